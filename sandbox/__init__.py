@@ -1,0 +1,53 @@
+"""Isolated execution of untrusted programs, as a library.
+
+A `Sandbox` is one slot. `prepare` compiles a `Program` inside it, `run` executes it as often as wanted, each time in
+fresh namespaces, and returns a `RunResult` that says what happened; `start` opens a `Session` with a running program.
+What the program did is data, what failed on our side is an exception (`SandboxError` and its kinds).
+
+    with sandbox.open_sandbox() as box:
+        program = box.prepare(sandbox.Program("python", b"print(input()[::-1])"))
+        if isinstance(program, sandbox.CompileFailure): ...
+        result = box.run(program, stdin=b"abc", limits=sandbox.Limits(cpu_s=2))
+"""
+
+from sandbox._errors import (
+    ProgramRefused,
+    SandboxClosed,
+    SandboxError,
+    SandboxFailure,
+    SandboxUnavailable,
+    UnsupportedLanguage,
+)
+from sandbox._types import (
+    CompileFailure,
+    Ended,
+    IsolationReport,
+    Limits,
+    Prepared,
+    Program,
+    RunResult,
+    Sandbox,
+    SandboxConfig,
+    Session,
+    Step,
+)
+
+__all__ = [
+    "CompileFailure",
+    "Ended",
+    "IsolationReport",
+    "Limits",
+    "Prepared",
+    "Program",
+    "ProgramRefused",
+    "RunResult",
+    "Sandbox",
+    "SandboxClosed",
+    "SandboxConfig",
+    "SandboxError",
+    "SandboxFailure",
+    "SandboxUnavailable",
+    "Session",
+    "Step",
+    "UnsupportedLanguage",
+]
