@@ -1,0 +1,100 @@
+"""Batches, signals, presets and pipelines: the shape that all methods share."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from trainer_client.signals import (
+    BadInput,
+    BadOption,
+    MissingInput,
+    NeedsWholeBatch,
+    SignalBatch,
+    UnknownPreset,
+    advantages,
+    preset,
+    presets,
+    resolve,
+)
+
+
+def test_a_preset_by_name_and_with_options() -> None:
+    batch = SignalBatch([1, 0, 0, 1], ["p", "q", "p", "q"])
+    assert preset("dr_grpo")(batch).advantages.tolist() == [0.5, -0.5, -0.5, 0.5]
+    assert preset("grpo", eps=1.0, ddof=0)(batch).advantages.tolist() == pytest.approx(
+        [1 / 3, -1 / 3, -1 / 3, 1 / 3]
+    )
+    assert advantages([1, 0], [0, 0], method="rloo").tolist() == [1.0, -1.0]
+
+
+def test_masked_rows_have_weight_zero() -> None:
+    signal = preset("grpo")(SignalBatch([1, 0, np.nan], [0, 0, 0], [True, True, False]))
+    assert signal.valid.tolist() == [True, True, False]
+    assert signal.weights.tolist() == [1.0, 1.0, 0.0]
+    assert signal.advantages[2] == 0.0
+
+
+def test_unknown_names_and_options_say_what_there_is() -> None:
+    with pytest.raises(UnknownPreset, match="did you mean grpo"):
+        preset("grpoo")
+    with pytest.raises(BadOption, match="no option 'epsilon'; it has scale, ddof, eps, singleton"):
+        preset("grpo", epsilon=1)
+    with pytest.raises(BadOption, match="singleton = 'keep' is not one of 'zero', 'raw', 'error'"):
+        preset("grpo", singleton="keep")
+    with pytest.raises(BadOption, match="eps = True is not float"):
+        preset("grpo", eps=True)
+
+
+def test_missing_input_is_named() -> None:
+    with pytest.raises(MissingInput, match="grpo: needs groups"):
+        preset("grpo")(SignalBatch([1, 0]))
+
+
+def test_batches_refuse_what_does_not_fit() -> None:
+    with pytest.raises(BadInput, match="groups: axis N has length 1 where rewards has 2"):
+        SignalBatch([1, 0], [0])
+    with pytest.raises(BadInput, match="rewards: row 1 holds nan"):
+        SignalBatch([1, np.nan], [0, 0])
+    with pytest.raises(BadInput, match="lenghts: not an input"):
+        SignalBatch([1, 0], [0, 0], lenghts=[3, 4])
+    with pytest.raises(BadInput, match="old_logprobs: axis T has length 3 where mask has 2"):
+        SignalBatch([1.0], [0], mask=[[1, 1]], old_logprobs=[[0.0, 0, 0]])
+    with pytest.raises(BadInput, match="old_logprobs: row 0, column 1 holds -inf"):
+        SignalBatch([1.0], [0], mask=[[1, 1]], old_logprobs=[[0.0, -np.inf]])
+
+
+def test_padding_may_hold_anything() -> None:
+    batch = SignalBatch([1.0], [0], mask=[[1, 0]], old_logprobs=[[-0.5, np.nan]])
+    assert batch["old_logprobs"].tolist() == [[-0.5, 0.0]]
+
+
+def test_reward_stands_on_the_last_generated_token() -> None:
+    batch = SignalBatch([1.0, 2.0, 3.0], [0, 0, 0], mask=[[1, 0, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]])
+    assert batch.token_rewards.tolist() == [[0, 0, 1, 0], [0, 0, 0, 2], [0, 0, 0, 0]]
+    assert batch.lengths.tolist() == [2, 4, 0]
+
+
+def test_a_shard_is_refused_or_reduced() -> None:
+    shard = SignalBatch([1, 0], [0, 0], sharded=True)
+    assert preset("grpo")(shard).advantages is not None, "whole groups are enough"
+    with pytest.raises(NeedsWholeBatch, match="reduce="):
+        preset("grpo", scale="batch")(shard)
+    reduced = SignalBatch([1, 0], [0, 0], sharded=True, reduce=lambda a: 2 * a)
+    assert preset("grpo", scale="batch", ddof=0)(reduced).advantages == pytest.approx([1, -1], abs=1e-5)
+
+
+def test_resolve_reads_what_a_recipe_writes() -> None:
+    assert resolve("grpo").options["eps"] == 1e-6
+    assert resolve({"name": "grpo", "eps": 1e-4}).options["eps"] == 1e-4
+    with pytest.raises(BadOption, match="needs name"):
+        resolve({"eps": 1e-4})
+    with pytest.raises(BadOption, match="no stages"):
+        resolve([])
+
+
+def test_every_preset_says_what_it_is() -> None:
+    for spec in presets():
+        assert spec.summary.endswith("."), spec.name
+        assert spec.source, spec.name
+        assert spec.formula, spec.name

@@ -1,0 +1,238 @@
+"""`Groups`: which rows belong together, and statistics over them without a loop over groups.
+
+Groups may be interleaved and of unequal size. Three layouts are told apart once, because the common one
+(contiguous, equal) is several times faster as a reshape: *uniform*, *contiguous*, and *scattered*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ._arrays import AnyArray, BoolArray, FloatArray, IntArray
+from ._errors import BadInput
+
+GroupIds = ArrayLike | Iterable[Hashable]
+QuantileMethod = Literal["linear", "lower", "higher"]
+
+
+class Groups:
+    """A partition of ``N`` rows into ``Q`` groups, numbered by first appearance.
+
+    Attributes:
+        index: ``[N]`` number of each row's group.
+        sizes: ``[Q]`` rows per group.
+        labels: ``[Q]`` the caller's ids.
+    """
+
+    __slots__ = ("_order", "_starts", "_uniform", "contiguous", "index", "labels", "sizes")
+
+    def __init__(self, index: IntArray, labels: AnyArray, starts: IntArray | None = None) -> None:
+        self.index = index
+        self.labels = labels
+        self.contiguous = starts is not None
+        self.sizes: IntArray
+        if starts is not None:
+            self.sizes = np.diff(starts, append=index.size)
+        else:
+            self.sizes = np.bincount(index, minlength=labels.size)
+        self._starts = starts
+        self._order: IntArray | None = None
+        size = int(self.sizes[0]) if self.sizes.size else 0
+        self._uniform = size if self.contiguous and size and bool((self.sizes == size).all()) else 0
+
+    @classmethod
+    def of(cls, ids: GroupIds | Groups) -> Groups:
+        """Group rows by equal ids (integers, strings, or any hashable values).
+
+        Raises:
+            BadInput: ids are not one per row, or are floating-point numbers.
+        """
+        if isinstance(ids, Groups):
+            return ids
+        array = ids if isinstance(ids, np.ndarray) else None
+        if array is None:
+            items = list(ids)  # type: ignore[arg-type]
+            if items and all(map(int.__instancecheck__, items)):
+                array = np.asarray(items)
+            else:
+                return cls._of_hashables(items)
+        if array.ndim != 1:
+            raise BadInput(f"groups: expected one id per row, found shape {array.shape}")
+        if array.dtype.kind == "f" and array.size:
+            raise BadInput("groups: floating-point ids cannot be compared safely; pass integers or strings")
+        if array.size == 0:
+            return cls(np.zeros(0, np.int64), array, np.zeros(0, np.int64))
+        if array.dtype.kind not in "iubUS":
+            return cls._of_hashables(array.tolist())
+        return cls._of_array(array)
+
+    @classmethod
+    def _of_array(cls, array: AnyArray) -> Groups:
+        """Factorise by runs, so that contiguous groups cost one comparison per row."""
+        starts = np.concatenate((np.zeros(1, np.int64), np.flatnonzero(array[1:] != array[:-1]) + 1))
+        labels = array[starts]
+        lengths = np.diff(starts, append=array.size)
+        if labels.dtype.kind in "iu" and bool((labels[1:] > labels[:-1]).all()):
+            return cls(np.repeat(np.arange(labels.size), lengths), labels, starts)
+        unique, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        if unique.size == labels.size:
+            return cls(np.repeat(np.arange(labels.size), lengths), labels, starts)
+        by_appearance = np.argsort(first)
+        rank = np.empty_like(by_appearance)
+        rank[by_appearance] = np.arange(by_appearance.size)
+        return cls(np.repeat(rank[inverse], lengths), unique[by_appearance])
+
+    @classmethod
+    def _of_hashables(cls, items: list[Any]) -> Groups:
+        try:
+            numbers = {label: i for i, label in enumerate(dict.fromkeys(items))}
+        except TypeError as error:
+            raise BadInput(f"groups: {error}; ids must be integers, strings or hashable values") from None
+        index = np.fromiter(map(numbers.__getitem__, items), np.int64, len(items))
+        labels = np.empty(len(numbers), object)
+        labels[:] = list(numbers)
+        starts = np.flatnonzero(np.diff(index, prepend=-1))
+        return cls(index, labels, starts if starts.size == labels.size else None)
+
+    def __len__(self) -> int:
+        return int(self.labels.size)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows ``N``."""
+        return int(self.index.size)
+
+    def take(self, rows: BoolArray) -> Groups:
+        """The same partition restricted to some rows; groups left without rows disappear."""
+        if bool(rows.all()):
+            return self
+        index = self.index[rows]
+        present = np.bincount(index, minlength=len(self)) > 0
+        number = np.cumsum(present) - 1
+        index = number[index]
+        starts = np.flatnonzero(np.diff(index, prepend=-1)) if self.contiguous else None
+        return Groups(index, self.labels[present], starts)
+
+    def cross(self, other: Groups) -> Groups:
+        """The finer partition: rows are together when both partitions put them together."""
+        return Groups.of(self.index * max(len(other), 1) + other.index)
+
+    # Statistics [N, ...] -> [Q, ...]
+
+    def sum(self, values: AnyArray) -> FloatArray:
+        """Sum of each group; ``values`` is ``[N]`` or ``[N, T]``."""
+        if values.ndim == 1 and not self.contiguous:
+            total: FloatArray = np.bincount(self.index, values, len(self)).astype(np.float64, copy=False)
+        elif self._uniform:
+            total = self._fold(values).sum(axis=1, dtype=np.float64)
+        elif not self.rows:
+            total = np.zeros((0, *values.shape[1:]))
+        else:
+            total = np.add.reduceat(self._sorted(values), self.starts, axis=0, dtype=np.float64)
+        return total
+
+    def mean(self, values: AnyArray) -> FloatArray:
+        """Mean of each group."""
+        total = self.sum(values)
+        return total / self.sizes.reshape((-1,) + (1,) * (total.ndim - 1))
+
+    def max(self, values: AnyArray) -> AnyArray:
+        """Largest value of each group."""
+        return self._reduce(np.maximum, values)
+
+    def min(self, values: AnyArray) -> AnyArray:
+        """Smallest value of each group."""
+        return self._reduce(np.minimum, values)
+
+    def any(self, flags: BoolArray) -> BoolArray:
+        """Whether any row of the group is flagged."""
+        result: BoolArray = self.sum(flags) > 0
+        return result
+
+    def all(self, flags: BoolArray) -> BoolArray:
+        """Whether every row of the group is flagged."""
+        result: BoolArray = self.sum(flags) == self.sizes
+        return result
+
+    def first(self, values: AnyArray) -> AnyArray:
+        """Value of each group's first row in batch order."""
+        return values[self.order[self.starts]] if not self.contiguous else values[self.starts]
+
+    def deviation(self, values: FloatArray, ddof: int = 0) -> FloatArray:
+        """Standard deviation of each group; 0 where ``size <= ddof`` and, exactly, for equal values."""
+        shifted = self.apply(np.subtract, values, self.first(values))
+        centred = self.apply(np.subtract, shifted, self.mean(shifted))
+        return np.sqrt(self.sum(centred * centred) / np.maximum(self.sizes - ddof, 1)) * (self.sizes > ddof)
+
+    def quantile(self, values: FloatArray, q: float, method: QuantileMethod = "linear") -> FloatArray:
+        """The ``q``-quantile of each group; ``lower`` and ``higher`` pick a member."""
+        ordered = values[np.lexsort((values, self.index))]
+        position = q * (self.sizes - 1)
+        low, high = np.floor(position).astype(np.int64), np.ceil(position).astype(np.int64)
+        at_low, at_high = ordered[self.starts + low], ordered[self.starts + high]
+        picked: FloatArray = at_low + (at_high - at_low) * (position - low)
+        if method != "linear":
+            picked = at_low if method == "lower" else at_high
+        return picked
+
+    def median(self, values: FloatArray, method: QuantileMethod = "linear") -> FloatArray:
+        """Median of each group; ``lower`` picks the lower of the two middle values of an even group."""
+        return self.quantile(values, 0.5, method)
+
+    def rank(self, values: AnyArray, *, descending: bool = False) -> IntArray:
+        """Rank ``[N]`` of each row in its group, from 0; ties keep batch order."""
+        ordered = np.lexsort((-values if descending else values, self.index))
+        ranks = np.empty(self.rows, np.int64)
+        ranks[ordered] = np.arange(self.rows) - np.repeat(self.starts, self.sizes)
+        return ranks
+
+    # Between the two shapes
+
+    def spread(self, per_group: AnyArray) -> AnyArray:
+        """Give every row its group's value: ``[Q, ...] -> [N, ...]``."""
+        return np.repeat(per_group, self.sizes, axis=0) if self.contiguous else per_group[self.index]
+
+    def apply(self, operator: np.ufunc, values: AnyArray, per_group: AnyArray) -> AnyArray:
+        """``operator(values, spread(per_group))``, without building the spread array where it can be."""
+        if self._uniform:
+            folded: AnyArray = operator(self._fold(values), per_group[:, None])
+            return folded.reshape(-1, *folded.shape[2:])
+        result: AnyArray = operator(values, self.spread(per_group))
+        return result
+
+    @property
+    def order(self) -> IntArray:
+        """Row numbers sorted by group, batch order within a group."""
+        if self._order is None:
+            self._order = np.argsort(self.index, kind="stable")
+        return self._order
+
+    @property
+    def starts(self) -> IntArray:
+        """Position of each group's first row within ``order``."""
+        if self._starts is None:
+            self._starts = np.cumsum(self.sizes) - self.sizes
+        return self._starts
+
+    @property
+    def position(self) -> IntArray:
+        """``[N]`` place of each row within its group, counted from 0 in batch order."""
+        place = np.empty(self.rows, np.int64)
+        place[self.order] = np.arange(self.rows) - np.repeat(self.starts, self.sizes)
+        return place
+
+    def _fold(self, values: AnyArray) -> AnyArray:
+        return values.reshape(-1, self._uniform, *values.shape[1:])
+
+    def _sorted(self, values: AnyArray) -> AnyArray:
+        return values if self.contiguous else values[self.order]
+
+    def _reduce(self, operator: np.ufunc, values: AnyArray) -> AnyArray:
+        if not self.rows:
+            return values[:0]
+        reduced: AnyArray = operator.reduceat(self._sorted(values), self.starts, axis=0)
+        return reduced

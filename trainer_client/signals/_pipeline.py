@@ -1,0 +1,90 @@
+"""`resolve` and `Pipeline`: estimators as a recipe writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._batch import SignalBatch
+from ._errors import BadOption, StateMismatch
+from ._registry import _ORDER, Estimator, Needs, preset
+from ._signal import Signal
+
+Setting = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+"""``"grpo"``, ``{"name": "grpo", "eps": 1e-4}``, or a list of such stages."""
+
+
+class Pipeline:
+    """Stages in the order given, which is part of a method: shape, filter, normalise, weigh.
+
+    A stage sees the rewards that earlier ones shaped and only the rows they kept. The result joins all
+    stages: masks intersect, weights multiply, of other fields the last stage that fills one wins.
+    """
+
+    __slots__ = ("stages",)
+
+    def __init__(self, stages: Sequence[Estimator]) -> None:
+        if not stages:
+            raise BadOption("pipeline: no stages; name at least one preset")
+        self.stages = tuple(stages)
+
+    @property
+    def name(self) -> str:
+        """Names of the stages."""
+        return " > ".join(stage.name for stage in self.stages)
+
+    @property
+    def needs(self) -> Needs:
+        """The most that any stage needs."""
+        return max((stage.needs for stage in self.stages), key=_ORDER.index)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Inputs that any stage reads."""
+        return tuple(dict.fromkeys(name for stage in self.stages for name in stage.inputs))
+
+    def __call__(self, batch: SignalBatch) -> Signal:
+        """Compute the signal of a batch, stage by stage."""
+        joined: Signal | None = None
+        for stage in self.stages:
+            signal = stage(batch)
+            joined = signal if joined is None else joined.then(signal)
+            batch = batch.after(signal)
+        if joined is None:
+            raise BadOption("pipeline: no stages; name at least one preset")
+        return joined
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON-serialisable state of all stages."""
+        return {"stages": [stage.state_dict() for stage in self.stages]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken.
+
+        Raises:
+            StateMismatch: the state is of other stages.
+        """
+        saved = state.get("stages", ())
+        if len(saved) != len(self.stages):
+            raise StateMismatch(f"{self.name}: {len(self.stages)} stages, but the state holds {len(saved)}")
+        for stage, part in zip(self.stages, saved, strict=True):
+            stage.load_state_dict(part)
+
+
+def resolve(setting: Setting) -> Estimator | Pipeline:
+    """The estimator of a recipe's ``advantage`` setting.
+
+    Raises:
+        BadOption: the setting has another form, or an option does not fit.
+        UnknownPreset: no preset has that name.
+    """
+    if isinstance(setting, str):
+        return preset(setting)
+    if isinstance(setting, Mapping):
+        options = dict(setting)
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            raise BadOption('advantage: a table needs name = "...", the preset; its other keys are options')
+        return preset(name, **options)
+    stages = [resolve(stage) for stage in setting]
+    return Pipeline([s for s in stages if isinstance(s, Estimator)])

@@ -1,0 +1,189 @@
+"""`group_normalise`: the centre and scale of every group-relative advantage."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from trainer_client.signals._arrays import (
+    BoolArray,
+    FloatArray,
+    as_bools,
+    as_floats,
+    require_finite,
+    require_length,
+)
+from trainer_client.signals._errors import BadInput, BadOption
+from trainer_client.signals._groups import GroupIds, Groups
+
+from ._batch import Reduce, batch_moments, is_constant
+
+Centre = Literal["mean", "median", "leave_one_out", "quantile", "value", "none"]
+Scale = Literal["std", "mad", "batch", "none"]
+Singleton = Literal["zero", "raw", "error"]
+
+
+def group_normalise(
+    rewards: ArrayLike,
+    groups: GroupIds | Groups,
+    valid: ArrayLike | None = None,
+    *,
+    centre: Centre = "mean",
+    scale: Scale = "std",
+    ddof: int = 1,
+    eps: float = 1e-6,
+    singleton: Singleton = "zero",
+    values: ArrayLike | None = None,
+    quantile: float = 0.5,
+    tolerance: float = 1e-12,
+    reduce: Reduce | None = None,
+) -> FloatArray:
+    """Advantages relative to the group: ``(r - centre) / (scale + eps)``.
+
+    Args:
+        rewards: ``[N]``.
+        groups: ``[N]`` ids, or `Groups`; neither contiguous nor equal in size.
+        valid: ``[N]``; a row that is not valid takes no part in any statistic and gets 0.
+        centre: ``mean``; ``median`` (the lower of two middle values, so that it is a member);
+            ``leave_one_out`` (the mean of the other members); ``quantile``; ``value`` (the per-row baseline
+            ``values``); ``none``.
+        scale: ``std`` of the group; ``mad`` (median absolute deviation from the median); ``batch`` (std of
+            the rewards of the whole batch); ``none`` divides by nothing and ``eps`` is not used.
+        ddof: 1 is the sample standard deviation (TRL, verl, OpenRLHF), 0 the population one.
+        eps: added to the scale.
+        singleton: a group with one valid member has no peers: ``zero`` (no signal), ``raw`` (its reward over
+            ``1 + eps``, or as it is without division: verl's rule), ``error``.
+        values: ``[N]`` baselines for ``centre="value"``.
+        quantile: which quantile, for ``centre="quantile"`` (linear interpolation).
+        tolerance: a group whose standard deviation is at most ``tolerance * |first reward|`` counts as
+            constant.
+        reduce: sums a small array over ranks, for ``scale="batch"`` on a shard.
+
+    Returns:
+        ``[N]`` float64. Exactly 0 for a constant group, unless the centre comes from outside the group.
+
+    Raises:
+        BadInput: shapes differ, a valid reward is not finite, or ``singleton="error"`` met a group of one.
+        BadOption: an option is out of range.
+    """
+    reward = as_floats("rewards", rewards, 1)
+    partition = Groups.of(groups)
+    require_length("groups", partition.rows, reward.size)
+    mask = None if valid is None else as_bools("valid", valid, 1)
+    baseline = None if values is None else as_floats("values", values, 1)
+    for name, column in (("valid", mask), ("values", baseline)):
+        if column is not None:
+            require_length(name, column.size, reward.size)
+    _check_options(centre, scale, ddof, eps, singleton, baseline)
+    require_finite("rewards", reward, mask)
+    taken = None if mask is None or bool(mask.all()) else mask
+    x, g = (reward, partition) if taken is None else (reward[taken], partition.take(taken))
+    b = baseline if baseline is None or taken is None else baseline[taken]
+    if b is not None:
+        require_finite("values", b)
+    result = _normalise(x, g, centre, scale, ddof, eps, singleton, b, quantile, tolerance, reduce)
+    if taken is None:
+        return result
+    full = np.zeros(reward.size)
+    full[taken] = result
+    return full
+
+
+def _normalise(
+    x: FloatArray,
+    g: Groups,
+    centre: Centre,
+    scale: Scale,
+    ddof: int,
+    eps: float,
+    singleton: Singleton,
+    values: FloatArray | None,
+    quantile: float,
+    tolerance: float,
+    reduce: Reduce | None,
+) -> FloatArray:
+    """The arithmetic, on rows that all take part."""
+    # A shard without valid rows still has to enter the reduction, or the other ranks would wait for it.
+    if not x.size and reduce is None:
+        return x.copy()
+    first = g.first(x)
+    # Relative to the group's first reward a constant group is exactly zero, whatever the rounding of its
+    # mean.
+    shifted = g.apply(np.subtract, x, first)
+    centred = g.apply(np.subtract, shifted, g.mean(shifted))
+    squares = g.sum(centred * centred)
+    degenerate = squares <= g.sizes * (tolerance * np.abs(first)) ** 2
+    single = g.sizes == 1
+    if singleton == "error" and bool(single.any()):
+        label = g.labels[int(np.argmax(single))]
+        raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
+    top = _centred(x, g, shifted, centred, centre, values, quantile)
+    from_group = centre not in ("value", "none")
+    if from_group and singleton == "raw":
+        top = np.where(g.spread(single), x, top)
+        degenerate = degenerate & ~single
+    divisor: FloatArray | float
+    if scale == "none":
+        divisor = 1.0
+    elif scale == "batch":
+        n, mean, total = batch_moments(x, np.ones(x.size, np.bool_), reduce=reduce)
+        constant = n <= ddof or is_constant(n, mean, total, tolerance)
+        divisor = np.inf if constant else float(np.sqrt(total / (n - ddof))) + eps
+    else:
+        spread = _spread_of_group(x, g, squares, scale, ddof)
+        if from_group and singleton == "raw":
+            spread = np.where(single, 1.0, spread)
+        divisor = spread + eps
+        degenerate = degenerate | (divisor == 0.0)
+    if isinstance(divisor, float):
+        top = top / divisor if divisor != 1.0 else top
+        return np.where(g.spread(degenerate), 0.0, top) if from_group and bool(degenerate.any()) else top
+    # Without a spread of its own a group cannot be scaled, wherever its centre comes from.
+    inverse = np.where(degenerate, 0.0, 1.0 / np.where(degenerate, 1.0, divisor))
+    return g.apply(np.multiply, top, inverse)
+
+
+def _centred(
+    x: FloatArray,
+    g: Groups,
+    shifted: FloatArray,
+    centred: FloatArray,
+    centre: Centre,
+    values: FloatArray | None,
+    quantile: float,
+) -> FloatArray:
+    if centre == "mean":
+        return centred
+    if centre == "leave_one_out":
+        return g.apply(np.multiply, centred, g.sizes / np.maximum(g.sizes - 1, 1))
+    if centre == "median":
+        return g.apply(np.subtract, shifted, g.median(shifted, "lower"))
+    if centre == "quantile":
+        return g.apply(np.subtract, shifted, g.quantile(shifted, quantile))
+    return x if values is None else x - values
+
+
+def _spread_of_group(x: FloatArray, g: Groups, squares: FloatArray, scale: Scale, ddof: int) -> FloatArray:
+    if scale == "mad":
+        return g.median(np.abs(g.apply(np.subtract, x, g.median(x, "lower"))), "lower")
+    return np.sqrt(squares / np.maximum(g.sizes - ddof, 1)) * (g.sizes > ddof)
+
+
+def _check_options(
+    centre: str, scale: str, ddof: int, eps: float, singleton: str, values: FloatArray | BoolArray | None
+) -> None:
+    for name, given, known in (
+        ("centre", centre, get_args(Centre)),
+        ("scale", scale, get_args(Scale)),
+        ("singleton", singleton, get_args(Singleton)),
+    ):
+        if given not in known:
+            raise BadOption(f"{name}: {given!r} is not one of {', '.join(known)}")
+    if ddof not in (0, 1):
+        raise BadOption(f"ddof: {ddof} is neither 0 (population) nor 1 (sample)")
+    if not eps >= 0:
+        raise BadOption(f"eps: {eps} is negative; it is added to the scale")
+    if (centre == "value") != (values is not None):
+        raise BadOption("values: baselines are needed with centre='value', and only there")
