@@ -1,0 +1,83 @@
+"""Reward servers: write a verifier, serve it, and let any trainer ask it.
+
+    from reward_servers import Reference, Rollout, verifier
+
+    class Answer(Reference):
+        answer: str
+
+    @verifier("acme/exact", version="1")
+    def exact(rollout: Rollout, ref: Answer) -> bool:
+        return rollout.response.strip() == ref.answer
+
+Names are loaded on first use, so that the libraries under ``reward_servers.engines`` can be imported on their own at no cost.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reward_servers.core import (
+        CallerFault,
+        Context,
+        Cost,
+        DatasetFault,
+        Document,
+        Fault,
+        FaultError,
+        Group,
+        Item,
+        ItemLimits,
+        Options,
+        Party,
+        Reference,
+        Rollout,
+        Score,
+        ServiceFault,
+        Settings,
+        StartRefused,
+        Step,
+        UpstreamFault,
+        Verdict,
+        Verifier,
+        verifier,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CallerFault",
+    "Context",
+    "Cost",
+    "DatasetFault",
+    "Document",
+    "Fault",
+    "FaultError",
+    "Group",
+    "Item",
+    "ItemLimits",
+    "Options",
+    "Party",
+    "Reference",
+    "Rollout",
+    "Score",
+    "ServiceFault",
+    "Settings",
+    "StartRefused",
+    "Step",
+    "UpstreamFault",
+    "Verdict",
+    "Verifier",
+    "verifier",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("reward_servers.core"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,92 @@
+"""The core of a reward server: verifiers, requests, executors. It knows nothing of gRPC.
+
+Nouns: a *verifier* is a declared function or class; *hosted*, it has settings and a digest; an *evaluation* asks for it in a
+*request*; a *unit* is one rollout (or group) for one evaluation; an *executor* runs units; an *outcome* is a verdict, a
+fault or a skip.
+"""
+
+from reward_servers.core._admission import Admission, ServerLimits
+from reward_servers.core._call import Call
+from reward_servers.core._compose import Remote
+from reward_servers.core._context import Context, Identity, item_seed
+from reward_servers.core._errors import (
+    AssayServerError,
+    CallerFault,
+    DatasetFault,
+    FaultError,
+    Overloaded,
+    RequestError,
+    ServiceFault,
+    SettingsError,
+    StartRefused,
+    UpstreamFault,
+    VerifierDefinitionError,
+    VerifierNotFound,
+)
+from reward_servers.core._hosted import Hosted, Instance, host
+from reward_servers.core._model import Case, Content, Document, Group, Message, Part, Rollout, ToolCall
+from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
+from reward_servers.core._registry import Entry, find, installed
+from reward_servers.core._schemas import Options, Reference, Settings, schema_of
+from reward_servers.core._scorer import Scorer
+from reward_servers.core._verifier import Cost, Item, ItemLimits, Runs, Verifier, verifier
+from reward_servers.core._work import Evaluation, Request, Result
+
+__all__ = [
+    "Admission",
+    "AssayServerError",
+    "Call",
+    "CallerFault",
+    "Case",
+    "Content",
+    "Context",
+    "Cost",
+    "DatasetFault",
+    "Document",
+    "Entry",
+    "Evaluation",
+    "Fault",
+    "FaultError",
+    "Group",
+    "Hosted",
+    "Identity",
+    "Instance",
+    "Item",
+    "ItemLimits",
+    "Message",
+    "Options",
+    "Outcome",
+    "Overloaded",
+    "Part",
+    "Party",
+    "Reference",
+    "Remote",
+    "Request",
+    "RequestError",
+    "Result",
+    "Rollout",
+    "Runs",
+    "Score",
+    "Scorer",
+    "ServerLimits",
+    "ServiceFault",
+    "Settings",
+    "SettingsError",
+    "Skip",
+    "SkipReason",
+    "StartRefused",
+    "Step",
+    "ToolCall",
+    "UpstreamFault",
+    "Usage",
+    "Verdict",
+    "Verifier",
+    "VerifierDefinitionError",
+    "VerifierNotFound",
+    "find",
+    "host",
+    "installed",
+    "item_seed",
+    "schema_of",
+    "verifier",
+]

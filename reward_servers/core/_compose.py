@@ -1,0 +1,132 @@
+"""Verifiers that ask other verifiers: one hosted beside them, or one on another server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Protocol
+
+from reward_servers.core._call import Call
+from reward_servers.core._context import Context, Identity
+from reward_servers.core._errors import (
+    CallerFault,
+    DatasetFault,
+    FaultError,
+    RequestError,
+    ServiceFault,
+    UpstreamFault,
+)
+from reward_servers.core._hosted import Hosted
+from reward_servers.core._model import Group, Rollout
+from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, Verdict
+from reward_servers.core._work import Evaluation, Request, Result
+
+__all__ = ["Composer", "Remote"]
+
+_ERRORS: dict[Party, type[FaultError]] = {
+    Party.DATASET: DatasetFault,
+    Party.SERVICE: ServiceFault,
+    Party.UPSTREAM: UpstreamFault,
+    Party.CALLER: CallerFault,
+}
+
+
+class Remote(Protocol):
+    """A verifier on another server."""
+
+    async def score(
+        self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
+    ) -> tuple[Outcome, Identity]:
+        """Asks it about one rollout."""
+
+    async def close(self) -> None:
+        """Releases its connection."""
+
+
+class _Opens(Protocol):
+    hosted: dict[str, Hosted]
+
+    def open(
+        self, request: Request, size: int, deliver: Any, *, partial: bool = False, inner: bool = False
+    ) -> Call: ...
+
+
+class Composer:
+    """Asks verifiers on behalf of others. Deadline and seed are inherited."""
+
+    def __init__(self, scorer: _Opens, remotes: Mapping[str, Remote]) -> None:
+        self._scorer = scorer
+        self._remotes = remotes
+
+    async def ask(
+        self,
+        context: Context,
+        name: str,
+        rollout: Rollout,
+        reference: bytes | None,
+        options: Mapping[str, Any],
+    ) -> tuple[Verdict, Identity]:
+        """Asks one verifier about one rollout.
+
+        Raises:
+            FaultError: It gave no verdict.
+        """
+        subject = rollout if reference is None else replace(rollout, own_reference=reference)
+        encoded = json.dumps(options, sort_keys=True).encode() if options else b""
+        hosted = self._scorer.hosted.get(name)
+        if hosted is not None:
+            outcome, usage = await self._ask_here(context, name, subject, encoded)
+            identity = hosted.identity
+            context.usage.cpu_us += usage
+        elif name in self._remotes:
+            outcome, identity = await self._remotes[name].score(subject, encoded, context.run_seed, context.remaining())
+        else:
+            raise ServiceFault(
+                f"{context.verifier} asks {name}, which is not hosted here and has no entry in [endpoints]",
+                code="verifier_not_reachable",
+            )
+        context.usage.upstream_calls += 1
+        return self._verdict(name, outcome), identity
+
+    async def _ask_here(self, context: Context, name: str, rollout: Rollout, options: bytes) -> tuple[Outcome, int]:
+        results: list[Result] = []
+        request = Request(
+            [Group(rollout.case, [rollout])],
+            [Evaluation(name, options=options)],
+            seed=context.run_seed,
+            deadline=context.deadline,
+        )
+        try:
+            call = self._scorer.open(request, 0, lambda position, result: results.append(result), inner=True)
+        except RequestError as error:
+            raise CallerFault(f"{name}: {error}", code="invalid_request") from None
+        try:
+            await call.wait()
+        finally:
+            call.close()
+        usage = results[0].usage
+        if usage is not None:
+            context.usage.input_tokens += usage.input_tokens
+            context.usage.output_tokens += usage.output_tokens
+            context.usage.upstream_calls += usage.upstream_calls
+        return results[0].outcome, usage.cpu_us if usage is not None else 0
+
+    @staticmethod
+    def _verdict(name: str, outcome: Outcome) -> Verdict:
+        if isinstance(outcome, Verdict):
+            return outcome
+        if isinstance(outcome, Skip):
+            raise ServiceFault(f"{name} was not run: {outcome.reason.value}", code=outcome.reason.value, retryable=True)
+        raise _fault_error(name, outcome)
+
+    async def close(self) -> None:
+        """Releases the connections to other servers."""
+        await asyncio.gather(*(remote.close() for remote in self._remotes.values()))
+
+
+def _fault_error(name: str, fault: Fault) -> FaultError:
+    return _ERRORS[fault.party](
+        f"{name}: {fault.message}", code=fault.code, retryable=fault.retryable, retry_after=fault.retry_after
+    )

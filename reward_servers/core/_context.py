@@ -1,0 +1,102 @@
+"""The context of an item: its seed, its deadline, its logger, and the way to ask another verifier."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from reward_servers.core._errors import ServiceFault
+from reward_servers.core._model import Rollout
+from reward_servers.core._outcomes import Usage, Verdict
+
+__all__ = ["Ask", "Context", "Identity", "item_seed"]
+
+
+@dataclass(slots=True, frozen=True)
+class Identity:
+    """Which verifier, exactly: its name, version and digest."""
+
+    name: str
+    version: str
+    digest: str
+
+
+Ask = Callable[["Context", str, Rollout, bytes | None, Mapping[str, Any]], Awaitable[tuple[Verdict, Identity]]]
+"""Asks another verifier about a rollout; raises a fault error when it gives no verdict."""
+
+
+def item_seed(seed: int, rollout_id: str, verifier: str) -> int:
+    """The seed of one item: the same for the same run, rollout and verifier, whatever the batch."""
+    text = f"{seed}\0{rollout_id}\0{verifier}".encode("utf-8", "replace")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+@dataclass(slots=True)
+class Context:
+    """What a verifier may use beside the rollout.
+
+    Attributes:
+        verifier: Name of the verifier that runs.
+        rollout_id: The rollout, or the group for a group verifier.
+        run_seed: Seed of the run.
+        deadline: When the caller stops waiting, on the monotonic clock; None for never.
+        usage: What the item has cost so far; verifiers that call models add to it.
+        used: The verifiers that were asked, by name; recorded in the evidence.
+    """
+
+    verifier: str
+    rollout_id: str = ""
+    run_seed: int = 0
+    deadline: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    used: dict[str, Identity] = field(default_factory=dict)
+    ask: Ask | None = None
+
+    @property
+    def seed(self) -> int:
+        """The item's seed."""
+        return item_seed(self.run_seed, self.rollout_id, self.verifier)
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The verifier's logger."""
+        return logging.getLogger(f"assay.verifier.{self.verifier}")
+
+    def remaining(self) -> float | None:
+        """Seconds until the caller stops waiting; None when it never does."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    async def score(
+        self,
+        verifier: str,
+        rollout: Rollout,
+        *,
+        reference: bytes | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """Asks another verifier. Deadline and seed are inherited, its version is recorded.
+
+        Args:
+            verifier: Its name: one hosted here, or one that the settings give an endpoint for.
+            rollout: What to judge.
+            reference: JSON that replaces the rollout's reference; None keeps it.
+            options: Options of the other verifier.
+
+        Returns:
+            Its verdict.
+
+        Raises:
+            FaultError: It gave no verdict. The fault is its own: let it pass to keep whose failure it was.
+        """
+        if self.ask is None:
+            raise ServiceFault(
+                f"{self.verifier} asks {verifier} from a worker process; declare it with `async def`",
+                code="cannot_compose",
+            )
+        verdict, identity = await self.ask(self, verifier, rollout, reference, options or {})
+        self.used[identity.name] = identity
+        return verdict

@@ -1,0 +1,131 @@
+"""Errors of the server side; each says whose fault it was.
+
+AssayServerError
+├─ VerifierDefinitionError   the author of a verifier: the declaration cannot work
+├─ VerifierNotFound          the operator or the caller: no such verifier is installed
+├─ SettingsError             the operator: settings that the server cannot start with
+├─ StartRefused              the host: what the verifier needs is missing here, with the remedy
+├─ RequestError              the caller: the request as a whole cannot be served
+│  └─ Overloaded             nobody: the server is full; try again after a delay
+└─ FaultError                raised inside a verifier: this item cannot be judged
+   ├─ DatasetFault           the reference cannot be used
+   ├─ UpstreamFault          something the verifier depends on failed
+   ├─ ServiceFault           the service failed
+   └─ CallerFault            what the caller asked for this item cannot be done
+"""
+
+from __future__ import annotations
+
+from reward_servers.core._outcomes import Fault, Party
+
+__all__ = [
+    "AssayServerError",
+    "CallerFault",
+    "DatasetFault",
+    "FaultError",
+    "Overloaded",
+    "RequestError",
+    "ServiceFault",
+    "SettingsError",
+    "StartRefused",
+    "UpstreamFault",
+    "VerifierDefinitionError",
+    "VerifierNotFound",
+]
+
+
+class AssayServerError(Exception):
+    """Root of the server side's errors."""
+
+
+class VerifierDefinitionError(AssayServerError, TypeError):
+    """A verifier is declared in a way that cannot work."""
+
+
+class VerifierNotFound(AssayServerError, LookupError):
+    """No verifier of that name is installed."""
+
+
+class SettingsError(AssayServerError, ValueError):
+    """Settings name the key and the remedy."""
+
+
+class StartRefused(AssayServerError, RuntimeError):
+    """A verifier refuses to start here: what is missing and the remedy."""
+
+
+class RequestError(AssayServerError, ValueError):
+    """The request cannot be served as a whole.
+
+    Attributes:
+        kind: ``"invalid"``, ``"not_found"`` or ``"precondition"``; a face maps it to its own status.
+    """
+
+    def __init__(self, message: str, kind: str = "invalid") -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Overloaded(RequestError):
+    """The server is full.
+
+    Attributes:
+        retry_after: Seconds to wait before asking again.
+    """
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message, "overloaded")
+        self.retry_after = retry_after
+
+
+class FaultError(AssayServerError):
+    """This item cannot be judged, and the candidate is not to blame.
+
+    Attributes:
+        code: Short stable code.
+        retryable: Whether the same item may succeed later.
+        retry_after: Seconds to wait before that.
+    """
+
+    party = Party.SERVICE
+    default_code = "service_fault"
+
+    def __init__(
+        self, message: str, *, code: str = "", retryable: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code = code or self.default_code
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+    def to_fault(self) -> Fault:
+        """The same as data."""
+        return Fault(self.party, self.code, str(self), self.retryable, self.retry_after)
+
+
+class DatasetFault(FaultError):
+    """The reference is missing or unusable."""
+
+    party = Party.DATASET
+    default_code = "invalid_reference"
+
+
+class UpstreamFault(FaultError):
+    """Something the verifier depends on failed, such as a judge model."""
+
+    party = Party.UPSTREAM
+    default_code = "upstream_failed"
+
+
+class ServiceFault(FaultError):
+    """The service itself failed."""
+
+    party = Party.SERVICE
+    default_code = "service_failed"
+
+
+class CallerFault(FaultError):
+    """What the caller asked for this item cannot be done."""
+
+    party = Party.CALLER
+    default_code = "invalid_item"

@@ -1,0 +1,212 @@
+"""A verifier as a server hosts it: with its settings, its digest, and, where it runs, its instance."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any
+
+from reward_servers.core._context import Context, Identity
+from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFound
+from reward_servers.core._model import Group, Rollout
+from reward_servers.core._outcomes import Fault, Party, Verdict, to_verdict
+from reward_servers.core._schemas import Options, Settings, decode
+from reward_servers.core._verifier import ItemLimits, Role, Runs, Verifier
+
+__all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of"]
+
+Judged = Verdict | Fault
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hosted:
+    """A verifier with what the operator gave it.
+
+    Attributes:
+        verifier: The declaration.
+        settings: Its settings as JSON.
+        identity: Name, version and digest, stamped on every response.
+        limits: Bounds of one item here.
+    """
+
+    verifier: Verifier
+    settings: bytes
+    identity: Identity
+    limits: ItemLimits
+
+    @property
+    def floor(self) -> float:
+        """Score of a candidate that exceeded a bound."""
+        return self.verifier.floor
+
+
+def _digest(verifier: Verifier, settings: Settings | None) -> str:
+    module = inspect.getmodule(verifier.target)
+    source = inspect.getsource(module) if module is not None else ""
+    shaping: Mapping[str, Any] = {}
+    if settings is not None:
+        shaping = settings.model_dump(mode="json", exclude=set(settings.neutral))
+    text = "\0".join([verifier.name, verifier.version, verifier.path, source, json.dumps(shaping, sort_keys=True)])
+    return "sha256:" + sha256(text.encode()).hexdigest()[:32]
+
+
+def host(verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: ItemLimits | None = None) -> Hosted:
+    """Binds a verifier to its settings.
+
+    Args:
+        verifier: The declaration.
+        settings: The operator's settings for it.
+        limits: Bounds that replace the declared ones.
+
+    Returns:
+        The hosted verifier.
+
+    Raises:
+        SettingsError: The settings do not fit; the message names the key.
+    """
+    given = json.dumps(dict(settings or {})).encode()
+    root = f"verifiers.{verifier.name}"
+    decoded: Settings | None = None
+    if verifier.settings is not None:
+        try:
+            decoded = decode(verifier.settings, given, root)
+        except ValueError as error:
+            raise SettingsError(str(error)) from None
+    elif settings:
+        raise SettingsError(f"{root}: the verifier takes no settings; remove {', '.join(sorted(settings))}")
+    identity = Identity(verifier.name, verifier.version, _digest(verifier, decoded))
+    return Hosted(verifier, given, identity, limits or verifier.limits)
+
+
+def load_path(path: str) -> Verifier:
+    """Imports a verifier by its path.
+
+    Args:
+        path: ``module:name``, as ``Verifier.path`` gives it.
+
+    Returns:
+        The verifier.
+
+    Raises:
+        VerifierNotFound: There is no verifier at that path.
+    """
+    module_name, _, qualname = path.partition(":")
+    found: Any = importlib.import_module(module_name)
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, Verifier):
+        raise VerifierNotFound(f"{path} is not a verifier: it must be a module-level name made by @verifier")
+    return found
+
+
+def bound_exceeded(floor: float, what: str) -> Verdict:
+    """The verdict of a candidate that exceeded a bound: the floor score and code ``limit``."""
+    return Verdict(floor, "limit", note=what)
+
+
+def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
+    """Says what an exception inside a verifier means for the item.
+
+    Memory and stack are bounds that the candidate's content exhausted, so those are verdicts. Any other exception that
+    is not a declared fault is a defect of the verifier, and a defect of ours is never a score.
+    """
+    if isinstance(error, FaultError):
+        return error.to_fault()
+    if isinstance(error, MemoryError):
+        return bound_exceeded(verifier.floor, "memory limit")
+    if isinstance(error, RecursionError):
+        return bound_exceeded(verifier.floor, "nesting limit")
+    return Fault(Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {error}"[:2000])
+
+
+class Instance:
+    """A verifier that has been set up and can be called, on the loop or in a worker."""
+
+    def __init__(self, verifier: Verifier, settings: bytes) -> None:
+        self.verifier = verifier
+        self._object: Any = None
+        function: Callable[..., Any] = verifier.target
+        if verifier.is_class:
+            self._object = verifier.target()
+            if verifier.settings is not None:
+                self._object.setup(verifier.settings.model_validate_json(settings))
+            elif hasattr(self._object, "setup"):
+                self._object.setup()
+            function = self._object.score_batch if verifier.runs is Runs.DEVICE else self._object.score
+        self.function = function
+        self._order = tuple(role.value for role in verifier.roles)
+        self.wants_context = Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE
+        self._options = lru_cache(maxsize=64)(self._decode_options)
+        self._references = lru_cache(maxsize=256)(self._decode_reference)
+
+    def _decode_options(self, options: bytes) -> Options | None:
+        return None if self.verifier.options is None else decode(self.verifier.options, options, "options")
+
+    def _decode_reference(self, data: bytes) -> Any:
+        if self.verifier.reference is None:
+            return None
+        if not data:
+            return Fault(
+                Party.DATASET,
+                "missing_reference",
+                f"{self.verifier.name} needs a reference; give the rollout or its group a `reference` with "
+                + ", ".join(self.verifier.reference.model_fields),
+            )
+        try:
+            return decode(self.verifier.reference, data, "reference")
+        except ValueError as error:
+            return Fault(Party.DATASET, "invalid_reference", str(error))
+
+    def options(self, options: bytes) -> Options | None:
+        """The decoded options; the request's plan has validated them."""
+        return self._options(options)
+
+    def reference(self, subject: Rollout | Group) -> Any:
+        """The decoded reference, or the dataset fault that stands in its place."""
+        return self._references(subject.case.reference if isinstance(subject, Group) else subject.reference)
+
+    def arguments(self, subject: Rollout | Group, reference: Any, options: bytes, context: Context | None) -> list[Any]:
+        """The arguments of the function, in its own order."""
+        available = (subject, reference, self._options(options), context)
+        return [available[place] for place in self._order]
+
+    def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:
+        """Turns what the function returned into outcomes: one for a rollout, one per rollout for a group."""
+        verifier = self.verifier
+        if isinstance(subject, Rollout):
+            outcomes = [to_verdict(returned, verifier.low, verifier.high, verifier.floor)]
+        elif isinstance(returned, Fault):
+            outcomes = [returned] * len(subject)
+        elif not isinstance(returned, Sequence) or len(returned) != len(subject):
+            what = f"{verifier.name} returned {_shape(returned)} for a group of {len(subject)}"
+            outcomes = [Fault(Party.SERVICE, "invalid_score", what)] * len(subject)
+        else:
+            outcomes = [to_verdict(one, verifier.low, verifier.high, verifier.floor) for one in returned]
+        if context is not None and context.used:
+            outcomes = [_record_used(outcome, context) for outcome in outcomes]
+        return outcomes
+
+    def close(self) -> None:
+        """Releases what ``setup`` took."""
+        close = getattr(self._object, "close", None)
+        if close is not None:
+            close()
+
+
+def _shape(returned: object) -> str:
+    return f"{len(returned)} scores" if isinstance(returned, Sequence) else type(returned).__name__
+
+
+def _record_used(outcome: Judged, context: Context) -> Judged:
+    """Adds to the evidence which verifiers were asked, so that the score can be replayed."""
+    if isinstance(outcome, Fault):
+        return outcome
+    evidence = json.loads(outcome.evidence) if outcome.evidence else {}
+    evidence["used"] = {name: {"version": who.version, "digest": who.digest} for name, who in context.used.items()}
+    outcome.evidence = json.dumps(evidence, ensure_ascii=False).encode()
+    return outcome

@@ -1,0 +1,191 @@
+"""What can become of an item: a verdict, a fault or a skip, and what a verifier returns."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+__all__ = [
+    "Fault",
+    "Outcome",
+    "Party",
+    "Score",
+    "Skip",
+    "SkipReason",
+    "Step",
+    "Usage",
+    "Verdict",
+    "to_verdict",
+]
+
+
+class Party(Enum):
+    """Whose failure a fault is. The candidate's own failures are verdicts and need no party."""
+
+    DATASET = "dataset"
+    SERVICE = "service"
+    UPSTREAM = "upstream"
+    CALLER = "caller"
+
+
+class SkipReason(Enum):
+    """Why an item was not judged on purpose."""
+
+    DEADLINE = "deadline"
+    NOT_NEEDED = "not_needed"
+    OVERLOADED = "overloaded"
+
+
+@dataclass(slots=True, frozen=True)
+class Step:
+    """A score for part of a response.
+
+    Attributes:
+        start: First position.
+        end: First position after the step.
+        score: The score; None when this step could not be judged.
+        message: Message of the response, counted from 0.
+        unit: What positions count: ``"character"`` or ``"token"``.
+    """
+
+    start: int
+    end: int
+    score: float | None
+    message: int = 0
+    unit: str = "character"
+
+
+@dataclass(slots=True)
+class Score:
+    """A judgement as a verifier returns it.
+
+    Attributes:
+        value: The score; None stands for the verifier's declared floor.
+        code: What was found; empty for ``accepted``, ``wrong`` or ``partial`` after the value.
+        aspects: Named parts of the judgement; None for a part that could not be judged.
+        steps: Scores of parts of the response.
+        note: One line for a reader.
+        evidence: Private: what was extracted and compared. May quote references and hidden tests. JSON-able.
+        feedback: What the policy may be shown. Never quotes references or hidden tests. JSON-able.
+    """
+
+    value: float | None
+    code: str = ""
+    aspects: Mapping[str, float | None] = field(default_factory=dict)
+    steps: Sequence[Step] = ()
+    note: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    feedback: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def floor(cls, code: str, note: str = "", evidence: Mapping[str, Any] | None = None) -> Score:
+        """A candidate that gave nothing to judge, or exceeded a bound: the verifier's floor score.
+
+        Args:
+            code: Why, such as ``"no_answer"``, ``"malformed"`` or ``"limit"``.
+            note: One line for a reader.
+            evidence: What was found instead.
+        """
+        return cls(None, code=code, note=note, evidence=evidence or {})
+
+
+@dataclass(slots=True)
+class Verdict:
+    """A judgement, ready to be sent: evidence and feedback are JSON bytes."""
+
+    score: float
+    code: str
+    aspects: tuple[tuple[str, float | None], ...] = ()
+    steps: tuple[Step, ...] = ()
+    note: str = ""
+    evidence: bytes = b""
+    feedback: bytes = b""
+
+
+@dataclass(slots=True)
+class Fault:
+    """No judgement could be made, and the candidate is not to blame. There is no score."""
+
+    party: Party
+    code: str
+    message: str
+    retryable: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(slots=True)
+class Skip:
+    """The item was not judged on purpose. There is no score."""
+
+    reason: SkipReason
+    retry_after: float | None = None
+
+
+Outcome = Verdict | Fault | Skip
+
+
+@dataclass(slots=True)
+class Usage:
+    """What an item cost."""
+
+    cpu_us: int = 0
+    upstream_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace") if value else b""
+
+
+def _default_code(value: float, low: float, high: float) -> str:
+    if value >= high:
+        return "accepted"
+    return "wrong" if value <= low else "partial"
+
+
+def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdict | Fault:
+    """Turns what a verifier returned into an outcome.
+
+    Args:
+        returned: A ``Score``, a ``Fault``, a number or a bool.
+        low: Lowest score that the verifier declares.
+        high: Highest score that the verifier declares.
+        floor: Score that stands for "nothing to judge".
+
+    Returns:
+        A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that breaks
+        its own declaration must not reach a policy.
+    """
+    if isinstance(returned, Fault):
+        return returned
+    if isinstance(returned, Score):
+        value = floor if returned.value is None else returned.value
+        score: Score | None = returned
+    elif isinstance(returned, int | float):
+        value, score = returned, None
+    else:
+        return _invalid(f"it returned {type(returned).__name__}, not a number, Score or Fault")
+    if isinstance(value, bool):
+        value = high if value else low
+    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        return _invalid(f"its score {value!r} is outside [{low:g}, {high:g}]")
+    if score is None:
+        return Verdict(float(value), _default_code(value, low, high))
+    return Verdict(
+        float(value),
+        score.code or _default_code(value, low, high),
+        tuple(score.aspects.items()),
+        tuple(score.steps),
+        score.note,
+        _encode(score.evidence),
+        _encode(score.feedback),
+    )
+
+
+def _invalid(what: str) -> Fault:
+    return Fault(Party.SERVICE, "invalid_score", f"the verifier broke its declaration: {what}")

@@ -1,0 +1,88 @@
+"""Finds verifiers: installed packages announce theirs by the entry-point group ``assay.verifiers``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from reward_servers.core._errors import VerifierDefinitionError, VerifierNotFound
+from reward_servers.core._verifier import Verifier
+
+__all__ = ["GROUP", "Entry", "find", "installed"]
+
+GROUP = "assay.verifiers"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An installed verifier, not loaded yet.
+
+    Attributes:
+        name: The name that it is announced under.
+        path: Import path, ``module:name``.
+        distribution: The package that it comes with, with its version.
+    """
+
+    name: str
+    path: str
+    distribution: str
+    point: EntryPoint
+
+    def load(self) -> Verifier:
+        """Imports the verifier.
+
+        Raises:
+            VerifierNotFound: A package that the verifier needs is missing, or the path leads nowhere.
+            VerifierDefinitionError: What is there is not a verifier of that name.
+        """
+        try:
+            loaded = self.point.load()
+        except ImportError as error:
+            raise VerifierNotFound(
+                f"{self.name} cannot be imported: {error}; install what it needs (`assay doctor` names the command)"
+            ) from error
+        except AttributeError as error:
+            raise VerifierNotFound(f"{self.name}: {self.path} does not exist: {error}") from error
+        if not isinstance(loaded, Verifier) or loaded.name != self.name:
+            raise VerifierDefinitionError(
+                f"{self.path} is announced as {self.name!r} but is not a verifier of that name"
+            )
+        return loaded
+
+
+def installed() -> dict[str, Entry]:
+    """Every announced verifier by name.
+
+    Raises:
+        VerifierDefinitionError: Two packages announce the same name.
+    """
+    found: dict[str, Entry] = {}
+    for point in entry_points(group=GROUP):
+        distribution = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "unknown"
+        entry = Entry(point.name, point.value, distribution, point)
+        other = found.get(point.name)
+        if other is not None and other.path != entry.path:
+            raise VerifierDefinitionError(
+                f"{point.name!r} is announced by {other.distribution} and by {entry.distribution}; uninstall one"
+            )
+        found[point.name] = entry
+    return dict(sorted(found.items()))
+
+
+def find(name: str) -> Verifier:
+    """Loads a verifier by name, or by ``module:name`` for one that no package announces.
+
+    Raises:
+        VerifierNotFound: It is not installed, or cannot be imported.
+    """
+    if ":" in name:
+        from reward_servers.core._hosted import load_path
+
+        try:
+            return load_path(name)
+        except ImportError as error:
+            raise VerifierNotFound(f"{name} cannot be imported: {error}") from error
+    entry = installed().get(name)
+    if entry is None:
+        raise VerifierNotFound(f"no verifier {name!r} is installed; installed: {', '.join(installed())}")
+    return entry.load()

@@ -1,0 +1,71 @@
+"""A queue that takes turns between callers, so that a large batch never makes a small one wait for all of it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from reward_servers.core._work import Unit
+
+__all__ = ["FairQueue"]
+
+
+class FairQueue:
+    """First in, first out within a lane; lanes take turns. Settled units are dropped on the way out."""
+
+    def __init__(self) -> None:
+        self._lanes: OrderedDict[object, deque[Unit]] = OrderedDict()
+        self._length = 0
+
+    def __len__(self) -> int:
+        """The number of queued units, settled ones included."""
+        return self._length
+
+    def extend(self, units: Sequence[Unit]) -> None:
+        """Adds units at the end of their lanes."""
+        for unit in units:
+            lane = self._lanes.get(unit.lane)
+            if lane is None:
+                lane = self._lanes[unit.lane] = deque()
+            lane.append(unit)
+        self._length += len(units)
+
+    def push_front(self, unit: Unit) -> None:
+        """Puts a unit before all others, such as one that is tried again."""
+        lane = self._lanes.setdefault(unit.lane, deque())
+        lane.appendleft(unit)
+        self._lanes.move_to_end(unit.lane, last=False)
+        self._length += 1
+
+    def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
+        """Takes units that can travel together: of one lane, one verifier and the same options.
+
+        Args:
+            limit: The largest number to take, given the first of them.
+
+        Returns:
+            The units; none when the queue is empty.
+        """
+        taken: list[Unit] = []
+        while self._lanes and not taken:
+            key, lane = next(iter(self._lanes.items()))
+            most = limit(lane[0])
+            while lane and len(taken) < most and self._fits(taken, lane[0]):
+                unit = lane.popleft()
+                self._length -= 1
+                if not unit.settled:
+                    taken.append(unit)
+            if lane:
+                self._lanes.move_to_end(key)
+            else:
+                del self._lanes[key]
+        return taken
+
+    @staticmethod
+    def _fits(taken: list[Unit], unit: Unit) -> bool:
+        if not taken:
+            return True
+        first = taken[0]
+        if unit.crashes or first.crashes:
+            return False
+        return unit.hosted is first.hosted and unit.options == first.options and unit.cpu_limit == first.cpu_limit

@@ -1,0 +1,175 @@
+"""Runs ``async def`` verifiers on the event loop: many items wait on a network side by side.
+
+Runners take items from one queue. They are started one at a time and doubled while items keep waiting, so that a verifier
+that never really waits costs one task for a whole batch and not one for each item.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+
+from reward_servers.core._context import Ask, Context
+from reward_servers.core._hosted import Hosted, Instance, outcome_of
+from reward_servers.core._model import Group, Rollout
+from reward_servers.core._outcomes import Fault, Outcome, Party
+from reward_servers.core._work import Settle, Unit
+from reward_servers.core.executors._fair_queue import FairQueue
+
+__all__ = ["LoopExecutor"]
+
+_log = logging.getLogger("assay.server")
+_TURN = 0.002
+_TICK = 0.05
+
+
+def _one(_: Unit) -> int:
+    return 1
+
+
+class LoopExecutor:
+    """Runs the items of one verifier on the loop, up to its concurrency."""
+
+    def __init__(self, hosted: Hosted, settle: Settle, ask: Ask) -> None:
+        self._hosted = hosted
+        self._settle = settle
+        self._ask = ask
+        self._queue = FairQueue()
+        self._runners: set[asyncio.Task[None]] = set()
+        self._running: dict[Unit, tuple[asyncio.Task[None], float]] = {}
+        self._stopped: dict[Unit, Fault | None] = {}
+        self._instance: Instance | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._doubling = False
+
+    async def start(self) -> None:
+        """Sets the verifier up."""
+        self._instance = Instance(self._hosted.verifier, self._hosted.settings)
+
+    def submit(self, units: Sequence[Unit]) -> None:
+        """Queues units and starts a runner."""
+        self._queue.extend(units)
+        if not self._runners:
+            self._add_runner()
+        elif not self._doubling:
+            self._double()
+
+    def abandon(self, unit: Unit) -> None:
+        """Cancels the item's coroutine, which closes its upstream call."""
+        if unit in self._running:
+            self._stop(unit, None)
+
+    async def close(self) -> None:
+        """Cancels what still runs and releases the verifier."""
+        if self._watch is not None:
+            self._watch.cancel()
+        for task in list(self._runners):
+            task.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+        if self._instance is not None:
+            self._instance.close()
+
+    def _add_runner(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._run())
+        self._runners.add(task)
+        task.add_done_callback(self._runner_done)
+        if not self._doubling:
+            self._doubling = True
+            asyncio.get_running_loop().call_soon(self._double)
+
+    def _double(self) -> None:
+        """Doubles the runners while items wait: those that exist are busy waiting."""
+        self._doubling = False
+        room = self._hosted.verifier.concurrency - len(self._runners)
+        for _ in range(min(len(self._queue), room, max(1, len(self._runners)))):
+            self._add_runner()
+
+    def _runner_done(self, task: asyncio.Task[None]) -> None:
+        self._runners.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a runner of %s failed", self._hosted.identity.name, exc_info=error)
+
+    async def _run(self) -> None:
+        turn_ends = time.perf_counter() + _TURN
+        while taken := self._queue.take(_one):
+            await self._run_unit(taken[0])
+            if time.perf_counter() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.perf_counter() + _TURN
+
+    async def _run_unit(self, unit: Unit) -> None:
+        instance = self._instance
+        assert instance is not None
+        started = time.perf_counter()
+        context = self._context(unit) if instance.wants_context else None
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[unit] = (task, started)
+        if self._watch is None:
+            self._schedule_watch()
+        outcomes: Sequence[Outcome]
+        try:
+            reference = instance.reference(unit.subject)
+            if isinstance(reference, Fault):
+                outcomes = self._spread(unit, reference)
+            else:
+                returned = await instance.function(*instance.arguments(unit.subject, reference, unit.options, context))
+                outcomes = instance.settle(returned, unit.subject, context)
+        except asyncio.CancelledError:
+            if unit not in self._stopped or task.uncancel() > 0:
+                raise
+            fault = self._stopped.pop(unit)
+            if fault is None:
+                return
+            outcomes = self._spread(unit, fault)
+        except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
+            outcomes = self._spread(unit, outcome_of(error, self._hosted.verifier))
+        finally:
+            del self._running[unit]
+        if unit in self._stopped:
+            # It finished while its cancellation was on the way: let that arrive here and not in the next item.
+            del self._stopped[unit]
+            await self._absorb_cancellation()
+        queue_us = int((started - unit.queued_at) * 1e6)
+        run_us = int((time.perf_counter() - started) * 1e6)
+        self._settle(unit, outcomes, queue_us, run_us, context.usage if context is not None else None)
+
+    @staticmethod
+    async def _absorb_cancellation() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            if task.uncancel() > 0:
+                raise
+
+    def _context(self, unit: Unit) -> Context:
+        subject = unit.subject
+        name = subject.rollout_id if isinstance(subject, Rollout) else subject.case.group_id
+        return Context(self._hosted.identity.name, name, run_seed=unit.seed, deadline=unit.deadline, ask=self._ask)
+
+    @staticmethod
+    def _spread(unit: Unit, outcome: Outcome) -> Sequence[Outcome]:
+        return [outcome] * (len(unit.subject) if isinstance(unit.subject, Group) else 1)
+
+    def _stop(self, unit: Unit, fault: Fault | None) -> None:
+        if unit not in self._stopped:
+            self._stopped[unit] = fault
+            self._running[unit][0].cancel()
+
+    def _schedule_watch(self) -> None:
+        self._watch = asyncio.get_running_loop().call_later(_TICK, self._check_walls)
+
+    def _check_walls(self) -> None:
+        self._watch = None
+        limit = self._hosted.limits.wall
+        now = time.perf_counter()
+        for unit, (_, started) in list(self._running.items()):
+            if now - started > limit:
+                message = f"{self._hosted.identity.name} did not answer within {limit:g} s"
+                self._stop(unit, Fault(Party.SERVICE, "wall_limit", message))
+        if self._running:
+            self._schedule_watch()

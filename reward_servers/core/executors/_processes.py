@@ -1,0 +1,223 @@
+"""Runs ``def`` verifiers and device verifiers in worker processes.
+
+Items travel in chunks and come back one by one. A stuck item costs its own worker: what waits behind it moves to another.
+A worker that dies is replaced; the item that it was on is tried once more, alone and on a fresh worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from reward_servers.core._errors import StartRefused
+from reward_servers.core._hosted import Hosted, bound_exceeded
+from reward_servers.core._model import Group
+from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
+from reward_servers.core._verifier import Runs
+from reward_servers.core._work import Settle, Unit
+from reward_servers.core.executors._fair_queue import FairQueue
+from reward_servers.core.executors._messages import Hosting
+from reward_servers.core.executors._watchdog import Watchdog
+from reward_servers.core.executors._worker import WorkerProcess
+
+__all__ = ["ProcessExecutor"]
+
+_log = logging.getLogger("assay.server")
+_TARGET = 0.02
+_LARGEST_CHUNK = 64
+_FIRST_GUESS = 0.004
+_START_FAILURES = 3
+
+
+class ProcessExecutor:
+    """A pool of worker processes that host the same verifiers."""
+
+    def __init__(self, hosted: Sequence[Hosted], settle: Settle, workers: int) -> None:
+        self._hosted = list(hosted)
+        self._settle = settle
+        self._size = workers
+        self._device = any(one.verifier.runs is Runs.DEVICE for one in hosted)
+        self._context = multiprocessing.get_context("spawn" if self._device else "forkserver")
+        self._hostings = [Hosting(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory) for one in hosted]
+        self._index = {id(one): place for place, one in enumerate(hosted)}
+        self._workers: set[WorkerProcess] = set()
+        self._queue = FairQueue()
+        self._retries: deque[Unit] = deque()
+        self._item_time: dict[int, float] = {}
+        self._start_failures = 0
+        self._starting: set[asyncio.Task[None]] = set()
+        self._first_ready: asyncio.Future[None] | None = None
+        self._watchdog = Watchdog(self._workers, self._take_back)
+        self._closing = False
+
+    async def start(self) -> None:
+        """Starts the workers and waits for the first.
+
+        Raises:
+            StartRefused: A worker said why it cannot start here.
+        """
+        if not self._device:
+            modules = sorted({hosting.path.partition(":")[0] for hosting in self._hostings})
+            self._context.set_forkserver_preload([*modules, "reward_servers.core.executors._worker_main"])
+        self._first_ready = asyncio.get_running_loop().create_future()
+        for _ in range(self._size):
+            self._spawn(0.0)
+        await self._first_ready
+        self._watchdog.start()
+
+    def submit(self, units: Sequence[Unit]) -> None:
+        """Queues units and hands them to free workers."""
+        self._queue.extend(units)
+        self._dispatch()
+
+    def abandon(self, unit: Unit) -> None:
+        """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
+
+    async def close(self) -> None:
+        """Kills the workers and waits for their end."""
+        self._closing = True
+        self._watchdog.stop()
+        for task in list(self._starting):
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        workers = list(self._workers)
+        for worker in workers:
+            worker.kill("closing")
+        await asyncio.gather(*(worker.join() for worker in workers))
+
+    # Workers come and go.
+
+    def _spawn(self, delay: float) -> None:
+        task = asyncio.get_running_loop().create_task(self._start_worker(delay))
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start_worker(self, delay: float) -> None:
+        if delay:
+            await asyncio.sleep(delay)
+        worker = WorkerProcess(self, self._hostings)
+        self._workers.add(worker)
+        await worker.start(self._context)
+
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Gives a new worker its first chunk."""
+        self._start_failures = 0
+        if self._first_ready is not None and not self._first_ready.done():
+            self._first_ready.set_result(None)
+        self._dispatch()
+
+    def worker_dead(self, worker: WorkerProcess, exit_code: int | None) -> None:
+        """Settles the item that the worker was on, moves the others, and starts a replacement."""
+        self._workers.discard(worker)
+        if self._closing:
+            return
+        pending = [unit for chunk in worker.chunks for unit in chunk.pending()]
+        if worker.refusal or (not worker.finished_items and not pending and not worker.killed_for):
+            self._start_failed(worker, exit_code)
+            return
+        suspects, others = (pending, []) if self._device else (pending[:1], pending[1:])
+        for unit in reversed(others):
+            self._queue.push_front(unit)
+        for unit in suspects:
+            # Of a batch nobody can say which item it was: each is tried alone.
+            reason = worker.killed_for if len(suspects) == 1 else "batch"
+            self._after_death(unit, reason, exit_code)
+        self._spawn(0.0)
+        self._dispatch()
+
+    def _start_failed(self, worker: WorkerProcess, exit_code: int | None) -> None:
+        reason = worker.refusal or f"a worker ended with exit code {exit_code} before it was ready"
+        if self._first_ready is not None and not self._first_ready.done():
+            self._first_ready.set_exception(StartRefused(reason))
+            return
+        self._start_failures += 1
+        _log.error("a worker could not start: %s", reason)
+        if self._start_failures >= _START_FAILURES and not any(one.ready for one in self._workers):
+            fault = Fault(Party.SERVICE, "workers_unavailable", reason, retryable=True, retry_after=5.0)
+            while units := self._queue.take(self._chunk_size):
+                for unit in units:
+                    self._finish(unit, fault)
+        self._spawn(min(5.0, 0.1 * 2**self._start_failures))
+
+    def _after_death(self, unit: Unit, reason: str, exit_code: int | None) -> None:
+        if unit.settled:
+            return
+        name, limits = unit.hosted.identity.name, unit.hosted.limits
+        if reason == "wall":
+            message = f"{name} took more than {limits.wall:g} s with little CPU used"
+            self._finish(unit, Fault(Party.SERVICE, "wall_limit", message))
+        elif reason == "cpu" or (reason != "batch" and exit_code == -signal.SIGPROF):
+            self._finish(unit, bound_exceeded(unit.hosted.floor, f"CPU limit of {unit.cpu_limit:g} s"))
+        elif unit.crashes:
+            _log.error("%s killed two workers on one item; it gets the floor score", name)
+            note = f"the verifier's process died twice on this item (exit code {exit_code})"
+            self._finish(unit, Verdict(unit.hosted.floor, "crashed_verifier", note=note))
+        else:
+            _log.warning("a worker of %s died (exit code %s); its item is tried again alone", name, exit_code)
+            unit.crashes += 1
+            self._retries.append(unit)
+
+    # Work is handed out and comes back.
+
+    def _dispatch(self) -> None:
+        for worker in sorted(self._workers, key=lambda one: len(one.chunks)):
+            if not worker.ready:
+                continue
+            while self._retries and not worker.chunks and (self._device or not worker.finished_items):
+                unit = self._retries.popleft()
+                if not unit.settled:
+                    worker.stalled = True
+                    worker.send(self._index[id(unit.hosted)], [unit])
+            while len(self._queue) and self._has_room(worker):
+                units = self._queue.take(self._chunk_size)
+                if not units:
+                    return
+                worker.send(self._index[id(units[0].hosted)], units)
+
+    def _has_room(self, worker: WorkerProcess) -> bool:
+        """One chunk runs and one waits, unless the running one is slow: then others should take what waits."""
+        if worker.stalled or len(worker.chunks) >= 2:
+            return False
+        if not worker.chunks:
+            return True
+        return self._expected(worker.chunks[0].units[0].hosted) < _TARGET
+
+    def _expected(self, hosted: Hosted) -> float:
+        return max(1e-6, self._item_time.get(id(hosted), _FIRST_GUESS))
+
+    def _chunk_size(self, first: Unit) -> int:
+        if first.crashes:
+            return 1
+        if self._device:
+            return first.hosted.verifier.max_batch
+        fair = math.ceil(len(self._queue) / self._size)
+        return max(1, min(_LARGEST_CHUNK, int(_TARGET / self._expected(first.hosted)), fair))
+
+    def worker_result(
+        self, worker: WorkerProcess, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None
+    ) -> None:
+        """Settles a unit and keeps the worker busy."""
+        key = id(unit.hosted)
+        self._item_time[key] = 0.9 * self._item_time.get(key, run_us * 1e-6) + 0.1 * run_us * 1e-6
+        queue_us = max(0, int((time.perf_counter() - unit.queued_at) * 1e6) - run_us)
+        self._settle(unit, outcomes, queue_us, run_us, usage)
+        if len(worker.chunks) < 2 and (len(self._queue) or self._retries):
+            self._dispatch()
+
+    def _take_back(self, units: Sequence[Unit]) -> None:
+        """Queues again what waited behind a stuck item."""
+        for unit in reversed(units):
+            if not unit.settled:
+                self._queue.push_front(unit)
+        self._dispatch()
+
+    def _finish(self, unit: Unit, outcome: Outcome) -> None:
+        count = len(unit.subject) if isinstance(unit.subject, Group) else 1
+        run_us = int((time.perf_counter() - unit.queued_at) * 1e6)
+        self._settle(unit, [outcome] * count, 0, run_us, None)

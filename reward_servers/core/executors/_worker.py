@@ -1,0 +1,199 @@
+"""The server's end of one worker process."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import socket
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from multiprocessing.context import BaseContext
+from typing import Any, Protocol, cast
+
+from reward_servers.core._outcomes import Outcome, Usage
+from reward_servers.core._work import Unit
+from reward_servers.core.executors import _worker_main
+from reward_servers.core.executors._messages import (
+    FrameReader,
+    Hosting,
+    decode_outcome,
+    decode_usage,
+    encode_chunk,
+    frame,
+)
+
+__all__ = ["Chunk", "WorkerEvents", "WorkerProcess"]
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """Units that were sent to a worker together.
+
+    Attributes:
+        number: Its number, for the messages about it.
+        units: The units, in the order in which the worker takes them.
+        undone: How many are not finished.
+        done: Which are finished.
+    """
+
+    number: int
+    units: Sequence[Unit]
+    undone: int = 0
+    done: list[bool] = field(default_factory=list)
+
+    def pending(self) -> list[Unit]:
+        """The units that are not finished, the one that runs first."""
+        return [unit for unit, done in zip(self.units, self.done, strict=True) if not done]
+
+
+class WorkerEvents(Protocol):
+    """Whoever owns a worker."""
+
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """The worker has set its verifiers up."""
+
+    def worker_result(
+        self, worker: WorkerProcess, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None
+    ) -> None:
+        """A unit is finished."""
+
+    def worker_dead(self, worker: WorkerProcess, exit_code: int | None) -> None:
+        """The process has ended, for whatever reason."""
+
+
+class WorkerProcess(asyncio.Protocol):
+    """One worker process, its pipe and the chunks that it holds."""
+
+    def __init__(self, events: WorkerEvents, hostings: Sequence[Hosting]) -> None:
+        self._events = events
+        self._hostings = hostings
+        self._reader = FrameReader()
+        self._transport: asyncio.Transport | None = None
+        self._process: multiprocessing.Process | None = None
+        self._numbers = 0
+        self.chunks: deque[Chunk] = deque()
+        self.ready = False
+        self.refusal = ""
+        self.finished_items = 0
+        self.last_progress = time.perf_counter()
+        self.stalled = False
+        self.killed_for = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id."""
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def current(self) -> Unit | None:
+        """The unit that the worker is on."""
+        return next(iter(self.chunks[0].pending()), None) if self.chunks else None
+
+    async def start(self, context: BaseContext) -> None:
+        """Starts the process."""
+        ours, theirs = context.Pipe(duplex=True)
+        process = context.Process(  # type: ignore[attr-defined]
+            target=_worker_main.main, args=(theirs, self._hostings), daemon=True, name="assay-worker"
+        )
+        await asyncio.get_running_loop().run_in_executor(None, process.start)
+        theirs.close()
+        self._process = process
+        endpoint = socket.socket(fileno=socket.dup(ours.fileno()))
+        ours.close()
+        endpoint.setblocking(False)
+        await asyncio.get_running_loop().create_connection(lambda: self, sock=endpoint)
+
+    def send(self, hosting: int, units: Sequence[Unit]) -> None:
+        """Gives the worker a chunk."""
+        assert self._transport is not None
+        self._numbers += 1
+        if not self.chunks:
+            self.last_progress = time.perf_counter()
+        self.chunks.append(Chunk(self._numbers, units, len(units), [False] * len(units)))
+        self._transport.write(encode_chunk(self._numbers, hosting, units))
+
+    def recall(self) -> list[Unit]:
+        """Takes back what waits behind the current item.
+
+        Returns:
+            The units taken back. The worker may have begun one of them: whoever finishes first settles it.
+        """
+        assert self._transport is not None
+        recalled: list[Unit] = []
+        for place, chunk in enumerate(self.chunks):
+            pending = chunk.pending()
+            keep = pending[:1] if place == 0 else []
+            recalled += pending[len(keep) :]
+            self._transport.write(frame(("drop", chunk.number)))
+            chunk.done = [unit not in keep for unit in chunk.units]
+            chunk.undone = len(keep)
+        while len(self.chunks) > 1:
+            self.chunks.pop()
+        return recalled
+
+    def kill(self, reason: str) -> None:
+        """Ends the process at once.
+
+        Args:
+            reason: Why; ``worker_dead`` reads it from ``killed_for``.
+        """
+        self.killed_for = self.killed_for or reason
+        if self._process is not None:
+            self._process.kill()
+
+    async def join(self) -> None:
+        """Waits for the end of the process."""
+        if self._process is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._process.join)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The pipe is ready."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Takes messages of the worker."""
+        for message in self._reader.feed(data):
+            if message[0] == "ready":
+                self.ready = True
+                self._events.worker_ready(self)
+            elif message[0] == "refused":
+                self.refusal = message[1]
+            else:
+                self._take_result(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The process has ended or is about to."""
+        self.ready = False
+        asyncio.get_running_loop().create_task(self._bury())
+
+    async def _bury(self) -> None:
+        process = self._process
+        assert process is not None
+        await asyncio.get_running_loop().run_in_executor(None, process.join, 5.0)
+        if process.exitcode is None:
+            process.kill()
+            await asyncio.get_running_loop().run_in_executor(None, process.join)
+        self._events.worker_dead(self, process.exitcode)
+        process.close()
+        self._process = None
+
+    def _take_result(self, message: tuple[Any, ...]) -> None:
+        number, place, encoded, run_us, usage = message
+        self.finished_items += 1
+        self.last_progress = time.perf_counter()
+        self.stalled = False
+        chunk = next((chunk for chunk in self.chunks if chunk.number == number), None)
+        if chunk is None:
+            return
+        unit = chunk.units[place]
+        if not chunk.done[place]:
+            chunk.done[place] = True
+            chunk.undone -= 1
+        if chunk.undone == 0:
+            self.chunks.remove(chunk)
+        if not unit.settled:
+            self._events.worker_result(
+                self, unit, [decode_outcome(one) for one in encoded], run_us, decode_usage(usage)
+            )
