@@ -1,0 +1,137 @@
+"""Comparison of what a program gave with what a test expects. All of it happens outside the sandbox.
+
+    Comparison   one of the kinds below with its tolerances, as parsed from a reference
+    lines        text, white space at line ends and blank lines at the end ignored (default of stdio)
+    tokens       text split at white space
+    float        tokens; equal as text, or both finite numbers within `max(abs, rel * |expected|)`
+    exact        bytes
+    value        JSON data: list = tuple, bool is no int, an int may stand for an expected float, never the reverse
+    python_eq    Python's own equality of plain data: (1, 2) != [1, 2], 1 == True, 3.0 == 3
+    checker      trusted code decides, in a sandbox of its own (`_checker`)
+
+Text is decoded as UTF-8 with replacement, and CRLF counts as LF. NaN and infinity never match a number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from typing import Any, Literal
+
+Kind = Literal["lines", "tokens", "float", "exact", "value", "python_eq", "checker"]
+TEXT_KINDS: frozenset[str] = frozenset(("lines", "tokens", "float", "exact", "checker"))
+VALUE_KINDS: frozenset[str] = frozenset(("value", "python_eq", "checker"))
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Comparison:
+    """How an answer is compared with the expected one.
+
+    Attributes:
+        kind: See the module's text.
+        abs: Absolute tolerance of `float` and `value`.
+        rel: Tolerance relative to the expected number, of the same kinds.
+        ignore_case: Compare `lines`, `tokens` and `float` without regard to case.
+        code: Source of the checker: `check(stdin, stdout, expected)`, or `check(args, result, expected)` for calls.
+    """
+
+    kind: Kind = "lines"
+    abs: float = 0.0
+    rel: float = 0.0
+    ignore_case: bool = False
+    code: str | None = None
+
+
+def compare_output(comparison: Comparison, got: bytes, expected: str) -> bool:
+    """Say whether the bytes a program wrote are the expected text.
+
+    Args:
+        comparison: One of the text kinds except `checker`.
+        got: Standard output, whole.
+        expected: Expected output.
+    """
+    if comparison.kind == "exact":
+        return got == expected.encode("utf-8", "surrogatepass")
+    text = got.decode("utf-8", "replace").replace("\r\n", "\n")
+    expected = expected.replace("\r\n", "\n")
+    if comparison.ignore_case:
+        text, expected = text.casefold(), expected.casefold()
+    if comparison.kind == "lines":
+        return _lines(text) == _lines(expected)
+    if comparison.kind == "tokens":
+        return text.split() == expected.split()
+    if comparison.kind == "float":
+        ours, theirs = text.split(), expected.split()
+        return len(ours) == len(theirs) and all(
+            _close_tokens(one, other, comparison) for one, other in zip(ours, theirs, strict=True)
+        )
+    raise ValueError(f"{comparison.kind} does not compare output")
+
+
+def _lines(text: str) -> list[str]:
+    lines = [line.rstrip() for line in text.split("\n")]
+    while lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def _close_tokens(got: str, expected: str, comparison: Comparison) -> bool:
+    if got == expected:
+        return True
+    # float() reads more than numerals ("1_0", "nan", digits of other scripts), hence the pattern.
+    if not (_NUMBER.match(got) and _NUMBER.match(expected)):
+        return False
+    return _close(float(got), float(expected), comparison)
+
+
+def _close(got: float, expected: float, comparison: Comparison) -> bool:
+    if not (math.isfinite(got) and math.isfinite(expected)):
+        return False
+    return abs(got - expected) <= max(comparison.abs, comparison.rel * abs(expected))
+
+
+def compare_value(comparison: Comparison, got: Any, expected: Any) -> bool:
+    """Say whether plain data returned by a call equal the expected data.
+
+    Args:
+        comparison: `value` or `python_eq`.
+        got: Decoded plain data, so of built-in types only: no `__eq__` of a candidate exists here.
+        expected: From the reference.
+    """
+    try:
+        if comparison.kind == "python_eq":
+            return bool(got == expected)
+        return _same_data(got, expected, comparison)
+    except RecursionError:
+        return False
+
+
+def _same_data(got: Any, expected: Any, comparison: Comparison) -> bool:
+    if isinstance(expected, bool) or isinstance(got, bool) or expected is None:
+        return type(got) is type(expected) and got == expected
+    if isinstance(expected, float):
+        if not isinstance(got, int | float):
+            return False
+        return got == expected or _close(_as_float(got), expected, comparison)
+    if isinstance(expected, list | tuple):
+        return (
+            isinstance(got, list | tuple)
+            and len(got) == len(expected)
+            and all(_same_data(one, other, comparison) for one, other in zip(got, expected, strict=True))
+        )
+    if isinstance(expected, dict):
+        return (
+            isinstance(got, dict)
+            and len(got) == len(expected)
+            and all(key in got and _same_data(got[key], value, comparison) for key, value in expected.items())
+        )
+    return type(got) is type(expected) and bool(got == expected)
+
+
+def _as_float(number: int | float) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf

@@ -1,0 +1,232 @@
+"""Code out of a response: which text is the program, by which rule it was chosen, and what was cut off.
+
+    Extraction   the program, where in the response it stands, and how it was found
+    Rule         fence (tagged with the language), untagged_fence, whole_response, none
+    Blocks       which of several blocks counts: last (default), first, all (joined), entry (the last that defines
+                 the function under test, else the last)
+
+Reasoning sections are looked at first: code in them is a draft and never counts. Blocks tagged with another language
+never count, blocks without a tag only where no block carries the language's. Blank blocks give way to others.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from reward_servers.engines.code._languages import ALIASES
+
+Rule = Literal["fence", "untagged_fence", "whole_response", "none"]
+Blocks = Literal["last", "first", "all", "entry"]
+BLOCKS: tuple[Blocks, ...] = ("last", "first", "all", "entry")
+
+_FENCE = re.compile(r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$")
+_TAGS = ("think", "thinking", "thought", "reasoning", "scratchpad")
+_THINK_OPEN = re.compile(rf"\s*<(?:{'|'.join(_TAGS)})>", re.IGNORECASE)
+_THINK_CLOSE = re.compile(rf"</(?:{'|'.join(_TAGS)})>", re.IGNORECASE)
+_CLOSING_TAGS = tuple(f"</{tag}>" for tag in _TAGS)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Extraction:
+    """The program found in a response.
+
+    Attributes:
+        source: Text of the program, None if there is none.
+        language: Language that was looked for, as the sandbox names it.
+        rule: How it was found.
+        span: Start and end in the response, in characters; of the first and last block when several are joined.
+        blocks: How many blocks of the language there were.
+        truncated: The response ends inside the block, or inside a reasoning section.
+        thinking_chars: Characters of reasoning set aside.
+        note: Why there is no program, or what was unusual.
+    """
+
+    source: str | None
+    language: str
+    rule: Rule
+    span: tuple[int, int] | None = None
+    blocks: int = 0
+    truncated: bool = False
+    thinking_chars: int = 0
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Block:
+    tag: str
+    text: str
+    start: int
+    end: int
+    closed: bool
+
+
+def extract(
+    response: str,
+    language: str,
+    *,
+    blocks: Blocks = "last",
+    entry: str | None = None,
+    bare: bool = False,
+) -> Extraction:
+    """Find the program in a response.
+
+    Args:
+        response: Text of the model, reasoning included.
+        language: As the sandbox names it: `python`, `cpp`, ...
+        blocks: Which block counts when there are several.
+        entry: Name of the function under test, for `blocks="entry"`.
+        bare: Take a response without any fence as the program itself (Python: only if it parses).
+    """
+    answer, open_thought = _split_thinking(response)
+    found = _fenced(response, answer)
+    chosen, rule = _of_language(found, language)
+    if chosen:
+        picked = _pick(chosen, blocks, entry)
+        return Extraction(
+            source="\n".join(block.text for block in picked),
+            language=language,
+            rule=rule,
+            span=(picked[0].start, picked[-1].end),
+            blocks=len(chosen),
+            truncated=not picked[-1].closed,
+            thinking_chars=answer,
+        )
+    text = response[answer:]
+    if bare and not found and text.strip() and not open_thought and _plausible(text, language):
+        whole = (answer, len(response))
+        return Extraction(text, language, "whole_response", span=whole, blocks=1, thinking_chars=answer)
+    if open_thought:
+        note = "the response ends inside its reasoning"
+    elif found:
+        note = f"no block of {language}; found: {', '.join(sorted({block.tag or 'untagged' for block in found}))}"
+    else:
+        note = "no fenced block"
+    return Extraction(None, language, "none", truncated=open_thought, thinking_chars=answer, note=note)
+
+
+def _split_thinking(response: str) -> tuple[int, bool]:
+    """Where the answer begins, and whether the response ends inside a reasoning section.
+
+    Sections may come one after another and may hold unfinished fences. A closing tag that comes first means that
+    the template had opened the section already. An opening tag counts at the start of a line outside every fence,
+    so that programs may speak of tags.
+    """
+    thinking = _starts_inside(response)
+    answer = 0
+    fence: re.Match[str] | None = None
+    for start, end in _lines(response):
+        position = start
+        while True:
+            if thinking:
+                close = _THINK_CLOSE.search(response, position, end)
+                if close is None:
+                    break
+                thinking, fence, position, answer = False, None, close.end(), close.end()
+            opening = _THINK_OPEN.match(response, position, end) if fence is None else None
+            if opening is None:
+                break
+            thinking, position = True, opening.end()
+        if not thinking and position == start:
+            fence = _next_fence(fence, response[start:end])
+    return (len(response) if thinking else answer), thinking
+
+
+def _starts_inside(response: str) -> bool:
+    """Whether the first tag that begins or ends a line is a closing one."""
+    for start, end in _lines(response):
+        if _THINK_OPEN.match(response, start, end):
+            return False
+        line = response[start:end].strip().lower()
+        if line.startswith(_CLOSING_TAGS) or line.endswith(_CLOSING_TAGS):
+            return True
+    return False
+
+
+def _lines(text: str, position: int = 0) -> Iterator[tuple[int, int]]:
+    """Start and end of each line, without its line break."""
+    while position < len(text):
+        newline = text.find("\n", position)
+        end = len(text) if newline < 0 else newline
+        yield position, end
+        position = end + 1
+
+
+def _next_fence(fence: re.Match[str] | None, line: str) -> re.Match[str] | None:
+    """The fence that is open after this line, given the one that was open before it."""
+    match = _FENCE.match(line)
+    if match is None:
+        return fence
+    if fence is None:
+        # An info string with a backtick is inline code, not a fence.
+        inline = match["mark"].startswith("`") and "`" in match["info"]
+        return None if inline else match
+    deeper = len(match["indent"]) > len(fence["indent"]) + 3
+    closes = match["mark"].startswith(fence["mark"]) and not match["info"].strip() and not deeper
+    return None if closes else fence
+
+
+def _fenced(response: str, position: int) -> list[_Block]:
+    """All fenced blocks from a position on; the last may lack its closing fence."""
+    found: list[_Block] = []
+    fence: re.Match[str] | None = None
+    body: list[str] = []
+    body_start = 0
+    for start, end in _lines(response, position):
+        line = response[start:end].rstrip("\r")
+        after = _next_fence(fence, line)
+        if after is fence:
+            if fence is not None:
+                body.append(line)
+        elif fence is None:
+            body, body_start = [], min(end + 1, len(response))
+        else:
+            found.append(_block(fence, body, body_start, start, closed=True))
+        fence = after
+    if fence is not None:
+        found.append(_block(fence, body, body_start, len(response), closed=False))
+    return found
+
+
+def _block(opening: re.Match[str], body: list[str], start: int, end: int, *, closed: bool) -> _Block:
+    indent = opening["indent"]
+    lines = (
+        [line[len(indent) :] if line.startswith(indent) else line.lstrip(" \t") for line in body] if indent else body
+    )
+    words = opening["info"].strip().strip("{}").replace(",", " ").replace(":", " ").split()
+    tag = words[0].lstrip(".").lower() if words else ""
+    return _Block(tag, "".join(line + "\n" for line in lines), start, end, closed)
+
+
+def _of_language(found: list[_Block], language: str) -> tuple[list[_Block], Rule]:
+    """Blocks that carry the language's tag, else those without any tag; blank ones only where all are blank."""
+    names = ALIASES[language]
+    tagged = [block for block in found if block.tag in names]
+    chosen = tagged or [block for block in found if not block.tag]
+    rule: Rule = "fence" if tagged else "untagged_fence"
+    return [block for block in chosen if block.text.strip()] or chosen, rule
+
+
+def _pick(chosen: list[_Block], blocks: Blocks, entry: str | None) -> list[_Block]:
+    if blocks == "all":
+        return chosen
+    if blocks == "first":
+        return chosen[:1]
+    if blocks == "entry" and entry:
+        defines = re.compile(rf"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+{re.escape(entry)}\b", re.MULTILINE)
+        return [block for block in chosen if defines.search(block.text)][-1:] or chosen[-1:]
+    return chosen[-1:]
+
+
+def _plausible(text: str, language: str) -> bool:
+    """Prose parses as no Python program; for the other languages the compiler will say."""
+    if language != "python":
+        return True
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True

@@ -1,0 +1,272 @@
+"""What a task asks of a program: the reference, parsed and checked.
+
+    TestSpec    language, tests, comparison and limits of one task
+    StdioTests  programs that read standard input and write standard output
+    CallTests   a function called with plain data, in a fresh module each time
+    CodeTests   tests written in Python: assertions, a `check(candidate)` function, unittest or pytest style
+
+The fields of the JSON form are described in the package's documentation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
+
+from reward_servers.engines.code._compare import TEXT_KINDS, VALUE_KINDS, Comparison, Kind
+from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._languages import ALIASES, canonical
+from reward_servers.engines.code._limits import Ceiling, RunLimits, parse_limits
+from reward_servers.engines.code._reader import Fields, describe
+
+Style = Literal["assert", "unittest"]
+_KINDS = {
+    "stdio": "stdio",
+    "call": "call",
+    "function": "call",
+    "assert": "assert",
+    "unittest": "unittest",
+    "pytest": "unittest",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StdioTest:
+    """One input and the output expected for it."""
+
+    name: str
+    stdin: str
+    expected: str
+    public: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StdioTests:
+    """Tests of a whole program."""
+
+    tests: tuple[StdioTest, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CallTest:
+    """One call and the value expected of it."""
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    expected: Any
+    public: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CallTests:
+    """Tests of one function, method of a class `Solution`, or `Class.method`."""
+
+    entry: str
+    tests: tuple[CallTest, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CodeTests:
+    """Tests written in Python.
+
+    Attributes:
+        style: `assert`: each assertion at the top and each `check(f)` is a test; `unittest`: each test function or
+            method is one.
+        code: Their source.
+        entry: Name of the function under test where the code does not say it.
+        public: Whether all may be shown to the policy, or the names of those that may.
+    """
+
+    style: Style
+    code: str
+    entry: str | None = None
+    public: bool | frozenset[str] = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class TestSpec:
+    """Everything needed to judge a program, from the reference of its task.
+
+    Attributes:
+        language: As the sandbox names it.
+        tests: One of the three kinds.
+        compare: How answers are compared; for `CodeTests` the assertions themselves say it.
+        limits: What one test may use, and what compiling may use.
+        setup: Trusted Python source with helpers that the tests use. It runs beside the tests, never the program.
+    """
+
+    __test__ = False  # not a class for pytest to collect
+
+    language: str
+    tests: StdioTests | CallTests | CodeTests
+    compare: Comparison
+    limits: RunLimits
+    setup: str = ""
+
+    @property
+    def entry(self) -> str | None:
+        """Name of the function under test, where the reference gives one."""
+        return None if isinstance(self.tests, StdioTests) else self.tests.entry
+
+
+def parse_reference(
+    reference: bytes | str | Mapping[str, Any], *, ceiling: Ceiling | None = None, language: str | None = None
+) -> TestSpec:
+    """Read the reference of a task.
+
+    Args:
+        reference: JSON text or the decoded object.
+        ceiling: Largest limits that this server allows, and the limits used where the reference gives none.
+        language: Language where the reference names none (default Python).
+
+    Raises:
+        BadReference: Something in it is missing, misspelt or contradictory.
+    """
+    fields = Fields(_decoded(reference, "reference"))
+    name = fields.take("language", str, language or "python")
+    known = canonical(name)
+    if known is None:
+        raise fields.error("language", f"is the unknown {name!r}", f"Known: {', '.join(ALIASES)}")
+    mode = fields.take("mode", str, "")
+    tests, kind = _parse_tests(fields, mode)
+    if kind != "stdio" and known != "python":
+        raise fields.error("language", f"is {known}, but tests of kind {kind} need Python", "Write stdio tests")
+    ceiling = ceiling or Ceiling()
+    if not isinstance(tests, CodeTests) and len(tests.tests) > ceiling.tests:
+        raise fields.error(
+            "tests", f"holds {len(tests.tests)} tests, above this server's {ceiling.tests}", "Give fewer"
+        )
+    spec = TestSpec(
+        language=known,
+        tests=tests,
+        compare=_parse_compare(fields, kind),
+        limits=parse_limits(fields, ceiling),
+        setup=fields.take("setup", str, ""),
+    )
+    fields.done(strict=False)
+    return spec
+
+
+def _decoded(value: Any, field: str) -> Any:
+    """JSON text as the object it holds; anything else as it is."""
+    if not isinstance(value, bytes | str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise BadReference(field, f"is no JSON: {error}", "Write a JSON object") from None
+
+
+def _parse_tests(fields: Fields, mode: str) -> tuple[StdioTests | CallTests | CodeTests, str]:
+    """Read `tests`, which says its kind itself or, as a bare list or object, by `mode` beside it."""
+    body = _decoded(fields.raw("tests") if fields.has("tests") else None, "tests")
+    if body is None:
+        raise fields.error("tests", "is missing", "Give an object with kind and cases, or kind and code")
+    if isinstance(body, list):
+        body = {"cases": body}
+    tests = Fields(body, fields.path("tests"))
+    name = tests.take("kind", str, mode or ("stdio" if tests.has("cases") else ""))
+    kind = _KINDS.get(name)
+    if kind is None or (mode and _KINDS.get(mode) != kind):
+        raise tests.error("kind", f"is {name!r}", f"Give one of {', '.join(_KINDS)}")
+    if kind == "stdio":
+        parsed: StdioTests | CallTests | CodeTests = _parse_stdio(tests)
+    elif kind == "call":
+        parsed = _parse_calls(tests)
+    else:
+        parsed = _parse_code(tests, "assert" if kind == "assert" else "unittest")
+    tests.done()
+    return parsed, kind
+
+
+def _cases(tests: Fields) -> list[Fields]:
+    cases = tests.take("cases", list)
+    if not cases:
+        raise tests.error("cases", "is empty", "Give at least one test")
+    return [Fields(case, f"{tests.path('cases')}[{index}]") for index, case in enumerate(cases)]
+
+
+def _parse_stdio(tests: Fields) -> StdioTests:
+    parsed = []
+    for number, case in enumerate(_cases(tests), start=1):
+        parsed.append(
+            StdioTest(
+                name=case.take("name", str, f"test {number}"),
+                stdin=case.take("stdin", str, "", aliases=("input",)),
+                expected=case.take("stdout", str, aliases=("output", "expected")),
+                public=case.take("public", bool, default=False),
+            )
+        )
+        case.done()
+    return StdioTests(tuple(parsed))
+
+
+def _parse_calls(tests: Fields) -> CallTests:
+    entry = _parse_entry(tests)
+    if entry is None:
+        raise tests.error("entry", "is missing", "Give the name of the function under test")
+    parsed = []
+    for number, case in enumerate(_cases(tests), start=1):
+        parsed.append(
+            CallTest(
+                name=case.take("name", str, f"test {number}"),
+                args=tuple(case.take("args", list, [])),
+                kwargs=case.take("kwargs", dict, {}),
+                expected=case.raw("returns", aliases=("expected",)),
+                public=case.take("public", bool, default=False),
+            )
+        )
+        case.done()
+    return CallTests(entry, tuple(parsed))
+
+
+def _parse_entry(tests: Fields) -> str | None:
+    entry = tests.take("entry", str, "", aliases=("fn", "fn_name", "entry_point"))
+    if entry and not all(part.isidentifier() for part in entry.split(".")):
+        raise tests.error("entry", f"is {entry!r}", "Give a Python name, or Class.method")
+    return entry or None
+
+
+def _parse_code(tests: Fields, style: Style) -> CodeTests:
+    body = tests.raw("code")
+    if isinstance(body, list) and all(isinstance(line, str) for line in body):
+        body = "\n".join(body)
+    if not isinstance(body, str):
+        raise tests.error("code", f"is {describe(body)}", "Give a string, or a list of strings")
+    if not body.strip():
+        raise tests.error("code", "is empty", "Give at least one test")
+    public = tests.raw("public") if tests.has("public") else False
+    if isinstance(public, list):
+        public = frozenset(str(name) for name in public)
+    elif not isinstance(public, bool):
+        raise tests.error("public", f"is {describe(public)}", "Give true, false or a list of names of tests")
+    return CodeTests(style, body, _parse_entry(tests), public)
+
+
+def _parse_compare(fields: Fields, kind: str) -> Comparison:
+    """Read `compare`; the default is `lines` for stdio, `value` for calls."""
+    default: Kind = "lines" if kind == "stdio" else "value"
+    compare = Fields(fields.take("compare", dict, {}), fields.path("compare"))
+    name = compare.take("kind", str, default)
+    allowed = TEXT_KINDS if kind == "stdio" else VALUE_KINDS if kind == "call" else frozenset(("value", "python_eq"))
+    known = next((item for item in get_args(Kind) if item == name and item in allowed), None)
+    if known is None:
+        raise compare.error("kind", f"is {name!r}", f"Tests of kind {kind} take {', '.join(sorted(allowed))}")
+    tolerant = known == "float" or (known == "value" and kind == "call")
+    loose = 1e-6 if known == "float" else 0.0
+    result = Comparison(
+        kind=known,
+        abs=compare.take("abs", float, loose) if tolerant else 0.0,
+        rel=compare.take("rel", float, loose) if tolerant else 0.0,
+        ignore_case=compare.take("ignore_case", bool, default=False)
+        if known in ("lines", "tokens", "float")
+        else False,
+        code=compare.take("code", str) if known == "checker" else None,
+    )
+    compare.done()
+    if result.abs < 0 or result.rel < 0:
+        raise compare.error("abs" if result.abs < 0 else "rel", "is negative", "Give 0 or more")
+    return result
