@@ -48,9 +48,7 @@ def test_agrees_with_a_loop(rows: list[tuple[float, int, bool]], scale: Any, ddo
     assert result == pytest.approx(reference(rows, scale, ddof, 1e-6), rel=1e-9, abs=1e-9)
 
 
-@given(
-    st.floats(-1e6, 1e6), st.integers(1, 16), st.sampled_from(["mean", "median", "leave_one_out", "quantile"])
-)
+@given(st.floats(-1e6, 1e6), st.integers(1, 16), st.sampled_from(["mean", "median", "leave_one_out", "quantile"]))
 def test_constant_group_is_exactly_zero(value: float, size: int, centre: Any) -> None:
     for scale in ("std", "mad", "batch", "none"):
         assert not group_normalise([value] * size, [0] * size, centre=centre, scale=scale, eps=0.0).any()  # type: ignore[arg-type]
@@ -74,9 +72,7 @@ def test_median_is_a_member_and_mad_scales() -> None:
 
 
 def test_value_centre_keeps_the_signal_of_a_constant_group() -> None:
-    result = group_normalise(
-        [0, 0, 1], ["a", "a", "b"], centre="value", scale="none", values=[0.25, 0.25, 0.75]
-    )
+    result = group_normalise([0, 0, 1], ["a", "a", "b"], centre="value", scale="none", values=[0.25, 0.25, 0.75])
     assert result.tolist() == [-0.25, -0.25, 0.25]
 
 
@@ -118,9 +114,7 @@ def test_reduce_makes_shards_agree_with_the_whole() -> None:
     second = [np.array([((rewards[h] - mean) ** 2).sum()]) for h in halves]
     for mine, half in enumerate(halves):
         others = iter([first[1 - mine], second[1 - mine]])
-        part = group_normalise(
-            rewards[half], groups[half], scale="batch", reduce=lambda a, o=others: a + next(o)
-        )
+        part = group_normalise(rewards[half], groups[half], scale="batch", reduce=lambda a, o=others: a + next(o))
         assert part == pytest.approx(whole[half])
 
 
@@ -140,9 +134,7 @@ def test_groups_agree_with_a_dictionary(labels: Any, data: st.DataObject) -> Non
     for row, label in enumerate(listed):
         members[label].append(row)
     assert list(groups.labels) == list(members), "numbered by first appearance"
-    values = np.array(
-        data.draw(st.lists(st.integers(-5, 5), min_size=len(listed), max_size=len(listed))), float
-    )
+    values = np.array(data.draw(st.lists(st.integers(-5, 5), min_size=len(listed), max_size=len(listed))), float)
     for number, rows in enumerate(members.values()):
         own = values[rows]
         assert groups.sizes[number] == len(rows)

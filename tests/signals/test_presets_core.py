@@ -22,9 +22,7 @@ from trainer_client.signals import (
 def test_a_preset_by_name_and_with_options() -> None:
     batch = SignalBatch([1, 0, 0, 1], ["p", "q", "p", "q"])
     assert preset("dr_grpo")(batch).advantages.tolist() == [0.5, -0.5, -0.5, 0.5]
-    assert preset("grpo", eps=1.0, ddof=0)(batch).advantages.tolist() == pytest.approx(
-        [1 / 3, -1 / 3, -1 / 3, 1 / 3]
-    )
+    assert preset("grpo", eps=1.0, ddof=0)(batch).advantages.tolist() == pytest.approx([1 / 3, -1 / 3, -1 / 3, 1 / 3])
     assert advantages([1, 0], [0, 0], method="rloo").tolist() == [1.0, -1.0]
 
 

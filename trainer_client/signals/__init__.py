@@ -93,7 +93,5 @@ def advantages(
     """
     result = preset(method, **options)(SignalBatch(rewards, groups, valid)).advantages
     if result is None:
-        raise BadOption(
-            f"{method}: gives no advantage per rollout; call preset({method!r}) and read its signal"
-        )
+        raise BadOption(f"{method}: gives no advantage per rollout; call preset({method!r}) and read its signal")
     return result

@@ -77,9 +77,7 @@ def require_finite(
         return
     bad = ~finite
     if where is not None:
-        bad &= (
-            where if where.ndim == bad.ndim else where.reshape(where.shape + (1,) * (bad.ndim - where.ndim))
-        )
+        bad &= where if where.ndim == bad.ndim else where.reshape(where.shape + (1,) * (bad.ndim - where.ndim))
     positions = np.argwhere(bad)
     if not positions.size:
         return
@@ -96,9 +94,7 @@ def require_finite(
 def require_length(name: str, length: int, expected: int) -> None:
     """Raise ``BadInput`` when an array has another number of rows than the batch."""
     if length != expected:
-        raise BadInput(
-            f"{name}: has {length} rows where the batch has {expected}; one entry per rollout is needed"
-        )
+        raise BadInput(f"{name}: has {length} rows where the batch has {expected}; one entry per rollout is needed")
 
 
 def _check_ndim(name: str, array: AnyArray, ndim: int | None) -> None:

@@ -118,9 +118,7 @@ class SignalBatch:
             return self._columns[name]
         except KeyError:
             meaning = f" ({INPUTS[name].meaning})" if name in INPUTS else ""
-            raise MissingInput(
-                f"{name}: the batch does not carry it{meaning}; pass {name}= to SignalBatch"
-            ) from None
+            raise MissingInput(f"{name}: the batch does not carry it{meaning}; pass {name}= to SignalBatch") from None
 
     @property
     def valid(self) -> BoolArray:
@@ -143,9 +141,7 @@ class SignalBatch:
         if "mask" in self._columns:
             return self["mask"]
         if "lengths" not in self._columns:
-            raise MissingInput(
-                "mask: the batch carries neither mask nor lengths; pass one of them to SignalBatch"
-            )
+            raise MissingInput("mask: the batch carries neither mask nor lengths; pass one of them to SignalBatch")
         lengths = self["lengths"]
         width = next(
             (a.shape[1] for n, a in self._columns.items() if INPUTS[n].axes == "NT"),
@@ -232,7 +228,6 @@ def _read(declared: Input, value: Any, lengths: dict[str, tuple[str, int]]) -> A
         first, expected = lengths.setdefault(letter, (name, length))
         if length != expected:
             raise BadInput(
-                f"{name}: axis {letter} has length {length} where {first} has {expected}; "
-                "all inputs of a batch agree"
+                f"{name}: axis {letter} has length {length} where {first} has {expected}; all inputs of a batch agree"
             )
     return converted

@@ -148,9 +148,7 @@ class Estimator:
                 )
         if batch.sharded and _ORDER.index(self.needs) >= _ORDER.index("batch"):
             if not self.spec.reducible:
-                raise NeedsWholeBatch(
-                    f"{self.name}: needs the whole step's rollouts; call it where they are gathered"
-                )
+                raise NeedsWholeBatch(f"{self.name}: needs the whole step's rollouts; call it where they are gathered")
             if batch.reduce is None:
                 raise NeedsWholeBatch(
                     f"{self.name}: takes statistics over the whole step; gather the rollouts, or pass "
@@ -173,14 +171,10 @@ class Estimator:
         """
         if not hasattr(self._run, "load_state_dict"):
             if state:
-                raise StateMismatch(
-                    f"{self.name}: keeps no state, but one of {state.get('preset')!r} was given"
-                )
+                raise StateMismatch(f"{self.name}: keeps no state, but one of {state.get('preset')!r} was given")
             return
         if state.get("preset") != self.name:
-            raise StateMismatch(
-                f"{self.name}: the state given is of {state.get('preset')!r}; load it into that preset"
-            )
+            raise StateMismatch(f"{self.name}: the state given is of {state.get('preset')!r}; load it into that preset")
         self._run.load_state_dict(state["state"])
 
     def __repr__(self) -> str:
@@ -231,9 +225,7 @@ def _load_all() -> None:
 
 
 def _options(target: Callable[..., Any]) -> Sequence[inspect.Parameter]:
-    return [
-        p for p in inspect.signature(target).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY
-    ]
+    return [p for p in inspect.signature(target).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def _check_overrides(spec: Spec, overrides: Mapping[str, Any]) -> None:

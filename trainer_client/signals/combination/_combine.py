@@ -69,8 +69,8 @@ def combine(
     needed (a cascade may have skipped them). A missing gate masks the row, since nobody knows what lies
     behind it.
 
-    A missing *required* score masks the row. A missing *optional* score takes no part, which has three
-    readings:
+    A missing *required* score masks the row, and so does the want of every score. A missing *optional* score
+    takes no part, which has three readings:
 
     - ``neutral`` (default): the row gets the mean contribution of the term over the valid rows of its group
       that have it, so that the term moves the row neither up nor down among its siblings. Where no sibling
@@ -122,6 +122,7 @@ def combine(
         dropped = table.groups.spread(table.groups.any(lost))
     required = np.array([term.required for term in terms], np.bool_)
     row_valid = ~(missing & ~table.present & required).any(1) & ~dropped
+    row_valid &= (needed & table.present).any(1)
     contributions = _contributions(table, needed, row_valid, required, optional)
     rewards = np.where(row_valid, contributions.sum(1) + gates.closed_value, np.nan)
     return Combined(rewards, row_valid, contributions, gates.closed_by, gates.closed_value, share, dropped)
@@ -161,9 +162,7 @@ class _Table:
     ) -> _Table:
         table = as_floats("scores", scores, 2)
         if table.shape[1] != len(terms):
-            raise BadInput(
-                f"scores: {table.shape[1]} columns for {len(terms)} terms; one term per column is needed"
-            )
+            raise BadInput(f"scores: {table.shape[1]} columns for {len(terms)} terms; one term per column is needed")
         everything = np.ones(table.shape, np.bool_)
         given = everything if valid is None else as_bools("valid", valid, 2)
         wanted = everything if asked is None else as_bools("asked", asked, 2)
@@ -199,9 +198,7 @@ class _Table:
                 result[absent, column] = _CODE[term.action("*")]
                 continue
             kinds, which = np.unique(self.codes[absent, column], return_inverse=True)
-            result[absent, column] = np.array([_CODE[term.action(self.name_of(k))] for k in kinds.tolist()])[
-                which
-            ]
+            result[absent, column] = np.array([_CODE[term.action(self.name_of(k))] for k in kinds.tolist()])[which]
         return result
 
     def fill_floors(self, actions: IntArray) -> None:
@@ -243,9 +240,7 @@ def _walk_gates(table: _Table) -> _Gates:
     return _Gates(reached, closed_by, closed_value)
 
 
-def _stop_on(
-    table: _Table, actions: IntArray, missing: BoolArray, share: FloatArray, max_missing: float
-) -> None:
+def _stop_on(table: _Table, actions: IntArray, missing: BoolArray, share: FloatArray, max_missing: float) -> None:
     abort = np.argwhere(missing & (actions == _CODE["abort"]))
     if abort.size:
         row, column = (int(i) for i in abort[0])

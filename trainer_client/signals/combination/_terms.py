@@ -73,8 +73,7 @@ class Term:
         for code, action in self.on_missing.items():
             if action not in get_args(Action):
                 raise BadOption(
-                    f"{self.name}: on_missing[{code!r}] = {action!r} is not one of "
-                    f"{', '.join(get_args(Action))}"
+                    f"{self.name}: on_missing[{code!r}] = {action!r} is not one of {', '.join(get_args(Action))}"
                 )
         if "floor" in self.on_missing.values() and (self.floor is None or not math.isfinite(self.floor)):
             raise BadOption(f"{self.name}: on_missing asks for the floor, but no finite floor is declared")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -12,9 +12,20 @@ from trainer_client.signals._arrays import BoolArray, FloatArray
 Reduce: TypeAlias = Callable[[FloatArray], FloatArray]
 """Elementwise sum of an array over all ranks (an all-reduce); None where the whole batch is present."""
 
+Stabiliser = Literal["std", "variance", "floor"]
+
+
+def batch_sum(values: FloatArray, reduce: Reduce | None = None) -> FloatArray:
+    """Sum a small array over ranks; returned as it is where the whole batch is present."""
+    return values if reduce is None else np.asarray(reduce(values), dtype=np.float64)
+
 
 def batch_moments(
-    values: FloatArray, where: BoolArray, *, reduce: Reduce | None = None
+    values: FloatArray,
+    where: BoolArray,
+    *,
+    weights: FloatArray | None = None,
+    reduce: Reduce | None = None,
 ) -> tuple[float, float, float]:
     """Count, mean and sum of squared deviations of the entries that take part.
 
@@ -23,22 +34,20 @@ def batch_moments(
     Args:
         values: any shape.
         where: same shape; entries that take part.
+        weights: same shape; how often each entry counts (tokens of a row, for token statistics of a value
+            that is the same on all of them).
         reduce: sums a small array over ranks.
 
     Returns:
         ``(n, mean, sum of (x - mean)^2)``; ``(0, 0, 0)`` when nothing takes part.
     """
     taken = values[where]
-    total = np.array([taken.size, taken.sum()], dtype=np.float64)
-    if reduce is not None:
-        total = np.asarray(reduce(total), dtype=np.float64)
-    n = float(total[0])
+    often = np.ones(taken.size) if weights is None else weights[where]
+    n, total = (float(x) for x in batch_sum(np.array([often.sum(), (often * taken).sum()]), reduce))
     if n == 0:
         return 0.0, 0.0, 0.0
-    mean = float(total[1]) / n
-    squares = np.array([((taken - mean) ** 2).sum()], dtype=np.float64)
-    if reduce is not None:
-        squares = np.asarray(reduce(squares), dtype=np.float64)
+    mean = total / n
+    squares = batch_sum(np.array([(often * (taken - mean) ** 2).sum()]), reduce)
     return n, mean, float(squares[0])
 
 
@@ -53,29 +62,31 @@ def standardise(
     *,
     ddof: int = 1,
     eps: float = 1e-4,
-    centre: bool = True,
+    stabiliser: Stabiliser = "std",
+    weights: FloatArray | None = None,
     reduce: Reduce | None = None,
 ) -> FloatArray:
-    """``(x - mean) / (std + eps)`` over the whole batch; 0 outside ``where`` and for a constant batch.
+    """``(x - mean) / scale`` over the whole batch.
 
-    With ``centre=False`` only the division is done (a constant batch still gives 0).
+    Exactly 0 outside ``where`` and for a constant batch, where the published forms divide the rounding of the
+    mean by something near ``eps``.
+
+    Args:
+        values: any shape.
+        where: same shape; entries that take part.
+        ddof: 1 for the sample, 0 for the population variance.
+        eps: keeps the scale off zero, as ``stabiliser`` says.
+        stabiliser: ``std``: ``sqrt(var) + eps`` (TRL); ``variance``: ``sqrt(var + eps)`` (verl's whitening);
+            ``floor``: ``sqrt(max(var, eps))`` (OpenRLHF's whitening).
+        weights: how often each entry counts; see `batch_moments`.
+        reduce: sums a small array over ranks.
     """
-    n, mean, squares = batch_moments(values, where, reduce=reduce)
+    n, mean, squares = batch_moments(values, where, weights=weights, reduce=reduce)
     if n <= ddof or is_constant(n, mean, squares):
         return np.zeros_like(values)
-    std = np.sqrt(squares / (n - ddof))
-    return np.where(where, (values - (mean if centre else 0.0)) / (std + eps), 0.0)
-
-
-def whiten(
-    values: FloatArray, where: BoolArray, *, ddof: int = 1, eps: float = 1e-8, reduce: Reduce | None = None
-) -> FloatArray:
-    """``(x - mean) / sqrt(var + eps)`` over all entries that take part (typically tokens).
-
-    Differs from `standardise` in where ``eps`` stands. Constant entries give exactly 0: the published forms
-    divide the rounding of the mean by ``sqrt(eps)`` there.
-    """
-    n, mean, squares = batch_moments(values, where, reduce=reduce)
-    if n <= ddof or is_constant(n, mean, squares):
-        return np.zeros_like(values)
-    return np.where(where, (values - mean) / np.sqrt(squares / (n - ddof) + eps), 0.0)
+    variance = squares / (n - ddof)
+    if stabiliser == "std":
+        scale = variance**0.5 + eps
+    else:
+        scale = (variance + eps if stabiliser == "variance" else max(variance, eps)) ** 0.5
+    return np.where(where, (values - mean) / scale, 0.0)

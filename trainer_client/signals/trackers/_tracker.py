@@ -1,0 +1,48 @@
+"""The base of everything that remembers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from trainer_client.signals._errors import StateMismatch
+
+
+class Tracker(ABC):
+    """State that is saved with the run.
+
+    A subclass names its ``kind``, gives its state as JSON types (floats survive JSON exactly in Python) and takes
+    it back. ``version`` grows when the meaning of the state changes.
+    """
+
+    kind: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as JSON-serialisable types; a copy that later updates do not touch."""
+        return {"kind": self.kind, "version": self.version, **self._state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where ``state_dict`` was taken.
+
+        Raises:
+            StateMismatch: the state is of another kind or version, or lacks a part.
+        """
+        found = (state.get("kind"), state.get("version"))
+        if found != (self.kind, self.version):
+            raise StateMismatch(
+                f"{self.kind}: the state is of {found[0]!r}, version {found[1]}; version {self.version} is read here"
+            )
+        try:
+            self._restore(state)
+        except (KeyError, TypeError) as error:
+            raise StateMismatch(f"{self.kind}: the state is damaged ({error}); start from an earlier one") from error
+
+    @abstractmethod
+    def _state(self) -> dict[str, Any]:
+        """The state without kind and version."""
+
+    @abstractmethod
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        """Take the state back."""

@@ -1,0 +1,10 @@
+"""Weights: what a trainer's loss needs from the batch, so that the loss itself stays a weighted sum.
+
+`token_weights` turns a way of averaging token losses into one factor per token; `kl_estimate` gives the KL
+penalty of each token.
+"""
+
+from ._aggregation import Aggregation, token_weights
+from ._kl import KlKind, kl_estimate
+
+__all__ = ["Aggregation", "KlKind", "kl_estimate", "token_weights"]
