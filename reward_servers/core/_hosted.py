@@ -150,7 +150,7 @@ class Instance:
     def _decode_reference(self, data: bytes) -> Any:
         if self.verifier.reference is None:
             return None
-        if not data:
+        if not data and any(field.is_required() for field in self.verifier.reference.model_fields.values()):
             return Fault(
                 Party.DATASET,
                 "missing_reference",
@@ -191,11 +191,19 @@ class Instance:
             outcomes = [_record_used(outcome, context) for outcome in outcomes]
         return outcomes
 
-    def close(self) -> None:
-        """Releases what ``setup`` took."""
+    @property
+    def concurrency(self) -> int:
+        """Items that may run side by side: what ``setup`` chose as ``self.concurrency``, or what is declared."""
+        return int(getattr(self._object, "concurrency", self.verifier.concurrency))
+
+    def close(self) -> object:
+        """Releases what ``setup`` took.
+
+        Returns:
+            What the verifier's ``close`` returned: an awaitable when it is a coroutine, for a runner on the loop to await.
+        """
         close = getattr(self._object, "close", None)
-        if close is not None:
-            close()
+        return close() if close is not None else None
 
 
 def _shape(returned: object) -> str:

@@ -15,7 +15,10 @@ __all__ = ["Options", "Reference", "Settings", "decode", "explain", "schema_of"]
 
 
 class Reference(BaseModel):
-    """What a response is compared with. Fields that a verifier does not know are ignored: data sets carry many."""
+    """What a response is compared with. Fields that a verifier does not know are ignored: data sets carry many.
+
+    A class whose fields all have defaults is optional: rollouts without a reference are judged with the defaults.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -7,6 +7,7 @@ that never really waits costs one task for a whole batch and not one for each it
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import time
 from collections.abc import Sequence
@@ -69,7 +70,9 @@ class LoopExecutor:
             task.cancel()
         await asyncio.gather(*self._runners, return_exceptions=True)
         if self._instance is not None:
-            self._instance.close()
+            closing = self._instance.close()
+            if inspect.isawaitable(closing):
+                await closing
 
     def _add_runner(self) -> None:
         task = asyncio.get_running_loop().create_task(self._run())
@@ -82,7 +85,8 @@ class LoopExecutor:
     def _double(self) -> None:
         """Doubles the runners while items wait: those that exist are busy waiting."""
         self._doubling = False
-        room = self._hosted.verifier.concurrency - len(self._runners)
+        concurrency = self._instance.concurrency if self._instance is not None else 1
+        room = concurrency - len(self._runners)
         for _ in range(min(len(self._queue), room, max(1, len(self._runners)))):
             self._add_runner()
 
