@@ -18,6 +18,8 @@ from sandbox._errors import (
     SandboxUnavailable,
     UnsupportedLanguage,
 )
+from sandbox._languages import languages
+from sandbox._open import open_sandbox
 from sandbox._types import (
     CompileFailure,
     Ended,
@@ -50,4 +52,6 @@ __all__ = [
     "Session",
     "Step",
     "UnsupportedLanguage",
+    "languages",
+    "open_sandbox",
 ]

@@ -1,4 +1,4 @@
-"""The nouns of the sandbox: `Limits`, `Program`, `Prepared`, `RunResult`, `Session`, `Sandbox` and its `IsolationReport`.
+"""The nouns of the sandbox: `Limits`, `Program`, `Prepared`, `RunResult`, `Session`, `Sandbox`, `IsolationReport`.
 
 A sandbox runs programs and says what happened. It knows nothing of tests, expected outputs or scores. All sizes
 are bytes, all times seconds. Times of a run are CPU time of its whole process tree, and wall time from which the
@@ -82,16 +82,19 @@ class Program:
 
 
 class Ended(StrEnum):
-    """How a run ended, as measured from outside. The first applicable of the limits is named."""
+    """How a run ended, as measured from outside. Of several limits the first in this order is named.
 
-    EXITED = "exited"
-    SIGNALED = "signaled"
+    There is no value for the limit of processes: a program that cannot start one more is told so by the kernel
+    (EAGAIN) and goes on, and what it does then is what ends it.
+    """
+
     OUTPUT_LIMIT = "output_limit"
     MEMORY_LIMIT = "memory_limit"
     CPU_LIMIT = "cpu_limit"
     WALL_LIMIT = "wall_limit"
-    PROCESS_LIMIT = "process_limit"
     DISK_LIMIT = "disk_limit"
+    SIGNALED = "signaled"
+    EXITED = "exited"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -253,9 +256,7 @@ class Sandbox(Protocol):
             SandboxFailure: Ours; may be tried again.
         """
 
-    def run(
-        self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"", request: bytes | None = None
-    ) -> RunResult:
+    def run(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"", request: bytes | None = None) -> RunResult:
         """Run a prepared program in a process, file system and namespaces of its own.
 
         Args:
@@ -300,6 +301,8 @@ class SandboxConfig:
         recycle_runs: Runs after which the warm process is replaced (all runs in between share its address layout).
         recycle_s: Seconds after which it is replaced.
         source_bytes: Largest source with its files that is accepted.
+        read_only: Further directories of the host that programs may read, e.g. a toolchain outside `/usr`.
+        cgroup_parent: Directory of a delegated cgroup v2 group in which the groups of runs are made.
     """
 
     python: str | None = None
@@ -308,3 +311,5 @@ class SandboxConfig:
     recycle_runs: int = 1000
     recycle_s: float = 900.0
     source_bytes: int = 16 * MIB
+    read_only: tuple[str, ...] = ()
+    cgroup_parent: str | None = None

@@ -1,0 +1,201 @@
+"""The filter of system calls, assembled as classic BPF.
+
+It refuses what could widen the view of a program (mounts, namespaces, tracing), what outlives a run (keyrings), what
+goes round limits (anonymous files, System V memory) and the large optional interfaces of the kernel in which most of
+its weaknesses were found. Calls newer than those known here do not exist for a program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from collections.abc import Mapping
+
+from sandbox._inside import _kernel
+
+_AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+_X32_BIT = 0x40000000
+_NEWEST_KNOWN = 462
+
+# name: (x86_64, aarch64); None where the machine has no such call.
+_REFUSED: Mapping[str, tuple[int | None, int | None]] = {
+    "acct": (163, 89),
+    "add_key": (248, 217),
+    "adjtimex": (159, 171),
+    "bpf": (321, 280),
+    "chroot": (161, 51),
+    "clock_adjtime": (305, 266),
+    "clock_settime": (227, 112),
+    "create_module": (174, None),
+    "delete_module": (176, 106),
+    "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263),
+    "finit_module": (313, 273),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fsopen": (430, 430),
+    "fspick": (433, 433),
+    "get_kernel_syms": (177, None),
+    "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    "io_uring_setup": (425, 425),
+    "ioperm": (173, None),
+    "iopl": (172, None),
+    "ioprio_get": (252, 31),
+    "ioprio_set": (251, 30),
+    "kcmp": (312, 272),
+    "kexec_file_load": (320, 294),
+    "kexec_load": (246, 104),
+    "keyctl": (250, 219),
+    "listmount": (458, 458),
+    "lookup_dcookie": (212, 18),
+    "mbind": (237, 235),
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "migrate_pages": (256, 238),
+    "modify_ldt": (154, None),
+    "mount": (165, 40),
+    "mount_setattr": (442, 442),
+    "move_mount": (429, 429),
+    "move_pages": (279, 239),
+    "name_to_handle_at": (303, 264),
+    "nfsservctl": (180, 42),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428),
+    "perf_event_open": (298, 241),
+    "personality": (135, 92),
+    "pidfd_getfd": (438, 438),
+    "pivot_root": (155, 41),
+    "process_madvise": (440, 440),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "ptrace": (101, 117),
+    "query_module": (178, None),
+    "quotactl": (179, 60),
+    "quotactl_fd": (443, 443),
+    "reboot": (169, 142),
+    "request_key": (249, 218),
+    "set_mempolicy": (238, 237),
+    "set_mempolicy_home_node": (450, 450),
+    "setdomainname": (171, 162),
+    "sethostname": (170, 161),
+    "setns": (308, 268),
+    "settimeofday": (164, 170),
+    "shmget": (29, 194),
+    "statmount": (457, 457),
+    "swapoff": (168, 225),
+    "swapon": (167, 224),
+    "syslog": (103, 116),
+    "sysfs": (139, None),
+    "umount2": (166, 39),
+    "unshare": (272, 97),
+    "uselib": (134, None),
+    "userfaultfd": (323, 282),
+    "ustat": (136, None),
+    "vhangup": (153, 58),
+    "vmsplice": (278, 75),
+}
+_CLONE3 = 435
+_IOCTL = {"x86_64": 16, "aarch64": 29}
+_SOCKET = {"x86_64": 41, "aarch64": 198}
+_REFUSED_IOCTLS = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal
+_AF_UNIX = 1
+
+_LOAD, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_ALLOW = 0x7FFF0000
+_KILL_PROCESS = 0x80000000
+_ERRNO = 0x00050000
+_EPERM, _ENOSYS = 1, 38
+_NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
+_SET_MODE_FILTER = 1
+
+
+class Assembler:
+    """Classic BPF with jumps to labels further down."""
+
+    def __init__(self) -> None:
+        self._code: list[tuple[int, str | None, str | None, int]] = []
+        self._labels: dict[str, int] = {}
+
+    def load(self, offset: int) -> None:
+        """Load a word of the call's description."""
+        self._code.append((_LOAD, None, None, offset))
+
+    def jump(self, test: int, value: int, *, then: str | None = None, otherwise: str | None = None) -> None:
+        """Compare and go on at a label; without one at the next instruction."""
+        self._code.append((test, then, otherwise, value))
+
+    def answer(self, value: int) -> None:
+        """End with a decision."""
+        self._code.append((_RETURN, None, None, value))
+
+    def label(self, name: str) -> None:
+        """Name the next instruction."""
+        self._labels[name] = len(self._code)
+
+    def assemble(self) -> bytes:
+        """Return the program as an array of `struct sock_filter`."""
+        packed = bytearray()
+        for position, (code, then, otherwise, value) in enumerate(self._code):
+            hops = [self._labels[name] - position - 1 if name else 0 for name in (then, otherwise)]
+            packed += struct.pack("HBBI", code, *hops, value)
+        return bytes(packed)
+
+
+def build(machine: str) -> bytes:
+    """Assemble the filter for a machine.
+
+    Raises:
+        KeyError: The machine is not supported.
+    """
+    column = ("x86_64", "aarch64").index(machine) if machine in _AUDIT_ARCH else None
+    if column is None:
+        raise KeyError(machine)
+    code = Assembler()
+    code.load(_ARCH_OFFSET)
+    code.jump(_JUMP_EQUAL, _AUDIT_ARCH[machine], otherwise="kill")
+    code.load(_NUMBER_OFFSET)
+    code.jump(_JUMP_GREATER_EQUAL, _NEWEST_KNOWN + 1, then="absent")  # x32 calls carry a high bit
+    code.jump(_JUMP_EQUAL, _CLONE3, then="absent")  # its flags lie in memory; the C library falls back to clone
+    for numbers in _REFUSED.values():
+        number = numbers[column]
+        if number is not None:
+            code.jump(_JUMP_EQUAL, number, then="refuse")
+    code.jump(_JUMP_EQUAL, _kernel.NUMBERS[machine]["clone"], then="clone")
+    code.jump(_JUMP_EQUAL, _SOCKET[machine], then="socket")
+    code.jump(_JUMP_EQUAL, _IOCTL[machine], then="ioctl")
+    code.answer(_ALLOW)
+    code.label("clone")
+    code.load(_ARGUMENTS_OFFSET)
+    code.jump(_JUMP_ANY_BIT, _kernel.NAMESPACES, then="refuse", otherwise="allow")
+    code.label("socket")
+    code.load(_ARGUMENTS_OFFSET)
+    code.jump(_JUMP_EQUAL, _AF_UNIX, then="allow", otherwise="refuse")
+    code.label("ioctl")
+    code.load(_ARGUMENTS_OFFSET + 8)
+    for request in _REFUSED_IOCTLS:
+        code.jump(_JUMP_EQUAL, request, then="refuse")
+    code.label("allow")
+    code.answer(_ALLOW)
+    code.label("refuse")
+    code.answer(_ERRNO | _EPERM)
+    code.label("absent")
+    code.answer(_ERRNO | _ENOSYS)
+    code.label("kill")
+    code.answer(_KILL_PROCESS)
+    return code.assemble()
+
+
+class Filter:
+    """A filter ready to be loaded: built once, loaded by every run."""
+
+    def __init__(self, program: bytes) -> None:
+        self._instructions = ctypes.create_string_buffer(program, len(program))
+        address = ctypes.addressof(self._instructions)
+        self._header = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(program) // 8, address))
+        self._number = _kernel.NUMBERS[_kernel.machine()]["seccomp"]
+
+    def load(self) -> None:
+        """Bind this process and all its descendants for good."""
+        _kernel.syscall("seccomp", self._number, _SET_MODE_FILTER, 0, self._header)

@@ -1,0 +1,99 @@
+"""Messages between the owner of a slot and the processes behind the wall, over unix stream sockets.
+
+Two kinds, by direction of trust. *Jobs* go inwards and are marshalled dictionaries of plain data, with descriptors.
+*Frames* come outwards, possibly from a process that holds foreign text: one letter, a length and raw bytes, so that
+reading them can do no more than yield bytes.
+"""
+
+from __future__ import annotations
+
+import array
+import marshal
+import socket
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+READY = b"R"
+FAILED = b"F"
+SPARE = b"S"
+COMPILED = b"C"
+REJECTED = b"X"
+ARTEFACT = b"A"
+ENDED = b"T"
+
+MAX_FRAME = 256 << 20
+_MARSHAL_VERSION = 2
+_MAX_DESCRIPTORS = 8
+_LENGTH = struct.Struct("!I")
+_FRAME = struct.Struct("!cI")
+END_REPORT = struct.Struct("!iddQ")
+"""Payload of ENDED: wait status, user and system seconds, largest resident set in KiB."""
+
+
+def _send(sock: socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
+    ancillary = []
+    if descriptors:
+        ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors)))
+    sent = sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
+    if sent < len(data):
+        sock.sendall(memoryview(data)[sent:])
+
+
+def _receive_head(sock: socket.socket, size: int) -> tuple[bytes, list[int]]:
+    space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * 4)
+    head, ancillary, _, _ = sock.recvmsg(size, space, socket.MSG_CMSG_CLOEXEC)
+    received = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            received.frombytes(data[: len(data) - len(data) % received.itemsize])
+    if head and len(head) < size:
+        head += _receive_exactly(sock, size - len(head))
+    return head, list(received)
+
+
+def _receive_exactly(sock: socket.socket, size: int) -> bytes:
+    parts = []
+    while size:
+        part = sock.recv(min(size, 1 << 20))
+        if not part:
+            raise EOFError("the other side closed in the middle of a message")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def send_job(sock: socket.socket, job: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
+    """Send a dictionary of plain data and descriptors inwards."""
+    body = marshal.dumps(job, _MARSHAL_VERSION)
+    _send(sock, _LENGTH.pack(len(body)) + body, descriptors)
+
+
+def receive_job(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Read what `send_job` sent; None when the other side has closed."""
+    head, descriptors = _receive_head(sock, _LENGTH.size)
+    if not head:
+        return None
+    body = _receive_exactly(sock, _LENGTH.unpack(head)[0])
+    return marshal.loads(body), descriptors  # noqa: S302 - from the owner, who is trusted
+
+
+def send_frame(sock: socket.socket, letter: bytes, payload: bytes = b"", descriptors: Sequence[int] = ()) -> None:
+    """Send a letter and bytes outwards."""
+    _send(sock, _FRAME.pack(letter, len(payload)) + payload, descriptors)
+
+
+def receive_frame(sock: socket.socket) -> tuple[bytes, bytes, list[int]]:
+    """Read what `send_frame` sent.
+
+    Raises:
+        EOFError: The other side has closed.
+        ValueError: The frame is larger than any of ours.
+    """
+    head, descriptors = _receive_head(sock, _FRAME.size)
+    if not head:
+        raise EOFError("the other side has closed")
+    letter, size = _FRAME.unpack(head)
+    if size > MAX_FRAME:
+        raise ValueError(f"frame of {size} bytes")
+    return letter, _receive_exactly(sock, size), descriptors

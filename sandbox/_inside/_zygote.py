@@ -1,0 +1,160 @@
+"""The warm process of a slot: first in its namespaces, holds the interpreter and the packages, never runs a program.
+
+On each request it clones one *spare*: namespaces, file system and process ready, waiting for its job. The owner talks
+to the spare directly, so a request never waits for the making of its process.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from sandbox._inside import _child, _kernel, _rootfs, _wire
+from sandbox._inside._seccomp import Filter, build
+from sandbox._inside._steps import Steps
+
+SPARE_REQUEST = b"n"
+# Held by every warm interpreter: small, and imported by most programs.
+_COMMON = (
+    "bisect",
+    "collections",
+    "copy",
+    "functools",
+    "heapq",
+    "io",
+    "itertools",
+    "json",
+    "math",
+    "operator",
+    "random",
+    "re",
+    "string",
+    "threading",
+    "traceback",
+    "typing",
+)
+
+Tree = tuple[Sequence[str], Mapping[str, str], Sequence[str]]
+
+
+def main(
+    control: socket.socket,
+    spec: dict[str, Any],
+    groups: list[int],
+    steps: Steps,
+    mapped: int,
+    tree: Tree | None,
+    root: str,
+) -> NoReturn:
+    """Go behind the wall, report, and make spares until the owner closes its end.
+
+    Args:
+        control: To the owner.
+        spec: What the owner sent.
+        groups: Descriptors of `cgroup.procs` files, as many for each of the two sets of groups.
+        steps: Steps taken so far.
+        mapped: Descriptor that is written to once the ids of this namespace are mapped.
+        tree: What to build the file system from, if that was not done before.
+        root: Where it is built.
+    """
+    try:
+        if os.read(mapped, 1) != b"m":
+            os._exit(1)
+        os.close(mapped)
+        _enter(steps, tree, root)
+        _preload(spec["preload"])
+        with steps("filter"):
+            seccomp = Filter(build(_kernel.machine()))
+        maker = _child.Maker(seccomp, _halves(groups), spec["disk"], spec["files"])
+        _try_filter(steps, maker)
+        report = "\0".join((sys.version.split()[0], *steps.done))
+        _wire.send_frame(control, _wire.READY, report.encode())
+        _close_stderr()
+    except _kernel.SetupError as error:
+        _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
+        os._exit(1)
+    except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
+        _wire.send_frame(control, _wire.FAILED, f"zygote\0{type(error).__name__}: {error}".encode())
+        os._exit(1)
+    _serve(control, maker)
+
+
+def _enter(steps: Steps, tree: Tree | None, root: str) -> None:
+    with steps("ids"):
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+        # Changing ids made our own /proc files root's; the inits have to write theirs.
+        _kernel.prctl(_kernel.PR_SET_DUMPABLE, 1)
+        _kernel.prctl(_kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+        _kernel.prctl(_kernel.PR_SET_NO_NEW_PRIVS, 1)
+    if tree is not None:
+        _rootfs.build(root, *tree, steps)
+    _rootfs.enter(root, steps)
+    with steps("host_name"):
+        socket.sethostname("sandbox")
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the inits
+
+
+def _preload(packages: Sequence[str]) -> None:
+    """Import what programs are likely to want, and move it out of the sight of the garbage collector."""
+    import site
+
+    for path in _rootfs.PACKAGES, *sys.path:
+        sys.path_importer_cache.pop(path, None)
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
+    for name in (*_COMMON, *packages):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+
+
+def _close_stderr() -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _halves(groups: list[int]) -> tuple[list[int], list[int]]:
+    middle = len(groups) // 2
+    return groups[:middle], groups[middle:]
+
+
+def _try_filter(steps: Steps, maker: _child.Maker) -> None:
+    """Load the filter in a process that ends at once, so that a kernel without it is found at the start."""
+    with steps("seccomp"):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                maker.filter.load()
+            except OSError as error:
+                os._exit(error.errno or 255)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        if code:
+            raise OSError(code, os.strerror(code))
+
+
+def _serve(control: socket.socket, maker: _child.Maker) -> NoReturn:
+    while control.recv(1) == SPARE_REQUEST:
+        mine, theirs = socket.socketpair()
+        try:
+            pidfd = maker.make(theirs, (control, mine))
+        except OSError as error:
+            _wire.send_frame(control, _wire.FAILED, f"clone\0{error}".encode())
+        else:
+            _wire.send_frame(control, _wire.SPARE, b"", (mine.fileno(), pidfd))
+            os.close(pidfd)
+        mine.close()
+        theirs.close()
+    os._exit(0)

@@ -1,0 +1,99 @@
+"""The language table. One more language is one more row."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Mapping
+
+from sandbox._errors import UnsupportedLanguage
+from sandbox._types import MIB, Limits
+
+_BUILD_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=1024 * MIB, disk_bytes=256 * MIB, stderr_bytes=64 << 10)
+OUTPUT = "/tmp/box/main"  # noqa: S108 - a path behind the wall
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Language:
+    """One row.
+
+    Attributes:
+        name: As used in `Program.language`.
+        source: Name of the file that the source is written to.
+        tool: Program that compiles or interprets it; empty for Python, which the warm interpreter runs.
+        build: Arguments of the compiler after its name, empty if there is nothing to compile.
+        run: Arguments of the interpreter after its name; `{memory_mib}` is filled in.
+        address_space: Whether the program runs under a limit of its address space.
+        out_of_memory: Text near the end of standard error with which it says that it ran out of memory.
+        package: What to install if the tool is missing.
+        build_limits: Limits of compiling unless the caller gives others.
+    """
+
+    name: str
+    source: str
+    tool: str = ""
+    build: tuple[str, ...] = ()
+    run: tuple[str, ...] = ()
+    address_space: bool = True
+    out_of_memory: bytes = b"\0"
+    package: str = ""
+    build_limits: Limits = _BUILD_LIMITS
+
+    @property
+    def remedy(self) -> str:
+        """How to get the tool."""
+        return f"install {self.tool!r} (Debian package {self.package}) where the sandbox runs"
+
+
+_ROWS = (
+    Language("python", "main.py", out_of_memory=b"MemoryError", build_limits=Limits()),
+    Language(
+        "c",
+        "main.c",
+        tool="gcc",
+        build=("-O2", "-std=gnu17", "-o", OUTPUT, "main.c", "-lm"),
+        package="gcc",
+    ),
+    Language(
+        "cpp",
+        "main.cpp",
+        tool="g++",
+        build=("-O2", "-std=gnu++17", "-o", OUTPUT, "main.cpp"),
+        out_of_memory=b"std::bad_alloc",
+        package="g++",
+    ),
+    Language(
+        "javascript",
+        "main.js",
+        tool="node",
+        run=("--max-old-space-size={memory_mib}", "main.js"),
+        address_space=False,  # V8 reserves far more than it uses
+        out_of_memory=b"heap out of memory",
+        package="nodejs",
+    ),
+    Language("bash", "main.sh", tool="bash", run=("main.sh",), package="bash"),
+)
+TABLE: Mapping[str, Language] = {row.name: row for row in _ROWS}
+
+PRELOADS: Mapping[str, tuple[str, ...]] = {"scientific": ("numpy", "scipy", "pandas", "sympy")}
+"""Sets of packages by name; the first three letters of a file name tell nothing, so these are import names."""
+
+
+def languages() -> tuple[str, ...]:
+    """Names of the languages whose toolchain is installed here."""
+    return tuple(name for name, row in TABLE.items() if not row.tool or shutil.which(row.tool))
+
+
+def look_up(name: str) -> tuple[Language, str]:
+    """Return a row and the path of its tool.
+
+    Raises:
+        UnsupportedLanguage: There is no such row or its tool is missing.
+    """
+    row = TABLE.get(name)
+    if row is None:
+        raise UnsupportedLanguage(name, f"the table holds {', '.join(TABLE)}")
+    path = shutil.which(row.tool) if row.tool else ""
+    if path is None:
+        raise UnsupportedLanguage(name, row.remedy)
+    return row, path

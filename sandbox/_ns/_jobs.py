@@ -1,0 +1,307 @@
+"""From a `Program` to the jobs that are sent behind the wall, and back to what they yield."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import os
+import select
+import socket
+import stat
+from typing import Any
+
+from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, UnsupportedLanguage
+from sandbox._inside import _wire
+from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language
+from sandbox._ns._meter import Meter
+from sandbox._ns._running import Endpoints, Running
+from sandbox._ns._warm import Child
+from sandbox._types import CompileFailure, Ended, Limits, Program
+
+_MAX_NAME = 255
+_MAX_DEPTH = 16
+_MAX_ARTEFACT = 64 << 20
+_COPY = 1 << 20
+
+
+@dataclasses.dataclass(slots=True)
+class Artefact:
+    """What is kept of a prepared program.
+
+    Attributes:
+        program: As sent.
+        language: Its row.
+        tool: Path of the compiler or interpreter.
+        code: Python only: program and driver as compiled, opaque to us.
+        binary: Descriptor of the sealed product of a compiler, -1 if there is none.
+    """
+
+    program: Program
+    language: Language
+    tool: str
+    code: bytes = b""
+    binary: int = -1
+
+    def close(self) -> None:
+        """Free it."""
+        if self.binary >= 0:
+            os.close(self.binary)
+            self.binary = -1
+
+
+def check(program: Program, language: Language, most: int) -> None:
+    """Refuse what cannot be run anywhere.
+
+    Raises:
+        ProgramRefused: A size or a name.
+        UnsupportedLanguage: A driver or a preload set for a language that has none.
+    """
+    size = len(program.source) + sum(map(len, program.files.values()))
+    if size > most:
+        raise ProgramRefused(f"source and files have {size} bytes, more than the {most} accepted here")
+    if program.preload is not None and program.preload not in PRELOADS:
+        raise ProgramRefused(f"no preload set {program.preload!r}; there are: {', '.join(PRELOADS)}")
+    if language.tool and (program.driver is not None or program.preload is not None):
+        raise UnsupportedLanguage(program.language, "drivers and preload sets exist for python only")
+    for name in program.files:
+        parts = name.split("/")
+        if (
+            not name
+            or "\0" in name
+            or len(parts) > _MAX_DEPTH
+            or any(part in ("", ".", "..") or len(part.encode()) > _MAX_NAME for part in parts)
+        ):
+            raise ProgramRefused(f"file name {name!r} is not a plain relative path")
+        if name == language.source:
+            raise ProgramRefused(f"file name {name!r} is that of the program itself")
+
+
+def same_space(a: Limits, b: Limits) -> bool:
+    """Whether a process locked in under one set of limits can run under the other."""
+    return (a.disk_bytes, a.files) == (b.disk_bytes, b.files)
+
+
+def _bounds(limits: Limits) -> dict[str, float]:
+    return {
+        "cpu_s": limits.cpu_s,
+        "memory": limits.memory_bytes,
+        "disk": limits.disk_bytes,
+        "files": limits.files,
+        "processes": limits.processes,
+    }
+
+
+def _files(program: Program) -> dict[str, bytes]:
+    return {**program.files, TABLE[program.language].source: program.source}
+
+
+def armed_job(limits: Limits, data: str) -> dict[str, Any]:
+    """The job of a process that has compiled its program already."""
+    return {"bounds": _bounds(limits), "data": data}
+
+
+def run_job(artefact: Artefact, limits: Limits, data: str) -> dict[str, Any]:
+    """The job of running what was prepared."""
+    program, language = artefact.program, artefact.language
+    job: dict[str, Any] = {"bounds": _bounds(limits)}
+    if not language.tool:
+        return {**job, "mode": "python", "files": _files(program), "code": artefact.code, "data": data}
+    job |= {"mode": "exec", "address_space": language.address_space, "artefact": artefact.binary >= 0}
+    if artefact.binary >= 0:
+        return {**job, "files": dict(program.files), "argv": ["./main"]}
+    memory = limits.memory_bytes >> 20
+    argv = [artefact.tool, *(argument.format(memory_mib=memory) for argument in language.run)]
+    return {**job, "files": _files(program), "argv": argv}
+
+
+def build_job(program: Program, limits: Limits, tool: str) -> dict[str, Any]:
+    """The job of compiling with a compiler."""
+    argv = [tool, *TABLE[program.language].build]
+    job: dict[str, Any] = {"mode": "build", "bounds": _bounds(limits), "address_space": True}
+    return {**job, "files": _files(program), "argv": argv, "output": OUTPUT, "artefact": False}
+
+
+def launch(
+    child: Child,
+    job: dict[str, Any],
+    limits: Limits,
+    program: Program,
+    stdin: bytes,
+    artefact: Artefact | None,
+    wake: int,
+    *,
+    compiled: bool,
+) -> Running:
+    """Hand a job and its descriptors to a child and return the run.
+
+    Raises:
+        SandboxFailure: The child is gone.
+    """
+    opened: list[int] = []
+    ours: list[int] = []
+    data: socket.socket | None = None
+    try:
+        opened.append(_sealed(stdin))
+        for _ in range(2):
+            reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            ours.append(reading)
+            opened.append(writing)
+            os.set_blocking(writing, True)
+        if job.get("data", "none") != "none":
+            data, theirs = socket.socketpair()
+            data.setblocking(False)
+            opened.append(theirs.detach())
+        if artefact is not None and artefact.binary >= 0:
+            opened.append(os.open(f"/proc/self/fd/{artefact.binary}", os.O_RDONLY | os.O_CLOEXEC))
+        processes = child.wait_ready()
+        if child.group is not None:
+            child.group.begin(limits.memory_bytes)
+        meter = Meter(processes, child.group)
+        if compiled:
+            meter.set_base()
+        _wire.send_job(child.sock, job, opened)
+    except OSError as error:
+        _abandon(child, ours, data)
+        raise SandboxFailure("send", f"{type(error).__name__}: {error}") from error
+    except BaseException:
+        _abandon(child, ours, data)
+        raise
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+    ends = Endpoints(ours[0], ours[1], data)
+    return Running(child, meter, ends, limits, TABLE[program.language], wake)
+
+
+def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:
+    child.close()
+    for descriptor in ours:
+        os.close(descriptor)
+    if data is not None:
+        data.close()
+
+
+def _sealed(content: bytes) -> int:
+    """A memory file that nobody can change, at its beginning, open for reading only."""
+    writing = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        _write_all(writing, content)
+        _seal(writing)
+        # Opened anew: flags and offset of one run must not be those of another descriptor.
+        return os.open(f"/proc/self/fd/{writing}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(writing)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    view = memoryview(content)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _seal(descriptor: int) -> None:
+    seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+
+
+def compile_python(program: Program, limits: Limits, child: Child, wake: int) -> Artefact | CompileFailure:
+    """Have a child compile a Python program, within the limits, and leave it waiting for its first run.
+
+    Raises:
+        SandboxFailure: The child is gone for a reason of ours.
+        SandboxClosed: The slot was closed meanwhile.
+    """
+    job = {
+        "mode": "compile",
+        "bounds": _bounds(limits),
+        "files": _files(program),
+        "source": program.source,
+        "driver": program.driver or b"",
+    }
+    keep = False
+    try:
+        processes = child.wait_ready()
+        if child.group is not None:
+            child.group.begin(limits.memory_bytes)
+        _wire.send_job(child.sock, job)
+        exceeded = _await_compiler(Meter(processes, child.group), child, limits, wake)
+        if exceeded is not None:
+            return CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
+        letter, payload, _ = _wire.receive_frame(child.sock)
+        if letter == _wire.COMPILED:
+            keep = True
+            return Artefact(program, TABLE["python"], "", payload)
+        return _explain(letter, payload, child, limits)
+    except (OSError, EOFError, ValueError) as error:
+        raise SandboxFailure("compile", f"{type(error).__name__}: {error}") from error
+    finally:
+        if not keep:
+            child.close()
+
+
+def _explain(letter: bytes, payload: bytes, child: Child, limits: Limits) -> CompileFailure:
+    """Why there is no code."""
+    if letter == _wire.REJECTED:
+        ended = Ended.MEMORY_LIMIT if payload[:1] == b"m" else Ended.EXITED
+        text = payload[1 : 1 + limits.stderr_bytes].decode("utf-8", "replace")
+        return CompileFailure(text, ended)
+    if letter == _wire.ENDED:
+        status = _wire.END_REPORT.unpack(payload)[0]
+        code = os.waitstatus_to_exitcode(status)
+        memory = child.group is not None and child.group.killed_for_memory()
+        ended = Ended.MEMORY_LIMIT if memory else Ended.SIGNALED
+        return CompileFailure(f"the compiler was ended by signal {-code}", ended)
+    raise SandboxFailure("compile", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+
+
+def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> Ended | None:
+    """Wait until the child answers; the limit that it exceeded before, if any."""
+    poll = select.poll()
+    poll.register(child.sock, select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    pause = min(limits.cpu_s, limits.wall_s)
+    while True:
+        events = dict(poll.poll(max(10.0, pause * 1000)))
+        if wake in events:
+            raise SandboxClosed("the sandbox was closed during the call")
+        if events:
+            return None
+        meter.sample()
+        if meter.cpu_s > limits.cpu_s:
+            return Ended.CPU_LIMIT
+        if meter.wall_s > limits.wall_s:
+            return Ended.WALL_LIMIT
+        pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
+
+
+def collect_build(running: Running, program: Program, tool: str) -> Artefact | CompileFailure:
+    """Turn the run of a compiler into its product or its complaint."""
+    result = running.result()
+    product = running.product()
+    if not result.ok:
+        text = (result.stderr or result.stdout).decode("utf-8", "replace")
+        return CompileFailure(text or f"the compiler ended: {result.ended}", result.ended)
+    if product is None:
+        raise SandboxFailure("build", "the compiler succeeded but its product did not arrive")
+    return Artefact(program, TABLE[program.language], tool, binary=_copy(product))
+
+
+def _copy(product: int) -> int:
+    """Copy a compiler's product into a sealed memory file of our own."""
+    status = os.fstat(product)
+    size = status.st_size
+    if not stat.S_ISREG(status.st_mode):
+        raise SandboxFailure("build", "the product of the compiler is not a file")
+    if size > _MAX_ARTEFACT:
+        raise ProgramRefused(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}")
+    own = os.memfd_create("main", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        offset = 0
+        while offset < size and (part := os.pread(product, _COPY, offset)):
+            _write_all(own, part)
+            offset += len(part)
+        _seal(own)
+    except BaseException:
+        os.close(own)
+        raise
+    return own

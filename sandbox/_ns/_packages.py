@@ -1,0 +1,77 @@
+"""Which files of the host's Python the programs may see."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+
+from sandbox._types import SandboxConfig
+
+# What the packages of the preload sets consist of and import, as named in a site-packages directory.
+_SHOWN = (
+    "numpy",
+    "numpy.libs",
+    "scipy",
+    "scipy.libs",
+    "pandas",
+    "pandas.libs",
+    "sympy",
+    "isympy.py",
+    "mpmath",
+    "dateutil",
+    "pytz",
+    "tzdata",
+    "six.py",
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python for programs.
+
+    Attributes:
+        path: The real path of its executable.
+        directories: Directories that it needs, shown where they are.
+        packages: Name and place of the packages that programs may import.
+        hidden: Directories with other packages, shown as empty.
+    """
+
+    path: str
+    directories: tuple[str, ...]
+    packages: Mapping[str, str]
+    hidden: tuple[str, ...]
+
+
+def locate(config: SandboxConfig) -> Interpreter:
+    """Find the interpreter and what belongs to it.
+
+    An interpreter given by name is taken to lie in the `bin` directory of its installation.
+    """
+    path = os.path.realpath(config.python or getattr(sys, "_base_executable", None) or sys.executable)
+    prefix = os.path.dirname(os.path.dirname(path))
+    prefixes = {prefix} if config.python else {prefix, sys.base_prefix, sys.base_exec_prefix}
+    hidden = {"/usr/lib/python3/dist-packages"}
+    for base in (*prefixes, "/usr", "/usr/local"):
+        library = f"{base}/lib"
+        for name in _listdir(library):
+            if name.startswith("python3"):
+                hidden.update(f"{library}/{name}/{kind}" for kind in ("site-packages", "dist-packages"))
+    place = config.packages or sysconfig.get_path("purelib")
+    packages = {name: f"{place}/{name}" for name in _SHOWN if os.path.exists(f"{place}/{name}")}
+    directories = sorted(real for base in prefixes if not _is_system(real := os.path.realpath(base)))
+    shown = (*directories, *map(os.path.realpath, config.read_only))
+    return Interpreter(path, shown, packages, tuple(sorted(filter(os.path.isdir, hidden))))
+
+
+def _is_system(path: str) -> bool:
+    return path == "/usr" or path.startswith("/usr/")
+
+
+def _listdir(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []

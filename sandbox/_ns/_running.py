@@ -1,0 +1,325 @@
+"""A run in progress as its owner drives it: streams, clocks, limits, and the account of it at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import os
+import select
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+from sandbox._errors import SandboxClosed, SandboxFailure
+from sandbox._inside import _wire
+from sandbox._languages import Language
+from sandbox._ns._meter import Meter
+from sandbox._ns._warm import Child
+from sandbox._types import Ended, Limits, RunResult
+
+_CHUNK = 1 << 16
+_HARD_CAP = 10.0
+"""A run ends after this many times its wall limit, whatever it waited for."""
+_SHORTEST_CHECK_S = 0.01
+_DEATH_S = 30.0
+_TAIL = 4096
+
+
+class Stream:
+    """One output of a run, kept up to its limit."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        self.descriptor = descriptor
+        self.data = bytearray()
+        self.truncated = False
+        self.open = True
+        self._limit = limit
+
+    def read(self) -> bool:
+        """Take what is there; False when nothing more was."""
+        try:
+            part = os.read(self.descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            part = b""
+        if not part:
+            self.open = False
+            return False
+        room = self._limit - len(self.data)
+        self.data += part[:room]
+        if len(part) > room:
+            self.truncated = True
+        return True
+
+
+@dataclasses.dataclass(slots=True)
+class Endpoints:
+    """The owner's ends of a run's descriptors.
+
+    Attributes:
+        stdout: Reading end.
+        stderr: Reading end.
+        data: Data descriptor, None if the program has none.
+    """
+
+    stdout: int
+    stderr: int
+    data: socket.socket | None
+
+    def close(self) -> None:
+        """Close them all."""
+        os.close(self.stdout)
+        os.close(self.stderr)
+        if self.data is not None:
+            self.data.close()
+
+
+class Running:
+    """Drives one run until it has ended."""
+
+    def __init__(
+        self, child: Child, meter: Meter, ends: Endpoints, limits: Limits, language: Language, wake: int
+    ) -> None:
+        """Take over a run that has just got its job.
+
+        Args:
+            child: The run.
+            meter: Its clocks, started.
+            ends: Our ends of its descriptors; closed by `close`.
+            limits: What it may use.
+            language: Row of its language.
+            wake: Descriptor that becomes readable when the slot is closed by another thread.
+        """
+        self._child = child
+        self._meter = meter
+        self._ends = ends
+        self._limits = limits
+        self._language = language
+        self._wake = wake
+        self._exceeded: Ended | None = None
+        self._killed = False
+        self._products: list[int] = []
+        self._ended = False
+        self._to_send = memoryview(b"")
+        self.stdout = Stream(ends.stdout, limits.stdout_bytes)
+        self.stderr = Stream(ends.stderr, limits.stderr_bytes)
+        self.reply = Stream(ends.data.fileno() if ends.data else -1, limits.reply_bytes)
+        self._streams = {stream.descriptor: stream for stream in (self.stdout, self.stderr)}
+        if ends.data is not None:
+            self._streams[self.reply.descriptor] = self.reply
+        self._poll = select.poll()
+        for descriptor in self._streams:
+            self._poll.register(descriptor, select.POLLIN)
+        self._poll.register(child.pidfd, select.POLLIN)
+        self._poll.register(wake, select.POLLIN)
+        self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
+        self._next_check = time.monotonic() + self._check_after(limits.cpu_s, limits.wall_s)
+
+    def _check_after(self, cpu_left: float, wall_left: float) -> float:
+        """Seconds in which no limit can be reached."""
+        return max(_SHORTEST_CHECK_S, min(cpu_left / self._processors, wall_left))
+
+    @property
+    def ended(self) -> bool:
+        """Whether all processes of the run are gone."""
+        return self._ended
+
+    def feed(self, data: bytes, *, last: bool) -> None:
+        """Send bytes over the data descriptor while reading what comes back.
+
+        Raises:
+            EOFError: The program is not there to read them.
+        """
+        sock = self._ends.data
+        if sock is None or self._ended or not self.reply.open:
+            raise EOFError("the program has no data descriptor or has ended")
+        self._to_send = memoryview(data)
+        self._poll.modify(sock, select.POLLIN | select.POLLOUT)
+        self.drive(lambda: not self._to_send)
+        if self._to_send:
+            raise EOFError("the program ended before it had read everything")
+        if last:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+
+    def drive(self, until: Callable[[], bool], timeout_s: float | None = None) -> bool:
+        """Serve the run until a condition holds or it has ended.
+
+        Returns:
+            False if `timeout_s` has passed before.
+
+        Raises:
+            SandboxClosed: The slot was closed meanwhile.
+            SandboxFailure: The run could not be ended.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._ended and not until():
+            now = time.monotonic()
+            if deadline is not None and now >= deadline:
+                return False
+            wait = min(self._next_check, deadline or math.inf) - now
+            self._serve(self._poll.poll(max(0.0, math.ceil(wait * 1000))))
+            if time.monotonic() >= self._next_check:
+                self._check()
+        return True
+
+    def _serve(self, events: list[tuple[int, int]]) -> None:
+        for descriptor, event in events:
+            if descriptor == self._wake:
+                raise SandboxClosed("the sandbox was closed during the run")
+            if descriptor == self._child.pidfd:
+                self._ended = True
+                continue
+            if event & select.POLLOUT:
+                self._write()
+            if event & ~select.POLLOUT:
+                self._read(self._streams[descriptor])
+        if self._ended:
+            for stream in self._streams.values():
+                while stream.open and not stream.truncated and stream.read():
+                    pass
+
+    def _read(self, stream: Stream) -> None:
+        stream.read()
+        if not stream.open:
+            self._poll.unregister(stream.descriptor)
+        elif stream.truncated:
+            self._poll.unregister(stream.descriptor)
+            self._end(Ended.OUTPUT_LIMIT)
+
+    def _write(self) -> None:
+        sock = self._ends.data
+        assert sock is not None
+        try:
+            self._to_send = self._to_send[sock.send(self._to_send, socket.MSG_NOSIGNAL) :]
+            finished = not self._to_send
+        except BlockingIOError:
+            return
+        except OSError:  # the program closed its end; that is its affair
+            self._to_send = memoryview(b"")
+            finished = True
+        if finished and self.reply.open:
+            self._poll.modify(sock, select.POLLIN)
+
+    def _check(self) -> None:
+        """Compare the clocks with the limits."""
+        if self._killed:
+            raise SandboxFailure("kill", "a run did not end although it was killed")
+        limits, meter = self._limits, self._meter
+        meter.sample()
+        if meter.cpu_s > limits.cpu_s:
+            self._end(Ended.CPU_LIMIT)
+        elif meter.wall_s > limits.wall_s or meter.elapsed_s > _HARD_CAP * limits.wall_s:
+            self._end(Ended.WALL_LIMIT)
+        else:
+            left = self._check_after(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
+            self._next_check = time.monotonic() + left
+
+    def _end(self, why: Ended) -> None:
+        if self._exceeded is None:
+            self._meter.sample()
+            self._exceeded = why
+        self.kill()
+
+    def kill(self) -> None:
+        """End the run; `drive` notices."""
+        self._killed = True
+        self._next_check = time.monotonic() + _DEATH_S
+        self._child.kill()
+
+    def result(self) -> RunResult:
+        """Account for a run that has ended.
+
+        Raises:
+            SandboxFailure: It was taken from us; nothing can be said about the program.
+        """
+        status, cpu, largest = self._read_report()
+        group = self._child.group
+        cpu = self._meter.final_cpu(cpu)
+        killed_for_memory = group is not None and group.killed_for_memory()
+        if status is None and not self._killed and not killed_for_memory:
+            raise SandboxFailure("init", "the first process of the run vanished")
+        code = os.waitstatus_to_exitcode(status) if status is not None else -int(signal.SIGKILL)
+        ended = self._judge(code, cpu, killed_for_memory)
+        peak = group.peak_bytes() if group is not None else None
+        return RunResult(
+            ended=ended,
+            exit_code=code if ended is Ended.EXITED else None,
+            signal=-code if ended is Ended.SIGNALED else None,
+            stdout=bytes(self.stdout.data),
+            stderr=bytes(self.stderr.data),
+            reply=bytes(self.reply.data),
+            stdout_truncated=self.stdout.truncated,
+            stderr_truncated=self.stderr.truncated,
+            reply_truncated=self.reply.truncated,
+            cpu_s=cpu,
+            wall_s=self._meter.wall_s,
+            elapsed_s=self._meter.elapsed_s,
+            peak_memory_bytes=peak if peak is not None else largest,
+        )
+
+    def _judge(self, code: int, cpu: float, killed_for_memory: bool) -> Ended:
+        if any(stream.truncated for stream in self._streams.values()):
+            return Ended.OUTPUT_LIMIT
+        if code != 0 and (killed_for_memory or self._says_out_of_memory()):
+            return Ended.MEMORY_LIMIT
+        if cpu > self._limits.cpu_s or code == -signal.SIGXCPU:
+            return Ended.CPU_LIMIT
+        if self._exceeded is not None:
+            return self._exceeded
+        if code == -signal.SIGXFSZ:
+            return Ended.DISK_LIMIT
+        return Ended.EXITED if code >= 0 else Ended.SIGNALED
+
+    def _says_out_of_memory(self) -> bool:
+        """Whether its last words are those of a program of this language that ran out of memory."""
+        if self._exceeded is not None:
+            return False
+        sign = self._language.out_of_memory
+        tail = bytes(self.stderr.data[-_TAIL:])
+        if self._language.tool:
+            return sign in tail
+        last = tail.rstrip().rpartition(b"\n")[2]
+        return last == sign or last.startswith(sign + b":")
+
+    def _read_report(self) -> tuple[int | None, float, int | None]:
+        """Wait status, CPU seconds and largest resident set as the init saw them."""
+        self._child.sock.settimeout(0)
+        try:
+            while True:
+                letter, payload, descriptors = _wire.receive_frame(self._child.sock)
+                self._products += descriptors
+                if letter == _wire.FAILED:
+                    text = payload.replace(b"\0", b": ").decode("utf-8", "replace")
+                    raise SandboxFailure("job", text)
+                if letter == _wire.ENDED and len(payload) == _wire.END_REPORT.size:
+                    status, user, system, largest = _wire.END_REPORT.unpack(payload)
+                    return status, user + system, largest * 1024
+        except (OSError, EOFError, ValueError):
+            return None, 0.0, None
+
+    def product(self) -> int | None:
+        """Descriptor of what a compiler made, after `result`; closed by `close`."""
+        return self._products[0] if self._products else None
+
+    def hang_up(self) -> None:
+        """Let the program read the end of the data descriptor."""
+        if self._ends.data is not None:
+            with contextlib.suppress(OSError):  # it has closed its end already
+                self._ends.data.shutdown(socket.SHUT_WR)
+
+    def refuse_reply(self) -> None:
+        """End the run because one message is larger than its limit."""
+        self.reply.truncated = True
+        self._end(Ended.OUTPUT_LIMIT)
+
+    def close(self) -> None:
+        """End what still runs and close everything that belongs to the run."""
+        for descriptor in self._products:
+            os.close(descriptor)
+        self._products = []
+        self._child.close()
+        self._ends.close()

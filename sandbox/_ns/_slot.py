@@ -1,0 +1,285 @@
+"""`NsSandbox`: one slot of the namespace backend."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
+from sandbox._languages import PRELOADS, look_up
+from sandbox._ns import _cgroup, _jobs
+from sandbox._ns._jobs import Artefact
+from sandbox._ns._packages import locate
+from sandbox._ns._remedies import remedy
+from sandbox._ns._running import Running
+from sandbox._ns._session import NsSession
+from sandbox._ns._warm import Child, Warm
+from sandbox._types import (
+    CompileFailure,
+    IsolationReport,
+    Limits,
+    Prepared,
+    Program,
+    RunResult,
+    SandboxConfig,
+    Session,
+    Step,
+)
+
+_T = TypeVar("_T")
+_NO_PRELOAD = ""
+
+
+class NsSandbox:
+    """A slot: warm zygotes (one per preload set in use), their spares, and the programs prepared here."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        """Start the slot's first zygote.
+
+        Raises:
+            SandboxUnavailable: This host refuses a step of the isolation.
+        """
+        self._config = config
+        self._hierarchy = _find_hierarchy(config)
+        self._interpreter = locate(config)
+        self._warm: dict[str, Warm] = {}
+        self._artefacts: dict[int, Artefact] = {}
+        self._next_key = 0
+        self._armed: tuple[int, Limits, Child] | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._session: NsSession | None = None
+        self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        try:
+            warm = self._zygote(_NO_PRELOAD)
+        except BaseException:
+            os.close(self._wake)
+            raise
+        self._report = IsolationReport(
+            isolation="ns",
+            memory_bound=self._hierarchy.kind if self._hierarchy else "per_process",
+            pids_bound="rlimit",
+            cpu_clock=self._hierarchy.kind if self._hierarchy and self._hierarchy.cpu else "proc",
+            wall_clock="run_queue" if os.path.exists("/proc/self/schedstat") else "elapsed",
+            proc="fresh",
+            uid_map=f"0->{warm.uid}",
+            interpreter=f"{self._interpreter.path} {warm.version}",
+            steps=tuple(Step(name, True) for name in warm.steps),
+        )
+
+    @property
+    def report(self) -> IsolationReport:
+        """What holds on this host."""
+        return self._report
+
+    def add_steps(self, steps: tuple[Step, ...]) -> None:
+        """Add what the canaries found to the report."""
+        report = self._report
+        fields = {name: getattr(report, name) for name in report.__slots__}
+        self._report = IsolationReport(**{**fields, "steps": (*report.steps, *steps)})
+
+    def prepare(self, program: Program, limits: Limits | None = None) -> Prepared | CompileFailure:
+        """See `Sandbox.prepare`."""
+        language, tool = look_up(program.language)
+        _jobs.check(program, language, self._config.source_bytes)
+        bounds = limits or language.build_limits
+        with self._in_use():
+            if not tool or language.build:
+                build = self._compile if not tool else self._build
+                made = self._attempt(lambda: build(program, bounds, tool))
+            else:
+                made = Artefact(program, language, tool)
+            if isinstance(made, CompileFailure):
+                return made
+            self._next_key += 1
+            self._artefacts[self._next_key] = made
+            if self._armed is not None and not tool:
+                self._armed = (self._next_key, *self._armed[1:])
+            return Prepared(program, self._next_key)
+
+    def run(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"", request: bytes | None = None) -> RunResult:
+        """See `Sandbox.run`."""
+        artefact = self._artefact(prepared)
+        with self._in_use():
+            return self._attempt(lambda: self._run(prepared.key, artefact, limits, stdin, request))
+
+    def start(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"") -> Session:
+        """See `Sandbox.start`."""
+        artefact = self._artefact(prepared)
+        with self._in_use():
+            running = self._attempt(lambda: self._begin(prepared.key, artefact, limits, stdin, "session"))
+            self._session = NsSession(running, limits, self._lock)
+            return self._session
+
+    def discard(self, prepared: Prepared) -> None:
+        """See `Sandbox.discard`."""
+        with self._in_use():
+            artefact = self._artefacts.pop(prepared.key, None)
+            if self._armed is not None and self._armed[0] == prepared.key:
+                self._disarm()
+        if artefact is not None:
+            artefact.close()
+
+    def close(self) -> None:
+        """See `Sandbox.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        os.eventfd_write(self._wake, 1)
+        with self._lock:
+            if self._session is not None:
+                self._session.abandon()
+            self._disarm()
+            for warm in self._warm.values():
+                warm.close()
+            for artefact in self._artefacts.values():
+                artefact.close()
+            self._warm.clear()
+            self._artefacts.clear()
+            os.close(self._wake)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def _in_use(self) -> Iterator[None]:
+        if self._closed:
+            raise SandboxClosed("the sandbox is closed")
+        with self._lock:
+            if self._closed:
+                raise SandboxClosed("the sandbox is closed")
+            if self._session is not None:
+                if self._session.open:
+                    raise RuntimeError("a session is open in this sandbox; finish it first")
+                self._session = None
+            yield
+
+    def _artefact(self, prepared: Prepared) -> Artefact:
+        artefact = self._artefacts.get(prepared.key)
+        if artefact is None or artefact.program is not prepared.program:
+            raise ValueError("the program was not prepared by this sandbox, or was discarded")
+        return artefact
+
+    def _attempt(self, action: Callable[[], _T]) -> _T:
+        """Do something with a zygote, and once more with a fresh one if it was our side that failed."""
+        try:
+            return action()
+        except SandboxFailure:
+            if self._closed:
+                raise SandboxClosed("the sandbox was closed during the call") from None
+            self._disarm()
+            self._retire_all()
+            return action()
+
+    def _retire_all(self) -> None:
+        for warm in self._warm.values():
+            warm.close()
+        self._warm.clear()
+
+    def _zygote(self, preload: str) -> Warm:
+        """Return the warm process for a preload set, a fresh one if it has served its time."""
+        warm = self._warm.get(preload)
+        if warm is not None:
+            age = time.monotonic() - warm.started
+            if warm.runs < self._config.recycle_runs and age < self._config.recycle_s:
+                return warm
+            del self._warm[preload]
+            warm.close()
+        modules = tuple(name for name in PRELOADS.get(preload, ()) if name in self._interpreter.packages)
+        self._warm[preload] = Warm(self._interpreter, modules, self._hierarchy)
+        return self._warm[preload]
+
+    def _take(self, program: Program) -> tuple[Warm, Child]:
+        self._disarm()
+        warm = self._zygote(program.preload or _NO_PRELOAD)
+        return warm, warm.take()
+
+    def _disarm(self) -> None:
+        armed, self._armed = self._armed, None
+        if armed is not None:
+            armed[2].close()
+
+    def _compile(self, program: Program, limits: Limits, _: str) -> Artefact | CompileFailure:
+        """Compile a Python program; the process that did it waits to be its first run."""
+        warm, child = self._take(program)
+        made = _jobs.compile_python(program, limits, child, self._wake)
+        warm.ask()
+        if isinstance(made, CompileFailure):
+            return made
+        self._armed = (0, limits, child)
+        return made
+
+    def _build(self, program: Program, limits: Limits, tool: str) -> Artefact | CompileFailure:
+        warm, child = self._take(program)
+        job = _jobs.build_job(program, limits, tool)
+        running = self._send(warm, child, job, limits, program, b"", None)
+        try:
+            running.drive(lambda: False)
+            return _jobs.collect_build(running, program, tool)
+        finally:
+            running.close()
+
+    def _run(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, request: bytes | None) -> RunResult:
+        data = "request" if artefact.program.driver is not None else "none"
+        running = self._begin(key, artefact, limits, stdin, data)
+        try:
+            if data == "request":
+                with contextlib.suppress(EOFError):  # what the program did instead is in the result
+                    running.feed(request or b"", last=True)
+            running.drive(lambda: False)
+            return running.result()
+        finally:
+            running.close()
+
+    def _begin(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, data: str) -> Running:
+        program = artefact.program
+        armed = self._armed
+        job: dict[str, Any]
+        if armed is not None and armed[0] == key and _jobs.same_space(armed[1], limits):
+            self._armed = None
+            warm, child = self._warm[program.preload or _NO_PRELOAD], armed[2]
+            job = _jobs.armed_job(limits, data)
+            return self._send(warm, child, job, limits, program, stdin, artefact, compiled=True)
+        warm, child = self._take(program)
+        job = _jobs.run_job(artefact, limits, data)
+        return self._send(warm, child, job, limits, program, stdin, artefact)
+
+    def _send(
+        self,
+        warm: Warm,
+        child: Child,
+        job: dict[str, Any],
+        limits: Limits,
+        program: Program,
+        stdin: bytes,
+        artefact: Artefact | None,
+        *,
+        compiled: bool = False,
+    ) -> Running:
+        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, compiled=compiled)
+        warm.ask()
+        return running
+
+
+def _find_hierarchy(config: SandboxConfig) -> _cgroup.Hierarchy | None:
+    if config.cgroup == "off":
+        return None
+    if config.cgroup not in ("auto", "require"):
+        raise ValueError(f"cgroup must be auto, require or off, not {config.cgroup!r}")
+    hierarchy = _cgroup.find(config.cgroup_parent)
+    if hierarchy is None and config.cgroup == "require":
+        raise SandboxUnavailable("cgroup", remedy("cgroup"), "no delegated cgroup with a memory controller")
+    return hierarchy

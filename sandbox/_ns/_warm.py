@@ -1,0 +1,217 @@
+"""The owner's view of a zygote and of the spares that it makes."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import select
+import signal
+import socket
+import subprocess
+import time
+
+from sandbox._errors import SandboxFailure, SandboxUnavailable
+from sandbox._inside import _wire
+from sandbox._ns._cgroup import Group, Hierarchy
+from sandbox._ns._packages import Interpreter
+from sandbox._ns._remedies import remedy
+from sandbox._types import Limits
+
+SPACE = Limits()
+"""Bytes and files that a spare's file system is made for."""
+_ANSWER_S = 30.0
+_GROUPS = 2  # one for the run in progress, one for the spare behind it
+_FIRST_UNUSED_ID = 0x70000000
+_IDS = 0x0FFFFFFF
+_LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_inside/__main__.py")
+_numbers = itertools.count()
+# All that a program finds in its environment. The fixed hash seed makes verdicts reproducible.
+_ENVIRONMENT = {
+    "HOME": "/tmp/box",  # noqa: S108 - a path behind the wall
+    "LANG": "C.UTF-8",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONHASHSEED": "0",
+    "PYTHONPATH": "/opt/packages",
+}
+
+
+class Child:
+    """A process behind the wall: a spare first, then a run."""
+
+    def __init__(self, sock: socket.socket, pidfd: int, group: Group | None) -> None:
+        self.sock = sock
+        self.pidfd = pidfd
+        self.group = group
+        self._processes = -1
+
+    def wait_ready(self) -> int:
+        """Wait until it is set up and return the descriptor of its own `/proc`.
+
+        Raises:
+            SandboxFailure: It could not be set up.
+        """
+        if self._processes < 0:
+            try:
+                letter, payload, descriptors = _wire.receive_frame(self.sock)
+            except (OSError, EOFError) as error:
+                raise SandboxFailure("spare", f"{type(error).__name__}: {error}") from error
+            if letter != _wire.READY or len(descriptors) != 1:
+                raise SandboxFailure("spare", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+            self._processes = descriptors[0]
+        return self._processes
+
+    def kill(self) -> None:
+        """End the run and everything that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it if it still lives, wait until it is gone, and close the descriptors."""
+        self.kill()
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        poll.poll(_ANSWER_S * 1000)
+        self.sock.close()
+        os.close(self.pidfd)
+        if self._processes >= 0:
+            os.close(self._processes)
+
+
+class Warm:
+    """A launcher with its zygote and at most one spare."""
+
+    def __init__(self, interpreter: Interpreter, preload: tuple[str, ...], hierarchy: Hierarchy | None) -> None:
+        """Start both and wait until they are behind the wall.
+
+        Raises:
+            SandboxUnavailable: A step of the isolation is refused here.
+            SandboxFailure: They could not be started for another reason.
+        """
+        self.runs = 0
+        self.started = time.monotonic()
+        self._groups = [Group(hierarchy) for _ in range(_GROUPS)] if hierarchy else []
+        self._turn = 0
+        self._asked = False
+        self.uid = os.geteuid()
+        self._errors = os.memfd_create("launcher-errors", os.MFD_CLOEXEC)
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(_ANSWER_S)
+        try:
+            self._launch(interpreter.path, theirs)
+            self.version, self.steps = self._greet(interpreter, preload)
+        except BaseException:
+            self.close()
+            raise
+        self.ask()
+
+    def _launch(self, python: str, theirs: socket.socket) -> None:
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        try:
+            # The launcher takes its end of the connection from descriptor 3, whatever its number here.
+            self._process = subprocess.Popen(
+                [python, "-S", _LAUNCHER, str(theirs.fileno())],
+                stdin=null,
+                stdout=null,
+                stderr=self._errors,
+                env=_ENVIRONMENT,
+                cwd="/",
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise SandboxUnavailable(
+                "interpreter", f"point the sandbox at a Python that {python} is not", str(error)
+            ) from error
+        finally:
+            os.close(null)
+            theirs.close()
+
+    def _greet(self, interpreter: Interpreter, preload: tuple[str, ...]) -> tuple[str, list[str]]:
+        gid = os.getegid()
+        if self.uid == 0:
+            # Nobody's ids: root inside owns nothing outside, and no two slots share them.
+            self.uid = gid = _FIRST_UNUSED_ID + (os.getpid() * 64 + next(_numbers)) % _IDS
+        spec = {
+            "owner": os.getpid(),
+            "uid": self.uid,
+            "gid": gid,
+            "directories": list(interpreter.directories),
+            "packages": dict(interpreter.packages),
+            "hidden": list(interpreter.hidden),
+            "preload": list(preload),
+            "groups": [path for group in self._groups for path in group.paths],
+            "disk": SPACE.disk_bytes,
+            "files": SPACE.files,
+        }
+        joins = [descriptor for group in self._groups for descriptor in group.joins]
+        try:
+            _wire.send_job(self._control, spec, joins)
+            letter, payload, _ = _wire.receive_frame(self._control)
+        except (OSError, EOFError) as error:
+            self._process.wait(_ANSWER_S)
+            said = os.pread(self._errors, 4000, 0).decode("utf-8", "replace").strip()
+            raise SandboxFailure("launcher", said or str(error)) from error
+        fields = payload.decode("utf-8", "replace").split("\0")
+        if letter != _wire.READY:
+            step, detail = fields[0], fields[-1]
+            raise SandboxUnavailable(step, remedy(step), detail)
+        return fields[0], fields[1:]
+
+    def ask(self) -> None:
+        """Ask for the next spare, without waiting for it."""
+        if not self._asked:
+            with contextlib.suppress(OSError):  # noticed by `take`
+                self._control.sendall(b"n")
+                self._asked = True
+
+    def take(self) -> Child:
+        """Return a spare that is ready.
+
+        Raises:
+            SandboxFailure: The zygote is gone or cannot make one.
+        """
+        child = self._collect()
+        try:
+            child.wait_ready()
+        except SandboxFailure:
+            child.close()
+            raise
+        self.runs += 1
+        return child
+
+    def _collect(self) -> Child:
+        self.ask()
+        self._asked = False
+        try:
+            letter, payload, descriptors = _wire.receive_frame(self._control)
+        except (OSError, EOFError) as error:
+            raise SandboxFailure("zygote", f"{type(error).__name__}: {error}") from error
+        if letter != _wire.SPARE or len(descriptors) != 2:
+            raise SandboxFailure("zygote", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+        group = self._groups[self._turn] if self._groups else None
+        self._turn ^= 1
+        sock = socket.socket(fileno=descriptors[0])
+        sock.settimeout(_ANSWER_S)
+        return Child(sock, descriptors[1], group)
+
+    def close(self) -> None:
+        """End all of it and wait until nothing is left."""
+        if self._asked:
+            with contextlib.suppress(SandboxFailure):  # then there is none to be closed
+                self._collect().close()
+        self._control.close()
+        os.close(self._errors)
+        process = getattr(self, "_process", None)
+        if process is not None:
+            try:
+                process.wait(_ANSWER_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for group in self._groups:
+            group.close()
+            group.remove()
+        self._groups = []
