@@ -78,7 +78,7 @@ class Groups:
         lengths = np.diff(starts, append=array.size)
         if labels.dtype.kind in "iu" and bool((labels[1:] > labels[:-1]).all()):
             return cls(np.repeat(np.arange(labels.size), lengths), labels, starts)
-        unique, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        unique, first, inverse = _factorise(labels)
         if unique.size == labels.size:
             return cls(np.repeat(np.arange(labels.size), lengths), labels, starts)
         by_appearance = np.argsort(first)
@@ -127,6 +127,9 @@ class Groups:
         """Sum of each group; ``values`` is ``[N]`` or ``[N, T]``."""
         if values.ndim == 1 and not self.contiguous:
             total: FloatArray = np.bincount(self.index, values, len(self)).astype(np.float64, copy=False)
+        elif self._uniform and values.ndim == 1:
+            # A product with ones: numpy's reduction over a short last axis is some ten times slower.
+            total = self._fold(values) @ np.ones(self._uniform)
         elif self._uniform:
             total = self._fold(values).sum(axis=1, dtype=np.float64)
         elif not self.rows:
@@ -160,7 +163,12 @@ class Groups:
 
     def first(self, values: AnyArray) -> AnyArray:
         """Value of each group's first row in batch order."""
-        return values[self.order[self.starts]] if not self.contiguous else values[self.starts]
+        if self.contiguous:
+            return values[self.starts]
+        found = np.empty((len(self), *values.shape[1:]), values.dtype)
+        # Of repeated indices the last assignment stands, which is the first row when walking backwards.
+        found[self.index[::-1]] = values[::-1]
+        return found
 
     def deviation(self, values: FloatArray, ddof: int = 0) -> FloatArray:
         """Standard deviation of each group; 0 where ``size <= ddof`` and, exactly, for equal values."""
@@ -236,3 +244,20 @@ class Groups:
             return values[:0]
         reduced: AnyArray = operator.reduceat(self._sorted(values), self.starts, axis=0)
         return reduced
+
+
+def _factorise(labels: AnyArray) -> tuple[AnyArray, IntArray, IntArray]:
+    """Distinct labels, where each appears first, and the number of each entry's label."""
+    if labels.dtype.kind in "iu":
+        low, high = int(labels.min()), int(labels.max())
+        if high - low < 4 * labels.size and high < 2**63:
+            # Ids within a narrow range are numbered through a table, some ten times faster than by sorting.
+            shifted = labels.astype(np.int64) - low
+            table = np.full(high - low + 1, labels.size)
+            table[shifted[::-1]] = np.arange(labels.size)[::-1]
+            present = np.flatnonzero(table < labels.size)
+            first = table[present]
+            table[present] = np.arange(present.size)
+            return (present + low).astype(labels.dtype), first, table[shifted]
+    unique, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return unique, first, inverse
