@@ -1,0 +1,114 @@
+"""The trainer's side: score rollouts on reward servers, and make a training signal of the scores.
+
+The nouns: a `Rollout` is one response to a prompt; a `Recipe` says which verifiers score which rollouts and how the
+scores combine; a `RewardClient` (or `AsyncRewardClient`) sends rollouts to the servers and gives a `ScoreTable` with
+scores, codes, times and versions, and the rewards and advantages made of them. ``trainer_client.signals`` holds what
+is made of scores; ``trainer_client.adapters`` fits all this into trainers.
+
+    from trainer_client import Recipe, RewardClient, read_rollouts
+
+    recipe = Recipe.load("recipe.toml")
+    with RewardClient({"math": "127.0.0.1:50051"}) as client:
+        table = client.score(read_rollouts("rollouts.jsonl").rollouts, recipe)
+    table.advantages
+
+Imports grpcio, protobuf, numpy and the standard library, nothing else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from ._errors import (
+    ClientClosed,
+    IncompleteBatch,
+    RecipeError,
+    RequestRejected,
+    RewardError,
+    RolloutError,
+    ServerUnavailable,
+)
+
+if TYPE_CHECKING:
+    from ._client import AsyncRewardClient, RewardClient
+    from ._files import (
+        LineProblem,
+        RolloutFile,
+        format_rollout,
+        iter_rollouts,
+        parse_rollout,
+        read_rollouts,
+        write_rollouts,
+    )
+    from ._ledger import Outcome, VerifierVersion
+    from ._recipe import Recipe, Reward, Server
+    from ._rollout import Document, Rollout
+    from ._scored import Scored
+    from ._settings import TLS, Batching, Retries
+    from ._summary import RewardSummary, Summary
+    from ._table import Cell, ScoreTable
+    from ._wire import VerifierFacts
+
+_HOME = {
+    "_client": ("AsyncRewardClient", "RewardClient"),
+    "_files": (
+        "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
+        "write_rollouts",
+    ),
+    "_ledger": ("Outcome", "VerifierVersion"),
+    "_recipe": ("Recipe", "Reward", "Server"),
+    "_rollout": ("Document", "Rollout"),
+    "_scored": ("Scored",),
+    "_settings": ("TLS", "Batching", "Retries"),
+    "_summary": ("RewardSummary", "Summary"),
+    "_table": ("Cell", "ScoreTable"),
+    "_wire": ("VerifierFacts",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "TLS",
+    "AsyncRewardClient",
+    "Batching",
+    "Cell",
+    "ClientClosed",
+    "Document",
+    "IncompleteBatch",
+    "LineProblem",
+    "Outcome",
+    "Recipe",
+    "RecipeError",
+    "RequestRejected",
+    "Retries",
+    "Reward",
+    "RewardClient",
+    "RewardError",
+    "RewardSummary",
+    "Rollout",
+    "RolloutError",
+    "RolloutFile",
+    "ScoreTable",
+    "Scored",
+    "Server",
+    "ServerUnavailable",
+    "Summary",
+    "VerifierFacts",
+    "VerifierVersion",
+    "format_rollout",
+    "iter_rollouts",
+    "parse_rollout",
+    "read_rollouts",
+    "write_rollouts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: a recipe can be read without loading gRPC."""
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{module}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

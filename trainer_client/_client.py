@@ -1,0 +1,169 @@
+"""`RewardClient` and `AsyncRewardClient`: two thin faces of one client."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from ._core import Core
+from ._engine import new_batch_id
+from ._merge import Entry, LoopPost, ThreadPost
+from ._recipe import Recipe
+from ._rollout import Rollout
+from ._scored import Scored
+from ._settings import TLS, Batching, Endpoints, Retries, Settings
+from ._table import ScoreTable
+from ._wire import Labels, VerifierFacts
+
+if TYPE_CHECKING:
+    from .signals import Estimator, Pipeline
+
+
+class _Face:
+    """What both faces take, and how they are told."""
+
+    def __init__(
+        self,
+        endpoints: Endpoints | None = None,
+        *,
+        pin: bool = True,
+        batching: Batching | None = None,
+        retries: Retries | None = None,
+        tls: TLS | None = None,
+    ) -> None:
+        self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
+
+    def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
+        """The estimator that makes advantages of a recipe's rewards, to save and load its state."""
+        return self._core.estimator(recipe)
+
+
+class RewardClient(_Face):
+    """Scores rollouts on reward servers; methods wait for the result.
+
+    May be used from any thread, and in a forked process.
+
+    Args:
+        endpoints: where the servers are: ``"host:port"``, several of them for replicas, or a mapping from the names
+            of the recipe's servers to either. Left out: what the recipe says.
+        pin: hold on to the versions of verifiers first met, so that none changes in the middle of a run.
+        batching: how work is cut into calls.
+        retries: when items are sent again.
+        tls: files for encrypted connections.
+    """
+
+    def score(
+        self, rollouts: Iterable[Rollout], recipe: Recipe, *, run: str = "", step: int = 0, seed: int = 0
+    ) -> ScoreTable:
+        """Score a batch in which every group is complete.
+
+        Args:
+            rollouts: the batch.
+            recipe: what to ask, and what to make of it.
+            run: name of the training run, for the servers' logs.
+            step: training step, for logs and for schedules.
+            seed: seed of verifiers that draw; an item's own follows from it and from the rollout's id.
+
+        Raises:
+            IncompleteBatch: more scores are missing than the recipe tolerates; carries the table.
+            RequestRejected: a server refuses what it is asked.
+            RecipeError: it is not known where a server is.
+            RolloutError: two rollouts have one id, or those of a group different prompts.
+        """
+        labels = Labels(new_batch_id(), run, step, seed)
+        future = self._core.score(_listed(rollouts), recipe, labels)
+        try:
+            table = future.result()
+        except BaseException:
+            future.cancel()
+            raise
+        return _checked(table)
+
+    def submit(self, rollout: Rollout, recipe: Recipe) -> concurrent.futures.Future[Scored]:
+        """Score one rollout; it travels with others that are submitted at about the same time."""
+        future: concurrent.futures.Future[Scored] = concurrent.futures.Future()
+        self._core.submit(recipe, [Entry(rollout, 0, _THREADS, future)])
+        return future
+
+    def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
+        """What the servers say of each reward's verifier.
+
+        Raises:
+            ServerUnavailable: no replica of a server answers.
+            RequestRejected: a server does not host the verifier.
+        """
+        return self._core.describe(recipe).result()
+
+    def close(self) -> None:
+        """Close connections and end what is under way."""
+        self._core.close()
+
+    def __enter__(self) -> RewardClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncRewardClient(_Face):
+    """Scores rollouts on reward servers; methods are awaited, on any event loop.
+
+    Takes the same arguments as `RewardClient`.
+    """
+
+    async def score(
+        self, rollouts: Iterable[Rollout], recipe: Recipe, *, run: str = "", step: int = 0, seed: int = 0
+    ) -> ScoreTable:
+        """Score a batch in which every group is complete: see `RewardClient.score`."""
+        labels = Labels(new_batch_id(), run, step, seed)
+        return _checked(await asyncio.wrap_future(self._core.score(_listed(rollouts), recipe, labels)))
+
+    def submit(self, rollout: Rollout, recipe: Recipe) -> asyncio.Future[Scored]:
+        """Score one rollout; it travels with others that are submitted at about the same time."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Scored] = loop.create_future()
+        self._core.submit(recipe, [Entry(rollout, 0, _post_of(loop), future)])
+        return future
+
+    async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
+        """What the servers say of each reward's verifier: see `RewardClient.describe`."""
+        return await asyncio.wrap_future(self._core.describe(recipe))
+
+    async def close(self) -> None:
+        """Close connections and end what is under way."""
+        await asyncio.to_thread(self._core.close)
+
+    async def __aenter__(self) -> AsyncRewardClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+_THREADS = ThreadPost()
+_posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPost] = weakref.WeakKeyDictionary()
+
+
+def _post_of(loop: asyncio.AbstractEventLoop) -> LoopPost:
+    post = _posts.get(loop)
+    if post is None:
+        post = _posts[loop] = LoopPost(loop)
+    return post
+
+
+def _listed(rollouts: Iterable[Rollout]) -> Sequence[Rollout]:
+    return rollouts if isinstance(rollouts, Sequence) else list(rollouts)
+
+
+def _checked(table: ScoreTable) -> ScoreTable:
+    """Combine at once, so that an incomplete batch is an error here and not where the rewards are first used."""
+    table.combined  # noqa: B018
+    return table

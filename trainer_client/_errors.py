@@ -1,0 +1,134 @@
+"""What can go wrong between a rollout and its score.
+
+    RewardError
+    ├── RecipeError (ValueError)            the recipe is wrong: file, line, key, remedy
+    ├── RolloutError (ValueError)           a rollout cannot be used as it is: rollout, field, remedy
+    ├── RequestRejected                     a server refuses what it is asked: server, verifier, field
+    ├── ServerUnavailable (ConnectionError) no replica of a server answers
+    ├── IncompleteBatch                     too many scores are missing; carries the table
+    └── ClientClosed (RuntimeError)         the client was used after ``close()``
+
+What happens to a single item (a fault, a skip) is not an exception but an outcome in the `ScoreTable`.
+All errors survive pickling, since trainers re-raise them across processes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._table import ScoreTable
+
+
+class RewardError(Exception):
+    """Root of the errors of this package."""
+
+
+class RecipeError(RewardError, ValueError):
+    """A recipe cannot be used.
+
+    Attributes:
+        reason: what is wrong and what to write instead.
+        key: dotted key in the recipe, such as ``rewards.correct.weight``.
+        line: line in the file, counted from 1; None for a recipe built in code.
+        path: the file; None for a recipe built in code or read from a string.
+    """
+
+    def __init__(self, reason: str, key: str = "", line: int | None = None, path: str | None = None) -> None:
+        super().__init__(reason, key, line, path)
+        self.reason = reason
+        self.key = key
+        self.line = line
+        self.path = path
+
+    def __str__(self) -> str:
+        place = self.path or ("recipe" if self.line is not None else "")
+        if self.line is not None:
+            place += f":{self.line}"
+        return ": ".join(part for part in (place, self.key, self.reason) if part)
+
+
+class RolloutError(RewardError, ValueError):
+    """A rollout cannot be used.
+
+    Attributes:
+        reason: what is wrong and what is expected.
+        field: name of the offending field.
+        rollout_id: the rollout, when it is known.
+    """
+
+    def __init__(self, reason: str, field: str = "", rollout_id: str = "") -> None:
+        super().__init__(reason, field, rollout_id)
+        self.reason = reason
+        self.field = field
+        self.rollout_id = rollout_id
+
+    def __str__(self) -> str:
+        place = f"rollout {self.rollout_id!r}" if self.rollout_id else ""
+        return ": ".join(part for part in (place, self.field, self.reason) if part)
+
+
+class RequestRejected(RewardError):
+    """A server refuses the request; sending it again would not help.
+
+    Attributes:
+        reason: the server's words; they name the field.
+        code: ``unknown_verifier``, ``invalid_options``, ``digest_mismatch``, ``invalid_request`` or a status name.
+        server: name of the server in the recipe.
+        endpoint: the replica that refused.
+        verifier: the verifier in question; empty when the refusal concerns the whole call.
+    """
+
+    def __init__(self, reason: str, code: str = "", server: str = "", endpoint: str = "", verifier: str = "") -> None:
+        super().__init__(reason, code, server, endpoint, verifier)
+        self.reason = reason
+        self.code = code
+        self.server = server
+        self.endpoint = endpoint
+        self.verifier = verifier
+
+    def __str__(self) -> str:
+        at = f" at {self.endpoint}" if self.endpoint else ""
+        about = f", verifier {self.verifier!r}" if self.verifier else ""
+        return f"server {self.server!r}{at}{about}: {self.code}: {self.reason}"
+
+
+class ServerUnavailable(RewardError, ConnectionError):
+    """No replica of a server answers.
+
+    Attributes:
+        server: name of the server in the recipe.
+        reason: which replicas were tried and what each said.
+    """
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(server, reason)
+        self.server = server
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"server {self.server!r}: {self.reason}"
+
+
+class IncompleteBatch(RewardError):
+    """More scores are missing than the recipe tolerates, or one under a code that asks to stop.
+
+    Attributes:
+        reason: which reward, what share, where first, and the remedy.
+        table: everything that was scored.
+    """
+
+    def __init__(self, reason: str, table: ScoreTable) -> None:
+        super().__init__(reason, table)
+        self.reason = reason
+        self.table = table
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class ClientClosed(RewardError, RuntimeError):
+    """The client was used after it was closed."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(args or ("the client is closed; make a new one",)))

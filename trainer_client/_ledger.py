@@ -1,0 +1,211 @@
+"""`Ledger`: the cells of a score table while they are filled.
+
+A cell is one reward of one rollout. It is settled once; whatever arrives for it later is ignored, so that a retry
+can never count twice. Columns are flat standard-library arrays: one item assignment costs some 40 ns, and numpy
+views them without a copy.
+"""
+
+from __future__ import annotations
+
+import enum
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class Outcome(enum.IntEnum):
+    """What became of a cell."""
+
+    NOT_ASKED = 0
+    """The recipe does not ask this of the rollout."""
+    VERDICT = 1
+    """A judgement: the cell has a score."""
+    FAULT = 2
+    """No judgement could be made."""
+    SKIP = 3
+    """Not judged on purpose."""
+    PENDING = 4
+    """Not settled yet. No cell of a finished table is."""
+
+
+class Party(enum.IntEnum):
+    """Whose failure a fault is."""
+
+    NONE = 0
+    DATASET = 1
+    SERVICE = 2
+    UPSTREAM = 3
+    CALLER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOutcome:
+    """A fault or skip that the client itself states, since no server answered for the item."""
+
+    outcome: Outcome
+    code: str
+    party: Party = Party.NONE
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierVersion:
+    """A verifier as it answered.
+
+    Attributes:
+        name: its name.
+        version: its version.
+        digest: digest of its code version, settings that shape scores, and runtime.
+        aspects: names of the parts of its judgements.
+    """
+
+    name: str
+    version: str
+    digest: str
+    aspects: tuple[str, ...] = ()
+
+
+DEADLINE = LocalOutcome(Outcome.SKIP, "deadline", message="the reward's deadline passed")
+
+
+class Ledger:
+    """Cells of ``rows`` rollouts and ``width`` rewards, row by row.
+
+    Attributes:
+        state: `Outcome` of each cell.
+        scores: score of each verdict; NaN elsewhere.
+        codes: position in ``legend``.
+        parties: `Party` of each fault.
+        queue_us: time the item waited at the server, in microseconds.
+        run_us: time it ran, in microseconds.
+        cached: 1 where the verdict came from a cache.
+        sources: what the cell was settled with, for reading the rest of it later.
+        legend: names of the codes.
+        left: cells of each row that are not settled.
+        versions: for each column the verifiers that answered, by digest.
+        refusal: column, code and message of a request that was wrong in itself; None as long as none was.
+        on_rows: called with the rows that have just become complete.
+    """
+
+    __slots__ = (
+        "cached",
+        "codes",
+        "left",
+        "legend",
+        "numbers",
+        "on_rows",
+        "parties",
+        "queue_us",
+        "refusal",
+        "rows",
+        "run_us",
+        "scores",
+        "sources",
+        "state",
+        "versions",
+        "width",
+    )  # fmt: skip
+
+    def __init__(self, rows: int, width: int, on_rows: Callable[[list[int]], None] | None = None) -> None:
+        cells = rows * width
+        self.rows = rows
+        self.width = width
+        self.state = bytearray(cells)
+        self.scores = array("d", [float("nan")]) * cells
+        self.codes = array("i", [0]) * cells
+        self.parties = bytearray(cells)
+        self.queue_us = array("I", [0]) * cells
+        self.run_us = array("I", [0]) * cells
+        self.cached = bytearray(cells)
+        self.sources: list[Any] = [None] * cells
+        self.legend = ["not_asked"]
+        self.numbers = {"not_asked": 0}
+        self.left = [0] * rows
+        self.versions: list[dict[str, VerifierVersion]] = [{} for _ in range(width)]
+        self.refusal: tuple[int, str, str] | None = None
+        self.on_rows = on_rows
+
+    def ask(self, rows: Sequence[int], column: int) -> None:
+        """Mark cells as asked for."""
+        if len(rows) == self.rows:
+            self.state[column :: self.width] = bytes([Outcome.PENDING]) * self.rows
+            self.left = [left + 1 for left in self.left]
+            return
+        for row in rows:
+            self.state[row * self.width + column] = Outcome.PENDING
+            self.left[row] += 1
+
+    def is_open(self, row: int, column: int) -> bool:
+        """Whether a cell waits for its outcome."""
+        return self.state[row * self.width + column] == Outcome.PENDING
+
+    def number_of(self, code: str) -> int:
+        """Position of a code in the legend, which grows as codes are met."""
+        number = self.numbers.get(code)
+        if number is None:
+            number = self.numbers[code] = len(self.legend)
+            self.legend.append(code)
+        return number
+
+    def settle(self, cells: Iterable[tuple[int, int]], outcome: LocalOutcome) -> None:
+        """Give open cells ``(row, column)`` an outcome without a score."""
+        number = self.number_of(outcome.code)
+        complete = []
+        for row, column in cells:
+            cell = row * self.width + column
+            if self.state[cell] != Outcome.PENDING:
+                continue
+            self.state[cell] = outcome.outcome
+            self.codes[cell] = number
+            self.parties[cell] = outcome.party
+            self.sources[cell] = outcome
+            self.left[row] -= 1
+            if not self.left[row]:
+                complete.append(row)
+        self.announce(complete)
+
+    def announce(self, rows: list[int]) -> None:
+        """Tell whoever listens that rows are complete."""
+        if rows and self.on_rows is not None:
+            self.on_rows(rows)
+
+    def take(self, rows: Sequence[int]) -> Ledger:
+        """The cells of some rows."""
+        width = self.width
+        taken = Ledger(0, width)
+        taken.rows = len(rows)
+        taken.legend, taken.numbers, taken.versions = self.legend, self.numbers, self.versions
+        for row in rows:
+            cells = slice(row * width, (row + 1) * width)
+            taken.state += self.state[cells]
+            taken.scores += self.scores[cells]
+            taken.codes += self.codes[cells]
+            taken.parties += self.parties[cells]
+            taken.queue_us += self.queue_us[cells]
+            taken.run_us += self.run_us[cells]
+            taken.cached += self.cached[cells]
+            taken.sources += self.sources[cells]
+            taken.left.append(self.left[row])
+        return taken
+
+    @classmethod
+    def joined(cls, ledgers: Sequence[Ledger]) -> Ledger:
+        """The cells of several settled ledgers of equal width, one below the other."""
+        joined = cls(0, ledgers[0].width)
+        versions: list[dict[str, VerifierVersion]] = joined.versions
+        for ledger in ledgers:
+            joined.rows += ledger.rows
+            joined.state += ledger.state
+            joined.scores += ledger.scores
+            renumbered = [joined.number_of(code) for code in ledger.legend]
+            joined.codes.extend(renumbered[number] for number in ledger.codes)
+            joined.parties += ledger.parties
+            joined.queue_us += ledger.queue_us
+            joined.run_us += ledger.run_us
+            joined.cached += ledger.cached
+            joined.sources += ledger.sources
+            joined.left += ledger.left
+            for known, more in zip(versions, ledger.versions, strict=True):
+                known.update(more)
+        return joined

@@ -1,0 +1,321 @@
+"""`Pool`: the replicas of a server. Who gets the next call, who is left out, who is asked again.
+
+The replica with the fewest items outstanding gets the next call. One that fails is left out and probed until it
+answers; its work goes to others, or waits for it. A server counts as unavailable when none has answered for
+``Retries.patience`` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Mapping, Sequence
+
+import grpc
+import grpc.aio
+
+from ._errors import RequestRejected, RewardError, ServerUnavailable
+from ._replica import Breakage, Health, Interrupted, Replica, breakage
+from ._settings import TLS, Retries
+from ._wire import ServerFacts
+
+logger = logging.getLogger("trainer_client")
+
+_FAILURES_TO_EJECT = 3
+_SMALLEST_WINDOW = 16.0
+_PROBE_FIRST = 0.1
+_PROBE_LONGEST = 2.0
+_REFUSALS = {
+    grpc.StatusCode.UNIMPLEMENTED: "is not a reward server",
+    grpc.StatusCode.UNAUTHENTICATED: "asks for credentials",
+    grpc.StatusCode.PERMISSION_DENIED: "denies access",
+}
+
+
+class Expired(RewardError):
+    """The deadline passed while work waited for a replica."""
+
+
+class Pool:
+    """Replicas of one server.
+
+    Args:
+        server: its name in the recipe.
+        addresses: its endpoints.
+        pins: digest by verifier; the first seen is added, unless ``pin`` is False.
+        pin: whether to hold on to the digests first seen.
+        retries: patience.
+        tls: files for encrypted connections.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        addresses: Sequence[str],
+        pins: dict[str, str],
+        pin: bool,
+        retries: Retries,
+        tls: TLS | None,
+    ) -> None:
+        self.server = server
+        self.replicas = [Replica(address, tls) for address in addresses]
+        self.pins = pins
+        self._pin = pin
+        self._retries = retries
+        self._probes: dict[Replica, asyncio.Task[None]] = {}
+        self._changed: asyncio.Future[None] | None = None
+        self._dark_since: float | None = None
+        self._paused = False
+        self._calls = 0
+
+    async def facts(self, expires: float) -> ServerFacts:
+        """What the server says of itself, from whichever replica answers first.
+
+        Raises:
+            ServerUnavailable: no replica has answered for the time of patience.
+            RequestRejected: every replica refuses to be asked.
+            Expired: the deadline passed first.
+        """
+        self._look_around()
+        while True:
+            for replica in self.replicas:
+                if replica.health is Health.UP and replica.facts is not None:
+                    return replica.facts
+            await self._wait(expires, expires)
+
+    async def acquire(
+        self, needs: Mapping[str, str], items: int, expires: float, avoid: Replica | None = None
+    ) -> Replica:
+        """Wait for a replica that can take a call, and count the items as outstanding there.
+
+        Args:
+            needs: digest by verifier, empty for any.
+            items: size of the call.
+            expires: when to give up, on the loop's clock.
+            avoid: a replica that is taken only when there is no other.
+
+        Raises:
+            ServerUnavailable: no replica has answered for the time of patience.
+            RequestRejected: every replica refuses, or none hosts what is needed.
+            Expired: the deadline passed first.
+        """
+        self._look_around()
+        patient_until: float | None = None
+        while True:
+            chosen = None if self._paused else self._choose(needs, items, avoid)
+            if chosen is not None:
+                chosen.outstanding += items
+                self._calls += 1
+                return chosen
+            mismatch = self._check_hosted(needs)
+            if mismatch is None:
+                patient_until = None
+            elif patient_until is None:
+                patient_until = asyncio.get_running_loop().time() + self._retries.patience
+            elif asyncio.get_running_loop().time() >= patient_until:
+                raise mismatch
+            await self._wait(min(expires, patient_until or expires), expires)
+
+    @property
+    def up(self) -> int:
+        """Number of replicas that can be given work."""
+        return sum(replica.health is Health.UP for replica in self.replicas)
+
+    def release(self, replica: Replica, items: int) -> None:
+        """The call has ended."""
+        replica.outstanding -= items
+        self._calls -= 1
+        self._notify()
+
+    def _choose(self, needs: Mapping[str, str], items: int, avoid: Replica | None) -> Replica | None:
+        able = [r for r in self.replicas if r.health is Health.UP and r.matches(needs)]
+        if len(able) > 1 and avoid in able:
+            able.remove(avoid)
+        free = [r for r in able if r.has_room(items)]
+        if not free:
+            return None
+        least = min(r.outstanding for r in free)
+        return random.choice([r for r in free if r.outstanding == least])  # noqa: S311 (breaks ties, guards nothing)
+
+    def _check_hosted(self, needs: Mapping[str, str]) -> RequestRejected | None:
+        """Refuse at once a verifier that no replica hosts; return the refusal when all host other versions of it.
+
+        The latter may pass: in the middle of a rolling upgrade, replicas come and go.
+        """
+        up = [r for r in self.replicas if r.health is Health.UP]
+        if not up or any(r.matches(needs) for r in up):
+            return None
+        if len(up) == len(self.replicas):
+            for name in needs:
+                if not any(r.facts and name in r.facts.verifiers for r in up):
+                    raise self.unknown_verifier(name)
+        found = {
+            f"{r.address} hosts {v.version.digest}"
+            for r in up
+            if r.facts
+            for v in r.facts.verifiers.values()
+            if needs.get(v.version.name) not in (None, "", v.version.digest)
+        }
+        return RequestRejected(
+            f"no replica hosts the version that this client has pinned ({'; '.join(sorted(found))}). Start the version "
+            "that the run began with, or make a new client (pin=False accepts any version)",
+            "digest_mismatch",
+            self.server,
+            verifier=", ".join(name for name in needs if not any(r.matches({name: needs[name]}) for r in up)),
+        )
+
+    def unknown_verifier(self, name: str) -> RequestRejected:
+        """The error for a verifier that the server does not host."""
+        hosted = sorted({known for r in self.replicas if r.facts for known in r.facts.verifiers})
+        return RequestRejected(
+            f"is not hosted there; hosted are {', '.join(hosted) or 'none'}. Correct the name, or start the "
+            "server with it",
+            "unknown_verifier",
+            self.server,
+            ", ".join(r.address for r in self.replicas),
+            name,
+        )
+
+    async def _wait(self, until: float, expires: float) -> None:
+        """Wait until something changes, or until the given time.
+
+        Raises:
+            Expired, ServerUnavailable, RequestRejected: nothing will change in time.
+        """
+        loop = asyncio.get_running_loop()
+        if not self._paused and all(r.refuses for r in self.replicas):
+            raise RequestRejected(self._reasons(), "refused", self.server)
+        now = loop.time()
+        if now >= expires:
+            raise Expired
+        if self._dark_since is not None and not self._paused:
+            patient_until = self._dark_since + self._retries.patience
+            until = min(until, patient_until)
+            if now >= patient_until:
+                raise ServerUnavailable(
+                    self.server, f"no replica has answered for {self._retries.patience:g} s ({self._reasons()})"
+                )
+        if self._changed is None:
+            self._changed = loop.create_future()
+        await asyncio.wait((self._changed,), timeout=max(0.0, until - now))
+
+    def _reasons(self) -> str:
+        return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas)
+
+    def _notify(self) -> None:
+        if self._changed is not None:
+            self._changed.set_result(None)
+            self._changed = None
+
+    # Health
+
+    def _look_around(self) -> None:
+        """Ask replicas that were never asked."""
+        for replica in self.replicas:
+            if replica.health is Health.UNKNOWN and replica not in self._probes:
+                self._probe(replica)
+        if self._dark_since is None and not any(r.health is Health.UP for r in self.replicas):
+            self._dark_since = asyncio.get_running_loop().time()
+
+    def _probe(self, replica: Replica) -> None:
+        if replica not in self._probes:
+            task = asyncio.get_running_loop().create_task(self._probe_until_up(replica))
+            self._probes[replica] = task
+            task.add_done_callback(lambda _: self._probes.pop(replica, None))
+
+    async def _probe_until_up(self, replica: Replica) -> None:
+        delay = _PROBE_FIRST
+        while True:
+            if not self._paused:
+                try:
+                    facts = await replica.describe()
+                except grpc.aio.AioRpcError as error:
+                    self._mark_down(replica, breakage(error))
+                except Interrupted:
+                    pass
+                except asyncio.CancelledError:
+                    # The channel was closed for a fork; a cancelled task is another matter.
+                    if (task := asyncio.current_task()) is not None and task.cancelling():
+                        raise
+                else:
+                    if not facts.draining:
+                        self._mark_up(replica, facts)
+                        return
+                    self._mark_down(replica, Breakage(grpc.StatusCode.UNAVAILABLE, "is draining"))
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads probes)
+            delay = min(_PROBE_LONGEST, delay * 1.6)
+
+    def _mark_up(self, replica: Replica, facts: ServerFacts) -> None:
+        replica.health = Health.UP
+        replica.refuses = False
+        replica.failures = 0
+        replica.reason = ""
+        replica.window = float(facts.items_limit or "inf")
+        self._dark_since = None
+        if self._pin:
+            for name, verifier in facts.verifiers.items():
+                self.pins.setdefault(name, verifier.version.digest)
+        self._notify()
+
+    def _mark_down(self, replica: Replica, cause: Breakage) -> None:
+        reason = f"{_REFUSALS.get(cause.status, cause.status.name)} {cause.details}".strip()
+        if replica.reason != reason:
+            logger.warning("server %r: replica %s is down: %s", self.server, replica.address, reason)
+        replica.health = Health.DOWN
+        replica.reason = reason
+        replica.refuses = cause.status in _REFUSALS
+        if self._dark_since is None and not any(r.health is Health.UP for r in self.replicas):
+            self._dark_since = asyncio.get_running_loop().time()
+        self._notify()
+
+    def succeeded(self, replica: Replica) -> None:
+        """A call ended well: let a little more be outstanding there."""
+        replica.failures = 0
+        limit = float((replica.facts.items_limit if replica.facts else 0) or "inf")
+        replica.window = min(limit, replica.window * 1.1)
+
+    def overloaded(self, replica: Replica, accepted: int) -> None:
+        """The server was full: let no more be outstanding than it took."""
+        smaller = min(replica.window, max(replica.outstanding, 1) * 0.5)
+        replica.window = max(_SMALLEST_WINDOW, smaller, float(accepted))
+
+    def failed(self, replica: Replica, cause: Breakage) -> None:
+        """A call broke: leave the replica out until it answers a probe."""
+        replica.failures += 1
+        if cause.status is grpc.StatusCode.UNAVAILABLE or replica.failures >= _FAILURES_TO_EJECT:
+            self._mark_down(replica, cause)
+            self._probe(replica)
+
+    def look_again(self, replica: Replica) -> None:
+        """The replica answered as another version would: ask what it hosts now before giving it more."""
+        replica.health = Health.DOWN
+        replica.reason = "hosts another version than the one pinned"
+        self._probe(replica)
+
+    # Life
+
+    async def pause(self) -> None:
+        """End all calls and close the channels; work waits until `resume`."""
+        self._paused = True
+        for replica in self.replicas:
+            replica.paused = True
+            await replica.close()
+        while self._calls:
+            self._changed = self._changed or asyncio.get_running_loop().create_future()
+            await self._changed
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self._paused = False
+        for replica in self.replicas:
+            replica.paused = False
+        self._notify()
+
+    async def close(self) -> None:
+        """End everything."""
+        for task in list(self._probes.values()):
+            task.cancel()
+        await asyncio.gather(*self._probes.values(), return_exceptions=True)
+        for replica in self.replicas:
+            await replica.close()

@@ -1,0 +1,239 @@
+"""Recipes as TOML files: reading, and finding the line that an error is about."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+from ._errors import RecipeError
+from ._recipe import DEFAULT_DEADLINE, Recipe, Reward, Server
+
+_T = TypeVar("_T")
+_D = TypeVar("_D")
+_COMPARISONS = {"at_least": ">=", "above": ">", "at_most": "<=", "below": "<"}
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """See `Recipe.load`."""
+    with open(path, "rb") as file:
+        content = file.read()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise RecipeError(f"not UTF-8: {error.reason}", "", line, os.fspath(path)) from None
+    return parse_recipe(text, os.fspath(path))
+
+
+def parse_recipe(text: str, path: str | None = None) -> Recipe:
+    """See `Recipe.loads`."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        reason = str(error)[: at.start()] if at else str(error)
+        line = int(at[1]) if at else text.count("\n") + 1
+        raise RecipeError(f"not TOML: {reason}", "", line, path) from None
+    try:
+        return _recipe(_Reader(table))
+    except RecipeError as error:
+        raise RecipeError(error.reason, error.key, line_of(text, error.key), path) from None
+
+
+class _Reader:
+    """A TOML table that is taken apart key by key; what is left at the end is unknown."""
+
+    def __init__(self, table: Mapping[str, Any], place: str = "") -> None:
+        self.table = dict(table)
+        self.place = place
+        self.known: list[str] = []
+
+    def at(self, key: str) -> str:
+        return f"{self.place}.{key}" if self.place else key
+
+    def refuse(self, key: str, reason: str) -> NoReturn:
+        raise RecipeError(reason, self.at(key))
+
+    def take(self, key: str, default: _D, read: Callable[[_Reader, str, Any], _T]) -> _T | _D:
+        self.known.append(key)
+        if key not in self.table:
+            return default
+        return read(self, key, self.table.pop(key))
+
+    def finish(self, *also: str) -> None:
+        for key in self.table:
+            from difflib import get_close_matches
+
+            close = get_close_matches(key, [*self.known, *also], n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join([*self.known, *also])}"
+            self.refuse(key, f"is not a key here; {hint}")
+
+
+def _recipe(top: _Reader) -> Recipe:
+    nothing: dict[str, Any] = {}
+    rewards = top.take("rewards", nothing, _table)
+    servers = top.take("servers", nothing, _table)
+    name = top.take("name", "recipe", _text)
+    advantage = top.take("advantage", "grpo", _advantage)
+    max_missing = top.take("max_missing", 0.2, _number)
+    top.finish()
+    return Recipe(
+        name=name,
+        rewards=tuple(_reward(key, _nested("rewards", key, value)) for key, value in rewards.items()),
+        servers=tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
+        advantage=advantage,
+        max_missing=max_missing,
+    )
+
+
+def _server(name: str, table: _Reader) -> Server:
+    server: dict[str, Any] = {
+        "verifiers": table.take("verifiers", (), _texts),
+        "endpoints": table.take("endpoints", (), _texts),
+        "config": table.take("config", None, _text),
+        "replicas": table.take("replicas", 1, _whole),
+    }
+    table.finish()
+    return Server(name, **server)
+
+
+def _reward(name: str, table: _Reader) -> Reward:
+    reward: dict[str, Any] = {
+        "verifier": table.take("verifier", "", _text),
+        "tasks": table.take("tasks", None, _texts),
+        "options": table.take("options", {}, _table),
+        "weight": table.take("weight", 1.0, _number),
+        "required": table.take("required", True, _flag),
+        "gate": table.take("gate", None, _gate),
+        "deadline": table.take("deadline", DEFAULT_DEADLINE, _number),
+        "cpu_limit": table.take("cpu_limit", None, _number),
+        "on_missing": table.take("on_missing", {}, _on_missing),
+    }
+    table.finish()
+    if not reward["verifier"]:
+        table.refuse("verifier", 'is missing; name the verifier, such as verifier = "math"')
+    return Reward(name, **reward)
+
+
+def _gate(outer: _Reader, key: str, value: Any) -> Any:
+    from .signals import Gate, SignalError
+
+    table = _Reader(_table(outer, key, value), outer.at(key))
+    chosen = {name: table.take(name, None, _number) for name in _COMPARISONS}
+    closed = table.take("closed", 0.0, _number)
+    table.finish()
+    given = {name: threshold for name, threshold in chosen.items() if threshold is not None}
+    if len(given) != 1:
+        outer.refuse(key, f"needs exactly one of {', '.join(_COMPARISONS)}, such as gate = {{ at_least = 1.0 }}")
+    ((name, threshold),) = given.items()
+    try:
+        return Gate(threshold, _COMPARISONS[name], closed)  # type: ignore[arg-type]
+    except SignalError as error:
+        outer.refuse(key, str(error))
+
+
+def _on_missing(outer: _Reader, key: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return {"default": value}
+    table = _table(outer, key, value)
+    for code, action in table.items():
+        _text(outer, f"{key}.{code}", action)
+    return table
+
+
+def _advantage(outer: _Reader, key: str, value: Any) -> Any:
+    stages = value if isinstance(value, list) else [value]
+    for stage in stages:
+        if not isinstance(stage, str | dict):
+            outer.refuse(key, f'expected "name" or {{ name = "...", options }}, found {_kind(stage)}')
+    return None if value == "none" else value
+
+
+def _nested(section: str, key: str, value: Any) -> _Reader:
+    if not isinstance(value, dict):
+        raise RecipeError(f"expected a table [{section}.{key}], found {_kind(value)}", f"{section}.{key}")
+    return _Reader(value, f"{section}.{key}")
+
+
+def _table(reader: _Reader, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        reader.refuse(key, f"expected a table, found {_kind(value)}")
+    return value
+
+
+def _text(reader: _Reader, key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        reader.refuse(key, f"expected text in quotes, found {_kind(value)}")
+    return value
+
+
+def _texts(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
+        reader.refuse(key, f'expected a list of texts such as ["a", "b"], found {_kind(value)}')
+    return tuple(value)
+
+
+def _flag(reader: _Reader, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        reader.refuse(key, f"expected true or false, found {_kind(value)}")
+    return value
+
+
+def _whole(reader: _Reader, key: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        reader.refuse(key, f"expected a whole number, found {_kind(value)}")
+    return value
+
+
+def _number(reader: _Reader, key: str, value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        reader.refuse(key, f"expected a number, found {_kind(value)}")
+    return float(value)
+
+
+def _kind(value: Any) -> str:
+    names = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
+    return f"{names.get(type(value), type(value).__name__)} ({value!r})"
+
+
+_HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_KEY_PART = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+
+
+def line_of(text: str, key: str) -> int:
+    """Line of a dotted key, or of the nearest enclosing table that the text names; 1 when there is none.
+
+    ``tomllib`` gives no positions, so the text is scanned for table headers and keys.
+    """
+    lines: dict[str, int] = {}
+    table = ""
+    fence = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        if fence:
+            fence = "" if fence in line else fence
+            continue
+        header, assignment = _HEADER.match(line), _KEY.match(line)
+        if header and not assignment:
+            table = _joined(header[1])
+            lines.setdefault(table, number)
+        elif assignment:
+            lines.setdefault(f"{table}.{_joined(assignment[1])}".lstrip("."), number)
+        for mark in ('"""', "'''"):
+            if line.count(mark) % 2:
+                fence = mark
+    while key:
+        if key in lines:
+            return lines[key]
+        below = [number for name, number in lines.items() if name.startswith(f"{key}.")]
+        if below:
+            return min(below)
+        key = key.rpartition(".")[0]
+    return 1
+
+
+def _joined(dotted: str) -> str:
+    return ".".join(part.strip("\"'") for part in _KEY_PART.findall(dotted))

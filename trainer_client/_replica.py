@@ -1,0 +1,176 @@
+"""`Replica`: one endpoint of a server, its channel, and what is known of it."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from . import _wire as wire
+from ._errors import RewardError
+from ._settings import TLS
+
+_DESCRIBE_TIMEOUT = 5.0
+
+_OPTIONS = (
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    # One retry brain: this client's, which knows items. gRPC would repeat whole calls.
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A peer that vanished without closing (a lost node) must be noticed while a call waits for results.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # Replicas of one process would otherwise share connections, and a probe would not see a new one.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+class Health(enum.Enum):
+    """Whether a replica can be given work."""
+
+    UNKNOWN = "not reached yet"
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True)
+class Breakage:
+    """How a call ended that did not end well."""
+
+    status: grpc.StatusCode
+    details: str
+    retry_after: float = 0.0
+
+
+INTERRUPTED = Breakage(grpc.StatusCode.CANCELLED, "paused by this client")
+"""The call was ended by this client itself, to let the process fork."""
+
+
+class Interrupted(RewardError):
+    """A call cannot start now, since the process is about to fork."""
+
+
+class Replica:
+    """One endpoint.
+
+    Attributes:
+        address: as the user wrote it.
+        health: whether it can be given work.
+        facts: what it said of itself; None before the first answer.
+        outstanding: items sent and not answered.
+        window: items that may be outstanding; shrinks when the server is full.
+        failures: calls that failed in a row.
+        reason: why it is down.
+        paused: whether calls must not start, since the process is about to fork.
+        refuses: whether it is down for a reason that waiting does not mend.
+    """
+
+    def __init__(self, address: str, tls: TLS | None) -> None:
+        self.address = address
+        self.health = Health.UNKNOWN
+        self.facts: wire.ServerFacts | None = None
+        self.outstanding = 0
+        self.window = float("inf")
+        self.failures = 0
+        self.reason = ""
+        self.refuses = False
+        self.paused = False
+        self._tls = tls
+        self._channel: grpc.aio.Channel | None = None
+        self._score: Any = None
+
+    def _open(self) -> grpc.aio.Channel:
+        if self.paused:
+            raise Interrupted
+        if self._channel is None:
+            secure = self.address.startswith("grpcs://") or self._tls is not None
+            target = self.address.removeprefix("grpcs://").removeprefix("grpc://")
+            if secure:
+                self._channel = grpc.aio.secure_channel(target, _credentials(self._tls or TLS()), options=_OPTIONS)
+            else:
+                self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+            # A stream that sends one message is on the wire what a call with one request is, and costs less.
+            self._score = self._channel.unary_stream(wire.SCORE_STREAM, wire.serialize_score, wire.parse_score)
+        return self._channel
+
+    async def describe(self) -> wire.ServerFacts:
+        """Ask the server for its verifiers, limits and load.
+
+        Raises:
+            grpc.aio.AioRpcError: it does not answer.
+            Interrupted: the client is paused.
+        """
+        channel = self._open()
+        listing = channel.unary_unary(wire.LIST_VERIFIERS, _empty, wire.parse_listing)
+        info = channel.unary_unary(wire.GET_SERVER_INFO, _empty, wire.parse_info)
+        self.facts = wire.read_facts(
+            await listing(None, timeout=_DESCRIBE_TIMEOUT), await info(None, timeout=_DESCRIBE_TIMEOUT)
+        )
+        return self.facts
+
+    async def score(self, request: Any, seconds: float) -> AsyncIterator[Any]:
+        """Send a request and yield the responses; the server is told that it has that many seconds.
+
+        Raises:
+            grpc.aio.AioRpcError: the call failed.
+            Interrupted: the client is paused.
+        """
+        self._open()
+        call = self._score(request, timeout=seconds)
+        try:
+            async for response in call:
+                yield response
+        finally:
+            if not call.done():
+                call.cancel()
+
+    def matches(self, needs: Mapping[str, str]) -> bool:
+        """Whether it hosts the verifiers, at the digests that are pinned (empty for any)."""
+        if self.facts is None:
+            return False
+        for name, digest in needs.items():
+            found = self.facts.verifiers.get(name)
+            if found is None or (digest and found.version.digest != digest):
+                return False
+        return True
+
+    def has_room(self, items: int) -> bool:
+        """Whether a call of that many items may be sent; one call always may."""
+        return self.outstanding == 0 or self.outstanding + items <= self.window
+
+    async def close(self) -> None:
+        """Close the channel; calls on it end."""
+        channel, self._channel, self._score = self._channel, None, None
+        if channel is not None:
+            with contextlib.suppress(grpc.aio.UsageError):
+                await channel.close()
+
+
+def breakage(error: grpc.aio.AioRpcError) -> Breakage:
+    """Read how a call failed; a server may say when to come back in ``grpc-retry-pushback-ms``."""
+    delay = 0.0
+    for key, value in error.trailing_metadata() or ():
+        if key == "grpc-retry-pushback-ms":
+            with contextlib.suppress(ValueError):
+                delay = max(0.0, float(value) / 1000)
+    return Breakage(error.code(), error.details() or "", delay)
+
+
+def _empty(_: None) -> bytes:
+    return b""
+
+
+def _credentials(tls: TLS) -> grpc.ChannelCredentials:
+    def content(path: str | None) -> bytes | None:
+        return Path(path).read_bytes() if path else None
+
+    return grpc.ssl_channel_credentials(content(tls.ca), content(tls.key), content(tls.cert))

@@ -1,0 +1,188 @@
+"""`Runtime`: a private event loop on a thread of its own, where all of a client's network work happens.
+
+One implementation serves every caller that way: blocking code, coroutines on any loop, several threads. A runtime
+belongs to one process. gRPC's core does not survive a fork while its threads run, so before a fork every runtime
+ends its calls and closes its channels, and afterwards the parent goes on where it was: unfinished items are sent
+again, under the same names. The child makes a runtime of its own when it first needs one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import concurrent.futures
+import gc
+import logging
+import os
+import threading
+import weakref
+from collections.abc import Coroutine, Mapping
+from typing import Any, TypeVar
+
+from ._engine import Engine
+from ._errors import ClientClosed
+from ._pool import Pool
+from ._settings import Settings
+
+_T = TypeVar("_T")
+_PAUSE_TIMEOUT = 5.0
+
+logger = logging.getLogger("trainer_client")
+
+
+class Runtime:
+    """The loop, the engine and the pools of a client in one process.
+
+    Args:
+        settings: what the client was told.
+        pins: digests by server and verifier, shared with the client so that they outlive the runtime.
+    """
+
+    def __init__(self, settings: Settings, pins: dict[str, dict[str, str]]) -> None:
+        self.pid = os.getpid()
+        # Not from the policy: a foreign loop (uvloop, a test's) has no business on this thread.
+        self.loop = asyncio.SelectorEventLoop()
+        self.engine = Engine(settings.batching, settings.retries)
+        self._settings = settings
+        self._pins = pins
+        self._pools: dict[tuple[str, tuple[str, ...]], Pool] = {}
+        self._thread = threading.Thread(target=self._run, name="trainer-client", daemon=True)
+        self._thread.start()
+        _living.add(self)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def start(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
+        """Run a coroutine on the private loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def pool(self, server: str, addresses: tuple[str, ...]) -> Pool:
+        """The pool of a server. To be called on the private loop."""
+        key = (server, addresses)
+        pool = self._pools.get(key)
+        if pool is None:
+            settings = self._settings
+            pins = self._pins.setdefault(server, {})
+            pool = Pool(server, addresses, pins, settings.pin, settings.retries, settings.tls)
+            self._pools[key] = pool
+        return pool
+
+    # Forks
+
+    def pause(self) -> None:
+        """End all calls and release gRPC, from another thread."""
+        if not self._is_usable():
+            return
+        try:
+            self.start(self._each(Pool.pause)).result(_PAUSE_TIMEOUT)
+        except TimeoutError:
+            logger.warning("calls did not end in %.0f s before a fork; a client in the child may hang", _PAUSE_TIMEOUT)
+
+    def resume(self) -> None:
+        """Go on after `pause`, from another thread."""
+        if self._is_usable():
+            for pool in self._pools.values():
+                self.loop.call_soon_threadsafe(pool.resume)
+
+    def _is_usable(self) -> bool:
+        return self.pid == os.getpid() and self.loop.is_running() and threading.current_thread() is not self._thread
+
+    async def _each(self, method: Any) -> None:
+        await asyncio.gather(*(method(pool) for pool in self._pools.values()))
+
+    def close(self) -> None:
+        """End all work and the thread. Work that others wait for is cancelled."""
+        if not self._is_usable():
+            return
+        self.start(self._close()).result()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()
+        _living.discard(self)
+
+    async def _close(self) -> None:
+        mine = asyncio.current_task()
+        others = [task for task in asyncio.all_tasks() if task is not mine]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._each(Pool.close)
+
+
+_living: weakref.WeakSet[Runtime] = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    paused = [runtime for runtime in _living if runtime._pools]
+    for runtime in paused:
+        runtime.pause()
+    if paused:
+        # Calls that were cut off sit in the frames of exceptions; gRPC's poller ends with the last of them.
+        gc.collect()
+
+
+def _after_fork_in_parent() -> None:
+    for runtime in _living:
+        runtime.resume()
+
+
+def _close_all() -> None:
+    for runtime in list(_living):
+        runtime.close()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+atexit.register(_close_all)
+
+
+class Keeper:
+    """Gives a client its runtime: made at first use, once per process, never pickled.
+
+    Args:
+        settings: what the client was told.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pins: dict[str, dict[str, str]] = {}
+        self._closed = False
+        self._runtime: Runtime | None = None
+        self._lock = threading.Lock()
+        self._lock_pid = os.getpid()
+
+    def runtime(self) -> Runtime:
+        """The runtime of this process.
+
+        Raises:
+            ClientClosed: the client was closed.
+        """
+        runtime = self._runtime
+        pid = os.getpid()
+        if runtime is not None and runtime.pid == pid and not self._closed:
+            return runtime
+        if self._lock_pid != pid:
+            # Another thread of the parent may have held the lock when this process was forked.
+            self._lock, self._lock_pid = threading.Lock(), pid
+        with self._lock:
+            if self._closed:
+                raise ClientClosed
+            if self._runtime is None or self._runtime.pid != pid:
+                self._runtime = Runtime(self.settings, self.pins)
+            return self._runtime
+
+    def close(self) -> None:
+        """Close the runtime, if this process has one."""
+        self._closed = True
+        if self._runtime is not None and self._runtime.pid == os.getpid():
+            self._runtime.close()
+        self._runtime = None
+
+    def __getstate__(self) -> Mapping[str, Any]:
+        return {"settings": self.settings, "pins": self.pins, "_closed": self._closed}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__init__(state["settings"])  # type: ignore[misc]
+        self.pins = state["pins"]
+        self._closed = state["_closed"]

@@ -1,0 +1,117 @@
+"""`Scored`: a rollout with its scores, as single-sample callers get it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ._ledger import Ledger, Outcome
+from ._table import Cell, ScoreTable
+
+if TYPE_CHECKING:
+    from ._engine import Batch
+
+
+class Scored:
+    """A rollout with its scores.
+
+    Attributes:
+        rollout_id: the rollout.
+        reward: the reward after weights and gates; None when there is none. A score that is missing and optional
+            contributes nothing: a single rollout has no siblings whose mean could stand in.
+    """
+
+    __slots__ = ("_batch", "_row", "reward", "rollout_id")
+
+    def __init__(self, batch: Batch, row: int, reward: float | None) -> None:
+        self._batch = batch
+        self._row = row
+        self.reward = reward
+        self.rollout_id = batch.rollouts[row].rollout_id
+
+    def __repr__(self) -> str:
+        return f"<Scored {self.rollout_id!r}: {self.reward}>"
+
+    @property
+    def scores(self) -> dict[str, float | None]:
+        """Score by reward; None where there is none."""
+        ledger = self._batch.ledger
+        start = self._row * ledger.width
+        return {
+            name: ledger.scores[start + i] if ledger.state[start + i] == Outcome.VERDICT else None
+            for i, name in enumerate(self._batch.recipe.columns)
+        }
+
+    @property
+    def codes(self) -> dict[str, str]:
+        """Code by reward: what was found, or why there is no score."""
+        ledger = self._batch.ledger
+        start = self._row * ledger.width
+        return {name: ledger.legend[ledger.codes[start + i]] for i, name in enumerate(self._batch.recipe.columns)}
+
+    def cell(self, reward: str) -> Cell:
+        """Everything said of one reward: see `ScoreTable.cell`."""
+        return table_of([self]).cell(0, reward)
+
+
+def table_of(scored: Sequence[Scored], seconds: float = 0.0) -> ScoreTable:
+    """A table of rollouts that may come from several batches of one recipe."""
+    batch = scored[0]._batch
+    rollouts = [one._batch.rollouts[one._row] for one in scored]
+    return ScoreTable(
+        batch.recipe,
+        [rollout.rollout_id for rollout in rollouts],
+        [rollout.group_id for rollout in rollouts],
+        Ledger.joined([one._batch.ledger.take([one._row]) for one in scored]),
+        {column: floor for one in scored for column, floor in one._batch.floors.items()},
+        seconds,
+        batch.estimator,
+        batch.labels.step,
+        partial=True,
+    )
+
+
+def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], set[int]]:
+    """Rewards of single rollouts, each on its own, so that none depends on what it was merged with.
+
+    Returns:
+        The rewards, None where there is none, and the rows that miss a score under a code that aborts.
+    """
+    from .signals import combine
+
+    rollouts = [batch.rollouts[row] for row in rows]
+    table = ScoreTable(
+        batch.recipe,
+        [rollout.rollout_id for rollout in rollouts],
+        [rollout.group_id for rollout in rollouts],
+        batch.ledger.take(rows),
+        batch.floors,
+        0.0,
+        None,
+        partial=True,
+    )
+    terms = table.terms()
+    missing = table.asked & ~table.valid
+    aborted: set[int] = set()
+    for at, column in np.argwhere(missing).tolist():
+        if terms[column].action(table.legend[table.code_numbers[at, column]]) == "abort":
+            aborted.add(rows[at])
+    lenient = [
+        replace(term, on_missing={code: "mask" if a == "abort" else a for code, a in term.on_missing.items()})
+        for term in terms
+    ]
+    combined = combine(
+        table.scores,
+        table.valid,
+        lenient,
+        codes=table.code_numbers,
+        legend=table.legend,
+        asked=table.asked,
+        groups=np.arange(len(rows)),
+        max_missing=1.0,
+    )
+    usable = combined.valid & table.asked.any(axis=1)
+    return [r if ok else None for r, ok in zip(combined.rewards.tolist(), usable.tolist(), strict=True)], aborted

@@ -1,0 +1,99 @@
+"""What a client can be told: batching, retries, TLS. Immutable, picklable, with defaults that suit most runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
+"""``"host:port"``; several for replicas; or a mapping from names of servers in the recipe to either."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How work is cut into calls, and single samples are merged into batches.
+
+    Attributes:
+        items: rollouts times rewards in one call, at most.
+        bytes: size of a message, at most; a larger rollout travels alone.
+        wait: seconds that a single sample waits for others.
+    """
+
+    items: int = 256
+    bytes: int = 2 << 20
+    wait: float = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """When an item is sent again.
+
+    Attributes:
+        attempts: how often an item is sent whose faults may pass.
+        losses: how often a call with an item may break before the item counts as not scorable. Each time, the
+            call is cut into smaller ones, so that an item that breaks servers is soon alone.
+        budget: items sent again after faults, as a share of the items sent.
+        reserve: items that may be sent again beyond the budget.
+        backoff: seconds before the first repetition; doubles each time, with jitter.
+        longest: longest wait between repetitions, in seconds.
+        patience: seconds to wait for a server of which no replica answers.
+    """
+
+    attempts: int = 3
+    losses: int = 6
+    budget: float = 0.1
+    reserve: int = 64
+    backoff: float = 0.05
+    longest: float = 5.0
+    patience: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """Files for encrypted connections (PEM).
+
+    Attributes:
+        ca: authorities to trust; None for the system's.
+        cert: certificate of this client, for servers that ask for one.
+        key: its private key.
+    """
+
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a client was told."""
+
+    endpoints: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    default_endpoints: tuple[str, ...] = ()
+    pin: bool = True
+    batching: Batching = field(default_factory=Batching)
+    retries: Retries = field(default_factory=Retries)
+    tls: TLS | None = None
+
+    @classmethod
+    def make(
+        cls,
+        endpoints: Endpoints | None,
+        *,
+        pin: bool,
+        batching: Batching | None,
+        retries: Retries | None,
+        tls: TLS | None,
+    ) -> Settings:
+        """Settings from a client's arguments."""
+        named: dict[str, tuple[str, ...]] = {}
+        default: tuple[str, ...] = ()
+        if isinstance(endpoints, Mapping):
+            named = {name: _addresses(value) for name, value in endpoints.items()}
+        elif endpoints is not None:
+            default = _addresses(endpoints)
+        return cls(named, default, pin, batching or Batching(), retries or Retries(), tls)
+
+
+def _addresses(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)

@@ -1,0 +1,182 @@
+"""`Summary`: a score table in figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ._errors import IncompleteBatch
+from ._ledger import Outcome
+
+if TYPE_CHECKING:
+    from ._table import ScoreTable
+
+
+@dataclass(frozen=True, slots=True)
+class RewardSummary:
+    """One reward in figures.
+
+    Attributes:
+        name: the reward.
+        verifier: what the recipe asks for.
+        versions: the verifiers that answered, ``name@version digest``.
+        asked: items asked for.
+        scored: items with a score.
+        mean: mean score; None when nothing was scored.
+        std: standard deviation of the scores (the population's); None when nothing was scored.
+        codes: verdicts by code.
+        faults: faults by ``party/code``.
+        skips: skips by code.
+        run_p50: median run time of an item, in seconds.
+        run_p99: its 99th percentile.
+        run_max: its maximum.
+        queue_p99: 99th percentile of the time that an item waited at the server, in seconds.
+        cached: verdicts that came from a cache.
+    """
+
+    name: str
+    verifier: str
+    versions: list[str]
+    asked: int
+    scored: int
+    mean: float | None
+    std: float | None
+    codes: dict[str, int]
+    faults: dict[str, int]
+    skips: dict[str, int]
+    run_p50: float
+    run_p99: float
+    run_max: float
+    queue_p99: float
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A batch in figures.
+
+    Attributes:
+        rollouts: number of rollouts.
+        groups: number of groups.
+        rewarded: rollouts that have a reward.
+        mean_reward: mean of those rewards; None when there is none.
+        degenerate_groups: groups whose rewards are all equal, or missing but for one: they teach nothing.
+        incomplete: why the batch cannot be used; empty when it can.
+        seconds: time from handing over the batch to its last outcome.
+        rewards: one entry for each reward.
+    """
+
+    rollouts: int
+    groups: int
+    rewarded: int
+    mean_reward: float | None
+    degenerate_groups: int
+    incomplete: str
+    seconds: float
+    rewards: list[RewardSummary]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and loggers."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        """A table for a terminal."""
+        header = ("reward", "scored", "mean", "std", "run p50", "run p99", "verdicts", "without score")
+        rows = [header, *(_line(reward) for reward in self.rewards)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        mean = "none" if self.mean_reward is None else f"{self.mean_reward:.4f}"
+        lines.append(
+            f"{self.rollouts} rollouts in {self.groups} groups ({self.degenerate_groups} degenerate), "
+            f"{self.rewarded} with a reward, mean {mean}, {self.seconds:.2f} s"
+        )
+        if self.incomplete:
+            lines.append(f"not usable: {self.incomplete}")
+        return "\n".join(lines)
+
+
+def summarise(table: ScoreTable) -> Summary:
+    """See `ScoreTable.summary`."""
+    group_number = {group: number for number, group in enumerate(dict.fromkeys(table.group_ids))}
+    incomplete, rewarded, mean, degenerate = "", 0, None, len(group_number)
+    try:
+        rewards, mask = table.rewards, table.mask
+    except IncompleteBatch as error:
+        incomplete = str(error)
+    else:
+        rewarded = int(mask.sum())
+        mean = float(rewards[mask].mean()) if rewarded else None
+        numbers = np.array([group_number[group] for group in table.group_ids], np.int64)[mask]
+        low = np.full(len(group_number), np.inf)
+        high = np.full(len(group_number), -np.inf)
+        np.minimum.at(low, numbers, rewards[mask])
+        np.maximum.at(high, numbers, rewards[mask])
+        degenerate = int((low >= high).sum())
+    return Summary(
+        rollouts=len(table),
+        groups=len(group_number),
+        rewarded=rewarded,
+        mean_reward=mean,
+        degenerate_groups=degenerate,
+        incomplete=incomplete,
+        seconds=table.seconds,
+        rewards=[_reward(table, column) for column in range(len(table.columns))],
+    )
+
+
+def _reward(table: ScoreTable, column: int) -> RewardSummary:
+    outcomes = table.outcomes[:, column]
+    codes = np.array(table.legend)[table.code_numbers[:, column]]
+    scored = outcomes == Outcome.VERDICT
+    faulty = outcomes == Outcome.FAULT
+    scores = table.scores[scored, column]
+    run = table.run_seconds[scored, column] if scored.any() else np.zeros(1)
+    queue = table.queue_seconds[scored, column] if scored.any() else np.zeros(1)
+    parties = table.parties[faulty, column]
+    return RewardSummary(
+        name=table.columns[column],
+        verifier=table.recipe.rewards[column].verifier,
+        versions=[f"{v.name}@{v.version} {v.digest}" for v in table.versions[column]],
+        asked=int((outcomes != Outcome.NOT_ASKED).sum()),
+        scored=int(scored.sum()),
+        mean=float(scores.mean()) if scores.size else None,
+        std=float(scores.std()) if scores.size else None,
+        codes=_counted(codes[scored].tolist()),
+        faults=_counted([f"{p}/{c}" for p, c in zip(parties.tolist(), codes[faulty].tolist(), strict=True)]),
+        skips=_counted(codes[outcomes == Outcome.SKIP].tolist()),
+        run_p50=float(np.quantile(run, 0.5)),
+        run_p99=float(np.quantile(run, 0.99)),
+        run_max=float(run.max()),
+        queue_p99=float(np.quantile(queue, 0.99)),
+        cached=int(table.cached[:, column].sum()),
+    )
+
+
+def _counted(names: list[str]) -> dict[str, int]:
+    return dict(Counter(names).most_common())
+
+
+def _line(reward: RewardSummary) -> tuple[str, ...]:
+    def figure(value: float | None) -> str:
+        return "-" if value is None else f"{value:.4f}"
+
+    def listed(counts: dict[str, int]) -> str:
+        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
+
+    return (
+        reward.name,
+        f"{reward.scored}/{reward.asked}",
+        figure(reward.mean),
+        figure(reward.std),
+        _duration(reward.run_p50),
+        _duration(reward.run_p99),
+        listed(reward.codes),
+        listed(reward.faults | reward.skips),
+    )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -1,0 +1,331 @@
+"""`ScoreTable`: the scores of a batch, and what is made of them.
+
+Arrays are ``[N, R]`` for N rollouts and R rewards. A cell without a score holds NaN and says why in its code; what
+else a verifier said (note, evidence, aspects, steps) is decoded when it is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _wire as wire
+from ._errors import IncompleteBatch, RecipeError
+from ._ledger import Ledger, Outcome, VerifierVersion
+from ._recipe import Recipe
+
+if TYPE_CHECKING:
+    from ._summary import Summary
+    from .signals import Combined, Estimator, Pipeline, Signal, Term
+
+FloatArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+IntArray: TypeAlias = NDArray[np.int32]
+
+PARTIES = ("", "dataset", "service", "upstream", "caller")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One reward of one rollout, with everything its verifier said.
+
+    Attributes:
+        outcome: verdict, fault, skip, or not asked.
+        score: the score; None without a verdict.
+        code: what was found, or why there is no score.
+        party: whose failure a fault is; empty otherwise.
+        message: what happened, of a fault or skip.
+        note: one line for a reader.
+        evidence: what was extracted and compared. Private: may quote references and hidden tests.
+        feedback: what the policy may be shown.
+        aspects: parts of the judgement; None for one that could not be judged.
+        steps: scores of parts of the response: message, start, end, unit, score.
+        usage: CPU seconds, calls and tokens that the item cost.
+        queue_seconds: time it waited at the server.
+        run_seconds: time it ran.
+        cached: whether the verdict came from a cache.
+    """
+
+    outcome: Outcome
+    score: float | None
+    code: str
+    party: str = ""
+    message: str = ""
+    note: str = ""
+    evidence: Any = None
+    feedback: Any = None
+    aspects: Mapping[str, float | None] = field(default_factory=dict)
+    steps: Sequence[Mapping[str, Any]] = ()
+    usage: Mapping[str, float] = field(default_factory=dict)
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
+    cached: bool = False
+
+
+class ScoreTable:
+    """Scores of a batch of rollouts under a recipe.
+
+    Attributes:
+        recipe: the recipe.
+        rollout_ids: ``N`` ids, in the order the rollouts were given.
+        group_ids: ``N`` ids of their groups.
+        columns: ``R`` names of the rewards.
+        outcomes: ``[N, R]`` `Outcome` of each cell.
+        scores: ``[N, R]`` scores; NaN where there is none.
+        code_numbers: ``[N, R]`` positions in ``legend``.
+        legend: names of the codes.
+        party_numbers: ``[N, R]`` `Party` of each fault.
+        queue_seconds: ``[N, R]`` time each item waited at its server.
+        run_seconds: ``[N, R]`` time it ran.
+        cached: ``[N, R]`` whether the verdict came from a cache.
+        versions: for each column the verifiers that answered; more than one only for a client with ``pin=False``.
+        seconds: time from handing over the batch to its last outcome.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        rollout_ids: list[str],
+        group_ids: list[str],
+        ledger: Ledger,
+        floors: Mapping[int, float],
+        seconds: float,
+        estimator: Estimator | Pipeline | None,
+        step: int | None = None,
+        partial: bool = False,
+    ) -> None:
+        shape = (ledger.rows, ledger.width)
+        self.recipe = recipe
+        self.rollout_ids = rollout_ids
+        self.group_ids = group_ids
+        self.columns = recipe.columns
+        self.outcomes: NDArray[np.uint8] = np.frombuffer(ledger.state, np.uint8).reshape(shape)
+        self.scores: FloatArray = np.frombuffer(ledger.scores, np.float64).reshape(shape)
+        self.code_numbers: IntArray = np.frombuffer(ledger.codes, np.int32).reshape(shape)
+        self.legend = tuple(ledger.legend)
+        self.party_numbers: NDArray[np.uint8] = np.frombuffer(ledger.parties, np.uint8).reshape(shape)
+        self.queue_seconds = _seconds(ledger.queue_us).reshape(shape)
+        self.run_seconds = _seconds(ledger.run_us).reshape(shape)
+        self.cached: BoolArray = np.frombuffer(ledger.cached, np.uint8).reshape(shape).astype(np.bool_)
+        self.versions: tuple[tuple[VerifierVersion, ...], ...] = tuple(tuple(v.values()) for v in ledger.versions)
+        self.seconds = seconds
+        self._ledger = ledger
+        self._floors = dict(floors)
+        self._estimator = estimator
+        self._step = step
+        self._partial = partial
+
+    def __len__(self) -> int:
+        return len(self.rollout_ids)
+
+    def __repr__(self) -> str:
+        return f"<ScoreTable of {len(self)} rollouts, rewards {', '.join(self.columns)}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the estimator, which may hold state of the process that trains."""
+        return {**self.__dict__, "_estimator": None}
+
+    @property
+    def valid(self) -> BoolArray:
+        """``[N, R]`` cells that hold a score."""
+        valid: BoolArray = self.outcomes == Outcome.VERDICT
+        return valid
+
+    @property
+    def asked(self) -> BoolArray:
+        """``[N, R]`` cells that the recipe asks for."""
+        asked: BoolArray = self.outcomes != Outcome.NOT_ASKED
+        return asked
+
+    @property
+    def codes(self) -> NDArray[np.str_]:
+        """``[N, R]`` code of each cell: what was found, why there is no score, or ``not_asked``."""
+        return np.array(self.legend)[self.code_numbers]
+
+    @property
+    def parties(self) -> NDArray[np.str_]:
+        """``[N, R]`` whose failure each fault is: dataset, service, upstream or caller; empty elsewhere."""
+        return np.array(PARTIES)[self.party_numbers]
+
+    def column(self, reward: str) -> int:
+        """Position of a reward.
+
+        Raises:
+            KeyError: the recipe has no such reward.
+        """
+        try:
+            return self.columns.index(reward)
+        except ValueError:
+            raise KeyError(f"no reward {reward!r}; the recipe has {', '.join(self.columns)}") from None
+
+    def cell(self, row: int, reward: str | int) -> Cell:
+        """Everything said of one reward of one rollout.
+
+        Args:
+            row: position of the rollout.
+            reward: name or position of the reward.
+        """
+        column = self.column(reward) if isinstance(reward, str) else reward
+        outcome = Outcome(int(self.outcomes[row, column]))
+        aspects = self.versions[column][0].aspects if self.versions[column] else ()
+        details = wire.read_details(self._ledger.sources[row * len(self.columns) + column], aspects)
+        evidence, feedback = details.pop("evidence_json", b""), details.pop("feedback_json", b"")
+        return Cell(
+            outcome=outcome,
+            score=float(self.scores[row, column]) if outcome is Outcome.VERDICT else None,
+            code=self.legend[self.code_numbers[row, column]],
+            party=PARTIES[self.party_numbers[row, column]],
+            evidence=json.loads(evidence) if evidence else None,
+            feedback=json.loads(feedback) if feedback else None,
+            queue_seconds=float(self.queue_seconds[row, column]),
+            run_seconds=float(self.run_seconds[row, column]),
+            cached=bool(self.cached[row, column]),
+            **details,
+        )
+
+    # What is made of the scores
+
+    @cached_property
+    def combined(self) -> Combined:
+        """Rewards, and what each score contributed.
+
+        Raises:
+            IncompleteBatch: more scores are missing than the recipe tolerates, or one under a code that aborts.
+        """
+        from .signals import MissingScore, TooManyMissing, combine
+
+        try:
+            return combine(
+                self.scores,
+                self.valid,
+                self.terms(),
+                codes=self.code_numbers,
+                legend=self.legend,
+                asked=self.asked,
+                groups=self.group_ids,
+                max_missing=self.recipe.max_missing,
+            )
+        except (TooManyMissing, MissingScore) as error:
+            raise IncompleteBatch(f"{error}{self._first_message()}", self) from error
+
+    def terms(self) -> list[Term]:
+        """The recipe's rewards as terms of a combination, with the floors that servers have told."""
+        from .signals import Term
+
+        terms = []
+        for column, reward in enumerate(self.recipe.rewards):
+            floor = self._floors.get(column)
+            # Without an answer of its server a verifier's floor is not known, and no number is made up for it.
+            actions = {
+                "*" if code == "default" else code: "mask" if action == "floor" and floor is None else action
+                for code, action in reward.on_missing.items()
+            }
+            terms.append(Term(reward.name, reward.weight, reward.required, reward.gate, floor, actions))
+        return terms
+
+    def _first_message(self) -> str:
+        """What the first fault said, since an error about many should show one."""
+        faults = np.argwhere(self.outcomes == Outcome.FAULT)
+        if not len(faults):
+            return ""
+        row, column = (int(i) for i in faults[0])
+        cell = self.cell(row, column)
+        return f" First fault: {self.rollout_ids[row]!r}, {self.columns[column]}: {cell.code}: {cell.message}"
+
+    @cached_property
+    def mask(self) -> BoolArray:
+        """``[N]`` rollouts that have a reward. One that no reward is asked of has none."""
+        mask: BoolArray = self.combined.valid & self.asked.any(axis=1)
+        return mask
+
+    @cached_property
+    def rewards(self) -> FloatArray:
+        """``[N]`` rewards; NaN where the mask is False."""
+        return np.where(self.mask, self.combined.rewards, np.nan)
+
+    @cached_property
+    def signal(self) -> Signal:
+        """What the recipe's ``advantage`` setting makes of the rewards.
+
+        Raises:
+            IncompleteBatch: see `combined`.
+            RecipeError: the recipe has no ``advantage``.
+            SignalError: the preset needs what a score table does not hold, or the whole batch where this is a part.
+        """
+        from .signals import SignalBatch
+
+        estimator = self._estimator or self.recipe.estimator()
+        if estimator is None:
+            raise RecipeError('the recipe has none; set advantage = "grpo" or another preset', "advantage")
+        components = np.where(self.valid, self.scores, 0.0)
+        return estimator(
+            SignalBatch(
+                self.rewards,
+                self.group_ids,
+                self.mask,
+                step=self._step,
+                sharded=self._partial,
+                components=components,
+                components_valid=self.valid,
+            )
+        )
+
+    @cached_property
+    def advantages(self) -> FloatArray:
+        """``[N]`` advantages; 0 where the mask is False.
+
+        Raises:
+            IncompleteBatch: see `combined`.
+            RecipeError: the recipe's preset gives no advantage per rollout.
+        """
+        advantages = self.signal.advantages
+        if advantages is None:
+            raise RecipeError("the preset gives no advantage per rollout; read the table's signal", "advantage")
+        return advantages
+
+    @property
+    def weights(self) -> FloatArray:
+        """``[N]`` factor of each rollout in the loss; 0 where it has no reward or was not selected."""
+        return self.signal.weights
+
+    def summary(self) -> Summary:
+        """Figures per reward and for the batch."""
+        from ._summary import summarise
+
+        return summarise(self)
+
+    @classmethod
+    def concat(cls, tables: Sequence[ScoreTable]) -> ScoreTable:
+        """One table of several of the same recipe, such as those a stream yields.
+
+        The rewards and advantages are computed anew, over all of them.
+
+        Raises:
+            ValueError: there is none, or their recipes differ.
+        """
+        if not tables:
+            raise ValueError("no tables to join; the recipe of an empty one would be unknown")
+        first = tables[0]
+        if any(table.recipe != first.recipe for table in tables):
+            raise ValueError("the tables are of different recipes; their columns do not fit together")
+        return cls(
+            first.recipe,
+            [rollout_id for table in tables for rollout_id in table.rollout_ids],
+            [group_id for table in tables for group_id in table.group_ids],
+            Ledger.joined([table._ledger for table in tables]),
+            {column: floor for table in tables for column, floor in table._floors.items()},
+            max(table.seconds for table in tables),
+            first._estimator,
+            first._step,
+        )
+
+
+def _seconds(microseconds: array[int]) -> FloatArray:
+    return np.frombuffer(microseconds, np.uint32).astype(np.float64) * 1e-6
