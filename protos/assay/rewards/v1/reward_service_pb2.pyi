@@ -194,7 +194,7 @@ class ScoreStreamResponse(google.protobuf.message.Message):
     LOAD_FIELD_NUMBER: builtins.int
     @property
     def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.VerifierIdentity]:
-        """The verifiers, in the first response only."""
+        """The verifiers, one for each evaluation: in the first response, and again when verdicts have named new aspects."""
 
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.Result]:

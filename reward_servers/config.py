@@ -1,0 +1,152 @@
+"""Settings of a server process: one TOML file, and what the command line adds.
+
+    [server]
+    host = "127.0.0.1"
+    port = 50051
+    workers = 4                     # worker processes; by default one per core
+
+    [server.tls]                    # needed on an address that others can reach
+    certificate = "server.pem"
+    key = "server.key"
+    client_ca = "clients.pem"       # ask clients for a certificate
+
+    [limits]
+    items = 65536
+
+    [verifiers.judge]               # settings of a verifier
+    base_url = "http://127.0.0.1:8000/v1"
+
+    [item_limits.math]              # bounds of one item
+    cpu = 5.0
+
+    [endpoints]                     # verifiers on other servers, for verifiers that ask others
+    judge = "127.0.0.1:50052"
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import asdict
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reward_servers.core import Hosted, ItemLimits, ServerLimits, SettingsError, host
+from reward_servers.core._schemas import explain
+from reward_servers.core._verifier import Verifier
+
+__all__ = ["ServerConfig", "TlsConfig", "bind_refusal", "load_config"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsConfig(_Section):
+    """Files of the server's certificate."""
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+
+
+class _Server(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(0, ge=0, le=65535)
+    workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
+    insecure: bool = False
+    drain_seconds: float = Field(60.0, gt=0)
+    tls: TlsConfig | None = None
+
+
+_DEFAULTS = ServerLimits()
+
+
+class _Limits(_Section):
+    items: int = Field(_DEFAULTS.items, ge=1)
+    bytes: int = Field(_DEFAULTS.bytes, ge=1)
+    call_items: int = Field(_DEFAULTS.call_items, ge=1)
+    message_bytes: int = Field(_DEFAULTS.message_bytes, ge=1 << 16, le=1 << 30)
+    suggested_items: int = Field(_DEFAULTS.suggested_items, ge=1)
+    cache_bytes: int = Field(_DEFAULTS.cache_bytes, ge=0)
+
+
+class _ItemLimits(_Section):
+    cpu: float | None = Field(None, gt=0)
+    wall: float | None = Field(None, gt=0)
+    memory: int | None = Field(None, ge=0)
+    response: int | None = Field(None, ge=1)
+
+
+class ServerConfig(_Section):
+    """All settings of a server process; the sections are those of the file."""
+
+    server: _Server = Field(default_factory=_Server)
+    limits: _Limits = Field(default_factory=_Limits)
+    verifiers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    item_limits: dict[str, _ItemLimits] = Field(default_factory=dict)
+    endpoints: dict[str, str] = Field(default_factory=dict)
+
+    def server_limits(self) -> ServerLimits:
+        """The bounds of the server."""
+        return ServerLimits(**self.limits.model_dump())
+
+    def host(self, verifier: Verifier) -> Hosted:
+        """Binds a verifier to its settings.
+
+        Raises:
+            SettingsError: The settings do not fit; the message names the key.
+        """
+        changed = self.item_limits.get(verifier.name, _ItemLimits()).model_dump(exclude_none=True)
+        limits = ItemLimits(**{**asdict(verifier.limits), **changed})
+        return host(verifier, self.verifiers.get(verifier.name), limits)
+
+
+def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:
+    """Reads the settings.
+
+    Args:
+        path: A TOML file; None for the defaults.
+        overrides: Keys of the ``server`` section that replace the file's; None leaves a key alone.
+
+    Returns:
+        The settings.
+
+    Raises:
+        SettingsError: The file cannot be read or a key is wrong; the message names both.
+    """
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise SettingsError(f"{path}: {error.strerror}; give the path of a TOML file") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from None
+    given = {name: value for name, value in overrides.items() if value is not None}
+    data["server"] = {**data.get("server", {}), **given}
+    try:
+        return ServerConfig.model_validate(data)
+    except ValidationError as error:
+        raise SettingsError(explain(error, str(path) if path is not None else "settings")) from None
+
+
+def bind_refusal(config: ServerConfig) -> str | None:
+    """Why the address must not be served in plain text; None when it may be."""
+    server = config.server
+    if server.tls is not None or server.insecure or server.host == "localhost":
+        return None
+    try:
+        if ip_address(server.host.strip("[]")).is_loopback:
+            return None
+    except ValueError:
+        pass  # a host name: nobody can say here who reaches it
+    return (
+        f"server.host {server.host} can be reached by others and [server.tls] is not set: "
+        "set it, or pass --insecure to serve in plain text"
+    )
+
+

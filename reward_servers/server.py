@@ -1,0 +1,179 @@
+"""One server process: builds it, serves, and drains on SIGTERM without losing an admitted item."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
+from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
+from reward_servers.config import ServerConfig, TlsConfig, bind_refusal
+from reward_servers.core import Scorer, SettingsError, find, installed
+from reward_servers.services import RewardServicer
+
+__all__ = ["Running", "running", "serve"]
+
+_log = logging.getLogger("assay.server")
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+class Running:
+    """A server that is serving.
+
+    Attributes:
+        address: ``host:port`` that it listens on.
+        scorer: Its core.
+    """
+
+    def __init__(
+        self, server: grpc.aio.Server, address: str, scorer: Scorer, servicer: RewardServicer, probe: health.aio.HealthServicer
+    ) -> None:
+        self.address = address
+        self.scorer = scorer
+        self._server = server
+        self._servicer = servicer
+        self._probe = probe
+
+    async def drain(self, seconds: float) -> None:
+        """Says not serving, takes nothing new, finishes what was admitted, and stops.
+
+        Args:
+            seconds: How long to wait for what was admitted.
+        """
+        self._servicer.draining = True
+        await self._probe.enter_graceful_shutdown()
+        try:
+            await asyncio.wait_for(self.scorer.drain(), seconds)
+        except TimeoutError:
+            _log.error("items were still running after %g s of draining; they are lost", seconds)
+        await self._server.stop(grace=2.0)
+        await self.scorer.close()
+
+
+def _options(config: ServerConfig) -> list[tuple[str, int]]:
+    size = config.limits.message_bytes
+    return [
+        ("grpc.max_receive_message_length", size),
+        ("grpc.max_send_message_length", -1),
+        # Two servers on one port would share its connections at random: a port that is taken is an error.
+        ("grpc.so_reuseport", 0),
+        # Clients of a quiet period keep their connection alive with pings.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    ]
+
+
+def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
+    try:
+        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
+        authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+    except OSError as error:
+        raise SettingsError(f"server.tls: {error.filename}: {error.strerror}") from None
+    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
+
+
+def _bind(server: grpc.aio.Server, config: ServerConfig) -> str:
+    refusal = bind_refusal(config)
+    if refusal is not None:
+        raise SettingsError(refusal)
+    host = config.server.host
+    wanted = f"{host}:{config.server.port}"
+    try:
+        if config.server.tls is not None:
+            port = server.add_secure_port(wanted, _credentials(config.server.tls))
+        else:
+            port = server.add_insecure_port(wanted)
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise SettingsError(f"server.port: {wanted} cannot be bound; choose another port, or 0 for any free one")
+    return f"{host}:{port}"
+
+
+@asynccontextmanager
+async def running(config: ServerConfig, names: Sequence[str]) -> AsyncIterator[Running]:
+    """Serves verifiers on the current loop.
+
+    Args:
+        config: Settings of the process.
+        names: Verifiers to host, by name or ``module:name``.
+
+    Yields:
+        The server. It is drained on the way out.
+
+    Raises:
+        VerifierNotFound: A verifier is not installed.
+        SettingsError: A setting is wrong.
+        StartRefused: What a verifier needs is missing here.
+    """
+    verifiers = [find(name) for name in dict.fromkeys(names)]
+    unknown = sorted((set(config.verifiers) | set(config.item_limits)) - {one.name for one in verifiers})
+    if unknown:
+        _log.info("settings of %s are not used: they are not served here", ", ".join(unknown))
+    hosted = [config.host(one) for one in verifiers]
+    scorer = Scorer(hosted, config.server_limits(), workers=config.server.workers)
+    server = grpc.aio.server(options=_options(config))
+    address = _bind(server, config)
+    try:
+        await scorer.start()
+    except BaseException:
+        await scorer.close()
+        await server.stop(None)
+        raise
+    entries = installed()
+    origins = {
+        one.name: f"{entries[one.name].distribution}, {one.path}" if one.name in entries else one.path for one in verifiers
+    }
+    servicer = RewardServicer(scorer, origins, {})
+    service_grpc.add_RewardServiceServicer_to_server(servicer, server)
+    probe = await _add_standard_services(server, [one.name for one in verifiers])
+    await server.start()
+    alive = Running(server, address, scorer, servicer, probe)
+    try:
+        yield alive
+    finally:
+        await alive.drain(config.server.drain_seconds)
+
+
+async def _add_standard_services(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
+    probe = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(probe, server)
+    rewards = service_pb2.DESCRIPTOR.services_by_name["RewardService"].full_name
+    for name in ("", rewards, *names):
+        await probe.set(name, _SERVING)
+    reflection.enable_server_reflection((rewards, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    return probe
+
+
+async def serve(config: ServerConfig, names: Sequence[str], *, ready: Callable[[str], None] | None = None) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Args:
+        config: Settings of the process.
+        names: Verifiers to host.
+        ready: Called with the address once the server answers.
+
+    Raises:
+        VerifierNotFound: A verifier is not installed.
+        SettingsError: A setting is wrong.
+        StartRefused: What a verifier needs is missing here.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(config, names) as server:
+        if ready is not None:
+            ready(server.address)
+        await stop.wait()
+        _log.info("draining")

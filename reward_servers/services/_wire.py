@@ -1,0 +1,301 @@
+"""Between messages and the core's types: the only module of the server that reads or builds messages of the contract."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from google.protobuf.duration_pb2 import Duration
+
+from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
+from protos.assay.rewards.v1 import types_pb2
+from reward_servers.core import (
+    Admission,
+    Case,
+    Content,
+    Cost,
+    Document,
+    Evaluation,
+    Fault,
+    Group,
+    Hosted,
+    Message,
+    Part,
+    Party,
+    Request,
+    RequestError,
+    Result,
+    Rollout,
+    Skip,
+    SkipReason,
+    Step,
+    ToolCall,
+    Verdict,
+    schema_of,
+)
+
+__all__ = ["AspectNames", "describe", "encode_result", "identity", "load", "read_evaluations", "read_request"]
+
+_PARTIES = {
+    Party.DATASET: types_pb2.PARTY_DATASET,
+    Party.SERVICE: types_pb2.PARTY_SERVICE,
+    Party.UPSTREAM: types_pb2.PARTY_UPSTREAM,
+    Party.CALLER: types_pb2.PARTY_CALLER,
+}
+_REASONS = {
+    SkipReason.DEADLINE: types_pb2.SKIP_REASON_DEADLINE,
+    SkipReason.NOT_NEEDED: types_pb2.SKIP_REASON_NOT_NEEDED,
+    SkipReason.OVERLOADED: types_pb2.SKIP_REASON_OVERLOADED,
+}
+_COSTS = {
+    Cost.TRIVIAL: service_pb2.COST_CLASS_TRIVIAL,
+    Cost.CPU: service_pb2.COST_CLASS_CPU,
+    Cost.SANDBOX: service_pb2.COST_CLASS_SANDBOX,
+    Cost.NETWORK: service_pb2.COST_CLASS_NETWORK,
+    Cost.DEVICE: service_pb2.COST_CLASS_DEVICE,
+}
+_UNITS = {"character": types_pb2.STEP_UNIT_CHARACTER, "token": types_pb2.STEP_UNIT_TOKEN}
+_LONGEST_US = (1 << 32) - 1
+
+
+def _duration(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromNanoseconds(int(seconds * 1e9))
+    return duration
+
+
+def read_request(
+    message: service_pb2.ScoreRequest, evaluations: Sequence[Evaluation], remaining: float | None, seen: set[int]
+) -> tuple[Request, list[int]]:
+    """Reads a request.
+
+    Args:
+        message: The message.
+        evaluations: Its evaluations, read before.
+        remaining: Seconds until the caller stops waiting; None for never.
+        seen: Indices that the call has used already; those of this message are added.
+
+    Returns:
+        The request, and the caller's index of each rollout in order.
+
+    Raises:
+        RequestError: A field of the request is wrong; the message names it.
+    """
+    blobs = _read_blobs(message.blobs)
+    groups: list[Group] = []
+    indices: list[int] = []
+    for place, group in enumerate(message.groups):
+        case = Case(
+            group.group_id,
+            _read_content(group.prompt, blobs),
+            group.reference_json,
+            _read_documents(group.documents, blobs) if group.documents else (),
+            group.size,
+        )
+        rollouts: list[Rollout] = []
+        for rollout in group.rollouts:
+            index = rollout.index
+            if index in seen:
+                raise RequestError(f"groups[{place}].rollouts: index {index} is used twice; indices are unique in a call")
+            seen.add(index)
+            indices.append(index)
+            rollouts.append(_read_rollout(rollout, case, blobs))
+        groups.append(Group(case, rollouts))
+    deadline = None if remaining is None else time.monotonic() + remaining
+    return Request(groups, evaluations, message.request_id, message.seed, deadline, indices), indices
+
+
+def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluation, ...]:
+    """Reads the evaluations of a request."""
+    return tuple(
+        Evaluation(
+            one.verifier,
+            one.version_constraint,
+            one.expected_digest,
+            one.options_json,
+            one.item_limit.ToNanoseconds() / 1e9 if one.HasField("item_limit") else None,
+        )
+        for one in messages
+    )
+
+
+def _read_rollout(message: types_pb2.Rollout, case: Case, blobs: Mapping[str, tuple[bytes, str]]) -> Rollout:
+    documents, token_ids = message.documents, message.token_ids
+    response = message.response
+    return Rollout(
+        response.text if response.WhichOneof("form") != "messages" else _read_content(response, blobs),
+        case,
+        message.rollout_id,
+        message.finish_reason,
+        message.reference_json,
+        _read_documents(documents, blobs) if documents else (),
+        tuple(token_ids) if token_ids else (),
+        message.metadata_json,
+    )
+
+
+def _read_blobs(messages: Iterable[types_pb2.Blob]) -> Mapping[str, tuple[bytes, str]]:
+    blobs: dict[str, tuple[bytes, str]] = {}
+    for place, blob in enumerate(messages):
+        if blob.WhichOneof("content") != "inline":
+            raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
+        blobs[blob.digest] = (blob.inline, blob.mime)
+    return blobs
+
+
+def _read_content(message: types_pb2.Content, blobs: Mapping[str, tuple[bytes, str]]) -> Content:
+    if message.WhichOneof("form") != "messages":
+        return message.text
+    return tuple(
+        Message(
+            one.role,
+            tuple(_read_part(part, blobs) for part in one.parts),
+            one.name,
+            tuple(ToolCall(call.id, call.name, call.arguments) for call in one.tool_calls),
+            one.tool_call_id,
+        )
+        for one in message.messages.messages
+    )
+
+
+def _read_part(message: types_pb2.Part, blobs: Mapping[str, tuple[bytes, str]]) -> Part:
+    kind = message.WhichOneof("content")
+    if kind == "reasoning":
+        return Part("reasoning", message.reasoning)
+    if kind == "blob":
+        data, mime = _blob(message.blob.digest, blobs)
+        return Part("blob", data=data, mime=mime)
+    return Part("text", message.text)
+
+
+def _blob(digest: str, blobs: Mapping[str, tuple[bytes, str]]) -> tuple[bytes, str]:
+    if digest not in blobs:
+        raise RequestError(f"blobs: none has digest {digest!r}; send every blob that parts refer to")
+    return blobs[digest]
+
+
+def _read_documents(
+    messages: Iterable[types_pb2.Document], blobs: Mapping[str, tuple[bytes, str]]
+) -> tuple[Document, ...]:
+    documents = []
+    for one in messages:
+        text = one.text
+        if one.WhichOneof("content") == "blob":
+            text = _blob(one.blob.digest, blobs)[0].decode("utf-8", "replace")
+        documents.append(Document(one.id, text, one.title, one.uri))
+    return tuple(documents)
+
+
+class AspectNames:
+    """Gives each aspect name of a verifier its position in the response's header."""
+
+    def __init__(self, declared: Iterable[str] = ()) -> None:
+        self.places = {name: place for place, name in enumerate(declared)}
+
+    def place(self, name: str) -> int:
+        """The position of a name, which is added when it is new."""
+        return self.places.setdefault(name, len(self.places))
+
+
+def encode_result(result: Result, index: int, evaluation: int, names: AspectNames) -> types_pb2.Result:
+    """Builds the message of one result."""
+    queue_us = result.queue_us if result.queue_us < _LONGEST_US else _LONGEST_US
+    run_us = result.run_us if result.run_us < _LONGEST_US else _LONGEST_US
+    message = types_pb2.Result(
+        index=index, evaluation=evaluation, queue_us=queue_us, run_us=run_us, cached=result.cached
+    )
+    outcome = result.outcome
+    if isinstance(outcome, Verdict):
+        _fill_verdict(message.verdict, outcome, names)
+    elif isinstance(outcome, Fault):
+        _fill_fault(message.fault, outcome)
+    else:
+        _fill_skip(message.skip, outcome)
+    usage = result.usage
+    if usage is not None and (usage.cpu_us or usage.upstream_calls):
+        message.usage.cpu_us = usage.cpu_us
+        if usage.upstream_calls:
+            message.usage.upstream_calls = usage.upstream_calls
+            message.usage.input_tokens = usage.input_tokens
+            message.usage.output_tokens = usage.output_tokens
+    return message
+
+
+def _fill_verdict(message: types_pb2.Verdict, verdict: Verdict, names: AspectNames) -> None:
+    message.score = verdict.score
+    message.code = verdict.code
+    for name, value in verdict.aspects:
+        message.aspects.add(name=names.place(name), value=value)
+    for step in verdict.steps:
+        _fill_step(message.steps.add(), step)
+    if verdict.note:
+        message.note = verdict.note
+    if verdict.evidence:
+        message.evidence_json = verdict.evidence
+    if verdict.feedback:
+        message.feedback_json = verdict.feedback
+
+
+def _fill_step(message: types_pb2.StepScore, step: Step) -> None:
+    message.message, message.start, message.end = step.message, step.start, step.end
+    message.unit = _UNITS.get(step.unit, types_pb2.STEP_UNIT_UNSPECIFIED)
+    if step.score is not None:
+        message.score = step.score
+
+
+def _fill_fault(message: types_pb2.Fault, fault: Fault) -> None:
+    message.party = _PARTIES[fault.party]
+    message.code, message.message, message.retryable = fault.code, fault.message, fault.retryable
+    if fault.retry_after is not None:
+        message.retry_after.CopyFrom(_duration(fault.retry_after))
+
+
+def _fill_skip(message: types_pb2.Skip, skip: Skip) -> None:
+    message.reason = _REASONS[skip.reason]
+    if skip.retry_after is not None:
+        message.retry_after.CopyFrom(_duration(skip.retry_after))
+
+
+def identity(hosted: Hosted | None, name: str, aspects: AspectNames) -> types_pb2.VerifierIdentity:
+    """The header entry of an evaluation; a verifier that is not hosted has a name only."""
+    if hosted is None:
+        return types_pb2.VerifierIdentity(name=name)
+    who = hosted.identity
+    return types_pb2.VerifierIdentity(
+        name=who.name, version=who.version, digest=who.digest, aspects=list(aspects.places)
+    )
+
+
+def load(admission: Admission, draining: bool) -> types_pb2.ServerLoad:
+    """How busy the server is."""
+    return types_pb2.ServerLoad(
+        items_in_flight=max(0, admission.items),
+        bytes_in_flight=max(0, admission.bytes),
+        items_limit=admission.limits.items,
+        bytes_limit=admission.limits.bytes,
+        draining=draining,
+    )
+
+
+def describe(hosted: Hosted, origin: str) -> service_pb2.VerifierInfo:
+    """Everything a caller can know about a verifier."""
+    verifier, limits = hosted.verifier, hosted.limits
+    return service_pb2.VerifierInfo(
+        identity=identity(hosted, verifier.name, AspectNames(verifier.aspects)),
+        description=verifier.description,
+        scope=service_pb2.SCOPE_GROUP if verifier.scope == "group" else service_pb2.SCOPE_ROLLOUT,
+        deterministic=verifier.deterministic,
+        cost_class=_COSTS[verifier.cost],
+        score_min=verifier.low,
+        score_max=verifier.high,
+        floor=verifier.floor,
+        reference_schema_json=schema_of(verifier.reference),
+        options_schema_json=schema_of(verifier.options),
+        limits=service_pb2.ItemLimits(
+            cpu=_duration(limits.cpu),
+            wall=_duration(limits.wall),
+            memory_bytes=limits.memory,
+            response_bytes=limits.response,
+        ),
+        origin=origin,
+    )
