@@ -8,16 +8,16 @@ from trainer_client.signals._arrays import BoolArray, FloatArray
 
 
 def discounted_returns(token_rewards: FloatArray, mask: BoolArray, gamma: float = 1.0) -> FloatArray:
-    """``[N, T]``: ``G_t = r_t + gamma * G_{t+1}``; nothing crosses a masked token.
+    """``[N, T]``: ``G_t = r_t + gamma * G_{t+1}`` over generated tokens, 0 elsewhere.
 
-    A tool's output between two generated spans therefore cuts the return, as in verl's REINFORCE++.
+    A masked token passes the return on as it is: what a tool wrote neither earns nor delays a reward.
     """
     returns = np.zeros_like(token_rewards)
     running = np.zeros(token_rewards.shape[0])
     for t in range(token_rewards.shape[1] - 1, -1, -1):
-        running = token_rewards[:, t] + gamma * running
-        returns[:, t] = running
-        running = running * mask[:, t]
+        inside = mask[:, t]
+        running = np.where(inside, token_rewards[:, t] + gamma * running, running)
+        returns[:, t] = np.where(inside, running, 0.0)
     return returns
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals._batch import SignalBatch
+from trainer_client.signals._errors import BadInput
 from trainer_client.signals._registry import register
 from trainer_client.signals._signal import Signal
 from trainer_client.signals.credit import similar_states
@@ -193,12 +194,18 @@ def gigpo(
     """GiGPO: an episode's advantage among its prompt's, plus a step's among steps taken in the same state.
 
     Rows are steps; ``rewards`` repeats the episode's reward on each. Below ``similarity`` 1, text states that
-    alike count as the same.
+    are alike count as the same.
     """
     valid, groups = batch.taken()
     rewards = batch.rewards[valid]
     spread: Literal["std", "none"] = "std" if scale == "group" else "none"
     episodes = groups.cross(batch.ids("trajectories").take(valid))
+    uneven = episodes.max(rewards) > episodes.min(rewards)
+    if uneven.any():
+        row = int(np.flatnonzero(valid)[episodes.first(np.arange(rewards.size))[np.argmax(uneven)]])
+        raise BadInput(
+            f"rewards: steps of one trajectory (that of row {row}) hold different rewards; give each the episode's"
+        )
     episode_groups = groups.index[episodes.order[episodes.starts]]
     episode = group_normalise(episodes.first(rewards), episode_groups, scale=spread, eps=eps, singleton=singleton)
     states = similar_states(batch.ids("anchors").take(valid), groups, similarity)

@@ -60,13 +60,21 @@ def reinforce_plus_plus_openrlhf(batch: SignalBatch, *, gamma: float = 1.0, floo
     inputs=_TOKENS,
     certainty="code",
     source=f"{_VERL} compute_reinforce_plus_plus_outcome_advantage",
-    formula="as reinforce_plus_plus, with mean = sum / (n + 1e-8)",
+    formula="as reinforce_plus_plus, with mean = sum / (n + 1e-8), and returns cut at masked tokens",
     papers=_BASE,
 )
 def release_reinforce_plus_plus(batch: SignalBatch, *, gamma: float = 1.0, eps: float = 1e-8) -> Signal:
-    """REINFORCE++ of verl's release, whose shifted mean gives equal returns a small advantage."""
+    """REINFORCE++ of verl's release: tokens before a tool's output never see the reward that comes after it.
+
+    Its mean, divided by ``n + 1e-8``, also gives equal returns a small advantage.
+    """
     mask = batch.mask & batch.valid[:, None]
-    returns = discounted_returns(batch.token_rewards, mask, gamma)
+    rewards = batch.token_rewards
+    returns, running = np.zeros(mask.shape), np.zeros(batch.rows)
+    for t in range(mask.shape[1] - 1, -1, -1):
+        running = rewards[:, t] + gamma * running
+        returns[:, t] = running
+        running = running * mask[:, t]
     n = float(mask.sum())
     mean = returns[mask].sum() / (n + 1e-8)
     variance = ((returns[mask] - mean) ** 2).sum() / (n + 1e-8)

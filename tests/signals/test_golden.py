@@ -1,0 +1,58 @@
+"""The base family against the vectors of the authors' code, and the harness against itself."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.golden import TABLE, Case, differences, load, run
+from tests.golden.__main__ import main
+
+DATA = Path(__file__).parents[1] / "data" / "golden"
+
+
+def test_every_mapped_vector_passes() -> None:
+    outcomes = run(load(sorted(DATA.glob("*.jsonl"))))
+    failures = {name: outcome.failures[:1] for name, outcome in outcomes.items() if outcome.failures}
+    assert not failures
+    assert set(TABLE) <= set(outcomes), "a label is mapped that no vector has"
+
+
+def test_an_unmapped_label_fails_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vector = tmp_path / "v.jsonl"
+    vector.write_text('{"method": "nobody\'s", "inputs": {}, "params": {}, "output": 1}\n')
+    assert main([str(vector)]) == 1
+    assert "nobody's 0/1 unmapped" in capsys.readouterr().out
+
+
+def test_a_wrong_number_fails_and_is_shown() -> None:
+    right = Case("dr_grpo", {"rewards": [1, 0], "group": [0, 0], "lengths": [1, 1]}, _DR_GRPO, [0.5, -0.5])
+    wrong = Case("dr_grpo", right.inputs, _DR_GRPO, [0.5, -0.4])
+    outcome = run([right, wrong])["dr_grpo"]
+    assert (outcome.passed, outcome.total) == (1, 2)
+    assert "output[1]: -0.5 where -0.4 is expected" in outcome.failures[0]
+
+
+_DR_GRPO = {"epsilon": 1e-6, "norm_adv_by_std_in_grpo": False}
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "same"),
+    [
+        ("NaN", math.nan, True),
+        ("NaN", 0.0, False),
+        ("-inf", -math.inf, True),
+        (1, 1.0, True),
+        (1, True, False),
+        ([1.0], [1.0, 2.0], False),
+        ({"a": 1.0}, {"a": 1.000001}, True),
+        ({"a": 1.0}, {"b": 1.0}, False),
+        ("text", "text", True),
+        (None, None, True),
+        (None, 0.0, False),
+    ],
+)
+def test_comparison(expected: object, actual: object, same: bool) -> None:
+    assert (not differences(expected, actual, 1e-5, 1e-9)) is same

@@ -1,0 +1,114 @@
+"""State that is saved with the run, and preference pairs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, SignalError, StateMismatch, preset, resolve
+from trainer_client.signals.guidance import unsolved_groups
+from trainer_client.signals.preference import best_worst_pairs, ranked_pairs
+from trainer_client.signals.selection import DynamicSampling, groups_in_range
+from trainer_client.signals.trackers import RunningMoments
+
+batches = st.lists(st.lists(st.floats(-1e3, 1e3), max_size=6), max_size=5)
+
+
+@given(batches)
+def test_running_moments_are_those_of_all_values(parts: list[list[float]]) -> None:
+    tracker = RunningMoments()
+    for part in parts:
+        tracker.update(part)
+    values = np.array([x for part in parts for x in part])
+    assert tracker.count == values.size
+    if values.size:
+        assert tracker.mean == pytest.approx(values.mean(), abs=1e-9)
+    if values.size > 1:
+        assert tracker.deviation() == pytest.approx(values.std(ddof=1), abs=1e-6)
+
+
+@given(batches, batches)
+def test_running_moments_resume_exactly(before: list[list[float]], after: list[list[float]]) -> None:
+    first, second = RunningMoments(), RunningMoments()
+    for part in before:
+        first.update(part)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    for part in after:
+        first.update(part)
+        second.update(part)
+    assert first.state_dict() == second.state_dict()
+
+
+def test_running_moments_refuse_what_is_no_number() -> None:
+    with pytest.raises(BadInput, match="row 1 holds nan"):
+        RunningMoments().update([0.0, np.nan])
+
+
+def test_states_of_others_are_refused() -> None:
+    with pytest.raises(StateMismatch, match="of 'dynamic_sampling', version 1"):
+        RunningMoments().load_state_dict(DynamicSampling(prompts=1).state_dict())
+    with pytest.raises(StateMismatch, match="damaged"):
+        RunningMoments().load_state_dict({"kind": "running_moments", "version": 1})
+    with pytest.raises(StateMismatch, match="keeps no state"):
+        preset("grpo").load_state_dict({"preset": "spo"})
+    with pytest.raises(StateMismatch, match="2 stages, but the state holds 0"):
+        resolve(["overlong_filter", "grpo"]).load_state_dict({})
+
+
+def test_dynamic_sampling_collects_over_rounds() -> None:
+    sampler = DynamicSampling(prompts=2, max_rounds=3)
+    rounds = [([1, 0, 0, 0], "abcd"), ([1, 1, 0, 1], "efgh")]
+    full = []
+    for rewards, names in rounds:
+        batch = SignalBatch(rewards, [0, 0, 1, 1])
+        full.append(sampler.offer(list(names), batch.groups, preset("dynamic_sampling")(batch).keep))
+        copy = DynamicSampling(prompts=2, max_rounds=3)
+        copy.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
+        sampler = copy
+    assert full == [False, True]
+    assert sampler.take() == ["a", "b", "g", "h"]
+    assert sampler.missing == 2
+    assert sampler.rounds == 0
+
+
+def test_dynamic_sampling_stops_with_an_error() -> None:
+    sampler = DynamicSampling(prompts=1, max_rounds=1)
+    with pytest.raises(SignalError, match="0 of 1 prompts after 1 rounds"):
+        sampler.offer(["a"], Groups.of([0]), np.array([False]))
+    with pytest.raises(BadOption, match="at least 1"):
+        DynamicSampling(prompts=0)
+
+
+def test_a_group_of_unknown_outcome_is_neither_kept_nor_unsolved() -> None:
+    groups = Groups.of([0, 0, 1, 1, 2])
+    rewards = np.array([0.0, 0, 0, 1, 0])
+    valid = np.array([True, True, False, True, False])
+    assert unsolved_groups(rewards, groups, valid).tolist() == [True, False, False]
+    assert groups_in_range(rewards, groups, valid, low=-1, high=0.5).tolist() == [True, True, False, False, False]
+
+
+def test_pairs_name_rows_of_one_prompt_and_never_tie() -> None:
+    groups = Groups.of(["p", "q", "p", "q", "p", "r"])
+    rewards, valid = np.array([1.0, 2, 0, 2, 1, 5]), np.ones(6, bool)
+    assert [(p.chosen, p.rejected, p.margin) for p in best_worst_pairs(rewards, groups, valid)] == [(0, 2, 1.0)]
+    assert [(p.chosen, p.rejected) for p in ranked_pairs(rewards, groups, valid)] == [(0, 2), (4, 2)]
+    valid[2] = False
+    assert best_worst_pairs(rewards, groups, valid) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans()), max_size=12), st.floats(0, 1.5))
+def test_best_worst_pair_is_one_of_the_ranked_pairs(rows: list[tuple[int, int, bool]], margin: float) -> None:
+    groups = Groups.of([g for g, _, _ in rows])
+    rewards, valid = np.array([float(r) for _, r, _ in rows]), np.array([v for _, _, v in rows], bool)
+    every = set(ranked_pairs(rewards, groups, valid, min_margin=margin))
+    best = best_worst_pairs(rewards, groups, valid, min_margin=margin)
+    assert set(best) <= every
+    assert {groups.index[p.chosen] for p in best} == {groups.index[p.chosen] for p in every}
+    for pair in every:
+        assert valid[pair.chosen]
+        assert valid[pair.rejected]
+        assert pair.margin == rewards[pair.chosen] - rewards[pair.rejected] > margin
