@@ -1,0 +1,50 @@
+"""Command line of the attack harness."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from tests.attacks import _people
+from tests.attacks._judge import Status
+from tests.attacks._lines import environment, load, new_token
+
+
+def _attack(who: str, files: list[str]) -> list[dict[str, Any]]:
+    """Run all lines as one kind of user and return a row for each."""
+    token = new_token()
+    lines = load(files)
+    reading, writing = os.pipe()
+    arguments = [token, *map(os.path.abspath, files)]
+    with os.fdopen(reading) as results, _people.service(who, arguments, environment(lines, token), writing):
+        os.close(writing)
+        rows = [json.loads(row) for row in results]
+    found = {row["id"] for row in rows}
+    missing = [line["id"] for line in lines if line["id"] not in found]
+    return rows + [{"id": name, "status": Status.FAIL, "reason": "the service ended before"} for name in missing]
+
+
+def main() -> int:
+    """Attack, print, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.attacks", description=__doc__)
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    parser.add_argument("--who", choices=("root", "user", "self"), action="append", help="default: all possible")
+    options = parser.parse_args()
+    people = options.who or (["root", "user"] if os.geteuid() == 0 else ["self"])
+    passed = total = 0
+    for who in people:
+        for row in _attack(who, options.files):
+            status = row["status"]
+            total += status != Status.SKIPPED
+            passed += status == Status.PASS
+            if status != Status.PASS:
+                print(f"{status.upper()} as {who}: {row['id']}: {row['reason']}")
+    print(f"{passed}/{total}")
+    return 0 if total and passed == total else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

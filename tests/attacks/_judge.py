@@ -1,0 +1,196 @@
+"""The rules by which a case has passed, failed or is inconclusive."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from enum import StrEnum
+from typing import Any
+
+from sandbox import Ended, RunResult
+from tests.attacks._host import Sampler
+from tests.attacks._lines import Line
+
+MIB = 1 << 20
+_SIGSYS = 31
+_RESOURCE = ("resource.processes", "resource.memory", "resource.disk", "resource.files")
+_KILLED = ("process_limit", "memory_limit", "disk_limit", "output_limit", "runtime_error")
+_NOT_THE_SANDBOX = ("ModuleNotFoundError", "ImportError", "NameError", "AttributeError")
+_VERDICTS = {
+    Ended.OUTPUT_LIMIT: "output_limit",
+    Ended.MEMORY_LIMIT: "memory_limit",
+    Ended.CPU_LIMIT: "time_limit",
+    Ended.WALL_LIMIT: "wall_limit",
+    Ended.DISK_LIMIT: "disk_limit",
+    Ended.SIGNALED: "runtime_error",
+}
+
+
+class Status(StrEnum):
+    """Outcome of a case."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    SKIPPED = "skipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """Outcome with its reason."""
+
+    status: Status
+    reason: str = ""
+
+
+PASSED = Judgement(Status.PASS)
+
+
+def fail(reason: str) -> Judgement:
+    """The case has failed."""
+    return Judgement(Status.FAIL, reason)
+
+
+def inconclusive(reason: str) -> Judgement:
+    """The case shows nothing."""
+    return Judgement(Status.INCONCLUSIVE, reason)
+
+
+def verdict(result: RunResult) -> str:
+    """The word of the files for how a run ended."""
+    if result.ended is Ended.EXITED:
+        return "ok" if result.exit_code == 0 else "runtime_error"
+    return _VERDICTS[result.ended]
+
+
+def check_expectation(expect: dict[str, Any], result: RunResult, slowdown: float) -> str:
+    """What of `expect` does not hold, in words; empty if all does."""
+    wrong = []
+    if verdict(result) not in expect["verdict_in"]:
+        wrong.append(f"verdict {verdict(result)} ({result.ended}, stderr {result.stderr[-300:]!r})")
+    if "max_wall_s" in expect and result.elapsed_s > expect["max_wall_s"] * slowdown:
+        wrong.append(f"took {result.elapsed_s:.2f} s")
+    if "stdout_equals" in expect and result.stdout != expect["stdout_equals"].encode():
+        wrong.append(f"stdout {result.stdout[:200]!r}")
+    if "stdout_bytes_hex" in expect and result.stdout.hex() != expect["stdout_bytes_hex"].lower():
+        wrong.append(f"stdout {result.stdout[:200]!r}")
+    for name in ("stdout", "stderr"):
+        most = expect.get(f"{name}_max_bytes")
+        if most is not None and len(getattr(result, name)) > most:
+            wrong.append(f"{name} has {len(getattr(result, name))} bytes")
+    if "truncated" in expect and expect["truncated"] != _truncated(result):
+        wrong.append(f"truncated is {_truncated(result)}")
+    if "exit_code" in expect and result.exit_code != expect["exit_code"]:
+        wrong.append(f"exit code {result.exit_code}")
+    if "signal" in expect:
+        codes = expect.get("or_exit_code_in", ())
+        if result.signal != expect["signal"] and result.exit_code not in codes:
+            wrong.append(f"signal {result.signal}, exit code {result.exit_code}")
+    return ", ".join(wrong)
+
+
+def _truncated(result: RunResult) -> bool:
+    return result.stdout_truncated or result.stderr_truncated
+
+
+def judge_marker(line: Line, result: RunResult, sampler: Sampler) -> Judgement:
+    """A program that says itself whether it got out. That it says nothing proves nothing."""
+    probe, text = line["probe"], result.stdout.decode("utf-8", "replace")
+    word = verdict(result)
+    if probe["leak_if"] in text:
+        return fail(f"printed {text[:200]!r}")
+    if line["category"] in _RESOURCE:
+        most = 4 * line["limits"]["disk_mb"] * MIB
+        if "stored" in probe["pass_if"]["pass"] and sampler.stored_bytes > most:
+            return fail(f"stored {sampler.stored_bytes} bytes on the host")
+        if word in _KILLED:
+            return PASSED
+    if result.signal == _SIGSYS or result.exit_code in (128 + _SIGSYS, -_SIGSYS):
+        return PASSED
+    if probe["blocked_if"] not in text:
+        return inconclusive(f"{word} without {probe['blocked_if']}: {text[:200]!r} {result.stderr[-200:]!r}")
+    seen = text + result.stderr.decode("utf-8", "replace")
+    if excuse := next((name for name in _NOT_THE_SANDBOX if name in seen), ""):
+        return inconclusive(f"blocked by {excuse}: {text[:200]!r}")
+    return PASSED
+
+
+_MEASURED = re.compile(r"on the host: (?P<what>.*)", re.DOTALL)
+
+
+def judge_host(line: Line, result: RunResult, sampler: Sampler, memory_bound: str) -> Judgement:
+    """The measurements that the line's own sentence names, beyond those taken for every case."""
+    sentence = line["probe"]["pass_if"]["pass"]
+    found = _MEASURED.search(sentence)
+    what = found["what"] if found else sentence
+    limits = line["limits"]
+    known = False
+    for pattern, measure in _MEASURES:
+        if re.search(pattern, what):
+            known = True
+            if complaint := measure(limits, result, sampler, memory_bound):
+                return fail(complaint)
+    if not known and not re.search(_TAKEN_FOR_ALL, what):
+        return inconclusive(f"no measurement is known for: {what}")
+    return PASSED
+
+
+# Said by these words, measured for every case by the worker.
+_TAKEN_FOR_ALL = (
+    r"number of processes|no process|core file|another slot|other slots|next run|is gone when|slot is free"
+    r"|nothing further|no file named|is refused|collecting|no tree|unavailable"
+)
+
+
+def _memory(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: str) -> str:
+    most = limits["memory_mb"] * MIB + 64 * MIB
+    if bound == "per_process":
+        # Only the largest process is bounded here, and the report says so.
+        return ""
+    peak = max(sampler.memory_bytes, result.peak_memory_bytes or 0)
+    return f"memory peak {peak} bytes" if peak > most else ""
+
+
+def _memory_single(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: str) -> str:
+    most = limits["memory_mb"] * MIB + 64 * MIB
+    peak = max(sampler.memory_bytes, result.peak_memory_bytes or 0)
+    return f"memory peak {peak} bytes" if peak > most else ""
+
+
+def _cpu_near(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+    limit = limits["cpu_s"]
+    return "" if abs(result.cpu_s - limit) <= 0.2 * limit else f"reported cpu_s {result.cpu_s:.3f}"
+
+
+def _cpu_twice(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+    used = max(result.cpu_s, sampler.cpu_s)
+    return f"CPU used {used:.2f} s" if used > 2 * limits["cpu_s"] else ""
+
+
+def _server_memory(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+    growth = sampler.own_bytes - sampler.own_start
+    return f"the server grew by {growth} bytes" if growth > 16 * MIB else ""
+
+
+def _server_cpu(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+    return f"the server used {sampler.own_cpu_s:.2f} s CPU" if sampler.own_cpu_s >= 1 else ""
+
+
+def _marked(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+    return "" if _truncated(result) else "not marked truncated"
+
+
+def _well_before(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+    return f"answered after {result.elapsed_s:.2f} s" if result.elapsed_s > limits["wall_s"] / 2 else ""
+
+
+_MEASURES = (
+    (r"without one the capability report", _memory),
+    (r"memory peak (?!of the whole)", _memory_single),
+    (r"reported cpu_s", _cpu_near),
+    (r"at most twice limits.cpu_s", _cpu_twice),
+    (r"memory of the server", _server_memory),
+    (r"server's CPU", _server_cpu),
+    (r"marked truncated", _marked),
+    (r"well before the wall limit", _well_before),
+)

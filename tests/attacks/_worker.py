@@ -1,0 +1,218 @@
+"""The service under attack: two slots, a harness around them, and one JSON line per case on a descriptor of its own.
+
+Started as `python -m tests.attacks._worker DESCRIPTOR TOKEN FILE...` from a pseudo-terminal, as root or as a user.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+import sandbox
+from reward_servers.engines.code import Slots
+from sandbox import CompileFailure, Limits, Program, ProgramRefused, RunResult, Sandbox, SandboxConfig
+from tests.attacks import _plants
+from tests.attacks._grading import judge_fraud
+from tests.attacks._host import Sampler, settled, stable
+from tests.attacks._judge import (
+    PASSED,
+    Judgement,
+    Status,
+    check_expectation,
+    fail,
+    inconclusive,
+    judge_host,
+    judge_marker,
+)
+from tests.attacks._lines import Line, filled, load
+
+_HELLO = Program("python", b"print('hello')")
+_MIB = 1 << 20
+_SETTLE_S = 1.0
+_GONE_S = 0.5
+
+
+class Case:
+    """One line, run against two slots."""
+
+    def __init__(self, line: Line, slot: Sandbox, other: Sandbox, slots: Slots, token: str) -> None:
+        self._line = line
+        self._slots = slots
+        self._slot = slot
+        self._other = other
+        self._token = token
+        self._uids = frozenset(int(box.report.uid_map.rpartition(">")[2]) for box in (slot, other))
+
+    def judge(self) -> Judgement:
+        """Run the whole case: hello, plant, control, attack, measure, hello."""
+        line = self._line
+        if line.get("arch", platform.machine()) != platform.machine():
+            return Judgement(Status.SKIPPED, f"for {line['arch']}")
+        if line["language"] not in sandbox.languages():
+            if line.get("optional_language"):
+                return Judgement(Status.SKIPPED, f"{line['language']} is not offered")
+            return inconclusive(f"{line['language']} is not offered")
+        if complaint := self._hello(self._slot):
+            return fail(f"hello before: {complaint}")
+        before = stable(self._uids)
+        judgement = self._planted_case()
+        if judgement.status is Status.PASS:
+            gone = _GONE_S if "0.5 s" in line["probe"]["pass_if"]["pass"] else _SETTLE_S
+            if difference := settled(before, self._uids, gone):
+                judgement = fail(f"left on the host: {difference}")
+        if complaint := self._hello(self._slot):
+            return fail(f"hello after: {complaint}")
+        return judgement
+
+    def _hello(self, box: Sandbox) -> str:
+        result = _execute(box, _HELLO, b"", Limits())
+        ok = isinstance(result, RunResult) and result.ok and result.stdout == b"hello\n"
+        return "" if ok else repr(result)
+
+    def _planted_case(self) -> Judgement:
+        with _plants.planted(self._line, self._token) as (names, listeners):
+            line = filled(self._line, names)
+            probe = line["probe"]
+            if probe.get("control") == "outside":
+                if not _plants.outside_shows_leak(line["code"], probe["leak_if"]):
+                    status = Status.INCONCLUSIVE if probe.get("plant") else Status.SKIPPED
+                    return Judgement(status, "the control outside the sandbox shows no leak")
+                time.sleep(0.05)  # what the control sent has arrived
+            arrived = listeners.received
+            judgement = self._attack(line)
+            if listeners.received > arrived and judgement.status is Status.PASS:
+                return fail("a listener of the host was reached")
+            return judgement
+
+    def _attack(self, line: Line) -> Judgement:
+        if line["probe"]["kind"] == "grading":
+            return judge_fraud(line, self._slots)
+        expect = line["expect"]
+        for name in expect.get("request_must_be_refused_for_paths", ()):
+            with contextlib.suppress(ProgramRefused):
+                self._slot.prepare(Program(line["language"], line["code"].encode(), files={name: b"x"}))
+                return fail(f"accepted a file named {name!r}")
+        program = Program(line["language"], line["code"].encode())
+        sampler = Sampler()
+        sampler.start()
+        neighbour = _Neighbour(self._neighbour_action(line))
+        with _plants.parallel(neighbour):
+            time.sleep(0.1 if line["probe"].get("plant") else 0.0)  # the run beside it has begun
+            result = _execute(self._slot, program, line.get("stdin", "").encode(), _limits(line))
+        sampler.stop()
+        if neighbour.complaint:
+            return fail(f"another slot: {neighbour.complaint}")
+        return self._judge_run(line, result, sampler)
+
+    def _neighbour_action(self, line: Line) -> Callable[[], str]:
+        """What runs in the other slot meanwhile: a planted run, else hello."""
+        for plant in line["probe"].get("plant", ()):
+            if plant["kind"] == "parallel_run":
+                program = Program("python", plant["code"].encode())
+                return partial(_complaint, self._other, program, _limits(line))
+        return partial(self._hello, self._other)
+
+    def _judge_run(self, line: Line, result: RunResult | CompileFailure, sampler: Sampler) -> Judgement:
+        if isinstance(result, CompileFailure):
+            return inconclusive(f"does not compile: {result.message}")
+        slowdown = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        if complaint := check_expectation(line["expect"], result, slowdown):
+            return fail(complaint)
+        kind = line["probe"]["kind"]
+        if kind == "stdout_marker":
+            return judge_marker(line, result, sampler)
+        if kind == "host_check":
+            return judge_host(line, result, sampler, self._slot.report.memory_bound)
+        if kind == "next_run":
+            return self._judge_next(line, result)
+        return inconclusive(f"unknown kind {kind!r}")
+
+    def _judge_next(self, line: Line, first: RunResult) -> Judgement:
+        if not first.stdout:
+            return inconclusive("the first run printed nothing")
+        program = Program(line["language"], line["probe"]["second_code"].encode())
+        second = _execute(self._slot, program, b"", _limits(line))
+        text = second.stdout.decode("utf-8", "replace") if isinstance(second, RunResult) else second.message
+        if "LEAK" in text:
+            return fail(f"the second run printed {text[:200]!r}")
+        return PASSED if "BLOCKED" in text else inconclusive(f"the second run printed {text[:200]!r}")
+
+
+class _Neighbour:
+    """Keeps what the run in the other slot complained of."""
+
+    def __init__(self, action: Callable[[], str]) -> None:
+        self._action = action
+        self.complaint = ""
+
+    def __call__(self) -> None:
+        try:
+            self.complaint = self._action()
+        except sandbox.SandboxError as error:
+            self.complaint = str(error)
+
+
+def _complaint(box: Sandbox, program: Program, limits: Limits) -> str:
+    result = _execute(box, program, b"", limits)
+    return "" if isinstance(result, RunResult) and result.ok else repr(result)
+
+
+def _limits(line: Line) -> Limits:
+    limits = line["limits"]
+    return Limits(
+        cpu_s=limits["cpu_s"],
+        wall_s=limits["wall_s"],
+        memory_bytes=limits["memory_mb"] * _MIB,
+        stdout_bytes=limits.get("stdout_bytes", _MIB),
+        stderr_bytes=limits.get("stderr_bytes", _MIB),
+        disk_bytes=limits.get("disk_mb", 64) * _MIB,
+        files=limits.get("files", 10_000),
+        processes=limits.get("processes", 64),
+    )
+
+
+def _execute(box: Sandbox, program: Program, stdin: bytes, limits: Limits) -> RunResult | CompileFailure:
+    prepared = box.prepare(program)
+    if isinstance(prepared, CompileFailure):
+        return prepared
+    try:
+        return box.run(prepared, stdin=stdin, limits=limits)
+    finally:
+        box.discard(prepared)
+
+
+def _judge(line: Line, slot: Sandbox, other: Sandbox, slots: Slots, token: str) -> Judgement:
+    try:
+        return Case(line, slot, other, slots, token).judge()
+    except sandbox.SandboxError as error:
+        return fail(f"unavailable: {error}")
+
+
+def main() -> None:
+    """Run all lines and report each."""
+    descriptor, token, *paths = sys.argv[1:]
+    packages = os.environ.pop("ATTACKS_PACKAGES", None)
+    config = SandboxConfig(python=sys.executable, packages=packages)
+    with (
+        os.fdopen(int(descriptor), "w") as out,
+        sandbox.open_sandbox(config=config) as slot,
+        sandbox.open_sandbox(config=config) as other,
+        Slots(partial(sandbox.open_sandbox, config=config)) as slots,
+    ):
+        # Opened now, so that what is counted before and after a case does not change by it.
+        slots.program, slots.trusted  # noqa: B018
+        for line in load(paths):
+            judgement = _judge(line, slot, other, slots, token)
+            row = {"id": line["id"], "status": judgement.status, "reason": judgement.reason}
+            out.write(json.dumps(row) + "\n")
+            out.flush()
+
+
+if __name__ == "__main__":
+    main()
