@@ -27,6 +27,14 @@ class NotPlain(Exception):
     """A value that is not plain data, or bytes that do not describe any."""
 
 
+class Unpassable(BaseException):
+    """Test code needs something that the sandbox does not offer it. Not for test code to catch."""
+
+
+class TooDeep(NotPlain):
+    """A value nested more deeply than `MAX_DEPTH`, or endlessly."""
+
+
 class LibraryValue(NotPlain):
     """A value type of the standard library where only built-in types are read.
 
@@ -41,9 +49,9 @@ def dumps(value: Any) -> bytes:
         NotPlain: The value holds something else, or is nested too deeply.
     """
     try:
-        return json.dumps(encode(value), ensure_ascii=True, separators=(",", ":")).encode("ascii")
+        return dumps_json(encode(value))
     except RecursionError:
-        raise NotPlain("nested too deeply") from None
+        raise TooDeep("nested too deeply") from None
 
 
 def loads(data: bytes, library: bool = False) -> Any:
@@ -58,6 +66,11 @@ def loads(data: bytes, library: bool = False) -> Any:
         LibraryValue: They are, but hold a library type.
     """
     return decode(loads_json(data), library)
+
+
+def dumps_json(data: Any) -> bytes:
+    """Write data that are in wire form already as one line."""
+    return json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def loads_json(data: bytes) -> Any:
@@ -78,7 +91,7 @@ def encode(value: Any, depth: int = 0) -> Any:
     if kind is float:
         return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
     if depth > MAX_DEPTH:
-        raise NotPlain("nested too deeply")
+        raise TooDeep("nested too deeply")
     if kind is list:
         return [encode(item, depth + 1) for item in value]
     return _encode_tagged(value, depth + 1)
@@ -137,7 +150,7 @@ def decode(data: Any, library: bool = False, depth: int = 0) -> Any:
     if not isinstance(data, list | dict):
         return data
     if depth > MAX_DEPTH + 4:
-        raise NotPlain("nested too deeply")
+        raise TooDeep("nested too deeply")
     if isinstance(data, list):
         return [decode(item, library, depth + 1) for item in data]
     if data.keys() != {"$", "v"}:

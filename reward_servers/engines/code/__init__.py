@@ -1,0 +1,104 @@
+"""Judging of programs: code out of a response, tests into isolated runs, results compared outside, a verdict.
+
+    TestSpec      what a task asks for, read from its reference by `parse_reference`
+    Submission    a program, found in a response by `Submission.from_response` or given as such
+    Slots         the sandboxes that one judging thread uses
+    judge         submission + spec -> `Judgement`: verdict, score, one `TestResult` per test, evidence, feedback
+
+    with Slots(sandbox.open_sandbox) as slots:
+        spec = parse_reference({"tests": [{"stdin": "2 3", "stdout": "5"}]})
+        judgement = judge(Submission.from_response(response, spec), spec, slots)
+
+**No expected value and no test enters the process of the program.** Standard output and results of calls are compared
+here. Assertions become comparisons through their syntax tree; test code that does not convert runs in a second
+sandbox, and only plain data pass between it and the program. Exit codes and texts of a program never count as success.
+
+Reference (JSON object)
+    language   `python` (default), `cpp`, `c`, `javascript`, `bash`
+    tests      one of
+        {"kind": "stdio", "cases": [{"stdin", "stdout", "name"?, "public"?}]}
+        {"kind": "call", "entry": "f", "cases": [{"args"?, "kwargs"?, "returns", "name"?, "public"?}]}
+        {"kind": "assert", "code": "assert f(1) == 2 ...", "entry"?, "public"?}
+        {"kind": "unittest", "code": "class T(unittest.TestCase) ... or def test_x() ...", "entry"?, "public"?}
+               A bare list of cases, or an object without `kind`, goes with `"mode": "<kind>"` beside it. `input`,
+               `output`, `expected`, `fn`, `fn_name`, `entry_point` and the kinds `function` and `pytest` are read as
+               synonyms; `tests` may be a string of JSON, `code` a list of strings. `entry` names a function, a
+               method of a class `Solution`, or `Class.method`. `public` marks what the policy may see (for code:
+               true, or a list of names of tests).
+    compare    {"kind": ...}; stdio: `lines` (default), `tokens`, `float` (`abs`, `rel`, 1e-6 each by default),
+               `exact`, `checker` (`code`); the first three take `ignore_case`. call: `value` (default; `abs`, `rel`),
+               `python_eq`, `checker`. Checkers are Python with `check(stdin, stdout, expected)`, or
+               `check(args, result, expected)`; one that raises on an answer has found it wrong.
+    limits     `cpu_s`, `wall_s`, `memory_mb`, `stdout_bytes`, `stderr_bytes`, `disk_mb`, `files`, `processes` of each
+               test; `compile_cpu_s`, `compile_wall_s`. Asking for more than the server's `Ceiling` is an error.
+    setup      Python helpers that the tests use; trusted, run beside the tests and never beside the program
+
+What is one test: a case; an assertion at the top of assert code; a call of `check(f)` or a statement with assertions;
+a test function or method, once per written-out set of parameters. `JudgeOptions.split_checks` counts the assertions of
+such a function one by one. Every test starts from a fresh process and directory. A test that asks the program for
+nothing is left out and named in the notes.
+
+Test code names the program by its functions or by any module that does not exist (`from solution import f`). It finds
+unittest, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `fail`, `skip`, `param`), and
+`random` seeded with 0. Arguments changed in place are changed for the test too; exceptions come as the nearest built-in
+type. Classes of the program can be instantiated and used by test code; equality of two such objects is the program's
+own to say, so tests that rely on it trust it.
+
+Verdicts and what they become in a service (`Judgement.code`)
+    accepted                                  `accepted`; `partial` where some tests failed, whatever the reason
+    wrong_answer                              `wrong`
+    runtime_error, compile_error, no_code     the same
+    time_limit, memory_limit, output_limit,
+    wall_limit, too_large                     `limit`
+`wall_limit` is a verdict: time spent waiting for a processor does not count, so whoever reaches it slept.
+
+Errors (who has to act)
+    BadReference (data set), BadOptions (caller), sandbox.SandboxFailure (ours, retry), sandbox.SandboxUnavailable and
+    sandbox.UnsupportedLanguage (operator), sandbox.SandboxClosed (cancelled).
+"""
+
+from reward_servers.engines.code._compare import Comparison
+from reward_servers.engines.code._errors import BadOptions, BadReference, CodeEngineError
+from reward_servers.engines.code._extract import Extraction, extract
+from reward_servers.engines.code._judge import JudgeOptions, Submission, judge
+from reward_servers.engines.code._limits import Ceiling, RunLimits
+from reward_servers.engines.code._scoring import improvement_reward
+from reward_servers.engines.code._slots import Slots
+from reward_servers.engines.code._spec import (
+    CallTest,
+    CallTests,
+    CodeTests,
+    StdioTest,
+    StdioTests,
+    TestSpec,
+    parse_reference,
+)
+from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict
+from sandbox import Limits
+
+__all__ = [
+    "BadOptions",
+    "BadReference",
+    "CallTest",
+    "CallTests",
+    "Ceiling",
+    "CodeEngineError",
+    "CodeTests",
+    "Comparison",
+    "Extraction",
+    "JudgeOptions",
+    "Judgement",
+    "Limits",
+    "RunLimits",
+    "Slots",
+    "StdioTest",
+    "StdioTests",
+    "Submission",
+    "TestResult",
+    "TestSpec",
+    "Verdict",
+    "extract",
+    "improvement_reward",
+    "judge",
+    "parse_reference",
+]

@@ -1,0 +1,107 @@
+"""Calls of a program in one run, and what came back of them.
+
+    Calls      the answers of one run, as far as it got
+    Returned   a call that returned plain data
+    Failed     a call that did not, with the verdict that this means
+
+The answers come from a process that holds foreign code. They are read as plain data, and an answer that is not what
+the driver would have written is the program's doing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from reward_servers.engines.code._fold import CandidateCall
+from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._verdicts import Verdict, run_verdict
+from sandbox import Limits, Prepared, RunResult, Sandbox
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Returned:
+    """A call that returned plain data."""
+
+    value: Any
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failed:
+    """A call without a usable result."""
+
+    verdict: Verdict
+    reason: str
+
+
+class Calls:
+    """The answers of one run to a list of calls.
+
+    Args:
+        result: The run.
+    """
+
+    def __init__(self, result: RunResult) -> None:
+        self.result = result
+        self._lines = [line for line in result.reply.split(b"\n") if line]
+
+    def outcome(self, index: int) -> Returned | Failed:
+        """What became of one call.
+
+        Raises:
+            LibraryValue: It returned a value type of the standard library, such as a `Decimal`.
+        """
+        lines = self._lines
+        first = _answer(lines[0]) if lines else {}
+        if "load" in first:
+            return failed(first["load"] if isinstance(first["load"], dict) else {}, "loading the program")
+        if index < len(lines):
+            return read_answer(_answer(lines[index]))
+        if self.result.reply_truncated:
+            return Failed(Verdict.OUTPUT_LIMIT, "the results are too large")
+        verdict = run_verdict(self.result) or Verdict.RUNTIME_ERROR
+        return Failed(verdict, f"the program ended ({self.result.ended.value}) without an answer")
+
+
+def make_calls(box: Sandbox, prepared: Prepared, calls: Sequence[CandidateCall], limits: Limits) -> Calls:
+    """Run a program once and make calls of it, in order and in one process."""
+    request = plain.dumps_json([[call.name, call.args, call.kwargs] for call in calls])
+    return Calls(box.run(prepared, request=request, limits=limits))
+
+
+def _answer(line: bytes) -> dict[str, Any]:
+    try:
+        answer = plain.loads_json(line)
+    except plain.NotPlain:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def read_answer(answer: dict[str, Any]) -> Returned | Failed:
+    """One answer of the driver as an outcome.
+
+    Raises:
+        LibraryValue: As above.
+    """
+    if "ok" in answer:
+        try:
+            return Returned(plain.decode(answer["ok"]))
+        except plain.LibraryValue:
+            raise
+        except (plain.NotPlain, RecursionError) as problem:
+            return Failed(Verdict.RUNTIME_ERROR, f"the result: {problem}")
+    return failed(answer, "the call")
+
+
+def failed(answer: dict[str, Any], what: str) -> Failed:
+    """An answer without a result: an exception, a name that is absent, a result that is no plain data."""
+    if "raised" in answer:
+        kind, message = str(answer["raised"])[:200], str(answer.get("message", ""))[:2000]
+        verdict = Verdict.MEMORY_LIMIT if answer.get("builtin") == "MemoryError" else Verdict.RUNTIME_ERROR
+        return Failed(verdict, f"{what} raised {kind}: {message}")
+    if "absent" in answer:
+        return Failed(Verdict.RUNTIME_ERROR, f"the program defines no {str(answer['absent'])[:200]}")
+    if "not_plain" in answer:
+        return Failed(Verdict.RUNTIME_ERROR, f"the result: {str(answer['not_plain'])[:500]}")
+    return Failed(Verdict.RUNTIME_ERROR, "the answer was not understood")

@@ -1,0 +1,183 @@
+"""Driver beside the program under test: loads it, calls what it is asked to call, sends plain data back.
+
+With a request it makes the calls listed there and answers one line each. Without one it serves a session: test code
+in another sandbox asks for names, calls, attributes, one message each. Nothing here is trusted by the receiver,
+because the program shares the process and may have replaced any of it.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from reward_servers.engines.code._inside.plain import NotPlain, decode, dumps_json, encode, loads_json
+
+if TYPE_CHECKING:
+    request = b""
+
+    def load(name: str = "__main__") -> dict[str, Any]: ...
+    def reply(data: bytes) -> None: ...
+    def receive() -> bytes | None: ...
+    def send(message: bytes) -> None: ...
+
+
+_leave = os._exit
+_MUTABLE = (list, dict, set, bytearray)
+
+
+class _Absent(Exception):
+    """The program has no such name."""
+
+
+def _raised(error: BaseException) -> dict[str, Any]:
+    """What an exception says of itself, as plain data."""
+    line = [kind for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
+    try:
+        message = str(error)[:2000]
+    except BaseException:  # noqa: BLE001 (the program's own __str__)
+        message = ""
+    return {
+        "raised": type(error).__name__,
+        "bases": [kind.__name__ for kind in type(error).__mro__][:50],
+        "builtin": line[0].__name__ if line else "Exception",
+        "message": message.encode("utf-8", "backslashreplace").decode(),
+    }
+
+
+def _resolve(module: dict[str, Any], name: str) -> Any:
+    """A function of the program, a method of its class `Solution`, or `Class.method` of a fresh object."""
+    head, _, method = name.partition(".")
+    if method and head in module:
+        owner = module[head]
+        return getattr(owner() if isinstance(owner, type) else owner, method)
+    if name in module:
+        return module[name]
+    solution = module.get("Solution")
+    if isinstance(solution, type) and hasattr(solution, name):
+        return getattr(solution(), name)
+    raise _Absent(name)
+
+
+def _call(module: dict[str, Any], name: str, args: Any, kwargs: Any) -> dict[str, Any]:
+    try:
+        function = _resolve(module, name)
+        result = function(*decode(args), **decode(kwargs))
+        return {"ok": encode(result)}
+    except _Absent as absent:
+        return {"absent": str(absent)}
+    except NotPlain as problem:
+        return {"not_plain": str(problem)[:500]}
+    except BaseException as error:  # noqa: BLE001 (whatever the program raises is its answer)
+        return _raised(error)
+
+
+def _make_calls() -> None:
+    """Load the program once and make the calls of the request, each answered by one line."""
+    try:
+        module = load("solution")
+    except BaseException as error:  # noqa: BLE001 (as above)
+        reply(dumps_json({"load": _raised(error)}))
+        return
+    for name, args, kwargs in loads_json(request):
+        reply(dumps_json(_call(module, name, args, kwargs)))
+
+
+class _Session:
+    """Objects of the program that the test code has made, and what it asks of them."""
+
+    def __init__(self, module: dict[str, Any]) -> None:
+        self._module = module
+        self._objects: dict[int, Any] = {}
+        self._classes: set[type] = set()
+
+    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one message of the test code."""
+        try:
+            if message["op"] == "describe":
+                return {"ok": encode({name: self._describe(name) for name in message["names"]})}
+            if message["op"] == "call":
+                return self._call(message)
+            if message["op"] == "get":
+                return self._result(self._target(message))
+            setattr(self._objects[message["handle"]], message["attr"], self._argument(message["value"]))
+            return {"ok": None}
+        except _Absent as absent:
+            return {"absent": str(absent)}
+        except NotPlain as problem:
+            return {"not_plain": str(problem)[:500]}
+        except BaseException as error:  # noqa: BLE001 (as above)
+            return _raised(error)
+
+    def _describe(self, name: str) -> str:
+        try:
+            value = _resolve(self._module, name)
+        except BaseException:  # noqa: BLE001 (it will be raised again when it is used)
+            return "absent"
+        if isinstance(value, type):
+            return "exception" if issubclass(value, BaseException) else "class"
+        return "function" if callable(value) else "data"
+
+    def _target(self, message: dict[str, Any]) -> Any:
+        if message.get("handle") is not None:
+            owner = self._objects[message["handle"]]
+        else:
+            owner = _resolve(self._module, message["name"])
+        return owner if message.get("attr") is None else getattr(owner, message["attr"])
+
+    def _argument(self, sent: list[Any]) -> Any:
+        return self._objects[sent[1]] if sent[0] == "handle" else decode(sent[1], True)
+
+    def _call(self, message: dict[str, Any]) -> dict[str, Any]:
+        """Make a call; arguments that it changed in place come back with the result."""
+        function = self._target(message)
+        args = [self._argument(sent) for sent in message["args"]]
+        kwargs = {name: self._argument(sent) for name, sent in message["kwargs"].items()}
+        if isinstance(function, type) and message.get("handle") is None:
+            self._classes.add(function)
+        answer = self._result(function(*args, **kwargs))
+        changed = []
+        for index, (sent, now) in enumerate(zip(message["args"], args, strict=True)):
+            if isinstance(now, _MUTABLE) and sent[0] == "value":
+                after = encode(now)
+                if after != sent[1]:
+                    changed.append([index, after])
+        if changed:
+            answer["changed"] = changed
+        return answer
+
+    def _result(self, value: Any) -> dict[str, Any]:
+        if isinstance(value, tuple(self._classes)):
+            self._objects[len(self._objects)] = value
+            return {"handle": len(self._objects) - 1, "class": type(value).__name__}
+        try:
+            return {"ok": encode(value)}
+        except NotPlain:
+            if callable(value):
+                return {"callable": True}
+            raise
+
+
+def _serve() -> None:
+    """Load the program, then answer messages until the other side has finished."""
+    try:
+        session = _Session(load("solution"))
+    except BaseException as error:  # noqa: BLE001 (as above)
+        send(dumps_json({"load": _raised(error)}))
+        return
+    send(dumps_json({"ready": True}))
+    while (message := receive()) is not None:
+        send(dumps_json(session.answer(loads_json(message))))
+
+
+if request:
+    _make_calls()
+else:
+    _serve()
+try:
+    sys.stdout.flush()
+    sys.stderr.flush()
+except BaseException:  # noqa: BLE001, S110 (streams of the program, of no use to anyone here)
+    pass
+_leave(0)

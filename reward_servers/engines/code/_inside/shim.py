@@ -1,0 +1,179 @@
+"""The part of pytest that test code of tasks uses, for a sandbox that has no pytest.
+
+Offered: `raises` (with `match`), `approx`, `fail`, `skip`, `param`, `mark.parametrize` and marks that change nothing,
+and function-scoped `fixture`s without parameters. Anything else is refused by name.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import sys
+import types
+from typing import Any
+
+from reward_servers.engines.code._inside.plain import Unpassable
+
+
+class Failed(AssertionError):
+    """A test called `pytest.fail`, or what should have been raised was not."""
+
+
+class Skipped(Exception):
+    """A test called `pytest.skip`."""
+
+
+class _Raises:
+    """Context that expects an exception."""
+
+    def __init__(self, expected: Any, match: str | None = None) -> None:
+        self._expected, self._match = expected, match
+        self.value: BaseException | None = None
+        self.type: type[BaseException] | None = None
+
+    def __enter__(self) -> _Raises:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
+        if kind is None:
+            raise Failed(f"did not raise {self._expected}")
+        if not issubclass(kind, self._expected):
+            return False
+        self.value, self.type = error, kind
+        if self._match is not None and not re.search(self._match, str(error)):
+            raise Failed(f"the message does not match {self._match!r}")
+        return True
+
+
+def raises(expected: Any, *args: Any, match: str | None = None, **kwargs: Any) -> Any:
+    """Expect an exception, as a context or of a call."""
+    context = _Raises(expected, match)
+    if not args:
+        return context
+    with context:
+        args[0](*args[1:], **kwargs)
+    return context
+
+
+class Approximately:
+    """A number, sequence or dict that equals others within a tolerance."""
+
+    def __init__(self, expected: Any, rel: float | None = None, abs: float | None = None) -> None:
+        self._expected, self._rel, self._abs = expected, rel, abs
+
+    def __eq__(self, got: object) -> bool:
+        return self._matches(got, self._expected)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"approx({self._expected!r})"
+
+    def _matches(self, got: Any, expected: Any) -> bool:
+        if isinstance(expected, dict):
+            same = isinstance(got, dict) and got.keys() == expected.keys()
+            return same and all(self._matches(got[key], value) for key, value in expected.items())
+        if isinstance(expected, list | tuple):
+            same = isinstance(got, list | tuple) and len(got) == len(expected)
+            return same and all(map(self._matches, got, expected))
+        if got == expected:
+            return True
+        if any(isinstance(side, bool) or not isinstance(side, int | float | complex) for side in (got, expected)):
+            return False
+        difference, size = abs(got - expected), abs(expected)
+        if not (math.isfinite(difference) and math.isfinite(size)):
+            return False
+        if self._rel is None and self._abs is not None:
+            return bool(difference <= self._abs)
+        absolute = 1e-12 if self._abs is None else self._abs
+        return bool(difference <= max(absolute, (1e-6 if self._rel is None else self._rel) * size))
+
+
+class _Parameters:
+    """One set of parameters with an id or marks, which change nothing here."""
+
+    def __init__(self, *values: Any, **_: Any) -> None:
+        self.values = values
+
+
+class _Mark:
+    """`pytest.mark`: `parametrize` is kept on the function, other marks change nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        def mark(*args: Any, **kwargs: Any) -> Any:
+            if len(args) == 1 and callable(args[0]) and not kwargs:
+                return args[0]
+            return lambda function: function
+
+        return mark
+
+    def parametrize(self, names: Any, values: Any, **_: Any) -> Any:
+        """Remember names and values for the driver."""
+        words = [word.strip() for word in names.split(",")] if isinstance(names, str) else list(names)
+        sets = [value.values if isinstance(value, _Parameters) else value for value in values]
+        rows = [dict(zip(words, row if len(words) > 1 else [_single(row)], strict=True)) for row in sets]
+
+        def keep(function: Any) -> Any:
+            function.parameter_sets = [*getattr(function, "parameter_sets", []), rows]
+            return function
+
+        return keep
+
+
+def _single(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) and len(value) == 1 else value
+
+
+_fixtures: dict[str, Any] = {}
+
+
+def fixture(function: Any = None, **_: Any) -> Any:
+    """Register a function whose value is given to tests that name it."""
+    if function is None:
+        return fixture
+    _fixtures[function.__name__] = function
+    return function
+
+
+def with_fixtures(function: Any, given: dict[str, Any]) -> tuple[dict[str, Any], list[Any]]:
+    """Arguments of a function, from parameters and fixtures, and the generators to finish afterwards."""
+    arguments: dict[str, Any] = {}
+    running: list[Any] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if name in given:
+            arguments[name] = given[name]
+        elif name in _fixtures:
+            inner, more = with_fixtures(_fixtures[name], given)
+            value = _fixtures[name](**inner)
+            running += more
+            if inspect.isgenerator(value):
+                running.append(value)
+                value = next(value)
+            arguments[name] = value
+        elif parameter.default is parameter.empty:
+            raise Unpassable(f"no fixture {name!r} is offered here")
+    return arguments, running
+
+
+def install() -> None:
+    """Make `import pytest` give this."""
+
+    def fail(reason: str = "", **_: Any) -> None:
+        raise Failed(reason)
+
+    def skip(reason: str = "", **_: Any) -> None:
+        raise Skipped(reason)
+
+    def absent(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise Unpassable(f"pytest.{name} is not offered here")
+
+    module = types.ModuleType("pytest")
+    names = {"raises": raises, "approx": Approximately, "mark": _Mark(), "param": _Parameters, "fixture": fixture}
+    module.__dict__.update(names, fail=fail, skip=skip, __getattr__=absent)
+    sys.modules["pytest"] = module
+
+
+__all__ = ["Failed", "Skipped", "install", "with_fixtures"]

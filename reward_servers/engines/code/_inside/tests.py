@@ -1,0 +1,182 @@
+"""Driver of test code: runs one test, with stand-ins where the test code names the program.
+
+The test code is trusted but may not be careful, so it has a sandbox of its own. What it says of a test is believed,
+because the program is in another sandbox and only plain data came from there.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.abc
+import importlib.machinery
+import inspect
+import itertools
+import random
+import sys
+import types
+import unittest
+from typing import TYPE_CHECKING, Any
+
+from reward_servers.engines.code._inside.plain import Unpassable, dumps_json, loads_json
+from reward_servers.engines.code._inside.remote import Gone, describe, is_from_program, stand_in
+from reward_servers.engines.code._inside.shim import Failed, Skipped, install, with_fixtures
+
+if TYPE_CHECKING:
+
+    def receive() -> bytes | None: ...
+    def send(message: bytes) -> None: ...
+
+
+class _Program(types.ModuleType):
+    """The module of the program: every name in it is a stand-in."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        kind = describe([name]).get(name, "absent")
+        if kind == "absent":
+            raise AttributeError(f"the program defines no {name}")
+        return stand_in(name, kind)
+
+
+class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Modules that do not exist here are the program's."""
+
+    def __init__(self, known: list[str]) -> None:
+        self._known = known
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        if fullname in self._known:
+            raise Unpassable(f"module {fullname} is not offered here")
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if path is None else None
+
+    def create_module(self, spec: Any) -> types.ModuleType:
+        return _Program(spec.name)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        module.__dict__["__all__"] = []
+
+
+def _compiled(code: str, keep: set[int] | None) -> Any:
+    """The statements to keep, with their lines."""
+    module = ast.parse(code)
+    if keep is not None:
+        module.body = [node for index, node in enumerate(module.body) if index in keep]
+    return compile(module, "<tests>", "exec")
+
+
+def _run(task: dict[str, Any]) -> None:
+    """Execute the statements, then the function or method that is the test."""
+    module = types.ModuleType("__tests__")
+    sys.modules["__tests__"] = module
+    names = module.__dict__
+    exec(_compiled(task["setup"], None), names)  # noqa: S102
+    wanted = [name for name in task["free"] if name not in names]
+    for name, kind in describe(wanted).items():
+        names[name] = stand_in(name, kind)
+    exec(_compiled(task["code"], set(task["keep"])), names)  # noqa: S102
+    if task["owner"]:
+        _run_method(names[task["owner"]], task["function"])
+    elif task["function"]:
+        _run_function(names[task["function"]], task["parameters"])
+
+
+def _run_function(function: Any, parameters: int | None) -> None:
+    """A test function with one set of its parameters, or with all of them in turn."""
+    tables = getattr(function, "parameter_sets", [[{}]])
+    rows = [{key: value for row in rows for key, value in row.items()} for rows in itertools.product(*tables)]
+    for row in rows if parameters is None else [rows[parameters]]:
+        arguments, running = with_fixtures(function, row)
+        _finish(function(**arguments))
+        for generator in reversed(running):
+            next(generator, None)
+
+
+def _finish(result: Any) -> None:
+    if inspect.iscoroutine(result):
+        asyncio.run(result)
+
+
+def _run_method(owner: Any, name: str) -> None:
+    """A method of a class of tests, with what unittest or pytest does around it."""
+    if isinstance(owner, type) and issubclass(owner, unittest.TestCase):
+        result = _Result()
+        unittest.TestSuite([owner(name)]).run(result)
+        if result.error is not None:
+            raise result.error
+        return
+    case = owner()
+    if hasattr(case, "setup_method"):
+        case.setup_method(*([None] if len(inspect.signature(case.setup_method).parameters) else []))
+    _run_function(getattr(case, name), None)
+
+
+class _Result(unittest.TestResult):
+    """Keeps the first thing that went wrong."""
+
+    error: BaseException | None = None
+
+    def _keep(self, error: Any) -> None:
+        self.error = self.error or error[1]
+
+    def addError(self, test: Any, err: Any) -> None:
+        self._keep(err)
+
+    def addFailure(self, test: Any, err: Any) -> None:
+        self._keep(err)
+
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
+        if err is not None:
+            self._keep(err)
+
+    def addSkip(self, test: Any, reason: str) -> None:
+        self.error = self.error or Skipped(reason)
+
+    def addUnexpectedSuccess(self, test: Any) -> None:
+        self.error = self.error or Failed("unexpected success")
+
+
+def _outcome(task: dict[str, Any]) -> dict[str, Any] | None:
+    """How the test ended; None if the other side is gone."""
+    try:
+        _run(task)
+    except Gone:
+        return None
+    except Unpassable as problem:
+        return {"outcome": "unpassable", "kind": "", "message": str(problem), "line": 0}
+    except BaseException as error:  # noqa: BLE001 (whatever ends a test is its outcome)
+        return {**_failure(error), "kind": type(error).__name__, "message": str(error)[:2000]}
+    return {"outcome": "passed", "kind": "", "message": "", "line": 0}
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    line, traceback = 0, error.__traceback__
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == "<tests>":
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    if is_from_program(error):
+        outcome = "memory" if isinstance(error, MemoryError) else "raised"
+    elif isinstance(error, Skipped | unittest.SkipTest):
+        outcome = "skipped"
+    else:
+        outcome = "failed" if isinstance(error, AssertionError) else "error"
+    return {"outcome": outcome, "line": line}
+
+
+def _main() -> None:
+    start = receive()
+    if start is None:
+        return
+    task = loads_json(start)
+    random.seed(task["seed"])
+    install()
+    sys.meta_path.append(_Finder(task["known"]))
+    outcome = _outcome(task)
+    if outcome is not None:
+        outcome["message"] = outcome["message"].encode("utf-8", "backslashreplace").decode()
+        send(dumps_json({"op": "done", **outcome}))
+
+
+_main()

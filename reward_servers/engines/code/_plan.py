@@ -1,0 +1,182 @@
+"""From test code to a plan: which tests are decided outside, which run as code, and where their names come from."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+
+from reward_servers.engines.code._collect import Collected, Found, Selection, collect, free_names
+from reward_servers.engines.code._constants import NotConvertible
+from reward_servers.engines.code._convert import Converted, convert
+from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._fold import CandidateCall
+from reward_servers.engines.code._outside import Apply, Expression, Outcome, calls_in
+from reward_servers.engines.code._spec import CodeTests
+
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PlannedTest:
+    """One test of some test code.
+
+    Attributes:
+        name: Its name.
+        converted: Calls and expectations, None if it runs as code.
+        selection: What runs where it has to run as code.
+        reason: Why it does.
+    """
+
+    name: str
+    converted: Converted | None
+    selection: Selection
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """All tests of some test code.
+
+    Attributes:
+        tests: In the order of the code.
+        code: The code as it runs.
+        setup: Trusted helpers that run before it.
+        from_prompt: Names of helpers taken from the prompt.
+        from_program: Names that the program has to define.
+    """
+
+    tests: tuple[PlannedTest, ...]
+    code: str
+    setup: str
+    from_prompt: tuple[str, ...]
+    from_program: tuple[str, ...]
+
+
+@functools.lru_cache(maxsize=512)
+def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bool = False) -> Plan:
+    """Plan the tests of some test code. Cached, because the rollouts of a group share it.
+
+    Args:
+        tests: From the reference.
+        setup: Trusted helpers from the reference.
+        prompt: The task's prompt; helpers that it defines beside a stub of the function under test are trusted too.
+        split: Make every assertion of a converted test a test of its own.
+
+    Raises:
+        BadReference: The code or the helpers do not compile, or there is no test.
+    """
+    collected = collect(tests)
+    defined = _defined_names(setup)
+    helpers, helper_source = _helpers(prompt, collected, tests.entry, defined)
+    from_program = collected.free - defined - helpers
+    planned: list[PlannedTest] = []
+    for found in collected.tests:
+        try:
+            converted = convert(found, from_program.__contains__)
+        except NotConvertible as reason:
+            planned.append(PlannedTest(found.name, None, found.selection, str(reason)))
+            continue
+        if split and len(converted.expectations) > 1:
+            planned.extend(_split(found, converted))
+        else:
+            planned.append(PlannedTest(found.name, converted, found.selection))
+    return Plan(
+        tests=tuple(planned),
+        code=collected.code,
+        setup=f"{helper_source}\n{setup}".strip(),
+        from_prompt=tuple(sorted(helpers)),
+        from_program=tuple(sorted(from_program)),
+    )
+
+
+def _defined_names(setup: str) -> set[str]:
+    try:
+        module = ast.parse(setup)
+    except (SyntaxError, ValueError) as error:
+        raise BadReference("setup", f"does not compile: {error}", "Give valid Python") from None
+    names = {node.id for node in ast.walk(module) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    names |= {node.name for node in module.body if isinstance(node, _DEFINITIONS)}
+    for node in module.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(item.asname or item.name).partition(".")[0] for item in node.names}
+    return names
+
+
+def _split(found: Found, converted: Converted) -> list[PlannedTest]:
+    """One test per assertion, each with the calls that it needs."""
+    split = []
+    for number, expectation in enumerate(converted.expectations, start=1):
+        used = sorted(set(calls_in(expectation.expression)))
+        calls: tuple[CandidateCall, ...] = tuple(converted.calls[index] for index in used)
+        renumbered = _renumber(expectation.expression, {old: new for new, old in enumerate(used)})
+        part = Converted(calls, (dataclasses.replace(expectation, expression=renumbered),))
+        split.append(PlannedTest(f"{found.name}#{number}", part, found.selection))
+    return split
+
+
+def _renumber(expression: Expression, numbers: dict[int, int]) -> Expression:
+    if isinstance(expression, Outcome):
+        return Outcome(numbers[expression.index])
+    if isinstance(expression, Apply):
+        operands = tuple(_renumber(operand, numbers) for operand in expression.operands)
+        return dataclasses.replace(expression, operands=operands)
+    return expression
+
+
+# Helpers of the prompt
+
+
+def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[str]) -> tuple[set[str], str]:
+    """Helpers that tests need and the prompt defines, with the source that defines them.
+
+    Only a prompt that is Python itself and holds a stub of the function under test counts: in any other, code may be
+    an example, or the very code that is to be repaired. Taken from the program, such a helper could be made to
+    agree with any answer.
+    """
+    entries = _entries(collected, entry)
+    wanted = collected.free - defined - entries
+    if not wanted or not entries or not prompt.strip():
+        return set(), ""
+    try:
+        module = ast.parse(prompt)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set(), ""
+    definitions = {node.name: node for node in module.body if isinstance(node, _DEFINITIONS)}
+    if not all(name in definitions and _is_stub(definitions[name]) for name in entries):
+        return set(), ""
+    helpers = {name for name in wanted if name in definitions and not _is_stub(definitions[name])}
+    if not helpers:
+        return set(), ""
+    kept = [
+        node
+        for node in module.body
+        if isinstance(node, ast.Import | ast.ImportFrom) or (isinstance(node, _DEFINITIONS) and not _is_stub(node))
+    ]
+    source = ast.unparse(ast.Module(body=list(kept), type_ignores=[]))
+    return (helpers, source) if not free_names(source) & entries else (set(), "")
+
+
+def _entries(collected: Collected, entry: str | None) -> set[str]:
+    """Names under test: the reference's, and what is handed to `check(...)`."""
+    found = {entry.partition(".")[0]} if entry else set()
+    for test in collected.tests:
+        for statement in test.body:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call):
+                args = statement.value.args
+                found |= {arg.id for arg in args if isinstance(arg, ast.Name) and arg.id in collected.free}
+    return found
+
+
+def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    """Whether a definition has no body to speak of, or holds one that has none."""
+    if isinstance(node, ast.ClassDef):
+        members = [inner for inner in node.body if isinstance(inner, _DEFINITIONS)]
+        return not members or any(map(_is_stub, members))
+    for statement in node.body:
+        if isinstance(statement, ast.Pass) or (
+            isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+        ):
+            continue
+        return isinstance(statement, ast.Raise) and "NotImplemented" in ast.unparse(statement)
+    return True

@@ -1,0 +1,73 @@
+"""The sandboxes that one judging thread uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from reward_servers.engines.code._inside import driver_source
+from sandbox import CompileFailure, Limits, Prepared, Program, Sandbox, SandboxFailure
+
+
+class Slots:
+    """Two slots: one for programs under test, one for trusted code (checkers and test code), opened when needed.
+
+    A program and the code that tests it never share a slot. Used by one thread at a time; `close` may be called from
+    another one, a judgement in progress then ends with `sandbox.SandboxClosed`.
+
+    Args:
+        opener: Opens one slot, e.g. `sandbox.open_sandbox`.
+    """
+
+    def __init__(self, opener: Callable[[], Sandbox]) -> None:
+        self._opener = opener
+        self._program: Sandbox | None = None
+        self._trusted: Sandbox | None = None
+        self._drivers: dict[tuple[str | None, ...], Prepared] = {}
+
+    @property
+    def program(self) -> Sandbox:
+        """The slot of programs under test."""
+        if self._program is None:
+            self._program = self._opener()
+        return self._program
+
+    @property
+    def trusted(self) -> Sandbox:
+        """The slot of checkers and test code."""
+        if self._trusted is None:
+            self._trusted = self._opener()
+        return self._trusted
+
+    def driver(self, *names: str, preload: str | None = None) -> Prepared:
+        """A driver prepared in the slot of trusted code, once.
+
+        Args:
+            names: Files of the driver, see `driver_source`.
+            preload: Packages that the interpreter holds already.
+        """
+        key = (preload, *names)
+        if key not in self._drivers:
+            program = Program("python", b"", driver=driver_source(*names), preload=preload)
+            prepared = self.trusted.prepare(program, Limits())
+            if isinstance(prepared, CompileFailure):
+                raise SandboxFailure("driver", prepared.message)
+            self._drivers[key] = prepared
+        return self._drivers[key]
+
+    def close(self) -> None:
+        """Close both slots."""
+        for slot in (self._program, self._trusted):
+            if slot is not None:
+                slot.close()
+        self._program = self._trusted = None
+        self._drivers.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

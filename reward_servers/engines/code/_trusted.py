@@ -1,0 +1,274 @@
+"""Trusted code in a sandbox of its own: checkers, and test code that talks to the program through plain data only.
+
+Trusted code fails in three ways. It cannot run at all: `BadReference`. It exhausts its limits on what the program
+gave: a limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong
+answer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+from reward_servers.engines.code._calls import failed
+from reward_servers.engines.code._collect import KNOWN_MODULES
+from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._plan import Plan, PlannedTest
+from reward_servers.engines.code._slots import Slots
+from reward_servers.engines.code._verdicts import Verdict, run_verdict
+from sandbox import Ended, Limits, Prepared, RunResult, Session
+
+_MIB = 1 << 20
+# What a sound checker may raise on an answer of the wrong form. Where the reference gives no answer to try it on,
+# these do not prove that it is broken.
+_OF_DATA = frozenset(
+    (
+        "AttributeError",
+        "IndexError",
+        "JSONDecodeError",
+        "KeyError",
+        "OverflowError",
+        "StopIteration",
+        "TypeError",
+        "UnboundLocalError",
+        "UnicodeDecodeError",
+        "UnicodeEncodeError",
+        "ValueError",
+        "ZeroDivisionError",
+    )
+)
+_SCIENTIFIC = re.compile(rb"^\s*(?:import|from)\s+(?:numpy|scipy|pandas|sympy)\b", re.MULTILINE)
+
+
+def preload_for(source: bytes) -> str | None:
+    """Packages that a program had better find in memory already: the set with those that it imports."""
+    return "scientific" if _SCIENTIFIC.search(source) else None
+
+
+def trusted_limits(limits: Limits) -> Limits:
+    """Limits of trusted code beside a program with these limits."""
+    return dataclasses.replace(
+        limits,
+        cpu_s=max(10.0, limits.cpu_s),
+        wall_s=3 * limits.wall_s + 10.0,
+        memory_bytes=max(512 * _MIB, limits.memory_bytes),
+        reply_bytes=max(4 * _MIB, limits.reply_bytes),
+    )
+
+
+def run_checker(
+    slots: Slots, code: str, question: Any, answer: Any, expected: Any, limits: Limits
+) -> tuple[Verdict, dict[str, Any]]:
+    """Let a checker decide.
+
+    Args:
+        slots: Where it runs.
+        code: Its source, with a function `check` of three arguments.
+        question: Standard input, or the arguments of the call.
+        answer: Standard output, or the value returned.
+        expected: From the reference.
+        limits: Of the program; those of the checker follow from them.
+
+    Raises:
+        BadReference: The checker does not load, or raises whatever the answer.
+    """
+    text = isinstance(answer, str)
+    task = {"code": code, "question": question, "answer": answer, "expected": expected, "text": text}
+    driver = slots.driver("checker", preload=preload_for(code.encode("utf-8", "replace")))
+    result = slots.trusted.run(driver, request=plain.dumps(task), limits=trusted_limits(limits))
+    if not result.reply:
+        if result.ended is Ended.EXITED:
+            said = result.stderr[-500:].decode("utf-8", "replace")
+            raise BadReference("compare.code", f"ended its process: {said}", "Let check return True or False")
+        return run_verdict(result) or Verdict.RUNTIME_ERROR, {"where": "checker", "ended": result.ended.value}
+    said = plain.loads(result.reply)
+    if "broken" in said:
+        raise BadReference(
+            "compare.code", str(said["broken"]), "Give Python with a function check(stdin, stdout, expected)"
+        )
+    if "raised" not in said:
+        return Verdict.ACCEPTED if said["accepted"] else Verdict.WRONG_ANSWER, {}
+    told = bool(expected.strip()) if text else True
+    if said["always"] and said["raised"] != "AssertionError" and (told or said["raised"] not in _OF_DATA):
+        problem = f"line {said['line']} raises {said['raised']} whatever the answer: {said['message']}"
+        raise BadReference("compare.code", problem, "Repair the checker")
+    return Verdict.WRONG_ANSWER, {"where": "checker", "raised": said["raised"], "message": said["message"]}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CodeOutcome:
+    """How a test that ran as code came out.
+
+    Attributes:
+        verdict: None if the test never asked the program for anything, so that it says nothing about it.
+        run: What the program used.
+        detail: What happened.
+    """
+
+    verdict: Verdict | None
+    run: RunResult
+    detail: dict[str, Any]
+
+
+def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTest, limits: Limits) -> CodeOutcome:
+    """Run one test as code, with the program in another sandbox.
+
+    Args:
+        slots: Both sandboxes.
+        prepared: The program with its driver, in the slot of programs.
+        plan: The test code.
+        test: Which of its tests.
+        limits: Of the program.
+
+    Raises:
+        BadReference: The test code needs what is not offered, or fails before it has asked for anything.
+    """
+    driver = slots.driver("remote", "shim", "tests", preload=preload_for(f"{plan.setup}\n{plan.code}".encode()))
+    # While the test code works the program waits, so its wall limit holds for both of them.
+    program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=2 * limits.wall_s))
+    talk = _Talk(program, test.name)
+    try:
+        if talk.load():
+            tests = slots.trusted.start(driver, limits=trusted_limits(limits))
+            try:
+                talk.relay(tests, _task(plan, test))
+            finally:
+                tests_run = tests.finish(kill=True)
+            if talk.verdict is None and not talk.said and not talk.program_gone:
+                talk.tests_ended(tests_run)
+    except BaseException:
+        program.finish(kill=True)
+        raise
+    run = program.finish()
+    return talk.outcome(run)
+
+
+def _task(plan: Plan, test: PlannedTest) -> bytes:
+    chosen = test.selection
+    task = {
+        "code": plan.code,
+        "setup": plan.setup,
+        "free": list(plan.from_program),
+        "known": sorted(KNOWN_MODULES),
+        "keep": list(chosen.keep),
+        "function": chosen.function,
+        "owner": chosen.owner,
+        "parameters": chosen.parameters,
+        "seed": 0,
+    }
+    return plain.dumps_json(task)
+
+
+class _Talk:
+    """The conversation between test code and program, passed on message by message."""
+
+    def __init__(self, program: Session, name: str) -> None:
+        self._program = program
+        self._name = name
+        self._asked = 0
+        self.verdict: Verdict | None = None
+        self.said: dict[str, Any] = {}
+        self.program_gone = False
+        self._detail: dict[str, Any] = {}
+
+    def load(self) -> bool:
+        """Wait until the program is loaded; False if it cannot be."""
+        answer = self._hear_program()
+        if answer is None or "ready" in answer:
+            return answer is not None
+        load = answer.get("load")
+        problem = failed(load if isinstance(load, dict) else {}, "loading the program")
+        self.verdict, self._detail = problem.verdict, {"reason": problem.reason}
+        return False
+
+    def relay(self, tests: Session, task: bytes) -> None:
+        """Pass questions and answers until one side ends."""
+        try:
+            tests.send(task)
+            while (message := tests.receive()) is not None:
+                question = plain.loads_json(message)
+                if question["op"] == "done":
+                    self.said = question
+                    return
+                self._asked += question["op"] != "describe"
+                answer = self._ask_program(message)
+                if answer is None:
+                    return
+                tests.send(plain.dumps_json(answer))
+        except EOFError:
+            return  # the test code ended; its run says how
+
+    def _ask_program(self, message: bytes) -> dict[str, Any] | None:
+        try:
+            self._program.send(message)
+        except EOFError:
+            self.program_gone = True
+            return None
+        return self._hear_program()
+
+    def _hear_program(self) -> dict[str, Any] | None:
+        """The next message of the program, made sure to have the form of an answer; None if it has ended."""
+        message = self._program.receive()
+        if message is None:
+            self.program_gone = True
+            return None
+        try:
+            answer = plain.loads_json(message)
+        except plain.NotPlain:
+            answer = None
+        return checked_answer(answer)
+
+    def tests_ended(self, run: RunResult) -> None:
+        """The test code ended without a word: it exhausted a limit, or it is broken."""
+        if not self._asked:
+            problem = f"test {self._name!r} ended ({run.ended.value}) before it asked the program for anything"
+            raise BadReference("tests.code", problem, "Repair the test code")
+        self.verdict = run_verdict(run) or Verdict.RUNTIME_ERROR
+        self._detail = {"where": "tests", "ended": run.ended.value}
+
+    def outcome(self, run: RunResult) -> CodeOutcome:
+        """The verdict, once both sides have ended."""
+        if self.program_gone:
+            reason = f"the program ended ({run.ended.value}) while it was tested"
+            return CodeOutcome(run_verdict(run) or Verdict.RUNTIME_ERROR, run, {"reason": reason})
+        if self.verdict is not None:
+            return CodeOutcome(run_verdict(run) or self.verdict, run, self._detail)
+        kind = str(self.said["outcome"])
+        detail = {"where": "tests", "line": self.said["line"], "raised": self.said["kind"]}
+        detail["message"] = self.said["message"]
+        if kind == "unpassable":
+            problem = f"test {self._name!r} cannot run: {self.said['message']}"
+            raise BadReference("tests.code", problem, "Only plain data pass between test code and program")
+        if kind in ("passed", "skipped") and not self._asked:
+            return CodeOutcome(run_verdict(run), run, detail)
+        if kind == "passed":
+            return CodeOutcome(run_verdict(run) or Verdict.ACCEPTED, run, {})
+        verdicts = {"raised": Verdict.RUNTIME_ERROR, "memory": Verdict.MEMORY_LIMIT}
+        return CodeOutcome(verdicts.get(kind, Verdict.WRONG_ANSWER), run, detail)
+
+
+def checked_answer(answer: Any) -> dict[str, Any]:
+    """An answer of the program with nothing in it but what a driver would have written."""
+    if not isinstance(answer, dict):
+        return {"not_plain": "the answer was not understood"}
+    kept: dict[str, Any] = {}
+    for name in ("raised", "builtin", "message", "absent", "not_plain", "class"):
+        if isinstance(answer.get(name), str):
+            kept[name] = answer[name]
+    if isinstance(answer.get("bases"), list):
+        kept["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
+    if isinstance(answer.get("handle"), int):
+        kept["handle"] = answer["handle"]
+    for name in ("ready", "callable"):
+        if answer.get(name) is True:
+            kept[name] = True
+    for name in ("ok", "load"):
+        if name in answer:
+            kept[name] = answer[name]
+    changed = answer.get("changed")
+    if isinstance(changed, list):
+        pairs = [pair for pair in changed if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
+        kept["changed"] = pairs
+    return kept
