@@ -1,0 +1,34 @@
+"""Judge mathematical answers: exact, explainable, bounded before it computes.
+
+    from reward_servers.engines.math import judge
+
+    judge(r"... so the sum is \\boxed{0.5}.", r"\\frac{1}{2}").outcome   # Outcome.CORRECT
+
+Nouns: a *gold* is a reference answer, compiled once (`compile_gold`); a *policy* fixes every decision
+about form (`Policy`, `PROFILES`); a *judgement* says what was found, what decided, and why.
+"""
+
+from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, MathError, SymbolicUnavailable
+from ._judge import VERSION, CompiledGold, Gold, compile_gold, judge
+from ._policy import DEFAULT, PROFILES, Limits, Policy
+from ._types import Extraction, Judgement, Outcome
+
+__all__ = [
+    "DEFAULT",
+    "PROFILES",
+    "VERSION",
+    "AnswerSyntaxError",
+    "CompiledGold",
+    "Extraction",
+    "Gold",
+    "GoldInvalid",
+    "Judgement",
+    "LimitExceeded",
+    "Limits",
+    "MathError",
+    "Outcome",
+    "Policy",
+    "SymbolicUnavailable",
+    "compile_gold",
+    "judge",
+]

@@ -1,0 +1,149 @@
+"""Fractions, derivatives and the operators with bounds: sum, product, integral, limit."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ._errors import AnswerSyntaxError
+from ._nodes import INFINITY, Call, Const, Node, Num, Rel, Sym
+
+if TYPE_CHECKING:
+    from ._parser import Parser
+
+OPERATORS = frozenset({"sum", "prod", "int", "iint", "oint", "lim"})
+_NO_VARIABLE = Sym("□")
+
+
+def fraction(parser: Parser) -> Node:
+    """`\\frac` with its two arguments, or a derivative written as a fraction."""
+    from ._commands import argument
+
+    derivative = _derivative(parser)
+    if derivative is not None:
+        return derivative
+    start = parser.token.pos
+    top = argument(parser)
+    below = argument(parser)
+    if isinstance(top, Rel) or isinstance(below, Rel):
+        raise AnswerSyntaxError("a fraction of relations", start)
+    return Call("div", (top, below))
+
+
+def _group_texts(parser: Parser, at: int) -> tuple[list[str], int]:
+    """Texts of the brace group at token `at`, and the index after it."""
+    if parser.tokens[at].text != "{":
+        return [parser.tokens[at].text], at + 1
+    depth, texts, at = 1, [], at + 1
+    while at < len(parser.tokens) - 1:
+        text = parser.tokens[at].text
+        depth += {"{": 1, "}": -1}.get(text, 0)
+        at += 1
+        if depth == 0:
+            return texts, at
+        texts.append(text)
+    return texts, at
+
+
+def _derivative(parser: Parser) -> Node | None:
+    if not parser.is_op("{") or parser.peek().text not in ("d", "partial"):
+        return None
+    top, after = _group_texts(parser, parser.at)
+    below, end = _group_texts(parser, after)
+    mark = top[0]
+    flat = [t for t in below if t not in "{}"]
+    if len(flat) < 2 or flat[0] != mark:
+        return None
+    order = int(top[2]) if len(top) > 2 and top[1] == "^" and top[2].isdigit() else 1
+    body_names = [t for t in top[3 if order > 1 else 1 :] if t not in "{}"]
+    variable = Sym(flat[1])
+    if len(body_names) > 1:
+        return None
+    parser.at = end
+    body: Node = Sym(body_names[0]) if body_names else _body(parser)
+    return Call("diff", (body, variable, Num(Fraction(order))))
+
+
+def _body(parser: Parser) -> Node:
+    """What a large operator applies to: a product, functions included."""
+    if parser.token.kind in ("end", "rel"):
+        raise AnswerSyntaxError("an operator without its body", parser.token.pos)
+    return parser.expression(35)
+
+
+def operator(parser: Parser, name: str) -> Node:
+    """A sum, product, integral or limit with its bounds and body."""
+    low: Node | None = None
+    high: Node | None = None
+    while parser.is_op("_", "^"):
+        mark = parser.take().text
+        if mark == "_" and name == "lim":
+            return _limit(parser)
+        if mark == "_":
+            low = _bound(parser)
+        else:
+            from ._commands import script
+
+            high = script(parser)
+    if name in ("int", "iint", "oint"):
+        return _integral(parser, low, high)
+    if name == "lim":
+        raise AnswerSyntaxError("a limit without its point", parser.token.pos)
+    variable: Node = _NO_VARIABLE
+    if isinstance(low, Rel) and low.ops == ("=",):
+        variable, low = low.terms
+    return Call(name, (_body(parser), variable, low or _NO_VARIABLE, high or _NO_VARIABLE))
+
+
+def _bound(parser: Parser) -> Node:
+    if not parser.is_op("{"):
+        from ._commands import script
+
+        return script(parser)
+    parser.at += 1
+    node = parser.alternatives()
+    parser.expect("}")
+    return node
+
+
+def _limit(parser: Parser) -> Node:
+    parser.expect("{")
+    variable = parser.prefix()
+    if not parser.is_op("to"):
+        raise AnswerSyntaxError("a limit without its point", parser.token.pos)
+    parser.at += 1
+    point = parser.expression(40)
+    side = ""
+    if parser.is_op("^"):
+        parser.at += 1
+        side = parser.take().text
+        if side == "{":
+            side = parser.take().text
+            parser.expect("}")
+    elif parser.is_op("+", "-"):
+        side = parser.take().text
+    parser.expect("}")
+    return Call("lim", (_body(parser), variable, point, Const("side" + side)))
+
+
+def _integral(parser: Parser, low: Node | None, high: Node | None) -> Node:
+    parser.integrals += 1
+    body: Node = Num(Fraction(1))
+    if not _differential(parser):
+        body = parser.expression(29 if not _differential(parser) else 0)
+        while parser.is_op("+", "-"):
+            sign = parser.take().text
+            term = parser.expression(30)
+            body = Call("add", (body, term if sign == "+" else Call("neg", (term,))))
+    variable: Node = _NO_VARIABLE
+    if _differential(parser):
+        parser.at += 1
+        variable = Sym(parser.take().text)
+    parser.integrals -= 1
+    if low is None and high is None:
+        return Call("int", (body, variable))
+    return Call("int", (body, variable, low or Call("neg", (INFINITY,)), high or INFINITY))
+
+
+def _differential(parser: Parser) -> bool:
+    return parser.token.kind == "let" and parser.token.text == "d" and parser.peek().kind in ("let", "cmd")

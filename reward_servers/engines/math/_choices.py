@@ -1,0 +1,101 @@
+"""Multiple choice: letters, letters with text, several letters, and the texts of the options."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ._errors import MathError
+from ._nodes import Node
+from ._normal import normal
+from ._parser import parse
+from ._types import Decision, Outcome
+from ._words import text_key
+
+if TYPE_CHECKING:
+    from ._compare import Comparison
+
+_MACRO = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boldsymbol|textsf|texttt)(?![A-Za-z])\s*|\\[,;:! ]|\\q?quad|\\left|\\right|[{}$~*`\"]")
+_LETTER = re.compile(r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?\s*:?\s*)?(?P<open>[(\[])?(?P<letter>[A-Za-z])(?P<close>[)\].:]+)?"
+                     r"(?P<rest>(?:\s|(?<=[)\].:])).*)?", re.S | re.I)
+_SEVERAL = re.compile(r"[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|;|and|&|\s)\s*(?:and\s+)?[(\[]?[A-Za-z][)\]]?)+")
+_JOINED = re.compile(r"[A-J]{2,10}")
+_HEDGE = re.compile(r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b")
+_GOLD = re.compile(r"\(?(?P<one>[A-Z])\)?\.?|\(?[A-Z]\)?(?:\s*(?:,|;|and)\s*\(?[A-Z]\)?)+")
+
+
+def plain(text: str) -> str:
+    """The text without presentation macros."""
+    return " ".join(_MACRO.sub(" ", text).split()).strip(" .")
+
+
+def gold_letters(text: str) -> frozenset[str] | None:
+    """The letters of a gold that is a choice or several, else None."""
+    bare = plain(text)
+    match = _GOLD.fullmatch(bare)
+    if match is not None:
+        letters = re.findall(r"[A-Z]", bare)
+        if match["one"] or all(letter <= "J" for letter in letters):
+            return frozenset(letters)
+        return None
+    labelled = re.fullmatch(r"\(([A-J])\)\s*\S.*", bare)
+    return frozenset(labelled[1]) if labelled else None
+
+
+def answer_letters(text: str) -> tuple[frozenset[str], str] | None:
+    """The letters an answer chooses and the text beside a single one, else None."""
+    bare = plain(text)
+    if len(bare) > 2000:
+        return None
+    if _JOINED.fullmatch(bare):
+        return (frozenset(bare), "") if len(set(bare)) == len(bare) else None
+    if _SEVERAL.fullmatch(bare):
+        letters = re.findall(r"\b([A-Za-z])\b", bare)
+        return frozenset(letter.upper() for letter in letters), ""
+    match = _LETTER.fullmatch(bare)
+    if match is None:
+        return None
+    rest = (match["rest"] or "").strip()
+    if rest and (not match["close"] or _HEDGE.search(rest)):
+        return None
+    return frozenset(match["letter"].upper()), rest
+
+
+def decide(
+    answer: str, letters: frozenset[str] | None, options: tuple[tuple[str, str], ...], gold: Node, comparison: Comparison
+) -> Decision | None:
+    """Decide a choice; None where the answer does not choose a letter and must be compared as it is."""
+    chosen = answer_letters(answer)
+    texts = dict(options)
+    if letters is not None and chosen is not None:
+        mine, rest = chosen
+        form = ", ".join(sorted(mine))
+        if mine == letters:
+            contradicted = len(mine) == 1 and rest and texts and _named(rest, texts, comparison) not in (None, form)
+            if contradicted:
+                return Decision(Outcome.INCORRECT, "choice", "the text is that of another option", form)
+            return Decision(Outcome.CORRECT, "choice", "the gold's letter", form)
+        return Decision(Outcome.INCORRECT, "choice", f"{form} is not {', '.join(sorted(letters))}", form)
+    if texts and letters is not None:
+        named = _named(answer, texts, comparison)
+        if named is not None:
+            outcome = Outcome.CORRECT if {named} == set(letters) else Outcome.INCORRECT
+            return Decision(outcome, "option text", f"the text of option {named}", named)
+        return Decision(Outcome.INCORRECT, "choice", "neither a letter nor the text of an option", None)
+    return None
+
+
+def _named(text: str, options: dict[str, str], comparison: Comparison) -> str | None:
+    """The only option whose text the answer gives."""
+    found = [letter for letter, option in options.items() if _same_text(text, option, comparison)]
+    return found[0] if len(found) == 1 else None
+
+
+def _same_text(answer: str, option: str, comparison: Comparison) -> bool:
+    if text_key(answer) == text_key(option):
+        return True
+    try:
+        limits = comparison.limits
+        return comparison.same(normal(parse(option, limits), limits), normal(parse(answer, limits), limits)).same is True
+    except MathError:
+        return False

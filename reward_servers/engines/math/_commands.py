@@ -1,0 +1,413 @@
+"""Letters, LaTeX commands, functions and scripts, as handlers of the parser."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from . import _bigops
+from ._errors import AnswerSyntaxError
+from ._nodes import EMPTY, INFINITY, MINUS_ONE, Call, Const, Node, Num, Rel, Seq, Sym, has_const, symbols
+from ._tables import ACCENTS, CANON_FUNCTION, FUNCTIONS, GREEK, SETS
+
+if TYPE_CHECKING:
+    from ._parser import Parser
+
+_FUNCTION_LETTERS = frozenset("fghFGH")
+_INVERSE = {"sin": "asin", "cos": "acos", "tan": "atan", "cot": "acot", "sec": "asec", "csc": "acsc",
+            "sinh": "asinh", "cosh": "acosh", "tanh": "atanh"}
+_CONSTANTS = {"infty": INFINITY, "infinity": INFINITY, "oo": INFINITY, "inf": INFINITY, "emptyset": EMPTY, "varnothing": EMPTY,
+              "pi": Const("pi"), "dots": Const("dots"), "exponentialE": Const("e"), "imath": Const("i")}
+_SHAPES = frozenset({"angle", "triangle", "overarc", "measuredangle", "arc"})
+
+
+def _name(parser: Parser, base: str) -> str:
+    """The name of a variable with its subscript and primes."""
+    while True:
+        if parser.is_op("_"):
+            parser.at += 1
+            base += "_" + raw_script(parser)
+        elif parser.is_op("'"):
+            parser.at += 1
+            base += "'"
+        else:
+            return base
+
+
+def raw_script(parser: Parser) -> str:
+    """The text of a sub- or superscript, braces removed."""
+    if not parser.is_op("{"):
+        token = parser.take()
+        if token.kind == "end":
+            raise AnswerSyntaxError("a script without content", token.pos)
+        return token.text
+    depth, parts = 0, []
+    while True:
+        token = parser.take()
+        if token.kind == "end":
+            raise AnswerSyntaxError("unclosed brace", token.pos)
+        if token.kind == "op" and token.text == "{":
+            depth += 1
+        elif token.kind == "op" and token.text == "}":
+            depth -= 1
+            if depth == 0:
+                return "".join(parts)
+        else:
+            parts.append(token.text)
+
+
+def letter(parser: Parser) -> Node:
+    """A letter: a variable, a constant, or a function that is applied."""
+    token = parser.take()
+    letter = token.text
+    if parser.at == 1 and (defined := _definition(parser, letter)) is not None:
+        return defined
+    if letter in ("C", "P") and parser.is_op("(") and (counted := _counting(parser, letter)) is not None:
+        return counted
+    name = _name(parser, letter)
+    if name == "e":
+        return Const("e")
+    if name == "i":
+        return Const("i")
+    if name.rstrip("'").partition("_")[0] in _FUNCTION_LETTERS and (parser.is_op("(") or _powered_call(parser)):
+        return applied(parser, name)
+    return Sym(name)
+
+
+def _powered_call(parser: Parser) -> bool:
+    texts = [parser.peek(k).text for k in range(5)]
+    return texts[:3] == ["^", "{", "-"] and texts[4] == "}" and parser.peek(5).text == "("
+
+
+def applied(parser: Parser, name: str) -> Node:
+    """`f(x, y)` as an application of an unknown function."""
+    if parser.is_op("^"):
+        parser.at += 1
+        name += "^" + raw_script(parser)
+    group = parser.bracketed()
+    args = group.items if isinstance(group, Seq) and group.kind == "()" else (group,)
+    return Call("apply", (Sym(name), *args))
+
+
+def _definition(parser: Parser, name: str) -> Node | None:
+    """`P(x) = ...` at the start of an answer defines P, whatever its letter."""
+    ahead = 0
+    if not (parser.is_op("(") or parser.is_op("_")):
+        return None
+    while parser.peek(ahead).kind != "end" and parser.peek(ahead).text != ")":
+        if parser.peek(ahead).kind not in ("let", "num", "cmd", "op") or ahead > 12:
+            return None
+        ahead += 1
+    following = parser.peek(ahead + 1)
+    if not (following.kind == "rel" and following.text == "="):
+        return None
+    full = _name(parser, name)
+    return applied(parser, full) if parser.is_op("(") else Sym(full)
+
+
+def _counting(parser: Parser, letter: str) -> Node | None:
+    """`C(5,2)` and `P(5,2)` with whole numbers."""
+    tokens = [parser.peek(k) for k in range(5)]
+    if [t.text for t in tokens[0::2]] == ["(", ",", ")"] and tokens[1].kind == tokens[3].kind == "num":
+        parser.at += 5
+        top, below = tokens[1].num, tokens[3].num
+        assert top is not None and below is not None
+        return Call("binom" if letter == "C" else "perm", (top, below))
+    return None
+
+
+def argument(parser: Parser) -> Node:
+    """The argument of a LaTeX command: a group, or one sign (`\\frac12` takes the digits apart)."""
+    token = parser.token
+    if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
+        digits = token.text
+        first = Num(Fraction(int(digits[0])), 0)
+        rest = token._replace(text=digits[1:], num=Num(Fraction(int(digits[1:])), 0), pos=token.pos + 1)
+        parser.tokens[parser.at] = rest
+        return first
+    if token.kind == "num":
+        parser.at += 1
+        assert token.num is not None
+        return token.num
+    if token.kind in ("let", "cmd") or (token.kind == "op" and token.text in ("{", "-", "(")):
+        if token.text == "-":
+            parser.at += 1
+            return Call("neg", (argument(parser),))
+        return parser.prefix()
+    raise AnswerSyntaxError("a command without its argument", token.pos)
+
+
+def command(parser: Parser) -> Node:
+    """A backslash command or a plain function name."""
+    token = parser.take()
+    name = token.text
+    if name in _CONSTANTS:
+        return _CONSTANTS[name]
+    if name in ("frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac"):
+        return _bigops.fraction(parser)
+    if name in ("binom", "dbinom", "tbinom") and not parser.is_op("("):
+        return Call("binom", (argument(parser), argument(parser)))
+    if name in ("sqrt", "cbrt"):
+        return _root(parser, name)
+    if name in _bigops.OPERATORS:
+        return _bigops.operator(parser, name)
+    if name in ("mathbb", "Bbb", "mathds"):
+        inner = raw_script(parser)
+        return _number_set(parser, inner, token.pos)
+    if name in SETS:
+        return _number_set(parser, name, token.pos)
+    if name in _SHAPES:
+        return Sym(name + " " + _letters(parser))
+    if name in ACCENTS:
+        return _accent(parser, name)
+    if name.startswith("vec_"):
+        return Sym(name)
+    if name in FUNCTIONS:
+        return function(parser, CANON_FUNCTION.get(name, name))
+    if name in GREEK or name in ("variable",):
+        if name == "variable":
+            return Sym(_name(parser, raw_script(parser)))
+        return Sym(_name(parser, {"varepsilon": "epsilon", "varphi": "phi", "vartheta": "theta"}.get(name, name)))
+    raise AnswerSyntaxError(f"unknown command \\{name}", token.pos)
+
+
+def _number_set(parser: Parser, name: str, pos: int) -> Node:
+    if name not in SETS:
+        raise AnswerSyntaxError(f"unknown set {name}", pos)
+    suffix = ""
+    while parser.is_op("^", "_"):
+        mark = parser.take().text
+        suffix += mark + raw_script(parser)
+    return Const(SETS[name] + suffix)
+
+
+def _letters(parser: Parser) -> str:
+    letters = ""
+    while parser.token.kind in ("let", "word"):
+        letters += parser.take().text
+    return letters
+
+
+def _accent(parser: Parser, name: str) -> Node:
+    if parser.token.kind in ("let", "cmd"):
+        inner = parser.take().text
+    else:
+        inner = raw_script(parser)
+    if inner in ("i", "j", "k", "imath", "jmath") and name in ("vec", "hat", "widehat", "overrightarrow"):
+        return Sym("vec_" + inner.removesuffix("math")[-1:]) if len(inner) == 1 else Sym("vec_" + inner[0])
+    mark = {"overline": "bar", "widehat": "hat", "widetilde": "tilde", "overrightarrow": "vec"}.get(name, name)
+    if mark == "vec" and len(inner) == 1:
+        return Sym(_name(parser, inner))
+    return Sym(_name(parser, f"{mark}({inner})"))
+
+
+def _root(parser: Parser, name: str) -> Node:
+    index: Node | None = Num(Fraction(3)) if name == "cbrt" else None
+    if parser.is_op("["):
+        parser.at += 1
+        index = parser.expression(0)
+        parser.expect("]")
+    if parser.token.kind == "num":
+        radicand: Node = parser.take().num or Num(Fraction(0))
+    elif parser.token.kind == "end":
+        raise AnswerSyntaxError("a root without its argument", parser.token.pos)
+    else:
+        radicand = argument(parser)
+    if isinstance(radicand, Seq):
+        raise AnswerSyntaxError("a root of a list", parser.token.pos)
+    return Call("sqrt", (radicand,)) if index in (None, Num(Fraction(2))) else Call("root", (radicand, index or radicand))
+
+
+# Functions ------------------------------------------------------------------------------------
+
+
+def function(parser: Parser, name: str) -> Node:
+    """A named function with its scripts and its argument."""
+    exponent: Node | None = None
+    base: Node | None = None
+    while parser.is_op("^", "_"):
+        if parser.take().text == "_":
+            base = script(parser)
+        else:
+            exponent = script(parser)
+    if exponent == MINUS_ONE and name in _INVERSE:
+        name, exponent = _INVERSE[name], None
+    args = _arguments(parser)
+    if name == "log" and base is not None:
+        node: Node = Call("logb", (*args, base))
+    elif name == "lg":
+        node = Call("logb", (*args, Num(Fraction(10))))
+    elif name == "exp":
+        node = Call("pow", (Const("e"), *args))
+    elif name == "cis":
+        angle = args[0]
+        node = Call("add", (Call("cos", (angle,)), Call("mul", (Const("i"), Call("sin", (angle,))))))
+    elif name == "cbrt":
+        node = Call("root", (*args, Num(Fraction(3))))
+    else:
+        node = Call(name, args)
+    return node if exponent is None else Call("pow", (node, exponent))
+
+
+def _arguments(parser: Parser) -> tuple[Node, ...]:
+    if parser.is_op("("):
+        group = parser.bracketed()
+        return group.items if isinstance(group, Seq) and group.kind in ("()", "list") else (group,)
+    if parser.is_op("{", "|", "[", "\\{", "lfloor", "lceil"):
+        group = parser.prefix()
+        if isinstance(group, Seq):
+            return group.items
+        return (_trailing(parser, group),)
+    if parser.token.kind in ("end", "rel"):
+        raise AnswerSyntaxError("a function without its argument", parser.token.pos)
+    return (_bare_argument(parser),)
+
+
+def _trailing(parser: Parser, value: Node) -> Node:
+    """Powers and degree signs that belong to the argument: `\\sin{x}^2` keeps them outside."""
+    while parser.is_op("degree") or (parser.is_op("^") and parser.peek().text in ("circ", "{") and _is_degree(parser)):
+        value = power(parser, value) if parser.is_op("^") else _degree(parser, value)
+    return value
+
+
+def _is_degree(parser: Parser) -> bool:
+    return parser.peek().text == "circ" or (parser.peek(2).text == "circ" and parser.peek(3).text == "}")
+
+
+def _degree(parser: Parser, value: Node) -> Node:
+    parser.at += 1
+    return Call("deg", (value,))
+
+
+def _bare_argument(parser: Parser) -> Node:
+    """`\\sin 2x`: signs and juxtaposed factors, up to the next function, sum or bracket."""
+    value = parser.expression(49)
+    while parser.starts_factor(value) and parser.token.kind in ("let", "cmd", "num"):
+        token = parser.token
+        if token.upright and token.text not in ("e", "i"):
+            break
+        if token.kind == "cmd" and token.text not in GREEK and token.text not in ("pi", "frac", "dfrac", "tfrac"):
+            break
+        if token.kind == "cmd" and token.text.endswith("frac") and symbols(value):
+            break
+        value = Call("mul", (value, parser.expression(49)))
+    if parser.is_op("/") and parser.peek().kind == "num" and not symbols(value) and has_const(value, "pi"):
+        parser.at += 1
+        value = Call("div", (value, parser.expression(49)))
+    return value
+
+
+# Scripts --------------------------------------------------------------------------------------
+
+
+def script(parser: Parser) -> Node:
+    """A script as a value: a group, or a sign and one atom; digits stay together."""
+    if parser.is_op("-", "+"):
+        sign = parser.take().text
+        value = script(parser)
+        if sign == "+":
+            return value
+        return Num(-value.value) if isinstance(value, Num) else Call("neg", (value,))
+    token = parser.token
+    if token.kind == "num":
+        parser.at += 1
+        assert token.num is not None
+        return token.num
+    if token.kind == "end":
+        raise AnswerSyntaxError("a script without content", token.pos)
+    if token.kind == "let":
+        parser.at += 1
+        return Const(token.text) if token.text in ("e", "i") else Sym(token.text)
+    node = parser.prefix()
+    return node if isinstance(node, Num) or not _is_minus_one(node) else MINUS_ONE
+
+
+def _is_minus_one(node: Node) -> bool:
+    return isinstance(node, Call) and node.head == "neg" and node.args[0] == Num(Fraction(1))
+
+
+def power(parser: Parser, left: Node) -> Node:
+    """`^` and its exponent; a small circle is the degree sign, primes are primes."""
+    parser.at += 1
+    if parser.is_op("circ", "degree") or (parser.is_op("{") and parser.peek().text in ("circ", "degree") and parser.peek(2).text == "}"):
+        parser.at += 3 if parser.is_op("{") else 1
+        return _degrees(parser, left)
+    if parser.token.kind == "let" and parser.token.text == "o" and isinstance(left, Num):
+        parser.at += 1
+        return _degrees(parser, left)
+    if parser.is_op("{") and parser.peek().text == "'":
+        raw_script(parser)
+        return Sym(left.name + "'") if isinstance(left, Sym) else left
+    exponent = script(parser)
+    while parser.is_op("!"):
+        parser.at += 1
+        exponent = Call("fact", (exponent,))
+    if parser.is_op("^"):  # 2^3^4 is read as a tower
+        exponent = power(parser, exponent)
+    return Call("pow", (left, exponent))
+
+
+def _degrees(parser: Parser, left: Node) -> Node:
+    from ._measures import temperature
+
+    warm = temperature(parser, left)
+    if warm is not None:
+        return warm
+    value: Node = Call("deg", (left,))
+    if parser.token.kind == "num" and parser.peek().text == "'":
+        minutes = parser.take().num
+        parser.at += 1
+        assert minutes is not None
+        value = Call("deg", (Call("add", (left, Num(minutes.value / 60))),))
+    return value
+
+
+def left_script(parser: Parser) -> Node:
+    """`{}^5C_2` and `^5C_2` as a binomial coefficient."""
+    start = parser.take().pos
+    top = script(parser)
+    token = parser.take()
+    if token.text not in ("C", "P") or not parser.is_op("_"):
+        raise AnswerSyntaxError("a script without a base", start)
+    parser.at += 1
+    return Call("binom" if token.text == "C" else "perm", (top, script(parser)))
+
+
+def infix(parser: Parser, left: Node, strength: int) -> Node | None:
+    """Commands between operands: `\\choose`, `\\pmod`, `\\bmod`."""
+    name = parser.token.text
+    if name in ("over", "atop"):
+        return None
+    if name == "choose":
+        if parser.braces or strength > 40:
+            return None
+        parser.at += 1
+        return Call("binom", (left, parser.expression(40)))
+    if name == "dots":
+        raise AnswerSyntaxError("an incomplete answer", parser.token.pos)
+    if name == "pmod":
+        if strength > 9 and not isinstance(left, Rel) and strength >= 10:
+            return None
+        parser.at += 1
+        return Call("mod", (left, argument_all(parser)))
+    if strength >= 40:
+        return None
+    parser.at += 1
+    return Call("rem", (left, parser.expression(40)))
+
+
+def argument_all(parser: Parser) -> Node:
+    """A modulus: a group, or a number with all its digits (`\\pmod 11`)."""
+    if parser.token.kind == "num":
+        number = parser.take().num
+        assert number is not None
+        return number
+    return argument(parser)
+
+
+def parenthesised_mod(parser: Parser, left: Node) -> Node:
+    """`3 (mod 7)`."""
+    parser.at += 2
+    modulus = parser.expression(0)
+    parser.expect(")")
+    return Call("mod", (left, modulus))

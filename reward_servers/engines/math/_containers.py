@@ -1,0 +1,262 @@
+"""Tuples, lists, sets, intervals and matrices, element by element."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._errors import LimitExceeded
+from ._lists import is_assignment
+from ._nodes import EMPTY, Call, Const, Interval, Matrix, Node, Rel, Seq, Sym
+from ._realsets import NotReal, Reader, is_set_like
+from ._scalars import Answer
+
+if TYPE_CHECKING:
+    from ._compare import Comparison
+
+_UNORDERED = frozenset({"list", "or", "{}"})
+_TUPLES = frozenset({"()", "[]", "<>"})
+
+
+def is_set_of_reals(gold: Node, answer: Node) -> bool:
+    """Whether either side can only be read as a set of reals."""
+    return is_set_like(gold) or is_set_like(answer)
+
+
+def same_sets(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """Two subsets of the real line; falls back to their structure."""
+    mine, theirs = Reader(comparison.limits), Reader(comparison.limits)
+    try:
+        a, b = mine.read(gold), theirs.read(answer)
+        named = {n for n in mine.names if isinstance(n, Sym) and n.name != "□"}
+        other = {n for n in theirs.names if isinstance(n, Sym) and n.name != "□"}
+        if named and other and named != other:
+            return Answer(False, "variable", "another variable is constrained")
+        return Answer(mine.equal(a, b), "real set")
+    except NotReal:
+        return _same_structure(comparison, gold, answer)
+
+
+def _same_structure(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    ends, others = _ends(gold), _ends(answer)
+    if ends is not None and others is not None:
+        if ends[2:] != others[2:]:
+            return Answer(False, "interval", "open and closed ends differ")
+        return all_same(comparison, ends[:2], others[:2], "interval")
+    if isinstance(gold, Call) and isinstance(answer, Call) and gold.head == answer.head and len(gold.args) == len(answer.args):
+        first = all_same(comparison, gold.args, answer.args, gold.head)
+        if first.same or gold.head == "setminus" or len(gold.args) != 2:
+            return first
+        return all_same(comparison, gold.args, answer.args[::-1], gold.head)
+    return Answer(False, "kind", "not the same kind of object")
+
+
+def _ends(node: Node) -> tuple[Node, Node, bool, bool] | None:
+    if isinstance(node, Interval):
+        return node.lo, node.hi, node.lo_closed, node.hi_closed
+    if isinstance(node, Seq) and node.kind in ("()", "[]") and len(node.items) == 2:
+        return node.items[0], node.items[1], node.kind == "[]", node.kind == "[]"
+    return None
+
+
+def all_same(comparison: Comparison, gold: tuple[Node, ...], answer: tuple[Node, ...], rule: str) -> Answer:
+    """Element by element, in order; the first difference decides."""
+    if len(gold) != len(answer):
+        return Answer(False, rule, f"{len(gold)} elements in the gold, {len(answer)} in the answer")
+    unsure: Answer | None = None
+    for position, (g, a) in enumerate(zip(gold, answer, strict=True), 1):
+        found = comparison.same(g, a)
+        if found.same is False:
+            return Answer(False, f"{rule}, {found.rule}", f"element {position} differs")
+        if found.same is None:
+            unsure = unsure or found
+    return unsure or Answer(True, rule)
+
+
+def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """Collections on at least one side."""
+    gold, answer = _opened(gold), _opened(answer)
+    if EMPTY in (gold, answer):
+        return Answer(gold == answer, "empty set")
+    if isinstance(gold, Matrix) or isinstance(answer, Matrix):
+        return same_matrix(comparison, gold, answer)
+    if not (isinstance(gold, Seq) and isinstance(answer, Seq)):
+        return _single(comparison, gold, answer)
+    if gold.kind in _TUPLES:
+        return _ordered(comparison, gold, answer)
+    if answer.kind in _UNORDERED:
+        if comparison.policy.ordered_lists and "{}" not in (gold.kind, answer.kind):
+            return all_same(comparison, gold.items, answer.items, "list in order")
+        named = _by_name(comparison, gold, answer)
+        return named or unordered(comparison, gold, answer)
+    if gold.kind == "{}" or (answer.kind == "[]" and len(answer.items) == 2) or _named(gold):
+        return _tuples_of(comparison, gold, answer)
+    if _tuples_only(gold):
+        return _tuples_of(comparison, gold, answer)
+    return all_same(comparison, gold.items, answer.items, "list as tuple")
+
+
+def _tuples_only(gold: Seq) -> bool:
+    return any(isinstance(i, Seq) for i in gold.items)
+
+
+def _tuples_of(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
+    """A gold of named values may be answered by the tuple of the values."""
+    if _named(gold) and answer.kind in ("()", "<>"):
+        return all_same(comparison, _values(gold, sort=True), answer.items, "values by name")
+    return Answer(False, "kind", "a tuple is not a set")
+
+
+def _opened(node: Node) -> Node:
+    """A named tuple `(x,y) = (1,2)` as its values; the brackets of a Python list around a set stay."""
+    if isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[1], Seq):
+        return node.terms[1]
+    return node
+
+
+def _single(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """A set of one element is its element."""
+    for several, one, swap in ((gold, answer, False), (answer, gold, True)):
+        if isinstance(several, Seq) and several.kind in _UNORDERED and not isinstance(one, Seq):
+            items = _distinct(comparison, several.items)
+            if len(items) == 1:
+                return comparison.same(one, items[0]) if swap else comparison.same(items[0], one)
+            return Answer(False, "count", f"{len(items)} values against one")
+    return Answer(False, "kind", "not the same kind of object")
+
+
+def _ordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
+    if answer.kind == "list" or (answer.kind == "or" and False):
+        if _named(answer):
+            return all_same(comparison, gold.items, _values(answer, sort=True), "values by name")
+        return all_same(comparison, gold.items, answer.items, "list as tuple")
+    if answer.kind not in _TUPLES:
+        return Answer(False, "kind", "a set is not a tuple")
+    if len(gold.items) == 2 and {gold.kind, answer.kind} == {"()", "[]"}:
+        return Answer(False, "brackets", "round and square brackets differ")
+    return all_same(comparison, gold.items, answer.items, "tuple")
+
+
+# Lists without order ----------------------------------------------------------------------------
+
+
+def _named(node: Node) -> bool:
+    """Whether every element is an assignment, each to its own name."""
+    if not isinstance(node, Seq) or len(node.items) < 2:
+        return False
+    names = [i.terms[0] for i in node.items if isinstance(i, Rel) and is_assignment(i)]
+    return len(names) == len(node.items) and len(set(names)) == len(names)
+
+
+def _values(node: Seq, *, sort: bool) -> tuple[Node, ...]:
+    pairs = [(i.terms[0], i.terms[-1]) for i in node.items if isinstance(i, Rel)]
+    if sort:
+        pairs.sort(key=lambda pair: pair[0].name if isinstance(pair[0], Sym) else "")
+    return tuple(value for _, value in pairs)
+
+
+def _bases(node: Seq) -> set[str]:
+    return {i.terms[0].name.partition("_")[0] for i in node.items if isinstance(i, Rel) and isinstance(i.terms[0], Sym)}
+
+
+def _by_name(comparison: Comparison, gold: Seq, answer: Seq) -> Answer | None:
+    """Named values against named values, whatever their order."""
+    if not (_named(gold) and _named(answer)):
+        if _named(gold) and answer.kind in ("list", "or") and not any(isinstance(i, Rel | Seq) for i in answer.items):
+            if len(_bases(gold)) == 1:
+                return unordered(comparison, Seq("list", _values(gold, sort=False)), answer)
+            written = all_same(comparison, _values(gold, sort=False), answer.items, "values as written")
+            return written if written.same else all_same(comparison, _values(gold, sort=True), answer.items, "values by name")
+        return None
+    mine = {i.terms[0]: i.terms[-1] for i in gold.items if isinstance(i, Rel)}
+    theirs = {i.terms[0]: i.terms[-1] for i in answer.items if isinstance(i, Rel)}
+    if set(mine) != set(theirs):
+        return Answer(False, "names", "other names")
+    return all_same(comparison, tuple(mine.values()), tuple(theirs[n] for n in mine), "values by name")
+
+
+def _distinct(comparison: Comparison, items: tuple[Node, ...]) -> tuple[Node, ...]:
+    unique = tuple(dict.fromkeys(items))
+    if len(unique) == 1 or len(unique) > 40:
+        return unique
+    kept: list[Node] = []
+    for item in unique:
+        if not any(_surely(comparison, item, k) for k in kept):
+            kept.append(item)
+    return tuple(kept)
+
+
+def _surely(comparison: Comparison, a: Node, b: Node) -> bool:
+    try:
+        return comparison.same(a, b).same is True
+    except LimitExceeded:
+        return False
+
+
+def unordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
+    """Match elements whatever their order; repeats count only in a bare gold list that has them."""
+    golds, answers = gold.items, answer.items
+    repeats = gold.kind != "{}" and answer.kind != "{}" and len(set(golds)) < len(golds)
+    if not repeats:
+        golds, answers = _distinct(comparison, golds), _distinct(comparison, answers)
+    if len(golds) != len(answers):
+        return Answer(False, "set", f"{len(golds)} elements in the gold, {len(answers)} in the answer")
+    remaining = list(answers)
+    unmatched: list[Node] = []
+    pool = dict.fromkeys(remaining)
+    for item in golds:  # identical elements first: a long set costs one pass
+        if item in pool and item in remaining[:64] + ([item] if len(remaining) > 64 else []):
+            remaining.remove(item)
+            pool = dict.fromkeys(remaining) if repeats else {k: None for k in pool if k != item}
+        else:
+            unmatched.append(item)
+    if len(unmatched) > 64:
+        return Answer(False, "set", f"{len(unmatched)} elements are not in the answer as written")
+    return _matched(comparison, unmatched, remaining)
+
+
+def _matched(comparison: Comparison, golds: list[Node], answers: list[Node]) -> Answer:
+    unsure: Answer | None = None
+    for item in golds:
+        for position, candidate in enumerate(answers):
+            found = comparison.same(item, candidate)
+            if found.same:
+                del answers[position]
+                break
+            if found.same is None:
+                unsure = unsure or found
+        else:
+            if unsure is not None:
+                return unsure
+            return Answer(False, "set", "an element of the gold is not in the answer")
+    return Answer(True, "set")
+
+
+# Matrices ---------------------------------------------------------------------------------------
+
+
+def same_matrix(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """Matrices cell by cell; a column or a row may be written as a tuple."""
+    if isinstance(gold, Matrix) and isinstance(answer, Matrix):
+        if (len(gold.rows), len(gold.rows[0])) != (len(answer.rows), len(answer.rows[0])):
+            return Answer(False, "matrix", "another shape")
+        return all_same(comparison, _cells(gold), _cells(answer), "matrix")
+    matrix, other = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
+    assert isinstance(matrix, Matrix)
+    vector = len(matrix.rows) == 1 or len(matrix.rows[0]) == 1
+    if vector and isinstance(other, Seq) and other.kind in _TUPLES:
+        pair = (_cells(matrix), other.items)
+        return all_same(comparison, *(pair if matrix is gold else pair[::-1]), "vector")
+    if isinstance(other, Seq) and all(isinstance(i, Seq) and i.kind == "[]" for i in other.items):
+        rows = tuple(i.items for i in other.items if isinstance(i, Seq))
+        if len({len(r) for r in rows}) == 1:
+            return same_matrix(comparison, *((matrix, Matrix(rows)) if matrix is gold else (Matrix(rows), matrix)))
+    if _cells(matrix)[1:] == () and not isinstance(other, Seq):
+        return comparison.same(gold if other is gold else _cells(matrix)[0], answer if other is answer else _cells(matrix)[0])
+    return Answer(False, "kind", "a matrix against something else")
+
+
+def _cells(matrix: Matrix) -> tuple[Node, ...]:
+    return tuple(cell for row in matrix.rows for cell in row)
+
+
+__all__ = ["Const", "all_same", "is_set_of_reals", "same", "same_matrix", "same_sets", "unordered"]

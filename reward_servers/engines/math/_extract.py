@@ -1,0 +1,208 @@
+"""Find the answer in a response: the last box, a tag, `####`, or a stated phrase."""
+
+from __future__ import annotations
+
+import re
+
+from . import _phrases
+from ._errors import LimitExceeded
+from ._policy import Policy
+from ._types import Extraction
+from ._visible import closing_tag, needs_masking, visible
+
+NONE = Extraction(None, -1, -1, "none")
+
+_BRACES = re.compile(r"[{}]|\\.", re.S)
+_BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
+_GAP_FILL = r"(?:[\s$.:)(\]\[*]|\\[()\[\],;:! ]|\\quad|\\qquad|[A-Za-z]\w*\s*(?:=|:)|\\text\s*\{\s*\}|&)"
+_JOIN = r"(?:,|;|\band\b|\bor\b|\\text\s*\{[\s,]*(?:and|or)\s*\}|\\(?:text|mathrm)\s*\{[^{}]*part \([a-z]\) and[^{}]*\})"
+_GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
+_NOT_BEFORE = re.compile(r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?(?:\$|\\\(|\\\[)*\s*$", re.I)
+_WRONG_AFTER = re.compile(
+    r"[\s$.)\\\]*]*(?:is|was|seems|must be)\s+(?:clearly |definitely |obviously |also |therefore )?"
+    r"(?:wrong|incorrect|false|a mistake|impossible|not (?:the|correct|right|our|my|valid|possible)\b)", re.I)
+_OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)")
+_STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
+_COMMENT = re.compile(r"(?:^|[}$])[ \t]*%[^\n]*$")
+_MINUS = re.compile(r"(?:=|\$|\\\[|\\\()\s*-\s*$")
+_ANSWER_TAG = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
+
+
+def extract(response: str, policy: Policy) -> Extraction:
+    """Find the answer of a response under a policy.
+
+    Raises:
+        LimitExceeded: The response is longer than the policy's bound.
+    """
+    if len(response) > policy.limits.response_chars:
+        raise LimitExceeded("response_chars", f"{len(response)} > {policy.limits.response_chars}")
+    text = response
+    if policy.require_think_end and not closing_tag(response):
+        return Extraction(None, -1, -1, "no closed think section")
+    if policy.think and needs_masking(response):
+        text, _ = visible(response)
+    if policy.box_window:
+        text = " " * max(0, len(text) - policy.box_window) + text[-policy.box_window :]
+    for rule in policy.extraction:
+        found = _RULES[rule](text, policy)
+        if found.rule != "none":
+            return found
+    return NONE
+
+
+# Boxes ----------------------------------------------------------------------------------------
+
+
+def _box(text: str, policy: Policy) -> Extraction:
+    at = text.rfind("\\boxed")
+    if at < 0:
+        at = text.rfind("\\fbox")
+        if at < 0:
+            return NONE
+    tag = text.rfind("<answer>") if "<answer>" in text else -1
+    if tag > at and "tag" in policy.extraction:
+        return NONE
+    found = _read_box(text, at)
+    if found is None:
+        return Extraction(None, at, len(text), "truncated")
+    start, end, after = found
+    if _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
+        return _earlier(text, at, policy)
+    if policy.hedges and (doubt := _doubted(text, at, after)) is not None:
+        return Extraction(None, start, end, doubt)
+    if policy.joined_boxes and text.rfind("boxed", 0, at) >= 0:
+        joined = _joined(text, at, start, end)
+        if joined is not None:
+            return joined
+    content = text[start:end]
+    before = text[max(0, at - 12) : at].rstrip()
+    if before.endswith("-") and _MINUS.search(before):
+        content = f"-({content})"
+    if policy.hedges and text.startswith((" or", ", or", "$ or", "$, or"), after):
+        other = _OR_AFTER.match(text, after)
+        if other is not None:
+            content = f"{content} or {other[1].rstrip('.,')}"
+    return Extraction(content, start, end, "box")
+
+
+def _earlier(text: str, at: int, policy: Policy) -> Extraction:
+    """The box before a commented one."""
+    return _box(text[:at], policy)
+
+
+def _read_box(text: str, at: int) -> tuple[int, int, int] | None:
+    """Start and end of the content of the box at `at`, and the position after the box."""
+    brace = at + (6 if text.startswith("\\boxed", at) else 5)
+    while brace < len(text) and text[brace] in " \t\n":
+        brace += 1
+    if not text.startswith("{", brace):
+        bare = _BARE.match(text, brace)
+        return None if bare is None else (bare.start(1), bare.end(1), bare.end(1))
+    close = text.find("}", brace)
+    if close < 0:
+        return None
+    inner = text[brace + 1 : close]
+    if "{" not in inner and "\\" not in inner:
+        return brace + 1, close, close + 1
+    depth = 0
+    for match in _BRACES.finditer(text, brace):
+        sign = match[0]
+        if sign == "{":
+            depth += 1
+        elif sign == "}":
+            depth -= 1
+            if depth == 0:
+                return brace + 1, match.start(), match.end()
+    return None
+
+
+def _doubted(text: str, at: int, after: int) -> str | None:
+    before = text[max(0, at - 40) : at]
+    if ("n't" in before or "not" in before or "never" in before) and _NOT_BEFORE.search(before):
+        return "negated"
+    if ("{" in before or "~" in before) and _STRUCK.search(before):
+        return "struck out"
+    if _WRONG_AFTER.match(text, after, after + 60):
+        return "negated"
+    return None
+
+
+def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
+    """Boxes joined by and, or, comma, read as one list."""
+    contents = [text[start:end]]
+    first, limit = at, start
+    while len(contents) < 200:
+        previous = text.rfind("\\boxed", 0, first)
+        if previous < 0:
+            break
+        found = _read_box(text, previous)
+        if found is None or found[2] > first or first - found[2] > 120 or not _GAP.fullmatch(text, found[2], first):
+            break
+        contents.append(text[found[0] : found[1]])
+        first, limit = previous, found[0]
+    if len(contents) == 1:
+        return None
+    unique = list(dict.fromkeys(c.strip() for c in reversed(contents)))
+    return Extraction(", ".join(unique), limit, end, "joined boxes")
+
+
+# Tags and signs -------------------------------------------------------------------------------
+
+
+def _tag(text: str, policy: Policy) -> Extraction:
+    at = text.rfind("<answer>")
+    if at < 0:
+        return NONE
+    match = None
+    for match in _ANSWER_TAG.finditer(text, at):  # noqa: B007
+        pass
+    if match is None:
+        return Extraction(None, at, len(text), "truncated")
+    content = match[1]
+    start = match.start(1)
+    for reader in (_box, _hash, _phrase):
+        inner = reader(content, policy)
+        if inner.rule != "none":
+            return inner._replace(start=inner.start + start, end=inner.end + start, rule="tag, " + inner.rule)
+    stripped = content.strip()
+    offset = start + len(content) - len(content.lstrip())
+    return Extraction(stripped, offset, offset + len(stripped), "tag")
+
+
+def _hash(text: str, policy: Policy) -> Extraction:
+    at = text.rfind("####")
+    if at < 0:
+        return NONE
+    start = at + 4
+    while start < len(text) and text[start] in " \t":
+        start += 1
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    content = text[start:end].strip()
+    # A heading of this depth is no answer line.
+    if not content or (content[0].isalpha() and len(content.split()) > 4):
+        return NONE
+    return Extraction(content, start, start + len(content), "hash")
+
+
+def _phrase(text: str, policy: Policy) -> Extraction:
+    return _phrases.find(text)
+
+
+def _whole(text: str, policy: Policy) -> Extraction:
+    content = text.strip()
+    if not content:
+        return NONE
+    start = len(text) - len(text.lstrip())
+    return Extraction(content, start, start + len(content), "whole")
+
+
+_RULES = {
+    "box": _box,
+    "tag": _tag,
+    "hash": _hash,
+    "phrase": _phrase,
+    "last_math": lambda text, policy: _phrases.last_math(text),
+    "last_number": lambda text, policy: _phrases.last_number(text),
+    "whole": _whole,
+}

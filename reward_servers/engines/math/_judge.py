@@ -1,0 +1,308 @@
+"""The public operations: compile a gold, judge a response against it."""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from threading import Lock
+from typing import Literal, TypeAlias
+
+from . import _choices
+from ._compare import Comparison
+from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded
+from ._extract import extract
+from ._lexer import digits_to_int
+from ._nodes import Node, Num, Text
+from ._normal import normal
+from ._parser import parse
+from ._policy import DEFAULT, Policy
+from ._scalars import Answer
+from ._show import show
+from ._types import Decision, Extraction, Judgement, Outcome
+from ._words import text_key
+
+VERSION = "1"
+"""Changes whenever a verdict may change."""
+
+Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
+
+_SIMPLE = re.compile(r"\s*\$?\s*(?P<sign>[+-]?)(?P<int>[0-9]{1,18})(?:\.(?P<dec>[0-9]{1,18}))?(?:/(?P<below>[0-9]{1,18}))?\s*\$?\.?\s*")
+_SIMPLE_FRAC = re.compile(r"\s*(?P<sign>[+-]?)\\[dt]?frac\{(?P<int>[0-9]{1,18})\}\{(?P<below>[0-9]{1,18})\}\s*")
+_WRAPPED = re.compile(r"\s*(?:\$\$?(?P<dollar>[^$]*)\$\$?|\\\((?P<paren>.*)\\\)|\\\[(?P<bracket>.*)\\\])\s*\.?\s*", re.S)
+_WORDY = re.compile(r"[^\W\d_]{2,}")
+_REMEMBERED = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Gold:
+    """A reference answer with what else is known about it.
+
+    Attributes:
+        answers: One or more answers as the data set writes them.
+        mode: Whether any of them is right, or all are asked for together.
+        hint: The kind of answer, where the data set says so.
+        options: Letter and text of each choice.
+    """
+
+    answers: tuple[str, ...]
+    mode: Literal["any", "all"] = "any"
+    hint: Hint | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def any_of(cls, answers: Sequence[str], **known: object) -> Gold:
+        """Each of the answers is right."""
+        return cls(tuple(answers), "any", **known)  # type: ignore[arg-type]
+
+    @classmethod
+    def all_of(cls, answers: Sequence[str], **known: object) -> Gold:
+        """The answer must give all of them, in any order."""
+        return cls(tuple(answers), "all", **known)  # type: ignore[arg-type]
+
+    @classmethod
+    def choice(cls, letter: str, options: Mapping[str, str]) -> Gold:
+        """A letter with the texts of the options."""
+        return cls((letter,), hint="choice", options=tuple(sorted(options.items())))
+
+
+@dataclass(slots=True)
+class _One:
+    """One reference answer, parsed."""
+
+    source: str
+    node: Node
+    value: Fraction | None
+    letters: frozenset[str] | None
+    key: str
+
+
+@dataclass(slots=True)
+class CompiledGold:
+    """A gold parsed once under a policy; remembers what it decided about recent answers."""
+
+    spec: Gold
+    policy: Policy
+    parts: list[_One]
+    form: str
+    comparison: Comparison
+    decided: OrderedDict[str, Decision] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
+
+    @property
+    def source(self) -> str:
+        """The reference as given."""
+        return " | ".join(self.spec.answers)
+
+
+def simple_number(text: str) -> Fraction | None:
+    """Integers, decimals and fractions by one pattern; everything else goes to the parser."""
+    match = _SIMPLE.fullmatch(text) or _SIMPLE_FRAC.fullmatch(text)
+    if match is None:
+        return None
+    decimals = match["dec"] if "dec" in match.re.groupindex else None
+    below = match["below"]
+    value = Fraction(int(match["int"] + (decimals or "")), 10 ** len(decimals or ""))
+    if below is not None:
+        if decimals or int(below) == 0:
+            return None
+        value = Fraction(int(match["int"]), int(below))
+    return -value if match["sign"] == "-" else value
+
+
+def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
+    """Parse a reference answer once.
+
+    Raises:
+        GoldInvalid: It is empty, does not parse, or passes a bound; says where.
+    """
+    spec = gold if isinstance(gold, Gold) else Gold((gold,))
+    if not spec.answers:
+        raise GoldInvalid("no reference answer")
+    if spec.mode == "all" and len(spec.answers) > 1:
+        spec_answers: tuple[str, ...] = (", ".join(_unwrapped(a) for a in spec.answers),)
+    else:
+        spec_answers = spec.answers
+    parts = [_compile_one(answer, spec, policy) for answer in spec_answers]
+    return CompiledGold(spec, policy, parts, " | ".join(show(p.node) for p in parts), Comparison(policy))
+
+
+def _unwrapped(text: str) -> str:
+    """Strip math delimiters and a box around a reference."""
+    text = text.strip()
+    box = extract(text, DEFAULT) if "boxed" in text else None
+    if box is not None and box.text is not None and box.rule in ("box", "joined boxes"):
+        text = box.text.strip()
+    match = _WRAPPED.fullmatch(text)
+    if match is not None:
+        text = next(g for g in match.groups() if g is not None).strip()
+    return text
+
+
+def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
+    if not isinstance(answer, str):
+        raise GoldInvalid(f"a reference answer is {type(answer).__name__}, not text")
+    text = _unwrapped(answer)
+    if "####" in text:
+        text = text.rpartition("####")[2].strip()
+    if not text:
+        raise GoldInvalid("an empty reference answer")
+    letters = _choices.gold_letters(text) if spec.hint in (None, "choice") else None
+    if spec.hint == "text":
+        return _One(text, Text(text_key(text)), None, None, text_key(text))
+    try:
+        node = normal(parse(text, policy.limits, decimal_comma=policy.decimal_comma), policy.limits)
+    except LimitExceeded as exc:
+        raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
+    except AnswerSyntaxError as exc:
+        key = text_key(text)
+        if not key or not _WORDY.search(key):
+            raise GoldInvalid(f"the reference does not parse: {exc.message}", exc.position) from exc
+        node = Text(key)
+    value = node.value if isinstance(node, Num) else None
+    return _One(text, node, value, letters, text_key(text))
+
+
+def judge(response: str, gold: str | Gold | CompiledGold, policy: Policy = DEFAULT) -> Judgement:
+    """Judge one response.
+
+    Never raises for what a response or a gold contains: each of these is an outcome.
+    """
+    if isinstance(gold, CompiledGold):
+        compiled, policy = gold, gold.policy
+    else:
+        try:
+            compiled = compiled_gold(gold, policy)
+        except GoldInvalid as exc:
+            source = gold if isinstance(gold, str) else " | ".join(map(str, gold.answers))
+            nothing = Extraction(None, -1, -1, "not looked for")
+            return Judgement(Outcome.GOLD_INVALID, "gold", str(exc), nothing, source, None, None, policy.name, VERSION)
+    try:
+        found = extract(response, policy)
+    except LimitExceeded as exc:
+        nothing = Extraction(None, -1, -1, "too long")
+        return Judgement(Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION)
+    if found.text is None:
+        outcome = Outcome.INCORRECT if found.rule in ("negated", "struck out") else Outcome.NO_ANSWER
+        reason = _MISSING.get(found.rule, found.rule)
+        return Judgement(outcome, found.rule, reason, found, compiled.source, compiled.form, None, policy.name, VERSION)
+    decision = decide(found.text, compiled)
+    if found.core is not None and decision.rule == "unparsed":
+        decision = decide(found.core, compiled)
+    return Judgement(decision.outcome, decision.rule, decision.reason, found, compiled.source, compiled.form,
+                     decision.answer_form, policy.name, VERSION)
+
+
+_MISSING = {
+    "none": "no box, tag or stated phrase holds an answer",
+    "truncated": "the last box or tag is not closed",
+    "negated": "the answer is taken back",
+    "struck out": "the answer is invisible or struck out",
+}
+
+
+def decide(answer: str, gold: CompiledGold) -> Decision:
+    """Compare one extracted answer with a gold; repeated answers are remembered."""
+    known = gold.decided.get(answer)
+    if known is not None:
+        return known
+    decision = _decide(answer, gold)
+    if len(answer) < 256:
+        with gold.lock:
+            gold.decided[answer] = decision
+            while len(gold.decided) > _REMEMBERED:
+                gold.decided.popitem(last=False)
+    return decision
+
+
+def _decide(answer: str, gold: CompiledGold) -> Decision:
+    best: Decision | None = None
+    for part in gold.parts:
+        decision = _decide_one(answer, part, gold)
+        if decision.outcome is Outcome.CORRECT:
+            return decision
+        if best is None or _RANK[decision.outcome] > _RANK[best.outcome]:
+            best = decision
+    assert best is not None
+    return best
+
+
+_RANK = {Outcome.NO_ANSWER: 0, Outcome.INCORRECT: 1, Outcome.LIMIT: 2, Outcome.UNDECIDED: 3, Outcome.GOLD_INVALID: 3}
+
+
+def _decide_one(answer: str, part: _One, gold: CompiledGold) -> Decision:
+    policy = gold.policy
+    if not answer.strip(" \t\r\n$.{}~\\") and "\\{" not in answer:
+        return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
+    if part.value is not None and not policy.reduced and not policy.integers_literal:
+        value = simple_number(answer)
+        if value is not None:
+            if value == part.value:
+                return Decision(Outcome.CORRECT, "exact", "equal numbers", str(value))
+            if not (policy.tolerance or policy.gold_precision or policy.float_rounding is not None):
+                return Decision(Outcome.INCORRECT, "exact", "different numbers", str(value))
+    if part.letters is not None or gold.spec.options:
+        chosen = _choices.decide(answer, part.letters, gold.spec.options, part.node, gold.comparison)
+        if chosen is not None:
+            return chosen
+    return _parsed(answer, part, gold)
+
+
+def _parsed(answer: str, part: _One, gold: CompiledGold) -> Decision:
+    policy = gold.policy
+    if isinstance(part.node, Text) and text_key(answer) == part.key:
+        return Decision(Outcome.CORRECT, "text", "the same words", part.key)
+    try:
+        node = normal(parse(answer, policy.limits, decimal_comma=policy.decimal_comma), policy.limits)
+    except LimitExceeded as exc:
+        return Decision(Outcome.LIMIT, exc.bound, exc.detail, None)
+    except AnswerSyntaxError as exc:
+        same = answer.strip() == part.source.strip()
+        if same:
+            return Decision(Outcome.CORRECT, "verbatim", "the gold's own characters", None)
+        outcome = Outcome.INCORRECT
+        return Decision(outcome, "unparsed", f"the answer does not parse: {exc}", None)
+    form = show(node)
+    try:
+        found = gold.comparison.same(part.node, node)
+    except LimitExceeded as exc:
+        return Decision(Outcome.LIMIT, exc.bound, exc.detail, form)
+    return _decision(found, form)
+
+
+def _decision(found: Answer, form: str) -> Decision:
+    if found.same:
+        return Decision(Outcome.CORRECT, found.rule, found.why or "equal", form)
+    if found.same is None:
+        return Decision(Outcome.UNDECIDED, found.rule, found.why or "nothing could decide", form)
+    return Decision(Outcome.INCORRECT, found.rule, found.why or "different", form)
+
+
+# Cache ------------------------------------------------------------------------------------------
+
+_compiled: OrderedDict[tuple[str | Gold, Policy], CompiledGold] = OrderedDict()
+_compiled_lock = Lock()
+_COMPILED = 1024
+
+
+def compiled_gold(gold: str | Gold, policy: Policy) -> CompiledGold:
+    """`compile_gold` with a memory: a group sends the same gold many times.
+
+    Raises:
+        GoldInvalid: See `compile_gold`.
+    """
+    key = (gold, policy)
+    found = _compiled.get(key)
+    if found is not None:
+        return found
+    compiled = compile_gold(gold, policy)
+    with _compiled_lock:
+        _compiled[key] = compiled
+        while len(_compiled) > _COMPILED:
+            _compiled.popitem(last=False)
+    return compiled
+
+
+__all__ = ["VERSION", "CompiledGold", "Gold", "Hint", "compile_gold", "compiled_gold", "decide", "digits_to_int", "judge"]

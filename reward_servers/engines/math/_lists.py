@@ -1,0 +1,195 @@
+"""Lists while parsing: joining alternatives, assignments, ellipses, matrices and systems."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ._errors import AnswerSyntaxError, LimitExceeded
+from ._nodes import Call, Const, Matrix, Node, Num, Rel, Seq, Sym
+from ._policy import Limits
+
+if TYPE_CHECKING:
+    from ._parser import Parser
+
+_DOTS = Const("dots")
+_INTEGER_SETS = frozenset({"Z", "N"})
+_MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array".split())
+
+
+def is_assignment(node: Node) -> bool:
+    """Whether the node reads `name = value`."""
+    return isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[0], Sym)
+
+
+def listed(items: list[Node], limits: Limits) -> Node:
+    """One node for the elements of a comma list."""
+    if len(items) == 1:
+        if items[0] == _DOTS:
+            raise AnswerSyntaxError("an ellipsis alone", 0)
+        return items[0]
+    if len(items) > limits.items:
+        raise LimitExceeded("items", f"{len(items)} elements")
+    if _DOTS in items:
+        return Seq("list", expanded(items, limits))
+    first = items[0]
+    # "x = -1, 3" names the list, not its first element.
+    if is_assignment(first) and isinstance(first, Rel) and not any(isinstance(i, Rel) for i in items[1:]):
+        return Rel(("=",), (first.terms[0], Seq("list", (first.terms[1], *items[1:]))))
+    return Seq("list", tuple(items))
+
+
+def join(kind: str, parts: list[Node]) -> Node:
+    """Join parts of `a or b` and `a; b`: several assignments inside a part make it a tuple."""
+    flat: list[Node] = []
+    for part in parts:
+        if isinstance(part, Seq) and part.kind in ("list", "or"):
+            if part.kind == "list" and _is_system(part):
+                flat.append(Seq("()", part.items))
+            else:
+                flat.extend(part.items)
+        else:
+            flat.append(part)
+    first = flat[0]
+    if is_assignment(first) and isinstance(first, Rel) and not any(isinstance(i, Rel) for i in flat[1:]):
+        return Rel(("=",), (first.terms[0], Seq(kind, (first.terms[1], *flat[1:]))))
+    return Seq(kind, tuple(flat))
+
+
+def _is_system(part: Seq) -> bool:
+    names = [i.terms[0] for i in part.items if isinstance(i, Rel) and is_assignment(i)]
+    return len(names) == len(part.items) > 1 and len(set(names)) == len(names)
+
+
+def expanded(items: list[Node], limits: Limits) -> tuple[Node, ...]:
+    """Write out an ellipsis whose pattern is explicit; an open end becomes one `endless` node.
+
+    Raises:
+        AnswerSyntaxError: Fewer than two terms before the dots, or a last term off the progression.
+    """
+    position = items.index(_DOTS)
+    before, after = items[:position], items[position + 1 :]
+    if _DOTS in after or len(before) < 2:
+        raise AnswerSyntaxError("an ellipsis whose pattern is not explicit", 0)
+    if not after:
+        return (Call("endless", tuple(before)),)
+    values = [i.value for i in (*before, after[0]) if isinstance(i, Num)]
+    if len(values) != len(before) + 1:
+        negated = [_signed(i) for i in (*before, after[0])]
+        values = [v for v in negated if v is not None]
+        if len(values) != len(before) + 1:
+            return (Call("endless", (*before, _DOTS, *after)),)
+    head, last = values[:-1], values[-1]
+    filled = _arithmetic(head, last, limits) or _geometric(head, last, limits)
+    if filled is None:
+        raise AnswerSyntaxError("an ellipsis that does not reach its last term", 0)
+    return (*[Num(v) for v in filled], *after[1:])
+
+
+def _signed(node: Node) -> Fraction | None:
+    return node.value if isinstance(node, Num) else None
+
+
+def _arithmetic(head: list[Fraction], last: Fraction, limits: Limits) -> list[Fraction] | None:
+    step = head[1] - head[0]
+    if step == 0 or any(b - a != step for a, b in zip(head, head[1:], strict=False)):
+        return None
+    count = (last - head[0]) / step
+    if count.denominator != 1 or count < len(head) - 1:
+        return None
+    if count > limits.items:
+        raise LimitExceeded("items", f"an ellipsis over {count} elements")
+    return [head[0] + step * k for k in range(int(count) + 1)]
+
+
+def _geometric(head: list[Fraction], last: Fraction, limits: Limits) -> list[Fraction] | None:
+    if len(head) < 3 or 0 in head:
+        return None
+    ratio = head[1] / head[0]
+    if ratio in (1, -1) or any(b != a * ratio for a, b in zip(head, head[1:], strict=False)):
+        return None
+    terms = [head[0]]
+    while terms[-1] != last:
+        size = max(terms[-1].numerator.bit_length(), terms[-1].denominator.bit_length())
+        if len(terms) > 400 or size > limits.bits // 400:
+            return None
+        terms.append(terms[-1] * ratio)
+    return terms
+
+
+def integer_condition(parser: Parser) -> Node | None:
+    """`any integer k`, `integers n`: a condition in words, as `k in Z`."""
+    token = parser.token
+    if token.kind != "word":
+        return None
+    ahead = 0
+    while parser.peek(ahead).kind == "word" and parser.peek(ahead).text.lower() in ("any", "all", "some", "every", "each", "an", "is"):
+        ahead += 1
+    word = parser.peek(ahead)
+    if word.kind == "word" and word.text.lower() in ("integer", "integers") and parser.peek(ahead + 1).kind == "let":
+        name = parser.peek(ahead + 1).text
+        parser.at += ahead + 2
+        return Rel(("in",), (Sym(name), Const("Z")))
+    return None
+
+
+def drop_conditions(node: Node) -> Node:
+    """Remove `k in Z` beside other elements: the family is compared as written."""
+    if not (isinstance(node, Seq) and node.kind in ("list", "or")):
+        return node
+    kept = tuple(i for i in node.items if not _is_integer_condition(i))
+    if len(kept) == len(node.items) or not kept:
+        return node
+    return kept[0] if len(kept) == 1 else Seq(node.kind, kept)
+
+
+def _is_integer_condition(node: Node) -> bool:
+    return (isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[0], Sym)
+            and isinstance(node.terms[1], Const) and node.terms[1].name in _INTEGER_SETS)
+
+
+def environment(parser: Parser) -> Node:
+    """A matrix, or `cases` read as a system."""
+    start = parser.take()
+    kind = start.text.partition(":")[2]
+    if kind not in _MATRICES and kind not in ("cases", "dcases", "rcases"):
+        raise AnswerSyntaxError(f"unknown environment {kind}", start.pos)
+    bars, parser.bars = parser.bars, 0
+    parser.depth += 1
+    rows: list[tuple[Node, ...]] = []
+    row: list[Node] = []
+    while not (parser.token.kind == "op" and parser.token.text == f"end:{kind}"):
+        if parser.token.kind == "end":
+            raise AnswerSyntaxError("unclosed environment", start.pos)
+        if parser.is_op("\\\\"):
+            parser.at += 1
+            if row:
+                rows.append(tuple(row))
+            row = []
+        elif parser.is_op("&"):
+            parser.at += 1
+        else:
+            row.append(parser.alternatives())
+            if parser.is_op(",", "."):
+                parser.at += 1
+    parser.at += 1
+    parser.depth -= 1
+    parser.bars = bars
+    if row:
+        rows.append(tuple(row))
+    return _shaped(kind, rows, start.pos, parser)
+
+
+def _shaped(kind: str, rows: list[tuple[Node, ...]], pos: int, parser: Parser) -> Node:
+    if not rows or len({len(r) for r in rows}) != 1:
+        raise AnswerSyntaxError("a matrix with ragged rows", pos)
+    if kind.endswith("cases"):
+        if len(rows[0]) == 1:
+            return Seq("list", tuple(r[0] for r in rows))
+        return Call("cases", tuple(cell for row in rows for cell in row))
+    matrix = Matrix(tuple(rows))
+    if kind == "vmatrix":
+        return Call("det", (matrix,))
+    if kind == "array" and len(rows[0]) == 1 and all(isinstance(r[0], Rel) for r in rows):
+        return Seq("list", tuple(r[0] for r in rows))
+    return matrix

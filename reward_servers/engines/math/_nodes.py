@@ -1,0 +1,196 @@
+"""The syntax tree of an answer: a few immutable node types with exact numbers.
+
+Nouns: `Num` (an exact rational), `Sym` (a variable), `Const` (a named constant), `Call` (an operator
+or function applied to nodes), `Rel` (a chain of relations), `Seq` (a list, tuple or set), `Interval`,
+`Matrix`, `Quantity` (a value with a unit) and `Text` (words).  Every node compares by value and
+can be hashed, so identical sub-expressions share one cache entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import lru_cache
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Num:
+    """An exact rational; `places` counts the decimals as written and takes no part in equality."""
+
+    value: Fraction
+    places: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sym:
+    """A variable; subscripts are part of the name (`x_1`)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A named constant: pi, e, i, oo, R, Z, N, Q, C or empty."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator or a function (`head`) applied to arguments."""
+
+    head: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rel:
+    """A chain `terms[0] ops[0] terms[1] ...`, with one operator less than terms."""
+
+    ops: tuple[str, ...]
+    terms: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seq:
+    """Several values; `kind` is one of `list`, `or`, `()`, `[]`, `{}`, `<>`."""
+
+    kind: str
+    items: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An interval whose brackets leave no doubt; `(1,2)` is a `Seq` until compared."""
+
+    lo: Node
+    hi: Node
+    lo_closed: bool
+    hi_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """A rectangle of nodes, at least one by one."""
+
+    rows: tuple[tuple[Node, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A value with a unit in normal form (see `_units`)."""
+
+    value: Node
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words, folded by `_words.text_key`."""
+
+    key: str
+
+
+Node: TypeAlias = Num | Sym | Const | Call | Rel | Seq | Interval | Matrix | Quantity | Text
+
+ZERO = Num(Fraction(0))
+ONE = Num(Fraction(1))
+MINUS_ONE = Num(Fraction(-1))
+INFINITY = Const("oo")
+EMPTY = Const("empty")
+REALS = Const("R")
+
+UNEVALUATED = frozenset({"sum", "prod", "int", "lim", "diff"})
+"""Operators that restate a question rather than answer it."""
+
+ARITHMETIC = frozenset({"pow", "fact", "fact2", "binom", "perm", "abs", "floor", "ceil", "gcd", "lcm", "rem"})
+
+
+def integer(value: int) -> Num:
+    """Wrap an int."""
+    return Num(Fraction(value))
+
+
+def neg(node: Node) -> Node:
+    """Negate, folding the sign into a number."""
+    return Num(-node.value, node.places) if isinstance(node, Num) else Call("neg", (node,))
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The direct sub-nodes, in reading order."""
+    match node:
+        case Call(_, args):
+            return args
+        case Rel(_, terms):
+            return terms
+        case Seq(_, items):
+            return items
+        case Interval(lo, hi):
+            return (lo, hi)
+        case Matrix(rows):
+            return tuple(cell for row in rows for cell in row)
+        case Quantity(value, _):
+            return (value,)
+        case _:
+            return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Every node of the tree, parents first, without recursion."""
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        yield top
+        stack.extend(children(top))
+
+
+def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
+    """The same node with `change` applied to each direct sub-node."""
+    match node:
+        case Call(head, args):
+            return Call(head, tuple(change(a) for a in args))
+        case Rel(ops, terms):
+            return Rel(ops, tuple(change(t) for t in terms))
+        case Seq(kind, items):
+            return Seq(kind, tuple(change(i) for i in items))
+        case Interval(lo, hi, lo_closed, hi_closed):
+            return Interval(change(lo), change(hi), lo_closed, hi_closed)
+        case Matrix(rows):
+            return Matrix(tuple(tuple(change(c) for c in row) for row in rows))
+        case Quantity(value, unit):
+            return Quantity(change(value), unit)
+        case _:
+            return node
+
+
+def substitute(node: Node, table: dict[Node, Node]) -> Node:
+    """Replace whole sub-trees found in `table`."""
+    found = table.get(node)
+    return found if found is not None else rebuild(node, lambda child: substitute(child, table))
+
+
+@lru_cache(maxsize=8192)
+def symbols(node: Node) -> frozenset[str]:
+    """Names of the free variables."""
+    if isinstance(node, Sym):
+        return frozenset((node.name,))
+    names: frozenset[str] = frozenset()
+    for child in children(node):
+        names |= symbols(child)
+    if isinstance(node, Call) and node.head in UNEVALUATED and isinstance(node.args[1], Sym):
+        bound = node.args[1].name
+        if node.head in ("sum", "prod", "lim") or (node.head == "int" and len(node.args) > 2):
+            names -= {bound}
+    return names
+
+
+def has_head(node: Node, heads: frozenset[str]) -> bool:
+    """Whether any `Call` of the tree has one of these heads."""
+    return any(isinstance(n, Call) and n.head in heads for n in walk(node))
+
+
+def has_const(node: Node, name: str) -> bool:
+    """Whether the tree mentions the named constant."""
+    return any(isinstance(n, Const) and n.name == name for n in walk(node))

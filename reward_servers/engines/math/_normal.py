@@ -1,0 +1,159 @@
+"""Structure to normal form before comparison: plus-minus, conditions, matrices, nested lists."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from ._errors import AnswerSyntaxError, LimitExceeded
+from ._lists import drop_conditions
+from ._nodes import MINUS_ONE, ONE, Call, Const, Matrix, Node, Rel, Seq, Sym, children, has_head, neg, rebuild
+from ._policy import Limits
+
+_PM = frozenset({"pm", "mp"})
+
+
+def normal(node: Node, limits: Limits) -> Node:
+    """The normal form of a whole answer."""
+    node = drop_conditions(node)
+    node = _distribute_modulus(node)
+    node = _matrices(node)
+    if isinstance(node, Seq) and node.kind in ("list", "or", "{}"):
+        items = [e for i in node.items for e in _expand(_element(i, limits))]
+        if len(items) > limits.items:
+            raise LimitExceeded("items", f"{len(items)} elements")
+        return Seq(node.kind, tuple(items))
+    if isinstance(node, Rel) and node.ops == ("=",) and has_head(node.terms[1], _PM):
+        values = _expand(_element(node.terms[1], limits))
+        return Rel(("=",), (node.terms[0], Seq("list", tuple(values))))
+    expanded = _expand(node)
+    return node if expanded == [node] else Seq("list", tuple(expanded))
+
+
+def _element(node: Node, limits: Limits) -> Node:
+    return normal(node, limits) if isinstance(node, Rel) else node
+
+
+def _expand(node: Node) -> list[Node]:
+    """Write out plus-minus; a list (of the values of `x = ±2`) opens into its elements."""
+    if isinstance(node, Seq) and node.kind == "list":
+        return [e for i in node.items for e in _expand(i)]
+    if isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[1], Seq) and node.terms[1].kind in ("list", "or"):
+        return [Rel(("=",), (node.terms[0], v)) for v in node.terms[1].items]
+    if not has_head(node, _PM):
+        return [node]
+    count = _count(node)
+    # A minus-plus is tied to its plus-minus; without one every sign is free.
+    tied = has_head(node, frozenset({"mp"}))
+    if count > 6:
+        raise AnswerSyntaxError("too many plus-minus signs", 0)
+    patterns = [(True,) * count, (False,) * count] if tied else list(product((True, False), repeat=count))
+    return [_signed(node, iter(pattern).__next__) for pattern in patterns]
+
+
+def _count(node: Node) -> int:
+    total = 0
+    stack = [node]
+    while stack:
+        top = stack.pop()
+        total += isinstance(top, Call) and top.head in _PM
+        stack.extend(children(top))
+    return total
+
+
+def _signed(node: Node, draw: object) -> Node:
+    assert callable(draw)
+    if isinstance(node, Call) and node.head in _PM:
+        args = tuple(_signed(a, draw) for a in node.args)
+        positive = draw() == (node.head == "pm")
+        value = args[-1] if positive else neg(args[-1])
+        return value if len(args) == 1 else Call("add", (args[0], value))
+    return rebuild(node, lambda child: _signed(child, draw))
+
+
+def _distribute_modulus(node: Node) -> Node:
+    """`x ≡ 1, 4 (mod 5)`: the modulus at the end is that of every residue."""
+    if not (isinstance(node, Seq) and node.kind in ("list", "or") and isinstance(node.items[-1], Call) and node.items[-1].head == "mod"):
+        return node
+    modulus = node.items[-1].args[1]
+    return Seq(node.kind, tuple(i if isinstance(i, Call) and i.head == "mod" else Call("mod", (i, modulus)) for i in node.items))
+
+
+# Matrices -------------------------------------------------------------------------------------
+
+
+def _matrices(node: Node) -> Node:
+    """Sums, differences and products of written-out matrices as one matrix."""
+    if isinstance(node, Matrix) or not _mentions_matrix(node):
+        return node
+    return _evaluated(node)
+
+
+def _mentions_matrix(node: Node) -> bool:
+    if isinstance(node, Matrix):
+        return True
+    return isinstance(node, Call) and node.head in ("add", "mul", "neg", "div", "pow", "det") and any(map(_mentions_matrix, node.args))
+
+
+def _evaluated(node: Node) -> Node:
+    if not isinstance(node, Call):
+        return node
+    args = tuple(_evaluated(a) for a in node.args)
+    if node.head == "det" and isinstance(args[0], Matrix):
+        return _determinant(args[0]) or node
+    matrices = [a for a in args if isinstance(a, Matrix)]
+    if not matrices:
+        return Call(node.head, args)
+    if node.head == "neg":
+        return _scaled(MINUS_ONE, matrices[0])
+    if node.head == "div" and isinstance(args[0], Matrix):
+        return _scaled(Call("div", (ONE, args[1])), args[0])
+    if node.head == "add" and len(matrices) == len(args) and len({_shape(m) for m in matrices}) == 1:
+        return _added(matrices)
+    if node.head == "mul" and len(args) == 2:
+        return _multiplied(args[0], args[1]) or Call("mul", args)
+    if node.head == "pow" and args[1] in (Sym("T"), Const("T")) and isinstance(args[0], Matrix):
+        return Matrix(tuple(zip(*args[0].rows, strict=True)))
+    return Call(node.head, args)
+
+
+def _shape(matrix: Matrix) -> tuple[int, int]:
+    return len(matrix.rows), len(matrix.rows[0])
+
+
+def _scaled(factor: Node, matrix: Matrix) -> Matrix:
+    return Matrix(tuple(tuple(Call("mul", (factor, cell)) for cell in row) for row in matrix.rows))
+
+
+def _added(matrices: list[Matrix]) -> Matrix:
+    rows, columns = _shape(matrices[0])
+    return Matrix(tuple(tuple(Call("add", tuple(m.rows[r][c] for m in matrices)) for c in range(columns)) for r in range(rows)))
+
+
+def _multiplied(a: Node, b: Node) -> Matrix | None:
+    if isinstance(a, Matrix) and isinstance(b, Matrix):
+        if _shape(a)[1] != _shape(b)[0] or _shape(a)[0] * _shape(b)[1] * _shape(a)[1] > 4000:
+            return None
+        columns = list(zip(*b.rows, strict=True))
+        return Matrix(tuple(
+            tuple(Call("add", tuple(Call("mul", (x, y)) for x, y in zip(row, column, strict=True))) for column in columns)
+            for row in a.rows
+        ))
+    if isinstance(a, Matrix):
+        return _scaled(b, a)
+    return _scaled(a, b) if isinstance(b, Matrix) else None
+
+
+def _determinant(matrix: Matrix) -> Node | None:
+    rows, columns = _shape(matrix)
+    if rows != columns or rows > 4:
+        return None
+    if rows == 1:
+        return matrix.rows[0][0]
+    terms: list[Node] = []
+    for column, cell in enumerate(matrix.rows[0]):
+        minor = Matrix(tuple(row[:column] + row[column + 1 :] for row in matrix.rows[1:]))
+        inner = _determinant(minor)
+        assert inner is not None
+        term: Node = Call("mul", (cell, inner))
+        terms.append(neg(term) if column % 2 else term)
+    return Call("add", tuple(terms))

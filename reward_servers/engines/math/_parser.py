@@ -1,0 +1,497 @@
+"""Tokens to a tree: a Pratt parser for answers, with bounds on depth and size.
+
+`parse` is the whole interface.  Binding strength, from loose to tight: `or`, `;`, `,`/`and`, relations,
+set operations, ratios, sums, units, products, signs, powers, postfix signs.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from . import _commands, _lists, _measures
+from ._errors import AnswerSyntaxError, LimitExceeded
+from ._lexer import Lexer, Token, digits_to_int
+from ._nodes import EMPTY, Call, Const, Interval, Node, Num, Rel, Seq, Sym, Text, neg
+from ._policy import Limits
+from ._words import BASE_WORDS, HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
+
+REL, SET, RATIO, ADD, UNIT, MUL, SIGN, POW, POST = 10, 20, 25, 30, 35, 40, 50, 60, 70
+
+_CLOSERS = frozenset({")", "]", "}", "\\}", "|>", ",", ";", "&", "\\\\", "rfloor", "rceil", "."})
+_SEPARATOR_WORDS = frozenset({"and", "or", "where", "for", "with", "when"})
+_SET_OPS = {"∪": "union", "∩": "intersect", "\\": "setminus"}
+_BASE = re.compile(
+    r"\(?(?P<digits>[0-9A-Fa-f]+)\)?\s*_\s*\{?\s*(?:\\(?:text|mathrm|textbf|rm)\s*\{)?\s*\(?(?:base\s*)?"
+    r"(?P<base>[0-9]{1,2}|[a-z]+)\)?\s*\}?\s*\}?|(?P<plain>[0-9A-Fa-f]+)\s*\(?(?:\\text\s*\{)?[\s(]*base[\s-]*(?:\})?\s*"
+    r"(?P<word>[0-9]{1,2}|[a-z]+)[\s)}]*|0(?P<prefix>[bxo])(?P<code>[0-9A-Fa-f]+)"
+)
+
+
+def parse(text: str, limits: Limits, *, decimal_comma: bool = False) -> Node:
+    """Read one answer.
+
+    Args:
+        text: The answer alone, as extracted; LaTeX, plain text or unicode.
+        limits: Bounds on characters, tokens, digits and depth.
+        decimal_comma: Read `1,5` as one number where it is no grouping.
+
+    Raises:
+        AnswerSyntaxError: The text is no answer of this grammar; says where.
+        LimitExceeded: A bound was passed.
+    """
+    based = _based_number(text) if "_" in text or "base" in text or text.startswith("0") else None
+    if based is not None:
+        return based
+    return Parser(Lexer(text, limits, decimal_comma=decimal_comma).lex(), limits).answer()
+
+
+def _based_number(text: str) -> Node | None:
+    match = _BASE.fullmatch(text.strip().strip("$").strip()) if len(text) < 400 else None
+    if match is None:
+        return None
+    if match["prefix"]:
+        digits, base = match["code"], {"b": 2, "x": 16, "o": 8}[match["prefix"]]
+    else:
+        digits, name = match["digits"] or match["plain"], match["base"] or match["word"]
+        base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
+    named = not any(c.isdigit() for c in digits) and not (base == 16 and len(digits) > 1)
+    if named or not 2 <= base <= 16 or any(int(c, 16) >= base for c in digits):
+        return None
+    return Call("base", (Text(digits.upper().lstrip("0") or "0"), Num(Fraction(base))))
+
+
+class Parser:
+    """State of one parse: the tokens, the position, and what encloses it."""
+
+    def __init__(self, tokens: list[Token], limits: Limits) -> None:
+        self.tokens = tokens
+        self.limits = limits
+        self.at = 0
+        self.depth = 0
+        self.bars = 0  # open absolute values: a further bar closes
+        self.braces = 0  # open sets: a bar or a colon ends the element
+        self.integrals = 0  # open integrals: `dx` ends the body
+        self.outward = False  # inside `]a,b[` or `[a,b[`: an opening bracket closes
+
+    # Cursor ----------------------------------------------------------------------------------
+
+    @property
+    def token(self) -> Token:
+        """The token under the cursor."""
+        return self.tokens[self.at]
+
+    def peek(self, ahead: int = 1) -> Token:
+        """A later token, the end token past the end."""
+        return self.tokens[min(self.at + ahead, len(self.tokens) - 1)]
+
+    def take(self) -> Token:
+        """Move on and return the token left behind."""
+        token = self.tokens[self.at]
+        if token.kind != "end":
+            self.at += 1
+        return token
+
+    def is_op(self, *texts: str) -> bool:
+        """Whether the cursor is on one of these operators."""
+        return self.token.kind == "op" and self.token.text in texts
+
+    def expect(self, text: str) -> None:
+        """Pass over an operator that must be here."""
+        if not self.is_op(text):
+            raise AnswerSyntaxError(f"expected {text!r}", self.token.pos)
+        self.at += 1
+
+    # Lists -----------------------------------------------------------------------------------
+
+    def answer(self) -> Node:
+        """A whole answer: alternatives, then nothing but closing punctuation."""
+        while self.tokens[-2:-1] and self.tokens[-2].kind == "op" and self.tokens[-2].text in (".", ",", ";", ":"):
+            del self.tokens[-2]
+        if len(self.tokens) == 1:
+            raise AnswerSyntaxError("nothing to read", 0)
+        node = self.alternatives()
+        if self.token.kind != "end":
+            raise AnswerSyntaxError(f"unexpected {self.token.text!r}", self.token.pos)
+        return node
+
+    def alternatives(self) -> Node:
+        """Parts joined by `or`; then by `;`; then by commas and `and`."""
+        parts = [self._semicolons()]
+        while (self.token.kind == "word" and self.token.text.lower() == "or") or self.is_op("∨"):
+            self.at += 1
+            parts.append(self._semicolons())
+        return parts[0] if len(parts) == 1 else _lists.join("or", parts)
+
+    def _semicolons(self) -> Node:
+        parts = [self._commas()]
+        while self.is_op(";") or (self.is_op("\\\\") and self.depth == 0):
+            self.at += 1
+            parts.append(self._commas())
+        return parts[0] if len(parts) == 1 else _lists.join("list", parts)
+
+    def _commas(self) -> Node:
+        items = [self.item()]
+        while self._comma():
+            items.append(self.item())
+        return _lists.listed(items, self.limits)
+
+    def _comma(self) -> bool:
+        """Pass over `,`, `and`, `, and`, `where` ...; False where no list goes on."""
+        start = self.at
+        while self.is_op(",", "∧") or (
+            self.token.kind == "word" and self.token.text.lower() in _SEPARATOR_WORDS - ({"or"} if self.at == start else set())
+        ):
+            if self.token.text.lower() == "or" and self.at > start:
+                break
+            self.at += 1
+            if self.is_op(",") and self.tokens[self.at - 1].text == ",":
+                raise AnswerSyntaxError("an empty place in a list", self.token.pos)
+        if self.at > start and self.token.kind == "word" and self.token.text.lower() == "or":
+            self.at += 1
+        return self.at > start
+
+    def item(self) -> Node:
+        """One element of a list: an expression with its relations."""
+        condition = _lists.integer_condition(self)
+        if condition is not None:
+            return condition
+        return self.expression(0)
+
+    # Expressions -----------------------------------------------------------------------------
+
+    def expression(self, power: int) -> Node:
+        """Parse what binds tighter than `power`."""
+        self.depth += 1
+        if self.depth > self.limits.depth:
+            raise LimitExceeded("depth", f"nested deeper than {self.limits.depth}")
+        left = self.prefix()
+        while (following := self._infix(left, power)) is not None:
+            left = following
+        self.depth -= 1
+        return left
+
+    def prefix(self) -> Node:
+        """An atom or a prefix operator."""
+        token = self.token
+        if token.kind == "num":
+            return self._number()
+        if token.kind == "let":
+            return _commands.letter(self)
+        if token.kind == "cmd":
+            return _commands.command(self)
+        if token.kind == "word":
+            return self._words()
+        if token.kind == "rel" and token.text in ("=", "~") and self.at == 0:
+            self.at += 1
+            return self.expression(REL)
+        if token.kind == "rel" and token.text in ("<", ">", "<=", ">=") and self.at == 0:
+            return Sym("□")
+        if token.kind == "op":
+            return self._prefix_operator(token)
+        raise AnswerSyntaxError("an answer breaks off" if token.kind == "end" else f"unexpected {token.text!r}", token.pos)
+
+    def _prefix_operator(self, token: Token) -> Node:
+        text = token.text
+        if text in ("-", "+", "±", "∓"):
+            self.at += 1
+            value = self.expression(SIGN - 1 if text in ("±", "∓") else SIGN)
+            return {"-": neg(value), "+": value}.get(text) or Call("pm" if text == "±" else "mp", (value,))
+        if text in ("(", "["):
+            return self.bracketed()
+        if text == "]":
+            return self.bracketed()
+        if text == "\\{":
+            return self._set()
+        if text == "{":
+            return self._brace()
+        if text == "<|":
+            return Seq("<>", self._items("|>"))
+        if text in ("|", "||"):
+            return self._bars(text)
+        if text in ("lfloor", "lceil"):
+            self.at += 1
+            inner = self.expression(0)
+            self.expect("rfloor" if text == "lfloor" else "rceil")
+            return Call(text[1:], (inner,))
+        if text.startswith("currency"):
+            return _measures.currency(self)
+        if text.startswith("begin:"):
+            return _lists.environment(self)
+        if text == "^":
+            return _commands.left_script(self)
+        raise AnswerSyntaxError(f"unexpected {text!r}", token.pos)
+
+    def _number(self) -> Node:
+        token = self.take()
+        assert token.num is not None
+        value: Node = token.num
+        if token.num.value.denominator == 1 and token.num.places == 0:
+            value = _measures.mixed(self, token.num)
+        return value
+
+    # Brackets --------------------------------------------------------------------------------
+
+    def _items(self, *closers: str) -> tuple[Node, ...]:
+        """Elements up to one of `closers`, which is passed over; the opener is under the cursor."""
+        start = self.take().pos
+        if self.is_op(*closers):
+            raise AnswerSyntaxError("empty brackets", start)
+        bars, self.bars = self.bars, 0
+        braces, self.braces = self.braces, 0
+        self.depth += 1
+        items = [self.item()]
+        while not self.is_op(*closers):
+            if self.token.kind == "end":
+                raise AnswerSyntaxError("unclosed bracket", start)
+            if not (self.is_op(";") or self._comma()):
+                raise AnswerSyntaxError(f"unexpected {self.token.text!r}", self.token.pos)
+            if self.is_op(";"):
+                self.at += 1
+            items.append(self.item())
+        self.depth -= 1
+        self.bars, self.braces = bars, braces
+        self.at += 1
+        if any(i == Const("dots") for i in items):
+            return _lists.expanded(items, self.limits)
+        return tuple(items)
+
+    def bracketed(self) -> Node:
+        """Parentheses and square brackets: grouping, tuple, or interval."""
+        left = self.token.text
+        start = self.token.pos
+        closers = ("[", "]", ")") if left == "]" else (")", "]", "[") if self._french(left) else (")", "]")
+        outer, self.outward = self.outward, "[" in closers
+        items = self._items(*closers)
+        self.outward = outer
+        right = self.tokens[self.at - 1].text
+        if len(items) == 1:
+            if (left, right) not in (("(", ")"), ("[", "]")):
+                raise AnswerSyntaxError("brackets do not match", start)
+            return items[0]
+        if (left, right) in (("(", ")"), ("[", "]")):
+            return Seq(left + right, items)
+        if len(items) == 2:
+            return Interval(items[0], items[1], left == "[", right == "]")
+        raise AnswerSyntaxError("brackets do not match", start)
+
+    def _french(self, left: str) -> bool:
+        """Whether `[a,b[` is meant: the bracket is closed by an opening one."""
+        if left != "[":
+            return False
+        depth = 0
+        for token in self.tokens[self.at + 1 :]:
+            if token.kind == "op" and token.text in "([":
+                if token.text == "[" and depth == 0:
+                    return True
+                depth += 1
+            elif token.kind == "op" and token.text in ")]":
+                if depth == 0:
+                    return False
+                depth -= 1
+        return False
+
+    def _set(self) -> Node:
+        start = self.take()
+        if self.is_op("\\}"):
+            self.at += 1
+            return EMPTY
+        if self.token.text.startswith("begin:"):
+            system = _lists.environment(self)
+            if self.is_op("\\}"):
+                self.at += 1
+            return system
+        outer, self.braces, bars, self.bars = self.braces, 1, self.bars, 0
+        first = self.item()
+        self.braces = outer
+        if self.is_op("|", ":") or (self.token.kind == "word" and self.token.text == "such"):
+            return self._builder(first, bars)
+        self.bars = bars
+        items = [first]
+        while not self.is_op("\\}"):
+            if self.token.kind == "end":
+                raise AnswerSyntaxError("unclosed set", start.pos)
+            if self.is_op(";"):
+                self.at += 1
+            elif not self._comma():
+                raise AnswerSyntaxError(f"unexpected {self.token.text!r}", self.token.pos)
+            items.append(self.item())
+        self.at += 1
+        if any(i == Const("dots") for i in items):
+            return Seq("{}", _lists.expanded(items, self.limits))
+        return Seq("{}", tuple(items))
+
+    def _builder(self, element: Node, bars: int) -> Node:
+        self.at += 2 if self.token.text == "such" else 1
+        condition = self.alternatives()
+        self.bars = bars
+        self.expect("\\}")
+        return Call("builder", (element, condition))
+
+    def _brace(self) -> Node:
+        self.at += 1
+        if self.is_op("}"):
+            self.at += 1
+            return self.prefix()
+        bars, self.bars, braces, self.braces = self.bars, 0, self.braces, 0
+        self.depth += 1
+        node = self.alternatives()
+        if self.token.kind == "cmd" and self.token.text in ("over", "choose", "atop"):
+            head = self.take().text
+            node = Call("div" if head == "over" else "binom", (node, self.alternatives()))
+        self.depth -= 1
+        self.bars, self.braces = bars, braces
+        self.expect("}")
+        return Seq("{}", node.items) if isinstance(node, Seq) and node.kind == "list" else node
+
+    def _bars(self, mark: str) -> Node:
+        start = self.take()
+        self.bars += 1
+        inner = self.expression(0)
+        self.bars -= 1
+        if not self.is_op(mark):
+            raise AnswerSyntaxError("unclosed bar", start.pos)
+        self.at += 1
+        return Call("abs" if mark == "|" else "norm", (inner,))
+
+    # Words -----------------------------------------------------------------------------------
+
+    def _words(self) -> Node:
+        start = self.at
+        words: list[str] = []
+        while self.token.kind == "word" or (self.is_op("-") and self.peek().kind == "word" and words and not self.token.spaced):
+            if self.token.kind == "word":
+                words.append(self.token.text)
+            self.at += 1
+        number = self._number_words(words, start)
+        if number is not None:
+            return number
+        value = TEXT_VALUES.get(text_key(" ".join(words)))
+        if value is not None and not (self.token.kind == "let" and value == "Z"):
+            return Const(value)
+        for word in words:
+            if word.lower() in NEGATIONS:
+                raise AnswerSyntaxError("a negation", self.tokens[start].pos)
+            if word.lower() in HEDGES:
+                raise AnswerSyntaxError("a hedge", self.tokens[start].pos)
+        if self.token.kind == "rel" and self.token.text in ("=", "~") and words[-1].lower() not in ("and", "or"):
+            return Text(text_key(" ".join(words)))
+        if self.is_op(":") and start == 0:
+            self.at += 1
+            return self.expression(0)
+        if all(w.lower() in LABEL_WORDS for w in words) and self.token.kind != "end":
+            return self.expression(0) if start == 0 or self.depth <= 1 else self.prefix()
+        raise AnswerSyntaxError("words", self.tokens[start].pos)
+
+    def _number_words(self, words: list[str], start: int) -> Node | None:
+        length = 0
+        while length < len(words) and all(p in NUMBER_WORDS or p in ("and", "a") for p in words[length].lower().split("-")):
+            length += 1
+        while length and words[length - 1].lower() in ("and", "a"):
+            length -= 1
+        if not length:
+            return None
+        value = number_from_words(words[:length])
+        if value is None:
+            return None
+        self.at = start
+        for _ in range(length):  # a hyphen between words counts as its own token
+            self.at += 1 if self.tokens[self.at].kind == "word" else 2
+        while self.at < len(self.tokens) and self.is_op("-") and self.tokens[self.at - 1].kind == "word" and length > 1:
+            break
+        return Num(value, 0)
+
+    # Infix -----------------------------------------------------------------------------------
+
+    def _infix(self, left: Node, power: int) -> Node | None:
+        """Extend `left` by the operator under the cursor, if it binds tighter than `power`."""
+        token = self.token
+        if token.kind == "end" or (token.kind == "op" and (token.text in _CLOSERS or token.text.startswith("end:"))):
+            return None
+        if token.kind == "rel":
+            return self._relation(left) if power < REL else None
+        if token.kind == "op":
+            return self._infix_operator(left, token, power)
+        if token.kind == "word":
+            return _measures.word(self, left, power)
+        if token.kind == "cmd" and token.text in ("over", "choose", "atop", "pmod", "bmod", "mod", "dots"):
+            return _commands.infix(self, left, power)
+        if token.kind == "let" and token.upright and power < UNIT and _measures.starts_unit(self, left):
+            return _measures.unit(self, left)
+        return self._product(left, power)
+
+    def _infix_operator(self, left: Node, token: Token, power: int) -> Node | None:
+        text = token.text
+        if text in ("!", "%", "'", "degree", "‰"):
+            return _measures.postfix(self, left, text) if power < POST else None
+        if text == "^":
+            return _commands.power(self, left) if power < POW else None
+        if text in ("*", "/"):
+            if power >= MUL:
+                return None
+            self.at += 1
+            right = self.expression(MUL)
+            return Call("mul" if text == "*" else "div", (left, right))
+        if text in ("+", "-", "±", "∓"):
+            if power >= ADD:
+                return None
+            self.at += 1
+            right = self.expression(ADD)
+            if text in ("±", "∓"):
+                return Call("pm" if text == "±" else "mp", (left, right))
+            return _sum(left, right if text == "+" else neg(right))
+        if text in _SET_OPS and power < SET:
+            self.at += 1
+            return Call(_SET_OPS[text], (left, self.expression(SET)))
+        if text == ":" and not self.braces and power < RATIO:
+            return _measures.ratio(self, left)
+        if text == "|" and (self.bars or self.braces):
+            return None
+        if text == "||" and self.bars:
+            return None
+        if text == "(" and self.peek().kind == "word" and self.peek().text.lower() == "mod":
+            return _commands.parenthesised_mod(self, left) if power <= REL else None
+        if text.startswith("currency") and self.peek().kind in ("end", "op"):
+            return _measures.trailing_currency(self, left)
+        if text in ("(", "[", "{", "|", "lfloor", "lceil", "<|") or text.startswith("begin:"):
+            return self._product(left, power)
+        if text in ("∧", "∨", "_", "?", "circ") or power >= REL:
+            return None
+        raise AnswerSyntaxError(f"unexpected {text!r}", token.pos)
+
+    def _product(self, left: Node, power: int) -> Node | None:
+        """Juxtaposition as a product, at the strength of a product."""
+        if power >= MUL or not self.starts_factor(left):
+            return None
+        return Call("mul", (left, self.expression(MUL)))
+
+    def starts_factor(self, left: Node) -> bool:
+        """Whether the token under the cursor may begin a juxtaposed factor of `left`."""
+        token = self.token
+        if self.integrals and token.kind == "let" and token.text == "d" and self.peek().kind in ("let", "cmd"):
+            return False
+        if token.kind == "num":
+            previous = self.tokens[self.at - 1]
+            return previous.kind != "num" and not isinstance(left, Num)
+        if token.kind == "op" and token.text == "[":
+            return isinstance(left, Num) and not self.outward
+        return token.kind in ("let", "cmd") or token.kind == "op"
+
+    def _relation(self, left: Node) -> Node:
+        ops: list[str] = []
+        terms = [left]
+        while self.token.kind == "rel":
+            ops.append(self.take().text)
+            if self.token.kind == "end" and ops[-1] == "=" and len(terms) == 1:
+                raise AnswerSyntaxError("an answer breaks off", self.token.pos)
+            terms.append(self.expression(REL))
+        return Rel(tuple(ops), tuple(terms))
+
+
+def _sum(left: Node, right: Node) -> Node:
+    if isinstance(left, Call) and left.head == "add":
+        return Call("add", (*left.args, right))
+    return Call("add", (left, right))
+
+
+__all__ = ["Parser", "digits_to_int", "parse"]

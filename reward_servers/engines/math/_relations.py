@@ -1,0 +1,354 @@
+"""Equations, definitions, inequalities and residues."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from . import _containers, _field
+from ._exact import exact
+from ._nodes import Call, Const, Node, Num, Rel, Seq, Sym, Text, integer, neg, substitute, symbols, walk
+from ._policy import Limits
+from ._realsets import is_set_like
+from ._scalars import Answer, same_scalar
+
+if TYPE_CHECKING:
+    from ._compare import Comparison
+
+_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+
+def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """At least one side is a relation or a set of reals."""
+    gold, answer = _exact_part(gold), _exact_part(answer)
+    if gold == answer:
+        return Answer(True, "identical")
+    if _equation(gold) and _equation(answer):
+        assert isinstance(gold, Rel) and isinstance(answer, Rel)
+        return _equations(comparison, gold, answer)
+    if _equation(answer) and not is_set_like(gold):
+        return _value_of(comparison, gold, answer)
+    if _equation(gold) and not is_set_like(answer):
+        assert isinstance(gold, Rel)
+        value = named_value(gold)
+        if value is None:
+            return Answer(False, "equation", "the gold is an equation, the answer is not")
+        return comparison.same(value, answer)
+    if _equation(answer) and isinstance(answer, Rel) and (value := named_value(answer)) is not None and is_set_like(value):
+        return comparison.same(gold, value)
+    if isinstance(gold, Rel) and isinstance(answer, Rel) and (found := _inequalities(comparison, gold, answer)).same is not None:
+        return found
+    gold, answer = _member(gold), _member(answer)
+    if is_set_like(gold) or is_set_like(answer):
+        return _containers.same_sets(comparison, gold, answer)
+    return comparison.same(gold, answer) if not isinstance(gold, Rel) and not isinstance(answer, Rel) else _termwise(comparison, gold, answer)
+
+
+def _equation(node: Node) -> bool:
+    return isinstance(node, Rel) and all(op in ("=", "≡") for op in node.ops)
+
+
+def _member(node: Node) -> Node:
+    """`x ∈ {1, 2}` lists the values of x."""
+    if isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[1], Seq) and node.terms[1].kind == "{}":
+        return node.terms[1]
+    return node
+
+
+def _exact_part(node: Node) -> Node:
+    """Drop what follows `≈`; a name before it is given that value."""
+    if not isinstance(node, Rel) or "~" not in node.ops:
+        return node
+    at = node.ops.index("~")
+    if at == 0:
+        first = node.terms[0]
+        if isinstance(first, Sym | Text) or (symbols(first) and len(node.terms) == 2):
+            return Rel(("=",), (first, node.terms[1]))
+        return first
+    return Rel(node.ops[:at], node.terms[: at + 1])
+
+
+# Named values -----------------------------------------------------------------------------------
+
+
+def named_value(rel: Rel) -> Node | None:
+    """The value that a chain of equations gives to what stands on its left, None if it gives none."""
+    first, last = rel.terms[0], rel.terms[-1]
+    if _names_something(first):
+        return last
+    if len(rel.terms) == 2 and isinstance(last, Sym) and not symbols(first):
+        return first
+    if _bare_composite(first) and not symbols(last) and not isinstance(last, Seq):
+        return last
+    return None
+
+
+def _names_something(node: Node) -> bool:
+    match node:
+        case Sym() | Text():
+            return True
+        case Call("apply", _):
+            return True
+        case Call("abs" | "norm" | "ratio" | "det", args):
+            return all(_names_something(a) or _bare_composite(a) for a in args)
+        case Seq("()" | "{}" | "<>", items):
+            return all(isinstance(i, Sym) for i in items)
+        case _:
+            return False
+
+
+def _bare_composite(node: Node) -> bool:
+    """A sum, product or quotient of plain letters (`a+b`, `AB`, `m/n`): the quantity asked for."""
+    names = [n for n in walk(node) if isinstance(n, Sym)]
+    if len(names) < 2 or len(set(names)) != len(names):
+        if not (isinstance(node, Call) and node.head == "div"):
+            return False
+    parts = [n for n in walk(node) if not isinstance(n, Sym)]
+    if any(isinstance(p, Call) and p.head in ("sin", "cos", "tan") for p in parts):
+        return isinstance(node, Call) and node.head in ("sin", "cos", "tan") and all(isinstance(a, Sym) for a in node.args)
+    return bool(names) and all(isinstance(p, Call) and p.head in ("add", "mul", "div", "neg") for p in parts)
+
+
+def _value_of(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """An equation as the answer to a gold that is a value."""
+    assert isinstance(answer, Rel)
+    value = named_value(answer)
+    if comparison.policy.chains and value is None and not symbols(answer.terms[-1]) and not symbols(answer.terms[0]):
+        value = answer.terms[-1]
+    if value is None:
+        return Answer(False, "equation", "an equation is not the value of anything named")
+    first = answer.terms[0]
+    if isinstance(first, Sym) and first.name in symbols(value) | symbols(gold):
+        return Answer(False, "equation", "the name on the left occurs in the value")
+    if not comparison.policy.chains:
+        for step in answer.terms[1:-1]:
+            if not comparison.same(value, step).same:
+                return Answer(False, "false chain", "a step of the chain does not equal its end")
+    found = comparison.same(gold, value)
+    return found._replace(rule=f"named value, {found.rule}")
+
+
+# Equations --------------------------------------------------------------------------------------
+
+
+def _equations(comparison: Comparison, gold: Rel, answer: Rel) -> Answer:
+    value, other = named_value(gold), named_value(answer)
+    if value is not None and other is not None:
+        named = _same_names(comparison, gold, answer, value, other)
+        if named is not None:
+            return named
+    if any(isinstance(t, Seq | Text) for t in (*gold.terms, *answer.terms)):
+        return _termwise(comparison, gold, answer)
+    if len(answer.terms) > 2 or len(gold.terms) > 2:
+        return _termwise(comparison, gold, answer)
+    return _equivalent(comparison, _difference(gold), _difference(answer))
+
+
+def _same_names(comparison: Comparison, gold: Rel, answer: Rel, value: Node, other: Node) -> Answer | None:
+    mine, theirs = _name_of(gold, value), _name_of(answer, other)
+    if isinstance(mine, Call) and isinstance(theirs, Call) and mine.head == theirs.head == "apply":
+        if mine.args[0] != theirs.args[0] or len(mine.args) != len(theirs.args):
+            return Answer(False, "name", "another function")
+        renaming: dict[Node, Node] = {}
+        for ours, their in zip(mine.args[1:], theirs.args[1:], strict=True):
+            if isinstance(ours, Sym) and isinstance(their, Sym):
+                renaming[their] = ours
+            elif not comparison.same(ours, their).same:
+                return Answer(False, "argument", "another argument")
+        return comparison.same(value, substitute(other, renaming))
+    if _function_of(mine, theirs) or _function_of(theirs, mine):
+        return comparison.same(value, other)
+    if isinstance(mine, Sym) and isinstance(theirs, Sym) and mine != theirs:
+        if symbols(value) or symbols(other):
+            return None  # y = 2x + 1 against x = (y - 1)/2: one equation, solved twice
+        return Answer(False, "name", f"{mine.name} is not {theirs.name}")
+    if mine == theirs or isinstance(mine, Text) or isinstance(theirs, Text):
+        if isinstance(mine, Text) and isinstance(theirs, Text) and mine != theirs:
+            return Answer(False, "name", "another name")
+        return comparison.same(value, other)
+    return None
+
+
+def _name_of(rel: Rel, value: Node) -> Node:
+    return rel.terms[-1] if value is rel.terms[0] else rel.terms[0]
+
+
+def _function_of(name: Node, function: Node) -> bool:
+    """`y = ...` may stand for `f(x) = ...`."""
+    return isinstance(function, Call) and function.head == "apply" and name == Sym("y") and Sym("y") not in function.args
+
+
+def _difference(rel: Rel) -> Node:
+    return Call("add", (rel.terms[0], neg(rel.terms[1])))
+
+
+def _equivalent(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """Equations `gold = 0` and `answer = 0` that differ by a constant factor, denominators cleared."""
+    if _mentions(gold) or _mentions(answer):
+        return Answer(False, "equation", "not an equation of numbers")
+    if symbols(gold) != symbols(answer):
+        return Answer(False, "equation", "other variables")
+    if not symbols(gold):
+        return Answer(False, "equation", "an equation without variables")
+    for left, right in ((gold, answer), (_numerator(gold)[0], _numerator(answer)[0])):
+        found = _field.proportional(left, right)
+        if found:
+            return Answer(True, "equation", "equal up to a constant factor")
+    if found is not None:
+        return Answer(False, "equation", "not proportional")
+    quotient = constant_ratio(gold, answer, comparison.limits)
+    return Answer(quotient, "equation")
+
+
+def _mentions(node: Node) -> bool:
+    return any(isinstance(n, Rel | Seq | Text) for n in walk(node))
+
+
+def _numerator(node: Node) -> tuple[Node, Node]:
+    """Numerator and denominator of a rational expression, nothing cancelled."""
+    one = integer(1)
+    if isinstance(node, Call):
+        if node.head == "div":
+            (a, b), (c, d) = _numerator(node.args[0]), _numerator(node.args[1])
+            return _times(a, d), _times(b, c)
+        if node.head == "neg":
+            top, below = _numerator(node.args[0])
+            return neg(top), below
+        if node.head == "mul":
+            top, below = one, one
+            for arg in node.args:
+                a, b = _numerator(arg)
+                top, below = _times(top, a), _times(below, b)
+            return top, below
+        if node.head == "add":
+            top, below = _numerator(node.args[0])
+            for arg in node.args[1:]:
+                a, b = _numerator(arg)
+                top, below = Call("add", (_times(top, b), _times(a, below))), _times(below, b)
+            return top, below
+    return node, one
+
+
+def _times(a: Node, b: Node) -> Node:
+    if a == integer(1):
+        return b
+    return a if b == integer(1) else Call("mul", (a, b))
+
+
+def constant_ratio(gold: Node, answer: Node, limits: Limits) -> bool | None:
+    """Whether the quotient is one constant, by comparing it at two renamings of the variables."""
+    names = sorted(symbols(gold))
+    moved = {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3)))) for n in names}
+    cross = (Call("mul", (gold, substitute(answer, dict(moved)))), Call("mul", (answer, substitute(gold, dict(moved)))))
+    return same_scalar(*cross, limits).same
+
+
+def constant_difference(gold: Node, answer: Node, limits: Limits) -> Answer | None:
+    """Whether the difference of two expressions is one constant."""
+    names = sorted(symbols(gold) | symbols(answer))
+    moved: dict[Node, Node] = {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3)))) for n in names}
+    left = Call("add", (gold, substitute(answer, moved)))
+    right = Call("add", (answer, substitute(gold, moved)))
+    found = same_scalar(left, right, limits)
+    return Answer(True, "up to a constant", found.why) if found.same else None
+
+
+# Inequalities -------------------------------------------------------------------------------------
+
+
+def _inequalities(comparison: Comparison, gold: Rel, answer: Rel) -> Answer:
+    """Inequalities in several variables: proportional by a positive factor, or term by term."""
+    if len(symbols(gold) | symbols(answer)) < 2 or not all(op in _FLIP for op in (*gold.ops, *answer.ops)):
+        return Answer(None, "inequality")
+    if len(gold.ops) > 1 or len(answer.ops) > 1:
+        return _termwise(comparison, gold, answer)
+    mine, theirs = _difference(gold), _difference(answer)
+    if gold.ops[0] != answer.ops[0]:
+        if _FLIP[answer.ops[0]] != gold.ops[0]:
+            return Answer(False, "inequality", "strict against not strict")
+        theirs = neg(theirs)
+    found = _field.proportional(mine, theirs)
+    if found is None or not found:
+        return Answer(found, "inequality")
+    positive = _field_sign(mine, theirs, comparison.limits)
+    return Answer(positive, "inequality")
+
+
+def _field_sign(a: Node, b: Node, limits: Limits) -> bool | None:
+    """Whether two proportional expressions have the same sign, at one rational point."""
+    from ._scalars import sample
+
+    for round_ in range(4):
+        env: dict[Node, Node] = {Sym(n): Num(sample(n, round_)) for n in symbols(a) | symbols(b)}
+        x, y = exact(substitute(a, env), limits.bits), exact(substitute(b, env), limits.bits)
+        if x is None or y is None:
+            return None
+        if x and y:
+            return (x > 0) == (y > 0)
+    return None
+
+
+def _termwise(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    if not (isinstance(gold, Rel) and isinstance(answer, Rel)) or len(gold.terms) != len(answer.terms):
+        return Answer(False, "relation", "not the same relation")
+    if gold.ops == answer.ops:
+        return _containers.all_same(comparison, gold.terms, answer.terms, "relation")
+    flipped = tuple(_FLIP.get(op, op) for op in reversed(answer.ops))
+    if flipped == gold.ops:
+        return _containers.all_same(comparison, gold.terms, answer.terms[::-1], "relation")
+    return Answer(False, "relation", "another relation")
+
+
+# Residues -----------------------------------------------------------------------------------------
+
+
+def _residue(node: Node) -> tuple[Node | None, Node, Node | None]:
+    """Name, residue and modulus; the modulus is None for a plain number."""
+    modulus: Node | None = None
+    if isinstance(node, Call) and node.head == "mod":
+        node, modulus = node.args
+    if isinstance(node, Rel) and len(node.terms) == 2 and node.ops[0] in ("≡", "="):
+        return node.terms[0], node.terms[1], modulus
+    return None, node, modulus
+
+
+def same_residue(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """Residue classes: the same modulus and congruent residues, or one side without its modulus."""
+    name, residue, modulus = _residue(gold)
+    other_name, other, other_modulus = _residue(answer)
+    if name is not None and other_name is not None and name != other_name:
+        return Answer(False, "residue", "another name")
+    if modulus is None or other_modulus is None:
+        family = _family(other if modulus is not None else residue)
+        known, given = (modulus, residue) if modulus is not None else (other_modulus, other)
+        if family is not None and known is not None:
+            return _congruent(comparison, known, given, Num(family[0]), Num(abs(family[1])))
+        return comparison.same(residue, other)
+    return _congruent(comparison, modulus, residue, other, other_modulus)
+
+
+def _family(node: Node) -> tuple[Fraction, Fraction] | None:
+    """`7k + 3` as (3, 7): linear in one variable with whole coefficients."""
+    names = symbols(node)
+    if len(names) != 1:
+        return None
+    name = Sym(next(iter(names)))
+    values = [exact(substitute(node, {name: integer(k)}), 2000) for k in (0, 1, 2, 7)]
+    if any(v is None or v.denominator != 1 for v in values):
+        return None
+    a, b, c, d = (v for v in values if v is not None)
+    return (a, b - a) if c - b == b - a and d == a + 7 * (b - a) and b != a else None
+
+
+def _congruent(comparison: Comparison, modulus: Node, residue: Node, other: Node, other_modulus: Node) -> Answer:
+    same_modulus = comparison.same(modulus, other_modulus)
+    if not same_modulus.same:
+        return Answer(False, "residue", "another modulus")
+    difference = exact(Call("add", (residue, neg(other))), comparison.limits.bits)
+    size = exact(modulus, comparison.limits.bits)
+    if difference is None or not size:
+        return comparison.same(residue, other)
+    return Answer((difference / size).denominator == 1, "residue")
+
+
+__all__ = ["Const", "constant_difference", "constant_ratio", "named_value", "same", "same_residue"]

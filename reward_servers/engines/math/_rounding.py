@@ -1,0 +1,44 @@
+"""Tolerances that a policy may ask for: relative error, and rounding to a number of places."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ._exact import Undefined, exact
+from ._nodes import Call, Node, Num, neg
+from ._errors import LimitExceeded
+from ._policy import Limits
+from ._scalars import sign_of
+
+
+def _at_most(node: Node, bound: Node, limits: Limits) -> bool:
+    """Whether `|node| <= bound`, proved."""
+    sign = sign_of(Call("add", (bound, neg(Call("abs", (node,))))), limits)
+    return sign is not None and sign >= 0
+
+
+def within(gold: Node, answer: Node, tolerance: float, limits: Limits) -> bool:
+    """Whether the answer is within a relative tolerance of the gold."""
+    bound = Call("mul", (Num(Fraction(tolerance)), Call("abs", (gold,))))
+    return _at_most(Call("add", (answer, neg(gold))), bound, limits)
+
+
+def _rounded(node: Node, places: int, limits: Limits) -> Fraction | None:
+    try:
+        value = exact(node, limits.bits)
+    except (LimitExceeded, Undefined):
+        return None
+    return None if value is None else round(value, places)
+
+
+def rounds_to(answer: Node, gold: Node, places: int, limits: Limits) -> bool:
+    """Whether both round to the same number at so many decimal places."""
+    mine, theirs = _rounded(gold, places, limits), _rounded(answer, places, limits)
+    if mine is not None and theirs is not None:
+        return mine == theirs
+    half = Num(Fraction(1, 2 * 10**places))
+    if mine is not None:
+        return _at_most(Call("add", (answer, neg(Num(mine)))), half, limits)
+    if theirs is not None:
+        return _at_most(Call("add", (gold, neg(Num(theirs)))), half, limits)
+    return False
