@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import queue
+import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,6 +18,7 @@ from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored
 from ._settings import TLS, Batching, Endpoints, Retries, Settings
+from ._stream import GroupStream, StreamItem, grouped
 from ._table import ScoreTable
 from ._wire import Labels, VerifierFacts
 
@@ -36,6 +39,12 @@ class _Face:
         tls: TLS | None = None,
     ) -> None:
         self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
+
+    def _hand_in(self, entry: Entry, recipe: Recipe) -> None:
+        if entry.size:
+            self._core.assemble(recipe, entry)
+        else:
+            self._core.submit(recipe, (entry,))
 
     def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
         """The estimator that makes advantages of a recipe's rewards, to save and load its state."""
@@ -83,10 +92,58 @@ class RewardClient(_Face):
             raise
         return _checked(table)
 
-    def submit(self, rollout: Rollout, recipe: Recipe) -> concurrent.futures.Future[Scored]:
-        """Score one rollout; it travels with others that are submitted at about the same time."""
+    def stream(
+        self, rollouts: Iterable[StreamItem], recipe: Recipe, *, group_size: int | None = None, window: int = 4096
+    ) -> Iterator[ScoreTable]:
+        """Score rollouts as they come, and yield a table for each group as it completes.
+
+        Args:
+            rollouts: single rollouts, or lists that each hold all rollouts of a prompt. A sequence of rollouts is
+                taken as a batch whose groups are all in it.
+            recipe: what to ask, and what to make of it.
+            group_size: rollouts of a complete group, for single ones; left out, groups complete when the input ends.
+            window: rollouts under way, at most; the input is read no further meanwhile.
+
+        Yields:
+            Tables of one group each. An estimator that needs the whole batch refuses them; join them by
+            ``ScoreTable.concat``.
+
+        Raises:
+            RequestRejected: a server refuses what it is asked.
+            RolloutError: rollouts do not fit together.
+        """
+        ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
+        space = threading.Event()
+        whole = self._core.judges_groups(recipe).result()
+        stream = GroupStream(self._core, recipe, group_size, whole, ready.put, space.set)
+        yielded = 0
+        for item in grouped(rollouts):
+            stream.add(item)
+            while stream.open >= window:
+                space.clear()
+                if stream.open >= window:
+                    space.wait()
+            while not ready.empty():
+                yielded += 1
+                yield _table(ready.get())
+        stream.finish()
+        while yielded < stream.started:
+            yielded += 1
+            yield _table(ready.get())
+
+    def submit(
+        self, rollout: Rollout, recipe: Recipe, *, group_size: int | None = None
+    ) -> concurrent.futures.Future[Scored]:
+        """Score one rollout; it travels with others that are submitted at about the same time.
+
+        Args:
+            rollout: the rollout.
+            recipe: what to ask; only its weights and gates are applied, advantages need groups.
+            group_size: rollouts of the complete group, which is sent when the last has come. Needed, with the
+                rollout's ``group_id``, where a verifier judges groups.
+        """
         future: concurrent.futures.Future[Scored] = concurrent.futures.Future()
-        self._core.submit(recipe, [Entry(rollout, 0, _THREADS, future)])
+        self._hand_in(Entry(rollout, group_size or 0, _THREADS, future), recipe)
         return future
 
     def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
@@ -124,11 +181,62 @@ class AsyncRewardClient(_Face):
         labels = Labels(new_batch_id(), run, step, seed)
         return _checked(await asyncio.wrap_future(self._core.score(_listed(rollouts), recipe, labels)))
 
-    def submit(self, rollout: Rollout, recipe: Recipe) -> asyncio.Future[Scored]:
-        """Score one rollout; it travels with others that are submitted at about the same time."""
+    async def stream(
+        self,
+        rollouts: Iterable[StreamItem] | AsyncIterable[StreamItem],
+        recipe: Recipe,
+        *,
+        group_size: int | None = None,
+        window: int = 4096,
+    ) -> AsyncIterator[ScoreTable]:
+        """Score rollouts as they come, and yield a table for each group as it completes: see `RewardClient.stream`.
+
+        The input may be asynchronous; it is read while groups are yielded.
+        """
+        loop = asyncio.get_running_loop()
+        ready: asyncio.Queue[ScoreTable | BaseException | None] = asyncio.Queue()
+        space = asyncio.Event()
+
+        def emit(result: ScoreTable | BaseException) -> None:
+            loop.call_soon_threadsafe(ready.put_nowait, result)
+
+        def progress() -> None:
+            loop.call_soon_threadsafe(space.set)
+
+        whole = await asyncio.wrap_future(self._core.judges_groups(recipe))
+        stream = GroupStream(self._core, recipe, group_size, whole, emit, progress)
+
+        async def feed() -> None:
+            try:
+                async for item in _iterate(grouped(rollouts)):
+                    stream.add(item)
+                    while stream.open >= window:
+                        space.clear()
+                        if stream.open >= window:
+                            await space.wait()
+                stream.finish()
+            except Exception as error:  # noqa: BLE001 (raised where the groups are read)
+                ready.put_nowait(error)
+            ready.put_nowait(None)
+
+        feeding = asyncio.create_task(feed())
+        fed, yielded = False, 0
+        try:
+            while not fed or yielded < stream.started:
+                result = await ready.get()
+                if result is None:
+                    fed = True
+                else:
+                    yielded += 1
+                    yield _table(result)
+        finally:
+            feeding.cancel()
+
+    def submit(self, rollout: Rollout, recipe: Recipe, *, group_size: int | None = None) -> asyncio.Future[Scored]:
+        """Score one rollout: see `RewardClient.submit`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Scored] = loop.create_future()
-        self._core.submit(recipe, [Entry(rollout, 0, _post_of(loop), future)])
+        self._hand_in(Entry(rollout, group_size or 0, _post_of(loop), future), recipe)
         return future
 
     async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
@@ -157,6 +265,23 @@ def _post_of(loop: asyncio.AbstractEventLoop) -> LoopPost:
     if post is None:
         post = _posts[loop] = LoopPost(loop)
     return post
+
+
+def _table(result: ScoreTable | BaseException) -> ScoreTable:
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+async def _iterate(source: Iterable[StreamItem] | AsyncIterable[StreamItem]) -> AsyncIterator[StreamItem]:
+    if isinstance(source, AsyncIterable):
+        async for item in source:
+            yield item
+        return
+    for item in source:
+        yield item
+        # A long list must not keep the caller's loop from everything else.
+        await asyncio.sleep(0)
 
 
 def _listed(rollouts: Iterable[Rollout]) -> Sequence[Rollout]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ._engine import Batch, new_batch_id
 from ._errors import RecipeError, ServerUnavailable
@@ -15,6 +15,7 @@ from ._recipe import Recipe
 from ._rollout import Rollout
 from ._runtime import Keeper, Runtime
 from ._settings import Settings
+from ._stream import Assembler
 from ._table import ScoreTable
 from ._wire import Labels, VerifierFacts
 
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from .signals import Estimator, Pipeline
 
 _ESTIMATORS_KEPT = 16
+
+
+class Desk(NamedTuple):
+    """Where single samples are handed in, in one process."""
+
+    runtime: Runtime
+    merger: Merger
+    assembler: Assembler
 
 
 class Core:
@@ -34,15 +43,14 @@ class Core:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keeper = Keeper(settings)
-        self._merger: Merger | None = None
-        self._merger_runtime: Runtime | None = None
+        self._desk: Desk | None = None
         self._estimators: dict[int, tuple[Recipe, Estimator | Pipeline | None]] = {}
 
     def __getstate__(self) -> Mapping[str, object]:
         return {"_settings": self._settings, "_keeper": self._keeper}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        self.__dict__.update(state, _merger=None, _merger_runtime=None, _estimators={})
+        self.__dict__.update(state, _desk=None, _estimators={})
 
     def close(self) -> None:
         """End everything; work that others wait for is cancelled."""
@@ -116,13 +124,23 @@ class Core:
 
     def submit(self, recipe: Recipe, entries: Sequence[Entry]) -> None:
         """Hand over single rollouts, to be merged with others."""
-        runtime = self._keeper.runtime()
-        merger = self._merger
-        if merger is None or self._merger_runtime is not runtime:
+        self._desk_of(self._keeper.runtime()).merger.add(recipe, entries)
+
+    def assemble(self, recipe: Recipe, entry: Entry) -> None:
+        """Hand over a rollout of a group that is sent when the last of it has come."""
+        self._desk_of(self._keeper.runtime()).assembler.add(recipe, entry)
+
+    def _desk_of(self, runtime: Runtime) -> Desk:
+        desk = self._desk
+        if desk is None or desk.runtime is not runtime:
             batching = self._settings.batching
+
+            def later(seconds: float, call: Callable[[], None]) -> None:
+                runtime.loop.call_soon_threadsafe(runtime.loop.call_later, seconds, call)
+
             merger = Merger(runtime, batching.items, batching.wait, self._run_merged)
-            self._merger, self._merger_runtime = merger, runtime
-        merger.add(recipe, entries)
+            desk = self._desk = Desk(runtime, merger, Assembler(self.submit, later, batching.assemble))
+        return desk
 
     async def _run_merged(
         self,
@@ -145,22 +163,36 @@ class Core:
 
     # Questions
 
+    def judges_groups(self, recipe: Recipe) -> concurrent.futures.Future[bool]:
+        """Whether some verifier of a recipe judges groups; one whose server does not answer counts as not."""
+        runtime = self._keeper.runtime()
+        return runtime.start(self._judges_groups(runtime, recipe))
+
+    async def _judges_groups(self, runtime: Runtime, recipe: Recipe) -> bool:
+        for reward in recipe.rewards:
+            try:
+                facts = await self._facts(runtime, recipe, reward.verifier_name)
+            except ServerUnavailable:
+                continue
+            if facts.judges_groups:
+                return True
+        return False
+
     def describe(self, recipe: Recipe) -> concurrent.futures.Future[dict[str, VerifierFacts]]:
         """What the servers say of a recipe's verifiers."""
-        return self._keeper.runtime().start(self._describe(self._keeper.runtime(), recipe))
+        runtime = self._keeper.runtime()
+        return runtime.start(self._describe(runtime, recipe))
 
     async def _describe(self, runtime: Runtime, recipe: Recipe) -> dict[str, VerifierFacts]:
-        found = {}
-        expires = runtime.loop.time() + self._settings.retries.patience
-        for reward in recipe.rewards:
-            verifier = reward.verifier_name
-            server = recipe.server_of(verifier).name
-            pool = runtime.pool(server, self.addresses(recipe, server, verifier))
-            try:
-                facts = await pool.facts(expires)
-            except Expired:
-                raise ServerUnavailable(server, "did not answer in time") from None
-            if verifier not in facts.verifiers:
-                raise pool.unknown_verifier(verifier)
-            found[reward.name] = facts.verifiers[verifier]
-        return found
+        return {reward.name: await self._facts(runtime, recipe, reward.verifier_name) for reward in recipe.rewards}
+
+    async def _facts(self, runtime: Runtime, recipe: Recipe, verifier: str) -> VerifierFacts:
+        server = recipe.server_of(verifier).name
+        pool = runtime.pool(server, self.addresses(recipe, server, verifier))
+        try:
+            facts = await pool.facts(runtime.loop.time() + self._settings.retries.patience)
+        except Expired:
+            raise ServerUnavailable(server, "did not answer in time") from None
+        if verifier not in facts.verifiers:
+            raise pool.unknown_verifier(verifier)
+        return facts.verifiers[verifier]

@@ -18,11 +18,13 @@ class Batching:
         items: rollouts times rewards in one call, at most.
         bytes: size of a message, at most; a larger rollout travels alone.
         wait: seconds that a single sample waits for others.
+        assemble: seconds that the first sample of a group waits for the last, where groups are judged as a whole.
     """
 
     items: int = 256
     bytes: int = 2 << 20
     wait: float = 0.005
+    assemble: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,60 @@
+"""The least reward server there is: answers every item at once, for measuring clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+
+from protos.assay.rewards.v1 import reward_service_pb2 as pb
+from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
+from protos.assay.rewards.v1 import types_pb2 as types
+
+
+class Echo(rpc.RewardServiceServicer):
+    """Scores a response by its length."""
+
+    def _results(self, request: pb.ScoreRequest, answer: Any) -> Any:
+        add = answer.results.add
+        for group in request.groups:
+            for rollout in group.rollouts:
+                for evaluation in range(len(request.evaluations)):
+                    result = add(index=rollout.index, evaluation=evaluation, run_us=10, queue_us=5)
+                    result.verdict.score = len(rollout.response.text) % 7
+                    result.verdict.code = "accepted"
+        return answer
+
+    async def Score(self, request: pb.ScoreRequest, context: Any) -> pb.ScoreResponse:
+        """Answer a batch."""
+        return self._results(request, pb.ScoreResponse())  # type: ignore[no-any-return]
+
+    async def ScoreStream(
+        self, requests: AsyncIterator[pb.ScoreStreamRequest], context: Any
+    ) -> AsyncIterator[pb.ScoreStreamResponse]:
+        """Answer a chunk by one message."""
+        async for message in requests:
+            yield self._results(message.chunk, pb.ScoreStreamResponse())
+
+    async def ListVerifiers(self, request: Any, context: Any) -> pb.ListVerifiersResponse:
+        """Name the verifier."""
+        identity = types.VerifierIdentity(name="echo", version="1", digest="d1")
+        return pb.ListVerifiersResponse(verifiers=[pb.VerifierInfo(identity=identity, score_max=7.0)])
+
+    async def GetServerInfo(self, request: Any, context: Any) -> pb.GetServerInfoResponse:
+        """Set no limits."""
+        return pb.GetServerInfoResponse(contract="assay.rewards.v1")
+
+
+async def main() -> None:
+    """Serve on a free port and print it."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+    rpc.add_RewardServiceServicer_to_server(Echo(), server)
+    print(server.add_insecure_port("127.0.0.1:0"), flush=True)
+    await server.start()
+    await server.wait_for_termination()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,101 @@
+"""CPU time of the client per item, against a bare ``grpc.aio`` client that sends and reads the same bytes.
+
+Both talk to the same minimal server process, in turns, in one run. The bare client builds each message, sends it
+as a unary call and reads index and score; the reward client plans, cuts, sends, fills a table and computes
+rewards and GRPO advantages. The goal is a ratio of at most 2.0.
+
+    python -m benchmarks.client.cpu
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Sequence
+
+import grpc.aio
+
+from benchmarks.client._common import LATEX, echo_server
+from protos.assay.rewards.v1 import reward_service_pb2 as pb
+from trainer_client import AsyncRewardClient, Batching, Recipe, Rollout
+
+RECIPE = Recipe.loads('[rewards.echo]\nverifier = "echo"\n')
+GOAL = 2.0
+
+
+class Bare:
+    """What a client costs that does nothing but call."""
+
+    def __init__(self, address: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", -1)])
+        self._score = self._channel.unary_unary(
+            "/assay.rewards.v1.RewardService/Score",
+            request_serializer=pb.ScoreRequest.SerializeToString,
+            response_deserializer=pb.ScoreResponse.FromString,
+        )
+
+    async def score(self, rollouts: Sequence[Rollout], per_call: int) -> None:
+        """Score a batch, all calls at once."""
+        await asyncio.gather(
+            *(self._call(rollouts[start : start + per_call]) for start in range(0, len(rollouts), per_call))
+        )
+
+    async def _call(self, rollouts: Sequence[Rollout]) -> list[tuple[int, float]]:
+        request = pb.ScoreRequest(request_id="bare")
+        request.evaluations.add(verifier="echo")
+        add = request.groups.add(group_id="g").rollouts.add
+        for index, rollout in enumerate(rollouts):
+            add(index=index, rollout_id=rollout.rollout_id).response.text = rollout.response
+        response = await self._score(request)
+        return [(result.index, result.verdict.score) for result in response.results]
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._channel.close()
+
+
+def rollouts_of(count: int, size: int = 2048) -> list[Rollout]:
+    """Rollouts with responses of LaTeX-like text, in groups of eight."""
+    text = (LATEX * (size // len(LATEX) + 1))[: size - 12]
+    return [
+        Rollout(f"r{number}", "What is it?", f"{number:>10}: {text}", group_id=f"g{number // 8}")
+        for number in range(count)
+    ]
+
+
+async def measure(address: str, per_call: int, rounds: int = 9) -> tuple[float, float]:
+    """Microseconds of CPU per item of the bare client and of ours: medians over alternating rounds."""
+    rollouts = rollouts_of(8 * per_call if per_call < 256 else 4 * per_call)
+    repeats = max(1, 16384 // len(rollouts))
+    bare = Bare(address)
+    times: dict[str, list[float]] = {"bare": [], "ours": []}
+    async with AsyncRewardClient(address, batching=Batching(items=per_call, bytes=8 << 20)) as client:
+        for number in range(rounds + 1):
+            for name in times:
+                started = time.process_time()
+                for _ in range(repeats):
+                    if name == "bare":
+                        await bare.score(rollouts, per_call)
+                    else:
+                        table = await client.score(rollouts, RECIPE)
+                        table.advantages  # noqa: B018
+                if number:
+                    times[name].append((time.process_time() - started) / repeats / len(rollouts) * 1e6)
+    await bare.close()
+    return statistics.median(times["bare"]), statistics.median(times["ours"])
+
+
+def main() -> None:
+    """Print one line for each size of a call."""
+    with echo_server() as address:
+        for per_call in (64, 512):
+            bare, ours = asyncio.run(measure(address, per_call))
+            print(
+                f"{per_call:>4} items a call: bare {bare:5.2f} us, client {ours:5.2f} us of CPU per item, "
+                f"ratio {ours / bare:.2f} (goal {GOAL})"
+            )
+
+
+if __name__ == "__main__":
+    main()

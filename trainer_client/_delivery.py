@@ -1,0 +1,308 @@
+"""`Delivery`: what one server does for one batch.
+
+Parcels go to replicas, results are taken as they come, and what a call leaves open goes out again until the deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import grpc
+import grpc.aio
+
+from . import _wire as wire
+from ._errors import RequestRejected, RolloutError, ServerUnavailable
+from ._ledger import DEADLINE, LocalOutcome, Outcome, Party
+from ._plan import Bundle, Evaluation, Parcel, Route, encode_json, pack, unfinished
+from ._pool import Expired, Pool
+from ._replica import INTERRUPTED, Breakage, Interrupted, Replica, breakage
+
+if TYPE_CHECKING:
+    from ._engine import Batch, Engine
+
+_REJECTIONS = {
+    grpc.StatusCode.INVALID_ARGUMENT: "invalid_request",
+    grpc.StatusCode.NOT_FOUND: "unknown_verifier",
+    grpc.StatusCode.UNIMPLEMENTED: "not_a_reward_server",
+    grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
+    grpc.StatusCode.PERMISSION_DENIED: "permission_denied",
+    grpc.StatusCode.OUT_OF_RANGE: "invalid_request",
+}
+_PIECES_AFTER_LOSS = 4
+_SMALLEST_SHARE = 16
+"""Items below which a batch is not spread further over replicas."""
+
+
+class Delivery:
+    """What one server does for one batch."""
+
+    def __init__(self, engine: Engine, batch: Batch, pool: Pool, tasks: asyncio.TaskGroup) -> None:
+        self._batching = engine.batching
+        self._retries = engine.retries
+        self._budget = engine.budget
+        self._batch = batch
+        self._ledger = batch.ledger
+        self._pool = pool
+        self._tasks = tasks
+        self._facts: wire.ServerFacts | None = None
+        self._waiting: dict[tuple[Route, int], list[wire.Passing]] = {}
+        self._bundle_of: dict[int, Bundle] = {}
+
+    async def run(self, columns: Sequence[int], bundles: Sequence[Bundle]) -> None:
+        """Plan, cut and deliver."""
+        rewards = self._batch.recipe.rewards
+        expires = self._batch.started + max(rewards[column].deadline for column in columns)
+        try:
+            self._facts = await self._pool.facts(expires)
+        except Expired:
+            self._settle_all(columns, bundles, DEADLINE)
+            return
+        except ServerUnavailable as error:
+            self._settle_all(columns, bundles, _unavailable(str(error)))
+            return
+        for made in bundles:
+            self._bundle_of.update(dict.fromkeys(made.rows, made))
+        for route, parts in self._routes(columns, bundles, self._facts):
+            items = sum(len(rows) for _, rows in parts) * len(route.columns)
+            self._budget.earn(items)
+            share = max(_SMALLEST_SHARE, -(-items // max(1, self._pool.up)))
+            self._start(Parcel(route, parts, tuple(range(len(route.columns)))), share)
+
+    def _settle_all(self, columns: Sequence[int], bundles: Sequence[Bundle], outcome: LocalOutcome) -> None:
+        cells = ((row, column) for made in bundles for row in made.rows for column in columns)
+        self._ledger.settle(cells, outcome)
+
+    def _routes(
+        self, columns: Sequence[int], bundles: Sequence[Bundle], facts: wire.ServerFacts
+    ) -> list[tuple[Route, list[tuple[Bundle, list[int]]]]]:
+        """Rewards that travel together: asked of the same rollouts, before the same deadline."""
+        batch, ledger = self._batch, self._ledger
+        rewards = batch.recipe.rewards
+        for column in columns:
+            known = facts.verifiers.get(rewards[column].verifier_name)
+            if known is None:
+                raise self._pool.unknown_verifier(rewards[column].verifier_name)
+            batch.floors[column] = known.floor
+        need_of = {
+            task: tuple(c for c in columns if rewards[c].tasks is None or task in (rewards[c].tasks or ()))
+            for task in {rollout.task for rollout in batch.rollouts}
+        }
+        work: dict[tuple[float, tuple[int, ...]], list[tuple[Bundle, list[int]]]] = {}
+        for made in bundles:
+            by_need: dict[tuple[int, ...], list[int]] = {}
+            for row in made.rows:
+                if ledger.left[row]:
+                    by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
+            for need, rows in by_need.items():
+                for deadline in {rewards[column].deadline for column in need}:
+                    together = tuple(c for c in need if rewards[c].deadline == deadline)
+                    work.setdefault((deadline, together), []).append((made, rows))
+        routes = []
+        for (deadline, together), parts in work.items():
+            evaluations = tuple(self._evaluation(column) for column in together)
+            grouped = any(facts.verifiers[e.verifier].judges_groups for e in evaluations)
+            if grouped:
+                self._require_complete(parts)
+            name = f"{self._pool.server}:{'+'.join(map(str, together))}"
+            routes.append((Route(name, together, evaluations, batch.started + deadline, grouped), parts))
+        return routes
+
+    def _require_complete(self, parts: Sequence[tuple[Bundle, list[int]]]) -> None:
+        for made, rows in parts:
+            if made.size != len(rows):
+                rollout = self._batch.rollouts[rows[0]]
+                raise RolloutError(
+                    f"a verifier of server {self._pool.server!r} judges whole groups, and of group {made.group_id!r} "
+                    f"{len(rows)} rollouts are at hand ({made.size or 'an unknown number'} make it complete); score "
+                    "complete groups of one task, or give group_size with single ones",
+                    "group_id",
+                    rollout.rollout_id,
+                )
+
+    def _evaluation(self, column: int) -> Evaluation:
+        reward = self._batch.recipe.rewards[column]
+        name = reward.verifier_name
+        options = encode_json(reward.options) if reward.options else b""
+        return Evaluation(name, reward.version, self._pool.pins.get(name, ""), options, reward.cpu_limit)
+
+    def _start(self, work: Parcel, most: int, avoid: Replica | None = None) -> None:
+        """Cut work into parcels of at most that many items and deliver them at the same time."""
+        items, size = min(self._batching.items, most), self._batching.bytes
+        if self._facts is not None:
+            items = min(items, self._facts.max_items or items)
+            # A quarter is left for what the estimate of a message's size does not count.
+            size = min(size, self._facts.max_message_bytes * 3 // 4 or size)
+        for parcel in pack(work.route, work.parts, work.asked, max(1, items), size):
+            parcel.tries, parcel.losses, parcel.rounds = work.tries, work.losses, work.rounds
+            self._tasks.create_task(self._deliver(parcel, avoid))
+
+    async def _deliver(self, parcel: Parcel, avoid: Replica | None) -> None:
+        """Send a parcel and see to what the call leaves open."""
+        route = parcel.route
+        needs = {route.evaluations[p].verifier: route.evaluations[p].digest for p in parcel.asked}
+        try:
+            replica = await self._pool.acquire(needs, parcel.items, route.expires, avoid)
+        except Expired:
+            self._ledger.settle(parcel.cells(), DEADLINE)
+            return
+        except ServerUnavailable as error:
+            self._ledger.settle(parcel.cells(), _unavailable(str(error)))
+            return
+        try:
+            broken = await self._send(parcel, replica)
+        finally:
+            self._pool.release(replica, parcel.items)
+        if broken is None:
+            self._pool.succeeded(replica)
+        elif broken.status is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._ledger.settle(parcel.cells(), DEADLINE)
+        elif broken is INTERRUPTED:
+            self._resend(parcel, parcel.items)
+        elif broken.status is grpc.StatusCode.RESOURCE_EXHAUSTED and not _is_too_large(broken):
+            self._pool.overloaded(replica, 0)
+            await self._sleep(route, parcel.rounds, broken.retry_after)
+            self._resend(parcel, parcel.items)
+        else:
+            self._after_loss(parcel, replica, broken)
+
+    def _resend(self, parcel: Parcel, most: int, losses: int = 0, avoid: Replica | None = None) -> None:
+        """Send what a call left open once more."""
+        for asked, parts in unfinished(parcel, self._ledger):
+            again = Parcel(parcel.route, parts, asked, parcel.tries, parcel.losses + losses, parcel.rounds + 1)
+            self._start(again, most, avoid)
+
+    async def _send(self, parcel: Parcel, replica: Replica) -> Breakage | None:
+        """One call. Returns how it broke, or None."""
+        loop = asyncio.get_running_loop()
+        request, unusable = wire.build_request(parcel, self._batch.rollouts, self._batch.labels)
+        columns = [parcel.route.columns[position] for position in parcel.asked]
+        for row, outcome in unusable.items():
+            self._ledger.settle([(row, column) for column in columns], outcome)
+        timeout = parcel.route.expires - loop.time()
+        if timeout <= 0:
+            return Breakage(grpc.StatusCode.DEADLINE_EXCEEDED, "")
+        answered = 0
+        try:
+            async for response in replica.score(request, timeout):
+                settled, passing = wire.read_response(response, self._ledger, columns)
+                if self._ledger.refusal is not None:
+                    self._refuse(replica)
+                answered += settled + len(passing)
+                if passing:
+                    self._again(parcel, passing, replica)
+        except Interrupted:
+            return INTERRUPTED
+        except grpc.aio.AioRpcError as error:
+            return breakage(error)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # The channel was closed under the call, to let the process fork.
+            return INTERRUPTED
+        if answered < parcel.items:
+            self._ledger.settle(parcel.cells(), _NO_RESULT)
+        return None
+
+    def _refuse(self, replica: Replica) -> None:
+        """Stop for a fault of the caller's, unless the recipe says what to do about that code."""
+        column, code, message = self._ledger.refusal or (0, "", "")
+        reward = self._batch.recipe.rewards[column]
+        if code not in reward.on_missing:
+            raise RequestRejected(message, code, self._pool.server, replica.address, reward.verifier)
+        self._ledger.refusal = None
+
+    def _after_loss(self, parcel: Parcel, replica: Replica, broken: Breakage) -> None:
+        """A call broke: what is left of it goes out again in smaller parcels, to another replica if there is one."""
+        if broken.status in _REJECTIONS:
+            verifiers = ", ".join(parcel.route.evaluations[p].verifier for p in parcel.asked)
+            raise RequestRejected(
+                broken.details, _REJECTIONS[broken.status], self._pool.server, replica.address, verifiers
+            )
+        if broken.status is grpc.StatusCode.FAILED_PRECONDITION:
+            self._pool.look_again(replica)
+        elif not _is_too_large(broken):
+            self._pool.failed(replica, broken)
+        losses = parcel.losses + 1
+        alone = _is_too_large(broken) and parcel.items <= len(parcel.asked)
+        if losses > self._retries.losses or alone:
+            self._ledger.settle(parcel.cells(), _given_up(broken, losses, alone))
+            return
+        self._resend(parcel, -(-parcel.items // _PIECES_AFTER_LOSS), losses=1, avoid=replica)
+
+    # Items that may be better another time
+
+    def _again(self, parcel: Parcel, passing: Sequence[wire.Passing], replica: Replica) -> None:
+        """Gather items for another try; those of a batch that come back together go out together."""
+        for item in passing:
+            if item.wrong_pin:
+                self._pool.look_again(replica)
+            parcel.passed_on.add((item.row, item.column))
+            tries = parcel.tries if item.overloaded else parcel.tries + 1
+            spent = not item.overloaded and (tries >= self._retries.attempts or not self._budget.spend(1))
+            if spent:
+                self._ledger.settle([(item.row, item.column)], item.outcome)
+                continue
+            key = (parcel.route, tries)
+            if key not in self._waiting:
+                self._waiting[key] = []
+                again = Parcel(parcel.route, [], (), tries, parcel.losses, parcel.rounds + 1)
+                self._tasks.create_task(self._try_again(key, again, replica))
+            self._waiting[key].append(item)
+        full = sum(item.overloaded for item in passing)
+        if full:
+            self._pool.overloaded(replica, replica.outstanding - full)
+
+    async def _try_again(self, key: tuple[Route, int], again: Parcel, replica: Replica) -> None:
+        route = again.route
+        await self._sleep(route, again.rounds, self._waiting[key][0].retry_after)
+        parts: dict[int, tuple[Bundle, list[int]]] = {}
+        for item in self._waiting.pop(key):
+            made = self._bundle_of[item.row]
+            _, rows = parts.setdefault(id(made), (made, self._asked_of(route, made) if route.whole_groups else []))
+            if item.row not in rows:
+                rows.append(item.row)
+        everything = Parcel(route, list(parts.values()), tuple(range(len(route.columns))))
+        for asked, left in unfinished(everything, self._ledger):
+            part = Parcel(route, left, asked, again.tries, again.losses, again.rounds)
+            self._start(part, self._batching.items, replica)
+
+    def _asked_of(self, route: Route, made: Bundle) -> list[int]:
+        column, ledger = route.columns[0], self._ledger
+        return [row for row in made.rows if ledger.state[row * ledger.width + column] != Outcome.NOT_ASKED]
+
+    async def _sleep(self, route: Route, doublings: int, at_least: float) -> None:
+        longest = min(self._retries.longest, self._retries.backoff * 2.0 ** min(doublings, 20))
+        delay = at_least + random.uniform(0.0, longest)  # noqa: S311 (jitter)
+        await asyncio.sleep(min(delay, max(0.0, route.expires - asyncio.get_running_loop().time())))
+
+
+_NO_RESULT = LocalOutcome(
+    Outcome.FAULT, "no_result", Party.SERVICE, "the server ended the call without an outcome for this item"
+)
+
+
+def _unavailable(message: str) -> LocalOutcome:
+    return LocalOutcome(Outcome.FAULT, "unavailable", Party.SERVICE, message)
+
+
+def _given_up(broken: Breakage, losses: int, alone: bool) -> LocalOutcome:
+    if alone:
+        return LocalOutcome(
+            Outcome.FAULT, "too_large", Party.CALLER, f"the server takes no such message: {broken.details}"
+        )
+    code = "unavailable" if broken.status is grpc.StatusCode.UNAVAILABLE else "server_error"
+    return LocalOutcome(
+        Outcome.FAULT,
+        code,
+        Party.SERVICE,
+        f"{losses} calls with this item broke, the last with {broken.status.name}: {broken.details}",
+    )
+
+
+def _is_too_large(broken: Breakage) -> bool:
+    """Whether a message exceeded what the other side accepts, which gRPC reports under the same status as overload."""
+    return broken.status is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in broken.details

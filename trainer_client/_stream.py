@@ -1,0 +1,228 @@
+"""`GroupStream`: rollouts come in one by one or group by group, groups go out as they complete.
+
+Rollouts are sent as soon as they arrive, so that when the last of a group is generated only that one is left to
+judge. Recipes with a verifier that judges groups have to wait for the complete group.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from ._errors import RolloutError
+from ._merge import Entry
+from ._recipe import Recipe
+from ._rollout import Rollout
+from ._scored import Scored, table_of
+from ._table import ScoreTable
+
+if TYPE_CHECKING:
+    from ._core import Core
+
+StreamItem: TypeAlias = Rollout | Sequence[Rollout]
+"""A rollout, or all rollouts of a prompt."""
+
+
+@dataclass(slots=True)
+class OpenGroup:
+    """A group on its way.
+
+    Attributes:
+        size: how many rollouts complete it; 0 when that is not known yet.
+        rollouts: those that have arrived.
+        scored: results by place in ``rollouts``.
+        held: whether the rollouts wait to be sent together.
+    """
+
+    size: int
+    held: bool
+    rollouts: list[Rollout] = field(default_factory=list)
+    scored: dict[int, Scored] = field(default_factory=dict)
+
+
+class GroupStream:
+    """One stream of groups.
+
+    Args:
+        core: the client.
+        recipe: what is asked.
+        group_size: rollouts of a complete group, for rollouts that arrive one by one; None: a group is complete
+            when the stream ends.
+        whole_groups: whether rollouts of a group must be sent together.
+        emit: called with each complete group, or with the error that ends the stream, on any thread.
+        progress: called when rollouts are done, on any thread.
+
+    Attributes:
+        open: rollouts sent and not answered.
+        started: groups of which a rollout has come; each is emitted once.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        recipe: Recipe,
+        group_size: int | None,
+        whole_groups: bool,
+        emit: Callable[[ScoreTable | BaseException], None],
+        progress: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._core = core
+        self._recipe = recipe
+        self._group_size = group_size or 0
+        self._whole_groups = whole_groups
+        self._emit = emit
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._groups: dict[str, OpenGroup] = {}
+        self._failed = False
+        self.open = 0
+        self.started = 0
+
+    def add(self, item: StreamItem) -> None:
+        """Take a rollout or a complete group.
+
+        Raises:
+            RolloutError: a group is empty, mixes ids, or was given before; or more rollouts than its size arrived.
+        """
+        if isinstance(item, Rollout):
+            self._add_rollout(item)
+        else:
+            self._add_group(list(item))
+
+    def _add_group(self, rollouts: list[Rollout]) -> None:
+        if not rollouts:
+            raise RolloutError("is empty; a group has at least one rollout", "group")
+        group_id = rollouts[0].group_id
+        for rollout in rollouts:
+            if rollout.group_id != group_id:
+                raise RolloutError(f"differs from {group_id!r} within one group", "group_id", rollout.rollout_id)
+        with self._lock:
+            if group_id in self._groups:
+                raise RolloutError("the group is under way already", "group_id", rollouts[0].rollout_id)
+            group = self._groups[group_id] = OpenGroup(len(rollouts), held=False, rollouts=rollouts)
+            self.started += 1
+        self._send(group, rollouts, 0)
+
+    def _add_rollout(self, rollout: Rollout) -> None:
+        with self._lock:
+            group = self._groups.get(rollout.group_id)
+            if group is None:
+                group = self._groups[rollout.group_id] = OpenGroup(self._group_size, held=self._whole_groups)
+                self.started += 1
+            if group.size and len(group.rollouts) >= group.size:
+                raise RolloutError(f"the group has its {group.size} rollouts already", "group_id", rollout.rollout_id)
+            place = len(group.rollouts)
+            group.rollouts.append(rollout)
+            complete = len(group.rollouts) == group.size
+        if not group.held:
+            self._send(group, [rollout], place)
+        elif complete:
+            self._send(group, group.rollouts, 0)
+
+    def _send(self, group: OpenGroup, rollouts: Sequence[Rollout], first: int) -> None:
+        with self._lock:
+            self.open += len(rollouts)
+        size = group.size if len(rollouts) == group.size else 0
+        entries = [Entry(rollout, size, self, (group, first + i)) for i, rollout in enumerate(rollouts)]
+        self._core.submit(self._recipe, entries)
+
+    def finish(self) -> None:
+        """No more rollouts come: groups are complete as they are."""
+        with self._lock:
+            groups = list(self._groups.values())
+            waiting = [group for group in groups if group.held and len(group.rollouts) != group.size]
+            for group in groups:
+                group.size = len(group.rollouts)
+        for group in waiting:
+            self._send(group, group.rollouts, 0)
+        for group in groups:
+            self._emit_if_complete(group)
+
+    def deliver(self, results: Sequence[tuple[Any, Scored | BaseException]]) -> None:
+        """Take results: see `Post`."""
+        for (group, place), result in results:
+            if isinstance(result, BaseException):
+                if not self._failed:
+                    self._failed = True
+                    self._emit(result)
+                continue
+            with self._lock:
+                group.scored[place] = result
+                self.open -= 1
+            self._emit_if_complete(group)
+        self._progress()
+
+    def _emit_if_complete(self, group: OpenGroup) -> None:
+        with self._lock:
+            if not group.size or len(group.scored) != group.size:
+                return
+            group_id = group.rollouts[0].group_id
+            if self._groups.get(group_id) is not group:
+                return
+            del self._groups[group_id]
+        self._emit(table_of([group.scored[place] for place in range(group.size)]))
+
+
+_S = TypeVar("_S")
+
+
+def grouped(source: _S) -> _S | list[list[Rollout]]:
+    """Groups, where the source is a batch whose groups are all in it; else the source."""
+    if not isinstance(source, Sequence) or not all(isinstance(item, Rollout) for item in source):
+        return source
+    groups: dict[str, list[Rollout]] = {}
+    for rollout in source:
+        groups.setdefault(rollout.group_id, []).append(rollout)
+    return list(groups.values())
+
+
+class Assembler:
+    """Gathers the rollouts of a group that callers submit one by one.
+
+    Args:
+        send: takes the entries of a complete group.
+        later: calls a function after some seconds, on any thread.
+        patience: seconds that the first rollout of a group waits for the last.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Recipe, list[Entry]], None],
+        later: Callable[[float, Callable[[], None]], None],
+        patience: float,
+    ) -> None:
+        self._send = send
+        self._later = later
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._groups: dict[tuple[int, str], list[Entry]] = {}
+
+    def add(self, recipe: Recipe, entry: Entry) -> None:
+        """Take a rollout of a group whose size the entry tells."""
+        key = (id(recipe), entry.rollout.group_id)
+        with self._lock:
+            entries = self._groups.setdefault(key, [])
+            entries.append(entry)
+            complete = len(entries) >= entry.size
+            if complete:
+                del self._groups[key]
+        if complete:
+            self._send(recipe, entries)
+        elif len(entries) == 1:
+            self._later(self._patience, lambda: self._give_up(key, entries))
+
+    def _give_up(self, key: tuple[int, str], entries: list[Entry]) -> None:
+        with self._lock:
+            if self._groups.get(key) is not entries:
+                return
+            del self._groups[key]
+        for entry in entries:
+            error = RolloutError(
+                f"{len(entries)} of {entry.size} rollouts of group {key[1]!r} came within {self._patience:g} s; "
+                "submit all of them, or give the size that the group has",
+                "group_id",
+                entry.rollout.rollout_id,
+            )
+            entry.post.deliver([(entry.token, error)])
