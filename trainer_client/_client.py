@@ -9,10 +9,11 @@ import threading
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ._core import Core
 from ._engine import new_batch_id
+from ._errors import ClientClosed
 from ._merge import Entry, LoopPost, ThreadPost
 from ._recipe import Recipe
 from ._rollout import Rollout
@@ -84,13 +85,7 @@ class RewardClient(_Face):
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
         labels = Labels(new_batch_id(), run, step, seed)
-        future = self._core.score(_listed(rollouts), recipe, labels)
-        try:
-            table = future.result()
-        except BaseException:
-            future.cancel()
-            raise
-        return _checked(table)
+        return _checked(_waited(self._core.score(_listed(rollouts), recipe, labels)))
 
     def stream(
         self, rollouts: Iterable[StreamItem], recipe: Recipe, *, group_size: int | None = None, window: int = 4096
@@ -114,7 +109,7 @@ class RewardClient(_Face):
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
-        whole = self._core.judges_groups(recipe).result()
+        whole = _waited(self._core.judges_groups(recipe))
         stream = GroupStream(self._core, recipe, group_size, whole, ready.put, space.set)
         yielded = 0
         for item in grouped(rollouts):
@@ -153,7 +148,7 @@ class RewardClient(_Face):
             ServerUnavailable: no replica of a server answers.
             RequestRejected: a server does not host the verifier.
         """
-        return self._core.describe(recipe).result()
+        return _waited(self._core.describe(recipe))
 
     def close(self) -> None:
         """Close connections and end what is under way."""
@@ -179,7 +174,7 @@ class AsyncRewardClient(_Face):
     ) -> ScoreTable:
         """Score a batch in which every group is complete: see `RewardClient.score`."""
         labels = Labels(new_batch_id(), run, step, seed)
-        return _checked(await asyncio.wrap_future(self._core.score(_listed(rollouts), recipe, labels)))
+        return _checked(await _awaited(self._core.score(_listed(rollouts), recipe, labels)))
 
     async def stream(
         self,
@@ -203,7 +198,7 @@ class AsyncRewardClient(_Face):
         def progress() -> None:
             loop.call_soon_threadsafe(space.set)
 
-        whole = await asyncio.wrap_future(self._core.judges_groups(recipe))
+        whole = await _awaited(self._core.judges_groups(recipe))
         stream = GroupStream(self._core, recipe, group_size, whole, emit, progress)
 
         async def feed() -> None:
@@ -241,7 +236,7 @@ class AsyncRewardClient(_Face):
 
     async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""
-        return await asyncio.wrap_future(self._core.describe(recipe))
+        return await _awaited(self._core.describe(recipe))
 
     async def close(self) -> None:
         """Close connections and end what is under way."""
@@ -256,6 +251,7 @@ class AsyncRewardClient(_Face):
         await self.close()
 
 
+_T = TypeVar("_T")
 _THREADS = ThreadPost()
 _posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPost] = weakref.WeakKeyDictionary()
 
@@ -265,6 +261,28 @@ def _post_of(loop: asyncio.AbstractEventLoop) -> LoopPost:
     if post is None:
         post = _posts[loop] = LoopPost(loop)
     return post
+
+
+def _waited(future: concurrent.futures.Future[_T]) -> _T:
+    """Wait; whoever stops waiting (Ctrl-C) ends the work."""
+    try:
+        return future.result()
+    except concurrent.futures.CancelledError:
+        raise ClientClosed from None
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def _awaited(future: concurrent.futures.Future[_T]) -> _T:
+    """Await; cancelling the waiting task ends the work."""
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            raise ClientClosed from None
+        raise
 
 
 def _table(result: ScoreTable | BaseException) -> ScoreTable:

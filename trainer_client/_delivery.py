@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 _REJECTIONS = {
     grpc.StatusCode.INVALID_ARGUMENT: "invalid_request",
+    grpc.StatusCode.FAILED_PRECONDITION: "digest_mismatch",
     grpc.StatusCode.NOT_FOUND: "unknown_verifier",
     grpc.StatusCode.UNIMPLEMENTED: "not_a_reward_server",
     grpc.StatusCode.UNAUTHENTICATED: "unauthenticated",
     grpc.StatusCode.PERMISSION_DENIED: "permission_denied",
     grpc.StatusCode.OUT_OF_RANGE: "invalid_request",
 }
-_PIECES_AFTER_LOSS = 4
+_PIECES = 4
+"""Parcels that a suspect is cut into."""
+_REFUSALS_TOLERATED = 3
 _SMALLEST_SHARE = 16
 """Items below which a batch is not spread further over replicas."""
 
@@ -135,16 +138,16 @@ class Delivery:
             items = min(items, self._facts.max_items or items)
             # A quarter is left for what the estimate of a message's size does not count.
             size = min(size, self._facts.max_message_bytes * 3 // 4 or size)
-        for parcel in pack(work.route, work.parts, work.asked, max(1, items), size):
-            parcel.tries, parcel.losses, parcel.rounds = work.tries, work.losses, work.rounds
+        for parcel in pack(work, max(1, items), size):
             self._tasks.create_task(self._deliver(parcel, avoid))
 
     async def _deliver(self, parcel: Parcel, avoid: Replica | None) -> None:
         """Send a parcel and see to what the call leaves open."""
         route = parcel.route
         needs = {route.evaluations[p].verifier: route.evaluations[p].digest for p in parcel.asked}
+        items, suspect = parcel.items, parcel.is_suspect
         try:
-            replica = await self._pool.acquire(needs, parcel.items, route.expires, avoid)
+            replica = await self._pool.acquire(needs, items, route.expires, avoid=avoid, suspect=suspect)
         except Expired:
             self._ledger.settle(parcel.cells(), DEADLINE)
             return
@@ -154,25 +157,25 @@ class Delivery:
         try:
             broken = await self._send(parcel, replica)
         finally:
-            self._pool.release(replica, parcel.items)
+            self._pool.release(replica, items, suspect=suspect)
         if broken is None:
             self._pool.succeeded(replica)
         elif broken.status is grpc.StatusCode.DEADLINE_EXCEEDED:
             self._ledger.settle(parcel.cells(), DEADLINE)
         elif broken is INTERRUPTED:
-            self._resend(parcel, parcel.items)
+            self._resend(parcel, items)
         elif broken.status is grpc.StatusCode.RESOURCE_EXHAUSTED and not _is_too_large(broken):
             self._pool.overloaded(replica, 0)
             await self._sleep(route, parcel.rounds, broken.retry_after)
-            self._resend(parcel, parcel.items)
+            self._resend(parcel, items)
         else:
             self._after_loss(parcel, replica, broken)
 
-    def _resend(self, parcel: Parcel, most: int, losses: int = 0, avoid: Replica | None = None) -> None:
+    def _resend(self, parcel: Parcel, most: int, avoid: Replica | None = None) -> None:
         """Send what a call left open once more."""
+        parcel.rounds += 1
         for asked, parts in unfinished(parcel, self._ledger):
-            again = Parcel(parcel.route, parts, asked, parcel.tries, parcel.losses + losses, parcel.rounds + 1)
-            self._start(again, most, avoid)
+            self._start(parcel.successor(parts, asked), most, avoid)
 
     async def _send(self, parcel: Parcel, replica: Replica) -> Breakage | None:
         """One call. Returns how it broke, or None."""
@@ -216,22 +219,32 @@ class Delivery:
         self._ledger.refusal = None
 
     def _after_loss(self, parcel: Parcel, replica: Replica, broken: Breakage) -> None:
-        """A call broke: what is left of it goes out again in smaller parcels, to another replica if there is one."""
-        if broken.status in _REJECTIONS:
+        """A call broke: what is left of it goes out again, to another replica if there is one.
+
+        Servers die for reasons of their own, so the first time nothing else changes. An item that breaks servers is
+        cornered from the second time on: suspects go out one at a time, in ever smaller parcels.
+        """
+        smaller = -(-parcel.items // _PIECES)
+        if broken.status is grpc.StatusCode.FAILED_PRECONDITION and parcel.refusals < _REFUSALS_TOLERATED:
+            parcel.refusals += 1
+            self._pool.look_again(replica)
+            self._resend(parcel, parcel.items, replica)
+        elif broken.status in _REJECTIONS:
             verifiers = ", ".join(parcel.route.evaluations[p].verifier for p in parcel.asked)
             raise RequestRejected(
                 broken.details, _REJECTIONS[broken.status], self._pool.server, replica.address, verifiers
             )
-        if broken.status is grpc.StatusCode.FAILED_PRECONDITION:
-            self._pool.look_again(replica)
-        elif not _is_too_large(broken):
+        elif _is_too_large(broken):
+            if parcel.is_smallest:
+                self._ledger.settle(parcel.cells(), _too_large(broken))
+            self._resend(parcel, smaller)
+        else:
             self._pool.failed(replica, broken)
-        losses = parcel.losses + 1
-        alone = _is_too_large(broken) and parcel.items <= len(parcel.asked)
-        if losses > self._retries.losses or alone:
-            self._ledger.settle(parcel.cells(), _given_up(broken, losses, alone))
-            return
-        self._resend(parcel, -(-parcel.items // _PIECES_AFTER_LOSS), losses=1, avoid=replica)
+            parcel.proven += parcel.is_suspect and parcel.is_smallest
+            parcel.losses += 1
+            if parcel.proven >= self._retries.losses:
+                self._ledger.settle(parcel.cells(), _given_up(broken, parcel.losses))
+            self._resend(parcel, smaller if parcel.is_suspect else parcel.items, replica)
 
     # Items that may be better another time
 
@@ -249,7 +262,8 @@ class Delivery:
             key = (parcel.route, tries)
             if key not in self._waiting:
                 self._waiting[key] = []
-                again = Parcel(parcel.route, [], (), tries, parcel.losses, parcel.rounds + 1)
+                again = parcel.successor([], parcel.asked)
+                again.tries, again.rounds = tries, parcel.rounds + 1
                 self._tasks.create_task(self._try_again(key, again, replica))
             self._waiting[key].append(item)
         full = sum(item.overloaded for item in passing)
@@ -265,10 +279,9 @@ class Delivery:
             _, rows = parts.setdefault(id(made), (made, self._asked_of(route, made) if route.whole_groups else []))
             if item.row not in rows:
                 rows.append(item.row)
-        everything = Parcel(route, list(parts.values()), tuple(range(len(route.columns))))
+        everything = again.successor(list(parts.values()), tuple(range(len(route.columns))))
         for asked, left in unfinished(everything, self._ledger):
-            part = Parcel(route, left, asked, again.tries, again.losses, again.rounds)
-            self._start(part, self._batching.items, replica)
+            self._start(again.successor(left, asked), self._batching.items, replica)
 
     def _asked_of(self, route: Route, made: Bundle) -> list[int]:
         column, ledger = route.columns[0], self._ledger
@@ -289,11 +302,11 @@ def _unavailable(message: str) -> LocalOutcome:
     return LocalOutcome(Outcome.FAULT, "unavailable", Party.SERVICE, message)
 
 
-def _given_up(broken: Breakage, losses: int, alone: bool) -> LocalOutcome:
-    if alone:
-        return LocalOutcome(
-            Outcome.FAULT, "too_large", Party.CALLER, f"the server takes no such message: {broken.details}"
-        )
+def _too_large(broken: Breakage) -> LocalOutcome:
+    return LocalOutcome(Outcome.FAULT, "too_large", Party.CALLER, f"the server takes no such message: {broken.details}")
+
+
+def _given_up(broken: Breakage, losses: int) -> LocalOutcome:
     code = "unavailable" if broken.status is grpc.StatusCode.UNAVAILABLE else "server_error"
     return LocalOutcome(
         Outcome.FAULT,

@@ -126,6 +126,15 @@ class Ledger:
         self.refusal: tuple[int, str, str] | None = None
         self.on_rows = on_rows
 
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: getattr(self, name) for name in self.__slots__}
+        sources = (s.SerializeToString() if hasattr(s, "SerializeToString") else s for s in self.sources)
+        return {**state, "sources": list(sources), "on_rows": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
     def ask(self, rows: Sequence[int], column: int) -> None:
         """Mark cells as asked for."""
         if len(rows) == self.rows:

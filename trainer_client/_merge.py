@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ._engine import Batch
-from ._errors import IncompleteBatch
+from ._errors import ClientClosed, IncompleteBatch
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored, rewards_of, table_of
@@ -121,9 +121,14 @@ class Merger:
         except (Exception, asyncio.CancelledError) as error:
             for row, entry in enumerate(entries):
                 if not answered[row]:
-                    entry.post.deliver([(entry.token, error)])
-            if isinstance(error, asyncio.CancelledError):
+                    entry.post.deliver([(entry.token, ClientClosed() if _is_cancelled(error) else error)])
+            if _is_cancelled(error):
                 raise
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Whether the batch was ended from outside, which only closing the client does."""
+    return isinstance(error, asyncio.CancelledError)
 
 
 def _aborted(scored: Scored) -> IncompleteBatch:

@@ -7,8 +7,8 @@ server gives the same rollouts before the same deadline: they travel in one call
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from ._rollout import Rollout
 
 if TYPE_CHECKING:
     from ._recipe import Recipe, Reward
+
+_LOSSES_OF_A_SUSPECT = 2
 
 
 @dataclass(slots=True)
@@ -86,7 +88,10 @@ class Parcel:
         parts: bundles with the rows to send of each.
         asked: positions in the route's evaluations.
         tries: how often these items were answered by a fault that may pass.
-        losses: how often a call with these items broke.
+        losses: how often a call with these items broke. One that broke twice is suspected of breaking it, and is
+            sent with no other suspect beside it.
+        proven: how often it broke as the only suspect.
+        refusals: how often a replica turned out to host another version than it had said.
         rounds: how often these items were sent again, for whatever reason.
         passed_on: cells that wait for another try already.
     """
@@ -96,8 +101,24 @@ class Parcel:
     asked: tuple[int, ...]
     tries: int = 0
     losses: int = 0
+    proven: int = 0
+    refusals: int = 0
     rounds: int = 0
     passed_on: set[tuple[int, int]] = field(default_factory=set)
+
+    def successor(self, parts: list[tuple[Bundle, list[int]]], asked: tuple[int, ...]) -> Parcel:
+        """A parcel with part of this one's work and all of its history."""
+        return replace(self, parts=parts, asked=asked, passed_on=set())
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what breaks calls."""
+        return self.losses >= _LOSSES_OF_A_SUSPECT
+
+    @property
+    def is_smallest(self) -> bool:
+        """Whether it cannot be cut any further."""
+        return len(self.parts) == 1 and (self.route.whole_groups or len(self.parts[0][1]) == 1)
 
     @property
     def items(self) -> int:
@@ -280,31 +301,26 @@ def applies(reward: Reward, rollout: Rollout) -> bool:
     return reward.tasks is None or rollout.task in reward.tasks
 
 
-def pack(
-    route: Route,
-    parts: Iterable[tuple[Bundle, list[int]]],
-    asked: tuple[int, ...],
-    max_items: int,
-    max_bytes: int,
-) -> Iterator[Parcel]:
+def pack(work: Parcel, max_items: int, max_bytes: int) -> Iterator[Parcel]:
     """Cut work into calls, keeping groups together where a call can hold them.
 
     A group is split only when it does not fit into one call and no reward judges it as a whole.
     """
+    asked = work.asked
     open_parts: list[tuple[Bundle, list[int]]] = []
     items = size = 0
-    for made, rows in parts:
-        for piece in [rows] if route.whole_groups else _pieces(made, rows, len(asked), max_items, max_bytes):
+    for made, rows in work.parts:
+        for piece in [rows] if work.route.whole_groups else _pieces(made, rows, len(asked), max_items, max_bytes):
             piece_items = len(piece) * len(asked)
             piece_bytes = made.head_bytes + sum(map(made.row_bytes.__getitem__, piece))
             if open_parts and (items + piece_items > max_items or size + piece_bytes > max_bytes):
-                yield Parcel(route, open_parts, asked)
+                yield work.successor(open_parts, asked)
                 open_parts, items, size = [], 0, 0
             open_parts.append((made, piece))
             items += piece_items
             size += piece_bytes
     if open_parts:
-        yield Parcel(route, open_parts, asked)
+        yield work.successor(open_parts, asked)
 
 
 def _pieces(made: Bundle, rows: list[int], width: int, max_items: int, max_bytes: int) -> Iterator[list[int]]:

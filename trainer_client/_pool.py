@@ -85,7 +85,13 @@ class Pool:
             await self._wait(expires, expires)
 
     async def acquire(
-        self, needs: Mapping[str, str], items: int, expires: float, avoid: Replica | None = None
+        self,
+        needs: Mapping[str, str],
+        items: int,
+        expires: float,
+        *,
+        avoid: Replica | None = None,
+        suspect: bool = False,
     ) -> Replica:
         """Wait for a replica that can take a call, and count the items as outstanding there.
 
@@ -94,6 +100,8 @@ class Pool:
             items: size of the call.
             expires: when to give up, on the loop's clock.
             avoid: a replica that is taken only when there is no other.
+            suspect: whether the call may break the server; of such calls a replica gets one at a time, so that the
+                next break tells which it was.
 
         Raises:
             ServerUnavailable: no replica has answered for the time of patience.
@@ -103,9 +111,10 @@ class Pool:
         self._look_around()
         patient_until: float | None = None
         while True:
-            chosen = None if self._paused else self._choose(needs, items, avoid)
+            chosen = None if self._paused else self._choose(needs, items, avoid, suspect)
             if chosen is not None:
                 chosen.outstanding += items
+                chosen.suspects += suspect
                 self._calls += 1
                 return chosen
             mismatch = self._check_hosted(needs)
@@ -122,17 +131,18 @@ class Pool:
         """Number of replicas that can be given work."""
         return sum(replica.health is Health.UP for replica in self.replicas)
 
-    def release(self, replica: Replica, items: int) -> None:
+    def release(self, replica: Replica, items: int, *, suspect: bool = False) -> None:
         """The call has ended."""
         replica.outstanding -= items
+        replica.suspects -= suspect
         self._calls -= 1
         self._notify()
 
-    def _choose(self, needs: Mapping[str, str], items: int, avoid: Replica | None) -> Replica | None:
+    def _choose(self, needs: Mapping[str, str], items: int, avoid: Replica | None, suspect: bool) -> Replica | None:
         able = [r for r in self.replicas if r.health is Health.UP and r.matches(needs)]
         if len(able) > 1 and avoid in able:
             able.remove(avoid)
-        free = [r for r in able if r.has_room(items)]
+        free = [r for r in able if r.has_room(items) and not (suspect and r.suspects)]
         if not free:
             return None
         least = min(r.outstanding for r in free)

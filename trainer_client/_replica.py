@@ -67,6 +67,7 @@ class Replica:
         health: whether it can be given work.
         facts: what it said of itself; None before the first answer.
         outstanding: items sent and not answered.
+        suspects: calls under way that may be what breaks servers.
         window: items that may be outstanding; shrinks when the server is full.
         failures: calls that failed in a row.
         reason: why it is down.
@@ -79,6 +80,7 @@ class Replica:
         self.health = Health.UNKNOWN
         self.facts: wire.ServerFacts | None = None
         self.outstanding = 0
+        self.suspects = 0
         self.window = float("inf")
         self.failures = 0
         self.reason = ""

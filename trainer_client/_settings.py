@@ -33,8 +33,8 @@ class Retries:
 
     Attributes:
         attempts: how often an item is sent whose faults may pass.
-        losses: how often a call with an item may break before the item counts as not scorable. Each time, the
-            call is cut into smaller ones, so that an item that breaks servers is soon alone.
+        losses: how often a server may break under an item before the item counts as not scorable. Only breaks count
+            that no other item can have caused.
         budget: items sent again after faults, as a share of the items sent.
         reserve: items that may be sent again beyond the budget.
         backoff: seconds before the first repetition; doubles each time, with jitter.
@@ -43,7 +43,7 @@ class Retries:
     """
 
     attempts: int = 3
-    losses: int = 6
+    losses: int = 2
     budget: float = 0.1
     reserve: int = 64
     backoff: float = 0.05

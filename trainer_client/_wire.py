@@ -361,6 +361,8 @@ def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
     """Everything a result says beyond its score, code and times, as plain values."""
     if source is None or isinstance(source, LocalOutcome):
         return {"message": source.message} if source is not None else {}
+    if isinstance(source, bytes):
+        source = types.Result.FromString(source)
     details: dict[str, Any] = {}
     if source.HasField("fault"):
         details["message"] = source.fault.message

@@ -39,6 +39,7 @@ class Scripted(rpc.RewardServiceServicer):
         verifiers: digest by name.
         group_verifiers: those that judge groups.
         requests: every chunk received.
+        received: set once there was one.
         finished: how often each ``(rollout_id, verifier)`` was answered by a verdict.
         full: calls to refuse with RESOURCE_EXHAUSTED.
         draining: what GetServerInfo says.
@@ -52,6 +53,7 @@ class Scripted(rpc.RewardServiceServicer):
         self.seen: Counter[tuple[str, str]] = Counter()
         self.in_flight: set[str] = set()
         self.cancelled = 0
+        self.received = asyncio.Event()
         self.full = 0
         self.draining = False
         self.items_limit = 0
@@ -91,6 +93,7 @@ class Scripted(rpc.RewardServiceServicer):
         async for message in requests:
             chunk = message.chunk
             self.requests.append(chunk)
+            self.received.set()
             for evaluation in chunk.evaluations:
                 if evaluation.verifier not in self.verifiers:
                     await context.abort(grpc.StatusCode.NOT_FOUND, f"evaluations: {evaluation.verifier} is not hosted")

@@ -334,8 +334,7 @@ async def test_cancelling_a_batch_cancels_the_calls(serve: Serve, recipe: Recipe
     service = Scripted()
     async with AsyncRewardClient(await serve(service)) as client:
         scoring = asyncio.create_task(client.score(rollouts_of([script(delay=60.0)] * 4), recipe))
-        while not service.requests:
-            await asyncio.sleep(0.01)
+        await service.received.wait()
         scoring.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scoring

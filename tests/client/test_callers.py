@@ -1,0 +1,171 @@
+"""Callers of every kind: threads, loops, processes."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import multiprocessing
+import os
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from trainer_client import AsyncRewardClient, ClientClosed, Recipe, RewardClient, Rollout
+
+from .conftest import Process, rollouts_of
+
+TEXTS = ['{"score": %s}' % (n / 8) for n in range(8)]
+SCORES = [n / 8 for n in range(8)]
+
+
+@pytest.fixture
+def server(spawn: Callable[..., Process]) -> str:
+    return spawn().address
+
+
+@pytest.fixture
+def client(server: str) -> Iterator[RewardClient]:
+    with RewardClient(server) as made:
+        yield made
+
+
+def scores(client: RewardClient, recipe: Recipe) -> list[float]:
+    found: list[float] = client.score(rollouts_of(TEXTS), recipe).scores[:, 0].tolist()
+    return found
+
+
+def test_from_many_threads(client: RewardClient, recipe: Recipe) -> None:
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda _: scores(client, recipe), range(32)))
+    assert found == [SCORES] * 32
+
+
+def test_from_several_loops_one_after_another_and_at_once(server: str, recipe: Recipe) -> None:
+    client = AsyncRewardClient(server)
+
+    async def call() -> list[float]:
+        return (await client.score(rollouts_of(TEXTS), recipe)).scores[:, 0].tolist()
+
+    assert asyncio.run(call()) == SCORES
+    assert asyncio.run(call()) == SCORES
+    with concurrent.futures.ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(lambda _: asyncio.run(call()), range(8))) == [SCORES] * 8
+    asyncio.run(client.close())
+
+
+def test_singles_from_many_threads_and_loops_are_merged(client: RewardClient, server: str, recipe: Recipe) -> None:
+    shared = AsyncRewardClient(server)
+
+    async def many(name: int) -> list[float | None]:
+        rollouts = rollouts_of(TEXTS, prefix=f"l{name}")
+        return [s.reward for s in await asyncio.gather(*(shared.submit(r, recipe) for r in rollouts))]
+
+    def blocking(name: int) -> list[float | None]:
+        futures = [client.submit(r, recipe) for r in rollouts_of(TEXTS, prefix=f"t{name}")]
+        return [future.result(20).reward for future in futures]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        first = threads.map(lambda name: asyncio.run(many(name)), range(4))
+        second = threads.map(blocking, range(4))
+        assert list(first) + list(second) == [SCORES] * 8
+    asyncio.run(shared.close())
+
+
+def test_the_same_rollout_submitted_twice_is_answered_twice(client: RewardClient, recipe: Recipe) -> None:
+    rollout = Rollout("same", "p", '{"score": 0.5}')
+    other_prompt = Rollout("other", "q", '{"score": 0.25}', group_id="same")
+    futures = [client.submit(r, recipe) for r in (rollout, rollout, other_prompt)]
+    assert [future.result(20).reward for future in futures] == [0.5, 0.5, 0.25]
+
+
+def _in_child(client: RewardClient, recipe: Recipe, results: Any) -> None:
+    results.put(scores(client, recipe))
+
+
+@pytest.mark.parametrize("used_before", [False, True])
+def test_in_a_forked_process(client: RewardClient, recipe: Recipe, used_before: bool) -> None:
+    if used_before:
+        assert scores(client, recipe) == SCORES
+    context = multiprocessing.get_context("fork")
+    results = context.SimpleQueue()
+    children = [context.Process(target=_in_child, args=(client, recipe, results)) for _ in range(2)]
+    for child in children:
+        child.start()
+    assert [results.get(), results.get()] == [SCORES] * 2
+    for child in children:
+        child.join()
+    assert scores(client, recipe) == SCORES
+
+
+def test_in_a_spawned_process(client: RewardClient, recipe: Recipe) -> None:
+    assert scores(client, recipe) == SCORES
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        assert pool.submit(scores, client, recipe).result(60) == SCORES
+
+
+def test_a_fork_in_the_middle_of_a_batch_loses_nothing(client: RewardClient, recipe: Recipe) -> None:
+    texts = ['{"score": %s, "delay": 0.3}' % (n / 8) for n in range(8)]
+    found: list[Any] = []
+    scoring = threading.Thread(target=lambda: found.append(client.score(rollouts_of(texts), recipe)))
+    scores(client, recipe)
+    scoring.start()
+    statuses = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if scores(client, recipe) == SCORES else 1)
+        statuses.append(os.waitpid(child, 0)[1])
+    scoring.join()
+    assert statuses == [0, 0, 0]
+    assert found[0].scores[:, 0].tolist() == SCORES
+
+
+def test_a_client_can_be_pickled(client: RewardClient, recipe: Recipe) -> None:
+    table = client.score(rollouts_of(TEXTS), recipe)
+    copy = pickle.loads(pickle.dumps(client))
+    assert scores(copy, recipe) == SCORES
+    copy.close()
+    again = pickle.loads(pickle.dumps(table))
+    assert again.scores.tolist() == table.scores.tolist()
+    assert again.cell(3, "main") == table.cell(3, "main")
+    assert again.advantages.tolist() == table.advantages.tolist()
+
+
+def test_a_closed_client_says_so(server: str, recipe: Recipe) -> None:
+    client = RewardClient(server)
+    scores(client, recipe)
+    client.close()
+    client.close()
+    with pytest.raises(ClientClosed):
+        scores(client, recipe)
+
+
+def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
+    client = RewardClient(server)
+    future = client.submit(Rollout("slow", "p", '{"delay": 60.0}'), recipe)
+    found: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            client.score([Rollout("slow too", "p", '{"delay": 60.0}')], recipe)
+        except ClientClosed as error:
+            found.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    scores(client, recipe)
+    client.close()
+    with pytest.raises(ClientClosed):
+        future.result(10)
+    waiting.join(10)
+    assert len(found) == 1
+
+
+def test_a_client_that_is_never_used_starts_nothing(server: str) -> None:
+    before = threading.active_count()
+    RewardClient(server).close()
+    assert threading.active_count() == before

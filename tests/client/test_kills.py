@@ -1,0 +1,90 @@
+"""Servers die and come back; nothing is lost, nothing counts twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward, RewardClient
+
+from .conftest import Process, rollouts_of
+
+Spawn = Callable[..., Process]
+
+
+def slow_scripts(count: int, delay: float = 0.02) -> list[str]:
+    return [json.dumps({"score": n / count, "delay": delay * (1 + n % 5)}) for n in range(count)]
+
+
+async def test_a_replica_is_killed_in_the_middle(spawn: Spawn, recipe: Recipe, quick: Retries) -> None:
+    servers = [spawn(), spawn(), spawn()]
+    rollouts = rollouts_of(slow_scripts(480, delay=0.05))
+    async with AsyncRewardClient(
+        [server.address for server in servers], retries=quick, batching=Batching(items=32)
+    ) as client:
+        undisturbed = await client.score(rollouts, recipe)
+        scoring = asyncio.create_task(client.score(rollouts, recipe))
+        await asyncio.sleep(0.12)
+        servers[1].kill()
+        table = await scoring
+    assert table.valid.all()
+    np.testing.assert_array_equal(table.scores, undisturbed.scores)
+    np.testing.assert_array_equal(table.advantages, undisturbed.advantages)
+
+
+async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> None:
+    server = spawn()
+    port = int(server.address.rpartition(":")[2])
+    rollouts = rollouts_of(slow_scripts(64, delay=0.1))
+    async with AsyncRewardClient(server.address, retries=Retries(patience=30.0)) as client:
+        scoring = asyncio.create_task(client.score(rollouts, recipe))
+        await asyncio.sleep(0.25)
+        server.kill()
+        again = await asyncio.to_thread(spawn, port)
+        table = await scoring
+        assert again.address == server.address
+    np.testing.assert_array_equal(table.scores[:, 0], np.arange(64) / 64)
+
+
+async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn) -> None:
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline=60.0),), max_missing=0.1)
+    scripts = [json.dumps({"score": n / 64}) for n in range(64)]
+    scripts[11] = json.dumps({"exit": True})
+    server = spawn()
+    port = int(server.address.rpartition(":")[2])
+    revived = asyncio.Event()
+
+    async def revive() -> None:
+        current: Any = server
+        while not revived.is_set():
+            if current.handle.poll() is not None:
+                current = await asyncio.to_thread(spawn, port)
+            await asyncio.sleep(0.02)
+
+    reviving = asyncio.create_task(revive())
+    retries = Retries(backoff=0.005, longest=0.05, patience=30.0)
+    batching = Batching(items=16)
+    async with AsyncRewardClient(server.address, retries=retries, batching=batching) as client:
+        table = await client.score(rollouts_of(scripts), recipe)
+    revived.set()
+    await reviving
+    assert table.codes[11, 0] == "unavailable"
+    rest = np.arange(64) != 11
+    np.testing.assert_array_equal(table.scores[rest, 0], np.arange(64)[rest] / 64)
+
+
+def test_a_new_version_behind_the_same_address_is_not_used(spawn: Spawn, recipe: Recipe) -> None:
+    server = spawn()
+    port = int(server.address.rpartition(":")[2])
+    rollouts = rollouts_of(slow_scripts(8))
+    with RewardClient(server.address, retries=Retries(patience=1.0)) as client:
+        client.score(rollouts, recipe)
+        server.kill()
+        spawn(port, digest="d2")
+        with pytest.raises(Exception, match=r"127\.0\.0\.1:\d+ hosts d2"):
+            client.score(rollouts, recipe)
