@@ -164,7 +164,7 @@ def decode(data: Any, library: bool = False, depth: int = 0) -> Any:
         return _decode_scalar(tag, inner, library)
     except NotPlain:
         raise
-    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise NotPlain(f"malformed {tag}: {type(error).__name__}") from None
 
 
