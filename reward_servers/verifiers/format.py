@@ -1,0 +1,154 @@
+"""Checks the form of a response: tags, a box, JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Literal
+
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.protocols import Validator
+from jsonschema.validators import Draft202012Validator, validator_for
+from pydantic import Field, field_validator, model_validator
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from reward_servers import DatasetFault, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.text import boxed, check_tags, fenced, tagged, visible
+
+__all__ = ["FormatOptions", "FormatReference", "format"]
+
+_SHOWN_ERRORS = 5
+
+
+@lru_cache(maxsize=64)
+def _validator(schema: str) -> Validator:
+    decoded = json.loads(schema)
+    kind = validator_for(decoded, default=Draft202012Validator)
+    kind.check_schema(decoded)
+    # An empty registry: a schema's references are resolved inside it, never fetched.
+    made: Validator = kind(decoded, registry=Registry())
+    return made
+
+
+def _checked(schema: dict[str, Any] | bool | None) -> dict[str, Any] | bool | None:
+    if schema is not None:
+        try:
+            _validator(json.dumps(schema))
+        except SchemaError as error:
+            raise ValueError(f"it is not a JSON Schema: {error.message}") from None
+    return schema
+
+
+class FormatReference(Reference):
+    """A JSON Schema of this prompt; it replaces the one in the options."""
+
+    json_schema: dict[str, Any] | bool | None = None
+
+    _check = field_validator("json_schema")(_checked)
+
+
+class FormatOptions(Options):
+    """The rules. Each is an aspect of the verdict."""
+
+    tags: tuple[str, ...] = Field(
+        (), description="Tags that follow one another, each exactly once: ['think', 'answer']."
+    )
+    only_tags: bool = Field(False, description="Whether nothing may stand outside the tags.")
+    boxed: bool = Field(False, description=r"Whether the visible text has exactly one \boxed{...}, not empty.")
+    json_in: Literal["none", "response", "fence", "tag"] = Field(
+        "none", description="Where JSON must stand: the visible response, its last code fence, or the last <json_tag>."
+    )
+    json_tag: str = "answer"
+    json_schema: dict[str, Any] | bool | None = Field(None, description="A JSON Schema that the JSON must meet.")
+    grade: Literal["all", "share"] = Field("all", description="1 when all rules hold, or the share that holds.")
+
+    _check_schema = field_validator("json_schema")(_checked)
+
+    @field_validator("tags")
+    @classmethod
+    def _names(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(tags)) != len(tags) or not all(re.fullmatch(r"[A-Za-z][\w.-]*", tag) for tag in tags):
+            raise ValueError("tags are different names without brackets, such as 'think'")
+        return tags
+
+    @model_validator(mode="after")
+    def _some_rule(self) -> FormatOptions:
+        if not (self.tags or self.boxed or self.json_in != "none"):
+            raise ValueError("give at least one rule: tags, boxed or json_in")
+        if self.only_tags and not self.tags:
+            raise ValueError("only_tags needs `tags`")
+        return self
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    decoded = dict(pairs)
+    if len(decoded) != len(pairs):
+        raise ValueError("an object names a key twice")
+    return decoded
+
+
+def _find_json(text: str, options: FormatOptions) -> str | None:
+    if options.json_in == "response":
+        return text
+    found = fenced(text) if options.json_in == "fence" else tagged(text, options.json_tag)
+    return found[-1] if found else None
+
+
+def _json_rules(
+    text: str, options: FormatOptions, ref: FormatReference, problems: list[str]
+) -> Iterator[tuple[str, bool]]:
+    schema = ref.json_schema if ref.json_schema is not None else options.json_schema
+    source = _find_json(text, options)
+    valid, decoded = False, None
+    if source is None:
+        problems.append(f"no JSON in the {options.json_in}")
+    else:
+        try:
+            decoded, valid = json.loads(source, parse_constant=_refuse_constant, object_pairs_hook=_unique), True
+        except ValueError as error:
+            problems.append(f"not JSON: {error}"[:300])
+    yield "json", valid
+    if schema is not None:
+        errors: list[ValidationError] = []
+        if valid:
+            try:
+                errors = list(islice(_validator(json.dumps(schema)).iter_errors(decoded), _SHOWN_ERRORS))
+            except Unresolvable as error:
+                raise DatasetFault(f"json_schema: {error} is outside the schema; write it into $defs") from None
+            problems += [f"{error.json_path}: {error.message}"[:300] for error in errors]
+        yield "schema", valid and not errors
+
+
+# In a worker process: a schema's patterns may take exponential time on what a candidate writes.
+@verifier("format", version="1")
+def format(rollout: Rollout, ref: FormatReference, options: FormatOptions) -> Score:
+    """Whether the response has the form asked for: tags, a box, JSON that meets a schema."""
+    problems: list[str] = []
+    rules: dict[str, bool] = {}
+    if options.tags:
+        tags = check_tags(rollout.response, options.tags)
+        rules.update({f"tags_{rule}": held for rule, held in tags.items() if rule != "only" or options.only_tags})
+    text = visible(rollout.response).text
+    if options.boxed:
+        boxes = boxed(text)
+        rules["boxed"] = len(boxes) == 1 and bool((boxes[0] or "").strip())
+    if options.json_in != "none":
+        rules.update(_json_rules(text, options, ref, problems))
+    held = sum(rules.values())
+    value = held / len(rules) if options.grade == "share" else float(held == len(rules))
+    return Score(
+        value,
+        "accepted" if held == len(rules) else "" if value else "malformed",
+        aspects={rule: float(passed) for rule, passed in rules.items()},
+        note="; ".join(rule for rule, passed in rules.items() if not passed),
+        evidence={"problems": problems} if problems else {},
+        feedback={"failed": [rule for rule, passed in rules.items() if not passed]},
+    )

@@ -1,0 +1,46 @@
+"""Visible text, tags, boxes, fences and forms."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reward_servers.engines.text import Form, boxed, check_tags, fenced, stated_choice, tagged, visible
+
+
+@pytest.mark.parametrize(
+    ("text", "shown", "is_open"),
+    [
+        ("plain < text", "plain < text", False),
+        ("<think>a</think>b", "b", False),
+        ("a</think>b", "b", False),
+        ("x<think>a<think>b</think>c", "xc", False),
+        ("<think>a</think>b<think>c", "b", True),
+        ("<THINKING >a</Thinking>b", "b", False),
+        ("<thinker>a</thinker>", "<thinker>a</thinker>", False),
+    ],
+)
+def test_visible(text: str, shown: str, is_open: bool) -> None:
+    assert visible(text) == (shown, is_open)
+
+
+def test_boxes_tags_and_fences() -> None:
+    assert boxed(r"\boxed{\frac{1}{2}} \boxed{\{x\}} \fboxed{y} \boxed{z") == [r"\frac{1}{2}", r"\{x\}", "y", None]
+    assert tagged("<a>1</a><a>2</a><a>3", "a") == ["1", "2"]
+    assert fenced("```py\na\n```\n~~~\n```\nb\n~~~\n```\nopen") == ["a\n", "```\nb\n"]
+    assert check_tags("<a>1</a> <b>2</b>", ["a", "b"]) == dict.fromkeys(("present", "once", "order", "only"), True)
+
+
+@given(st.text(max_size=80))
+def test_a_form_is_idempotent(text: str) -> None:
+    for form in (Form(), Form(whitespace="remove", punctuation=False), Form(case=True, compatibility=True)):
+        once = form.of(text)
+        assert form.of(once) == once
+
+
+@given(st.text(alphabet=st.sampled_from(list("ABCabc answeris:=.,()[]{}\\boxed<>/\n*")), max_size=120))
+def test_a_stated_choice_is_one_of_those_offered(text: str) -> None:
+    found = stated_choice(text, {"A": "cab", "B": "", "C": "boa"})
+    assert (found.label is None) == (found.status != "stated")
+    assert found.label in (None, "A", "B", "C")

@@ -1,0 +1,153 @@
+"""Runs verifiers through the real core: plan, limits, executors and worker processes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reward_servers.core import (
+    Case,
+    Document,
+    Evaluation,
+    Fault,
+    Group,
+    Hosted,
+    Outcome,
+    Request,
+    Result,
+    Rollout,
+    Scorer,
+    Verdict,
+    Verifier,
+    host,
+)
+
+CASES = Path(__file__).parent.parent / "data" / "verifiers"
+
+
+def rollout(
+    response: Any,
+    reference: Any = None,
+    *,
+    prompt: str = "",
+    rollout_id: str = "r",
+    documents: Sequence[Document] = (),
+    **extra: Any,
+) -> Rollout:
+    """A rollout in a group of its own."""
+    encoded = b"" if reference is None else json.dumps(reference).encode()
+    case = Case(group_id="g", prompt=prompt, reference=encoded, documents=tuple(documents), size=1)
+    return Rollout(response, case, rollout_id, **extra)
+
+
+def group(responses: Sequence[str], reference: Any = None, *, prompt: str = "") -> Group:
+    """A whole group."""
+    encoded = b"" if reference is None else json.dumps(reference).encode()
+    case = Case(group_id="g", prompt=prompt, reference=encoded, size=len(responses))
+    return Group(case, [Rollout(text, case, f"r{place}") for place, text in enumerate(responses)])
+
+
+class Bench:
+    """A running scorer."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self.scorer = scorer
+
+    async def results(
+        self,
+        name: str,
+        groups: Sequence[Group],
+        options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        deadline: float | None = None,
+    ) -> list[Result]:
+        """The results of all rollouts, in order."""
+        count = sum(len(one) for one in groups)
+        results: list[Result | None] = [None] * count
+        encoded = json.dumps(options).encode() if options else b""
+        request = Request(groups, [Evaluation(name, options=encoded)], seed=seed, deadline=deadline)
+
+        def deliver(place: int, result: Result) -> None:
+            results[place] = result
+
+        call = self.scorer.open(request, 0, deliver)
+        await call.wait()
+        assert all(one is not None for one in results)
+        return [one for one in results if one is not None]
+
+    async def outcomes(
+        self, name: str, rollouts: Sequence[Rollout], options: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> list[Outcome]:
+        """The outcomes of single rollouts."""
+        groups = [Group(one.case, [one]) for one in rollouts]
+        return [result.outcome for result in await self.results(name, groups, options, seed)]
+
+    async def verdict(
+        self, name: str, one: Rollout, options: Mapping[str, Any] | None = None, seed: int = 0
+    ) -> Verdict:
+        """The verdict of one rollout."""
+        outcome = (await self.outcomes(name, [one], options, seed))[0]
+        assert isinstance(outcome, Verdict), outcome
+        return outcome
+
+    async def fault(self, name: str, one: Rollout, options: Mapping[str, Any] | None = None) -> Fault:
+        """The fault of one rollout."""
+        outcome = (await self.outcomes(name, [one], options))[0]
+        assert isinstance(outcome, Fault), outcome
+        return outcome
+
+
+@asynccontextmanager
+async def bench(*verifiers: Verifier | Hosted) -> AsyncIterator[Bench]:
+    """Hosts verifiers for the length of a test."""
+    hosted = [host(one) if isinstance(one, Verifier) else one for one in verifiers]
+    scorer = Scorer(hosted, workers=1)
+    try:
+        await scorer.start()
+        yield Bench(scorer)
+    finally:
+        await scorer.close()
+
+
+def evidence(verdict: Verdict) -> dict[str, Any]:
+    """The decoded evidence."""
+    decoded: dict[str, Any] = json.loads(verdict.evidence) if verdict.evidence else {}
+    return decoded
+
+
+def labelled(name: str) -> list[tuple[str, Rollout, dict[str, Any], dict[str, Any]]]:
+    """The labelled cases of a verifier: id, rollout, options and what is expected."""
+    cases = []
+    for line in (CASES / f"{name}.jsonl").read_text("utf-8").splitlines():
+        case = json.loads(line)
+        documents = [Document(one["id"], one["text"], uri=one.get("uri", "")) for one in case.get("documents", [])]
+        one = rollout(
+            case["response"],
+            case.get("reference"),
+            prompt=case.get("prompt", ""),
+            rollout_id=case["rollout_id"],
+            documents=documents,
+            token_ids=tuple(case.get("token_ids", ())),
+        )
+        cases.append((case["rollout_id"], one, case.get("options", {}), case["expected"]))
+    assert len({name for name, *_ in cases}) == len(cases)
+    return cases
+
+
+async def check_cases(name: str, verifier: Verifier) -> None:
+    """Scores every labelled case and compares score and code."""
+    wrong = []
+    async with bench(verifier) as running:
+        for label, one, options, expected in labelled(name):
+            outcome = (await running.outcomes(name, [replace(one)], options))[0]
+            got = (outcome.score, outcome.code) if isinstance(outcome, Verdict) else (None, outcome)
+            want_code = expected.get("code", getattr(outcome, "code", ""))
+            score = expected["score"]
+            same = got[0] is None if score is None else got[0] is not None and abs(got[0] - score) < 1e-9
+            if not same or getattr(outcome, "code", "") != want_code:
+                wrong.append((label, expected, got))
+    assert not wrong, wrong
