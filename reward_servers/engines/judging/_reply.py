@@ -1,0 +1,62 @@
+"""What a judge's reply says, and the protocols in which it may say it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+__all__ = ["MARGINS", "SCALES", "Protocol", "Reply", "Status"]
+
+
+class Protocol(StrEnum):
+    """The form in which a judge is asked for its verdict."""
+
+    LIKERT_1_10 = "likert_1_10"
+    LIKERT_1_5 = "likert_1_5"
+    BINARY = "binary_yes_no"
+    PAIRWISE = "pairwise_ab"
+    ARENA = "pairwise_arena5"
+    EQUIVALENCE = "equivalence"
+    RUBRIC = "rubric_json"
+    GENRM = "genrm_json"
+    GRADE = "grade_word"
+
+
+SCALES = {Protocol.LIKERT_1_10: (1, 10), Protocol.LIKERT_1_5: (1, 5)}
+MARGINS = {"A>>B": 2, "A>B": 1, "A=B": 0, "B>A": -1, "B>>A": -2}
+
+
+class Status(StrEnum):
+    """What became of a reply. Only ``ok`` carries a value."""
+
+    OK = "ok"
+    PARSE_ERROR = "parse_error"
+    AMBIGUOUS = "ambiguous"
+    OUT_OF_RANGE = "out_of_range"
+    TRUNCATED = "truncated"
+    REFUSAL = "refusal"
+    EMPTY = "empty"
+    INCONSISTENT = "inconsistent"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A parsed reply.
+
+    Attributes:
+        status: What became of it.
+        value: The verdict when ``status`` is ok: a number (Likert), ``"A"``, ``"B"`` or ``"tie"`` (pairwise_ab), one of
+            ``MARGINS`` (pairwise_arena5), a bool (binary, equivalence), an offered word (grade_word), a bool for each
+            criterion (rubric_json), or the three numbers (genrm_json).
+        injection_detected: Whether the reply repeats a verdict form that the judged text contains.
+    """
+
+    status: Status
+    value: Any = None
+    injection_detected: bool = False
+
+    @property
+    def margin(self) -> int | None:
+        """How far A is ahead of B, from 2 to -2, for pairwise_arena5."""
+        return MARGINS.get(self.value) if isinstance(self.value, str) else None
