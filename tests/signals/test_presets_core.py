@@ -42,6 +42,11 @@ def test_unknown_names_and_options_say_what_there_is() -> None:
         preset("grpo", singleton="keep")
     with pytest.raises(BadOption, match="eps = True is not float"):
         preset("grpo", eps=True)
+    with pytest.raises(BadOption, match="overlong: cache must be given"):
+        preset("overlong", max_length=10)
+    assert preset("weighted_sum", weights=[0.5, 1]).options["weights"] == [0.5, 1], "a TOML list is a tuple"
+    with pytest.raises(BadOption, match="weights = 'a' is not"):
+        preset("weighted_sum", weights="a")
 
 
 def test_missing_input_is_named() -> None:

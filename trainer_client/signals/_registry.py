@@ -35,7 +35,7 @@ _ORDER: tuple[Needs, ...] = get_args(Needs)
 _T = TypeVar("_T", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Spec:
     """What is known of a preset.
 
@@ -44,7 +44,8 @@ class Spec:
         target: the function or class.
         room: the part of the package it belongs to.
         needs: how much of the step must be present: a ``row``, the whole ``group``, the whole ``batch``, or
-            ``state`` carried over steps (which implies the whole batch). May depend on the options.
+            ``state`` carried over steps (which implies the whole batch). May depend on options that have a
+            default.
         inputs: names of `INPUTS` it reads. ``a|b`` means either.
         certainty: whether the authors' code, the paper, a secondary source or only the abstract was read.
         source: paper and section, or repository, path and revision.
@@ -70,9 +71,20 @@ class Spec:
         return (inspect.getdoc(self.target) or "").partition("\n")[0]
 
     @property
+    def details(self) -> str:
+        """The target's docstring up to its first section of arguments."""
+        text = inspect.getdoc(self.target) or ""
+        return text.partition("\n\nArgs:")[0].partition("\n\nAttributes:")[0]
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Options that have no default."""
+        return tuple(p.name for p in _options(self.target) if p.default is p.empty)
+
+    @property
     def defaults(self) -> dict[str, Any]:
-        """Options and their defaults."""
-        return {p.name: p.default for p in _options(self.target)}
+        """Options that have a default, with it."""
+        return {p.name: p.default for p in _options(self.target) if p.default is not p.empty}
 
 
 _SPECS: dict[str, Spec] = {}
@@ -229,9 +241,12 @@ def _options(target: Callable[..., Any]) -> Sequence[inspect.Parameter]:
 
 
 def _check_overrides(spec: Spec, overrides: Mapping[str, Any]) -> None:
+    wanting = [option for option in spec.required if option not in overrides]
+    if wanting:
+        raise BadOption(f"{spec.name}: {', '.join(wanting)} must be given; {spec.name} has no default for it")
     if not overrides:
         return
-    known = spec.defaults
+    known = (*spec.required, *spec.defaults)
     target: Any = spec.target
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
     for option, value in overrides.items():

@@ -46,7 +46,7 @@ class Request:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Signal:
     """A training signal. A method fills the fields it is about and leaves the others None.
 

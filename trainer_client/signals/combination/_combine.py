@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +25,7 @@ from trainer_client.signals._groups import GroupIds, Groups
 from ._terms import Action, Optional, Term
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Combined:
     """Rewards, and how each came about.
 
@@ -132,7 +132,7 @@ _ACTIONS: tuple[Action, ...] = get_args(Action)
 _CODE: dict[Action, int] = {action: number for number, action in enumerate(_ACTIONS)}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Table:
     """The score table as read: ``given`` is what came, ``present`` also what a floor stands in for."""
 
@@ -213,8 +213,7 @@ class _Table:
         return f"row {row}, {self.terms[column].name!r}{code}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Gates:
+class _Gates(NamedTuple):
     reached: BoolArray
     closed_by: IntArray
     closed_value: FloatArray

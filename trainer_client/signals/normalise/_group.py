@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,9 @@ from ._batch import Reduce, batch_moments, is_constant
 Centre = Literal["mean", "median", "leave_one_out", "quantile", "value", "none"]
 Scale = Literal["std", "mad", "batch", "none"]
 Singleton = Literal["zero", "raw", "error"]
+
+_BLOCK = 32_768
+"""Rows worked on at a time: their temporaries fit a core's cache."""
 
 
 def group_normalise(
@@ -83,7 +86,14 @@ def group_normalise(
     b = baseline if baseline is None or taken is None else baseline[taken]
     if b is not None:
         require_finite("values", b)
-    result = _normalise(x, g, centre, scale, ddof, eps, singleton, b, quantile, tolerance, reduce)
+    if singleton == "error" and bool((g.sizes == 1).any()):
+        label = g.labels[int(np.argmax(g.sizes == 1))]
+        raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
+    divisor = _batch_divisor(x, ddof, eps, tolerance, reduce) if scale == "batch" else 1.0
+    rule = _Rule(centre, scale, ddof, eps, singleton == "raw", quantile, tolerance, divisor)
+    result = np.empty(x.size)
+    for rows, part in g.blocks(_BLOCK):
+        result[rows] = _normalise(x[rows], part, rule, None if b is None else b[rows])
     if taken is None:
         return result
     full = np.zeros(reward.size)
@@ -91,58 +101,51 @@ def group_normalise(
     return full
 
 
-def _normalise(
-    x: FloatArray,
-    g: Groups,
-    centre: Centre,
-    scale: Scale,
-    ddof: int,
-    eps: float,
-    singleton: Singleton,
-    values: FloatArray | None,
-    quantile: float,
-    tolerance: float,
-    reduce: Reduce | None,
-) -> FloatArray:
+class _Rule(NamedTuple):
+    """The options of a call, checked; ``divisor`` is that of the batch or 1."""
+
+    centre: Centre
+    scale: Scale
+    ddof: int
+    eps: float
+    raw_singletons: bool
+    quantile: float
+    tolerance: float
+    divisor: float
+
+
+def _batch_divisor(x: FloatArray, ddof: int, eps: float, tolerance: float, reduce: Reduce | None) -> float:
+    """Deviation of the whole batch plus ``eps``; infinite for a constant batch, which gives 0."""
+    n, mean, total = batch_moments(x, np.ones(x.size, np.bool_), reduce=reduce)
+    constant = n <= ddof or is_constant(n, mean, total, tolerance)
+    return np.inf if constant else float(np.sqrt(total / (n - ddof))) + eps
+
+
+def _normalise(x: FloatArray, g: Groups, rule: _Rule, values: FloatArray | None) -> FloatArray:
     """The arithmetic, on rows that all take part."""
-    # A shard without valid rows still has to enter the reduction, or the other ranks would wait for it.
-    if not x.size and reduce is None:
-        return x.copy()
+    if not x.size:
+        return x
     first = g.first(x)
-    # Relative to the group's first reward a constant group is exactly zero, whatever the rounding of its
-    # mean.
+    # Relative to its first reward a constant group is exactly zero, whatever the rounding of its mean.
     shifted = g.apply(np.subtract, x, first)
     centred = g.apply(np.subtract, shifted, g.mean(shifted))
     squares = g.sum(centred * centred)
-    degenerate = squares <= g.sizes * (tolerance * np.abs(first)) ** 2
+    degenerate = squares <= g.sizes * (rule.tolerance * np.abs(first)) ** 2
+    top = _centred(x, g, shifted, centred, rule.centre, values, rule.quantile)
+    from_group = rule.centre not in ("value", "none")
     single = g.sizes == 1
-    if singleton == "error" and bool(single.any()):
-        label = g.labels[int(np.argmax(single))]
-        raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
-    top = _centred(x, g, shifted, centred, centre, values, quantile)
-    from_group = centre not in ("value", "none")
-    if from_group and singleton == "raw":
+    raw = from_group and rule.raw_singletons and bool(single.any())
+    if raw:
         top = np.where(g.spread(single), x, top)
         degenerate = degenerate & ~single
-    divisor: FloatArray | float
-    if scale == "none":
-        divisor = 1.0
-    elif scale == "batch":
-        n, mean, total = batch_moments(x, np.ones(x.size, np.bool_), reduce=reduce)
-        constant = n <= ddof or is_constant(n, mean, total, tolerance)
-        divisor = np.inf if constant else float(np.sqrt(total / (n - ddof))) + eps
-    else:
-        spread = _spread_of_group(x, g, squares, scale, ddof)
-        if from_group and singleton == "raw":
-            spread = np.where(single, 1.0, spread)
-        divisor = spread + eps
-        degenerate = degenerate | (divisor == 0.0)
-    if isinstance(divisor, float):
-        top = top / divisor if divisor != 1.0 else top
+    if rule.scale in ("none", "batch"):
+        top = top / rule.divisor
         return np.where(g.spread(degenerate), 0.0, top) if from_group and bool(degenerate.any()) else top
+    spread = _spread_of_group(x, g, squares, rule.scale, rule.ddof)
+    divisor = (np.where(single, 1.0, spread) if raw else spread) + rule.eps
     # Without a spread of its own a group cannot be scaled, wherever its centre comes from.
-    inverse = np.where(degenerate, 0.0, 1.0 / np.where(degenerate, 1.0, divisor))
-    return g.apply(np.multiply, top, inverse)
+    degenerate = degenerate | (divisor == 0.0)
+    return g.apply(np.multiply, top, np.where(degenerate, 0.0, 1.0 / np.where(degenerate, 1.0, divisor)))
 
 
 def _centred(

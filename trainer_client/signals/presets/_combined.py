@@ -70,7 +70,7 @@ def release_weighted_sum_trl(batch: SignalBatch, *, weights: tuple[float, ...] |
     source=f"GDPO (arXiv 2601.05242); {_GDPO} trl-GDPO; {_TRL} normalize_then_sum",
     formula="a_k = (c_k - mean) / (std + eps) in the group; s = sum_k w_k * a_k; "
     "A = (s - mean) / (std + eps) over the batch",
-    papers=("base", "42"),
+    papers=("base", "gdpo"),
     reducible=True,
 )
 def gdpo(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, ddof: int = 1, eps: float = 1e-4) -> Signal:
@@ -91,7 +91,7 @@ def gdpo(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, ddof: 
     source=f"{_GDPO} verl-GDPO/verl/trainer/ppo/ray_trainer.py",
     formula="a_k = (c_k - mean) / (std + eps) in the group; s = sum_k w_k * a_k; "
     "A = (s - mean) / sqrt(var + 1e-8) over tokens",
-    papers=("42",),
+    papers=("gdpo",),
     reducible=True,
 )
 def gdpo_verl(
@@ -126,7 +126,7 @@ def gdpo_verl(
     certainty="code",
     source=f"{_GDPO} trl-GDPO/trl-0.18.0-gdpo/trl/trainer/grpo_trainer.py",
     formula="as gdpo, a missing component taken as 0 before the statistics",
-    papers=("42",),
+    papers=("gdpo",),
     reducible=True,
 )
 def release_gdpo_trl(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, eps: float = 1e-4) -> Signal:
