@@ -1,0 +1,96 @@
+"""Puts the commands together and turns what ends them into an exit code."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from reward_servers.cli import _check, _doctor, _list, _new, _score, _serve, _up
+from reward_servers.cli._errors import DEFECT, INTERRUPTED, USER_ERROR, describe
+
+__all__ = ["COMMANDS", "run"]
+
+COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
+    ("serve", _serve.serve),
+    ("up", _up.up),
+    ("score", _score.score),
+    ("check", _check.check),
+    ("list", _list.list_verifiers),
+    ("new", _new.new),
+    ("doctor", _doctor.doctor),
+)
+"""Name and function of each command. A new command is a module and a line here."""
+
+# typer may carry its own copy of click, so the class of usage errors is taken from it.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+def _build(show_debug: Callable[[], None]) -> typer.Typer:
+    app = typer.Typer(
+        name="assay",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(
+        debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+        version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+    ) -> None:
+        """Reward and verifier servers for RL post-training of language models."""
+        if debug:
+            show_debug()
+        if version:
+            from reward_servers import __version__
+
+            print(f"assay {__version__}")
+            raise typer.Exit
+
+    for name, function in COMMANDS:
+        app.command(name)(function)
+    return app
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs a command line.
+
+    Args:
+        arguments: What follows the name of the command.
+
+    Returns:
+        The exit code.
+    """
+    debug: list[bool] = []
+    command = typer.main.get_command(_build(lambda: debug.append(True)))
+    try:
+        code = command.main(list(arguments), prog_name="assay", standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except _UsageError as error:
+        return _usage(error)
+    except Exception as error:  # noqa: BLE001 - printed whole below, unless the user can mend it
+        line = describe(error)
+        if debug or line is None:
+            traceback.print_exc()
+        if line is None:
+            return DEFECT
+        print(f"error: {line}", file=sys.stderr)
+        return USER_ERROR
+    return code if isinstance(code, int) else 0
+
+
+def _usage(error: Any) -> int:
+    # With no arguments the message is the help text itself.
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(error.format_message(), file=sys.stderr)
+        return USER_ERROR
+    path = error.ctx.command_path if error.ctx is not None else "assay"
+    print(f"error: {error.format_message()} (see `{path} --help`)", file=sys.stderr)
+    return USER_ERROR

@@ -1,0 +1,103 @@
+"""``assay check``: a verifier against labelled rollouts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_servers.cli._errors import SAID_NO, UserError
+
+if TYPE_CHECKING:
+    from reward_servers.cli._scoring import Session
+    from trainer_client import Recipe, Rollout, ScoreTable
+
+__all__ = ["check"]
+
+_SERVER = "check"
+_DEADLINE = 3600.0
+
+
+def check(
+    verifier: Annotated[str, typer.Argument(metavar="VERIFIER", help="Name, name@version, or module:attribute.")],
+    cases: Annotated[Path, typer.Option(help="Labelled rollouts: `expected.score` of each line is the label.")],
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="A running server; one is started unless said.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the server over TLS.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
+    options: Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes of that server.", min=1)] = None,
+    fail_under: Annotated[
+        float | None, typer.Option(help="Exit 1 when the share that agrees is less.", min=0, max=1)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show whole evidence and the server's log.")] = False,
+) -> int:
+    """Compare a verifier's scores with labels.
+
+    A label of 0 or 1 agrees with a score on its side of 0.5; any other label is a score and agrees within 1e-6.
+    Rollouts whose label is null are scored and reported, but not counted.
+    """
+    from reward_servers.cli._agreement import agreement_of, print_agreement
+    from reward_servers.cli._fleet import QuietLog
+    from reward_servers.cli._scoring import Session
+    from reward_servers.supervisor import ServerProcess
+    from trainer_client import read_rollouts
+
+    given = _read_options(options)
+    found = read_rollouts(cases)
+    for problem in found.problems:
+        print(f"{cases}: {problem}", file=sys.stderr)
+    if not found.rollouts:
+        raise UserError(f"--cases {cases}: no line can be used as a rollout")
+    name, _, version = verifier.partition("@")
+    if endpoint is None:
+        started = ServerProcess(_SERVER, (name,), str(config) if config is not None else None, port=0, workers=workers)
+        session = Session([started], QuietLog(verbose))
+    else:
+        session = Session([], QuietLog(verbose), {_SERVER: [endpoint]}, ca)
+    table = asyncio.run(_run(session, found.rollouts, name, version, given))
+    report = agreement_of(table, found)
+    if as_json:
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        print_agreement(report, verbose)
+    return SAID_NO if fail_under is not None and report["agree"] < fail_under * max(1, report["total"]) else 0
+
+
+def _read_options(text: str | None) -> dict[str, Any]:
+    try:
+        given = json.loads(text or "{}")
+    except ValueError as error:
+        raise UserError(f"--options: not JSON: {error}") from None
+    if not isinstance(given, dict):
+        raise UserError("--options: expected a JSON object such as '{\"tolerance\": 0.01}'")
+    return given
+
+
+async def _run(
+    session: Session, rollouts: list[Rollout], name: str, version: str, options: dict[str, Any]
+) -> ScoreTable:
+    from reward_servers.cli._console import progress
+    from reward_servers.cli._scoring import score_all
+
+    async with session:
+        if session.supervisor is not None:
+            # A verifier given as module:attribute is asked for by the name that it declares.
+            (name,) = session.supervisor.verifiers[_SERVER]
+        recipe = _recipe(f"{name}@{version}" if version else name, options)
+        with progress(len(rollouts), "checking") as advance:
+            return await session.run(score_all(session.client, rollouts, recipe, advance))
+
+
+def _recipe(verifier: str, options: dict[str, Any]) -> Recipe:
+    from trainer_client import Recipe, Reward, Server
+
+    reward = Reward("score", verifier, options=options, deadline=_DEADLINE)
+    server = Server(_SERVER, (verifier.partition("@")[0],))
+    return Recipe((reward,), name="check", servers=(server,), advantage=None, max_missing=1.0)

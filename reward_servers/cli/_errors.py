@@ -1,0 +1,63 @@
+"""Errors of the person at the keyboard: one line that names the field and the remedy."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["DEFECT", "INTERRUPTED", "SAID_NO", "USER_ERROR", "UserError", "describe"]
+
+SAID_NO = 1
+"""Exit code of a command that ran and whose answer is no."""
+USER_ERROR = 2
+"""Exit code of a mistake of the user."""
+DEFECT = 70
+"""Exit code of a defect of ours (EX_SOFTWARE): never to be mistaken for an answer."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C."""
+
+_FAMILIES = (
+    ("reward_servers.core", "AssayServerError"),
+    ("reward_servers.supervisor", "SupervisorError"),
+    ("trainer_client", "RewardError"),
+    ("sandbox", "SandboxError"),
+)
+_EXTRAS = {
+    "grpc": "server",
+    "grpc_health": "server",
+    "grpc_reflection": "server",
+    "google": "server",
+    "pydantic": "server",
+    "rich": "server",
+    "psutil": "server",
+}
+
+
+class UserError(Exception):
+    """A mistake that the user can mend; the message names the field and the remedy."""
+
+
+def describe(error: BaseException) -> str | None:
+    """Writes an error in one line.
+
+    Args:
+        error: What ended the command.
+
+    Returns:
+        The line; None when the error is a defect of ours, whose traceback is needed.
+    """
+    if isinstance(error, UserError):
+        return _one_line(str(error))
+    if isinstance(error, OSError) and error.filename is not None:
+        return _one_line(f"{error.filename}: {error.strerror}")
+    if isinstance(error, ModuleNotFoundError) and (package := (error.name or "").partition(".")[0]) in _EXTRAS:
+        return f"the package {package} is missing; install it with `pip install 'assay[{_EXTRAS[package]}]'`"
+    for module, name in _FAMILIES:
+        # An error of a family can only have been raised when its module is loaded: none is imported for this.
+        loaded = sys.modules.get(module)
+        if loaded is not None and isinstance(error, getattr(loaded, name)):
+            return _one_line(str(error))
+    return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,110 @@
+"""The servers that a command starts for a recipe."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reward_servers.cli._errors import UserError
+from reward_servers.supervisor import ServerProcess
+
+if TYPE_CHECKING:
+    from trainer_client import Recipe, Server
+
+__all__ = ["Log", "QuietLog", "programs_of", "read_endpoints", "used_servers", "write_endpoints"]
+
+
+def used_servers(recipe: Recipe) -> tuple[Server, ...]:
+    """The servers that rewards of the recipe are asked of."""
+    used = {recipe.server_of(reward.verifier_name).name for reward in recipe.rewards}
+    return tuple(server for server in recipe.all_servers if server.name in used)
+
+
+def programs_of(
+    servers: Iterable[Server],
+    folder: Path,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    workers: int | None = None,
+    insecure: bool = False,
+) -> list[ServerProcess]:
+    """What to start for servers that do not run elsewhere.
+
+    Args:
+        servers: Servers of a recipe.
+        folder: Folder that paths of settings files are relative to.
+        host: Address to listen on.
+        port: Port of the first process; the others follow. None: what the settings say, else any free one.
+        workers: Worker processes of each.
+        insecure: Whether plain text is accepted on an address that others can reach.
+    """
+    programs: list[ServerProcess] = []
+    for server in servers:
+        if server.endpoints:
+            continue
+        config = str(folder / server.config) if server.config is not None else None
+        for replica in range(server.replicas):
+            given = port + len(programs) if port else 0 if replica else port
+            number = replica + 1 if server.replicas > 1 else 0
+            programs.append(
+                ServerProcess(server.name, server.verifiers, config, host, given, workers, insecure, number)
+            )
+    return programs
+
+
+def read_endpoints(path: Path) -> dict[str, list[str]]:
+    """Reads a file that says where servers are: an object of lists of ``host:port``, by the server's name.
+
+    Raises:
+        UserError: The file does not hold that.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}") from None
+    if not isinstance(found, dict) or not all(
+        isinstance(addresses, list) and addresses and all(isinstance(one, str) for one in addresses)
+        for addresses in found.values()
+    ):
+        raise UserError(f'{path}: expected an object such as {{"math": ["127.0.0.1:50051"]}}')
+    return found
+
+
+def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:
+    """Writes such a file in one step: who finds it finds it whole."""
+    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False) as file:
+        json.dump({name: list(addresses) for name, addresses in endpoints.items()}, file, indent=1)
+        file.write("\n")
+    os.replace(file.name, path)
+
+
+class Log:
+    """Prints what servers say, each line with the server's name before it."""
+
+    def __init__(self, labels: Iterable[str]) -> None:
+        self._width = max(map(len, labels), default=0)
+
+    def __call__(self, label: str, line: str) -> None:
+        """Prints a line."""
+        print(f"{label:<{self._width}} | {line}", file=sys.stderr, flush=True)
+
+
+class QuietLog:
+    """Keeps the last lines of servers that were started on the side, to be shown when something goes wrong."""
+
+    def __init__(self, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._lines: deque[str] = deque(maxlen=200)
+
+    def __call__(self, label: str, line: str) -> None:
+        """Takes a line; warnings and worse are shown at once."""
+        self._lines.append(f"{label} | {line}")
+        if self._verbose or " WARNING " in line or " ERROR " in line:
+            print(f"{label} | {line}", file=sys.stderr, flush=True)

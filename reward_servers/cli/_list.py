@@ -1,0 +1,66 @@
+"""``assay list``: the verifiers that are installed here, or those of a running server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["list_verifiers"]
+
+
+def list_verifiers(
+    endpoint: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Ask a running server instead.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the server over TLS.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """List the installed verifiers, or those of a server."""
+    rows = _installed() if endpoint is None else _hosted(endpoint, ca)
+    if as_json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        _print_table(rows)
+    return 0
+
+
+def _installed() -> list[dict[str, Any]]:
+    from reward_servers.core import VerifierDefinitionError, VerifierNotFound, installed
+
+    rows: list[dict[str, Any]] = []
+    for name, entry in installed().items():
+        row: dict[str, Any] = {"name": name, "origin": f"{entry.distribution}, {entry.path}", "problem": ""}
+        try:
+            verifier = entry.load()
+        except (VerifierNotFound, VerifierDefinitionError) as error:
+            row["problem"] = str(error)
+        else:
+            row |= {
+                "version": verifier.version,
+                "scope": verifier.scope,
+                "runs": verifier.runs.value,
+                "description": verifier.description,
+                "deterministic": verifier.deterministic,
+                "score_range": [verifier.low, verifier.high],
+            }
+        rows.append(row)
+    return rows
+
+
+def _hosted(endpoint: str, ca: Path | None) -> list[dict[str, Any]]:
+    from reward_servers.cli._remote import ask
+
+    return ask(endpoint, ca)
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from reward_servers.cli._console import print_table
+
+    where = "runs" if any("runs" in row for row in rows) else "cost"
+    columns = ("name", "version", "scope", where, "description", "origin")
+    lines = [
+        [str(row.get(column) or (row.get("problem", "") if column == "description" else "")) for column in columns]
+        for row in rows
+    ]
+    print_table(columns, lines)

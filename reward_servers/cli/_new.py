@@ -1,0 +1,108 @@
+"""``assay new``: a package with a verifier, ready to be installed, tested and served."""
+
+from __future__ import annotations
+
+import keyword
+import re
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+from typing import Annotated
+
+import typer
+
+from reward_servers.cli._errors import UserError
+
+__all__ = ["new"]
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
+_LONGEST = 64
+_TAKEN = frozenset({"verifier"})
+"""Names that the module's own imports use."""
+
+
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the verifier, such as acme/polite.")],
+    folder: Annotated[
+        Path | None, typer.Option("--dir", help="Folder to write; named after the verifier unless said.")
+    ] = None,
+) -> int:
+    """Write a package with a new verifier.
+
+    It holds one short function, its test, labelled cases, and the entry point that makes it known.
+    """
+    names = _names_for(name)
+    target = folder if folder is not None else Path(names.distribution)
+    written = _write(names, target)
+    print(f"wrote {target}:")
+    for path in written:
+        print(f"  {path}")
+    print(f"next: pip install -e {target} && assay check {name} --cases {target / 'cases.jsonl'}")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    name: str
+    distribution: str
+    module: str
+    function: str
+
+
+def _names_for(name: str) -> _Names:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
+        raise UserError(
+            f"NAME {name!r} is not a verifier name: lower-case letters, digits, '_', '-' and '.', at most one '/' and "
+            f"{_LONGEST} characters, such as 'acme/polite'"
+        )
+    short = _identifier(name.rpartition("/")[2])
+    # Without an owner's prefix the module gets ours, so that it cannot hide a module of that name.
+    module = _identifier(name) if "/" in name else f"assay_{short}"
+    if not (short.isidentifier() and module.isidentifier()):
+        raise UserError(f"NAME {name!r} cannot name a Python function; start each part with a letter")
+    _refuse_taken(name)
+    if find_spec(module) is not None:
+        raise UserError(
+            f"NAME {name!r} would be the module {module}, and one of that name is installed; choose another"
+        )
+    function = f"{short}_" if keyword.iskeyword(short) or short in _TAKEN else short
+    distribution = re.sub(r"[-_.]+", "-", module).strip("-")
+    return _Names(name, distribution, module, function)
+
+
+def _identifier(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text)
+
+
+def _refuse_taken(name: str) -> None:
+    for point in entry_points(group="assay.verifiers", name=name):
+        owner = point.dist.name if point.dist is not None else point.value
+        raise UserError(f"NAME {name!r} is the name of a verifier of {owner} already; choose another")
+
+
+def _write(names: _Names, target: Path) -> list[Path]:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"--dir {target} exists and is not empty; nothing is overwritten: choose another folder")
+    places = {
+        "pyproject.toml": target / "pyproject.toml",
+        "README.md": target / "README.md",
+        "module.py": target / "src" / names.module / "__init__.py",
+        "test.py": target / "tests" / f"test_{names.module}.py",
+        "cases.jsonl": target / "cases.jsonl",
+    }
+    values = {
+        "name": names.name,
+        "distribution": names.distribution,
+        "module": names.module,
+        "function": names.function,
+    }
+    templates = files("reward_servers.cli") / "_template"
+    for template, place in places.items():
+        text = Template((templates / f"{template}.tmpl").read_text("utf-8")).substitute(values)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("x", encoding="utf-8") as file:
+            file.write(text)
+    return list(places.values())

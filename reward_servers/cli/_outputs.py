@@ -1,0 +1,213 @@
+"""What ``assay score`` writes and prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reward_servers.cli._console import print_table, remark
+from reward_servers.cli._labels import Labels, Match, compare, read_labels
+from trainer_client import Cell, IncompleteBatch, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
+from trainer_client.signals import SignalError
+
+__all__ = ["Payoff", "describe_run", "payoff_of", "print_run", "write_scores"]
+
+Numbers = NDArray[np.float64]
+
+
+class Payoff:
+    """What the recipe makes of the scores.
+
+    Attributes:
+        rewards: ``[N]``, NaN where there is none; None when the batch cannot be used.
+        advantages: ``[N]``; None when there are none.
+        reason: Why something is None; empty when nothing is.
+    """
+
+    def __init__(self, rewards: Numbers | None, advantages: Numbers | None, reason: str) -> None:
+        self.rewards = rewards
+        self.advantages = advantages
+        self.reason = reason
+
+    def reward(self, row: int) -> float | None:
+        """The reward of a rollout."""
+        if self.rewards is None or np.isnan(self.rewards[row]):
+            return None
+        return float(self.rewards[row])
+
+    def advantage(self, row: int) -> float | None:
+        """The advantage of a rollout; None without a reward."""
+        if self.advantages is None or self.reward(row) is None:
+            return None
+        return float(self.advantages[row])
+
+
+def payoff_of(table: ScoreTable) -> Payoff:
+    """Rewards and advantages, as far as the scores and the recipe's preset allow."""
+    try:
+        rewards = table.rewards
+    except IncompleteBatch as error:
+        return Payoff(None, None, str(error))
+    if table.recipe.advantage is None:
+        return Payoff(rewards, None, "")
+    try:
+        return Payoff(rewards, table.advantages, "")
+    except (RewardError, SignalError) as error:
+        return Payoff(rewards, None, f"no advantages: {error}")
+
+
+def write_scores(
+    path: Path, rollouts: Sequence[Rollout], table: ScoreTable, payoff: Payoff, *, evidence: bool = False
+) -> None:
+    """Writes one line per rollout, in the order of the input; the file appears whole or not at all.
+
+    Args:
+        path: The file.
+        rollouts: The rollouts in their order.
+        table: Their scores, in any order.
+        payoff: What is made of them.
+        evidence: Whether to write the private evidence of each verdict too.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f"{path.name}.", delete=False
+    ) as file:
+        try:
+            for rollout in rollouts:
+                row = row_of[rollout.rollout_id]
+                line = _line(rollout, table, row, evidence)
+                line["reward"], line["advantage"] = payoff.reward(row), payoff.advantage(row)
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    # A temporary file is private; the result is as readable as the user's other files.
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(file.name, 0o666 & ~mask)
+    os.replace(file.name, path)
+
+
+def _line(rollout: Rollout, table: ScoreTable, row: int, evidence: bool) -> dict[str, Any]:
+    cells = {
+        name: table.cell(row, column)
+        for column, name in enumerate(table.columns)
+        if table.outcomes[row, column] != Outcome.NOT_ASKED
+    }
+    line: dict[str, Any] = {
+        "rollout_id": rollout.rollout_id,
+        "group_id": rollout.group_id,
+        "task": rollout.task,
+        "scores": {name: cell.score for name, cell in cells.items()},
+        "codes": {name: cell.code for name, cell in cells.items()},
+    }
+    faults = {name: _fault(cell) for name, cell in cells.items() if cell.outcome is Outcome.FAULT}
+    skips = {name: cell.code for name, cell in cells.items() if cell.outcome is Outcome.SKIP}
+    notes = {name: cell.note for name, cell in cells.items() if cell.note}
+    line |= {key: value for key, value in (("faults", faults), ("skips", skips), ("notes", notes)) if value}
+    if evidence:
+        line["evidence"] = {name: cell.evidence for name, cell in cells.items() if cell.evidence is not None}
+    return line
+
+
+def _fault(cell: Cell) -> dict[str, str]:
+    return {"party": cell.party, "code": cell.code, "message": cell.message}
+
+
+def describe_run(table: ScoreTable, payoff: Payoff, found: RolloutFile, seconds: float) -> dict[str, Any]:
+    """The run in figures, for JSON.
+
+    Args:
+        table: The scores.
+        payoff: What is made of them.
+        found: What the input file held.
+        seconds: How long the scoring took.
+    """
+    labels = read_labels(found.rollouts)
+    outcome = table.summary().to_dict()
+    outcome["seconds"] = seconds
+    for column, reward in enumerate(outcome["rewards"]):
+        reward["agreement"] = _agreement(table, column, labels)
+    advantages = payoff.advantages
+    outcome |= {
+        "recipe": table.recipe.name,
+        "advantage_std": float(advantages.std()) if advantages is not None else None,
+        "remark": "" if outcome["incomplete"] else payoff.reason,
+        "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
+        "label_problems": labels.problems,
+    }
+    return outcome
+
+
+def _agreement(table: ScoreTable, column: int, labels: Labels) -> dict[str, int] | None:
+    counts: Counter[Match] = Counter()
+    valid = table.valid[:, column]
+    asked = table.asked[:, column]
+    for row, rollout_id in enumerate(table.rollout_ids):
+        label = labels.scores.get(rollout_id)
+        if label is not None and asked[row]:
+            counts[compare(float(table.scores[row, column]) if valid[row] else None, label)] += 1
+    if not counts:
+        return None
+    return {"total": counts.total(), **{match.value: counts[match] for match in Match}}
+
+
+def print_run(outcome: Mapping[str, Any], path: Path) -> None:
+    """Prints the run in figures, for people."""
+    columns = ["reward", "verifier", "scored", "mean", "std", "verdicts", "faults", "skips", "p50", "p99"]
+    labelled = any(reward["agreement"] for reward in outcome["rewards"])
+    if labelled:
+        columns.append("agrees with labels")
+    rows = []
+    for reward in outcome["rewards"]:
+        row = [
+            reward["name"],
+            reward["verifier"],
+            f"{reward['scored']}/{reward['asked']}",
+            _figure(reward["mean"]),
+            _figure(reward["std"]),
+            _counts(reward["codes"]),
+            _counts(reward["faults"]),
+            _counts(reward["skips"]),
+            _duration(reward["run_p50"]),
+            _duration(reward["run_p99"]),
+        ]
+        rows.append([*row, _share(reward["agreement"])] if labelled else row)
+    print_table(columns, rows)
+    print(
+        f"{outcome['rollouts']} rollouts in {outcome['groups']} groups, {outcome['degenerate_groups']} degenerate; "
+        f"{outcome['rewarded']} with a reward, mean {_figure(outcome['mean_reward'])}; {outcome['seconds']:.1f} s"
+    )
+    print(f"written to {path}")
+    for text in (f"incomplete: {outcome['incomplete']}" if outcome["incomplete"] else "", outcome["remark"]):
+        if text:
+            remark(text)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
+
+
+def _share(agreement: Mapping[str, int] | None) -> str:
+    if not agreement:
+        return "-"
+    return f"{agreement['agree']}/{agreement['total']} ({agreement['agree'] / agreement['total']:.2%})"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -1,0 +1,76 @@
+"""Asks a running server what it hosts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
+from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
+from reward_servers.cli._errors import UserError
+
+__all__ = ["ask"]
+
+_TIMEOUT = 10.0
+
+
+def ask(endpoint: str, ca: Path | None = None) -> list[dict[str, Any]]:
+    """What a server says of each verifier that it hosts.
+
+    Args:
+        endpoint: ``host:port``.
+        ca: Authority to trust, for a server that is asked over TLS.
+
+    Raises:
+        UserError: Nothing that speaks the contract answers there.
+    """
+    if ca is None:
+        channel = grpc.insecure_channel(endpoint)
+    else:
+        channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(ca.read_bytes()))
+    with channel:
+        stub = service_grpc.RewardServiceStub(channel)
+        try:
+            listing = stub.ListVerifiers(service_pb2.ListVerifiersRequest(), timeout=_TIMEOUT)
+        except grpc.RpcError as error:
+            raise UserError(f"--endpoint {endpoint}: {_reason(error)}") from None
+    return [_row(info) for info in listing.verifiers]
+
+
+def _reason(error: Any) -> str:
+    code = error.code()
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return "it is not a reward server"
+    return f"no reward server answers ({code.name}: {error.details()}); start one with `assay serve`"
+
+
+def _row(info: service_pb2.VerifierInfo) -> dict[str, Any]:
+    limits = info.limits
+    return {
+        "name": info.identity.name,
+        "version": info.identity.version,
+        "digest": info.identity.digest,
+        "scope": service_pb2.Scope.Name(info.scope).removeprefix("SCOPE_").lower(),
+        "cost": service_pb2.CostClass.Name(info.cost_class).removeprefix("COST_CLASS_").lower(),
+        "description": info.description,
+        "origin": info.origin,
+        "deterministic": info.deterministic,
+        "score_range": [info.score_min, info.score_max],
+        "floor": info.floor,
+        "limits": {
+            "cpu": _seconds(limits.cpu),
+            "wall": _seconds(limits.wall),
+            "memory": limits.memory_bytes,
+            "response": limits.response_bytes,
+        },
+        "reference_schema": json.loads(info.reference_schema_json or b"null"),
+        "options_schema": json.loads(info.options_schema_json or b"null"),
+    }
+
+
+def _seconds(duration: Duration) -> float:
+    return duration.ToNanoseconds() / 1e9

@@ -1,0 +1,92 @@
+"""``assay score``: scores, rewards and advantages of the rollouts of a file."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reward_servers.cli._errors import SAID_NO, UserError
+
+if TYPE_CHECKING:
+    from reward_servers.cli._scoring import Session
+    from trainer_client import Recipe, Rollout, RolloutFile, ScoreTable
+
+__all__ = ["score"]
+
+_PROBLEMS_SHOWN = 20
+
+
+def score(
+    source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Rollouts, one per line.")],
+    recipe: Annotated[Path, typer.Option("--recipe", "-r", help="Recipe file (TOML).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, one line per rollout.")],
+    endpoints_file: Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")] = None,
+    ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the servers over TLS.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)] = None,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the servers log.")] = False,
+) -> int:
+    """Score the rollouts of a file by a recipe.
+
+    Servers that neither the recipe nor --endpoints-file gives an address for are started, and stopped at the end. A
+    line that cannot be used is reported with its number; the others are scored.
+
+    Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates; 2: the input or the recipe is
+    wrong.
+    """
+    from reward_servers.cli._fleet import QuietLog, programs_of, read_endpoints, used_servers
+    from reward_servers.cli._outputs import describe_run, payoff_of, print_run, write_scores
+    from reward_servers.cli._scoring import Session
+    from trainer_client import Recipe
+
+    loaded = Recipe.load(recipe)
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
+    found = _read(source)
+    endpoints = read_endpoints(endpoints_file) if endpoints_file is not None else {}
+    away = [server for server in used_servers(loaded) if server.name not in endpoints]
+    session = Session(programs_of(away, recipe.parent, workers=workers), QuietLog(verbose), endpoints, ca)
+    table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
+    payoff = payoff_of(table)
+    write_scores(out, found.rollouts, table, payoff, evidence=evidence)
+    outcome = describe_run(table, payoff, found, seconds)
+    for problem in outcome["label_problems"]:
+        print(f"{source}: {problem}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(outcome, ensure_ascii=False))
+    else:
+        print_run(outcome, out)
+    return SAID_NO if outcome["incomplete"] else 0
+
+
+def _read(source: Path) -> RolloutFile:
+    from trainer_client import read_rollouts
+
+    found = read_rollouts(source)
+    for problem in found.problems[:_PROBLEMS_SHOWN]:
+        print(f"{source}: {problem}", file=sys.stderr)
+    if len(found.problems) > _PROBLEMS_SHOWN:
+        print(f"{source}: {len(found.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
+    if not found.rollouts:
+        raise UserError(f"{source}: no line can be used as a rollout")
+    return found
+
+
+async def _run(session: Session, rollouts: list[Rollout], recipe: Recipe) -> tuple[ScoreTable, float]:
+    from reward_servers.cli._console import progress
+    from reward_servers.cli._scoring import score_all
+
+    async with session:
+        began = time.monotonic()
+        with progress(len(rollouts), "scoring") as advance:
+            table = await session.run(score_all(session.client, rollouts, recipe, advance))
+        return table, time.monotonic() - began

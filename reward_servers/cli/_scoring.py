@@ -1,0 +1,155 @@
+"""Scores the rollouts of a file: in windows, so that a recipe's deadlines mean what they mean in training."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+from reward_servers.cli._console import Advance
+from reward_servers.supervisor import Log, ServerProcess, Supervisor
+from trainer_client import TLS, AsyncRewardClient, IncompleteBatch, Recipe, Rollout, ScoreTable
+
+__all__ = ["Session", "score_all"]
+
+_T = TypeVar("_T")
+
+_SIDE_BY_SIDE = 2
+_FIRST_WINDOW = 32
+_LARGEST_WINDOW = 2048
+_QUICK, _SLOW = 0.05, 0.25
+_GRACE = 10.0
+
+
+class Session:
+    """A client, and the servers that were started for it.
+
+    Attributes:
+        client: The client.
+        supervisor: Keeps the servers running; None when all of them run elsewhere.
+    """
+
+    def __init__(
+        self,
+        programs: Sequence[ServerProcess],
+        log: Log,
+        endpoints: Mapping[str, Sequence[str]] | None = None,
+        ca: Path | None = None,
+    ) -> None:
+        """Prepares.
+
+        Args:
+            programs: Servers to start.
+            log: Takes what they say.
+            endpoints: Where other servers are.
+            ca: Authority to trust, for servers that are asked over TLS.
+        """
+        self._programs = programs
+        self._log = log
+        self._endpoints = dict(endpoints or {})
+        self._tls = TLS(ca=str(ca)) if ca is not None else None
+        self._stack = AsyncExitStack()
+        self.supervisor: Supervisor | None = None
+        self.client: AsyncRewardClient
+
+    async def __aenter__(self) -> Session:
+        endpoints = self._endpoints
+        async with AsyncExitStack() as stack:
+            if self._programs:
+                supervisor = Supervisor(self._programs, log=self._log, grace=_GRACE)
+                self.supervisor = await stack.enter_async_context(supervisor)
+                endpoints = {**endpoints, **supervisor.endpoints}
+            self.client = await stack.enter_async_context(AsyncRewardClient(endpoints or None, tls=self._tls))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self._stack.aclose()
+
+    async def run(self, work: Awaitable[_T]) -> _T:
+        """Waits for work that needs the servers.
+
+        Raises:
+            ServerRefused: A server cannot be kept running; the work is abandoned.
+        """
+        if self.supervisor is None:
+            return await work
+        working = asyncio.ensure_future(work)
+        watching = asyncio.ensure_future(self.supervisor.wait())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if watching.done() and not working.done():
+                await watching
+            return await working
+        finally:
+            working.cancel()
+            watching.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def score_all(
+    client: AsyncRewardClient, rollouts: Sequence[Rollout], recipe: Recipe, advance: Advance
+) -> ScoreTable:
+    """Scores the rollouts of a file.
+
+    A deadline counts from the moment when a rollout is handed over, so a file is handed over in windows of whole
+    groups, small enough that waiting for each other takes a small part of the shortest deadline.
+
+    Args:
+        client: The client.
+        rollouts: At least one.
+        recipe: What to ask.
+        advance: Told of rollouts that are done.
+
+    Returns:
+        One table of all rollouts, groups in the order of their first rollout.
+    """
+    groups: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        groups.setdefault(rollout.group_id, []).append(rollout)
+    deadline = min(reward.deadline for reward in recipe.rewards)
+    waiting = iter(groups.values())
+    size = _FIRST_WINDOW
+    # By place, since windows finish in any order: the order of rows must not depend on it, nor must the last digits of
+    # what is computed over the whole file.
+    tables: dict[int, ScoreTable] = {}
+    places = count()
+
+    async def work() -> None:
+        nonlocal size
+        while window := _take(waiting, size):
+            place = next(places)
+            table = tables[place] = await _score(client, window, recipe)
+            if table.seconds > _SLOW * deadline:
+                size = max(1, min(size, len(window)) // 2)
+            elif table.seconds < _QUICK * deadline:
+                size = min(_LARGEST_WINDOW, max(size, 2 * len(window)))
+            advance(len(window))
+
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(_SIDE_BY_SIDE):
+                tasks.create_task(work())
+    except ExceptionGroup as error:
+        raise error.exceptions[0] from None
+    return ScoreTable.concat([tables[place] for place in sorted(tables)])
+
+
+def _take(groups: Iterator[list[Rollout]], size: int) -> list[Rollout]:
+    window: list[Rollout] = []
+    for group in groups:
+        window += group
+        if len(window) >= size:
+            break
+    return window
+
+
+async def _score(client: AsyncRewardClient, window: Sequence[Rollout], recipe: Recipe) -> ScoreTable:
+    try:
+        return await client.score(window, recipe)
+    except IncompleteBatch as error:
+        # Whether too many scores are missing is a question about the whole file.
+        return error.table

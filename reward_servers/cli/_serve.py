@@ -1,0 +1,95 @@
+"""``assay serve``: one server process."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["serve"]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def serve(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Verifiers: names, or module:attribute.")],
+    config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless the settings say.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one per core unless said.", min=1)] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve in plain text on an address that others can reach.")
+    ] = False,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+) -> int:
+    """Serve verifiers until SIGTERM or Ctrl-C.
+
+    One line `listening on HOST:PORT verifiers=NAME,...` on stdout says that the server answers; logs go to stderr.
+    SIGTERM finishes what was admitted and takes nothing new.
+    """
+    if not _runs_as_module():
+        # Worker processes import the main module again: it must be one of this package, not the console script.
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "reward_servers", *sys.argv[1:]])  # noqa: S606
+    _set_up_logging(log_level)
+    if with_parent:
+        _end_with_parent()
+    if any(":" in name for name in names):
+        # A verifier being written lives in the working directory; at the end of the path it can shadow nothing.
+        sys.path.append(os.getcwd())
+    from reward_servers.config import load_config
+    from reward_servers.server import serve as serve_until_stopped
+
+    settings = load_config(config, host=host, port=port, workers=workers, insecure=insecure or None)
+    _run(serve_until_stopped(settings, names, ready=lambda address: _announce(address, names)))
+    return 0
+
+
+def _runs_as_module() -> bool:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec is not None and spec.name == "reward_servers.__main__"
+
+
+def _set_up_logging(level: str) -> None:
+    names = logging.getLevelNamesMapping()
+    if level.upper() not in names:
+        raise typer.BadParameter(f"{level!r} is not one of debug, info, warning, error", param_hint="--log-level")
+    logging.basicConfig(
+        stream=sys.stderr, level=names[level.upper()], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+def _end_with_parent() -> None:
+    """Makes the kernel send SIGTERM when the process that started this one ends: no server is left behind.
+
+    A parent that has ended before this call is gone already, and this process belongs to another.
+    """
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _announce(address: str, names: Sequence[str]) -> None:
+    from reward_servers.core import find
+
+    print(f"listening on {address} verifiers={','.join(find(name).name for name in names)}", flush=True)
+
+
+def _run(serving: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        asyncio.run(serving)
+    else:
+        uvloop.run(serving)

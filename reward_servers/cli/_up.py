@@ -1,0 +1,95 @@
+"""``assay up``: all servers of a recipe, kept running."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from reward_servers.supervisor import ServerProcess, Supervisor
+    from trainer_client import Recipe
+
+__all__ = ["up"]
+
+
+def up(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
+    host: Annotated[str | None, typer.Option(help="Address that the servers listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the first server; the others follow. Free ports unless said.", min=1)
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes of each server.", min=1)] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve in plain text on an address that others can reach.")
+    ] = False,
+    endpoints_file: Annotated[
+        Path | None, typer.Option(help="Write where the servers are (JSON), once all of them answer.")
+    ] = None,
+    grace: Annotated[float, typer.Option(help="Seconds to finish what is under way when stopped.", min=0)] = 30.0,
+) -> int:
+    """Start all servers of a recipe and keep them running.
+
+    Each is a process of its own, started again when it dies. One Ctrl-C stops all of them: they finish what they have
+    admitted. A second one kills them.
+    """
+    from reward_servers.cli._fleet import programs_of
+    from trainer_client import Recipe
+
+    loaded = Recipe.load(recipe)
+    programs = programs_of(loaded.all_servers, recipe.parent, host=host, port=port, workers=workers, insecure=insecure)
+    if not programs:
+        print("nothing to start: the recipe gives endpoints for every server", file=sys.stderr)
+        return 0
+    try:
+        asyncio.run(_keep(loaded, programs, endpoints_file, grace))
+    finally:
+        if endpoints_file is not None:
+            endpoints_file.unlink(missing_ok=True)
+    return 0
+
+
+async def _keep(recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float) -> None:
+    from reward_servers.cli._fleet import Log
+    from reward_servers.supervisor import Supervisor
+
+    log = Log(["assay", *(program.label for program in programs)])
+    supervisor = Supervisor(programs, log=log, grace=grace)
+    running = asyncio.create_task(_run(supervisor, recipe, endpoints_file))
+    signals = 0
+
+    def on_signal() -> None:
+        nonlocal signals
+        signals += 1
+        if signals == 1:
+            log("assay", "stopping; once more kills")
+            running.cancel()
+        else:
+            log("assay", "killing the servers")
+            supervisor.kill()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    try:
+        await running
+    except asyncio.CancelledError:
+        if not signals:
+            raise
+
+
+async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | None) -> None:
+    from reward_servers.cli._fleet import write_endpoints
+
+    async with supervisor:
+        started = supervisor.endpoints
+        endpoints = {server.name: server.endpoints or started[server.name] for server in recipe.all_servers}
+        for name, addresses in endpoints.items():
+            print(f"{name} listening on {','.join(addresses)}")
+        print("ready", flush=True)
+        if endpoints_file is not None:
+            write_endpoints(endpoints_file, endpoints)
+        await supervisor.wait()

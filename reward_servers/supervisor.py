@@ -1,0 +1,343 @@
+"""Runs server processes and keeps them running: what ``assay up`` is made of.
+
+Nouns: a `ServerProcess` says what to start; a `Supervisor` starts several, restarts one that dies on the port that it
+had, and stops all of them together. A server that refuses to start ends the whole, with the server's own words.
+
+    programs = [ServerProcess("math", ("math",))]
+    async with Supervisor(programs) as supervisor:
+        supervisor.endpoints["math"]    # ("127.0.0.1:43121",)
+        await supervisor.wait()         # returns never, or raises ServerRefused
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["ServerProcess", "ServerRefused", "Supervisor", "SupervisorError"]
+
+_REFUSED = 2
+"""Exit code of a server that cannot be started as it is asked to; see ``reward_servers.cli``."""
+_READY = re.compile(r"listening on (\S+):(\d+) verifiers=(\S*)")
+_FIRST_STARTS = 3
+_LATER_STARTS = 8
+_FIRST_DELAY = 0.1
+_LONGEST_DELAY = 10.0
+_SETTLED = 30.0
+_LONGEST_LINE = 1 << 16
+_LAST_WORDS = 2.0
+_STILL_STARTING = 30.0
+
+Log = Callable[[str, str], None]
+"""Takes the label of a process and a line that it wrote or that concerns it."""
+
+
+class SupervisorError(Exception):
+    """Root of the errors of supervision."""
+
+
+class ServerRefused(SupervisorError):
+    """A server does not start; starting it again would not help.
+
+    Attributes:
+        label: Which process.
+        reason: What it said.
+    """
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(label, reason)
+        self.label = label
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"server {self.label}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """One server process to run.
+
+    Attributes:
+        server: Name of the server; replicas share it.
+        verifiers: What it hosts.
+        config: Its settings file.
+        host: Address to listen on; None for what the settings say.
+        port: Port; 0 for any free one, None for what the settings say.
+        workers: Worker processes; None for what the settings say.
+        insecure: Whether plain text is accepted on an address that others can reach.
+        replica: Number among the replicas of the server, counted from 1; 0 when it is the only one.
+    """
+
+    server: str
+    verifiers: tuple[str, ...]
+    config: str | None = None
+    host: str | None = None
+    port: int | None = None
+    workers: int | None = None
+    insecure: bool = False
+    replica: int = 0
+
+    @property
+    def label(self) -> str:
+        """What logs call it."""
+        return f"{self.server}.{self.replica}" if self.replica else self.server
+
+    def command(self, port: int | None) -> list[str]:
+        """The command line that starts it.
+
+        Args:
+            port: Port that it had before, which callers know; None on the first start.
+        """
+        given = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
+        line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent"]
+        for name, value in (given | {"workers": self.workers}).items():
+            if value is not None:
+                line += [f"--{name}", str(value)]
+        if self.insecure:
+            line.append("--insecure")
+        return [*line, "--", *self.verifiers]
+
+
+class Supervisor:
+    """Server processes that are kept running.
+
+    Attributes:
+        grace: Seconds that the processes may take to finish when they are stopped.
+    """
+
+    def __init__(self, programs: Sequence[ServerProcess], *, log: Log | None = None, grace: float = 30.0) -> None:
+        """Prepares; nothing is started yet.
+
+        Args:
+            programs: What to run.
+            log: Takes the lines of the processes; None drops them.
+            grace: Seconds that the processes may take to finish when they are stopped.
+        """
+        self.grace = grace
+        self._log: Log = log or (lambda label, line: None)
+        self._keepers = [_Keeper(program, self._log) for program in programs]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def endpoints(self) -> dict[str, tuple[str, ...]]:
+        """Addresses of each server's replicas."""
+        found: dict[str, tuple[str, ...]] = {}
+        for keeper in self._keepers:
+            if keeper.address:
+                found[keeper.program.server] = (*found.get(keeper.program.server, ()), keeper.address)
+        return found
+
+    @property
+    def verifiers(self) -> dict[str, tuple[str, ...]]:
+        """Names that each server hosts, as it announced them."""
+        return {keeper.program.server: keeper.verifiers for keeper in self._keepers}
+
+    @property
+    def restarts(self) -> int:
+        """How often a process was started again after it had died."""
+        return sum(keeper.restarts for keeper in self._keepers)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process id of each running process, by its label."""
+        return {keeper.program.label: keeper.pid for keeper in self._keepers if keeper.pid}
+
+    async def start(self) -> None:
+        """Starts every process and waits until all of them answer.
+
+        Raises:
+            ServerRefused: One of them cannot be started; the others are stopped.
+        """
+        self._tasks = [asyncio.create_task(keeper.keep()) for keeper in self._keepers]
+        ready = asyncio.gather(*(keeper.ready.wait() for keeper in self._keepers))
+        failed = asyncio.create_task(self.wait())
+        both: set[asyncio.Future[Any]] = {ready, failed}
+        try:
+            while not (ready.done() or failed.done()):
+                await asyncio.wait(both, timeout=_STILL_STARTING, return_when=asyncio.FIRST_COMPLETED)
+                for keeper in self._keepers:
+                    if not (keeper.ready.is_set() or failed.done()):
+                        self._log(keeper.program.label, "is still starting")
+            if failed.done():
+                await failed
+        except BaseException:
+            await self.stop()
+            raise
+        finally:
+            ready.cancel()
+            failed.cancel()
+            await asyncio.gather(ready, failed, return_exceptions=True)
+
+    async def wait(self) -> None:
+        """Waits for as long as everything is kept running.
+
+        Raises:
+            ServerRefused: A server cannot be kept running.
+        """
+        if self._tasks:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+
+    async def stop(self) -> None:
+        """Stops every process: SIGTERM, and SIGKILL for what is still there after the grace."""
+        for keeper in self._keepers:
+            keeper.stop(signal.SIGTERM)
+        running = {task for task in self._tasks if not task.done()}
+        if running:
+            _, late = await asyncio.wait(running, timeout=self.grace)
+            if late:
+                self.kill()
+                await asyncio.wait(late)
+        for task in self._tasks:
+            # Whoever waits has been told why already; an error that nobody fetched would be logged by asyncio.
+            if not task.cancelled():
+                task.exception()
+        self._tasks = []
+
+    def kill(self) -> None:
+        """Kills every process at once; what they were doing is lost."""
+        for keeper in self._keepers:
+            keeper.stop(signal.SIGKILL)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+
+class _Keeper:
+    """Keeps one process running."""
+
+    def __init__(self, program: ServerProcess, log: Log) -> None:
+        self.program = program
+        self.address = ""
+        self.verifiers: tuple[str, ...] = ()
+        self.ready = asyncio.Event()
+        self.restarts = 0
+        self.stopping = False
+        self.pid = 0
+        self._log = log
+        self._port: int | None = None
+        self._answers = False
+        self._last_error = ""
+        self._stopped = asyncio.Event()
+
+    def stop(self, number: signal.Signals) -> None:
+        """Ends the process by a signal, and does not start it again."""
+        self.stopping = True
+        self._stopped.set()
+        self.signal(number)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends a signal: SIGKILL to all that the process has started, others to itself, which tells its own."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                (os.killpg if number is signal.SIGKILL else os.kill)(self.pid, number)
+
+    async def keep(self) -> None:
+        """Starts the process, and again whenever it ends, until it is told to stop.
+
+        Raises:
+            ServerRefused: It does not start.
+        """
+        deaths = refusals = 0
+        while not self.stopping:
+            began = time.monotonic()
+            answered, code = await self._run_once()
+            if self.stopping:
+                return
+            deaths = 0 if answered and time.monotonic() - began > _SETTLED else deaths + 1
+            refusals = 0 if answered else refusals + 1
+            self._check_hope(code, refusals)
+            self.restarts += 1
+            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (deaths - 1)) if deaths else 0.0
+            self._log(self.program.label, f"ended with {_ending(code)}; starting it again in {delay:.1f} s")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), delay)
+
+    def _check_hope(self, code: int, refusals: int) -> None:
+        """Gives up on a process that does not start.
+
+        A refusal at the first start is final. Later it may pass, as a port that another process holds for a moment.
+        """
+        allowed = _LATER_STARTS if self.address else 1 if code == _REFUSED else _FIRST_STARTS
+        if refusals >= allowed:
+            raise ServerRefused(self.program.label, self._last_error or f"it ended with {_ending(code)} while starting")
+
+    async def _run_once(self) -> tuple[bool, int]:
+        """Runs the process to its end. Returns whether it answered, and its exit code."""
+        process = await asyncio.create_subprocess_exec(
+            *self.program.command(self._port),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            # In a group of its own it hears of Ctrl-C from the supervisor alone, which lets it finish its work.
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self.pid = process.pid
+        self._answers = False
+        if self.stopping:
+            self.signal(signal.SIGTERM)
+        reading = asyncio.gather(self._read_output(process.stdout), self._read_log(process.stderr))
+        try:
+            code = await process.wait()
+        finally:
+            # What a killed server has started would hold its pipes open.
+            self.signal(signal.SIGKILL)
+            self.pid = 0
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(reading, _LAST_WORDS)
+        return self._answers, code
+
+    async def _read_output(self, stream: asyncio.StreamReader) -> None:
+        async for line in _lines(stream):
+            announced = _READY.fullmatch(line)
+            if announced is None:
+                self._log(self.program.label, line)
+                continue
+            host, port, verifiers = announced.groups()
+            self._port = int(port)
+            self.address = f"{host}:{port}"
+            self.verifiers = tuple(verifiers.split(","))
+            self._answers = True
+            self.ready.set()
+
+    async def _read_log(self, stream: asyncio.StreamReader) -> None:
+        async for line in _lines(stream):
+            if line.startswith("error: "):
+                self._last_error = line.removeprefix("error: ")
+            self._log(self.program.label, line)
+
+
+async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
+    """The lines of a stream; one that is too long is cut, whatever a server prints."""
+    rest = b""
+    while data := await stream.read(_LONGEST_LINE):
+        *whole, rest = (rest + data).split(b"\n")
+        for line in whole:
+            yield line.decode("utf-8", "replace")
+        if len(rest) >= _LONGEST_LINE:
+            yield rest.decode("utf-8", "replace")
+            rest = b""
+    if rest:
+        yield rest.decode("utf-8", "replace")
+
+
+def _ending(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
