@@ -86,6 +86,11 @@ class Call:
         self._remaining = 0
         self._end()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the call waits for nothing any more."""
+        return self._ended
+
     async def wait(self) -> None:
         """Returns when every position is answered."""
         if not self._ended:

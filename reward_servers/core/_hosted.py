@@ -200,7 +200,7 @@ class Instance:
         """Releases what ``setup`` took.
 
         Returns:
-            What the verifier's ``close`` returned: an awaitable when it is a coroutine, for a runner on the loop to await.
+            What the verifier's ``close`` returned: an awaitable when it is a coroutine, for whoever runs on the loop.
         """
         close = getattr(self._object, "close", None)
         return close() if close is not None else None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
+import os
+import signal
 import socket
 import time
 from collections import deque
@@ -25,6 +28,14 @@ from reward_servers.core.executors._messages import (
 )
 
 __all__ = ["Chunk", "WorkerEvents", "WorkerProcess"]
+
+
+def kill_tree(pid: int) -> None:
+    """Kills a worker's process group: the worker leads it, and what it started is in it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 @dataclass(slots=True, eq=False)
@@ -134,14 +145,15 @@ class WorkerProcess(asyncio.Protocol):
         return recalled
 
     def kill(self, reason: str) -> None:
-        """Ends the process at once.
+        """Ends the process and its children at once.
 
         Args:
             reason: Why; ``worker_dead`` reads it from ``killed_for``.
         """
         self.killed_for = self.killed_for or reason
-        if self._process is not None:
-            self._process.kill()
+        pid = self.pid
+        if pid is not None:
+            kill_tree(pid)
 
     async def join(self) -> None:
         """Waits for the end of the process."""
@@ -175,6 +187,8 @@ class WorkerProcess(asyncio.Protocol):
         if process.exitcode is None:
             process.kill()
             await asyncio.get_running_loop().run_in_executor(None, process.join)
+        if process.pid is not None:
+            kill_tree(process.pid)
         self._events.worker_dead(self, process.exitcode)
         process.close()
         self._process = None

@@ -63,7 +63,8 @@ def main(connection: Connection, hostings: Sequence[Hosting]) -> None:
 
 
 def _isolate_process() -> None:
-    """Makes the worker die with the server, keeps Ctrl-C for the server alone, and keeps prints off any protocol."""
+    """Makes the worker die with the server, lead its own group, and print to standard error alone."""
+    os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
