@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 OPERATORS = frozenset({"sum", "prod", "int", "iint", "oint", "lim"})
 _NO_VARIABLE = Sym("□")
+_BRACKETS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 
 
 def fraction(parser: Parser) -> Node:
@@ -108,26 +109,36 @@ def _bound(parser: Parser) -> Node:
 
 def _limit(parser: Parser) -> Node:
     parser.expect("{")
+    side = _side(parser)
     variable = parser.prefix()
     if not parser.is_op("to"):
         raise AnswerSyntaxError("a limit without its point", parser.token.pos)
     parser.at += 1
-    point = parser.expression(40)
-    side = ""
-    if parser.is_op("^"):
-        parser.at += 1
-        side = parser.take().text
-        if side == "{":
-            side = parser.take().text
-            parser.expect("}")
-    elif parser.is_op("+", "-"):
-        side = parser.take().text
+    point = parser.expression(29)
     parser.expect("}")
     return Call("lim", (_body(parser), variable, point, Const("side" + side)))
 
 
+def _side(parser: Parser) -> str:
+    """Remove the mark of a one-sided limit (`3^+`, `3^{-}`) from the tokens and return it."""
+    at, depth = parser.at, 1
+    while depth and at < len(parser.tokens) - 1:
+        depth += {"{": 1, "}": -1}.get(parser.tokens[at].text, 0)
+        at += 1
+    close = at - 1
+    texts = [t.text for t in parser.tokens[close - 4 : close]]
+    for mark, length in ((["^", "{", "?", "}"], 4), (["^", "?"], 2)):
+        tail = texts[-length:]
+        sign = tail[2] if length == 4 and len(tail) == 4 else tail[-1] if tail else ""
+        if sign in ("+", "-") and tail == [sign if m == "?" else m for m in mark]:
+            del parser.tokens[close - length : close]
+            return sign
+    return ""
+
+
 def _integral(parser: Parser, low: Node | None, high: Node | None) -> Node:
     parser.integrals += 1
+    _move_differential(parser)
     body: Node = Num(Fraction(1))
     if not _differential(parser):
         body = parser.expression(29 if not _differential(parser) else 0)
@@ -143,6 +154,44 @@ def _integral(parser: Parser, low: Node | None, high: Node | None) -> Node:
     if low is None and high is None:
         return Call("int", (body, variable))
     return Call("int", (body, variable, low or Call("neg", (INFINITY,)), high or INFINITY))
+
+
+def _move_differential(parser: Parser) -> None:
+    """`\\int \\frac{3\\,dz}{z}` becomes `\\int \\frac{3}{z} dz`."""
+    tokens = parser.tokens
+    if parser.token.text in _BRACKETS:
+        _take_out(parser)
+    if not parser.token.text.endswith("frac"):
+        return
+    texts, end = _group_texts(parser, parser.at + 1)
+    if len(texts) < 2 or texts[-2] != "d":
+        return
+    _, after = _group_texts(parser, end)
+    pair = tokens[end - 3 : end - 1]
+    tokens[after:after] = pair
+    del tokens[end - 3 : end - 1]
+    if tokens[end - 4].text == "*":
+        del tokens[end - 4]
+    elif len(texts) == 2:
+        tokens[end - 3 : end - 3] = [pair[0]._replace(kind="num", text="1", num=Num(Fraction(1)))]
+
+
+def _take_out(parser: Parser) -> None:
+    """`\\int (x\\,dx)` becomes `\\int (x) dx`."""
+    tokens, depth, at = parser.tokens, 0, parser.at
+    opener, closer = parser.token.text, _BRACKETS[parser.token.text]
+    while at < len(tokens) - 1:
+        depth += (tokens[at].text == opener) - (tokens[at].text == closer)
+        if depth == 0:
+            break
+        at += 1
+    pair = tokens[at - 2 : at]
+    if at - 3 > parser.at and pair[0].text == "d" and pair[1].kind in ("let", "cmd"):
+        tokens[at + 1 : at + 1] = pair
+        del tokens[at - 2 : at]
+        if opener == "\\{":
+            tokens[parser.at] = tokens[parser.at]._replace(text="{")
+            tokens[at - 2] = tokens[at - 2]._replace(text="}")
 
 
 def _differential(parser: Parser) -> bool:

@@ -69,6 +69,11 @@ def letter(parser: Parser) -> Node:
         return Const("e")
     if name == "i":
         return Const("i")
+    if parser.is_op("{") and parser.peek().text == "(" and letter in _FUNCTION_LETTERS:
+        parser.at += 1
+        node = applied(parser, name)
+        parser.expect("}")
+        return node
     if name.rstrip("'").partition("_")[0] in _FUNCTION_LETTERS and (parser.is_op("(") or _powered_call(parser)):
         return applied(parser, name)
     return Sym(name)
@@ -344,6 +349,8 @@ def power(parser: Parser, left: Node) -> Node:
         exponent = Call("fact", (exponent,))
     if parser.is_op("^"):  # 2^3^4 is read as a tower
         exponent = power(parser, exponent)
+    if isinstance(left, Sym) and parser.is_op("_"):  # x^2_1
+        left = Sym(_name(parser, left.name))
     return Call("pow", (left, exponent))
 
 

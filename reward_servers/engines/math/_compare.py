@@ -12,6 +12,7 @@ from ._exact import Undefined, exact
 from ._nodes import (
     ARITHMETIC,
     EMPTY,
+    INFINITY,
     UNEVALUATED,
     Call,
     Const,
@@ -32,7 +33,7 @@ from ._nodes import (
 )
 from ._policy import Policy
 from ._rounding import rounds_to, within
-from ._scalars import Answer, same_scalar
+from ._scalars import OPAQUE, Answer, same_scalar
 from ._units import compatible, in_dollars, known_unit
 
 _PI_OVER_180 = Call("div", (Const("pi"), integer(180)))
@@ -100,9 +101,10 @@ class Comparison:
         for node in (gold, answer):
             if any(isinstance(n, Seq | Rel | Interval | Matrix | Text) for n in walk(node)):
                 return Answer(False, "kind", "not the same kind of object")
-        if has_const(gold, "oo") or has_const(answer, "oo"):
+        if _infinite(gold) or _infinite(answer):
             return Answer(gold == answer, "infinity")
-        if any(isinstance(n, Const) and n.name not in ("pi", "e", "i") for side in (gold, answer) for n in walk(side)):
+        if any(isinstance(n, Const) and n.name not in ("pi", "e", "i", "oo") and not n.name.startswith("side")
+               for side in (gold, answer) for n in walk(side)):
             return Answer(gold == answer, "constant")
         gold_symbols, answer_symbols = symbols(gold), symbols(answer)
         if gold_symbols != answer_symbols:
@@ -260,6 +262,13 @@ class Comparison:
         if mine[1] is not None and theirs[1] is not None and mine[1] != theirs[1]:
             return Answer(False, "base", f"base {mine[1]} is not base {theirs[1]}")
         return Answer(mine[0] == theirs[0], "base", f"numeral {mine[0]} vs {theirs[0]}")
+
+
+def _infinite(node: Node) -> bool:
+    """Whether infinity takes part in the arithmetic, not only in the bounds of an operator."""
+    if isinstance(node, Call):
+        return node.head not in OPAQUE and any(_infinite(a) for a in node.args)
+    return node == INFINITY
 
 
 def _inside(node: Node, head: str) -> Node | None:

@@ -31,7 +31,7 @@ def same_sets(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         other = {n for n in theirs.names if isinstance(n, Sym) and n.name != "□"}
         if named and other and named != other:
             return Answer(False, "variable", "another variable is constrained")
-        return Answer(mine.equal(a, b), "real set")
+        return Answer(mine.equal(a, b, lambda x, y: comparison.same(x, y).same is True), "real set")
     except NotReal:
         return _same_structure(comparison, gold, answer)
 
@@ -78,7 +78,8 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if EMPTY in (gold, answer):
         return Answer(gold == answer, "empty set")
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
-        return same_matrix(comparison, gold, answer)
+        found = same_matrix(comparison, gold, answer)
+        return found if found.same or not _lone(gold, answer) else _single(comparison, gold, answer)
     if not (isinstance(gold, Seq) and isinstance(answer, Seq)):
         return _single(comparison, gold, answer)
     if gold.kind in _TUPLES:
@@ -93,6 +94,10 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if _tuples_only(gold):
         return _tuples_of(comparison, gold, answer)
     return all_same(comparison, gold.items, answer.items, "list as tuple")
+
+
+def _lone(gold: Node, answer: Node) -> bool:
+    return any(isinstance(n, Seq) and len(n.items) == 1 for n in (gold, answer))
 
 
 def _tuples_only(gold: Seq) -> bool:

@@ -178,9 +178,13 @@ class Evaluator:
 
     def _root(self, radicand: Node, index: Node) -> Any:
         degree = self._rational(index)
-        if degree is None or degree == 0:
-            raise Unsupported
         value = self.value(radicand)
+        if degree is None:
+            if not self.complex_ and not value > 0:
+                raise NoValue
+            return value ** (1 / self.value(index))
+        if degree == 0:
+            raise NoValue
         if value == 0:
             return value
         return self._fractional(value, 1 / degree)
@@ -223,6 +227,7 @@ _BINARY = {
     "div": _divide,
     "binom": _binom,
     "perm": lambda n, k: (n + 1).gamma() / (n - k + 1).gamma(),
+    "rem": lambda a, b: a - b * _divide(a, b).floor(),
     "logb": lambda x, b: x.log() / b.log(),
 }
 _UNARY = {

@@ -152,18 +152,12 @@ def _perm(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
     return Fraction(math.perm(n, k))
 
 
-def _integers(values: Sequence[Fraction]) -> list[int] | None:
-    return [v.numerator for v in values] if all(v.denominator == 1 for v in values) else None
+def _gcd(values: Sequence[Fraction], max_bits: int) -> Fraction:
+    return Fraction(math.gcd(*(v.numerator for v in values)), math.lcm(*(v.denominator for v in values)))
 
 
-def _gcd(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
-    whole = _integers(values)
-    return None if whole is None else Fraction(math.gcd(*whole))
-
-
-def _lcm(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
-    whole = _integers(values)
-    return None if whole is None else Fraction(math.lcm(*whole))
+def _lcm(values: Sequence[Fraction], max_bits: int) -> Fraction:
+    return Fraction(math.lcm(*(v.numerator for v in values)), math.gcd(*(v.denominator for v in values)))
 
 
 def _rem(values: Sequence[Fraction], max_bits: int) -> Fraction:

@@ -8,6 +8,7 @@ from . import _phrases
 from ._errors import LimitExceeded
 from ._policy import Policy
 from ._types import Extraction
+from ._units import is_noun
 from ._visible import closing_tag, needs_masking, visible
 
 NONE = Extraction(None, -1, -1, "none")
@@ -17,6 +18,7 @@ _BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9]
 _GAP_FILL = r"(?:[\s$.:)(\]\[*]|\\[()\[\],;:! ]|\\quad|\\qquad|[A-Za-z]\w*\s*(?:=|:)|\\text\s*\{\s*\}|&)"
 _JOIN = r"(?:,|;|\band\b|\bor\b|\\text\s*\{[\s,]*(?:and|or)\s*\}|\\(?:text|mathrm)\s*\{[^{}]*part \([a-z]\) and[^{}]*\})"
 _GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
+_COUNTED = re.compile(r"[$\\)]*\s+([a-z]{3,})[, ]+and\s+[$\\(]*")
 _NOT_BEFORE = re.compile(r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?(?:\$|\\\(|\\\[)*\s*$", re.I)
 _WRONG_AFTER = re.compile(
     r"[\s$.)\\\]*]*(?:is|was|seems|must be)\s+(?:clearly |definitely |obviously |also |therefore )?"
@@ -25,6 +27,7 @@ _OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\
 _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
 _COMMENT = re.compile(r"(?:^|[}$])[ \t]*%[^\n]*$")
 _MINUS = re.compile(r"(?:=|\$|\\\[|\\\()\s*-\s*$")
+_DECIMAL_COMMA = re.compile(r"(?P<before>-?[0-9]+),(?P<after>[0-9]+)\s?(?:[$€£%]|\\\$)?")
 _ANSWER_TAG = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
 
 
@@ -46,8 +49,18 @@ def extract(response: str, policy: Policy) -> Extraction:
     for rule in policy.extraction:
         found = _RULES[rule](text, policy)
         if found.rule != "none":
+            if policy.decimal_comma and found.text is not None and found.rule in ("whole", "last number"):
+                found = found._replace(text=decimal_comma(found.text))
             return found
     return NONE
+
+
+def decimal_comma(text: str) -> str:
+    """`1000,99` as `1000.99` where the text is that number alone and the comma groups no thousands."""
+    match = _DECIMAL_COMMA.fullmatch(text.strip())
+    if match is None or (len(match["after"]) == 3 and match["before"].lstrip("-")[:1] != "0"):
+        return text
+    return f"{match['before']}.{match['after']}"
 
 
 # Boxes ----------------------------------------------------------------------------------------
@@ -83,6 +96,13 @@ def _box(text: str, policy: Policy) -> Extraction:
         if other is not None:
             content = f"{content} or {other[1].rstrip('.,')}"
     return Extraction(content, start, end, "box")
+
+
+def _latest(text: str, policy: Policy) -> Extraction:
+    """The last box or the last `final answer is`, whichever stands later."""
+    box = _box(text, policy)
+    at = text.lower().rfind("final answer is")
+    return _phrase(text, policy) if at > max(box.start, 0) else box
 
 
 def _earlier(text: str, at: int, policy: Policy) -> Extraction:
@@ -136,7 +156,7 @@ def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
         if previous < 0:
             break
         found = _read_box(text, previous)
-        if found is None or found[2] > first or first - found[2] > 120 or not _GAP.fullmatch(text, found[2], first):
+        if found is None or found[2] > first or first - found[2] > 120 or not _joins(text, found[2], first):
             break
         contents.append(text[found[0] : found[1]])
         first, limit = previous, found[0]
@@ -144,6 +164,14 @@ def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
         return None
     unique = list(dict.fromkeys(c.strip() for c in reversed(contents)))
     return Extraction(", ".join(unique), limit, end, "joined boxes")
+
+
+def _joins(text: str, start: int, end: int) -> bool:
+    """Whether the text between two boxes makes them one answer."""
+    if start == end or _GAP.fullmatch(text, start, end):
+        return True
+    counted = _COUNTED.fullmatch(text, start, end)
+    return counted is not None and is_noun(counted[1]) and counted[1] not in ("first", "then", "so", "finally")
 
 
 # Tags and signs -------------------------------------------------------------------------------
@@ -189,20 +217,13 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     return _phrases.find(text)
 
 
-def _whole(text: str, policy: Policy) -> Extraction:
-    content = text.strip()
-    if not content:
-        return NONE
-    start = len(text) - len(text.lstrip())
-    return Extraction(content, start, start + len(content), "whole")
-
-
 _RULES = {
     "box": _box,
+    "latest": _latest,
     "tag": _tag,
     "hash": _hash,
     "phrase": _phrase,
     "last_math": lambda text, policy: _phrases.last_math(text),
-    "last_number": lambda text, policy: _phrases.last_number(text),
-    "whole": _whole,
+    "last_value": lambda text, policy: _phrases.last_value(text),
+    "whole": lambda text, policy: _phrases.bare(text),
 }

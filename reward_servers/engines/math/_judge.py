@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias
 from . import _choices
 from ._compare import Comparison
 from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded
-from ._extract import extract
-from ._lexer import digits_to_int
+from ._extract import decimal_comma, extract
 from ._nodes import Node, Num, Text
 from ._normal import normal
 from ._parser import parse
+from ._phrases import last_value
 from ._policy import DEFAULT, Policy
 from ._scalars import Answer
 from ._show import show
@@ -149,11 +149,13 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         text = text.rpartition("####")[2].strip()
     if not text:
         raise GoldInvalid("an empty reference answer")
+    if policy.decimal_comma and "$" not in answer:
+        text = decimal_comma(text)
     letters = _choices.gold_letters(text) if spec.hint in (None, "choice") else None
     if spec.hint == "text":
         return _One(text, Text(text_key(text)), None, None, text_key(text))
     try:
-        node = normal(parse(text, policy.limits, decimal_comma=policy.decimal_comma), policy.limits)
+        node = normal(parse(text, policy.limits), policy.limits)
     except LimitExceeded as exc:
         raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
     except AnswerSyntaxError as exc:
@@ -191,6 +193,9 @@ def judge(response: str, gold: str | Gold | CompiledGold, policy: Policy = DEFAU
     decision = decide(found.text, compiled)
     if found.core is not None and decision.rule == "unparsed":
         decision = decide(found.core, compiled)
+    if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
+        value = last_value(found.text).text
+        decision = decision if value is None else decide(value, compiled)
     return Judgement(decision.outcome, decision.rule, decision.reason, found, compiled.source, compiled.form,
                      decision.answer_form, policy.name, VERSION)
 
@@ -255,7 +260,7 @@ def _parsed(answer: str, part: _One, gold: CompiledGold) -> Decision:
     if isinstance(part.node, Text) and text_key(answer) == part.key:
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
     try:
-        node = normal(parse(answer, policy.limits, decimal_comma=policy.decimal_comma), policy.limits)
+        node = normal(parse(answer, policy.limits), policy.limits)
     except LimitExceeded as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, None)
     except AnswerSyntaxError as exc:
@@ -305,4 +310,4 @@ def compiled_gold(gold: str | Gold, policy: Policy) -> CompiledGold:
     return compiled
 
 
-__all__ = ["VERSION", "CompiledGold", "Gold", "Hint", "compile_gold", "compiled_gold", "decide", "digits_to_int", "judge"]
+__all__ = ["VERSION", "CompiledGold", "Gold", "Hint", "compile_gold", "compiled_gold", "decide", "judge"]

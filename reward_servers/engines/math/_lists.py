@@ -34,14 +34,21 @@ def listed(items: list[Node], limits: Limits) -> Node:
         return Seq("list", expanded(items, limits))
     first = items[0]
     # "x = -1, 3" names the list, not its first element.
-    if is_assignment(first) and isinstance(first, Rel) and not any(isinstance(i, Rel) for i in items[1:]):
+    listing = is_assignment(first) or (isinstance(first, Rel) and first.ops == ("in",) and not _is_set(first.terms[1]))
+    if listing and isinstance(first, Rel) and not any(isinstance(i, Rel) for i in items[1:]):
         return Rel(("=",), (first.terms[0], Seq("list", (first.terms[1], *items[1:]))))
     return Seq("list", tuple(items))
+
+
+def _is_set(node: Node) -> bool:
+    return not isinstance(node, Num | Sym)
 
 
 def join(kind: str, parts: list[Node]) -> Node:
     """Join parts of `a or b` and `a; b`: several assignments inside a part make it a tuple."""
     flat: list[Node] = []
+    if kind == "list" and _are_rows(parts):  # "1,2; 3,4" lists pairs
+        return Seq("list", tuple(Seq("()", p.items) for p in parts if isinstance(p, Seq)))
     for part in parts:
         if isinstance(part, Seq) and part.kind in ("list", "or"):
             if part.kind == "list" and _is_system(part):
@@ -54,6 +61,11 @@ def join(kind: str, parts: list[Node]) -> Node:
     if is_assignment(first) and isinstance(first, Rel) and not any(isinstance(i, Rel) for i in flat[1:]):
         return Rel(("=",), (first.terms[0], Seq(kind, (first.terms[1], *flat[1:]))))
     return Seq(kind, tuple(flat))
+
+
+def _are_rows(parts: list[Node]) -> bool:
+    sizes = {len(p.items) if isinstance(p, Seq) and p.kind == "list" and not _is_system(p) else 0 for p in parts}
+    return len(sizes) == 1 and sizes.pop() > 1
 
 
 def _is_system(part: Seq) -> bool:

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from . import _commands, _lists, _measures
 from ._errors import AnswerSyntaxError, LimitExceeded
-from ._lexer import Lexer, Token, digits_to_int
+from ._lexer import Lexer, Token
 from ._nodes import EMPTY, Call, Const, Interval, Node, Num, Rel, Seq, Sym, Text, neg
 from ._policy import Limits
 from ._words import BASE_WORDS, HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
@@ -28,13 +28,12 @@ _BASE = re.compile(
 )
 
 
-def parse(text: str, limits: Limits, *, decimal_comma: bool = False) -> Node:
+def parse(text: str, limits: Limits) -> Node:
     """Read one answer.
 
     Args:
         text: The answer alone, as extracted; LaTeX, plain text or unicode.
         limits: Bounds on characters, tokens, digits and depth.
-        decimal_comma: Read `1,5` as one number where it is no grouping.
 
     Raises:
         AnswerSyntaxError: The text is no answer of this grammar; says where.
@@ -43,7 +42,7 @@ def parse(text: str, limits: Limits, *, decimal_comma: bool = False) -> Node:
     based = _based_number(text) if "_" in text or "base" in text or text.startswith("0") else None
     if based is not None:
         return based
-    return Parser(Lexer(text, limits, decimal_comma=decimal_comma).lex(), limits).answer()
+    return Parser(Lexer(text, limits).lex(), limits).answer()
 
 
 def _based_number(text: str) -> Node | None:
@@ -342,7 +341,7 @@ class Parser:
         self.depth -= 1
         self.bars, self.braces = bars, braces
         self.expect("}")
-        return Seq("{}", node.items) if isinstance(node, Seq) and node.kind == "list" else node
+        return node
 
     def _bars(self, mark: str) -> Node:
         start = self.take()
@@ -451,7 +450,7 @@ class Parser:
             return None
         if text == "(" and self.peek().kind == "word" and self.peek().text.lower() == "mod":
             return _commands.parenthesised_mod(self, left) if power <= REL else None
-        if text.startswith("currency") and self.peek().kind in ("end", "op"):
+        if text.startswith("currency") and self.peek().kind in ("end", "op", "rel"):
             return _measures.trailing_currency(self, left)
         if text in ("(", "[", "{", "|", "lfloor", "lceil", "<|") or text.startswith("begin:"):
             return self._product(left, power)
@@ -474,7 +473,8 @@ class Parser:
             previous = self.tokens[self.at - 1]
             return previous.kind != "num" and not isinstance(left, Num)
         if token.kind == "op" and token.text == "[":
-            return isinstance(left, Num) and not self.outward
+            previous = self.tokens[self.at - 1].text
+            return (isinstance(left, Num) or previous in (")", "]")) and not self.outward
         return token.kind in ("let", "cmd") or token.kind == "op"
 
     def _relation(self, left: Node) -> Node:
@@ -494,4 +494,4 @@ def _sum(left: Node, right: Node) -> Node:
     return Call("add", (left, right))
 
 
-__all__ = ["Parser", "digits_to_int", "parse"]
+__all__ = ["Parser", "parse"]

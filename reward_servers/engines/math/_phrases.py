@@ -18,13 +18,15 @@ _HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
 _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
 _LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b")
 _LEAD = re.compile(r"[\s*_`\"“]*(?:(?:approximately|about)\s+)?")
-_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$([^$\n]+?)\$(?![0-9])", re.S)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
 _MATH_JOIN = re.compile(r"\s*(?:,|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
 _UNIT_TAIL = re.compile(r"[ ]*(?:\\?%|[A-Za-z°][A-Za-z°²³/^. ]{0,30}?)(?=[.,;*\n]|$)")
 _CUT = re.compile(
     r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s|,\s+i\.e|\s\(i\.e|"
-    r"\s+(?:\(because|—|--)\s*|</|\*\*(?=\s|$)|`|\"|”")
-_NUMBER = re.compile(r"-?\$?\s?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+(?:,[0-9]+)?)(?:\.[0-9]+)?(?:/[0-9]+)?%?|-?\.[0-9]+")
+    r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”")
+_SAID = re.compile(r".*(?:\bis|\bare|\bequals|=)\s+(?P<core>\S.*)", re.S)
+_SENTENCE = re.compile(r"[A-Za-z]{2,}[,:]?\s+[A-Za-z]{2,}|[a-z]{2,}\s*:")
+_NUMBER = re.compile(r"(?<![A-Za-z0-9.])-?\$?\s?(?:[0-9]{1,3}(?:[, ][0-9]{3})+(?![0-9])|[0-9]+(?:,[0-9]+)?)(?:\.[0-9]+)?(?:/[0-9]+)?%?|-?\.[0-9]+")
 
 
 def find(text: str) -> Extraction:
@@ -91,7 +93,8 @@ def _clause(text: str, start: int) -> Extraction:
         return NONE
     if len(content) > 400:
         return Extraction(None, start, start + end, "no answer after the phrase")
-    return Extraction(content, start, start + len(content), "phrase")
+    said = _SAID.fullmatch(content)
+    return Extraction(content, start, start + len(content), "phrase", said["core"] if said else None)
 
 
 def _formulas(window: str, math: re.Match[str], start: int) -> Extraction:
@@ -120,8 +123,22 @@ def last_math(text: str) -> Extraction:
     return Extraction(content, found.start(), found.end(), "last formula")
 
 
-def last_number(text: str) -> Extraction:
-    """The last number of the text."""
+def bare(text: str) -> Extraction:
+    """A response that is nothing but an answer: short, and no sentence."""
+    content = text.strip()
+    if not content or len(content) > 200 or _SENTENCE.search(content):
+        return NONE
+    start = len(text) - len(text.lstrip())
+    return Extraction(content, start, start + len(content), "whole")
+
+
+def last_value(text: str) -> Extraction:
+    """The last formula or number of the text, whichever ends later."""
+    formula, number = last_math(text), _last_number(text)
+    return number if number.end > formula.end else formula
+
+
+def _last_number(text: str) -> Extraction:
     found = None
     for found in _NUMBER.finditer(text):  # noqa: B007
         pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Rule = Literal["box", "tag", "hash", "phrase", "last_math", "last_number", "whole"]
+Rule = Literal["box", "latest", "tag", "hash", "phrase", "last_math", "last_value", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ PROFILES: dict[str, Policy] = {
     "math_verify": replace(
         DEFAULT,
         name="math_verify",
-        extraction=("box", "phrase", "last_math", "last_number", "whole"),
+        extraction=("latest", "phrase", "whole", "last_value"),
         tolerance=0.0,
         gold_precision=True,
         decimal_comma=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -236,10 +237,10 @@ class Reader:
                 result += self._piece(lo, lo_closed, hi, hi_closed)
         return result
 
-    def equal(self, a: Pieces, b: Pieces) -> bool:
-        """Whether two merged lists are the same set."""
+    def equal(self, a: Pieces, b: Pieces, same: Callable[[Node, Node], bool]) -> bool:
+        """Whether two merged lists are the same set; `same` compares two ends."""
         return len(a) == len(b) and all(
-            p.lo_closed == q.lo_closed and p.hi_closed == q.hi_closed and self._order(p.lo, q.lo) == 0 and self._order(p.hi, q.hi) == 0
+            p.lo_closed == q.lo_closed and p.hi_closed == q.hi_closed and same(p.lo, q.lo) and same(p.hi, q.hi)
             for p, q in zip(a, b, strict=True)
         )
 

@@ -20,7 +20,7 @@ _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     """At least one side is a relation or a set of reals."""
-    gold, answer = _exact_part(gold), _exact_part(answer)
+    gold, answer = _member(_exact_part(gold)), _member(_exact_part(answer))
     if gold == answer:
         return Answer(True, "identical")
     if _equation(gold) and _equation(answer):
@@ -38,7 +38,6 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         return comparison.same(gold, value)
     if isinstance(gold, Rel) and isinstance(answer, Rel) and (found := _inequalities(comparison, gold, answer)).same is not None:
         return found
-    gold, answer = _member(gold), _member(answer)
     if is_set_like(gold) or is_set_like(answer):
         return _containers.same_sets(comparison, gold, answer)
     return comparison.same(gold, answer) if not isinstance(gold, Rel) and not isinstance(answer, Rel) else _termwise(comparison, gold, answer)
@@ -50,8 +49,8 @@ def _equation(node: Node) -> bool:
 
 def _member(node: Node) -> Node:
     """`x ∈ {1, 2}` lists the values of x."""
-    if isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[1], Seq) and node.terms[1].kind == "{}":
-        return node.terms[1]
+    if isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[1], Seq) and node.terms[1].kind in ("{}", "list"):
+        return Rel(("=",), node.terms)
     return node
 
 

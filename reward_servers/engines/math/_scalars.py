@@ -15,7 +15,7 @@ from . import _field
 from ._enclose import LOCK, Evaluator, NoValue, Spread, Unsupported
 from ._errors import LimitExceeded
 from ._exact import Undefined, exact
-from ._nodes import Call, Const, Node, Num, children, has_const, has_head, integer, rebuild, substitute, symbols
+from ._nodes import Call, Const, Node, Num, Sym, children, has_const, has_head, integer, rebuild, substitute, symbols
 from ._policy import Limits
 
 
@@ -27,9 +27,10 @@ class Answer(NamedTuple):
     why: str = ""
 
 
-_OPAQUE = frozenset({"apply", "sum", "prod", "int", "lim", "diff", "norm", "det", "tr", "rank", "arg", "dim", "ker", "sup", "inf",
+OPAQUE = frozenset({"apply", "sum", "prod", "int", "lim", "diff", "norm", "det", "tr", "rank", "arg", "dim", "ker", "sup", "inf",
                      "Pr", "endless", "mod"})
-_SYMBOLIC_OPAQUE = frozenset({"gcd", "lcm", "rem", "floor", "ceil", "fact2"})
+_SYMBOLIC_OPAQUE = frozenset({"gcd", "lcm", "fact2"})
+_STEPS = frozenset({"floor", "ceil", "sign", "max", "min", "rem"})
 _START, _FINAL = 128, 448
 
 # Magnitude and signs of the sample points, round by round: small, middling and large positive
@@ -175,7 +176,28 @@ def _narrow(value: Any, precision: int) -> bool:
     return all(bool(part.rad() <= bound) for part in (value.real, value.imag))
 
 
+def _exactly_at_points(left: Node, right: Node, names: list[str], limits: Limits) -> Answer | None:
+    """Step functions of rational arguments: exact values at the sample points, None where they are not rational."""
+    agreed = 0
+    for round_ in range(len(_ROUNDS)):
+        env: dict[Node, Node] = {Sym(name): Num(sample(name, round_)) for name in names}
+        try:
+            a, b = exact(substitute(left, env), limits.bits), exact(substitute(right, env), limits.bits)
+        except Undefined:
+            continue
+        if a is None or b is None:
+            return None
+        if a != b:
+            return Answer(False, "exact at points", f"different in round {round_}")
+        agreed += 1
+    return Answer(True, "exact at points", f"equal at {agreed} points") if agreed >= _WANTED else None
+
+
 def _at_points(left: Node, right: Node, names: list[str], limits: Limits) -> Answer:
+    if has_head(left, _STEPS) or has_head(right, _STEPS):
+        stepped = _exactly_at_points(left, right, names, limits)
+        if stepped is not None:
+            return stepped
     complex_ = has_const(left, "i") or has_const(right, "i")
     fuel, agreed = limits.fuel, 0
     for round_ in range(len(_ROUNDS)):
@@ -221,14 +243,12 @@ def _abstracted(left: Node, right: Node, limits: Limits) -> tuple[Node, Node]:
 
 
 def _as_symbol(node: Node) -> Node:
-    from ._nodes import Sym
-
     assert isinstance(node, Const)
     return Sym(node.name)
 
 
 def _collect(node: Node, found: list[Node]) -> None:
-    if isinstance(node, Call) and (node.head in _OPAQUE or (node.head in _SYMBOLIC_OPAQUE and symbols(node))):
+    if isinstance(node, Call) and (node.head in OPAQUE or (node.head in _SYMBOLIC_OPAQUE and symbols(node))):
         if node not in found:
             found.append(node)
         return
