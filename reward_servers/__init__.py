@@ -9,7 +9,8 @@
     def exact(rollout: Rollout, ref: Answer) -> bool:
         return rollout.response.strip() == ref.answer
 
-Names are loaded on first use, so that the libraries under ``reward_servers.engines`` can be imported on their own at no cost.
+Names are loaded on first use, so that the libraries under ``reward_servers.engines`` can be imported on their own at
+no cost.
 """
 
 from __future__ import annotations

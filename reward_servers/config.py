@@ -1,26 +1,26 @@
 """Settings of a server process: one TOML file, and what the command line adds.
 
-    [server]
-    host = "127.0.0.1"
-    port = 50051
-    workers = 4                     # worker processes; by default one per core
+[server]
+host = "127.0.0.1"
+port = 50051
+workers = 4                     # worker processes; by default one per core
 
-    [server.tls]                    # needed on an address that others can reach
-    certificate = "server.pem"
-    key = "server.key"
-    client_ca = "clients.pem"       # ask clients for a certificate
+[server.tls]                    # needed on an address that others can reach
+certificate = "server.pem"
+key = "server.key"
+client_ca = "clients.pem"       # ask clients for a certificate
 
-    [limits]
-    items = 65536
+[limits]
+items = 65536
 
-    [verifiers.judge]               # settings of a verifier
-    base_url = "http://127.0.0.1:8000/v1"
+[verifiers.judge]               # settings of a verifier
+base_url = "http://127.0.0.1:8000/v1"
 
-    [item_limits.math]              # bounds of one item
-    cpu = 5.0
+[item_limits.math]              # bounds of one item
+cpu = 5.0
 
-    [endpoints]                     # verifiers on other servers, for verifiers that ask others
-    judge = "127.0.0.1:50052"
+[endpoints]                     # verifiers on other servers, for verifiers that ask others
+judge = "127.0.0.1:50052"
 """
 
 from __future__ import annotations
@@ -148,5 +148,3 @@ def bind_refusal(config: ServerConfig) -> str | None:
         f"server.host {server.host} can be reached by others and [server.tls] is not set: "
         "set it, or pass --insecure to serve in plain text"
     )
-
-

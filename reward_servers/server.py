@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
@@ -18,6 +17,7 @@ from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
 from reward_servers.config import ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import Scorer, SettingsError, find, installed
+from reward_servers.remote import RemoteVerifier
 from reward_servers.services import RewardServicer
 
 __all__ = ["Running", "running", "serve"]
@@ -36,7 +36,12 @@ class Running:
     """
 
     def __init__(
-        self, server: grpc.aio.Server, address: str, scorer: Scorer, servicer: RewardServicer, probe: health.aio.HealthServicer
+        self,
+        server: grpc.aio.Server,
+        address: str,
+        scorer: Scorer,
+        servicer: RewardServicer,
+        probe: health.aio.HealthServicer,
     ) -> None:
         self.address = address
         self.scorer = scorer
@@ -121,7 +126,8 @@ async def running(config: ServerConfig, names: Sequence[str]) -> AsyncIterator[R
     if unknown:
         _log.info("settings of %s are not used: they are not served here", ", ".join(unknown))
     hosted = [config.host(one) for one in verifiers]
-    scorer = Scorer(hosted, config.server_limits(), workers=config.server.workers)
+    remotes = {name: RemoteVerifier(name, endpoint) for name, endpoint in config.endpoints.items()}
+    scorer = Scorer(hosted, config.server_limits(), workers=config.server.workers, remotes=remotes)
     server = grpc.aio.server(options=_options(config))
     address = _bind(server, config)
     try:
@@ -132,7 +138,8 @@ async def running(config: ServerConfig, names: Sequence[str]) -> AsyncIterator[R
         raise
     entries = installed()
     origins = {
-        one.name: f"{entries[one.name].distribution}, {one.path}" if one.name in entries else one.path for one in verifiers
+        one.name: f"{entries[one.name].distribution}, {one.path}" if one.name in entries else one.path
+        for one in verifiers
     }
     servicer = RewardServicer(scorer, origins, {})
     service_grpc.add_RewardServiceServicer_to_server(servicer, server)

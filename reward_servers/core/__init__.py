@@ -1,8 +1,8 @@
 """The core of a reward server: verifiers, requests, executors. It knows nothing of gRPC.
 
-Nouns: a *verifier* is a declared function or class; *hosted*, it has settings and a digest; an *evaluation* asks for it in a
-*request*; a *unit* is one rollout (or group) for one evaluation; an *executor* runs units; an *outcome* is a verdict, a
-fault or a skip.
+Nouns: a *verifier* is a declared function or class; *hosted*, it has settings and a digest; an *evaluation* asks for it
+in a *request*; a *unit* is one rollout (or group) for one evaluation; an *executor* runs units; an *outcome* is a
+verdict, a fault or a skip.
 """
 
 from reward_servers.core._admission import Admission, ServerLimits

@@ -158,8 +158,8 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
         floor: Score that stands for "nothing to judge".
 
     Returns:
-        A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that breaks
-        its own declaration must not reach a policy.
+        A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that
+        breaks its own declaration must not reach a policy.
     """
     if isinstance(returned, Fault):
         return returned

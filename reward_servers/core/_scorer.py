@@ -1,7 +1,7 @@
 """The heart of a server: requests in, one result for each rollout and evaluation out.
 
-It plans a request, answers what is known, joins what is in flight, and hands the rest to executors. It knows nothing of any
-transport.
+It plans a request, answers what is known, joins what is in flight, and hands the rest to executors. It knows nothing of
+any transport.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one abstraction: a verifier is a typed function, or a class when it has something to set up.
 
-What the signature says is what the server does: ``def`` runs in worker processes, ``async def`` on the loop, a class with
-``score_batch`` on a device. Parameters are found by their annotation, never by position or arity.
+What the signature says is what the server does: ``def`` runs in worker processes, ``async def`` on the loop, a class
+with ``score_batch`` on a device. Parameters are found by their annotation, never by position or arity.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class ItemLimits:
 
     Attributes:
         cpu: CPU time of the item's own process tree, in seconds: exceeding it is a verdict.
-        wall: Wall time, in seconds: a generous bound against items that wait without computing. Exceeding it is a fault.
+        wall: Wall time, in seconds: a generous bound against items that wait without computing; beyond it is a fault.
         memory: Memory beyond the idle worker's, in bytes; 0 for no bound.
         response: Size of the response, in bytes of UTF-8: exceeding it is a verdict.
     """
@@ -176,8 +176,8 @@ def _read_parameters(function: Callable[..., Any], scope: str, skip: int) -> dic
         if role is None:
             wanted = "Group" if scope == "group" else "Rollout"
             raise VerifierDefinitionError(
-                f"{function.__qualname__}: parameter {parameter.name!r} needs an annotation that says what it receives: "
-                f"{wanted}, Context, or a class derived from Reference or Options"
+                f"{function.__qualname__}: parameter {parameter.name!r} needs an annotation that says what it "
+                f"receives: {wanted}, Context, or a class derived from Reference or Options"
             )
         if role in roles:
             raise VerifierDefinitionError(f"{function.__qualname__}: two parameters receive the {role.name.lower()}")

@@ -53,9 +53,7 @@ class _Header:
     def __init__(self, scorer: Scorer, evaluations: Sequence[Evaluation]) -> None:
         self.evaluations = evaluations
         self.hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
-        self.names = [
-            _wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self.hosted
-        ]
+        self.names = [_wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self.hosted]
 
     def identities(self) -> list[types_pb2.VerifierIdentity]:
         return [
@@ -119,7 +117,8 @@ class RewardServicer(service_grpc.RewardServiceServicer):
         """Lists what is hosted."""
         return service_pb2.ListVerifiersResponse(
             verifiers=[
-                _wire.describe(hosted, self._origins.get(name, "")) for name, hosted in sorted(self._scorer.hosted.items())
+                _wire.describe(hosted, self._origins.get(name, ""))
+                for name, hosted in sorted(self._scorer.hosted.items())
             ]
         )
 
@@ -181,7 +180,9 @@ class _Stream:
             if self._header is None:
                 self._header = _Header(self._scorer, evaluations)
             elif evaluations != self._header.evaluations:
-                raise RequestError("chunk.evaluations: they are those of the first chunk; open another stream for others")
+                raise RequestError(
+                    "chunk.evaluations: they are those of the first chunk; open another stream for others"
+                )
         header = self._header
         if header is None:
             raise RequestError("chunk.evaluations: the first chunk names the verifiers")

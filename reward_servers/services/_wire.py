@@ -1,4 +1,4 @@
-"""Between messages and the core's types: the only module of the server that reads or builds messages of the contract."""
+"""Between messages and the core's types: the only module of the server that reads or builds messages."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ def read_request(
         for rollout in group.rollouts:
             index = rollout.index
             if index in seen:
-                raise RequestError(f"groups[{place}].rollouts: index {index} is used twice; indices are unique in a call")
+                raise RequestError(
+                    f"groups[{place}].rollouts: index {index} is used twice; indices are unique in a call"
+                )
             seen.add(index)
             indices.append(index)
             rollouts.append(_read_rollout(rollout, case, blobs))

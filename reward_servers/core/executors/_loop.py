@@ -1,7 +1,7 @@
 """Runs ``async def`` verifiers on the event loop: many items wait on a network side by side.
 
-Runners take items from one queue. They are started one at a time and doubled while items keep waiting, so that a verifier
-that never really waits costs one task for a whole batch and not one for each item.
+Runners take items from one queue. They are started one at a time and doubled while items keep waiting, so that a
+verifier that never really waits costs one task for a whole batch and not one for each item.
 """
 
 from __future__ import annotations

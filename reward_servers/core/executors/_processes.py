@@ -1,7 +1,7 @@
 """Runs ``def`` verifiers and device verifiers in worker processes.
 
-Items travel in chunks and come back one by one. A stuck item costs its own worker: what waits behind it moves to another.
-A worker that dies is replaced; the item that it was on is tried once more, alone and on a fresh worker.
+Items travel in chunks and come back one by one. A stuck item costs its own worker: what waits behind it moves to
+another. A worker that dies is replaced; the item that it was on is tried once more, alone and on a fresh worker.
 """
 
 from __future__ import annotations

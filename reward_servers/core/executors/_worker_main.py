@@ -1,8 +1,8 @@
 """What runs inside a worker process: chunks in, one message out for each finished item.
 
-A worker may die at any time, by a crash of the verifier or by the server's hand, so it keeps nothing that matters. CPU time
-bounds each item twice: a timer of the kernel kills a worker that spins, and an item that ends by itself is measured, so
-that the same item gets the same outcome whoever notices first.
+A worker may die at any time, by a crash of the verifier or by the server's hand, so it keeps nothing that matters. CPU
+time bounds each item twice: a timer of the kernel kills a worker that spins, and an item that ends by itself is
+measured, so that the same item gets the same outcome whoever notices first.
 """
 
 from __future__ import annotations
