@@ -161,6 +161,24 @@ def test_taking_rows_keeps_the_partition(rows: list[tuple[int, bool]]) -> None:
     assert (kept.sizes > 0).all()
 
 
+@pytest.mark.parametrize("scale", ["std", "mad", "batch", "none"])
+@pytest.mark.parametrize("sizes", ["equal", "ragged"])
+def test_large_batches_are_cut_without_a_trace(scale: Any, sizes: str) -> None:
+    rng = np.random.default_rng(3)
+    count = 20_000
+    size = np.full(count, 5) if sizes == "equal" else rng.integers(1, 10, count)
+    groups = np.repeat(np.arange(count), size)
+    rewards, valid = rng.normal(size=groups.size), rng.random(groups.size) < 0.9
+    order = rng.permutation(groups.size)
+    whole = group_normalise(rewards, groups, valid, scale=scale)
+    mixed = group_normalise(rewards[order], groups[order], valid[order], scale=scale)
+    np.testing.assert_allclose(whole[order], mixed, rtol=1e-9, atol=1e-12)
+    parts = list(Groups.of(groups).blocks(1000))
+    assert [p.start for p, _ in parts] == [0, *(p.stop for p, _ in parts[:-1])]
+    assert parts[-1][0].stop == groups.size
+    assert sum(len(g) for _, g in parts) == count
+
+
 def test_bad_groups() -> None:
     with pytest.raises(BadInput, match="floating-point"):
         Groups.of(np.array([0.5]))

@@ -92,6 +92,8 @@ def test_resolve_reads_what_a_recipe_writes() -> None:
     assert resolve({"name": "grpo", "eps": 1e-4}).options["eps"] == 1e-4
     with pytest.raises(BadOption, match="needs name"):
         resolve({"eps": 1e-4})
+    with pytest.raises(BadOption, match="a stage is a name or a table"):
+        resolve([["grpo"]])  # type: ignore[list-item]
     with pytest.raises(BadOption, match="no stages"):
         resolve([])
 

@@ -45,13 +45,11 @@ class Pipeline:
 
     def __call__(self, batch: SignalBatch) -> Signal:
         """Compute the signal of a batch, stage by stage."""
-        joined: Signal | None = None
-        for stage in self.stages:
-            signal = stage(batch)
-            joined = signal if joined is None else joined.then(signal)
+        joined = signal = self.stages[0](batch)
+        for stage in self.stages[1:]:
             batch = batch.after(signal)
-        if joined is None:
-            raise BadOption("pipeline: no stages; name at least one preset")
+            signal = stage(batch)
+            joined = joined.then(signal)
         return joined
 
     def state_dict(self) -> dict[str, Any]:
@@ -78,13 +76,18 @@ def resolve(setting: Setting) -> Estimator | Pipeline:
         BadOption: the setting has another form, or an option does not fit.
         UnknownPreset: no preset has that name.
     """
+    if isinstance(setting, str | Mapping):
+        return _stage(setting)
+    return Pipeline([_stage(stage) for stage in setting])
+
+
+def _stage(setting: str | Mapping[str, Any]) -> Estimator:
     if isinstance(setting, str):
         return preset(setting)
-    if isinstance(setting, Mapping):
-        options = dict(setting)
-        name = options.pop("name", None)
-        if not isinstance(name, str):
-            raise BadOption('advantage: a table needs name = "...", the preset; its other keys are options')
-        return preset(name, **options)
-    stages = [resolve(stage) for stage in setting]
-    return Pipeline([s for s in stages if isinstance(s, Estimator)])
+    if not isinstance(setting, Mapping):
+        raise BadOption(f"advantage: a stage is a name or a table with one, not {setting!r}")
+    options = dict(setting)
+    name = options.pop("name", None)
+    if not isinstance(name, str):
+        raise BadOption('advantage: a table needs name = "...", the preset; its other keys are options')
+    return preset(name, **options)

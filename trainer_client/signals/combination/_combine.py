@@ -64,21 +64,7 @@ def combine(
 ) -> Combined:
     """Weighted sum of the scores of each rollout, under gates, over the mask.
 
-    Gates act in the order of ``terms``. The first closed gate ends the row: its own weighted score and those
-    of the gates before it count, its ``closed`` value stands for all the rest, and scores behind it are not
-    needed (a cascade may have skipped them). A missing gate masks the row, since nobody knows what lies
-    behind it.
-
-    A missing *required* score masks the row, and so does the want of every score. A missing *optional* score
-    takes no part, which has three readings:
-
-    - ``neutral`` (default): the row gets the mean contribution of the term over the valid rows of its group
-      that have it, so that the term moves the row neither up nor down among its siblings. Where no sibling
-      has it, the term contributes 0 to the whole group. This is what decoupled normalisation does, too.
-    - ``omit``: it adds nothing. In a group that scores the row below its siblings by the whole term, as if it
-      had got a 0 (TRL's rule), so it has to be asked for.
-    - ``renormalise``: the other weights are scaled up by ``sum |w| / sum |w present|``, which assumes that
-      the missing score equals the mean of the others.
+    The rules for gates and for missing scores stand at the head of the ``combination`` package.
 
     Args:
         scores: ``[N, R]``; entries that are not valid may hold anything, NaN included.
@@ -103,11 +89,11 @@ def combine(
         TooManyMissing: a term's share of missing scores passes ``max_missing``.
         MissingScore: a score is missing under a code whose action is ``abort``.
     """
-    table = _Table.read(scores, valid, terms, codes, legend, asked, groups)
     if optional not in get_args(Optional):
         raise BadOption(f"optional: {optional!r} is not one of {', '.join(get_args(Optional))}")
     if not 0 <= max_missing <= 1:
         raise BadOption(f"max_missing: {max_missing} is not a share between 0 and 1")
+    table = _Table.read(scores, valid, terms, codes, legend, asked, groups)
     actions = table.actions()
     table.fill_floors(actions)
     gates = _walk_gates(table)
@@ -116,13 +102,9 @@ def combine(
     share = missing.sum(0) / np.maximum(needed.sum(0), 1)
     _stop_on(table, actions, missing, share, max_missing)
 
-    dropped = np.zeros(table.rows, np.bool_)
-    if table.groups is not None:
-        lost = (missing & (actions == _CODE["drop_group"])).any(1)
-        dropped = table.groups.spread(table.groups.any(lost))
+    dropped = _dropped(table, missing & (actions == _CODE["drop_group"]))
     required = np.array([term.required for term in terms], np.bool_)
-    row_valid = ~(missing & ~table.present & required).any(1) & ~dropped
-    row_valid &= (needed & table.present).any(1)
+    row_valid = ~(missing & ~table.present & required).any(1) & (needed & table.present).any(1) & ~dropped
     contributions = _contributions(table, needed, row_valid, required, optional)
     rewards = np.where(row_valid, contributions.sum(1) + gates.closed_value, np.nan)
     return Combined(rewards, row_valid, contributions, gates.closed_by, gates.closed_value, share, dropped)
@@ -237,6 +219,15 @@ def _walk_gates(table: _Table) -> _Gates:
         behind = ~is_gate | (np.arange(is_gate.size) > column)
         reached[np.ix_(closes, behind)] = False
     return _Gates(reached, closed_by, closed_value)
+
+
+def _dropped(table: _Table, asking: BoolArray) -> BoolArray:
+    """``[N]`` rows of the groups in which an entry asks for the group to be dropped."""
+    if table.groups is None:
+        return np.zeros(table.rows, np.bool_)
+    lost: BoolArray = np.logical_or.reduce(asking, axis=1)
+    result: BoolArray = table.groups.spread(table.groups.any(lost))
+    return result
 
 
 def _stop_on(table: _Table, actions: IntArray, missing: BoolArray, share: FloatArray, max_missing: float) -> None:

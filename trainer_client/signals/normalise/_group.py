@@ -49,9 +49,8 @@ def group_normalise(
         rewards: ``[N]``.
         groups: ``[N]`` ids, or `Groups`; neither contiguous nor equal in size.
         valid: ``[N]``; a row that is not valid takes no part in any statistic and gets 0.
-        centre: ``mean``; ``median`` (the lower of two middle values, so that it is a member);
-            ``leave_one_out`` (the mean of the other members); ``quantile``; ``value`` (the per-row baseline
-            ``values``); ``none``.
+        centre: ``mean``; ``median`` (of two middle values the lower); ``leave_one_out`` (the mean of the
+            other members); ``quantile``; ``value`` (the per-row baseline ``values``); ``none``.
         scale: ``std`` of the group; ``mad`` (median absolute deviation from the median); ``batch`` (std of
             the rewards of the whole batch); ``none`` divides by nothing and ``eps`` is not used.
         ddof: 1 is the sample standard deviation (TRL, verl, OpenRLHF), 0 the population one.
@@ -60,8 +59,7 @@ def group_normalise(
             ``1 + eps``, or as it is without division: verl's rule), ``error``.
         values: ``[N]`` baselines for ``centre="value"``.
         quantile: which quantile, for ``centre="quantile"`` (linear interpolation).
-        tolerance: a group whose standard deviation is at most ``tolerance * |first reward|`` counts as
-            constant.
+        tolerance: a group is constant when its deviation is at most ``tolerance * |first reward|``.
         reduce: sums a small array over ranks, for ``scale="batch"`` on a shard.
 
     Returns:
@@ -71,21 +69,11 @@ def group_normalise(
         BadInput: shapes differ, a valid reward is not finite, or ``singleton="error"`` met a group of one.
         BadOption: an option is out of range.
     """
-    reward = as_floats("rewards", rewards, 1)
-    partition = Groups.of(groups)
-    require_length("groups", partition.rows, reward.size)
-    mask = None if valid is None else as_bools("valid", valid, 1)
-    baseline = None if values is None else as_floats("values", values, 1)
-    for name, column in (("valid", mask), ("values", baseline)):
-        if column is not None:
-            require_length(name, column.size, reward.size)
+    reward, partition, mask, baseline = _read(rewards, groups, valid, values)
     _check_options(centre, scale, ddof, eps, singleton, baseline)
-    require_finite("rewards", reward, mask)
-    taken = None if mask is None or bool(mask.all()) else mask
-    x, g = (reward, partition) if taken is None else (reward[taken], partition.take(taken))
-    b = baseline if baseline is None or taken is None else baseline[taken]
-    if b is not None:
-        require_finite("values", b)
+    x, g, b = reward, partition, baseline
+    if mask is not None:
+        x, g, b = reward[mask], partition.take(mask), None if baseline is None else baseline[mask]
     if singleton == "error" and bool((g.sizes == 1).any()):
         label = g.labels[int(np.argmax(g.sizes == 1))]
         raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
@@ -94,11 +82,29 @@ def group_normalise(
     result = np.empty(x.size)
     for rows, part in g.blocks(_BLOCK):
         result[rows] = _normalise(x[rows], part, rule, None if b is None else b[rows])
-    if taken is None:
+    if mask is None:
         return result
     full = np.zeros(reward.size)
-    full[taken] = result
+    full[mask] = result
     return full
+
+
+def _read(
+    rewards: ArrayLike, groups: GroupIds | Groups, valid: ArrayLike | None, values: ArrayLike | None
+) -> tuple[FloatArray, Groups, BoolArray | None, FloatArray | None]:
+    """The columns, checked; the mask is None when every row takes part."""
+    reward = as_floats("rewards", rewards, 1)
+    partition = Groups.of(groups)
+    require_length("groups", partition.rows, reward.size)
+    mask = None if valid is None else as_bools("valid", valid, 1)
+    baseline = None if values is None else as_floats("values", values, 1)
+    for name, column in (("valid", mask), ("values", baseline)):
+        if column is not None:
+            require_length(name, column.size, reward.size)
+    require_finite("rewards", reward, mask)
+    if baseline is not None:
+        require_finite("values", baseline, mask)
+    return reward, partition, None if mask is None or bool(mask.all()) else mask, baseline
 
 
 class _Rule(NamedTuple):
