@@ -144,6 +144,11 @@ def prctl(option: int, value: int) -> None:
     _check(_prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
 
 
+def kill_others() -> bool:
+    """Kill every other process of this pid namespace; False if there was none."""
+    return int(libc.kill(-1, 9)) == 0
+
+
 def close_from(first: int) -> None:
     """Close every descriptor from `first` on."""
     syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))

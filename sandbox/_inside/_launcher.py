@@ -30,7 +30,7 @@ def main() -> None:
     owner = os.pidfd_open(os.getppid())
     if os.getppid() != spec["owner"]:
         return
-    try:
+    try:  # a process that is to become a program comes out of here by `_program.Start`
         zygote, zygote_descriptor = _start(control, spec, group_descriptors, owner)
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())

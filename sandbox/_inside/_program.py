@@ -16,17 +16,31 @@ from typing import Any, NoReturn
 from sandbox._inside import _channel, _rootfs
 
 _FLUSH_FAILED = 120
+_OURS = [
+    "sandbox",
+    "sandbox._inside",
+    *(f"sandbox._inside.{name}" for name in ("_channel", "_child", "_init", "_kernel", "_launcher", "_program")),
+    *(f"sandbox._inside.{name}" for name in ("_rootfs", "_seccomp", "_steps", "_wire", "_zygote")),
+]
+
+
+class Start(BaseException):
+    """Carries a program up and out of everything that this process was doing, to run with an empty stack."""
+
+    def __init__(self, code: CodeType, driver: CodeType | None, data: str) -> None:
+        """Keep what is to be run.
+
+        Args:
+            code: The compiled program.
+            driver: What to run in its place.
+            data: Use of the data descriptor: `none`, `request` or `session`.
+        """
+        super().__init__()
+        self.program = (code, driver, data)
 
 
 def run(code: CodeType, driver: CodeType | None, data: str) -> NoReturn:
-    """Run a program to its end and leave the process.
-
-    Args:
-        code: The compiled program.
-        driver: What to run in its place.
-        data: Use of the data descriptor: `none`, `request` or `session`.
-    """
-    _replace_streams()
+    """Run a program to its end and leave the process. The arguments are those of `Start`."""
     _forget_ourselves()
     status = 0
     try:
@@ -60,15 +74,15 @@ def _new_module(name: str) -> ModuleType:
 
 
 def _forget_ourselves() -> None:
-    for name in [name for name in sys.modules if name == "sandbox" or name.startswith("sandbox.")]:
-        del sys.modules[name]
+    for name in _OURS:
+        sys.modules.pop(name, None)
     sys.argv[:] = ["main.py"]
     sys.path[0] = _rootfs.BOX
     sys.path_importer_cache.pop(_rootfs.BOX, None)  # it did not exist when it was looked at first
 
 
-def _replace_streams() -> None:
-    """Open the standard streams anew: the ones at hand remember what they were opened on."""
+def open_streams() -> None:
+    """Open the standard streams as the interpreter does: they remember what kind of file they were opened on."""
     for name, descriptor, mode, errors in (
         ("stdin", 0, "rb", "surrogateescape"),
         ("stdout", 1, "wb", "surrogateescape"),
@@ -124,6 +138,8 @@ def _leave(status: int) -> NoReturn:
     _quietly(threading._shutdown)  # type: ignore[attr-defined]
     _quietly(atexit._run_exitfuncs)
     flushed = _flush()
+    for name in ("stdin", "stdout", "stderr"):
+        setattr(sys, name, getattr(sys, f"__{name}__"))
     main = sys.modules.get("__main__")
     if main is not None:
         names = main.__dict__

@@ -27,6 +27,8 @@ _MARSHAL_VERSION = 2
 _MAX_DESCRIPTORS = 8
 _LENGTH = struct.Struct("!I")
 _FRAME = struct.Struct("!cI")
+SPARE_REQUEST = struct.Struct("!QQ")
+"""What the owner asks a spare by: bytes that it may store, files that it may make."""
 END_REPORT = struct.Struct("!iddQ")
 """Payload of ENDED: wait status, user and system seconds, largest resident set in KiB."""
 

@@ -15,11 +15,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox._inside import _child, _kernel, _rootfs, _wire
+from sandbox._inside import _child, _init, _kernel, _program, _rootfs, _wire
 from sandbox._inside._seccomp import Filter, build
 from sandbox._inside._steps import Steps
 
-SPARE_REQUEST = b"n"
 # Held by every warm interpreter: small, and imported by most programs.
 _COMMON = (
     "bisect",
@@ -70,12 +69,13 @@ def main(
         _enter(steps, tree, root)
         _preload(spec["preload"])
         with steps("filter"):
-            seccomp = Filter(build(_kernel.machine()))
-        maker = _child.Maker(seccomp, _halves(groups), spec["disk"], spec["files"])
-        _try_filter(steps, maker)
+            rights = _child.Rights(Filter(build(_kernel.machine())))
+        _try_filter(steps, rights)
+        maker = _init.Maker(rights, _halves(groups))
         report = "\0".join((sys.version.split()[0], *steps.done))
         _wire.send_frame(control, _wire.READY, report.encode())
-        _close_stderr()
+        _stand_in_streams()
+        gc.freeze()
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
         os._exit(1)
@@ -113,14 +113,17 @@ def _preload(packages: Sequence[str]) -> None:
     for name in (*_COMMON, *packages):
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()
 
 
-def _close_stderr() -> None:
-    null = os.open("/dev/null", os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    os.close(null)
+def _stand_in_streams() -> None:
+    """Open the standard streams on files of the kinds that a run gets, which then only take their place."""
+    empty = os.memfd_create("empty")
+    reading, writing = os.pipe()
+    for source, descriptor in ((empty, 0), (writing, 1), (writing, 2)):
+        os.dup2(source, descriptor)
+    for descriptor in (empty, reading, writing):
+        os.close(descriptor)
+    _program.open_streams()
 
 
 def _halves(groups: list[int]) -> tuple[list[int], list[int]]:
@@ -128,14 +131,14 @@ def _halves(groups: list[int]) -> tuple[list[int], list[int]]:
     return groups[:middle], groups[middle:]
 
 
-def _try_filter(steps: Steps, maker: _child.Maker) -> None:
+def _try_filter(steps: Steps, rights: _child.Rights) -> None:
     """Load the filter in a process that ends at once, so that a kernel without it is found at the start."""
     with steps("seccomp"):
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         pid = os.fork()
         if pid == 0:
             try:
-                maker.filter.load()
+                rights.filter.load()
             except OSError as error:
                 os._exit(error.errno or 255)
             os._exit(0)
@@ -145,11 +148,11 @@ def _try_filter(steps: Steps, maker: _child.Maker) -> None:
             raise OSError(code, os.strerror(code))
 
 
-def _serve(control: socket.socket, maker: _child.Maker) -> NoReturn:
-    while control.recv(1) == SPARE_REQUEST:
+def _serve(control: socket.socket, maker: _init.Maker) -> NoReturn:
+    while len(request := control.recv(_wire.SPARE_REQUEST.size)) == _wire.SPARE_REQUEST.size:
         mine, theirs = socket.socketpair()
         try:
-            pidfd = maker.make(theirs, (control, mine))
+            pidfd = maker.make(theirs, (control, mine), *_wire.SPARE_REQUEST.unpack(request))
         except OSError as error:
             _wire.send_frame(control, _wire.FAILED, f"clone\0{error}".encode())
         else:

@@ -15,7 +15,7 @@ from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language
 from sandbox._ns._meter import Meter
 from sandbox._ns._running import Endpoints, Running
-from sandbox._ns._warm import Child
+from sandbox._ns._warm import Child, Warm
 from sandbox._types import CompileFailure, Ended, Limits, Program
 
 _MAX_NAME = 255
@@ -76,17 +76,11 @@ def check(program: Program, language: Language, most: int) -> None:
             raise ProgramRefused(f"file name {name!r} is that of the program itself")
 
 
-def same_space(a: Limits, b: Limits) -> bool:
-    """Whether a process locked in under one set of limits can run under the other."""
-    return (a.disk_bytes, a.files) == (b.disk_bytes, b.files)
-
-
 def _bounds(limits: Limits) -> dict[str, float]:
     return {
         "cpu_s": limits.cpu_s,
         "memory": limits.memory_bytes,
         "disk": limits.disk_bytes,
-        "files": limits.files,
         "processes": limits.processes,
     }
 
@@ -129,6 +123,7 @@ def launch(
     stdin: bytes,
     artefact: Artefact | None,
     wake: int,
+    warm: Warm,
     *,
     compiled: bool,
 ) -> Running:
@@ -170,7 +165,7 @@ def launch(
         for descriptor in opened:
             os.close(descriptor)
     ends = Endpoints(ours[0], ours[1], data)
-    return Running(child, meter, ends, limits, TABLE[program.language], wake)
+    return Running(child, meter, ends, limits, TABLE[program.language], wake, warm.leave)
 
 
 def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:

@@ -81,7 +81,14 @@ class Running:
     """Drives one run until it has ended."""
 
     def __init__(
-        self, child: Child, meter: Meter, ends: Endpoints, limits: Limits, language: Language, wake: int
+        self,
+        child: Child,
+        meter: Meter,
+        ends: Endpoints,
+        limits: Limits,
+        language: Language,
+        wake: int,
+        give_back: Callable[[Child], None],
     ) -> None:
         """Take over a run that has just got its job.
 
@@ -92,8 +99,10 @@ class Running:
             limits: What it may use.
             language: Row of its language.
             wake: Descriptor that becomes readable when the slot is closed by another thread.
+            give_back: Takes the child when its run has ended and all that is left of it is its init.
         """
         self._child = child
+        self._give_back = give_back
         self._meter = meter
         self._ends = ends
         self._limits = limits
@@ -102,6 +111,7 @@ class Running:
         self._exceeded: Ended | None = None
         self._killed = False
         self._products: list[int] = []
+        self._report: tuple[int, float, int] | None = None
         self._ended = False
         self._to_send = memoryview(b"")
         self.stdout = Stream(ends.stdout, limits.stdout_bytes)
@@ -114,6 +124,7 @@ class Running:
         for descriptor in self._streams:
             self._poll.register(descriptor, select.POLLIN)
         self._poll.register(child.pidfd, select.POLLIN)
+        self._poll.register(child.sock, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
         self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
         self._next_check = time.monotonic() + self._check_after(limits.cpu_s, limits.wall_s)
@@ -172,6 +183,10 @@ class Running:
                 raise SandboxClosed("the sandbox was closed during the run")
             if descriptor == self._child.pidfd:
                 self._ended = True
+                self._hear_last()
+                continue
+            if descriptor == self._child.sock.fileno():
+                self._hear()
                 continue
             if event & select.POLLOUT:
                 self._write()
@@ -181,6 +196,35 @@ class Running:
             for stream in self._streams.values():
                 while stream.open and not stream.truncated and stream.read():
                     pass
+
+    def _hear(self) -> None:
+        """Take one word of the init's."""
+        try:
+            letter, payload, descriptors = _wire.receive_frame(self._child.sock)
+        except (OSError, EOFError, ValueError):
+            self._poll.unregister(self._child.sock)  # its end will tell
+            return
+        self._products += descriptors
+        if letter == _wire.FAILED:
+            raise SandboxFailure("job", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+        if letter == _wire.ENDED and len(payload) == _wire.END_REPORT.size:
+            status, user, system, largest = _wire.END_REPORT.unpack(payload)
+            self._report = (status, user + system, largest * 1024)
+            # All but the init is gone, and that is on its way out.
+            self._ended = True
+
+    def _hear_last(self) -> None:
+        """Take what the init had said before it ended."""
+        self._child.sock.settimeout(0)
+        poll = select.poll()
+        poll.register(self._child.sock, select.POLLIN)
+        while self._report is None and any(event & select.POLLIN for _, event in poll.poll(0)):
+            try:
+                if not self._child.sock.recv(1, socket.MSG_PEEK):
+                    return
+            except OSError:
+                return
+            self._hear()
 
     def _read(self, stream: Stream) -> None:
         stream.read()
@@ -236,7 +280,7 @@ class Running:
         Raises:
             SandboxFailure: It was taken from us; nothing can be said about the program.
         """
-        status, cpu, largest = self._read_report()
+        status, cpu, largest = self._report or (None, 0.0, None)
         group = self._child.group
         cpu = self._meter.final_cpu(cpu)
         killed_for_memory = group is not None and group.killed_for_memory()
@@ -285,22 +329,6 @@ class Running:
         last = tail.rstrip().rpartition(b"\n")[2]
         return last == sign or last.startswith(sign + b":")
 
-    def _read_report(self) -> tuple[int | None, float, int | None]:
-        """Wait status, CPU seconds and largest resident set as the init saw them."""
-        self._child.sock.settimeout(0)
-        try:
-            while True:
-                letter, payload, descriptors = _wire.receive_frame(self._child.sock)
-                self._products += descriptors
-                if letter == _wire.FAILED:
-                    text = payload.replace(b"\0", b": ").decode("utf-8", "replace")
-                    raise SandboxFailure("job", text)
-                if letter == _wire.ENDED and len(payload) == _wire.END_REPORT.size:
-                    status, user, system, largest = _wire.END_REPORT.unpack(payload)
-                    return status, user + system, largest * 1024
-        except (OSError, EOFError, ValueError):
-            return None, 0.0, None
-
     def product(self) -> int | None:
         """Descriptor of what a compiler made, after `result`; closed by `close`."""
         return self._products[0] if self._products else None
@@ -321,5 +349,8 @@ class Running:
         for descriptor in self._products:
             os.close(descriptor)
         self._products = []
-        self._child.close()
+        if self._ended:
+            self._give_back(self._child)
+        else:
+            self._child.close()
         self._ends.close()

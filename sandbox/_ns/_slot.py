@@ -18,7 +18,7 @@ from sandbox._ns._packages import locate
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
-from sandbox._ns._warm import Child, Warm
+from sandbox._ns._warm import Child, Warm, space
 from sandbox._types import (
     CompileFailure,
     IsolationReport,
@@ -202,10 +202,10 @@ class NsSandbox:
         self._warm[preload] = Warm(self._interpreter, modules, self._hierarchy)
         return self._warm[preload]
 
-    def _take(self, program: Program) -> tuple[Warm, Child]:
+    def _take(self, program: Program, limits: Limits, *, usual: bool = True) -> tuple[Warm, Child]:
         self._disarm()
         warm = self._zygote(program.preload or _NO_PRELOAD)
-        return warm, warm.take()
+        return warm, warm.take(space(limits), usual=usual)
 
     def _disarm(self) -> None:
         armed, self._armed = self._armed, None
@@ -214,7 +214,7 @@ class NsSandbox:
 
     def _compile(self, program: Program, limits: Limits, _: str) -> Artefact | CompileFailure:
         """Compile a Python program; the process that did it waits to be its first run."""
-        warm, child = self._take(program)
+        warm, child = self._take(program, limits)
         made = _jobs.compile_python(program, limits, child, self._wake)
         warm.ask()
         if isinstance(made, CompileFailure):
@@ -223,7 +223,7 @@ class NsSandbox:
         return made
 
     def _build(self, program: Program, limits: Limits, tool: str) -> Artefact | CompileFailure:
-        warm, child = self._take(program)
+        warm, child = self._take(program, limits, usual=False)
         job = _jobs.build_job(program, limits, tool)
         running = self._send(warm, child, job, limits, program, b"", None)
         try:
@@ -248,12 +248,12 @@ class NsSandbox:
         program = artefact.program
         armed = self._armed
         job: dict[str, Any]
-        if armed is not None and armed[0] == key and _jobs.same_space(armed[1], limits):
+        if armed is not None and armed[0] == key and space(armed[1]) == space(limits):
             self._armed = None
             warm, child = self._warm[program.preload or _NO_PRELOAD], armed[2]
             job = _jobs.armed_job(limits, data)
             return self._send(warm, child, job, limits, program, stdin, artefact, compiled=True)
-        warm, child = self._take(program)
+        warm, child = self._take(program, limits)
         job = _jobs.run_job(artefact, limits, data)
         return self._send(warm, child, job, limits, program, stdin, artefact)
 
@@ -269,7 +269,7 @@ class NsSandbox:
         *,
         compiled: bool = False,
     ) -> Running:
-        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, compiled=compiled)
+        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, warm, compiled=compiled)
         warm.ask()
         return running
 

@@ -18,8 +18,6 @@ from sandbox._ns._packages import Interpreter
 from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
 
-SPACE = Limits()
-"""Bytes and files that a spare's file system is made for."""
 _ANSWER_S = 30.0
 _GROUPS = 2  # one for the run in progress, one for the spare behind it
 _FIRST_UNUSED_ID = 0x70000000
@@ -36,6 +34,11 @@ _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "PYTHONPATH": "/opt/packages",
 }
+
+
+def space(limits: Limits) -> tuple[int, int]:
+    """What a run may store: bytes and number of files. Its process is made for it."""
+    return limits.disk_bytes, limits.files
 
 
 class Child:
@@ -70,14 +73,19 @@ class Child:
 
     def close(self) -> None:
         """End it if it still lives, wait until it is gone, and close the descriptors."""
-        self.kill()
+        self.release()
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         poll.poll(_ANSWER_S * 1000)
-        self.sock.close()
         os.close(self.pidfd)
+
+    def release(self) -> None:
+        """End it if it still lives, and let go of all but what tells when it is gone."""
+        self.kill()
+        self.sock.close()
         if self._processes >= 0:
             os.close(self._processes)
+            self._processes = -1
 
 
 class Warm:
@@ -94,7 +102,9 @@ class Warm:
         self.started = time.monotonic()
         self._groups = [Group(hierarchy) for _ in range(_GROUPS)] if hierarchy else []
         self._turn = 0
-        self._asked = False
+        self._asked: tuple[int, int] | None = None
+        self._usual = space(Limits())
+        self._leaving: Child | None = None
         self.uid = os.geteuid()
         self._errors = os.memfd_create("launcher-errors", os.MFD_CLOEXEC)
         self._control, theirs = socket.socketpair()
@@ -143,8 +153,6 @@ class Warm:
             "hidden": list(interpreter.hidden),
             "preload": list(preload),
             "groups": [path for group in self._groups for path in group.paths],
-            "disk": SPACE.disk_bytes,
-            "files": SPACE.files,
         }
         joins = [descriptor for group in self._groups for descriptor in group.joins]
         try:
@@ -161,18 +169,31 @@ class Warm:
         return fields[0], fields[1:]
 
     def ask(self) -> None:
-        """Ask for the next spare, without waiting for it."""
-        if not self._asked:
-            with contextlib.suppress(OSError):  # noticed by `take`
-                self._control.sendall(b"n")
-                self._asked = True
+        """Ask for the next spare, without waiting for it; it is made for a run like the last one."""
+        self._ask_for(self._usual)
 
-    def take(self) -> Child:
+    def _ask_for(self, wanted: tuple[int, int]) -> None:
+        if self._asked is None:
+            with contextlib.suppress(OSError):  # noticed by `take`
+                self._control.sendall(_wire.SPARE_REQUEST.pack(*wanted))
+                self._asked = wanted
+
+    def take(self, wanted: tuple[int, int], *, usual: bool = True) -> Child:
         """Return a spare that is ready.
+
+        Args:
+            wanted: Bytes that it can store, and number of files.
+            usual: Whether the next one will be wanted alike.
 
         Raises:
             SandboxFailure: The zygote is gone or cannot make one.
         """
+        self._bury()
+        if usual:
+            self._usual = wanted
+        if self._asked is not None and self._asked != wanted:
+            self._collect().close()
+        self._ask_for(wanted)
         child = self._collect()
         try:
             child.wait_ready()
@@ -183,8 +204,7 @@ class Warm:
         return child
 
     def _collect(self) -> Child:
-        self.ask()
-        self._asked = False
+        self._asked = None
         try:
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
@@ -197,9 +217,21 @@ class Warm:
         sock.settimeout(_ANSWER_S)
         return Child(sock, descriptors[1], group)
 
+    def leave(self, child: Child) -> None:
+        """Take back a child whose run has ended; the kernel takes it down meanwhile."""
+        self._bury()
+        child.release()
+        self._leaving = child
+
+    def _bury(self) -> None:
+        if self._leaving is not None:
+            self._leaving.close()
+            self._leaving = None
+
     def close(self) -> None:
         """End all of it and wait until nothing is left."""
-        if self._asked:
+        self._bury()
+        if self._asked is not None:
             with contextlib.suppress(SandboxFailure):  # then there is none to be closed
                 self._collect().close()
         self._control.close()
