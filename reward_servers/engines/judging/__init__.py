@@ -1,10 +1,29 @@
 """Asking language models for verdicts, and reading what they reply.
 
 Nouns: a *protocol* is the form in which a verdict is asked for; a *reply* is what came back, with a *status* and, only
-when the status is ok, a value; a *question* is the conversation that asks for it, with the judged texts fenced in.
+when the status is ok, a value; a *question* is the conversation that asks for it, with the judged texts fenced in;
+an *exchange* is the question with its re-asks and replies.
 """
 
+from reward_servers.engines.judging._chat import ChatClient, ChatError, ChatRejected, ChatUnavailable, Completion
+from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._parse import parse_reply
-from reward_servers.engines.judging._reply import MARGINS, SCALES, Protocol, Reply, Status
+from reward_servers.engines.judging._question import Question
+from reward_servers.engines.judging._reply import MARGINS, SCALES, Protocol, Reply, Status, unit_score
 
-__all__ = ["MARGINS", "SCALES", "Protocol", "Reply", "Status", "parse_reply"]
+__all__ = [
+    "MARGINS",
+    "SCALES",
+    "ChatClient",
+    "ChatError",
+    "ChatRejected",
+    "ChatUnavailable",
+    "Completion",
+    "Exchange",
+    "Protocol",
+    "Question",
+    "Reply",
+    "Status",
+    "parse_reply",
+    "unit_score",
+]

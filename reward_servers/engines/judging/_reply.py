@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["MARGINS", "SCALES", "Protocol", "Reply", "Status"]
+__all__ = ["MARGINS", "SCALES", "Protocol", "Reply", "Status", "unit_score"]
 
 
 class Protocol(StrEnum):
@@ -60,3 +60,13 @@ class Reply:
     def margin(self) -> int | None:
         """How far A is ahead of B, from 2 to -2, for pairwise_arena5."""
         return MARGINS.get(self.value) if isinstance(self.value, str) else None
+
+
+def unit_score(protocol: Protocol, value: Any) -> float:
+    """A verdict between 0 and 1: a rating's place on its scale, A's share of a comparison, or whether it was yes."""
+    if protocol in SCALES:
+        low, high = SCALES[protocol]
+        return float(value - low) / (high - low)
+    if protocol is Protocol.PAIRWISE:
+        return 0.5 if value == "tie" else float(value == "A")
+    return float(value)

@@ -1,0 +1,86 @@
+"""The whole exchange with a judge about one question: the question, its re-asks, and every reply."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from random import Random
+from time import monotonic
+from typing import Any
+
+from reward_servers.engines.judging._chat import ChatClient, Message
+from reward_servers.engines.judging._parse import parse_reply
+from reward_servers.engines.judging._question import Question
+from reward_servers.engines.judging._reply import Reply, Status
+
+__all__ = ["Exchange"]
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Asks until a reply can be used; what happened stays readable when that fails.
+
+    Attributes:
+        question: What is asked.
+        replies: Every reply with its status.
+        served_by: Model and configuration, as the endpoint names them.
+        calls: Completions asked for.
+        input_tokens: Their tokens read.
+        output_tokens: Their tokens written.
+    """
+
+    question: Question
+    replies: list[dict[str, Any]] = field(default_factory=list)
+    served_by: dict[str, str] = field(default_factory=dict)
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    async def run(self, chat: ChatClient, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
+        """Holds the exchange.
+
+        Args:
+            chat: The endpoint.
+            reasks: How often an unusable reply is asked again.
+            budget: Seconds for everything.
+            send_seed: Whether requests carry a seed, another one for each re-ask.
+
+        Returns:
+            The first usable reply, or the last one.
+
+        Raises:
+            ChatError: The endpoint gave no completion.
+        """
+        ends = monotonic() + budget
+        seed = self.question.seed
+        jitter = Random(seed)  # noqa: S311 - spreads retries, protects nothing
+        opening = self.question.messages()
+        messages = opening
+        for attempt in range(1 + reasks):
+            sent = (seed + attempt) % (1 << 31) if send_seed else None
+            self.calls += 1
+            completion = await chat.ask(messages, budget=ends - monotonic(), seed=sent, jitter=jitter)
+            self.input_tokens += completion.input_tokens
+            self.output_tokens += completion.output_tokens
+            self.served_by = {"model": completion.model, "fingerprint": completion.fingerprint}
+            reply = parse_reply(
+                completion.text,
+                self.question.protocol,
+                finish_reason=completion.finish_reason,
+                candidate_texts=self.question.responses,
+                token=self.question.token,
+            )
+            self.replies.append(
+                {"status": reply.status.value, "text": completion.text, "planted": reply.injection_detected}
+            )
+            if reply.status is Status.OK:
+                break
+            said: Message = {"role": "assistant", "content": completion.text or "(nothing)"}
+            messages = [*opening, said, self.question.again()]
+        return reply
+
+    def evidence(self) -> dict[str, Any]:
+        """The exchange as data; the prompt follows from the item, so its digest stands for it."""
+        prompt = json.dumps(self.question.messages(), ensure_ascii=False).encode("utf-8", "replace")
+        return {**self.served_by, "prompt": f"sha256:{sha256(prompt).hexdigest()}", "replies": self.replies}

@@ -1,0 +1,127 @@
+"""A fake of what cannot be had here, a judge model: a real HTTP server that speaks the chat-completions protocol."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Said:
+    """One scripted behaviour: a completion, an error status, or a broken connection."""
+
+    text: str = ""
+    finish_reason: str = "stop"
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    error_code: str | None = None
+    body: bytes | None = None
+    delay: float = 0.0
+    hang_up: bool = False
+
+
+Script = Callable[[dict[str, Any], int], Said | str]
+
+
+class FakeChatServer:
+    """Answers requests by a script: a function of the request and its number, or a list that is used up in order."""
+
+    def __init__(self, script: Script | Sequence[Said | str]) -> None:
+        self._script = script
+        self._lock = threading.Lock()
+        self.requests: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.connections = 0
+        self.active = 0
+        self.peak = 0
+
+    def next(self, request: dict[str, Any], key: str) -> Said:
+        """Records a request and says what to do."""
+        with self._lock:
+            number = len(self.requests)
+            self.requests.append(request)
+            self.keys.append(key)
+            self.active += 1
+            self.peak = max(self.peak, self.active)
+        said = self._script(request, number) if callable(self._script) else self._script[number]
+        return Said(said) if isinstance(said, str) else said
+
+    def done(self) -> None:
+        """A request is answered."""
+        with self._lock:
+            self.active -= 1
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        """Serves on a free port; yields the protocol's root."""
+        fake = self
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 512
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that goes away is part of what is tested."""
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                fake.connections += 1
+                super().setup()
+
+            def log_message(self, *_: Any) -> None:
+                """Keeps the output of tests clean."""
+
+            def do_POST(self) -> None:
+                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                said = fake.next(request, self.headers.get("authorization", ""))
+                try:
+                    time.sleep(said.delay)
+                    if said.hang_up:
+                        self.close_connection = True
+                        return
+                    body = said.body if said.body is not None else _body(request, said)
+                    self.send_response(said.status)
+                    for name, value in said.headers.items():
+                        self.send_header(name, value)
+                    self.send_header("content-type", "application/json")
+                    self.send_header("content-length", str(len(body)))
+                    self.end_headers()
+                    self.wfile.write(body)
+                finally:
+                    fake.done()
+
+        server = Server(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+def _body(request: dict[str, Any], said: Said) -> bytes:
+    if said.status != 200:
+        return json.dumps({"error": {"message": said.text or "scripted", "code": said.error_code}}).encode()
+    message = {"role": "assistant", "content": said.text}
+    return json.dumps(
+        {
+            "id": "chatcmpl-1",
+            "object": "chat.completion",
+            "created": 1,
+            "model": request["model"] + "-served",
+            "system_fingerprint": "fp_1",
+            "choices": [{"index": 0, "message": message, "finish_reason": said.finish_reason, "logprobs": None}],
+            "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
+        }
+    ).encode()
