@@ -20,7 +20,8 @@ _DESCRIPTORS = 256
 _NATIVE_STACK_BYTES = 64 << 20
 # Below a page no core file is written; 1 and not 0 keeps the dump from a crash handler behind a pipe as well.
 _NO_CORE = (1, 1)
-_SOCKET = 3
+SOCKET = 3
+"""Descriptor of the connection with the owner, until the program takes its place."""
 _REHEARSAL = {"mode": "", "bounds": {"cpu_s": 1.0}, "files": {"": b""}, "code": marshal.dumps(compile("0", "", "eval"))}
 
 Bounds = Mapping[str, float]
@@ -60,11 +61,6 @@ def wait_for_job(sock: socket.socket, rights: Rights) -> NoReturn:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
         os.setsid()
-        if sock.fileno() != _SOCKET:
-            os.dup2(sock.fileno(), _SOCKET, inheritable=False)
-            sock.detach()
-            sock = socket.socket(fileno=_SOCKET)
-        _kernel.close_from(_SOCKET + 1)
         rights.drop_capabilities()
         rights.filter.load()
         _rehearse()
@@ -106,12 +102,12 @@ def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors:
     bounds = job["bounds"]
     stack = min(_NATIVE_STACK_BYTES, int(bounds["memory"]) // 4)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
-    _arrange(descriptors, _SOCKET + 1 if mode == "build" else len(descriptors))
+    _arrange(descriptors, SOCKET + 1 if mode == "build" else len(descriptors))
     _bound(bounds, 0 if job["address_space"] else None)
     if mode == "build":
         _build(job["argv"], job["output"])
     _restore_signals()
-    os.execve(_SOCKET if job["artefact"] else job["argv"][0], job["argv"], os.environ)  # noqa: S606 - no shell is meant
+    os.execve(SOCKET if job["artefact"] else job["argv"][0], job["argv"], os.environ)  # noqa: S606 - no shell is meant
 
 
 def _compile(sock: socket.socket, base: int, job: dict[str, Any]) -> tuple[tuple[Any, Any], dict[str, Any], list[int]]:
@@ -156,7 +152,7 @@ def _arrange(descriptors: Sequence[int], first_closed: int) -> None:
     They arrived when 0 to 3 were in use, so none of them lies where another one is to go.
     """
     for target, descriptor in enumerate(descriptors):
-        os.dup2(descriptor, target, inheritable=target < _SOCKET)
+        os.dup2(descriptor, target, inheritable=target < SOCKET)
     _kernel.close_from(first_closed)
 
 
@@ -185,7 +181,7 @@ def _restore_signals() -> None:
 
 def _build(argv: list[str], output: str) -> NoReturn:
     """Run a compiler, hand its product out and end as it ended."""
-    sock = socket.socket(fileno=_SOCKET)
+    sock = socket.socket(fileno=SOCKET)
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(OSError):

@@ -41,7 +41,7 @@ class Maker:
 
         Args:
             sock: The child's end of the connection with the owner.
-            unwanted: Sockets that the child closes.
+            unwanted: Sockets that the child does not keep.
             disk: Bytes that the run may store.
             files: Files that it may make.
         """
@@ -50,7 +50,7 @@ class Maker:
         pid, pidfd = _kernel.clone(_NAMESPACES)
         if pid == 0:
             for other in unwanted:
-                other.close()
+                other.detach()  # closed by number below
             self._start(sock, groups, disk, files)
         return pidfd
 
@@ -58,11 +58,16 @@ class Maker:
         try:
             for descriptor in groups:
                 os.write(descriptor, b"0")
+            os.dup2(sock.fileno(), _child.SOCKET, inheritable=False)
+            sock.detach()
+            sock = socket.socket(fileno=_child.SOCKET)
+            _kernel.close_from(_child.SOCKET + 1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _settle(disk, files)
             processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
             main = os.fork()
             if main == 0:
+                os.close(processes)
                 _child.wait_for_job(sock, self._rights)
             _kernel.prctl(_kernel.PR_SET_DUMPABLE, 0)
             self._rights.drop_capabilities()

@@ -1,13 +1,13 @@
 """The process between the owner and a zygote: it makes the namespaces, then waits to clean up.
 
-It stays outside the walls, does nothing while the slot lives, and when either side is gone it ends the other and
-removes the slot's cgroups. So nothing is left behind even if the owner is killed.
+It stays outside the walls. Once the zygote runs it turns into a small shell script, which sleeps until the zygote is
+gone, for whatever reason, and then removes the slot's cgroups. So nothing is left behind even if the owner is killed:
+the zygote watches the owner, and its end is the end of every process of the slot.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import signal
 import socket
 import sys
@@ -17,11 +17,27 @@ from typing import Any
 from sandbox._inside import _kernel, _rootfs, _wire, _zygote
 from sandbox._inside._steps import Steps
 
-_REMOVAL_S = 5.0
+_SHELL = "/bin/sh"
+_REMOVAL_TRIES = 500
+_REMOVAL_PAUSE_S = 0.01
+# The kernel refuses to remove a cgroup while its last processes are being taken down.
+_SCRIPT = f"""
+read -r nothing
+tries=0
+while [ $# -gt 0 ]; do
+    rmdir "$1" 2>/dev/null
+    if [ -d "$1" ] && [ $tries -lt {_REMOVAL_TRIES} ]; then
+        tries=$((tries + 1))
+        sleep {_REMOVAL_PAUSE_S}
+    else
+        shift
+    fi
+done
+"""
 
 
 def main() -> None:
-    """Serve the owner at the other end of the socket named by the first argument until one of us ends."""
+    """Start a zygote for the owner at the other end of the socket named by the first argument, then wait."""
     control = socket.socket(fileno=int(sys.argv[1]))
     received = _wire.receive_job(control)
     if received is None:
@@ -30,22 +46,24 @@ def main() -> None:
     owner = os.pidfd_open(os.getppid())
     if os.getppid() != spec["owner"]:
         return
+    alive, held = os.pipe()
     try:  # a process that is to become a program comes out of here by `_program.Start`
-        zygote, zygote_descriptor = _start(control, spec, group_descriptors, owner)
+        _start(spec, _zygote.Links(control, owner, held), group_descriptors)
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
         _remove(spec["groups"])
         return
-    control.close()
-    for descriptor in group_descriptors:
-        os.close(descriptor)
-    _wait(owner, zygote_descriptor)
-    signal.pidfd_send_signal(zygote_descriptor, signal.SIGKILL)
-    os.waitpid(zygote, 0)
+    os.dup2(alive, 0)
+    control.detach()
+    _kernel.close_from(3)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the zygote
+    if os.access(_SHELL, os.X_OK):
+        os.execv(_SHELL, [_SHELL, "-c", _SCRIPT, "sandbox-launcher", *spec["groups"]])  # noqa: S606 - it is the shell
+    os.read(0, 1)
     _remove(spec["groups"])
 
 
-def _start(control: socket.socket, spec: dict[str, Any], groups: list[int], owner: int) -> tuple[int, int]:
+def _start(spec: dict[str, Any], links: _zygote.Links, groups: list[int]) -> None:
     steps = Steps()
     if _kernel.machine() not in _kernel.NUMBERS:
         raise _kernel.SetupError("architecture", f"no system call table for {_kernel.machine()}")
@@ -63,8 +81,7 @@ def _start(control: socket.socket, spec: dict[str, Any], groups: list[int], owne
         pid, descriptor = _kernel.clone(_kernel.NAMESPACES)
     if pid == 0:
         os.close(ready_write)
-        os.close(owner)
-        _zygote.main(control, spec, groups, steps, ready_read, None if privileged else tree, root)
+        _zygote.main(links, spec, groups, steps, ready_read, None if privileged else tree, root)
     os.close(ready_read)
     try:
         with steps("id_maps"):
@@ -75,7 +92,6 @@ def _start(control: socket.socket, spec: dict[str, Any], groups: list[int], owne
         raise
     os.write(ready_write, b"m")
     os.close(ready_write)
-    return pid, descriptor
 
 
 def _leave_mount_namespace() -> bool:
@@ -92,21 +108,13 @@ def _map_ids(pid: int, uid: int, gid: int) -> None:
             file.write(text)
 
 
-def _wait(owner: int, zygote: int) -> None:
-    poll = select.poll()
-    poll.register(owner, select.POLLIN)
-    poll.register(zygote, select.POLLIN)
-    poll.poll()
-
-
 def _remove(groups: list[str]) -> None:
-    """Remove cgroup directories; the kernel refuses while the last processes are still being taken down."""
-    deadline = time.monotonic() + _REMOVAL_S
+    """What the script does, where there is no shell."""
     for path in groups:
-        while os.path.isdir(path):
+        for _ in range(_REMOVAL_TRIES):
+            if not os.path.isdir(path):
+                break
             try:
                 os.rmdir(path)
             except OSError:
-                if time.monotonic() > deadline:
-                    break
-                time.sleep(0.005)
+                time.sleep(_REMOVAL_PAUSE_S)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from sandbox._inside import _child, _init, _kernel, _program, _rootfs, _wire
 from sandbox._inside._seccomp import Filter, build
@@ -39,11 +40,26 @@ _COMMON = (
     "typing",
 )
 
+
+class Links(NamedTuple):
+    """What ties a zygote to the outside.
+
+    Attributes:
+        control: To the owner.
+        owner: A pidfd of the owner: its end is ours. The connection alone might be held open by the owner's children.
+        held: Writing end of the pipe by which the launcher learns of our end.
+    """
+
+    control: socket.socket
+    owner: int
+    held: int
+
+
 Tree = tuple[Sequence[str], Mapping[str, str], Sequence[str]]
 
 
 def main(
-    control: socket.socket,
+    links: Links,
     spec: dict[str, Any],
     groups: list[int],
     steps: Steps,
@@ -54,7 +70,7 @@ def main(
     """Go behind the wall, report, and make spares until the owner closes its end.
 
     Args:
-        control: To the owner.
+        links: To the outside.
         spec: What the owner sent.
         groups: Descriptors of `cgroup.procs` files, as many for each of the two sets of groups.
         steps: Steps taken so far.
@@ -62,6 +78,7 @@ def main(
         tree: What to build the file system from, if that was not done before.
         root: Where it is built.
     """
+    control = links.control
     try:
         if os.read(mapped, 1) != b"m":
             os._exit(1)
@@ -82,7 +99,7 @@ def main(
     except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
         _wire.send_frame(control, _wire.FAILED, f"zygote\0{type(error).__name__}: {error}".encode())
         os._exit(1)
-    _serve(control, maker)
+    _serve(links, maker)
 
 
 def _enter(steps: Steps, tree: Tree | None, root: str) -> None:
@@ -148,8 +165,15 @@ def _try_filter(steps: Steps, rights: _child.Rights) -> None:
             raise OSError(code, os.strerror(code))
 
 
-def _serve(control: socket.socket, maker: _init.Maker) -> NoReturn:
-    while len(request := control.recv(_wire.SPARE_REQUEST.size)) == _wire.SPARE_REQUEST.size:
+def _serve(links: Links, maker: _init.Maker) -> NoReturn:
+    control = links.control
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(links.owner, select.POLLIN)
+    while links.owner not in dict(poll.poll()):
+        request = control.recv(_wire.SPARE_REQUEST.size)
+        if len(request) < _wire.SPARE_REQUEST.size:
+            break
         mine, theirs = socket.socketpair()
         try:
             pidfd = maker.make(theirs, (control, mine), *_wire.SPARE_REQUEST.unpack(request))
