@@ -15,6 +15,7 @@ import gc
 import logging
 import os
 import threading
+import time
 import weakref
 from collections.abc import Coroutine, Mapping
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from ._settings import Settings
 
 _T = TypeVar("_T")
 _PAUSE_TIMEOUT = 5.0
+_POLLER_TIMEOUT = 1.0
 
 logger = logging.getLogger("trainer_client")
 
@@ -119,8 +121,21 @@ def _before_fork() -> None:
     for runtime in paused:
         runtime.pause()
     if paused:
-        # Calls that were cut off sit in the frames of exceptions; gRPC's poller ends with the last of them.
+        _await_end_of_grpc()
+
+
+def _await_end_of_grpc() -> None:
+    """Wait for the thread that polls for ``grpc.aio``, which ends with the last object that uses it.
+
+    Calls that were cut off live on for a moment in the frames of exceptions and tasks.
+    """
+    until = time.monotonic() + _POLLER_TIMEOUT
+    while any("_poll_wrapper" in thread.name for thread in threading.enumerate()):
         gc.collect()
+        if time.monotonic() > until:
+            logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may hang")
+            return
+        time.sleep(0.002)
 
 
 def _after_fork_in_parent() -> None:
