@@ -14,12 +14,12 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
-import symtable
 import sys
 from collections.abc import Iterator
 
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._spec import CodeTests
+from reward_servers.engines.code._syntax import Unparsable, parse, symbols
 
 _BLOCKS = (ast.For, ast.While, ast.With, ast.If, ast.Try)
 KNOWN_MODULES = frozenset(("pytest", "numpy", "scipy", "pandas", "sympy", "hypothesis"))
@@ -113,11 +113,10 @@ def _defined(module: ast.Module) -> set[str]:
 
 def _parse(code: str) -> ast.Module:
     try:
-        module = ast.parse(code)
-        compile(code, "<tests>", "exec", dont_inherit=True)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        symbols(code)  # finds more than the parser does, e.g. a misplaced nonlocal
+        return parse(code)
+    except Unparsable as error:
         raise BadReference("tests.code", f"does not compile: {error}", "Give valid Python") from None
-    return module
 
 
 def _distinct(found: list[Found]) -> Iterator[Found]:
@@ -130,7 +129,7 @@ def _distinct(found: list[Found]) -> Iterator[Found]:
 
 def free_names(code: str) -> frozenset[str]:
     """Names that code refers to and neither defines nor finds among the built-ins."""
-    top = symtable.symtable(code, "<tests>", "exec")
+    top = symbols(code)
     defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
     used: set[str] = set()
     tables = [top]

@@ -46,6 +46,8 @@ def known_binary(operator: ast.operator, left: Any, right: Any) -> Any:
             return left**right
         elif type(operator) in BINARY:
             return bounded(OPERATIONS[BINARY[type(operator)]](left, right))
+    except NotConvertible:
+        raise
     except Exception as error:  # noqa: BLE001 (as above)
         raise NotConvertible(f"raises {type(error).__name__}") from None
     raise NotConvertible(f"{type(operator).__name__} of such constants")
@@ -69,6 +71,8 @@ def known_call(name: str, values: list[Any], keywords: dict[str, Any]) -> Any:
             return list(made)
         if name in ("complex", "bytes", "dict"):
             return bounded(TYPES[name](*values))
+    except NotConvertible:
+        raise
     except Exception as error:  # noqa: BLE001 (as above)
         raise NotConvertible(f"raises {type(error).__name__}") from None
     raise NotConvertible(f"calls {name}")

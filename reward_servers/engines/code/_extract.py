@@ -11,13 +11,13 @@ never count, blocks without a tag only where no block carries the language's. Bl
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import re
 from collections.abc import Iterator
 from typing import Literal
 
 from reward_servers.engines.code._languages import ALIASES
+from reward_servers.engines.code._syntax import Unparsable, parse
 
 Rule = Literal["fence", "untagged_fence", "whole_response", "none"]
 Blocks = Literal["last", "first", "all", "entry"]
@@ -226,7 +226,7 @@ def _plausible(text: str, language: str) -> bool:
     if language != "python":
         return True
     try:
-        ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        parse(text)
+    except Unparsable:
         return False
     return True

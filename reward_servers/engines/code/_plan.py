@@ -13,6 +13,7 @@ from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._outside import Apply, Expression, Outcome, calls_in
 from reward_servers.engines.code._spec import CodeTests
+from reward_servers.engines.code._syntax import Unparsable, parse
 
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -92,8 +93,8 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
 
 def _defined_names(setup: str) -> set[str]:
     try:
-        module = ast.parse(setup)
-    except (SyntaxError, ValueError) as error:
+        module = parse(setup)
+    except Unparsable as error:
         raise BadReference("setup", f"does not compile: {error}", "Give valid Python") from None
     names = {node.id for node in ast.walk(module) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     names |= {node.name for node in module.body if isinstance(node, _DEFINITIONS)}
@@ -139,8 +140,8 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
     if not wanted or not entries or not prompt.strip():
         return set(), ""
     try:
-        module = ast.parse(prompt)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        module = parse(prompt)
+    except Unparsable:
         return set(), ""
     definitions = {node.name: node for node in module.body if isinstance(node, _DEFINITIONS)}
     if not all(name in definitions and _is_stub(definitions[name]) for name in entries):

@@ -60,10 +60,13 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 def _compiled(code: str, keep: set[int] | None) -> Any:
     """The statements to keep, with their lines."""
-    module = ast.parse(code)
-    if keep is not None:
-        module.body = [node for index, node in enumerate(module.body) if index in keep]
-    return compile(module, "<tests>", "exec")
+    try:
+        module = ast.parse(code)
+        if keep is not None:
+            module.body = [node for index, node in enumerate(module.body) if index in keep]
+        return compile(module, "<tests>", "exec")
+    except SyntaxError as error:
+        raise Unpassable(f"the test code does not compile: {error}") from None
 
 
 def _run(task: dict[str, Any]) -> None:
