@@ -1,7 +1,7 @@
 """Writes the conversation that asks for a verdict.
 
 What is judged is data. It stands between fences that hold a random token, so that it cannot close them; control tokens
-of chat templates inside it are broken up, so that it cannot end its turn; and the judge is told to take no orders from it
+of chat templates inside it are broken up, so that it cannot end its turn; the judge is told to take no orders from it
 and to sign its verdict with the token, which what is judged cannot know.
 """
 
