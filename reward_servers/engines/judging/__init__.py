@@ -7,6 +7,7 @@ an *exchange* is the question with its re-asks and replies.
 
 from reward_servers.engines.judging._chat import ChatClient, ChatError, ChatRejected, ChatUnavailable, Completion
 from reward_servers.engines.judging._exchange import Exchange
+from reward_servers.engines.judging._pairs import spread_pairs
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import Question
 from reward_servers.engines.judging._reply import MARGINS, SCALES, Protocol, Reply, Status, unit_score
@@ -25,5 +26,6 @@ __all__ = [
     "Reply",
     "Status",
     "parse_reply",
+    "spread_pairs",
     "unit_score",
 ]

@@ -1,0 +1,144 @@
+"""Win rates over the judge, over a real HTTP server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from reward_servers.core import Fault, Group, Outcome, Verdict, host
+from reward_servers.engines.judging import spread_pairs
+from reward_servers.verifiers.judge import Judge
+from reward_servers.verifiers.pairwise import pairwise
+from tests.fakes.chat_server import FakeChatServer, Said
+
+from .harness import Bench, bench, evidence, group
+
+Decide = Callable[[str, str], Said | str]
+
+
+def judge(decide: Decide) -> FakeChatServer:
+    """A judge that sees A and B and decides."""
+
+    def script(request: dict[str, Any], number: int) -> Said | str:
+        text = request["messages"][1]["content"]
+        found = re.findall(r"<<<\w+ RESPONSE [AB]>>>\n(.*?)\n<<<", text, re.DOTALL)
+        return decide(found[0], found[1])
+
+    return FakeChatServer(script)
+
+
+def by_number(first: str, second: str) -> str:
+    a, b = (int(re.findall(r"\d+", text)[0]) for text in (first, second))
+    return "[[C]]" if a == b else "[[A]]" if a > b else "[[B]]"
+
+
+@asynccontextmanager
+async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
+    with fake.running() as url:
+        async with bench(pairwise, host(Judge, {"base_url": url, "model": "m", "max_retries": 0})) as running:
+            yield running
+
+
+async def outcomes(running: Bench, one: Group, options: dict[str, Any] | None = None, seed: int = 0) -> list[Outcome]:
+    return [result.outcome for result in await running.results("pairwise", [one], options, seed)]
+
+
+def scores(found: list[Outcome]) -> list[float]:
+    return [one.score for one in found if isinstance(one, Verdict)]
+
+
+async def test_win_rates_with_ties_and_equal_responses() -> None:
+    fake = judge(by_number)
+    async with judging(fake) as running:
+        found = await outcomes(running, group(["n 3", "n 1", "N 1", "n 1"]))
+    assert scores(found) == pytest.approx([1.0, 1 / 3, 1 / 3, 1 / 3])
+    assert dict(found[0].aspects) == {"valid_pairs": 3.0, "asked_pairs": 3.0}  # type: ignore[union-attr]
+    assert len(fake.requests) == 2 * 5
+
+
+async def test_a_judge_that_prefers_a_place_makes_ties() -> None:
+    async with judging(judge(lambda a, b: "[[A]]")) as running:
+        assert scores(await outcomes(running, group(["x", "y", "z"]))) == [0.5, 0.5, 0.5]
+        one_order = scores(await outcomes(running, group(["x", "y", "z"]), {"both_orders": False}))
+    assert sum(one_order) == pytest.approx(1.5)
+
+
+async def test_a_failed_comparison_leaves_its_pair_out() -> None:
+    def decide(a: str, b: str) -> Said | str:
+        return Said(status=503) if {a, b} == {"n 3", "n 1"} else by_number(a, b)
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, group(["n 3", "n 2", "n 1"]))
+        strict = await outcomes(running, group(["n 3", "n 2", "n 1"]), {"min_valid": 1.0})
+    assert scores(found) == [1.0, 0.5, 0.0]
+    assert [dict(one.aspects)["valid_pairs"] for one in found if isinstance(one, Verdict)] == [1.0, 2.0, 1.0]
+    pairs = evidence(found[0])["pairs"]  # type: ignore[arg-type]
+    assert {"against": "r2", "fault": "judge_unavailable"} in pairs
+    assert [isinstance(one, Fault) for one in strict] == [True, False, True]
+
+
+async def test_without_a_valid_comparison_there_is_a_fault() -> None:
+    def decide(a: str, b: str) -> Said | str:
+        return "no idea" if "n 9" in (a, b) else by_number(a, b)
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, group(["n 9", "n 2", "n 1"]), {"max_reasks": 0})
+    assert isinstance(found[0], Fault)
+    assert (found[0].party.value, found[0].code) == ("upstream", "judge_unparsed")
+    assert scores(found[1:]) == [1.0, 0.0]
+
+
+async def test_empty_and_oversized_responses_lose_without_a_call() -> None:
+    fake = judge(by_number)
+    async with judging(fake) as running:
+        found = await outcomes(running, group(["", "n 1", "x" * 300_000]))
+    assert [(one.score, one.code) for one in found if isinstance(one, Verdict)] == [
+        (0.0, "no_answer"),
+        (1.0, "accepted"),
+        (0.0, "limit"),
+    ]
+    assert fake.requests == []
+
+
+async def test_a_group_of_one_has_nothing_to_compare() -> None:
+    async with judging(judge(by_number)) as running:
+        found = await outcomes(running, group(["n 1"]))
+    assert isinstance(found[0], Fault)
+    assert (found[0].party.value, found[0].code) == ("caller", "no_comparison")
+
+
+async def test_fewer_pairs_are_the_same_whatever_the_order_of_the_group() -> None:
+    texts = [f"n {one}" for one in range(8)]
+    async with judging(judge(by_number)) as running:
+        straight = group(texts)
+        turned = Group(straight.case, straight.rollouts[::-1])
+        first = await outcomes(running, straight, {"max_pairs": 8}, seed=3)
+        second = await outcomes(running, turned, {"max_pairs": 8}, seed=3)
+    assert scores(first) == scores(second)[::-1]
+    assert {dict(one.aspects)["asked_pairs"] for one in first if isinstance(one, Verdict)} == {2.0}
+
+
+@pytest.mark.parametrize("size", range(2, 12))
+def test_pairs_are_spread_evenly(size: int) -> None:
+    names = [f"r{place}" for place in range(size)]
+    every = spread_pairs(names, 5, None)
+    assert len({frozenset(pair) for pair in every}) == len(every) == size * (size - 1) // 2
+    for most in range(1, len(every) + 1):
+        pairs = spread_pairs(names, 5, most)
+        assert len(pairs) == most
+        counts = [sum(place in pair for pair in pairs) for place in range(size)]
+        assert max(counts) - min(counts) <= 2
+        if most >= (size + 1) // 2:
+            assert min(counts) >= 1
+
+
+async def test_an_incomplete_group_is_not_judged() -> None:
+    one = group(["n 1", "n 2"])
+    one.case.size = 3
+    async with judging(judge(by_number)) as running:
+        found = await outcomes(running, one)
+    assert [one.code for one in found if isinstance(one, Fault)] == ["incomplete_group"] * 2
