@@ -43,19 +43,17 @@ class LoopExecutor:
         self._stopped: dict[Unit, Fault | None] = {}
         self._instance: Instance | None = None
         self._watch: asyncio.TimerHandle | None = None
-        self._doubling = False
+        self._growing = False
+        self._active = 0
 
     async def start(self) -> None:
         """Sets the verifier up."""
         self._instance = Instance(self._hosted.verifier, self._hosted.settings)
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Queues units and starts a runner."""
+        """Queues units and sees that runners take them."""
         self._queue.extend(units)
-        if not self._runners:
-            self._add_runner()
-        elif not self._doubling:
-            self._double()
+        self._grow()
 
     def abandon(self, unit: Unit) -> None:
         """Cancels the item's coroutine, which closes its upstream call."""
@@ -74,21 +72,25 @@ class LoopExecutor:
             if inspect.isawaitable(closing):
                 await closing
 
+    def _grow(self) -> None:
+        """Adds runners while items wait and every runner is inside an item, as many again each time."""
+        self._growing = False
+        assert self._instance is not None
+        room = self._instance.concurrency - self._active
+        if not len(self._queue) or room <= 0:
+            return
+        if self._active == len(self._running):
+            for _ in range(min(len(self._queue), room, max(1, self._active))):
+                self._add_runner()
+        if not self._growing:
+            self._growing = True
+            asyncio.get_running_loop().call_soon(self._grow)
+
     def _add_runner(self) -> None:
+        self._active += 1
         task = asyncio.get_running_loop().create_task(self._run())
         self._runners.add(task)
         task.add_done_callback(self._runner_done)
-        if not self._doubling:
-            self._doubling = True
-            asyncio.get_running_loop().call_soon(self._double)
-
-    def _double(self) -> None:
-        """Doubles the runners while items wait: those that exist are busy waiting."""
-        self._doubling = False
-        concurrency = self._instance.concurrency if self._instance is not None else 1
-        room = concurrency - len(self._runners)
-        for _ in range(min(len(self._queue), room, max(1, len(self._runners)))):
-            self._add_runner()
 
     def _runner_done(self, task: asyncio.Task[None]) -> None:
         self._runners.discard(task)
@@ -96,12 +98,15 @@ class LoopExecutor:
             _log.error("a runner of %s failed", self._hosted.identity.name, exc_info=error)
 
     async def _run(self) -> None:
-        turn_ends = time.perf_counter() + _TURN
-        while taken := self._queue.take(_one):
-            await self._run_unit(taken[0])
-            if time.perf_counter() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = time.perf_counter() + _TURN
+        try:
+            turn_ends = time.perf_counter() + _TURN
+            while taken := self._queue.take(_one):
+                await self._run_unit(taken[0])
+                if time.perf_counter() > turn_ends:
+                    await asyncio.sleep(0)
+                    turn_ends = time.perf_counter() + _TURN
+        finally:
+            self._active -= 1
 
     async def _run_unit(self, unit: Unit) -> None:
         instance = self._instance

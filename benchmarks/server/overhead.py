@@ -1,0 +1,108 @@
+"""CPU per item of a server against a bare ``grpc.aio`` echo of equal bytes, in turn within one run.
+
+Usage: ``python -m benchmarks.server.overhead [--rounds 3] [--items 32768]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable
+from statistics import median
+
+import grpc.aio
+
+from benchmarks.server._common import ServerProcess, bare_server, latex, our_server
+from benchmarks.server.bare import METHOD, Request, Response
+from protos.assay.rewards.v1 import reward_service_pb2 as pb
+from protos.assay.rewards.v1 import types_pb2 as types
+
+_SIZE = 2048
+_GROUP = 8
+_IN_FLIGHT = 4
+_OPTIONS = [("grpc.max_receive_message_length", -1)]
+
+
+def _bare_batch(size: int, start: int) -> bytes:
+    request = Request()
+    for index in range(start, start + size):
+        request.items.add(id=f"rollout-{index}", text=latex(_SIZE, index))
+    return bytes(request.SerializeToString())
+
+
+def _our_batch(verifier: str) -> Callable[[int, int], bytes]:
+    def build(size: int, start: int) -> bytes:
+        request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)])
+        for first in range(start, start + size, _GROUP):
+            group = request.groups.add(group_id=f"group-{first}", size=_GROUP)
+            group.prompt.text = "Solve the problem."
+            for index in range(first, first + _GROUP):
+                rollout = group.rollouts.add(index=index - start, rollout_id=f"rollout-{index}")
+                rollout.response.text = latex(_SIZE, index)
+        return request.SerializeToString()
+
+    return build
+
+
+async def _drive(server: ServerProcess, method: str, reply: Callable[[bytes], object], batches: list[bytes]) -> None:
+    waiting = list(batches)
+    async with grpc.aio.insecure_channel(server.address, options=_OPTIONS) as channel:
+        call = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+
+        async def caller() -> None:
+            while waiting:
+                reply(await call(waiting.pop()))
+
+        await asyncio.gather(*(caller() for _ in range(_IN_FLIGHT)))
+
+
+class _Mode:
+    def __init__(self, name: str, server: ServerProcess, method: str, build: Callable[[int, int], bytes]) -> None:
+        self.name, self.server, self.method, self.build = name, server, method, build
+        self.reply = Response.FromString if method == METHOD else pb.ScoreResponse.FromString
+        self.costs: dict[int, list[float]] = {}
+        self.trees: dict[int, list[float]] = {}
+
+    async def measure(self, size: int, items: int, offset: int) -> None:
+        batches = [self.build(size, offset + start) for start in range(0, items, size)]
+        await _drive(self.server, self.method, self.reply, batches[:2])
+        own, tree = self.server.cpu(), self.server.cpu(tree=True)
+        await _drive(self.server, self.method, self.reply, batches[2:])
+        done = items - 2 * size
+        self.costs.setdefault(size, []).append((self.server.cpu() - own) / done * 1e6)
+        self.trees.setdefault(size, []).append((self.server.cpu(tree=True) - tree) / done * 1e6)
+
+
+async def _run(rounds: int, items: int) -> None:
+    ours = f"/{pb.DESCRIPTOR.services_by_name['RewardService'].full_name}/Score"
+    names = ("benchmarks.server.verifiers:inline", "benchmarks.server.verifiers:pooled")
+    with bare_server() as bare, our_server(names[0]) as inline, our_server(names[1]) as pooled:
+        modes = [
+            _Mode("bare echo", bare, METHOD, _bare_batch),
+            _Mode("inline", inline, ours, _our_batch("bench/inline")),
+            _Mode("pool", pooled, ours, _our_batch("bench/pooled")),
+        ]
+        for turn in range(rounds):
+            for size in (64, 512):
+                for mode in modes:
+                    # Texts of a round are new to the server: a cache that answered would flatter it.
+                    await mode.measure(size, items, (turn * 2 + (size == 512)) * items)
+    print(f"{'server':<10} {'per call':>8} {'us/item':>8} {'ratio':>6} {'with workers':>13}")
+    for size in (64, 512):
+        floor = median(modes[0].costs[size])
+        for mode in modes:
+            own, tree = median(mode.costs[size]), median(mode.trees[size])
+            print(f"{mode.name:<10} {size:>8} {own:>8.1f} {own / floor:>6.2f} {tree:>13.1f}")
+
+
+def main() -> None:
+    """Measures and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--items", type=int, default=32768)
+    arguments = parser.parse_args()
+    asyncio.run(_run(arguments.rounds, arguments.items))
+
+
+if __name__ == "__main__":
+    main()

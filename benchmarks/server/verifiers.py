@@ -1,0 +1,30 @@
+"""Verifiers that cost nothing, or a known amount, so that what a benchmark measures is the server."""
+
+from __future__ import annotations
+
+import time
+
+from reward_servers import Cost, Rollout, verifier
+
+__all__ = ["busy", "inline", "pooled"]
+
+
+@verifier("bench/inline", version="1", cost=Cost.TRIVIAL, score_range=(0, 1e9))
+async def inline(rollout: Rollout) -> float:
+    """The length of the response, on the loop."""
+    return float(len(rollout.response))
+
+
+@verifier("bench/pooled", version="1", score_range=(0, 1e9))
+def pooled(rollout: Rollout) -> float:
+    """The length of the response, in a worker process."""
+    return float(len(rollout.response))
+
+
+@verifier("bench/busy", version="1", score_range=(0, 1e9))
+def busy(rollout: Rollout) -> float:
+    """The length of the response after a millisecond of computing."""
+    ends = time.thread_time() + 0.001
+    while time.thread_time() < ends:
+        pass
+    return float(len(rollout.response))
