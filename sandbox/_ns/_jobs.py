@@ -22,6 +22,7 @@ _MAX_NAME = 255
 _MAX_DEPTH = 16
 _MAX_ARTEFACT = 64 << 20
 _COPY = 1 << 20
+_PAGE = 4096
 
 
 @dataclasses.dataclass(slots=True)
@@ -74,6 +75,18 @@ def check(program: Program, language: Language, most: int) -> None:
             raise ProgramRefused(f"file name {name!r} is not a plain relative path")
         if name == language.source:
             raise ProgramRefused(f"file name {name!r} is that of the program itself")
+
+
+def check_space(program: Program, limits: Limits) -> None:
+    """Refuse a program whose own files do not fit into what a run may store.
+
+    Raises:
+        ProgramRefused: They do not.
+    """
+    sizes = (len(program.source), *map(len, program.files.values()))
+    size = sum(-(-one // _PAGE) * _PAGE for one in sizes)
+    if size > limits.disk_bytes or len(program.files) >= limits.files:
+        raise ProgramRefused(f"source and files take {size} bytes, more than the run may store")
 
 
 def _bounds(limits: Limits) -> dict[str, float]:

@@ -88,6 +88,7 @@ class NsSandbox:
         language, tool = look_up(program.language)
         _jobs.check(program, language, self._config.source_bytes)
         bounds = limits or language.build_limits
+        _jobs.check_space(program, bounds)
         with self._in_use():
             if not tool or language.build:
                 build = self._compile if not tool else self._build
@@ -105,12 +106,14 @@ class NsSandbox:
     def run(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"", request: bytes | None = None) -> RunResult:
         """See `Sandbox.run`."""
         artefact = self._artefact(prepared)
+        _jobs.check_space(prepared.program, limits)
         with self._in_use():
             return self._attempt(lambda: self._run(prepared.key, artefact, limits, stdin, request))
 
     def start(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"") -> Session:
         """See `Sandbox.start`."""
         artefact = self._artefact(prepared)
+        _jobs.check_space(prepared.program, limits)
         with self._in_use():
             running = self._attempt(lambda: self._begin(prepared.key, artefact, limits, stdin, "session"))
             self._session = NsSession(running, limits, self._lock)

@@ -1,4 +1,4 @@
-"""Starting the service as root or as an ordinary user, from a pseudo-terminal."""
+"""Starting a service as root or as an ordinary user, from a pseudo-terminal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _USER = 64_123
 _VISIBLE_PREFIX = "/mnt/python"
 
 
-def _become_user() -> None:
+def become_user() -> None:
     """Show the interpreter in a place that anyone can reach, and give up root for good."""
     _kernel.unshare(_kernel.CLONE_NEWNS)
     _kernel.mount(None, "/", None, _kernel.MS_REC | _kernel.MS_PRIVATE)
@@ -32,6 +32,12 @@ def _become_user() -> None:
     os.setresgid(_USER, _USER, _USER)
     os.setresuid(_USER, _USER, _USER)
     _kernel.prctl(_kernel.PR_SET_DUMPABLE, 1)
+
+
+def visible_python() -> str:
+    """Path of the interpreter after `become_user`."""
+    binary = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
+    return _VISIBLE_PREFIX + binary.removeprefix(os.path.realpath(sys.base_prefix))
 
 
 @contextlib.contextmanager
@@ -63,8 +69,7 @@ def service(
         python = sys.executable
         home = str(Path.home())
         if who == "user":
-            binary = os.path.realpath(getattr(sys, "_base_executable", sys.executable))
-            python = _VISIBLE_PREFIX + binary.removeprefix(os.path.realpath(sys.base_prefix))
+            python = visible_python()
             home = stack.enter_context(_home_of_user())
         master, slave = pty.openpty()
         stack.callback(os.close, master)
@@ -72,7 +77,7 @@ def service(
         def prepare() -> None:
             ioctl(slave, termios.TIOCSCTTY, 0)
             if who == "user":
-                _become_user()
+                become_user()
 
         process = subprocess.Popen(
             [python, "-m", "tests.attacks._worker", str(descriptor), *arguments],
