@@ -56,7 +56,8 @@ class Calls:
         first = _answer(lines[0]) if lines else {}
         if "load" in first:
             return failed(first["load"] if isinstance(first["load"], dict) else {}, "loading the program")
-        if index < len(lines):
+        whole = len(lines) - self.result.reply_truncated
+        if index < whole:
             return read_answer(_answer(lines[index]))
         if self.result.reply_truncated:
             return Failed(Verdict.OUTPUT_LIMIT, "the results are too large")

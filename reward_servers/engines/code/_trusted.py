@@ -51,7 +51,7 @@ def trusted_limits(limits: Limits) -> Limits:
     """Limits of trusted code beside a program with these limits."""
     return dataclasses.replace(
         limits,
-        cpu_s=max(10.0, limits.cpu_s),
+        cpu_s=max(4.0, 4 * limits.cpu_s),
         wall_s=3 * limits.wall_s + 10.0,
         memory_bytes=max(512 * _MIB, limits.memory_bytes),
         reply_bytes=max(4 * _MIB, limits.reply_bytes),

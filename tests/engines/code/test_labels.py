@@ -1,0 +1,46 @@
+"""The label files, through the command that judges them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.code_cases.__main__ import main
+
+DATA = Path(__file__).parents[2] / "data" / "code"
+
+
+def test_every_labelled_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(DATA / "code_cases.jsonl")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "82/82"
+
+
+# The tests of these tasks run as code, loop, or compare with a tolerance; the others are plain lists of assertions.
+@pytest.mark.parametrize("task", ["HumanEval-4-", "HumanEval-32-", "HumanEval-38-", "HumanEval-44-", "HumanEval-162-"])
+def test_every_variant_of_a_rollout(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(DATA / "humaneval_rollouts.jsonl"), "--only", task, "--cpu-s", "0.5"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "7/7"
+
+
+def test_a_wrong_label_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = json.loads((DATA / "code_cases.jsonl").read_text().splitlines()[0])
+    line["expect"]["verdict"] = "runtime_error"
+    file = tmp_path / "cases.jsonl"
+    file.write_text(json.dumps(line) + "\n")
+    assert main([str(file)]) == 1
+    output = capsys.readouterr().out
+    assert "FAIL sum-ok" in output
+    assert output.splitlines()[-1] == "0/1"
+
+
+def test_loads_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
+    file = str(DATA / "code_cases.jsonl")
+    assert main([file, "--only", "slow-but-in-time", "--oversubscribe", "1,4", "--repeat", "2"]) == 0
+    assert "0 judgements differ" in capsys.readouterr().out
+
+
+def test_a_file_without_lines_fails(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").write_text("\n")
+    assert main([str(tmp_path / "empty.jsonl")]) == 1
