@@ -10,6 +10,7 @@ What the program did is data, what failed on our side is an exception (`SandboxE
         result = box.run(program, stdin=b"abc", limits=sandbox.Limits(cpu_s=2))
 """
 
+from sandbox._diagnose import Finding, diagnose
 from sandbox._errors import (
     ProgramRefused,
     SandboxClosed,
@@ -37,6 +38,7 @@ from sandbox._types import (
 __all__ = [
     "CompileFailure",
     "Ended",
+    "Finding",
     "IsolationReport",
     "Limits",
     "Prepared",
@@ -52,6 +54,7 @@ __all__ = [
     "Session",
     "Step",
     "UnsupportedLanguage",
+    "diagnose",
     "languages",
     "open_sandbox",
 ]

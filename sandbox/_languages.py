@@ -41,8 +41,8 @@ class Language:
 
     @property
     def remedy(self) -> str:
-        """How to get the tool."""
-        return f"install {self.tool!r} (Debian package {self.package}) where the sandbox runs"
+        """The command that installs the tool where the sandbox runs."""
+        return f"apt-get install {self.package}"
 
 
 _ROWS = (
@@ -76,7 +76,7 @@ _ROWS = (
 TABLE: Mapping[str, Language] = {row.name: row for row in _ROWS}
 
 PRELOADS: Mapping[str, tuple[str, ...]] = {"scientific": ("numpy", "scipy", "pandas", "sympy")}
-"""Sets of packages by name; the first three letters of a file name tell nothing, so these are import names."""
+"""Sets of packages by name, as import names."""
 
 
 def languages() -> tuple[str, ...]:

@@ -1,0 +1,84 @@
+"""What works on this host and what to do about the rest, for an operator's check before the server starts."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from sandbox._errors import SandboxError, SandboxUnavailable
+from sandbox._languages import PRELOADS, TABLE, look_up
+from sandbox._open import open_sandbox
+from sandbox._types import SandboxConfig
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        subject: `isolation`, `memory`, `language NAME` or `packages NAME`.
+        ok: Whether all is well.
+        detail: What was found.
+        remedy: What to do about it, empty if nothing is needed.
+    """
+
+    subject: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
+def diagnose(config: SandboxConfig | None = None) -> tuple[Finding, ...]:
+    """Open a sandbox as the server would, try it, and look for the toolchains.
+
+    Nothing is raised for what is missing: each lack is a finding with its remedy.
+    """
+    config = config or SandboxConfig()
+    return (*_isolation(config), *_languages(), *_packages(config))
+
+
+def _isolation(config: SandboxConfig) -> list[Finding]:
+    try:
+        with open_sandbox(config=config) as sandbox:
+            report = sandbox.report
+    except SandboxUnavailable as error:
+        detail = f"step {error.step} failed" + (f": {error.detail}" if error.detail else "")
+        return [Finding("isolation", False, detail, error.remedy)]
+    except SandboxError as error:
+        return [Finding("isolation", False, str(error), "Look at the cause named; this is a fault, not a setting.")]
+    whole = report.memory_bound != "per_process"
+    return [
+        Finding("isolation", True, f"{report.isolation}, {len(report.steps)} steps and canaries held"),
+        Finding(
+            "memory",
+            True,
+            f"bounded {'for a run as a whole' if whole else 'for each process of a run'} ({report.memory_bound})",
+            "" if whole else "To bound the sum, delegate a cgroup with the memory controller to this user.",
+        ),
+    ]
+
+
+def _languages() -> list[Finding]:
+    findings = []
+    for name in TABLE:
+        try:
+            _, path = look_up(name)
+        except SandboxError:
+            row = TABLE[name]
+            findings.append(Finding(f"language {name}", False, f"{row.tool} is not installed", row.remedy))
+        else:
+            findings.append(Finding(f"language {name}", True, path or "the interpreter of the sandbox"))
+    return findings
+
+
+def _packages(config: SandboxConfig) -> list[Finding]:
+    # Linux only, so it cannot be imported at the top.
+    from sandbox._ns._packages import locate
+
+    found = locate(config).packages
+    findings = []
+    for name, wanted in PRELOADS.items():
+        missing = [package for package in wanted if package not in found]
+        detail = f"{', '.join(missing)} not installed" if missing else ", ".join(wanted)
+        remedy = f"pip install {' '.join(missing)}" if missing else ""
+        findings.append(Finding(f"packages {name}", not missing, detail, remedy))
+    return findings
