@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer_client.signals import INPUTS, Estimator, Signal, SignalBatch, preset, spec_of
 
-WIDTHS = {"T": 5, "K": 2}
+WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2}
 """Length of each axis besides N; a new letter in `INPUTS` gets one here."""
 
 DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
@@ -61,6 +61,11 @@ class Laws:
 def make(name: str, laws: Laws) -> Estimator:
     """A fresh estimator."""
     return preset(name, **laws.options)
+
+
+def batch_of(inputs: Mapping[str, Any]) -> SignalBatch:
+    """The batch of some inputs, at a step that schedules have something to say of."""
+    return SignalBatch(step=7, **inputs)
 
 
 def draw_inputs(name: str, laws: Laws, seed: int) -> dict[str, Any]:

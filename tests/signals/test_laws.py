@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals.law_table import LAWS
-from tests.signals.laws import assert_close, draw_inputs, make, outputs, resume, rows_of
-from trainer_client.signals import INPUTS, BadInput, SignalBatch, presets
+from tests.signals.laws import assert_close, batch_of, draw_inputs, make, outputs, resume, rows_of
+from trainer_client.signals import INPUTS, BadInput, presets
 
 EVERY = pytest.mark.parametrize("name", LAWS)
 TRIED = settings(max_examples=25, deadline=None)
@@ -34,7 +34,7 @@ def test_every_preset_has_its_laws_stated() -> None:
 def test_masked_rows_weigh_nothing_and_their_content_changes_nothing(name: str, seed: int) -> None:
     laws, inputs = LAWS[name], draw_inputs(name, LAWS[name], seed)
     valid = inputs["valid"]
-    found = outputs(make(name, laws)(SignalBatch(**inputs)))
+    found = outputs(make(name, laws)(batch_of(inputs)))
     for field in ("advantages", "token_advantages", "weights", "token_weights"):
         if field in found:
             assert not found[field][~valid].any(), field
@@ -45,7 +45,7 @@ def test_masked_rows_weigh_nothing_and_their_content_changes_nothing(name: str, 
         if key != "valid" and INPUTS[key].kind == "float":
             spoiled[key] = value.copy()
             spoiled[key][~valid] = np.nan
-    again = outputs(make(name, laws)(SignalBatch(**spoiled)))
+    again = outputs(make(name, laws)(batch_of(spoiled)))
     live = {key: array[valid] for key, array in found.items()}
     assert_close(live, {key: array[valid] for key, array in again.items()})
 
@@ -58,8 +58,8 @@ def test_a_masked_row_might_as_well_not_be_there(name: str, seed: int) -> None:
     valid = inputs["valid"]
     if not valid.any():
         return
-    whole = outputs(make(name, laws)(SignalBatch(**inputs)))
-    part = outputs(make(name, laws)(SignalBatch(**rows_of(inputs, valid))))
+    whole = outputs(make(name, laws)(batch_of(inputs)))
+    part = outputs(make(name, laws)(batch_of(rows_of(inputs, valid))))
     assert_close({key: array[valid] for key, array in whole.items()}, part, size(inputs))
 
 
@@ -69,8 +69,8 @@ def test_a_masked_row_might_as_well_not_be_there(name: str, seed: int) -> None:
 def test_reordered_rows_give_reordered_results(name: str, seed: int) -> None:
     laws, inputs = LAWS[name], draw_inputs(name, LAWS[name], seed)
     order = np.random.default_rng(seed).permutation(len(inputs["valid"]))
-    straight = outputs(make(name, laws)(SignalBatch(**inputs)))
-    mixed = outputs(make(name, laws)(SignalBatch(**rows_of(inputs, order))))
+    straight = outputs(make(name, laws)(batch_of(inputs)))
+    mixed = outputs(make(name, laws)(batch_of(rows_of(inputs, order))))
     assert_close({key: array[order] for key, array in straight.items()}, mixed, size(inputs))
 
 
@@ -79,8 +79,8 @@ def test_reordered_rows_give_reordered_results(name: str, seed: int) -> None:
 @given(seeds, st.sampled_from([-3.0, 0.25, 100.0]))
 def test_a_shift_of_all_rewards_changes_nothing(name: str, seed: int, shift: float) -> None:
     laws, inputs = LAWS[name], draw_inputs(name, LAWS[name], seed)
-    plain = make(name, laws)(SignalBatch(**inputs))
-    moved = make(name, laws)(SignalBatch(**{**inputs, "rewards": inputs["rewards"] + shift}))
+    plain = make(name, laws)(batch_of(inputs))
+    moved = make(name, laws)(batch_of({**inputs, "rewards": inputs["rewards"] + shift}))
     for field in ("advantages", "token_advantages"):
         left, right = getattr(plain, field), getattr(moved, field)
         if left is not None:
@@ -92,8 +92,8 @@ def test_a_shift_of_all_rewards_changes_nothing(name: str, seed: int, shift: flo
 @given(seeds, st.sampled_from([0.5, 4.0, 1000.0]))
 def test_a_scaling_of_all_rewards(name: str, seed: int, factor: float) -> None:
     laws, inputs = LAWS[name], draw_inputs(name, LAWS[name], seed)
-    plain = make(name, laws)(SignalBatch(**inputs))
-    scaled = make(name, laws)(SignalBatch(**{**inputs, "rewards": inputs["rewards"] * factor}))
+    plain = make(name, laws)(batch_of(inputs))
+    scaled = make(name, laws)(batch_of({**inputs, "rewards": inputs["rewards"] * factor}))
     expected = factor if laws.scale == "equivariant" else 1.0
     for field in ("advantages", "token_advantages"):
         left, right = getattr(plain, field), getattr(scaled, field)
@@ -109,7 +109,7 @@ def test_equal_rewards_give_exactly_nothing(name: str, seed: int, value: float) 
     value = float(value > 0) if laws.rewards == "binary" else value
     first = inputs["groups"] == inputs["groups"][0]
     inputs["rewards"] = np.where(first, value, inputs["rewards"])
-    advantages = make(name, laws)(SignalBatch(**inputs)).advantages
+    advantages = make(name, laws)(batch_of(inputs)).advantages
     assert advantages is not None
     assert not advantages[first].any()
 
@@ -119,7 +119,7 @@ def test_equal_rewards_give_exactly_nothing(name: str, seed: int, value: float) 
 @given(seeds)
 def test_a_groups_advantages_cancel(name: str, seed: int) -> None:
     laws, inputs = LAWS[name], draw_inputs(name, LAWS[name], seed)
-    batch = SignalBatch(**inputs)
+    batch = batch_of(inputs)
     advantages = make(name, laws)(batch).advantages
     assert advantages is not None
     np.testing.assert_allclose(batch.groups.sum(advantages), 0.0, atol=1e-8 * size(inputs))
@@ -131,7 +131,7 @@ def test_a_groups_advantages_cancel(name: str, seed: int) -> None:
 def test_results_are_finite(name: str, seed: int) -> None:
     if name == "release/grpo_openrlhf":
         return
-    found = outputs(make(name, LAWS[name])(SignalBatch(**draw_inputs(name, LAWS[name], seed))))
+    found = outputs(make(name, LAWS[name])(batch_of(draw_inputs(name, LAWS[name], seed))))
     for field, array in found.items():
         assert np.isfinite(array.astype(float)).all(), field
 
@@ -140,14 +140,16 @@ def test_results_are_finite(name: str, seed: int) -> None:
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_number_that_is_none_is_refused_by_name_and_row(name: str, bad: float) -> None:
     laws = LAWS[name]
-    inputs = {**draw_inputs(name, laws, 11), "valid": None}
+    unbounded = dict.fromkeys({"valid", "mask", *(declared.beside for declared in INPUTS.values())} - {""})
+    inputs = draw_inputs(name, laws, 11)
+    inputs = {key: unbounded.get(key, value) for key, value in inputs.items()}
     for key, value in inputs.items():
         if key == "valid" or INPUTS[key].kind != "float":
             continue
-        spoiled = {**inputs, "components_valid": None, key: value.copy()}
+        spoiled = {**inputs, key: value.copy()}
         spoiled[key][(-1,) * value.ndim] = bad
         with pytest.raises(BadInput, match=rf"{key}: row {len(value) - 1}.* holds {bad}"):
-            SignalBatch(**{k: v for k, v in spoiled.items() if k in inputs})
+            batch_of(spoiled)
 
 
 @EVERY
@@ -157,7 +159,7 @@ def test_empty_and_fully_masked_batches(name: str) -> None:
         inputs = draw_inputs(name, laws, seed)
         nothing = {**inputs, "valid": np.zeros_like(inputs["valid"])}
         for given_inputs in (nothing, rows_of(inputs, np.zeros(0, int))):
-            signal = make(name, laws)(SignalBatch(**given_inputs))
+            signal = make(name, laws)(batch_of(given_inputs))
             assert not signal.weights.any()
 
 

@@ -84,8 +84,7 @@ class SignalBatch:
         where: BoolArray = np.ones(array.shape, np.bool_)
         if declared.axes.startswith("N"):
             where &= self._valid.reshape((-1,) + (1,) * (array.ndim - 1))
-        beside = {"components": "components_valid", "NT": "mask"}
-        partner = self._columns.get(beside.get(declared.name, beside.get(declared.axes, "")))
+        partner = self._columns.get(declared.beside or ("mask" if declared.axes == "NT" else ""))
         if partner is not None:
             where &= partner
         require_finite(declared.name, array, where)
