@@ -102,7 +102,8 @@ def extract(
     if open_thought:
         note = "the response ends inside its reasoning"
     elif found:
-        note = f"no block of {language}; found: {', '.join(sorted({block.tag or 'untagged' for block in found}))}"
+        tags = sorted({block.tag[:20] or "untagged" for block in found})
+        note = f"no block of {language}; found: {', '.join(tags[:5])}"
     else:
         note = "no fenced block"
     return Extraction(None, language, "none", truncated=open_thought, thinking_chars=answer, note=note)

@@ -249,7 +249,7 @@ class _Judging:
         entry = tests.entry if isinstance(tests, CallTests) else ""
         call = CandidateCall(entry, plain.encode(list(test.args)), plain.encode(dict(test.kwargs)))
         calls = make_calls(self._slots.program, prepared, [call], limits)
-        detail: dict[str, Any] = {"args": _excerpt(repr(test.args)), "expected": _excerpt(repr(test.expected))}
+        detail: dict[str, Any] = {"args": _excerpt(_shown(test.args)), "expected": _excerpt(_shown(test.expected))}
         try:
             outcome = calls.outcome(0)
         except plain.LibraryValue as value:

@@ -15,6 +15,7 @@ from reward_servers.engines.code._outside import Apply, Expression, Outcome, cal
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse
 
+_LONGEST_PROMPT = 100_000
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -67,7 +68,10 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
     Raises:
         BadReference: The code or the helpers do not compile, or there is no test.
     """
-    collected = collect(tests)
+    try:
+        collected = collect(tests)
+    except RecursionError:
+        raise BadReference("tests.code", "is nested too deeply", "Write shorter expressions") from None
     defined = _defined_names(setup)
     helpers, helper_source = _helpers(prompt, collected, tests.entry, defined)
     from_program = collected.free - defined - helpers
@@ -75,7 +79,7 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
     for found in collected.tests:
         try:
             converted = convert(found, from_program.__contains__)
-        except NotConvertible as reason:
+        except (NotConvertible, RecursionError) as reason:
             planned.append(PlannedTest(found.name, None, found.selection, str(reason)))
             continue
         if split and len(converted.expectations) > 1:
@@ -137,7 +141,7 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
     """
     entries = _entries(collected, entry)
     wanted = collected.free - defined - entries
-    if not wanted or not entries or not prompt.strip():
+    if not wanted or not entries or not 0 < len(prompt) <= _LONGEST_PROMPT:
         return set(), ""
     try:
         module = parse(prompt)

@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 
 from reward_servers.engines.code._compare import TEXT_KINDS, VALUE_KINDS, Comparison, Kind
 from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._inside import plain
 from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._limits import Ceiling, RunLimits, parse_limits
 from reward_servers.engines.code._reader import Fields, describe
@@ -210,11 +211,16 @@ def _parse_calls(tests: Fields) -> CallTests:
         raise tests.error("entry", "is missing", "Give the name of the function under test")
     parsed = []
     for number, case in enumerate(_cases(tests), start=1):
+        args, kwargs = case.take("args", list, []), case.take("kwargs", dict, {})
+        try:
+            plain.encode([args, kwargs])
+        except (plain.NotPlain, RecursionError) as problem:
+            raise case.error("args", f"cannot be passed: {problem}", "Give less deeply nested data") from None
         parsed.append(
             CallTest(
                 name=case.take("name", str, f"test {number}"),
-                args=tuple(case.take("args", list, [])),
-                kwargs=case.take("kwargs", dict, {}),
+                args=tuple(args),
+                kwargs=kwargs,
                 expected=case.raw("returns", aliases=("expected",)),
                 public=case.take("public", bool, default=False),
             )

@@ -116,4 +116,4 @@ def test_output_matches_itself_in_every_kind(lines: list[str]) -> None:
     text = "\n".join(lines)
     raw = text.encode("utf-8", "replace")
     for kind in ("lines", "tokens", "float"):
-        assert compare_output(Comparison(kind), raw, raw.decode())  # type: ignore[arg-type]
+        assert compare_output(Comparison(kind), raw, raw.decode())

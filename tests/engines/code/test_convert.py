@@ -193,6 +193,13 @@ def test_code_without_tests_is_a_bad_reference(code: str) -> None:
     assert error.value.field == "tests.code"
 
 
+def test_long_expressions_are_planned_or_refused() -> None:
+    code = "assert f(1) == " + " + ".join(["1"] * 3000)
+    with pytest.raises(BadReference, match=r"nested|recursion"):
+        plan_tests(CodeTests("assert", code))
+    assert plan_tests(CodeTests("assert", "assert f(1) == " + " + ".join(["1"] * 300))).tests
+
+
 def test_free_names() -> None:
     code = "import os\nfrom a import b\ndef g(x):\n    y = x + z\n    return [w for w in y]\nassert g(f(os.sep)) == b"
     assert free_names(code) == {"z", "f"}

@@ -19,6 +19,7 @@ from reward_servers.engines.code import (
 )
 
 CASE = {"stdin": "1", "stdout": "2"}
+DEEP = json.loads("[" * 300 + "]" * 300)
 
 
 def test_the_documented_form() -> None:
@@ -72,6 +73,7 @@ def test_fields_of_other_verifiers_are_let_alone() -> None:
         ({"tests": {"kind": "call", "entry": "a b", "cases": [{"returns": 1}]}}, "tests.entry"),
         ({"tests": {"kind": "call", "entry": "f", "cases": [{"args": 1, "returns": 1}]}}, "tests.cases[0].args"),
         ({"tests": {"kind": "call", "entry": "f", "cases": [{"args": []}]}}, "tests.cases[0].returns"),
+        ({"tests": {"kind": "call", "entry": "f", "cases": [{"args": DEEP, "returns": 1}]}}, "tests.cases[0].args"),
         ({"tests": {"kind": "assert"}}, "tests.code"),
         ({"tests": {"kind": "assert", "code": "  "}}, "tests.code"),
         ({"tests": {"kind": "assert", "code": [1]}}, "tests.code"),
