@@ -42,20 +42,25 @@ def _build(show_debug: Callable[[], None]) -> typer.Typer:
     @app.callback()
     def root(
         debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-        version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+        version: Annotated[
+            bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_print_version)
+        ] = False,
     ) -> None:
         """Reward and verifier servers for RL post-training of language models."""
         if debug:
             show_debug()
-        if version:
-            from reward_servers import __version__
-
-            print(f"assay {__version__}")
-            raise typer.Exit
 
     for name, function in COMMANDS:
         app.command(name)(function)
     return app
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from reward_servers import __version__
+
+        print(f"assay {__version__}")
+        raise typer.Exit
 
 
 def run(arguments: Sequence[str]) -> int:

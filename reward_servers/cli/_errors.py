@@ -26,6 +26,7 @@ _EXTRAS = {
     "grpc_health": "server",
     "grpc_reflection": "server",
     "google": "server",
+    "packaging": "server",
     "pydantic": "server",
     "rich": "server",
     "psutil": "server",

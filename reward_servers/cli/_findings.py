@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-import re
 import socket
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
+
+if TYPE_CHECKING:
+    from reward_servers.core import Entry
 
 __all__ = ["Finding", "examine"]
 
@@ -28,7 +30,6 @@ _EXTRA_OF = {
 """The extra that each of our own verifiers needs beyond ``server``."""
 _REPORTED_EXTRAS = ("server", "math", "code", "format", "judge", "model")
 _DEBIAN = {"c": "gcc", "cpp": "g++", "javascript": "nodejs", "bash": "bash"}
-_EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)["']""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +64,23 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
         verifiers: Their names; with none, everything is looked for and nothing is required.
         port: A port that a server is to listen on; 0 for any.
     """
-    extras = {"server"} | {_EXTRA_OF[name] for name in verifiers if name in _EXTRA_OF} if verifiers else set()
-    findings = [_versions(), *_packages(extras)]
+    everything = not verifiers
+    extras = ["server", *(_EXTRA_OF[name] for name in verifiers if name in _EXTRA_OF)]
+    reported = _REPORTED_EXTRAS if everything else tuple(dict.fromkeys(extras))
+    findings = [_versions(), *_packages(reported, required=not everything)]
     findings += [_verifier(name) for name in verifiers]
-    if not verifiers or "code" in verifiers:
-        findings += [_isolation(required="code" in verifiers), *_toolchains()]
-    if not verifiers or "preference" in verifiers:
+    if everything or "code" in verifiers:
+        findings += [_isolation(required=not everything), *_toolchains()]
+    if everything or "preference" in verifiers:
         findings.append(_device())
-    findings.append(_port(port, required=bool(verifiers)))
-    return findings
+    return [*findings, _port(port, required=not everything)]
 
 
 def _versions() -> Finding:
     version = platform.python_version()
     detail = f"Python {version} on {platform.system()} {platform.release()}, assay {_assay_version()}"
-    return Finding("host", "python", sys.version_info >= (3, 11), detail, "install Python 3.11 or newer", True)
+    ok = sys.version_info >= (3, 11)
+    return Finding("host", "python", ok, detail, "" if ok else "install Python 3.11 or newer", True)
 
 
 def _assay_version() -> str:
@@ -86,12 +89,15 @@ def _assay_version() -> str:
     return __version__
 
 
-def _packages(required: set[str]) -> Iterator[Finding]:
-    """What each extra asks for, as the installed metadata say."""
-    for extra in _REPORTED_EXTRAS:
+def _packages(extras: Sequence[str], required: bool) -> Iterator[Finding]:
+    """What each extra asks for beyond ``server``, as the installed metadata say."""
+    shared = {wanted.name for wanted in _requirements("server")}
+    for extra in extras:
         lacking = []
         found = []
         for wanted in _requirements(extra):
+            if extra != "server" and wanted.name in shared:
+                continue
             have = _installed_version(wanted.name)
             if have is None or not wanted.specifier.contains(have, prereleases=True):
                 lacking.append(f"{wanted.name}{wanted.specifier} ({have or 'not installed'})")
@@ -99,7 +105,7 @@ def _packages(required: set[str]) -> Iterator[Finding]:
                 found.append(f"{wanted.name} {have}")
         detail = ("lacks " + ", ".join(lacking)) if lacking else ", ".join(found)
         remedy = f"pip install '{_DISTRIBUTION}[{extra}]'" if lacking else ""
-        yield Finding("packages", f"{_DISTRIBUTION}[{extra}]", not lacking, detail, remedy, extra in required)
+        yield Finding("packages", f"{_DISTRIBUTION}[{extra}]", not lacking, detail, remedy, required)
 
 
 def _requirements(extra: str) -> Iterator[Requirement]:
@@ -110,10 +116,10 @@ def _requirements(extra: str) -> Iterator[Requirement]:
         return
     for line in lines:
         wanted = Requirement(line)
-        named = _EXTRA.search(line)
-        if named is None or named[1] != extra or wanted.name == _DISTRIBUTION:
+        if wanted.name == _DISTRIBUTION or wanted.marker is None:
             continue
-        if wanted.marker is None or wanted.marker.evaluate({"extra": extra}):
+        # Asked for with the extra and not without it: a requirement of this extra.
+        if wanted.marker.evaluate({"extra": extra}) and not wanted.marker.evaluate({"extra": ""}):
             yield wanted
 
 
@@ -125,13 +131,21 @@ def _installed_version(name: str) -> str | None:
 
 
 def _verifier(name: str) -> Finding:
-    from reward_servers.core import AssayServerError, find
+    from reward_servers.core import AssayServerError, find, installed
 
     try:
         found = find(name)
     except AssayServerError as error:
-        return Finding("verifiers", name, False, str(error), "install the package that it comes with", True)
+        return Finding("verifiers", name, False, str(error), _remedy(name, installed().get(name)), True)
     return Finding("verifiers", name, True, f"{found.name}@{found.version}, {found.path}", required=True)
+
+
+def _remedy(name: str, entry: Entry | None) -> str:
+    if name in _EXTRA_OF:
+        return f"pip install '{_DISTRIBUTION}[{_EXTRA_OF[name]}]'"
+    if entry is not None:
+        return f"pip install --force-reinstall {entry.distribution.partition(' ')[0]}"
+    return "install the package that it comes with; `assay list` shows what is installed"
 
 
 def _isolation(required: bool) -> Finding:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from trainer_client import Recipe, Server
 
 __all__ = ["Log", "QuietLog", "programs_of", "read_endpoints", "used_servers", "write_endpoints"]
+
+_ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
 def used_servers(recipe: Recipe) -> tuple[Server, ...]:
@@ -97,14 +99,12 @@ class Log:
 
 
 class QuietLog:
-    """Keeps the last lines of servers that were started on the side, to be shown when something goes wrong."""
+    """Prints what servers say that were started on the side, without their routine."""
 
     def __init__(self, verbose: bool = False) -> None:
         self._verbose = verbose
-        self._lines: deque[str] = deque(maxlen=200)
 
     def __call__(self, label: str, line: str) -> None:
-        """Takes a line; warnings and worse are shown at once."""
-        self._lines.append(f"{label} | {line}")
-        if self._verbose or " WARNING " in line or " ERROR " in line:
+        """Prints a line, unless it is routine or will be said as the command's own error."""
+        if self._verbose or not _ROUTINE.search(line):
             print(f"{label} | {line}", file=sys.stderr, flush=True)

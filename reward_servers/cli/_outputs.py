@@ -165,7 +165,7 @@ def _agreement(table: ScoreTable, column: int, labels: Labels) -> dict[str, int]
 
 def print_run(outcome: Mapping[str, Any], path: Path) -> None:
     """Prints the run in figures, for people."""
-    columns = ["reward", "verifier", "scored", "mean", "std", "verdicts", "faults", "skips", "p50", "p99"]
+    columns = ["reward", "verifier", "scored", "mean", "std", "p50", "p99"]
     labelled = any(reward["agreement"] for reward in outcome["rewards"])
     if labelled:
         columns.append("agrees with labels")
@@ -177,14 +177,14 @@ def print_run(outcome: Mapping[str, Any], path: Path) -> None:
             f"{reward['scored']}/{reward['asked']}",
             _figure(reward["mean"]),
             _figure(reward["std"]),
-            _counts(reward["codes"]),
-            _counts(reward["faults"]),
-            _counts(reward["skips"]),
             _duration(reward["run_p50"]),
             _duration(reward["run_p99"]),
         ]
         rows.append([*row, _share(reward["agreement"])] if labelled else row)
     print_table(columns, rows)
+    for reward in outcome["rewards"]:
+        parts = [f"{kind} {_counts(reward[kind])}" for kind in ("codes", "faults", "skips") if reward[kind]]
+        print(f"{reward['name']}: {'; '.join(parts) or 'not asked of any rollout'}")
     print(
         f"{outcome['rollouts']} rollouts in {outcome['groups']} groups, {outcome['degenerate_groups']} degenerate; "
         f"{outcome['rewarded']} with a reward, mean {_figure(outcome['mean_reward'])}; {outcome['seconds']:.1f} s"
@@ -200,7 +200,7 @@ def _figure(value: float | None) -> str:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _share(agreement: Mapping[str, int] | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
 from reward_servers.cli._errors import UserError
 
-__all__ = ["ask"]
+__all__ = ["ask", "require"]
 
 _TIMEOUT = 10.0
 
@@ -28,17 +29,42 @@ def ask(endpoint: str, ca: Path | None = None) -> list[dict[str, Any]]:
     Raises:
         UserError: Nothing that speaks the contract answers there.
     """
+    try:
+        listing = _listing(endpoint, ca)
+    except grpc.RpcError as error:
+        raise UserError(f"--endpoint {endpoint}: {_reason(error)}") from None
+    return [_row(info) for info in listing.verifiers]
+
+
+def require(endpoints: Mapping[str, Sequence[str]], ca: Path | None = None) -> None:
+    """Makes sure that each server answers at one of its addresses at least.
+
+    In training a client waits for servers that are away; at a command line an address is rather mistyped.
+
+    Raises:
+        UserError: A server does not.
+    """
+    for name, addresses in endpoints.items():
+        reasons = []
+        for address in addresses:
+            try:
+                _listing(address, ca)
+            except grpc.RpcError as error:
+                reasons.append(f"{address}: {_reason(error)}")
+            else:
+                break
+        else:
+            raise UserError(f"server {name!r}: {'; '.join(reasons)}")
+
+
+def _listing(endpoint: str, ca: Path | None) -> service_pb2.ListVerifiersResponse:
     if ca is None:
         channel = grpc.insecure_channel(endpoint)
     else:
         channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(ca.read_bytes()))
     with channel:
         stub = service_grpc.RewardServiceStub(channel)
-        try:
-            listing = stub.ListVerifiers(service_pb2.ListVerifiersRequest(), timeout=_TIMEOUT)
-        except grpc.RpcError as error:
-            raise UserError(f"--endpoint {endpoint}: {_reason(error)}") from None
-    return [_row(info) for info in listing.verifiers]
+        return stub.ListVerifiers(service_pb2.ListVerifiersRequest(), timeout=_TIMEOUT)
 
 
 def _reason(error: Any) -> str:

@@ -53,8 +53,11 @@ def score(
         raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
     found = _read(source)
     endpoints = read_endpoints(endpoints_file) if endpoints_file is not None else {}
-    away = [server for server in used_servers(loaded) if server.name not in endpoints]
-    session = Session(programs_of(away, recipe.parent, workers=workers), QuietLog(verbose), endpoints, ca)
+    servers = used_servers(loaded)
+    away = {server.name: endpoints.get(server.name) or server.endpoints for server in servers}
+    ours = [server for server in servers if not away[server.name]]
+    elsewhere = {name: addresses for name, addresses in away.items() if addresses}
+    session = Session(programs_of(ours, recipe.parent, workers=workers), QuietLog(verbose), elsewhere, ca)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
     payoff = payoff_of(table)
     write_scores(out, found.rollouts, table, payoff, evidence=evidence)

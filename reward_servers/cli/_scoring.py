@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from reward_servers.cli._console import Advance
+from reward_servers.cli._remote import require
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
 from trainer_client import TLS, AsyncRewardClient, IncompleteBatch, Recipe, Rollout, ScoreTable
 
@@ -44,25 +45,27 @@ class Session:
         Args:
             programs: Servers to start.
             log: Takes what they say.
-            endpoints: Where other servers are.
+            endpoints: Where the other servers are.
             ca: Authority to trust, for servers that are asked over TLS.
         """
         self._programs = programs
         self._log = log
         self._endpoints = dict(endpoints or {})
-        self._tls = TLS(ca=str(ca)) if ca is not None else None
+        self._ca = ca
         self._stack = AsyncExitStack()
         self.supervisor: Supervisor | None = None
         self.client: AsyncRewardClient
 
     async def __aenter__(self) -> Session:
         endpoints = self._endpoints
+        require(endpoints, self._ca)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, log=self._log, grace=_GRACE)
                 self.supervisor = await stack.enter_async_context(supervisor)
                 endpoints = {**endpoints, **supervisor.endpoints}
-            self.client = await stack.enter_async_context(AsyncRewardClient(endpoints or None, tls=self._tls))
+            tls = TLS(ca=str(self._ca)) if self._ca is not None else None
+            self.client = await stack.enter_async_context(AsyncRewardClient(endpoints, tls=tls))
             self._stack = stack.pop_all()
         return self
 

@@ -1,0 +1,62 @@
+"""Verifiers that misbehave on demand, installed for the tests of the command as a package of their own."""
+
+import os
+import time
+from pathlib import Path
+
+from reward_servers import DatasetFault, Options, Rollout, Score, ServiceFault, Settings, StartRefused, verifier
+
+
+class Shift(Options):
+    by: float = 0.0
+
+
+@verifier("probe/length", version="3", score_range=(0.0, 1000.0))
+def length(rollout: Rollout, options: Shift) -> Score:
+    """The length of the response; faults and notes on demand."""
+    if rollout.response == "fault":
+        raise DatasetFault("the reference is unusable", code="bad_reference")
+    value = len(rollout.response) + options.by
+    return Score(value, note="counted", evidence={"extracted": rollout.response, "expected": 1})
+
+
+@verifier("probe/slow", version="1")
+def slow(rollout: Rollout) -> float:
+    """Takes its time, and says so in a file once it is under way."""
+    time.sleep(0.01)
+    seen = Path(os.environ["PROBE_SEEN"])
+    with seen.open("a") as file:
+        file.write(".")
+    return len(rollout.response) / 1000
+
+
+@verifier("probe/down", version="1")
+def down(rollout: Rollout) -> float:
+    """Never judges."""
+    raise ServiceFault("nothing works", code="broken")
+
+
+class Nothing(Settings):
+    remedy: str = "install the missing thing"
+
+
+@verifier("probe/refuses", version="1")
+class Refuses:
+    """Refuses to start."""
+
+    def setup(self, settings: Nothing) -> None:
+        raise StartRefused(f"a thing is missing here; {settings.remedy}")
+
+    async def score(self, rollout: Rollout) -> float:
+        return 0.0
+
+
+@verifier("probe/crashes", version="1")
+class Crashes:
+    """Ends its server while it starts."""
+
+    def setup(self) -> None:
+        os._exit(7)
+
+    async def score(self, rollout: Rollout) -> float:
+        return 0.0

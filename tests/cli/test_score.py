@@ -1,0 +1,204 @@
+"""``assay score``: files in, scores and advantages out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import COMMAND, PATIENCE, Cli, servers_of, wait_until
+
+EXACT = '[rewards.right]\nverifier = "exact"\n'
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def answer(response: str, group: str = "g", **more: Any) -> dict[str, Any]:
+    return {"response": response, "group_id": group, "reference": {"answer": "4"}, **more}
+
+
+def test_writes_a_line_per_rollout_in_order_with_advantages(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT + '[rewards.long]\nverifier = "probe/length"\nweight = 0.5\ntasks = ["t"]\n')
+    source = cli.rollouts(
+        "in.jsonl",
+        answer("4", "g1", task="t"),
+        answer("five", "g2"),
+        answer("5", "g1", task="t"),
+        answer("4", "g2"),
+    )
+    done = cli.run("score", source, "--recipe", recipe, "-o", "out.jsonl")
+    rows = lines_of(cli.folder / "out.jsonl")
+    assert [row["rollout_id"] for row in rows] == ["r0", "r1", "r2", "r3"]
+    assert rows[0]["scores"] == {"right": 1.0, "long": 1.0}
+    assert rows[1]["scores"] == {"right": 0.0}
+    assert rows[0]["codes"]["right"] == "accepted"
+    assert rows[0]["notes"]["long"] == "counted"
+    assert [row["reward"] for row in rows] == [1.5, 0.0, 0.5, 1.0]
+    assert rows[0]["advantage"] > 0 > rows[2]["advantage"]
+    assert rows[0]["advantage"] == pytest.approx(-rows[2]["advantage"])
+    assert "evidence" not in rows[0]
+    assert "probe/length" in done.stdout
+    assert "4 rollouts in 2 groups, 0 degenerate" in done.stdout
+
+
+def test_json_is_one_object_with_figures_and_agreement(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts(
+        "in.jsonl",
+        answer("4", expected={"score": 1}),
+        answer("5", expected={"score": 1.0}),
+        answer("6", expected={"score": None}),
+        answer("7", expected={"score": "high"}),
+        answer("4", "alone"),
+    )
+    done = cli.run("score", source, "-r", recipe, "-o", "out.jsonl", "--json", "--evidence")
+    outcome = json.loads(done.stdout)
+    (reward,) = outcome["rewards"]
+    assert reward["mean"] == 0.4
+    assert reward["codes"] == {"wrong": 3, "accepted": 2}
+    assert reward["agreement"] == {"total": 2, "agree": 1, "false_positive": 0, "false_negative": 1, "unscored": 0}
+    assert (outcome["rollouts"], outcome["groups"], outcome["degenerate_groups"]) == (5, 2, 1)
+    assert "expected.score" in outcome["label_problems"][0]
+    assert lines_of(cli.folder / "out.jsonl")[0]["evidence"]["right"]
+
+
+def test_lines_that_cannot_be_used_are_reported_and_the_others_scored(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts("in.jsonl", answer("4"), answer("5"))
+    with source.open("ab") as file:
+        file.write(b'{"rollout_id": "x"\n\xff\xfe\n{"rollout_id": "r0", "prompt": "q", "response": "again"}\n')
+        file.write(b'{"rollout_id": "y", "prompt": "q", "response": 7}\n')
+    done = cli.run("score", source, "-r", recipe, "-o", "out.jsonl", "--json")
+    outcome = json.loads(done.stdout)
+    assert [problem["line"] for problem in outcome["lines_left_out"]] == [3, 4, 5, 6]
+    assert "line 4: not UTF-8" in done.stderr
+    assert [row["scores"]["right"] for row in lines_of(cli.folder / "out.jsonl")] == [1.0, 0.0]
+
+
+def test_a_missing_score_is_null_with_its_fault_and_too_many_exit_1(cli: Cli) -> None:
+    recipe = cli.write("r.toml", 'max_missing = 0.4\n[rewards.long]\nverifier = "probe/length"\n')
+    few = cli.rollouts("few.jsonl", answer("fault"), answer("a"), answer("abc"))
+    cli.run("score", few, "-r", recipe, "-o", "few.out")
+    first, second, third = lines_of(cli.folder / "few.out")
+    assert first["scores"] == {"long": None}
+    assert first["faults"]["long"]["party"] == "dataset"
+    assert first["faults"]["long"]["code"] == "bad_reference"
+    assert (first["reward"], first["advantage"]) == (None, None)
+    assert second["advantage"] < 0 < third["advantage"]
+
+    many = cli.rollouts("many.jsonl", answer("fault"), answer("fault"), answer("abc"))
+    done = cli.run("score", many, "-r", recipe, "-o", "many.out", "--json", code=1)
+    assert "max_missing" in json.loads(done.stdout)["incomplete"]
+    rows = lines_of(cli.folder / "many.out")
+    assert [row["scores"]["long"] for row in rows] == [None, None, 3.0]
+    assert all(row["reward"] is None and row["advantage"] is None for row in rows)
+
+
+def test_what_a_user_gets_wrong_is_one_line_and_exit_2(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts("in.jsonl", answer("4"))
+    empty = cli.write("empty.jsonl", "\n{}\n")
+    assert "nothere.jsonl" in cli.error("score", "nothere.jsonl", "-r", recipe, "-o", "o")
+    assert "no line can be used" in cli.error("score", empty, "-r", recipe, "-o", "o")
+    assert "nofolder" in cli.error("score", source, "-r", recipe, "-o", "nofolder/o")
+    wrong = cli.write("wrong.toml", '[rewards.a]\nverifier = "exact"\nweight = "high"\n')
+    assert "wrong.toml:3" in cli.error("score", source, "-r", wrong, "-o", "o")
+    unknown = cli.write("unknown.toml", '[rewards.a]\nverifier = "nosuch"\n')
+    assert "no verifier 'nosuch' is installed" in cli.error("score", source, "-r", unknown, "-o", "o")
+    options = cli.write("options.toml", '[rewards.a]\nverifier = "probe/length"\noptions = { endpoint = "h:1" }\n')
+    assert "endpoint" in cli.error("score", source, "-r", options, "-o", "o")
+    away = cli.write("away.json", '{"exact": ["127.0.0.1:1"]}')
+    assert "server 'exact'" in cli.error("score", source, "-r", recipe, "-o", "o", "--endpoints-file", away)
+    endpoints = cli.write("endpoints.json", '{"exact": "h:1"}')
+    assert "endpoints.json" in cli.error("score", source, "-r", recipe, "-o", "o", "--endpoints-file", endpoints)
+    assert not (cli.folder / "o").exists()
+
+
+def test_servers_that_run_already_are_used(cli: Cli) -> None:
+    address = cli.serve("exact")
+    recipe = cli.write("r.toml", EXACT)
+    endpoints = cli.write("endpoints.json", json.dumps({"exact": [address]}))
+    source = cli.rollouts("in.jsonl", answer("4"))
+    process = cli.start("score", source, "-r", recipe, "-o", "out.jsonl", "--endpoints-file", endpoints, "-v")
+    _, log = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, log) == (0, "")
+    assert lines_of(cli.folder / "out.jsonl")[0]["scores"] == {"right": 1.0}
+
+
+def test_a_server_killed_in_the_middle_changes_no_value(cli: Cli) -> None:
+    recipe = cli.write("r.toml", '[rewards.slow]\nverifier = "probe/slow"\n')
+    source = cli.rollouts("in.jsonl", *(answer(f"{i:0{1 + i % 37}}", f"g{i // 8}") for i in range(300)))
+    seen = Path(cli.env["PROBE_SEEN"])
+
+    def score(out: str, kill: bool) -> bytes:
+        seen.write_text("")
+        process = cli.start("score", source, "-r", recipe, "-o", out, "--workers", 2, "-v")
+        if kill:
+            wait_until(lambda: seen.stat().st_size > 100, "work under way")
+            (server,) = servers_of(process.pid)
+            os.kill(server.pid, signal.SIGKILL)
+            assert seen.stat().st_size < 300
+        _, log = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, log
+        assert ("ended with signal SIGKILL" in log) == kill
+        return (cli.folder / out).read_bytes()
+
+    undisturbed = score("calm.jsonl", kill=False)
+    assert len(undisturbed.splitlines()) == 300
+    assert score("killed.jsonl", kill=True) == undisturbed
+
+
+def test_ctrl_c_leaves_no_server_and_no_file(cli: Cli) -> None:
+    recipe = cli.write("r.toml", '[rewards.slow]\nverifier = "probe/slow"\n')
+    source = cli.rollouts("in.jsonl", *(answer(str(i), f"g{i}") for i in range(2000)))
+    process = cli.start("score", source, "-r", recipe, "-o", "out.jsonl", "--workers", 1)
+    seen = Path(cli.env["PROBE_SEEN"])
+    wait_until(lambda: seen.exists() and seen.stat().st_size > 10, "work under way")
+    servers = servers_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "Traceback" not in log
+    assert servers
+    assert not any(server.is_running() for server in servers)
+    assert not (cli.folder / "out.jsonl").exists()
+
+
+def test_a_recipe_without_advantages_scores_all_the_same(cli: Cli) -> None:
+    recipe = cli.write("r.toml", 'advantage = "none"\n' + EXACT)
+    cli.run("score", cli.rollouts("in.jsonl", answer("4")), "-r", recipe, "-o", "out.jsonl")
+    (row,) = lines_of(cli.folder / "out.jsonl")
+    assert (row["reward"], row["advantage"]) == (1.0, None)
+
+
+def test_output_is_as_readable_as_the_users_other_files(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    cli.run("score", cli.rollouts("in.jsonl", answer("4")), "-r", recipe, "-o", "out.jsonl")
+    subprocess.run(["touch", "plain"], cwd=cli.folder, check=True)
+    assert (cli.folder / "out.jsonl").stat().st_mode == (cli.folder / "plain").stat().st_mode
+
+
+def test_a_terminal_gets_a_progress_bar_and_a_table(cli: Cli) -> None:
+    recipe = cli.write("r.toml", '[rewards.slow]\nverifier = "probe/slow"\n')
+    source = cli.rollouts("in.jsonl", *(answer(str(i), f"g{i}") for i in range(100)))
+    ours, theirs = os.openpty()
+    command = [*COMMAND, "score", str(source), "-r", str(recipe), "-o", "out.jsonl", "--workers", "1"]
+    with subprocess.Popen(command, cwd=cli.folder, env=cli.env, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # a terminal that is closed at the other end reads as an error
+            while data := os.read(ours, 4096):
+                shown += data
+    os.close(ours)
+    assert process.returncode == 0, shown
+    assert b"scoring" in shown
+    assert b"/100" in shown
+    assert "probe/slow" in shown.decode()

@@ -1,0 +1,85 @@
+"""``assay serve`` and ``assay list``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from pathlib import Path
+
+from .conftest import PATIENCE, Cli, read_line
+
+
+def test_the_ready_line_names_address_and_verifiers_and_sigterm_ends_it(cli: Cli) -> None:
+    process = cli.start("serve", "exact", "probe/length", "--workers", "1")
+    line = read_line(process.stdout)
+    assert line.startswith("listening on 127.0.0.1:")
+    assert line.endswith(" verifiers=exact,probe/length")
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (0, "")
+
+
+def test_the_console_script_serves_too(cli: Cli) -> None:
+    script = shutil.which("assay", path=str(Path(__import__("sys").executable).parent))
+    assert script is not None
+    import subprocess
+
+    with subprocess.Popen(
+        [script, "serve", "exact", "--workers", "1"], cwd=cli.folder, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert "verifiers=exact" in read_line(process.stdout)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+
+
+def test_a_verifier_of_the_working_directory_is_served_by_its_path(cli: Cli) -> None:
+    cli.write(
+        "mine.py",
+        "from reward_servers import Rollout, verifier\n"
+        "@verifier('mine', version='1')\n"
+        "def judge(rollout: Rollout) -> bool:\n"
+        "    return True\n",
+    )
+    address = cli.serve("mine:judge")
+    (row,) = json.loads(cli.run("list", "--endpoint", address, "--json").stdout)
+    assert (row["name"], row["origin"]) == ("mine", "mine:judge")
+
+
+def test_refusals_name_the_remedy(cli: Cli) -> None:
+    assert "installed: " in cli.error("serve", "nosuch")
+    assert cli.error("serve", "probe/refuses").endswith("a thing is missing here; install the missing thing")
+    assert "--insecure" in cli.error("serve", "exact", "--host", "0.0.0.0")
+    assert "missing.toml" in cli.error("serve", "exact", "--config", "missing.toml")
+    port = cli.serve("exact").rpartition(":")[2]
+    assert port in cli.error("serve", "exact", "--port", port)
+
+
+def test_list_shows_what_is_installed_and_what_cannot_be_loaded(cli: Cli) -> None:
+    rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
+    assert {"exact", "math", "probe/length"} <= rows.keys()
+    probe = rows["probe/length"]
+    assert (probe["version"], probe["scope"], probe["runs"]) == ("3", "rollout", "process")
+    assert probe["origin"] == "assay-probe 0.1, assay_probe:length"
+    assert "probe/length" in cli.run("list").stdout
+
+
+def test_a_broken_package_does_not_hide_the_others(cli: Cli, tmp_path: Path) -> None:
+    metadata = tmp_path / "other" / "broken-1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[assay.verifiers]\nbroken = nowhere_to_be_found:broken\n")
+    cli.env["PYTHONPATH"] += f":{metadata.parent}"
+    rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
+    assert "nowhere_to_be_found" in rows["broken"]["problem"]
+    assert rows["exact"]["problem"] == ""
+
+
+def test_list_of_a_running_server(cli: Cli) -> None:
+    address = cli.serve("exact", "probe/length")
+    rows = {row["name"]: row for row in json.loads(cli.run("list", "--endpoint", address, "--json").stdout)}
+    assert rows.keys() == {"exact", "probe/length"}
+    assert rows["probe/length"]["score_range"] == [0.0, 1000.0]
+    assert rows["probe/length"]["options_schema"]["properties"]["by"]["default"] == 0.0
+    assert rows["exact"]["digest"].startswith("sha256:")
+    assert "no reward server answers" in cli.error("list", "--endpoint", "127.0.0.1:1")

@@ -1,0 +1,93 @@
+"""``assay up``: the servers of a recipe, together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import psutil
+
+from trainer_client import Recipe, RewardClient, Rollout
+
+from .conftest import PATIENCE, Cli, read_line, servers_of, wait_until
+
+RECIPE = """
+max_missing = 1.0
+
+[servers.both]
+verifiers = ["exact", "probe/length"]
+replicas = 2
+
+[rewards.right]
+verifier = "exact"
+
+[rewards.long]
+verifier = "probe/length"
+weight = 0.01
+
+[rewards.down]
+verifier = "probe/down"
+required = false
+on_missing = "floor"
+"""
+
+
+def test_up_serves_a_recipe_restarts_what_dies_and_stops_on_ctrl_c(cli: Cli) -> None:
+    recipe = cli.write("recipe.toml", RECIPE)
+    endpoints_file = cli.folder / "endpoints.json"
+    process = cli.start("up", recipe, "--workers", 1, "--endpoints-file", endpoints_file)
+    lines = [read_line(process.stdout) for _ in range(3)]
+    assert [line.split()[0] for line in lines] == ["both", "probe/down", "ready"]
+    wait_until(endpoints_file.exists, "the endpoints file")
+    endpoints = json.loads(endpoints_file.read_text())
+    assert {name: len(addresses) for name, addresses in endpoints.items()} == {"both": 2, "probe/down": 1}
+
+    rollouts = [Rollout("a", "q", "4", reference={"answer": "4"}), Rollout("b", "q", "5", reference={"answer": "4"})]
+    servers = servers_of(process.pid)
+    assert len(servers) == 3
+    with RewardClient(endpoints) as client:
+        os.kill(servers[0].pid, signal.SIGKILL)
+        table = client.score(rollouts, Recipe.load(recipe))
+    assert table.scores[:, 0].tolist() == [1.0, 0.0]
+
+    wait_until(lambda: len(servers_of(process.pid)) == 3, "the restarted server")
+    servers = servers_of(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, log = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "starting it again" in log
+    assert any(line.startswith("both.1") and " | " in line for line in log.splitlines())
+    assert not any(psutil.pid_exists(server.pid) for server in servers)
+    assert not endpoints_file.exists()
+
+
+def test_one_server_that_refuses_stops_the_whole(cli: Cli) -> None:
+    recipe = cli.write("recipe.toml", '[rewards.a]\nverifier = "exact"\n[rewards.b]\nverifier = "probe/refuses"\n')
+    line = cli.error("up", recipe)
+    assert line.startswith("error: server probe/refuses: ")
+    assert line.endswith("install the missing thing")
+
+
+def test_settings_files_are_found_beside_the_recipe(cli: Cli) -> None:
+    folder = cli.folder / "elsewhere"
+    folder.mkdir()
+    (folder / "server.toml").write_text('[verifiers."probe/refuses"]\nremedy = "call the operator"\n')
+    (folder / "recipe.toml").write_text(
+        '[servers.s]\nverifiers = ["probe/refuses"]\nconfig = "server.toml"\n[rewards.a]\nverifier = "probe/refuses"\n'
+    )
+    assert cli.error("up", "elsewhere/recipe.toml").endswith("call the operator")
+
+
+def test_a_recipe_whose_servers_run_elsewhere_starts_nothing(cli: Cli) -> None:
+    recipe = cli.write(
+        "recipe.toml", '[servers.s]\nverifiers=["exact"]\nendpoints=["h:1"]\n[rewards.a]\nverifier="exact"\n'
+    )
+    assert "nothing to start" in cli.run("up", recipe).stderr
+
+
+def test_a_wrong_recipe_names_the_line(cli: Cli) -> None:
+    recipe = cli.write("recipe.toml", '[rewards.a]\nverifer = "exact"\n')
+    line = cli.error("up", recipe)
+    assert f"{recipe}:2" in line
+    assert "did you mean verifier?" in line
