@@ -1,0 +1,1 @@
+"""What judging costs beside the usual unsandboxed way: `python -m benchmarks.code`."""
