@@ -1,28 +1,98 @@
-"""Math answers, compared by math-verify."""
+"""Mathematical answers, on the engine in ``reward_servers.engines.math``."""
 
 from __future__ import annotations
 
-from math_verify import parse, verify
+from dataclasses import replace
+from typing import Literal
 
-from reward_servers import DatasetFault, Reference, Rollout, Score, verifier
+from pydantic import Field, field_validator
 
-__all__ = ["math"]
+from reward_servers import (
+    Fault,
+    ItemLimits,
+    Options,
+    Party,
+    Reference,
+    Rollout,
+    Score,
+    verifier,
+)
+from reward_servers.engines.math import (
+    PROFILES,
+    VERSION,
+    Gold,
+    Judgement,
+    Outcome,
+    Policy,
+    judge,
+)
+
+__all__ = ["Answer", "MathOptions", "math"]
+
+_CODES = {
+    Outcome.CORRECT: "accepted",
+    Outcome.INCORRECT: "wrong",
+    Outcome.NO_ANSWER: "no_answer",
+    Outcome.LIMIT: "limit",
+}
 
 
 class Answer(Reference):
-    """The expected answer, as data sets write it."""
+    """The expected answer.
 
-    answer: str
+    Attributes:
+        answer: As data sets write it; several where ``mode`` says how they go together.
+        mode: Whether any of several answers is right, or all are asked for.
+        hint: The kind of answer, where the data set knows it.
+        choices: Letter and text of each option of a choice.
+    """
+
+    answer: str | int | float | list[str] = Field(union_mode="left_to_right")
+    mode: Literal["any", "all"] = "any"
+    hint: Literal["number", "integer", "expression", "set", "interval", "choice", "text"] | None = None
+    choices: dict[str, str] = Field(default_factory=dict)
 
 
-@verifier("math", version="1")
-def math(rollout: Rollout, ref: Answer) -> Score:
-    """Whether the final answer equals the reference."""
-    gold = parse(f"${ref.answer}$", parsing_timeout=None)
-    if not gold:
-        raise DatasetFault(f"reference.answer: {ref.answer!r} is not a mathematical expression")
-    found = parse(rollout.response, parsing_timeout=None)
-    if not found:
-        return Score.floor("no_answer", "no answer found")
-    right = verify(gold, found, timeout_seconds=None)
-    return Score(float(right), evidence={"extracted": str(found[-1]), "expected": ref.answer})
+class MathOptions(Options):
+    """What a caller may choose; the rest is the profile's."""
+
+    profile: str = "default"
+    tolerance: float | None = Field(None, ge=0)
+    gold_precision: bool | None = None
+    units: Literal["drop", "require", "ignore"] | None = None
+    percent: bool | None = None
+    ordered_lists: bool | None = None
+    reduced: bool | None = None
+    arithmetic: bool | None = None
+    operators: bool | None = None
+    hedges: bool | None = None
+
+    @field_validator("profile")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in PROFILES:
+            raise ValueError(f"there is no profile {name!r}; there are {', '.join(PROFILES)}")
+        return name
+
+    def policy(self) -> Policy:
+        """The profile with what was chosen."""
+        chosen = self.model_dump(exclude={"profile"}, exclude_none=True)
+        profile = PROFILES[self.profile]
+        return replace(profile, **chosen) if chosen else profile
+
+
+@verifier("math", version=VERSION, limits=ItemLimits(cpu=20.0, wall=90.0))
+def math(rollout: Rollout, ref: Answer, options: MathOptions) -> Score | Fault:
+    """Whether the final answer equals the reference, exactly and explainably."""
+    answers = tuple(ref.answer) if isinstance(ref.answer, list) else (str(ref.answer),)
+    gold = Gold(answers, ref.mode, ref.hint, tuple(sorted(ref.choices.items())))
+    return _score(judge(rollout.response, gold, options.policy()))
+
+
+def _score(judgement: Judgement) -> Score | Fault:
+    if judgement.outcome is Outcome.GOLD_INVALID:
+        return Fault(Party.DATASET, "invalid_reference", f"reference.answer: {judgement.reason}")
+    if judgement.outcome is Outcome.UNDECIDED:
+        return Fault(Party.SERVICE, "undecided", judgement.reason, retryable=True)
+    value = None if judgement.outcome in (Outcome.NO_ANSWER, Outcome.LIMIT) else float(judgement.correct)
+    return Score(value, code=_CODES[judgement.outcome], note=judgement.reason, evidence=judgement.to_json())

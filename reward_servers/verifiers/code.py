@@ -1,0 +1,135 @@
+"""Programs, run against tests in the sandbox; judged by the engine in ``reward_servers.engines.code``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from reward_servers import (
+    CallerFault,
+    Cost,
+    DatasetFault,
+    ItemLimits,
+    Options,
+    Reference,
+    Rollout,
+    Score,
+    ServiceFault,
+    Settings,
+    verifier,
+)
+from reward_servers.engines.code import (
+    BadOptions,
+    BadReference,
+    Ceiling,
+    Judgement,
+    JudgeOptions,
+    Slots,
+    Submission,
+    judge,
+    parse_reference,
+)
+from sandbox import SandboxConfig, SandboxError, UnsupportedLanguage, open_sandbox
+
+__all__ = ["Code", "CodeOptions", "CodeSettings", "Tests"]
+
+
+class Tests(Reference):
+    """The tests of a task; ``reward_servers.engines.code`` documents the fields.
+
+    Attributes:
+        language: Language of the program.
+        tests: The tests, in one of the engine's kinds.
+    """
+
+    __test__: ClassVar[bool] = False  # not a class for pytest to collect
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    language: str = "python"
+    tests: Any = None
+
+    def fields(self) -> Mapping[str, Any]:
+        """The reference as it was given."""
+        given: Mapping[str, Any] = self.model_dump(exclude_unset=True)
+        return given
+
+
+class CodeOptions(Options):
+    """How tests become a score."""
+
+    scoring: Literal["fraction", "all"] = "fraction"
+    stop_at_first_failure: bool = False
+    split_checks: bool = False
+    blocks: Literal["last", "first", "all", "entry"] = "last"
+    bare: bool = False
+    source_bytes: int = Field(1 << 20, ge=1, le=16 << 20)
+
+
+class CodeSettings(Settings):
+    """What bounds the programs on this host.
+
+    Attributes:
+        cgroup: ``auto``, ``require`` or ``off``: whether memory and processes are bounded by a control group.
+        cgroup_parent: Directory of a delegated group.
+        python: Interpreter for Python programs.
+        read_only: Further directories that programs may read, such as a toolchain outside ``/usr``.
+    """
+
+    neutral: ClassVar[frozenset[str]] = frozenset({"cgroup", "cgroup_parent"})
+
+    cgroup: Literal["auto", "require", "off"] = "auto"
+    cgroup_parent: str | None = None
+    python: str | None = None
+    read_only: tuple[str, ...] = ()
+
+
+# The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,
+# wide enough for the longest list of tests that a reference may ask for.
+_LIMITS = ItemLimits(cpu=7200.0, wall=7200.0, memory=0)
+
+
+@verifier("code", version="1", cost=Cost.SANDBOX, limits=_LIMITS)
+class Code:
+    """Whether the program in the response passes the tests, each in a sandbox of its own."""
+
+    def setup(self, settings: CodeSettings) -> None:
+        """Opens a sandbox, which refuses hosts where it cannot isolate."""
+        config = SandboxConfig(**settings.model_dump())
+        self._slots = Slots(lambda: open_sandbox(config=config))
+        self._ceiling = Ceiling()
+        _ = self._slots.program
+
+    def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
+        """Judges one program."""
+        chosen = JudgeOptions(**options.model_dump())
+        try:
+            spec = parse_reference(ref.fields(), ceiling=self._ceiling)
+            submission = Submission.from_response(rollout.response, spec, chosen, prompt=rollout.prompt)
+            return _score(judge(submission, spec, self._slots, chosen))
+        except BadReference as error:
+            raise DatasetFault(f"reference.{error}") from None
+        except BadOptions as error:
+            raise CallerFault(f"options.{error}", code="invalid_options") from None
+        except UnsupportedLanguage as error:
+            raise ServiceFault(str(error), code="unsupported_language") from None
+        except SandboxError as error:
+            raise ServiceFault(str(error), code="sandbox_failure", retryable=True) from None
+
+    def close(self) -> None:
+        """Closes the sandbox."""
+        self._slots.close()
+
+
+def _score(judgement: Judgement) -> Score:
+    public = [result.as_json(detail=True) for result in judgement.results if result.public]
+    return Score(
+        judgement.score,
+        code=judgement.code,
+        aspects={"passed": float(judgement.passed), "tests": float(judgement.total)},
+        note=f"{judgement.passed} of {judgement.total} tests passed: {judgement.verdict.value}",
+        evidence=judgement.evidence(),
+        feedback={"tests": public} if public else {},
+    )
