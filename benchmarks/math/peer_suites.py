@@ -21,8 +21,14 @@ from pathlib import Path
 from typing import Any
 
 SUITES = {
-    "math-verify": ["tests/test_all.py", "tests/test_boxed.py", "tests/test_numina_cases.py", "tests/test_open_thoughts.py",
-                    "tests/test_strict.py", "tests/test_yujianll.py"],
+    "math-verify": [
+        "tests/test_all.py",
+        "tests/test_boxed.py",
+        "tests/test_numina_cases.py",
+        "tests/test_open_thoughts.py",
+        "tests/test_strict.py",
+        "tests/test_yujianll.py",
+    ],
     "latex2sympy": ["tests"],
     "nemo-skills": ["tests/test_math_equal.py"],
 }
@@ -40,7 +46,9 @@ class Case:
 
 def unpack(source: Path, scratch: Path) -> None:
     """Copy the tests of a checkout (bare or not) into a scratch folder."""
-    archive = subprocess.run(["git", "-C", str(source), "archive", "HEAD", "tests"], check=True, capture_output=True).stdout
+    archive = subprocess.run(
+        ["git", "-C", str(source), "archive", "HEAD", "tests"], check=True, capture_output=True
+    ).stdout
     subprocess.run(["tar", "-x", "-C", str(scratch)], input=archive, check=True)
 
 
@@ -56,9 +64,27 @@ def collect(suite: str, source: Path) -> list[Case]:
         env = {**os.environ, "PYTHONPATH": f"{plugin.parent}:{scratch}", "PEER_OUT": str(out), "PEER_SUITE": suite}
         patterns = ["-o", "python_files=*test*.py"]
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", plugin.stem, "-q", "-x", "--no-header", "-p", "no:cacheprovider", "--maxfail=100000",
-             *patterns, *SUITES[suite]],
-            cwd=scratch, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-p",
+                plugin.stem,
+                "-q",
+                "-x",
+                "--no-header",
+                "-p",
+                "no:cacheprovider",
+                "--maxfail=100000",
+                *patterns,
+                *SUITES[suite],
+            ],
+            cwd=scratch,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
         cases = [Case(**c) for c in json.loads(out.read_text())]
         if suite == "latex2sympy":
             return list({(c.gold, c.prediction, c.expected): c for c in cases}.values())
@@ -87,7 +113,6 @@ def pytest_configure(config: Any) -> None:
     suite = os.environ.get("PEER_SUITE")
     if suite == "latex2sympy":
         import sympy
-
         import tests.context as context
 
         def record(latex: str, expr: Any, symbolically: bool = False, variables: Any = None) -> None:
@@ -123,7 +148,14 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
                 _cases.append(Case(str(gold), str(pred), "incorrect" not in item.name, item.name))
         elif (found := _pair(params)) is not None:
             gold, pred, expected = found
-            _cases.append(Case(gold, pred, bool(expected), json.dumps({k: v for k, v in params.items() if k in ("precision", "strict")})))
+            _cases.append(
+                Case(
+                    gold,
+                    pred,
+                    bool(expected),
+                    json.dumps({k: v for k, v in params.items() if k in ("precision", "strict")}),
+                )
+            )
     items.clear()
 
 
@@ -158,12 +190,16 @@ def evaluate(suite: str, cases: list[Case], verbose: bool) -> None:
             wrong.append(("FP" if judgement.correct else "FN", case, judgement))
     spent = time.perf_counter() - start
     false_positives = sum(kind == "FP" for kind, _, _ in wrong)
-    print(f"{suite}: {len(cases)} cases, accuracy {1 - len(wrong) / max(1, len(cases)):.4f}, "
-          f"FP {false_positives}, FN {len(wrong) - false_positives}, {spent:.2f} s")
+    print(
+        f"{suite}: {len(cases)} cases, accuracy {1 - len(wrong) / max(1, len(cases)):.4f}, "
+        f"FP {false_positives}, FN {len(wrong) - false_positives}, {spent:.2f} s"
+    )
     if verbose:
         for kind, case, judgement in wrong:
-            print(f"  {kind} {case.gold[-90:]!r} | {case.prediction[-90:]!r} | {judgement.extraction.text!r:.60} | {judgement.outcome.value} "
-                  f"{judgement.rule}: {judgement.reason} | {judgement.gold_form} | {judgement.answer_form}")
+            print(
+                f"  {kind} {case.gold[-90:]!r} | {case.prediction[-90:]!r} | {judgement.extraction.text!r:.60} | {judgement.outcome.value} "
+                f"{judgement.rule}: {judgement.reason} | {judgement.gold_form} | {judgement.answer_form}"
+            )
 
 
 def gold_of(text: str) -> str:

@@ -1,17 +1,32 @@
-"""Judge mathematical answers: exact, explainable, bounded before it computes.
+r"""Judge mathematical answers: exact, explainable, bounded before it computes.
 
     from reward_servers.engines.math import judge
 
-    judge(r"... so the sum is \\boxed{0.5}.", r"\\frac{1}{2}").outcome   # Outcome.CORRECT
+    judge(r"... so the sum is \boxed{0.5}.", r"\frac{1}{2}").outcome   # Outcome.CORRECT
 
 Nouns: a *gold* is a reference answer, compiled once (`compile_gold`); a *policy* fixes every decision
 about form (`Policy`, `PROFILES`); a *judgement* says what was found, what decided, and why.
 """
 
+from typing import TYPE_CHECKING
+
 from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, MathError, SymbolicUnavailable
 from ._judge import VERSION, CompiledGold, Gold, compile_gold, judge
 from ._policy import DEFAULT, PROFILES, Limits, Policy
 from ._types import Extraction, Judgement, Outcome
+
+if TYPE_CHECKING:
+    from ._symbolic import SymbolicPool, default_pool
+
+
+def __getattr__(name: str) -> object:
+    """The symbolic stage, loaded when first asked for."""
+    if name in ("SymbolicPool", "default_pool"):
+        from . import _symbolic
+
+        return getattr(_symbolic, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "DEFAULT",
@@ -28,7 +43,9 @@ __all__ = [
     "MathError",
     "Outcome",
     "Policy",
+    "SymbolicPool",
     "SymbolicUnavailable",
     "compile_gold",
+    "default_pool",
     "judge",
 ]

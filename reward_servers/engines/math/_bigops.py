@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
 from ._nodes import INFINITY, Call, Const, Node, Num, Rel, Sym
+from ._tables import names
 
 if TYPE_CHECKING:
     from ._parser import Parser
 
-OPERATORS = frozenset({"sum", "prod", "int", "iint", "oint", "lim"})
+OPERATORS = names("sum prod int iint oint lim")
 _NO_VARIABLE = Sym("□")
 _BRACKETS = {"(": ")", "[": "]", "{": "}", "\\{": "\\}"}
 
 
 def fraction(parser: Parser) -> Node:
-    """`\\frac` with its two arguments, or a derivative written as a fraction."""
+    r"""`\frac` with its two arguments, or a derivative written as a fraction."""
     from ._commands import argument
 
     derivative = _derivative(parser)
@@ -35,7 +36,8 @@ def _group_texts(parser: Parser, at: int) -> tuple[list[str], int]:
     """Texts of the brace group at token `at`, and the index after it."""
     if parser.tokens[at].text != "{":
         return [parser.tokens[at].text], at + 1
-    depth, texts, at = 1, [], at + 1
+    depth, at = 1, at + 1
+    texts: list[str] = []
     while at < len(parser.tokens) - 1:
         text = parser.tokens[at].text
         depth += {"{": 1, "}": -1}.get(text, 0)
@@ -157,7 +159,7 @@ def _integral(parser: Parser, low: Node | None, high: Node | None) -> Node:
 
 
 def _move_differential(parser: Parser) -> None:
-    """`\\int \\frac{3\\,dz}{z}` becomes `\\int \\frac{3}{z} dz`."""
+    r"""`\int \frac{3\,dz}{z}` becomes `\int \frac{3}{z} dz`."""
     tokens = parser.tokens
     if parser.token.text in _BRACKETS:
         _take_out(parser)
@@ -177,7 +179,7 @@ def _move_differential(parser: Parser) -> None:
 
 
 def _take_out(parser: Parser) -> None:
-    """`\\int (x\\,dx)` becomes `\\int (x) dx`."""
+    r"""`\int (x\,dx)` becomes `\int (x) dx`."""
     tokens, depth, at = parser.tokens, 0, parser.at
     opener, closer = parser.token.text, _BRACKETS[parser.token.text]
     while at < len(tokens) - 1:

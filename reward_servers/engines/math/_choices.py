@@ -15,12 +15,21 @@ from ._words import text_key
 if TYPE_CHECKING:
     from ._compare import Comparison
 
-_MACRO = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boldsymbol|textsf|texttt)(?![A-Za-z])\s*|\\[,;:! ]|\\q?quad|\\left|\\right|[{}$~*`\"]")
-_LETTER = re.compile(r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?\s*:?\s*)?(?P<open>[(\[])?(?P<letter>[A-Za-z])(?P<close>[)\].:]+)?"
-                     r"(?P<rest>(?:\s|(?<=[)\].:])).*)?", re.S | re.I)
+_MACRO = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boldsymbol|textsf|texttt)(?![A-Za-z])\s*"
+    r"|\\[,;:! ]|\\q?quad|\\left|\\right|[{}$~*`\"]"
+)
+_LETTER = re.compile(
+    r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?\s*:?\s*)?"
+    r"(?P<open>[(\[])?(?P<letter>[A-Za-z])(?P<close>[)\].:]+)?"
+    r"(?P<rest>(?:\s|(?<=[)\].:])).*)?",
+    re.S | re.I,
+)
 _SEVERAL = re.compile(r"[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|;|and|&|\s)\s*(?:and\s+)?[(\[]?[A-Za-z][)\]]?)+")
 _JOINED = re.compile(r"[A-J]{2,10}")
-_HEDGE = re.compile(r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b")
+_HEDGE = re.compile(
+    r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b"
+)
 _GOLD = re.compile(r"\(?(?P<one>[A-Z])\)?\.?|\(?[A-Z]\)?(?:\s*(?:,|;|and)\s*\(?[A-Z]\)?)+")
 
 
@@ -62,7 +71,11 @@ def answer_letters(text: str) -> tuple[frozenset[str], str] | None:
 
 
 def decide(
-    answer: str, letters: frozenset[str] | None, options: tuple[tuple[str, str], ...], gold: Node, comparison: Comparison
+    answer: str,
+    letters: frozenset[str] | None,
+    options: tuple[tuple[str, str], ...],
+    gold: Node,
+    comparison: Comparison,
 ) -> Decision | None:
     """Decide a choice; None where the answer does not choose a letter and must be compared as it is."""
     chosen = answer_letters(answer)
@@ -96,6 +109,8 @@ def _same_text(answer: str, option: str, comparison: Comparison) -> bool:
         return True
     try:
         limits = comparison.limits
-        return comparison.same(normal(parse(option, limits), limits), normal(parse(answer, limits), limits)).same is True
+        return (
+            comparison.same(normal(parse(option, limits), limits), normal(parse(answer, limits), limits)).same is True
+        )
     except MathError:
         return False

@@ -5,19 +5,28 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from . import _bigops
+from . import _bigops, _functions
+from ._brackets import bracketed
 from ._errors import AnswerSyntaxError
-from ._nodes import EMPTY, INFINITY, MINUS_ONE, Call, Const, Node, Num, Rel, Seq, Sym, has_const, symbols
+from ._nodes import EMPTY, INFINITY, MINUS_ONE, Call, Const, Node, Num, Rel, Seq, Sym
 from ._tables import ACCENTS, CANON_FUNCTION, FUNCTIONS, GREEK, SETS
 
 if TYPE_CHECKING:
     from ._parser import Parser
 
 _FUNCTION_LETTERS = frozenset("fghFGH")
-_INVERSE = {"sin": "asin", "cos": "acos", "tan": "atan", "cot": "acot", "sec": "asec", "csc": "acsc",
-            "sinh": "asinh", "cosh": "acosh", "tanh": "atanh"}
-_CONSTANTS = {"infty": INFINITY, "infinity": INFINITY, "oo": INFINITY, "inf": INFINITY, "emptyset": EMPTY, "varnothing": EMPTY,
-              "pi": Const("pi"), "dots": Const("dots"), "exponentialE": Const("e"), "imath": Const("i")}
+_CONSTANTS = {
+    "infty": INFINITY,
+    "infinity": INFINITY,
+    "oo": INFINITY,
+    "inf": INFINITY,
+    "emptyset": EMPTY,
+    "varnothing": EMPTY,
+    "pi": Const("pi"),
+    "dots": Const("dots"),
+    "exponentialE": Const("e"),
+    "imath": Const("i"),
+}
 _SHAPES = frozenset({"angle", "triangle", "overarc", "measuredangle", "arc"})
 
 
@@ -41,7 +50,8 @@ def raw_script(parser: Parser) -> str:
         if token.kind == "end":
             raise AnswerSyntaxError("a script without content", token.pos)
         return token.text
-    depth, parts = 0, []
+    depth = 0
+    parts: list[str] = []
     while True:
         token = parser.take()
         if token.kind == "end":
@@ -89,7 +99,7 @@ def applied(parser: Parser, name: str) -> Node:
     if parser.is_op("^"):
         parser.at += 1
         name += "^" + raw_script(parser)
-    group = parser.bracketed()
+    group = bracketed(parser)
     args = group.items if isinstance(group, Seq) and group.kind == "()" else (group,)
     return Call("apply", (Sym(name), *args))
 
@@ -116,13 +126,14 @@ def _counting(parser: Parser, letter: str) -> Node | None:
     if [t.text for t in tokens[0::2]] == ["(", ",", ")"] and tokens[1].kind == tokens[3].kind == "num":
         parser.at += 5
         top, below = tokens[1].num, tokens[3].num
-        assert top is not None and below is not None
+        assert top is not None
+        assert below is not None
         return Call("binom" if letter == "C" else "perm", (top, below))
     return None
 
 
 def argument(parser: Parser) -> Node:
-    """The argument of a LaTeX command: a group, or one sign (`\\frac12` takes the digits apart)."""
+    r"""The argument of a LaTeX command: a group, or one sign (`\frac12` takes the digits apart)."""
     token = parser.token
     if token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
         digits = token.text
@@ -137,7 +148,10 @@ def argument(parser: Parser) -> Node:
     if token.kind in ("let", "cmd") or (token.kind == "op" and token.text in ("{", "-", "(")):
         if token.text == "-":
             parser.at += 1
-            return Call("neg", (argument(parser),))
+            parser.enter()
+            inner = argument(parser)
+            parser.leave()
+            return Call("neg", (inner,))
         return parser.prefix()
     raise AnswerSyntaxError("a command without its argument", token.pos)
 
@@ -168,7 +182,7 @@ def command(parser: Parser) -> Node:
     if name.startswith("vec_"):
         return Sym(name)
     if name in FUNCTIONS:
-        return function(parser, CANON_FUNCTION.get(name, name))
+        return _functions.function(parser, CANON_FUNCTION.get(name, name))
     if name in GREEK or name in ("variable",):
         if name == "variable":
             return Sym(_name(parser, raw_script(parser)))
@@ -183,7 +197,7 @@ def _number_set(parser: Parser, name: str, pos: int) -> Node:
     while parser.is_op("^", "_"):
         mark = parser.take().text
         suffix += mark + raw_script(parser)
-    return Const(SETS[name] + suffix)
+    return Const(name + suffix)
 
 
 def _letters(parser: Parser) -> str:
@@ -194,10 +208,7 @@ def _letters(parser: Parser) -> str:
 
 
 def _accent(parser: Parser, name: str) -> Node:
-    if parser.token.kind in ("let", "cmd"):
-        inner = parser.take().text
-    else:
-        inner = raw_script(parser)
+    inner = parser.take().text if parser.token.kind in ("let", "cmd") else raw_script(parser)
     if inner in ("i", "j", "k", "imath", "jmath") and name in ("vec", "hat", "widehat", "overrightarrow"):
         return Sym("vec_" + inner.removesuffix("math")[-1:]) if len(inner) == 1 else Sym("vec_" + inner[0])
     mark = {"overline": "bar", "widehat": "hat", "widetilde": "tilde", "overrightarrow": "vec"}.get(name, name)
@@ -220,86 +231,9 @@ def _root(parser: Parser, name: str) -> Node:
         radicand = argument(parser)
     if isinstance(radicand, Seq):
         raise AnswerSyntaxError("a root of a list", parser.token.pos)
-    return Call("sqrt", (radicand,)) if index in (None, Num(Fraction(2))) else Call("root", (radicand, index or radicand))
-
-
-# Functions ------------------------------------------------------------------------------------
-
-
-def function(parser: Parser, name: str) -> Node:
-    """A named function with its scripts and its argument."""
-    exponent: Node | None = None
-    base: Node | None = None
-    while parser.is_op("^", "_"):
-        if parser.take().text == "_":
-            base = script(parser)
-        else:
-            exponent = script(parser)
-    if exponent == MINUS_ONE and name in _INVERSE:
-        name, exponent = _INVERSE[name], None
-    args = _arguments(parser)
-    if name == "log" and base is not None:
-        node: Node = Call("logb", (*args, base))
-    elif name == "lg":
-        node = Call("logb", (*args, Num(Fraction(10))))
-    elif name == "exp":
-        node = Call("pow", (Const("e"), *args))
-    elif name == "cis":
-        angle = args[0]
-        node = Call("add", (Call("cos", (angle,)), Call("mul", (Const("i"), Call("sin", (angle,))))))
-    elif name == "cbrt":
-        node = Call("root", (*args, Num(Fraction(3))))
-    else:
-        node = Call(name, args)
-    return node if exponent is None else Call("pow", (node, exponent))
-
-
-def _arguments(parser: Parser) -> tuple[Node, ...]:
-    if parser.is_op("("):
-        group = parser.bracketed()
-        return group.items if isinstance(group, Seq) and group.kind in ("()", "list") else (group,)
-    if parser.is_op("{", "|", "[", "\\{", "lfloor", "lceil"):
-        group = parser.prefix()
-        if isinstance(group, Seq):
-            return group.items
-        return (_trailing(parser, group),)
-    if parser.token.kind in ("end", "rel"):
-        raise AnswerSyntaxError("a function without its argument", parser.token.pos)
-    return (_bare_argument(parser),)
-
-
-def _trailing(parser: Parser, value: Node) -> Node:
-    """Powers and degree signs that belong to the argument: `\\sin{x}^2` keeps them outside."""
-    while parser.is_op("degree") or (parser.is_op("^") and parser.peek().text in ("circ", "{") and _is_degree(parser)):
-        value = power(parser, value) if parser.is_op("^") else _degree(parser, value)
-    return value
-
-
-def _is_degree(parser: Parser) -> bool:
-    return parser.peek().text == "circ" or (parser.peek(2).text == "circ" and parser.peek(3).text == "}")
-
-
-def _degree(parser: Parser, value: Node) -> Node:
-    parser.at += 1
-    return Call("deg", (value,))
-
-
-def _bare_argument(parser: Parser) -> Node:
-    """`\\sin 2x`: signs and juxtaposed factors, up to the next function, sum or bracket."""
-    value = parser.expression(49)
-    while parser.starts_factor(value) and parser.token.kind in ("let", "cmd", "num"):
-        token = parser.token
-        if token.upright and token.text not in ("e", "i"):
-            break
-        if token.kind == "cmd" and token.text not in GREEK and token.text not in ("pi", "frac", "dfrac", "tfrac"):
-            break
-        if token.kind == "cmd" and token.text.endswith("frac") and symbols(value):
-            break
-        value = Call("mul", (value, parser.expression(49)))
-    if parser.is_op("/") and parser.peek().kind == "num" and not symbols(value) and has_const(value, "pi"):
-        parser.at += 1
-        value = Call("div", (value, parser.expression(49)))
-    return value
+    return (
+        Call("sqrt", (radicand,)) if index in (None, Num(Fraction(2))) else Call("root", (radicand, index or radicand))
+    )
 
 
 # Scripts --------------------------------------------------------------------------------------
@@ -309,7 +243,9 @@ def script(parser: Parser) -> Node:
     """A script as a value: a group, or a sign and one atom; digits stay together."""
     if parser.is_op("-", "+"):
         sign = parser.take().text
+        parser.enter()
         value = script(parser)
+        parser.leave()
         if sign == "+":
             return value
         return Num(-value.value) if isinstance(value, Num) else Call("neg", (value,))
@@ -333,8 +269,17 @@ def _is_minus_one(node: Node) -> bool:
 
 def power(parser: Parser, left: Node) -> Node:
     """`^` and its exponent; a small circle is the degree sign, primes are primes."""
+    parser.enter()
+    node = _power(parser, left)
+    parser.leave()
+    return node
+
+
+def _power(parser: Parser, left: Node) -> Node:
     parser.at += 1
-    if parser.is_op("circ", "degree") or (parser.is_op("{") and parser.peek().text in ("circ", "degree") and parser.peek(2).text == "}"):
+    if parser.is_op("circ", "degree") or (
+        parser.is_op("{") and parser.peek().text in ("circ", "degree") and parser.peek(2).text == "}"
+    ):
         parser.at += 3 if parser.is_op("{") else 1
         return _degrees(parser, left)
     if parser.token.kind == "let" and parser.token.text == "o" and isinstance(left, Num):
@@ -370,7 +315,7 @@ def _degrees(parser: Parser, left: Node) -> Node:
 
 
 def left_script(parser: Parser) -> Node:
-    """`{}^5C_2` and `^5C_2` as a binomial coefficient."""
+    """`{}^5C_2`, `^5C_2` and `_5C_2` as a binomial coefficient."""
     start = parser.take().pos
     top = script(parser)
     token = parser.take()
@@ -381,7 +326,7 @@ def left_script(parser: Parser) -> Node:
 
 
 def infix(parser: Parser, left: Node, strength: int) -> Node | None:
-    """Commands between operands: `\\choose`, `\\pmod`, `\\bmod`."""
+    r"""Commands between operands: `\choose`, `\pmod`, `\bmod`."""
     name = parser.token.text
     if name in ("over", "atop"):
         return None
@@ -404,7 +349,7 @@ def infix(parser: Parser, left: Node, strength: int) -> Node | None:
 
 
 def argument_all(parser: Parser) -> Node:
-    """A modulus: a group, or a number with all its digits (`\\pmod 11`)."""
+    r"""A modulus: a group, or a number with all its digits (`\pmod 11`)."""
     if parser.token.kind == "num":
         number = parser.take().num
         assert number is not None

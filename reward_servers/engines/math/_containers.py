@@ -42,7 +42,12 @@ def _same_structure(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if ends[2:] != others[2:]:
             return Answer(False, "interval", "open and closed ends differ")
         return all_same(comparison, ends[:2], others[:2], "interval")
-    if isinstance(gold, Call) and isinstance(answer, Call) and gold.head == answer.head and len(gold.args) == len(answer.args):
+    if (
+        isinstance(gold, Call)
+        and isinstance(answer, Call)
+        and gold.head == answer.head
+        and len(gold.args) == len(answer.args)
+    ):
         first = all_same(comparison, gold.args, answer.args, gold.head)
         if first.same or gold.head == "setminus" or len(gold.args) != 2:
             return first
@@ -130,7 +135,7 @@ def _single(comparison: Comparison, gold: Node, answer: Node) -> Answer:
 
 
 def _ordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
-    if answer.kind == "list" or (answer.kind == "or" and False):
+    if answer.kind == "list":
         if _named(answer):
             return all_same(comparison, gold.items, _values(answer, sort=True), "values by name")
         return all_same(comparison, gold.items, answer.items, "list as tuple")
@@ -170,7 +175,11 @@ def _by_name(comparison: Comparison, gold: Seq, answer: Seq) -> Answer | None:
             if len(_bases(gold)) == 1:
                 return unordered(comparison, Seq("list", _values(gold, sort=False)), answer)
             written = all_same(comparison, _values(gold, sort=False), answer.items, "values as written")
-            return written if written.same else all_same(comparison, _values(gold, sort=True), answer.items, "values by name")
+            return (
+                written
+                if written.same
+                else all_same(comparison, _values(gold, sort=True), answer.items, "values by name")
+            )
         return None
     mine = {i.terms[0]: i.terms[-1] for i in gold.items if isinstance(i, Rel)}
     theirs = {i.terms[0]: i.terms[-1] for i in answer.items if isinstance(i, Rel)}
@@ -256,7 +265,9 @@ def same_matrix(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if len({len(r) for r in rows}) == 1:
             return same_matrix(comparison, *((matrix, Matrix(rows)) if matrix is gold else (Matrix(rows), matrix)))
     if _cells(matrix)[1:] == () and not isinstance(other, Seq):
-        return comparison.same(gold if other is gold else _cells(matrix)[0], answer if other is answer else _cells(matrix)[0])
+        return comparison.same(
+            gold if other is gold else _cells(matrix)[0], answer if other is answer else _cells(matrix)[0]
+        )
     return Answer(False, "kind", "a matrix against something else")
 
 

@@ -7,6 +7,7 @@ beyond the sizes involved count as equality; how far beyond, `Spread` measures.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -223,14 +224,14 @@ def _degrees(value: Any) -> Any:
     return value * flint.arb.pi() / 180
 
 
-_BINARY = {
+_BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "div": _divide,
     "binom": _binom,
     "perm": lambda n, k: (n + 1).gamma() / (n - k + 1).gamma(),
     "rem": lambda a, b: a - b * _divide(a, b).floor(),
     "logb": lambda x, b: x.log() / b.log(),
 }
-_UNARY = {
+_UNARY: dict[str, Callable[[Any], Any]] = {
     "neg": lambda x: -x,
     "sqrt": lambda x: x.sqrt(),
     "percent": lambda x: x / 100,
@@ -250,6 +251,22 @@ _UNARY = {
     "floor": _real_only("floor"),
     "ceil": _real_only("ceil"),
     "sign": _real_only("sgn"),
-    **{name: _real_only(name) for name in
-       ("sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf")},
+    **{
+        name: _real_only(name)
+        for name in (
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "acosh",
+            "atanh",
+            "erf",
+        )
+    },
 }

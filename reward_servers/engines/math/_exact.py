@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from ._errors import LimitExceeded
@@ -37,12 +37,12 @@ def exact(node: Node, max_bits: int) -> Fraction | None:
             rule = _RULES.get(head)
             if rule is None:
                 return None
-            values = []
+            values: list[Fraction] = []
             for arg in args:
-                value = exact(arg, max_bits)
-                if value is None:
+                inner = exact(arg, max_bits)
+                if inner is None:
                     return None
-                values.append(value)
+                values.append(inner)
             return rule(values, max_bits)
         case _:
             return None
@@ -166,9 +166,19 @@ def _rem(values: Sequence[Fraction], max_bits: int) -> Fraction:
     return values[0] - values[1] * math.floor(values[0] / values[1])
 
 
-_RULES = {
-    "add": _add, "mul": _mul, "div": _div, "pow": _pow, "root": _root, "fact": _fact, "fact2": _fact2, "binom": _binom,
-    "perm": _perm, "gcd": _gcd, "lcm": _lcm, "rem": _rem,
+_RULES: dict[str, Callable[[Sequence[Fraction], int], Fraction | None]] = {
+    "add": _add,
+    "mul": _mul,
+    "div": _div,
+    "pow": _pow,
+    "root": _root,
+    "fact": _fact,
+    "fact2": _fact2,
+    "binom": _binom,
+    "perm": _perm,
+    "gcd": _gcd,
+    "lcm": _lcm,
+    "rem": _rem,
     "neg": lambda v, _: -v[0],
     "sqrt": lambda v, m: _root([v[0], Fraction(2)], m),
     "abs": lambda v, _: abs(v[0]),

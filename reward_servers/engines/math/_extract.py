@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from . import _phrases
 from ._errors import LimitExceeded
@@ -16,13 +17,22 @@ NONE = Extraction(None, -1, -1, "none")
 _BRACES = re.compile(r"[{}]|\\.", re.S)
 _BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
 _GAP_FILL = r"(?:[\s$.:)(\]\[*]|\\[()\[\],;:! ]|\\quad|\\qquad|[A-Za-z]\w*\s*(?:=|:)|\\text\s*\{\s*\}|&)"
-_JOIN = r"(?:,|;|\band\b|\bor\b|\\text\s*\{[\s,]*(?:and|or)\s*\}|\\(?:text|mathrm)\s*\{[^{}]*part \([a-z]\) and[^{}]*\})"
+_JOIN = (
+    r"(?:,|;|\band\b|\bor\b|\\text\s*\{[\s,]*(?:and|or)\s*\}|\\(?:text|mathrm)\s*\{[^{}]*part \([a-z]\) and[^{}]*\})"
+)
 _GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
 _COUNTED = re.compile(r"[$\\)]*\s+([a-z]{3,})[, ]+and\s+[$\\(]*")
-_NOT_BEFORE = re.compile(r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?(?:\$|\\\(|\\\[)*\s*$", re.I)
+_MAX_HIDDEN = 40
+_NOT_BEFORE = re.compile(
+    r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?"
+    r"(?:\$|\\\(|\\\[)*\s*$",
+    re.I,
+)
 _WRONG_AFTER = re.compile(
     r"[\s$.)\\\]*]*(?:is|was|seems|must be)\s+(?:clearly |definitely |obviously |also |therefore )?"
-    r"(?:wrong|incorrect|false|a mistake|impossible|not (?:the|correct|right|our|my|valid|possible)\b)", re.I)
+    r"(?:wrong|incorrect|false|a mistake|impossible|not (?:the|correct|right|our|my|valid|possible)\b)",
+    re.I,
+)
 _OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)")
 _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
 _COMMENT = re.compile(r"(?:^|[}$])[ \t]*%[^\n]*$")
@@ -80,10 +90,13 @@ def _box(text: str, policy: Policy) -> Extraction:
         return Extraction(None, at, len(text), "truncated")
     start, end, after = found
     if _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
-        return _earlier(text, at, policy)
+        return _outside(text, at, policy)
     if policy.hedges and (doubt := _doubted(text, at, after)) is not None:
         return Extraction(None, start, end, doubt)
-    if policy.joined_boxes and text.rfind("boxed", 0, at) >= 0:
+    outer = text.rfind("\\boxed", 0, at)
+    if outer >= 0 and (around := _read_box(text, outer)) is not None and around[2] >= after:
+        return _outside(text, at, policy)  # a box inside a box is part of it
+    if policy.joined_boxes and outer >= 0:
         joined = _joined(text, at, start, end)
         if joined is not None:
             return joined
@@ -105,9 +118,12 @@ def _latest(text: str, policy: Policy) -> Extraction:
     return _phrase(text, policy) if at > max(box.start, 0) else box
 
 
-def _earlier(text: str, at: int, policy: Policy) -> Extraction:
-    """The box before a commented one."""
-    return _box(text[:at], policy)
+def _outside(text: str, at: int, policy: Policy) -> Extraction:
+    """The last box apart from the one at `at`, which is commented out or part of another."""
+    hidden = text.count("\\boxed", 0, at + 6)
+    if hidden > _MAX_HIDDEN:
+        raise LimitExceeded("boxes", f"{hidden} boxes around or before a hidden one")
+    return _box(text[:at] + "\\mbox " + text[at + 6 :] if text.startswith("\\boxed", at) else text[:at], policy)
 
 
 def _read_box(text: str, at: int) -> tuple[int, int, int] | None:
@@ -217,7 +233,7 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     return _phrases.find(text)
 
 
-_RULES = {
+_RULES: dict[str, Callable[[str, Policy], Extraction]] = {
     "box": _box,
     "latest": _latest,
     "tag": _tag,

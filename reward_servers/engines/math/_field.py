@@ -9,7 +9,6 @@ that fits into an answer.  Nothing is expanded, so (x+1)^3000 costs a dozen mult
 from __future__ import annotations
 
 from functools import lru_cache
-from hashlib import blake2b
 
 from ._errors import LimitExceeded
 from ._exact import Undefined, exact
@@ -28,6 +27,8 @@ class NotRational(Exception):
 @lru_cache(maxsize=4096)
 def point(name: str, round_: int) -> int:
     """The value of a variable in a round; depends on nothing but its name."""
+    from hashlib import blake2b
+
     return int.from_bytes(blake2b(f"{round_}:{name}".encode(), digest_size=31).digest(), "big") + 2
 
 
@@ -73,7 +74,22 @@ def _apply(head: str, args: tuple[Node, ...], round_: int) -> int:
         return value_at(args[0], round_) * point("const pi", round_) * pow(180, -1, PRIME) % PRIME
     if head == "pow":
         return _power(args[0], args[1], round_)
-    if head in ("fact", "binom", "perm", "fact2", "gcd", "lcm", "sqrt", "root", "abs", "floor", "ceil", "rem", "max", "min"):
+    if head in (
+        "fact",
+        "binom",
+        "perm",
+        "fact2",
+        "gcd",
+        "lcm",
+        "sqrt",
+        "root",
+        "abs",
+        "floor",
+        "ceil",
+        "rem",
+        "max",
+        "min",
+    ):
         return _constant(Call(head, args))
     raise NotRational
 

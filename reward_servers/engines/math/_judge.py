@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from threading import Lock
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from . import _choices
 from ._compare import Comparison
-from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded
+from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
 from ._extract import decimal_comma, extract
 from ._nodes import Node, Num, Text
 from ._normal import normal
@@ -24,14 +24,21 @@ from ._show import show
 from ._types import Decision, Extraction, Judgement, Outcome
 from ._words import text_key
 
+if TYPE_CHECKING:
+    from ._symbolic import SymbolicPool
+
 VERSION = "1"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
 
-_SIMPLE = re.compile(r"\s*\$?\s*(?P<sign>[+-]?)(?P<int>[0-9]{1,18})(?:\.(?P<dec>[0-9]{1,18}))?(?:/(?P<below>[0-9]{1,18}))?\s*\$?\.?\s*")
+_SIMPLE = re.compile(
+    r"\s*\$?\s*(?P<sign>[+-]?)(?P<int>[0-9]{1,18})(?:\.(?P<dec>[0-9]{1,18}))?(?:/(?P<below>[0-9]{1,18}))?\s*\$?\.?\s*"
+)
 _SIMPLE_FRAC = re.compile(r"\s*(?P<sign>[+-]?)\\[dt]?frac\{(?P<int>[0-9]{1,18})\}\{(?P<below>[0-9]{1,18})\}\s*")
-_WRAPPED = re.compile(r"\s*(?:\$\$?(?P<dollar>[^$]*)\$\$?|\\\((?P<paren>.*)\\\)|\\\[(?P<bracket>.*)\\\])\s*\.?\s*", re.S)
+_WRAPPED = re.compile(
+    r"\s*(?:\$\$?(?P<dollar>[^$]*)\$\$?|\\\((?P<paren>.*)\\\)|\\\[(?P<bracket>.*)\\\])\s*\.?\s*", re.S
+)
 _WORDY = re.compile(r"[^\W\d_]{2,}")
 _REMEMBERED = 512
 
@@ -87,7 +94,6 @@ class CompiledGold:
     policy: Policy
     parts: list[_One]
     form: str
-    comparison: Comparison
     decided: OrderedDict[str, Decision] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
 
@@ -126,7 +132,7 @@ def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
     else:
         spec_answers = spec.answers
     parts = [_compile_one(answer, spec, policy) for answer in spec_answers]
-    return CompiledGold(spec, policy, parts, " | ".join(show(p.node) for p in parts), Comparison(policy))
+    return CompiledGold(spec, policy, parts, " | ".join(show(p.node) for p in parts))
 
 
 def _unwrapped(text: str) -> str:
@@ -167,10 +173,18 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
     return _One(text, node, value, letters, text_key(text))
 
 
-def judge(response: str, gold: str | Gold | CompiledGold, policy: Policy = DEFAULT) -> Judgement:
+def judge(
+    response: str, gold: str | Gold | CompiledGold, policy: Policy = DEFAULT, *, symbolic: SymbolicPool | None = None
+) -> Judgement:
     """Judge one response.
 
-    Never raises for what a response or a gold contains: each of these is an outcome.
+    Never raises for what a response or a gold contains: each of these is an outcome.  Safe in threads.
+
+    Args:
+        response: The whole text of the candidate.
+        gold: The reference, its `Gold`, or the compiled gold (which brings its own policy).
+        policy: Ignored for a compiled gold.
+        symbolic: Workers for the last stage; None uses the pool of this process, started when first needed.
     """
     if isinstance(gold, CompiledGold):
         compiled, policy = gold, gold.policy
@@ -185,19 +199,30 @@ def judge(response: str, gold: str | Gold | CompiledGold, policy: Policy = DEFAU
         found = extract(response, policy)
     except LimitExceeded as exc:
         nothing = Extraction(None, -1, -1, "too long")
-        return Judgement(Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION)
+        return Judgement(
+            Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION
+        )
     if found.text is None:
         outcome = Outcome.INCORRECT if found.rule in ("negated", "struck out") else Outcome.NO_ANSWER
         reason = _MISSING.get(found.rule, found.rule)
         return Judgement(outcome, found.rule, reason, found, compiled.source, compiled.form, None, policy.name, VERSION)
-    decision = decide(found.text, compiled)
+    decision = decide(found.text, compiled, symbolic)
     if found.core is not None and decision.rule == "unparsed":
-        decision = decide(found.core, compiled)
+        decision = decide(found.core, compiled, symbolic)
     if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
         value = last_value(found.text).text
-        decision = decision if value is None else decide(value, compiled)
-    return Judgement(decision.outcome, decision.rule, decision.reason, found, compiled.source, compiled.form,
-                     decision.answer_form, policy.name, VERSION)
+        decision = decision if value is None else decide(value, compiled, symbolic)
+    return Judgement(
+        decision.outcome,
+        decision.rule,
+        decision.reason,
+        found,
+        compiled.source,
+        compiled.form,
+        decision.answer_form,
+        policy.name,
+        VERSION,
+    )
 
 
 _MISSING = {
@@ -208,13 +233,15 @@ _MISSING = {
 }
 
 
-def decide(answer: str, gold: CompiledGold) -> Decision:
+def decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None = None) -> Decision:
     """Compare one extracted answer with a gold; repeated answers are remembered."""
     known = gold.decided.get(answer)
     if known is not None:
         return known
-    decision = _decide(answer, gold)
-    if len(answer) < 256:
+    if len(answer) > gold.policy.limits.answer_chars:
+        return Decision(Outcome.LIMIT, "answer_chars", f"an answer of {len(answer)} characters", None)
+    decision = _decide(answer, gold, Comparison(gold.policy, symbolic))
+    if len(answer) < 256 and decision.outcome.is_verdict:
         with gold.lock:
             gold.decided[answer] = decision
             while len(gold.decided) > _REMEMBERED:
@@ -222,10 +249,10 @@ def decide(answer: str, gold: CompiledGold) -> Decision:
     return decision
 
 
-def _decide(answer: str, gold: CompiledGold) -> Decision:
+def _decide(answer: str, gold: CompiledGold, comparison: Comparison) -> Decision:
     best: Decision | None = None
     for part in gold.parts:
-        decision = _decide_one(answer, part, gold)
+        decision = _decide_one(answer, part, gold, comparison)
         if decision.outcome is Outcome.CORRECT:
             return decision
         if best is None or _RANK[decision.outcome] > _RANK[best.outcome]:
@@ -237,7 +264,7 @@ def _decide(answer: str, gold: CompiledGold) -> Decision:
 _RANK = {Outcome.NO_ANSWER: 0, Outcome.INCORRECT: 1, Outcome.LIMIT: 2, Outcome.UNDECIDED: 3, Outcome.GOLD_INVALID: 3}
 
 
-def _decide_one(answer: str, part: _One, gold: CompiledGold) -> Decision:
+def _decide_one(answer: str, part: _One, gold: CompiledGold, comparison: Comparison) -> Decision:
     policy = gold.policy
     if not answer.strip(" \t\r\n$.{}~\\") and "\\{" not in answer:
         return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
@@ -249,14 +276,13 @@ def _decide_one(answer: str, part: _One, gold: CompiledGold) -> Decision:
             if not (policy.tolerance or policy.gold_precision or policy.float_rounding is not None):
                 return Decision(Outcome.INCORRECT, "exact", "different numbers", str(value))
     if part.letters is not None or gold.spec.options:
-        chosen = _choices.decide(answer, part.letters, gold.spec.options, part.node, gold.comparison)
+        chosen = _choices.decide(answer, part.letters, gold.spec.options, part.node, comparison)
         if chosen is not None:
             return chosen
-    return _parsed(answer, part, gold)
+    return _parsed(answer, part, policy, comparison)
 
 
-def _parsed(answer: str, part: _One, gold: CompiledGold) -> Decision:
-    policy = gold.policy
+def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> Decision:
     if isinstance(part.node, Text) and text_key(answer) == part.key:
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
     try:
@@ -271,9 +297,11 @@ def _parsed(answer: str, part: _One, gold: CompiledGold) -> Decision:
         return Decision(outcome, "unparsed", f"the answer does not parse: {exc}", None)
     form = show(node)
     try:
-        found = gold.comparison.same(part.node, node)
+        found = comparison.same(part.node, node)
     except LimitExceeded as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, form)
+    except SymbolicUnavailable as exc:
+        return Decision(Outcome.UNDECIDED, "symbolic", str(exc), form)
     return _decision(found, form)
 
 
@@ -281,7 +309,7 @@ def _decision(found: Answer, form: str) -> Decision:
     if found.same:
         return Decision(Outcome.CORRECT, found.rule, found.why or "equal", form)
     if found.same is None:
-        return Decision(Outcome.UNDECIDED, found.rule, found.why or "nothing could decide", form)
+        return Decision(Outcome.INCORRECT, "not shown equal", found.why or "nothing could decide", form)
     return Decision(Outcome.INCORRECT, found.rule, found.why or "different", form)
 
 

@@ -23,6 +23,8 @@ from ._tables import (
     SUBSCRIPTS,
     SUPERSCRIPTS,
     UNICODE,
+    UNICODE_COMMANDS,
+    names,
 )
 from ._units import UNIT_WORDS
 from ._words import CONNECTORS, HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS
@@ -41,6 +43,7 @@ class Token(NamedTuple):
 
 _WORD = re.compile(r"[A-Za-z]{2,}'(?:t|s|re|ve)\b|[A-Za-z]+")
 _TEXT_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+_MERIDIAN = re.compile(r"([AaPp])\.?\s?[Mm]\b\.?")
 _TIMES_TEN = re.compile(r"\s*10\s*(?:\^|\*\*)")
 _RELATION = re.compile(r"<=|>=|=<|=>|!=|<>|:=|==|[=<>]")
 _PLAIN_COMMANDS = FUNCTIONS | set(GREEK_LETTERS.values()) | {"pi", "oo", "varepsilon", "varphi"}
@@ -51,9 +54,9 @@ _WORDLIKE = (
     | NEGATIONS
     | HEDGES
     | {w for w in LABEL_WORDS if len(w) > 1}
-    | frozenset(
-        "percent pct percentage degrees degree radians infinity undefined dne none yes even odd true mod choose to such that where "
-        "pm am per square cubic nan infinite real all integer integers base dozen element belongs".split()
+    | names(
+        """percent pct percentage degrees degree radians infinity undefined dne none yes even odd true mod choose to
+    such that where pm am per square cubic nan infinite real all integer integers base dozen element belongs"""
     )
 )
 
@@ -68,6 +71,7 @@ class Lexer:
         self.limits = limits
         self.tokens: list[Token] = []
         self.depth = 0
+        self.level = 0
         self.spaced = False
         self.doubled = "\\begin" not in self.text and "\\\\" in self.text
         self.odd_dollars = len(re.findall(r"(?<!\\)\$", self.text)) % 2 == 1
@@ -97,6 +101,9 @@ class Lexer:
     def run(self, pos: int, end: int, *, in_text: bool) -> None:
         """Lex a stretch of the text; in text mode letters make words."""
         text = self.text
+        self.level += 1
+        if self.level > self.limits.depth:
+            raise LimitExceeded("depth", f"nested deeper than {self.limits.depth}")
         while pos < end:
             char = text[pos]
             if char.isspace() or char == "~":
@@ -117,6 +124,7 @@ class Lexer:
                 pos = self._unicode(pos, end, in_text=in_text)
             else:
                 pos = self._operator(pos)
+        self.level -= 1
 
     def _starts_decimal(self, pos: int) -> bool:
         following = self.text[pos : pos + 4]
@@ -145,6 +153,10 @@ class Lexer:
     # Letters ---------------------------------------------------------------------------------
 
     def _letters(self, pos: int, end: int, *, in_text: bool) -> int:
+        meridian = _MERIDIAN.match(self.text, pos, end)
+        if meridian is not None and self.tokens and self.tokens[-1].kind == "num":
+            self.push("word", meridian[1].lower() + "m", pos)
+            return meridian.end()
         match = _WORD.match(self.text, pos, end)
         run = match[0] if match else self.text[pos]
         if in_text:
@@ -161,7 +173,8 @@ class Lexer:
         return pos + len(run)
 
     def _text_word(self, run: str, pos: int) -> None:
-        if len(run) == 1:
+        article = run in ("a", "A") and self.text[pos + 1 : pos + 2] == " " and self.text[pos + 2 : pos + 3].isalpha()
+        if len(run) == 1 and not article:
             self.push("let", run, pos, upright=True)
         elif run in _PLAIN_COMMANDS and run not in UNIT_WORDS:
             self.push("cmd", run, pos)
@@ -169,7 +182,7 @@ class Lexer:
             self.push("word", run, pos)
 
     def _plain_run(self, run: str, pos: int) -> None:
-        after_value = bool(self.tokens) and self.tokens[-1].kind in ("num", "word") or self._after_value()
+        after_value = (bool(self.tokens) and self.tokens[-1].kind in ("num", "word")) or self._after_value()
         low = run.lower()
         following = self.text[pos + len(run) : pos + len(run) + 1]
         if run in _PLAIN_COMMANDS and not (run in UNIT_WORDS and after_value and following != "("):
@@ -178,7 +191,12 @@ class Lexer:
             self.push("word", run, pos)
         elif run.isupper() and len(run) == 2 and self.tokens and self.tokens[-1].text == "{":
             self._spelled(run, pos)
-        elif low in _WORDLIKE and low not in UNIT_WORDS:
+        elif (
+            run.islower()
+            and self.tokens
+            and self.tokens[-1].kind == "word"
+            and self.tokens[-1].text.lower() not in _NOT_NOUNS
+        ) or (low in _WORDLIKE and low not in UNIT_WORDS):
             self.push("word", run, pos)
         elif len(run) > 3 and (split := _glued(run)):
             self.push("cmd", split[0], pos)
@@ -210,7 +228,7 @@ class Lexer:
     def _unicode(self, pos: int, end: int, *, in_text: bool) -> int:
         char = self.text[pos]
         if char in FRACTIONS:
-            self.push("num", char, pos, Num(Fraction(*FRACTIONS[char])))
+            self.push("num", char, pos, Num(FRACTIONS[char]))
         elif char in GREEK_LETTERS:
             self.push("cmd", GREEK_LETTERS[char], pos)
         elif char in UNICODE:
@@ -227,7 +245,7 @@ class Lexer:
         elif char in "\u200b\u200c\u200d\ufeff\u2060\u2061\u2062":
             pass
         else:
-            raise AnswerSyntaxError(f"unexpected character {ascii(char)}", pos)
+            raise AnswerSyntaxError(f"unexpected character {char!a}", pos)
         return pos + 1
 
     def _script(self, mark: str, first: str, table: dict[int, int], pos: int) -> int:
@@ -244,11 +262,8 @@ class Lexer:
     def _sign(self, name: str, pos: int) -> None:
         if name in RELATIONS.values() or name in RELATIONS:
             self.push("rel", RELATIONS.get(name, name), pos)
-        elif (
-            name in ("∞", "∅", "√", "∛", "R", "Z", "N", "Q", "C", "dots", "sum", "prod", "int", "angle")
-            or name in GREEK
-        ):
-            self.push("cmd", {"∞": "infty", "∅": "emptyset", "√": "sqrt", "∛": "cbrt"}.get(name, name), pos)
+        elif name in UNICODE_COMMANDS or name in GREEK:
+            self.push("cmd", name, pos)
         elif name in ("e", "i"):
             self.push("let", name, pos)
         elif name == "¢":
@@ -279,11 +294,12 @@ class Lexer:
         return pos + 1
 
 
+_NOT_NOUNS = CONNECTORS | LABEL_WORDS | {"where", "for", "with", "when", "mod", "to", "times", "choose", "such", "that"}
+
+
 def _glued(run: str) -> tuple[str, str] | None:
     """`sinx` as `sin` and `x`; only the commonest names, so that words stay words."""
     for name in ("sin", "cos", "tan", "log", "ln", "sqrt", "cot", "sec", "csc"):
         if run.startswith(name) and len(run) == len(name) + 1 and run[-1] in "xyztnab":
             return name, run[-1]
     return None
-
-

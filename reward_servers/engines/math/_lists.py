@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError, LimitExceeded
 from ._nodes import Call, Const, Matrix, Node, Num, Rel, Seq, Sym
 from ._policy import Limits
+from ._tables import names
 
 if TYPE_CHECKING:
     from ._parser import Parser
 
 _DOTS = Const("dots")
 _INTEGER_SETS = frozenset({"Z", "N"})
-_MATRICES = frozenset("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array".split())
+_MATRICES = names("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array")
 
 
 def is_assignment(node: Node) -> bool:
@@ -104,7 +106,7 @@ def _signed(node: Node) -> Fraction | None:
 
 def _arithmetic(head: list[Fraction], last: Fraction, limits: Limits) -> list[Fraction] | None:
     step = head[1] - head[0]
-    if step == 0 or any(b - a != step for a, b in zip(head, head[1:], strict=False)):
+    if step == 0 or any(b - a != step for a, b in itertools.pairwise(head)):
         return None
     count = (last - head[0]) / step
     if count.denominator != 1 or count < len(head) - 1:
@@ -118,7 +120,7 @@ def _geometric(head: list[Fraction], last: Fraction, limits: Limits) -> list[Fra
     if len(head) < 3 or 0 in head:
         return None
     ratio = head[1] / head[0]
-    if ratio in (1, -1) or any(b != a * ratio for a, b in zip(head, head[1:], strict=False)):
+    if ratio in (1, -1) or any(b != a * ratio for a, b in itertools.pairwise(head)):
         return None
     terms = [head[0]]
     while terms[-1] != last:
@@ -135,7 +137,15 @@ def integer_condition(parser: Parser) -> Node | None:
     if token.kind != "word":
         return None
     ahead = 0
-    while parser.peek(ahead).kind == "word" and parser.peek(ahead).text.lower() in ("any", "all", "some", "every", "each", "an", "is"):
+    while parser.peek(ahead).kind == "word" and parser.peek(ahead).text.lower() in (
+        "any",
+        "all",
+        "some",
+        "every",
+        "each",
+        "an",
+        "is",
+    ):
         ahead += 1
     word = parser.peek(ahead)
     if word.kind == "word" and word.text.lower() in ("integer", "integers") and parser.peek(ahead + 1).kind == "let":
@@ -156,8 +166,13 @@ def drop_conditions(node: Node) -> Node:
 
 
 def _is_integer_condition(node: Node) -> bool:
-    return (isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[0], Sym)
-            and isinstance(node.terms[1], Const) and node.terms[1].name in _INTEGER_SETS)
+    return (
+        isinstance(node, Rel)
+        and node.ops == ("in",)
+        and isinstance(node.terms[0], Sym)
+        and isinstance(node.terms[1], Const)
+        and node.terms[1].name in _INTEGER_SETS
+    )
 
 
 def environment(parser: Parser) -> Node:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._tables import DOTS, DROPPED, FONTS, FUNCTIONS, GREEK, OPERATORS, RELATIONS, SKIPPED, TEXT_FONTS
+from ._tables import DOTS, DROPPED, FONTS, FUNCTIONS, GREEK, OPERATORS, RELATIONS, SKIPPED, TEXT_FONTS, names
 
 if TYPE_CHECKING:
     from ._lexer import Lexer
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
 _COMMAND = re.compile(r"\\(?:([A-Za-z]+)\*?|(.))", re.S)
 _TWICE = re.compile(r"\\\\([A-Za-z]+|[{}%$])")
 _BOLD = frozenset({"mathbf", "boldsymbol", "bm", "pmb", "symbf"})
-_LAYOUT = frozenset("align aligned equation gather gathered split document center math displaymath".split())
-_PARSED = frozenset(
-    """frac dfrac tfrac cfrac sqrt binom dbinom tbinom sum prod int iint oint lim infty emptyset varnothing pi begin end mathbb
-    overline vec hat bar pmod bmod mod choose over angle""".split()
+_LAYOUT = names("align aligned equation gather gathered split document center math displaymath")
+_PARSED = names(
+    """frac dfrac tfrac cfrac sqrt binom dbinom tbinom sum prod int iint oint lim infty emptyset varnothing pi
+    begin end mathbb overline vec hat bar pmod bmod mod choose over angle"""
 )
 _KNOWN = _PARSED | FUNCTIONS | GREEK | set(OPERATORS) | set(RELATIONS) | DROPPED | TEXT_FONTS | FONTS | DOTS
-_GLUED = tuple(sorted({"quad", "qquad", "vert", "cdot", "div", "pm", "pi", *(n for n in OPERATORS if len(n) > 4)}, key=len, reverse=True))
+_GLUED = tuple(
+    sorted(
+        {"quad", "qquad", "vert", "cdot", "div", "pm", "pi", *(n for n in OPERATORS if len(n) > 4)},
+        key=len,
+        reverse=True,
+    )
+)
 
 
 def command(lexer: Lexer, pos: int, end: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
 from ._nodes import Call, Node, Num, Quantity, Sym, Text
+from ._tables import names
 from ._units import compatible, is_noun, known_unit, unit_form
 from ._words import SCALE_WORDS, number_from_words
 
@@ -16,19 +17,25 @@ if TYPE_CHECKING:
 _CURRENCIES = {"currency": "dollar", "currency€": "eur", "currency£": "gbp", "currency¥": "yen", "currency₹": "rupee"}
 _UPRIGHT_UNITS = frozenset("mgshLlNJWVAKF")
 _PERCENT_WORDS = frozenset({"percent", "pct", "percentage"})
-_STOP_WORDS = frozenset({"and", "or", "where", "for", "with", "when", "such", "that", "if"})
+_STOP_WORDS = names("and or where for with when such that if")
 _UNIT, _MUL, _POST = 35, 40, 70
 
 
 def mixed(parser: Parser, whole: Num) -> Num:
-    """`2\\frac13`, `2 1/3`, `2½` as one number; anything else leaves the whole number alone."""
+    r"""`2\frac13`, `2 1/3`, `2½` as one number; anything else leaves the whole number alone."""
     token = parser.token
     if token.kind == "num" and token.num is not None:
         if token.text in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒":
             parser.at += 1
             return Num(whole.value + token.num.value)
         below = parser.peek(2)
-        if token.text.isdigit() and parser.peek().text == "/" and below.kind == "num" and below.text.isdigit() and token.spaced:
+        if (
+            token.text.isdigit()
+            and parser.peek().text == "/"
+            and below.kind == "num"
+            and below.text.isdigit()
+            and token.spaced
+        ):
             return _mixed(parser, whole, token.num, below.num, 3)
     if token.kind == "cmd" and token.text in ("frac", "dfrac", "tfrac", "cfrac", "nicefrac"):
         return _mixed_frac(parser, whole)
@@ -54,7 +61,12 @@ def _mixed_frac(parser: Parser, whole: Num) -> Num:
             else:
                 digits.append(int(token.text))
             parser.at += 1
-        elif token.text == "{" and parser.peek().kind == "num" and parser.peek().text.isdigit() and parser.peek(2).text == "}":
+        elif (
+            token.text == "{"
+            and parser.peek().kind == "num"
+            and parser.peek().text.isdigit()
+            and parser.peek(2).text == "}"
+        ):
             digits.append(int(parser.peek().text))
             parser.at += 3
         else:
@@ -83,7 +95,7 @@ def postfix(parser: Parser, left: Node, text: str) -> Node | None:
 
 
 def temperature(parser: Parser, left: Node) -> Node | None:
-    """`20^\\circ C`: the letter after a degree sign that makes it a temperature."""
+    r"""`20^\circ C`: the letter after a degree sign that makes it a temperature."""
     token = parser.token
     name = {"C": "celsius", "F": "fahrenheit"}.get(token.text) if token.kind == "let" else None
     if token.kind == "word" and known_unit(token.text) in ("celsius", "fahrenheit"):
@@ -95,7 +107,7 @@ def temperature(parser: Parser, left: Node) -> Node | None:
 
 
 def currency(parser: Parser) -> Node:
-    """`\\$18`, `€5`: a currency sign before its amount."""
+    r"""`\$18`, `€5`: a currency sign before its amount."""
     unit_name = _CURRENCIES[parser.take().text]
     value = parser.expression(_UNIT)
     if isinstance(value, Quantity):
@@ -118,11 +130,19 @@ def ratio(parser: Parser, left: Node) -> Node:
     hour = tokens[parser.at - 1]
     parser.at += 1
     minute = parser.token
+    looks = (
+        hour.kind == minute.kind == "num"
+        and len(hour.text) <= 2
+        and len(minute.text) == 2
+        and minute.text.isdigit()
+        and hour.text.isdigit()
+        and int(minute.text) < 60
+        and int(hour.text) <= 24
+    )
+    if looks and isinstance(left, Num) and minute.num is not None and parser.peek().text not in (":", "/", "^"):
+        parser.at += 1
+        return Call("clock", (left, minute.num, _meridian(parser)))
     right = parser.expression(25)
-    looks = (hour.kind == minute.kind == "num" and len(hour.text) <= 2 and len(minute.text) == 2
-             and minute.text.isdigit() and hour.text.isdigit() and int(minute.text) < 60 and int(hour.text) <= 24)
-    if looks and isinstance(left, Num):
-        return Call("clock", (left, right, _meridian(parser)))
     if isinstance(left, Call) and left.head in ("ratio", "clock"):
         return Call("ratio", (*[a for a in left.args if not isinstance(a, Text)], right))
     return Call("ratio", (left, right))
@@ -137,7 +157,7 @@ def _meridian(parser: Parser) -> Text:
 
 
 def starts_unit(parser: Parser, left: Node) -> bool:
-    """Whether an upright letter after `left` is a unit (`5\\,\\mathrm{m}`)."""
+    r"""Whether an upright letter after `left` is a unit (`5\,\mathrm{m}`)."""
     token = parser.token
     return token.text in _UPRIGHT_UNITS and not isinstance(left, Sym)
 
@@ -186,9 +206,9 @@ def unit(parser: Parser, left: Node) -> Node:
     opened = False
     while True:
         token = parser.token
-        if token.kind == "word" and token.text.lower() not in _STOP_WORDS:
-            parts.append(token.text)
-        elif token.kind == "let" and (token.upright or parts[-1:] in (["/"], ["*"])):
+        if (token.kind == "word" and token.text.lower() not in _STOP_WORDS) or (
+            token.kind == "let" and (token.upright or parts[-1:] in (["/"], ["*"]))
+        ):
             parts.append(token.text)
         elif token.kind == "op" and token.text in ("/", "*", "-") and parser.peek().kind in ("word", "let") and parts:
             parts.append({"-": "*"}.get(token.text, token.text))
@@ -216,5 +236,16 @@ def _exponent(parser: Parser) -> str:
     return text if text.lstrip("-").isdigit() else "?"
 
 
-__all__ = ["compatible", "currency", "is_noun", "mixed", "postfix", "ratio", "starts_unit", "temperature",
-           "trailing_currency", "unit", "word"]
+__all__ = [
+    "compatible",
+    "currency",
+    "is_noun",
+    "mixed",
+    "postfix",
+    "ratio",
+    "starts_unit",
+    "temperature",
+    "trailing_currency",
+    "unit",
+    "word",
+]

@@ -14,6 +14,8 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
+from ._tables import names
+
 
 @dataclass(frozen=True, slots=True)
 class Num:
@@ -105,7 +107,7 @@ REALS = Const("R")
 UNEVALUATED = frozenset({"sum", "prod", "int", "lim", "diff"})
 """Operators that restate a question rather than answer it."""
 
-ARITHMETIC = frozenset({"pow", "fact", "fact2", "binom", "perm", "abs", "floor", "ceil", "gcd", "lcm", "rem"})
+ARITHMETIC = names("pow fact fact2 binom perm abs floor ceil gcd lcm rem")
 
 
 def integer(value: int) -> Num:
@@ -146,6 +148,16 @@ def walk(node: Node) -> Iterator[Node]:
         stack.extend(children(top))
 
 
+def depth_of(node: Node) -> int:
+    """Height of the tree, without recursion."""
+    deepest, stack = 0, [(node, 1)]
+    while stack:
+        top, depth = stack.pop()
+        deepest = max(deepest, depth)
+        stack.extend((child, depth + 1) for child in children(top))
+    return deepest
+
+
 def rebuild(node: Node, change: Callable[[Node], Node]) -> Node:
     """The same node with `change` applied to each direct sub-node."""
     match node:
@@ -176,14 +188,14 @@ def symbols(node: Node) -> frozenset[str]:
     """Names of the free variables."""
     if isinstance(node, Sym):
         return frozenset((node.name,))
-    names: frozenset[str] = frozenset()
+    free: frozenset[str] = frozenset()
     for child in children(node):
-        names |= symbols(child)
+        free |= symbols(child)
     if isinstance(node, Call) and node.head in UNEVALUATED and isinstance(node.args[1], Sym):
         bound = node.args[1].name
         if node.head in ("sum", "prod", "lim") or (node.head == "int" and len(node.args) > 2):
-            names -= {bound}
-    return names
+            free -= {bound}
+    return free
 
 
 def has_head(node: Node, heads: frozenset[str]) -> bool:

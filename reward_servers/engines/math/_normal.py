@@ -37,7 +37,12 @@ def _expand(node: Node) -> list[Node]:
     """Write out plus-minus; a list (of the values of `x = ±2`) opens into its elements."""
     if isinstance(node, Seq) and node.kind == "list":
         return [e for i in node.items for e in _expand(i)]
-    if isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[1], Seq) and node.terms[1].kind in ("list", "or"):
+    if (
+        isinstance(node, Rel)
+        and node.ops == ("=",)
+        and isinstance(node.terms[1], Seq)
+        and node.terms[1].kind in ("list", "or")
+    ):
         return [Rel(("=",), (node.terms[0], v)) for v in node.terms[1].items]
     if not has_head(node, _PM):
         return [node]
@@ -72,10 +77,18 @@ def _signed(node: Node, draw: object) -> Node:
 
 def _distribute_modulus(node: Node) -> Node:
     """`x ≡ 1, 4 (mod 5)`: the modulus at the end is that of every residue."""
-    if not (isinstance(node, Seq) and node.kind in ("list", "or") and isinstance(node.items[-1], Call) and node.items[-1].head == "mod"):
+    if not (
+        isinstance(node, Seq)
+        and node.kind in ("list", "or")
+        and isinstance(node.items[-1], Call)
+        and node.items[-1].head == "mod"
+    ):
         return node
     modulus = node.items[-1].args[1]
-    return Seq(node.kind, tuple(i if isinstance(i, Call) and i.head == "mod" else Call("mod", (i, modulus)) for i in node.items))
+    return Seq(
+        node.kind,
+        tuple(i if isinstance(i, Call) and i.head == "mod" else Call("mod", (i, modulus)) for i in node.items),
+    )
 
 
 # Matrices -------------------------------------------------------------------------------------
@@ -91,7 +104,11 @@ def _matrices(node: Node) -> Node:
 def _mentions_matrix(node: Node) -> bool:
     if isinstance(node, Matrix):
         return True
-    return isinstance(node, Call) and node.head in ("add", "mul", "neg", "div", "pow", "det") and any(map(_mentions_matrix, node.args))
+    return (
+        isinstance(node, Call)
+        and node.head in ("add", "mul", "neg", "div", "pow", "det")
+        and any(map(_mentions_matrix, node.args))
+    )
 
 
 def _evaluated(node: Node) -> Node:
@@ -126,7 +143,9 @@ def _scaled(factor: Node, matrix: Matrix) -> Matrix:
 
 def _added(matrices: list[Matrix]) -> Matrix:
     rows, columns = _shape(matrices[0])
-    return Matrix(tuple(tuple(Call("add", tuple(m.rows[r][c] for m in matrices)) for c in range(columns)) for r in range(rows)))
+    return Matrix(
+        tuple(tuple(Call("add", tuple(m.rows[r][c] for m in matrices)) for c in range(columns)) for r in range(rows))
+    )
 
 
 def _multiplied(a: Node, b: Node) -> Matrix | None:
@@ -134,10 +153,15 @@ def _multiplied(a: Node, b: Node) -> Matrix | None:
         if _shape(a)[1] != _shape(b)[0] or _shape(a)[0] * _shape(b)[1] * _shape(a)[1] > 4000:
             return None
         columns = list(zip(*b.rows, strict=True))
-        return Matrix(tuple(
-            tuple(Call("add", tuple(Call("mul", (x, y)) for x, y in zip(row, column, strict=True))) for column in columns)
-            for row in a.rows
-        ))
+        return Matrix(
+            tuple(
+                tuple(
+                    Call("add", tuple(Call("mul", (x, y)) for x, y in zip(row, column, strict=True)))
+                    for column in columns
+                )
+                for row in a.rows
+            )
+        )
     if isinstance(a, Matrix):
         return _scaled(b, a)
     return _scaled(a, b) if isinstance(b, Matrix) else None

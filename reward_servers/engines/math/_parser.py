@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from . import _commands, _lists, _measures
+from . import _brackets, _commands, _lists, _measures, _wording
 from ._errors import AnswerSyntaxError, LimitExceeded
 from ._lexer import Lexer, Token
-from ._nodes import EMPTY, Call, Const, Interval, Node, Num, Rel, Seq, Sym, Text, neg
+from ._nodes import Call, Node, Num, Rel, Seq, Sym, Text, depth_of, neg
 from ._policy import Limits
-from ._words import BASE_WORDS, HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
+from ._tables import names
+from ._words import BASE_WORDS
 
 REL, SET, RATIO, ADD, UNIT, MUL, SIGN, POW, POST = 10, 20, 25, 30, 35, 40, 50, 60, 70
 
 _CLOSERS = frozenset({")", "]", "}", "\\}", "|>", ",", ";", "&", "\\\\", "rfloor", "rceil", "."})
-_SEPARATOR_WORDS = frozenset({"and", "or", "where", "for", "with", "when"})
+_SEPARATOR_WORDS = names("and or where for with when")
 _SET_OPS = {"∪": "union", "∩": "intersect", "\\": "setminus"}
 _BASE = re.compile(
     r"\(?(?P<digits>[0-9A-Fa-f]+)\)?\s*_\s*\{?\s*(?:\\(?:text|mathrm|textbf|rm)\s*\{)?\s*\(?(?:base\s*)?"
@@ -67,7 +68,8 @@ class Parser:
         self.tokens = tokens
         self.limits = limits
         self.at = 0
-        self.depth = 0
+        self.depth = 0  # open brackets of any kind
+        self.level = 0  # levels of recursion
         self.bars = 0  # open absolute values: a further bar closes
         self.braces = 0  # open sets: a bar or a colon ends the element
         self.integrals = 0  # open integrals: `dx` ends the body
@@ -112,6 +114,8 @@ class Parser:
         node = self.alternatives()
         if self.token.kind != "end":
             raise AnswerSyntaxError(f"unexpected {self.token.text!r}", self.token.pos)
+        if depth_of(node) > self.limits.height:
+            raise LimitExceeded("height", f"a tree higher than {self.limits.height}")
         return node
 
     def alternatives(self) -> Node:
@@ -131,15 +135,16 @@ class Parser:
 
     def _commas(self) -> Node:
         items = [self.item()]
-        while self._comma():
+        while self.comma():
             items.append(self.item())
         return _lists.listed(items, self.limits)
 
-    def _comma(self) -> bool:
+    def comma(self) -> bool:
         """Pass over `,`, `and`, `, and`, `where` ...; False where no list goes on."""
         start = self.at
         while self.is_op(",", "∧") or (
-            self.token.kind == "word" and self.token.text.lower() in _SEPARATOR_WORDS - ({"or"} if self.at == start else set())
+            self.token.kind == "word"
+            and self.token.text.lower() in _SEPARATOR_WORDS - ({"or"} if self.at == start else set())
         ):
             if self.token.text.lower() == "or" and self.at > start:
                 break
@@ -161,18 +166,33 @@ class Parser:
 
     def expression(self, power: int) -> Node:
         """Parse what binds tighter than `power`."""
-        self.depth += 1
-        if self.depth > self.limits.depth:
-            raise LimitExceeded("depth", f"nested deeper than {self.limits.depth}")
         left = self.prefix()
         while (following := self._infix(left, power)) is not None:
             left = following
-        self.depth -= 1
         return left
+
+    def enter(self) -> None:
+        """Count one more level of recursion; `leave` takes it back.
+
+        Raises:
+            LimitExceeded: The answer is nested too deeply.
+        """
+        self.level += 1
+        if self.level > self.limits.depth:
+            raise LimitExceeded("depth", f"nested deeper than {self.limits.depth}")
+
+    def leave(self) -> None:
+        """Return from a level; not needed on the way of an exception, which ends the parse."""
+        self.level -= 1
 
     def prefix(self) -> Node:
         """An atom or a prefix operator."""
-        token = self.token
+        self.enter()
+        node = self._prefix(self.token)
+        self.leave()
+        return node
+
+    def _prefix(self, token: Token) -> Node:
         if token.kind == "num":
             return self._number()
         if token.kind == "let":
@@ -180,7 +200,7 @@ class Parser:
         if token.kind == "cmd":
             return _commands.command(self)
         if token.kind == "word":
-            return self._words()
+            return _wording.words(self)
         if token.kind == "rel" and token.text in ("=", "~") and self.at == 0:
             self.at += 1
             return self.expression(REL)
@@ -188,7 +208,9 @@ class Parser:
             return Sym("□")
         if token.kind == "op":
             return self._prefix_operator(token)
-        raise AnswerSyntaxError("an answer breaks off" if token.kind == "end" else f"unexpected {token.text!r}", token.pos)
+        raise AnswerSyntaxError(
+            "an answer breaks off" if token.kind == "end" else f"unexpected {token.text!r}", token.pos
+        )
 
     def _prefix_operator(self, token: Token) -> Node:
         text = token.text
@@ -197,17 +219,17 @@ class Parser:
             value = self.expression(SIGN - 1 if text in ("±", "∓") else SIGN)
             return {"-": neg(value), "+": value}.get(text) or Call("pm" if text == "±" else "mp", (value,))
         if text in ("(", "["):
-            return self.bracketed()
+            return _brackets.bracketed(self)
         if text == "]":
-            return self.bracketed()
+            return _brackets.bracketed(self)
         if text == "\\{":
-            return self._set()
+            return _brackets.braces(self)
         if text == "{":
-            return self._brace()
+            return _brackets.group(self)
         if text == "<|":
-            return Seq("<>", self._items("|>"))
+            return Seq("<>", _brackets.elements(self, "|>"))
         if text in ("|", "||"):
-            return self._bars(text)
+            return _brackets.bars(self, text)
         if text in ("lfloor", "lceil"):
             self.at += 1
             inner = self.expression(0)
@@ -217,7 +239,7 @@ class Parser:
             return _measures.currency(self)
         if text.startswith("begin:"):
             return _lists.environment(self)
-        if text == "^":
+        if text in ("^", "_"):
             return _commands.left_script(self)
         raise AnswerSyntaxError(f"unexpected {text!r}", token.pos)
 
@@ -228,177 +250,6 @@ class Parser:
         if token.num.value.denominator == 1 and token.num.places == 0:
             value = _measures.mixed(self, token.num)
         return value
-
-    # Brackets --------------------------------------------------------------------------------
-
-    def _items(self, *closers: str) -> tuple[Node, ...]:
-        """Elements up to one of `closers`, which is passed over; the opener is under the cursor."""
-        start = self.take().pos
-        if self.is_op(*closers):
-            raise AnswerSyntaxError("empty brackets", start)
-        bars, self.bars = self.bars, 0
-        braces, self.braces = self.braces, 0
-        self.depth += 1
-        items = [self.item()]
-        while not self.is_op(*closers):
-            if self.token.kind == "end":
-                raise AnswerSyntaxError("unclosed bracket", start)
-            if not (self.is_op(";") or self._comma()):
-                raise AnswerSyntaxError(f"unexpected {self.token.text!r}", self.token.pos)
-            if self.is_op(";"):
-                self.at += 1
-            items.append(self.item())
-        self.depth -= 1
-        self.bars, self.braces = bars, braces
-        self.at += 1
-        if any(i == Const("dots") for i in items):
-            return _lists.expanded(items, self.limits)
-        return tuple(items)
-
-    def bracketed(self) -> Node:
-        """Parentheses and square brackets: grouping, tuple, or interval."""
-        left = self.token.text
-        start = self.token.pos
-        closers = ("[", "]", ")") if left == "]" else (")", "]", "[") if self._french(left) else (")", "]")
-        outer, self.outward = self.outward, "[" in closers
-        items = self._items(*closers)
-        self.outward = outer
-        right = self.tokens[self.at - 1].text
-        if len(items) == 1:
-            if (left, right) not in (("(", ")"), ("[", "]")):
-                raise AnswerSyntaxError("brackets do not match", start)
-            return items[0]
-        if (left, right) in (("(", ")"), ("[", "]")):
-            return Seq(left + right, items)
-        if len(items) == 2:
-            return Interval(items[0], items[1], left == "[", right == "]")
-        raise AnswerSyntaxError("brackets do not match", start)
-
-    def _french(self, left: str) -> bool:
-        """Whether `[a,b[` is meant: the bracket is closed by an opening one."""
-        if left != "[":
-            return False
-        depth = 0
-        for token in self.tokens[self.at + 1 :]:
-            if token.kind == "op" and token.text in "([":
-                if token.text == "[" and depth == 0:
-                    return True
-                depth += 1
-            elif token.kind == "op" and token.text in ")]":
-                if depth == 0:
-                    return False
-                depth -= 1
-        return False
-
-    def _set(self) -> Node:
-        start = self.take()
-        if self.is_op("\\}"):
-            self.at += 1
-            return EMPTY
-        if self.token.text.startswith("begin:"):
-            system = _lists.environment(self)
-            if self.is_op("\\}"):
-                self.at += 1
-            return system
-        outer, self.braces, bars, self.bars = self.braces, 1, self.bars, 0
-        first = self.item()
-        self.braces = outer
-        if self.is_op("|", ":") or (self.token.kind == "word" and self.token.text == "such"):
-            return self._builder(first, bars)
-        self.bars = bars
-        items = [first]
-        while not self.is_op("\\}"):
-            if self.token.kind == "end":
-                raise AnswerSyntaxError("unclosed set", start.pos)
-            if self.is_op(";"):
-                self.at += 1
-            elif not self._comma():
-                raise AnswerSyntaxError(f"unexpected {self.token.text!r}", self.token.pos)
-            items.append(self.item())
-        self.at += 1
-        if any(i == Const("dots") for i in items):
-            return Seq("{}", _lists.expanded(items, self.limits))
-        return Seq("{}", tuple(items))
-
-    def _builder(self, element: Node, bars: int) -> Node:
-        self.at += 2 if self.token.text == "such" else 1
-        condition = self.alternatives()
-        self.bars = bars
-        self.expect("\\}")
-        return Call("builder", (element, condition))
-
-    def _brace(self) -> Node:
-        self.at += 1
-        if self.is_op("}"):
-            self.at += 1
-            return self.prefix()
-        bars, self.bars, braces, self.braces = self.bars, 0, self.braces, 0
-        self.depth += 1
-        node = self.alternatives()
-        if self.token.kind == "cmd" and self.token.text in ("over", "choose", "atop"):
-            head = self.take().text
-            node = Call("div" if head == "over" else "binom", (node, self.alternatives()))
-        self.depth -= 1
-        self.bars, self.braces = bars, braces
-        self.expect("}")
-        return node
-
-    def _bars(self, mark: str) -> Node:
-        start = self.take()
-        self.bars += 1
-        inner = self.expression(0)
-        self.bars -= 1
-        if not self.is_op(mark):
-            raise AnswerSyntaxError("unclosed bar", start.pos)
-        self.at += 1
-        return Call("abs" if mark == "|" else "norm", (inner,))
-
-    # Words -----------------------------------------------------------------------------------
-
-    def _words(self) -> Node:
-        start = self.at
-        words: list[str] = []
-        while self.token.kind == "word" or (self.is_op("-") and self.peek().kind == "word" and words and not self.token.spaced):
-            if self.token.kind == "word":
-                words.append(self.token.text)
-            self.at += 1
-        number = self._number_words(words, start)
-        if number is not None:
-            return number
-        value = TEXT_VALUES.get(text_key(" ".join(words)))
-        if value is not None and not (self.token.kind == "let" and value == "Z"):
-            return Const(value)
-        for word in words:
-            if word.lower() in NEGATIONS:
-                raise AnswerSyntaxError("a negation", self.tokens[start].pos)
-            if word.lower() in HEDGES:
-                raise AnswerSyntaxError("a hedge", self.tokens[start].pos)
-        if self.token.kind == "rel" and self.token.text in ("=", "~") and words[-1].lower() not in ("and", "or"):
-            return Text(text_key(" ".join(words)))
-        if self.is_op(":") and start == 0:
-            self.at += 1
-            return self.expression(0)
-        if all(w.lower() in LABEL_WORDS for w in words) and self.token.kind != "end":
-            return self.expression(0) if start == 0 or self.depth <= 1 else self.prefix()
-        raise AnswerSyntaxError("words", self.tokens[start].pos)
-
-    def _number_words(self, words: list[str], start: int) -> Node | None:
-        length = 0
-        while length < len(words) and all(p in NUMBER_WORDS or p in ("and", "a") for p in words[length].lower().split("-")):
-            length += 1
-        while length and words[length - 1].lower() in ("and", "a"):
-            length -= 1
-        if not length:
-            return None
-        value = number_from_words(words[:length])
-        if value is None:
-            return None
-        self.at = start
-        for _ in range(length):  # a hyphen between words counts as its own token
-            self.at += 1 if self.tokens[self.at].kind == "word" else 2
-        while self.at < len(self.tokens) and self.is_op("-") and self.tokens[self.at - 1].kind == "word" and length > 1:
-            break
-        return Num(value, 0)
 
     # Infix -----------------------------------------------------------------------------------
 
@@ -430,7 +281,7 @@ class Parser:
                 return None
             self.at += 1
             right = self.expression(MUL)
-            return Call("mul" if text == "*" else "div", (left, right))
+            return self._extended("mul", left, right) if text == "*" else Call("div", (left, right))
         if text in ("+", "-", "±", "∓"):
             if power >= ADD:
                 return None
@@ -438,13 +289,13 @@ class Parser:
             right = self.expression(ADD)
             if text in ("±", "∓"):
                 return Call("pm" if text == "±" else "mp", (left, right))
-            return _sum(left, right if text == "+" else neg(right))
+            return self._extended("add", left, right if text == "+" else neg(right))
         if text in _SET_OPS and power < SET:
             self.at += 1
             return Call(_SET_OPS[text], (left, self.expression(SET)))
         if text == ":" and not self.braces and power < RATIO:
             return _measures.ratio(self, left)
-        if text == "|" and (self.bars or self.braces):
+        if text in ("|", ":") and (self.bars or self.braces):
             return None
         if text == "||" and self.bars:
             return None
@@ -462,7 +313,15 @@ class Parser:
         """Juxtaposition as a product, at the strength of a product."""
         if power >= MUL or not self.starts_factor(left):
             return None
-        return Call("mul", (left, self.expression(MUL)))
+        return self._extended("mul", left, self.expression(MUL))
+
+    def _extended(self, head: str, left: Node, right: Node) -> Node:
+        """One flat sum or product, so that a long one is not a deep one."""
+        if isinstance(left, Call) and left.head == head:
+            if len(left.args) >= self.limits.items:
+                raise LimitExceeded("items", f"more than {self.limits.items} terms")
+            return Call(head, (*left.args, right))
+        return Call(head, (left, right))
 
     def starts_factor(self, left: Node) -> bool:
         """Whether the token under the cursor may begin a juxtaposed factor of `left`."""
@@ -473,8 +332,8 @@ class Parser:
             previous = self.tokens[self.at - 1]
             return previous.kind != "num" and not isinstance(left, Num)
         if token.kind == "op" and token.text == "[":
-            previous = self.tokens[self.at - 1].text
-            return (isinstance(left, Num) or previous in (")", "]")) and not self.outward
+            closed = self.tokens[self.at - 1].text in (")", "]")
+            return (isinstance(left, Num) or closed) and not self.outward
         return token.kind in ("let", "cmd") or token.kind == "op"
 
     def _relation(self, left: Node) -> Node:
@@ -486,12 +345,6 @@ class Parser:
                 raise AnswerSyntaxError("an answer breaks off", self.token.pos)
             terms.append(self.expression(REL))
         return Rel(tuple(ops), tuple(terms))
-
-
-def _sum(left: Node, right: Node) -> Node:
-    if isinstance(left, Call) and left.head == "add":
-        return Call("add", (*left.args, right))
-    return Call("add", (left, right))
 
 
 __all__ = ["Parser", "parse"]

@@ -8,25 +8,32 @@ from ._types import Extraction
 
 NONE = Extraction(None, -1, -1, "none")
 
-_LINK = (r"(?:\s*(?:\([^()\n]{0,40}\)|to (?:the|this) (?:question|problem)|for [A-Za-z ]{1,40}))?\s*[*_]*\s*"
-         r"(?:is|are|was|will be|would be|must be|should be|becomes|equals|comes (?:out )?to(?: be)?|:|=)"
-         r"(?!\s*(?:not|n't)\b)\s*(?:therefore|thus|simply|just|equal to|given by|option|choice|indeed|exactly|then|:)?\s*")
+_LINK = (
+    r"(?:\s*(?:\([^()\n]{0,40}\)|to (?:the|this) (?:question|problem)|for [A-Za-z ]{1,40}))?\s*[*_]*\s*"
+    r"(?:is|are|was|will be|would be|must be|should be|becomes|equals|comes (?:out )?to(?: be)?|:|=)"
+    r"(?!\s*(?:not|n't)\b)\s*(?:therefore|thus|simply|just|equal to|given by|option|choice|indeed|exactly|then|:)?\s*"
+)
 _AFTER_ANSWER = re.compile(r"answers?\b" + _LINK, re.I)
 _AFTER_OPTION = re.compile(r"(?:option|choice)\b" + _LINK, re.I)
 _CORRECT_BEFORE = re.compile(r"(?:correct|right|best|final)\s+$", re.I)
 _HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
 _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
 _LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b")
-_LEAD = re.compile(r"[\s*_`\"“]*(?:(?:approximately|about)\s+)?")
+_LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
 _MATH_JOIN = re.compile(r"\s*(?:,|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
 _UNIT_TAIL = re.compile(r"[ ]*(?:\\?%|[A-Za-z°][A-Za-z°²³/^. ]{0,30}?)(?=[.,;*\n]|$)")
 _CUT = re.compile(
-    r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s|,\s+i\.e|\s\(i\.e|"
-    r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”")
+    r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
+    r"|,\s+i\.e|\s\(i\.e|"
+    r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”"
+)
 _SAID = re.compile(r".*(?:\bis|\bare|\bequals|=)\s+(?P<core>\S.*)", re.S)
 _SENTENCE = re.compile(r"[A-Za-z]{2,}[,:]?\s+[A-Za-z]{2,}|[a-z]{2,}\s*:")
-_NUMBER = re.compile(r"(?<![A-Za-z0-9.])-?\$?\s?(?:[0-9]{1,3}(?:[, ][0-9]{3})+(?![0-9])|[0-9]+(?:,[0-9]+)?)(?:\.[0-9]+)?(?:/[0-9]+)?%?|-?\.[0-9]+")
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9.])-?\$?\s?(?:[0-9]{1,3}(?:[, ][0-9]{3})+(?![0-9])|[0-9]+(?:,[0-9]+)?)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+    r"|-?\.[0-9]+"
+)
 
 
 def find(text: str) -> Extraction:
@@ -88,7 +95,7 @@ def _clause(text: str, start: int) -> Extraction:
         return _formulas(window, math, start)
     cut = _CUT.search(window)
     end = cut.start() if cut else len(window)
-    content = window[:end].strip().rstrip("*_`\"”.,;: ")
+    content = window[:end].strip().rstrip('*_`"”.,;: ')
     if not content:
         return NONE
     if len(content) > 400:

@@ -19,15 +19,13 @@ class Limits:
     response_chars: int = 4_000_000
     answer_chars: int = 16_000
     tokens: int = 16_000
-    nodes: int = 12_000
-    depth: int = 48
+    depth: int = 64
+    height: int = 90
     digits: int = 4_000
     bits: int = 120_000
     items: int = 6_000
     fuel: int = 400_000
     precision: int = 8_192
-    cpu_seconds: float = 4.0
-    memory_mib: int = 512
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,41 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ._exact import exact
-from ._nodes import EMPTY, INFINITY, REALS, Call, Const, Interval, Node, Num, Rel, Seq, Sym, has_const, neg, substitute, symbols
+from ._nodes import (
+    EMPTY,
+    INFINITY,
+    REALS,
+    Call,
+    Const,
+    Interval,
+    Node,
+    Num,
+    Rel,
+    Seq,
+    Sym,
+    has_const,
+    neg,
+    substitute,
+    symbols,
+)
 from ._policy import Limits
 from ._scalars import sign_of
 
 _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "=": "=", "!=": "!="}
 _MINUS_INFINITY = Call("neg", (INFINITY,))
+
+
+_HALF_LINES = {
+    "R^+": ">",
+    "R_+": ">",
+    "R^-": "<",
+    "R_-": "<",
+    "R_>0": ">",
+    "R_<0": "<",
+    "R_>=0": ">=",
+    "R_<=0": "<=",
+    "R^*": "!=",
+}
 
 
 class Piece(NamedTuple):
@@ -53,6 +82,9 @@ class Reader:
                 return list(LINE)
             case Const("empty"):
                 return []
+            case Const(name) if name in _HALF_LINES:
+                op = _HALF_LINES[name]
+                return self._half(op, Num(Fraction(0)))
             case Interval(lo, hi, lo_closed, hi_closed):
                 return self._piece(lo, lo_closed, hi, hi_closed)
             case Seq("()" | "[]" as kind, (lo, hi)):
@@ -141,7 +173,9 @@ class Reader:
 
     def _absolute(self, op: str, inner: Node, bound: Node) -> Pieces:
         if op in ("<", "<="):
-            return self._intersect(self._merge(self._simple(op, inner, bound)), self._merge(self._simple(_FLIP[op], inner, neg(bound))))
+            return self._intersect(
+                self._merge(self._simple(op, inner, bound)), self._merge(self._simple(_FLIP[op], inner, neg(bound)))
+            )
         if op in (">", ">="):
             return self._simple(op, inner, bound) + self._simple(_FLIP[op], inner, neg(bound))
         points = self._simple("=", inner, bound) + self._simple("=", inner, neg(bound))
@@ -197,7 +231,11 @@ class Reader:
             if merged and self._touch(merged[-1], piece):
                 last = merged[-1]
                 order = self._order(piece.hi, last.hi)
-                hi, closed = (piece.hi, piece.hi_closed) if order > 0 else (last.hi, last.hi_closed or (order == 0 and piece.hi_closed))
+                hi, closed = (
+                    (piece.hi, piece.hi_closed)
+                    if order > 0
+                    else (last.hi, last.hi_closed or (order == 0 and piece.hi_closed))
+                )
                 merged[-1] = Piece(last.lo, last.lo_closed, hi, closed)
             else:
                 merged.append(piece)
@@ -258,6 +296,8 @@ def is_set_like(node: Node) -> bool:
     match node:
         case Interval() | Const("R"):
             return True
+        case Const(name):
+            return name in _HALF_LINES
         case Call("union" | "intersect" | "setminus" | "builder", _):
             return True
         case Call("add", (a, Call("neg", (b,)))):

@@ -24,7 +24,8 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if gold == answer:
         return Answer(True, "identical")
     if _equation(gold) and _equation(answer):
-        assert isinstance(gold, Rel) and isinstance(answer, Rel)
+        assert isinstance(gold, Rel)
+        assert isinstance(answer, Rel)
         return _equations(comparison, gold, answer)
     if _equation(answer) and not is_set_like(gold):
         return _value_of(comparison, gold, answer)
@@ -34,13 +35,26 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if value is None:
             return Answer(False, "equation", "the gold is an equation, the answer is not")
         return comparison.same(value, answer)
-    if _equation(answer) and isinstance(answer, Rel) and (value := named_value(answer)) is not None and is_set_like(value):
+    if (
+        _equation(answer)
+        and isinstance(answer, Rel)
+        and (value := named_value(answer)) is not None
+        and is_set_like(value)
+    ):
         return comparison.same(gold, value)
-    if isinstance(gold, Rel) and isinstance(answer, Rel) and (found := _inequalities(comparison, gold, answer)).same is not None:
+    if (
+        isinstance(gold, Rel)
+        and isinstance(answer, Rel)
+        and (found := _inequalities(comparison, gold, answer)).same is not None
+    ):
         return found
     if is_set_like(gold) or is_set_like(answer):
         return _containers.same_sets(comparison, gold, answer)
-    return comparison.same(gold, answer) if not isinstance(gold, Rel) and not isinstance(answer, Rel) else _termwise(comparison, gold, answer)
+    return (
+        comparison.same(gold, answer)
+        if not isinstance(gold, Rel) and not isinstance(answer, Rel)
+        else _termwise(comparison, gold, answer)
+    )
 
 
 def _equation(node: Node) -> bool:
@@ -49,7 +63,12 @@ def _equation(node: Node) -> bool:
 
 def _member(node: Node) -> Node:
     """`x ∈ {1, 2}` lists the values of x."""
-    if isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[1], Seq) and node.terms[1].kind in ("{}", "list"):
+    if (
+        isinstance(node, Rel)
+        and node.ops == ("in",)
+        and isinstance(node.terms[1], Seq)
+        and node.terms[1].kind in ("{}", "list")
+    ):
         return Rel(("=",), node.terms)
     return node
 
@@ -99,12 +118,14 @@ def _names_something(node: Node) -> bool:
 def _bare_composite(node: Node) -> bool:
     """A sum, product or quotient of plain letters (`a+b`, `AB`, `m/n`): the quantity asked for."""
     names = [n for n in walk(node) if isinstance(n, Sym)]
-    if len(names) < 2 or len(set(names)) != len(names):
-        if not (isinstance(node, Call) and node.head == "div"):
-            return False
+    quotient = isinstance(node, Call) and node.head == "div"
+    if (len(names) < 2 or len(set(names)) != len(names)) and not quotient:
+        return False
     parts = [n for n in walk(node) if not isinstance(n, Sym)]
     if any(isinstance(p, Call) and p.head in ("sin", "cos", "tan") for p in parts):
-        return isinstance(node, Call) and node.head in ("sin", "cos", "tan") and all(isinstance(a, Sym) for a in node.args)
+        return (
+            isinstance(node, Call) and node.head in ("sin", "cos", "tan") and all(isinstance(a, Sym) for a in node.args)
+        )
     return bool(names) and all(isinstance(p, Call) and p.head in ("add", "mul", "div", "neg") for p in parts)
 
 
@@ -174,7 +195,9 @@ def _name_of(rel: Rel, value: Node) -> Node:
 
 def _function_of(name: Node, function: Node) -> bool:
     """`y = ...` may stand for `f(x) = ...`."""
-    return isinstance(function, Call) and function.head == "apply" and name == Sym("y") and Sym("y") not in function.args
+    return (
+        isinstance(function, Call) and function.head == "apply" and name == Sym("y") and Sym("y") not in function.args
+    )
 
 
 def _difference(rel: Rel) -> Node:
@@ -237,8 +260,8 @@ def _times(a: Node, b: Node) -> Node:
 def constant_ratio(gold: Node, answer: Node, limits: Limits) -> bool | None:
     """Whether the quotient is one constant, by comparing it at two renamings of the variables."""
     names = sorted(symbols(gold))
-    moved = {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3)))) for n in names}
-    cross = (Call("mul", (gold, substitute(answer, dict(moved)))), Call("mul", (answer, substitute(gold, dict(moved)))))
+    moved: dict[Node, Node] = {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3)))) for n in names}
+    cross = (Call("mul", (gold, substitute(answer, moved))), Call("mul", (answer, substitute(gold, moved))))
     return same_scalar(*cross, limits).same
 
 

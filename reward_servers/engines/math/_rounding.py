@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from ._errors import LimitExceeded
 from ._exact import Undefined, exact
 from ._nodes import Call, Node, Num, neg
-from ._errors import LimitExceeded
 from ._policy import Limits
 from ._scalars import sign_of
 

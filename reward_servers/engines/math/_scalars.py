@@ -8,15 +8,29 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from . import _field
 from ._enclose import LOCK, Evaluator, NoValue, Spread, Unsupported
 from ._errors import LimitExceeded
 from ._exact import Undefined, exact
-from ._nodes import Call, Const, Node, Num, Sym, children, has_const, has_head, integer, rebuild, substitute, symbols
+from ._nodes import (
+    Call,
+    Const,
+    Node,
+    Num,
+    Sym,
+    children,
+    has_const,
+    has_head,
+    integer,
+    rebuild,
+    substitute,
+    symbols,
+    walk,
+)
 from ._policy import Limits
+from ._tables import names
 
 
 class Answer(NamedTuple):
@@ -27,22 +41,37 @@ class Answer(NamedTuple):
     why: str = ""
 
 
-OPAQUE = frozenset({"apply", "sum", "prod", "int", "lim", "diff", "norm", "det", "tr", "rank", "arg", "dim", "ker", "sup", "inf",
-                     "Pr", "endless", "mod"})
+OPAQUE = names("apply sum prod int lim diff norm det tr rank arg dim ker sup inf Pr endless mod")
+_PROVABLE = frozenset({"sum", "prod", "int", "lim", "diff"})
 _SYMBOLIC_OPAQUE = frozenset({"gcd", "lcm", "fact2"})
-_STEPS = frozenset({"floor", "ceil", "sign", "max", "min", "rem"})
+_STEPS = names("floor ceil sign max min rem")
 _START, _FINAL = 128, 448
 
 # Magnitude and signs of the sample points, round by round: small, middling and large positive
 # values first (roots and logarithms are defined there), then mixed signs, then far out.
-_ROUNDS = ((0.15, 0.9, 0), (0.15, 0.9, 0), (1.1, 3.0, 0), (1.1, 3.0, 0), (0.1, 0.95, 1), (0.1, 0.95, 1), (0.3, 3.0, 1), (0.3, 3.0, 1),
-           (0.3, 3.0, 1), (4.0, 9.0, 0), (12.0, 40.0, 0), (100.0, 900.0, 0), (5.0, 60.0, 1))
+_ROUNDS = (
+    (0.15, 0.9, 0),
+    (0.15, 0.9, 0),
+    (1.1, 3.0, 0),
+    (1.1, 3.0, 0),
+    (0.1, 0.95, 1),
+    (0.1, 0.95, 1),
+    (0.3, 3.0, 1),
+    (0.3, 3.0, 1),
+    (0.3, 3.0, 1),
+    (4.0, 9.0, 0),
+    (12.0, 40.0, 0),
+    (100.0, 900.0, 0),
+    (5.0, 60.0, 1),
+)
 _WANTED = 3
 
 
 @lru_cache(maxsize=4096)
 def sample(name: str, round_: int) -> Fraction:
     """The value of a variable in a round, from its name alone."""
+    from hashlib import blake2b
+
     low, high, signs = _ROUNDS[round_]
     digest = blake2b(f"real:{round_}:{name}".encode(), digest_size=8).digest()
     share = Fraction(int.from_bytes(digest[:6], "big"), 2**48)
@@ -59,15 +88,24 @@ def same_scalar(left: Node, right: Node, limits: Limits) -> Answer:
     """
     if left == right:
         return Answer(True, "identical")
+    opaque = has_head(left, _PROVABLE) or has_head(right, _PROVABLE) or _gcd_of_symbols(left) or _gcd_of_symbols(right)
     left, right = _abstracted(left, right, limits)
     if left == right:
         return Answer(True, "identical after renaming")
     answer = _exactly(left, right, limits)
-    if answer is not None:
-        return answer
-    if has_head(left, frozenset({"log"})) or has_head(right, frozenset({"log"})):
-        return _with_logarithms(left, right, limits)
-    return _enclosed(left, right, limits)
+    if answer is None:
+        if has_head(left, frozenset({"log"})) or has_head(right, frozenset({"log"})):
+            answer = _with_logarithms(left, right, limits)
+        else:
+            answer = _enclosed(left, right, limits)
+    if opaque and answer.same is False:
+        # The parts that became symbols may be related: different symbols prove nothing.
+        return Answer(None, "opaque", "operators that only a symbolic stage can compare")
+    return answer
+
+
+def _gcd_of_symbols(node: Node) -> bool:
+    return any(isinstance(n, Call) and n.head in _SYMBOLIC_OPAQUE and symbols(n) for n in walk(node))
 
 
 def _exactly(left: Node, right: Node, limits: Limits) -> Answer | None:
@@ -143,7 +181,9 @@ def _enclosed(left: Node, right: Node, limits: Limits) -> Answer:
         return Answer(None, "unsupported", "an operation without a numeric meaning")
 
 
-def _pair(left: Node, right: Node, env: dict[str, Fraction], precision: int, spread: Spread, complex_: bool) -> tuple[Any, Any]:
+def _pair(
+    left: Node, right: Node, env: dict[str, Fraction], precision: int, spread: Spread, complex_: bool
+) -> tuple[Any, Any]:
     import flint
 
     with LOCK, flint.ctx.workprec(precision):

@@ -2,333 +2,228 @@
 
 from __future__ import annotations
 
-GREEK = frozenset(
-    """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron rho varrho sigma
-    varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar
-    aleph nabla partial imath jmath wp Re Im square Box triangle diamond star""".split()
+from fractions import Fraction
+
+
+def names(text: str) -> frozenset[str]:
+    """The words of a text as a set."""
+    return frozenset(text.split())
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Entries `value: name name ...`, one a line, as a table from name to value."""
+    table: dict[str, str] = {}
+    for line in text.strip().splitlines():
+        value, _, keys = line.strip().partition(": ")
+        table.update(dict.fromkeys(keys.split(), value))
+    return table
+
+
+GREEK = names(
+    """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi omicron rho varrho
+    sigma varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell
+    hbar aleph nabla partial imath jmath wp Re Im square Box triangle diamond star"""
 )
 
-DROPPED = frozenset(
+DROPPED = names(
     """left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm middle displaystyle
-    textstyle scriptstyle quad qquad limits nolimits rm bf it sf tt mathstrut strut hfill noindent centering newline
-    allowbreak nobreak thinspace medspace thickspace enspace space par normalsize large Large small nonumber hline , ; : ! > /""".split()
+    textstyle scriptstyle quad qquad limits nolimits rm bf it sf tt mathstrut strut hfill noindent centering checkmark
+    blacksquare qed allowbreak nobreak thinspace medspace thickspace enspace space par normalsize large Large small
+    nonumber hline"""
 )
 """Presentation only: the command disappears and what follows stays."""
 
-SKIPPED = {
-    "phantom": 1,
-    "hphantom": 1,
-    "vphantom": 1,
-    "cancel": 1,
-    "bcancel": 1,
-    "xcancel": 1,
-    "sout": 1,
-    "st": 1,
-    "label": 1,
-    "tag": 1,
-    "color": 1,
-    "textcolor": 1,
-    "hspace": 1,
-    "vspace": 1,
-    "mspace": 1,
-    "colorbox": 1,
-    "require": 1,
-    "kern": 0,
-    "ref": 1,
-    "rule": 2,
-}
-"""Commands whose first arguments are not part of the value (invisible, struck out, or settings)."""
+SKIPPED = dict.fromkeys(
+    """phantom hphantom vphantom cancel bcancel xcancel sout st label tag color textcolor hspace vspace mspace colorbox
+    require ref""".split(),  # noqa: SIM905
+    1,
+) | {"kern": 0, "rule": 2}
+"""How many arguments of a command are no part of the value (invisible, struck out, or settings)."""
 
-FONTS = frozenset(
-    """mathbf boldsymbol bm mathit mathsf mathtt mathcal mathfrak mathscr underline boxed fbox framebox mathop ensuremath
-    mathopen mathclose mathbin mathrel pmb symbf overbrace underbrace emph smash mathnormal operatornamewithlimits""".split()
+FONTS = names(
+    """mathbf boldsymbol bm mathit mathsf mathtt mathcal mathfrak mathscr underline boxed fbox framebox mathop
+    ensuremath mathopen mathclose mathbin mathrel pmb symbf overbrace underbrace emph smash mathnormal"""
 )
+TEXT_FONTS = names("text textbf textit textrm mbox hbox textnormal mathrm operatorname textsf texttt textsc textup")
+ACCENTS = names("vec hat widehat bar overline tilde widetilde overrightarrow dot ddot overleftarrow")
 
-TEXT_FONTS = frozenset(
-    "text textbf textit textrm mbox hbox textnormal mathrm operatorname textsf texttt textsc textup rm".split()
-)
-
-ACCENTS = frozenset("vec hat widehat bar overline tilde widetilde overrightarrow dot ddot overleftarrow".split())
-
-FUNCTIONS = frozenset(
-    """sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc asin acos atan acot
-    asec acsc arsinh arcosh artanh arcsinh arccosh arctanh asinh acosh atanh ln log lg exp det gcd lcm max min deg dim ker arg
-    sup inf Pr floor ceil sgn sign abs sqrt cbrt factorial binom binomial comb cis erf tg ctg arctg trace tr rank""".split()
+FUNCTIONS = names(
+    """sin cos tan cot sec csc sinh cosh tanh coth sech csch arcsin arccos arctan arccot arcsec arccsc asin acos atan
+    acot asec acsc arsinh arcosh artanh arcsinh arccosh arctanh asinh acosh atanh ln log lg exp det gcd lcm max min dim
+    ker arg sup inf Pr floor ceil sgn sign abs sqrt cbrt factorial binom binomial comb cis erf tg ctg arctg trace tr
+    rank"""
 )
 """Function names, with a backslash or as plain words."""
 
-CANON_FUNCTION = {
-    "arcsin": "asin",
-    "arccos": "acos",
-    "arctan": "atan",
-    "arccot": "acot",
-    "arcsec": "asec",
-    "arccsc": "acsc",
-    "arsinh": "asinh",
-    "arcosh": "acosh",
-    "artanh": "atanh",
-    "arcsinh": "asinh",
-    "arccosh": "acosh",
-    "arctanh": "atanh",
-    "lg": "lg",
-    "tg": "tan",
-    "ctg": "cot",
-    "arctg": "atan",
-    "sgn": "sign",
-    "trace": "tr",
-    "binomial": "binom",
-    "comb": "binom",
-    "factorial": "fact",
-}
+CANON_FUNCTION = pairs(
+    """
+    asin: arcsin
+    acos: arccos
+    atan: arctan arctg
+    acot: arccot
+    asec: arcsec
+    acsc: arccsc
+    asinh: arsinh arcsinh
+    acosh: arcosh arccosh
+    atanh: artanh arctanh
+    tan: tg
+    cot: ctg
+    sign: sgn
+    tr: trace
+    binom: binomial comb
+    fact: factorial
+    """
+)
 
-RELATIONS = {
-    "=": "=",
-    "==": "=",
-    ":=": "=",
-    "<": "<",
-    ">": ">",
-    "<=": "<=",
-    ">=": ">=",
-    "=<": "<=",
-    "=>": ">=",
-    "!=": "!=",
-    "<>": "!=",
-    "le": "<=",
-    "leq": "<=",
-    "leqslant": "<=",
-    "leqq": "<=",
-    "ge": ">=",
-    "geq": ">=",
-    "geqslant": ">=",
-    "geqq": ">=",
-    "lt": "<",
-    "gt": ">",
-    "ne": "!=",
-    "neq": "!=",
-    "approx": "~",
-    "simeq": "~",
-    "thickapprox": "~",
-    "approxeq": "~",
-    "doteq": "~",
-    "equiv": "≡",
-    "in": "in",
-    "notin": "notin",
-    "subset": "subset",
-    "subseteq": "subseteq",
-    "supset": "supset",
-    "supseteq": "supseteq",
-    "propto": "propto",
-    "cong": "cong",
-    "parallel": "parallel",
-    "perp": "perp",
-    "mid": "|",
-    "ll": "<",
-    "gg": ">",
-    "prec": "<",
-    "succ": ">",
-    "triangleq": "=",
-    "coloneqq": "=",
-}
+RELATIONS = pairs(
+    """
+    =: = == := triangleq coloneqq
+    <: < lt ll prec
+    >: > gt gg succ
+    <=: <= =< le leq leqslant leqq
+    >=: >= => ge geq geqslant geqq
+    !=: != <> ne neq
+    ~: approx simeq thickapprox approxeq doteq
+    ≡: equiv
+    in: in
+    notin: notin
+    subset: subset
+    subseteq: subseteq
+    supset: supset
+    supseteq: supseteq
+    propto: propto
+    cong: cong
+    parallel: parallel
+    perp: perp
+    |: mid
+    """
+)
 
-OPERATORS = {
-    "times": "*",
-    "cdot": "*",
-    "ast": "*",
-    "div": "/",
-    "pm": "±",
-    "mp": "∓",
-    "cup": "∪",
-    "bigcup": "∪",
-    "cap": "∩",
-    "bigcap": "∩",
-    "setminus": "\\",
-    "backslash": "\\",
-    "smallsetminus": "\\",
-    "lbrace": "\\{",
-    "rbrace": "\\}",
-    "lbrack": "[",
-    "rbrack": "]",
-    "langle": "<|",
-    "rangle": "|>",
-    "vert": "|",
-    "lvert": "|",
-    "rvert": "|",
-    "Vert": "||",
-    "lVert": "||",
-    "rVert": "||",
-    "|": "||",
-    "{": "\\{",
-    "}": "\\}",
-    "$": "currency",
-    "pounds": "currency£",
-    "euro": "currency€",
-    "%": "%",
-    "&": "and_sign",
-    "#": "#",
-    "_": "_blank",
-    "colon": ":",
-    "lparen": "(",
-    "rparen": ")",
-    "prime": "'",
-    "to": "to",
-    "rightarrow": "to",
-    "longrightarrow": "to",
-    "mapsto": "to",
-    "bullet": "*",
-    "cdotp": "*",
-    "lfloor": "lfloor",
-    "rfloor": "rfloor",
-    "lceil": "lceil",
-    "rceil": "rceil",
-    "lgroup": "(",
-    "rgroup": ")",
-    "slash": "/",
-    "llcorner": "lfloor",
-    "lrcorner": "rfloor",
-    "ulcorner": "lceil",
-    "urcorner": "rceil",
-    "circ": "circ",
-    "degree": "degree",
-    "land": "∧",
-    "wedge": "∧",
-    "lor": "∨",
-    "vee": "∨",
-    "newline": "\\\\",
-    "cr": "\\\\",
-    "tabularnewline": "\\\\",
-}
+OPERATORS = pairs(
+    r"""
+    *: times cdot ast bullet cdotp
+    /: div slash
+    ±: pm
+    ∓: mp
+    ∪: cup bigcup
+    ∩: cap bigcap
+    \: setminus backslash smallsetminus
+    \{: lbrace {
+    \}: rbrace }
+    [: lbrack
+    ]: rbrack
+    (: lparen lgroup
+    ): rparen rgroup
+    <|: langle
+    |>: rangle
+    |: vert lvert rvert
+    ||: Vert lVert rVert |
+    currency: $
+    currency£: pounds
+    currency€: euro
+    %: %
+    and_sign: &
+    #: #
+    _blank: _
+    :: colon
+    ': prime
+    to: to rightarrow longrightarrow mapsto Rightarrow Longrightarrow
+    lfloor: lfloor llcorner
+    rfloor: rfloor lrcorner
+    lceil: lceil ulcorner
+    rceil: rceil urcorner
+    circ: circ
+    degree: degree
+    ∧: land wedge
+    ∨: lor vee
+    \\: newline cr tabularnewline
+    """
+)
 
-DOTS = frozenset("ldots dots cdots dotsc dotsb dotsm dotso vdots hdots".split())
+DOTS = names("ldots dots cdots dotsc dotsb dotsm dotso vdots hdots")
+SETS = names("R Z N Q C")
 
-SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
-
-UNICODE: dict[str, str] = {
-    "−": "-",
-    "–": "-",
-    "—": "-",
-    "‐": "-",
-    "‑": "-",
-    "﹣": "-",
-    "‒": "-",
-    "×": "*",
-    "·": "*",
-    "∙": "*",
-    "⋅": "*",
-    "∗": "*",
-    "•": "*",
-    "÷": "/",
-    "⁄": "/",
-    "∕": "/",
-    "±": "±",
-    "∓": "∓",
-    "≤": "<=",
-    "≦": "<=",
-    "⩽": "<=",
-    "≥": ">=",
-    "≧": ">=",
-    "⩾": ">=",
-    "≠": "!=",
-    "≈": "~",
-    "≃": "~",
-    "≡": "≡",
-    "∈": "in",
-    "∉": "notin",
-    "∪": "∪",
-    "∩": "∩",
-    "∖": "\\",
-    "∞": "∞",
-    "√": "√",
-    "∛": "∛",
-    "∅": "∅",
-    "ø": "∅",
-    "Ø": "∅",
-    "°": "degree",
-    "º": "degree",
-    "˚": "degree",
-    "⟨": "<|",
-    "⟩": "|>",
-    "〈": "<|",
-    "〉": "|>",
-    "⌊": "lfloor",
-    "⌋": "rfloor",
-    "⌈": "lceil",
-    "⌉": "rceil",
-    "…": "dots",
-    "⋯": "dots",
-    "→": "to",
-    "′": "'",
-    "″": "''",
-    "’": "'",
-    "∣": "|",
-    "ℝ": "R",
-    "ℤ": "Z",
-    "ℕ": "N",
-    "ℚ": "Q",
-    "ℂ": "C",
-    "∧": "∧",
-    "∨": "∨",
-    "¢": "¢",
-    "€": "currency€",
-    "£": "currency£",
-    "¥": "currency¥",
-    "₹": "currency₹",
-    "‰": "‰",
-    "ℯ": "e",
-    "ⅈ": "i",
-    "∠": "angle",
-    "△": "triangle",
-    "∆": "Delta",
-    "µ": "mu",
-    "，": ",",
-    "；": ";",
-    "：": ":",
-    "。": ".",
-    "、": ",",
-    "！": "!",
-    "∑": "sum",
-    "∏": "prod",
-    "∫": "int",
-    "∝": "propto",
-}
+UNICODE = pairs(
+    r"""
+    -: − – — ‐ ‑ ﹣ ‒
+    *: × · ∙ ⋅ ∗ •
+    /: ÷ ⁄ ∕
+    ±: ±
+    ∓: ∓
+    <=: ≤ ≦ ⩽
+    >=: ≥ ≧ ⩾
+    !=: ≠
+    ~: ≈ ≃
+    ≡: ≡
+    in: ∈
+    notin: ∉
+    ∪: ∪
+    ∩: ∩
+    \: ∖
+    infty: ∞
+    sqrt: √
+    cbrt: ∛
+    emptyset: ∅ ø Ø
+    degree: ° º ˚
+    <|: ⟨ 〈
+    |>: ⟩ 〉
+    lfloor: ⌊
+    rfloor: ⌋
+    lceil: ⌈
+    rceil: ⌉
+    dots: … ⋯
+    to: →
+    ': ′ ’
+    |: ∣
+    R: ℝ
+    Z: ℤ
+    N: ℕ
+    Q: ℚ
+    C: ℂ
+    ∧: ∧
+    ∨: ∨
+    ¢: ¢
+    currency€: €
+    currency£: £
+    currency¥: ¥
+    currency₹: ₹
+    ‰: ‰
+    e: ℯ
+    i: ⅈ
+    angle: ∠
+    triangle: △
+    Delta: ∆
+    mu: µ
+    ,: ， 、
+    ;: ；
+    :: ：
+    .: 。
+    !: ！
+    sum: ∑
+    prod: ∏
+    int: ∫
+    propto: ∝
+    """
+)
+UNICODE_COMMANDS = names("infty emptyset sqrt cbrt R Z N Q C dots sum prod int angle")
 SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni")
 SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉₊₋ₙₖ", "0123456789+-nk")
 FRACTIONS = {
-    "½": (1, 2),
-    "⅓": (1, 3),
-    "⅔": (2, 3),
-    "¼": (1, 4),
-    "¾": (3, 4),
-    "⅕": (1, 5),
-    "⅖": (2, 5),
-    "⅗": (3, 5),
-    "⅘": (4, 5),
-    "⅙": (1, 6),
-    "⅚": (5, 6),
-    "⅛": (1, 8),
-    "⅜": (3, 8),
-    "⅝": (5, 8),
-    "⅞": (7, 8),
-    "⅐": (1, 7),
-    "⅑": (1, 9),
-    "⅒": (1, 10),
+    sign: Fraction(text)
+    for sign, text in zip(
+        "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞⅐⅑⅒",
+        "1/2 1/3 2/3 1/4 3/4 1/5 2/5 3/5 4/5 1/6 5/6 1/8 3/8 5/8 7/8 1/7 1/9 1/10".split(),  # noqa: SIM905
+        strict=True,
+    )
 }
 GREEK_LETTERS = dict(
     zip(
         "αβγδεζηθικλμνξοπρσςτυφχψωΓΔΘΛΞΠΣΦΨΩϕϵ",
-        """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma
-                         varsigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi
-                         epsilon""".split(),
+        """alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma varsigma tau
+        upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega phi epsilon""".split(),  # noqa: SIM905
         strict=True,
     )
 )
-FULLWIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | {
-    0x3000: 0x20,
-    0x00A0: 0x20,
-    0x2009: 0x20,
-    0x202F: 0x20,
-    0x2002: 0x20,
-    0x2003: 0x20,
-    0x200A: 0x20,
-    0x2005: 0x20,
-}
+_SPACES = (0x3000, 0x00A0, 0x2009, 0x202F, 0x2002, 0x2003, 0x200A, 0x2005)
+FULLWIDTH = {code + 0xFEE0: code for code in range(0x21, 0x7F)} | dict.fromkeys(_SPACES, 0x20)
 """One character to one character, so that positions stay those of the source."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """The result of judging one response."""
 
     CORRECT = "correct"

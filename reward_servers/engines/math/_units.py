@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from ._tables import names
+
 _ALIASES = """
 cm: centimeter centimetre
 mm: millimeter millimetre
@@ -86,7 +88,6 @@ mb: MB megabyte
 gb: GB gigabyte
 rad: radian
 unit: units
-sqin: 
 rpm:
 people: person persons peoples
 child: children
@@ -106,26 +107,7 @@ _COMPOUND = {
     "cc": "cm^3",
     "sqm": "m^2",
 }
-_CASED = {"N", "J", "W", "V", "A", "K", "L"}
-"""Single capitals that are units only as written; in lower case they are other things."""
-
-_DROP = {
-    "a",
-    "an",
-    "the",
-    "of",
-    "each",
-    "total",
-    "in",
-    "long",
-    "wide",
-    "tall",
-    "high",
-    "old",
-    "away",
-    "altogether",
-    "only",
-}
+_DROP = names("a an the of each total in long wide tall high old away altogether only")
 
 
 def _build() -> dict[str, str]:
@@ -136,8 +118,6 @@ def _build() -> dict[str, str]:
             table[alias] = name
             if len(alias) > 3 and not alias.endswith("s"):
                 table[alias + "s"] = name
-    for capital in _CASED:
-        table.pop(capital.lower(), None) if capital in {"K", "A"} else None
     return table
 
 
@@ -146,7 +126,7 @@ UNIT_WORDS = frozenset(w for w in (*_TABLE, *_COMPOUND) if len(w) > 1)
 """Spellings of two letters and more; a single letter is a unit only where it is set upright."""
 
 # Words that change what a number says.  None of them may be read as a counting noun.
-_MEANING = frozenset(
+_MEANING = names(
     """
 not no never false wrong incorrect isn't is are was were be been being am equals equal or either neither nor else maybe
 perhaps possibly probably something anything other others another otherwise than less least more most greater fewer
@@ -156,7 +136,7 @@ plus minus times divided multiplied squared cubed mod modulo remainder choose fa
 and but if when unless because since so therefore hence then while where which that this these those what who
 infinity infinite undefined nan none null unknown cannot can could would should may might will shall do does did
 percent percentage pct to from through until till into upon via versus vs yes
-""".split()
+"""
 )
 
 

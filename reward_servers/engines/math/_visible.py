@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 _NAMES = "think|thinking|thought|thoughts|reasoning|scratchpad|reflection|analysis"
-_TAG = re.compile(rf"<(?P<close>/)?(?:{_NAMES})>|<\|(?P<of>begin|end)_of_thought\|>|(?P<comment><!--)|(?P<uncomment>-->)", re.I)
+_TAG = re.compile(
+    rf"<(?P<close>/)?(?:{_NAMES})>|<\|(?P<of>begin|end)_of_thought\|>|(?P<comment><!--)|(?P<uncomment>-->)", re.I
+)
 
 
 def needs_masking(text: str) -> bool:

@@ -5,60 +5,25 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-_SMALL = {
-    w: i
-    for i, w in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen".split()
-    )
-}
-_TENS = {w: 10 * i for i, w in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+from ._tables import names
+
+_SMALL_NAMES = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+seventeen eighteen nineteen"""
+_TEN_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
+_SMALL = {word: number for number, word in enumerate(_SMALL_NAMES.split())}
+_TENS = {word: 10 * number for number, word in enumerate(_TEN_NAMES.split(), 2)}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_PARTS = {
-    "half": 2,
-    "halves": 2,
-    "third": 3,
-    "thirds": 3,
-    "quarter": 4,
-    "quarters": 4,
-    "fourth": 4,
-    "fourths": 4,
-    "fifth": 5,
-    "fifths": 5,
-    "sixth": 6,
-    "sixths": 6,
-    "seventh": 7,
-    "sevenths": 7,
-    "eighth": 8,
-    "eighths": 8,
-    "ninth": 9,
-    "ninths": 9,
-    "tenth": 10,
-    "tenths": 10,
+_PART_NAMES = "half third quarter fifth sixth seventh eighth ninth tenth"
+_PARTS = {word: number for number, word in enumerate(_PART_NAMES.split(), 2)}
+_PARTS |= {"halves": 2, "fourth": 4, "fourths": 4} | {
+    word + "s": number for word, number in _PARTS.items() if number > 2
 }
 SCALE_WORDS = {"hundred": 100, **_SCALES, "dozen": 12}
 """Words that multiply a numeral before them."""
 
 NUMBER_WORDS = frozenset((*_SMALL, *_TENS, "hundred", *_SCALES, *_PARTS, "dozen", "negative", "minus"))
 
-BASE_WORDS = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "eleven": 11,
-    "twelve": 12,
-    "sixteen": 16,
-    "binary": 2,
-    "octal": 8,
-    "decimal": 10,
-    "hex": 16,
-}
+BASE_WORDS = _SMALL | {"binary": 2, "octal": 8, "decimal": 10, "hex": 16}
 
 
 def number_from_words(words: list[str]) -> Fraction | None:
@@ -72,10 +37,7 @@ def number_from_words(words: list[str]) -> Fraction | None:
     sign = 1
     if flat[0] in ("negative", "minus"):
         sign, flat = -1, flat[1:]
-    if flat and flat[-1] in _PARTS:
-        value = _with_part(flat)
-    else:
-        value = _whole(flat)
+    value = _with_part(flat) if flat and flat[-1] in _PARTS else _whole(flat)
     return None if value is None else sign * value
 
 
@@ -125,7 +87,7 @@ def _whole(flat: list[str]) -> Fraction | None:
 
 _ARTICLES = {"a", "an", "the", "is", "it", "its", "it's", "on", "answer"}
 _ORDINAL = re.compile(r"^([0-9]+)(?:st|nd|rd|th)$")
-_MONTHS = frozenset("january february march april may june july august september october november december".split())
+_MONTHS = names("january february march april may june july august september october november december")
 _MACRO = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|textsf|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm|it|emph|"
     r"textnormal|hbox|underline|displaystyle|left|right|quad|qquad)\*?(?![A-Za-z])"
@@ -148,23 +110,30 @@ def text_key(text: str) -> str:
     return _SYNONYMS.get(key, key)
 
 
+_SYNONYM_GROUPS = """
+does not exist: dne|doesn't exist|limit does not exist|limit doesn't exist|do not exist|not exist|nonexistent
+no solution: no solutions|no real solution|no real solutions|there is no solution|there are no solutions
+no solution: there are no real solutions|there is no real solution|has no solution|has no solutions|none|empty set
+no solution: null set|no such|no roots|no real roots|no values|no solution exists|no solutions exist|set is empty
+infinity: infinitely many|infinite|infinitely many solutions|infinite solutions|infinite number|positive infinity|inf
+infinity: infinite number of solutions|there are infinitely many|there are infinitely many solutions|plus infinity
+negative infinity: minus infinity|-infinity|- infinity|-inf
+undefined: not defined|is undefined|is not defined
+all real numbers: all reals|real numbers|reals|every real number|any real number|all real x|x is any real number
+all real numbers: set of all real numbers|set of real numbers|all real values|all real values of x|for all real x
+all real numbers: all real numbers x
+integers: all integers|set of integers|set of all integers|any integer|every integer
+cannot be determined: can't be determined|not enough information|cannot determine|insufficient information
+cannot be determined: cannot be determined from information given
+"""
+
+
 def _synonyms() -> dict[str, str]:
-    groups = {
-        "does not exist": "dne|doesn't exist|limit does not exist|limit doesn't exist|do not exist|not exist|nonexistent",
-        "no solution": "no solutions|no real solution|no real solutions|there is no solution|there are no solutions|"
-        "there are no real solutions|there is no real solution|has no solution|has no solutions|none|empty set|null set|"
-        "no such|no roots|no real roots|no values|no solution exists|no solutions exist|set is empty",
-        "infinity": "infinitely many|infinite|infinitely many solutions|infinite solutions|infinite number|positive infinity|"
-        "inf|infinite number of solutions|there are infinitely many|there are infinitely many solutions|plus infinity",
-        "negative infinity": "minus infinity|-infinity|- infinity|-inf",
-        "undefined": "not defined|is undefined|is not defined",
-        "all real numbers": "all reals|real numbers|reals|every real number|any real number|all real x|x is any real number|"
-        "set of all real numbers|set of real numbers|all real values|all real values of x|for all real x|all real numbers x",
-        "integers": "all integers|set of integers|set of all integers|any integer|every integer",
-        "cannot be determined": "can't be determined|not enough information|cannot determine|insufficient information|"
-        "cannot be determined from information given",
-    }
-    return {alias: name for name, aliases in groups.items() for alias in aliases.split("|")}
+    table: dict[str, str] = {}
+    for line in _SYNONYM_GROUPS.strip().splitlines():
+        name, _, aliases = line.partition(": ")
+        table.update(dict.fromkeys(aliases.split("|"), name))
+    return table
 
 
 _SYNONYMS = _synonyms()
@@ -173,15 +142,13 @@ TEXT_VALUES = {"infinity": "oo", "all real numbers": "R", "integers": "Z", "no s
 """Folded texts that name a constant."""
 
 CONNECTORS = frozenset({"and", "or"})
-LABEL_WORDS = frozenset(
+LABEL_WORDS = names(
     """the answer final is are was equals equal to of value result solution solutions so thus therefore hence we get
     have area volume perimeter length width height sum product difference total probability angle maximum minimum
     max min number radius distance average mean median cost price time speed option choice correct remainder
-    it x y z n k a b p q exactly if equation roots root measure ans""".split()
+    it x y z n k a b p q exactly if equation roots root measure ans"""
 )
 """Words that may stand before a value without changing it (`the answer is 7`, `area = 5`)."""
 
-NEGATIONS = frozenset("not no never isn't false wrong incorrect neither nor cannot except excluding".split())
-HEDGES = frozenset(
-    "maybe perhaps possibly probably either something anything otherwise unsure guess likely unknown".split()
-)
+NEGATIONS = names("not no never isn't false wrong incorrect neither nor cannot except excluding")
+HEDGES = names("maybe perhaps possibly probably either something anything otherwise unsure guess likely unknown")

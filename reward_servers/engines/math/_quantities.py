@@ -1,0 +1,222 @@
+"""Units, percent, angles, ratios, times of day and numerals in a base."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from ._exact import exact
+from ._nodes import Call, Const, Node, Num, Quantity, Sym, Text, integer, symbols
+from ._scalars import Answer
+from ._tables import names
+from ._units import compatible, in_dollars, known_unit
+
+if TYPE_CHECKING:
+    from ._compare import Comparison
+
+_PI_OVER_180 = Call("div", (Const("pi"), integer(180)))
+_HUNDRED = integer(100)
+MEASURES = names("percent deg clock ratio mod base")
+
+
+def quantities(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    mode = comparison.policy.units
+    if isinstance(gold, Quantity) and not isinstance(answer, Quantity):
+        answer = _as_quantity(answer, gold.unit) or answer
+    if isinstance(gold, Quantity) and isinstance(answer, Quantity):
+        money = _money(comparison, gold, answer)
+        if money is not None:
+            return money
+        if mode != "ignore" and not compatible(gold.unit, answer.unit):
+            return Answer(False, "unit", f"{gold.unit} is not {answer.unit}")
+        return _labelled("unit", comparison.same(gold.value, answer.value))
+    if isinstance(gold, Quantity):
+        if gold.unit == "rad" and inside(answer, "deg") is not None:
+            return _labelled("degrees as radians", comparison.scalar(gold.value, answer))
+        if mode == "require":
+            return Answer(False, "unit", f"{gold.unit} is missing")
+        return _labelled("unit dropped", comparison.same(gold.value, answer))
+    assert isinstance(answer, Quantity)
+    if answer.unit == "rad" and inside(gold, "deg") is not None:
+        return _labelled("degrees as radians", comparison.scalar(gold, answer.value))
+    return _labelled("unit added", comparison.same(gold, answer.value))
+
+
+def _money(comparison: Comparison, gold: Quantity, answer: Quantity) -> Answer | None:
+    a, b = exact(gold.value, comparison.limits.bits), exact(answer.value, comparison.limits.bits)
+    if a is None or b is None or gold.unit == answer.unit:
+        return None
+    mine, theirs = in_dollars(a, gold.unit), in_dollars(b, answer.unit)
+    if mine is None or theirs is None:
+        return None
+    return Answer(mine == theirs, "money", f"{mine} vs {theirs} dollars")
+
+
+def _labelled(rule: str, answer: Answer) -> Answer:
+    return answer._replace(rule=f"{rule}, {answer.rule}")
+
+
+def measures(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    heads = {n.head for n in (gold, answer) if isinstance(n, Call)} & MEASURES
+    if "base" in heads:
+        return _based(gold, answer)
+    if "clock" in heads or "ratio" in heads:
+        return _ratios(comparison, gold, answer)
+    if "percent" in heads:
+        return _percent(comparison, gold, answer)
+    return _angles(comparison, gold, answer)
+
+
+def _percent(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    mine, theirs = inside(gold, "percent"), inside(answer, "percent")
+    if mine is not None and theirs is not None:
+        return _labelled("percent", comparison.same(mine, theirs))
+    if mine is not None:
+        if not comparison.policy.percent:
+            return Answer(False, "percent", "the percent sign is missing")
+        dropped = _labelled("percent sign dropped", comparison.same(mine, answer))
+        return (
+            dropped if dropped.same else _labelled("percent", comparison.scalar(Call("div", (mine, _HUNDRED)), answer))
+        )
+    assert theirs is not None
+    value = _labelled("percent", comparison.same(gold, Call("div", (theirs, _HUNDRED))))
+    if value.same or not comparison.policy.percent:
+        return value
+    return _labelled("percent sign added", comparison.same(gold, theirs))
+
+
+def _angles(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    mine, theirs = inside(gold, "deg"), inside(answer, "deg")
+    if mine is not None and theirs is not None:
+        return _labelled("degrees", comparison.same(mine, theirs))
+    inner, plain = (mine, answer) if mine is not None else (theirs, gold)
+    assert inner is not None
+    dropped = _labelled("degree sign", comparison.scalar(inner, plain))
+    if dropped.same:
+        return dropped
+    return _labelled("degrees as radians", comparison.scalar(Call("mul", (inner, _PI_OVER_180)), plain))
+
+
+def _ratios(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    clocks = [n for n in (gold, answer) if inside(n, "clock") is not None]
+    if len(clocks) == 2:
+        return _clocks(gold, answer)
+    parts, others = _ratio_parts(gold), _ratio_parts(answer)
+    if parts is None or others is None:
+        plain, ratio = (gold, others) if parts is None else (answer, parts)
+        if ratio is None or len(ratio) != 2:
+            return Answer(False, "ratio", "not a ratio")
+        if len(clocks) == 1 and isinstance(plain, Num) and ratio[1] == Num(Fraction(0)):
+            return _labelled("time of day", comparison.same(plain, ratio[0]))
+        return _labelled("ratio", comparison.scalar(plain, Call("div", (ratio[0], ratio[1]))))
+    if len(parts) != len(others):
+        return Answer(False, "ratio", "a different number of parts")
+    for k in range(1, len(parts)):
+        cross = comparison.scalar(Call("mul", (parts[0], others[k])), Call("mul", (others[0], parts[k])))
+        if not cross.same:
+            return _labelled("ratio", cross)
+    return Answer(True, "ratio")
+
+
+def _clocks(gold: Node, answer: Node) -> Answer:
+    times = [_minutes(n) for n in (gold, answer)]
+    if None in times:
+        return Answer(gold == answer, "time of day")
+    (a, halves), (b, others) = times  # type: ignore[misc]
+    if halves and others:
+        return Answer(a == b, "time of day")
+    # Without a.m. or p.m. on one side the hand positions must agree.
+    same = a % 720 == b % 720 if halves or others else a == b
+    return Answer(same, "time of day")
+
+
+def _based(gold: Node, answer: Node) -> Answer:
+    mine, theirs = _digits(gold), _digits(answer)
+    if mine is None or theirs is None:
+        return Answer(False, "base", "not a numeral")
+    if mine[1] is not None and theirs[1] is not None and mine[1] != theirs[1]:
+        return Answer(False, "base", f"base {mine[1]} is not base {theirs[1]}")
+    return Answer(mine[0] == theirs[0], "base", f"numeral {mine[0]} vs {theirs[0]}")
+
+
+def _as_quantity(node: Node, unit: str) -> Node | None:
+    """`10m`, `30 m/s` for a gold in these units: the letters are the gold's unit, not variables."""
+    numbers: list[Node] = []
+    powers: dict[str, int] = {}
+    if not _unit_factors(node, 1, numbers, powers) or not powers or not numbers:
+        return None
+    form = "*".join(sorted(f"{n}^{p}" if p != 1 else n for n, p in powers.items() if p))
+    value = numbers[0] if len(numbers) == 1 else Call("mul", tuple(numbers))
+    return Quantity(value, unit) if form == unit else None
+
+
+def _unit_factors(node: Node, power: int, numbers: list[Node], powers: dict[str, int]) -> bool:
+    """Split a product into numbers and letters that spell units."""
+    match node:
+        case Sym(name):
+            unit = known_unit(name)
+            if unit is None or "*" in unit:
+                return False
+            powers[unit] = powers.get(unit, 0) + power
+            return True
+        case Quantity(value, unit) if "*" not in unit and "^" not in unit and power == 1:
+            powers[unit] = powers.get(unit, 0) + 1
+            return _unit_factors(value, 1, numbers, powers)
+        case Call("mul", args):
+            return all(_unit_factors(a, power, numbers, powers) for a in args)
+        case Call("div", (top, below)) if symbols(node):
+            return _unit_factors(top, power, numbers, powers) and _unit_factors(below, -power, numbers, powers)
+        case Call("pow", (Sym() as base, Num(exponent))) if exponent.denominator == 1:
+            return _unit_factors(base, power * exponent.numerator, numbers, powers)
+        case _ if symbols(node) or power != 1:
+            return False
+        case _:
+            numbers.append(node)
+            return True
+
+
+def _ratio_parts(node: Node) -> tuple[Node, ...] | None:
+    if isinstance(node, Call) and node.head == "ratio":
+        return node.args
+    if isinstance(node, Call) and node.head == "clock":
+        return node.args[:2]
+    return None
+
+
+def _minutes(node: Node) -> tuple[int, bool] | None:
+    """Minutes after midnight, and whether the half of the day was said."""
+    if not (isinstance(node, Call) and isinstance(node.args[0], Num) and isinstance(node.args[1], Num)):
+        return None
+    hour, minute, half = node.args[0].value, node.args[1].value, node.args[2]
+    assert isinstance(half, Text)
+    if half.key:
+        hour = hour % 12 + (12 if half.key == "pm" else 0)
+    return int(hour * 60 + minute), bool(half.key) or hour > 12
+
+
+def _digits(node: Node) -> tuple[str, int | None] | None:
+    """The numeral and its base, None for a base that was not written."""
+    if isinstance(node, Call) and node.head == "base":
+        digits, base = node.args
+        assert isinstance(digits, Text)
+        assert isinstance(base, Num)
+        return digits.key, int(base.value)
+    if isinstance(node, Num) and node.value.denominator == 1 and node.value >= 0:
+        return str(node.value), None
+    letters: list[str] = []
+    stack = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Call) and part.head == "mul":
+            stack.extend(reversed(part.args))
+        elif isinstance(part, Num) and part.value.denominator == 1:
+            letters.append(str(part.value))
+        elif isinstance(part, Sym) and part.name.upper() in "ABCDEF":
+            letters.append(part.name.upper())
+        else:
+            return None
+    return "".join(letters), None
+
+
+def inside(node: Node, head: str) -> Node | None:
+    return node.args[0] if isinstance(node, Call) and node.head == head else None

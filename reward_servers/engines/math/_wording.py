@@ -1,0 +1,69 @@
+"""Words where an expression may begin: numbers written out, names of values, labels, hedges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._errors import AnswerSyntaxError
+from ._nodes import Const, Node, Num, Text, neg
+from ._words import HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
+
+if TYPE_CHECKING:
+    from ._parser import Parser
+
+
+def words(parser: Parser) -> Node:
+    start = parser.at
+    words: list[str] = []
+    while parser.token.kind == "word" or (
+        parser.is_op("-") and parser.peek().kind == "word" and words and not parser.token.spaced
+    ):
+        if parser.token.kind == "word":
+            words.append(parser.token.text)
+        parser.at += 1
+    number = _number_words(parser, words, start)
+    if number is not None:
+        return number
+    key = text_key(" ".join(words))
+    if key == "negative infinity":
+        return neg(Const("oo"))
+    value = TEXT_VALUES.get(key)
+    if value is not None and not (parser.token.kind == "let" and value == "Z"):
+        return Const(value)
+    for word in words:
+        if word.lower() in NEGATIONS:
+            raise AnswerSyntaxError("a negation", parser.tokens[start].pos)
+        if word.lower() in HEDGES:
+            raise AnswerSyntaxError("a hedge", parser.tokens[start].pos)
+    if parser.token.kind == "rel" and parser.token.text in ("=", "~") and words[-1].lower() not in ("and", "or"):
+        return Text(text_key(" ".join(words)))
+    if parser.is_op(":") and start == 0:
+        parser.at += 1
+        return parser.expression(0)
+    if all(w.lower() in LABEL_WORDS for w in words) and parser.token.kind != "end":
+        return parser.expression(0) if start == 0 or parser.depth == 0 else parser.prefix()
+    raise AnswerSyntaxError("words", parser.tokens[start].pos)
+
+
+def _number_words(parser: Parser, words: list[str], start: int) -> Node | None:
+    length = 0
+    while length < len(words) and all(p in NUMBER_WORDS or p in ("and", "a") for p in words[length].lower().split("-")):
+        length += 1
+    while length and words[length - 1].lower() in ("and", "a"):
+        length -= 1
+    if not length:
+        return None
+    value = number_from_words(words[:length])
+    if value is None:
+        return None
+    parser.at = start
+    for _ in range(length):  # a hyphen between words counts as its own token
+        parser.at += 1 if parser.tokens[parser.at].kind == "word" else 2
+    while (
+        parser.at < len(parser.tokens)
+        and parser.is_op("-")
+        and parser.tokens[parser.at - 1].kind == "word"
+        and length > 1
+    ):
+        break
+    return Num(value, 0)
