@@ -9,12 +9,12 @@ import threading
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._core import Core
 from ._engine import new_batch_id
 from ._errors import ClientClosed
-from ._merge import Entry, LoopPost, ThreadPost
+from ._merge import LoopPost, Post, ThreadPost
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored
@@ -41,11 +41,11 @@ class _Face:
     ) -> None:
         self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
 
-    def _hand_in(self, entry: Entry, recipe: Recipe) -> None:
-        if entry.size:
-            self._core.assemble(recipe, entry)
+    def _hand_in(self, rollout: Rollout, recipe: Recipe, future: Any, post: Post, size: int | None) -> None:
+        if size:
+            self._core.assemble(recipe, rollout, future, post, size)
         else:
-            self._core.submit(recipe, (entry,))
+            self._core.submit(recipe, (rollout,), (future,), post)
 
     def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
         """The estimator that makes advantages of a recipe's rewards, to save and load its state."""
@@ -138,7 +138,7 @@ class RewardClient(_Face):
                 rollout's ``group_id``, where a verifier judges groups.
         """
         future: concurrent.futures.Future[Scored] = concurrent.futures.Future()
-        self._hand_in(Entry(rollout, group_size or 0, _THREADS, future), recipe)
+        self._hand_in(rollout, recipe, future, _THREADS, group_size)
         return future
 
     def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
@@ -231,7 +231,7 @@ class AsyncRewardClient(_Face):
         """Score one rollout: see `RewardClient.submit`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Scored] = loop.create_future()
-        self._hand_in(Entry(rollout, group_size or 0, _post_of(loop), future), recipe)
+        self._hand_in(rollout, recipe, future, _post_of(loop), group_size)
         return future
 
     async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:

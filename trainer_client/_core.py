@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ._engine import Batch, new_batch_id
 from ._errors import RecipeError, ServerUnavailable
 from ._ledger import Ledger
-from ._merge import Entry, Merger
+from ._merge import Merger, Post, Work
 from ._pool import Expired
 from ._recipe import Recipe
 from ._rollout import Rollout
@@ -122,13 +122,15 @@ class Core:
 
     # Single samples
 
-    def submit(self, recipe: Recipe, entries: Sequence[Entry]) -> None:
-        """Hand over single rollouts, to be merged with others."""
-        self._desk_of(self._keeper.runtime()).merger.add(recipe, entries)
+    def submit(
+        self, recipe: Recipe, rollouts: Sequence[Rollout], tokens: Sequence[object], post: Post, size: int = 0
+    ) -> None:
+        """Hand over rollouts of one group, to be merged with others: see `Merger.add`."""
+        self._desk_of(self._keeper.runtime()).merger.add(recipe, rollouts, tokens, post, size)
 
-    def assemble(self, recipe: Recipe, entry: Entry) -> None:
+    def assemble(self, recipe: Recipe, rollout: Rollout, token: object, post: Post, size: int) -> None:
         """Hand over a rollout of a group that is sent when the last of it has come."""
-        self._desk_of(self._keeper.runtime()).assembler.add(recipe, entry)
+        self._desk_of(self._keeper.runtime()).assembler.add(recipe, rollout, token, post, size)
 
     def _desk_of(self, runtime: Runtime) -> Desk:
         desk = self._desk
@@ -142,22 +144,16 @@ class Core:
             desk = self._desk = Desk(runtime, merger, Assembler(self.submit, later, batching.assemble))
         return desk
 
-    async def _run_merged(
-        self,
-        recipe: Recipe,
-        rollouts: Sequence[Rollout],
-        sizes: Mapping[str, int],
-        complete: Callable[[Batch, list[int]], None],
-    ) -> None:
+    async def _run_merged(self, work: Work, complete: Callable[[Batch, list[int]], None]) -> None:
         runtime = self._keeper.runtime()
         batch = Batch(
-            rollouts,
-            recipe,
-            Ledger(len(rollouts), len(recipe.rewards), lambda rows: complete(batch, rows)),
+            work.rollouts,
+            work.recipe,
+            Ledger(len(work.rollouts), len(work.recipe.rewards), lambda rows: complete(batch, rows)),
             Labels(new_batch_id()),
             runtime.loop.time(),
-            sizes,
-            estimator=self.estimator(recipe),
+            work.sizes,
+            estimator=self.estimator(work.recipe),
         )
         await self._settle(runtime, batch)
 

@@ -7,7 +7,7 @@ results taken as they come, and what a call leaves open sent again until the dea
 from __future__ import annotations
 
 import asyncio
-import uuid
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -121,4 +121,4 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 def new_batch_id() -> str:
     """An id that no other batch has."""
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()

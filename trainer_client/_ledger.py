@@ -10,8 +10,10 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Outcome(enum.IntEnum):
@@ -39,8 +41,7 @@ class Party(enum.IntEnum):
     CALLER = 4
 
 
-@dataclass(frozen=True, slots=True)
-class LocalOutcome:
+class LocalOutcome(NamedTuple):
     """A fault or skip that the client itself states, since no server answered for the item."""
 
     outcome: Outcome
@@ -49,8 +50,7 @@ class LocalOutcome:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierVersion:
+class VerifierVersion(NamedTuple):
     """A verifier as it answered.
 
     Attributes:
@@ -64,6 +64,14 @@ class VerifierVersion:
     version: str
     digest: str
     aspects: tuple[str, ...] = ()
+
+
+class Cells(NamedTuple):
+    """Cells as arrays ``[rows, columns]``: `Outcome`, score, position in the legend."""
+
+    state: NDArray[np.uint8]
+    scores: NDArray[np.float64]
+    codes: NDArray[np.int32]
 
 
 DEADLINE = LocalOutcome(Outcome.SKIP, "deadline", message="the reward's deadline passed")
@@ -178,6 +186,15 @@ class Ledger:
         """Tell whoever listens that rows are complete."""
         if rows and self.on_rows is not None:
             self.on_rows(rows)
+
+    def view(self, rows: Sequence[int]) -> Cells:
+        """Scores and outcomes of some rows as arrays."""
+        shape = (self.rows, self.width)
+        return Cells(
+            np.frombuffer(self.state, np.uint8).reshape(shape)[rows],
+            np.frombuffer(self.scores, np.float64).reshape(shape)[rows],
+            np.frombuffer(self.codes, np.int32).reshape(shape)[rows],
+        )
 
     def take(self, rows: Sequence[int]) -> Ledger:
         """The cells of some rows."""

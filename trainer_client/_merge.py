@@ -1,15 +1,15 @@
 """`Merger`: many callers with single rollouts become batches.
 
-An entry waits at most ``Batching.wait`` seconds for company, less when a call's worth has gathered. Entries of any
-thread, loop and recipe come together here; each is answered as soon as its own rollout is done.
+A rollout waits at most ``Batching.wait`` seconds for company, less when a call's worth has gathered. Rollouts of any
+thread, loop and recipe come together here; each is answered as soon as it is done itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ._engine import Batch
 from ._errors import ClientClosed, IncompleteBatch
@@ -24,40 +24,53 @@ if TYPE_CHECKING:
 class Post(Protocol):
     """Where results go: a caller's loop, thread, or stream."""
 
-    def deliver(self, results: Sequence[tuple[Any, Scored | BaseException]]) -> None:
-        """Take results with the tokens they were asked under. Called on the private loop."""
+    def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
+        """Take results, in the order of the tokens they were asked under. Called on the private loop."""
 
 
-class Entry(NamedTuple):
-    """A rollout, the size of its group if all of the group is at hand (else 0), and where its result goes."""
+class Work:
+    """Rollouts of one recipe that travel together, as parallel lists.
 
-    rollout: Rollout
-    size: int
-    post: Post
-    token: Any
+    Objects that live as long as a request are what Python's collector walks through, so nothing is made for each
+    rollout that need not be.
 
+    Attributes:
+        recipe: what is asked.
+        rollouts: what to score.
+        posts: where each result goes.
+        tokens: under what name.
+        sizes: size of each group of which all rollouts are at hand.
+    """
 
-class Bucket:
-    """Entries of one recipe that wait for company."""
+    __slots__ = ("posts", "recipe", "rollouts", "sizes", "tokens")
 
-    __slots__ = ("entries", "full", "recipe")
-
-    def __init__(self, recipe: Recipe, full: int) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.full = full
-        self.entries: list[Entry] = []
+        self.rollouts: list[Rollout] = []
+        self.posts: list[Post] = []
+        self.tokens: list[Any] = []
+        self.sizes: dict[str, int] = {}
+
+    def take(self, rows: Sequence[int]) -> Work:
+        """Some of it."""
+        part = Work(self.recipe)
+        part.rollouts = [self.rollouts[row] for row in rows]
+        part.posts = [self.posts[row] for row in rows]
+        part.tokens = [self.tokens[row] for row in rows]
+        part.sizes = self.sizes
+        return part
 
 
-RunBatch = Callable[[Recipe, Sequence[Rollout], dict[str, int], Callable[[Batch, list[int]], None]], Any]
+RunBatch: TypeAlias = Callable[[Work, Callable[[Batch, list[int]], None]], Awaitable[None]]
 
 
 class Merger:
-    """Gathers entries and runs them as batches on a runtime.
+    """Gathers rollouts and runs them as batches on a runtime.
 
     Args:
         runtime: where the batches run.
-        items: rollouts times rewards that make a bucket full.
-        wait: seconds that an entry waits for others.
+        items: rollouts times rewards that are enough for a call.
+        wait: seconds that a rollout waits for others.
         run: settles a batch, telling which rows are complete.
     """
 
@@ -67,97 +80,117 @@ class Merger:
         self._wait = wait
         self._run = run
         self._lock = threading.Lock()
-        self._buckets: dict[int, Bucket] = {}
+        self._gathering: dict[int, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def add(self, recipe: Recipe, entries: Sequence[Entry]) -> None:
-        """Hand over entries, from any thread."""
+    def add(
+        self, recipe: Recipe, rollouts: Sequence[Rollout], tokens: Sequence[Any], post: Post, size: int = 0
+    ) -> None:
+        """Hand over rollouts of one group, from any thread.
+
+        Args:
+            recipe: what is asked.
+            rollouts: what to score.
+            tokens: names of the results.
+            post: where they go.
+            size: size of the group, when all of it is here; 0 when that is not known.
+        """
         with self._lock:
-            bucket = self._buckets.get(id(recipe))
-            if bucket is None:
-                bucket = Bucket(recipe, max(1, self._items // len(recipe.rewards)))
-                self._buckets[id(recipe)] = bucket
-            before = len(bucket.entries)
-            bucket.entries.extend(entries)
-            after = len(bucket.entries)
-        if before < bucket.full <= after:
-            self._runtime.loop.call_soon_threadsafe(self._flush, bucket)
+            work = self._gathering.get(id(recipe))
+            if work is None:
+                work = self._gathering[id(recipe)] = Work(recipe)
+            before = len(work.rollouts)
+            work.rollouts += rollouts
+            work.tokens += tokens
+            work.posts += [post] * len(rollouts)
+            if size:
+                work.sizes[rollouts[0].group_id] = size
+            after = len(work.rollouts)
+        full = max(1, self._items // len(recipe.rewards))
+        if before < full <= after:
+            self._runtime.loop.call_soon_threadsafe(self._flush, work)
         elif not before:
-            self._runtime.loop.call_soon_threadsafe(self._arm, bucket)
+            self._runtime.loop.call_soon_threadsafe(self._runtime.loop.call_later, self._wait, self._flush, work)
 
-    def _arm(self, bucket: Bucket) -> None:
-        self._runtime.loop.call_later(self._wait, self._flush, bucket)
-
-    def _flush(self, bucket: Bucket) -> None:
+    def _flush(self, work: Work) -> None:
         with self._lock:
-            entries, bucket.entries = bucket.entries, []
-            # A bucket is dropped as soon as it is empty, so that recipes do not pile up.
-            if self._buckets.get(id(bucket.recipe)) is bucket:
-                del self._buckets[id(bucket.recipe)]
-        for wave in _waves(entries):
-            task = self._runtime.loop.create_task(self._settle(bucket.recipe, wave))
+            if self._gathering.get(id(work.recipe)) is not work:
+                return
+            del self._gathering[id(work.recipe)]
+        for wave in _waves(work):
+            task = self._runtime.loop.create_task(self._settle(wave))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _settle(self, recipe: Recipe, entries: list[Entry]) -> None:
-        answered = bytearray(len(entries))
+    async def _settle(self, work: Work) -> None:
+        waiting = bytearray(b"\1") * len(work.rollouts)
+        only = work.posts[0] if len(set(work.posts)) == 1 else None
 
         def complete(batch: Batch, rows: list[int]) -> None:
             rewards, aborted = rewards_of(batch, rows)
-            results: dict[Post, list[tuple[Any, Scored | BaseException]]] = {}
-            for row, reward in zip(rows, rewards, strict=True):
-                answered[row] = 1
-                entry = entries[row]
-                result: Scored | BaseException = Scored(batch, row, reward)
-                if row in aborted:
-                    result = _aborted(Scored(batch, row, reward))
-                results.setdefault(entry.post, []).append((entry.token, result))
-            for post, found in results.items():
-                post.deliver(found)
+            results: list[Scored | BaseException] = [
+                _aborted(Scored(batch, row, None)) if row in aborted else Scored(batch, row, reward)
+                for row, reward in zip(rows, rewards, strict=True)
+            ]
+            for row in rows:
+                waiting[row] = 0
+            if only is not None:
+                only.deliver([work.tokens[row] for row in rows], results)
+            else:
+                _distribute(work, rows, results)
 
-        sizes = {entry.rollout.group_id: entry.size for entry in entries if entry.size}
         try:
-            await self._run(recipe, [entry.rollout for entry in entries], sizes, complete)
+            await self._run(work, complete)
         except (Exception, asyncio.CancelledError) as error:
-            for row, entry in enumerate(entries):
-                if not answered[row]:
-                    entry.post.deliver([(entry.token, ClientClosed() if _is_cancelled(error) else error)])
-            if _is_cancelled(error):
+            rows = [row for row, waits in enumerate(waiting) if waits]
+            # Cancelled from outside: only closing the client does that.
+            told = ClientClosed() if isinstance(error, asyncio.CancelledError) else error
+            _distribute(work, rows, [told] * len(rows))
+            if isinstance(error, asyncio.CancelledError):
                 raise
 
 
-def _is_cancelled(error: BaseException) -> bool:
-    """Whether the batch was ended from outside, which only closing the client does."""
-    return isinstance(error, asyncio.CancelledError)
+def _distribute(work: Work, rows: Sequence[int], results: Sequence[Scored | BaseException]) -> None:
+    by_post: dict[Post, tuple[list[Any], list[Scored | BaseException]]] = {}
+    for row, result in zip(rows, results, strict=True):
+        tokens, found = by_post.setdefault(work.posts[row], ([], []))
+        tokens.append(work.tokens[row])
+        found.append(result)
+    for post, (tokens, found) in by_post.items():
+        post.deliver(tokens, found)
 
 
 def _aborted(scored: Scored) -> IncompleteBatch:
     return IncompleteBatch(
-        f"{scored.rollout_id!r}: a score is missing under a code that aborts: {scored.codes}", table_of([scored])
+        f"{scored.rollout_id!r}: a score is missing under a code that aborts: {scored.codes}",
+        table_of([scored]),
     )
 
 
-def _waves(entries: list[Entry]) -> list[list[Entry]]:
+def _waves(work: Work) -> list[Work]:
     """Batches in which ids are unique and the rollouts of a group have one prompt.
 
-    Entries come from callers that know nothing of each other; what does not fit together goes apart.
+    The rollouts come from callers that know nothing of each other; what does not fit together goes apart.
     """
-    waves: list[list[Entry]] = []
-    while entries:
-        wave: list[Entry] = []
-        later: list[Entry] = []
+    left = list(range(len(work.rollouts)))
+    waves: list[Work] = []
+    while left:
+        wave: list[int] = []
+        later: list[int] = []
         seen: set[str] = set()
         prompts: dict[str, Any] = {}
-        for entry in entries:
-            rollout = entry.rollout
+        for row in left:
+            rollout = work.rollouts[row]
             prompt = prompts.setdefault(rollout.group_id, rollout.prompt)
             if rollout.rollout_id in seen or (prompt is not rollout.prompt and prompt != rollout.prompt):
-                later.append(entry)
+                later.append(row)
                 continue
             seen.add(rollout.rollout_id)
-            wave.append(entry)
-        waves.append(wave)
-        entries = later
+            wave.append(row)
+        if not waves and not later:
+            return [work]
+        waves.append(work.take(wave))
+        left = later
     return waves
 
 
@@ -167,27 +200,28 @@ class LoopPost:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def deliver(self, results: Sequence[tuple[asyncio.Future[Scored], Scored | BaseException]]) -> None:
+    def deliver(self, tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
         """See `Post`."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._set, results)
+            self._loop.call_soon_threadsafe(self._set, tokens, results)
 
     @staticmethod
-    def _set(results: Sequence[tuple[asyncio.Future[Scored], Scored | BaseException]]) -> None:
-        for future, result in results:
-            if not future.done():
-                if isinstance(result, BaseException):
-                    future.set_exception(result)
-                else:
-                    future.set_result(result)
+    def _set(tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
+        for future, result in zip(tokens, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
 
 
 class ThreadPost:
     """Results for futures that threads wait for."""
 
-    def deliver(self, results: Sequence[tuple[Any, Scored | BaseException]]) -> None:
+    def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
         """See `Post`."""
-        for future, result in results:
+        for future, result in zip(tokens, results, strict=True):
             if not future.set_running_or_notify_cancel():
                 continue
             if isinstance(result, BaseException):

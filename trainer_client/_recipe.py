@@ -17,7 +17,7 @@ from ._errors import RecipeError
 if TYPE_CHECKING:
     import os
 
-    from .signals import Estimator, Gate, Pipeline
+    from .signals import Estimator, Gate, Pipeline, Term
 
 Action: TypeAlias = Literal["mask", "floor", "drop_group", "abort"]
 """What a missing score does: see `Reward.on_missing`."""
@@ -218,6 +218,25 @@ class Recipe:
         implied = [self.server_of(verifier) for verifier in used.values()]
         named = {server.name for server in self.servers}
         return self.servers + tuple(server for server in implied if server.name not in named)
+
+    def terms(self, floors: Mapping[int, float]) -> list[Term]:
+        """The rewards as terms of ``signals.combine``.
+
+        Args:
+            floors: floor of each column's verifier, where it is known. Where it is not, since no server has told it,
+                a missing score that would take the floor is masked: no number is made up for it.
+        """
+        from .signals import Term
+
+        terms = []
+        for column, reward in enumerate(self.rewards):
+            floor = floors.get(column)
+            actions = {
+                "*" if code == "default" else code: "mask" if action == "floor" and floor is None else action
+                for code, action in reward.on_missing.items()
+            }
+            terms.append(Term(reward.name, reward.weight, reward.required, reward.gate, floor, actions))
+        return terms
 
     def estimator(self) -> Estimator | Pipeline | None:
         """A new estimator of the ``advantage`` setting; None when there is none.

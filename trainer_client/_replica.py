@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -42,8 +40,7 @@ class Health(enum.Enum):
     DOWN = "down"
 
 
-@dataclass(frozen=True, slots=True)
-class Breakage:
+class Breakage(NamedTuple):
     """How a call ended that did not end well."""
 
     status: grpc.StatusCode
@@ -173,6 +170,9 @@ def _empty(_: None) -> bytes:
 
 def _credentials(tls: TLS) -> grpc.ChannelCredentials:
     def content(path: str | None) -> bytes | None:
-        return Path(path).read_bytes() if path else None
+        if not path:
+            return None
+        with open(path, "rb") as file:
+            return file.read()
 
     return grpc.ssl_channel_credentials(content(tls.ca), content(tls.key), content(tls.cert))

@@ -82,36 +82,32 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
     """
     from .signals import combine
 
-    rollouts = [batch.rollouts[row] for row in rows]
-    table = ScoreTable(
-        batch.recipe,
-        [rollout.rollout_id for rollout in rollouts],
-        [rollout.group_id for rollout in rollouts],
-        batch.ledger.take(rows),
-        batch.floors,
-        0.0,
-        None,
-        partial=True,
-    )
-    terms = table.terms()
-    missing = table.asked & ~table.valid
+    ledger = batch.ledger
+    cells = ledger.view(rows)
+    asked = cells.state != Outcome.NOT_ASKED
+    valid = cells.state == Outcome.VERDICT
+    terms = batch.recipe.terms(batch.floors)
     aborted: set[int] = set()
-    for at, column in np.argwhere(missing).tolist():
-        if terms[column].action(table.legend[table.code_numbers[at, column]]) == "abort":
-            aborted.add(rows[at])
-    lenient = [
-        replace(term, on_missing={code: "mask" if a == "abort" else a for code, a in term.on_missing.items()})
-        for term in terms
-    ]
+    if not valid.all():
+        for at, column in np.argwhere(asked & ~valid).tolist():
+            if terms[column].action(ledger.legend[cells.codes[at, column]]) == "abort":
+                aborted.add(rows[at])
+        terms = [
+            replace(term, on_missing={code: "mask" if a == "abort" else a for code, a in term.on_missing.items()})
+            for term in terms
+        ]
     combined = combine(
-        table.scores,
-        table.valid,
-        lenient,
-        codes=table.code_numbers,
-        legend=table.legend,
-        asked=table.asked,
+        cells.scores,
+        valid,
+        terms,
+        codes=cells.codes,
+        legend=ledger.legend,
+        asked=asked,
         groups=np.arange(len(rows)),
         max_missing=1.0,
     )
-    usable = combined.valid & table.asked.any(axis=1)
-    return [r if ok else None for r, ok in zip(combined.rewards.tolist(), usable.tolist(), strict=True)], aborted
+    usable = combined.valid & asked.any(axis=1)
+    rewards: list[float | None] = combined.rewards.tolist()
+    if not usable.all():
+        rewards = [reward if ok else None for reward, ok in zip(rewards, usable.tolist(), strict=True)]
+    return rewards, aborted

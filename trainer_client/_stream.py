@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ._errors import RolloutError
-from ._merge import Entry
+from ._merge import Post
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored, table_of
@@ -125,8 +125,8 @@ class GroupStream:
         with self._lock:
             self.open += len(rollouts)
         size = group.size if len(rollouts) == group.size else 0
-        entries = [Entry(rollout, size, self, (group, first + i)) for i, rollout in enumerate(rollouts)]
-        self._core.submit(self._recipe, entries)
+        tokens = [(group, first + i) for i in range(len(rollouts))]
+        self._core.submit(self._recipe, rollouts, tokens, self, size)
 
     def finish(self) -> None:
         """No more rollouts come: groups are complete as they are."""
@@ -140,9 +140,9 @@ class GroupStream:
         for group in groups:
             self._emit_if_complete(group)
 
-    def deliver(self, results: Sequence[tuple[Any, Scored | BaseException]]) -> None:
+    def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
         """Take results: see `Post`."""
-        for (group, place), result in results:
+        for (group, place), result in zip(tokens, results, strict=True):
             if isinstance(result, BaseException):
                 if not self._failed:
                     self._failed = True
@@ -178,18 +178,33 @@ def grouped(source: _S) -> _S | list[list[Rollout]]:
     return list(groups.values())
 
 
+@dataclass(slots=True, eq=False)
+class Gathering:
+    """Rollouts of a group that is not complete."""
+
+    size: int
+    rollouts: list[Rollout] = field(default_factory=list)
+    tokens: list[Any] = field(default_factory=list)
+    posts: list[Post] = field(default_factory=list)
+
+    def deliver(self, tokens: Sequence[int], results: Sequence[Scored | BaseException]) -> None:
+        """Pass results on to where each rollout came from: see `Post`."""
+        for place, result in zip(tokens, results, strict=True):
+            self.posts[place].deliver([self.tokens[place]], [result])
+
+
 class Assembler:
     """Gathers the rollouts of a group that callers submit one by one.
 
     Args:
-        send: takes the entries of a complete group.
+        send: takes a complete group: the arguments of `Merger.add`.
         later: calls a function after some seconds, on any thread.
         patience: seconds that the first rollout of a group waits for the last.
     """
 
     def __init__(
         self,
-        send: Callable[[Recipe, list[Entry]], None],
+        send: Callable[[Recipe, Sequence[Rollout], Sequence[Any], Post, int], None],
         later: Callable[[float, Callable[[], None]], None],
         patience: float,
     ) -> None:
@@ -197,32 +212,36 @@ class Assembler:
         self._later = later
         self._patience = patience
         self._lock = threading.Lock()
-        self._groups: dict[tuple[int, str], list[Entry]] = {}
+        self._groups: dict[tuple[int, str], Gathering] = {}
 
-    def add(self, recipe: Recipe, entry: Entry) -> None:
-        """Take a rollout of a group whose size the entry tells."""
-        key = (id(recipe), entry.rollout.group_id)
+    def add(self, recipe: Recipe, rollout: Rollout, token: Any, post: Post, size: int) -> None:
+        """Take a rollout of a group of that size."""
+        key = (id(recipe), rollout.group_id)
         with self._lock:
-            entries = self._groups.setdefault(key, [])
-            entries.append(entry)
-            complete = len(entries) >= entry.size
-            if complete:
+            group = self._groups.get(key)
+            if group is None:
+                group = self._groups[key] = Gathering(size)
+            group.rollouts.append(rollout)
+            group.tokens.append(token)
+            group.posts.append(post)
+            arrived = len(group.rollouts)
+            if arrived >= group.size:
                 del self._groups[key]
-        if complete:
-            self._send(recipe, entries)
-        elif len(entries) == 1:
-            self._later(self._patience, lambda: self._give_up(key, entries))
+        if arrived >= group.size:
+            self._send(recipe, group.rollouts, range(arrived), group, arrived)
+        elif arrived == 1:
+            self._later(self._patience, lambda: self._give_up(key, group))
 
-    def _give_up(self, key: tuple[int, str], entries: list[Entry]) -> None:
+    def _give_up(self, key: tuple[int, str], group: Gathering) -> None:
         with self._lock:
-            if self._groups.get(key) is not entries:
+            if self._groups.get(key) is not group:
                 return
             del self._groups[key]
-        for entry in entries:
+        for place, rollout in enumerate(group.rollouts):
             error = RolloutError(
-                f"{len(entries)} of {entry.size} rollouts of group {key[1]!r} came within {self._patience:g} s; "
-                "submit all of them, or give the size that the group has",
+                f"{len(group.rollouts)} of {group.size} rollouts of group {key[1]!r} came within "
+                f"{self._patience:g} s; submit all of them, or give the size that the group has",
                 "group_id",
-                entry.rollout.rollout_id,
+                rollout.rollout_id,
             )
-            entry.post.deliver([(entry.token, error)])
+            group.deliver([place], [error])

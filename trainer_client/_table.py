@@ -23,7 +23,7 @@ from ._recipe import Recipe
 
 if TYPE_CHECKING:
     from ._summary import Summary
-    from .signals import Combined, Estimator, Pipeline, Signal, Term
+    from .signals import Combined, Estimator, Pipeline, Signal
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -205,7 +205,7 @@ class ScoreTable:
             return combine(
                 self.scores,
                 self.valid,
-                self.terms(),
+                self.recipe.terms(self._floors),
                 codes=self.code_numbers,
                 legend=self.legend,
                 asked=self.asked,
@@ -214,21 +214,6 @@ class ScoreTable:
             )
         except (TooManyMissing, MissingScore) as error:
             raise IncompleteBatch(f"{error}{self._first_message()}", self) from error
-
-    def terms(self) -> list[Term]:
-        """The recipe's rewards as terms of a combination, with the floors that servers have told."""
-        from .signals import Term
-
-        terms = []
-        for column, reward in enumerate(self.recipe.rewards):
-            floor = self._floors.get(column)
-            # Without an answer of its server a verifier's floor is not known, and no number is made up for it.
-            actions = {
-                "*" if code == "default" else code: "mask" if action == "floor" and floor is None else action
-                for code, action in reward.on_missing.items()
-            }
-            terms.append(Term(reward.name, reward.weight, reward.required, reward.gate, floor, actions))
-        return terms
 
     def _first_message(self) -> str:
         """What the first fault said, since an error about many should show one."""

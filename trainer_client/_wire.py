@@ -6,10 +6,8 @@ against 0.1), so both loops are written flat.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -41,8 +39,7 @@ _SKIPS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierFacts:
+class VerifierFacts(NamedTuple):
     """What a server says of a verifier.
 
     Attributes:
@@ -62,8 +59,7 @@ class VerifierFacts:
     score_max: float
 
 
-@dataclass(frozen=True, slots=True)
-class ServerFacts:
+class ServerFacts(NamedTuple):
     """What a server says of itself; 0 where it sets no limit."""
 
     verifiers: Mapping[str, VerifierFacts]
@@ -100,8 +96,7 @@ def _version(identity: types.VerifierIdentity) -> VerifierVersion:
     return VerifierVersion(identity.name, identity.version, identity.digest, tuple(identity.aspects))
 
 
-@dataclass(frozen=True, slots=True)
-class Labels:
+class Labels(NamedTuple):
     """What a batch is labelled with: its id, the run, the step, the seed."""
 
     batch: str
@@ -206,6 +201,8 @@ def _set_content(message: types.Content, content: Content, blobs: dict[str, type
             elif part.kind == "reasoning":
                 sent.parts.add(reasoning=_clean(part.text))
             else:
+                import hashlib
+
                 digest = "sha256:" + hashlib.sha256(part.data).hexdigest()
                 blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
                 sent.parts.add(blob=types.BlobRef(digest=digest))
@@ -234,8 +231,7 @@ def _clean(text: str) -> str:
     return text
 
 
-@dataclass(slots=True)
-class Passing:
+class Passing(NamedTuple):
     """An outcome that may be better another time.
 
     Attributes:
