@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.signals.law_table_extended import EXTENDED
 from tests.signals.laws import Laws
 
 _CENTRED: dict[str, Any] = {"shift": True, "constant": True}
@@ -56,5 +57,6 @@ LAWS: dict[str, Laws] = {
     "dynamic_sampling_range": Laws(),
     "dapo": Laws(options={"max_length": 4, "cache": 2}),
     "preference_pairs": Laws(permutation=False, removal=False),
+    **EXTENDED,
 }
 """`release/...` presets reproduce what was released, which breaks most laws."""

@@ -1,10 +1,31 @@
-"""Selection: which rows, groups or prompts are worth training on.
+"""Selection: which rows, groups or prompts are worth training on, and how many rollouts they deserve.
 
 `varied_groups` and `groups_in_range` are DAPO's filter in its two published forms; `DynamicSampling` collects
-kept groups over generation rounds.
+kept groups over generation rounds. `max_variance_subset` keeps the rows of a group that differ most. `task_values`,
+`resample_groups` and `copy_smoothing` give the places of groups without signal to better ones; `draw_prompts` draws
+prompts by weight; `rare_event_bands` and `pair_prompts` match hard prompts with easy ones.
 """
 
+from ._accuracy import Uniform, mixed_groups
+from ._alignment import aligned_counts
 from ._dynamic import DynamicSampling
 from ._filters import groups_in_range, varied_groups
+from ._pairing import pair_prompts, rare_event_bands
+from ._values import copy_smoothing, draw_prompts, resample_groups, task_values
+from ._variance import max_variance_subset
 
-__all__ = ["DynamicSampling", "groups_in_range", "varied_groups"]
+__all__ = [
+    "DynamicSampling",
+    "Uniform",
+    "aligned_counts",
+    "copy_smoothing",
+    "draw_prompts",
+    "groups_in_range",
+    "max_variance_subset",
+    "mixed_groups",
+    "pair_prompts",
+    "rare_event_bands",
+    "resample_groups",
+    "task_values",
+    "varied_groups",
+]

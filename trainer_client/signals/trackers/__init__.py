@@ -1,10 +1,15 @@
 """Trackers: what a method remembers from step to step.
 
 A `Tracker` has ``state_dict()`` and ``load_state_dict()``; the state is JSON-serialisable and resumes exactly.
-`RunningMoments` keeps the mean and variance of all it has seen.
+`RunningMoments` keeps the mean and variance of all it has seen, `FadingMoments` of what it has seen lately.
+`SuccessRates` keeps a belief about each prompt, `Multipliers` the price of each constraint.
 """
 
+from ._counts import CountHistogram
+from ._fading import FadingMoments
 from ._moments import RunningMoments
+from ._multipliers import Multipliers
+from ._success import SuccessRates
 from ._tracker import Tracker
 
-__all__ = ["RunningMoments", "Tracker"]
+__all__ = ["CountHistogram", "FadingMoments", "Multipliers", "RunningMoments", "SuccessRates", "Tracker"]

@@ -6,5 +6,6 @@ penalty of each token.
 
 from ._aggregation import Aggregation, token_weights
 from ._kl import KlKind, kl_estimate
+from ._reference import reference_weights
 
-__all__ = ["Aggregation", "KlKind", "kl_estimate", "token_weights"]
+__all__ = ["Aggregation", "KlKind", "kl_estimate", "reference_weights", "token_weights"]

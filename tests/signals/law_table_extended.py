@@ -1,0 +1,30 @@
+"""Laws of presets that change one thing about a base method, or work within a structure of the group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.signals.laws import Laws
+
+_CENTRED: dict[str, Any] = {"shift": True, "constant": True}
+
+
+def _not_negative(inputs: dict[str, Any]) -> None:
+    inputs["rewards"] = np.abs(inputs["rewards"])
+
+
+EXTENDED: dict[str, Laws] = {
+    "ngrpo": Laws(),
+    "psr_nsr": Laws(rewards="binary"),
+    "accuracy_filter": Laws(rewards="binary"),
+    "unlikeliness": Laws(prepare=_not_negative),
+    "release/unlikeliness": Laws(),
+    "grpo_lambda": Laws(rewards="binary", options={"gate": "threshold", "threshold": 0.5}),
+    "length_curriculum": Laws(),
+    "stratified_grpo": Laws(**_CENTRED, scale="invariant", options={"eps": 0.0}),
+    "m_grpo_reward": Laws(inputs=("components_valid",)),
+    "m_grpo": Laws(**_CENTRED, scale="invariant", options={"eps": 0.0}),
+    "grao": Laws(**_CENTRED, scale="invariant", options={"eps": 0.0}),
+}

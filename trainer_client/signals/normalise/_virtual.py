@@ -1,0 +1,63 @@
+"""Statistics over a group that is extended by rows nobody generated."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from trainer_client.signals._arrays import FloatArray
+from trainer_client.signals._errors import BadInput, BadOption
+from trainer_client.signals._groups import Groups
+
+from ._group import Singleton
+
+
+def virtual_normalise(
+    rewards: FloatArray,
+    groups: Groups,
+    *,
+    virtual: float = 1.0,
+    count: int = 1,
+    ddof: int = 1,
+    eps: float = 1e-6,
+    singleton: Singleton = "zero",
+) -> FloatArray:
+    """``[N]`` advantages with ``count`` rows of reward ``virtual`` added to every group's mean and deviation.
+
+    A group of equal rewards below ``virtual`` is pushed away from what it did; only one at ``virtual`` itself gets 0.
+
+    Args:
+        rewards: ``[N]``.
+        groups: partition of the rows.
+        virtual: reward of the rows added, as a rule the highest that can be earned.
+        count: how many of them.
+        ddof: of the deviation.
+        eps: added to the deviation.
+        singleton: a group of one has no peers but the virtual ones: ``zero``, ``raw`` (its reward over
+            ``1 + eps``, the release's rule), ``error``.
+
+    Raises:
+        BadInput: ``singleton="error"`` met a group of one.
+        BadOption: ``count`` is negative, or ``ddof`` neither 0 nor 1.
+
+    Source: NGRPO (arXiv 2509.18851); nangongrui-ngr/NGRPO verl/trainer/ppo/core_algos.py @e7a38041.
+    """
+    if count < 0 or ddof not in (0, 1):
+        raise BadOption(f"count: {count} must not be negative, ddof: {ddof} is 0 or 1")
+    single = groups.sizes == 1
+    if singleton == "error" and bool(single.any()):
+        raise BadInput(f"groups: {groups.labels[int(np.argmax(single))]!r} has one valid member; generate more")
+    # Relative to the virtual reward, a group that earned it is exactly zero.
+    gap = rewards - virtual
+    total = groups.sizes + count
+    mean = groups.sum(gap) / total
+    centred = groups.apply(np.subtract, gap, mean)
+    squares = groups.sum(centred * centred) + count * mean * mean
+    largest = np.maximum(np.abs(virtual), groups.max(np.abs(rewards)))
+    degenerate = (squares <= total * (1e-12 * largest) ** 2) | (total <= ddof)
+    divisor = np.sqrt(squares / np.maximum(total - ddof, 1)) + eps
+    degenerate |= divisor == 0.0
+    factor = np.where(degenerate, 0.0, 1.0 / np.where(degenerate, 1.0, divisor))
+    advantages: FloatArray = groups.apply(np.multiply, centred, np.where(single, 0.0, factor))
+    if singleton == "raw":
+        advantages = np.where(groups.spread(single), rewards / (1.0 + eps), advantages)
+    return advantages

@@ -1,0 +1,73 @@
+"""A token budget that shrinks over training, and rewards for keeping to it."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from trainer_client.signals._arrays import FloatArray, as_floats
+from trainer_client.signals._errors import BadOption
+
+Decay = Literal["exponential", "linear"]
+LengthShape = Literal["triangle", "band"]
+
+
+def token_budget(
+    step: int,
+    *,
+    start: float = 256.0,
+    final: float = 87.0,
+    steps: int = 600,
+    decays: int = 3,
+    decay: Decay = "exponential",
+) -> float:
+    """Tokens allowed at a step: ``decays`` drops at equal distances, from ``start`` to ``final``, at least 1.
+
+    ``exponential`` multiplies by the same factor each time, ``linear`` subtracts the same amount.
+
+    Args:
+        step: of the optimiser, from 0; past ``steps`` the budget stays at ``final``.
+        start: budget before the first drop.
+        final: budget after the last.
+        steps: length of training; drop ``k`` happens at ``k * steps / (decays + 1)``.
+        decays: number of drops.
+        decay: how the drops are made.
+
+    Raises:
+        BadOption: a budget or count is below 1, or ``decay`` is unknown.
+
+    Source: Train Long, Think Short (arXiv 2508.08940) section 3.2.
+    """
+    if decay not in get_args(Decay):
+        raise BadOption(f"decay: {decay!r} is not one of {', '.join(get_args(Decay))}")
+    if start < 1 or final < 1 or steps < 1 or decays < 1:
+        raise BadOption(f"start {start}, final {final}, steps {steps} and decays {decays} must be at least 1")
+    done = min(max(step, 0) * (decays + 1) // steps, decays)
+    if decay == "linear":
+        return start + (final - start) * done / decays
+    return float(start * (final / start) ** (done / decays))
+
+
+def length_reward(
+    lengths: ArrayLike, budget: float, *, peak: float = 1.0, shape: LengthShape = "triangle"
+) -> FloatArray:
+    """``[N]`` reward for using a budget: full at it, falling to 0 at twice of it.
+
+    Args:
+        lengths: ``[N]`` tokens.
+        budget: where the reward is ``peak``.
+        peak: the highest reward.
+        shape: below the budget it rises from 0 (``triangle``) or is ``peak`` throughout (``band``).
+
+    Raises:
+        BadOption: the budget is not positive, or the shape is unknown.
+    """
+    if shape not in get_args(LengthShape):
+        raise BadOption(f"shape: {shape!r} is not one of {', '.join(get_args(LengthShape))}")
+    if not budget > 0:
+        raise BadOption(f"budget: {budget} must be positive")
+    used = as_floats("lengths", lengths) / budget
+    rising = used if shape == "triangle" else np.ones_like(used)
+    return peak * np.where(used <= 1.0, rising, np.maximum(2.0 - used, 0.0))
