@@ -1,0 +1,54 @@
+# Development tasks. `make demo` and `make test` work from a clean clone.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODEGEN := .venv-codegen
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: install demo test check gen bench clean
+
+install: $(VENV)/.complete
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade 'pip>=25.1'
+
+# What math and code need: no torch.
+$(VENV)/.light: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) -c constraints.txt -e '.[math,code,format]'
+	touch $@
+
+$(VENV)/.complete: $(VENV)/.light
+	$(PIP) -c constraints.txt -e '.[all,trl]' --group dev
+	touch $@
+
+demo: $(VENV)/.light
+	$(BIN)/python -m examples.demo
+
+test: install
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	if git rev-parse --quiet --verify HEAD~1 >/dev/null; then $(BIN)/buf breaking --against '.git#ref=HEAD~1'; fi
+
+$(CODEGEN)/.complete: protos/generate.py
+	$(PYTHON) -m venv $(CODEGEN)
+	$(CODEGEN)/bin/python -m pip install --quiet --disable-pip-version-check \
+		grpcio-tools==1.66.2 mypy-protobuf==3.6.0 setuptools
+	touch $@
+
+# The compiler lives in an environment of its own: its pins are older than the project's.
+gen: $(CODEGEN)/.complete
+	$(CODEGEN)/bin/python protos/generate.py
+
+bench: install
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) $(CODEGEN) .demo build dist .mypy_cache .ruff_cache .pytest_cache
