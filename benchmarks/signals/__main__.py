@@ -64,7 +64,7 @@ def grpo_at_scale() -> float:
 def make_batch(spec: Spec) -> SignalBatch:
     """A batch with every input that a preset reads."""
     rng = np.random.default_rng(1)
-    sizes = {"N": ROWS, "T": TOKENS, "K": COMPONENTS, "P": 8, "E": 16, "D": 16}
+    sizes = {"N": ROWS, "T": TOKENS, "K": COMPONENTS, "P": 8, "E": 16, "D": 16, "I": 8, "S": 2}
     groups = np.repeat(np.arange(ROWS // GROUP), GROUP)
     made: dict[str, Any] = {}
     for wish in (alternatives.split("|")[0] for alternatives in spec.inputs):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer_client.signals import INPUTS, Estimator, Signal, SignalBatch, preset, spec_of
 
-WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2}
+WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2, "I": 3, "S": 2}
 """Length of each axis besides N; a new letter in `INPUTS` gets one here."""
 
 DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
@@ -115,6 +115,8 @@ def rows_of(inputs: Mapping[str, Any], index: NDArray[Any]) -> dict[str, Any]:
     return {
         name: [value[i] for i in np.arange(len(value))[index]]
         if isinstance(value, list)
+        else value[index][:, index]
+        if name != "valid" and INPUTS[name].axes == "NN"
         else value[index]
         if name == "valid" or INPUTS[name].axes
         else value

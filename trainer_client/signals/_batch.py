@@ -84,6 +84,8 @@ class SignalBatch:
         where: BoolArray = np.ones(array.shape, np.bool_)
         if declared.axes.startswith("N"):
             where &= self._valid.reshape((-1,) + (1,) * (array.ndim - 1))
+        if declared.axes == "NN":
+            where &= self._valid
         partner = self._columns.get(declared.beside or ("mask" if declared.axes == "NT" else ""))
         if partner is not None:
             where &= partner

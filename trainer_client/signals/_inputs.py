@@ -18,8 +18,9 @@ class Input:
     Attributes:
         name: keyword of `SignalBatch` and key of ``batch[...]``.
         axes: letters of its axes; equal letters mean equal lengths within a batch. ``N`` rollouts, ``T``
-            token positions, ``K`` reward components, ``P`` prefixes, ``E`` features, ``D`` dimensions of an
-            embedding. The empty string is one number for the whole batch.
+            token positions, ``K`` reward components, ``P`` prefixes, ``I`` items of a list, ``S`` signs of a reward
+            (at least 0, below 0), ``E`` features, ``D`` dimensions of an embedding. The empty string is one number for
+            the whole batch.
         kind: ``float``, ``int``, ``bool``; ``ids`` (labels to group by); ``rows`` (a list with one object a
             row, where rows differ in length).
         meaning: one line for the docs.
@@ -79,6 +80,50 @@ _DECLARED = (
     Input("predictions", "N", "rows", "what a row predicts of its prompt's rollouts; None for an ordinary rollout"),
     Input("texts", "N", "rows", "text of each rollout"),
     Input("questions", "N", "rows", "text of each row's prompt"),
+    Input("helped", "N", "bool", "row was written with help in the context (a hint, a skill, the answer) or is given"),
+    Input("helped_logprobs", "NT", "float", "log-probability of each token with the help in the context"),
+    Input("candidates", "N", "ids", "which hint or skill, of several tried for its prompt, a row was written with"),
+    Input("reliance", "N", "float", "mean log-probability of a row's tokens without its hint less that with it"),
+    Input("refused", "N", "bool", "hint of the row is unreadable, leaks the answer or is too long"),
+    Input("skill_used", "N", "bool", "a skill of the library was in the row's context"),
+    Input("previous_best", "N", "float", "best pass rate of the earlier turns of a row's conversation; 0 at the first"),
+    Input("format_terms", "NS", "float", "format's share of the reward: where the rest is at least 0, and below"),
+    Input("answered", "N", "bool", "row holds an answer of the form asked for"),
+    Input("turn_scores", "N", "rows", "pass rate of each turn of a row's conversation, in order"),
+    Input("variants", "N", "ids", "wording of the question that a row answers"),
+    Input("similarity", "NN", "float", "similarity of a row (candidate) with another (reference)"),
+    Input("token_lists", "N", "rows", "tokens of each rollout"),
+    Input("rubric_rewards", "N", "float", "share of its rubric that a row fulfils"),
+    Input("item_rewards", "NI", "float", "reward of each item of a row's list"),
+    Input("item_of_token", "NT", "int", "items of the list that ended before a token; negative for none"),
+    Input("eos", "NT", "bool", "token that ends the list"),
+    Input("agents", "N", "ids", "agent whose decision a row is"),
+    Input("times", "N", "int", "time of a row's decision"),
+    Input("gaps", "N", "float", "how long a row's decision takes"),
+    Input("penalties", "N", "float", "what is subtracted for unfairness at a row's decision"),
+    Input("assigned", "N", "bool", "agent that got something to do at this step"),
+    Input("cumulative", "N", "float", "return of a row's agent before this step"),
+    Input("golden_passed", "N", "bool", "right implementation passes the row's tests"),
+    Input("mutants", "N", "int", "wrong variants that the row's tests were run on"),
+    Input("killed", "N", "int", "wrong variants that fail the row's tests"),
+    Input("equivalents", "N", "int", "variants of the same behaviour that the row's tests were run on"),
+    Input("equivalents_rejected", "N", "int", "variants of the same behaviour that fail the row's tests"),
+    Input("pairings", "N", "ids", "pair of prompts that a row's prompt belongs to"),
+    Input("accuracy", "N", "float", "reward of being right alone"),
+    Input("answer_likelihood", "N", "float", "likelihood of the answer given the reasoning", "answer_found"),
+    Input("answer_found", "N", "bool", "there is an answer to take the likelihood of"),
+    Input("predicted_scores", "N", "rows", "score of each document by a row; None where it cannot be read"),
+    Input("gold_scores", "N", "rows", "relevance of each document of a row's query"),
+    Input("predicted_values", "N", "rows", "numbers that a row predicts"),
+    Input("target_values", "N", "rows", "numbers that would have been right"),
+    Input("prior_values", "N", "float", "expected reward of a row's prompt before sampling, 0 to 1"),
+    Input("logprob_drift", "N", "float", "mean absolute change of the log-probabilities of the prompt's last answer"),
+    Input("exit_order", "N", "int", "place of an exit on its reasoning path, early to late"),
+    Input("comparisons", "N", "rows", "what a row won of each comparison: 1, 0, or 0.5 for a tie"),
+    Input("likelihood", "N", "float", "mean log-probability of a row's tokens given the question alone"),
+    Input("lift", "N", "float", "log-probability of the answer after a row's reasoning less that after wrong ones"),
+    Input("versions", "N", "int", "quality of a version of a text by construction: the higher, the better"),
+    Input("dimensions", "N", "ids", "respect in which a version was changed"),
 )
 
 INPUTS: dict[str, Input] = {declared.name: declared for declared in _DECLARED}

@@ -7,7 +7,7 @@ Length: `overlong_penalty` with its three published ends, `stop_properly`, `leng
 
 from ._asymmetric import asymmetric_shaping
 from ._curriculum import Decay, LengthShape, length_reward, token_budget
-from ._exits import Decay, decaying_exits, exit_positions
+from ._exits import ExitDecay, decaying_exits, exit_positions
 from ._gated_length import leading_groups, relative_length_reward
 from ._improvement import improvement_reward
 from ._likelihood import mean_logprobs, unlikeliness
@@ -20,6 +20,7 @@ from ._surrogate import length_surrogate
 __all__ = [
     "Beyond",
     "Decay",
+    "ExitDecay",
     "LengthShape",
     "RankingScore",
     "asymmetric_shaping",

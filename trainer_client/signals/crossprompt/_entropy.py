@@ -1,0 +1,55 @@
+"""How much answers to equivalent questions say, and how evenly."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+
+from trainer_client.signals._arrays import FloatArray
+from trainer_client.signals._groups import Groups
+
+
+def token_entropies(rows: Sequence[Sequence[Hashable]]) -> FloatArray:
+    """``[N]`` entropy, in nats, of the token frequencies within each row; 0 for an empty row.
+
+    It grows with length and with noise: pair it with a reward of correctness.
+    """
+    return np.array([_entropy(row) for row in rows], dtype=np.float64)
+
+
+def helpfulness(entropies: FloatArray, groups: Groups) -> FloatArray:
+    """``[N]`` place of the entropy between the group's lowest (0) and highest (1); 0.5 where they are equal."""
+    low = groups.min(entropies)
+    width = groups.max(entropies) - low
+    placed = groups.apply(np.divide, groups.apply(np.subtract, entropies, low), np.where(width > 0, width, 1.0))
+    return np.where(groups.spread(width) > 0, placed, 0.5)
+
+
+def stability(gaps: FloatArray) -> float:
+    """``1 - mean gap / largest gap`` of the entropies of paired answers; 1 where no two differ.
+
+    Source: Information-Consistent Recommendations; the largest gap is taken over the pairs given.
+    """
+    largest = float(gaps.max(initial=0.0))
+    return 1.0 - float(gaps.mean()) / largest if largest > 0 else 1.0
+
+
+def group_stability(entropies: FloatArray, groups: Groups, variants: Groups) -> FloatArray:
+    """``[Q]`` `stability` over all pairs of a group's rows that answer different wordings."""
+    result = np.ones(len(groups))
+    for number, (start, size) in enumerate(zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True)):
+        members = groups.order[start : start + size]
+        first, second = np.triu_indices(size, 1)
+        apart = variants.index[members][first] != variants.index[members][second]
+        level = entropies[members]
+        result[number] = stability(np.abs(level[first] - level[second])[apart])
+    return result
+
+
+def _entropy(row: Sequence[Hashable]) -> float:
+    if not len(row):
+        return 0.0
+    share = np.array(list(Counter(row).values()), dtype=np.float64) / len(row)
+    return float(-(share * np.log(share)).sum()) + 0.0

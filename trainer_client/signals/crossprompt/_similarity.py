@@ -1,0 +1,65 @@
+"""Agreement with the answers to other wordings of a question."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
+from trainer_client.signals._groups import Groups
+
+
+def group_similarity(
+    similarity: FloatArray,
+    questions: Groups,
+    variants: Groups,
+    *,
+    wordings: int | None = None,
+    rollouts: int | None = None,
+    rng: Generator | None = None,
+) -> tuple[FloatArray, BoolArray]:
+    """Mean similarity of each row with rows of other wordings of its question.
+
+    Args:
+        similarity: ``[N, N]`` of a candidate (row) with a reference (column).
+        questions: partition by question, all wordings together.
+        variants: partition by wording.
+        wordings: how many other wordings to compare with, drawn at random; None for all.
+        rollouts: how many rollouts of each; None for all.
+        rng: source of the draws; a generator of seed 0 when None.
+
+    Returns:
+        ``[N]`` means and ``[N]`` whether there was anything to compare with: a question in one wording has nothing.
+
+    Source: PS-GRPO (arXiv 2510.04392).
+    """
+    drawn = np.random.default_rng(0) if rng is None else rng
+    wording = questions.cross(variants)
+    result = np.zeros(questions.rows)
+    for start, size in zip(questions.starts.tolist(), questions.sizes.tolist(), strict=True):
+        members = questions.order[start : start + size]
+        own = wording.index[members]
+        others = own[:, None] != own[None, :]
+        if wordings is not None or rollouts is not None:
+            others &= _drawn(own, wordings, rollouts, drawn)
+        block = similarity[np.ix_(members, members)]
+        result[members] = np.where(others, block, 0.0).sum(1) / np.maximum(others.sum(1), 1)
+    several = questions.spread(_wordings(questions, wording)) > 1
+    return np.where(several, result, 0.0), several
+
+
+def _wordings(questions: Groups, wording: Groups) -> FloatArray:
+    """``[Q]`` wordings of each question."""
+    return np.bincount(questions.index[wording.first(np.arange(wording.rows))], minlength=len(questions)).astype(float)
+
+
+def _drawn(own: IntArray, wordings: int | None, rollouts: int | None, rng: Generator) -> BoolArray:
+    """``[G, G]`` columns that each row is compared with: some rollouts of some other wordings."""
+    names, which = np.unique(own, return_inverse=True)
+    chosen = np.zeros((own.size, own.size), np.bool_)
+    for row in range(own.size):
+        rest = np.flatnonzero(names != own[row])
+        for name in rng.permutation(rest)[: rest.size if wordings is None else wordings]:
+            columns = np.flatnonzero(which == name)
+            chosen[row, rng.permutation(columns)[: columns.size if rollouts is None else rollouts]] = True
+    return chosen

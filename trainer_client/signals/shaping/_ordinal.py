@@ -1,0 +1,66 @@
+"""Numbers rewarded by the class they fall into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from trainer_client.signals._arrays import as_floats, require_finite
+from trainer_client.signals._errors import BadInput, BadOption
+
+
+def ordinal_class_reward(
+    prediction: ArrayLike,
+    target: ArrayLike,
+    *,
+    bounds: Sequence[float] = (15.0, 35.0, 75.0),
+    high_class: int = 2,
+    exact: float = 0.5,
+    coarse: float = 0.5,
+    false_alarm: float = 0.0,
+    class_weights: Sequence[float] | None = None,
+) -> float:
+    """Mean over the cells with ``target > 0`` of ``coarse * same side + exact * same class - false_alarm * alarm``.
+
+    Args:
+        prediction: any shape.
+        target: same shape; cells at 0 or below are not scored.
+        bounds: increasing inner bounds; a value at a bound belongs to the class above it.
+        high_class: classes from this one on are the high side.
+        exact: for the right class.
+        coarse: for the right side of ``high_class``.
+        false_alarm: subtracted where the prediction is high and the target is not.
+        class_weights: factor of a cell by the class of its target; 1 each when None.
+
+    Returns:
+        The mean; 0 where no cell is scored.
+
+    Raises:
+        BadInput: shapes differ, or a value is not finite.
+        BadOption: bounds do not increase, or another number of weights than classes.
+
+    Source: FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/reward.py @2c208b85 (``exact=1, coarse=0`` is the paper's form).
+    """
+    ours, true = as_floats("prediction", prediction), as_floats("target", target)
+    if ours.shape != true.shape:
+        raise BadInput(f"prediction: shape {ours.shape} differs from the target's {true.shape}")
+    require_finite("prediction", ours.ravel())
+    require_finite("target", true.ravel())
+    edges = np.asarray(bounds, dtype=np.float64)
+    if bool((np.diff(edges) <= 0).any()):
+        raise BadOption(f"bounds: {list(bounds)} do not increase")
+    if class_weights is not None and len(class_weights) != edges.size + 1:
+        raise BadOption(f"class_weights: {len(class_weights)} given for {edges.size + 1} classes; give one for each")
+    scored = true > 0
+    if not bool(scored.any()):
+        return 0.0
+    guess = np.searchsorted(edges, ours[scored], side="right")
+    real = np.searchsorted(edges, true[scored], side="right")
+    same_side = (guess >= high_class) == (real >= high_class)
+    alarm = (guess >= high_class) & (real < high_class)
+    cell = coarse * same_side + exact * (guess == real) - false_alarm * alarm
+    if class_weights is not None:
+        cell = cell * np.asarray(class_weights, dtype=np.float64)[real]
+    return float(cell.mean())
