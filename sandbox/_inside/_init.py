@@ -69,6 +69,8 @@ class Maker:
             if main == 0:
                 os.close(processes)
                 _child.wait_for_job(sock, self._rights)
+            # The interpreter's handler would make this the one signal that the program can send to us.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
             _kernel.prctl(_kernel.PR_SET_DUMPABLE, 0)
             self._rights.drop_capabilities()
             _wire.send_frame(sock, _wire.READY, b"", (processes,))

@@ -1,8 +1,9 @@
 """The filter of system calls, assembled as classic BPF.
 
 It refuses what could widen the view of a program (mounts, namespaces, tracing), what outlives a run (keyrings), what
-goes round limits (anonymous files, System V memory) and the large optional interfaces of the kernel in which most of
-its weaknesses were found. Calls newer than those known here do not exist for a program.
+reaches other runs and the host through the files that they share (locks, watches), what goes round limits (anonymous
+files, System V objects), what could hurt the init of the run (its limits), and the large optional interfaces of the
+kernel in which most of its weaknesses were found. Calls newer than those known here do not exist for a program.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ _REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
     "finit_module": (313, 273),
+    "flock": (73, 32),
     "fsconfig": (431, 431),
     "fsmount": (432, 432),
     "fsopen": (430, 430),
     "fspick": (433, 433),
     "get_kernel_syms": (177, None),
     "init_module": (175, 105),
+    "inotify_add_watch": (254, 27),
+    "inotify_init": (253, None),
+    "inotify_init1": (294, 26),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
     "io_uring_setup": (425, 425),
@@ -59,6 +64,7 @@ _REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "mount_setattr": (442, 442),
     "move_mount": (429, 429),
     "move_pages": (279, 239),
+    "msgget": (68, 186),
     "name_to_handle_at": (303, 264),
     "nfsservctl": (180, 42),
     "open_by_handle_at": (304, 265),
@@ -76,6 +82,7 @@ _REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "quotactl_fd": (443, 443),
     "reboot": (169, 142),
     "request_key": (249, 218),
+    "semget": (64, 190),
     "set_mempolicy": (238, 237),
     "set_mempolicy_home_node": (450, 450),
     "setdomainname": (171, 162),
@@ -98,6 +105,7 @@ _REFUSED: Mapping[str, tuple[int | None, int | None]] = {
 }
 _CLONE3 = 435
 _IOCTL = {"x86_64": 16, "aarch64": 29}
+_PRLIMIT = {"x86_64": 302, "aarch64": 261}
 _SOCKET = {"x86_64": 41, "aarch64": 198}
 _REFUSED_IOCTLS = (0x5412, 0x541C)  # TIOCSTI and TIOCLINUX type into a terminal
 _AF_UNIX = 1
@@ -165,6 +173,7 @@ def build(machine: str) -> bytes:
     code.jump(_JUMP_EQUAL, _kernel.NUMBERS[machine]["clone"], then="clone")
     code.jump(_JUMP_EQUAL, _SOCKET[machine], then="socket")
     code.jump(_JUMP_EQUAL, _IOCTL[machine], then="ioctl")
+    code.jump(_JUMP_EQUAL, _PRLIMIT[machine], then="prlimit")
     code.answer(_ALLOW)
     code.label("clone")
     code.load(_ARGUMENTS_OFFSET)
@@ -172,6 +181,9 @@ def build(machine: str) -> bytes:
     code.label("socket")
     code.load(_ARGUMENTS_OFFSET)
     code.jump(_JUMP_EQUAL, _AF_UNIX, then="allow", otherwise="refuse")
+    code.label("prlimit")
+    code.load(_ARGUMENTS_OFFSET)
+    code.jump(_JUMP_EQUAL, 0, then="allow", otherwise="refuse")  # limits of itself only
     code.label("ioctl")
     code.load(_ARGUMENTS_OFFSET + 8)
     for request in _REFUSED_IOCTLS:

@@ -64,17 +64,23 @@ def check(program: Program, language: Language, most: int) -> None:
         raise ProgramRefused(f"no preload set {program.preload!r}; there are: {', '.join(PRELOADS)}")
     if language.tool and (program.driver is not None or program.preload is not None):
         raise UnsupportedLanguage(program.language, "drivers and preload sets exist for python only")
+    files = {*program.files, language.source}
+    if len(files) == len(program.files):
+        raise ProgramRefused(f"file name {language.source!r} is that of the program itself")
     for name in program.files:
         parts = name.split("/")
-        if (
-            not name
-            or "\0" in name
-            or len(parts) > _MAX_DEPTH
-            or any(part in ("", ".", "..") or len(part.encode()) > _MAX_NAME for part in parts)
-        ):
+        if len(parts) > _MAX_DEPTH or not all(map(_is_plain, parts)):
             raise ProgramRefused(f"file name {name!r} is not a plain relative path")
-        if name == language.source:
-            raise ProgramRefused(f"file name {name!r} is that of the program itself")
+        if any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
+            raise ProgramRefused(f"file name {name!r} lies below another file")
+
+
+def _is_plain(part: str) -> bool:
+    try:
+        encoded = part.encode()
+    except UnicodeEncodeError:
+        return False
+    return part not in ("", ".", "..") and b"\0" not in encoded and len(encoded) <= _MAX_NAME
 
 
 def check_space(program: Program, limits: Limits) -> None:

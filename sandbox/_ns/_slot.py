@@ -45,6 +45,7 @@ class NsSandbox:
             SandboxUnavailable: This host refuses a step of the isolation.
         """
         self._config = config
+        self._owner = os.getpid()
         self._hierarchy = _find_hierarchy(config)
         self._interpreter = locate(config)
         self._warm: dict[str, Warm] = {}
@@ -130,7 +131,7 @@ class NsSandbox:
 
     def close(self) -> None:
         """See `Sandbox.close`."""
-        if self._closed:
+        if self._closed or self._owner != os.getpid():
             return
         self._closed = True
         os.eventfd_write(self._wake, 1)
@@ -159,8 +160,8 @@ class NsSandbox:
 
     @contextlib.contextmanager
     def _in_use(self) -> Iterator[None]:
-        if self._closed:
-            raise SandboxClosed("the sandbox is closed")
+        if self._owner != os.getpid():
+            raise RuntimeError("this sandbox was opened by another process; open one in each")
         with self._lock:
             if self._closed:
                 raise SandboxClosed("the sandbox is closed")

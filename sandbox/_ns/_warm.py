@@ -21,7 +21,8 @@ from sandbox._types import Limits
 _ANSWER_S = 30.0
 _GROUPS = 2  # one for the run in progress, one for the spare behind it
 _FIRST_UNUSED_ID = 0x70000000
-_IDS = 0x0FFFFFFF
+_IDS = 0x10000000
+_IDS_EACH = 64
 _LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_inside/__main__.py")
 _numbers = itertools.count()
 # All that a program finds in its environment. The fixed hash seed makes verdicts reproducible.
@@ -143,7 +144,7 @@ class Warm:
         gid = os.getegid()
         if self.uid == 0:
             # Nobody's ids: root inside owns nothing outside, and no two slots share them.
-            self.uid = gid = _FIRST_UNUSED_ID + (os.getpid() * 64 + next(_numbers)) % _IDS
+            self.uid = gid = _FIRST_UNUSED_ID + (os.getpid() * _IDS_EACH + next(_numbers) % _IDS_EACH) % _IDS
         spec = {
             "owner": os.getpid(),
             "uid": self.uid,

@@ -55,6 +55,9 @@ def test_decisions(machine: str) -> None:
     assert _decide(program, socket, arch, 1) == _ALLOW
     for family in (2, 10, 16, 17, 40):
         assert _decide(program, socket, arch, family) == _EPERM
+    prlimit = (302, 261)[column]
+    assert _decide(program, prlimit, arch, 0, 7) == _ALLOW
+    assert _decide(program, prlimit, arch, 1, 7) == _EPERM
     assert _decide(program, ioctl, arch, 0, 0x5401) == _ALLOW
     assert _decide(program, ioctl, arch, 0, 0x5412) == _EPERM
 

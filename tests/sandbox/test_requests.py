@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import threading
 import time
@@ -43,6 +44,25 @@ _NAMES = (
 def test_file_names_that_leave_the_box(box: Sandbox, name: str) -> None:
     with pytest.raises(ProgramRefused):
         box.prepare(Program("python", b"", files={name: b"x"}))
+
+
+def test_file_names_that_collide(box: Sandbox) -> None:
+    for files in ({"a": b"", "a/b": b""}, {"main.py/x": b""}, {"\udc80": b""}):
+        with pytest.raises(ProgramRefused):
+            box.prepare(Program("python", b"", files=files))
+
+
+def test_another_process_cannot_use_it(box: Sandbox) -> None:
+    pid = os.fork()
+    if pid == 0:
+        try:
+            box.close()
+            box.prepare(Program("python", b""))
+        except RuntimeError:
+            os._exit(7)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+    assert isinstance(box.prepare(Program("python", b"")), Prepared)
 
 
 def test_unusable_programs(box: Sandbox) -> None:
