@@ -25,8 +25,8 @@ from typing import Any, Self
 
 __all__ = ["ServerProcess", "ServerRefused", "Supervisor", "SupervisorError"]
 
-_REFUSED = 2
-"""Exit code of a server that cannot be started as it is asked to; see ``reward_servers.cli``."""
+_FINAL = (2, 70)
+"""Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
 _READY = re.compile(r"listening on (\S+):(\d+) verifiers=(\S*)")
 _FIRST_STARTS = 3
 _LATER_STARTS = 8
@@ -274,7 +274,7 @@ class _Keeper:
 
         A refusal at the first start is final. Later it may pass, as a port that another process holds for a moment.
         """
-        allowed = _LATER_STARTS if self.address else 1 if code == _REFUSED else _FIRST_STARTS
+        allowed = _LATER_STARTS if self.address else 1 if code in _FINAL else _FIRST_STARTS
         if refusals >= allowed:
             raise ServerRefused(self.program.label, self._last_error or f"it ended with {_ending(code)} while starting")
 

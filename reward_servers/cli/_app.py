@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from reward_servers.cli import _check, _doctor, _list, _new, _score, _serve, _up
-from reward_servers.cli._errors import DEFECT, INTERRUPTED, USER_ERROR, describe
+from reward_servers.cli._errors import DEFECT, INTERRUPTED, USER_ERROR, describe, unexpected
 
 __all__ = ["COMMANDS", "run"]
 
@@ -84,10 +84,8 @@ def run(arguments: Sequence[str]) -> int:
         line = describe(error)
         if debug or line is None:
             traceback.print_exc()
-        if line is None:
-            return DEFECT
-        print(f"error: {line}", file=sys.stderr)
-        return USER_ERROR
+        print(f"error: {line or unexpected(error)}", file=sys.stderr)
+        return USER_ERROR if line is not None else DEFECT
     return code if isinstance(code, int) else 0
 
 

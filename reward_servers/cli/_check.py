@@ -30,6 +30,9 @@ def check(
     ] = None,
     ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the server over TLS.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
+    with_verifiers: Annotated[
+        list[str] | None, typer.Option("--with", metavar="NAME", help="Also host what the verifier asks. Repeatable.")
+    ] = None,
     options: Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes of that server.", min=1)] = None,
     fail_under: Annotated[
@@ -57,7 +60,8 @@ def check(
         raise UserError(f"--cases {cases}: no line can be used as a rollout")
     name, _, version = verifier.partition("@")
     if endpoint is None:
-        started = ServerProcess(_SERVER, (name,), str(config) if config is not None else None, port=0, workers=workers)
+        hosted = (name, *(with_verifiers or ()))
+        started = ServerProcess(_SERVER, hosted, str(config) if config is not None else None, port=0, workers=workers)
         session = Session([started], QuietLog(verbose))
     else:
         session = Session([], QuietLog(verbose), {_SERVER: [endpoint]}, ca)
@@ -89,7 +93,7 @@ async def _run(
     async with session:
         if session.supervisor is not None:
             # A verifier given as module:attribute is asked for by the name that it declares.
-            (name,) = session.supervisor.verifiers[_SERVER]
+            name = session.supervisor.verifiers[_SERVER][0]
         recipe = _recipe(f"{name}@{version}" if version else name, options)
         with progress(len(rollouts), "checking") as advance:
             return await session.run(score_all(session.client, rollouts, recipe, advance))

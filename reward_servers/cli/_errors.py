@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["DEFECT", "INTERRUPTED", "SAID_NO", "USER_ERROR", "UserError", "describe"]
+__all__ = ["DEFECT", "INTERRUPTED", "SAID_NO", "USER_ERROR", "UserError", "describe", "unexpected"]
 
 SAID_NO = 1
 """Exit code of a command that ran and whose answer is no."""
@@ -58,6 +58,11 @@ def describe(error: BaseException) -> str | None:
         if loaded is not None and isinstance(error, getattr(loaded, name)):
             return _one_line(str(error))
     return None
+
+
+def unexpected(error: BaseException) -> str:
+    """Writes an error that is nobody's mistake at the keyboard in one line."""
+    return _one_line(f"{type(error).__name__}: {error}")
 
 
 def _one_line(text: str) -> str:

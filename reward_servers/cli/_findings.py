@@ -1,4 +1,4 @@
-"""Looks at this host: packages, isolation, toolchains, devices, ports."""
+"""Looks at this host: packages, the sandbox, devices, ports."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import Requirement
+
+from reward_servers.cli._errors import unexpected
 
 if TYPE_CHECKING:
     from reward_servers.core import Entry
@@ -29,7 +31,6 @@ _EXTRA_OF = {
 }
 """The extra that each of our own verifiers needs beyond ``server``."""
 _REPORTED_EXTRAS = ("server", "math", "code", "format", "judge", "model")
-_DEBIAN = {"c": "gcc", "cpp": "g++", "javascript": "nodejs", "bash": "bash"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Finding:
     """One thing that was looked for.
 
     Attributes:
-        area: Such as ``"packages"`` or ``"isolation"``.
+        area: Such as ``"packages"`` or ``"sandbox"``.
         what: Its name.
         ok: Whether it is there.
         detail: What was found.
@@ -70,7 +71,7 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
     findings = [_versions(), *_packages(reported, required=not everything)]
     findings += [_verifier(name) for name in verifiers]
     if everything or "code" in verifiers:
-        findings += [_isolation(required=not everything), *_toolchains()]
+        findings += _sandbox(required=not everything)
     if everything or "preference" in verifiers:
         findings.append(_device())
     return [*findings, _port(port, required=not everything)]
@@ -137,6 +138,8 @@ def _verifier(name: str) -> Finding:
         found = find(name)
     except AssayServerError as error:
         return Finding("verifiers", name, False, str(error), _remedy(name, installed().get(name)), True)
+    except Exception as error:  # noqa: BLE001 - a module that breaks when it is imported is a finding
+        return Finding("verifiers", name, False, unexpected(error), "mend the verifier's module", True)
     return Finding("verifiers", name, True, f"{found.name}@{found.version}, {found.path}", required=True)
 
 
@@ -148,33 +151,13 @@ def _remedy(name: str, entry: Entry | None) -> str:
     return "install the package that it comes with; `assay list` shows what is installed"
 
 
-def _isolation(required: bool) -> Finding:
+def _sandbox(required: bool) -> Iterator[Finding]:
+    """What programs are run with. Without isolation none is run; languages are needed only by tasks that use them."""
     import sandbox
 
-    try:
-        with sandbox.open_sandbox() as box:
-            report = box.report
-    except sandbox.SandboxUnavailable as error:
-        return Finding("isolation", error.step, False, error.detail, error.remedy, required)
-    except sandbox.SandboxError as error:
-        return Finding("isolation", "sandbox", False, str(error), "run `assay doctor` again", required)
-    detail = (
-        f"{report.isolation}; memory {report.memory_bound}, processes {report.pids_bound}, "
-        f"CPU time {report.cpu_clock}; {sum(step.ok for step in report.steps)} of {len(report.steps)} steps hold"
-    )
-    return Finding("isolation", "sandbox", True, detail, "", required)
-
-
-def _toolchains() -> Iterator[Finding]:
-    """Languages other than Python are needed only by tasks that use them."""
-    import sandbox
-
-    known = sandbox.languages()
-    for language, package in _DEBIAN.items():
-        there = language in known
-        yield Finding(
-            "toolchains", language, there, "installed" if there else "", "" if there else f"apt-get install {package}"
-        )
+    for one in sandbox.diagnose():
+        needed = required and one.subject == "isolation"
+        yield Finding("sandbox", one.subject, one.ok, one.detail, one.remedy, needed)
 
 
 def _device() -> Finding:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from reward_servers.cli._errors import unexpected
+
 __all__ = ["list_verifiers"]
 
 
@@ -26,15 +28,17 @@ def list_verifiers(
 
 
 def _installed() -> list[dict[str, Any]]:
-    from reward_servers.core import VerifierDefinitionError, VerifierNotFound, installed
+    from reward_servers.core import AssayServerError, installed
 
     rows: list[dict[str, Any]] = []
     for name, entry in installed().items():
         row: dict[str, Any] = {"name": name, "origin": f"{entry.distribution}, {entry.path}", "problem": ""}
         try:
             verifier = entry.load()
-        except (VerifierNotFound, VerifierDefinitionError) as error:
+        except AssayServerError as error:
             row["problem"] = str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a package does when it is imported, the others are listed
+            row["problem"] = unexpected(error)
         else:
             row |= {
                 "version": verifier.version,
@@ -59,8 +63,13 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
     where = "runs" if any("runs" in row for row in rows) else "cost"
     columns = ("name", "version", "scope", where, "description", "origin")
-    lines = [
-        [str(row.get(column) or (row.get("problem", "") if column == "description" else "")) for column in columns]
-        for row in rows
-    ]
-    print_table(columns, lines)
+    print_table(columns, [[_cell(row, column) for column in columns] for row in rows])
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    if column == "origin":
+        # The import path is for JSON; a reader wants to know which package it is.
+        return str(row["origin"]).partition(",")[0]
+    if column == "description" and row.get("problem"):
+        return str(row["problem"])
+    return str(row.get(column, ""))

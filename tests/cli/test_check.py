@@ -103,6 +103,22 @@ def test_a_running_server_can_be_asked(cli: Cli) -> None:
     assert "exact" in cli.error("check", "exact", "--cases", cases, "--endpoint", address)
 
 
+def test_what_a_verifier_asks_is_hosted_with_it(cli: Cli) -> None:
+    cli.write(
+        "mine.py",
+        "from reward_servers import Context, Rollout, verifier\n"
+        "@verifier('mine', version='1')\n"
+        "async def judge(rollout: Rollout, ctx: Context) -> float:\n"
+        "    return (await ctx.score('exact', rollout)).score\n",
+    )
+    row = {"response": "4", "reference": {"answer": "4"}, "expected": {"score": 1}}
+    cases = cli.rollouts("cases.jsonl", row)
+    alone = json.loads(cli.run("check", "mine:judge", "--cases", cases, "--json").stdout)
+    assert alone["unscored"] == 1
+    together = json.loads(cli.run("check", "mine:judge", "--with", "exact", "--cases", cases, "--json").stdout)
+    assert together["agree"] == 1
+
+
 def test_a_version_that_is_not_there_is_said(cli: Cli) -> None:
     assert "version" in cli.error("check", "probe/length@2", "--cases", labelled(cli))
 

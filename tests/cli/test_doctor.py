@@ -18,7 +18,7 @@ def findings(cli: Cli, *arguments: object, code: int = 0) -> dict[str, dict[str,
 def test_without_names_nothing_is_required_and_everything_is_looked_at(cli: Cli) -> None:
     found = findings(cli)
     areas = {key.partition("/")[0] for key in found}
-    assert areas >= {"host", "packages", "isolation", "toolchains", "device", "network"}
+    assert areas >= {"host", "packages", "sandbox", "device", "network"}
     assert found["packages/assay[server]"]["ok"]
     assert "grpcio-reflection" in found["packages/assay[server]"]["detail"]
 
@@ -26,7 +26,7 @@ def test_without_names_nothing_is_required_and_everything_is_looked_at(cli: Cli)
 def test_what_a_named_verifier_needs_is_there(cli: Cli) -> None:
     found = findings(cli, "exact", "probe/length")
     assert found["verifiers/probe/length"]["detail"].startswith("probe/length@3")
-    assert not any(key.startswith(("isolation", "device")) for key in found)
+    assert not any(key.startswith(("sandbox", "device")) for key in found)
 
 
 def test_what_is_missing_is_named_with_its_remedy(cli: Cli) -> None:

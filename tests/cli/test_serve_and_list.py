@@ -68,11 +68,18 @@ def test_a_broken_package_does_not_hide_the_others(cli: Cli, tmp_path: Path) -> 
     metadata = tmp_path / "other" / "broken-1.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text("[assay.verifiers]\nbroken = nowhere_to_be_found:broken\n")
+    (metadata / "entry_points.txt").write_text(
+        "[assay.verifiers]\nbroken = nowhere_to_be_found:broken\nrotten = rotten:rotten\n"
+    )
+    (metadata.parent / "rotten.py").write_text("rotten = undefined_name\n")
     cli.env["PYTHONPATH"] += f":{metadata.parent}"
     rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
     assert "nowhere_to_be_found" in rows["broken"]["problem"]
+    assert "undefined_name" in rows["rotten"]["problem"]
     assert rows["exact"]["problem"] == ""
+    done = cli.run("serve", "rotten", code=70)
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: NameError: ")
 
 
 def test_list_of_a_running_server(cli: Cli) -> None:
