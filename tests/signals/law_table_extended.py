@@ -27,4 +27,8 @@ EXTENDED: dict[str, Laws] = {
     "m_grpo_reward": Laws(inputs=("components_valid",)),
     "m_grpo": Laws(**_CENTRED, scale="invariant", options={"eps": 0.0}),
     "grao": Laws(**_CENTRED, scale="invariant", options={"eps": 0.0}),
+    "disco": Laws(rewards="binary", constant=True, zero_sum=True),
+    "disco_b": Laws(rewards="binary", constant=True, zero_sum=True, options={"score": "ratio"}),
+    "drpo": Laws(rewards="binary", constant=True, zero_sum=True, options={"max_length": 5}),
+    "reg_grpo": Laws(**_CENTRED, scale="invariant", zero_sum=True, options={"eps": 0.0}),
 }

@@ -23,6 +23,7 @@ WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2, "I": 3, "S": 2}
 DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
     "lengths": lambda rng, shape: rng.integers(1, WIDTHS["T"] + 1, shape),
     "old_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
+    "logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
     "ref_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
     "sum_pi_squared": lambda rng, shape: rng.random(shape),
 }

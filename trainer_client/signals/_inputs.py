@@ -46,6 +46,7 @@ _DECLARED = (
     Input("values", "NT", "float", "critic's value at each token"),
     Input("baselines", "N", "float", "reward of the greedy answer to the same prompt"),
     Input("old_logprobs", "NT", "float", "log-probability of each token under the sampling policy"),
+    Input("logprobs", "NT", "float", "log-probability of each token under the present policy"),
     Input("ref_logprobs", "NT", "float", "log-probability of each token under the reference policy"),
     Input("sum_pi_squared", "NT", "float", "sum of squared next-token probabilities at each position"),
     Input("trajectories", "N", "ids", "trajectory that a row (a step) belongs to"),

@@ -5,7 +5,8 @@ penalty of each token.
 """
 
 from ._aggregation import Aggregation, token_weights
+from ._discriminative import discriminative_weights
 from ._kl import KlKind, kl_estimate
 from ._reference import reference_weights
 
-__all__ = ["Aggregation", "KlKind", "kl_estimate", "reference_weights", "token_weights"]
+__all__ = ["Aggregation", "KlKind", "discriminative_weights", "kl_estimate", "reference_weights", "token_weights"]

@@ -1,8 +1,4 @@
-"""Reference losses in torch, as pure functions of log-probabilities and what ``trainer_client.signals`` supplies.
-
-They show how advantages, masks and weights are meant to be used, and are what a trainer's own loss can be tested
-against. Needs the ``torch`` extra; nothing else in the package imports this module.
-"""
+"""Losses of policy gradients, the KL penalty, and their average over tokens."""
 
 from __future__ import annotations
 
@@ -10,8 +6,6 @@ import torch
 from torch import Tensor
 
 from trainer_client.signals.weights import Aggregation, KlKind, token_weights
-
-__all__ = ["aggregate", "cispo", "clipped_policy_loss", "gspo", "kl_penalty"]
 
 
 def aggregate(token_losses: Tensor, mask: Tensor, mode: Aggregation, *, horizon: int | None = None) -> Tensor:
