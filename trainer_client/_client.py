@@ -6,7 +6,6 @@ import asyncio
 import concurrent.futures
 import queue
 import threading
-import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,7 +38,11 @@ class _Face:
         retries: Retries | None = None,
         tls: TLS | None = None,
     ) -> None:
+        self._post: LoopPost | None = None
         self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
+
+    def __getstate__(self) -> Mapping[str, object]:
+        return {"_core": self._core, "_post": None}
 
     def _hand_in(self, rollout: Rollout, recipe: Recipe, future: Any, post: Post, size: int | None) -> None:
         if size:
@@ -231,7 +234,11 @@ class AsyncRewardClient(_Face):
         """Score one rollout: see `RewardClient.submit`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Scored] = loop.create_future()
-        self._hand_in(rollout, recipe, future, _post_of(loop), group_size)
+        post = self._post
+        if post is None or post.loop is not loop:
+            # The loop of the last caller is remembered; with several, results still go where they belong.
+            post = self._post = LoopPost(loop)
+        self._hand_in(rollout, recipe, future, post, group_size)
         return future
 
     async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
@@ -253,14 +260,6 @@ class AsyncRewardClient(_Face):
 
 _T = TypeVar("_T")
 _THREADS = ThreadPost()
-_posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, LoopPost] = weakref.WeakKeyDictionary()
-
-
-def _post_of(loop: asyncio.AbstractEventLoop) -> LoopPost:
-    post = _posts.get(loop)
-    if post is None:
-        post = _posts[loop] = LoopPost(loop)
-    return post
 
 
 def _waited(future: concurrent.futures.Future[_T]) -> _T:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import grpc.aio
@@ -110,7 +110,9 @@ class Delivery:
             if grouped:
                 self._require_complete(parts)
             name = f"{self._pool.server}:{'+'.join(map(str, together))}"
-            routes.append((Route(name, together, evaluations, batch.started + deadline, grouped), parts))
+            at_once = all(facts.verifiers[e.verifier].is_trivial for e in evaluations)
+            route = Route(name, together, evaluations, batch.started + deadline, grouped, at_once)
+            routes.append((route, parts))
         return routes
 
     def _require_complete(self, parts: Sequence[tuple[Bundle, list[int]]]) -> None:
@@ -189,13 +191,11 @@ class Delivery:
             return Breakage(grpc.StatusCode.DEADLINE_EXCEEDED, "")
         answered = 0
         try:
-            async for response in replica.score(request, timeout):
-                settled, passing = wire.read_response(response, self._ledger, columns)
-                if self._ledger.refusal is not None:
-                    self._refuse(replica)
-                answered += settled + len(passing)
-                if passing:
-                    self._again(parcel, passing, replica)
+            if parcel.route.at_once:
+                answered += self._take(await replica.score(request, timeout), parcel, columns, replica)
+            else:
+                async for response in replica.stream(request, timeout):
+                    answered += self._take(response, parcel, columns, replica)
         except Interrupted:
             return INTERRUPTED
         except grpc.aio.AioRpcError as error:
@@ -209,6 +209,15 @@ class Delivery:
         if answered < parcel.items:
             self._ledger.settle(parcel.cells(), _NO_RESULT)
         return None
+
+    def _take(self, response: Any, parcel: Parcel, columns: Sequence[int], replica: Replica) -> int:
+        """Take what a response says; how many cells it answers."""
+        settled, passing = wire.read_response(response, self._ledger, columns)
+        if self._ledger.refusal is not None:
+            self._refuse(replica)
+        if passing:
+            self._again(parcel, passing, replica)
+        return settled + len(passing)
 
     def _refuse(self, replica: Replica) -> None:
         """Stop for a fault of the caller's, unless the recipe says what to do about that code."""

@@ -103,13 +103,19 @@ class Engine:
                     tasks.create_task(delivery.run(columns, bundles))
         except BaseExceptionGroup as group:
             raise _first(group) from None
-        # Rollouts of tasks that no reward is asked of are complete as they are.
-        ledger.announce([row for row in range(ledger.rows) if self._is_unasked(ledger, row)])
+        ledger.announce(_unasked(batch))
 
-    @staticmethod
-    def _is_unasked(ledger: Ledger, row: int) -> bool:
-        start = row * ledger.width
-        return not any(ledger.state[start : start + ledger.width])
+
+def _unasked(batch: Batch) -> list[int]:
+    """Rollouts of tasks that no reward is asked of: they are complete as they are."""
+    rewards = batch.recipe.rewards
+    if any(reward.tasks is None for reward in rewards):
+        return []
+    return [
+        row
+        for row, rollout in enumerate(batch.rollouts)
+        if not any(rollout.task in (reward.tasks or ()) for reward in rewards)
+    ]
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -85,9 +85,6 @@ class Ledger:
         scores: score of each verdict; NaN elsewhere.
         codes: position in ``legend``.
         parties: `Party` of each fault.
-        queue_us: time the item waited at the server, in microseconds.
-        run_us: time it ran, in microseconds.
-        cached: 1 where the verdict came from a cache.
         sources: what the cell was settled with, for reading the rest of it later.
         legend: names of the codes.
         left: cells of each row that are not settled.
@@ -97,17 +94,14 @@ class Ledger:
     """
 
     __slots__ = (
-        "cached",
         "codes",
         "left",
         "legend",
         "numbers",
         "on_rows",
         "parties",
-        "queue_us",
         "refusal",
         "rows",
-        "run_us",
         "scores",
         "sources",
         "state",
@@ -123,9 +117,6 @@ class Ledger:
         self.scores = array("d", [float("nan")]) * cells
         self.codes = array("i", [0]) * cells
         self.parties = bytearray(cells)
-        self.queue_us = array("I", [0]) * cells
-        self.run_us = array("I", [0]) * cells
-        self.cached = bytearray(cells)
         self.sources: list[Any] = [None] * cells
         self.legend = ["not_asked"]
         self.numbers = {"not_asked": 0}
@@ -208,9 +199,6 @@ class Ledger:
             taken.scores += self.scores[cells]
             taken.codes += self.codes[cells]
             taken.parties += self.parties[cells]
-            taken.queue_us += self.queue_us[cells]
-            taken.run_us += self.run_us[cells]
-            taken.cached += self.cached[cells]
             taken.sources += self.sources[cells]
             taken.left.append(self.left[row])
         return taken
@@ -227,9 +215,6 @@ class Ledger:
             renumbered = [joined.number_of(code) for code in ledger.legend]
             joined.codes.extend(renumbered[number] for number in ledger.codes)
             joined.parties += ledger.parties
-            joined.queue_us += ledger.queue_us
-            joined.run_us += ledger.run_us
-            joined.cached += ledger.cached
             joined.sources += ledger.sources
             joined.left += ledger.left
             for known, more in zip(versions, ledger.versions, strict=True):

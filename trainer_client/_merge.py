@@ -124,7 +124,8 @@ class Merger:
 
     async def _settle(self, work: Work) -> None:
         waiting = bytearray(b"\1") * len(work.rollouts)
-        only = work.posts[0] if len(set(work.posts)) == 1 else None
+        first = work.posts[0]
+        only = first if all(post is first for post in work.posts) else None
 
         def complete(batch: Batch, rows: list[int]) -> None:
             rewards, aborted = rewards_of(batch, rows)
@@ -195,15 +196,24 @@ def _waves(work: Work) -> list[Work]:
 
 
 class LoopPost:
-    """Results for futures of one event loop, handed over in one step."""
+    """Results for futures of one event loop, handed over in one step.
+
+    Two of the same loop are equal, so that their results travel together.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LoopPost) and other.loop is self.loop
+
+    def __hash__(self) -> int:
+        return id(self.loop)
 
     def deliver(self, tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
         """See `Post`."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._set, tokens, results)
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self._set, tokens, results)
 
     @staticmethod
     def _set(tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:

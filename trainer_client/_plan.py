@@ -69,6 +69,7 @@ class Route:
         evaluations: what to ask, one per column.
         expires: when to give up, on the loop's clock.
         whole_groups: whether some reward judges groups, which must then travel complete.
+        at_once: whether all results may come in one answer, since none takes long.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Route:
     evaluations: tuple[Evaluation, ...]
     expires: float
     whole_groups: bool
+    at_once: bool
 
 
 @dataclass(slots=True)

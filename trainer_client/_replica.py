@@ -86,6 +86,7 @@ class Replica:
         self._tls = tls
         self._channel: grpc.aio.Channel | None = None
         self._score: Any = None
+        self._stream: Any = None
 
     def _open(self) -> grpc.aio.Channel:
         if self.paused:
@@ -98,7 +99,8 @@ class Replica:
             else:
                 self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
             # A stream that sends one message is on the wire what a call with one request is, and costs less.
-            self._score = self._channel.unary_stream(wire.SCORE_STREAM, wire.serialize_score, wire.parse_score)
+            self._stream = self._channel.unary_stream(wire.SCORE_STREAM, wire.serialize_chunk, wire.parse_results)
+            self._score = self._channel.unary_unary(wire.SCORE, wire.serialize_request, wire.parse_response)
         return self._channel
 
     async def describe(self) -> wire.ServerFacts:
@@ -116,15 +118,27 @@ class Replica:
         )
         return self.facts
 
-    async def score(self, request: Any, seconds: float) -> AsyncIterator[Any]:
-        """Send a request and yield the responses; the server is told that it has that many seconds.
+    async def score(self, request: Any, seconds: float) -> Any:
+        """Send a request and return the response; the server is told that it has that many seconds.
+
+        For verifiers of which none holds up others: a call costs less than a stream (150 us of CPU).
 
         Raises:
             grpc.aio.AioRpcError: the call failed.
             Interrupted: the client is paused.
         """
         self._open()
-        call = self._score(request, timeout=seconds)
+        return await self._score(request.chunk, timeout=seconds)
+
+    async def stream(self, request: Any, seconds: float) -> AsyncIterator[Any]:
+        """Send a request and yield results as they finish; the server is told that it has that many seconds.
+
+        Raises:
+            grpc.aio.AioRpcError: the call failed.
+            Interrupted: the client is paused.
+        """
+        self._open()
+        call = self._stream(request, timeout=seconds)
         try:
             async for response in call:
                 yield response
@@ -148,7 +162,7 @@ class Replica:
 
     async def close(self) -> None:
         """Close the channel; calls on it end."""
-        channel, self._channel, self._score = self._channel, None, None
+        channel, self._channel, self._score, self._stream = self._channel, None, None, None
         if channel is not None:
             with contextlib.suppress(grpc.aio.UsageError):
                 await channel.close()

@@ -41,7 +41,6 @@ class Runtime:
     """
 
     def __init__(self, settings: Settings, pins: dict[str, dict[str, str]]) -> None:
-        self.pid = os.getpid()
         # Not from the policy: a foreign loop (uvloop, a test's) has no business on this thread.
         self.loop = asyncio.SelectorEventLoop()
         self.engine = Engine(settings.batching, settings.retries)
@@ -89,7 +88,7 @@ class Runtime:
                 self.loop.call_soon_threadsafe(pool.resume)
 
     def _is_usable(self) -> bool:
-        return self.pid == os.getpid() and self.loop.is_running() and threading.current_thread() is not self._thread
+        return self.loop.is_running() and threading.current_thread() is not self._thread
 
     async def _each(self, method: Any) -> None:
         await asyncio.gather(*(method(pool) for pool in self._pools.values()))
@@ -114,6 +113,7 @@ class Runtime:
 
 
 _living: weakref.WeakSet[Runtime] = weakref.WeakSet()
+_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
@@ -143,12 +143,19 @@ def _after_fork_in_parent() -> None:
         runtime.resume()
 
 
+def _after_fork_in_child() -> None:
+    for runtime in list(_living):
+        _living.discard(runtime)
+    for keeper in _keepers:
+        keeper.forget()
+
+
 def _close_all() -> None:
     for runtime in list(_living):
         runtime.close()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
 atexit.register(_close_all)
 
 
@@ -165,7 +172,7 @@ class Keeper:
         self._closed = False
         self._runtime: Runtime | None = None
         self._lock = threading.Lock()
-        self._lock_pid = os.getpid()
+        _keepers.add(self)
 
     def runtime(self) -> Runtime:
         """The runtime of this process.
@@ -174,25 +181,26 @@ class Keeper:
             ClientClosed: the client was closed.
         """
         runtime = self._runtime
-        pid = os.getpid()
-        if runtime is not None and runtime.pid == pid and not self._closed:
+        if runtime is not None:
             return runtime
-        if self._lock_pid != pid:
-            # Another thread of the parent may have held the lock when this process was forked.
-            self._lock, self._lock_pid = threading.Lock(), pid
         with self._lock:
             if self._closed:
                 raise ClientClosed
-            if self._runtime is None or self._runtime.pid != pid:
+            if self._runtime is None:
                 self._runtime = Runtime(self.settings, self.pins)
             return self._runtime
+
+    def forget(self) -> None:
+        """Start anew in a forked child: the parent's loop is not here, and another of its threads may hold the lock."""
+        self._runtime = None
+        self._lock = threading.Lock()
 
     def close(self) -> None:
         """Close the runtime, if this process has one."""
         self._closed = True
-        if self._runtime is not None and self._runtime.pid == os.getpid():
-            self._runtime.close()
-        self._runtime = None
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.close()
 
     def __getstate__(self) -> Mapping[str, Any]:
         return {"settings": self.settings, "pins": self.pins, "_closed": self._closed}

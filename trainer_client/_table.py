@@ -82,9 +82,6 @@ class ScoreTable:
         code_numbers: ``[N, R]`` positions in ``legend``.
         legend: names of the codes.
         party_numbers: ``[N, R]`` `Party` of each fault.
-        queue_seconds: ``[N, R]`` time each item waited at its server.
-        run_seconds: ``[N, R]`` time it ran.
-        cached: ``[N, R]`` whether the verdict came from a cache.
         versions: for each column the verifiers that answered; more than one only for a client with ``pin=False``.
         seconds: time from handing over the batch to its last outcome.
     """
@@ -111,9 +108,6 @@ class ScoreTable:
         self.code_numbers: IntArray = np.frombuffer(ledger.codes, np.int32).reshape(shape)
         self.legend = tuple(ledger.legend)
         self.party_numbers: NDArray[np.uint8] = np.frombuffer(ledger.parties, np.uint8).reshape(shape)
-        self.queue_seconds = _seconds(ledger.queue_us).reshape(shape)
-        self.run_seconds = _seconds(ledger.run_us).reshape(shape)
-        self.cached: BoolArray = np.frombuffer(ledger.cached, np.uint8).reshape(shape).astype(np.bool_)
         self.versions: tuple[tuple[VerifierVersion, ...], ...] = tuple(tuple(v.values()) for v in ledger.versions)
         self.seconds = seconds
         self._ledger = ledger
@@ -154,6 +148,25 @@ class ScoreTable:
         """``[N, R]`` whose failure each fault is: dataset, service, upstream or caller; empty elsewhere."""
         return np.array(PARTIES)[self.party_numbers]
 
+    @cached_property
+    def _times(self) -> wire.Times:
+        return wire.read_times(self._ledger.sources)
+
+    @cached_property
+    def queue_seconds(self) -> FloatArray:
+        """``[N, R]`` time each item waited at its server."""
+        return _seconds(self._times.queue_us).reshape(self.scores.shape)
+
+    @cached_property
+    def run_seconds(self) -> FloatArray:
+        """``[N, R]`` time each item ran."""
+        return _seconds(self._times.run_us).reshape(self.scores.shape)
+
+    @cached_property
+    def cached(self) -> BoolArray:
+        """``[N, R]`` whether the verdict came from a cache."""
+        return np.frombuffer(self._times.cached, np.uint8).reshape(self.scores.shape).astype(np.bool_)
+
     def column(self, reward: str) -> int:
         """Position of a reward.
 
@@ -184,9 +197,6 @@ class ScoreTable:
             party=PARTIES[self.party_numbers[row, column]],
             evidence=json.loads(evidence) if evidence else None,
             feedback=json.loads(feedback) if feedback else None,
-            queue_seconds=float(self.queue_seconds[row, column]),
-            run_seconds=float(self.run_seconds[row, column]),
-            cached=bool(self.cached[row, column]),
             **details,
         )
 

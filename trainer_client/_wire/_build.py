@@ -1,0 +1,148 @@
+"""Rollouts into messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from protos.assay.rewards.v1 import reward_service_pb2 as service
+from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client._content import Content, read_turns
+from trainer_client._ledger import LocalOutcome, Outcome, Party
+from trainer_client._plan import Bundle, Parcel, encode_json
+from trainer_client._rollout import Document, Rollout
+
+
+class Labels(NamedTuple):
+    """What a batch is labelled with: its id, the run, the step, the seed."""
+
+    batch: str
+    run: str = ""
+    step: int = 0
+    seed: int = 0
+
+
+def build_request(
+    parcel: Parcel, rollouts: Sequence[Rollout], labels: Labels
+) -> tuple[service.ScoreStreamRequest, dict[int, LocalOutcome]]:
+    """Build the message of a parcel.
+
+    The same work keeps its name: the request id follows from the batch, the route and the evaluations asked, and
+    the index of a rollout is its row. A server can therefore join a retry with work still under way.
+
+    Returns:
+        The message, and the rows left out of it because they cannot be sent, with the reason.
+    """
+    request = service.ScoreStreamRequest()
+    chunk = request.chunk
+    chunk.request_id = f"{labels.batch}/{parcel.route.name}/{'.'.join(map(str, parcel.asked))}"
+    chunk.seed = labels.seed
+    chunk.run = labels.run
+    chunk.step = labels.step
+    for position in parcel.asked:
+        asked = parcel.route.evaluations[position]
+        message = chunk.evaluations.add(
+            verifier=asked.verifier,
+            version_constraint=asked.version,
+            expected_digest=asked.digest,
+            options_json=asked.options,
+        )
+        if asked.cpu_limit is not None:
+            message.item_limit.FromNanoseconds(int(asked.cpu_limit * 1e9))
+    blobs: dict[str, types.Blob] = {}
+    unusable: dict[int, LocalOutcome] = {}
+    for bundle, rows in parcel.parts:
+        _add_group(chunk, bundle, rows, rollouts, blobs, unusable)
+    chunk.blobs.extend(blobs.values())
+    return request, unusable
+
+
+def _add_group(
+    chunk: service.ScoreRequest,
+    bundle: Bundle,
+    rows: Sequence[int],
+    rollouts: Sequence[Rollout],
+    blobs: dict[str, types.Blob],
+    unusable: dict[int, LocalOutcome],
+) -> None:
+    first = rollouts[bundle.rows[0]]
+    group = chunk.groups.add(group_id=_clean(bundle.group_id), size=bundle.size, reference_json=bundle.reference)
+    _set_content(group.prompt, first.prompt, blobs)
+    if bundle.shares_documents:
+        _add_documents(group.documents, first.documents)
+    references = bundle.references
+    add = group.rollouts.add
+    for row in rows:
+        rollout = rollouts[row]
+        response = rollout.response
+        try:
+            message = add(index=row, rollout_id=rollout.rollout_id)
+            if type(response) is str:
+                message.response.text = response
+            else:
+                _set_content(message.response, response, blobs)
+        except UnicodeEncodeError:
+            del group.rollouts[-1]
+            message = add(index=row, rollout_id=_clean(rollout.rollout_id))
+            _set_content(message.response, response, blobs)
+        if rollout.finish_reason:
+            message.finish_reason = _clean(rollout.finish_reason)
+        if references:
+            message.reference_json = references[row]
+        if rollout.token_ids:
+            message.token_ids.extend(rollout.token_ids)
+        if not bundle.shares_documents:
+            _add_documents(message.documents, rollout.documents)
+        if rollout.metadata:
+            try:
+                message.metadata_json = encode_json(rollout.metadata)
+            except (TypeError, ValueError, RecursionError) as error:
+                del group.rollouts[-1]
+                unusable[row] = LocalOutcome(
+                    Outcome.FAULT, "bad_metadata", Party.DATASET, f"metadata: cannot be sent as JSON: {error}"
+                )
+
+
+def _set_content(message: types.Content, content: Content, blobs: dict[str, types.Blob]) -> None:
+    if isinstance(content, str):
+        message.text = _clean(content)
+        return
+    message.messages.SetInParent()
+    for turn in read_turns(content):
+        sent = message.messages.messages.add(
+            role=_clean(turn.role), name=_clean(turn.name), tool_call_id=_clean(turn.tool_call_id)
+        )
+        for part in turn.parts:
+            if part.kind == "text":
+                sent.parts.add(text=_clean(part.text))
+            elif part.kind == "reasoning":
+                sent.parts.add(reasoning=_clean(part.text))
+            else:
+                import hashlib
+
+                digest = "sha256:" + hashlib.sha256(part.data).hexdigest()
+                blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
+                sent.parts.add(blob=types.BlobRef(digest=digest))
+        for call in turn.calls:
+            sent.tool_calls.add(id=_clean(call.id), name=_clean(call.name), arguments=_clean(call.arguments))
+
+
+def _add_documents(field: Any, documents: Sequence[Document]) -> None:
+    for document in documents:
+        field.add(
+            id=_clean(document.id),
+            uri=_clean(document.uri),
+            title=_clean(document.title),
+            text=_clean(document.text),
+        )
+
+
+def _clean(text: str) -> str:
+    """Replace lone surrogates, which JSON can hold and UTF-8 cannot, by U+FFFD as tokenizers do."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -1,0 +1,206 @@
+"""Messages into outcomes."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+
+from protos.assay.rewards.v1 import reward_service_pb2 as service
+from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client._ledger import Ledger, LocalOutcome, Outcome, Party
+
+from ._facts import read_version
+
+REFUSALS: Final = frozenset({"unknown_verifier", "invalid_options", "digest_mismatch", "invalid_request"})
+"""Codes of the caller's faults that concern the request and not the item."""
+
+_SKIPS: Final = {
+    types.SKIP_REASON_DEADLINE: "deadline",
+    types.SKIP_REASON_NOT_NEEDED: "not_needed",
+    types.SKIP_REASON_OVERLOADED: "overloaded",
+}
+
+
+class Passing(NamedTuple):
+    """An outcome that may be better another time.
+
+    Attributes:
+        row: its row.
+        column: its column.
+        outcome: what to settle the cell with if it is not tried again.
+        retry_after: seconds to wait, as the server asks.
+        overloaded: whether the server was full, and has done no work on it.
+        wrong_pin: whether the replica hosts another version than the one pinned.
+    """
+
+    row: int
+    column: int
+    outcome: LocalOutcome
+    retry_after: float
+    overloaded: bool = False
+    wrong_pin: bool = False
+
+
+def read_response(
+    response: service.ScoreStreamResponse | service.ScoreResponse, ledger: Ledger, columns: Sequence[int]
+) -> tuple[int, list[Passing]]:
+    """Settle the cells that a response answers.
+
+    Args:
+        response: results in any order.
+        ledger: where they go.
+        columns: column of each evaluation of the call.
+
+    Returns:
+        How many cells were settled, and the outcomes that are worth another try, whose cells stay open.
+    """
+    for evaluation, identity in enumerate(response.verifiers[: len(columns)]):
+        ledger.versions[columns[evaluation]].setdefault(identity.digest, read_version(identity))
+    width = ledger.width
+    state, scores, codes, numbers = ledger.state, ledger.scores, ledger.codes, ledger.numbers
+    sources, left = ledger.sources, ledger.left
+    settled = 0
+    passing: list[Passing] = []
+    complete: list[int] = []
+    pending = Outcome.PENDING.value
+    for result in response.results:
+        row = result.index
+        if row >= ledger.rows or result.evaluation >= len(columns):
+            continue
+        cell = row * width + columns[result.evaluation]
+        if state[cell] != pending:
+            continue
+        if result.HasField("verdict"):
+            verdict = result.verdict
+            score = verdict.score
+            # x - x is 0 for every finite number and NaN for the others.
+            if score - score == 0.0:
+                state[cell] = 1
+                scores[cell] = score
+                code = verdict.code
+                number = numbers.get(code)
+                codes[cell] = ledger.number_of(code) if number is None else number
+                sources[cell] = result
+            else:
+                _settle_bad_score(ledger, cell, score)
+        else:
+            again = _read_scoreless(result, ledger, cell)
+            if again is not None:
+                passing.append(again)
+                continue
+        settled += 1
+        left[row] -= 1
+        if not left[row]:
+            complete.append(row)
+    ledger.announce(complete)
+    return settled, passing
+
+
+def _settle_bad_score(ledger: Ledger, cell: int, score: float) -> None:
+    outcome = LocalOutcome(
+        Outcome.FAULT, "invalid_score", Party.SERVICE, f"the server sent {score}, which is not a finite score"
+    )
+    ledger.state[cell] = outcome.outcome
+    ledger.parties[cell] = outcome.party
+    ledger.codes[cell] = ledger.number_of(outcome.code)
+    ledger.sources[cell] = outcome
+
+
+def _read_scoreless(result: types.Result, ledger: Ledger, cell: int) -> Passing | None:
+    """Settle a fault or a skip, or return it when it may be better another time."""
+    kind = result.WhichOneof("outcome")
+    row, column = divmod(cell, ledger.width)
+    if kind == "skip":
+        code = _SKIPS.get(result.skip.reason, "skipped")
+        outcome = LocalOutcome(Outcome.SKIP, code)
+        if code == "overloaded":
+            return Passing(row, column, outcome, _seconds(result.skip.retry_after), overloaded=True)
+    elif kind == "fault":
+        fault = result.fault
+        party = Party(fault.party) if fault.party <= Party.CALLER else Party.NONE
+        outcome = LocalOutcome(Outcome.FAULT, fault.code, party or Party.SERVICE, fault.message)
+        wrong_pin = party is Party.CALLER and fault.code == "digest_mismatch"
+        if fault.retryable or wrong_pin:
+            return Passing(row, column, outcome, _seconds(fault.retry_after), wrong_pin=wrong_pin)
+        if party is Party.CALLER and fault.code in REFUSALS:
+            ledger.refusal = (column, fault.code, fault.message)
+    else:
+        outcome = LocalOutcome(
+            Outcome.FAULT, "no_outcome", Party.SERVICE, "the server sent a result without an outcome"
+        )
+    ledger.state[cell] = outcome.outcome
+    ledger.parties[cell] = outcome.party
+    ledger.codes[cell] = ledger.number_of(outcome.code)
+    ledger.sources[cell] = outcome if kind is None else result
+    return None
+
+
+def _seconds(duration: Duration) -> float:
+    return float(duration.seconds) + duration.nanos * 1e-9
+
+
+class Times(NamedTuple):
+    """Flat columns of times in microseconds, and of whether a verdict came from a cache."""
+
+    queue_us: array[int]
+    run_us: array[int]
+    cached: bytearray
+
+
+def read_times(sources: Sequence[Any]) -> Times:
+    """Times of settled cells; 0 where no server answered."""
+    times = Times(array("I", bytes(4 * len(sources))), array("I", bytes(4 * len(sources))), bytearray(len(sources)))
+    for cell, source in enumerate(sources):
+        if source is None or isinstance(source, LocalOutcome):
+            continue
+        result = types.Result.FromString(source) if isinstance(source, bytes) else source
+        times.queue_us[cell] = result.queue_us
+        times.run_us[cell] = result.run_us
+        times.cached[cell] = result.cached
+    return times
+
+
+def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
+    """Everything a result says beyond its score, code and times, as plain values."""
+    if source is None or isinstance(source, LocalOutcome):
+        return {"message": source.message} if source is not None else {}
+    if isinstance(source, bytes):
+        source = types.Result.FromString(source)
+    details: dict[str, Any] = {}
+    details["queue_seconds"] = source.queue_us * 1e-6
+    details["run_seconds"] = source.run_us * 1e-6
+    details["cached"] = source.cached
+    if source.HasField("fault"):
+        details["message"] = source.fault.message
+    if source.HasField("usage"):
+        usage = source.usage
+        details["usage"] = {
+            "cpu_seconds": usage.cpu_us * 1e-6,
+            "upstream_calls": usage.upstream_calls,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
+    if not source.HasField("verdict"):
+        return details
+    verdict = source.verdict
+    details["note"] = verdict.note
+    details["evidence_json"] = verdict.evidence_json
+    details["feedback_json"] = verdict.feedback_json
+    details["aspects"] = {
+        aspects[a.name] if a.name < len(aspects) else str(a.name): a.value if a.HasField("value") else None
+        for a in verdict.aspects
+    }
+    details["steps"] = [
+        {
+            "message": step.message,
+            "start": step.start,
+            "end": step.end,
+            "unit": "token" if step.unit == types.STEP_UNIT_TOKEN else "character",
+            "score": step.score if step.HasField("score") else None,
+        }
+        for step in verdict.steps
+    ]
+    return details
