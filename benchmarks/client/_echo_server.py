@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,7 +15,14 @@ from protos.assay.rewards.v1 import types_pb2 as types
 
 
 class Echo(rpc.RewardServiceServicer):
-    """Scores a response by its length."""
+    """Scores a response by its length.
+
+    Attributes:
+        cost: what the verifier says that it costs; a client takes trivial ones in one answer, others as a stream.
+    """
+
+    def __init__(self, cost: pb.CostClass) -> None:
+        self.cost = cost
 
     def _results(self, request: pb.ScoreRequest, answer: Any) -> Any:
         add = answer.results.add
@@ -40,7 +48,8 @@ class Echo(rpc.RewardServiceServicer):
     async def ListVerifiers(self, request: Any, context: Any) -> pb.ListVerifiersResponse:
         """Name the verifier."""
         identity = types.VerifierIdentity(name="echo", version="1", digest="d1")
-        return pb.ListVerifiersResponse(verifiers=[pb.VerifierInfo(identity=identity, score_max=7.0)])
+        info = pb.VerifierInfo(identity=identity, score_max=7.0, cost_class=self.cost)
+        return pb.ListVerifiersResponse(verifiers=[info])
 
     async def GetServerInfo(self, request: Any, context: Any) -> pb.GetServerInfoResponse:
         """Set no limits."""
@@ -50,7 +59,7 @@ class Echo(rpc.RewardServiceServicer):
 async def main() -> None:
     """Serve on a free port and print it."""
     server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
-    rpc.add_RewardServiceServicer_to_server(Echo(), server)
+    rpc.add_RewardServiceServicer_to_server(Echo(pb.CostClass.Value(sys.argv[1])), server)
     print(server.add_insecure_port("127.0.0.1:0"), flush=True)
     await server.start()
     await server.wait_for_termination()

@@ -87,14 +87,15 @@ async def measure(address: str, per_call: int, rounds: int = 9) -> tuple[float, 
 
 
 def main() -> None:
-    """Print one line for each size of a call."""
-    with echo_server() as address:
-        for per_call in (64, 512):
-            bare, ours = asyncio.run(measure(address, per_call))
-            print(
-                f"{per_call:>4} items a call: bare {bare:5.2f} us, client {ours:5.2f} us of CPU per item, "
-                f"ratio {ours / bare:.2f} (goal {GOAL})"
-            )
+    """Print one line for each way to answer and size of a call."""
+    for way, cost in (("one answer", "COST_CLASS_TRIVIAL"), ("streamed", "COST_CLASS_CPU")):
+        with echo_server(cost) as address:
+            for per_call in (64, 512):
+                bare, ours = asyncio.run(measure(address, per_call))
+                print(
+                    f"{way}, {per_call} items a call: bare {bare:.2f} us, client {ours:.2f} us of CPU per item, "
+                    f"ratio {ours / bare:.2f} (goal {GOAL})"
+                )
 
 
 if __name__ == "__main__":
