@@ -196,10 +196,15 @@ def _judges(node: ast.AST | None, functions: dict[str, ast.FunctionDef], seen: s
     return False
 
 
-def _runs_all(statement: ast.stmt) -> bool:
-    """Whether a statement only starts a test runner: `unittest.main()`, also under `if __name__ == "__main__"`."""
+def _runs_all(statement: ast.stmt, *, guarded: bool = False) -> bool:
+    """Whether a statement only starts a test runner: `unittest.main()`, also under `if __name__ == "__main__"`.
+
+    Args:
+        statement: A statement at the top.
+        guarded: Whether anything under that guard counts as one.
+    """
     if isinstance(statement, ast.If) and "__name__" in ast.unparse(statement.test):
-        return all(map(_runs_all, statement.body))
+        return guarded or all(map(_runs_all, statement.body))
     text = ast.unparse(statement)
     return isinstance(statement, ast.Expr | ast.Raise) and any(
         f"{call}(" in text for call in ("unittest.main", "pytest.main", "sys.exit", "print")
@@ -211,7 +216,7 @@ def _runs_all(statement: ast.stmt) -> bool:
 
 def _unittest_style(module: ast.Module) -> list[Found]:
     found: list[Found] = []
-    keep = tuple(index for index, statement in enumerate(module.body) if not _runs_all(statement))
+    keep = tuple(index for index, statement in enumerate(module.body) if not _runs_all(statement, guarded=True))
     setup = tuple(module.body[index] for index in keep)
     classes = {node.name: node for node in module.body if isinstance(node, ast.ClassDef)}
     for node in module.body:

@@ -16,7 +16,7 @@ from reward_servers.engines.code._inside import driver_source, plain
 from reward_servers.engines.code._outside import Unaffordable, calls_in, evaluate
 from reward_servers.engines.code._plan import Plan, PlannedTest, plan_tests
 from reward_servers.engines.code._scoring import SCORINGS, Scoring, score
-from reward_servers.engines.code._slots import Slots
+from reward_servers.engines.code._slots import Slots, refuse_starved
 from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, StdioTests, TestSpec
 from reward_servers.engines.code._trusted import preload_for, run_checker, run_code_test
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
@@ -224,7 +224,9 @@ class _Judging:
 
     def _stdio(self, prepared: Prepared, test: StdioTest) -> TestResult:
         limits, compare = self._spec.limits.run, self._spec.compare
-        run = self._slots.program.run(prepared, stdin=test.stdin.encode("utf-8", "surrogatepass"), limits=limits)
+        box = self._slots.program
+        run = box.run(prepared, stdin=test.stdin.encode("utf-8", "surrogatepass"), limits=limits)
+        refuse_starved(run, limits, box.report)
         detail: dict[str, Any] = {
             "stdin": _excerpt(test.stdin),
             "expected": _excerpt(test.expected),

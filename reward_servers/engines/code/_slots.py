@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from reward_servers.engines.code._inside import driver_source
-from sandbox import CompileFailure, Limits, Prepared, Program, Sandbox, SandboxFailure
+from sandbox import (
+    CompileFailure,
+    Ended,
+    IsolationReport,
+    Limits,
+    Prepared,
+    Program,
+    RunResult,
+    Sandbox,
+    SandboxClosed,
+    SandboxFailure,
+)
+
+
+def refuse_starved(result: RunResult, limits: Limits, report: IsolationReport) -> RunResult:
+    """The result of a run, unless the host ended it by giving it no time.
+
+    A program that sleeps reaches its wall limit anywhere. One that waits for a processor does not, because waiting is
+    not counted; it is ended all the same after a multiple of the limit, and then nothing can be said about it. Where
+    waiting cannot be told from sleeping, nothing can be said about either.
+
+    Raises:
+        SandboxFailure: The wall limit ended the run and the program may not be to blame.
+    """
+    if result.ended is Ended.WALL_LIMIT and (report.wall_clock != "run_queue" or result.wall_s <= limits.wall_s):
+        detail = f"{result.elapsed_s:.1f} s passed, of which {result.cpu_s:.2f} s on a processor"
+        raise SandboxFailure("starved", detail)
+    return result
 
 
 class Slots:
@@ -22,23 +50,28 @@ class Slots:
 
     def __init__(self, opener: Callable[[], Sandbox]) -> None:
         self._opener = opener
-        self._program: Sandbox | None = None
-        self._trusted: Sandbox | None = None
+        self._open: dict[str, Sandbox] = {}
         self._drivers: dict[tuple[str | None, ...], Prepared] = {}
+        self._closed = False
+        self._lock = threading.Lock()
 
     @property
     def program(self) -> Sandbox:
         """The slot of programs under test."""
-        if self._program is None:
-            self._program = self._opener()
-        return self._program
+        return self._slot("program")
 
     @property
     def trusted(self) -> Sandbox:
         """The slot of checkers and test code."""
-        if self._trusted is None:
-            self._trusted = self._opener()
-        return self._trusted
+        return self._slot("trusted")
+
+    def _slot(self, name: str) -> Sandbox:
+        with self._lock:
+            if self._closed:
+                raise SandboxClosed("these slots are closed")
+            if name not in self._open:
+                self._open[name] = self._opener()
+            return self._open[name]
 
     def driver(self, *names: str, preload: str | None = None) -> Prepared:
         """A driver prepared in the slot of trusted code, once.
@@ -57,12 +90,11 @@ class Slots:
         return self._drivers[key]
 
     def close(self) -> None:
-        """Close both slots."""
-        for slot in (self._program, self._trusted):
-            if slot is not None:
+        """Close both slots for good. May be called twice."""
+        with self._lock:
+            self._closed = True
+            for slot in self._open.values():
                 slot.close()
-        self._program = self._trusted = None
-        self._drivers.clear()
 
     def __enter__(self) -> Self:
         return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from typing import Any
 
 from reward_servers.engines.code._calls import failed
@@ -16,9 +17,9 @@ from reward_servers.engines.code._collect import KNOWN_MODULES
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._inside import plain
 from reward_servers.engines.code._plan import Plan, PlannedTest
-from reward_servers.engines.code._slots import Slots
+from reward_servers.engines.code._slots import Slots, refuse_starved
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
-from sandbox import Ended, Limits, Prepared, RunResult, Session
+from sandbox import Ended, IsolationReport, Limits, Prepared, RunResult, SandboxFailure, Session
 
 _MIB = 1 << 20
 # What a sound checker may raise on an answer of the wrong form. Where the reference gives no answer to try it on,
@@ -51,7 +52,7 @@ def trusted_limits(limits: Limits) -> Limits:
     """Limits of trusted code beside a program with these limits."""
     return dataclasses.replace(
         limits,
-        cpu_s=max(4.0, 4 * limits.cpu_s),
+        cpu_s=max(2.0, 4 * limits.cpu_s),
         wall_s=3 * limits.wall_s + 10.0,
         memory_bytes=max(512 * _MIB, limits.memory_bytes),
         reply_bytes=max(4 * _MIB, limits.reply_bytes),
@@ -77,7 +78,9 @@ def run_checker(
     text = isinstance(answer, str)
     task = {"code": code, "question": question, "answer": answer, "expected": expected, "text": text}
     driver = slots.driver("checker", preload=preload_for(code.encode("utf-8", "replace")))
-    result = slots.trusted.run(driver, request=plain.dumps(task), limits=trusted_limits(limits))
+    allowed = trusted_limits(limits)
+    result = slots.trusted.run(driver, request=plain.dumps(task), limits=allowed)
+    refuse_starved(result, allowed, slots.trusted.report)
     if not result.reply:
         if result.ended is Ended.EXITED:
             said = result.stderr[-500:].decode("utf-8", "replace")
@@ -126,22 +129,25 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
         BadReference: The test code needs what is not offered, or fails before it has asked for anything.
     """
     driver = slots.driver("remote", "shim", "tests", preload=preload_for(f"{plan.setup}\n{plan.code}".encode()))
-    # While the test code works the program waits, so its wall limit holds for both of them.
-    program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=2 * limits.wall_s))
-    talk = _Talk(program, test.name)
+    # Each side waits for the other, so only the time in which a side is asked counts; see `_Talk`.
+    backstop = 10 * limits.wall_s + 120
+    program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=backstop))
+    talk = _Talk(program, test.name, limits.wall_s)
     try:
         if talk.load():
-            tests = slots.trusted.start(driver, limits=trusted_limits(limits))
+            trusted = dataclasses.replace(trusted_limits(limits), wall_s=backstop)
+            tests = slots.trusted.start(driver, limits=trusted)
             try:
                 talk.relay(tests, _task(plan, test))
             finally:
                 tests_run = tests.finish(kill=True)
             if talk.verdict is None and not talk.said and not talk.program_gone:
-                talk.tests_ended(tests_run)
+                talk.tests_ended(refuse_starved(tests_run, trusted, slots.trusted.report))
     except BaseException:
         program.finish(kill=True)
         raise
-    run = program.finish()
+    run = program.finish(kill=talk.impatient)
+    talk.refuse_starved(run, slots.program.report)
     return talk.outcome(run)
 
 
@@ -162,12 +168,20 @@ def _task(plan: Plan, test: PlannedTest) -> bytes:
 
 
 class _Talk:
-    """The conversation between test code and program, passed on message by message."""
+    """The conversation between test code and program, passed on message by message.
 
-    def __init__(self, program: Session, name: str) -> None:
+    The wall limit of a program holds for the time in which it owes an answer: after three times the limit it is
+    ended, and if the limit itself has passed without waiting for a processor, that is its verdict.
+    """
+
+    def __init__(self, program: Session, name: str, wall_s: float) -> None:
         self._program = program
         self._name = name
+        self._wall_s = wall_s
+        self._began = time.monotonic()
+        self._waited = 0.0
         self._asked = 0
+        self.impatient = False
         self.verdict: Verdict | None = None
         self.said: dict[str, Any] = {}
         self.program_gone = False
@@ -210,7 +224,12 @@ class _Talk:
 
     def _hear_program(self) -> dict[str, Any] | None:
         """The next message of the program, made sure to have the form of an answer; None if it has ended."""
-        message = self._program.receive()
+        since = time.monotonic()
+        try:
+            message = self._program.receive(max(0.0, 3 * self._wall_s - self._waited))
+        except TimeoutError:
+            message, self.impatient = None, True
+        self._waited += time.monotonic() - since
         if message is None:
             self.program_gone = True
             return None
@@ -228,8 +247,24 @@ class _Talk:
         self.verdict = run_verdict(run) or Verdict.RUNTIME_ERROR
         self._detail = {"where": "tests", "ended": run.ended.value}
 
+    def refuse_starved(self, run: RunResult, report: IsolationReport) -> None:
+        """Make sure that a program which took too long was not kept waiting by the host, nor by the test code.
+
+        Raises:
+            SandboxFailure: It was.
+        """
+        if not self.impatient and run.ended is not Ended.WALL_LIMIT:
+            return
+        own = run.wall_s - (time.monotonic() - self._began - self._waited)
+        if report.wall_clock != "run_queue" or own <= self._wall_s:
+            raise SandboxFailure("starved", f"the program was waited for during {self._waited:.1f} s")
+        self.verdict = Verdict.WALL_LIMIT
+        self._detail = {"reason": f"the program owed an answer for {self._waited:.1f} s"}
+
     def outcome(self, run: RunResult) -> CodeOutcome:
         """The verdict, once both sides have ended."""
+        if self.verdict is Verdict.WALL_LIMIT:
+            return CodeOutcome(Verdict.WALL_LIMIT, run, self._detail)
         if self.program_gone:
             reason = f"the program ended ({run.ended.value}) while it was tested"
             return CodeOutcome(run_verdict(run) or Verdict.RUNTIME_ERROR, run, {"reason": reason})

@@ -295,6 +295,16 @@ def test_public_tests_by_name(judged: Judge) -> None:
     assert [test["name"] for test in feedback["tests"]] == ["line 1"]
 
 
+def test_tests_under_the_main_guard(judged: Judge) -> None:
+    guarded = "def check(c):\n    assert c(1) == 1\nif __name__ == '__main__':\n    check(f)\n    print('ok')"
+    assert judged("def f(x): return x", asserts(guarded)).score == 1.0
+    assert judged("def f(x): return 0", asserts(guarded)).score == 0.0
+    runner = (
+        "def test_a():\n    assert f(1) == id(1) * 0 + 1\nif __name__ == '__main__':\n    test_a()\n    undefined()"
+    )
+    assert judged("def f(x): return x", unittests(runner)).score == 1.0
+
+
 def test_split_checks(judged: Judge) -> None:
     reference = asserts("def check(c):\n    assert c(1) == 1\n    assert c(2) == 3\ncheck(f)")
     assert judged("def f(x): return x", reference).score == 0.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +21,7 @@ from reward_servers.engines.code import (
     judge,
     parse_reference,
 )
+from reward_servers.engines.code._slots import refuse_starved
 from tests.engines.code.conftest import Judge
 
 SUM = {"tests": [{"stdin": "2 3\n", "stdout": "5\n"}, {"stdin": "10 -4\n", "stdout": "6\n", "public": True}]}
@@ -228,8 +231,7 @@ def test_a_checker_that_raises_on_the_expected_output_too_is_broken(judged: Judg
 
 def test_a_checker_that_never_ends_is_the_answers_doing(judged: Judge) -> None:
     code = "def check(i, o, e):\n    while o.strip() == 'slow': pass\n    return True"
-    reference = checker(code)
-    judgement = judged("print('slow')", reference)
+    judgement = judged("print('slow')", {**checker(code), "limits": {"cpu_s": 0.4}})
     assert judgement.verdict is Verdict.TIME_LIMIT
     assert judgement.results[0].detail["where"] == "checker"
 
@@ -272,9 +274,37 @@ def test_options_are_shared_by_extraction_and_judging(slots: Slots) -> None:
     assert judge(Submission.from_response(response, spec, entry), spec, slots, entry).score == 1.0
 
 
-def test_closed_slots_open_again() -> None:
+@pytest.mark.parametrize(("clock", "wall_s"), [("run_queue", 0.4), ("elapsed", 1.5)])
+def test_a_starved_run_is_no_verdict(slots: Slots, clock: str, wall_s: float) -> None:
+    box = slots.program
+    prepared = box.prepare(sandbox.Program("python", b"import time\ntime.sleep(9)"))
+    assert isinstance(prepared, sandbox.Prepared)
+    limits = sandbox.Limits(wall_s=1.0)
+    slept = box.run(prepared, limits=limits)
+    box.discard(prepared)
+    assert refuse_starved(slept, limits, box.report) is slept
+    starved = dataclasses.replace(slept, wall_s=wall_s, elapsed_s=10.0)
+    with pytest.raises(sandbox.SandboxFailure, match="starved"):
+        refuse_starved(starved, limits, dataclasses.replace(box.report, wall_clock=clock))
+
+
+def test_closed_slots_stay_closed() -> None:
+    spec = parse_reference(SUM)
     with Slots(sandbox.open_sandbox) as slots:
-        spec = parse_reference(SUM)
         assert judge(Submission(ADD), spec, slots).score == 1.0
         slots.close()
-        assert judge(Submission(ADD), spec, slots).score == 1.0
+        with pytest.raises(sandbox.SandboxClosed):
+            judge(Submission(ADD), spec, slots)
+
+
+@pytest.mark.parametrize("source", ["import time\ntime.sleep(60)", "def f(x):\n    import time\n    time.sleep(60)"])
+def test_closing_ends_a_judgement_in_progress(source: str) -> None:
+    code = "import random\ndef check(c):\n    assert c(random.random())\ncheck(f)"
+    reference: dict[str, Any] = {"tests": {"kind": "assert", "code": code}} if "def f" in source else SUM
+    with Slots(sandbox.open_sandbox) as slots:
+        assert slots.program.report.isolation
+        closing = threading.Timer(0.5, slots.close)
+        closing.start()
+        with pytest.raises(sandbox.SandboxClosed):
+            judge(Submission(source), parse_reference(reference), slots)
+        closing.join()

@@ -71,8 +71,8 @@ def _compiled(code: str, keep: set[int] | None) -> Any:
 
 def _run(task: dict[str, Any]) -> None:
     """Execute the statements, then the function or method that is the test."""
-    module = types.ModuleType("__tests__")
-    sys.modules["__tests__"] = module
+    module = types.ModuleType("__main__")
+    sys.modules["__main__"] = module
     names = module.__dict__
     exec(_compiled(task["setup"], None), names)  # noqa: S102
     wanted = [name for name in task["free"] if name not in names]
