@@ -6,7 +6,6 @@ import argparse
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ _TESTS = 20
 _HELLO = b"print('hello')\n"
 _NUMPY = b"import numpy as np\nprint(np.arange(10).sum())\n"
 _CPP = b"#include <iostream>\nint main(){std::cout<<42<<std::endl;}\n"
-_PYTHON = getattr(sys, "_base_executable", sys.executable)
+_PYTHON = sys.executable
 
 
 class Table:
@@ -38,9 +37,9 @@ class Table:
         print(f"  {name:<62} {value:8.2f}  {aim:<8} {'' if met else 'MISSED'}", flush=True)
 
 
-def _spawn(*argv: str, environment: dict[str, str] | None = None) -> Action:
+def _spawn(*argv: str) -> Action:
     def once() -> None:
-        subprocess.run(argv, stdout=subprocess.PIPE, check=True, env=environment)
+        subprocess.run(argv, stdout=subprocess.PIPE, check=True)
 
     return once
 
@@ -72,7 +71,6 @@ def _cpu(table: Table, box: Sandbox, cpu: Cpu, directory: Path, calls: int) -> N
     if not cpu.known:
         print("CPU: not measured, no cpuacct group can be made by this user")
         return
-    environment = {**os.environ, "PYTHONPATH": sysconfig.get_path("purelib")}
     hello, numpy = str(directory / "hello.py"), str(directory / "numpy_sum.py")
     plain = cpu.per_call(_spawn(_PYTHON, hello), calls)
     isolated = cpu.per_call(_run(box, _prepare(box, _HELLO)), calls)
@@ -81,7 +79,7 @@ def _cpu(table: Table, box: Sandbox, cpu: Cpu, directory: Path, calls: int) -> N
     table.row("hello: CPU of an isolated run / python file", isolated / plain, 0.75)
     table.row("hello: the same, compiled anew for each run", with_compile / plain, 0.75)
     if "scientific" in {finding.subject.split()[-1] for finding in sandbox.diagnose() if finding.ok}:
-        plain = cpu.per_call(_spawn(_PYTHON, numpy, environment=environment), max(5, calls // 10))
+        plain = cpu.per_call(_spawn(_PYTHON, numpy), max(5, calls // 10))
         warm = cpu.per_call(_run(box, _prepare(box, _NUMPY, preload="scientific")), max(5, calls // 5))
         cold = cpu.per_call(_run(box, _prepare(box, _NUMPY)), max(5, calls // 10))
         print(

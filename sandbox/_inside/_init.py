@@ -73,6 +73,10 @@ class Maker:
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             _kernel.prctl(_kernel.PR_SET_DUMPABLE, 0)
             self._rights.drop_capabilities()
+            # What the end of the run will use is touched now: a page copied here is not waited for there. It has to be
+            # done before the owner hears of us, since from then on the program may end at any moment.
+            _wire.END_REPORT.pack(0, 0.0, 0.0, 0)
+            os.wait4(-1, _WALL | os.WNOHANG)
             _wire.send_frame(sock, _wire.READY, b"", (processes,))
             os.close(processes)
         except _program.Start:
@@ -98,9 +102,6 @@ def _settle(disk: int, files: int) -> None:
 
 def _reap(sock: socket.socket, main: int) -> NoReturn:
     """Wait for the program, end what it left behind, report and go."""
-    # What is used below is touched now: a page copied here would be waited for there.
-    _wire.END_REPORT.pack(0, 0.0, 0.0, 0)
-    os.wait4(-1, _WALL | os.WNOHANG)
     user = system = 0.0
     largest = 0
     result = 0

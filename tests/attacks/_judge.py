@@ -154,6 +154,8 @@ def _memory(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: 
 def _memory_single(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: str) -> str:
     most = limits["memory_mb"] * MIB + 64 * MIB
     peak = max(sampler.memory_bytes, result.peak_memory_bytes or 0)
+    if not peak:
+        return "the memory of the run could not be read"
     return f"memory peak {peak} bytes" if peak > most else ""
 
 

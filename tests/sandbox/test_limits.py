@@ -33,7 +33,7 @@ def test_cpu_used_before_the_end_counts(run: Runner) -> None:
     assert run(source, limits=Limits(cpu_s=0.3)).ended is Ended.CPU_LIMIT
     result = run(source, limits=Limits(cpu_s=2.0))
     assert result.ok
-    assert 0.4 <= result.cpu_s < 0.6
+    assert 0.39 <= result.cpu_s < 0.6
 
 
 def test_sleepers_end_by_the_wall(run: Runner) -> None:
@@ -130,9 +130,9 @@ def test_native_program_that_writes_too_large_a_file(run: Runner) -> None:
 
 
 def test_left_over_children_hold_nothing_up(run: Runner) -> None:
-    result = run("import os, time\nif not os.fork():\n os.setsid(); time.sleep(60)\nprint('done')")
-    assert result.ok
-    assert result.elapsed_s < 10
+    prepared = run.prepare("import os, time\nif not os.fork():\n os.setsid(); time.sleep(60)\nprint('done')")
+    for _ in range(50):  # the next one starts at the moment at which its process is ready
+        assert run.box.run(prepared, limits=Limits(wall_s=3)).ok
 
 
 def test_hidden_children_are_counted_where_a_cgroup_counts(run: Runner) -> None:
