@@ -7,6 +7,7 @@ another. A worker that dies is replaced; the item that it was on is tried once m
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import multiprocessing
@@ -54,7 +55,7 @@ class ProcessExecutor:
         self._starting: set[asyncio.Task[None]] = set()
         self._first_ready: asyncio.Future[None] | None = None
         self._watchdog = Watchdog(self._workers, self._take_back)
-        self._closing = False
+        self._closing = asyncio.Event()
 
     async def start(self) -> None:
         """Starts the workers and waits for the first.
@@ -81,10 +82,9 @@ class ProcessExecutor:
 
     async def close(self) -> None:
         """Kills the workers and waits for their end."""
-        self._closing = True
+        self._closing.set()
         self._watchdog.stop()
-        for task in list(self._starting):
-            task.cancel()
+        # A start that is under way is let through: cut off in the middle it would leave a process that nobody holds.
         await asyncio.gather(*self._starting, return_exceptions=True)
         workers = list(self._workers)
         for worker in workers:
@@ -99,8 +99,10 @@ class ProcessExecutor:
         task.add_done_callback(self._starting.discard)
 
     async def _start_worker(self, delay: float) -> None:
-        if delay:
-            await asyncio.sleep(delay)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), delay)
+        if self._closing.is_set():
+            return
         worker = WorkerProcess(self, self._hostings)
         self._workers.add(worker)
         await worker.start(self._context)
@@ -115,7 +117,7 @@ class ProcessExecutor:
     def worker_dead(self, worker: WorkerProcess, exit_code: int | None) -> None:
         """Settles the item that the worker was on, moves the others, and starts a replacement."""
         self._workers.discard(worker)
-        if self._closing:
+        if self._closing.is_set():
             return
         pending = [unit for chunk in worker.chunks for unit in chunk.pending()]
         if worker.refusal or (not worker.finished_items and not pending and not worker.killed_for):

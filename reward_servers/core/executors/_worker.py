@@ -83,6 +83,8 @@ class WorkerProcess(asyncio.Protocol):
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._process: multiprocessing.Process | None = None
+        self._burial: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
         self._numbers = 0
         self.chunks: deque[Chunk] = deque()
         self.ready = False
@@ -156,9 +158,11 @@ class WorkerProcess(asyncio.Protocol):
             kill_tree(pid)
 
     async def join(self) -> None:
-        """Waits for the end of the process."""
-        if self._process is not None:
-            await asyncio.get_running_loop().run_in_executor(None, self._process.join)
+        """Waits until the process has ended and its owner knows."""
+        if self._burial is not None:
+            await self._burial
+        elif self._process is not None:
+            await self._ended.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The pipe is ready."""
@@ -178,7 +182,7 @@ class WorkerProcess(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The process has ended or is about to."""
         self.ready = False
-        asyncio.get_running_loop().create_task(self._bury())
+        self._burial = asyncio.get_running_loop().create_task(self._bury())
 
     async def _bury(self) -> None:
         process = self._process
@@ -192,6 +196,7 @@ class WorkerProcess(asyncio.Protocol):
         self._events.worker_dead(self, process.exitcode)
         process.close()
         self._process = None
+        self._ended.set()
 
     def _take_result(self, message: tuple[Any, ...]) -> None:
         number, place, encoded, run_us, usage = message

@@ -1,0 +1,1 @@
+"""The main job, end to end: servers in their own processes, rollouts scored, advantages made."""

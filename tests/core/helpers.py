@@ -1,0 +1,89 @@
+"""A scorer in this process, with real worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from reward_servers.core import (
+    Case,
+    Evaluation,
+    Fault,
+    Group,
+    Outcome,
+    Request,
+    Result,
+    Rollout,
+    Scorer,
+    ServerLimits,
+    Skip,
+    Verdict,
+    Verifier,
+    host,
+)
+
+__all__ = ["as_fault", "as_skip", "as_verdict", "group", "outcomes", "request", "scored", "scoring"]
+
+
+@asynccontextmanager
+async def scoring(
+    *verifiers: Verifier,
+    workers: int = 2,
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    limits: ServerLimits | None = None,
+) -> AsyncIterator[Scorer]:
+    """A scorer that hosts verifiers."""
+    hosted = [host(one, (settings or {}).get(one.name)) for one in verifiers]
+    scorer = Scorer(hosted, limits, workers=workers)
+    try:
+        await scorer.start()
+        yield scorer
+    finally:
+        await scorer.close()
+
+
+def group(*responses: str, reference: bytes = b"", size: int | None = None, name: str = "g") -> Group:
+    """A group of text responses."""
+    case = Case(name, "a prompt", reference, size=len(responses) if size is None else size)
+    return Group(case, [Rollout(text, case, f"{name}-{place}") for place, text in enumerate(responses)])
+
+
+def request(verifier: str, *groups: Group, timeout: float | None = None, **fields: Any) -> Request:
+    """A request for one verifier."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    evaluation = Evaluation(verifier, options=fields.pop("options", b""), digest=fields.pop("digest", ""))
+    return Request(list(groups), [evaluation], deadline=deadline, **fields)
+
+
+async def scored(scorer: Scorer, asked: Request) -> list[Result]:
+    """The results of a request, in order; fails when they do not come within a minute."""
+    results: dict[int, Result] = {}
+    call = scorer.open(asked, 0, results.__setitem__)
+    await asyncio.wait_for(call.wait(), 60)
+    return [results[position] for position in sorted(results)]
+
+
+async def outcomes(scorer: Scorer, asked: Request) -> list[Outcome]:
+    """The outcomes of a request, in order."""
+    return [result.outcome for result in await scored(scorer, asked)]
+
+
+def as_verdict(outcome: Outcome) -> Verdict:
+    """The outcome, which must be a verdict."""
+    assert isinstance(outcome, Verdict), outcome
+    return outcome
+
+
+def as_fault(outcome: Outcome) -> Fault:
+    """The outcome, which must be a fault."""
+    assert isinstance(outcome, Fault), outcome
+    return outcome
+
+
+def as_skip(outcome: Outcome) -> Skip:
+    """The outcome, which must be a skip."""
+    assert isinstance(outcome, Skip), outcome
+    return outcome

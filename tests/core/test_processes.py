@@ -1,0 +1,128 @@
+"""Worker processes: what becomes of items that misbehave, and that their neighbours lose nothing."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from reward_servers.core import Party, StartRefused
+from tests.core.helpers import as_fault, as_verdict, group, outcomes, request, scored, scoring
+from tests.core.unruly import Batch, Refuses, equal, pid, unruly
+
+
+async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -> None:
+    texts = [
+        "fine",
+        "raise",
+        "spin",
+        "fine 2",
+        "abort",
+        "memory",
+        "recurse",
+        "print",
+        "number nan",
+        "number 7",
+        "text x",
+    ]
+    async with scoring(unruly) as scorer:
+        found = dict(zip(texts, await outcomes(scorer, request("test/unruly", group(*texts))), strict=True))
+    assert {text: as_verdict(found[text]).code for text in ("fine", "fine 2", "print")} == {
+        "fine": "accepted",
+        "fine 2": "accepted",
+        "print": "accepted",
+    }
+    for text in ("spin", "memory", "recurse"):
+        assert (as_verdict(found[text]).code, as_verdict(found[text]).score) == ("limit", -1.0)
+    assert (as_verdict(found["abort"]).code, as_verdict(found["abort"]).score) == ("crashed_verifier", -1.0)
+    assert (as_fault(found["raise"]).party, as_fault(found["raise"]).code) == (Party.SERVICE, "verifier_error")
+    for text in ("number nan", "number 7", "text x"):
+        assert as_fault(found[text]).code == "invalid_score"
+
+
+async def test_sleeping_without_computing_is_a_fault() -> None:
+    async with scoring(unruly) as scorer:
+        slept, fine = await outcomes(scorer, request("test/unruly", group("sleep", "fine")))
+    assert (as_fault(slept).party, as_fault(slept).code) == (Party.SERVICE, "wall_limit")
+    assert as_verdict(fine).score == 1.0
+
+
+async def test_the_cpu_time_of_children_counts() -> None:
+    roomy = replace(unruly, limits=replace(unruly.limits, wall=60.0))
+    async with scoring(roomy) as scorer:
+        (found,) = await outcomes(scorer, request("test/unruly", group("child")))
+    assert as_verdict(found).code == "limit"
+
+
+async def test_an_item_whose_worker_died_once_is_judged_by_another(tmp_path: Path) -> None:
+    async with scoring(unruly) as scorer:
+        (found,) = await outcomes(scorer, request("test/unruly", group(f"abort-once {tmp_path / 'marker'}")))
+    assert as_verdict(found).code == "accepted"
+
+
+async def test_declared_faults_and_floors_pass_through() -> None:
+    async with scoring(unruly) as scorer:
+        fault, nothing = await outcomes(scorer, request("test/unruly", group("fault", "nothing")))
+    assert (as_fault(fault).party, as_fault(fault).code, as_fault(fault).retryable) == (Party.UPSTREAM, "down", True)
+    assert as_fault(fault).retry_after == 0.5
+    assert (as_verdict(nothing).score, as_verdict(nothing).code) == (-1.0, "no_answer")
+
+
+async def test_a_response_over_the_limit_is_a_verdict_without_a_run() -> None:
+    async with scoring(unruly) as scorer:
+        long, fine = await outcomes(scorer, request("test/unruly", group("x" * 100_001, "fine")))
+    assert (as_verdict(long).code, as_verdict(long).score) == ("limit", -1.0)
+    assert as_verdict(fine).score == 1.0
+
+
+async def test_references_are_checked_item_by_item() -> None:
+    good, bad = group("a", reference=b'{"answer": "a"}'), group("a", reference=b'{"answer": 5}', name="bad")
+    missing, broken = group("a", name="missing"), group("a", reference=b"{", name="broken")
+    unusable = group("a", reference=b'{"answer": "unusable"}', name="unusable")
+    async with scoring(equal) as scorer:
+        found = await outcomes(scorer, request("test/equal", good, bad, missing, broken, unusable))
+    assert as_verdict(found[0]).score == 1.0
+    assert [as_fault(one).code for one in found[1:]] == [
+        "invalid_reference",
+        "missing_reference",
+        "invalid_reference",
+        "invalid_reference",
+    ]
+    assert {as_fault(one).party for one in found[1:]} == {Party.DATASET}
+    assert "reference.answer" in as_fault(found[1]).message
+
+
+async def test_what_waits_behind_a_stuck_item_moves_to_another_worker() -> None:
+    async with scoring(pid, workers=2) as scorer:
+        results = await scored(scorer, request("test/pid", group("1.5", *["0"] * 30)))
+    evidence = [json.loads(as_verdict(one.outcome).evidence) for one in results]
+    assert max(one["at"] for one in evidence[1:]) < evidence[0]["at"]
+
+
+async def test_closing_a_call_ends_the_work() -> None:
+    async with scoring(pid, workers=1) as scorer:
+        call = scorer.open(request("test/pid", group("1.9")), 0, lambda position, result: None)
+        call.close()
+        assert scorer.admission.items == 0
+        started = time.monotonic()
+        await outcomes(scorer, request("test/pid", group("0")))
+    # The worker of the abandoned item was replaced long before that item's own end would have freed it.
+    assert time.monotonic() - started < 1.9
+
+
+async def test_a_batch_with_a_broken_item_is_judged_without_it() -> None:
+    texts = ["a", "poison", "bb", "ccc", "abort", "dddd"]
+    async with scoring(Batch, settings={"test/batch": {"offset": 10.0}}) as scorer:
+        found = dict(zip(texts, await outcomes(scorer, request("test/batch", group(*texts))), strict=True))
+    assert [as_verdict(found[text]).score for text in ("a", "bb", "ccc", "dddd")] == [11.0, 12.0, 13.0, 14.0]
+    assert as_fault(found["poison"]).code == "verifier_error"
+    assert as_verdict(found["abort"]).code == "crashed_verifier"
+
+
+async def test_a_verifier_that_cannot_start_says_why() -> None:
+    with pytest.raises(StartRefused, match="plug one in"):
+        async with scoring(Refuses):
+            pass

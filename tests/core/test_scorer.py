@@ -1,0 +1,173 @@
+"""Requests: what is refused, joined, cached, skipped and counted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from reward_servers.core import (
+    Evaluation,
+    Overloaded,
+    Party,
+    Request,
+    RequestError,
+    Result,
+    ServerLimits,
+    SkipReason,
+    item_seed,
+)
+from tests.core import unruly
+from tests.core.helpers import as_fault, as_skip, as_verdict, group, outcomes, request, scored, scoring
+
+_REFERENCE = b'{"answer": "a"}'
+
+
+async def test_results_come_in_the_order_of_rollouts_then_evaluations() -> None:
+    asked = Request(
+        [group("a", "b", reference=_REFERENCE)],
+        [Evaluation("test/equal"), Evaluation("test/equal", options=b'{"marks": 0.25}')],
+    )
+    async with scoring(unruly.equal) as scorer:
+        assert [as_verdict(one).score for one in await outcomes(scorer, asked)] == [1.0, 0.25, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "kind", "words"),
+    [
+        (Evaluation("test/nobody"), "not_found", "'test/nobody' is not hosted here"),
+        (Evaluation("test/equal", version="2"), "precondition", "version 3"),
+        (Evaluation("test/equal", digest="sha256:0"), "precondition", "another replica"),
+        (Evaluation("test/equal", options=b'{"endpoint": "x"}'), "invalid", "options.endpoint: there is no such field"),
+        (Evaluation("test/equal", options=b'{"marks": "many"}'), "invalid", "options.marks"),
+        (Evaluation("test/equal", options=b"{"), "invalid", "options"),
+        (Evaluation("test/counted", options=b'{"a": 1}'), "invalid", "takes none"),
+    ],
+)
+async def test_a_wrong_evaluation_is_refused_alone_and_is_a_fault_beside_a_right_one(
+    evaluation: Evaluation, kind: str, words: str
+) -> None:
+    async with scoring(unruly.equal, unruly.counted) as scorer:
+        with pytest.raises(RequestError, match=words) as refused:
+            await outcomes(scorer, Request([group("a", reference=_REFERENCE)], [evaluation]))
+        assert refused.value.kind == kind
+        both = Request([group("a", reference=_REFERENCE)], [evaluation, Evaluation("test/equal")])
+        wrong, right = await outcomes(scorer, both)
+    assert as_fault(wrong).party is Party.CALLER
+    assert as_verdict(right).score == 1.0
+
+
+async def test_equal_items_in_flight_run_once_and_survive_the_first_caller() -> None:
+    unruly.CALLS.clear()
+    async with scoring(unruly.counted) as scorer:
+        first = scorer.open(request("test/counted", group("x")), 0, lambda position, result: None)
+        second = asyncio.create_task(scored(scorer, request("test/counted", group("x"))))
+        await asyncio.sleep(0)
+        first.close()
+        (joined,) = await second
+        (cached,) = await scored(scorer, request("test/counted", group("x")))
+    assert unruly.CALLS == ["x"]
+    assert as_verdict(joined.outcome).score == 1.0
+    assert cached.cached
+
+
+async def test_the_cache_tells_everything_apart_that_a_verifier_is_shown() -> None:
+    unruly.CALLS.clear()
+    async with scoring(unruly.counted) as scorer:
+        for one in (group("x"), group("x", reference=b"{}"), group("y")):
+            await scored(scorer, request("test/counted", one))
+        (again,) = await scored(scorer, request("test/counted", group("x", name="another name")))
+    assert unruly.CALLS == ["x", "x", "y"]
+    assert again.cached
+
+
+async def test_faults_are_never_cached() -> None:
+    async with scoring(unruly.unruly) as scorer:
+        for _ in range(2):
+            (result,) = await scored(scorer, request("test/unruly", group("fault")))
+            assert as_fault(result.outcome).code == "down"
+            assert not result.cached
+
+
+async def test_a_stochastic_verdict_is_found_again_only_by_its_own_call() -> None:
+    async with scoring(unruly.pid) as scorer:
+        asked = [request("test/pid", group("0"), request_id=name) for name in ("r1", "r1", "r2")]
+        found = [(await scored(scorer, one))[0] for one in asked]
+    assert [one.cached for one in found] == [False, True, False]
+
+
+async def test_the_seed_follows_from_run_rollout_and_verifier_alone() -> None:
+    async with scoring(unruly.wait) as scorer:
+        alone = await outcomes(scorer, request("test/wait", group("0"), seed=5))
+        among = await outcomes(scorer, request("test/wait", group("0", "0", "0"), seed=5))
+        other = await outcomes(scorer, request("test/wait", group("0"), seed=6))
+    seeds = [json.loads(as_verdict(one).evidence)["seed"] for one in (alone[0], among[0], other[0])]
+    assert seeds[0] == seeds[1] == item_seed(5, "g-0", "test/wait")
+    assert seeds[2] != seeds[0]
+
+
+async def test_a_deadline_skips_what_is_not_finished_and_stops_it() -> None:
+    unruly.CANCELLED.clear()
+    async with scoring(unruly.wait) as scorer:
+        quick, slow = await outcomes(scorer, request("test/wait", group("0", "0.9"), timeout=0.3))
+        await asyncio.sleep(0.05)
+        assert scorer.admission.items == 0
+    assert as_verdict(quick).score == 1.0
+    assert as_skip(slow).reason is SkipReason.DEADLINE
+    assert unruly.CANCELLED == ["g-1"]
+
+
+async def test_waiting_too_long_on_the_loop_is_a_fault_of_that_item() -> None:
+    async with scoring(unruly.wait) as scorer:
+        long, short = await outcomes(scorer, request("test/wait", group("30", "0")))
+    assert as_fault(long).code == "wall_limit"
+    assert as_verdict(short).score == 1.0
+
+
+async def test_more_items_than_runners_are_all_judged() -> None:
+    async with scoring(unruly.wait) as scorer:
+        found = await outcomes(scorer, request("test/wait", group(*["0.01"] * 50)))
+    assert len(found) == 50
+    assert {as_verdict(one).score for one in found} == {1.0}
+
+
+async def test_a_full_server_refuses_calls_and_skips_items_of_streams() -> None:
+    limits = ServerLimits(items=4)
+    async with scoring(unruly.wait, limits=limits) as scorer:
+        first = scorer.open(request("test/wait", group("0.2", "0.2", "0.2")), 0, lambda position, result: None)
+        with pytest.raises(Overloaded) as full:
+            scorer.open(request("test/wait", group("0", "0")), 0, lambda position, result: None)
+        assert full.value.retry_after > 0
+        skipped: list[Result] = []
+        asked = request("test/wait", group("0", "0"))
+        scorer.open(asked, 0, lambda position, result: skipped.append(result), partial=True)
+        with pytest.raises(RequestError, match="the limit is 4"):
+            scorer.open(request("test/wait", group(*"00000")), 0, lambda position, result: None)
+        await first.wait()
+        assert scorer.admission.items == 0
+    assert [as_skip(one.outcome).reason for one in skipped] == [SkipReason.OVERLOADED] * 2
+
+
+async def test_group_verifiers_judge_whole_groups_only() -> None:
+    async with scoring(unruly.rank) as scorer:
+        whole = await outcomes(scorer, request("test/rank", group("a", "bbb", "cc")))
+        part = await outcomes(scorer, request("test/rank", group("a", "bbb", size=3)))
+    assert [as_verdict(one).score for one in whole] == [0.0, 1.0, 0.5]
+    assert {as_fault(one).code for one in part} == {"incomplete_group"}
+
+
+async def test_a_verifier_asks_another_and_records_which() -> None:
+    async with scoring(unruly.ask, unruly.equal) as scorer:
+        right, wrong = await outcomes(scorer, request("test/ask", group("a", "b", reference=_REFERENCE)))
+        (fault,) = await outcomes(scorer, request("test/ask", group("a")))
+        digest = scorer.hosted["test/equal"].identity.digest
+    assert (as_verdict(right).score, as_verdict(wrong).score) == (0.5, 0.0)
+    used = json.loads(as_verdict(right).evidence)["used"]
+    assert used == {"test/equal": {"version": "3", "digest": digest}}
+    assert (as_fault(fault).party, as_fault(fault).code) == (Party.DATASET, "missing_reference")
+
+
+async def test_an_empty_request_ends_at_once() -> None:
+    async with scoring(unruly.equal) as scorer:
+        assert await outcomes(scorer, request("test/equal")) == []

@@ -1,0 +1,177 @@
+"""Verifiers that do what the text of the response says, well or badly."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from reward_servers import (
+    Context,
+    Cost,
+    DatasetFault,
+    Fault,
+    Group,
+    Item,
+    ItemLimits,
+    Options,
+    Reference,
+    Rollout,
+    Score,
+    Settings,
+    UpstreamFault,
+    verifier,
+)
+
+_LIMITS = ItemLimits(cpu=0.5, wall=2.0, memory=256 << 20, response=100_000)
+
+
+class Expected(Reference):
+    """A text."""
+
+    answer: str
+
+
+class Marks(Options):
+    """How many marks a right answer gets."""
+
+    marks: float = 1.0
+
+
+def _recurse(depth: int) -> int:
+    return _recurse(depth + 1) + 1
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+@verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
+def unruly(rollout: Rollout) -> float | Score | Fault:
+    """Does what the response says."""
+    command, _, argument = rollout.response.partition(" ")
+    if command == "raise":
+        raise ValueError("a defect")
+    if command == "fault":
+        raise UpstreamFault("the other side is down", code="down", retryable=True, retry_after=0.5)
+    if command == "sleep":
+        time.sleep(float(argument or 60))
+    if command == "spin":
+        _spin()
+    if command == "child":
+        subprocess.run([sys.executable, "-c", "while True: pass"], check=False)
+    if command == "abort":
+        os.abort()
+    if command == "abort-once":
+        marker = Path(argument)
+        if not marker.exists():
+            marker.touch()
+            os.abort()
+    if command == "memory":
+        return float(len(bytearray(2 << 30)))
+    if command == "recurse":
+        return float(_recurse(0))
+    if command == "print":
+        print("to standard output")
+        os.write(1, b"and to its descriptor\n")
+    if command == "number":
+        return float(argument)
+    if command == "text":
+        return argument  # type: ignore[return-value]
+    if command == "nothing":
+        return Score.floor("no_answer", "nothing was said")
+    return 1.0
+
+
+@verifier("test/equal", version="3", limits=_LIMITS)
+def equal(rollout: Rollout, ref: Expected, options: Marks) -> float:
+    """Whether the response is the reference."""
+    if ref.answer == "unusable":
+        raise DatasetFault("reference.answer: it says that it is unusable")
+    return options.marks if rollout.response == ref.answer else 0.0
+
+
+@verifier("test/pid", version="1", limits=_LIMITS, deterministic=False, score_range=(0, 1e9))
+def pid(rollout: Rollout) -> Score:
+    """Which process judged, after as long as the response asks."""
+    time.sleep(float(rollout.response or 0))
+    return Score(1.0, evidence={"pid": os.getpid(), "at": time.time()})
+
+
+@verifier("test/wait", version="1", limits=ItemLimits(wall=1.0), concurrency=8, deterministic=False)
+async def wait(rollout: Rollout, context: Context) -> Score:
+    """Waits as long as the response asks, on the loop."""
+    try:
+        await asyncio.sleep(float(rollout.response))
+    except asyncio.CancelledError:
+        CANCELLED.append(rollout.rollout_id)
+        raise
+    return Score(1.0, evidence={"seed": context.seed})
+
+
+CANCELLED: list[str] = []
+CALLS: list[str] = []
+
+
+@verifier("test/counted", version="1", cost=Cost.NETWORK)
+async def counted(rollout: Rollout) -> float:
+    """Counts its calls; waits a little, so that equal items meet in flight."""
+    CALLS.append(rollout.response)
+    await asyncio.sleep(0.05)
+    return float(len(rollout.response) % 2)
+
+
+@verifier("test/ask", version="1", deterministic=False)
+async def ask(rollout: Rollout, context: Context) -> float:
+    """Asks another verifier."""
+    verdict = await context.score("test/equal", rollout, options={"marks": 0.5})
+    return verdict.score
+
+
+@verifier("test/rank", version="1", scope="group", deterministic=False)
+async def rank(group: Group) -> Sequence[Score | Fault]:
+    """Ranks the responses of a group by length."""
+    sizes = sorted(len(one.response) for one in group)
+    return [Score(sizes.index(len(one.response)) / max(1, len(sizes) - 1)) for one in group]
+
+
+class BatchSettings(Settings):
+    """Where the device verifier reports its batches."""
+
+    offset: float = 0.0
+
+
+@verifier("test/batch", version="1", max_batch=4, limits=_LIMITS, score_range=(0, 100))
+class Batch:
+    """Scores many at once, unless one of them is poison."""
+
+    def setup(self, settings: BatchSettings) -> None:
+        """Takes the settings."""
+        self.offset = settings.offset
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Judges a batch."""
+        texts = [item.rollout.response for item in items]
+        if "poison" in texts:
+            raise ValueError("one of them is poison")
+        if "abort" in texts:
+            os.abort()
+        return [Score(len(text) + self.offset, evidence={"batch": len(items)}) for text in texts]
+
+
+@verifier("test/refuses", version="1")
+class Refuses:
+    """Cannot start here."""
+
+    def setup(self) -> None:
+        """Refuses."""
+        raise OSError("no such device; plug one in")
+
+    def score(self, rollout: Rollout) -> float:
+        """Never called."""
+        return 0.0
