@@ -78,21 +78,22 @@ def test_people_see_counts_and_each_disagreement_with_its_evidence(cli: Cli) -> 
 
 
 def test_fail_under_decides_the_exit_code(cli: Cli) -> None:
+    served = ("check", "probe/length", "--endpoint", cli.serve("probe/length"), "--cases")
     cases = labelled(cli)
-    cli.run("check", "probe/length", "--cases", cases, "--fail-under", 0.3)
-    cli.run("check", "probe/length", "--cases", cases, "--fail-under", 0.5, code=1)
+    cli.run(*served, cases, "--fail-under", 0.3)
+    cli.run(*served, cases, "--fail-under", 0.5, code=1)
     nothing = cli.rollouts("none.jsonl", {"response": "a"})
-    cli.run("check", "probe/length", "--cases", nothing)
-    cli.run("check", "probe/length", "--cases", nothing, "--fail-under", 0.5, code=1)
+    cli.run(*served, nothing)
+    cli.run(*served, nothing, "--fail-under", 0.5, code=1)
 
 
 def test_options_reach_the_verifier(cli: Cli) -> None:
     cases = cli.rollouts("cases.jsonl", {"response": "abc", "expected": {"score": 5}})
-    done = cli.run("check", "probe/length", "--cases", cases, "--options", '{"by": 2}', "--json")
-    assert json.loads(done.stdout)["agree"] == 1
-    assert "by" in cli.error("check", "probe/length", "--cases", cases, "--options", '{"by": "much"}')
-    assert "--options" in cli.error("check", "probe/length", "--cases", cases, "--options", "{")
-    assert "--options" in cli.error("check", "probe/length", "--cases", cases, "--options", "[]")
+    served = ("check", "probe/length", "--endpoint", cli.serve("probe/length"), "--cases", cases, "--options")
+    assert json.loads(cli.run(*served, '{"by": 2}', "--json").stdout)["agree"] == 1
+    assert "by" in cli.error(*served, '{"by": "much"}')
+    assert "--options" in cli.error(*served, "{")
+    assert "--options" in cli.error(*served, "[]")
 
 
 def test_a_running_server_can_be_asked(cli: Cli) -> None:

@@ -59,6 +59,13 @@ def test_files_are_named_after_the_verifier(cli: Cli) -> None:
     }
 
 
+def test_the_guide_shows_what_is_written(cli: Cli) -> None:
+    cli.run("new", "acme/last-line")
+    module = (cli.folder / "acme-last-line" / "src" / "acme_last_line" / "__init__.py").read_text()
+    guide = (Path(__file__).parents[2] / "docs" / "writing-a-verifier.md").read_text()
+    assert module.partition("\n\n")[2].strip() in guide
+
+
 def test_nothing_is_overwritten(cli: Cli) -> None:
     cli.write("notes.txt", "mine")
     assert "not empty" in cli.error("new", "acme/x", "--dir", ".")
