@@ -39,10 +39,11 @@ such a function one by one. Every test starts from a fresh process and directory
 nothing is left out and named in the notes.
 
 Test code names the program by its functions or by any module that does not exist (`from solution import f`). It finds
-unittest, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `fail`, `skip`, `param`), and
-`random` seeded with 0. Arguments changed in place are changed for the test too; exceptions come as the nearest built-in
-type. Classes of the program can be instantiated and used by test code; equality of two such objects is the program's
-own to say, so tests that rely on it trust it.
+unittest, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `capsys`, `fail`, `skip`,
+`param`), and `random` seeded with 0. Arguments changed in place are changed for the test too, exceptions come as the
+nearest built-in type, and what the program prints appears on the test's own standard output. Test code that feeds the
+standard input of the program is refused: write stdio tests. Classes of the program can be instantiated and used by
+test code; equality of two such objects is the program's own to say, so tests that rely on it trust it.
 
 Verdicts and what they become in a service (`Judgement.code`)
     accepted                                  `accepted`; `partial` where some tests failed, whatever the reason

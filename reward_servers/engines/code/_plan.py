@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import re
 
 from reward_servers.engines.code._collect import Collected, Found, Selection, collect, free_names
 from reward_servers.engines.code._constants import NotConvertible
@@ -16,6 +17,8 @@ from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse
 
 _LONGEST_PROMPT = 100_000
+# Test code that means to change the process of the program would silently fail every program.
+_FEEDS = re.compile(r"builtins\.input|\bsys\.stdin\b")
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -86,6 +89,8 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
             planned.extend(_split(found, converted))
         else:
             planned.append(PlannedTest(found.name, converted, found.selection))
+    if _FEEDS.search(collected.code) and any(test.converted is None for test in planned):
+        raise BadReference("tests.code", "replaces the input of the program, which is elsewhere", "Write stdio tests")
     return Plan(
         tests=tuple(planned),
         code=collected.code,

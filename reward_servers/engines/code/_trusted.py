@@ -55,6 +55,7 @@ def trusted_limits(limits: Limits) -> Limits:
         cpu_s=max(2.0, 4 * limits.cpu_s),
         wall_s=3 * limits.wall_s + 10.0,
         memory_bytes=max(512 * _MIB, limits.memory_bytes),
+        stdout_bytes=limits.stdout_bytes + _MIB,
         reply_bytes=max(4 * _MIB, limits.reply_bytes),
     )
 
@@ -289,7 +290,7 @@ def checked_answer(answer: Any) -> dict[str, Any]:
     if not isinstance(answer, dict):
         return {"not_plain": "the answer was not understood"}
     kept: dict[str, Any] = {}
-    for name in ("raised", "builtin", "message", "absent", "not_plain", "class"):
+    for name in ("raised", "builtin", "message", "absent", "not_plain", "class", "printed"):
         if isinstance(answer.get(name), str):
             kept[name] = answer[name]
     if isinstance(answer.get("bases"), list):

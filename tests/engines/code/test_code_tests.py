@@ -295,6 +295,43 @@ def test_public_tests_by_name(judged: Judge) -> None:
     assert [test["name"] for test in feedback["tests"]] == ["line 1"]
 
 
+def test_what_the_program_prints_reaches_the_test(judged: Judge) -> None:
+    code = """
+import contextlib, io, unittest
+from unittest.mock import patch
+from solution import hello, shout
+
+def test_capsys(capsys):
+    hello("a")
+    assert capsys.readouterr().out == "hello a\\n"
+    assert shout("b") is None
+    assert capsys.readouterr().out == "B\\n"
+
+class T(unittest.TestCase):
+    @patch("sys.stdout", new_callable=io.StringIO)
+    def test_patch(self, out):
+        hello("c")
+        self.assertEqual(out.getvalue(), "hello c\\n")
+
+    def test_redirect(self):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            hello("d")
+        self.assertIn("d", out.getvalue())
+"""
+    source = (
+        "import sys\ndef hello(x): print('hello', x)\ndef shout(x): sys.stdout.buffer.write(b'B\\n')\nprint('loaded')"
+    )
+    judgement = judged(source, unittests(code))
+    assert judgement.score == 1.0, judgement.evidence()
+    assert judged(source.replace("hello'", "bye'"), unittests(code)).score == pytest.approx(1 / 3)
+
+
+def test_test_code_that_feeds_input_is_a_bad_reference(judged: Judge) -> None:
+    code = "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'):\n"
+    with pytest.raises(BadReference, match="stdio"):
+        judged("def f(): return input()", unittests(code + "        assert f() == '1'"))
+
+
 def test_tests_under_the_main_guard(judged: Judge) -> None:
     guarded = "def check(c):\n    assert c(1) == 1\nif __name__ == '__main__':\n    check(f)\n    print('ok')"
     assert judged("def f(x): return x", asserts(guarded)).score == 1.0

@@ -8,6 +8,7 @@ because the program shares the process and may have replaced any of it.
 from __future__ import annotations
 
 import builtins
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _leave = os._exit
+_COPIED = 1 << 18
 _MUTABLE = (list, dict, set, bytearray)
 
 
@@ -84,16 +86,54 @@ def _make_calls() -> None:
         reply(dumps_json(_call(module, name, args, kwargs)))
 
 
+class _Copied(io.RawIOBase):
+    """Standard output that keeps a copy of what is written, for test code that looks at it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        size = os.write(1, data)
+        self._kept += bytes(data[:size][: _COPIED - len(self._kept)])
+        return size
+
+    def take(self) -> str:
+        """What was written since the last time."""
+        kept = bytes(self._kept).decode("utf-8", "replace")
+        self._kept.clear()
+        return kept
+
+
 class _Session:
     """Objects of the program that the test code has made, and what it asks of them."""
 
-    def __init__(self, module: dict[str, Any]) -> None:
-        self._module = module
+    def __init__(self) -> None:
+        self._copied = _Copied()
+        buffer = io.BufferedWriter(self._copied)
+        self._stdout = sys.stdout = io.TextIOWrapper(buffer, encoding="utf-8", errors="surrogateescape")
+        self._module = load("solution")
+        self._printed()
         self._objects: dict[int, Any] = {}
         self._classes: set[type] = set()
 
+    def _printed(self) -> str:
+        self._stdout.flush()
+        return self._copied.take()
+
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
-        """Carry out one message of the test code."""
+        """Carry out one message of the test code; what the program prints goes along with the result."""
+        answer = self._carried_out(message)
+        try:
+            printed = self._printed()
+        except BaseException as error:  # noqa: BLE001 (the program has closed its output)
+            return _raised(error)
+        return {**answer, "printed": printed} if printed else answer
+
+    def _carried_out(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
             if message["op"] == "describe":
                 return {"ok": encode({name: self._describe(name) for name in message["names"]})}
@@ -162,7 +202,7 @@ class _Session:
 def _serve() -> None:
     """Load the program, then answer messages until the other side has finished."""
     try:
-        session = _Session(load("solution"))
+        session = _Session()
     except BaseException as error:  # noqa: BLE001 (as above)
         send(dumps_json({"load": _raised(error)}))
         return

@@ -12,6 +12,7 @@ and they have no truth value, because only the program could say it.
 from __future__ import annotations
 
 import builtins
+import sys
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._inside.plain import (
@@ -105,6 +106,8 @@ def invoke(target: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     sent = [_sent(value) for value in args]
     named = {name: _sent(value) for name, value in kwargs.items()}
     answer = ask({"op": "call", **target, "args": sent, "kwargs": named})
+    if "printed" in answer:
+        sys.stdout.write(str(answer["printed"]))
     for index, now in answer.get("changed", ()):
         _change(args[index], decode(now, True))
     return _value(answer)

@@ -1,12 +1,13 @@
 """The part of pytest that test code of tasks uses, for a sandbox that has no pytest.
 
 Offered: `raises` (with `match`), `approx`, `fail`, `skip`, `param`, `mark.parametrize` and marks that change nothing,
-and function-scoped `fixture`s without parameters. Anything else is refused by name.
+function-scoped `fixture`s without parameters, and the fixture `capsys`. Anything else is refused by name.
 """
 
 from __future__ import annotations
 
 import inspect
+import io
 import math
 import re
 import sys
@@ -125,6 +126,26 @@ def _single(value: Any) -> Any:
     return value[0] if isinstance(value, tuple) and len(value) == 1 else value
 
 
+class _Capture:
+    """The fixture `capsys`: what the program and the test print."""
+
+    def __init__(self) -> None:
+        self._before, self._now = sys.stdout, io.StringIO()
+        sys.stdout = self._now
+
+    def readouterr(self) -> Any:
+        """What was printed since the last time; nothing of standard error comes here."""
+        printed = self._now.getvalue()
+        self._now.seek(0)
+        self._now.truncate()
+        return types.SimpleNamespace(out=printed, err="")
+
+    def finish(self) -> Any:
+        """Generator whose second step puts the old output back."""
+        yield
+        sys.stdout = self._before
+
+
 _fixtures: dict[str, Any] = {}
 
 
@@ -151,6 +172,10 @@ def with_fixtures(function: Any, given: dict[str, Any]) -> tuple[dict[str, Any],
                 running.append(value)
                 value = next(value)
             arguments[name] = value
+        elif name == "capsys":
+            arguments[name] = _Capture()
+            running.append(arguments[name].finish())
+            next(running[-1])
         elif parameter.default is parameter.empty:
             raise Unpassable(f"no fixture {name!r} is offered here")
     return arguments, running
