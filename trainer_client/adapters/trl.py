@@ -1,0 +1,177 @@
+"""TRL: a recipe as one reward function of ``GRPOTrainer``.
+
+    from trainer_client import Recipe
+    from trainer_client.adapters.trl import reward_function
+
+    reward = reward_function(Recipe.load("recipe.toml"), {"math": "127.0.0.1:50051"})
+    trainer = GRPOTrainer(model=..., reward_funcs=reward, ...)
+
+TRL computes advantages itself, so the function returns rewards, after weights and gates; a rollout without a reward
+is None, which TRL leaves out of its group's statistics. The recipe's ``advantage`` is not used. Checked with TRL 1.16.
+
+What a rollout is made of:
+
+- prompt and completion, as TRL hands them over: text or messages;
+- the reference: the column ``reference`` as it is; else an object ``{"answer": ...}`` of the first of the columns
+  ``answer``, ``solution``, ``ground_truth`` that exists; or what the argument ``reference`` says;
+- the columns ``task``, ``metadata`` and ``documents``, where they exist;
+- its group: neighbours with equal prompt and reference.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+from trainer_client import AsyncRewardClient, Document, Recipe, RecipeError, Rollout, RolloutError, ScoreTable
+from trainer_client._settings import Endpoints
+
+RewardFunction: TypeAlias = Callable[..., Awaitable[list[float | None]]]
+
+_ANSWERS = ("answer", "solution", "ground_truth")
+
+
+def reward_function(
+    recipe: Recipe,
+    endpoints: Endpoints | AsyncRewardClient | None = None,
+    *,
+    name: str = "",
+    reference: str | Mapping[str, str] | None = None,
+    task: str = "",
+    group_size: int | None = None,
+    seed: int = 0,
+) -> RewardFunction:
+    """Make the reward function of a recipe.
+
+    Args:
+        recipe: what to ask, and how the scores combine.
+        endpoints: where the servers are, or a client to use.
+        name: name of the function, under which TRL logs it; the recipe's by default. Must differ between functions
+            of one trainer. A function that is assigned to a module's variable of this name can be pickled.
+        reference: the column to take the reference from, or a mapping from keys of the reference to columns.
+        task: task of every rollout, where the data has no column ``task``.
+        group_size: generations per prompt, for recipes with a verifier that judges groups. Every process must then
+            hold whole groups: ``per_device_train_batch_size`` a multiple of ``num_generations``.
+        seed: seed of verifiers that draw.
+
+    Returns:
+        A coroutine function with the parameters that TRL gives.
+
+    Raises:
+        RecipeError: the name cannot be that of a function.
+    """
+    title = name or "".join(c if c.isalnum() else "_" for c in recipe.name)
+    if not title.isidentifier():
+        raise RecipeError(f"{title!r} cannot name a function; pass name=", "name")
+    client = endpoints if isinstance(endpoints, AsyncRewardClient) else AsyncRewardClient(endpoints)
+    columns = _Columns(reference, task, group_size)
+    calls = itertools.count()
+    whole_groups: list[bool] = []
+
+    async def reward(
+        prompts: Sequence[Any], completions: Sequence[Any], completion_ids: Any = None, **given: Any
+    ) -> list[float | None]:
+        if not whole_groups:
+            whole_groups.append(any(f.judges_groups for f in (await client.describe(recipe)).values()))
+        if whole_groups[0] and group_size is None:
+            raise RecipeError(
+                f"recipe {recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "
+                "reward_function",
+                "rewards",
+            )
+        step = int(getattr(given.get("trainer_state"), "global_step", 0))
+        label = f"trl-{os.environ.get('RANK', '0')}-{next(calls)}"
+        rollouts = columns.rollouts(label, prompts, completions, given)
+        table = await client.score(rollouts, recipe, run=title, step=step, seed=seed)
+        _log(table, given)
+        return [reward if ok else None for reward, ok in zip(table.rewards.tolist(), table.mask.tolist(), strict=True)]
+
+    reward.__name__ = reward.__qualname__ = title
+    # As if it had been defined where it is made: that is how pickle finds a function.
+    reward.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
+    return reward
+
+
+class _Columns:
+    """Makes rollouts of the columns of a data set."""
+
+    def __init__(self, reference: str | Mapping[str, str] | None, task: str, group_size: int | None) -> None:
+        self._reference = reference
+        self._task = task
+        self._group_size = group_size
+
+    def rollouts(
+        self, label: str, prompts: Sequence[Any], completions: Sequence[Any], given: Mapping[str, Any]
+    ) -> list[Rollout]:
+        references = self._references(len(prompts), given)
+        tasks = given.get("task") or [self._task] * len(prompts)
+        metadata = given.get("metadata") or [None] * len(prompts)
+        documents = given.get("documents") or [()] * len(prompts)
+        groups = self._groups(prompts, references)
+        return [
+            Rollout(
+                rollout_id=f"{label}-{row}",
+                group_id=f"{label}-g{groups[row]}",
+                prompt=prompts[row],
+                response=completions[row],
+                task=tasks[row],
+                reference=references[row],
+                metadata=metadata[row],
+                documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
+            )
+            for row in range(len(prompts))
+        ]
+
+    def _references(self, count: int, given: Mapping[str, Any]) -> Sequence[Any]:
+        if isinstance(self._reference, Mapping):
+            columns = {key: self._column(column, given) for key, column in self._reference.items()}
+            return [{key: values[row] for key, values in columns.items()} for row in range(count)]
+        if self._reference is not None:
+            return self._column(self._reference, given)
+        if "reference" in given:
+            return self._column("reference", given)
+        for column in _ANSWERS:
+            if column in given:
+                return [{"answer": value} for value in given[column]]
+        return [None] * count
+
+    def _column(self, column: str, given: Mapping[str, Any]) -> Sequence[Any]:
+        if column not in given:
+            raise RolloutError(f"the data set has no column {column!r}; it has {', '.join(sorted(given))}", "reference")
+        values: Sequence[Any] = given[column]
+        return values
+
+    def _groups(self, prompts: Sequence[Any], references: Sequence[Any]) -> list[int]:
+        size = self._group_size
+        if size is not None:
+            if len(prompts) % size:
+                raise RolloutError(
+                    f"{len(prompts)} rows are no whole groups of {size}; make per_device_train_batch_size a multiple "
+                    "of num_generations",
+                    "group_id",
+                )
+            return [row // size for row in range(len(prompts))]
+        numbers, number = [], 0
+        for row in range(len(prompts)):
+            if row and (prompts[row] != prompts[row - 1] or references[row] != references[row - 1]):
+                number += 1
+            numbers.append(number)
+        return numbers
+
+
+def _log(table: ScoreTable, given: Mapping[str, Any]) -> None:
+    """Log figures of each reward, and its scores beside the completions."""
+    log_metric, log_extra = given.get("log_metric"), given.get("log_extra")
+    if log_metric is not None:
+        for reward in table.summary().rewards:
+            if reward.mean is not None:
+                log_metric(f"assay/{reward.name}/mean", reward.mean)
+            log_metric(f"assay/{reward.name}/missing", 1 - reward.scored / max(reward.asked, 1))
+            log_metric(f"assay/{reward.name}/run_p99", reward.run_p99)
+    if log_extra is not None:
+        for column, name in enumerate(table.columns):
+            scores, valid = table.scores[:, column].tolist(), table.valid[:, column].tolist()
+            log_extra(name, [score if ok else None for score, ok in zip(scores, valid, strict=True)])
