@@ -1,0 +1,1 @@
+"""Tests of the gRPC face, with real servers."""

@@ -1,0 +1,73 @@
+"""A server process that is told to stop finishes what it has admitted."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+
+import grpc
+import grpc.aio
+import pytest
+
+from protos.assay.rewards.v1 import reward_service_pb2 as pb
+from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
+from protos.assay.rewards.v1 import types_pb2 as types
+
+
+async def _start() -> tuple[asyncio.subprocess.Process, str]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "reward_servers", "serve", "tests.core.unruly:pid", "--workers", "2"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdout is not None
+    line = (await process.stdout.readline()).decode()
+    return process, line.split()[2]
+
+
+def _request(*seconds: str, request_id: str = "") -> pb.ScoreRequest:
+    request = pb.ScoreRequest(request_id=request_id, evaluations=[types.Evaluation(verifier="test/pid")])
+    group = request.groups.add(group_id="g")
+    for place, text in enumerate(seconds):
+        group.rollouts.add(index=place, rollout_id=str(place), response=types.Content(text=text))
+    return request
+
+
+async def test_sigterm_loses_no_admitted_item_and_takes_no_new_one() -> None:
+    process, address = await _start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = rpc.RewardServiceStub(channel)
+        admitted = stub.Score(_request("1", "1", "1", "1"))
+        while (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.items_in_flight < 4:
+            await asyncio.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        while True:
+            try:
+                await stub.Score(_request("0"))
+            except grpc.aio.AioRpcError as error:
+                assert error.code() is grpc.StatusCode.UNAVAILABLE
+                break
+        response = await admitted
+    assert [one.verdict.score for one in response.results] == [1.0] * 4
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers end with the server by a feature of Linux")
+async def test_workers_end_with_a_server_that_is_killed() -> None:
+    process, address = await _start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        response = await rpc.RewardServiceStub(channel).Score(_request("0"))
+    worker = int(response.results[0].verdict.evidence_json.split(b'"pid": ')[1].split(b",")[0])
+    process.kill()
+    await process.wait()
+    for _ in range(500):
+        try:
+            with open(f"/proc/{worker}/stat", encoding="ascii") as file:
+                if file.read().split()[2] == "Z":
+                    break
+        except FileNotFoundError:
+            break
+        await asyncio.sleep(0.01)
+    else:
+        pytest.fail("a worker outlived its server")
