@@ -43,6 +43,8 @@ class Scripted(rpc.RewardServiceServicer):
         finished: how often each ``(rollout_id, verifier)`` was answered by a verdict.
         full: calls to refuse with RESOURCE_EXHAUSTED.
         draining: what GetServerInfo says.
+        trivial: whether verifiers claim to take microseconds.
+        unary: calls of Score.
     """
 
     def __init__(self, verifiers: dict[str, str] | None = None, group_verifiers: tuple[str, ...] = ()) -> None:
@@ -56,6 +58,8 @@ class Scripted(rpc.RewardServiceServicer):
         self.received = asyncio.Event()
         self.full = 0
         self.draining = False
+        self.trivial = False
+        self.unary = 0
         self.items_limit = 0
         self.max_items = 0
         self.max_message_bytes = 0
@@ -68,6 +72,7 @@ class Scripted(rpc.RewardServiceServicer):
                     identity=self._identity(name),
                     description="does what the response says",
                     scope=pb.SCOPE_GROUP if name in self.group_verifiers else pb.SCOPE_ROLLOUT,
+                    cost_class=pb.COST_CLASS_TRIVIAL if self.trivial else pb.COST_CLASS_NETWORK,
                     score_max=1.0,
                     floor=0.0,
                 )
@@ -85,9 +90,22 @@ class Scripted(rpc.RewardServiceServicer):
             load=types.ServerLoad(items_limit=self.items_limit, draining=self.draining),
         )
 
+    async def Score(self, request: pb.ScoreRequest, context: Any) -> pb.ScoreResponse:
+        self.unary += 1
+
+        async def only() -> Any:
+            yield pb.ScoreStreamRequest(chunk=request)
+
+        answer = pb.ScoreResponse()
+        async for response in self.ScoreStream(only(), context):
+            answer.verifiers.extend(response.verifiers)
+            answer.results.extend(response.results)
+        return answer
+
     async def ScoreStream(self, requests: Any, context: Any) -> Any:
         if self.full:
             self.full -= 1
+            self.requests += [pb.ScoreRequest()] if self.trivial else []
             context.set_trailing_metadata((("grpc-retry-pushback-ms", "20"),))
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
         async for message in requests:

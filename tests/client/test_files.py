@@ -1,0 +1,136 @@
+"""Rollout files and rollouts: what is read, and what is said of the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer_client import (
+    Document,
+    LineProblem,
+    Rollout,
+    RolloutError,
+    format_rollout,
+    iter_rollouts,
+    parse_rollout,
+    read_rollouts,
+    write_rollouts,
+)
+
+GOOD = {"rollout_id": "a", "prompt": "p", "response": "r"}
+
+
+def line(**changes: Any) -> bytes:
+    table = {**GOOD, **changes}
+    return json.dumps({key: value for key, value in table.items() if value is not ...}).encode()
+
+
+BAD = [
+    (b"{", "not JSON"),
+    (b"[1]", "expected an object, found list"),
+    (b'{"rollout_id": "a\xff"}', "not UTF-8: invalid start byte at byte 17"),
+    (b'{"rollout_id": "a", "prompt": "p", "response": NaN}', "NaN is not a JSON value"),
+    (b"[" * 200_000, "not JSON"),
+    (line(prompt=...), "prompt: is missing"),
+    (line(response=None), "response: is missing"),
+    (line(rollout_id=7), "rollout_id: expected a text"),
+    (line(response=7), "response: expected text or a list of messages, found int"),
+    (line(task=1), "task: expected text, found int"),
+    (line(metadata=[1]), "metadata: expected an object, found list"),
+    (line(expected=1), "expected: expected an object"),
+    (line(documents={}), "documents: expected a list"),
+    (line(documents=[{"id": "d"}]), "documents[0]: needs id and text"),
+    (line(documents=[{"id": "d", "text": 3}]), "documents[0].text: expected text"),
+    (line(documents=[{"id": "d", "text": "", "url": ""}]), "'url' is not a field of a document"),
+    (line(documents=[{"id": "d", "text": ""}] * 2), "two documents have the id 'd'"),
+    (line(token_ids=[1.5]), "token_ids: expected whole numbers"),
+    (line(response=[{"content": "x"}]), "response: [0].role: expected text, found nothing"),
+    (line(response=[{"role": "a", "content": [{"type": "video"}]}]), "[0].content[0].type: 'video'"),
+    (
+        line(response=[{"role": "a", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]),
+        "only inline images",
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "reason"), BAD)
+def test_a_malformed_line_costs_no_other(tmp_path: Path, content: bytes, reason: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"\n".join([line(), content, b"", line(rollout_id="b")]) + b"\n")
+    found = read_rollouts(path)
+    assert [rollout.rollout_id for rollout in found.rollouts] == ["a", "b"]
+    assert [problem.line for problem in found.problems] == [2]
+    assert reason in found.problems[0].reason
+
+
+def test_duplicates_and_prompts_that_differ_within_a_group(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    lines = [line(group_id="g"), line(), line(rollout_id="b", group_id="g", prompt="other")]
+    path.write_bytes(b"\n".join(lines))
+    assert read_rollouts(path).problems == [
+        LineProblem(2, "rollout_id: 'a' stands on line 1 already"),
+        LineProblem(3, "prompt: differs from line 1, of the same group 'g'"),
+    ]
+
+
+def test_reading_is_lazy(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(line() + b"\n{broken\n")
+    problems: list[LineProblem] = []
+    reader = iter_rollouts(path, problems.append)
+    assert next(reader).rollout_id == "a"
+    assert not problems
+    assert list(reader) == []
+    assert len(problems) == 1
+
+
+def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
+    conversation = [
+        {"role": "user", "content": "1+1?"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{}"}}],
+        },
+        {"role": "tool", "content": "2", "tool_call_id": "c"},
+    ]
+    rollouts = [
+        Rollout(
+            "a", "prompt\ud83d", "“x”", reference={"answer": 1.0}, extra={"source": "here"}, expected={"score": None}
+        ),
+        Rollout(
+            "b",
+            conversation,
+            conversation,
+            "g",
+            "t",
+            ["r"],
+            {"k": 1},
+            "stop",
+            [Document("d", "text", "T", "u")],
+            [1, 2],
+        ),
+    ]
+    path = tmp_path / "out.jsonl"
+    write_rollouts(path, rollouts)
+    found = read_rollouts(path)
+    assert not found.problems
+    assert found.rollouts == rollouts
+    assert parse_rollout(format_rollout(rollouts[0])) == rollouts[0]
+    with pytest.raises(RolloutError, match="rollout 'c': cannot be written as JSON"):
+        format_rollout(Rollout("c", "p", "r", reference={1, 2}))
+
+
+def test_a_rollout_says_which_field_is_wrong() -> None:
+    with pytest.raises(RolloutError, match="rollout 'a': response"):
+        Rollout("a", "p", None)  # type: ignore[arg-type]
+    with pytest.raises(RolloutError, match="rollout_id"):
+        Rollout("", "p", "r")
+    with pytest.raises(RolloutError, match=r"documents\.id"):
+        Document("", "text")
+    assert Rollout("a", "p", "r").group_id == "a"
+    assert list(Rollout("a", "p", "r", token_ids=np.array([1, 2])).token_ids) == [1, 2]

@@ -1,0 +1,106 @@
+"""The package as others see it."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trainer_client
+from trainer_client import RecipeError, RequestRejected, RolloutError, ServerUnavailable
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(program: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.strip()
+
+
+def roots(statement: str) -> set[str]:
+    """Packages beyond the standard library that a statement brings in."""
+    program = (
+        f"import sys; {statement}; print(*{{n.partition('.')[0] for n in sys.modules}} - set(sys.stdlib_module_names))"
+    )
+    return set(run(program).split())
+
+
+def test_nothing_heavy_is_imported() -> None:
+    everything = (
+        "import trainer_client, trainer_client.signals, trainer_client.adapters.trl; "
+        "[getattr(trainer_client, name) for name in trainer_client.__all__]"
+    )
+    # gRPC itself looks for its companions (health, reflection) and takes what is installed.
+    base = roots("import grpc, numpy, google.protobuf.duration_pb2")
+    assert roots(everything) - base == {"protos", "trainer_client"}
+
+
+def test_a_recipe_can_be_read_without_grpc() -> None:
+    program = """
+import sys
+from trainer_client import Recipe, Rollout, read_rollouts
+Recipe.loads('[rewards.a]\\nverifier = "m"\\n')
+print("grpc" in sys.modules)
+"""
+    assert run(program) == "False"
+
+
+def test_the_public_names() -> None:
+    assert trainer_client.__all__ == [
+        "TLS", "AsyncRewardClient", "Batching", "Cell", "ClientClosed", "Document", "IncompleteBatch", "LineProblem",
+        "Outcome", "Recipe", "RecipeError", "RequestRejected", "Retries", "Reward", "RewardClient", "RewardError",
+        "RewardSummary", "Rollout", "RolloutError", "RolloutFile", "ScoreTable", "Scored", "Server",
+        "ServerUnavailable", "Summary", "VerifierFacts", "VerifierVersion", "format_rollout", "iter_rollouts",
+        "parse_rollout", "read_rollouts", "write_rollouts",
+    ]  # fmt: skip
+    assert dir(trainer_client) == sorted(trainer_client.__all__)
+    for name in trainer_client.__all__:
+        assert getattr(trainer_client, name).__doc__
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = trainer_client.Nothing
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RecipeError("wrong", "rewards.a", 3, "r.toml"),
+        RolloutError("wrong", "prompt", "a"),
+        RequestRejected("wrong", "invalid_options", "s", "h:1", "math"),
+        ServerUnavailable("s", "down"),
+    ],
+)
+def test_errors_survive_pickling(error: Exception) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert str(copy) == str(error)
+    assert vars(copy) == vars(error)
+
+
+def test_wrong_calls_are_type_errors(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text(
+        "from trainer_client import AsyncRewardClient, Recipe, Reward, RewardClient, Rollout\n"
+        "Rollout('a', 'p', 3)\n"
+        "Reward('a', 'm', weight='1')\n"
+        "Reward('a', 'm', on_missing={'x': 'zero'})\n"
+        "RewardClient(7)\n"
+        "RewardClient('h:1').score([], 'recipe.toml')\n"
+        "async def f(c: AsyncRewardClient, r: Recipe) -> float:\n"
+        "    return c.score([], r).rewards\n"
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-error-summary",
+        "--config-file",
+        str(ROOT / "pyproject.toml"),
+        str(wrong),
+    ]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
+    assert sorted({int(line.split(":")[1]) for line in found.splitlines() if ": error:" in line}) == [2, 3, 4, 5, 6, 8]

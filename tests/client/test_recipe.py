@@ -1,0 +1,133 @@
+"""Recipes: what loads, and what a wrong one says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trainer_client import Recipe, RecipeError, Reward, Server
+from trainer_client.signals import Gate
+
+GOOD = """\
+name = "math-and-code"
+advantage = { name = "grpo", eps = 1e-4 }
+max_missing = 0.1
+
+[servers.math]
+verifiers = ["math", "format"]
+endpoints = ["127.0.0.1:50051", "127.0.0.1:50052"]
+config = "math-server.toml"
+replicas = 2
+
+[rewards.correct]
+verifier = "math@1"
+tasks = ["math"]
+options = { profile = "default" }
+weight = 2
+required = true
+deadline = 30.0
+cpu_limit = 2.5
+on_missing = { judge_unavailable = "drop_group", default = "mask" }
+
+[rewards.tags]
+verifier = "format"
+gate = { at_least = 1.0, closed = -1.0 }
+
+[rewards.tests]
+verifier = "acme/code"
+required = false
+on_missing = "abort"
+"""
+
+
+def test_everything_that_can_be_said(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(GOOD)
+    recipe = Recipe.load(path)
+    correct, tags, tests = recipe.rewards
+    assert recipe.columns == ("correct", "tags", "tests")
+    assert (correct.verifier_name, correct.version, correct.weight, correct.cpu_limit) == ("math", "1", 2.0, 2.5)
+    assert correct.tasks == ("math",)
+    assert dict(correct.on_missing) == {"judge_unavailable": "drop_group", "default": "mask"}
+    assert tags.gate == Gate(1.0, ">=", -1.0)
+    assert dict(tests.on_missing) == {"default": "abort"}
+    assert recipe.server_of("format").endpoints == ("127.0.0.1:50051", "127.0.0.1:50052")
+    assert [server.name for server in recipe.all_servers] == ["math", "acme/code"]
+    estimator = recipe.estimator()
+    assert estimator is not None
+    assert estimator.name == "grpo"
+
+
+WRONG = [
+    ("weight = 2", "wieght = 2", 15, "rewards.correct.wieght", "did you mean weight"),
+    ("weight = 2", 'weight = "2"', 15, "rewards.correct.weight", "expected a number"),
+    ("weight = 2", "weight = inf", 15, "rewards.correct.weight", "finite"),
+    ("deadline = 30.0", "deadline = 0", 17, "rewards.correct.deadline", "positive"),
+    ("required = true", "required = 1", 16, "rewards.correct.required", "true or false"),
+    ('tasks = ["math"]', "tasks = []", 13, "rewards.correct.tasks", "leave it out"),
+    ('tasks = ["math"]', 'tasks = "math"', 13, "rewards.correct.tasks", "list"),
+    ('"mask" }', '"zero" }', 19, "rewards.correct.on_missing.default", "mask, floor, drop_group, abort"),
+    ("at_least = 1.0", "atleast = 1.0", 23, "rewards.tags.gate.atleast", "at_least"),
+    ("at_least = 1.0", "at_least = 1.0, below = 2.0", 23, "rewards.tags.gate", "exactly one"),
+    ('verifier = "format"', "", 21, "rewards.tags.verifier", "is missing"),
+    ('"math@1"', '"math@"', 12, "rewards.correct.verifier", "name@version"),
+    ('"grpo", eps', '"grop", eps', 2, "advantage", "did you mean grpo"),
+    ("eps = 1e-4", "epsilon = 1e-4", 2, "advantage", "epsilon"),
+    ("max_missing = 0.1", "max_missing = 2", 3, "max_missing", "between 0 and 1"),
+    ("max_missing = 0.1", "max_missing =", 3, "", "not TOML"),
+    ("[servers.math]", "[server.math]", 5, "server", "did you mean servers"),
+    ('["math", "format"]', '["math@1", "format"]', 6, "servers.math.verifiers", "ask for a version"),
+    ('["math", "format"]', '["format"]', 12, "rewards.correct.verifier", "servers.math.verifiers"),
+    ("replicas = 2", "replicas = 0", 9, "servers.math.replicas", "at least 1"),
+    ("replicas = 2", '[servers.two]\nverifiers = ["format"]', 10, "servers.two.verifiers", "hosted by server 'math'"),
+    ("[rewards.tags]", "[rewards.tags]\nrequired = false", 22, "rewards.tags.required", "cannot be optional"),
+]
+
+
+@pytest.mark.parametrize(("good", "bad", "line", "key", "said"), WRONG, ids=[case[1] for case in WRONG])
+def test_a_wrong_recipe_names_line_key_and_remedy(good: str, bad: str, line: int, key: str, said: str) -> None:
+    assert GOOD.count(good) == 1 or good.startswith("[") or good == "required = true"
+    with pytest.raises(RecipeError) as caught:
+        Recipe.loads(GOOD.replace(good, bad, 1))
+    assert (caught.value.line, caught.value.key) == (line, key)
+    assert said in str(caught.value)
+
+
+def test_the_error_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text("[rewards.a]\nverifier = 3\n")
+    with pytest.raises(RecipeError, match=r"r\.toml:2: rewards\.a\.verifier: expected text"):
+        Recipe.load(path)
+    path.write_bytes(b'name = "x"\n\nother = "\xff"\n')
+    with pytest.raises(RecipeError, match=r"r\.toml:3: not UTF-8"):
+        Recipe.load(path)
+    with pytest.raises(FileNotFoundError):
+        Recipe.load(tmp_path / "missing.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('rewards.a.verifier = "m"\nrewards.a.weigth = 1\n', 2),
+        ('[rewards]\na = { verifier = "m", weigth = 1 }\n', 2),
+        ('[rewards."a"]\n"verifier" = "m"\n"weigth" = 1\n', 3),
+        ('name = """\nweigth = 1\n[rewards.a]\n"""\n[rewards.a]\nverifier = "m"\nweigth = 1\n', 7),
+    ],
+)
+def test_lines_are_found_however_a_key_is_written(text: str, line: int) -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.loads(text)
+    assert caught.value.line == line
+
+
+def test_recipes_can_be_built_in_code() -> None:
+    recipe = Recipe(rewards=(Reward("a", "m"),), servers=(Server("s", ("m",)),), advantage=None)
+    assert recipe.estimator() is None
+    with pytest.raises(RecipeError, match=r"rewards\.a\.options: cannot be sent as JSON"):
+        Reward("a", "m", options={"x": float("nan")})
+    with pytest.raises(RecipeError, match="there is no reward"):
+        Recipe(rewards=())
+    with pytest.raises(RecipeError, match=r"rewards\.a: the name is used twice"):
+        Recipe(rewards=(Reward("a", "m"), Reward("a", "n")))
+    assert Recipe.loads('advantage = "none"\n[rewards.a]\nverifier = "m"\n').advantage is None
