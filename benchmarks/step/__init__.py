@@ -1,0 +1,1 @@
+"""The tail of a training step: from the last rollout to its advantage."""
