@@ -1,0 +1,114 @@
+"""Takes an answer apart into lines: prose, tables, headings, code, and the reference list."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+__all__ = ["Layout", "blanked", "lay_out"]
+
+_FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
+_HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)|^\s*(\*\*|__)[^*_]+?[^.!?*_]\1:?\s*$")
+_LIST_HEADING = re.compile(
+    r"^[\s#*_]*(?:references?|sources?|bibliography|works\s+cited|citations?|footnotes?|endnotes?)[\s*_]*:?[\s*_]*(?P<rest>.*)$",
+    re.IGNORECASE,
+)
+_DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
+_ENTRY = re.compile(
+    r"^\s*(?:[-*•+]\s+)?(?:\[\[?\^?(?P<bracket>[^\[\]\s]{1,40})\]\]?[:.]?|(?P<number>\d{1,3})[.):]|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹]+))\s*(?P<rest>\S.*)$"
+)
+_FOOTNOTE = re.compile(r"^\s*\[\^(?P<label>[^\]\s]{1,40})\]:\s*(?P<rest>\S.*)$")
+_ADDRESS_ONLY = re.compile(r"^[(<]?(?:view-source:)?https?://\S+[)>]?\s*$", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """An answer without its code and its reference list.
+
+    Attributes:
+        text: The answer; what was left out is blank, so that places stay.
+        heads: Lines, by their first place, that are headings, table heads or table rules.
+        references: Entries of the reference list by label.
+    """
+
+    text: str
+    heads: frozenset[int]
+    references: Mapping[str, str]
+
+
+def blanked(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:
+    """The text with spans replaced by marks, line ends kept."""
+    marks = list(text)
+    for start, end in spans:
+        for at in range(start, end):
+            if marks[at] != "\n":
+                marks[at] = mark
+    return "".join(marks)
+
+
+def _is_rule(line: str) -> bool:
+    return "-" in line and re.fullmatch(r"[\s|:+-]+", line) is not None and ("|" in line or "+" in line)
+
+
+def _is_head(line: str, following: str) -> bool:
+    """Whether a line is a heading, a table's rule, or the table's head above it."""
+    return _HEADING.match(line) is not None or _is_rule(line) or ("|" in line and _is_rule(following))
+
+
+def lay_out(answer: str) -> Layout:
+    """Finds the parts of an answer whose reasoning has been removed."""
+    lines = answer.splitlines(keepends=True)
+    kept: list[str] = []
+    heads: set[int] = set()
+    references: dict[str, str] = {}
+    fence, in_list, at = "", False, 0
+    for number, line in enumerate(lines):
+        keep = True
+        mark = _FENCE.match(line)
+        if fence:
+            keep = False
+            if mark is not None and mark[1].startswith(fence) and not line[mark.end() :].strip():
+                fence = ""
+        elif mark is not None:
+            fence, keep = mark[1], False
+        else:
+            in_list, keep = _take_reference(line, in_list, references)
+            if keep and _is_head(line, "".join(lines[number + 1 : number + 2])):
+                heads.add(at)
+        kept.append(line if keep else re.sub(r"[^\n]", " ", line))
+        at += len(line)
+    return Layout("".join(kept), frozenset(heads), references)
+
+
+def _take_reference(line: str, in_list: bool, references: dict[str, str]) -> tuple[bool, bool]:
+    """Reads a line of a reference list, if it is one.
+
+    Returns:
+        Whether the list goes on, and whether the line is part of the answer's text.
+    """
+    heading = _LIST_HEADING.match(line)
+    if heading is not None and (not heading["rest"].strip() or _ENTRY.match(heading["rest"])):
+        _add(heading["rest"], references)
+        return True, False
+    if in_list:
+        if line.lstrip().startswith("#"):
+            return False, True
+        _add(line, references)
+        return True, False
+    footnote = _FOOTNOTE.match(line)
+    if footnote is not None:
+        references.setdefault(footnote["label"], footnote["rest"])
+        return False, False
+    entry = _ENTRY.match(line)
+    if entry is not None and _ADDRESS_ONLY.match(entry["rest"]):
+        _add(line, references)
+        return False, False
+    return False, True
+
+
+def _add(line: str, references: dict[str, str]) -> None:
+    entry = _ENTRY.match(line)
+    if entry is not None:
+        label = entry["bracket"] or entry["number"] or entry["raised"].translate(_DIGITS)
+        references.setdefault(label, entry["rest"])

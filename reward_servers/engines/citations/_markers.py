@@ -1,0 +1,291 @@
+"""Finds the places where an answer cites.
+
+Each grammar takes its markers out of the text before the next one looks, from the most explicit to the least. What is
+written like a marker and names no document is kept, unresolved; brackets that hold anything else are no markers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from reward_servers.engines.citations._layout import blanked
+from reward_servers.engines.citations._sources import Index
+from reward_servers.engines.citations._urls import URL, trimmed_url
+
+__all__ = ["Marker", "find_markers"]
+
+_WIDEST_RANGE = 100
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_DIGITS = str.maketrans(_RAISED, "0123456789")
+_CITE_TAG = re.compile(
+    r"<(?:cite|citation|ref)\b(?P<attributes>[^<>]{0,500}?)(?:/\s*>|>(?:(?P<content>[^<]{0,300})</(?:cite|citation|ref)\s*>)?)",
+    re.IGNORECASE,
+)
+_ATTRIBUTE = re.compile(
+    r"\b(?:src|href|url|id|ids|ref|doc|source|index|name|cite)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'/>]+))",
+    re.IGNORECASE,
+)
+_LATEX = re.compile(r"\\cite[a-z]{0,10}\*?(?:\[[^\]\n]{0,100}\]){0,2}\{([^{}\n]{1,300})\}")
+_LINK = re.compile(r"(?<![!\\])\[((?:[^\[\]\n]|\[[^\[\]\n]{0,100}\]){0,300})\]\(")
+_SOURCE = re.compile(
+    r"[(\[]\s*(?:sources?|refs?\.?|references?|citations?|cited\s+from|document|doc)\s*[:：]\s*", re.IGNORECASE
+)
+_BRACKETS = re.compile(r"\[([^\[\]\n]{1,200})\]|【([^【】\n]{1,200})】|［([^［］\n]{1,200})］|〔([^〔〕\n]{1,200})〕")
+_PARENTHESES = re.compile(r"\(([^()\n]{1,120})\)")
+_RAISED_RUN = re.compile(
+    rf"[{_RAISED}]+(?:[,’˒⁻–-]+[{_RAISED}]+)*|<sup>\s*\[?(\d[\d,\s–-]*)\]?\s*</sup>", re.IGNORECASE
+)
+_SEPARATOR = re.compile(r"\s*[,;，；、]\s*|\s+(?:and|&)\s+")
+_INDICES = re.compile(r"\s*\d+\s*(?:[,:–-]\s*\d+\s*)*")
+_SPACED = re.compile(r"\^?\d{1,3}(?:\s+\^?\d{1,3})+")
+_RANGE = re.compile(r"\^?(?P<prefix>[^\W\d][\w.-]*?)?(?P<first>\d{1,6})\s*[-–—−‒]\s*\^?(?P=prefix)?(?P<last>\d{1,6})")
+_NUMBER_RANGE = re.compile(r"\^?(?P<first>\d{1,3})\s*[-–—−‒]\s*\^?(?P<last>\d{1,3})")
+_NUMBERED = re.compile(
+    r"(?:source|src|doc(?:ument)?|ref(?:erence)?|passage|result|page|citation|cite|web|snippet)s?\s*[.:#_-]?\s*(\d{1,4})",
+    re.IGNORECASE,
+)
+_LOCATOR = re.compile(r"(?:pp?|pages?|sec|section|ch|chapter|para|line|lines|§+|fig|table)\.?\s*[\d–-]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """One citation.
+
+    Attributes:
+        start: Its first place in the text.
+        end: The place after it.
+        documents: Ids of the documents that it resolves to.
+        unresolved: Its targets that name no document, as written.
+        own_memory: Whether the model names itself or its memory as the source.
+    """
+
+    start: int
+    end: int
+    documents: tuple[str, ...] = ()
+    unresolved: tuple[str, ...] = ()
+    own_memory: bool = False
+
+
+def _settle(start: int, end: int, targets: list[tuple[str, str | None]], index: Index) -> Marker:
+    return Marker(
+        start,
+        end,
+        tuple(dict.fromkeys(found for _, found in targets if found is not None)),
+        tuple(dict.fromkeys(name for name, found in targets if found is None)),
+        any(found is None and index.is_own_memory(name) for name, found in targets),
+    )
+
+
+def _expanded(part: str, index: Index) -> list[tuple[str, str | None]] | None:
+    """The targets of a range such as 1-3 or d1-d3; None when it is none."""
+    for pattern in (_NUMBER_RANGE, _RANGE):
+        match = pattern.fullmatch(part)
+        if match is None:
+            continue
+        prefix = match.groupdict().get("prefix") or ""
+        first, last = int(match["first"]), int(match["last"])
+        if first < last <= first + _WIDEST_RANGE and (not prefix or index.looks_like_id(prefix + match["first"])):
+            names = [f"{prefix}{number}" for number in range(first, last + 1)]
+            return [(name, index.by_label(name) if not prefix else index.by_id(name)) for name in names]
+    return None
+
+
+def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
+    """The targets that one part of a bracket names; None when it names none."""
+    found = index.by_id(part)
+    if found is not None and not part.isdecimal():
+        return [(part, found)]
+    if URL.match(part):
+        url = trimmed_url(part)
+        return [(url, index.by_url(url))]
+    expanded = _expanded(part, index)
+    if expanded is not None:
+        return expanded
+    label = part.removeprefix("^")
+    if re.fullmatch(r"\d{1,4}", label):
+        found = index.by_label(label)
+        return [(label, found)] if found is not None or len(label) < 4 else None
+    if part != label:
+        return [(label, index.by_label(label))]
+    if index.looks_like_id(part):
+        return [(part, None)]
+    numbered = _NUMBERED.fullmatch(part)
+    if numbered is not None:
+        return [(part, index.by_label(numbered[1]))]
+    return [(part, None)] if index.is_own_memory(part) else None
+
+
+def _targets(content: str, index: Index) -> list[tuple[str, str | None]] | None:
+    """All targets of a bracket; None when it is no marker."""
+    content = re.sub(r"†.*$", "", content.strip()).strip()
+    whole = _target(content, index)
+    if whole is not None:
+        return whole
+    targets: list[tuple[str, str | None]] = []
+    for part in content.split() if _SPACED.fullmatch(content) else _SEPARATOR.split(content):
+        if not part or _LOCATOR.fullmatch(part):
+            continue
+        found = _target(part.strip(), index)
+        if found is None:
+            return None
+        targets += found
+    return targets or None
+
+
+def _closings(text: str) -> dict[int, int]:
+    """For each parenthesis and bracket that closes on its line, the place after the one that closes it."""
+    found: dict[int, int] = {}
+    stacks: dict[str, list[int]] = {")": [], "]": []}
+    for match in re.finditer(r"[()\[\]\n]", text):
+        mark = match[0]
+        if mark == "(":
+            stacks[")"].append(match.start())
+        elif mark == "[":
+            stacks["]"].append(match.start())
+        elif mark == "\n":
+            stacks[")"].clear()
+            stacks["]"].clear()
+        elif stacks[mark]:
+            found[stacks[mark].pop()] = match.end()
+    return found
+
+
+def _inline_code(text: str) -> list[tuple[int, int]]:
+    """Spans of inline code (CommonMark, section 6.1): from a run of backticks to the next run as long, on its line."""
+    spans: list[tuple[int, int]] = []
+    at = 0
+    for line in text.splitlines(keepends=True):
+        runs = [(at + run.start(), at + run.end()) for run in re.finditer(r"`+", line)]
+        waiting: dict[int, list[int]] = {}
+        for number in range(len(runs) - 1, -1, -1):
+            waiting.setdefault(runs[number][1] - runs[number][0], []).append(number)
+        number = 0
+        while number < len(runs):
+            same = waiting[runs[number][1] - runs[number][0]]
+            while same and same[-1] <= number:
+                same.pop()
+            if same:
+                spans.append((runs[number][0], runs[same[-1]][1]))
+                number = same[-1]
+            number += 1
+        at += len(line)
+    return spans
+
+
+def _tags(text: str, index: Index) -> Iterator[Marker]:
+    for match in _CITE_TAG.finditer(text):
+        named = [one for groups in _ATTRIBUTE.findall(match["attributes"]) for one in groups if one]
+        content = (match["content"] or "").strip()
+        if named:
+            # With the source in an attribute, the content is what is said: the marker is the tag behind it.
+            start = match.end("content") if content else match.start()
+            targets = [target for one in named for target in _targets(one, index) or [(one, None)]]
+            if content:
+                yield Marker(match.start(), match.start("content"))
+            yield _settle(start, match.end(), targets, index)
+        elif content:
+            yield _settle(match.start(), match.end(), _targets(content, index) or [(content, None)], index)
+    for match in _LATEX.finditer(text):
+        yield _settle(match.start(), match.end(), _targets(match[1], index) or [(match[1], None)], index)
+
+
+def _links(text: str, index: Index) -> Iterator[Marker]:
+    closings = _closings(text)
+    for match in _LINK.finditer(text):
+        end = closings.get(match.end() - 1)
+        if end is None:
+            continue
+        target = text[match.end() : end - 1].strip().split(' "')[0].strip("<> ")
+        if URL.match(target):
+            found = index.by_url(target)
+        else:
+            found = index.by_id(target)
+            if found is None and not index.looks_like_id(target):
+                continue
+        start = match.start()
+        label = match[1].strip().strip("[]^")
+        if not (label.isdecimal() or _targets(label, index) or URL.match(label)):
+            # The words of the link are part of what is said.
+            start = match.end() - 2
+        elif start and text[start - 1] == "[" and text[end : end + 1] == "]":
+            start, end = start - 1, end + 1
+        yield _settle(start, end, [(target, found)], index)
+
+
+def _sources(text: str, index: Index) -> Iterator[Marker]:
+    closings = _closings(text)
+    for match in _SOURCE.finditer(text):
+        end = closings.get(match.start())
+        if end is not None and (content := text[match.end() : end - 1].strip()):
+            yield _settle(match.start(), end, _targets(content, index) or [(content, None)], index)
+
+
+def _addresses(text: str, index: Index) -> Iterator[Marker]:
+    for match in URL.finditer(text):
+        url = trimmed_url(match[0])
+        start, end = match.start(), match.start() + len(url)
+        while start and end < len(text) and text[start - 1] + text[end] in ("()", "[]", "<>", "【】"):
+            start, end = start - 1, end + 1
+        yield _settle(start, end, [(url, index.by_url(url))], index)
+
+
+def _is_subscript(text: str, start: int, subscripts: set[int]) -> bool:
+    """Whether a number in brackets is an index: it touches a single letter, a program's name, or such a bracket."""
+    if start in subscripts:
+        return True
+    before = re.search(r"\S*$", text[max(0, start - 60) : start])
+    word = re.sub(r"^[^\w]+", "", before[0]) if before is not None else ""
+    return re.fullmatch(r"[A-Za-z]|\w*_\w*[A-Za-z]\w*", word) is not None
+
+
+def _brackets(text: str, index: Index) -> Iterator[Marker]:
+    subscripts: set[int] = set()
+    for match in _BRACKETS.finditer(text):
+        content = next(group for group in match.groups() if group is not None)
+        numeric = text[match.start()] == "[" and _INDICES.fullmatch(content) is not None
+        if numeric and _is_subscript(text, match.start(), subscripts):
+            subscripts.add(match.end())
+            continue
+        targets = _targets(content, index)
+        if targets is not None:
+            yield _settle(match.start(), match.end(), targets, index)
+
+
+def _parentheses(text: str, index: Index) -> Iterator[Marker]:
+    for match in _PARENTHESES.finditer(text):
+        parts = [part for part in _SEPARATOR.split(match[1].strip()) if part and not _LOCATOR.fullmatch(part)]
+        names = [re.sub(r"^(?:see|cf\.?|via)\s+", "", part, flags=re.IGNORECASE) for part in parts]
+        # A number in parentheses is an aside; only names of documents cite here.
+        if names and all(not name.isdecimal() and (index.by_id(name) or index.looks_like_id(name)) for name in names):
+            yield _settle(match.start(), match.end(), [(name, index.by_id(name)) for name in names], index)
+
+
+def _raised(text: str, index: Index) -> Iterator[Marker]:
+    for match in _RAISED_RUN.finditer(text):
+        before = re.search(r"[^\s]*$", text[max(0, match.start() - 60) : match.start()])
+        word = before[0] if before is not None else ""
+        if word and re.fullmatch(r".*?(?:\d|(?<![^\W\d_])[^\W\d_]{1,2})", word):
+            continue  # an exponent: a number, a symbol or a unit stands before it
+        content = (match[1] or match[0]).translate(_DIGITS).replace("⁻", "-").replace("’", ",").replace("˒", ",")
+        targets = _targets(content, index)
+        if targets is not None:
+            yield _settle(match.start(), match.end(), targets, index)
+
+
+def find_markers(text: str, index: Index) -> list[Marker]:
+    """Every marker of a text, in order.
+
+    Args:
+        text: The answer without reasoning, code blocks and reference list.
+        index: The documents.
+    """
+    working = blanked(text, _inline_code(text), "\0")
+    markers: list[Marker] = []
+    for grammar in (_tags, _links, _sources, _addresses, _brackets, _parentheses, _raised):
+        found = list(grammar(working, index))
+        if found:
+            working = blanked(working, [(marker.start, marker.end) for marker in found], "\0")
+        markers += [marker for marker in found if marker.documents or marker.unresolved]
+    return sorted(markers, key=lambda marker: marker.start)

@@ -1,0 +1,137 @@
+"""The report on one answer."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reward_servers.engines.citations._layout import lay_out
+from reward_servers.engines.citations._markers import Marker, find_markers
+from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
+from reward_servers.engines.citations._sources import Index, Source
+from reward_servers.engines.citations._statements import needs_citation, split_statements
+from reward_servers.engines.text import visible
+
+__all__ = ["Report", "Statement", "check_citations"]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A sentence or a table row.
+
+    Attributes:
+        text: Its words and markers.
+        needs_citation: Whether it asserts something.
+        citations: Ids of the documents that it cites, each once.
+        unresolved: Its markers' targets that name no document, each once.
+    """
+
+    text: str
+    needs_citation: bool
+    citations: tuple[str, ...]
+    unresolved: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an answer cites.
+
+    Attributes:
+        statements: All statements, in order.
+        cited: Ids of the documents that are cited anywhere, in the order of first use.
+        fabricated: Targets that name no document of the rollout, in the order of first use.
+        own_memory: Those of them that name the model itself as the source.
+        quotes: Quotations in statements that need a citation.
+    """
+
+    statements: tuple[Statement, ...]
+    cited: tuple[str, ...]
+    fabricated: tuple[str, ...]
+    own_memory: tuple[str, ...]
+    quotes: tuple[Quote, ...]
+
+    @property
+    def claims(self) -> list[Statement]:
+        """The statements that need a citation."""
+        return [statement for statement in self.statements if statement.needs_citation]
+
+    @property
+    def coverage(self) -> float:
+        """Share of the statements that need a citation and have one that resolves; 0 when there are none."""
+        claims = self.claims
+        return sum(bool(claim.citations) for claim in claims) / len(claims) if claims else 0.0
+
+    @property
+    def fabrication_rate(self) -> float:
+        """Unresolved targets as a share of all targets, over the statements that need a citation."""
+        resolved = sum(len(claim.citations) for claim in self.claims)
+        unresolved = sum(len(claim.unresolved) for claim in self.claims)
+        return unresolved / (resolved + unresolved) if unresolved else 0.0
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What stands out, in alphabetical order."""
+        claims = self.claims
+        found = {
+            "altered_quote": any(quote.grounding == "altered" for quote in self.quotes),
+            "fabricated_citation": bool(self.fabricated),
+            "misplaced_quote": any(quote.grounding == "misplaced" for quote in self.quotes),
+            "no_citations": not self.cited and not self.fabricated,
+            "no_statements": not claims,
+            "uncited_fact": any(not claim.citations and not claim.unresolved for claim in claims),
+        }
+        return tuple(sorted(name for name, holds in found.items() if holds))
+
+
+def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))
+
+
+def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool = True) -> Report:
+    """Finds and resolves the citations of an answer.
+
+    Args:
+        answer: The answer; reasoning spans and code are no part of it.
+        sources: The documents that its author could read; nothing else exists.
+        by_position: Whether ``[k]`` may mean the k-th document, for an answer without a reference list.
+
+    Returns:
+        The report.
+    """
+    layout = lay_out(visible(answer).text)
+    index = Index(sources, by_position=by_position)
+    index.use_list(layout.references)
+    markers = find_markers(layout.text, index)
+    grounds = Grounds({source.id: source.text for source in sources})
+    starts = [marker.start for marker in markers]
+    statements: list[Statement] = []
+    quotes: list[Quote] = []
+    for start, end in split_statements(layout, markers):
+        own = markers[bisect_left(starts, start) : bisect_left(starts, end)]
+        statement = _statement(layout.text, start, end, own, is_head=start in layout.heads)
+        statements.append(statement)
+        if statement.needs_citation:
+            quotes += find_quotes(layout.text, start, end, own, grounds)
+    return Report(
+        tuple(statements),
+        _unique([marker.documents for marker in markers]),
+        _unique([marker.unresolved for marker in markers]),
+        _unique([marker.unresolved for marker in markers if marker.own_memory]),
+        tuple(quotes),
+    )
+
+
+def _statement(text: str, start: int, end: int, markers: Sequence[Marker], *, is_head: bool) -> Statement:
+    prose, at = "", start
+    for marker in markers:
+        prose += text[at : marker.start]
+        at = max(at, marker.end)
+    prose += text[at:end]
+    shown = text[start:end].strip()
+    return Statement(
+        shown,
+        needs_citation(shown, prose, is_head=is_head),
+        _unique([marker.documents for marker in markers]),
+        _unique([marker.unresolved for marker in markers]),
+    )

@@ -1,0 +1,95 @@
+"""The documents of a rollout, and what a marker's target resolves to."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reward_servers.engines.citations._urls import URL, same_page, trimmed_url
+
+__all__ = ["Index", "Source"]
+
+_OWN_MEMORY = re.compile(
+    r"(?:(?:my|the|own|model(?:'s|’s)?|internal|prior|general|background|common|parametric|training|personal)\s+)*"
+    r"(?:knowledge|memory|training(?:\s+data)?|model|self|assistant|common\s+sense)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A document that may be cited, by its id or its address."""
+
+    id: str
+    text: str = ""
+    uri: str = ""
+    title: str = ""
+
+
+class Index:
+    """Finds documents by what an answer calls them."""
+
+    def __init__(self, sources: Sequence[Source], *, by_position: bool) -> None:
+        self._sources = sources
+        self._by_position = by_position
+        self._ids = {source.id: source.id for source in sources}
+        folded = Counter(source.id.casefold() for source in sources)
+        self._folded = {source.id.casefold(): source.id for source in sources if folded[source.id.casefold()] == 1}
+        self._pages: dict[str, str] = {}
+        for source in sources:
+            for address in (source.id, source.uri):
+                if URL.match(address):
+                    self._pages.setdefault(same_page(address), source.id)
+        self._titles = {source.title.strip().casefold(): source.id for source in sources if source.title.strip()}
+        shapes = {re.sub(r"\\?\d+", r"\\d+", re.escape(name)) for name in self._ids if _generalises(name)}
+        self._shape = re.compile("|".join(sorted(shapes)) or r"(?!)", re.IGNORECASE)
+        self._listed: Mapping[str, str | None] | None = None
+        self._own_labels: frozenset[str] = frozenset()
+
+    def use_list(self, entries: Mapping[str, str]) -> None:
+        """Takes the answer's own reference list: from now on it says what a number means."""
+        self._listed = {label: self._entry(text) for label, text in entries.items()} or None
+        self._own_labels = frozenset(
+            label for label, text in entries.items() if _OWN_MEMORY.fullmatch(text.strip(" ."))
+        )
+
+    def by_id(self, name: str) -> str | None:
+        """The document with this id."""
+        name = name.strip()
+        return self._ids.get(name) or self._folded.get(name.casefold())
+
+    def by_url(self, url: str) -> str | None:
+        """The document at this address."""
+        return self._pages.get(same_page(url))
+
+    def by_label(self, label: str) -> str | None:
+        """The document of a number or footnote: of the answer's list when it has one, else by id or position."""
+        if self._listed is not None:
+            return self._listed.get(label)
+        found = self.by_id(label)
+        if found is None and self._by_position and label.isdecimal() and 1 <= int(label) <= len(self._sources):
+            return self._sources[int(label) - 1].id
+        return found
+
+    def looks_like_id(self, name: str) -> bool:
+        """Whether a name is built like the ids that exist, other digits allowed."""
+        return self._shape.fullmatch(name.strip()) is not None
+
+    def is_own_memory(self, name: str) -> bool:
+        """Whether the model names itself as the source, in the marker or in its reference list."""
+        return name in self._own_labels or _OWN_MEMORY.fullmatch(name.strip()) is not None
+
+    def _entry(self, text: str) -> str | None:
+        """The document that an entry of a reference list names: an address decides, then an id, then a title."""
+        urls = [trimmed_url(match[0]) for match in URL.finditer(text)]
+        if urls:
+            return next((found for url in urls if (found := self.by_url(url)) is not None), None)
+        words = [text.strip(), *re.findall(r"[^\s,;()\[\]\"“”]+", text)]
+        named = [found for word in words if (found := self.by_id(word.rstrip(".:"))) is not None]
+        return named[0] if named else self._titles.get(text.strip(' ."“”*_').casefold())
+
+
+def _generalises(name: str) -> bool:
+    return len(name) <= 40 and not URL.match(name) and any(mark.isdigit() for mark in name) and not name.isdigit()

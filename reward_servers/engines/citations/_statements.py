@@ -1,0 +1,213 @@
+"""Cuts an answer into statements, and says which of them need a citation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from reward_servers.engines.citations._layout import Layout, blanked
+from reward_servers.engines.citations._markers import Marker
+
+__all__ = ["needs_citation", "split_statements"]
+
+_M = "\ue000"
+"""Stands for each character of a marker while sentences are cut."""
+
+_BULLET = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
+_END = re.compile(r"(?:[.!?]+[\"'”’)\]*_]*(?=\s|$|" + _M + r")|[。！？]+[”’」』）]*)")
+_CUT = re.compile(rf"{_END.pattern}|{_M}[ \t]*\n")
+_BEFORE = re.compile(r"[ \t\n*_(\[]*")
+_TAIL = re.compile(rf"[ \t]*(?:{_M}+[ \t]*[,;]?[ \t]*)+[.!?]?")
+_ABBREVIATIONS = frozenset(
+    [
+        "dr",
+        "mr",
+        "mrs",
+        "ms",
+        "prof",
+        "st",
+        "vs",
+        "no",
+        "nos",
+        "vol",
+        "fig",
+        "figs",
+        "eq",
+        "pp",
+        "ca",
+        "approx",
+        "jr",
+        "sr",
+        "inc",
+        "ltd",
+        "co",
+        "corp",
+        "al",
+        "cf",
+        "eg",
+        "ie",
+        "e.g",
+        "i.e",
+        "etc",
+        "dept",
+        "est",
+        "gen",
+        "gov",
+        "sen",
+        "rep",
+        "rev",
+        "hon",
+        "capt",
+        "col",
+        "lt",
+        "sgt",
+        "mt",
+        "ft",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+        "u.s",
+        "u.k",
+        "a.m",
+        "p.m",
+    ]
+)
+_STARTERS = frozenset(
+    [
+        "the",
+        "it",
+        "he",
+        "she",
+        "they",
+        "we",
+        "this",
+        "that",
+        "these",
+        "those",
+        "in",
+        "on",
+        "at",
+        "a",
+        "an",
+        "its",
+        "his",
+        "her",
+        "their",
+        "there",
+    ]
+)
+
+_SEEK = r"(?:find|verify|confirm|determine|locate|establish|identify|answer|retrieve|discover)"
+_SOUGHT = r"(?:found|verified|confirmed|determined|located|established|identified|answered|retrieved|discovered)"
+_NOT_FOUND = re.compile(
+    rf"\b(?:I|we)\b[^.]{{0,30}}?(?:\bnot|n['’]t|\bunable\s+to|\bfailed\s+to)\s+(?:be\s+|been\s+)?(?:able\s+to\s+)?{_SEEK}\b"
+    rf"|\b(?:I|we)\b[^.]{{0,30}}?\bcannot\s+{_SEEK}\b|^\W*(?:unable|not\s+able|impossible)\s+to\s+{_SEEK}\b"
+    rf"|\b(?:could|can)\s*(?:not|n['’]t)\s+be\s+{_SOUGHT}\b|\bI\s+(?:found|saw|have)\s+no\b|\bI\s+do(?:n['’]t|\s+not)\s+know\b"
+    r"|\bno\s+(?:\w+\s+){0,2}(?:information|evidence|answer|sources?|documents?|pages?|results?|records?)\b[^.]{0,40}"
+    r"\b(?:found|available|retrieved|returned)\b",
+    re.IGNORECASE,
+)
+_TO_THE_GRADER = re.compile(
+    r"\b(?:grader|grading|evaluator|rubrics?|full\s+marks|(?:this|my)\s+(?:answer|response|reply)\s+(?:deserves|should|must|is\s+to)"
+    r"|(?:award|give|assign|grant)\s+(?:this|my|the|it|me)\b[^.]{0,40}\b(?:marks?|points?|score|credit|reward))\b"
+    r"|^\W*(?:dear|attention|note\s+to)\s+(?:judge|reviewer|grader|evaluator)",
+    re.IGNORECASE,
+)
+_ON_NOTATION = re.compile(
+    r"^\W*(?:notation|legend|abbreviations?|conventions?|a?\s*note\s+on\s+notation|key)\s*[:：—-]"
+    r"|\b(?:citations?|references?|markers?|numbers?|brackets?|superscripts?)\s+(?:\w+\s+){0,3}(?:refer|point|denote|index|follow|mark)\w*\b"
+    r"|^\W*(?:here|below|above|throughout)?,?\s*(?:\S+\s+){1,2}(?:denotes?|stands\s+for|abbreviates?)\s",
+    re.IGNORECASE,
+)
+_LEAD_IN = re.compile(
+    r"^\W*(?:sure|certainly|of\s+course|okay|ok|hello|hi|thanks?(?:\s+you)?|you(?:'re|’re)\s+welcome|i\s+hope\s+this\s+helps)\b[^.]{0,40}[.!:]?\W*$"
+    r"|^\W*(?:here(?:\s+is|\s+are|['’]s)|below\s+(?:is|are)|the\s+following)\b[^.]{0,120}[.:]?\W*$",
+    re.IGNORECASE,
+)
+
+
+def split_statements(layout: Layout, markers: Sequence[Marker]) -> Iterator[tuple[int, int]]:
+    """Spans of the statements of an answer: table rows, and the sentences of its paragraphs and list items."""
+    text = blanked(layout.text, [(marker.start, marker.end) for marker in markers], _M)
+    start = at = 0
+    for line in text.splitlines(keepends=True):
+        alone = at in layout.heads or line.lstrip().startswith("|")
+        bullet = _BULLET.match(line)
+        opens = bullet is not None and bullet[0].strip() not in ("", *">" * 9)
+        if alone or opens or not line.strip():
+            yield from _sentences(text, start, at)
+            start = at + (bullet.end() if bullet is not None and opens else 0)
+        if alone:
+            yield at, at + len(line.rstrip("\n"))
+            start = at + len(line)
+        at += len(line)
+    yield from _sentences(text, start, at)
+
+
+def _sentences(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Spans of the sentences of a paragraph."""
+    at = start
+    while at < end:
+        cut = _next_cut(text, at, end)
+        if text[at:cut].strip():
+            yield at, cut
+        at = cut
+
+
+def _next_cut(text: str, start: int, end: int) -> int:
+    for match in _CUT.finditer(text, start, end):
+        if match[0].endswith("\n"):
+            return match.end()
+        cut = match.end()
+        if match[0][0] == "." and _is_abbreviation(text, start, match.start(), cut, end):
+            continue
+        tail = _TAIL.match(text, cut, end)
+        if tail is not None and (text[cut] == _M or _opens_sentence(text, tail.end(), end)):
+            # Markers behind the full stop belong to the sentence before it, unless the next one begins with them.
+            cut = tail.end()
+        elif tail is None and not _opens_sentence(text, cut, end):
+            continue
+        return cut
+    return end
+
+
+def _opens_sentence(text: str, at: int, end: int) -> bool:
+    skipped = _BEFORE.match(text, at, end)
+    at = skipped.end() if skipped is not None else at
+    return at >= end or not text[at].islower()
+
+
+def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> bool:
+    before = re.search(r"[\w.]+$", text[max(start, dot - 20) : dot])
+    word = before[0] if before is not None else ""
+    following = re.match(r"\s+(\w+)", text[cut : min(end, cut + 40)])
+    if following is None:
+        return False
+    if word.casefold().strip(".") in _ABBREVIATIONS:
+        return True
+    initial = re.fullmatch(r"(?:[A-Z]\.)*[A-Z]", word) is not None
+    return initial and following[1][0].isupper() and following[1].casefold() not in _STARTERS
+
+
+def needs_citation(statement: str, prose: str, *, is_head: bool) -> bool:
+    """Whether a statement asserts something about its subject.
+
+    Args:
+        statement: The statement.
+        prose: The same without its markers.
+        is_head: Whether it is a heading, or the head or the rule of a table.
+    """
+    if is_head or not re.search(r"[^\W_]", prose):
+        return False
+    if prose.rstrip(" \n*_\"”'").endswith(("?", ":")):
+        return False
+    return not any(pattern.search(prose) for pattern in (_NOT_FOUND, _TO_THE_GRADER, _ON_NOTATION, _LEAD_IN))

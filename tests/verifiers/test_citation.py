@@ -1,0 +1,56 @@
+"""The citation verifier through the core."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from reward_servers.core import Document
+from reward_servers.verifiers.citation import citation
+
+from .harness import bench, check_cases, evidence, rollout
+
+DOCUMENTS = [Document("d1", "The tower is tall."), Document("d2", "Varga won.", uri="https://a.example/v")]
+
+
+async def test_labelled_cases() -> None:
+    await check_cases("citation", citation)
+
+
+async def test_what_is_reported() -> None:
+    text = 'It is "tall" [d1]. She "lost" (https://a.example/v). So [d9]. Nothing.'
+    async with bench(citation) as running:
+        verdict = await running.verdict("citation", rollout(text, documents=DOCUMENTS))
+        lenient = await running.verdict("citation", rollout(text, documents=DOCUMENTS), {"gates": []})
+        strict = await running.verdict(
+            "citation", rollout('It is "small" [d1].', documents=DOCUMENTS), {"gates": ["altered_quote"]}
+        )
+    assert (verdict.score, verdict.code) == (0.0, "fabricated_citation")
+    assert (lenient.score, lenient.code) == (0.5, "partial")
+    assert (strict.score, strict.code) == (0.0, "altered_quote")
+    aspects = dict(verdict.aspects)
+    assert (aspects["coverage"], aspects["valid"], aspects["fabricated"], aspects["cited"]) == (0.5, 0.5, 1.0, 2.0)
+    assert (aspects["quotes"], aspects["quotes_exact"]) == (2.0, 0.5)
+    assert evidence(verdict)["support"] == "not checked"
+    assert json.loads(verdict.feedback) == {"fabricated": ["d9"], "without_citation": ["So [d9].", "Nothing."]}
+
+
+async def test_an_aspect_without_meaning_has_no_value() -> None:
+    async with bench(citation) as running:
+        verdict = await running.verdict("citation", rollout("It is tall [d1].", documents=DOCUMENTS))
+    assert dict(verdict.aspects)["quotes_exact"] is None
+
+
+async def test_only_the_rollouts_own_documents_exist() -> None:
+    own = replace(rollout("Tall [d1]. Won [d3].", documents=DOCUMENTS[:1]), own_documents=(Document("d3", "x"),))
+    other = rollout("Tall [d1]. Won [d3].", documents=DOCUMENTS[:1], rollout_id="s")
+    async with bench(citation) as running:
+        first, second = await running.outcomes("citation", [own, other])
+    assert getattr(first, "score", None) == 1.0
+    assert getattr(second, "code", None) == "fabricated_citation"
+
+
+async def test_without_documents_every_citation_is_invented() -> None:
+    async with bench(citation) as running:
+        verdict = await running.verdict("citation", rollout("It is tall [1]."))
+    assert (verdict.score, verdict.code) == (0.0, "fabricated_citation")
