@@ -91,6 +91,8 @@ def convert(test: Found, provided: Callable[[str], bool]) -> Converted:
         walk.folder.bind(target, walk.folder.fold(value))
     for statement in test.body:
         walk.run(statement)
+    if walk.has_star:
+        raise NotConvertible("names from a star import")
     used = {index for expectation in walk.expectations for index in calls_in(expectation.expression)}
     if not used:
         raise NotConvertible("no assertion about a result of the program")
@@ -103,6 +105,7 @@ class _Walk:
     def __init__(self, folder: Folder, *, in_class: bool) -> None:
         self.folder = folder
         self.expectations: list[Expectation] = []
+        self.has_star = False
         self._in_class = in_class
         self._depth = 0
 
@@ -172,6 +175,8 @@ class _Walk:
         ours = statement.level > 0 or candidate_module(statement.module or "")
         for item in statement.names:
             if item.name == "*":
+                # Which names it binds is known where it runs; those of the program are the free names anyway.
+                self.has_star |= not ours
                 continue
             owner = Module(statement.module or "", is_candidate=ours)
             self.folder.names[item.asname or item.name] = self.folder.member(owner, item.name)

@@ -250,6 +250,12 @@ def test_library_values_are_compared_in_the_sandbox(judged: Judge) -> None:
     assert judgement.score == 1.0
 
 
+def test_names_of_star_imports(judged: Judge) -> None:
+    code = "from math import *\nfrom solution import *\nassert f(4) == sqrt(16)\nassert f(1) == floor(1.5)"
+    assert judged("def f(x): return x", asserts(code)).score == 1.0
+    assert judged("def f(x): return x + 1\ndef sqrt(x): return 5", asserts(code)).score == 0.0
+
+
 def test_random_tests_are_the_same_each_time(judged: Judge) -> None:
     code = "import random\ndef check(c):\n    assert c(random.random()) < 0.4\ncheck(f)"
     first = judged("def f(x): return x", asserts(code))

@@ -119,6 +119,7 @@ def test_statements_that_convert(body: str) -> None:
         ("def check():\n    assert f(1) == 1\n    assert False\ncheck()", "never holds"),
         ("def check(n):\n    check(n)\n    assert f(n)\ncheck(1)", "recursive"),
         ("assert 'a' in f.__doc__", "known only by running"),
+        ("from math import *\nassert f(4) == sqrt(16)", "star import"),
         ("assert f(lambda x: x) == 1", "Lambda"),
         ("assert all(f(n) for n in range(10 ** 7))", "large constant"),
         ("for a in range(1000):\n    for b in range(1000):\n        assert f(a, b)", "too long"),
