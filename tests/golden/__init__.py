@@ -4,7 +4,20 @@
 and prints ``method passed/total``. `label` maps a label; the tables are the modules of this package.
 """
 
-from . import _base, _calibrated, _combining, _discriminative
+from . import _base, _budgets, _calibrated, _combining, _discriminative
 from ._harness import TABLE, Case, Outcome, differences, label, load, run
 
-__all__ = ["TABLE", "Case", "Outcome", "_base", "_calibrated", "_combining", "_discriminative", "differences", "label", "load", "run"]
+__all__ = [
+    "TABLE",
+    "Case",
+    "Outcome",
+    "_base",
+    "_budgets",
+    "_calibrated",
+    "_combining",
+    "_discriminative",
+    "differences",
+    "label",
+    "load",
+    "run",
+]

@@ -30,5 +30,12 @@ EXTENDED: dict[str, Laws] = {
     "disco": Laws(rewards="binary", constant=True, zero_sum=True),
     "disco_b": Laws(rewards="binary", constant=True, zero_sum=True, options={"score": "ratio"}),
     "drpo": Laws(rewards="binary", constant=True, zero_sum=True, options={"max_length": 5}),
+    "knapsack_rl": Laws(rewards="binary", permutation=False, removal=False),
+    "release/knapsack_rl": Laws(permutation=False, removal=False, options={"fallback": False}),
+    "v_0": Laws(rewards="binary", permutation=False, removal=False),
+    "xrpo_budget": Laws(permutation=False, removal=False),
+    "xrpo": Laws(constant=True),
+    "masa": Laws(rewards="binary"),
+    "masa_gate": Laws(),
     "reg_grpo": Laws(**_CENTRED, scale="invariant", zero_sum=True, options={"eps": 0.0}),
 }

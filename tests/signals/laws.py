@@ -20,11 +20,30 @@ from trainer_client.signals import INPUTS, Estimator, Signal, SignalBatch, prese
 WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2, "I": 3, "S": 2}
 """Length of each axis besides N; a new letter in `INPUTS` gets one here."""
 
+_WORDS = ["angle", "median", "circle", "delta"]
+
+
+def _prediction(rng: Generator) -> dict[str, Any] | None:
+    """An ordinary rollout, or what a row predicts, parts of it missing or of the wrong type."""
+    choices: list[dict[str, Any] | None] = [
+        None,
+        None,
+        {},
+        {"math_notion": "angles, circles", "solution_length": int(rng.integers(1, 6)), "pass_rate": 4},
+        {"math_notion": ["median"], "solution_length": "3", "pass_rate": int(rng.integers(0, 9))},
+    ]
+    return choices[int(rng.integers(len(choices)))]
+
+
 DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
     "lengths": lambda rng, shape: rng.integers(1, WIDTHS["T"] + 1, shape),
     "old_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
     "logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
     "ref_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
+    "success_rates": lambda rng, shape: rng.choice([0.0, 0.125, 0.5, 0.75, 1.0], shape),
+    "predictions": lambda rng, shape: [_prediction(rng) for _ in range(shape[0])],
+    "texts": lambda rng, shape: [" ".join(rng.choice(_WORDS, 4)) for _ in range(shape[0])],
+    "questions": lambda rng, shape: ["find the delta"] * shape[0],
     "sum_pi_squared": lambda rng, shape: rng.random(shape),
 }
 

@@ -8,24 +8,47 @@ prompts by weight; `rare_event_bands` and `pair_prompts` match hard prompts with
 
 from ._accuracy import Uniform, mixed_groups
 from ._alignment import aligned_counts
+from ._budget import (
+    BudgetSolver,
+    Cost,
+    allocate_contrast,
+    allocate_knapsack,
+    even_split,
+    fill_by_gain,
+    mixed_group_value,
+    rollouts_needed,
+)
 from ._dynamic import DynamicSampling
 from ._filters import groups_in_range, varied_groups
 from ._pairing import pair_prompts, rare_event_bands
+from ._released_budget import release_knapsack
+from ._uncertainty import allocate_uncertain, student_quantile
 from ._values import copy_smoothing, draw_prompts, resample_groups, task_values
 from ._variance import max_variance_subset
 
 __all__ = [
+    "BudgetSolver",
+    "Cost",
     "DynamicSampling",
     "Uniform",
     "aligned_counts",
+    "allocate_contrast",
+    "allocate_knapsack",
+    "allocate_uncertain",
     "copy_smoothing",
     "draw_prompts",
+    "even_split",
+    "fill_by_gain",
     "groups_in_range",
     "max_variance_subset",
+    "mixed_group_value",
     "mixed_groups",
     "pair_prompts",
     "rare_event_bands",
+    "release_knapsack",
     "resample_groups",
+    "rollouts_needed",
+    "student_quantile",
     "task_values",
     "varied_groups",
 ]

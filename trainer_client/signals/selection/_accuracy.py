@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-import numpy as np
-
 from trainer_client.signals._arrays import BoolArray, FloatArray
 from trainer_client.signals._errors import BadOption
 from trainer_client.signals._groups import Groups

@@ -11,6 +11,7 @@ from ._exits import ExitDecay, decaying_exits, exit_positions
 from ._gated_length import leading_groups, relative_length_reward
 from ._improvement import improvement_reward
 from ._likelihood import mean_logprobs, unlikeliness
+from ._meta import MetaScore, meta_prediction_score, predicted_notions, singular, whole_number
 from ._ordinal import ordinal_class_reward
 from ._overlong import Beyond, overlong_penalty, stop_properly
 from ._peers import consistency_bonus
@@ -22,6 +23,7 @@ __all__ = [
     "Decay",
     "ExitDecay",
     "LengthShape",
+    "MetaScore",
     "RankingScore",
     "asymmetric_shaping",
     "consistency_bonus",
@@ -35,11 +37,15 @@ __all__ = [
     "length_reward",
     "length_surrogate",
     "mean_logprobs",
+    "meta_prediction_score",
     "ordinal_class_reward",
     "overlong_penalty",
+    "predicted_notions",
     "ranking_score",
     "relative_length_reward",
+    "singular",
     "stop_properly",
     "token_budget",
     "unlikeliness",
+    "whole_number",
 ]

@@ -11,5 +11,16 @@ from ._moments import RunningMoments
 from ._multipliers import Multipliers
 from ._success import SuccessRates
 from ._tracker import Tracker
+from ._visits import RecentSuccess
+from ._window import OutcomeWindow
 
-__all__ = ["CountHistogram", "FadingMoments", "Multipliers", "RunningMoments", "SuccessRates", "Tracker"]
+__all__ = [
+    "CountHistogram",
+    "FadingMoments",
+    "Multipliers",
+    "OutcomeWindow",
+    "RecentSuccess",
+    "RunningMoments",
+    "SuccessRates",
+    "Tracker",
+]
