@@ -11,6 +11,7 @@ about form (`Policy`, `PROFILES`); a *judgement* says what was found, what decid
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, MathError, SymbolicUnavailable
+from ._explain import explain
 from ._judge import VERSION, CompiledGold, Gold, compile_gold, judge
 from ._policy import DEFAULT, PROFILES, Limits, Policy
 from ._types import Extraction, Judgement, Outcome
@@ -47,5 +48,6 @@ __all__ = [
     "SymbolicUnavailable",
     "compile_gold",
     "default_pool",
+    "explain",
     "judge",
 ]

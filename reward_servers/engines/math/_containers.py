@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import LimitExceeded
 from ._lists import is_assignment
-from ._nodes import EMPTY, Call, Const, Interval, Matrix, Node, Rel, Seq, Sym
+from ._nodes import EMPTY, ONE, ZERO, Call, Const, Interval, Matrix, Node, Rel, Seq, Sym, substitute, symbols
 from ._realsets import NotReal, Reader, is_set_like
 from ._scalars import Answer
 
@@ -85,7 +85,8 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
         found = same_matrix(comparison, gold, answer)
         return found if found.same or not _lone(gold, answer) else _single(comparison, gold, answer)
-    if not (isinstance(gold, Seq) and isinstance(answer, Seq)):
+    gold, answer = _components(gold, answer), _components(answer, gold)
+    if not (isinstance(gold, Seq) and isinstance(answer, Seq)) or _wraps(gold, answer) or _wraps(answer, gold):
         return _single(comparison, gold, answer)
     if gold.kind in _TUPLES:
         return _ordered(comparison, gold, answer)
@@ -99,6 +100,23 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if _tuples_only(gold):
         return _tuples_of(comparison, gold, answer)
     return all_same(comparison, gold.items, answer.items, "list as tuple")
+
+
+def _components(node: Node, other: Node) -> Node:
+    """`2i - j` in unit vectors as a tuple, where the other side is one."""
+    if not (isinstance(other, Seq) and other.kind in _TUPLES) or isinstance(node, Seq):
+        return node
+    axes = [Sym(f"vec_{axis}") for axis in "ijk"][: max(2, len(other.items))]
+    if not symbols(node) & {axis.name for axis in axes}:
+        return node
+    units: list[dict[Node, Node]] = [{a: ONE if a == axis else ZERO for a in axes} for axis in axes]
+    return Seq("()", tuple(substitute(node, unit) for unit in units))
+
+
+def _wraps(several: Node, one: Node) -> bool:
+    """Whether a set of one tuple faces a tuple."""
+    lone = isinstance(several, Seq) and several.kind in _UNORDERED and len(several.items) == 1
+    return lone and isinstance(one, Seq) and one.kind in _TUPLES
 
 
 def _lone(gold: Node, answer: Node) -> bool:
@@ -126,7 +144,11 @@ def _opened(node: Node) -> Node:
 def _single(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     """A set of one element is its element."""
     for several, one, swap in ((gold, answer, False), (answer, gold, True)):
-        if isinstance(several, Seq) and several.kind in _UNORDERED and not isinstance(one, Seq):
+        if (
+            isinstance(several, Seq)
+            and several.kind in _UNORDERED
+            and not (isinstance(one, Seq) and one.kind in _UNORDERED)
+        ):
             items = _distinct(comparison, several.items)
             if len(items) == 1:
                 return comparison.same(one, items[0]) if swap else comparison.same(items[0], one)
@@ -188,6 +210,13 @@ def _by_name(comparison: Comparison, gold: Seq, answer: Seq) -> Answer | None:
     return all_same(comparison, tuple(mine.values()), tuple(theirs[n] for n in mine), "values by name")
 
 
+def _values_of_one(node: Seq, other: Seq) -> tuple[Node, ...]:
+    """The values where all elements name the same unknown (`x_1 = 1, x_2 = 2`) and the other side agrees."""
+    names, others = _bases(node), _bases(other)
+    named = all(isinstance(i, Rel) and is_assignment(i) for i in node.items)
+    return _values(node, sort=False) if named and len(names) == 1 and others <= names else node.items
+
+
 def _distinct(comparison: Comparison, items: tuple[Node, ...]) -> tuple[Node, ...]:
     unique = tuple(dict.fromkeys(items))
     if len(unique) == 1 or len(unique) > 40:
@@ -208,7 +237,7 @@ def _surely(comparison: Comparison, a: Node, b: Node) -> bool:
 
 def unordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
     """Match elements whatever their order; repeats count only in a bare gold list that has them."""
-    golds, answers = gold.items, answer.items
+    golds, answers = _values_of_one(gold, answer), _values_of_one(answer, gold)
     repeats = gold.kind != "{}" and answer.kind != "{}" and len(set(golds)) < len(golds)
     if not repeats:
         golds, answers = _distinct(comparison, golds), _distinct(comparison, answers)

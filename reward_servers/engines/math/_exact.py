@@ -50,7 +50,8 @@ def exact(node: Node, max_bits: int) -> Fraction | None:
 
 def _guard(estimate: float, max_bits: int) -> None:
     if estimate > max_bits:
-        raise LimitExceeded("bits", f"a number of about {estimate:.3g} bits")
+        size = f"{estimate:.3g}" if estimate < 1e300 else "more than 1e300"
+        raise LimitExceeded("bits", f"a number of about {size} bits")
 
 
 def _add(values: Sequence[Fraction], max_bits: int) -> Fraction:

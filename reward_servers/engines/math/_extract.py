@@ -76,12 +76,14 @@ def decimal_comma(text: str) -> str:
 # Boxes ----------------------------------------------------------------------------------------
 
 
-def _box(text: str, policy: Policy) -> Extraction:
-    at = text.rfind("\\boxed")
+def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -> Extraction:
+    at = text.rfind("\\boxed", 0, limit)
     if at < 0:
-        at = text.rfind("\\fbox")
+        at = text.rfind("\\fbox", 0, limit)
         if at < 0:
             return NONE
+    if hidden > _MAX_HIDDEN:
+        raise LimitExceeded("boxes", f"more than {_MAX_HIDDEN} boxes that do not count")
     tag = text.rfind("<answer>") if "<answer>" in text else -1
     if tag > at and "tag" in policy.extraction:
         return NONE
@@ -90,12 +92,12 @@ def _box(text: str, policy: Policy) -> Extraction:
         return Extraction(None, at, len(text), "truncated")
     start, end, after = found
     if _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
-        return _outside(text, at, policy)
+        return _box(text, policy, at, hidden + 1)
     if policy.hedges and (doubt := _doubted(text, at, after)) is not None:
         return Extraction(None, start, end, doubt)
     outer = text.rfind("\\boxed", 0, at)
-    if outer >= 0 and (around := _read_box(text, outer)) is not None and around[2] >= after:
-        return _outside(text, at, policy)  # a box inside a box is part of it
+    if outer >= 0 and (around := _around(text, outer, after)) >= 0:
+        return _box(text, policy, around + len("\\boxed"), hidden + 1)  # a box inside a box is part of it
     if policy.joined_boxes and outer >= 0:
         joined = _joined(text, at, start, end)
         if joined is not None:
@@ -118,12 +120,16 @@ def _latest(text: str, policy: Policy) -> Extraction:
     return _phrase(text, policy) if at > max(box.start, 0) else box
 
 
-def _outside(text: str, at: int, policy: Policy) -> Extraction:
-    """The last box apart from the one at `at`, which is commented out or part of another."""
-    hidden = text.count("\\boxed", 0, at + 6)
-    if hidden > _MAX_HIDDEN:
-        raise LimitExceeded("boxes", f"{hidden} boxes around or before a hidden one")
-    return _box(text[:at] + "\\mbox " + text[at + 6 :] if text.startswith("\\boxed", at) else text[:at], policy)
+def _around(text: str, candidate: int, after: int) -> int:
+    """The start of a box that reaches beyond `after`, looking back from `candidate`; -1 for none."""
+    for _ in range(8):
+        if candidate < 0:
+            break
+        found = _read_box(text, candidate)
+        if found is not None and found[2] >= after:
+            return candidate
+        candidate = text.rfind("\\boxed", 0, candidate)
+    return -1
 
 
 def _read_box(text: str, at: int) -> tuple[int, int, int] | None:

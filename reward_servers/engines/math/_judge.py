@@ -39,6 +39,7 @@ _SIMPLE_FRAC = re.compile(r"\s*(?P<sign>[+-]?)\\[dt]?frac\{(?P<int>[0-9]{1,18})\
 _WRAPPED = re.compile(
     r"\s*(?:\$\$?(?P<dollar>[^$]*)\$\$?|\\\((?P<paren>.*)\\\)|\\\[(?P<bracket>.*)\\\])\s*\.?\s*", re.S
 )
+_COMMAND = re.compile(r"\\(?!text|mathrm|mbox)[A-Za-z]+")
 _WORDY = re.compile(r"[^\W\d_]{2,}")
 _REMEMBERED = 512
 
@@ -166,7 +167,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
     except AnswerSyntaxError as exc:
         key = text_key(text)
-        if not key or not _WORDY.search(key):
+        if not _WORDY.search(_COMMAND.sub(" ", text)) or text.count("{") != text.count("}"):
             raise GoldInvalid(f"the reference does not parse: {exc.message}", exc.position) from exc
         node = Text(key)
     value = node.value if isinstance(node, Num) else None

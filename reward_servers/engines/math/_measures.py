@@ -87,6 +87,8 @@ def postfix(parser: Parser, left: Node, text: str) -> Node | None:
         return Call("fact", (left,))
     if text == "%":
         return Call("percent", (left,))
+    if text == "'" and isinstance(left, Num):
+        return Quantity(left, "foot")
     if text == "‰":
         return Call("div", (left, Num(Fraction(1000))))
     if text == "degree":
@@ -226,6 +228,32 @@ def unit(parser: Parser, left: Node) -> Node:
     if number_from_words(parts) is not None:
         raise AnswerSyntaxError("two numbers", start)
     return Quantity(left, form) if form else left
+
+
+def unit_fraction(parser: Parser, left: Node) -> Node | None:
+    r"""`60 \frac{\text{km}}{\text{h}}`: a fraction of words is a unit; None where it is a number."""
+    token = parser.peek(2)
+    if parser.peek().text != "{" or not (token.kind == "word" or (token.kind == "let" and token.upright)):
+        return None
+    parts: list[str] = []
+    at = parser.at + 1
+    for closing in range(2):
+        at += 1
+        while parser.tokens[at].text != "}":
+            part = parser.tokens[at]
+            if part.kind == "end":
+                return None
+            exponent = part.text == "^" and parser.tokens[at + 1].kind == "num"
+            parts.append("^" + parser.tokens[at + 1].text if exponent else part.text)
+            at += 2 if exponent else 1
+        at += 1
+        if not closing:
+            parts.append("/")
+    form = unit_form(parts)
+    if not form:
+        return None
+    parser.at = at
+    return Quantity(left, form)
 
 
 def _exponent(parser: Parser) -> str:

@@ -268,6 +268,10 @@ class Parser:
             return _commands.infix(self, left, power)
         if token.kind == "let" and token.upright and power < UNIT and _measures.starts_unit(self, left):
             return _measures.unit(self, left)
+        if token.kind == "cmd" and token.text.endswith("frac") and power < UNIT:
+            measured = _measures.unit_fraction(self, left)
+            if measured is not None:
+                return measured
         return self._product(left, power)
 
     def _infix_operator(self, left: Node, token: Token, power: int) -> Node | None:

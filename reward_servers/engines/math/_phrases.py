@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from ._types import Extraction
+from ._units import changes_meaning
 
 NONE = Extraction(None, -1, -1, "none")
 
@@ -22,7 +23,6 @@ _LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:cor
 _LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
 _MATH_JOIN = re.compile(r"\s*(?:,|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
-_UNIT_TAIL = re.compile(r"[ ]*(?:\\?%|[A-Za-z°][A-Za-z°²³/^. ]{0,30}?)(?=[.,;*\n]|$)")
 _CUT = re.compile(
     r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
     r"|,\s+i\.e|\s\(i\.e|"
@@ -114,9 +114,13 @@ def _formulas(window: str, math: re.Match[str], start: int) -> Extraction:
         parts += [" or " if "or" in joint[0] else ", ", next(g for g in following.groups() if g is not None)]
         end = following.end()
     core = "".join(parts).strip()
-    tail = _UNIT_TAIL.match(window, end)
-    whole = core if tail is None else core + " " + tail[0].strip()
-    return Extraction(whole, start, start + end, "phrase", None if whole == core else core)
+    cut = _CUT.search(window, end)
+    tail = window[end : cut.start() if cut else len(window)].strip(" *_,;:")
+    if not tail or len(tail) > 80:
+        return Extraction(core, start, start + end, "phrase")
+    # "$5$ cm" needs its unit and "$5$ or more" must not lose its words; other words may be dropped.
+    words = re.findall(r"[A-Za-z']+", tail)
+    return Extraction(f"{core} {tail}", start, start + end, "phrase", None if changes_meaning(words) else core)
 
 
 def last_math(text: str) -> Extraction:

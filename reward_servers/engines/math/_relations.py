@@ -172,6 +172,8 @@ def _same_names(comparison: Comparison, gold: Rel, answer: Rel, value: Node, oth
         renaming: dict[Node, Node] = {}
         for ours, their in zip(mine.args[1:], theirs.args[1:], strict=True):
             if isinstance(ours, Sym) and isinstance(their, Sym):
+                if ours != their and ours.name in symbols(other):
+                    return Answer(False, "argument", "the new name of the argument is taken")
                 renaming[their] = ours
             elif not comparison.same(ours, their).same:
                 return Answer(False, "argument", "another argument")

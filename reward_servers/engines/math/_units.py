@@ -140,6 +140,9 @@ percent percentage pct to from through until till into upon via versus vs yes
 )
 
 
+_POINTING = names("this that these those when where while which because since so therefore hence then from")
+
+
 def _singular(word: str) -> str:
     low = word.lower()
     if len(low) > 4 and low.endswith("ies"):
@@ -164,6 +167,11 @@ def known_unit(word: str) -> str | None:
 def is_noun(word: str) -> bool:
     """Whether an unknown word may be read as the noun that a number counts."""
     return word.isalpha() and len(word) > 1 and word.lower() not in _MEANING
+
+
+def changes_meaning(words: list[str]) -> bool:
+    """Whether any of the words says something about the value it follows (`or more`, `is wrong`)."""
+    return any(word.lower() in _MEANING - _POINTING for word in words)
 
 
 def unit_form(parts: list[str]) -> str | None:

@@ -1,0 +1,82 @@
+"""Whole corpora: authored cases, their twins, and public rollouts with their labels."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from reward_servers.engines.math import Outcome, compile_gold, judge
+
+DATA = Path(__file__).parents[2] / "data" / "math"
+
+
+def rows(name: str) -> list[dict]:
+    return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+
+
+def by_category() -> dict[str, list[dict]]:
+    found = defaultdict(list)
+    for row in rows("cases.jsonl"):
+        found[row["metadata"]["category"]].append(row)
+    return dict(found)
+
+
+CATEGORIES = by_category()
+
+
+@pytest.mark.parametrize("category", sorted(CATEGORIES))
+def test_every_authored_case(category: str) -> None:
+    wrong = []
+    for row in CATEGORIES[category]:
+        judgement = judge(row["response"], str(row["reference"]["answer"]))
+        if judgement.correct != (row["expected"]["score"] == 1.0):
+            wrong.append((row["rollout_id"], judgement))
+    assert not wrong
+
+
+@pytest.mark.parametrize("group", ["forms", "spoof"])
+def test_twins(group: str) -> None:
+    wrong = []
+    for row in rows("twins.jsonl"):
+        if row["group"] == group:
+            judgement = judge(row["response"], row["gold"])
+            if judgement.correct != row["expected"] or not judgement.outcome.is_verdict:
+                wrong.append((row["gold"], row["response"], judgement))
+    assert not wrong
+
+
+def test_grade_school_rollouts_agree_with_their_labels() -> None:
+    data = rows("gsm8k_rollouts.jsonl")
+    assert [
+        r["rollout_id"]
+        for r in data
+        if judge(r["response"], r["reference"]["answer"]).correct != bool(r["expected"]["score"])
+    ] == []
+
+
+def test_competition_rollouts_agree_with_their_labels_but_one() -> None:
+    """The one difference: the label refuses 10000 for a reference written `10{,}000`."""
+    different = [
+        (r["reference"]["answer"], judge(r["response"], r["reference"]["answer"]).extraction.text)
+        for r in rows("math_rollouts.jsonl")
+        if judge(r["response"], r["reference"]["answer"]).correct != bool(r["expected"]["score"])
+    ]
+    assert different == [("10{,}000", "10000")]
+
+
+def test_compiled_golds_decide_like_fresh_ones() -> None:
+    golds: dict[str, object] = {}
+    for row in rows("math_rollouts.jsonl"):
+        text = row["reference"]["answer"]
+        compiled = golds.setdefault(text, compile_gold(text))
+        for _ in range(2):  # the second answer comes from memory
+            assert judge(row["response"], compiled)[:3] == judge(row["response"], text)[:3]
+
+
+def test_every_gold_of_the_corpora_is_usable() -> None:
+    assert not [
+        r
+        for r in rows("cases.jsonl")
+        if judge("\\boxed{1}", str(r["reference"]["answer"])).outcome is Outcome.GOLD_INVALID
+    ]
