@@ -81,6 +81,7 @@ def test_errors_survive_pickling(error: Exception) -> None:
 
 
 def test_wrong_calls_are_type_errors(tmp_path: Path) -> None:
+    pytest.importorskip("mypy")
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
         "from trainer_client import AsyncRewardClient, Recipe, Reward, RewardClient, Rollout\n"

@@ -1,0 +1,48 @@
+"""The documentation says what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from trainer_client import Recipe, RecipeError, _errors
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(name: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / name).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_the_recipe_loads_and_its_error_reads_as_shown(tmp_path: Path) -> None:
+    (text,) = blocks("recipes.md", "toml")
+    assert Recipe.loads(text).columns == ("correct", "tags")
+    (shown,) = [block.strip() for block in blocks("recipes.md", "text")]
+    path = tmp_path / "recipe.toml"
+    path.write_text(text.replace("deadline = 30.0", "deadline = 30.0\nwieght = 1.0"))
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load(path)
+    assert re.sub(r"^.*recipe\.toml", "recipe.toml", str(caught.value)) == shown
+
+
+@pytest.mark.parametrize("name", ["client.md", "recipes.md"])
+def test_the_code_compiles(name: str) -> None:
+    found = blocks(name, "python")
+    assert found
+    for block in found:
+        compile(block, name, "exec")
+
+
+def test_every_key_of_a_reward_is_documented() -> None:
+    text = (DOCS / "recipes.md").read_text()
+    for key in ("verifier", "tasks", "options", "weight", "required", "gate", "deadline", "cpu_limit", "on_missing"):
+        assert f"| `{key}` |" in text
+
+
+def test_every_error_is_drawn() -> None:
+    names = [name for name, value in vars(_errors).items() if isinstance(value, type) and issubclass(value, Exception)]
+    for name in names:
+        assert name in (_errors.__doc__ or "")
+        assert name in (DOCS / "client.md").read_text()
