@@ -280,14 +280,19 @@ class _Keeper:
 
     async def _run_once(self) -> tuple[bool, int]:
         """Runs the process to its end. Returns whether it answered, and its exit code."""
-        process = await asyncio.create_subprocess_exec(
-            *self.program.command(self._port),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            # In a group of its own it hears of Ctrl-C from the supervisor alone, which lets it finish its work.
-            start_new_session=True,
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self.program.command(self._port),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                # In a group of its own it hears of Ctrl-C from the supervisor alone, which lets it finish its work.
+                start_new_session=True,
+            )
+        except OSError as error:
+            # The host is short of processes or memory, perhaps for a moment.
+            self._last_error = f"no process can be started: {error}"
+            return False, 1
         assert process.stdout is not None
         assert process.stderr is not None
         self.pid = process.pid

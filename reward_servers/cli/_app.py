@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reward_servers.cli import _check, _doctor, _list, _new, _score, _serve, _up
-from reward_servers.cli._errors import DEFECT, INTERRUPTED, USER_ERROR, describe, unexpected
+from reward_servers.cli._errors import DEFECT, INTERRUPTED, UNREAD, USER_ERROR, describe, unexpected
 
 __all__ = ["COMMANDS", "run"]
 
@@ -76,6 +77,12 @@ def run(arguments: Sequence[str]) -> int:
     command = typer.main.get_command(_build(lambda: debug.append(True)))
     try:
         code = command.main(list(arguments), prog_name="assay", standalone_mode=False)
+        sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):
+        # Whoever read the output has seen enough (click turns that into an exit code that is a "no" here). Nothing more
+        # must be written to it, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except _UsageError as error:

@@ -61,7 +61,8 @@ def check(
     name, _, version = verifier.partition("@")
     if endpoint is None:
         hosted = (name, *(with_verifiers or ()))
-        started = ServerProcess(_SERVER, hosted, str(config) if config is not None else None, port=0, workers=workers)
+        settings = str(config) if config is not None else None
+        started = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers)
         session = Session([started], QuietLog(verbose))
     else:
         session = Session([], QuietLog(verbose), {_SERVER: [endpoint]}, ca)

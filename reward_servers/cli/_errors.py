@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["DEFECT", "INTERRUPTED", "SAID_NO", "USER_ERROR", "UserError", "describe", "unexpected"]
+__all__ = ["DEFECT", "INTERRUPTED", "SAID_NO", "UNREAD", "USER_ERROR", "UserError", "describe", "unexpected"]
 
 SAID_NO = 1
 """Exit code of a command that ran and whose answer is no."""
@@ -14,6 +14,8 @@ DEFECT = 70
 """Exit code of a defect of ours (EX_SOFTWARE): never to be mistaken for an answer."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C."""
+UNREAD = 141
+"""Exit code when nobody reads the output to its end, as of a process that SIGPIPE ends."""
 
 _FAMILIES = (
     ("reward_servers.core", "AssayServerError"),

@@ -17,7 +17,7 @@ from reward_servers.supervisor import ServerProcess
 if TYPE_CHECKING:
     from trainer_client import Recipe, Server
 
-__all__ = ["Log", "QuietLog", "programs_of", "read_endpoints", "used_servers", "write_endpoints"]
+__all__ = ["PrefixedLog", "QuietLog", "programs_of", "read_endpoints", "used_servers", "write_endpoints"]
 
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
@@ -43,7 +43,7 @@ def programs_of(
         servers: Servers of a recipe.
         folder: Folder that paths of settings files are relative to.
         host: Address to listen on.
-        port: Port of the first process; the others follow. None: what the settings say, else any free one.
+        port: Port of the first process; the others follow. 0: any free ones. None: what the settings say.
         workers: Worker processes of each.
         insecure: Whether plain text is accepted on an address that others can reach.
     """
@@ -53,7 +53,11 @@ def programs_of(
             continue
         config = str(folder / server.config) if server.config is not None else None
         for replica in range(server.replicas):
-            given = port + len(programs) if port else 0 if replica else port
+            if port:
+                given: int | None = port + len(programs)
+            else:
+                # A port of the settings file can be taken once.
+                given = port if replica == 0 else 0
             number = replica + 1 if server.replicas > 1 else 0
             programs.append(
                 ServerProcess(server.name, server.verifiers, config, host, given, workers, insecure, number)
@@ -87,7 +91,7 @@ def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:
     os.replace(file.name, path)
 
 
-class Log:
+class PrefixedLog:
     """Prints what servers say, each line with the server's name before it."""
 
     def __init__(self, labels: Iterable[str]) -> None:

@@ -183,8 +183,9 @@ def print_run(outcome: Mapping[str, Any], path: Path) -> None:
         rows.append([*row, _share(reward["agreement"])] if labelled else row)
     print_table(columns, rows)
     for reward in outcome["rewards"]:
-        parts = [f"{kind} {_counts(reward[kind])}" for kind in ("codes", "faults", "skips") if reward[kind]]
-        print(f"{reward['name']}: {'; '.join(parts) or 'not asked of any rollout'}")
+        kinds = (("verdicts", "codes"), ("faults", "faults"), ("skips", "skips"))
+        parts = [f"{title}: {_counts(reward[kind])}" for title, kind in kinds if reward[kind]]
+        print(f"{reward['name']}  {'; '.join(parts) or 'not asked of any rollout'}")
     print(
         f"{outcome['rollouts']} rollouts in {outcome['groups']} groups, {outcome['degenerate_groups']} degenerate; "
         f"{outcome['rewarded']} with a reward, mean {_figure(outcome['mean_reward'])}; {outcome['seconds']:.1f} s"

@@ -57,7 +57,9 @@ def score(
     away = {server.name: endpoints.get(server.name) or server.endpoints for server in servers}
     ours = [server for server in servers if not away[server.name]]
     elsewhere = {name: addresses for name, addresses in away.items() if addresses}
-    session = Session(programs_of(ours, recipe.parent, workers=workers), QuietLog(verbose), elsewhere, ca)
+    # For this command alone: on free ports, whatever the settings say for servers that stay.
+    programs = programs_of(ours, recipe.parent, host="127.0.0.1", port=0, workers=workers)
+    session = Session(programs, QuietLog(verbose), elsewhere, ca)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
     payoff = payoff_of(table)
     write_scores(out, found.rollouts, table, payoff, evidence=evidence)

@@ -58,7 +58,7 @@ class Session:
 
     async def __aenter__(self) -> Session:
         endpoints = self._endpoints
-        require(endpoints, self._ca)
+        await asyncio.to_thread(require, endpoints, self._ca)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, log=self._log, grace=_GRACE)

@@ -54,10 +54,10 @@ def up(
 
 
 async def _keep(recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float) -> None:
-    from reward_servers.cli._fleet import Log
+    from reward_servers.cli._fleet import PrefixedLog
     from reward_servers.supervisor import Supervisor
 
-    log = Log(["assay", *(program.label for program in programs)])
+    log = PrefixedLog(["assay", *(program.label for program in programs)])
     supervisor = Supervisor(programs, log=log, grace=grace)
     running = asyncio.create_task(_run(supervisor, recipe, endpoints_file))
     signals = 0

@@ -8,7 +8,7 @@ import sys
 from reward_servers import __version__
 from reward_servers.cli._app import COMMANDS
 
-from .conftest import Cli
+from .conftest import COMMAND, Cli
 
 LIGHT = """
 import sys
@@ -38,6 +38,17 @@ def test_mistakes_in_the_command_line_are_one_line(cli: Cli) -> None:
     assert "bogus" in cli.error("bogus")
     assert "RECIPE" in cli.error("up")
     assert "--port" in cli.error("serve", "exact", "--port", "x")
+
+
+def test_a_reader_that_has_seen_enough_is_no_answer(cli: Cli) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "--help"], env=cli.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
 
 
 def test_debug_shows_the_traceback(cli: Cli) -> None:
