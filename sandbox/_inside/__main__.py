@@ -13,10 +13,6 @@ sys.path[0] = "/tmp/box"  # noqa: S108 - where programs lie, behind the wall
 from sandbox._inside import _launcher, _program  # noqa: E402 - needs the lines above
 
 if __name__ == "__main__":
-    _program_to_run = None
-    try:
-        _launcher.main()
-    except _program.Start as _start:
-        _program_to_run = _start.program
-    if _program_to_run is not None:
-        _program.run(*_program_to_run)
+    _to_run = _launcher.main()
+    if _to_run is not None:
+        _program.run(*_to_run)

@@ -7,9 +7,7 @@ import marshal
 import math
 import os
 import resource
-import signal
 import socket
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -34,13 +32,9 @@ class Rights:
     def __init__(self, seccomp: Filter) -> None:
         self.filter = seccomp
         with open("/proc/sys/kernel/cap_last_cap") as file:
-            self._last_capability = int(file.read())
+            self.last_capability = int(file.read())
         with open("/proc/self/statm") as file:
             self.address_space = int(file.read().split()[0]) * resource.getpagesize()
-
-    def drop_capabilities(self) -> None:
-        """Give up every capability."""
-        _kernel.drop_capabilities(self._last_capability)
 
 
 def fail(sock: socket.socket, where: str, error: BaseException) -> NoReturn:
@@ -51,25 +45,19 @@ def fail(sock: socket.socket, where: str, error: BaseException) -> NoReturn:
         os._exit(1)
 
 
-def wait_for_job(sock: socket.socket, rights: Rights) -> NoReturn:
-    """Lock this process in, wait for its job and carry it out.
-
-    Raises:
-        _program.Start: The job is a Python program.
-    """
+def wait_for_job(sock: socket.socket, rights: Rights) -> _program.Program:
+    """Lock this process in, wait for its job and carry it out, or return it if it is a Python program."""
     try:
-        with open("/proc/self/oom_score_adj", "w") as file:
-            file.write("1000")
+        _kernel.write_file("/proc/self/oom_score_adj", b"1000")
         os.setsid()
-        rights.drop_capabilities()
+        _kernel.empty_bounding_set(rights.last_capability)
+        _kernel.drop_capabilities()
         rights.filter.load()
         _rehearse()
         received = _wire.receive_job(sock)
         if received is None:
             os._exit(0)
-        _carry_out(sock, rights.address_space, *received)
-    except _program.Start:
-        raise
+        return _carry_out(sock, rights.address_space, *received)
     except BaseException as error:  # noqa: BLE001 - up to here nothing of the program has run, so it is ours
         fail(sock, "job", error)
 
@@ -87,7 +75,7 @@ def _rehearse() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, _NO_CORE)
 
 
-def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors: list[int]) -> NoReturn:
+def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors: list[int]) -> _program.Program:
     mode = job["mode"]
     _write_files(job["files"])
     if mode == "compile":
@@ -98,7 +86,7 @@ def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors:
     if mode in ("compile", "python"):
         _arrange(descriptors, len(descriptors))
         _bound(job["bounds"], base)
-        raise _program.Start(*code, job["data"])
+        return _program.Program(*code, job["data"])
     bounds = job["bounds"]
     stack = min(_NATIVE_STACK_BYTES, int(bounds["memory"]) // 4)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
@@ -124,6 +112,8 @@ def _compile(sock: socket.socket, base: int, job: dict[str, Any]) -> tuple[tuple
         _wire.send_frame(sock, _wire.REJECTED, b"mMemoryError while compiling")
         os._exit(0)
     except (SyntaxError, ValueError, RecursionError, OverflowError, SystemError) as error:
+        import traceback  # not needed by most
+
         text = "".join(traceback.format_exception_only(error))
         _wire.send_frame(sock, _wire.REJECTED, b"s" + text.encode("utf-8", "backslashreplace"))
         os._exit(0)
@@ -175,8 +165,9 @@ def _bound(bounds: Bounds, address_space: int | None) -> None:
 
 
 def _restore_signals() -> None:
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
+    """Give a program that is not Python the signals that Python ignores."""
+    for number in (_kernel.SIGPIPE, _kernel.SIGXFSZ):
+        _kernel.default_signal(number)
 
 
 def _build(argv: list[str], output: str) -> NoReturn:

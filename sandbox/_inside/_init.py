@@ -7,7 +7,6 @@ could be it and still end by `abort()`. Its end takes the whole namespace with i
 from __future__ import annotations
 
 import os
-import signal
 import socket
 from collections.abc import Sequence
 from typing import NoReturn
@@ -36,8 +35,10 @@ class Maker:
         self._groups = groups
         self._turn = 0
 
-    def make(self, sock: socket.socket, unwanted: Sequence[socket.socket], disk: int, files: int) -> int:
-        """Clone an init and return its pidfd. In the child this does not return.
+    def make(
+        self, sock: socket.socket, unwanted: Sequence[socket.socket], disk: int, files: int
+    ) -> int | _program.Program:
+        """Clone an init and return its pidfd. In the run's own process this returns its program.
 
         Args:
             sock: The child's end of the connection with the owner.
@@ -51,10 +52,10 @@ class Maker:
         if pid == 0:
             for other in unwanted:
                 other.detach()  # closed by number below
-            self._start(sock, groups, disk, files)
+            return self._start(sock, groups, disk, files)
         return pidfd
 
-    def _start(self, sock: socket.socket, groups: Sequence[int], disk: int, files: int) -> NoReturn:
+    def _start(self, sock: socket.socket, groups: Sequence[int], disk: int, files: int) -> _program.Program:
         try:
             for descriptor in groups:
                 os.write(descriptor, b"0")
@@ -62,25 +63,23 @@ class Maker:
             sock.detach()
             sock = socket.socket(fileno=_child.SOCKET)
             _kernel.close_from(_child.SOCKET + 1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            _kernel.default_signal(_kernel.SIGCHLD)
             _settle(disk, files)
             processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
             main = os.fork()
             if main == 0:
                 os.close(processes)
-                _child.wait_for_job(sock, self._rights)
+                return _child.wait_for_job(sock, self._rights)
             # The interpreter's handler would make this the one signal that the program can send to us.
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            _kernel.default_signal(_kernel.SIGINT)
             _kernel.prctl(_kernel.PR_SET_DUMPABLE, 0)
-            self._rights.drop_capabilities()
+            _kernel.drop_capabilities()
             # What the end of the run will use is touched now: a page copied here is not waited for there. It has to be
             # done before the owner hears of us, since from then on the program may end at any moment.
             _wire.END_REPORT.pack(0, 0.0, 0.0, 0)
             os.wait4(-1, _WALL | os.WNOHANG)
             _wire.send_frame(sock, _wire.READY, b"", (processes,))
             os.close(processes)
-        except _program.Start:
-            raise
         except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             _child.fail(sock, "init", error)
         _reap(sock, main)
@@ -89,9 +88,7 @@ class Maker:
 def _settle(disk: int, files: int) -> None:
     """Take the user id of a program and mount what belongs to one run only."""
     for name, text in (("setgroups", "deny"), ("uid_map", f"{_USER} 0 1"), ("gid_map", f"{_USER} 0 1")):
-        descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY)
-        os.write(descriptor, text.encode())
-        os.close(descriptor)
+        _kernel.write_file(f"/proc/self/{name}", text.encode())
     options = f"size={disk},nr_inodes={files + _OWN_INODES},mode=1777"
     _kernel.mount("tmp", "/tmp", "tmpfs", _TMP_FLAGS, options)  # noqa: S108 - a path behind the wall
     os.mkdir(_rootfs.BOX)

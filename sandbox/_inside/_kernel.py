@@ -34,7 +34,12 @@ _AT_RECURSIVE = 0x8000
 _MOUNT_ATTR_RDONLY = 0x1
 _MOUNT_ATTR_NOSUID = 0x2
 _MOUNT_ATTR_NODEV = 0x4
-_SIGCHLD = 17
+SIGINT = 2
+SIGPIPE = 13
+SIGCHLD = 17
+SIGXFSZ = 25
+_SIG_DFL = None
+_SIG_IGN = ctypes.c_void_p(1)
 
 # The calls made by number. Those from 424 on have the same number on every machine.
 CLOSE_RANGE = 436
@@ -90,7 +95,7 @@ def clone(flags: int) -> tuple[int, int]:
     pid = syscall(
         "clone",
         NUMBERS[machine()]["clone"],
-        ctypes.c_ulong(flags | CLONE_PIDFD | _SIGCHLD),
+        ctypes.c_ulong(flags | CLONE_PIDFD | SIGCHLD),
         None,
         ctypes.byref(pidfd),
         None,
@@ -144,6 +149,26 @@ def prctl(option: int, value: int) -> None:
     _check(_prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
 
 
+def default_signal(number: int) -> None:
+    """Let the kernel do with a signal what it does by default.
+
+    The interpreter's own way is more work in a process that is a copy of another, and may not notice.
+    """
+    libc.signal(number, _SIG_DFL)
+
+
+def ignore_signal(number: int) -> None:
+    """Have the kernel drop a signal, without the interpreter's knowing: programs are to find its own settings."""
+    libc.signal(number, _SIG_IGN)
+
+
+def write_file(path: str, content: bytes) -> None:
+    """Write to a file of the kernel's, in one call."""
+    descriptor = os.open(path, os.O_WRONLY)
+    os.write(descriptor, content)
+    os.close(descriptor)
+
+
 def kill_others() -> bool:
     """Kill every other process of this pid namespace; False if there was none."""
     return int(libc.kill(-1, 9)) == 0
@@ -158,12 +183,16 @@ _capability_header = (ctypes.c_uint32 * 2)(0x20080522, 0)
 _no_capabilities = (ctypes.c_uint32 * 6)()
 
 
-def drop_capabilities(last: int) -> None:
-    """Empty the bounding, effective, permitted and inheritable sets.
+def empty_bounding_set(last: int) -> None:
+    """Give up the capabilities that a program could gain by executing another.
 
     Args:
         last: Number of the highest capability that this kernel knows.
     """
     for number in range(last + 1):
         _check(_prctl(PR_CAPBSET_DROP, number, 0, 0, 0), "drop of the bounding set")
+
+
+def drop_capabilities() -> None:
+    """Empty the effective, permitted and inheritable sets."""
     _check(libc.capset(_capability_header, _no_capabilities), "capset")

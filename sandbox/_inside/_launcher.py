@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from sandbox._inside import _kernel, _rootfs, _wire, _zygote
+from sandbox._inside import _kernel, _program, _rootfs, _wire, _zygote
 from sandbox._inside._steps import Steps
 
 _SHELL = "/bin/sh"
@@ -36,23 +36,29 @@ done
 """
 
 
-def main() -> None:
-    """Start a zygote for the owner at the other end of the socket named by the first argument, then wait."""
+def main() -> _program.Program | None:
+    """Start a zygote for the owner at the other end of the socket named by the first argument, then wait.
+
+    Returns:
+        In a process that is to become a Python program: the program.
+    """
     control = socket.socket(fileno=int(sys.argv[1]))
     received = _wire.receive_job(control)
     if received is None:
-        return
+        return None
     spec, group_descriptors = received
     owner = os.pidfd_open(os.getppid())
     if os.getppid() != spec["owner"]:
-        return
+        return None
     alive, held = os.pipe()
-    try:  # a process that is to become a program comes out of here by `_program.Start`
-        _start(spec, _zygote.Links(control, owner, held), group_descriptors)
+    try:
+        program = _start(spec, _zygote.Links(control, owner, held), group_descriptors)
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
         _remove(spec["groups"])
-        return
+        return None
+    if program is not None:
+        return program
     os.dup2(alive, 0)
     control.detach()
     _kernel.close_from(3)
@@ -61,9 +67,10 @@ def main() -> None:
         os.execv(_SHELL, [_SHELL, "-c", _SCRIPT, "sandbox-launcher", *spec["groups"]])  # noqa: S606 - it is the shell
     os.read(0, 1)
     _remove(spec["groups"])
+    return None
 
 
-def _start(spec: dict[str, Any], links: _zygote.Links, groups: list[int]) -> None:
+def _start(spec: dict[str, Any], links: _zygote.Links, groups: list[int]) -> _program.Program | None:
     steps = Steps()
     if _kernel.machine() not in _kernel.NUMBERS:
         raise _kernel.SetupError("architecture", f"no system call table for {_kernel.machine()}")
@@ -81,7 +88,7 @@ def _start(spec: dict[str, Any], links: _zygote.Links, groups: list[int]) -> Non
         pid, descriptor = _kernel.clone(_kernel.NAMESPACES)
     if pid == 0:
         os.close(ready_write)
-        _zygote.main(links, spec, groups, steps, ready_read, None if privileged else tree, root)
+        return _zygote.main(links, spec, groups, steps, ready_read, None if privileged else tree, root)
     os.close(ready_read)
     try:
         with steps("id_maps"):
@@ -92,6 +99,7 @@ def _start(spec: dict[str, Any], links: _zygote.Links, groups: list[int]) -> Non
         raise
     os.write(ready_write, b"m")
     os.close(ready_write)
+    return None
 
 
 def _leave_mount_namespace() -> bool:

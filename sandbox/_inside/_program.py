@@ -8,10 +8,9 @@ import io
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from types import CodeType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from sandbox._inside import _channel, _rootfs
 
@@ -24,23 +23,22 @@ _OURS = [
 ]
 
 
-class Start(BaseException):
-    """Carries a program up and out of everything that this process was doing, to run with an empty stack."""
+class Program(NamedTuple):
+    """A program on its way up and out of everything that its process was doing, to run with an empty stack.
 
-    def __init__(self, code: CodeType, driver: CodeType | None, data: str) -> None:
-        """Keep what is to be run.
+    Attributes:
+        code: The compiled program.
+        driver: What to run in its place.
+        data: Use of the data descriptor: `none`, `request` or `session`.
+    """
 
-        Args:
-            code: The compiled program.
-            driver: What to run in its place.
-            data: Use of the data descriptor: `none`, `request` or `session`.
-        """
-        super().__init__()
-        self.program = (code, driver, data)
+    code: CodeType
+    driver: CodeType | None
+    data: str
 
 
 def run(code: CodeType, driver: CodeType | None, data: str) -> NoReturn:
-    """Run a program to its end and leave the process. The arguments are those of `Start`."""
+    """Run a program to its end and leave the process. The arguments are the fields of `Program`."""
     _forget_ourselves()
     status = 0
     try:
@@ -135,7 +133,9 @@ def _flush() -> bool:
 
 def _leave(status: int) -> NoReturn:
     """End as the interpreter ends: threads, exit handlers, streams, and what the program's globals held."""
-    _quietly(threading._shutdown)  # type: ignore[attr-defined]
+    threading: Any = sys.modules.get("threading")
+    if threading is not None:
+        _quietly(threading._shutdown)
     _quietly(atexit._run_exitfuncs)
     flushed = _flush()
     for name in ("stdin", "stdout", "stderr"):

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from sandbox._inside import _child, _init, _kernel, _program, _rootfs, _wire
 from sandbox._inside._seccomp import Filter, build
@@ -32,11 +32,8 @@ _COMMON = (
     "json",
     "math",
     "operator",
-    "random",
     "re",
     "string",
-    "threading",
-    "traceback",
     "typing",
 )
 
@@ -66,8 +63,8 @@ def main(
     mapped: int,
     tree: Tree | None,
     root: str,
-) -> NoReturn:
-    """Go behind the wall, report, and make spares until the owner closes its end.
+) -> _program.Program:
+    """Go behind the wall, report, and make spares until the owner closes its end. Returns in their processes.
 
     Args:
         links: To the outside.
@@ -99,7 +96,7 @@ def main(
     except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
         _wire.send_frame(control, _wire.FAILED, f"zygote\0{type(error).__name__}: {error}".encode())
         os._exit(1)
-    _serve(links, maker)
+    return _serve(links, maker)
 
 
 def _enter(steps: Steps, tree: Tree | None, root: str) -> None:
@@ -115,7 +112,7 @@ def _enter(steps: Steps, tree: Tree | None, root: str) -> None:
     _rootfs.enter(root, steps)
     with steps("host_name"):
         socket.sethostname("sandbox")
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the inits
+    _kernel.ignore_signal(_kernel.SIGCHLD)  # the kernel reaps the inits
 
 
 def _preload(packages: Sequence[str]) -> None:
@@ -151,7 +148,7 @@ def _halves(groups: list[int]) -> tuple[list[int], list[int]]:
 def _try_filter(steps: Steps, rights: _child.Rights) -> None:
     """Load the filter in a process that ends at once, so that a kernel without it is found at the start."""
     with steps("seccomp"):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _kernel.default_signal(_kernel.SIGCHLD)
         pid = os.fork()
         if pid == 0:
             try:
@@ -160,12 +157,12 @@ def _try_filter(steps: Steps, rights: _child.Rights) -> None:
                 os._exit(error.errno or 255)
             os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        _kernel.ignore_signal(_kernel.SIGCHLD)
         if code:
             raise OSError(code, os.strerror(code))
 
 
-def _serve(links: Links, maker: _init.Maker) -> NoReturn:
+def _serve(links: Links, maker: _init.Maker) -> _program.Program:
     control = links.control
     poll = select.poll()
     poll.register(control, select.POLLIN)
@@ -176,12 +173,14 @@ def _serve(links: Links, maker: _init.Maker) -> NoReturn:
             break
         mine, theirs = socket.socketpair()
         try:
-            pidfd = maker.make(theirs, (control, mine), *_wire.SPARE_REQUEST.unpack(request))
+            made = maker.make(theirs, (control, mine), *_wire.SPARE_REQUEST.unpack(request))
         except OSError as error:
             _wire.send_frame(control, _wire.FAILED, f"clone\0{error}".encode())
         else:
-            _wire.send_frame(control, _wire.SPARE, b"", (mine.fileno(), pidfd))
-            os.close(pidfd)
+            if isinstance(made, _program.Program):
+                return made
+            _wire.send_frame(control, _wire.SPARE, b"", (mine.fileno(), made))
+            os.close(made)
         mine.close()
         theirs.close()
     os._exit(0)
