@@ -66,11 +66,6 @@ class Call:
         if self._remaining == 0:
             self._end()
 
-    def deliver(self, unit: Unit, position: int, result: Result) -> None:
-        """Takes the result of a unit."""
-        self.units.discard(unit)
-        self.give(position, result)
-
     def expire(self) -> None:
         """The caller's deadline has passed: what is not finished is skipped and its work is stopped."""
         skip = Result(Skip(SkipReason.DEADLINE))

@@ -21,6 +21,7 @@ from reward_servers.core._verifier import ItemLimits, Role, Runs, Verifier
 __all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of"]
 
 Judged = Verdict | Fault
+_SUBJECT_ALONE = (Role.ROLLOUT.value,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -170,14 +171,20 @@ class Instance:
         """The decoded reference, or the dataset fault that stands in its place."""
         return self._references(subject.case.reference if isinstance(subject, Group) else subject.reference)
 
-    def arguments(self, subject: Rollout | Group, reference: Any, options: bytes, context: Context | None) -> list[Any]:
-        """The arguments of the function, in its own order."""
+    def arguments(self, subject: Rollout | Group, options: bytes, context: Context | None) -> list[Any] | Fault:
+        """The arguments of the function in its own order, or the fault of a reference that cannot be used."""
+        if self._order == _SUBJECT_ALONE:
+            return [subject]
+        reference = self.reference(subject)
+        if isinstance(reference, Fault):
+            return reference
         available = (subject, reference, self._options(options), context)
         return [available[place] for place in self._order]
 
     def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:
         """Turns what the function returned into outcomes: one for a rollout, one per rollout for a group."""
         verifier = self.verifier
+        outcomes: list[Judged]
         if isinstance(subject, Rollout):
             outcomes = [to_verdict(returned, verifier.low, verifier.high, verifier.floor)]
         elif isinstance(returned, Fault):

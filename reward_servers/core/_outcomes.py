@@ -161,6 +161,8 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
         A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that
         breaks its own declaration must not reach a policy.
     """
+    if type(returned) is float and low <= returned <= high:
+        return Verdict(returned, _default_code(returned, low, high))
     if isinstance(returned, Fault):
         return returned
     if isinstance(returned, Score):

@@ -214,35 +214,35 @@ class Scorer:
         keys = self._keys(bound, request)
         now = time.perf_counter()
         rank = 0
+        whole = bound.hosted.verifier.scope == "group"
         for group in request.groups:
-            subjects: Sequence[Rollout | Group] = group.rollouts
-            if bound.hosted.verifier.scope == "group":
-                subjects = [group] if group.rollouts else ()
+            subjects: Sequence[Rollout | Group] = [group] if whole and group.rollouts else group.rollouts
             for subject in subjects:
-                count = len(subject) if isinstance(subject, Group) else 1
-                positions = range(rank * width + place, (rank + count) * width, width)
+                count = len(group) if whole else 1
+                positions = tuple(range(rank * width + place, (rank + count) * width, width))
                 known = self._known(bound, subject)
                 if known is not None:
                     for position in positions:
                         call.give(position, Result(known))
                 else:
-                    key = keys(subject, rank)
+                    key = keys(subject, rank) if keys is not None else None
                     unit = self._join_or_make(call, request, bound, subject, key, positions, now)
                     if unit is not None:
                         units.append(unit)
                 rank += count
         return units
 
-    def _keys(self, bound: _Bound, request: Request) -> Callable[[Rollout | Group, int], bytes | None]:
+    def _keys(self, bound: _Bound, request: Request) -> Callable[[Rollout | Group, int], bytes] | None:
+        """Makes the keys of an evaluation's units; None when they have none."""
         verifier = bound.hosted.verifier
         if verifier.cost is Cost.TRIVIAL:
-            return lambda subject, rank: None
+            return None
         if verifier.deterministic:
             seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE else None
             maker = KeyMaker(f"{bound.hosted.identity.digest} {bound.cpu_limit}", bound.options, seed)
             return lambda subject, rank: maker.key(subject)
         if not request.request_id:
-            return lambda subject, rank: None
+            return None
         # A stochastic verdict is nobody else's, but a call that is sent again must find it.
         base = f"{request.request_id}\0{bound.hosted.identity.digest}\0{bound.options!r}"
         indices = request.keys
@@ -318,8 +318,9 @@ class Scorer:
                 self.cache.put(unit.key, verdicts)
         shared = False
         for subscriber, positions in unit.subscribers:
+            subscriber.units.discard(unit)
             for position, outcome in zip(positions, outcomes, strict=True):
-                subscriber.deliver(unit, position, Result(outcome, queue_us, run_us, usage, shared))
+                subscriber.give(position, Result(outcome, queue_us, run_us, usage, shared))
             shared = True
 
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:

@@ -73,9 +73,15 @@ class Result:
 
 
 class Subscriber(Protocol):
-    """Whoever waits for a unit: a call."""
+    """Whoever waits for units: a call.
 
-    def deliver(self, unit: Unit, position: int, result: Result) -> None:
+    Attributes:
+        units: The units that it waits for.
+    """
+
+    units: set[Unit]
+
+    def give(self, position: int, result: Result) -> None:
         """Takes the result of one position."""
 
 

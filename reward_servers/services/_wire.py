@@ -125,7 +125,7 @@ def _read_rollout(message: types_pb2.Rollout, case: Case, blobs: Mapping[str, tu
     documents, token_ids = message.documents, message.token_ids
     response = message.response
     return Rollout(
-        response.text if response.WhichOneof("form") != "messages" else _read_content(response, blobs),
+        response.text or _read_content(response, blobs),
         case,
         message.rollout_id,
         message.finish_reason,

@@ -37,6 +37,21 @@ class FairQueue:
         self._lanes.move_to_end(unit.lane, last=False)
         self._length += 1
 
+    def pop(self) -> Unit | None:
+        """Takes one unit; None when the queue is empty."""
+        lanes = self._lanes
+        while lanes:
+            key, lane = next(iter(lanes.items()))
+            unit = lane.popleft()
+            self._length -= 1
+            if not lane:
+                del lanes[key]
+            elif len(lanes) > 1:
+                lanes.move_to_end(key)
+            if not unit.settled:
+                return unit
+        return None
+
     def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
         """Takes units that can travel together: of one lane, one verifier and the same options.
 

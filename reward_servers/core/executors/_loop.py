@@ -26,10 +26,6 @@ _TURN = 0.002
 _TICK = 0.05
 
 
-def _one(_: Unit) -> int:
-    return 1
-
-
 class LoopExecutor:
     """Runs the items of one verifier on the loop, up to its concurrency."""
 
@@ -98,52 +94,52 @@ class LoopExecutor:
             _log.error("a runner of %s failed", self._hosted.identity.name, exc_info=error)
 
     async def _run(self) -> None:
+        task, instance = asyncio.current_task(), self._instance
+        assert task is not None
+        assert instance is not None
+        if self._watch is None:
+            self._schedule_watch()
         try:
             turn_ends = time.perf_counter() + _TURN
-            while taken := self._queue.take(_one):
-                await self._run_unit(taken[0])
-                if time.perf_counter() > turn_ends:
+            while (unit := self._queue.pop()) is not None:
+                ended = await self._run_unit(unit, task, instance)
+                if ended > turn_ends:
                     await asyncio.sleep(0)
                     turn_ends = time.perf_counter() + _TURN
         finally:
             self._active -= 1
 
-    async def _run_unit(self, unit: Unit) -> None:
-        instance = self._instance
-        assert instance is not None
+    async def _run_unit(self, unit: Unit, task: asyncio.Task[None], instance: Instance) -> float:
+        """Runs one unit and settles it; when it ended, on the performance counter."""
         started = time.perf_counter()
         context = self._context(unit) if instance.wants_context else None
-        task = asyncio.current_task()
-        assert task is not None
         self._running[unit] = (task, started)
-        if self._watch is None:
-            self._schedule_watch()
         outcomes: Sequence[Outcome]
         try:
-            reference = instance.reference(unit.subject)
-            if isinstance(reference, Fault):
-                outcomes = self._spread(unit, reference)
+            arguments = instance.arguments(unit.subject, unit.options, context)
+            if isinstance(arguments, Fault):
+                outcomes = self._spread(unit, arguments)
             else:
-                returned = await instance.function(*instance.arguments(unit.subject, reference, unit.options, context))
-                outcomes = instance.settle(returned, unit.subject, context)
+                outcomes = instance.settle(await instance.function(*arguments), unit.subject, context)
         except asyncio.CancelledError:
             if unit not in self._stopped or task.uncancel() > 0:
                 raise
             fault = self._stopped.pop(unit)
             if fault is None:
-                return
+                return time.perf_counter()
             outcomes = self._spread(unit, fault)
         except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
             outcomes = self._spread(unit, outcome_of(error, self._hosted.verifier))
         finally:
             del self._running[unit]
-        if unit in self._stopped:
+        if self._stopped and unit in self._stopped:
             # It finished while its cancellation was on the way: let that arrive here and not in the next item.
             del self._stopped[unit]
             await self._absorb_cancellation()
-        queue_us = int((started - unit.queued_at) * 1e6)
-        run_us = int((time.perf_counter() - started) * 1e6)
+        ended = time.perf_counter()
+        queue_us, run_us = int((started - unit.queued_at) * 1e6), int((ended - started) * 1e6)
         self._settle(unit, outcomes, queue_us, run_us, context.usage if context is not None else None)
+        return ended
 
     @staticmethod
     async def _absorb_cancellation() -> None:
@@ -180,5 +176,5 @@ class LoopExecutor:
             if now - started > limit:
                 message = f"{self._hosted.identity.name} did not answer within {limit:g} s"
                 self._stop(unit, Fault(Party.SERVICE, "wall_limit", message))
-        if self._running:
+        if self._active:
             self._schedule_watch()

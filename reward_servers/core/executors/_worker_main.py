@@ -166,12 +166,11 @@ class _Worker:
         cpu, started = _cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
         try:
-            reference = instance.reference(subject)
-            if isinstance(reference, Fault):
-                outcomes = _spread(subject, reference)
+            arguments = instance.arguments(subject, options, context)
+            if isinstance(arguments, Fault):
+                outcomes = _spread(subject, arguments)
             else:
-                returned = instance.function(*instance.arguments(subject, reference, options, context))
-                outcomes = instance.settle(returned, subject, context)
+                outcomes = instance.settle(instance.function(*arguments), subject, context)
         except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
             outcomes = _spread(subject, outcome_of(error, instance.verifier))
         cpu = _cpu_now() - cpu
