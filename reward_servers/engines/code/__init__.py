@@ -23,8 +23,8 @@ Reference (JSON object)
                A bare list of cases, or an object without `kind`, goes with `"mode": "<kind>"` beside it. `input`,
                `output`, `expected`, `fn`, `fn_name`, `entry_point` and the kinds `function` and `pytest` are read as
                synonyms; `tests` may be a string of JSON, `code` a list of strings. `entry` names a function, a
-               method of a class `Solution`, or `Class.method`. `public` marks what the policy may see (for code:
-               true, or a list of names of tests).
+               method of a class `Solution`, or `Class.method` (also `Class().method`). `public` marks what the policy
+               may see (for code: true, or a list of names of tests).
     compare    {"kind": ...}; stdio: `lines` (default), `tokens`, `float` (`abs`, `rel`, 1e-6 each by default),
                `exact`, `checker` (`code`); the first three take `ignore_case`. call: `value` (default; `abs`, `rel`),
                `python_eq`, `checker`. Checkers are Python with `check(stdin, stdout, expected)`, or

@@ -154,7 +154,7 @@ class _Walk:
     def _value(self, node: ast.expr) -> Expression | Candidate:
         """Value of an assignment, which may also give the program's function another name."""
         if isinstance(node, ast.Name | ast.Attribute):
-            bound = self.folder.resolve(node)
+            bound = self.folder.method(node) or self.folder.resolve(node)
             if isinstance(bound, Candidate):
                 return bound
         return self.folder.fold(node)

@@ -270,7 +270,7 @@ class Folder:
         return Const(self.const(node))
 
     def _call(self, node: ast.Call) -> Expression:
-        target = self._solution(node.func) or self.resolve(node.func)
+        target = self.method(node.func) or self.resolve(node.func)
         if isinstance(target, Candidate):
             return self._candidate_call(target, node)
         if not isinstance(target, Builtin):
@@ -286,7 +286,7 @@ class Folder:
             raise NotConvertible(f"{target.name} of a result of the program")
         return Const(known_call(target.name, values, dict(keywords)))
 
-    def _solution(self, node: ast.expr) -> Candidate | None:
+    def method(self, node: ast.expr) -> Candidate | None:
         """`Solution().method`, the form of one popular collection of tasks, is the program's function `method`."""
         match node:
             case ast.Attribute(value=ast.Call(func=ast.Name(id="Solution"), args=[], keywords=[]), attr=name) if (

@@ -230,7 +230,7 @@ def _parse_calls(tests: Fields) -> CallTests:
 
 
 def _parse_entry(tests: Fields) -> str | None:
-    entry = tests.take("entry", str, "", aliases=("fn", "fn_name", "entry_point"))
+    entry = tests.take("entry", str, "", aliases=("fn", "fn_name", "entry_point")).replace("().", ".")
     if entry and not all(part.isidentifier() for part in entry.split(".")):
         raise tests.error("entry", f"is {entry!r}", "Give a Python name, or Class.method")
     return entry or None

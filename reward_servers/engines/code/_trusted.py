@@ -211,6 +211,8 @@ class _Talk:
                 answer = self._ask_program(message)
                 if answer is None:
                     return
+                if question["op"] == "describe":
+                    answer = checked_kinds(answer, question["names"])
                 tests.send(plain.dumps_json(answer))
         except EOFError:
             return  # the test code ended; its run says how
@@ -283,6 +285,21 @@ class _Talk:
             return CodeOutcome(run_verdict(run) or Verdict.ACCEPTED, run, {})
         verdicts = {"raised": Verdict.RUNTIME_ERROR, "memory": Verdict.MEMORY_LIMIT}
         return CodeOutcome(verdicts.get(kind, Verdict.WRONG_ANSWER), run, detail)
+
+
+def checked_kinds(answer: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """What the program says each name is; anything odd counts as absent.
+
+    Until it asks for more, test code thus depends on nothing that a program could make up, and what goes wrong with
+    it is its own fault.
+    """
+    try:
+        said = plain.decode(answer.get("ok"))
+    except (plain.NotPlain, RecursionError):
+        said = None
+    kinds = said if isinstance(said, dict) else {}
+    known = ("function", "class", "exception", "data")
+    return {"ok": plain.encode({name: kinds[name] if kinds.get(name) in known else "absent" for name in names})}
 
 
 def checked_answer(answer: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_servers.engines.code import BadReference, CodeTests
+from reward_servers.engines.code import BadReference, CodeTests, parse_reference
 from reward_servers.engines.code._collect import collect, free_names
 from reward_servers.engines.code._convert import Converted, convert
 from reward_servers.engines.code._inside import plain
@@ -211,6 +211,19 @@ def test_an_entry_with_the_name_of_a_builtin() -> None:
     plan = plan_tests(CodeTests("assert", "assert sum(1, 2) == 3", entry="sum"))
     assert plan.tests[0].converted is not None
     assert plan.tests[0].converted.calls[0].name == "sum"
+
+
+def test_methods_of_a_solution_class() -> None:
+    checked = "def check(c):\n    assert c(1) == 2"
+    tests = CodeTests("assert", f"{checked}\ncheck(Solution().f)\nassert Solution().f(2) == 3")
+    names = [test.converted and test.converted.calls[0].name for test in plan_tests(tests).tests]
+    assert names == ["Solution.f", "Solution.f"]
+    spec = parse_reference({"tests": {"kind": "assert", "code": checked, "entry_point": "Solution().f"}})
+    assert spec.entry == "Solution.f"
+    assert isinstance(spec.tests, CodeTests)
+    implied = plan_tests(spec.tests).tests[0].converted
+    assert implied is not None
+    assert implied.calls[0].name == "f"
 
 
 def test_helpers_of_the_prompt_are_trusted_beside_a_stub_only() -> None:

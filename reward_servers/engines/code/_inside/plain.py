@@ -130,7 +130,7 @@ def _encode_library(value: Any, depth: int) -> Any:
         return {"$": "Decimal", "v": str(value)}
     if module == "fractions" and name == "Fraction":
         return {"$": "Fraction", "v": [encode(value.numerator), encode(value.denominator)]}
-    if module == "datetime" and name in ("date", "time", "datetime") and getattr(value, "tzinfo", None) is None:
+    if module == "datetime" and name in ("date", "time", "datetime"):
         return {"$": name, "v": value.isoformat()}
     if module == "datetime" and name == "timedelta":
         return {"$": "timedelta", "v": [value.days, value.seconds, value.microseconds]}

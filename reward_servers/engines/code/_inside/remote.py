@@ -85,7 +85,7 @@ def _exception(answer: dict[str, Any]) -> BaseException:
     try:
         return kind(answer.get("message", ""))
     except TypeError:  # kinds that take more arguments, such as UnicodeDecodeError
-        return next(base for base in kind.__mro__ if base in (ValueError, Exception))(answer.get("message", ""))
+        return (ValueError if issubclass(kind, ValueError) else Exception)(answer.get("message", ""))
 
 
 def _sent(value: Any) -> list[Any]:
