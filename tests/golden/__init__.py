@@ -4,7 +4,7 @@
 and prints ``method passed/total``. `label` maps a label; the tables are the modules of this package.
 """
 
-from . import _base, _budgets, _calibrated, _combining, _discriminative
+from . import _base, _budgets, _calibrated, _combining, _discriminative, _group_methods, _guided
 from ._harness import TABLE, Case, Outcome, differences, label, load, run
 
 __all__ = [
@@ -16,6 +16,8 @@ __all__ = [
     "_calibrated",
     "_combining",
     "_discriminative",
+    "_group_methods",
+    "_guided",
     "differences",
     "label",
     "load",

@@ -9,10 +9,15 @@ import numpy as np
 from tests.signals.laws import Laws
 
 _CENTRED: dict[str, Any] = {"shift": True, "constant": True}
+_DEVIATION: dict[str, Any] = {**_CENTRED, "scale": "invariant", "zero_sum": True, "options": {"eps": 0.0}}
 
 
 def _not_negative(inputs: dict[str, Any]) -> None:
     inputs["rewards"] = np.abs(inputs["rewards"])
+
+
+def _hinted_rows(inputs: dict[str, Any]) -> None:
+    inputs["hint_levels"] = np.maximum(inputs["hint_levels"] - 6, 0)
 
 
 EXTENDED: dict[str, Laws] = {
@@ -37,5 +42,15 @@ EXTENDED: dict[str, Laws] = {
     "xrpo": Laws(constant=True),
     "masa": Laws(rewards="binary"),
     "masa_gate": Laws(),
+    "scaf_grpo_hints": Laws(rewards="binary"),
+    "scaf_grpo": Laws(rewards="binary", constant=True, permutation=False, prepare=_hinted_rows),
+    "igrpo_drafts": Laws(),
+    "igrpo": Laws(**_DEVIATION),
+    "rgr_grpo_revision": Laws(inputs=("components_valid", "criterion_weights")),
+    "rgr_grpo": Laws(**_CENTRED, scale="invariant", zero_sum=True, permutation=False, options={"eps": 0.0}),
+    "thinktuning_feedback": Laws(rewards="binary"),
+    "thinktuning": Laws(**_DEVIATION),
+    "relative_difficulty": Laws(),
+    "xrpo_seeds": Laws(rewards="binary"),
     "reg_grpo": Laws(**_CENTRED, scale="invariant", zero_sum=True, options={"eps": 0.0}),
 }

@@ -43,6 +43,7 @@ DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
     "success_rates": lambda rng, shape: rng.choice([0.0, 0.125, 0.5, 0.75, 1.0], shape),
     "predictions": lambda rng, shape: [_prediction(rng) for _ in range(shape[0])],
     "texts": lambda rng, shape: [" ".join(rng.choice(_WORDS, 4)) for _ in range(shape[0])],
+    "hints": lambda rng, shape: [[["a lemma"], ["a plan", "a step"]]] * shape[0],
     "questions": lambda rng, shape: ["find the delta"] * shape[0],
     "sum_pi_squared": lambda rng, shape: rng.random(shape),
 }
@@ -126,7 +127,17 @@ def _rewards(rng: Generator, rows: int, laws: Laws) -> NDArray[np.float64]:
 
 def outputs(signal: Signal) -> dict[str, NDArray[Any]]:
     """The arrays of a signal that have a row per rollout."""
-    names = ("advantages", "rewards", "token_advantages", "token_weights", "weights", "keep", "budget", "returns")
+    names = (
+        "advantages",
+        "rewards",
+        "token_advantages",
+        "token_weights",
+        "weights",
+        "keep",
+        "budget",
+        "copies",
+        "returns",
+    )
     return {n: np.asarray(getattr(signal, n)) for n in names if getattr(signal, n) is not None}
 
 
@@ -160,6 +171,7 @@ def resume(name: str, laws: Laws, seed: int) -> None:
     second.load_state_dict(json.loads(json.dumps(first.state_dict())))
     following = draw_inputs(name, laws, seed + 3)
     left, right = (estimator(SignalBatch(step=3, **following)) for estimator in (first, second))
+    assert (left.requests, left.pairs) == (right.requests, right.pairs)
     for key, array in outputs(left).items():
         np.testing.assert_array_equal(array, outputs(right)[key], err_msg=key)
     assert first.state_dict() == second.state_dict()

@@ -1,5 +1,26 @@
 """Presets by family. Importing a family registers its presets; `FAMILIES` is the order of the search."""
 
-FAMILIES = ("_grpo", "_outcome", "_token", "_combined", "_dapo", "_pairs", "_calibrated", "_hierarchical", "_discriminative", "_budgets", "_meta")
+FAMILIES = (
+    "_grpo",
+    "_outcome",
+    "_token",
+    "_combined",
+    "_dapo",
+    "_pairs",
+    "_calibrated",
+    "_hierarchical",
+    "_discriminative",
+    "_budgets",
+    "_meta", "_guided", "_targeted",
+    "_centres",
+    "_history",
+    "_several",
+    "_shaped",
+    "_parts_of_rows",
+    "_chosen",
+    "_wordings",
+    "_assisted",
+    "_hinted",
+)
 
 __all__ = ["FAMILIES"]

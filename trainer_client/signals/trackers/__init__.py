@@ -9,6 +9,8 @@ from ._counts import CountHistogram
 from ._fading import FadingMoments
 from ._moments import RunningMoments
 from ._multipliers import Multipliers
+from ._recent_means import RecentMeans
+from ._solved import SolvedCorpus
 from ._success import SuccessRates
 from ._tracker import Tracker
 from ._visits import RecentSuccess
@@ -19,8 +21,10 @@ __all__ = [
     "FadingMoments",
     "Multipliers",
     "OutcomeWindow",
+    "RecentMeans",
     "RecentSuccess",
     "RunningMoments",
+    "SolvedCorpus",
     "SuccessRates",
     "Tracker",
 ]
