@@ -19,8 +19,9 @@ from ._normal import normal
 from ._parser import parse
 from ._phrases import last_value
 from ._policy import DEFAULT, Policy
+from ._polynomial import normal_form
 from ._scalars import Answer
-from ._show import show
+from ._strings import string_key
 from ._types import Decision, Extraction, Judgement, Outcome
 from ._words import text_key
 
@@ -133,7 +134,7 @@ def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
     else:
         spec_answers = spec.answers
     parts = [_compile_one(answer, spec, policy) for answer in spec_answers]
-    return CompiledGold(spec, policy, parts, " | ".join(show(p.node) for p in parts))
+    return CompiledGold(spec, policy, parts, " | ".join(normal_form(p.node) for p in parts))
 
 
 def _unwrapped(text: str) -> str:
@@ -269,6 +270,11 @@ def _decide_one(answer: str, part: _One, gold: CompiledGold, comparison: Compari
     policy = gold.policy
     if not answer.strip(" \t\r\n$.{}~\\") and "\\{" not in answer:
         return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
+    if policy.strings_only:
+        mine, theirs = string_key(part.source), string_key(answer)
+        return Decision(
+            Outcome.CORRECT if mine == theirs else Outcome.INCORRECT, "string", f"{mine} vs {theirs}", theirs
+        )
     if part.value is not None and not policy.reduced and not policy.integers_literal:
         value = simple_number(answer)
         if value is not None:
@@ -296,7 +302,7 @@ def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> 
             return Decision(Outcome.CORRECT, "verbatim", "the gold's own characters", None)
         outcome = Outcome.INCORRECT
         return Decision(outcome, "unparsed", f"the answer does not parse: {exc}", None)
-    form = show(node)
+    form = normal_form(node)
     try:
         found = comparison.same(part.node, node)
     except LimitExceeded as exc:

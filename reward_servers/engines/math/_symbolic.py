@@ -53,7 +53,7 @@ class _Worker:
     def __init__(self, memory_mib: int) -> None:
         env = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT") if k in os.environ}
         env.update(
-            PYTHONPATH=os.pathsep.join(p for p in sys.path if p), PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1"
+            PYTHONPATH=os.pathsep.join(p for p in sys.path if p), PYTHONHASHSEED="0", SYMPY_GROUND_TYPES="python"
         )
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(_WORKER), str(memory_mib)],
@@ -89,7 +89,11 @@ class _Worker:
             if code == -signal.SIGPROF:
                 raise LimitExceeded("cpu_seconds", "the symbolic stage used up its CPU time")
             raise SymbolicUnavailable(f"the symbolic worker ended with code {code}")
-        reply: dict[str, Any] = json.loads(line)
+        try:
+            reply: dict[str, Any] = json.loads(line)
+        except ValueError as exc:
+            self.kill()
+            raise SymbolicUnavailable("the symbolic worker answered with something else") from exc
         return reply
 
     def kill(self) -> None:

@@ -7,6 +7,7 @@ constructors; no text of an answer is ever parsed or evaluated here.
 from __future__ import annotations
 
 import json
+import os
 import resource
 import signal
 import sys
@@ -151,13 +152,15 @@ def main() -> None:
     memory = in_use + (int(sys.argv[1]) << 20)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # no library may write between the replies
     for line in sys.stdin.buffer:
         try:
             reply = answer(json.loads(line))
         except MemoryError:
             reply = {"error": "memory"}
-        sys.stdout.write(json.dumps(reply) + "\n")
-        sys.stdout.flush()
+        replies.write(json.dumps(reply) + "\n")
+        replies.flush()
         if "error" in reply:
             return
 

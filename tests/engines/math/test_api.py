@@ -68,7 +68,7 @@ def test_a_judgement_is_plain_data() -> None:
     assert data == {
         "outcome": "correct",
         "rule": "exact",
-        "reason": "equal numbers",
+        "reason": "1/2 vs 1/2",
         "extracted": "\\frac{2}{4}",
         "span": [10, 21],
         "extraction_rule": "box",

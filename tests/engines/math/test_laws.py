@@ -1,6 +1,7 @@
 """Laws that hold for every expression, over generated ones."""
 
 from fractions import Fraction
+from random import Random
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -103,7 +104,7 @@ def test_fractions_in_every_dress(value: Fraction) -> None:
 
 @SETTINGS
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=5, unique=True), st.randoms())
-def test_sets_forget_order_and_tuples_keep_it(values: list[int], random) -> None:
+def test_sets_forget_order_and_tuples_keep_it(values: list[int], random: Random) -> None:
     shuffled = values[:]
     random.shuffle(shuffled)
     inside, mixed = ", ".join(map(str, values)), ", ".join(map(str, shuffled))

