@@ -249,7 +249,7 @@ class Recipe:
         from .signals import SignalError, resolve
 
         try:
-            return resolve(self.advantage)
+            return resolve(self.advantage, [reward.weight for reward in self.rewards])
         except SignalError as error:
             raise RecipeError(str(error), "advantage") from None
 

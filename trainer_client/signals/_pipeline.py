@@ -7,7 +7,7 @@ from typing import Any
 
 from ._batch import SignalBatch
 from ._errors import BadOption, StateMismatch
-from ._registry import _ORDER, Estimator, Needs, preset
+from ._registry import _ORDER, Estimator, Needs, preset, spec_of
 from ._signal import Signal
 
 Setting = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -69,25 +69,34 @@ class Pipeline:
             stage.load_state_dict(part)
 
 
-def resolve(setting: Setting) -> Estimator | Pipeline:
+def resolve(setting: Setting, weights: Sequence[float] | None = None) -> Estimator | Pipeline:
     """The estimator of a recipe's ``advantage`` setting.
+
+    Args:
+        setting: the setting.
+        weights: factor of each reward, for presets that take the rewards apart and join them again by ``weights``;
+            a setting that names its own keeps them.
 
     Raises:
         BadOption: the setting has another form, or an option does not fit.
         UnknownPreset: no preset has that name.
     """
     if isinstance(setting, str | Mapping):
-        return _stage(setting)
-    return Pipeline([_stage(stage) for stage in setting])
+        return _stage(setting, weights)
+    return Pipeline([_stage(stage, weights) for stage in setting])
 
 
-def _stage(setting: str | Mapping[str, Any]) -> Estimator:
+def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) -> Estimator:
     if isinstance(setting, str):
-        return preset(setting)
+        setting = {"name": setting}
     if not isinstance(setting, Mapping):
         raise BadOption(f"advantage: a stage is a name or a table with one, not {setting!r}")
     options = dict(setting)
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise BadOption('advantage: a table needs name = "...", the preset; its other keys are options')
+    if weights is not None and "weights" not in options:
+        spec = spec_of(name)
+        if "components" in spec.inputs and "weights" in spec.defaults:
+            options["weights"] = tuple(weights)
     return preset(name, **options)
