@@ -54,12 +54,12 @@ class Calls:
             LibraryValue: It returned a value type of the standard library, such as a `Decimal`.
         """
         lines = self._lines
-        first = _answer(lines[0]) if lines else {}
+        first = checked_answer(lines[0]) if lines else {}
         if "load" in first:
-            return failed(first["load"] if isinstance(first["load"], dict) else {}, "loading the program")
+            return failed(first["load"], "loading the program")
         whole = len(lines) - self.result.reply_truncated
         if index < whole:
-            return read_answer(_answer(lines[index]))
+            return read_answer(checked_answer(lines[index]))
         if self.result.reply_truncated:
             return Failed(Verdict.OUTPUT_LIMIT, "the results are too large")
         verdict = run_verdict(self.result) or Verdict.RUNTIME_ERROR
@@ -72,12 +72,34 @@ def make_calls(box: Sandbox, prepared: Prepared, calls: Sequence[CandidateCall],
     return Calls(refuse_starved(box.run(prepared, request=request, limits=limits), limits, box.report))
 
 
-def _answer(line: bytes) -> dict[str, Any]:
+def checked_answer(message: bytes) -> dict[str, Any]:
+    """An answer of the program with nothing in it but what a driver would have written."""
     try:
-        answer = plain.loads_json(line)
+        answer = plain.loads_json(message)
     except plain.NotPlain:
-        return {}
-    return answer if isinstance(answer, dict) else {}
+        answer = None
+    if not isinstance(answer, dict):
+        return {"not_plain": "the answer was not understood"}
+    kept: dict[str, Any] = {}
+    for name in ("raised", "builtin", "message", "absent", "not_plain", "class", "printed"):
+        if isinstance(answer.get(name), str):
+            kept[name] = answer[name]
+    if isinstance(answer.get("bases"), list):
+        kept["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
+    if isinstance(answer.get("handle"), int):
+        kept["handle"] = answer["handle"]
+    for name in ("ready", "callable"):
+        if answer.get(name) is True:
+            kept[name] = True
+    if "ok" in answer:
+        kept["ok"] = answer["ok"]
+    if isinstance(answer.get("load"), dict):
+        kept["load"] = {name: value for name, value in answer["load"].items() if isinstance(value, str)}
+    changed = answer.get("changed")
+    if isinstance(changed, list):
+        pairs = [pair for pair in changed if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
+        kept["changed"] = pairs
+    return kept
 
 
 def read_answer(answer: dict[str, Any]) -> Returned | Failed:
@@ -99,11 +121,11 @@ def read_answer(answer: dict[str, Any]) -> Returned | Failed:
 def failed(answer: dict[str, Any], what: str) -> Failed:
     """An answer without a result: an exception, a name that is absent, a result that is no plain data."""
     if "raised" in answer:
-        kind, message = str(answer["raised"])[:200], str(answer.get("message", ""))[:2000]
+        kind, message = answer["raised"][:200], answer.get("message", "")[:2000]
         verdict = Verdict.MEMORY_LIMIT if answer.get("builtin") == "MemoryError" else Verdict.RUNTIME_ERROR
         return Failed(verdict, f"{what} raised {kind}: {message}")
     if "absent" in answer:
-        return Failed(Verdict.RUNTIME_ERROR, f"the program defines no {str(answer['absent'])[:200]}")
+        return Failed(Verdict.RUNTIME_ERROR, f"the program defines no {answer['absent'][:200]}")
     if "not_plain" in answer:
-        return Failed(Verdict.RUNTIME_ERROR, f"the result: {str(answer['not_plain'])[:500]}")
+        return Failed(Verdict.RUNTIME_ERROR, f"the result: {answer['not_plain'][:500]}")
     return Failed(Verdict.RUNTIME_ERROR, "the answer was not understood")

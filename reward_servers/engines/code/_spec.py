@@ -212,8 +212,9 @@ def _parse_calls(tests: Fields) -> CallTests:
     parsed = []
     for number, case in enumerate(_cases(tests), start=1):
         args, kwargs = case.take("args", list, []), case.take("kwargs", dict, {})
+        expected = case.raw("returns", aliases=("expected",))
         try:
-            plain.encode([args, kwargs])
+            plain.encode([args, kwargs, expected])
         except (plain.NotPlain, RecursionError) as problem:
             raise case.error("args", f"cannot be passed: {problem}", "Give less deeply nested data") from None
         parsed.append(
@@ -221,7 +222,7 @@ def _parse_calls(tests: Fields) -> CallTests:
                 name=case.take("name", str, f"test {number}"),
                 args=tuple(args),
                 kwargs=kwargs,
-                expected=case.raw("returns", aliases=("expected",)),
+                expected=expected,
                 public=case.take("public", bool, default=False),
             )
         )

@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any
 
-from reward_servers.engines.code._calls import failed
+from reward_servers.engines.code._calls import checked_answer, failed
 from reward_servers.engines.code._collect import KNOWN_MODULES
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._inside import plain
@@ -22,8 +22,10 @@ from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Ended, IsolationReport, Limits, Prepared, RunResult, SandboxFailure, Session
 
 _MIB = 1 << 20
-# What a sound checker may raise on an answer of the wrong form. Where the reference gives no answer to try it on,
-# these do not prove that it is broken.
+# How a checker says no by design, whatever the answer.
+_SAYING_NO = frozenset(("AssertionError", "SystemExit"))
+# What a sound checker may raise on any answer of the wrong form; `expected` need not have the form of an answer. These
+# prove that it is broken only if the answer is the expected one, or if the checker does nothing but raise.
 _OF_DATA = frozenset(
     (
         "AttributeError",
@@ -77,10 +79,13 @@ def run_checker(
         BadReference: The checker does not load, or raises whatever the answer.
     """
     text = isinstance(answer, str)
-    task = {"code": code, "question": question, "answer": answer, "expected": expected, "text": text}
+    try:
+        task = plain.dumps({"code": code, "question": question, "answer": answer, "expected": expected, "text": text})
+    except plain.TooDeep as problem:
+        return Verdict.RUNTIME_ERROR, {"reason": f"the result is {problem}"}
     driver = slots.driver("checker", preload=preload_for(code.encode("utf-8", "replace")))
     allowed = trusted_limits(limits)
-    result = slots.trusted.run(driver, request=plain.dumps(task), limits=allowed)
+    result = slots.trusted.run(driver, request=task, limits=allowed)
     refuse_starved(result, allowed, slots.trusted.report)
     if not result.reply:
         if result.ended is Ended.EXITED:
@@ -94,11 +99,12 @@ def run_checker(
         )
     if "raised" not in said:
         return Verdict.ACCEPTED if said["accepted"] else Verdict.WRONG_ANSWER, {}
-    told = bool(expected.strip()) if text else True
-    if said["always"] and said["raised"] != "AssertionError" and (told or said["raised"] not in _OF_DATA):
-        problem = f"line {said['line']} raises {said['raised']} whatever the answer: {said['message']}"
-        raise BadReference("compare.code", problem, "Repair the checker")
-    return Verdict.WRONG_ANSWER, {"where": "checker", "raised": said["raised"], "message": said["message"]}
+    kind = str(said["raised"])
+    right = answer.split() == expected.split() if text else answer == expected
+    if said["always"] and (said["flat"] or right or kind not in _OF_DATA | _SAYING_NO):
+        broken = f"line {said['line']} raises {said['raised']} whatever the answer: {said['message']}"
+        raise BadReference("compare.code", broken, "Repair the checker")
+    return Verdict.WRONG_ANSWER, {"where": "checker", "raised": kind, "message": said["message"]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -193,8 +199,7 @@ class _Talk:
         answer = self._hear_program()
         if answer is None or "ready" in answer:
             return answer is not None
-        load = answer.get("load")
-        problem = failed(load if isinstance(load, dict) else {}, "loading the program")
+        problem = failed(answer.get("load", {}), "loading the program")
         self.verdict, self._detail = problem.verdict, {"reason": problem.reason}
         return False
 
@@ -213,7 +218,7 @@ class _Talk:
                     return
                 if question["op"] == "describe":
                     answer = checked_kinds(answer, question["names"])
-                tests.send(plain.dumps_json(answer))
+                tests.send(_written(answer))
         except EOFError:
             return  # the test code ended; its run says how
 
@@ -236,11 +241,7 @@ class _Talk:
         if message is None:
             self.program_gone = True
             return None
-        try:
-            answer = plain.loads_json(message)
-        except plain.NotPlain:
-            answer = None
-        return checked_answer(answer)
+        return checked_answer(message)
 
     def tests_ended(self, run: RunResult) -> None:
         """The test code ended without a word: it exhausted a limit, or it is broken."""
@@ -287,6 +288,13 @@ class _Talk:
         return CodeOutcome(verdicts.get(kind, Verdict.WRONG_ANSWER), run, detail)
 
 
+def _written(answer: dict[str, Any]) -> bytes:
+    try:
+        return plain.dumps_json(answer)
+    except RecursionError:
+        return plain.dumps_json({"not_plain": "nested too deeply"})
+
+
 def checked_kinds(answer: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """What the program says each name is; anything odd counts as absent.
 
@@ -300,28 +308,3 @@ def checked_kinds(answer: dict[str, Any], names: list[str]) -> dict[str, Any]:
     kinds = said if isinstance(said, dict) else {}
     known = ("function", "class", "exception", "data")
     return {"ok": plain.encode({name: kinds[name] if kinds.get(name) in known else "absent" for name in names})}
-
-
-def checked_answer(answer: Any) -> dict[str, Any]:
-    """An answer of the program with nothing in it but what a driver would have written."""
-    if not isinstance(answer, dict):
-        return {"not_plain": "the answer was not understood"}
-    kept: dict[str, Any] = {}
-    for name in ("raised", "builtin", "message", "absent", "not_plain", "class", "printed"):
-        if isinstance(answer.get(name), str):
-            kept[name] = answer[name]
-    if isinstance(answer.get("bases"), list):
-        kept["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
-    if isinstance(answer.get("handle"), int):
-        kept["handle"] = answer["handle"]
-    for name in ("ready", "callable"):
-        if answer.get(name) is True:
-            kept[name] = True
-    for name in ("ok", "load"):
-        if name in answer:
-            kept[name] = answer[name]
-    changed = answer.get("changed")
-    if isinstance(changed, list):
-        pairs = [pair for pair in changed if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], int)]
-        kept["changed"] = pairs
-    return kept

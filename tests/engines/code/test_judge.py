@@ -189,6 +189,14 @@ def test_comparison_of_results(judged: Judge) -> None:
     assert judged("def f(x): return [2, 1]", call("f", ([1], [1, 2]), kind="checker", code=code)).score == 1.0
 
 
+@pytest.mark.parametrize("depth", [10, 198, 199, 200, 201, 300])
+def test_deep_results(judged: Judge, depth: int) -> None:
+    source = f"def f(x):\n    y = []\n    for _ in range({depth}): y = [y]\n    return y"
+    assert judged(source, call("f", ([1], 3))).score == 0.0
+    compare = {"kind": "checker", "code": "def check(args, result, expected):\n    return False"}
+    assert judged(source, call("f", ([1], 3), **compare)).score == 0.0
+
+
 # Checkers
 
 
@@ -200,6 +208,8 @@ def test_checkers_decide(verdicts: Callable[..., list[str]]) -> None:
     assert verdicts("print(3, 5)", checker(SPLIT)) == ["wrong_answer"]
     assert verdicts("print('x y')", checker(SPLIT)) == ["wrong_answer"]
     assert verdicts("print(1, 2, 3)", checker(SPLIT)) == ["wrong_answer"]
+    leaving = "import sys\ndef check(i, o, e):\n    if o.strip() != '7': sys.exit(1)\n    return True"
+    assert verdicts("print(8)", checker(leaving)) == ["wrong_answer"]
     asserting = "def check(i, o, e):\n    assert o.strip() == '7', 'no'\n    return True"
     assert verdicts("print(8)", checker(asserting)) == ["wrong_answer"]
 
@@ -227,6 +237,14 @@ def test_a_checker_that_raises_on_the_expected_output_too_is_broken(judged: Judg
     code = "def check(i, o, e):\n    return int('x') == int(o)"
     with pytest.raises(BadReference):
         judged("print(7)", checker(code, stdout="7\n"))
+    with pytest.raises(BadReference):
+        judged("print(8)", checker("def check(i, o, e):\n    raise ValueError('x')", stdout="7\n"))
+
+
+def test_an_answer_of_the_wrong_form_finds_no_shelter_in_a_picky_checker(judged: Judge) -> None:
+    code = "def check(i, o, e):\n    h, m = o.split(':')\n    return int(h) * 60 + int(m) == int(e.split('=')[1])"
+    assert judged("print('x')", checker(code, stdout="minutes=90")).verdict is Verdict.WRONG_ANSWER
+    assert judged("print('1:30')", checker(code, stdout="minutes=90")).verdict is Verdict.ACCEPTED
 
 
 def test_a_checker_that_never_ends_is_the_answers_doing(judged: Judge) -> None:

@@ -6,6 +6,7 @@ the checker is broken; raising on this answer alone means that the answer is wro
 
 from __future__ import annotations
 
+import ast
 import inspect
 import random
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ def _place(check: Any, question: Any, answer: Any, expected: Any) -> tuple[str, 
     """Kind and line of what the checker raises, None if it answers."""
     try:
         check(question, answer, expected)
-    except Exception as error:  # noqa: BLE001 (it is what is asked for)
+    except BaseException as error:  # noqa: BLE001 (it is what is asked for)
         return _where(error)
     return None
 
@@ -38,6 +39,14 @@ def _where(error: BaseException) -> tuple[str, int]:
             line = traceback.tb_lineno
         traceback = traceback.tb_next
     return type(error).__name__, line
+
+
+def _is_unconditional(code: str, line: int) -> bool:
+    """Whether a line is a `raise` that stands by itself in the body of `check`."""
+    for node in ast.parse(code).body:
+        if isinstance(node, ast.FunctionDef) and node.name == "check":
+            return any(isinstance(inner, ast.Raise) and inner.lineno == line for inner in node.body)
+    return False
 
 
 def _judge(task: dict[str, Any]) -> dict[str, Any]:
@@ -59,11 +68,12 @@ def _judge(task: dict[str, Any]) -> dict[str, Any]:
         return {"broken": "check has no signature"}
     try:
         return {"accepted": bool(check(question, answer, expected))}
-    except Exception as error:  # noqa: BLE001 (a wrong answer, or a broken checker)
+    except BaseException as error:  # noqa: BLE001 (a wrong answer, or a broken checker)
         place = _where(error)
         simple = [expected, *_ANSWERS] if task["text"] else [expected, None, 0, "", []]
         always = all(_place(check, question, other, expected) == place for other in simple)
-        return {"raised": place[0], "line": place[1], "message": str(error)[:500], "always": always}
+        flat = always and _is_unconditional(task["code"], place[1])
+        return {"raised": place[0], "line": place[1], "message": str(error)[:500], "always": always, "flat": flat}
 
 
 reply(dumps(_judge(loads(request, library=True))))
