@@ -41,8 +41,8 @@ class Entry:
             raise VerifierNotFound(
                 f"{self.name} cannot be imported: {error}; install what it needs (`assay doctor` names the command)"
             ) from error
-        except AttributeError as error:
-            raise VerifierNotFound(f"{self.name}: {self.path} does not exist: {error}") from error
+        except Exception as error:  # a package that breaks at import, whatever way
+            raise VerifierNotFound(f"{self.name}: {self.path} cannot be loaded: {error!r}") from error
         if not isinstance(loaded, Verifier) or loaded.name != self.name:
             raise VerifierDefinitionError(
                 f"{self.path} is announced as {self.name!r} but is not a verifier of that name"
