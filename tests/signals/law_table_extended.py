@@ -20,6 +20,19 @@ def _hinted_rows(inputs: dict[str, Any]) -> None:
     inputs["hint_levels"] = np.maximum(inputs["hint_levels"] - 6, 0)
 
 
+def _possible_steps(inputs: dict[str, Any]) -> None:
+    inputs["steps"] = inputs["steps"] % 4 - 1
+
+
+def _positive_criterion(inputs: dict[str, Any]) -> None:
+    inputs["criterion_weights"] = inputs["criterion_weights"].copy()
+    inputs["criterion_weights"][:, 0] = np.abs(inputs["criterion_weights"][:, 0]) + 0.1
+
+
+def _decisions(inputs: dict[str, Any]) -> None:
+    inputs["decisions"], inputs["labels"] = inputs["decisions"] % 3 - 1, inputs["labels"] % 2
+
+
 EXTENDED: dict[str, Laws] = {
     "ngrpo": Laws(),
     "psr_nsr": Laws(rewards="binary"),
@@ -52,5 +65,14 @@ EXTENDED: dict[str, Laws] = {
     "thinktuning": Laws(**_DEVIATION),
     "relative_difficulty": Laws(),
     "xrpo_seeds": Laws(rewards="binary"),
+    "tempo": Laws(shift=True, scale="invariant", options={"eps": 0.0}),
+    "dense_grpo": Laws(inputs=("prefix_valid",), prepare=_possible_steps),
+    "graph_grpo": Laws(**_DEVIATION),
+    "microcoder_grpo": Laws(
+        constant=True, permutation=False, removal=False, options={"width": 1, "diversity_ngram": 2}
+    ),
+    "rubric_reward": Laws(inputs=("components_valid", "criterion_weights"), prepare=_positive_criterion),
+    "multi_objective_grpo": Laws(inputs=("components_valid",), options={"low": -1.0, "high": 1.0}),
+    "job_application": Laws(inputs=("components_valid",), prepare=_decisions),
     "reg_grpo": Laws(**_CENTRED, scale="invariant", zero_sum=True, options={"eps": 0.0}),
 }

@@ -43,9 +43,22 @@ DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
     "success_rates": lambda rng, shape: rng.choice([0.0, 0.125, 0.5, 0.75, 1.0], shape),
     "predictions": lambda rng, shape: [_prediction(rng) for _ in range(shape[0])],
     "texts": lambda rng, shape: [" ".join(rng.choice(_WORDS, 4)) for _ in range(shape[0])],
+    "token_ids": lambda rng, shape: rng.integers(0, 3, shape),
     "hints": lambda rng, shape: [[["a lemma"], ["a plan", "a step"]]] * shape[0],
     "questions": lambda rng, shape: ["find the delta"] * shape[0],
     "sum_pi_squared": lambda rng, shape: rng.random(shape),
+    "similarity": lambda rng, shape: rng.random(shape),
+    "answer_likelihood": lambda rng, shape: rng.random(shape),
+    "gaps": lambda rng, shape: rng.random(shape),
+    "token_lists": lambda rng, shape: [list(rng.integers(0, 3, rng.integers(0, 6))) for _ in range(shape[0])],
+    "turn_scores": lambda rng, shape: [list(rng.integers(0, 3, 3) / 2) for _ in range(shape[0])],
+    "comparisons": lambda rng, shape: [list(rng.integers(0, 3, rng.integers(0, 4)) / 2) for _ in range(shape[0])],
+    "predicted_scores": lambda rng, shape: [
+        None if rng.random() < 0.2 else list(rng.integers(0, 11, 3)) for _ in range(shape[0])
+    ],
+    "gold_scores": lambda rng, shape: [list(rng.integers(0, 3, 3)) for _ in range(shape[0])],
+    "predicted_values": lambda rng, shape: [list(rng.exponential(40, 3)) for _ in range(shape[0])],
+    "target_values": lambda rng, shape: [list(rng.integers(0, 2, 3) * 50.0) for _ in range(shape[0])],
 }
 
 
@@ -63,6 +76,7 @@ class Laws:
         zero_sum: advantages of a group sum to 0.
         permutation: reordering rows reorders the result.
         removal: a masked row might as well not be there.
+        finite: results are numbers, whatever the rewards.
         inputs: inputs to add to the required ones.
         prepare: makes random inputs consistent where a method asks for that.
     """
@@ -75,6 +89,7 @@ class Laws:
     zero_sum: bool = False
     permutation: bool = True
     removal: bool = True
+    finite: bool = True
     inputs: tuple[str, ...] = ()
     prepare: Callable[[dict[str, Any]], None] | None = None
 

@@ -171,6 +171,12 @@ class SignalBatch:
         placed[rows, last[rows]] = self.rewards[rows]
         return placed
 
+    @property
+    def components_given(self) -> BoolArray:
+        """``[N, K]`` components that hold a verdict in rows that take part."""
+        rows = np.repeat(self._valid[:, None], self["components"].shape[1], axis=1)
+        return rows & self["components_valid"] if "components_valid" in self else rows
+
     def taken(self) -> tuple[BoolArray, Groups]:
         """The valid rows, and the partition by prompt restricted to them."""
         return self._valid, self.groups.take(self._valid)
@@ -197,7 +203,7 @@ class SignalBatch:
         valid = self._valid.copy()
         kept = np.ones(self.rows, np.bool_) if keep is None else keep
         live = valid & kept
-        for name in ("advantages", "weights", "token_advantages", "token_weights"):
+        for name in ("advantages", "weights", "token_advantages", "token_weights", "feature_advantages"):
             array = fields.get(name)
             if array is not None and not bool(live.all()):
                 fields[name] = np.where(live.reshape((-1,) + (1,) * (array.ndim - 1)), array, 0.0)

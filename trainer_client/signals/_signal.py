@@ -60,8 +60,10 @@ class Signal:
         rewards: ``[N]`` rewards after shaping or combination.
         token_advantages: ``[N, T]``; 0 outside the mask.
         token_weights: ``[N, T]`` factor of a token in the loss.
+        feature_advantages: ``[N, E]`` credit of each feature that a row has; 0 where it has not.
         returns: ``[N, T]`` targets for a critic.
         budget: ``[N]`` rollouts to generate for a row's prompt.
+        copies: ``[N]`` times that a row stands in the step after resampling; repeat the row or use the weights, not both.
         pairs: preference pairs.
         requests: what the trainer has to generate.
         report: figures to log, by name.
@@ -74,8 +76,10 @@ class Signal:
     rewards: FloatArray | None = None
     token_advantages: FloatArray | None = None
     token_weights: FloatArray | None = None
+    feature_advantages: FloatArray | None = None
     returns: FloatArray | None = None
     budget: IntArray | None = None
+    copies: IntArray | None = None
     pairs: Sequence[Pair] | None = None
     requests: Sequence[Request] | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
@@ -99,8 +103,10 @@ class Signal:
             "rewards",
             "token_advantages",
             "token_weights",
+            "feature_advantages",
             "returns",
             "budget",
+            "copies",
             "pairs",
             "requests",
         )

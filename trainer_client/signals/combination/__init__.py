@@ -2,8 +2,8 @@
 
 `combine` applies what a recipe says: weights, gates, which scores are required and what a missing one does. A
 `Term` is one column of the score table, a `Gate` its condition, a `Combined` the outcome with each term's part.
-`decoupled_normalise` normalises each reward on its own before the sum. `staged_sum`, `success_gated`, `mix_rubric`
-and `mutation_reward` are rewards that count only once others are earned.
+`decoupled_normalise` normalises each reward on its own before the sum. `mix_rubric` and `mutation_reward` are rewards
+that count only once others are earned.
 
 Gates act in the order of the terms. The first closed gate ends the row: its own weighted score and those
 of the gates before it count, its ``closed`` value stands for all the rest, and scores behind it are not
@@ -24,7 +24,8 @@ takes no part, which has three readings:
 
 from ._combine import Combined, combine
 from ._decoupled import decoupled_normalise, resolve_weights
-from ._gated import RubricUse, group_max_normalised, mix_rubric, mutation_reward, staged_sum, success_gated
+from ._gated import RubricUse, group_max_normalised, mix_rubric, mutation_reward
+from ._rubric import rubric_reward
 from ._terms import Action, Gate, Optional, Term
 
 __all__ = [
@@ -40,6 +41,5 @@ __all__ = [
     "mix_rubric",
     "mutation_reward",
     "resolve_weights",
-    "staged_sum",
-    "success_gated",
+    "rubric_reward",
 ]

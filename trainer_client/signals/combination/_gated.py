@@ -12,27 +12,6 @@ from trainer_client.signals._groups import Groups
 RubricUse = Literal["always", "right_only", "wrong_only"]
 
 
-def staged_sum(stages: FloatArray, weights: FloatArray, threshold: float = 1.0) -> FloatArray:
-    """``[N]`` weighted sum of stages, each counted while all before it reach ``threshold``.
-
-    The stage that falls short still counts with what it has; those behind it do not.
-
-    Args:
-        stages: ``[N, K]`` scores in order.
-        weights: ``[K]``.
-        threshold: what opens the next stage.
-    """
-    passed = np.cumprod(stages >= threshold, axis=1, dtype=np.int64)
-    reached = np.ones(stages.shape)
-    reached[:, 1:] = passed[:, :-1]
-    return np.asarray((stages * weights * reached).sum(1))
-
-
-def success_gated(outcome: FloatArray, process: FloatArray, *, threshold: float = 0.0) -> FloatArray:
-    """``[N]`` ``outcome * (1 + process)`` where the outcome is above ``threshold``, else the outcome alone."""
-    return np.where(outcome > threshold, outcome * (1.0 + process), outcome)
-
-
 def group_max_normalised(values: FloatArray, groups: Groups) -> FloatArray:
     """``[N]`` values over the largest of their group; as they are where that is not above 0."""
     top = groups.max(values)

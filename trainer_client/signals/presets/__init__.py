@@ -11,7 +11,7 @@ FAMILIES = (
     "_hierarchical",
     "_discriminative",
     "_budgets",
-    "_meta", "_guided", "_targeted",
+    "_meta", "_guided", "_targeted", "_structural", "_criteria",
     "_centres",
     "_history",
     "_several",

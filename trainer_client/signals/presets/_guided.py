@@ -178,7 +178,7 @@ def rgr_grpo_revision(batch: SignalBatch, *, met: float = 1.0, perfect: float = 
     Requests are of kind ``revise``: the row of the answer, and ``unmet``, columns of its rubric whose verdict is below
     ``met``. ``rewards`` come from ``rubric_reward``; a criterion of weight 0 (``criterion_weights``) is none.
     """
-    shown = batch["components_valid"] if "components_valid" in batch else np.ones(batch["components"].shape, np.bool_)
+    shown = batch.components_given
     weights = batch["criterion_weights"] if "criterion_weights" in batch else np.ones(batch["components"].shape)
     failed = shown & (((weights > 0) & (batch["components"] < met)) | ((weights < 0) & (batch["components"] > 0)))
     requests = []

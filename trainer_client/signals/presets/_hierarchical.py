@@ -73,8 +73,7 @@ def m_grpo_reward(batch: SignalBatch, *, weights: tuple[float, ...] | None = Non
     factors = resolve_weights(weights or published[components.shape[1]], components.shape[1])
     terms = [Term("format", float(factors[0]), gate=Gate(1.0))]
     terms += [Term(f"component {k}", float(w)) for k, w in enumerate(factors[1:], 1)]
-    shown = batch["components_valid"] if "components_valid" in batch else np.ones(components.shape, np.bool_)
-    given = shown & batch.valid[:, None]
+    given = batch.components_given
     combined = combine(components, given, terms, groups=np.arange(batch.rows), max_missing=1.0)
     # A closed gate's own share is no part of the published reward: an invalid format earns nothing at all.
     passed = components[:, 0] >= 1.0

@@ -22,6 +22,7 @@ from ._dynamic import DynamicSampling
 from ._filters import groups_in_range, varied_groups
 from ._pairing import pair_prompts, rare_event_bands
 from ._released_budget import release_knapsack
+from ._repeats import distinct_ngrams, tail_repeats
 from ._uncertainty import allocate_uncertain, student_quantile
 from ._values import copy_smoothing, draw_prompts, resample_groups, task_values
 from ._variance import max_variance_subset
@@ -36,6 +37,7 @@ __all__ = [
     "allocate_knapsack",
     "allocate_uncertain",
     "copy_smoothing",
+    "distinct_ngrams",
     "draw_prompts",
     "even_split",
     "fill_by_gain",
@@ -49,6 +51,7 @@ __all__ = [
     "resample_groups",
     "rollouts_needed",
     "student_quantile",
+    "tail_repeats",
     "task_values",
     "varied_groups",
 ]
