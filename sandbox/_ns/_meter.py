@@ -9,6 +9,7 @@ from sandbox._ns._cgroup import Group
 
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _INIT = "1"
+_MAIN = "2"
 
 
 class Meter:
@@ -44,8 +45,9 @@ class Meter:
         return self._cpu
 
     def set_base(self) -> None:
-        """Leave what was used up to now out of account."""
-        self._base = self._sample_processes()[0]
+        """Leave out of account what the program's process used up to now."""
+        fields = self._read(f"{_MAIN}/schedstat").split()
+        self._base = int(fields[0]) / 1e9 if fields else 0.0
 
     def sample(self) -> None:
         """Read the clocks."""
