@@ -8,12 +8,12 @@ import queue
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ._core import Core
 from ._engine import new_batch_id
-from ._errors import ClientClosed
-from ._merge import LoopPost, Post, ThreadPost
+from ._errors import ClientClosed, RewardError
+from ._merge import LoopPost, ThreadPost
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored
@@ -38,17 +38,7 @@ class _Face:
         retries: Retries | None = None,
         tls: TLS | None = None,
     ) -> None:
-        self._post: LoopPost | None = None
         self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
-
-    def __getstate__(self) -> Mapping[str, object]:
-        return {"_core": self._core, "_post": None}
-
-    def _hand_in(self, rollout: Rollout, recipe: Recipe, future: Any, post: Post, size: int | None) -> None:
-        if size:
-            self._core.assemble(recipe, rollout, future, post, size)
-        else:
-            self._core.submit(recipe, (rollout,), (future,), post)
 
     def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
         """The estimator that makes advantages of a recipe's rewards, to save and load its state."""
@@ -141,7 +131,10 @@ class RewardClient(_Face):
                 rollout's ``group_id``, where a verifier judges groups.
         """
         future: concurrent.futures.Future[Scored] = concurrent.futures.Future()
-        self._hand_in(rollout, recipe, future, _THREADS, group_size)
+        if group_size:
+            self._core.assemble(recipe, rollout, future, _THREADS, group_size)
+        else:
+            self._core.submit(recipe, (rollout,), (future,), _THREADS)
         return future
 
     def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
@@ -171,6 +164,11 @@ class AsyncRewardClient(_Face):
 
     Takes the same arguments as `RewardClient`.
     """
+
+    _post: LoopPost | None = None
+
+    def __getstate__(self) -> Mapping[str, object]:
+        return {"_core": self._core}
 
     async def score(
         self, rollouts: Iterable[Rollout], recipe: Recipe, *, run: str = "", step: int = 0, seed: int = 0
@@ -234,12 +232,25 @@ class AsyncRewardClient(_Face):
         """Score one rollout: see `RewardClient.submit`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Scored] = loop.create_future()
+        if group_size:
+            self._core.assemble(recipe, rollout, future, LoopPost(loop, recipe), group_size)
+            return future
         post = self._post
-        if post is None or post.loop is not loop:
-            # The loop of the last caller is remembered; with several, results still go where they belong.
-            post = self._post = LoopPost(loop)
-        self._hand_in(rollout, recipe, future, post, group_size)
+        # Each loop looks at its own post only: with several loops at work, they just take turns in making new ones.
+        if post is None or post.loop is not loop or post.recipe is not recipe:
+            post = self._post = LoopPost(loop, recipe)
+            loop.call_soon(self._hand_over, post)
+        post.rollouts.append(rollout)
+        post.futures.append(future)
         return future
+
+    def _hand_over(self, post: LoopPost) -> None:
+        if self._post is post:
+            self._post = None
+        try:
+            self._core.submit(post.recipe, post.rollouts, post.futures, post)
+        except RewardError as error:
+            post.answer(post.futures, [error] * len(post.futures))
 
     async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""

@@ -71,8 +71,9 @@ class Delivery:
         for route, parts in self._routes(columns, bundles, self._facts):
             items = sum(len(rows) for _, rows in parts) * len(route.columns)
             self._budget.earn(items)
-            share = max(_SMALLEST_SHARE, -(-items // max(1, self._pool.up)))
-            self._start(Parcel(route, parts, tuple(range(len(route.columns)))), share)
+            share = max(_SMALLEST_SHARE, -(-items // self._pool.usable))
+            calls = -(-share // self._batching.items)
+            self._start(Parcel(route, parts, tuple(range(len(route.columns)))), -(-share // calls))
 
     def _settle_all(self, columns: Sequence[int], bundles: Sequence[Bundle], outcome: LocalOutcome) -> None:
         cells = ((row, column) for made in bundles for row in made.rows for column in columns)
@@ -194,8 +195,12 @@ class Delivery:
             if parcel.route.at_once:
                 answered += self._take(await replica.score(request, timeout), parcel, columns, replica)
             else:
-                async for response in replica.stream(request, timeout):
-                    answered += self._take(response, parcel, columns, replica)
+                call = replica.stream(request, timeout)
+                try:
+                    async for response in call:
+                        answered += self._take(response, parcel, columns, replica)
+                finally:
+                    call.cancel()
         except Interrupted:
             return INTERRUPTED
         except grpc.aio.AioRpcError as error:

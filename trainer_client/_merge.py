@@ -196,13 +196,18 @@ def _waves(work: Work) -> list[Work]:
 
 
 class LoopPost:
-    """Results for futures of one event loop, handed over in one step.
+    """Single rollouts of one event loop and recipe: gathered within a step of the loop, handed over at its end.
 
-    Two of the same loop are equal, so that their results travel together.
+    Results come back the same way, many in one step. Two of the same loop are equal.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    __slots__ = ("futures", "loop", "recipe", "rollouts")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, recipe: Recipe) -> None:
         self.loop = loop
+        self.recipe = recipe
+        self.rollouts: list[Rollout] = []
+        self.futures: list[asyncio.Future[Scored]] = []
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LoopPost) and other.loop is self.loop
@@ -213,10 +218,11 @@ class LoopPost:
     def deliver(self, tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
         """See `Post`."""
         if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self._set, tokens, results)
+            self.loop.call_soon_threadsafe(self.answer, tokens, results)
 
     @staticmethod
-    def _set(tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
+    def answer(tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
+        """Answer futures of the loop that this runs on."""
         for future, result in zip(tokens, results, strict=True):
             if future.done():
                 continue

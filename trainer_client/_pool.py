@@ -127,9 +127,9 @@ class Pool:
             await self._wait(min(expires, patient_until or expires), expires)
 
     @property
-    def up(self) -> int:
-        """Number of replicas that can be given work."""
-        return sum(replica.health is Health.UP for replica in self.replicas)
+    def usable(self) -> int:
+        """Number of replicas that are not known to be down; at least 1."""
+        return max(1, sum(replica.health is not Health.DOWN for replica in self.replicas))
 
     def release(self, replica: Replica, items: int, *, suspect: bool = False) -> None:
         """The call has ended."""

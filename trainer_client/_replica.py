@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import grpc
@@ -130,21 +130,15 @@ class Replica:
         self._open()
         return await self._score(request.chunk, timeout=seconds)
 
-    async def stream(self, request: Any, seconds: float) -> AsyncIterator[Any]:
-        """Send a request and yield results as they finish; the server is told that it has that many seconds.
+    def stream(self, request: Any, seconds: float) -> Any:
+        """Send a request and iterate over results as they finish; the server is told that it has that many seconds.
 
         Raises:
             grpc.aio.AioRpcError: the call failed.
             Interrupted: the client is paused.
         """
         self._open()
-        call = self._stream(request, timeout=seconds)
-        try:
-            async for response in call:
-                yield response
-        finally:
-            if not call.done():
-                call.cancel()
+        return self._stream(request, timeout=seconds)
 
     def matches(self, needs: Mapping[str, str]) -> bool:
         """Whether it hosts the verifiers, at the digests that are pinned (empty for any)."""

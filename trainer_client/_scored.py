@@ -19,18 +19,21 @@ class Scored:
     """A rollout with its scores.
 
     Attributes:
-        rollout_id: the rollout.
         reward: the reward after weights and gates; None when there is none. A score that is missing and optional
             contributes nothing: a single rollout has no siblings whose mean could stand in.
     """
 
-    __slots__ = ("_batch", "_row", "reward", "rollout_id")
+    __slots__ = ("_batch", "_row", "reward")
 
     def __init__(self, batch: Batch, row: int, reward: float | None) -> None:
         self._batch = batch
         self._row = row
         self.reward = reward
-        self.rollout_id = batch.rollouts[row].rollout_id
+
+    @property
+    def rollout_id(self) -> str:
+        """The rollout."""
+        return self._batch.rollouts[self._row].rollout_id
 
     def __repr__(self) -> str:
         return f"<Scored {self.rollout_id!r}: {self.reward}>"
