@@ -4,13 +4,14 @@
 and prints ``method passed/total``. `label` maps a label; the tables are the modules of this package.
 """
 
-from . import _base, _budgets, _calibrated, _combining, _discriminative, _group_methods, _guided
+from . import _assisted_methods, _base, _budgets, _calibrated, _combining, _discriminative, _group_methods, _guided
 from ._harness import TABLE, Case, Outcome, differences, label, load, run
 
 __all__ = [
     "TABLE",
     "Case",
     "Outcome",
+    "_assisted_methods",
     "_base",
     "_budgets",
     "_calibrated",

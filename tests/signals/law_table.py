@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tests.signals.law_table_extended import EXTENDED
+from tests.signals.law_table_groups import GROUPS
 from tests.signals.laws import Laws
 
 _CENTRED: dict[str, Any] = {"shift": True, "constant": True}
@@ -24,7 +25,7 @@ LAWS: dict[str, Laws] = {
     "grpo_verl": Laws(),
     "release/grpo_verl_vectorized": Laws(),
     "grpo_openrlhf": Laws(**_DEVIATION),
-    "release/grpo_openrlhf": Laws(),
+    "release/grpo_openrlhf": Laws(finite=False),
     "grpo_slime": Laws(**_DEVIATION),
     "grpo_dance": Laws(**_DEVIATION),
     "dr_grpo": Laws(**_CENTRED, scale="equivariant", zero_sum=True),
@@ -58,5 +59,6 @@ LAWS: dict[str, Laws] = {
     "dapo": Laws(options={"max_length": 4, "cache": 2}),
     "preference_pairs": Laws(permutation=False, removal=False),
     **EXTENDED,
+    **GROUPS,
 }
 """`release/...` presets reproduce what was released, which breaks most laws."""

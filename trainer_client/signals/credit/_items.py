@@ -39,7 +39,7 @@ def items_over_tokens(
             are past the list asked for.
         mask: ``[N, T]`` generated tokens.
         eos: ``[N, T]`` the token that ended the list, which belongs to no item.
-        overflow: for a token past the last item.
+        overflow: for a token past the last item, and for the end of a list with such tokens.
         complete: for the end of a list that holds ``I`` items and nothing past them.
         early: for the end of a list that holds fewer.
 
@@ -55,5 +55,5 @@ def items_over_tokens(
     result = np.where(inside, np.take_along_axis(advantages, np.clip(item_of_token, 0, wanted - 1), 1), 0.0)
     result = np.where(past, overflow, result)
     held = np.where(written, item_of_token, -1).max(1, initial=-1) + 1
-    at_end = np.where(past.any(1), 0.0, np.where(held >= wanted, complete, early))
+    at_end = np.where(past.any(1), overflow, np.where(held >= wanted, complete, early))
     return np.where(ends, at_end[:, None], result)

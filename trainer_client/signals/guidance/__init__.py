@@ -1,8 +1,8 @@
 """Guidance: help for prompts that the policy cannot solve on its own.
 
 `unsolved_groups` is the trigger: prompts whose rollouts are all wrong. `hint_rewards` and `best_hints` say which
-hint to give, `guidance_weights` corrects for a context that held help. A `SkillLibrary` keeps skills, `choose_skill` picks one,
-`skill_level` says what one does.
+hint to give, `guidance_weights` corrects for a context that held help. A `SkillLibrary` keeps skills,
+`choose_skill` picks one, `skill_level` says what one does.
 """
 
 from ._choice import Hint, extreme_row, first_row, hint_ladder, lowest_solving_hint

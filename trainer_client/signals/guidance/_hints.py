@@ -88,3 +88,18 @@ def hint_rewards(
         rewards, term = np.where(refused, refusal, rewards), np.where(refused, 0.0, term)
         degenerate = degenerate | refused
     return HintRewards(rewards, term, degenerate)
+
+
+def best_hints(rewards: FloatArray, prompts: IntArray, number: int) -> IntArray:
+    """``[Q]`` position of each prompt's hint with the highest reward, the first of equals; -1 where it has none.
+
+    Args:
+        rewards: ``[H]``.
+        prompts: ``[H]`` number of the prompt that a hint is for.
+        number: how many prompts there are.
+    """
+    best = np.full(number, -1)
+    # Assigned from the worst to the best, and from the last to the first among equals: the last assignment stands.
+    order = np.lexsort((-np.arange(rewards.size), rewards))
+    best[prompts[order]] = order
+    return best

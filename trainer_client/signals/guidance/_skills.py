@@ -95,14 +95,14 @@ class SkillLibrary(Tracker):
 
     Each step: the utility of the skill that was used moves towards the reward; a new skill enters the cache; over
     capacity the cache's worst moves to the reservoir; the reservoir's best is swapped in if it is strictly better than
-    the cache's worst; unused skills strictly below a low percentile of all utilities are deleted from the reservoir,
-    and it is cut to its capacity.
+    the cache's worst; unused skills strictly below a low percentile of the reservoir's utilities are deleted, and it
+    is cut to its capacity.
 
     Args:
         cache_capacity: skills in use.
         reservoir_capacity: skills that wait.
         memory: weight of the old utility.
-        percentile: share of all skills, by utility, below which an unused one goes.
+        percentile: share of the reservoir, by utility, below which an unused skill goes.
 
     Source: ARISE, Skylanding/ARISE verl/workers/arise/skill_manager.py @2d6f65dd.
     """
@@ -181,7 +181,7 @@ class SkillLibrary(Tracker):
     def _delete(self) -> tuple[str, ...]:
         if not self.reservoir:
             return ()
-        ranked = sorted([*self.cache.values(), *self.reservoir.values()])
+        ranked = sorted(self.reservoir.values())
         cut = ranked[max(0, int(len(ranked) * self.percentile) - 1)]
         gone = [name for name, value in self.reservoir.items() if value < cut and not self._uses[name]]
         kept = {name: value for name, value in self.reservoir.items() if name not in gone}

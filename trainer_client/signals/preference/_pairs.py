@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer_client.signals._arrays import BoolArray, FloatArray
+from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._signal import Pair
 
@@ -37,5 +37,29 @@ def ranked_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray, *, min_m
         members = rows[part.order[start : start + size]]
         gap = rewards[members][:, None] - rewards[members][None, :]
         for i, j in np.argwhere(gap > max(min_margin, 0.0)).tolist():
+            pairs.append(Pair(int(members[i]), int(members[j]), margin=float(gap[i, j])))
+    return pairs
+
+
+def version_pairs(
+    versions: IntArray, dimensions: Groups, groups: Groups, valid: BoolArray, *, base: int = 0
+) -> list[Pair]:
+    """Pairs of versions of one text that differ in quality, within a dimension; the base belongs to all dimensions.
+
+    Args:
+        versions: ``[N]`` quality by construction; the higher, the better.
+        dimensions: in what respect a version was changed.
+        groups: versions of the same text.
+        valid: ``[N]`` rows that take part.
+        base: quality of the text itself.
+    """
+    pairs = []
+    part, rows = groups.take(valid), np.flatnonzero(valid)
+    for start, size in zip(part.starts.tolist(), part.sizes.tolist(), strict=True):
+        members = rows[part.order[start : start + size]]
+        quality, respect = versions[members], dimensions.index[members]
+        shared = (respect[:, None] == respect[None, :]) | (quality == base)[:, None] | (quality == base)[None, :]
+        gap = quality[:, None] - quality[None, :]
+        for i, j in np.argwhere(shared & (gap > 0)).tolist():
             pairs.append(Pair(int(members[i]), int(members[j]), margin=float(gap[i, j])))
     return pairs

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer_client.signals._arrays import BoolArray
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._registry import register
 from trainer_client.signals._signal import Signal
@@ -14,12 +13,6 @@ from trainer_client.signals.normalise import Singleton, standardise
 _TRL = "huggingface/trl trl/trainer/grpo_trainer.py @f2cd5771"
 _GDPO = "NVlabs/GDPO @b080e63d"
 _NAMED = ("components", "groups")
-
-
-def _given(batch: SignalBatch) -> BoolArray:
-    """``[N, K]`` components that hold a verdict in rows that take part."""
-    given = batch["components_valid"] if "components_valid" in batch else np.ones(batch["components"].shape, np.bool_)
-    return given & batch.valid[:, None]
 
 
 @register(
@@ -39,7 +32,9 @@ def weighted_sum(
     components = batch["components"]
     factors = resolve_weights(weights, components.shape[1])
     terms = [Term(f"component {k}", float(w), required=False) for k, w in enumerate(factors)]
-    combined = combine(components, _given(batch), terms, groups=batch.groups, optional=missing, max_missing=1.0)
+    combined = combine(
+        components, batch.components_given, terms, groups=batch.groups, optional=missing, max_missing=1.0
+    )
     live = combined.valid
     return batch.signal(keep=live | ~batch.valid, rewards=np.where(live, combined.rewards, 0.0))
 
@@ -58,7 +53,7 @@ def release_weighted_sum_trl(batch: SignalBatch, *, weights: tuple[float, ...] |
     """Weighted sum of TRL's release, where a row without any reward counts as a reward of 0."""
     components = batch["components"]
     factors = resolve_weights(weights, components.shape[1])
-    return batch.signal(rewards=np.where(_given(batch), components * factors, 0.0).sum(1))
+    return batch.signal(rewards=np.where(batch.components_given, components * factors, 0.0).sum(1))
 
 
 @register(
@@ -75,7 +70,7 @@ def release_weighted_sum_trl(batch: SignalBatch, *, weights: tuple[float, ...] |
 )
 def gdpo(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, ddof: int = 1, eps: float = 1e-4) -> Signal:
     """GDPO: each reward normalised in its group, summed, then standardised over the batch."""
-    given = _given(batch)
+    given = batch.components_given
     joined = decoupled_normalise(batch["components"], batch.groups, given, weights=weights, ddof=ddof, eps=eps)
     scored = np.asarray(given.any(axis=1))
     advantages = standardise(joined, scored, ddof=ddof, eps=eps, reduce=batch.reduce)
@@ -102,7 +97,7 @@ def gdpo_verl(
     singleton: Singleton = "raw",
 ) -> Signal:
     """GDPO as its verl fork computes it: the batch step weighs rollouts by their tokens."""
-    given = _given(batch)
+    given = batch.components_given
     joined = decoupled_normalise(
         batch["components"], batch.groups, given, weights=weights, eps=eps, singleton=singleton
     )
@@ -131,7 +126,7 @@ def gdpo_verl(
 )
 def release_gdpo_trl(batch: SignalBatch, *, weights: tuple[float, ...] | None = None, eps: float = 1e-4) -> Signal:
     """GDPO of its TRL fork, which takes a missing component for a reward of 0 and so biases its group."""
-    filled = np.where(_given(batch), batch["components"], 0.0)
+    filled = np.where(batch.components_given, batch["components"], 0.0)
     present = np.broadcast_to(batch.valid[:, None], filled.shape)
     joined = decoupled_normalise(filled, batch.groups, present, weights=weights, eps=eps)
     return batch.signal(advantages=standardise(joined, batch.valid, eps=eps, reduce=batch.reduce))
