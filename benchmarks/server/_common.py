@@ -44,6 +44,12 @@ class ServerProcess:
         found = [process, *(process.children(recursive=True) if tree else [])]
         return sum(sum(one.cpu_times()[:2]) for one in found)
 
+    def resident(self) -> dict[str, int]:
+        """Bytes of memory that only the server holds, and that all its workers hold together."""
+        process = psutil.Process(self.pid)
+        workers = sum(one.memory_full_info().uss for one in process.children(recursive=True))
+        return {"server": process.memory_full_info().uss, "workers": workers}
+
 
 @contextlib.contextmanager
 def _started(command: Sequence[str]) -> Iterator[ServerProcess]:
@@ -58,9 +64,11 @@ def _started(command: Sequence[str]) -> Iterator[ServerProcess]:
 
 
 @contextlib.contextmanager
-def our_server(*names: str, workers: int = 2) -> Iterator[ServerProcess]:
+def our_server(*names: str, workers: int = 2, config: str | None = None) -> Iterator[ServerProcess]:
     """``assay serve``."""
     serve = [sys.executable, "-m", "reward_servers", "serve", *names, "--workers", str(workers)]
+    if config is not None:
+        serve += ["--config", config]
     with _started(serve) as server:
         yield server
 

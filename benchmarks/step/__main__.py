@@ -1,7 +1,7 @@
 """The step tail, as a ratio to the ideal: the time that the last straggler takes by itself.
 
-256 groups of 8 rollouts arrive spread over some seconds; each response is a conversation of 50 KB; three verifiers judge
-it, one of which waits like a judge and is slow for 1 % of the rollouts. One of three replicas is killed midway.
+256 groups of 8 rollouts arrive spread over some seconds; each response is a conversation of 50 KB; three verifiers
+judge it, one of which waits like a judge and is slow for 1 % of the rollouts. One of three replicas is killed midway.
 Scores must equal those of an undisturbed run, and none may be missing.
 
 Usage: ``python -m benchmarks.step [--groups 256] [--seconds 20] [--rounds 3]``
