@@ -120,6 +120,9 @@ class _Judging:
         if isinstance(spec.tests, CodeTests):
             self._plan = plan_tests(spec.tests, spec.setup, submission.prompt, split=options.split_checks)
             self._tests: tuple[StdioTest | CallTest | PlannedTest, ...] = self._plan.tests
+            if len(self._tests) > spec.most_tests:
+                problem = f"holds {len(self._tests)} tests, above this server's {spec.most_tests}"
+                raise BadReference("tests.code", problem, "Give fewer")
             self._note_names(self._plan)
         else:
             self._tests = spec.tests.tests

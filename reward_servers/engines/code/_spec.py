@@ -97,6 +97,7 @@ class TestSpec:
         compare: How answers are compared; for `CodeTests` the assertions themselves say it.
         limits: What one test may use, and what compiling may use.
         setup: Trusted Python source with helpers that the tests use. It runs beside the tests, never the program.
+        most_tests: How many tests the test code may turn out to hold.
     """
 
     __test__ = False  # not a class for pytest to collect
@@ -106,6 +107,7 @@ class TestSpec:
     compare: Comparison
     limits: RunLimits
     setup: str = ""
+    most_tests: int = 1000
 
     @property
     def entry(self) -> str | None:
@@ -146,6 +148,7 @@ def parse_reference(
         compare=_parse_compare(fields, kind),
         limits=parse_limits(fields, ceiling),
         setup=fields.take("setup", str, ""),
+        most_tests=ceiling.tests,
     )
     fields.done(strict=False)
     return spec

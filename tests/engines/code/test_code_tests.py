@@ -295,6 +295,11 @@ def test_test_code_kept_busy_by_an_answer_is_the_programs_doing(judged: Judge) -
     assert judgement.results[0].detail["where"] == "tests"
 
 
+def test_more_tests_than_allowed_are_a_bad_reference(judged: Judge) -> None:
+    with pytest.raises(BadReference, match="1001 tests"):
+        judged("def f(x): return x", asserts("assert f(1)\n" * 1001))
+
+
 def test_public_tests_by_name(judged: Judge) -> None:
     reference = asserts("assert f(1) == 1\nassert f(2) == 3", public=["line 1"])
     feedback = judged("def f(x): return 0", reference).feedback()
