@@ -97,9 +97,12 @@ class Delivery:
         work: dict[tuple[float, tuple[int, ...]], list[tuple[Bundle, list[int]]]] = {}
         for made in bundles:
             by_need: dict[tuple[int, ...], list[int]] = {}
-            for row in made.rows:
-                if ledger.left[row]:
-                    by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
+            if len(need_of) == 1 and all(ledger.left[row] for row in made.rows):
+                by_need = {next(iter(need_of.values())): made.rows}
+            else:
+                for row in made.rows:
+                    if ledger.left[row]:
+                        by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
             for need, rows in by_need.items():
                 for deadline in {rewards[column].deadline for column in need}:
                     together = tuple(c for c in need if rewards[c].deadline == deadline)

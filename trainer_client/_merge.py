@@ -237,7 +237,8 @@ class ThreadPost:
 
     def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
         """See `Post`."""
-        for future, result in zip(tokens, results, strict=True):
+        # Last first: a thread that waits for its futures in order wakes up once, when all of these are there.
+        for future, result in zip(reversed(tokens), reversed(results), strict=True):
             if not future.set_running_or_notify_cancel():
                 continue
             if isinstance(result, BaseException):

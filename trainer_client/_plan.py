@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ._recipe import Recipe, Reward
 
 _LOSSES_OF_A_SUSPECT = 2
+_ROW_BYTES = 64
+"""What a message holds beside its texts, generously."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,7 @@ class Bundle:
         shares_documents: whether all rollouts have the documents of the first.
         head_bytes: size of what travels once.
         row_bytes: size of each rollout, by row.
+        all_bytes: size of the whole group.
     """
 
     group_id: str
@@ -47,6 +50,13 @@ class Bundle:
     shares_documents: bool = True
     head_bytes: int = 0
     row_bytes: dict[int, int] = field(default_factory=dict)
+    all_bytes: int = 0
+
+    def bytes_of(self, rows: Sequence[int]) -> int:
+        """Size of a message with some of the rollouts: an upper bound, but for messages of many small parts."""
+        if len(rows) == len(self.rows):
+            return self.all_bytes
+        return self.head_bytes + sum(map(self.row_bytes.__getitem__, rows))
 
 
 class Evaluation(NamedTuple):
@@ -126,11 +136,6 @@ class Parcel:
         """Rollouts times evaluations."""
         return sum(len(rows) for _, rows in self.parts) * len(self.asked)
 
-    @property
-    def bytes(self) -> int:
-        """Estimated size of the message."""
-        return sum(b.head_bytes + sum(map(b.row_bytes.__getitem__, rows)) for b, rows in self.parts)
-
     def cells(self) -> Iterator[tuple[int, int]]:
         """Its cells ``(row, column)``, without those that wait for another try."""
         columns = [self.route.columns[position] for position in self.asked]
@@ -177,33 +182,40 @@ def bundle(
 
 def _fill(made: Bundle, rollouts: Sequence[Rollout], unusable: dict[int, LocalOutcome]) -> None:
     first = rollouts[made.rows[0]]
-    same_reference = True
+    prompt, reference, documents = first.prompt, first.reference, first.documents
+    same_reference = same_documents = True
+    sizes = made.row_bytes
     for row in made.rows:
         rollout = rollouts[row]
-        if rollout is not first:
-            if rollout.prompt != first.prompt:
-                raise RolloutError(
-                    f"differs from that of rollout {first.rollout_id!r}; rollouts of one group answer one prompt",
-                    "prompt",
-                    rollout.rollout_id,
-                )
-            same_reference = same_reference and _equal(rollout.reference, first.reference)
-            if made.shares_documents and rollout.documents != first.documents:
-                made.shares_documents = False
-        made.row_bytes[row] = 64 + _content_bytes(rollout.response) + 5 * len(rollout.token_ids)
-    made.head_bytes = 64 + _content_bytes(first.prompt)
+        response = rollout.response
+        plain = type(response) is str and response.isascii()
+        sizes[row] = _ROW_BYTES + (len(response) if plain else _content_bytes(response)) + 5 * len(rollout.token_ids)
+        # Identity first: what a group shares is mostly one object, and this runs for every rollout.
+        if rollout.prompt is not prompt and rollout.prompt != prompt:
+            raise RolloutError(
+                f"differs from that of rollout {first.rollout_id!r}; rollouts of one group answer one prompt",
+                "prompt",
+                rollout.rollout_id,
+            )
+        if rollout.reference is not reference and same_reference:
+            same_reference = _equal(rollout.reference, reference)
+        if rollout.documents is not documents and same_documents:
+            same_documents = rollout.documents == documents
+    made.shares_documents = same_documents
+    made.head_bytes = _ROW_BYTES + _content_bytes(prompt)
     if same_reference:
         made.reference = _encode_reference(made.rows, first, unusable)
         made.head_bytes += len(made.reference)
     else:
         for row in made.rows:
             made.references[row] = _encode_reference([row], rollouts[row], unusable)
-            made.row_bytes[row] += len(made.references[row])
-    if made.shares_documents:
+            sizes[row] += len(made.references[row])
+    if same_documents:
         made.head_bytes += _document_bytes(first)
     else:
         for row in made.rows:
-            made.row_bytes[row] += _document_bytes(rollouts[row])
+            sizes[row] += _document_bytes(rollouts[row])
+    made.all_bytes = made.head_bytes + sum(sizes.values())
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -313,7 +325,7 @@ def pack(work: Parcel, max_items: int, max_bytes: int) -> Iterator[Parcel]:
     for made, rows in work.parts:
         for piece in [rows] if work.route.whole_groups else _pieces(made, rows, len(asked), max_items, max_bytes):
             piece_items = len(piece) * len(asked)
-            piece_bytes = made.head_bytes + sum(map(made.row_bytes.__getitem__, piece))
+            piece_bytes = made.bytes_of(piece)
             if open_parts and (items + piece_items > max_items or size + piece_bytes > max_bytes):
                 yield work.successor(open_parts, asked)
                 open_parts, items, size = [], 0, 0
@@ -325,8 +337,7 @@ def pack(work: Parcel, max_items: int, max_bytes: int) -> Iterator[Parcel]:
 
 
 def _pieces(made: Bundle, rows: list[int], width: int, max_items: int, max_bytes: int) -> Iterator[list[int]]:
-    whole = made.head_bytes + sum(map(made.row_bytes.__getitem__, rows))
-    if len(rows) * width <= max_items and whole <= max_bytes:
+    if len(rows) * width <= max_items and made.bytes_of(rows) <= max_bytes:
         yield rows
         return
     piece: list[int] = []

@@ -57,20 +57,21 @@ def read_response(
     Returns:
         How many cells were settled, and the outcomes that are worth another try, whose cells stay open.
     """
-    for evaluation, identity in enumerate(response.verifiers[: len(columns)]):
-        ledger.versions[columns[evaluation]].setdefault(identity.digest, read_version(identity))
+    for position, identity in enumerate(response.verifiers[: len(columns)]):
+        ledger.versions[columns[position]].setdefault(identity.digest, read_version(identity))
     width = ledger.width
     state, scores, codes, numbers = ledger.state, ledger.scores, ledger.codes, ledger.numbers
     sources, left = ledger.sources, ledger.left
     settled = 0
     passing: list[Passing] = []
     complete: list[int] = []
-    pending = Outcome.PENDING.value
+    pending, rows, evaluations = Outcome.PENDING.value, ledger.rows, len(columns)
     for result in response.results:
         row = result.index
-        if row >= ledger.rows or result.evaluation >= len(columns):
+        evaluation = result.evaluation
+        if row >= rows or evaluation >= evaluations:
             continue
-        cell = row * width + columns[result.evaluation]
+        cell = row * width + columns[evaluation]
         if state[cell] != pending:
             continue
         if result.HasField("verdict"):
