@@ -22,6 +22,14 @@ REQUIRED: dict[str, dict[str, Any]] = {
     name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "overlong_openrlhf")
 }
 """Options of presets that have no default for them."""
+ROW_OBJECTS: dict[str, Any] = {
+    "predictions": [None] * 7 + [{"math_notion": "angle, circle", "solution_length": 50, "pass_rate": 4}],
+    "texts": ["the angle of a circle", "a median"] * 4,
+    "questions": ["find the delta"] * 8,
+    "hints": [[["a lemma"], ["a plan", "a step"]]] * 8,
+}
+"""Inputs that are lists of objects: what a group of eight rows holds; two numbers a row unless named here."""
+BETWEEN_0_AND_1 = ("success_rates", "criterion_weights", "format_scores")
 
 
 def best(call: Callable[[], object], runs: int = 7) -> float:
@@ -80,6 +88,12 @@ def make_batch(spec: Spec) -> SignalBatch:
             made[wish] = np.arange(ROWS)
         elif declared.kind == "ids":
             made[wish] = rng.integers(0, 4, shape)
+        elif declared.kind == "rows":
+            made[wish] = ROW_OBJECTS.get(wish, [[0.0, 1.0]] * GROUP) * (ROWS // GROUP)
+        elif declared.kind == "int":
+            made[wish] = rng.integers(0, 2, shape)
+        elif wish in BETWEEN_0_AND_1:
+            made[wish] = rng.random(shape)
         elif declared.kind == "bool":
             made[wish] = rng.random(shape) < 0.5
         else:

@@ -26,8 +26,11 @@ def prefix_differences(token_ids: IntArray, ends: IntArray, values: FloatArray, 
     changes = np.zeros(token_ids.shape)
     if not token_ids.size:
         return changes
-    tokens = np.unique(token_ids, return_inverse=True)[1].reshape(token_ids.shape)
+    tokens = token_ids - token_ids.min()
     kinds = int(tokens.max()) + 1
+    if kinds * len(tokens) >= 2**62:
+        tokens = np.unique(token_ids, return_inverse=True)[1].reshape(token_ids.shape)
+        kinds = int(tokens.max()) + 1
     # Relative to the group's first: the value of equal rewards is then exactly zero, whatever the rounding of means.
     shifted = groups.apply(np.subtract, values, groups.first(values))
     before = groups.spread(groups.mean(shifted)).copy()

@@ -113,7 +113,7 @@ def multi_objective_grpo(
     certainty="abstract",
     source="Reward functions for job application evaluation (arXiv 2511.16073), abstract and a public summary; "
     "criteria, weights, bounds and costs are ours",
-    formula="r = clip(sum_c w_c * s_c - penalty * cost, low, high); cost of a false accept, a false reject, no decision",
+    formula="r = clip(sum_c w_c * s_c - penalty * cost, low, high); cost of a false accept or reject, of no decision",
     papers=("job-application",),
 )
 class JobApplication(Tracker):

@@ -13,8 +13,8 @@ from trainer_client.signals._errors import BadOption
 from trainer_client.signals._registry import register
 from trainer_client.signals._signal import Pair, Signal
 from trainer_client.signals.combination import Gate, Term, combine, resolve_weights
+from trainer_client.signals.guidance import extreme_row
 from trainer_client.signals.normalise import group_normalise, weighted_normalise
-from trainer_client.signals.preference import ranked_pairs
 from trainer_client.signals.selection import aligned_counts
 from trainer_client.signals.trackers import CountHistogram, Tracker
 from trainer_client.signals.weights import reference_weights
@@ -186,15 +186,12 @@ def grao(
 
 def _imitation_pairs(batch: SignalBatch) -> list[Pair]:
     """Each prompt's best reference over its worst rollout, where no rollout beats that reference."""
-    references, index = batch["references"], batch.groups.index
+    references, rewards, groups = batch.valid & batch["references"], batch.rewards, batch.groups
     rollouts = batch.valid & ~references
-    best = np.where(rollouts, batch.rewards, -np.inf)
-    top = batch.groups.max(best)
-    chosen: dict[int, Pair] = {}
-    for pair in ranked_pairs(batch.rewards, batch.groups, batch.valid):
-        if references[pair.chosen] and not references[pair.rejected]:
-            group = int(index[pair.chosen])
-            wider = group not in chosen or pair.margin > chosen[group].margin
-            if wider and batch.rewards[pair.chosen] >= top[group]:
-                chosen[group] = pair
-    return list(chosen.values())
+    best = extreme_row(groups, rewards, references)
+    top, worst = (extreme_row(groups, rewards, rollouts, lowest=low) for low in (False, True))
+    asked = np.flatnonzero((best >= 0) & (worst >= 0))
+    chosen = asked[(rewards[best[asked]] >= rewards[top[asked]]) & (rewards[best[asked]] > rewards[worst[asked]])]
+    margins = rewards[best[chosen]] - rewards[worst[chosen]]
+    rows = zip(best[chosen].tolist(), worst[chosen].tolist(), margins.tolist(), strict=True)
+    return [Pair(better, worse, margin=margin) for better, worse, margin in rows]
