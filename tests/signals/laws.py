@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trainer_client.signals import INPUTS, Estimator, Signal, SignalBatch, preset, spec_of
 
-WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2, "I": 3, "S": 2}
+WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2, "I": 3, "S": 2, "H": 2, "M": 3, "J": 2, "C": 2, "O": 2}
 """Length of each axis besides N; a new letter in `INPUTS` gets one here."""
 
 _WORDS = ["angle", "median", "circle", "delta"]

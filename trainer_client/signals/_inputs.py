@@ -19,7 +19,8 @@ class Input:
         name: keyword of `SignalBatch` and key of ``batch[...]``.
         axes: letters of its axes; equal letters mean equal lengths within a batch. ``N`` rollouts, ``T``
             token positions, ``K`` reward components, ``P`` prefixes, ``I`` items of a list, ``S`` signs of a reward
-            (at least 0, below 0), ``E`` features, ``D`` dimensions of an embedding. The empty string is one number for
+            (at least 0, below 0), ``E`` features, ``D`` and ``H`` dimensions of embeddings, ``M`` reward models, ``J``
+            judges, ``C`` states, ``O`` orders of presentation. The empty string is one number for
             the whole batch.
         kind: ``float``, ``int``, ``bool``; ``ids`` (labels to group by); ``rows`` (a list with one object a
             row, where rows differ in length).
@@ -125,6 +126,45 @@ _DECLARED = (
     Input("lift", "N", "float", "log-probability of the answer after a row's reasoning less that after wrong ones"),
     Input("versions", "N", "int", "quality of a version of a text by construction: the higher, the better"),
     Input("dimensions", "N", "ids", "respect in which a version was changed"),
+    Input("evidence_logprobs", "NT", "float", "log-probability of each token with the right answer in the context"),
+    Input("counter_logprobs", "NT", "float", "log-probability of each token with a wrong answer in the context"),
+    Input("masked_logprobs", "NT", "float", "log-probability of each token with the image (or evidence) spoiled"),
+    Input("entropies", "NT", "float", "entropy of the policy's next-token distribution"),
+    Input("query_embeddings", "NH", "float", "embedding of a row's query"),
+    Input("rationale_embeddings", "NH", "float", "embedding of what the row wrote for the right document"),
+    Input("negative_embeddings", "NH", "float", "embedding of what was written for a wrong document"),
+    Input("behaviour", "N", "bool", "rollout shows the behaviour in question (a construction, a tool call)"),
+    Input("bundles", "N", "ids", "bundle of prompts that a row's prompt belongs to"),
+    Input("answers", "N", "ids", "class of equivalent answers that a row's answer belongs to"),
+    Input("copied", "N", "bool", "answer mostly repeats the question"),
+    Input("finished", "N", "bool", "row ended within this window of generation"),
+    Input("window_starts", "N", "int", "first token that a row generated in this window"),
+    Input("replayed", "N", "bool", "row of the previous step, sent again"),
+    Input("previous_advantages", "N", "float", "advantage that a row had when it was first trained on"),
+    Input("noisy", "N", "bool", "row's prompt was perturbed"),
+    Input("reference_texts", "N", "rows", "text that a row ought to have written; None where there is none"),
+    Input("calls_tool", "N", "bool", "what was asked for is a call of a tool"),
+    Input("perplexities", "N", "float", "perplexity of a row's reference under the policy"),
+    Input("defective", "N", "bool", "text has a defect that disqualifies it, such as heavy repetition"),
+    Input("wins", "NN", "float", "probability that a row is judged better than another of its group, 0 to 1"),
+    Input("model_scores", "NM", "float", "score of a row by each of several reward models"),
+    Input("preferred", "N", "bool", "row is the preferred one of its pair"),
+    Input("sampled_at", "N", "int", "step of the policy that wrote a row"),
+    Input("expected_winners", "N", "rows", "which answer of a pair is labelled better"),
+    Input("predicted_winners", "N", "rows", "which answer of a pair a rubric prefers"),
+    Input("hits", "N", "rows", "facts that each of a row's calls returned: a list of ids a call"),
+    Input("facts", "N", "rows", "ids of the facts that the answer to a row's prompt rests on"),
+    Input("selected", "N", "rows", "ids of the evidence that a row selected"),
+    Input("gold_evidence", "N", "rows", "ids of the evidence that matters; None where that is unknown"),
+    Input("sufficient", "N", "bool", "row knew all that the answer needs"),
+    Input("attempted", "N", "bool", "row gives an answer instead of a refusal"),
+    Input("correct", "N", "bool", "row's answer is right"),
+    Input("answerable", "N", "bool", "the document that answers the prompt exists"),
+    Input("claims", "N", "int", "claims that a row makes"),
+    Input("supported_claims", "N", "int", "claims of a row that its evidence supports"),
+    Input("state_likelihoods", "NJC", "float", "likelihood of what was seen in each state, by each judge", "judged"),
+    Input("judged", "NJC", "bool", "which judges gave a likelihood"),
+    Input("verdict_gaps", "NO", "float", "p(supported) - p(refuted) of a claim, for each order of the arguments"),
 )
 
 INPUTS: dict[str, Input] = {declared.name: declared for declared in _DECLARED}

@@ -28,6 +28,7 @@ Room = Literal[
     "crossprompt",
     "preference",
     "weights",
+    "evaluation",
 ]
 Certainty = Literal["code", "paper", "secondary", "abstract"]
 
