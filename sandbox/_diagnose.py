@@ -6,6 +6,7 @@ import dataclasses
 
 from sandbox._errors import SandboxError, SandboxUnavailable
 from sandbox._languages import PRELOADS, TABLE, look_up
+from sandbox._ns._packages import Interpreter, locate, not_shown
 from sandbox._open import open_sandbox
 from sandbox._types import SandboxConfig
 
@@ -33,7 +34,8 @@ def diagnose(config: SandboxConfig | None = None) -> tuple[Finding, ...]:
     Nothing is raised for what is missing: each lack is a finding with its remedy.
     """
     config = config or SandboxConfig()
-    return (*_isolation(config), *_languages(), *_packages(config))
+    interpreter = locate(config)
+    return (*_isolation(config), *_languages(interpreter), *_packages(interpreter))
 
 
 def _isolation(config: SandboxConfig) -> list[Finding]:
@@ -57,7 +59,7 @@ def _isolation(config: SandboxConfig) -> list[Finding]:
     ]
 
 
-def _languages() -> list[Finding]:
+def _languages(interpreter: Interpreter) -> list[Finding]:
     findings = []
     for name in TABLE:
         try:
@@ -65,16 +67,16 @@ def _languages() -> list[Finding]:
         except SandboxError:
             row = TABLE[name]
             findings.append(Finding(f"language {name}", False, f"{row.tool} is not installed", row.remedy))
+            continue
+        if path and not interpreter.shows(path):
+            findings.append(Finding(f"language {name}", False, f"{path} is not shown inside", not_shown(path)))
         else:
             findings.append(Finding(f"language {name}", True, path or "the interpreter of the sandbox"))
     return findings
 
 
-def _packages(config: SandboxConfig) -> list[Finding]:
-    # Linux only, so it cannot be imported at the top.
-    from sandbox._ns._packages import locate
-
-    found = locate(config).packages
+def _packages(interpreter: Interpreter) -> list[Finding]:
+    found = interpreter.packages
     findings = []
     for name, wanted in PRELOADS.items():
         missing = [package for package in wanted if package not in found]

@@ -90,12 +90,18 @@ def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors:
     bounds = job["bounds"]
     stack = min(_NATIVE_STACK_BYTES, int(bounds["memory"]) // 4)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
-    _arrange(descriptors, SOCKET + 1 if mode == "build" else len(descriptors))
-    _bound(bounds, 0 if job["address_space"] else None)
-    if mode == "build":
-        _build(job["argv"], job["output"])
-    _restore_signals()
-    os.execve(SOCKET if job["artefact"] else job["argv"][0], job["argv"], os.environ)  # noqa: S606 - no shell is meant
+    # The connection stays until the program takes over, which closes it; should that fail, it is to be said.
+    place = len(descriptors)
+    _arrange([*descriptors, os.dup(SOCKET)], place + 1)
+    sock = socket.socket(fileno=place)
+    try:
+        _bound(bounds, 0 if job["address_space"] else None)
+        if mode == "build":
+            _build(sock, job["argv"], job["output"])
+        _restore_signals()
+        os.execve(SOCKET if job["artefact"] else job["argv"][0], job["argv"], os.environ)  # noqa: S606 - no shell
+    except OSError as error:
+        fail(sock, "exec", error)
 
 
 def _compile(sock: socket.socket, base: int, job: dict[str, Any]) -> tuple[tuple[Any, Any], dict[str, Any], list[int]]:
@@ -170,9 +176,8 @@ def _restore_signals() -> None:
         _kernel.default_signal(number)
 
 
-def _build(argv: list[str], output: str) -> NoReturn:
+def _build(sock: socket.socket, argv: list[str], output: str) -> NoReturn:
     """Run a compiler, hand its product out and end as it ended."""
-    sock = socket.socket(fileno=SOCKET)
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(OSError):

@@ -14,6 +14,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+ZYGOTE = "zygote"
+"""Step of a failure that is none of the isolation."""
 READY = b"R"
 FAILED = b"F"
 SPARE = b"S"

@@ -94,7 +94,7 @@ def main(
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
         os._exit(1)
     except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
-        _wire.send_frame(control, _wire.FAILED, f"zygote\0{type(error).__name__}: {error}".encode())
+        _wire.send_frame(control, _wire.FAILED, f"{_wire.ZYGOTE}\0{type(error).__name__}: {error}".encode())
         os._exit(1)
     return _serve(links, maker)
 

@@ -14,7 +14,7 @@ from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, Unsup
 from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language
 from sandbox._ns._meter import Meter
-from sandbox._ns._running import Endpoints, Running
+from sandbox._ns._running import HARD_CAP, Endpoints, Running
 from sandbox._ns._warm import Child, Warm
 from sandbox._types import CompileFailure, Ended, Limits, Program
 
@@ -283,7 +283,7 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> En
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
             return Ended.CPU_LIMIT
-        if meter.wall_s > limits.wall_s:
+        if meter.wall_s > limits.wall_s or meter.elapsed_s > HARD_CAP * limits.wall_s:
             return Ended.WALL_LIMIT
         pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
 
@@ -297,6 +297,9 @@ def collect_build(running: Running, program: Program, tool: str) -> Artefact | C
         return CompileFailure(text or f"the compiler ended: {result.ended}", result.ended)
     if product is None:
         raise SandboxFailure("build", "the compiler succeeded but its product did not arrive")
+    size = os.fstat(product).st_size
+    if size > _MAX_ARTEFACT:
+        return CompileFailure(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}", Ended.DISK_LIMIT)
     return Artefact(program, TABLE[program.language], tool, binary=_copy(product))
 
 
@@ -306,8 +309,6 @@ def _copy(product: int) -> int:
     size = status.st_size
     if not stat.S_ISREG(status.st_mode):
         raise SandboxFailure("build", "the product of the compiler is not a file")
-    if size > _MAX_ARTEFACT:
-        raise ProgramRefused(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}")
     own = os.memfd_create("main", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         offset = 0

@@ -26,6 +26,7 @@ _SHOWN = (
     "tzdata",
     "six.py",
 )
+_SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +44,16 @@ class Interpreter:
     directories: tuple[str, ...]
     packages: Mapping[str, str]
     hidden: tuple[str, ...]
+
+    def shows(self, path: str) -> bool:
+        """Whether programs can see a file of the host."""
+        real = os.path.realpath(path)
+        return _is_system(real) or any(real.startswith(f"{place}/") for place in self.directories)
+
+
+def not_shown(path: str) -> str:
+    """What to do about a tool that programs cannot see."""
+    return f"add the directory of {os.path.realpath(path)} to SandboxConfig.read_only"
 
 
 def locate(config: SandboxConfig) -> Interpreter:
@@ -67,7 +78,7 @@ def locate(config: SandboxConfig) -> Interpreter:
 
 
 def _is_system(path: str) -> bool:
-    return path == "/usr" or path.startswith("/usr/")
+    return path == "/usr" or path.startswith(_SYSTEM)
 
 
 def _listdir(path: str) -> list[str]:

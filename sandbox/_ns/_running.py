@@ -20,7 +20,7 @@ from sandbox._ns._warm import Child
 from sandbox._types import Ended, Limits, RunResult
 
 _CHUNK = 1 << 16
-_HARD_CAP = 10.0
+HARD_CAP = 10.0
 """A run ends after this many times its wall limit, whatever it waited for."""
 _SHORTEST_CHECK_S = 0.01
 _DEATH_S = 30.0
@@ -256,7 +256,7 @@ class Running:
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
             self._end(Ended.CPU_LIMIT)
-        elif meter.wall_s > limits.wall_s or meter.elapsed_s > _HARD_CAP * limits.wall_s:
+        elif meter.wall_s > limits.wall_s or meter.elapsed_s > HARD_CAP * limits.wall_s:
             self._end(Ended.WALL_LIMIT)
         else:
             left = self._check_after(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)

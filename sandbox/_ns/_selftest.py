@@ -64,11 +64,13 @@ def _planted() -> Iterator[dict[str, Any]]:
     """Something of the host to be found: a file, listeners."""
     name = f"canary-{secrets.token_hex(8)}"
     with contextlib.ExitStack() as stack:
-        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix=name))
-        os.chmod(directory, 0o755)  # noqa: S103 - it is to be found if it can be
-        path = os.path.join(directory, name)
-        with open(path, "w") as file:
-            file.write(name)
+        path = "/" + name
+        with contextlib.suppress(OSError):  # a read-only host has no place for it, and nothing that was stored either
+            directory = stack.enter_context(tempfile.TemporaryDirectory(prefix=name))
+            os.chmod(directory, 0o755)  # noqa: S103 - it is to be found if it can be
+            path = os.path.join(directory, name)
+            with open(path, "w") as file:
+                file.write(name)
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind("\0" + name)
         listener.listen()

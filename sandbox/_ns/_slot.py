@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
+from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable, UnsupportedLanguage
 from sandbox._languages import PRELOADS, look_up
 from sandbox._ns import _cgroup, _jobs
 from sandbox._ns._jobs import Artefact
-from sandbox._ns._packages import locate
+from sandbox._ns._packages import locate, not_shown
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
@@ -87,6 +87,8 @@ class NsSandbox:
     def prepare(self, program: Program, limits: Limits | None = None) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""
         language, tool = look_up(program.language)
+        if tool and not self._interpreter.shows(tool):
+            raise UnsupportedLanguage(language.name, not_shown(tool))
         _jobs.check(program, language, self._config.source_bytes)
         bounds = limits or language.build_limits
         _jobs.check_space(program, bounds)
@@ -181,12 +183,17 @@ class NsSandbox:
         """Do something with a zygote, and once more with a fresh one if it was our side that failed."""
         try:
             return action()
-        except SandboxFailure:
+        except (SandboxFailure, OSError):
             if self._closed:
                 raise SandboxClosed("the sandbox was closed during the call") from None
             self._disarm()
             self._retire_all()
+        try:
             return action()
+        except SandboxUnavailable as error:  # it was available when it was opened, so it may be again
+            raise SandboxFailure(error.step, error.detail) from error
+        except OSError as error:
+            raise SandboxFailure("host", str(error)) from error
 
     def _retire_all(self) -> None:
         for warm in self._warm.values():

@@ -19,7 +19,6 @@ from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
 
 _ANSWER_S = 30.0
-_GROUPS = 2  # one for the run in progress, one for the spare behind it
 _FIRST_UNUSED_ID = 0x70000000
 _IDS = 0x10000000
 _IDS_EACH = 64
@@ -101,7 +100,8 @@ class Warm:
         """
         self.runs = 0
         self.started = time.monotonic()
-        self._groups = [Group(hierarchy) for _ in range(_GROUPS)] if hierarchy else []
+        self._groups: list[Group] = []
+        self._process: subprocess.Popen[bytes] | None = None
         self._turn = 0
         self._asked: tuple[int, int] | None = None
         self._usual = space(Limits())
@@ -111,18 +111,19 @@ class Warm:
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_ANSWER_S)
         try:
-            self._launch(interpreter.path, theirs)
-            self.version, self.steps = self._greet(interpreter, preload)
+            if hierarchy is not None:
+                self._groups += [Group(hierarchy), Group(hierarchy)]  # for the run in progress and for its spare
+            self._process = self._launch(interpreter.path, theirs)
+            self.version, self.steps = self._greet(self._process, interpreter, preload)
         except BaseException:
             self.close()
             raise
         self.ask()
 
-    def _launch(self, python: str, theirs: socket.socket) -> None:
+    def _launch(self, python: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         try:
-            # The launcher takes its end of the connection from descriptor 3, whatever its number here.
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [python, "-S", _LAUNCHER, str(theirs.fileno())],
                 stdin=null,
                 stdout=null,
@@ -134,13 +135,15 @@ class Warm:
             )
         except OSError as error:
             raise SandboxUnavailable(
-                "interpreter", f"point the sandbox at a Python that {python} is not", str(error)
+                "interpreter", "Set SandboxConfig.python to a Python interpreter.", f"{python}: {error.strerror}"
             ) from error
         finally:
             os.close(null)
             theirs.close()
 
-    def _greet(self, interpreter: Interpreter, preload: tuple[str, ...]) -> tuple[str, list[str]]:
+    def _greet(
+        self, process: subprocess.Popen[bytes], interpreter: Interpreter, preload: tuple[str, ...]
+    ) -> tuple[str, list[str]]:
         gid = os.getegid()
         if self.uid == 0:
             # Nobody's ids: root inside owns nothing outside, and no two slots share them.
@@ -160,12 +163,15 @@ class Warm:
             _wire.send_job(self._control, spec, joins)
             letter, payload, _ = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
-            self._process.wait(_ANSWER_S)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_ANSWER_S)
             said = os.pread(self._errors, 4000, 0).decode("utf-8", "replace").strip()
             raise SandboxFailure("launcher", said or str(error)) from error
         fields = payload.decode("utf-8", "replace").split("\0")
         if letter != _wire.READY:
             step, detail = fields[0], fields[-1]
+            if step == _wire.ZYGOTE:  # behind the wall already: a package that cannot be imported, say
+                raise SandboxFailure(step, detail)
             raise SandboxUnavailable(step, remedy(step), detail)
         return fields[0], fields[1:]
 
@@ -237,13 +243,12 @@ class Warm:
                 self._collect().close()
         self._control.close()
         os.close(self._errors)
-        process = getattr(self, "_process", None)
-        if process is not None:
+        if self._process is not None:
             try:
-                process.wait(_ANSWER_S)
+                self._process.wait(_ANSWER_S)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                self._process.kill()
+                self._process.wait()
         for group in self._groups:
             group.close()
             group.remove()

@@ -6,6 +6,7 @@ import os
 import pickle
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,28 @@ def test_backends_and_settings() -> None:
         sandbox.open_sandbox(config=SandboxConfig(cgroup="maybe"))
     with pytest.raises(SandboxUnavailable, match="interpreter"):
         sandbox.open_sandbox(config=SandboxConfig(python="/nowhere/bin/python"))
+
+
+def test_tool_that_is_not_shown_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shell = tmp_path / "bash"
+    shell.write_bytes(Path("/bin/bash").read_bytes())
+    shell.chmod(0o755)
+    tmp_path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    program = Program("bash", b"echo $BASH")
+    with sandbox.open_sandbox() as box, pytest.raises(UnsupportedLanguage, match="read_only"):
+        box.prepare(program)
+    (finding,) = (finding for finding in sandbox.diagnose() if finding.subject == "language bash")
+    assert not finding.ok
+    assert "read_only" in finding.remedy
+
+
+def test_program_that_cannot_be_started_is_our_failure(box: Sandbox) -> None:
+    prepared = box.prepare(Program("bash", b"echo"))
+    assert isinstance(prepared, Prepared)
+    box._artefacts[prepared.key].tool = "/usr/bin/nowhere"  # type: ignore[attr-defined]
+    with pytest.raises(SandboxFailure, match="exec"):
+        box.run(prepared, limits=Limits())
 
 
 def test_prepared_belongs_to_its_sandbox(box: Sandbox, run: Runner) -> None:
