@@ -1,0 +1,102 @@
+"""The preference verifier in its worker process, with a tiny model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from reward_servers.core import Fault, Hosted, RequestError, StartRefused, Verdict, host
+from reward_servers.verifiers.pairwise import pairwise
+from reward_servers.verifiers.preference import Preference
+from tests.engines.preference import tiny
+
+from .harness import Bench, bench, evidence, group, rollout
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MEAN, STD, RANGE = 0.25, 2.0, 10.0
+
+
+def hosted(path: Path) -> Hosted:
+    return host(Preference, {"path": str(path), "max_length": 32, "mean": MEAN, "std": STD, "linear_range": RANGE})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bench]:
+    async with bench(pairwise, hosted(tiny.llama(tmp_path_factory.mktemp("model")))) as one:
+        yield one
+
+
+def standard(verdict: Verdict) -> float:
+    logit = dict(verdict.aspects)["logit"]
+    assert logit is not None
+    return (logit - MEAN) / STD
+
+
+async def test_scores_are_the_squashed_logit_and_the_same_in_any_batch(running: Bench) -> None:
+    texts = [" ".join(f"w{one}" for one in range(start, start + 3 + start)) for start in range(1, 13)]
+    items = [rollout(text, prompt="w1 w2", rollout_id=text) for text in texts]
+    together = [one for one in await running.outcomes("preference", items) if isinstance(one, Verdict)]
+    alone = [await running.verdict("preference", one, seed=1) for one in items]
+    assert [one.score for one in together] == [one.score for one in alone]
+    for one in together:
+        assert one.score == pytest.approx(1 / (1 + math.exp(-standard(one))))
+    assert evidence(together[0])["cut"] == 0
+    assert evidence(together[0])["model"].startswith("sha256:")
+
+
+async def test_the_linear_scale_keeps_differences(running: Bench) -> None:
+    verdict = await running.verdict("preference", rollout("w3", prompt="w1"), {"scale": "linear"})
+    assert verdict.score == pytest.approx(0.5 + standard(verdict) / (2 * RANGE))
+
+
+async def test_what_is_too_long_or_empty(running: Bench) -> None:
+    long = " ".join(["w5"] * 60)
+    refused = await running.verdict("preference", rollout(long, prompt="w1"))
+    cut = await running.verdict("preference", rollout(long, prompt="w1"), {"truncation": "middle"})
+    prompt = await running.fault("preference", rollout("w1", prompt=long))
+    empty = await running.verdict("preference", rollout("<think>w1</think> ", prompt="w1"))
+    assert (refused.score, refused.code) == (0.0, "limit")
+    seen = evidence(cut)
+    assert (seen["truncation"], seen["tokens"] - seen["cut"]) == ("middle", 32)
+    assert (prompt.party.value, prompt.code) == ("dataset", "prompt_too_long")
+    assert (empty.score, empty.code) == (0.0, "no_answer")
+
+
+async def test_one_item_that_cannot_be_scored_costs_no_other(running: Bench) -> None:
+    items = [rollout("w1", prompt="w2"), rollout("w1", prompt=" ".join(["w2"] * 50), rollout_id="s")]
+    good, bad = await running.outcomes("preference", items)
+    assert isinstance(good, Verdict)
+    assert isinstance(bad, Fault)
+
+
+async def test_reasoning_is_shown_only_when_asked_for(running: Bench) -> None:
+    with_reasoning = rollout("<think> w9 </think>w1", prompt="w2")
+    hidden = await running.verdict("preference", with_reasoning)
+    plain = await running.verdict("preference", rollout("w1", prompt="w2"))
+    shown = await running.verdict("preference", with_reasoning, {"show_reasoning": True})
+    assert hidden.score == plain.score != shown.score
+
+
+async def test_a_path_is_a_setting_and_never_an_option(running: Bench) -> None:
+    with pytest.raises(RequestError, match=r"options\.path"):
+        await running.outcomes("preference", [rollout("w1")], {"path": "/elsewhere"})
+
+
+async def test_a_model_that_cannot_be_used_refuses_to_start(tmp_path: Path) -> None:
+    with pytest.raises(StartRefused, match=r"config\.json"):
+        async with bench(hosted(tmp_path)):
+            pass
+
+
+async def test_win_rates_by_preference(running: Bench) -> None:
+    texts = ["w3", "w4 w5", "", "w3"]
+    alone = [(await running.verdict("preference", rollout(text, prompt="w1"))).score for text in texts[:2]]
+    results = await running.results("pairwise", [group(texts, prompt="w1")], {"by": "preference"})
+    scores = [one.outcome.score for one in results if isinstance(one.outcome, Verdict)]
+    first = 1.0 if alone[0] > alone[1] else 0.0
+    assert scores == pytest.approx([(first + 1.0 + 0.5) / 3, (2 * (1 - first) + 1.0) / 3, 0.0, (first + 1.0 + 0.5) / 3])
