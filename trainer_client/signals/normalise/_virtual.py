@@ -45,7 +45,8 @@ def virtual_normalise(
         raise BadOption(f"count: {count} must not be negative, ddof: {ddof} is 0 or 1")
     single = groups.sizes == 1
     if singleton == "error" and bool(single.any()):
-        raise BadInput(f"groups: {groups.labels.tolist()[int(np.argmax(single))]!r} has one valid member; generate more")
+        label = groups.labels.tolist()[int(np.argmax(single))]
+        raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
     # Relative to the virtual reward, a group that earned it is exactly zero.
     gap = rewards - virtual
     total = groups.sizes + count
