@@ -80,6 +80,8 @@ GROUPS: dict[str, Laws] = {
     "pref_grpo": Laws(**_MISSING, options={"restandardise": True}),
     "win_rate": Laws(),
     "release/win_rate": Laws(),
+    "dimension_win_rate": Laws(),
+    "release/dimension_win_rate": Laws(permutation=False, removal=False),
     "asymmetric_shaping": Laws(),
     "cobalt": Laws(inputs=("format_terms", "answered"), prepare=_within_unit),
     "length_surrogate": Laws(),

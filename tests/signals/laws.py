@@ -53,6 +53,10 @@ DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
     "token_lists": lambda rng, shape: [list(rng.integers(0, 3, rng.integers(0, 6))) for _ in range(shape[0])],
     "turn_scores": lambda rng, shape: [list(rng.integers(0, 3, 3) / 2) for _ in range(shape[0])],
     "comparisons": lambda rng, shape: [list(rng.integers(0, 3, rng.integers(0, 4)) / 2) for _ in range(shape[0])],
+    "dimension_comparisons": lambda rng, shape: [
+        {name: list(rng.integers(0, 3, rng.integers(0, 3)) / 2) for name in _WORDS[: rng.integers(0, 3)]}
+        for _ in range(shape[0])
+    ],
     "predicted_scores": lambda rng, shape: [
         None if rng.random() < 0.2 else list(rng.integers(0, 11, 3)) for _ in range(shape[0])
     ],

@@ -122,6 +122,7 @@ _DECLARED = (
     Input("logprob_drift", "N", "float", "mean absolute change of the log-probabilities of the prompt's last answer"),
     Input("exit_order", "N", "int", "place of an exit on its reasoning path, early to late"),
     Input("comparisons", "N", "rows", "what a row won of each comparison: 1, 0, or 0.5 for a tie"),
+    Input("dimension_comparisons", "N", "rows", "the same for each respect of a comparison: outcomes by its name"),
     Input("likelihood", "N", "float", "mean log-probability of a row's tokens given the question alone"),
     Input("lift", "N", "float", "log-probability of the answer after a row's reasoning less that after wrong ones"),
     Input("versions", "N", "int", "quality of a version of a text by construction: the higher, the better"),

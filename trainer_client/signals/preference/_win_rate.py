@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -72,30 +72,34 @@ def dimension_win_rates(
     *,
     overall_weight: float = 1.0,
     dimension_weight: float = 1.0,
-    weights: Sequence[float] | None = None,
+    weights: Mapping[str, float] | None = None,
 ) -> FloatArray:
     """``[G]`` weighted mean of the overall win rate and the weighted mean of those by dimension.
 
     Args:
         overall: ``[G]``.
-        dimensions: ``[G]`` win rates by name; without any the overall rate stands alone.
+        dimensions: ``[G]`` win rates by name; NaN for a member that was not compared in that respect. A member compared
+            in none keeps its overall rate.
         overall_weight: of the overall rate.
         dimension_weight: of the dimensions together.
-        weights: of each dimension; 1 each when None.
+        weights: of the dimensions by name; 1 for those not named.
 
     Raises:
-        BadInput: the weights do not fit or sum to 0.
+        BadInput: a weight is negative, or those of both sides are 0.
 
     Source: Pref-GRPO, CodeGoat24/Pref-GRPO fastvideo/rewards/unifiedreward_flex.py @3e787f6d.
     """
+    factors = np.array([(weights or {}).get(name, 1.0) for name in dimensions])
+    if min([overall_weight, dimension_weight, *factors.tolist()]) < 0 or not overall_weight + dimension_weight > 0:
+        raise BadInput("weights: they must not be negative, and not both of overall and dimensions 0")
     if not dimensions:
         return overall
-    factors = np.ones(len(dimensions)) if weights is None else np.asarray(weights, dtype=np.float64)
-    if factors.size != len(dimensions) or not factors.sum() > 0 or not overall_weight + dimension_weight > 0:
-        raise BadInput(f"weights: {factors.tolist()} for {len(dimensions)} dimensions must fit and sum to more than 0")
-    mean = (np.array(list(dimensions.values())) * factors[:, None]).sum(0) / factors.sum()
-    joined: FloatArray = (overall_weight * overall + dimension_weight * mean) / (overall_weight + dimension_weight)
-    return joined
+    rates = np.array(list(dimensions.values()))
+    counted = factors[:, None] * ~np.isnan(rates)
+    total = counted.sum(0)
+    mean = (counted * np.nan_to_num(rates)).sum(0) / np.where(total > 0, total, 1.0)
+    joined = (overall_weight * overall + dimension_weight * mean) / (overall_weight + dimension_weight)
+    return np.where(total > 0, joined, overall)
 
 
 def _checked(comparisons: Iterable[Comparison], members: int) -> Iterable[Comparison]:

@@ -23,6 +23,7 @@ FAMILIES = (
     "_parts_of_rows",
     "_chosen",
     "_wordings",
+    "_compared",
     "_assisted",
     "_hinted",
 )

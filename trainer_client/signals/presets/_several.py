@@ -242,53 +242,6 @@ def pref_grpo(
     return batch.signal(keep=scored | ~batch.valid, advantages=advantages)
 
 
-@register(
-    "win_rate",
-    room="shaping",
-    needs="row",
-    inputs=("comparisons",),
-    certainty="code",
-    source=f"{_PREF}/unifiedreward_think.py @3e787f6d",
-    formula="r_i = mean of what it won: 1, 0.5 for a tie, 0",
-    papers=("pref-grpo",),
-)
-def win_rate(batch: SignalBatch) -> Signal:
-    """Pref-GRPO's reward: the share of its comparisons with siblings that a rollout won.
-
-    A comparison that could not be read is left out of the list. A rollout without any is left out itself.
-    """
-    won = _outcomes(batch)
-    return batch.signal(
-        keep=np.array([outcomes is None or bool(len(outcomes)) for outcomes in won], np.bool_),
-        rewards=np.array([float(np.mean(outcomes)) if outcomes else 0.0 for outcomes in won]),
-    )
-
-
-@register(
-    "release/win_rate",
-    room="shaping",
-    needs="row",
-    inputs=("comparisons",),
-    certainty="code",
-    source=f"{_PREF}/unifiedreward_think.py @3e787f6d",
-    formula="as win_rate, rounded to 3 decimals; 0 for a rollout that was never compared",
-    papers=("pref-grpo",),
-)
-def release_win_rate(batch: SignalBatch) -> Signal:
-    """Pref-GRPO's win rate of its release, which rounds, and counts no comparison as all lost."""
-    rates = [round(float(np.mean(outcomes)), 3) if outcomes else 0.0 for outcomes in _outcomes(batch)]
-    return batch.signal(rewards=np.array(rates, dtype=np.float64))
-
-
-def _outcomes(batch: SignalBatch) -> list[Sequence[float] | None]:
-    """Outcomes of each valid row; None for others."""
-    rows = batch.objects("comparisons")
-    for row in np.flatnonzero(batch.valid).tolist():
-        if any(not 0 <= outcome <= 1 for outcome in rows[row]):
-            raise BadInput(f"comparisons: row {row} holds {list(rows[row])}; outcomes lie in [0, 1]")
-    return [list(rows[row]) if valid else None for row, valid in enumerate(batch.valid.tolist())]
-
-
 def _columns(batch: SignalBatch, number: int) -> FloatArray:
     components: FloatArray = batch["components"]
     if components.shape[1] != number:

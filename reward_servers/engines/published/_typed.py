@@ -1,0 +1,72 @@
+"""Accuracy by the type of answer (GRPO-CARE, Video-R1)."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Literal, get_args
+
+from reward_servers.engines.published._similarity import rouge, word_error_rate
+
+AnswerType = Literal["multiple choice", "numerical", "OCR", "free-form", "regression"]
+
+_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
+_WORD = re.compile(r"[a-z0-9]+")
+
+
+def typed_accuracy(reply: str, reference: str, kind: AnswerType) -> float:
+    """Accuracy, 0 to 1, of the first answer tag of a reply.
+
+    ``multiple choice``: equal after stripping. ``numerical``: equal after rounding to two places, and written with a
+    decimal or thousands mark either both or neither. ``OCR``: 1 less the word error rate. ``free-form``: mean F-measure
+    of ROUGE-1, -2 and -L (unstemmed). ``regression``: 1 less the relative error. Not a number, infinity, and what is
+    no number score 0.
+
+    Args:
+        reply: text with an answer tag; without one the answer is empty.
+        reference: the right answer, with or without the tag.
+        kind: type of the answer.
+
+    Raises:
+        ValueError: the type is unknown, or a number is asked for and the reference is none.
+
+    Source: TencentARC/GRPO-CARE src/r1-v/src/open_r1/grpo.py @b0628fcc.
+    """
+    if kind not in get_args(AnswerType):
+        raise ValueError(f"{kind!r} is no type of answer; choose one of {', '.join(get_args(AnswerType))}")
+    answer = _answer_of(reply)
+    gold = _answer_of(reference) if "<answer>" in reference else reference.strip()
+    if kind == "multiple choice":
+        return float(answer == gold)
+    if kind == "OCR":
+        return max(0.0, 1.0 - word_error_rate(answer.split(), gold.split()))
+    if kind == "free-form":
+        scores = rouge(_WORD.findall(answer.lower()), _WORD.findall(gold.lower()))
+        return sum(scores.values()) / len(scores)
+    right = _number(gold)
+    if right is None:
+        raise ValueError(f"the reference {gold!r} is not a number")
+    given = _number(answer)
+    if given is None:
+        return 0.0
+    if kind == "numerical":
+        return float(_marked(answer) == _marked(gold) and round(given, 2) == round(right, 2))
+    error = (abs(given - right) + 1e-9) / (abs(right) + 1e-9)
+    return 1.0 - min(error, 1.0)
+
+
+def _answer_of(text: str) -> str:
+    found = _ANSWER.search(text)
+    return found.group(1).strip() if found else ""
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text.replace(",", ""))
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _marked(text: str) -> bool:
+    return "." in text or "," in text
