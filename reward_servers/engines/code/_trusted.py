@@ -188,6 +188,7 @@ class _Talk:
         self._began = time.monotonic()
         self._waited = 0.0
         self._asked = 0
+        self._last: dict[str, str] = {}
         self.impatient = False
         self.verdict: Verdict | None = None
         self.said: dict[str, Any] = {}
@@ -218,7 +219,9 @@ class _Talk:
                     return
                 if question["op"] == "describe":
                     answer = checked_kinds(answer, question["names"])
-                tests.send(_written(answer))
+                written = _written(answer)
+                self._last = {"asked": _beginning(message), "answered": _beginning(written)}
+                tests.send(written)
         except EOFError:
             return  # the test code ended; its run says how
 
@@ -275,8 +278,8 @@ class _Talk:
         if self.verdict is not None:
             return CodeOutcome(run_verdict(run) or self.verdict, run, self._detail)
         kind = str(self.said["outcome"])
-        detail = {"where": "tests", "line": self.said["line"], "raised": self.said["kind"]}
-        detail["message"] = self.said["message"]
+        detail: dict[str, Any] = {"where": "tests", "line": self.said["line"], "raised": self.said["kind"]}
+        detail |= {"message": self.said["message"], **self._last}
         if kind == "unpassable":
             problem = f"test {self._name!r} cannot run: {self.said['message']}"
             raise BadReference("tests.code", problem, "Only plain data pass between test code and program")
@@ -286,6 +289,12 @@ class _Talk:
             return CodeOutcome(run_verdict(run) or Verdict.ACCEPTED, run, {})
         verdicts = {"raised": Verdict.RUNTIME_ERROR, "memory": Verdict.MEMORY_LIMIT}
         return CodeOutcome(verdicts.get(kind, Verdict.WRONG_ANSWER), run, detail)
+
+
+def _beginning(message: bytes) -> str:
+    """The beginning of a message, for the evidence."""
+    text = message.decode("ascii", "replace").strip()
+    return text if len(text) <= 500 else f"{text[:500]}… ({len(text)} in all)"
 
 
 def _written(answer: dict[str, Any]) -> bytes:

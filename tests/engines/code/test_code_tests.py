@@ -95,6 +95,13 @@ def test_verdicts(judged: Judge, source: str, verdict: str) -> None:
     assert judgement.verdict.value == verdict, judgement.evidence()
 
 
+def test_a_failure_is_explained_by_the_last_call(judged: Judge) -> None:
+    detail = judged("def f(x): return -1", asserts(ROUND_TRIP)).results[0].detail
+    assert (detail["where"], detail["raised"], detail["line"]) == ("tests", "AssertionError", 6)
+    assert '"name":"f"' in detail["asked"]
+    assert detail["answered"] == '{"ok":-1}'
+
+
 def test_arguments_changed_in_place_come_back(verdicts: Callable[..., list[str]]) -> None:
     code = "def test_a():\n    x = [3, 1, 2]\n    d = {}\n    sort_into(x, d)\n"
     code += "    assert x == [1, 2, 3]\n    assert d == {'n': 3}"
