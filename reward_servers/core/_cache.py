@@ -9,7 +9,6 @@ import struct
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
 
 from reward_servers.core._model import Case, Content, Document, Group, Rollout
 from reward_servers.core._outcomes import Verdict
@@ -46,10 +45,9 @@ class VerdictCache:
 
     def put(self, key: bytes, verdicts: Sequence[Verdict]) -> None:
         """Keeps verdicts, and drops the least recently used ones beyond the capacity."""
-        size = sum(
-            _ENTRY_OVERHEAD + len(one.evidence) + len(one.feedback) + len(one.note) + 100 * len(one.aspects)
-            for one in verdicts
-        )
+        size = 0
+        for one in verdicts:
+            size += _ENTRY_OVERHEAD + len(one.evidence) + len(one.feedback) + len(one.note) + 100 * len(one.aspects)
         if size > self._capacity:
             return
         previous = self._entries.pop(key, None)
@@ -102,7 +100,18 @@ class KeyMaker:
         return state.digest()
 
     def _rollout(self, rollout: Rollout) -> bytes:
-        extras: tuple[Any, ...] = (
+        content = _content(rollout.content)
+        plain = not (
+            self._seeded
+            or rollout.finish_reason
+            or rollout.own_reference
+            or rollout.own_documents
+            or rollout.token_ids
+            or rollout.metadata_json
+        )
+        if plain:
+            return content
+        extras = (
             rollout.finish_reason,
             rollout.own_reference,
             rollout.own_documents,
@@ -110,6 +119,4 @@ class KeyMaker:
             rollout.metadata_json,
             rollout.rollout_id if self._seeded else "",
         )
-        if not any(extras):
-            return _content(rollout.content)
-        return _fields(_content(rollout.content), repr(extras).encode())
+        return _fields(content, repr(extras).encode())

@@ -11,7 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from reward_servers.core._admission import Admission, ServerLimits
 from reward_servers.core._cache import KeyMaker, VerdictCache
@@ -313,9 +313,8 @@ class Scorer:
         unit.settled = True
         if unit.key is not None:
             self._flying.pop(unit.key, None)
-            verdicts = [one for one in outcomes if isinstance(one, Verdict)]
-            if len(verdicts) == len(outcomes):
-                self.cache.put(unit.key, verdicts)
+            if all(type(one) is Verdict for one in outcomes):
+                self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
         shared = False
         for subscriber, positions in unit.subscribers:
             subscriber.units.discard(unit)
