@@ -4,6 +4,8 @@
 `Term` is one column of the score table, a `Gate` its condition, a `Combined` the outcome with each term's part.
 `decoupled_normalise` normalises each reward on its own before the sum. `mix_rubric` and `mutation_reward` are rewards
 that count only once others are earned.
+ `rubric_reward` is the share of a
+rubric's criteria that is met.
 
 Gates act in the order of the terms. The first closed gate ends the row: its own weighted score and those
 of the gates before it count, its ``closed`` value stands for all the rest, and scores behind it are not

@@ -3,6 +3,8 @@
 `unsolved_groups` is the trigger: prompts whose rollouts are all wrong. `hint_rewards` and `best_hints` say which
 hint to give, `guidance_weights` corrects for a context that held help. A `SkillLibrary` keeps skills,
 `choose_skill` picks one, `skill_level` says what one does.
+`hint_ladder` lists hints from little help to much, `lowest_solving_hint` finds the least that was enough; `extreme_row`
+and `first_row` pick the row to build on.
 """
 
 from ._choice import Hint, extreme_row, first_row, hint_ladder, lowest_solving_hint

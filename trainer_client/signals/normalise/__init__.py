@@ -5,6 +5,7 @@ statistics over the whole batch, across ranks if a `Reduce` hook is given. `leng
 `pass_at_k` and `best_minus_second` are centres of their own kind, as are `median_pivots`, `shrinkage_baseline` (a
 prior value), `centred_ranks` and `softmax_shares`. `fit_normaliser` and `inverse_density` weigh prompts by how common
 their success rate is.
+`virtual_normalise` extends groups by rows nobody generated, `weighted_normalise` counts rows more or less than once.
 """
 
 from ._batch import Reduce, Stabiliser, batch_moments, batch_sum, standardise

@@ -3,6 +3,8 @@
 A `Tracker` has ``state_dict()`` and ``load_state_dict()``; the state is JSON-serialisable and resumes exactly.
 `RunningMoments` keeps the mean and variance of all it has seen, `FadingMoments` of what it has seen lately.
 `SuccessRates` keeps a belief about each prompt, `Multipliers` the price of each constraint.
+`RecentSuccess` keeps a prompt's latest results, `OutcomeWindow` those of all prompts, `RecentMeans` the groups' means,
+`CountHistogram` how often small numbers come up, `SolvedCorpus` solutions to show again.
 """
 
 from ._counts import CountHistogram
