@@ -120,9 +120,13 @@ def evidence(verdict: Verdict) -> dict[str, Any]:
 
 
 def labelled(name: str) -> list[tuple[str, Rollout, dict[str, Any], dict[str, Any]]]:
-    """The labelled cases of a verifier: id, rollout, options and what is expected."""
+    """The labelled cases of a verifier: id, rollout, options and what is expected.
+
+    ``NAME.jsonl`` holds those for the default options, ``NAME_options.jsonl`` those that name theirs.
+    """
     cases = []
-    for line in (CASES / f"{name}.jsonl").read_text("utf-8").splitlines():
+    files = [file for suffix in ("", "_options") if (file := CASES / f"{name}{suffix}.jsonl").exists()]
+    for line in "".join(file.read_text("utf-8") for file in files).splitlines():
         case = json.loads(line)
         documents = [Document(one["id"], one["text"], uri=one.get("uri", "")) for one in case.get("documents", [])]
         one = rollout(
