@@ -55,10 +55,10 @@ class TlsConfig(_Section):
 
 class _Server(_Section):
     host: str = "127.0.0.1"
-    port: int = Field(0, ge=0, le=65535)
+    port: int = Field(default=0, ge=0, le=65535)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
     insecure: bool = False
-    drain_seconds: float = Field(60.0, gt=0)
+    drain_seconds: float = Field(default=60.0, gt=0)
     tls: TlsConfig | None = None
 
 
@@ -66,19 +66,19 @@ _DEFAULTS = ServerLimits()
 
 
 class _Limits(_Section):
-    items: int = Field(_DEFAULTS.items, ge=1)
-    bytes: int = Field(_DEFAULTS.bytes, ge=1)
-    call_items: int = Field(_DEFAULTS.call_items, ge=1)
-    message_bytes: int = Field(_DEFAULTS.message_bytes, ge=1 << 16, le=1 << 30)
-    suggested_items: int = Field(_DEFAULTS.suggested_items, ge=1)
-    cache_bytes: int = Field(_DEFAULTS.cache_bytes, ge=0)
+    items: int = Field(default=_DEFAULTS.items, ge=1)
+    bytes: int = Field(default=_DEFAULTS.bytes, ge=1)
+    call_items: int = Field(default=_DEFAULTS.call_items, ge=1)
+    message_bytes: int = Field(default=_DEFAULTS.message_bytes, ge=1 << 16, le=1 << 30)
+    suggested_items: int = Field(default=_DEFAULTS.suggested_items, ge=1)
+    cache_bytes: int = Field(default=_DEFAULTS.cache_bytes, ge=0)
 
 
 class _ItemLimits(_Section):
-    cpu: float | None = Field(None, gt=0)
-    wall: float | None = Field(None, gt=0)
-    memory: int | None = Field(None, ge=0)
-    response: int | None = Field(None, ge=1)
+    cpu: float | None = Field(default=None, gt=0)
+    wall: float | None = Field(default=None, gt=0)
+    memory: int | None = Field(default=None, ge=0)
+    response: int | None = Field(default=None, ge=1)
 
 
 class ServerConfig(_Section):
