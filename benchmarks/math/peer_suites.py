@@ -103,7 +103,7 @@ def _pair(params: dict[str, Any]) -> tuple[Any, Any, Any] | None:
 
 
 def _accented(name: str) -> str:
-    """sympy prints a name such as `bar{x}_2` as it is; its LaTeX is `\\bar{x}_2`."""
+    r"""Name as LaTeX: sympy leaves `bar{x}_2` as it is, it should be `\bar{x}_2`."""
     import sympy
 
     return "\\" + name if name.startswith("bar{") else sympy.latex(sympy.Symbol(name))
@@ -197,8 +197,9 @@ def evaluate(suite: str, cases: list[Case], verbose: bool) -> None:
     if verbose:
         for kind, case, judgement in wrong:
             print(
-                f"  {kind} {case.gold[-90:]!r} | {case.prediction[-90:]!r} | {judgement.extraction.text!r:.60} | {judgement.outcome.value} "
-                f"{judgement.rule}: {judgement.reason} | {judgement.gold_form} | {judgement.answer_form}"
+                f"  {kind} {case.gold[-90:]!r} | {case.prediction[-90:]!r} | {judgement.extraction.text!r:.60} | "
+                f"{judgement.outcome.value} {judgement.rule}: {judgement.reason} | {judgement.gold_form} | "
+                f"{judgement.answer_form}"
             )
 
 

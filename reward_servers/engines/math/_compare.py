@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from . import _containers, _quantities, _relations
-from ._exact import Undefined
+from ._errors import LimitExceeded
+from ._exact import Undefined, exact
 from ._nodes import (
     ARITHMETIC,
     EMPTY,
@@ -138,6 +139,8 @@ class Comparison:
         # Imported here: few answers come so far, and processes and pipes cost start-up time.
         from ._symbolic import default_pool
 
+        for side in (gold, answer):
+            self._bounded(side)
         pool = self.symbolic or default_pool()
         same = pool.same(gold, answer)
         return Answer(
@@ -145,6 +148,15 @@ class Comparison:
             "symbolic" if same is not None else "not shown equal",
             "" if same is not None else "by the symbolic stage",
         )
+
+    def _bounded(self, node: Node) -> None:
+        """Refuse what a symbolic stage would only choke on: long expressions, numbers too long to write."""
+        parts = list(walk(node))
+        if len(parts) > self.limits.symbolic_nodes:
+            raise LimitExceeded("symbolic_nodes", f"{len(parts)} > {self.limits.symbolic_nodes}")
+        for part in parts:
+            if isinstance(part, Call) and part.head in ("pow", "fact", "fact2", "binom") and not symbols(part):
+                exact(part, self.limits.bits)
 
     def _tolerant(self, gold: Node, answer: Node, strict: Answer) -> Answer:
         policy = self.policy

@@ -84,14 +84,14 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
             return NONE
     if hidden > _MAX_HIDDEN:
         raise LimitExceeded("boxes", f"more than {_MAX_HIDDEN} boxes that do not count")
-    tag = text.rfind("<answer>") if "<answer>" in text else -1
+    tag = text.rfind("<answer>") if "<" in text else -1
     if tag > at and "tag" in policy.extraction:
         return NONE
     found = _read_box(text, at)
     if found is None:
         return Extraction(None, at, len(text), "truncated")
     start, end, after = found
-    if _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
+    if "%" in text[max(0, at - 200) : at] and _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
         return _box(text, policy, at, hidden + 1)
     if policy.hedges and (doubt := _doubted(text, at, after)) is not None:
         return Extraction(None, start, end, doubt)
@@ -228,7 +228,8 @@ def _hash(text: str, policy: Policy) -> Extraction:
         start += 1
     end = text.find("\n", start)
     end = len(text) if end < 0 else end
-    content = text[start:end].strip()
+    content = text[start:end].strip().strip("*`")
+    start = text.index(content, start)
     # A heading of this depth is no answer line.
     if not content or (content[0].isalpha() and len(content.split()) > 4):
         return NONE

@@ -90,19 +90,18 @@ class _One:
 
 @dataclass(slots=True)
 class CompiledGold:
-    """A gold parsed once under a policy; remembers what it decided about recent answers."""
+    """A gold parsed once under a policy; remembers what it decided about recent answers.
+
+    `source` is the reference as given, `form` its normal form.
+    """
 
     spec: Gold
     policy: Policy
     parts: list[_One]
     form: str
+    source: str
     decided: OrderedDict[str, Decision] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
-
-    @property
-    def source(self) -> str:
-        """The reference as given."""
-        return " | ".join(self.spec.answers)
 
 
 def simple_number(text: str) -> Fraction | None:
@@ -134,7 +133,8 @@ def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
     else:
         spec_answers = spec.answers
     parts = [_compile_one(answer, spec, policy) for answer in spec_answers]
-    return CompiledGold(spec, policy, parts, " | ".join(normal_form(p.node) for p in parts))
+    form = " | ".join(normal_form(p.node) for p in parts)
+    return CompiledGold(spec, policy, parts, form, " | ".join(spec.answers))
 
 
 def _unwrapped(text: str) -> str:
@@ -160,6 +160,10 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
     if policy.decimal_comma and "$" not in answer:
         text = decimal_comma(text)
     letters = _choices.gold_letters(text) if spec.hint in (None, "choice") else None
+    number = simple_number(text) if letters is None else None
+    if number is not None and spec.hint != "text":
+        places = len(text.rstrip(". $").partition(".")[2])
+        return _One(text, Num(number, places), number, None, text)
     if spec.hint == "text":
         return _One(text, Text(text_key(text)), None, None, text_key(text))
     try:

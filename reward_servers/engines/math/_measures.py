@@ -230,6 +230,24 @@ def unit(parser: Parser, left: Node) -> Node:
     return Quantity(left, form) if form else left
 
 
+def remark(parser: Parser, left: Node) -> Node:
+    """`42 (forty-two)`, `15 (cm)`: words in parentheses repeat the value or give its unit."""
+    start = parser.take().pos
+    parts: list[str] = []
+    while parser.token.kind == "word" or (parser.is_op("-", "/", "^", "*") and parts):
+        parts.append(parser.take().text)
+    parser.expect(")")
+    number = number_from_words([p for p in parts if p != "-"])
+    if number is not None:
+        if isinstance(left, Num) and number == left.value:
+            return left
+        raise AnswerSyntaxError("two numbers", start)
+    form = unit_form(parts)
+    if not form:
+        raise AnswerSyntaxError("words in parentheses", start)
+    return Quantity(left, form)
+
+
 def unit_fraction(parser: Parser, left: Node) -> Node | None:
     r"""`60 \frac{\text{km}}{\text{h}}`: a fraction of words is a unit; None where it is a number."""
     token = parser.peek(2)

@@ -305,6 +305,8 @@ class Parser:
             return None
         if text == "(" and self.peek().kind == "word" and self.peek().text.lower() == "mod":
             return _commands.parenthesised_mod(self, left) if power <= REL else None
+        if text == "(" and self.peek().kind == "word" and power < POST:
+            return _measures.remark(self, left)
         if text.startswith("currency") and self.peek().kind in ("end", "op", "rel"):
             return _measures.trailing_currency(self, left)
         if text in ("(", "[", "{", "|", "lfloor", "lceil", "<|") or text.startswith("begin:"):

@@ -14,8 +14,8 @@ _LINK = (
     r"(?:is|are|was|will be|would be|must be|should be|becomes|equals|comes (?:out )?to(?: be)?|:|=)"
     r"(?!\s*(?:not|n't)\b)\s*(?:therefore|thus|simply|just|equal to|given by|option|choice|indeed|exactly|then|:)?\s*"
 )
-_AFTER_ANSWER = re.compile(r"answers?\b" + _LINK, re.I)
-_AFTER_OPTION = re.compile(r"(?:option|choice)\b" + _LINK, re.I)
+_AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])" + _LINK, re.I)
+_AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
 _CORRECT_BEFORE = re.compile(r"(?:correct|right|best|final)\s+$", re.I)
 _HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
 _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
@@ -100,7 +100,7 @@ def _clause(text: str, start: int) -> Extraction:
         return NONE
     if len(content) > 400:
         return Extraction(None, start, start + end, "no answer after the phrase")
-    said = _SAID.fullmatch(content)
+    said = _SAID.fullmatch(content) if " " in content else None
     return Extraction(content, start, start + len(content), "phrase", said["core"] if said else None)
 
 

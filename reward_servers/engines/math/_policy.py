@@ -26,6 +26,7 @@ class Limits:
     items: int = 6_000
     fuel: int = 400_000
     precision: int = 8_192
+    symbolic_nodes: int = 250
 
 
 @dataclass(frozen=True, slots=True)

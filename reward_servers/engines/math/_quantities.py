@@ -23,6 +23,8 @@ def quantities(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     mode = comparison.policy.units
     if isinstance(gold, Quantity) and not isinstance(answer, Quantity):
         answer = _as_quantity(answer, gold.unit) or answer
+    if isinstance(answer, Quantity) and not isinstance(gold, Quantity):
+        gold = _as_quantity(gold, answer.unit) or gold
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
         money = _money(comparison, gold, answer)
         if money is not None:
@@ -134,6 +136,9 @@ def _based(gold: Node, answer: Node) -> Answer:
     mine, theirs = _digits(gold), _digits(answer)
     if mine is None or theirs is None:
         return Answer(False, "base", "not a numeral")
+    if mine[1] is None and theirs[1] not in (None, 10) and len(set(mine[0]) | {"0", "1"}) == 2 and len(mine[0]) < 4:
+        # A short gold such as 10 is a decimal number, one such as 1011 may have lost its base.
+        return Answer(False, "base", f"{mine[0]} is no numeral in base {theirs[1]}")
     if mine[1] is not None and theirs[1] is not None and mine[1] != theirs[1]:
         return Answer(False, "base", f"base {mine[1]} is not base {theirs[1]}")
     return Answer(mine[0] == theirs[0], "base", f"numeral {mine[0]} vs {theirs[0]}")

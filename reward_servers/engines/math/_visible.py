@@ -12,7 +12,7 @@ _TAG = re.compile(
 
 def needs_masking(text: str) -> bool:
     """A cheap test that lets plain responses pass untouched."""
-    return "</" in text or "<think" in text or "_of_thought" in text or "<!--" in text
+    return "<" in text and ("</" in text or "<think" in text or "_of_thought" in text or "<!--" in text)
 
 
 def visible(text: str) -> tuple[str, bool]:

@@ -41,6 +41,8 @@ def words(parser: Parser) -> Node:
         parser.at += 1
         return parser.expression(0)
     if all(w.lower() in LABEL_WORDS for w in words) and parser.token.kind != "end":
+        if start == 0 and parser.is_op(","):
+            parser.at += 1
         return parser.expression(0) if start == 0 or parser.depth == 0 else parser.prefix()
     raise AnswerSyntaxError("words", parser.tokens[start].pos)
 
