@@ -84,6 +84,10 @@ def convert(test: Found, provided: Callable[[str], bool]) -> Converted:
     """
     if not test.plain:
         raise NotConvertible("fixtures, decorators or set-up methods")
+    if any(
+        isinstance(node, ast.Global | ast.Nonlocal) for part in (*test.setup, *test.body) for node in ast.walk(part)
+    ):
+        raise NotConvertible("names changed from inside functions")
     walk = _Walk(Folder(provided), in_class=test.in_class)
     for statement in test.setup:
         walk.set_up(statement)
@@ -119,7 +123,10 @@ class _Walk:
                 raise
             if isinstance(statement, ast.ClassDef | ast.AsyncFunctionDef):
                 self.folder.names[statement.name] = Unknown()
+                if not _only_defines(statement):
+                    self.folder.doubt()
                 return
+            self.folder.doubt()
             for node in ast.walk(statement):
                 if isinstance(node, ast.Name) and (isinstance(node.ctx, ast.Store) or node.id in self.folder.names):
                     self.folder.names[node.id] = Unknown()
@@ -234,11 +241,20 @@ class _Walk:
         if self._depth >= _MAX_DEPTH:
             raise NotConvertible("recursive test code")
         values = [self._value(argument) for argument in call.args]
-        outer = dict(self.folder.names)
-        for parameter, value in zip(spec.args, values, strict=True):
-            self.folder.names[parameter.arg] = value
+        outer = self.folder.names
+        self.folder.names = {**outer, **{spec.args[index].arg: value for index, value in enumerate(values)}}
         self._depth += 1
-        for statement in function.body:
-            self.run(statement)
-        self._depth -= 1
-        self.folder.names = outer
+        try:
+            for statement in function.body:
+                self.run(statement)
+        finally:
+            self._depth -= 1
+            self.folder.names = outer
+
+
+def _only_defines(statement: ast.ClassDef | ast.AsyncFunctionDef) -> bool:
+    """Whether executing a definition does nothing but define: no calls in the body of a class."""
+    if isinstance(statement, ast.AsyncFunctionDef):
+        return True
+    parts = [part for part in statement.body if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return not any(isinstance(node, ast.Call) for part in parts for node in ast.walk(part))

@@ -129,7 +129,7 @@ class Folder:
             case ast.BinOp(left=left, op=operator, right=right):
                 return self._binary(operator, self.fold(left), self.fold(right))
             case ast.BoolOp(op=operator, values=values):
-                return self._apply("and" if isinstance(operator, ast.And) else "or", *map(self.fold, values))
+                return self._choice("and" if isinstance(operator, ast.And) else "or", values)
             case ast.Compare():
                 return self._compare(node)
             case ast.IfExp(test=test, body=body, orelse=orelse):
@@ -202,6 +202,12 @@ class Folder:
             raise NotConvertible("a loop over something else than known data")
         return list(value)
 
+    def doubt(self) -> None:
+        """Forget the values of names that code which was not followed may have changed."""
+        for name, bound in self.names.items():
+            if isinstance(bound, Const) and _mutable_ids(bound.value):
+                self.names[name] = Unknown()
+
     def bind(self, target: ast.expr, value: Bound) -> None:
         """Bind the names of an assignment's target."""
         if isinstance(target, ast.Name):
@@ -247,6 +253,15 @@ class Folder:
             items[self.const(key)] = self.const(value)
         return Const(items)
 
+    def _choice(self, word: str, values: list[ast.expr]) -> Expression:
+        """`and` and `or`. Calls are all made beforehand, so after `or` there may be none: it might not come to them."""
+        first = self.fold(values[0])
+        calls = len(self.calls)
+        rest = [self.fold(value) for value in values[1:]]
+        if word == "or" and len(self.calls) > calls:
+            raise NotConvertible("a call of the program that depends on the result of another")
+        return self._apply(word, first, *rest)
+
     def _binary(self, operator: ast.operator, left: Expression, right: Expression) -> Expression:
         if isinstance(left, Const) and isinstance(right, Const):
             return Const(known_binary(operator, left.value, right.value))
@@ -277,7 +292,10 @@ class Folder:
             raise NotConvertible(f"calls {ast.unparse(node.func)[:60]}")
         if any(word.arg not in _KEYWORDS for word in node.keywords):
             raise NotConvertible("a keyword argument that is not offered")
+        calls = len(self.calls)
         args = self._items(node.args)
+        if target.name == "any" and len(self.calls) > calls + 1:
+            raise NotConvertible("calls of the program that depend on the results of others")
         keywords = tuple((str(word.arg), self.const(word.value)) for word in node.keywords)
         if target.name in OPERATIONS:
             return self._apply(target.name, *args, keywords=keywords)

@@ -244,6 +244,14 @@ def test_helpers_of_prompt_and_setup_are_trusted(judged: Judge) -> None:
     assert judged(honest, asserts(code)).score == 1.0
 
 
+def test_modules_of_the_program(judged: Judge) -> None:
+    code = "import app.core.math\nfrom src.solution import f\nfrom .impl import f as g\nimport solution as s\n"
+    code += "from . import f as h\ndef test_a():\n    x = id(1) * 0 + 1\n"
+    code += "    assert f(x) == g(x) == h(x) == s.f(x) == app.core.math.f(x) == 2"
+    assert judged("def f(x): return x + 1", unittests(code)).score == 1.0
+    assert judged("def f(x): return x", unittests(code)).score == 0.0
+
+
 def test_constants_of_the_program(verdicts: Callable[..., list[str]]) -> None:
     code = "assert LIMIT == 3\nassert f() == LIMIT"
     assert verdicts("LIMIT = 3\ndef f(): return 3", asserts(code)) == ["accepted", "accepted"]

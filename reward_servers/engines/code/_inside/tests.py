@@ -49,7 +49,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
         if fullname in self._known:
             raise Unpassable(f"module {fullname} is not offered here")
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if path is None else None
+        ours = path is None or isinstance(sys.modules.get(fullname.rpartition(".")[0]), _Program)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if ours else None
 
     def create_module(self, spec: Any) -> types.ModuleType:
         return _Program(spec.name)
@@ -72,8 +73,11 @@ def _compiled(code: str, keep: set[int] | None) -> Any:
 def _run(task: dict[str, Any]) -> None:
     """Execute the statements, then the function or method that is the test."""
     module = types.ModuleType("__main__")
-    sys.modules["__main__"] = module
+    package = _Program("program")
+    package.__dict__["__path__"] = []
+    sys.modules.update({"__main__": module, "program": package})
     names = module.__dict__
+    names["__package__"] = "program"  # relative imports of the test code mean the program too
     exec(_compiled(task["setup"], None), names)  # noqa: S102
     wanted = [name for name in task["free"] if name not in names]
     for name, kind in describe(wanted).items():
