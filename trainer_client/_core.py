@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -43,6 +44,7 @@ class Core:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._keeper = Keeper(settings)
+        weakref.finalize(self, self._keeper.abandon)
         self._desk: Desk | None = None
         self._estimators: dict[int, tuple[Recipe, Estimator | Pipeline | None]] = {}
 
@@ -51,6 +53,7 @@ class Core:
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
         self.__dict__.update(state, _desk=None, _estimators={})
+        weakref.finalize(self, self._keeper.abandon)
 
     def close(self) -> None:
         """End everything; work that others wait for is cancelled."""
@@ -141,7 +144,7 @@ class Core:
                 runtime.loop.call_soon_threadsafe(runtime.loop.call_later, seconds, call)
 
             merger = Merger(runtime, batching.items, batching.wait, self._run_merged)
-            desk = self._desk = Desk(runtime, merger, Assembler(self.submit, later, batching.assemble))
+            desk = self._desk = Desk(runtime, merger, Assembler(self.submit, later, batching.assemble, runtime.endings))
         return desk
 
     async def _run_merged(self, work: Work, complete: Callable[[Batch, list[int]], None]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from ._engine import Batch
@@ -82,6 +83,7 @@ class Merger:
         self._lock = threading.Lock()
         self._gathering: dict[int, Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        runtime.endings.append(partial(_drop, self._gathering))
 
     def add(
         self, recipe: Recipe, rollouts: Sequence[Rollout], tokens: Sequence[Any], post: Post, size: int = 0
@@ -159,6 +161,13 @@ def _distribute(work: Work, rows: Sequence[int], results: Sequence[Scored | Base
         found.append(result)
     for post, (tokens, found) in by_post.items():
         post.deliver(tokens, found)
+
+
+def _drop(gathering: dict[int, Work]) -> None:
+    """Tell those whose rollouts were not sent yet that the client was closed."""
+    while gathering:
+        _, work = gathering.popitem()
+        _distribute(work, range(len(work.rollouts)), [ClientClosed()] * len(work.rollouts))
 
 
 def _aborted(scored: Scored) -> IncompleteBatch:

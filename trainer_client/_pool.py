@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import grpc
 import grpc.aio
@@ -24,6 +27,8 @@ logger = logging.getLogger("trainer_client")
 
 _FAILURES_TO_EJECT = 3
 _SMALLEST_WINDOW = 16.0
+_DEFAULT_WINDOW = 8192
+"""Items outstanding at a replica that tells no limit: messages are built when they are sent, and memory is finite."""
 _PROBE_FIRST = 0.1
 _PROBE_LONGEST = 2.0
 _REFUSALS = {
@@ -35,6 +40,17 @@ _REFUSALS = {
 
 class Expired(RewardError):
     """The deadline passed while work waited for a replica."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    """A call that waits for a replica; its turn comes with one, or with None when it should look again."""
+
+    needs: Mapping[str, str]
+    items: int
+    avoid: Replica | None
+    suspect: bool
+    turn: asyncio.Future[Replica | None] | None = None
 
 
 class Pool:
@@ -68,6 +84,7 @@ class Pool:
         self._dark_since: float | None = None
         self._paused = False
         self._calls = 0
+        self._waiting: deque[_Waiting] = deque()
 
     async def facts(self, expires: float) -> ServerFacts:
         """What the server says of itself, from whichever replica answers first.
@@ -82,7 +99,8 @@ class Pool:
             for replica in self.replicas:
                 if replica.health is Health.UP and replica.facts is not None:
                     return replica.facts
-            await self._wait(expires, expires)
+            self._check_hope(expires)
+            await self._until_health_changes(self._until(expires))
 
     async def acquire(
         self,
@@ -109,22 +127,24 @@ class Pool:
             Expired: the deadline passed first.
         """
         self._look_around()
-        patient_until: float | None = None
+        wish = _Waiting(needs, items, avoid, suspect)
+        patient_until = math.inf
         while True:
-            chosen = None if self._paused else self._choose(needs, items, avoid, suspect)
+            chosen = self._take(wish)
             if chosen is not None:
-                chosen.outstanding += items
-                chosen.suspects += suspect
-                self._calls += 1
                 return chosen
             mismatch = self._check_hosted(needs)
+            now = asyncio.get_running_loop().time()
             if mismatch is None:
-                patient_until = None
-            elif patient_until is None:
-                patient_until = asyncio.get_running_loop().time() + self._retries.patience
-            elif asyncio.get_running_loop().time() >= patient_until:
+                patient_until = math.inf
+            elif now >= patient_until:
                 raise mismatch
-            await self._wait(min(expires, patient_until or expires), expires)
+            else:
+                patient_until = min(patient_until, now + self._retries.patience)
+            self._check_hope(expires)
+            chosen = await self._wait_turn(wish, min(self._until(expires), patient_until))
+            if chosen is not None:
+                return chosen
 
     @property
     def usable(self) -> int:
@@ -136,17 +156,52 @@ class Pool:
         replica.outstanding -= items
         replica.suspects -= suspect
         self._calls -= 1
-        self._notify()
+        if self._paused:
+            self._notify()
+        else:
+            self._serve_waiting()
 
-    def _choose(self, needs: Mapping[str, str], items: int, avoid: Replica | None, suspect: bool) -> Replica | None:
-        able = [r for r in self.replicas if r.health is Health.UP and r.matches(needs)]
-        if len(able) > 1 and avoid in able:
-            able.remove(avoid)
-        free = [r for r in able if r.has_room(items) and not (suspect and r.suspects)]
+    def _take(self, wish: _Waiting) -> Replica | None:
+        """The replica with the fewest items outstanding of those that can take the call, its items counted."""
+        if self._paused:
+            return None
+        able = [r for r in self.replicas if r.health is Health.UP and r.matches(wish.needs)]
+        if len(able) > 1 and wish.avoid in able:
+            able.remove(wish.avoid)
+        free = [r for r in able if r.has_room(wish.items) and not (wish.suspect and r.suspects)]
         if not free:
             return None
         least = min(r.outstanding for r in free)
-        return random.choice([r for r in free if r.outstanding == least])  # noqa: S311 (breaks ties, guards nothing)
+        chosen = random.choice([r for r in free if r.outstanding == least])  # noqa: S311 (breaks ties, guards nothing)
+        chosen.outstanding += wish.items
+        chosen.suspects += wish.suspect
+        self._calls += 1
+        return chosen
+
+    def _serve_waiting(self) -> None:
+        """Give what has become free to those who wait, the first first."""
+        for waiting in list(self._waiting):
+            if not any(r.health is Health.UP and r.has_room(1) for r in self.replicas):
+                return
+            if waiting.turn is not None and not waiting.turn.done():
+                chosen = self._take(waiting)
+                if chosen is not None:
+                    waiting.turn.set_result(chosen)
+
+    async def _wait_turn(self, wish: _Waiting, until: float) -> Replica | None:
+        """Wait for a replica, for a change of health, or until the given time; None in the latter cases."""
+        loop = asyncio.get_running_loop()
+        wish.turn = loop.create_future()
+        self._waiting.append(wish)
+        try:
+            await asyncio.wait((wish.turn,), timeout=_seconds(until - loop.time()))
+        except asyncio.CancelledError:
+            if wish.turn.done() and (given := wish.turn.result()) is not None:
+                self.release(given, wish.items, suspect=wish.suspect)
+            raise
+        finally:
+            self._waiting.remove(wish)
+        return wish.turn.result() if wish.turn.done() else None
 
     def _check_hosted(self, needs: Mapping[str, str]) -> RequestRejected | None:
         """Refuse at once a verifier that no replica hosts; return the refusal when all host other versions of it.
@@ -187,36 +242,47 @@ class Pool:
             name,
         )
 
-    async def _wait(self, until: float, expires: float) -> None:
-        """Wait until something changes, or until the given time.
+    def _check_hope(self, expires: float) -> None:
+        """Raise when waiting is of no use any more.
 
         Raises:
-            Expired, ServerUnavailable, RequestRejected: nothing will change in time.
+            Expired: the deadline has passed.
+            ServerUnavailable: no replica has answered for the time of patience.
+            RequestRejected: every replica refuses to be asked.
         """
-        loop = asyncio.get_running_loop()
+        now = asyncio.get_running_loop().time()
         if not self._paused and all(r.refuses for r in self.replicas):
             raise RequestRejected(self._reasons(), "refused", self.server)
-        now = loop.time()
         if now >= expires:
             raise Expired
-        if self._dark_since is not None and not self._paused:
-            patient_until = self._dark_since + self._retries.patience
-            until = min(until, patient_until)
-            if now >= patient_until:
-                raise ServerUnavailable(
-                    self.server, f"no replica has answered for {self._retries.patience:g} s ({self._reasons()})"
-                )
+        if not self._paused and now >= self._until(math.inf):
+            raise ServerUnavailable(
+                self.server, f"no replica has answered for {self._retries.patience:g} s ({self._reasons()})"
+            )
+
+    def _until(self, expires: float) -> float:
+        """When to look at a hopeless situation again."""
+        if self._dark_since is None or self._paused:
+            return expires
+        return min(expires, self._dark_since + self._retries.patience)
+
+    async def _until_health_changes(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
         if self._changed is None:
             self._changed = loop.create_future()
-        await asyncio.wait((self._changed,), timeout=max(0.0, until - now))
+        await asyncio.wait((self._changed,), timeout=_seconds(until - loop.time()))
 
     def _reasons(self) -> str:
         return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas)
 
     def _notify(self) -> None:
+        """Something about the replicas has changed: all who wait look again."""
         if self._changed is not None:
             self._changed.set_result(None)
             self._changed = None
+        for waiting in self._waiting:
+            if waiting.turn is not None and not waiting.turn.done():
+                waiting.turn.set_result(None)
 
     # Health
 
@@ -261,7 +327,7 @@ class Pool:
         replica.refuses = False
         replica.failures = 0
         replica.reason = ""
-        replica.window = float(facts.items_limit or "inf")
+        replica.window = float(facts.items_limit or _DEFAULT_WINDOW)
         self._dark_since = None
         if self._pin:
             for name, verifier in facts.verifiers.items():
@@ -282,7 +348,7 @@ class Pool:
     def succeeded(self, replica: Replica) -> None:
         """A call ended well: let a little more be outstanding there."""
         replica.failures = 0
-        limit = float((replica.facts.items_limit if replica.facts else 0) or "inf")
+        limit = float((replica.facts.items_limit if replica.facts else 0) or _DEFAULT_WINDOW)
         replica.window = min(limit, replica.window * 1.1)
 
     def overloaded(self, replica: Replica, accepted: int) -> None:
@@ -312,8 +378,7 @@ class Pool:
             replica.paused = True
             await replica.close()
         while self._calls:
-            self._changed = self._changed or asyncio.get_running_loop().create_future()
-            await self._changed
+            await self._until_health_changes(math.inf)
 
     def resume(self) -> None:
         """Go on after `pause`."""
@@ -329,3 +394,7 @@ class Pool:
         await asyncio.gather(*self._probes.values(), return_exceptions=True)
         for replica in self.replicas:
             await replica.close()
+
+
+def _seconds(left: float) -> float | None:
+    return None if left == math.inf else max(0.0, left)

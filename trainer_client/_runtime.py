@@ -11,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import atexit
 import concurrent.futures
+import contextlib
 import gc
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from ._engine import Engine
@@ -38,6 +39,11 @@ class Runtime:
     Args:
         settings: what the client was told.
         pins: digests by server and verifier, shared with the client so that they outlive the runtime.
+
+    Attributes:
+        loop: the private loop.
+        engine: what settles batches on it.
+        endings: called when the runtime ends. They must not hold on to the client, which could then never be dropped.
     """
 
     def __init__(self, settings: Settings, pins: dict[str, dict[str, str]]) -> None:
@@ -47,13 +53,18 @@ class Runtime:
         self._settings = settings
         self._pins = pins
         self._pools: dict[tuple[str, tuple[str, ...]], Pool] = {}
+        self.endings: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="trainer-client", daemon=True)
         self._thread.start()
         _living.add(self)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
-        self.loop.run_forever()
+        try:
+            self.loop.run_forever()
+            self.loop.run_until_complete(self._end())
+        finally:
+            self.loop.close()
 
     def start(self, work: Coroutine[Any, Any, _T]) -> concurrent.futures.Future[_T]:
         """Run a coroutine on the private loop."""
@@ -93,18 +104,24 @@ class Runtime:
     async def _each(self, method: Any) -> None:
         await asyncio.gather(*(method(pool) for pool in self._pools.values()))
 
-    def close(self) -> None:
-        """End all work and the thread. Work that others wait for is cancelled."""
-        if not self._is_usable():
-            return
-        self.start(self._close()).result()
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join()
-        self.loop.close()
+    def stop(self) -> None:
+        """End all work and the thread, without waiting. Work that others wait for is cancelled."""
         _living.discard(self)
+        if not self.loop.is_closed():
+            # The loop may close in between, when two threads stop it.
+            with contextlib.suppress(RuntimeError):
+                self.loop.call_soon_threadsafe(self.loop.stop)
 
-    async def _close(self) -> None:
+    def close(self) -> None:
+        """Stop and wait for the end."""
+        self.stop()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    async def _end(self) -> None:
         mine = asyncio.current_task()
+        for ending in self.endings:
+            ending()
         others = [task for task in asyncio.all_tasks() if task is not mine]
         for task in others:
             task.cancel()
@@ -117,7 +134,7 @@ _keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
-    paused = [runtime for runtime in _living if runtime._pools]
+    paused = [runtime for runtime in list(_living) if runtime._pools]
     for runtime in paused:
         runtime.pause()
     if paused:
@@ -139,14 +156,14 @@ def _await_end_of_grpc() -> None:
 
 
 def _after_fork_in_parent() -> None:
-    for runtime in _living:
+    for runtime in list(_living):
         runtime.resume()
 
 
 def _after_fork_in_child() -> None:
     for runtime in list(_living):
         _living.discard(runtime)
-    for keeper in _keepers:
+    for keeper in list(_keepers):
         keeper.forget()
 
 
@@ -189,6 +206,12 @@ class Keeper:
             if self._runtime is None:
                 self._runtime = Runtime(self.settings, self.pins)
             return self._runtime
+
+    def abandon(self) -> None:
+        """End the runtime of a client that nobody holds any more. May run in any thread, at any moment."""
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            runtime.stop()
 
     def forget(self) -> None:
         """Start anew in a forked child: the parent's loop is not here, and another of its threads may hold the lock."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ._errors import RolloutError
+from ._errors import ClientClosed, RolloutError
 from ._merge import Post
 from ._recipe import Recipe
 from ._rollout import Rollout
@@ -200,6 +201,7 @@ class Assembler:
         send: takes a complete group: the arguments of `Merger.add`.
         later: calls a function after some seconds, on any thread.
         patience: seconds that the first rollout of a group waits for the last.
+        endings: what is called when the client is closed.
     """
 
     def __init__(
@@ -207,12 +209,14 @@ class Assembler:
         send: Callable[[Recipe, Sequence[Rollout], Sequence[Any], Post, int], None],
         later: Callable[[float, Callable[[], None]], None],
         patience: float,
+        endings: list[Callable[[], None]],
     ) -> None:
         self._send = send
         self._later = later
         self._patience = patience
         self._lock = threading.Lock()
         self._groups: dict[tuple[int, str], Gathering] = {}
+        endings.append(partial(_drop, self._groups))
 
     def add(self, recipe: Recipe, rollout: Rollout, token: Any, post: Post, size: int) -> None:
         """Take a rollout of a group of that size."""
@@ -245,3 +249,11 @@ class Assembler:
                 rollout.rollout_id,
             )
             group.deliver([place], [error])
+
+
+def _drop(groups: dict[tuple[int, str], Gathering]) -> None:
+    """Tell those whose group was not complete yet that the client was closed."""
+    while groups:
+        _, group = groups.popitem()
+        places = range(len(group.rollouts))
+        group.deliver(places, [ClientClosed()] * len(places))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import gc
 import multiprocessing
 import os
 import pickle
@@ -147,6 +148,7 @@ def test_a_closed_client_says_so(server: str, recipe: Recipe) -> None:
 def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     client = RewardClient(server)
     future = client.submit(Rollout("slow", "p", '{"delay": 60.0}'), recipe)
+    incomplete = client.submit(Rollout("one", "p", "x", "g"), recipe, group_size=2)
     found: list[BaseException] = []
 
     def wait() -> None:
@@ -158,9 +160,11 @@ def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     waiting = threading.Thread(target=wait)
     waiting.start()
     scores(client, recipe)
+    unsent = client.submit(Rollout("unsent", "p", '{"delay": 60.0}'), recipe)
     client.close()
-    with pytest.raises(ClientClosed):
-        future.result(10)
+    for one in (future, incomplete, unsent):
+        with pytest.raises(ClientClosed):
+            one.result(10)
     waiting.join(10)
     assert len(found) == 1
 
@@ -169,3 +173,15 @@ def test_a_client_that_is_never_used_starts_nothing(server: str) -> None:
     before = threading.active_count()
     RewardClient(server).close()
     assert threading.active_count() == before
+
+
+def test_a_client_that_is_dropped_ends_its_thread(server: str, recipe: Recipe) -> None:
+    before = threading.active_count()
+    client = RewardClient(server)
+    scores(client, recipe)
+    thread = next(t for t in threading.enumerate() if t.name == "trainer-client")
+    del client
+    gc.collect()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert threading.active_count() <= before + 1
