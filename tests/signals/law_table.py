@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tests.signals.law_table_contrast import CONTRAST
 from tests.signals.law_table_extended import EXTENDED
 from tests.signals.law_table_groups import GROUPS
 from tests.signals.laws import Laws
@@ -59,6 +60,7 @@ LAWS: dict[str, Laws] = {
     "dapo": Laws(options={"max_length": 4, "cache": 2}),
     "preference_pairs": Laws(permutation=False, removal=False),
     **EXTENDED,
+    **CONTRAST,
     **GROUPS,
 }
 """`release/...` presets reproduce what was released, which breaks most laws."""

@@ -26,6 +26,8 @@ FAMILIES = (
     "_compared",
     "_assisted",
     "_hinted",
+    "_evidence",
+    "_agreement",
 )
 
 __all__ = ["FAMILIES"]

@@ -4,6 +4,9 @@
 kept groups over generation rounds. `max_variance_subset` keeps the rows of a group that differ most. `task_values`,
 `resample_groups` and `copy_smoothing` give the places of groups without signal to better ones; `draw_prompts` draws
 prompts by weight; `rare_event_bands` and `pair_prompts` match hard prompts with easy ones.
+`mixed_groups` filters by accuracy, `tail_repeats` finds rollouts that run in circles, `distinct_ngrams` groups that
+say the same, `aligned_counts` brings trajectories to the same number of rows. Budgets: `allocate_knapsack` (its
+release: `release_knapsack`), `allocate_contrast` and `allocate_uncertain`.
 """
 
 from ._accuracy import Uniform, mixed_groups
@@ -23,6 +26,7 @@ from ._filters import groups_in_range, varied_groups
 from ._pairing import pair_prompts, rare_event_bands
 from ._released_budget import release_knapsack
 from ._repeats import distinct_ngrams, tail_repeats
+from ._tokens import between, top_tokens
 from ._uncertainty import allocate_uncertain, student_quantile
 from ._values import copy_smoothing, draw_prompts, resample_groups, task_values
 from ._variance import max_variance_subset
@@ -36,6 +40,7 @@ __all__ = [
     "allocate_contrast",
     "allocate_knapsack",
     "allocate_uncertain",
+    "between",
     "copy_smoothing",
     "distinct_ngrams",
     "draw_prompts",
@@ -53,5 +58,6 @@ __all__ = [
     "student_quantile",
     "tail_repeats",
     "task_values",
+    "top_tokens",
     "varied_groups",
 ]

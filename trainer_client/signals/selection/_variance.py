@@ -24,19 +24,24 @@ def max_variance_subset(values: FloatArray, groups: Groups, keep: int) -> BoolAr
         raise BadOption(f"keep: {keep} rows; choose at least 1")
     if not values.size:
         return np.zeros(0, np.bool_)
-    rank = groups.rank(values)
-    size = groups.spread(groups.sizes)
+    size = groups.sizes
+    kept = np.minimum(keep, size)
     # Relative to the middle of its range a group's sums of squares lose no digits.
-    middle = (groups.max(values) + groups.min(values)) / 2
-    centred = groups.apply(np.subtract, values, middle)
-    best, high = np.full(len(groups), -1.0), np.zeros(len(groups), np.int64)
-    for k in range(keep):
-        chosen = (rank < keep - k) | (rank >= size - k)
-        taken = np.where(chosen, centred, 0.0)
-        number = np.minimum(groups.sizes, keep)
-        variance = groups.sum(taken * taken) / number - (groups.sum(taken) / number) ** 2
-        better = variance > best * (1.0 + 1e-12) + 1e-15 if k else np.ones(len(groups), np.bool_)
-        best, high = np.where(better, variance, best), np.where(better, k, high)
-    top = groups.spread(high)
-    result: BoolArray = (rank < keep - top) | (rank >= size - top)
+    centred = groups.apply(np.subtract, values, (groups.max(values) + groups.min(values)) / 2)
+    ordered = centred[np.lexsort((values, groups.index))]
+    sums, squares = (np.concatenate((np.zeros(1), np.cumsum(part))) for part in (ordered, ordered * ordered))
+    # One candidate for each group and each number k < keep of rows from its upper end.
+    owner = np.repeat(np.arange(len(groups)), kept)
+    first = np.cumsum(kept) - kept
+    k = np.arange(owner.size) - np.repeat(first, kept)
+    low = groups.starts[owner]
+    cut, top = low + kept[owner] - k, low + size[owner] - k
+    end = low + size[owner]
+    mean = (sums[cut] - sums[low] + sums[end] - sums[top]) / kept[owner]
+    variance = (squares[cut] - squares[low] + squares[end] - squares[top]) / kept[owner] - mean**2
+    best = np.maximum.reduceat(variance, first)
+    near = variance >= np.repeat(best * (1.0 - 1e-12) - 1e-15, kept)
+    high = groups.spread(np.minimum.reduceat(np.where(near, k, keep), first))
+    rank, rows = groups.rank(values), groups.spread(size)
+    result: BoolArray = (rank < groups.spread(kept) - high) | (rank >= rows - high)
     return result
