@@ -10,7 +10,7 @@ import inspect
 import re
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -287,30 +287,34 @@ def verifier(
         raise VerifierDefinitionError(f"{name}: scope is 'rollout' or 'group', not {scope!r}")
     low, high = score_range
 
-    def declare(target: Callable[..., Any]) -> Verifier:
-        runs, parameters, settings = _inspect(target, scope)
-        if runs is not Runs.LOOP:
-            _check_importable(target, name)
-        return Verifier(
-            name=name,
-            version=version,
-            target=target,
-            runs=runs,
-            scope=scope,
-            roles=tuple(parameters),
-            reference=parameters.get(Role.REFERENCE),
-            options=parameters.get(Role.OPTIONS),
-            settings=settings,
-            deterministic=deterministic,
-            cost=cost or _DEFAULT_COST[runs],
-            low=low,
-            high=high,
-            floor=low if floor is None else floor,
-            limits=limits or ItemLimits(),
-            concurrency=concurrency,
-            device=device,
-            max_batch=max_batch,
-            aspects=tuple(aspects),
-        )
+    declared = {
+        "name": name,
+        "version": version,
+        "deterministic": deterministic,
+        "low": low,
+        "high": high,
+        "floor": low if floor is None else floor,
+        "limits": limits or ItemLimits(),
+        "concurrency": concurrency,
+        "device": device,
+        "max_batch": max_batch,
+        "aspects": tuple(aspects),
+    }
+    return lambda target: _declare(target, scope, cost, declared)
 
-    return declare
+
+def _declare(target: Callable[..., Any], scope: str, cost: Cost | None, declared: Mapping[str, Any]) -> Verifier:
+    runs, parameters, settings = _inspect(target, scope)
+    if runs is not Runs.LOOP:
+        _check_importable(target, declared["name"])
+    return Verifier(
+        target=target,
+        runs=runs,
+        scope=scope,
+        roles=tuple(parameters),
+        reference=parameters.get(Role.REFERENCE),
+        options=parameters.get(Role.OPTIONS),
+        settings=settings,
+        cost=cost or _DEFAULT_COST[runs],
+        **declared,
+    )
