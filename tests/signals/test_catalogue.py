@@ -56,3 +56,8 @@ def test_importing_the_main_path_loads_no_family_and_nothing_heavy() -> None:
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PAGE.parents[1])
+
+
+def test_the_function_keeps_its_name_after_the_package_of_presets_is_loaded() -> None:
+    script = "import trainer_client.signals as s\ns.preset('grpo')\nassert s.presets()\n"
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=PAGE.parents[1])

@@ -17,6 +17,10 @@ from ._batch import SignalBatch
 from ._errors import BadOption, MissingInput, NeedsWholeBatch, StateMismatch, UnknownPreset
 from ._signal import Signal
 
+# Imported here, before the package binds the function of the same name, and not when the first preset is asked for:
+# that late an import would put the package in the function's place.
+from .presets import FAMILIES
+
 Needs = Literal["row", "group", "batch", "state"]
 Room = Literal[
     "combination",
@@ -170,6 +174,14 @@ class Estimator:
         signal: Signal = self._run(batch)
         return signal
 
+    @property
+    def keeper(self) -> Any:
+        """The object that keeps the state of a preset with ``needs="state"``, with whatever else it offers.
+
+        `preset("spo")` has one whose ``start`` takes in what offline samples showed of a prompt.
+        """
+        return self._run if inspect.isclass(self.spec.target) else None
+
     def state_dict(self) -> dict[str, Any]:
         """JSON-serialisable state; empty for a preset that keeps none."""
         if not hasattr(self._run, "state_dict"):
@@ -231,8 +243,6 @@ def spec_of(name: str) -> Spec:
 
 
 def _load_all() -> None:
-    from .presets import FAMILIES
-
     for family in FAMILIES:
         import_module(f"{__package__}.presets.{family}")
 
