@@ -4,7 +4,8 @@ Each module is one paper's rules and what they need. All work on plain strings, 
 where a reference cannot be used. They supply the inputs of presets of the same papers: Cobalt's `format_terms`,
 Rank-GRPO's `list_hits`, CaRR's `connected_rubrics`, HiLL's `leaks_answer`, Pref-GRPO's `read_verdict` and
 `read_dimensions`, GRPO-CARE's `typed_accuracy`, GRIT's `answer_tag`, `reasoning_tags`, `grounded_boxes` and
-`without_repeats`. `bleu`, `rouge` and `word_error_rate` compare two texts.
+`without_repeats`, TempSamp-R1's `read_span` and `temporal_iou`. `bleu`, `rouge` and `word_error_rate` compare
+two texts.
 """
 
 from reward_servers.engines.published._coding import FormatTerms, code_block, format_terms, repeats, swap_outputs
@@ -21,6 +22,7 @@ from reward_servers.engines.published._leaks import leaks_answer
 from reward_servers.engines.published._recommended import Item, list_hits, read_items
 from reward_servers.engines.published._rubric_graph import RubricScore, connected_rubrics, slots_of
 from reward_servers.engines.published._similarity import bleu, rouge, word_error_rate
+from reward_servers.engines.published._temporal import Span, read_span, temporal_iou
 from reward_servers.engines.published._typed import AnswerType, typed_accuracy
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "FormatTerms",
     "Item",
     "RubricScore",
+    "Span",
     "answer_bleu",
     "answer_tag",
     "bleu",
@@ -41,12 +44,14 @@ __all__ = [
     "list_hits",
     "read_dimensions",
     "read_items",
+    "read_span",
     "read_verdict",
     "reasoning_tags",
     "repeats",
     "rouge",
     "slots_of",
     "swap_outputs",
+    "temporal_iou",
     "typed_accuracy",
     "without_repeats",
     "word_error_rate",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Hashable, Sequence
+from itertools import combinations
+
 import numpy as np
 from numpy.random import Generator
 
 from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
+from trainer_client.signals._errors import BadInput
 from trainer_client.signals._groups import Groups
 
 
@@ -46,6 +50,25 @@ def group_similarity(
         result[members] = np.where(others, block, 0.0).sum(1) / np.maximum(others.sum(1), 1)
     several = questions.spread(_wordings(questions, wording)) > 1
     return np.where(several, result, 0.0), several
+
+
+def set_overlap(sets: Sequence[Collection[Hashable]]) -> float:
+    """Mean share of what two sets have in common (Jaccard), over all pairs; 1 for a pair of empty sets.
+
+    Of retrieved documents by wording of a question it says how consistent a retriever is.
+
+    Raises:
+        BadInput: there are fewer than two sets.
+
+    Source: Con-RAG (arXiv 2510.04392).
+    """
+    if len(sets) < 2:
+        raise BadInput(f"sets: {len(sets)} given; overlap needs two")
+    found = []
+    for one, other in combinations([set(members) for members in sets], 2):
+        union = one | other
+        found.append(len(one & other) / len(union) if union else 1.0)
+    return sum(found) / len(found)
 
 
 def _wordings(questions: Groups, wording: Groups) -> FloatArray:

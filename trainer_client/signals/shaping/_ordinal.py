@@ -1,14 +1,54 @@
-"""Numbers rewarded by the class they fall into."""
+"""Numbers rewarded by the class they fall into, or by their error."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainer_client.signals._arrays import as_floats, require_finite
+from trainer_client.signals._arrays import FloatArray, as_floats, require_finite
 from trainer_client.signals._errors import BadInput, BadOption
+
+ErrorShape = Literal["negative", "inverse", "clipped", "exponential", "logarithm"]
+
+
+def error_reward(errors: ArrayLike, shape: ErrorShape = "inverse", *, temperature: float = 1.0) -> FloatArray:
+    """``[N]`` reward that falls with a squared error.
+
+    ``negative``: ``-m``; ``inverse``: ``1 / (1 + m)``; ``clipped``: ``1 - min(m, 1)``; ``exponential``:
+    ``exp(-m / temperature)``; ``logarithm``: ``-ln m``, errors held above 1e-8.
+
+    Raises:
+        BadInput: an error is negative or not finite.
+        BadOption: the shape is unknown, or the temperature not positive.
+
+    Source: FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/reward.py @2c208b85.
+    """
+    if shape not in get_args(ErrorShape) or not temperature > 0:
+        raise BadOption(f"shape: {shape!r} of {', '.join(get_args(ErrorShape))}, at a temperature above 0")
+    error = as_floats("errors", errors)
+    require_finite("errors", error)
+    if bool((error < 0).any()):
+        raise BadInput(f"errors: {error.min()} is negative; give squared errors")
+    if shape == "negative":
+        return -error
+    if shape == "inverse":
+        return 1.0 / (1.0 + error)
+    if shape == "clipped":
+        return 1.0 - np.minimum(error, 1.0)
+    if shape == "exponential":
+        return np.exp(-error / temperature)
+    return -np.log(np.maximum(error, 1e-8))
+
+
+def growing_horizon(step: int, *, start: int, limit: int, rate: float) -> int:
+    """``min(limit, floor(start + rate * step))``: how far ahead to predict at a step of training.
+
+    Source: FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/grpo_train.py @2c208b85.
+    """
+    return min(limit, int(start + rate * step))
 
 
 def ordinal_class_reward(
