@@ -54,6 +54,7 @@ EXTENDED: dict[str, Laws] = {
     "xrpo_budget": Laws(permutation=False, removal=False),
     "xrpo": Laws(constant=True),
     "masa": Laws(rewards="binary"),
+    "release/masa": Laws(rewards="binary"),
     "masa_gate": Laws(),
     "scaf_grpo_hints": Laws(rewards="binary"),
     "scaf_grpo": Laws(rewards="binary", constant=True, permutation=False, prepare=_hinted_rows),

@@ -110,7 +110,7 @@ def test_a_prediction_is_scored_in_three_parts() -> None:
     assert meta_prediction_score(said, "", [], [], []).score == 0
 
 
-def predicted(**options: object):  # noqa: ANN201
+def predicted(name: str = "masa", **options: object):  # noqa: ANN201
     guess = {"math_notion": ["angle"], "solution_length": 15, "pass_rate": 4}
     batch = SignalBatch(
         [1.0, 1, 0, 0, 0, 0, 0],
@@ -120,7 +120,7 @@ def predicted(**options: object):  # noqa: ANN201
         texts=["an angle", "an angle", "a median", "-", "", "", ""],
         questions=["find x"] * 7,
     )
-    return preset("masa", **options)(batch)
+    return preset(name, **options)(batch)
 
 
 def test_predictions_are_rewarded_among_themselves() -> None:
@@ -132,6 +132,8 @@ def test_predictions_are_rewarded_among_themselves() -> None:
     (shown,) = signal.requests
     assert (shown.row, shown.kind) == (4, "demonstrate")
     assert shown.details == {"math_notion": ["angle"], "solution_length": 15, "pass_rate": 4}
+    (released,) = predicted("release/masa").requests
+    assert released.details["solution_length"] == 8, "30 tokens of right rollouts over all four"
     with pytest.raises(BadInput, match="row 0 holds str"):
         preset("masa")(SignalBatch([1.0], [0], lengths=[1], predictions=["eight"], texts=[""], questions=[""]))
 

@@ -80,33 +80,38 @@ def scaf_grpo(
 
     Rows with a hint are in the batch beside the plain ones, in the same group. Requests of kind ``replace`` name the
     row replaced (``replaces``) and whether the answer is trained under the ``plain`` prompt (off-policy) or with its
-    hints. With two replacements the answer stands for the first two rows, once in each way, and weighs 2. Hinted rows
-    that are not chosen take no part; where no level solves, the group stays as it is.
+    hints. With two replacements the answer stands for the first two rows, once in each way: ``copies`` is 2, and so is
+    its weight; use one of them. Hinted rows that are not chosen take no part; where no level solves, the group stays
+    as it is.
     """
-    plain = batch.valid & (batch["hint_levels"] <= 0)
-    unsolved = unsolved_groups(batch.rewards, batch.groups, plain, threshold=0.0)
-    chosen = lowest_solving_hint(batch.rewards, batch["hint_levels"], batch.groups, batch.valid)
     levels = batch["hint_levels"]
-    taken, copies, requests = plain.copy(), np.ones(batch.rows, np.int64), []
-    for group in np.flatnonzero(unsolved & (chosen >= 0)).tolist():
-        row = int(chosen[group])
-        failed = np.flatnonzero(plain & (batch.groups.index == group))[:replacements].tolist()
-        taken[failed], taken[row], copies[row] = False, True, len(failed)
-        for number, replaced in enumerate(failed):
-            trained = prompt if number == 0 else "hinted"
-            details = {"replaces": replaced, "level": int(levels[row]), "prompt": trained}
-            requests.append(Request(row, "replace", details))
-    rows = np.repeat(np.flatnonzero(taken), copies[taken])
+    plain = batch.valid & (levels <= 0)
+    unsolved = unsolved_groups(batch.rewards, batch.groups, plain, threshold=0.0)
+    chosen = lowest_solving_hint(batch.rewards, levels, batch.groups, batch.valid)
+    failed = np.flatnonzero(plain)[batch.groups.take(plain).position < replacements]
+    failed = failed[(unsolved & (chosen >= 0))[batch.groups.index[failed]]]
+    stands_in = chosen[batch.groups.index[failed]]
+    copies = plain.astype(np.int64)
+    copies[failed] = 0
+    np.add.at(copies, stands_in, 1)
+    requests: list[Request] = []
+    served: set[int] = set()
+    for row, replaced in zip(stands_in.tolist(), failed.tolist(), strict=True):
+        trained = "hinted" if row in served else prompt
+        served.add(row)
+        requests.append(Request(row, "replace", {"replaces": replaced, "level": int(levels[row]), "prompt": trained}))
+    rows = np.repeat(np.arange(batch.rows), copies)
     normalised = group_normalise(batch.rewards[rows], Groups.of(batch.groups.index[rows]), ddof=ddof, eps=eps)
     advantages = np.zeros(batch.rows)
     advantages[rows] = normalised
     used = [request.details["level"] for request in requests]
     return batch.signal(
-        keep=taken | ~batch.valid,
+        keep=(copies > 0) | ~batch.valid,
         advantages=advantages,
-        weights=copies * (taken & batch.valid).astype(np.float64),
+        weights=copies.astype(np.float64),
+        copies=copies,
         requests=requests,
-        report={"scaf_grpo/rescued": len(used), "scaf_grpo/level": float(np.mean(used or [0]))},
+        report={"scaf_grpo/rescued": len(served), "scaf_grpo/level": float(np.mean(used or [0]))},
     )
 
 

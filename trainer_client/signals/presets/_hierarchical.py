@@ -97,8 +97,8 @@ class MGRPO(Tracker):
 
     A trajectory with ``d_k`` rows of sub-agents is brought to ``d`` rows, where ``d`` covers a share ``quantile`` of
     all trajectories seen (or is ``target``). ``weights`` gives each of its rows the weight ``d / d_k``; ``resample``
-    duplicates and drops rows at random as the paper does, and reports the count as the weight. A trajectory without
-    sub-agents has no row to weigh.
+    duplicates and drops rows at random as the paper does: the count is in ``copies`` and in the weights, for a trainer
+    to use one of them. A trajectory without sub-agents has no row to weigh.
     """
 
     kind = "m_grpo"
@@ -136,6 +136,7 @@ class MGRPO(Tracker):
         return batch.signal(
             advantages=batch.scatter(advantages),
             weights=batch.scatter(weights),
+            copies=batch.scatter(weights).astype(np.int64) if self.align == "resample" else None,
             report={"m_grpo/rows_per_trajectory": target},
         )
 

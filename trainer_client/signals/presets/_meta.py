@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from trainer_client.signals.normalise import group_normalise
 from trainer_client.signals.shaping import MetaScore, meta_prediction_score, whole_number
 from trainer_client.signals.trackers import Tracker
 
+_READ = ("rewards", "groups", "lengths|mask", "predictions", "texts", "questions")
+_FORMULA = "meta rows: r = (notions + base ^ |mean - said / scale| + length) / 3; GRPO among each kind of row"
 _CODE = "akatigre/MASA-RL verl/utils/reward_score/meta_cog.py @fad5726e"
 _PAPER = "MASA (arXiv 2510.03259)"
 
@@ -24,31 +26,49 @@ _PAPER = "MASA (arXiv 2510.03259)"
     "masa",
     room="advantage",
     needs="group",
-    inputs=("rewards", "groups", "lengths|mask", "predictions", "texts", "questions"),
+    inputs=_READ,
     certainty="code",
     source=f"{_PAPER}; {_CODE}",
-    formula="meta rows: r = (notions + base ^ |mean - said / scale| + length) / 3; GRPO among each kind of row",
+    formula=_FORMULA,
     papers=("masa",),
 )
 def masa(
-    batch: SignalBatch,
-    *,
-    pass_rate_scale: int = 8,
-    base: float = 0.01,
-    ddof: int = 1,
-    eps: float = 1e-6,
+    batch: SignalBatch, *, pass_rate_scale: int = 8, base: float = 0.01, ddof: int = 1, eps: float = 1e-6
 ) -> Signal:
     """MASA: beside its rollouts a prompt has rows that predict them, rewarded by how well they do.
 
     ``predictions`` holds a table on such rows (an empty one if it could not be read) and None on rollouts. Both kinds
     are normalised apart. ``requests`` of kind ``demonstrate`` are data for supervised training: each prompt's
-    prediction with the best notions, its length and pass rate set to the measured ones. Lengths are averaged over
-    right rollouts; the release divides their sum by all. A prompt without rollouts to compare with masks its
-    predictions.
+    prediction with the best notions, its length and pass rate set to the measured ones. A prompt without rollouts to
+    compare with masks its predictions.
     """
+    return _masa(batch, pass_rate_scale, base, ddof, eps, _over_right)
+
+
+@register(
+    "release/masa",
+    room="advantage",
+    needs="group",
+    inputs=_READ,
+    certainty="code",
+    source=_CODE,
+    formula=_FORMULA,
+    papers=("masa",),
+)
+def release_masa(batch: SignalBatch, *, base: float = 0.01, ddof: int = 1, eps: float = 1e-6) -> Signal:
+    """MASA as released: pass rates are out of 8 whatever was sampled, demonstrated lengths are too short.
+
+    The lengths of right rollouts are summed and divided by the number of all rollouts.
+    """
+    return _masa(batch, 8, base, ddof, eps, _over_all)
+
+
+def _masa(
+    batch: SignalBatch, scale: int, base: float, ddof: int, eps: float, length: Callable[[Sequence[int], int], float]
+) -> Signal:
     meta = _meta_rows(batch)
     rollouts = batch.valid & ~meta
-    found = _scores(batch, meta, rollouts, pass_rate_scale, base)
+    found = _scores(batch, meta, rollouts, scale, base)
     rewards = batch.rewards.copy()
     judged = ~meta
     for row, score in found.items():
@@ -59,9 +79,17 @@ def masa(
         keep=judged,
         advantages=advantages,
         rewards=rewards,
-        requests=_demonstrations(batch, found, rollouts, pass_rate_scale),
+        requests=_demonstrations(batch, found, rollouts, scale, length),
         report={f"masa/{part}": float(np.mean([getattr(s, part) for s in found.values()] or [0.0])) for part in _PARTS},
     )
+
+
+def _over_right(lengths: Sequence[int], rollouts: int) -> float:
+    return sum(lengths) / len(lengths)
+
+
+def _over_all(lengths: Sequence[int], rollouts: int) -> float:
+    return sum(lengths) / rollouts
 
 
 _PARTS = ("notion", "difficulty", "length")
@@ -172,9 +200,13 @@ def _scores(
 
 
 def _demonstrations(
-    batch: SignalBatch, found: Mapping[int, MetaScore], rollouts: np.ndarray, scale: int
+    batch: SignalBatch,
+    found: Mapping[int, MetaScore],
+    rollouts: np.ndarray,
+    scale: int,
+    length: Callable[[Sequence[int], int], float],
 ) -> list[Request]:
-    requests = []
+    requests, lengths = [], batch.lengths
     for rows in _members(batch.groups, batch.valid):
         predicted = [row for row in rows if row in found]
         right = [row for row in rows if rollouts[row] and batch.rewards[row] == 1]
@@ -184,7 +216,7 @@ def _demonstrations(
         seen = sum(bool(rollouts[row]) for row in rows)
         measured = {
             **batch.objects("predictions")[best],
-            "solution_length": round(float(np.mean([batch.lengths[row] for row in right]))),
+            "solution_length": round(length([int(lengths[row]) for row in right], seen)),
             "pass_rate": round(scale * len(right) / seen),
         }
         requests.append(Request(best, "demonstrate", measured))

@@ -85,7 +85,7 @@ def allocate_knapsack(
         total: rollouts to give.
         default_n: for an unknown prompt.
         min_n: least for a prompt that both fails and succeeds.
-        max_n: most for such a prompt.
+        max_n: most for such a prompt, unless nobody else is there to take what is left.
         failed_n: for one that always fails; ``min_n`` when None.
         solved_n: for one that always succeeds; ``min_n`` when None.
         fallback: see above.
