@@ -203,6 +203,12 @@ class Instance:
         """Items that may run side by side: what ``setup`` chose as ``self.concurrency``, or what is declared."""
         return int(getattr(self._object, "concurrency", self.verifier.concurrency))
 
+    def facts(self) -> dict[str, str]:
+        """What the verifier tells of the host it runs on, such as what bounds a program's memory."""
+        tell = getattr(self._object, "facts", None)
+        told: Mapping[str, object] = tell() if tell is not None else {}
+        return {f"{self.verifier.name}.{name}": str(value) for name, value in told.items()}
+
     def close(self) -> object:
         """Releases what ``setup`` took.
 

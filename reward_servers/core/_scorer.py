@@ -337,8 +337,10 @@ class Scorer:
             self._executors[unit.hosted.identity.name].abandon(unit)
 
     def facts(self) -> dict[str, Any]:
-        """Counters worth telling an operator."""
+        """What verifiers tell of the host, and counters worth telling an operator."""
+        told = {name: value for executor in self._owned for name, value in executor.facts().items()}
         return {
+            **told,
             "cache_entries": len(self.cache),
             "cache_hits": self.cache.hits,
             "cache_misses": self.cache.misses,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -137,6 +137,9 @@ class Executor(Protocol):
 
     def abandon(self, unit: Unit) -> None:
         """Drops a unit that nobody waits for any more, and stops its work."""
+
+    def facts(self) -> Mapping[str, str]:
+        """What its verifiers tell of the host."""
 
     async def close(self) -> None:
         """Stops; units that are still running are lost."""

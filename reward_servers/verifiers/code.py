@@ -118,6 +118,12 @@ class Code:
         except SandboxError as error:
             raise ServiceFault(str(error), code="sandbox_failure", retryable=True) from None
 
+    def facts(self) -> Mapping[str, object]:
+        """How programs are isolated here, and what bounds their memory, processes and time."""
+        report = self._slots.program.report
+        names = ("isolation", "memory_bound", "pids_bound", "cpu_clock", "proc", "uid_map")
+        return {name: getattr(report, name) for name in names}
+
     def close(self) -> None:
         """Closes the sandbox."""
         self._slots.close()

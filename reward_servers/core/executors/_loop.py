@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reward_servers.core._context import Ask, Context
 from reward_servers.core._hosted import Hosted, Instance, outcome_of
@@ -55,6 +55,10 @@ class LoopExecutor:
         """Cancels the item's coroutine, which closes its upstream call."""
         if unit in self._running:
             self._stop(unit, None)
+
+    def facts(self) -> Mapping[str, str]:
+        """What the verifier tells of the host."""
+        return self._instance.facts() if self._instance is not None else {}
 
     async def close(self) -> None:
         """Cancels what still runs and releases the verifier."""

@@ -14,7 +14,7 @@ import multiprocessing
 import signal
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reward_servers.core._errors import StartRefused
 from reward_servers.core._hosted import Hosted, bound_exceeded
@@ -79,6 +79,10 @@ class ProcessExecutor:
 
     def abandon(self, unit: Unit) -> None:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
+
+    def facts(self) -> Mapping[str, str]:
+        """What the verifiers tell of the host; every worker tells the same."""
+        return next((worker.facts for worker in self._workers if worker.ready), {})
 
     async def close(self) -> None:
         """Kills the workers and waits for their end."""

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import BaseContext
 from typing import Any, Protocol, cast
@@ -88,6 +88,7 @@ class WorkerProcess(asyncio.Protocol):
         self._numbers = 0
         self.chunks: deque[Chunk] = deque()
         self.ready = False
+        self.facts: Mapping[str, str] = {}
         self.refusal = ""
         self.finished_items = 0
         self.last_progress = time.perf_counter()
@@ -173,6 +174,7 @@ class WorkerProcess(asyncio.Protocol):
         for message in self._reader.feed(data):
             if message[0] == "ready":
                 self.ready = True
+                self.facts = message[1]
                 self._events.worker_ready(self)
             elif message[0] == "refused":
                 self.refusal = message[1]

@@ -54,7 +54,8 @@ def main(connection: Connection, hostings: Sequence[Hosting]) -> None:
         channel.sendall(frame(("refused", f"{type(error).__name__}: {error}")))
         channel.detach()
         return
-    channel.sendall(frame(("ready",)))
+    facts = {name: value for instance in instances for name, value in instance.facts().items()}
+    channel.sendall(frame(("ready", facts)))
     with contextlib.suppress(ConnectionError):
         _Worker(channel, hostings, instances).serve()
     for instance in instances:
