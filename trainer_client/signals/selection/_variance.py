@@ -8,6 +8,9 @@ from trainer_client.signals._arrays import BoolArray, FloatArray
 from trainer_client.signals._errors import BadOption
 from trainer_client.signals._groups import Groups
 
+_SAME = 1e-9
+"""Variances of values within [-1, 1] this near count as equal: more than the rounding of sums over a million rows."""
+
 
 def max_variance_subset(values: FloatArray, groups: Groups, keep: int) -> BoolArray:
     """``[N]`` the ``keep`` rows of each group whose values have the largest variance; all of a smaller group.
@@ -26,8 +29,9 @@ def max_variance_subset(values: FloatArray, groups: Groups, keep: int) -> BoolAr
         return np.zeros(0, np.bool_)
     size = groups.sizes
     kept = np.minimum(keep, size)
-    # Relative to the middle of its range a group's sums of squares lose no digits.
-    centred = groups.apply(np.subtract, values, (groups.max(values) + groups.min(values)) / 2)
+    # Within [-1, 1] whatever the rewards, so that no digits are lost in the squares and one tolerance serves all.
+    middle, half = (groups.max(values) + groups.min(values)) / 2, (groups.max(values) - groups.min(values)) / 2
+    centred = groups.apply(np.subtract, values, middle) / groups.spread(np.where(half > 0, half, 1.0))
     ordered = centred[np.lexsort((values, groups.index))]
     sums, squares = (np.concatenate((np.zeros(1), np.cumsum(part))) for part in (ordered, ordered * ordered))
     # One candidate for each group and each number k < keep of rows from its upper end.
@@ -40,7 +44,7 @@ def max_variance_subset(values: FloatArray, groups: Groups, keep: int) -> BoolAr
     mean = (sums[cut] - sums[low] + sums[end] - sums[top]) / kept[owner]
     variance = (squares[cut] - squares[low] + squares[end] - squares[top]) / kept[owner] - mean**2
     best = np.maximum.reduceat(variance, first)
-    near = variance >= np.repeat(best * (1.0 - 1e-12) - 1e-15, kept)
+    near = variance >= np.repeat(best, kept) - _SAME
     high = groups.spread(np.minimum.reduceat(np.where(near, k, keep), first))
     rank, rows = groups.rank(values), groups.spread(size)
     result: BoolArray = (rank < groups.spread(kept) - high) | (rank >= rows - high)
