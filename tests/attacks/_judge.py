@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Any
 
-from sandbox import Ended, RunResult
+from sandbox import CompileFailure, Ended, RunResult
 from tests.attacks._host import Sampler
 from tests.attacks._lines import Line
 
@@ -56,18 +56,47 @@ def inconclusive(reason: str) -> Judgement:
     return Judgement(Status.INCONCLUSIVE, reason)
 
 
-def verdict(result: RunResult) -> str:
-    """The word of the files for how a run ended."""
-    if result.ended is Ended.EXITED:
-        return "ok" if result.exit_code == 0 else "runtime_error"
-    return _VERDICTS[result.ended]
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a program, compiled or run, in the words of the files."""
+
+    verdict: str
+    elapsed_s: float
+    stdout: bytes = b""
+    stderr: bytes = b""
+    truncated: bool = False
+    exit_code: int | None = None
+    signal: int | None = None
+    cpu_s: float = 0.0
+    peak_memory_bytes: int | None = None
+
+    @classmethod
+    def of(cls, result: RunResult | CompileFailure, elapsed_s: float) -> Outcome:
+        """Translate what the sandbox says."""
+        if isinstance(result, CompileFailure):
+            return cls("compile_error", elapsed_s, stderr=result.message.encode())
+        if result.ended is Ended.EXITED:
+            verdict = "ok" if result.exit_code == 0 else "runtime_error"
+        else:
+            verdict = _VERDICTS[result.ended]
+        return cls(
+            verdict,
+            result.elapsed_s,
+            result.stdout,
+            result.stderr,
+            result.stdout_truncated or result.stderr_truncated,
+            result.exit_code,
+            result.signal,
+            result.cpu_s,
+            result.peak_memory_bytes,
+        )
 
 
-def check_expectation(expect: dict[str, Any], result: RunResult, slowdown: float) -> str:
+def check_expectation(expect: dict[str, Any], result: Outcome, slowdown: float) -> str:
     """What of `expect` does not hold, in words; empty if all does."""
     wrong = []
-    if verdict(result) not in expect["verdict_in"]:
-        wrong.append(f"verdict {verdict(result)} ({result.ended}, stderr {result.stderr[-300:]!r})")
+    if result.verdict not in expect["verdict_in"]:
+        wrong.append(f"verdict {result.verdict}, stderr {result.stderr[-300:]!r}")
     if "max_wall_s" in expect and result.elapsed_s > expect["max_wall_s"] * slowdown:
         wrong.append(f"took {result.elapsed_s:.2f} s")
     if "stdout_equals" in expect and result.stdout != expect["stdout_equals"].encode():
@@ -78,8 +107,8 @@ def check_expectation(expect: dict[str, Any], result: RunResult, slowdown: float
         most = expect.get(f"{name}_max_bytes")
         if most is not None and len(getattr(result, name)) > most:
             wrong.append(f"{name} has {len(getattr(result, name))} bytes")
-    if "truncated" in expect and expect["truncated"] != _truncated(result):
-        wrong.append(f"truncated is {_truncated(result)}")
+    if "truncated" in expect and expect["truncated"] != result.truncated:
+        wrong.append(f"truncated is {result.truncated}")
     if "exit_code" in expect and result.exit_code != expect["exit_code"]:
         wrong.append(f"exit code {result.exit_code}")
     if "signal" in expect:
@@ -89,14 +118,10 @@ def check_expectation(expect: dict[str, Any], result: RunResult, slowdown: float
     return ", ".join(wrong)
 
 
-def _truncated(result: RunResult) -> bool:
-    return result.stdout_truncated or result.stderr_truncated
-
-
-def judge_marker(line: Line, result: RunResult, sampler: Sampler) -> Judgement:
+def judge_marker(line: Line, result: Outcome, sampler: Sampler) -> Judgement:
     """A program that says itself whether it got out. That it says nothing proves nothing."""
     probe, text = line["probe"], result.stdout.decode("utf-8", "replace")
-    word = verdict(result)
+    word = result.verdict
     if probe["leak_if"] in text:
         return fail(f"printed {text[:200]!r}")
     if line["category"] in _RESOURCE:
@@ -118,7 +143,7 @@ def judge_marker(line: Line, result: RunResult, sampler: Sampler) -> Judgement:
 _MEASURED = re.compile(r"on the host: (?P<what>.*)", re.DOTALL)
 
 
-def judge_host(line: Line, result: RunResult, sampler: Sampler, memory_bound: str) -> Judgement:
+def judge_host(line: Line, result: Outcome, sampler: Sampler, memory_bound: str) -> Judgement:
     """The measurements that the line's own sentence names, beyond those taken for every case."""
     sentence = line["probe"]["pass_if"]["pass"]
     found = _MEASURED.search(sentence)
@@ -142,7 +167,7 @@ _TAKEN_FOR_ALL = (
 )
 
 
-def _memory(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: str) -> str:
+def _memory(limits: dict[str, Any], result: Outcome, sampler: Sampler, bound: str) -> str:
     most = limits["memory_mb"] * MIB + 64 * MIB
     if bound == "per_process":
         # Only the largest process is bounded here, and the report says so.
@@ -151,7 +176,7 @@ def _memory(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: 
     return f"memory peak {peak} bytes" if peak > most else ""
 
 
-def _memory_single(limits: dict[str, Any], result: RunResult, sampler: Sampler, bound: str) -> str:
+def _memory_single(limits: dict[str, Any], result: Outcome, sampler: Sampler, bound: str) -> str:
     most = limits["memory_mb"] * MIB + 64 * MIB
     peak = max(sampler.memory_bytes, result.peak_memory_bytes or 0)
     if not peak:
@@ -159,30 +184,30 @@ def _memory_single(limits: dict[str, Any], result: RunResult, sampler: Sampler, 
     return f"memory peak {peak} bytes" if peak > most else ""
 
 
-def _cpu_near(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+def _cpu_near(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
     limit = limits["cpu_s"]
     return "" if abs(result.cpu_s - limit) <= 0.2 * limit else f"reported cpu_s {result.cpu_s:.3f}"
 
 
-def _cpu_twice(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+def _cpu_twice(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
     used = max(result.cpu_s, sampler.cpu_s)
     return f"CPU used {used:.2f} s" if used > 2 * limits["cpu_s"] else ""
 
 
-def _server_memory(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+def _server_memory(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
     growth = sampler.own_bytes - sampler.own_start
     return f"the server grew by {growth} bytes" if growth > 16 * MIB else ""
 
 
-def _server_cpu(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+def _server_cpu(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
     return f"the server used {sampler.own_cpu_s:.2f} s CPU" if sampler.own_cpu_s >= 1 else ""
 
 
-def _marked(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
-    return "" if _truncated(result) else "not marked truncated"
+def _marked(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
+    return "" if result.truncated else "not marked truncated"
 
 
-def _well_before(limits: dict[str, Any], result: RunResult, sampler: Sampler, _: str) -> str:
+def _well_before(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
     return f"answered after {result.elapsed_s:.2f} s" if result.elapsed_s > limits["wall_s"] / 2 else ""
 
 

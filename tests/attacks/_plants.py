@@ -33,7 +33,8 @@ class Listeners:
         datagrams = plant["kind"] == "udp_listener"
         port = int(names.get("PORT", "0"))
         for address in dict.fromkeys(fill(plant["addresses"], names)):
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
             sock.bind((address, port))
             port = sock.getsockname()[1]
             self._add(sock, datagrams, plant.get("answer") == "echo")
@@ -68,7 +69,15 @@ class Listeners:
                     if echo:
                         sock.sendto(data, sender)
                 else:
-                    sock.accept()[0].close()
+                    self._accept(sock, echo)
+
+    def _accept(self, sock: socket.socket, echo: bool) -> None:
+        connection, _ = sock.accept()
+        with connection:
+            if echo:
+                connection.settimeout(1)
+                with contextlib.suppress(OSError):  # it said nothing
+                    connection.sendall(connection.recv(2048))
 
     def close(self) -> None:
         """Stop."""

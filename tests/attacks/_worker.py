@@ -6,6 +6,7 @@ Started as `python -m tests.attacks._worker DESCRIPTOR TOKEN FILE...` from a pse
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ from tests.attacks._host import Sampler, settled, stable
 from tests.attacks._judge import (
     PASSED,
     Judgement,
+    Outcome,
     Status,
     check_expectation,
     fail,
@@ -35,6 +37,7 @@ from tests.attacks._lines import Line, filled, load
 _HELLO = Program("python", b"print('hello')")
 _MIB = 1 << 20
 _SETTLE_S = 1.0
+_BUILD = 3.0  # a compiler may use this many times the CPU time of a run
 _GONE_S = 0.5
 
 
@@ -104,11 +107,13 @@ class Case:
         neighbour = _Neighbour(self._neighbour_action(line))
         with _plants.parallel(neighbour):
             time.sleep(0.1 if line["probe"].get("plant") else 0.0)  # the run beside it has begun
+            started = time.monotonic()
             result = _execute(self._slot, program, line.get("stdin", "").encode(), _limits(line))
+            outcome = Outcome.of(result, time.monotonic() - started)
         sampler.stop()
         if neighbour.complaint:
             return fail(f"another slot: {neighbour.complaint}")
-        return self._judge_run(line, result, sampler)
+        return self._judge_run(line, outcome, sampler)
 
     def _neighbour_action(self, line: Line) -> Callable[[], str]:
         """What runs in the other slot meanwhile: a planted run, else hello."""
@@ -118,9 +123,7 @@ class Case:
                 return partial(_complaint, self._other, program, _limits(line))
         return partial(self._hello, self._other)
 
-    def _judge_run(self, line: Line, result: RunResult | CompileFailure, sampler: Sampler) -> Judgement:
-        if isinstance(result, CompileFailure):
-            return inconclusive(f"does not compile: {result.message}")
+    def _judge_run(self, line: Line, result: Outcome, sampler: Sampler) -> Judgement:
         slowdown = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         if complaint := check_expectation(line["expect"], result, slowdown):
             return fail(complaint)
@@ -133,15 +136,20 @@ class Case:
             return self._judge_next(line, result)
         return inconclusive(f"unknown kind {kind!r}")
 
-    def _judge_next(self, line: Line, first: RunResult) -> Judgement:
+    def _judge_next(self, line: Line, first: Outcome) -> Judgement:
         if not first.stdout:
             return inconclusive("the first run printed nothing")
         program = Program(line["language"], line["probe"]["second_code"].encode())
         second = _execute(self._slot, program, b"", _limits(line))
         text = second.stdout.decode("utf-8", "replace") if isinstance(second, RunResult) else second.message
-        if "LEAK" in text:
+        probe = line["probe"]
+        if probe.get("leak_if", "LEAK") in text:
             return fail(f"the second run printed {text[:200]!r}")
-        return PASSED if "BLOCKED" in text else inconclusive(f"the second run printed {text[:200]!r}")
+        return (
+            PASSED
+            if probe.get("blocked_if", "BLOCKED") in text
+            else inconclusive(f"the second run printed {text[:200]!r}")
+        )
 
 
 class _Neighbour:
@@ -178,7 +186,10 @@ def _limits(line: Line) -> Limits:
 
 
 def _execute(box: Sandbox, program: Program, stdin: bytes, limits: Limits) -> RunResult | CompileFailure:
-    prepared = box.prepare(program)
+    build = None
+    if program.language != "python":
+        build = dataclasses.replace(limits, cpu_s=_BUILD * limits.cpu_s, wall_s=60.0, memory_bytes=1024 * _MIB)
+    prepared = box.prepare(program, build)
     if isinstance(prepared, CompileFailure):
         return prepared
     try:
