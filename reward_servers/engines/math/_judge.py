@@ -42,7 +42,7 @@ _WRAPPED = re.compile(
 )
 _COMMAND = re.compile(r"\\(?!text|mathrm|mbox)[A-Za-z]+")
 _WORDY = re.compile(r"[^\W\d_]{2,}")
-_REMEMBERED = 512
+_REMEMBERED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +328,7 @@ def _decision(found: Answer, form: str) -> Decision:
 
 _compiled: OrderedDict[tuple[str | Gold, Policy], CompiledGold] = OrderedDict()
 _compiled_lock = Lock()
-_COMPILED = 1024
+_COMPILED = 512
 
 
 def compiled_gold(gold: str | Gold, policy: Policy) -> CompiledGold:

@@ -6,7 +6,7 @@ from itertools import product
 
 from ._errors import AnswerSyntaxError, LimitExceeded
 from ._lists import drop_conditions
-from ._nodes import MINUS_ONE, ONE, Call, Const, Matrix, Node, Rel, Seq, Sym, children, has_head, neg, rebuild
+from ._nodes import MINUS_ONE, ONE, Call, Const, Matrix, Node, Quantity, Rel, Seq, Sym, children, has_head, neg, rebuild
 from ._policy import Limits
 
 _PM = frozenset({"pm", "mp"})
@@ -16,6 +16,7 @@ def normal(node: Node, limits: Limits) -> Node:
     """The normal form of a whole answer."""
     node = drop_conditions(node)
     node = _distribute_modulus(node)
+    node = _amounts(node)
     node = _matrices(node)
     if isinstance(node, Seq) and node.kind in ("list", "or", "{}"):
         items = [e for i in node.items for e in _expand(_element(i, limits))]
@@ -27,6 +28,15 @@ def normal(node: Node, limits: Limits) -> Node:
         return Rel(("=",), (node.terms[0], Seq("list", tuple(values))))
     expanded = _expand(node)
     return node if expanded == [node] else Seq("list", tuple(expanded))
+
+
+def _amounts(node: Node) -> Node:
+    """`2 hours 30 minutes` is a list of amounts, not a product."""
+    if isinstance(node, Quantity) and isinstance(node.value, Call) and node.value.head == "mul":
+        first, *rest = node.value.args
+        if isinstance(first, Quantity) and len(rest) == 1:
+            return Seq("list", (first, Quantity(rest[0], node.unit)))
+    return node
 
 
 def _element(node: Node, limits: Limits) -> Node:

@@ -247,9 +247,19 @@ class Parser:
         token = self.take()
         assert token.num is not None
         value: Node = token.num
+        if self.is_op("_") and token.text.isdigit():
+            self.at += 1
+            return self._based(token)
         if token.num.value.denominator == 1 and token.num.places == 0:
             value = _measures.mixed(self, token.num)
         return value
+
+    def _based(self, numeral: Token) -> Node:
+        name = _commands.raw_script(self).strip("()")
+        base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
+        if not 2 <= base <= 16 or any(int(c) >= base for c in numeral.text):
+            raise AnswerSyntaxError("no numeral in that base", numeral.pos)
+        return Call("base", (Text(numeral.text.lstrip("0") or "0"), Num(Fraction(base))))
 
     # Infix -----------------------------------------------------------------------------------
 

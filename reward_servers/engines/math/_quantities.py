@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._exact import exact
 from ._nodes import Call, Const, Node, Num, Quantity, Sym, Text, integer, symbols
+from ._policy import Limits
 from ._scalars import Answer
 from ._tables import names
 from ._units import compatible, in_dollars, known_unit
@@ -82,9 +83,15 @@ def _percent(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         )
     assert theirs is not None
     value = _labelled("percent", comparison.same(gold, Call("div", (theirs, _HUNDRED))))
-    if value.same or not comparison.policy.percent:
+    if value.same or not comparison.policy.percent or not _is_percent_number(gold, comparison.limits):
         return value
     return _labelled("percent sign added", comparison.same(gold, theirs))
+
+
+def _is_percent_number(gold: Node, limits: Limits) -> bool:
+    """Whether a bare gold may be a number of percent: 40 may, 1/4 is meant as it stands."""
+    value = exact(gold, limits.bits)
+    return value is None or abs(value) >= 1 or value == 0
 
 
 def _angles(comparison: Comparison, gold: Node, answer: Node) -> Answer:

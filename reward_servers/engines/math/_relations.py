@@ -133,6 +133,10 @@ def _value_of(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     """An equation as the answer to a gold that is a value."""
     assert isinstance(answer, Rel)
     value = named_value(answer)
+    single = isinstance(answer.terms[0], Sym) and isinstance(value, Seq)
+    if isinstance(gold, Seq) and isinstance(value, Seq) and single and any(isinstance(i, Rel) for i in gold.items):
+        named = tuple(Rel(("=",), (answer.terms[0], v)) for v in value.items)
+        return comparison.same(gold, Seq("list", named))
     if comparison.policy.chains and value is None and not symbols(answer.terms[-1]) and not symbols(answer.terms[0]):
         value = answer.terms[-1]
     if value is None:

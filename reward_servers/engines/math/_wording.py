@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._nodes import Const, Node, Num, Text, neg
+from ._nodes import Call, Const, Node, Num, Rel, Seq, Text, neg
 from ._words import HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def words(parser: Parser) -> Node:
     value = TEXT_VALUES.get(key)
     if value is not None and not (parser.token.kind == "let" and value == "Z"):
         return Const(value)
+    if words[-1].lower() in ("except", "excluding", "but") and TEXT_VALUES.get(text_key(" ".join(words[:-1]))) == "R":
+        removed = parser.alternatives()
+        holes = removed.items if isinstance(removed, Seq) else (removed,)
+        return Call("setminus", (Const("R"), Seq("{}", tuple(h.terms[-1] if isinstance(h, Rel) else h for h in holes))))
     for word in words:
         if word.lower() in NEGATIONS:
             raise AnswerSyntaxError("a negation", parser.tokens[start].pos)
