@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -162,6 +163,13 @@ async def _add_standard_services(server: grpc.aio.Server, names: Sequence[str]) 
     return probe
 
 
+def _calm_garbage_collector() -> None:
+    """Makes collections rare: items are freed by their counts, and a full cache is dear to walk (a fifth of the CPU)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
+
+
 async def serve(config: ServerConfig, names: Sequence[str], *, ready: Callable[[str], None] | None = None) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
@@ -180,6 +188,7 @@ async def serve(config: ServerConfig, names: Sequence[str], *, ready: Callable[[
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(config, names) as server:
+        _calm_garbage_collector()
         if ready is not None:
             ready(server.address)
         await stop.wait()
