@@ -100,18 +100,14 @@ def allocate_knapsack(
     """
     if not 0 <= min_n <= max_n or not 0 < confidence < 1:
         raise BadOption(f"min_n: {min_n} and max_n: {max_n} must rise from 0, confidence: {confidence} lie in (0, 1)")
-    failed, solved = known & (rates <= 0), known & (rates >= 1)
-    teaches = known & ~failed & ~solved
-    least = [default_n, min_n if failed_n is None else failed_n, min_n if solved_n is None else solved_n, min_n]
-    budget = np.select([~known, failed, solved], least[:3], least[3]).astype(np.int64)
+    failed, teaches = known & (rates <= 0), known & (rates > 0) & (rates < 1)
+    of_failed, of_solved = (min_n if n is None else n for n in (failed_n, solved_n))
+    budget = np.select([~known, failed, teaches], [default_n, of_failed, min_n], of_solved).astype(np.int64)
     left = total - int(budget.sum())
     if left < 0:
         raise BadOption(f"total: {total} is less than the {total - left} rollouts that the least numbers add up to")
     others = failed if bool(failed.any()) else ~teaches
-    if not bool(teaches.any()):
-        return budget if not bool(others.any()) else _add(budget, others, left)
-    p = rates[teaches]
-    surplus = 0
+    p, surplus = rates[teaches], 0
     if fallback and bool(others.any()):
         surplus = max(left - int(rollouts_needed(p, max_n, confidence=confidence, cost=cost).sum()), 0)
     sizes = np.arange(min_n, max_n + 1)
@@ -119,7 +115,7 @@ def allocate_knapsack(
     filled = fill_by_gain(gains, left - surplus)
     budget[teaches] += filled
     over = left - surplus - int(filled.sum())
-    # What max_n keeps from the prompts that teach goes where the surplus goes.
+    # What max_n keeps from them goes where the surplus goes.
     return _add(budget, others if bool(others.any()) else teaches, surplus + over)
 
 
