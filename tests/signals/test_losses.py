@@ -83,3 +83,20 @@ def test_padding_does_not_reach_the_loss() -> None:
 def test_an_unknown_kl_is_refused() -> None:
     with pytest.raises(ValueError, match="not one of"):
         losses.kl_penalty(tensor([0.0]), tensor([0.0]), "k4")  # type: ignore[arg-type]
+
+
+def test_item_ratios_share_a_gradient_within_the_item_and_clip_it_as_one() -> None:
+    old = tensor([[-1.0, -2.0, -0.5, -0.7, -9.0]])
+    segments, mask = torch.tensor([[0, 0, 1, 3, 0]]), torch.tensor([[True, True, True, True, False]])
+    advantages = tensor([[1.0, 1.0, -1.0, 0.5, 7.0]])
+    logprobs = old.clone().requires_grad_()
+    loss = losses.segment_ratio_loss(logprobs, old, advantages, segments, mask, limit=2)
+    assert gradient(loss, logprobs)[0] == pytest.approx([-1.0, -1.0, 1.0, -0.5, 0.0])
+    # One token far up and one far down: the item as a whole has not moved, and is not clipped.
+    moved = (old + tensor([[0.5, -0.5, 0.0, 0.0, 0.0]])).requires_grad_()
+    loss = losses.segment_ratio_loss(moved, old, advantages, segments, mask, limit=2)
+    assert gradient(loss, moved)[0] == pytest.approx([-1.0, -1.0, 1.0, -0.5, 0.0])
+    # Both up: the item is past the clip, and its gradient stops.
+    moved = (old + tensor([[0.5, 0.5, 0.0, 0.0, 0.0]])).requires_grad_()
+    loss = losses.segment_ratio_loss(moved, old, advantages, segments, mask, limit=2)
+    assert gradient(loss, moved)[0] == pytest.approx([0.0, 0.0, 1.0, -0.5, 0.0])
