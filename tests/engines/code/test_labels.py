@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from reward_servers.engines.code import Slots, _plan
+from reward_servers.engines.code._constants import NotConvertible
+from reward_servers.engines.code._convert import Converted
 from tests.code_cases.__main__ import main
+from tests.code_cases._lines import judge_line, read_lines
 
 DATA = Path(__file__).parents[2] / "data" / "code"
 
@@ -44,3 +48,21 @@ def test_loads_are_compared(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_file_without_lines_fails(tmp_path: Path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n")
     assert main([str(tmp_path / "empty.jsonl")]) == 1
+
+
+@pytest.mark.parametrize("task", ["HumanEval-0-", "HumanEval-4-", "HumanEval-8-", "HumanEval-52-", "HumanEval-90-"])
+def test_both_ways_of_judging_assertions_agree(task: str, slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is decided outside from results of calls is what the test code itself finds in a second sandbox."""
+
+    def never(found: object, provided: object) -> Converted:
+        raise NotConvertible("not to be converted")
+
+    lines = [line for line in read_lines(DATA / "humaneval_rollouts.jsonl") if line.name.startswith(task)]
+    lines = [line for line in lines if not line.name.endswith(("infinite_loop", "syntax_error"))]
+    outside = [judge_line(line, slots) for line in lines]
+    monkeypatch.setattr(_plan, "convert", never)
+    _plan.plan_tests.cache_clear()
+    inside = [judge_line(line, slots) for line in lines]
+    _plan.plan_tests.cache_clear()
+    assert [outcome.said for outcome in outside] == [outcome.said for outcome in inside]
+    assert not any(outcome.problem for outcome in inside)
