@@ -12,6 +12,7 @@ from reward_servers.engines.text import Form, boxed, last_line, tagged, visible
 __all__ = ["ExactOptions", "ExactReference", "exact"]
 
 _LONGEST = 65_536
+_SEARCHED = 16_384
 _SHOWN = 1_000
 
 Answer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -54,12 +55,13 @@ def _taken(response: str, options: ExactOptions) -> str | None:
         return text
     if options.take == "last_line":
         return last_line(text)
+    text = text[-_SEARCHED:]
     found = tagged(text, options.tag) if options.take == "tag" else boxed(text)
     return found[-1] if found else None
 
 
 # On the loop: a comparison takes microseconds. What could take longer is bounded before it is read.
-@verifier("exact", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 20))
+@verifier("exact", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
 async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) -> Score:
     """Whether the response, or a named part of it, equals a reference answer."""
     taken = _taken(rollout.response, options)

@@ -20,7 +20,7 @@ class LengthOptions(Options):
         shape: ``"overlong"``: 1 up to ``max - buffer``, then linear to 0 at ``max``. It is 1 plus the soft overlong
             punishment of DAPO (arXiv 2503.14476, equation 13). ``"target"``: 1 within ``tolerance`` of ``target``,
             then linear to 0 over ``decay``. ``"cosine"``: from ``start`` at length 0 to ``end`` at ``max`` along half a
-            cosine (arXiv 2502.03373, section 4.1); beyond ``max`` it is 0.
+            cosine (the cosine reward of arXiv 2502.03373); beyond ``max`` it is 0.
     """
 
     unit: Literal["characters", "words", "tokens"] = "characters"
@@ -67,8 +67,8 @@ def _count(rollout: Rollout, unit: str) -> int:
     return len(rollout.response) if unit == "characters" else len(rollout.response.split())
 
 
-# On the loop: counting is one pass over at most a megabyte.
-@verifier("length", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 20), aspects=("length",))
+# On the loop: counting is one pass over at most half a megabyte.
+@verifier("length", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19), aspects=("length",))
 async def length(rollout: Rollout, options: LengthOptions) -> Score:
     """How close the response's length is to what is wanted."""
     size = _count(rollout, options.unit)

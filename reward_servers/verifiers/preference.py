@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -22,7 +22,6 @@ from reward_servers import (
     StartRefused,
     verifier,
 )
-from reward_servers.core import Content
 from reward_servers.engines.preference import (
     Conversation,
     Encoded,
@@ -65,7 +64,8 @@ class PreferenceOptions(Options):
     show_reasoning: bool = Field(False, description="Whether the model sees reasoning spans of the response.")
 
 
-def _turns(content: Content, role: str) -> tuple[tuple[str, str], ...]:
+def _turns(content: str | Sequence[Any], role: str) -> tuple[tuple[str, str], ...]:
+    """The turns of a prompt or response, with their visible text."""
     if isinstance(content, str):
         return ((role, content),) if content or role == "assistant" else ()
     return tuple((message.role, message.text) for message in content)

@@ -42,7 +42,7 @@ class RubricOptions(Options):
     protocol: Literal["binary", "likert_1_10", "likert_1_5"] = "binary"
     scale: Literal["positive", "range"] = Field(
         "positive",
-        description="'positive': the sum over the sum of positive weights, clipped to [0, 1], as HealthBench does. "
+        description="'positive': the sum over the sum of positive weights, clipped to [0, 1], like HealthBench. "
         "'range': the sum's place between its least and its greatest possible value.",
     )
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")

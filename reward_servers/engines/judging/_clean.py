@@ -17,7 +17,11 @@ _LONGEST_QUOTE = 500
 
 def clean(text: str) -> str:
     """Undoes HTML entities, decimal digits of other scripts, and typographic variants of signs."""
-    text = html.unescape(text).translate(_SIGNS)
+    if "&" in text:
+        text = html.unescape(text)
+    if text.isascii():
+        return text
+    text = text.translate(_SIGNS)
     text = text.replace("≠", "!=").replace("≫", ">>").replace("≪", "<<").replace("＞", ">").replace("＜", "<")
     if text.isascii():
         return text
@@ -26,7 +30,7 @@ def clean(text: str) -> str:
 
 def plain(text: str) -> str:
     """Removes Markdown emphasis; single underscores inside words stay."""
-    return _EMPHASIS.sub("", text)
+    return _EMPHASIS.sub("", text) if any(mark in text for mark in "*`_~") else text
 
 
 def plain_places(text: str) -> tuple[str, list[int]]:

@@ -25,6 +25,7 @@ class Exchange:
         question: What is asked.
         replies: Every reply with its status.
         served_by: Model and configuration, as the endpoint names them.
+        prompt: Digest of the conversation that began it.
         calls: Completions asked for.
         input_tokens: Their tokens read.
         output_tokens: Their tokens written.
@@ -33,6 +34,7 @@ class Exchange:
     question: Question
     replies: list[dict[str, Any]] = field(default_factory=list)
     served_by: dict[str, str] = field(default_factory=dict)
+    prompt: str = ""
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -56,6 +58,8 @@ class Exchange:
         seed = self.question.seed
         jitter = Random(seed)  # noqa: S311 - spreads retries, protects nothing
         opening = self.question.messages()
+        encoded = json.dumps(opening, ensure_ascii=False).encode("utf-8", "replace")
+        self.prompt = f"sha256:{sha256(encoded).hexdigest()}"
         messages = opening
         for attempt in range(1 + reasks):
             sent = (seed + attempt) % (1 << 31) if send_seed else None
@@ -82,5 +86,4 @@ class Exchange:
 
     def evidence(self) -> dict[str, Any]:
         """The exchange as data; the prompt follows from the item, so its digest stands for it."""
-        prompt = json.dumps(self.question.messages(), ensure_ascii=False).encode("utf-8", "replace")
-        return {**self.served_by, "prompt": f"sha256:{sha256(prompt).hexdigest()}", "replies": self.replies}
+        return {**self.served_by, "prompt": self.prompt, "replies": self.replies}

@@ -8,7 +8,7 @@ and to sign its verdict with the token, which what is judged cannot know.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from reward_servers.engines.judging._chat import Message
@@ -48,6 +48,7 @@ class Question:
         responses: The judged response, or two for pairwise: A and B.
         reference: The reference answer; empty when it is not shown.
         seed: Seed of the item; the token follows from it and from the material.
+        token: A word that the material does not contain.
     """
 
     protocol: Protocol
@@ -56,10 +57,12 @@ class Question:
     responses: tuple[str, ...]
     reference: str = ""
     seed: int = 0
+    token: str = field(init=False)
 
-    @property
-    def token(self) -> str:
-        """A word that the material does not contain."""
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token", self._unused_word())
+
+    def _unused_word(self) -> str:
         texts = (self.criteria, self.prompt, self.reference, *self.responses)
         salt = 0
         while True:

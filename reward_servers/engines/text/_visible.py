@@ -8,6 +8,7 @@ from typing import NamedTuple
 __all__ = ["Visible", "boxed", "fenced", "last_line", "tagged", "visible"]
 
 _REASONING = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)\s*>", re.IGNORECASE)
+_MOST_TAGS = 2_000
 _BOX = re.compile(r"\\f?boxed\s*\{")
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _BRACE = re.compile(r"\\[\\{}]|[{}]")
@@ -35,14 +36,17 @@ def visible(text: str) -> Visible:
         text: A response or a reply.
 
     Returns:
-        The visible text, and whether a span is left open.
+        The visible text, and whether a span is left open. With more than 2,000 tags nothing is visible: no honest text
+        has them, and reading on would take its time.
     """
     if "<" not in text:
         return Visible(text, False)
     pieces: list[str] = []
     at = 0
     inside = False
-    for tag in _REASONING.finditer(text):
+    for number, tag in enumerate(_REASONING.finditer(text)):
+        if number == _MOST_TAGS:
+            return Visible("", True)
         if tag[1]:
             if not inside:
                 pieces.clear()
