@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from ._core import Core
-from ._engine import new_batch_id
 from ._errors import ClientClosed, RewardError
-from ._merge import LoopPost, ThreadPost
+from ._merge import LoopPost, Order, ThreadPost
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored
@@ -77,11 +76,19 @@ class RewardClient(_Face):
             RecipeError: it is not known where a server is.
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
-        labels = Labels(new_batch_id(), run, step, seed)
+        labels = Labels(run, step, seed)
         return _checked(_waited(self._core.score(_listed(rollouts), recipe, labels)))
 
     def stream(
-        self, rollouts: Iterable[StreamItem], recipe: Recipe, *, group_size: int | None = None, window: int = 4096
+        self,
+        rollouts: Iterable[StreamItem],
+        recipe: Recipe,
+        *,
+        group_size: int | None = None,
+        window: int = 4096,
+        run: str = "",
+        step: int = 0,
+        seed: int = 0,
     ) -> Iterator[ScoreTable]:
         """Score rollouts as they come, and yield a table for each group as it completes.
 
@@ -91,6 +98,9 @@ class RewardClient(_Face):
             recipe: what to ask, and what to make of it.
             group_size: rollouts of a complete group, for single ones; left out, groups complete when the input ends.
             window: rollouts under way, at most; the input is read no further meanwhile.
+            run: see `score`, as for ``step`` and ``seed``.
+            step: see `score`.
+            seed: see `score`.
 
         Yields:
             Tables of one group each. An estimator that needs the whole batch refuses them; join them by
@@ -102,8 +112,9 @@ class RewardClient(_Face):
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
+        order = Order(recipe, Labels(run, step, seed))
         whole = _waited(self._core.judges_groups(recipe))
-        stream = GroupStream(self._core, recipe, group_size, whole, ready.put, space.set)
+        stream = GroupStream(self._core, order, group_size, whole, ready.put, space.set)
         yielded = 0
         for item in grouped(rollouts):
             stream.add(item)
@@ -120,7 +131,14 @@ class RewardClient(_Face):
             yield _table(ready.get())
 
     def submit(
-        self, rollout: Rollout, recipe: Recipe, *, group_size: int | None = None
+        self,
+        rollout: Rollout,
+        recipe: Recipe,
+        *,
+        group_size: int | None = None,
+        run: str = "",
+        step: int = 0,
+        seed: int = 0,
     ) -> concurrent.futures.Future[Scored]:
         """Score one rollout; it travels with others that are submitted at about the same time.
 
@@ -129,12 +147,16 @@ class RewardClient(_Face):
             recipe: what to ask; only its weights and gates are applied, advantages need groups.
             group_size: rollouts of the complete group, which is sent when the last has come. Needed, with the
                 rollout's ``group_id``, where a verifier judges groups.
+            run: see `score`, as for ``step`` and ``seed``.
+            step: see `score`.
+            seed: see `score`.
         """
+        order = Order(recipe, Labels(run, step, seed))
         future: concurrent.futures.Future[Scored] = concurrent.futures.Future()
         if group_size:
-            self._core.assemble(recipe, rollout, future, _THREADS, group_size)
+            self._core.assemble(order, rollout, future, _THREADS, group_size)
         else:
-            self._core.submit(recipe, (rollout,), (future,), _THREADS)
+            self._core.submit(order, (rollout,), (future,), _THREADS)
         return future
 
     def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
@@ -174,7 +196,7 @@ class AsyncRewardClient(_Face):
         self, rollouts: Iterable[Rollout], recipe: Recipe, *, run: str = "", step: int = 0, seed: int = 0
     ) -> ScoreTable:
         """Score a batch in which every group is complete: see `RewardClient.score`."""
-        labels = Labels(new_batch_id(), run, step, seed)
+        labels = Labels(run, step, seed)
         return _checked(await _awaited(self._core.score(_listed(rollouts), recipe, labels)))
 
     async def stream(
@@ -184,6 +206,9 @@ class AsyncRewardClient(_Face):
         *,
         group_size: int | None = None,
         window: int = 4096,
+        run: str = "",
+        step: int = 0,
+        seed: int = 0,
     ) -> AsyncIterator[ScoreTable]:
         """Score rollouts as they come, and yield a table for each group as it completes: see `RewardClient.stream`.
 
@@ -199,8 +224,9 @@ class AsyncRewardClient(_Face):
         def progress() -> None:
             loop.call_soon_threadsafe(space.set)
 
+        order = Order(recipe, Labels(run, step, seed))
         whole = await _awaited(self._core.judges_groups(recipe))
-        stream = GroupStream(self._core, recipe, group_size, whole, emit, progress)
+        stream = GroupStream(self._core, order, group_size, whole, emit, progress)
 
         async def feed() -> None:
             try:
@@ -228,17 +254,27 @@ class AsyncRewardClient(_Face):
         finally:
             feeding.cancel()
 
-    def submit(self, rollout: Rollout, recipe: Recipe, *, group_size: int | None = None) -> asyncio.Future[Scored]:
+    def submit(
+        self,
+        rollout: Rollout,
+        recipe: Recipe,
+        *,
+        group_size: int | None = None,
+        run: str = "",
+        step: int = 0,
+        seed: int = 0,
+    ) -> asyncio.Future[Scored]:
         """Score one rollout: see `RewardClient.submit`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Scored] = loop.create_future()
         if group_size:
-            self._core.assemble(recipe, rollout, future, LoopPost(loop, recipe), group_size)
+            order = Order(recipe, Labels(run, step, seed))
+            self._core.assemble(order, rollout, future, LoopPost(loop, order), group_size)
             return future
         post = self._post
         # Each loop looks at its own post only: with several loops at work, they just take turns in making new ones.
-        if post is None or post.loop is not loop or post.recipe is not recipe:
-            post = self._post = LoopPost(loop, recipe)
+        if post is None or post.loop is not loop or not post.order.fits(recipe, (run, step, seed)):
+            post = self._post = LoopPost(loop, Order(recipe, Labels(run, step, seed)))
             loop.call_soon(self._hand_over, post)
         post.rollouts.append(rollout)
         post.futures.append(future)
@@ -248,7 +284,7 @@ class AsyncRewardClient(_Face):
         if self._post is post:
             self._post = None
         try:
-            self._core.submit(post.recipe, post.rollouts, post.futures, post)
+            self._core.submit(post.order, post.rollouts, post.futures, post)
         except RewardError as error:
             post.answer(post.futures, [error] * len(post.futures))
 

@@ -7,10 +7,10 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._engine import Batch, new_batch_id
+from ._engine import Batch
 from ._errors import RecipeError, ServerUnavailable
 from ._ledger import Ledger
-from ._merge import Merger, Post, Work
+from ._merge import Merger, Order, Post, Work
 from ._pool import Expired
 from ._recipe import Recipe
 from ._rollout import Rollout
@@ -126,14 +126,14 @@ class Core:
     # Single samples
 
     def submit(
-        self, recipe: Recipe, rollouts: Sequence[Rollout], tokens: Sequence[object], post: Post, size: int = 0
+        self, order: Order, rollouts: Sequence[Rollout], tokens: Sequence[object], post: Post, size: int = 0
     ) -> None:
-        """Hand over rollouts of one group, to be merged with others: see `Merger.add`."""
-        self._desk_of(self._keeper.runtime()).merger.add(recipe, rollouts, tokens, post, size)
+        """Hand over rollouts, to be merged with others: see `Merger.add`."""
+        self._desk_of(self._keeper.runtime()).merger.add(order, rollouts, tokens, post, size)
 
-    def assemble(self, recipe: Recipe, rollout: Rollout, token: object, post: Post, size: int) -> None:
+    def assemble(self, order: Order, rollout: Rollout, token: object, post: Post, size: int) -> None:
         """Hand over a rollout of a group that is sent when the last of it has come."""
-        self._desk_of(self._keeper.runtime()).assembler.add(recipe, rollout, token, post, size)
+        self._desk_of(self._keeper.runtime()).assembler.add(order, rollout, token, post, size)
 
     def _desk_of(self, runtime: Runtime) -> Desk:
         desk = self._desk
@@ -151,12 +151,12 @@ class Core:
         runtime = self._keeper.runtime()
         batch = Batch(
             work.rollouts,
-            work.recipe,
-            Ledger(len(work.rollouts), len(work.recipe.rewards), lambda rows: complete(batch, rows)),
-            Labels(new_batch_id()),
+            work.order.recipe,
+            Ledger(len(work.rollouts), len(work.order.recipe.rewards), lambda rows: complete(batch, rows)),
+            work.order.labels,
             runtime.loop.time(),
             work.sizes,
-            estimator=self.estimator(work.recipe),
+            estimator=self.estimator(work.order.recipe),
         )
         await self._settle(runtime, batch)
 

@@ -186,7 +186,7 @@ class Delivery:
     async def _send(self, parcel: Parcel, replica: Replica) -> Breakage | None:
         """One call. Returns how it broke, or None."""
         loop = asyncio.get_running_loop()
-        request, unusable = wire.build_request(parcel, self._batch.rollouts, self._batch.labels)
+        request, unusable = wire.build_request(parcel, self._batch.rollouts, self._batch.name, self._batch.labels)
         columns = [parcel.route.columns[position] for position in parcel.asked]
         for row, outcome in unusable.items():
             self._ledger.settle([(row, column) for column in columns], outcome)

@@ -38,6 +38,7 @@ class Batch:
         sizes: size of each complete group; None when every group of the batch is complete.
         floors: floor of each column's verifier, where a server has told it.
         estimator: what makes advantages of the rewards.
+        name: an id that no other batch has; requests are named after it.
     """
 
     rollouts: Sequence[Rollout]
@@ -48,6 +49,7 @@ class Batch:
     sizes: Mapping[str, int] | None = None
     floors: dict[int, float] = field(default_factory=dict)
     estimator: Estimator | Pipeline | None = None
+    name: str = field(default_factory=lambda: os.urandom(16).hex())
 
 
 @dataclass(slots=True)
@@ -123,8 +125,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def new_batch_id() -> str:
-    """An id that no other batch has."""
-    return os.urandom(16).hex()

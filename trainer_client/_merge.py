@@ -10,13 +10,14 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ._engine import Batch
 from ._errors import ClientClosed, IncompleteBatch
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored, rewards_of, table_of
+from ._wire import Labels
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
@@ -29,24 +30,40 @@ class Post(Protocol):
         """Take results, in the order of the tokens they were asked under. Called on the private loop."""
 
 
+class Order(NamedTuple):
+    """What is asked of rollouts: the recipe, and the labels of the requests."""
+
+    recipe: Recipe
+    labels: Labels = Labels()
+
+    @property
+    def key(self) -> tuple[int, Labels]:
+        """Equal for orders that may travel together."""
+        return id(self.recipe), self.labels
+
+    def fits(self, recipe: Recipe, labels: tuple[str, int, int]) -> bool:
+        """Whether it asks for just that."""
+        return self.recipe is recipe and self.labels == labels
+
+
 class Work:
-    """Rollouts of one recipe that travel together, as parallel lists.
+    """Rollouts of one order that travel together, as parallel lists.
 
     Objects that live as long as a request are what Python's collector walks through, so nothing is made for each
     rollout that need not be.
 
     Attributes:
-        recipe: what is asked.
+        order: what is asked.
         rollouts: what to score.
         posts: where each result goes.
         tokens: under what name.
         sizes: size of each group of which all rollouts are at hand.
     """
 
-    __slots__ = ("posts", "recipe", "rollouts", "sizes", "tokens")
+    __slots__ = ("order", "posts", "rollouts", "sizes", "tokens")
 
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
+    def __init__(self, order: Order) -> None:
+        self.order = order
         self.rollouts: list[Rollout] = []
         self.posts: list[Post] = []
         self.tokens: list[Any] = []
@@ -54,7 +71,7 @@ class Work:
 
     def take(self, rows: Sequence[int]) -> Work:
         """Some of it."""
-        part = Work(self.recipe)
+        part = Work(self.order)
         part.rollouts = [self.rollouts[row] for row in rows]
         part.posts = [self.posts[row] for row in rows]
         part.tokens = [self.tokens[row] for row in rows]
@@ -81,26 +98,25 @@ class Merger:
         self._wait = wait
         self._run = run
         self._lock = threading.Lock()
-        self._gathering: dict[int, Work] = {}
+        self._gathering: dict[tuple[int, Labels], Work] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         runtime.endings.append(partial(_drop, self._gathering))
 
-    def add(
-        self, recipe: Recipe, rollouts: Sequence[Rollout], tokens: Sequence[Any], post: Post, size: int = 0
-    ) -> None:
-        """Hand over rollouts of one group, from any thread.
+    def add(self, order: Order, rollouts: Sequence[Rollout], tokens: Sequence[Any], post: Post, size: int = 0) -> None:
+        """Hand over rollouts, from any thread.
 
         Args:
-            recipe: what is asked.
+            order: what is asked.
             rollouts: what to score.
             tokens: names of the results.
             post: where they go.
-            size: size of the group, when all of it is here; 0 when that is not known.
+            size: size of the group, when they are all of one group; 0 when that is not known.
         """
+        key = order.key
         with self._lock:
-            work = self._gathering.get(id(recipe))
+            work = self._gathering.get(key)
             if work is None:
-                work = self._gathering[id(recipe)] = Work(recipe)
+                work = self._gathering[key] = Work(order)
             before = len(work.rollouts)
             work.rollouts += rollouts
             work.tokens += tokens
@@ -108,7 +124,7 @@ class Merger:
             if size:
                 work.sizes[rollouts[0].group_id] = size
             after = len(work.rollouts)
-        full = max(1, self._items // len(recipe.rewards))
+        full = max(1, self._items // len(order.recipe.rewards))
         if before < full <= after:
             self._runtime.loop.call_soon_threadsafe(self._flush, work)
         elif not before:
@@ -116,9 +132,9 @@ class Merger:
 
     def _flush(self, work: Work) -> None:
         with self._lock:
-            if self._gathering.get(id(work.recipe)) is not work:
+            if self._gathering.get(work.order.key) is not work:
                 return
-            del self._gathering[id(work.recipe)]
+            del self._gathering[work.order.key]
         for wave in _waves(work):
             task = self._runtime.loop.create_task(self._settle(wave))
             self._tasks.add(task)
@@ -163,7 +179,7 @@ def _distribute(work: Work, rows: Sequence[int], results: Sequence[Scored | Base
         post.deliver(tokens, found)
 
 
-def _drop(gathering: dict[int, Work]) -> None:
+def _drop(gathering: dict[tuple[int, Labels], Work]) -> None:
     """Tell those whose rollouts were not sent yet that the client was closed."""
     while gathering:
         _, work = gathering.popitem()
@@ -205,16 +221,16 @@ def _waves(work: Work) -> list[Work]:
 
 
 class LoopPost:
-    """Single rollouts of one event loop and recipe: gathered within a step of the loop, handed over at its end.
+    """Single rollouts of one event loop and order: gathered within a step of the loop, handed over at its end.
 
     Results come back the same way, many in one step. Two of the same loop are equal.
     """
 
-    __slots__ = ("futures", "loop", "recipe", "rollouts")
+    __slots__ = ("futures", "loop", "order", "rollouts")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, recipe: Recipe) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, order: Order) -> None:
         self.loop = loop
-        self.recipe = recipe
+        self.order = order
         self.rollouts: list[Rollout] = []
         self.futures: list[asyncio.Future[Scored]] = []
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
+from . import _refusals as refusals
 from ._errors import RequestRejected, RewardError, ServerUnavailable
 from ._replica import Breakage, Health, Interrupted, Replica, breakage
 from ._settings import TLS, Retries
@@ -215,32 +216,11 @@ class Pool:
             for name in needs:
                 if not any(r.facts and name in r.facts.verifiers for r in up):
                     raise self.unknown_verifier(name)
-        found = {
-            f"{r.address} hosts {v.version.digest}"
-            for r in up
-            if r.facts
-            for v in r.facts.verifiers.values()
-            if needs.get(v.version.name) not in (None, "", v.version.digest)
-        }
-        return RequestRejected(
-            f"no replica hosts the version that this client has pinned ({'; '.join(sorted(found))}). Start the version "
-            "that the run began with, or make a new client (pin=False accepts any version)",
-            "digest_mismatch",
-            self.server,
-            verifier=", ".join(name for name in needs if not any(r.matches({name: needs[name]}) for r in up)),
-        )
+        return refusals.wrong_version(self.server, up, needs)
 
     def unknown_verifier(self, name: str) -> RequestRejected:
         """The error for a verifier that the server does not host."""
-        hosted = sorted({known for r in self.replicas if r.facts for known in r.facts.verifiers})
-        return RequestRejected(
-            f"is not hosted there; hosted are {', '.join(hosted) or 'none'}. Correct the name, or start the "
-            "server with it",
-            "unknown_verifier",
-            self.server,
-            ", ".join(r.address for r in self.replicas),
-            name,
-        )
+        return refusals.unknown_verifier(self.server, self.replicas, name)
 
     def _check_hope(self, expires: float) -> None:
         """Raise when waiting is of no use any more.

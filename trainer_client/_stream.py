@@ -13,8 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ._errors import ClientClosed, RolloutError
-from ._merge import Post
-from ._recipe import Recipe
+from ._merge import Order, Post
 from ._rollout import Rollout
 from ._scored import Scored, table_of
 from ._table import ScoreTable
@@ -48,7 +47,7 @@ class GroupStream:
 
     Args:
         core: the client.
-        recipe: what is asked.
+        order: what is asked.
         group_size: rollouts of a complete group, for rollouts that arrive one by one; None: a group is complete
             when the stream ends.
         whole_groups: whether rollouts of a group must be sent together.
@@ -63,14 +62,14 @@ class GroupStream:
     def __init__(
         self,
         core: Core,
-        recipe: Recipe,
+        order: Order,
         group_size: int | None,
         whole_groups: bool,
         emit: Callable[[ScoreTable | BaseException], None],
         progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._core = core
-        self._recipe = recipe
+        self._order = order
         self._group_size = group_size or 0
         self._whole_groups = whole_groups
         self._emit = emit
@@ -127,7 +126,7 @@ class GroupStream:
             self.open += len(rollouts)
         size = group.size if len(rollouts) == group.size else 0
         tokens = [(group, first + i) for i in range(len(rollouts))]
-        self._core.submit(self._recipe, rollouts, tokens, self, size)
+        self._core.submit(self._order, rollouts, tokens, self, size)
 
     def finish(self) -> None:
         """No more rollouts come: groups are complete as they are."""
@@ -144,15 +143,15 @@ class GroupStream:
     def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
         """Take results: see `Post`."""
         for (group, place), result in zip(tokens, results, strict=True):
-            if isinstance(result, BaseException):
-                if not self._failed:
-                    self._failed = True
-                    self._emit(result)
-                continue
             with self._lock:
-                group.scored[place] = result
                 self.open -= 1
-            self._emit_if_complete(group)
+            if isinstance(result, Scored):
+                group.scored[place] = result
+                self._emit_if_complete(group)
+            elif not self._failed:
+                # The first error ends the stream; what else comes is of no interest any more.
+                self._failed = True
+                self._emit(result)
         self._progress()
 
     def _emit_if_complete(self, group: OpenGroup) -> None:
@@ -206,7 +205,7 @@ class Assembler:
 
     def __init__(
         self,
-        send: Callable[[Recipe, Sequence[Rollout], Sequence[Any], Post, int], None],
+        send: Callable[[Order, Sequence[Rollout], Sequence[Any], Post, int], None],
         later: Callable[[float, Callable[[], None]], None],
         patience: float,
         endings: list[Callable[[], None]],
@@ -215,12 +214,12 @@ class Assembler:
         self._later = later
         self._patience = patience
         self._lock = threading.Lock()
-        self._groups: dict[tuple[int, str], Gathering] = {}
+        self._groups: dict[tuple[Any, str], Gathering] = {}
         endings.append(partial(_drop, self._groups))
 
-    def add(self, recipe: Recipe, rollout: Rollout, token: Any, post: Post, size: int) -> None:
+    def add(self, order: Order, rollout: Rollout, token: Any, post: Post, size: int) -> None:
         """Take a rollout of a group of that size."""
-        key = (id(recipe), rollout.group_id)
+        key = (order.key, rollout.group_id)
         with self._lock:
             group = self._groups.get(key)
             if group is None:
@@ -232,11 +231,11 @@ class Assembler:
             if arrived >= group.size:
                 del self._groups[key]
         if arrived >= group.size:
-            self._send(recipe, group.rollouts, range(arrived), group, arrived)
+            self._send(order, group.rollouts, range(arrived), group, arrived)
         elif arrived == 1:
             self._later(self._patience, lambda: self._give_up(key, group))
 
-    def _give_up(self, key: tuple[int, str], group: Gathering) -> None:
+    def _give_up(self, key: tuple[Any, str], group: Gathering) -> None:
         with self._lock:
             if self._groups.get(key) is not group:
                 return
@@ -251,7 +250,7 @@ class Assembler:
             group.deliver([place], [error])
 
 
-def _drop(groups: dict[tuple[int, str], Gathering]) -> None:
+def _drop(groups: dict[tuple[Any, str], Gathering]) -> None:
     """Tell those whose group was not complete yet that the client was closed."""
     while groups:
         _, group = groups.popitem()

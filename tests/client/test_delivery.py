@@ -179,13 +179,12 @@ async def test_work_is_spread_over_replicas(serve: Serve, recipe: Recipe) -> Non
     services = [Scripted(), Scripted(), Scripted()]
     addresses = [await serve(service) for service in services]
     async with AsyncRewardClient(addresses) as client:
-        await client.score(rollouts_of([script(score=1.0)] * 4), recipe)
-        for service in services:
-            service.finished.clear()
-        await client.score(rollouts_of([script(score=1.0, delay=0.02)] * 600), recipe)
+        # In the first rounds some replica may not have been reached yet.
+        for _ in range(6):
+            await client.score(rollouts_of([script(score=1.0, delay=0.02)] * 300), recipe)
     counts = [sum(service.finished.values()) for service in services]
-    assert sum(counts) == 600
-    assert min(counts) >= 100
+    assert sum(counts) == 1800
+    assert min(counts) >= 200
 
 
 async def test_rewards_of_one_server_travel_in_one_call(serve: Serve) -> None:

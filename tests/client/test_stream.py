@@ -107,3 +107,19 @@ async def test_an_error_of_the_source_or_of_a_server_ends_the_stream(serve: Serv
         wrong = Recipe(rewards=(Reward("main", "echo", options={"endpoint": "x"}),))
         with pytest.raises(RequestRejected, match="endpoint"):
             _ = [table async for table in client.stream(rollouts_of(SCRIPTS), wrong)]
+
+
+async def test_labels_of_streams_and_singles_reach_the_server(serve: Serve, recipe: Recipe) -> None:
+    service = Scripted()
+    rollouts = rollouts_of(SCRIPTS[:8])
+    async with AsyncRewardClient(await serve(service)) as client:
+        _ = [table async for table in client.stream(rollouts[:4], recipe, run="run-7", step=3, seed=11)]
+        await asyncio.gather(*(client.submit(r, recipe, seed=n % 2) for n, r in enumerate(rollouts[4:])))
+    assert (service.requests[0].run, service.requests[0].step, service.requests[0].seed) == ("run-7", 3, 11)
+    assert sorted(request.seed for request in service.requests[1:]) == [0, 1]
+
+
+def test_an_error_ends_a_blocking_stream_whose_window_is_full(spawn: Callable[..., Process]) -> None:
+    wrong = Recipe(rewards=(Reward("main", "echo", options={"endpoint": "x"}),))
+    with RewardClient(spawn().address) as client, pytest.raises(RequestRejected, match="endpoint"):
+        list(client.stream(iter(rollouts_of(SCRIPTS)), wrong, group_size=4, window=2))

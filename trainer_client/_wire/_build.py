@@ -14,16 +14,15 @@ from trainer_client._rollout import Document, Rollout
 
 
 class Labels(NamedTuple):
-    """What a batch is labelled with: its id, the run, the step, the seed."""
+    """What a batch is labelled with: the run, the step, the seed."""
 
-    batch: str
     run: str = ""
     step: int = 0
     seed: int = 0
 
 
 def build_request(
-    parcel: Parcel, rollouts: Sequence[Rollout], labels: Labels
+    parcel: Parcel, rollouts: Sequence[Rollout], batch: str, labels: Labels
 ) -> tuple[service.ScoreStreamRequest, dict[int, LocalOutcome]]:
     """Build the message of a parcel.
 
@@ -35,7 +34,7 @@ def build_request(
     """
     request = service.ScoreStreamRequest()
     chunk = request.chunk
-    chunk.request_id = f"{labels.batch}/{parcel.route.name}/{'.'.join(map(str, parcel.asked))}"
+    chunk.request_id = f"{batch}/{parcel.route.name}/{'.'.join(map(str, parcel.asked))}"
     chunk.seed = labels.seed
     chunk.run = labels.run
     chunk.step = labels.step
