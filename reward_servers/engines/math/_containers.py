@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ._errors import LimitExceeded
 from ._lists import is_assignment
-from ._nodes import EMPTY, ONE, ZERO, Call, Const, Interval, Matrix, Node, Rel, Seq, Sym, substitute, symbols
+from ._nodes import EMPTY, ONE, ZERO, Call, Interval, Matrix, Node, Rel, Seq, Sym, substitute, symbols
 from ._realsets import NotReal, Reader, is_set_like
 from ._scalars import Answer
 
@@ -243,18 +244,16 @@ def unordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
         golds, answers = _distinct(comparison, golds), _distinct(comparison, answers)
     if len(golds) != len(answers):
         return Answer(False, "set", f"{len(golds)} elements in the gold, {len(answers)} in the answer")
-    remaining = list(answers)
+    left = Counter(answers)
     unmatched: list[Node] = []
-    pool = dict.fromkeys(remaining)
     for item in golds:  # identical elements first: a long set costs one pass
-        if item in pool and item in remaining[:64] + ([item] if len(remaining) > 64 else []):
-            remaining.remove(item)
-            pool = dict.fromkeys(remaining) if repeats else {k: None for k in pool if k != item}
+        if left[item] > 0:
+            left[item] -= 1
         else:
             unmatched.append(item)
     if len(unmatched) > 64:
         return Answer(False, "set", f"{len(unmatched)} elements are not in the answer as written")
-    return _matched(comparison, unmatched, remaining)
+    return _matched(comparison, unmatched, list(left.elements()))
 
 
 def _matched(comparison: Comparison, golds: list[Node], answers: list[Node]) -> Answer:
@@ -302,6 +301,3 @@ def same_matrix(comparison: Comparison, gold: Node, answer: Node) -> Answer:
 
 def _cells(matrix: Matrix) -> tuple[Node, ...]:
     return tuple(cell for row in matrix.rows for cell in row)
-
-
-__all__ = ["Const", "all_same", "is_set_of_reals", "same", "same_matrix", "same_sets", "unordered"]

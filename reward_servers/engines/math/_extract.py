@@ -203,9 +203,7 @@ def _tag(text: str, policy: Policy) -> Extraction:
     at = text.rfind("<answer>")
     if at < 0:
         return NONE
-    match = None
-    for match in _ANSWER_TAG.finditer(text, at):  # noqa: B007
-        pass
+    match = _ANSWER_TAG.match(text, at)
     if match is None:
         return Extraction(None, at, len(text), "truncated")
     content = match[1]

@@ -347,6 +347,3 @@ def compiled_gold(gold: str | Gold, policy: Policy) -> CompiledGold:
         while len(_compiled) > _COMPILED:
             _compiled.popitem(last=False)
     return compiled
-
-
-__all__ = ["VERSION", "CompiledGold", "Gold", "Hint", "compile_gold", "compiled_gold", "decide", "judge"]

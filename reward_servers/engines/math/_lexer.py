@@ -44,6 +44,7 @@ class Token(NamedTuple):
 _WORD = re.compile(r"[A-Za-z]{2,}'(?:t|s|re|ve)\b|[A-Za-z]+")
 _TEXT_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _MERIDIAN = re.compile(r"([AaPp])\.?\s?[Mm]\b\.?")
+_ROMAN = re.compile(r"[IVX]{2,5}")
 _TIMES_TEN = re.compile(r"\s*10\s*(?:\^|\*\*)")
 _RELATION = re.compile(r"<=|>=|=<|=>|!=|<>|:=|==|[=<>]")
 _PLAIN_COMMANDS = FUNCTIONS | set(GREEK_LETTERS.values()) | {"pi", "oo", "varepsilon", "varphi"}
@@ -178,6 +179,8 @@ class Lexer:
             self.push("let", run, pos, upright=True)
         elif run in _PLAIN_COMMANDS and run not in UNIT_WORDS:
             self.push("cmd", run, pos)
+        elif _ROMAN.fullmatch(run):
+            self._spelled(run, pos)
         else:
             self.push("word", run, pos)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ._errors import AnswerSyntaxError
 from ._nodes import Call, Node, Num, Quantity, Sym, Text
 from ._tables import names
-from ._units import compatible, is_noun, known_unit, unit_form
+from ._units import compatible, known_unit, unit_form
 from ._words import SCALE_WORDS, number_from_words
 
 if TYPE_CHECKING:
@@ -205,7 +205,6 @@ def unit(parser: Parser, left: Node) -> Node:
     """Collect a unit phrase after a value."""
     start = parser.token.pos
     parts: list[str] = []
-    opened = False
     while True:
         token = parser.token
         if (token.kind == "word" and token.text.lower() not in _STOP_WORDS) or (
@@ -223,7 +222,7 @@ def unit(parser: Parser, left: Node) -> Node:
             break
         parser.at += 1
     form = unit_form(parts)
-    if form is None or opened:
+    if form is None:
         raise AnswerSyntaxError("words after a value that are no unit", start)
     if number_from_words(parts) is not None:
         raise AnswerSyntaxError("two numbers", start)
@@ -280,18 +279,3 @@ def _exponent(parser: Parser) -> str:
     parser.at += 1
     text = raw_script(parser).replace("−", "-")
     return text if text.lstrip("-").isdigit() else "?"
-
-
-__all__ = [
-    "compatible",
-    "currency",
-    "is_noun",
-    "mixed",
-    "postfix",
-    "ratio",
-    "starts_unit",
-    "temperature",
-    "trailing_currency",
-    "unit",
-    "word",
-]

@@ -102,7 +102,6 @@ ONE = Num(Fraction(1))
 MINUS_ONE = Num(Fraction(-1))
 INFINITY = Const("oo")
 EMPTY = Const("empty")
-REALS = Const("R")
 
 UNEVALUATED = frozenset({"sum", "prod", "int", "lim", "diff"})
 """Operators that restate a question rather than answer it."""

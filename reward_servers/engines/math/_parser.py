@@ -361,6 +361,3 @@ class Parser:
                 raise AnswerSyntaxError("an answer breaks off", self.token.pos)
             terms.append(self.expression(REL))
         return Rel(tuple(ops), tuple(terms))
-
-
-__all__ = ["Parser", "parse"]

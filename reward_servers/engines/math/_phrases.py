@@ -123,11 +123,16 @@ def _formulas(window: str, math: re.Match[str], start: int) -> Extraction:
     return Extraction(f"{core} {tail}", start, start + end, "phrase", None if changes_meaning(words) else core)
 
 
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = None
+    for match in pattern.finditer(text):
+        last = match
+    return last
+
+
 def last_math(text: str) -> Extraction:
     """The last formula of the text."""
-    found = None
-    for found in _MATH.finditer(text):  # noqa: B007
-        pass
+    found = _last(_MATH, text)
     if found is None:
         return NONE
     content = next(g for g in found.groups() if g is not None).strip()
@@ -150,7 +155,5 @@ def last_value(text: str) -> Extraction:
 
 
 def _last_number(text: str) -> Extraction:
-    found = None
-    for found in _NUMBER.finditer(text):  # noqa: B007
-        pass
+    found = _last(_NUMBER, text)
     return NONE if found is None else Extraction(found[0], found.start(), found.end(), "last number")

@@ -51,7 +51,6 @@ class Policy:
         hedges: Refuse an answer that is taken back or offered as one of several.
         think: Ignore think sections; without it they are searched like the rest.
         require_think_end: No answer before a think section was closed.
-        choices_fold_case: Letter case does not matter for choices.
         chains: Read the last value of `a = b = c`, whatever stands before.
         strings_only: Compare folded strings only, no algebra.
         symbolic: Ask the symbolic stage what enclosures cannot decide.
@@ -76,7 +75,6 @@ class Policy:
     hedges: bool = True
     think: bool = True
     require_think_end: bool = False
-    choices_fold_case: bool = True
     chains: bool = False
     strings_only: bool = False
     symbolic: bool = True

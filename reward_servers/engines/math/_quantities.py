@@ -22,6 +22,7 @@ MEASURES = names("percent deg clock ratio mod base")
 
 def quantities(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     mode = comparison.policy.units
+    gold, answer = _priced(gold), _priced(answer)
     if isinstance(gold, Quantity) and not isinstance(answer, Quantity):
         answer = _as_quantity(answer, gold.unit) or answer
     if isinstance(answer, Quantity) and not isinstance(gold, Quantity):
@@ -43,6 +44,13 @@ def quantities(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if answer.unit == "rad" and inside(gold, "deg") is not None:
         return _labelled("degrees as radians", comparison.scalar(gold, answer.value))
     return _labelled("unit added", comparison.same(gold, answer.value))
+
+
+def _priced(node: Node) -> Node:
+    """`$5 per pound` is an amount of money, whatever it buys."""
+    if isinstance(node, Quantity) and isinstance(node.value, Quantity) and node.unit.endswith("^-1"):
+        return node.value
+    return node
 
 
 def _money(comparison: Comparison, gold: Quantity, answer: Quantity) -> Answer | None:

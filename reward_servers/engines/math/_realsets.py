@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 from ._exact import exact
 from ._nodes import (
-    EMPTY,
     INFINITY,
-    REALS,
     Call,
     Const,
     Interval,
@@ -308,6 +306,3 @@ def is_set_like(node: Node) -> bool:
             return bool(items) and all(is_set_like(i) and isinstance(i, Rel) for i in items)
         case _:
             return False
-
-
-__all__ = ["EMPTY", "LINE", "REALS", "NotReal", "Piece", "Pieces", "Reader", "is_set_like"]

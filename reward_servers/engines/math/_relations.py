@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from . import _containers, _field
 from ._exact import exact
-from ._nodes import Call, Const, Node, Num, Rel, Seq, Sym, Text, integer, neg, substitute, symbols, walk
+from ._nodes import Call, Node, Num, Rel, Seq, Sym, Text, integer, neg, substitute, symbols, walk
 from ._policy import Limits
 from ._realsets import is_set_like
 from ._scalars import Answer, same_scalar
@@ -377,6 +377,3 @@ def _congruent(comparison: Comparison, modulus: Node, residue: Node, other: Node
     if difference is None or not size:
         return comparison.same(residue, other)
     return Answer((difference / size).denominator == 1, "residue")
-
-
-__all__ = ["Const", "constant_difference", "constant_ratio", "named_value", "same", "same_residue"]

@@ -120,7 +120,7 @@ def _exactly(left: Node, right: Node, limits: Limits) -> Answer | None:
     if values[0] is not None and values[1] is not None:
         return Answer(values[0] == values[1], "exact", f"{_short(values[0])} vs {_short(values[1])}")
     rational = _field.same(left, right)
-    if rational is not None and not (rational is False and has_const(left, "e") != has_const(right, "e") and False):
+    if rational is not None:
         names = symbols(left) | symbols(right)
         return Answer(rational, "rational identity", "as functions of " + ", ".join(sorted(names)) if names else "")
     if huge is not None and not symbols(left) and not symbols(right):

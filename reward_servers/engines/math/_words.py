@@ -146,7 +146,7 @@ LABEL_WORDS = names(
     """the answer final is are was equals equal to of value result solution solutions so thus therefore hence we get
     have area volume perimeter length width height sum product difference total probability angle maximum minimum
     max min number radius distance average mean median cost price time speed option choice correct remainder
-    it x y z n k a b p q exactly if equation roots root measure ans"""
+    it x y z n k a b p q there exactly if equation roots root measure ans"""
 )
 """Words that may stand before a value without changing it (`the answer is 7`, `area = 5`)."""
 
