@@ -24,6 +24,7 @@ class Case:
     params: Mapping[str, Any]
     output: Any
     note: str = ""
+    function: str = ""
 
     def array(self, name: str) -> NDArray[np.float64]:
         """A numeric input, NaN and infinity read from their names."""
@@ -78,7 +79,8 @@ def load(paths: Iterable[str | Path]) -> list[Case]:
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             if line.strip():
                 row = json.loads(line)
-                cases.append(Case(row["method"], row["inputs"], row["params"], row["output"], row.get("note", "")))
+                texts = (str(row.get(name) or "") for name in ("note", "function"))
+                cases.append(Case(row["method"], row["inputs"], row["params"], row["output"], *texts))
     return cases
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from tests.signals.laws import Laws
 
 _CENTRED: dict[str, Any] = {"shift": True, "constant": True}
 _DEVIATION: dict[str, Any] = {**_CENTRED, "scale": "invariant", "zero_sum": True, "options": {"eps": 0.0}}
+
+
+def _whole_bundles(inputs: dict[str, Any]) -> None:
+    inputs["bundles"] = inputs["groups"] // 2
 
 
 CONTRAST: dict[str, Laws] = {
@@ -23,4 +25,13 @@ CONTRAST: dict[str, Laws] = {
     "empo_verl": Laws(inputs=("answered",)),
     "grace": Laws(permutation=False, inputs=("negative_embeddings", "truncated")),
     "d3s": Laws(**{**_CENTRED, "options": {"total_steps": 20}}, inputs=("entropies", "mask"), permutation=False),
+    "riskpo": Laws(inputs=("bundles",), prepare=_whole_bundles, permutation=False),
+    "release/riskpo": Laws(inputs=("bundles",), prepare=_whole_bundles, permutation=False),
+    "pipo": Laws(),
+    "release/pipo": Laws(),
+    "pipo_gate": Laws(),
+    "hapo": Laws(inputs=("token_lists",), options={"repetition": -1.0}),
+    "release/hapo": Laws(options={"statistic": "mean"}),
+    "running_reward_scale": Laws(),
+    "release/running_reward_scale": Laws(),
 }

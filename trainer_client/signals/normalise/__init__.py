@@ -12,7 +12,9 @@ from ._batch import Reduce, Stabiliser, batch_moments, batch_sum, standardise
 from ._beta import BetaFit, fit_normaliser, inverse_density
 from ._group import Centre, Scale, Singleton, group_normalise
 from ._median import median_deviation, median_pivots
+from ._progress import Progress, improvement, retrospective_advantages
 from ._ranks import Ties, centred_ranks, softmax_shares
+from ._risk import Papers, Risk, RiskCredit, RiskMeasure, bundle_papers, risk_advantages
 from ._shrinkage import Shrunk, shrinkage_baseline
 from ._special import best_minus_second, length_weighted_baseline, pass_at_k
 from ._virtual import virtual_normalise
@@ -21,7 +23,12 @@ from ._weighted import weighted_normalise
 __all__ = [
     "BetaFit",
     "Centre",
+    "Papers",
+    "Progress",
     "Reduce",
+    "Risk",
+    "RiskCredit",
+    "RiskMeasure",
     "Scale",
     "Shrunk",
     "Singleton",
@@ -30,14 +37,18 @@ __all__ = [
     "batch_moments",
     "batch_sum",
     "best_minus_second",
+    "bundle_papers",
     "centred_ranks",
     "fit_normaliser",
     "group_normalise",
+    "improvement",
     "inverse_density",
     "length_weighted_baseline",
     "median_deviation",
     "median_pivots",
     "pass_at_k",
+    "retrospective_advantages",
+    "risk_advantages",
     "shrinkage_baseline",
     "softmax_shares",
     "standardise",

@@ -28,6 +28,8 @@ FAMILIES = (
     "_hinted",
     "_evidence",
     "_agreement",
+    "_risk",
+    "_progress",
 )
 
 __all__ = ["FAMILIES"]

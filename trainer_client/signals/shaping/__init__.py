@@ -13,6 +13,7 @@ from ._curriculum import Decay, LengthShape, length_reward, token_budget
 from ._embeddings import EmbeddingReward, contrastive_embedding_reward, mean_pool
 from ._exits import ExitDecay, decaying_exits, exit_positions
 from ._gated_length import leading_groups, relative_length_reward
+from ._history import HistoryShape, history_length_reward, repetition_penalty
 from ._improvement import improvement_reward
 from ._likelihood import mean_logprobs, unlikeliness
 from ._meta import MetaScore, meta_prediction_score, predicted_notions, singular, whole_number
@@ -29,6 +30,7 @@ __all__ = [
     "EmbeddingReward",
     "ErrorShape",
     "ExitDecay",
+    "HistoryShape",
     "LengthShape",
     "MetaScore",
     "RankingScore",
@@ -44,6 +46,7 @@ __all__ = [
     "gain_to_go",
     "greedy_clusters",
     "growing_horizon",
+    "history_length_reward",
     "improvement_reward",
     "leading_groups",
     "length_reward",
@@ -56,6 +59,7 @@ __all__ = [
     "predicted_notions",
     "ranking_score",
     "relative_length_reward",
+    "repetition_penalty",
     "singular",
     "stop_properly",
     "token_budget",

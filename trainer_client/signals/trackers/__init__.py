@@ -9,8 +9,10 @@ A `Tracker` has ``state_dict()`` and ``load_state_dict()``; the state is JSON-se
 
 from ._counts import CountHistogram
 from ._fading import FadingMoments
+from ._lengths import LengthHistory, LengthStatistic
 from ._moments import RunningMoments
 from ._multipliers import Multipliers
+from ._quantiles import QuantileTracker
 from ._recent_means import RecentMeans
 from ._solved import SolvedCorpus
 from ._success import SuccessRates
@@ -21,8 +23,11 @@ from ._window import OutcomeWindow
 __all__ = [
     "CountHistogram",
     "FadingMoments",
+    "LengthHistory",
+    "LengthStatistic",
     "Multipliers",
     "OutcomeWindow",
+    "QuantileTracker",
     "RecentMeans",
     "RecentSuccess",
     "RunningMoments",
