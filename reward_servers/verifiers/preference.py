@@ -64,7 +64,7 @@ class PreferenceOptions(Options):
     show_reasoning: bool = Field(False, description="Whether the model sees reasoning spans of the response.")
 
 
-def _turns(content: str | Sequence[Any], role: str) -> tuple[tuple[str, str], ...]:
+def _turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], ...]:
     """The turns of a prompt or response, with their visible text."""
     if isinstance(content, str):
         return ((role, content),) if content or role == "assistant" else ()

@@ -32,7 +32,7 @@ _CORRECT_LINE = re.compile(
     rf"^{_PREFIX}(?P<key>correct\s*:)\s*(?P<value>yes|no)\s*[.!]?\s*$", re.IGNORECASE | re.MULTILINE
 )
 _LABEL = re.compile(r"\[\[\s*([^\[\]\n]{1,20}?)\s*\]\]")
-_ONE_LINE = re.compile(rf"[^\d\n:]{{1,40}}:\s*({_NUMBER})(?:\s*/\s*(\d+)|\s+out\s+of\s+(\d+))?\s*[.。]?")
+_ONE_LINE = re.compile(rf"[^\d\n:]{{1,40}}:\s*({_NUMBER})(?:\s*/\s*(\d{{1,4}})|\s+out\s+of\s+(\d{{1,4}}))?\s*[.。]?")
 _LOOSE_SCORE = re.compile(
     r"""["'](?P<key>score|rating)["']\s*:\s*["']?(?P<value>[+-]?\d+(?:\.\d+)?)["']?\s*(?=[,}]|$)""", re.IGNORECASE
 )
@@ -58,7 +58,7 @@ class Form:
 
 def number(text: str, high: int | None = None) -> float | None:
     """Reads a number, or ``n/high`` and ``n out of high``; None when the text is anything else."""
-    match = re.fullmatch(rf"\s*({_NUMBER})(?:\s*/\s*(\d+)|\s+out\s+of\s+(\d+))?\s*", text, re.IGNORECASE)
+    match = re.fullmatch(rf"\s*({_NUMBER})(?:\s*/\s*(\d{{1,4}})|\s+out\s+of\s+(\d{{1,4}}))?\s*", text, re.IGNORECASE)
     if match is None or ((match[2] or match[3]) and int(match[2] or match[3]) != high):
         return None
     digits = match[1]

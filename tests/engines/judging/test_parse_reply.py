@@ -70,6 +70,20 @@ def test_signed_verdicts_that_disagree_are_ambiguous() -> None:
     assert reply.status is Status.AMBIGUOUS
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "Score: " + "9" * 9999,
+        "Score: 8/" + "9" * 9999,
+        "Label: 8/" + "9" * 9999,
+        '{"score": ' + "9" * 9999 + "}",
+        "{" * 9999,
+    ],
+)
+def test_numbers_and_nesting_without_end_are_no_verdict(raw: str) -> None:
+    assert parse_reply(raw, "likert_1_10").status in (Status.PARSE_ERROR, Status.OUT_OF_RANGE)
+
+
 def test_a_cut_or_filtered_reply_gives_no_value() -> None:
     assert parse_reply("Score: 8", "likert_1_10", finish_reason="length").status is Status.TRUNCATED
     assert parse_reply("Score: 8", "likert_1_10", finish_reason="content_filter").status is Status.REFUSAL
