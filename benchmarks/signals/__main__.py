@@ -19,9 +19,13 @@ ROLLOUTS = 1_048_576
 GROUP = 8
 ROWS, TOKENS, COMPONENTS = 65_536, 64, 3
 REQUIRED: dict[str, dict[str, Any]] = {
-    name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "overlong_openrlhf")
+    **{name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "overlong_openrlhf")},
+    "fgrpo": {"targets": (0.9, 0.9)},
+    "w_grpo": {"negative": 0.5},
 }
 """Options of presets that have no default for them."""
+COLUMNS = {"format_length": 2}
+"""Presets that read another number of components."""
 UNSUITED = {
     "release/knapsack_rl": "a dynamic programme over prompts and rollouts, as released",
     "ps_grpo": "reads a similarity of every row with every other",
@@ -77,7 +81,7 @@ def grpo_at_scale() -> float:
 def make_batch(spec: Spec) -> SignalBatch:
     """A batch with every input that a preset reads."""
     rng = np.random.default_rng(1)
-    sizes = {"N": ROWS, "T": TOKENS, "K": COMPONENTS, "P": 8, "E": 16, "D": 16, "I": 8, "S": 2}
+    sizes = {"N": ROWS, "T": TOKENS, "K": COLUMNS.get(spec.name, COMPONENTS), "P": 8, "E": 16, "D": 16, "I": 8, "S": 2}
     groups = np.repeat(np.arange(ROWS // GROUP), GROUP)
     made: dict[str, Any] = {}
     for wish in (alternatives.split("|")[0] for alternatives in spec.inputs):
@@ -89,6 +93,8 @@ def make_batch(spec: Spec) -> SignalBatch:
             made[wish] = rng.integers(0, 2, shape).astype(np.float64)
         elif wish == "lengths":
             made[wish] = rng.integers(TOKENS // 2, TOKENS + 1, shape)
+        elif wish == "mutants":
+            made[wish] = np.full(shape, 4)
         elif wish == "trajectories":
             made[wish] = np.arange(ROWS)
         elif declared.kind == "ids":

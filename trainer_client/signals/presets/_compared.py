@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
-from trainer_client.signals._arrays import FloatArray
+from trainer_client.signals._arrays import FloatArray, IntArray
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import BadInput
 from trainer_client.signals._registry import register
@@ -119,25 +120,34 @@ def release_dimension_win_rate(
 
 def _rates(batch: SignalBatch, name: str) -> FloatArray:
     """``[N]`` mean outcome of each row; NaN for one that was never compared or takes no part."""
-    rows = batch.objects(name)
-    rates = np.full(batch.rows, np.nan)
-    for row in np.flatnonzero(batch.valid).tolist():
-        rates[row] = _mean(rows[row], name, row)
-    return rates
+    rows = np.flatnonzero(batch.valid)
+    listed = batch.objects(name)
+    return _means(batch.rows, rows, [listed[row] for row in rows.tolist()], name)
 
 
 def _rates_by_name(batch: SignalBatch) -> dict[str, FloatArray]:
     """The same for each respect, in order of appearance."""
-    found: dict[str, FloatArray] = {}
-    rows = batch.objects("dimension_comparisons")
+    found: dict[str, tuple[list[int], list[Sequence[float]]]] = {}
+    listed = batch.objects("dimension_comparisons")
     for row in np.flatnonzero(batch.valid).tolist():
-        for name, outcomes in rows[row].items():
-            rates = found.setdefault(name, np.full(batch.rows, np.nan))
-            rates[row] = _mean(outcomes, "dimension_comparisons", row)
-    return found
+        for name, outcomes in listed[row].items():
+            rows, of_rows = found.setdefault(name, ([], []))
+            rows.append(row)
+            of_rows.append(outcomes)
+    return {
+        name: _means(batch.rows, np.array(rows), of_rows, "dimension_comparisons")
+        for name, (rows, of_rows) in found.items()
+    }
 
 
-def _mean(outcomes: list[float], name: str, row: int) -> float:
-    if any(not 0 <= outcome <= 1 for outcome in outcomes):
-        raise BadInput(f"{name}: row {row} holds {list(outcomes)}; outcomes lie in [0, 1]")
-    return float(np.mean(outcomes)) if len(outcomes) else np.nan
+def _means(size: int, rows: IntArray, listed: Sequence[Sequence[float]], name: str) -> FloatArray:
+    number = np.fromiter(map(len, listed), np.int64, len(listed))
+    outcomes = np.fromiter(chain.from_iterable(listed), np.float64, int(number.sum()))
+    owner = np.repeat(rows, number)
+    wrong = np.flatnonzero(~((outcomes >= 0) & (outcomes <= 1)))
+    if wrong.size:
+        raise BadInput(f"{name}: row {owner[wrong[0]]} holds {outcomes[wrong[0]]}; outcomes lie in [0, 1]")
+    means = np.full(size, np.nan)
+    met = number > 0
+    means[rows[met]] = np.bincount(owner, outcomes, size)[rows[met]] / number[met]
+    return means
