@@ -164,7 +164,7 @@ async def _add_standard_services(server: grpc.aio.Server, names: Sequence[str]) 
 
 
 def _calm_garbage_collector() -> None:
-    """Makes collections rare: items are freed by their counts, and a full cache is dear to walk (a fifth of the CPU)."""
+    """Makes collections rare: items are freed by their counts, and walking a full cache costs a fifth of the CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)

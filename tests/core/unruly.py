@@ -114,6 +114,13 @@ async def wait(rollout: Rollout, context: Context) -> Score:
     return Score(1.0, evidence={"seed": context.seed})
 
 
+@verifier("test/patient", version="1", limits=ItemLimits(wall=600.0), deterministic=False)
+async def patient(rollout: Rollout) -> float:
+    """Waits as long as the response asks, however long."""
+    await asyncio.sleep(float(rollout.response))
+    return 1.0
+
+
 CANCELLED: list[str] = []
 CALLS: list[str] = []
 

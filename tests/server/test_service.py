@@ -18,7 +18,7 @@ from reward_servers.config import load_config
 from reward_servers.core import SettingsError, VerifierNotFound
 from reward_servers.server import Running, running
 
-_NAMES = ("tests.core.unruly:equal", "tests.core.unruly:unruly", "tests.core.unruly:wait")
+_NAMES = ("tests.core.unruly:equal", "tests.core.unruly:unruly", "tests.core.unruly:wait", "tests.core.unruly:patient")
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
@@ -127,14 +127,14 @@ async def test_messages_far_beyond_four_mebibytes_work() -> None:
 
 async def test_a_deadline_gives_what_is_done_and_skips_the_rest() -> None:
     async with _serving() as (_, stub):
-        response = await stub.Score(_request(_group("0", "0.9"), verifier="test/wait"), timeout=0.6)
+        response = await stub.Score(_request(_group("0", "300"), verifier="test/patient"), timeout=5)
     assert [one.WhichOneof("outcome") for one in response.results] == ["verdict", "skip"]
     assert response.results[1].skip.reason == types.SKIP_REASON_DEADLINE
 
 
 async def test_cancelling_a_call_frees_its_place() -> None:
     async with _serving() as (server, stub):
-        call = stub.Score(_request(_group("0.9"), verifier="test/wait"))
+        call = stub.Score(_request(_group("300"), verifier="test/patient"))
         await stub.GetServerInfo(pb.GetServerInfoRequest())
         call.cancel()
         while server.scorer.admission.items:

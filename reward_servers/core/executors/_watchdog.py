@@ -1,4 +1,8 @@
-"""Watches worker processes: items that are stuck, that wait without computing, or that nobody waits for any more."""
+"""Watches worker processes: items that are stuck, that wait without computing, or that nobody waits for any more.
+
+Time that a worker spends waiting for a processor is not its item's: on a crowded host an item has as long as on an idle
+one.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,7 @@ __all__ = ["Watchdog"]
 _log = logging.getLogger("assay.server")
 _TICK = 0.05
 _STUCK = 0.1
+_HARD_CAP = 10.0
 
 
 class Watchdog:
@@ -27,6 +32,7 @@ class Watchdog:
         self._workers = workers
         self._take_back = take_back
         self._children: dict[Unit, dict[int, float]] = {}
+        self._delays: dict[Unit, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
@@ -47,15 +53,17 @@ class Watchdog:
                 continue
             seen.add(unit)
             self._judge(worker, unit, now - worker.last_progress)
-        for unit in self._children.keys() - seen:
-            del self._children[unit]
+        for known in (self._children, self._delays):
+            for unit in known.keys() - seen:
+                del known[unit]
         self.start()
 
     def _judge(self, worker: WorkerProcess, unit: Unit, age: float) -> None:
-        name = unit.hosted.identity.name
+        name, wall = unit.hosted.identity.name, unit.hosted.limits.wall
+        starved = self._starved(worker, unit)
         if unit.settled and all(one.settled for one in worker.chunks[0].pending()):
             worker.kill("abandoned")
-        elif age > unit.hosted.limits.wall:
+        elif age - starved > wall or age > _HARD_CAP * wall:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
             worker.kill("wall")
         elif self._children_cpu(worker, unit) > unit.cpu_limit * OVERRUN:
@@ -63,6 +71,15 @@ class Watchdog:
         elif not worker.stalled:
             worker.stalled = True
             self._take_back(worker.recall())
+
+    def _starved(self, worker: WorkerProcess, unit: Unit) -> float:
+        """Seconds that the worker has waited for a processor since this item was first seen here."""
+        try:
+            with open(f"/proc/{worker.pid}/schedstat", encoding="ascii") as file:
+                delay = int(file.read().split()[1]) / 1e9
+        except OSError:
+            return 0.0
+        return delay - self._delays.setdefault(unit, delay)
 
     def _children_cpu(self, worker: WorkerProcess, unit: Unit) -> float:
         """CPU time that the worker's children have used since this item was first seen here.
