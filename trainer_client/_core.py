@@ -105,15 +105,14 @@ class Core:
         ledger = Ledger(len(rollouts), len(recipe.rewards))
         batch = Batch(rollouts, recipe, ledger, labels, runtime.loop.time(), estimator=estimator)
         await self._settle(runtime, batch)
-        return ScoreTable(
+        return ScoreTable.of(
+            rollouts,
             recipe,
-            [rollout.rollout_id for rollout in rollouts],
-            [rollout.group_id for rollout in rollouts],
             ledger,
-            batch.floors,
-            runtime.loop.time() - batch.started,
-            estimator,
-            labels.step,
+            floors=batch.floors,
+            seconds=runtime.loop.time() - batch.started,
+            estimator=estimator,
+            step=labels.step,
         )
 
     async def _settle(self, runtime: Runtime, batch: Batch) -> None:

@@ -63,16 +63,14 @@ class Scored:
 def table_of(scored: Sequence[Scored], seconds: float = 0.0) -> ScoreTable:
     """A table of rollouts that may come from several batches of one recipe."""
     batch = scored[0]._batch
-    rollouts = [one._batch.rollouts[one._row] for one in scored]
-    return ScoreTable(
+    return ScoreTable.of(
+        [one._batch.rollouts[one._row] for one in scored],
         batch.recipe,
-        [rollout.rollout_id for rollout in rollouts],
-        [rollout.group_id for rollout in rollouts],
         Ledger.joined([one._batch.ledger.take([one._row]) for one in scored]),
-        {column: floor for one in scored for column, floor in one._batch.floors.items()},
-        seconds,
-        batch.estimator,
-        batch.labels.step,
+        floors={column: floor for one in scored for column, floor in one._batch.floors.items()},
+        seconds=seconds,
+        estimator=batch.estimator,
+        step=batch.labels.step,
         partial=True,
     )
 

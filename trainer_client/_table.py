@@ -20,6 +20,7 @@ from . import _wire as wire
 from ._errors import IncompleteBatch, RecipeError
 from ._ledger import Ledger, Outcome, VerifierVersion
 from ._recipe import Recipe
+from ._rollout import Rollout
 
 if TYPE_CHECKING:
     from ._summary import Summary
@@ -92,11 +93,13 @@ class ScoreTable:
         rollout_ids: list[str],
         group_ids: list[str],
         ledger: Ledger,
+        *,
         floors: Mapping[int, float],
         seconds: float,
         estimator: Estimator | Pipeline | None,
         step: int | None = None,
         partial: bool = False,
+        inputs: Mapping[str, list[Any]] | None = None,
     ) -> None:
         shape = (ledger.rows, ledger.width)
         self.recipe = recipe
@@ -115,6 +118,18 @@ class ScoreTable:
         self._estimator = estimator
         self._step = step
         self._partial = partial
+        self._inputs = dict(inputs or {})
+
+    @classmethod
+    def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, ledger: Ledger, **known: Any) -> ScoreTable:
+        """The table of a settled ledger; ``known`` are the constructor's other arguments."""
+        inputs: dict[str, list[Any]] = {}
+        if all(len(rollout.token_ids) for rollout in rollouts):
+            inputs["lengths"] = [len(rollout.token_ids) for rollout in rollouts]
+        if all(rollout.finish_reason for rollout in rollouts):
+            inputs["truncated"] = [rollout.finish_reason == "length" for rollout in rollouts]
+        ids = [rollout.rollout_id for rollout in rollouts]
+        return cls(recipe, ids, [rollout.group_id for rollout in rollouts], ledger, inputs=inputs, **known)
 
     def __len__(self) -> int:
         return len(self.rollout_ids)
@@ -247,19 +262,29 @@ class ScoreTable:
 
     @cached_property
     def signal(self) -> Signal:
-        """What the recipe's ``advantage`` setting makes of the rewards.
+        """What the recipe's ``advantage`` setting makes of the rewards: see `estimate`."""
+        return self.estimate()
+
+    def estimate(self, **inputs: Any) -> Signal:
+        """Apply the recipe's ``advantage`` setting.
+
+        A preset with state goes one step further with each call.
+
+        Args:
+            inputs: what the preset needs beyond rewards, groups, components, lengths (where rollouts have token ids)
+                and truncation (where they have a finish reason); by the names of ``signals.INPUTS``.
 
         Raises:
             IncompleteBatch: see `combined`.
             RecipeError: the recipe has no ``advantage``.
-            SignalError: the preset needs what a score table does not hold, or the whole batch where this is a part.
+            SignalError: the preset needs an input that is not there, or the whole batch where this is a part.
         """
         from .signals import SignalBatch
 
         estimator = self._estimator or self.recipe.estimator()
         if estimator is None:
             raise RecipeError('the recipe has none; set advantage = "grpo" or another preset', "advantage")
-        components, given = self._components()
+        known = {"components": np.where(self.valid, self.scores, 0.0), "components_valid": self.valid}
         return estimator(
             SignalBatch(
                 self.rewards,
@@ -267,26 +292,9 @@ class ScoreTable:
                 self.mask,
                 step=self._step,
                 sharded=self._partial,
-                components=components,
-                components_valid=given,
+                **{**known, **self._inputs, **inputs},
             )
         )
-
-    def _components(self) -> tuple[FloatArray, BoolArray]:
-        """``[N, R]`` scores as the gates leave them, and which of them take part.
-
-        What a closed gate shuts out counts 0, and the gate's own entry carries the value declared for that case, so
-        that the weighted sum over a row is its reward for methods that take the rewards apart, too.
-        """
-        combined = self.combined
-        weights = np.array([reward.weight for reward in self.recipe.rewards])
-        weighted = np.where(weights == 0, 1.0, weights)
-        closed = combined.closed_by >= 0
-        gated = combined.contributions / weighted
-        rows = np.flatnonzero(closed)
-        gated[rows, combined.closed_by[rows]] += combined.closed_value[rows] / weighted[combined.closed_by[rows]]
-        components = np.where(closed[:, None], gated, np.where(self.valid, self.scores, 0.0))
-        return components, self.valid | closed[:, None]
 
     @cached_property
     def advantages(self) -> FloatArray:
@@ -331,10 +339,15 @@ class ScoreTable:
             [rollout_id for table in tables for rollout_id in table.rollout_ids],
             [group_id for table in tables for group_id in table.group_ids],
             Ledger.joined([table._ledger for table in tables]),
-            {column: floor for table in tables for column, floor in table._floors.items()},
-            max(table.seconds for table in tables),
-            first._estimator,
-            first._step,
+            floors={column: floor for table in tables for column, floor in table._floors.items()},
+            seconds=max(table.seconds for table in tables),
+            estimator=first._estimator,
+            step=first._step,
+            inputs={
+                name: [value for table in tables for value in table._inputs[name]]
+                for name in first._inputs
+                if all(name in table._inputs for table in tables)
+            },
         )
 
 

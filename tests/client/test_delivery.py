@@ -23,6 +23,7 @@ from trainer_client import (
     Rollout,
     RolloutError,
 )
+from trainer_client.signals import MissingInput
 
 from .conftest import rollouts_of
 from .scripted_server import Scripted
@@ -342,3 +343,21 @@ async def test_cancelling_a_batch_cancels_the_calls(serve: Serve, recipe: Recipe
                 break
             await asyncio.sleep(0.01)
     assert service.cancelled == 1
+
+
+async def test_estimators_get_what_the_rollouts_hold(serve: Serve) -> None:
+    recipe = Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "overlong_filter"})
+    rollouts = rollouts_of([script(score=n % 2) for n in range(4)])
+    for n, rollout in enumerate(rollouts):
+        rollout.finish_reason = "length" if n == 3 else "stop"
+        rollout.token_ids = [1] * (n + 1)
+    async with AsyncRewardClient(await serve(Scripted())) as client:
+        table = await client.score(rollouts, recipe)
+        assert table.signal.keep.tolist() == [True, True, True, False]
+        needy = Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "remax"})
+        table = await client.score(rollouts, needy)
+        with pytest.raises(MissingInput, match="baselines"):
+            _ = table.advantages
+        signal = table.estimate(baselines=[0.5] * 4)
+    assert signal.token_advantages is not None
+    assert signal.token_advantages[:, 0].tolist() == [-0.5, 0.5, -0.5, 0.5]
