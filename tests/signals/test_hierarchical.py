@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from trainer_client.signals import BadOption, SignalBatch, preset
+from trainer_client.signals.combination import joined
 from trainer_client.signals.normalise import weighted_normalise
 from trainer_client.signals.trackers import CountHistogram
 
@@ -81,6 +82,18 @@ def test_m_grpo_pays_for_nothing_behind_an_invalid_format() -> None:
     assert signal.weights.tolist() == [1, 1, 0]
     with pytest.raises(BadOption, match="one weight for each"):
         preset("m_grpo_reward")(SignalBatch(components=[[1.0]]))
+
+
+def test_sub_agents_inherit_whether_the_main_agent_was_right() -> None:
+    batch = _agents()
+    main = ~batch["subagent"]
+    values, there = joined(batch.rewards, main, batch.ids("trajectories"))
+    assert values.tolist() == [1, 0, 0.5, 1, 0, 0, 0]
+    assert there.all()
+    unknown = np.array([True, False, True, True, True, True, True])
+    assert joined(batch.rewards, main, batch.ids("trajectories"), unknown)[1].tolist() == [
+        True, False, True, True, False, False, False,
+    ]  # fmt: skip
 
 
 def test_weighted_statistics_are_those_of_copies() -> None:

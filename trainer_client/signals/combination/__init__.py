@@ -27,6 +27,7 @@ takes no part, which has three readings:
 from ._combine import Combined, combine
 from ._decoupled import decoupled_normalise, resolve_weights
 from ._gated import RubricUse, group_max_normalised, mix_rubric, mutation_reward
+from ._joined import joined
 from ._rubric import rubric_reward
 from ._terms import Action, Gate, Optional, Term
 
@@ -40,6 +41,7 @@ __all__ = [
     "combine",
     "decoupled_normalise",
     "group_max_normalised",
+    "joined",
     "mix_rubric",
     "mutation_reward",
     "resolve_weights",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trainer_client.signals._arrays import BoolArray, FloatArray
+from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import BadInput, BadOption
 from trainer_client.signals._registry import register
@@ -180,7 +180,7 @@ class JobApplication(Tracker):
                 stacklevel=3,
             )
 
-    def _watch(self, decisions: np.ndarray) -> dict[str, Any]:
+    def _watch(self, decisions: IntArray) -> dict[str, Any]:
         """Shares of this batch, held against all before it."""
         number, accepted = decisions.size, int((decisions == 1).sum())
         share = accepted / max(number, 1)
@@ -207,7 +207,7 @@ def _columns(name: str, values: Sequence[float] | None, width: int, default: flo
     return array
 
 
-def _check_codes(name: str, codes: np.ndarray, known: tuple[int, ...], valid: BoolArray) -> None:
+def _check_codes(name: str, codes: IntArray, known: tuple[int, ...], valid: BoolArray) -> None:
     bad = np.flatnonzero(valid & ~np.isin(codes, known))
     if bad.size:
         raise BadInput(f"{name}: row {bad[0]} holds {codes[bad[0]]}; {name} are {', '.join(map(str, known))}")

@@ -119,7 +119,7 @@ def scaf_grpo(
     "igrpo_drafts",
     room="guidance",
     needs="group",
-    inputs=("rewards", "groups", "lengths|mask"),
+    inputs=("rewards", "groups"),
     certainty="paper",
     source=f"{_IGRPO}; the rule for ties is ours",
     formula="d* = argmax reward; prompt q' = q followed by d*",
@@ -131,7 +131,8 @@ def igrpo_drafts(
     """iGRPO, stage 1: the best draft of each prompt goes into the prompt of the refinements.
 
     Requests are of kind ``refine``; their row is the draft. Drafts get no gradient. A prompt without a valid draft has
-    no request and is generated plainly. The budget of drafts and refinements together is that of a GRPO group.
+    no request and is generated plainly. ``shortest`` reads the lengths. Drafts and refinements together are as many
+    as a GRPO group has rows.
     """
     best = batch.groups.max(np.where(batch.valid, batch.rewards, -np.inf))
     top = batch.valid & (batch.rewards == batch.groups.spread(best))

@@ -61,8 +61,8 @@ def m_grpo_reward(batch: SignalBatch, *, weights: tuple[float, ...] | None = Non
     """M-GRPO's reward: correctness and expert scores count only where the format is valid.
 
     Columns: format (0 or 1), correctness; for a sub-agent also the expert's score, correctness being that of the
-    main agent's answer. Weights are 0.1 and 0.9 for two columns, 0.1, 0.4 and 0.5 for three. The format checker and
-    the expert are verifiers of their own. A row that lacks a score is masked.
+    main agent's answer, which `combination.joined` fetches. Weights are 0.1 and 0.9 for two columns, 0.1, 0.4 and 0.5
+    for three. The format checker and the expert are verifiers of their own. A row that lacks a score is masked.
     """
     components = batch["components"]
     published = {2: (0.1, 0.9), 3: (0.1, 0.4, 0.5)}

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from trainer_client.signals._arrays import BoolArray
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import BadInput, BadOption
 from trainer_client.signals._groups import Groups
@@ -143,7 +144,7 @@ class MasaGate(Tracker):
                 requests.append(Request(rows[0], "limit", {"max_tokens": max(limit, 1)}))
         return batch.signal(requests=requests, report={"masa_gate/length_hits": self._hits or 0.0})
 
-    def _learn(self, batch: SignalBatch, meta: np.ndarray) -> None:
+    def _learn(self, batch: SignalBatch, meta: BoolArray) -> None:
         right = batch.valid & ~meta & (batch.rewards == 1)
         hits = []
         for rows in _members(batch.groups, batch.valid):
@@ -162,7 +163,7 @@ class MasaGate(Tracker):
         self._hits = None if state["hits"] is None else float(state["hits"])
 
 
-def _meta_rows(batch: SignalBatch) -> np.ndarray:
+def _meta_rows(batch: SignalBatch) -> BoolArray:
     predictions = batch.objects("predictions")
     for row, prediction in enumerate(predictions):
         if prediction is not None and not isinstance(prediction, Mapping):
@@ -170,16 +171,14 @@ def _meta_rows(batch: SignalBatch) -> np.ndarray:
     return np.array([prediction is not None for prediction in predictions], np.bool_)
 
 
-def _members(groups: Groups, where: np.ndarray) -> list[list[int]]:
+def _members(groups: Groups, where: BoolArray) -> list[list[int]]:
     """Rows of each group that count, groups without any left out."""
     rows = np.flatnonzero(where)
     part = groups.take(where)
     return [members.tolist() for members in np.split(rows[part.order], part.starts[1:])] if rows.size else []
 
 
-def _scores(
-    batch: SignalBatch, meta: np.ndarray, rollouts: np.ndarray, scale: int, base: float
-) -> dict[int, MetaScore]:
+def _scores(batch: SignalBatch, meta: BoolArray, rollouts: BoolArray, scale: int, base: float) -> dict[int, MetaScore]:
     """Score of each valid prediction whose prompt has a valid rollout."""
     texts, questions, predictions = (batch.objects(name) for name in ("texts", "questions", "predictions"))
     found = {}
@@ -202,7 +201,7 @@ def _scores(
 def _demonstrations(
     batch: SignalBatch,
     found: Mapping[int, MetaScore],
-    rollouts: np.ndarray,
+    rollouts: BoolArray,
     scale: int,
     length: Callable[[Sequence[int], int], float],
 ) -> list[Request]:
