@@ -49,7 +49,6 @@ def wait_for_job(sock: socket.socket, rights: Rights) -> _program.Program:
     """Lock this process in, wait for its job and carry it out, or return it if it is a Python program."""
     try:
         _kernel.write_file("/proc/self/oom_score_adj", b"1000")
-        os.setsid()
         _kernel.empty_bounding_set(rights.last_capability)
         _kernel.drop_capabilities()
         rights.filter.load()

@@ -63,6 +63,9 @@ class Maker:
             sock.detach()
             sock = socket.socket(fileno=_child.SOCKET)
             _kernel.close_from(_child.SOCKET + 1)
+            # A process group of the run, so that a signal to the group stays in it. Not a session: each one is a
+            # scheduling group of its own to the kernel, made and unmade for every run.
+            os.setpgid(0, 0)
             _kernel.default_signal(_kernel.SIGCHLD)
             _settle(disk, files)
             processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)

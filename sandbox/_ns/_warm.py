@@ -19,6 +19,7 @@ from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
 
 _ANSWER_S = 30.0
+_MOST_LEAVING = 4
 _FIRST_UNUSED_ID = 0x70000000
 _IDS = 0x10000000
 _IDS_EACH = 64
@@ -74,10 +75,14 @@ class Child:
     def close(self) -> None:
         """End it if it still lives, wait until it is gone, and close the descriptors."""
         self.release()
+        self.wait(_ANSWER_S)
+        os.close(self.pidfd)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until it is gone; False if it is still there after that time."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
-        poll.poll(_ANSWER_S * 1000)
-        os.close(self.pidfd)
+        return bool(poll.poll(timeout_s * 1000))
 
     def release(self) -> None:
         """End it if it still lives, and let go of all but what tells when it is gone."""
@@ -105,7 +110,7 @@ class Warm:
         self._turn = 0
         self._asked: tuple[int, int] | None = None
         self._usual = space(Limits())
-        self._leaving: Child | None = None
+        self._leaving: list[Child] = []
         self.uid = os.geteuid()
         self._errors = os.memfd_create("launcher-errors", os.MFD_CLOEXEC)
         self._control, theirs = socket.socketpair()
@@ -195,7 +200,6 @@ class Warm:
         Raises:
             SandboxFailure: The zygote is gone or cannot make one.
         """
-        self._bury()
         if usual:
             self._usual = wanted
         if self._asked is not None and self._asked != wanted:
@@ -225,19 +229,21 @@ class Warm:
         return Child(sock, descriptors[1], group)
 
     def leave(self, child: Child) -> None:
-        """Take back a child whose run has ended; the kernel takes it down meanwhile."""
-        self._bury()
+        """Take back a child whose run has ended; the kernel takes its init down meanwhile."""
         child.release()
-        self._leaving = child
+        self._leaving.append(child)
+        self._bury(_MOST_LEAVING)
 
-    def _bury(self) -> None:
-        if self._leaving is not None:
-            self._leaving.close()
-            self._leaving = None
+    def _bury(self, most: int) -> None:
+        """Let go of those that are gone, and wait for the oldest until no more than so many are left."""
+        for child in list(self._leaving):
+            if len(self._leaving) > most or child.wait(0):
+                child.close()
+                self._leaving.remove(child)
 
     def close(self) -> None:
         """End all of it and wait until nothing is left."""
-        self._bury()
+        self._bury(0)
         if self._asked is not None:
             with contextlib.suppress(SandboxFailure):  # then there is none to be closed
                 self._collect().close()

@@ -67,7 +67,7 @@ class Snapshot:
             processes=len(descendants(own)),
             mounts=_text("/proc/self/mountinfo").count("\n"),
             cgroups=len(groups),
-            descriptors=len(_names("/proc/self/fd")),
+            descriptors=sum(map(_counts, _names("/proc/self/fd"))),
             shared_memory=tuple(sorted(entry.path for entry in _scan("/dev/shm") if _owner(entry) in uids)),
             sysv=_text("/proc/sysvipc/shm").count("\n"),
             left_files=tuple(sorted(left)),
@@ -83,6 +83,14 @@ class Snapshot:
             if after > before if field.name == "processes" else before != after:
                 texts.append(f"{field.name} {before} -> {after}")
         return ", ".join(texts)
+
+
+def _counts(descriptor: str) -> bool:
+    """Handles of processes that are just going are not what is left."""
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}") != "anon_inode:[pidfd]"
+    except OSError:  # the one that lists
+        return False
 
 
 def _scan(place: str) -> list[os.DirEntry[str]]:

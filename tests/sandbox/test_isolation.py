@@ -73,6 +73,13 @@ def test_signals_to_the_init_are_ignored(run: Runner) -> None:
     assert run(source).stdout == b"still here\n"
 
 
+def test_signals_to_the_group_stay_in_the_run(run: Runner) -> None:
+    for name in ("SIGKILL", "SIGTERM"):
+        result = run(f"import os, signal\nos.kill(0, signal.{name})\nimport time; time.sleep(5)")
+        assert result.ended is Ended.SIGNALED
+    assert run("import os; os.setsid(); print(os.getsid(0) == os.getpid())").stdout == b"True\n"
+
+
 def test_shared_files_are_no_channel(run: Runner) -> None:
     source = (
         "import ctypes, fcntl\nl = ctypes.CDLL(None, use_errno=True)\n"

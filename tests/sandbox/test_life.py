@@ -51,6 +51,7 @@ def _uids(box: Sandbox) -> frozenset[int]:
 
 
 def test_mixed_runs_leave_nothing() -> None:
+    descriptors = len(os.listdir("/proc/self/fd"))
     with sandbox.open_sandbox() as box:
         # The allocator comes to rest first; what is measured is what goes on growing.
         for number in range(max(2 * len(_MIXED), _RUNS // 20)):
@@ -65,6 +66,7 @@ def test_mixed_runs_leave_nothing() -> None:
         growth = _own_memory() - memory
         assert growth <= max(0.02 * memory, _MIB)
     assert not descendants(os.getpid())
+    assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
 def _own_memory() -> int:
