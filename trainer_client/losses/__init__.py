@@ -6,9 +6,26 @@ against. Needs the ``torch`` extra; nothing else in the package imports this mod
 `clipped_policy_loss`, `gspo` and `cispo` give one loss a token, which `aggregate` averages. `discriminative` (DisCO,
 DRPO), `weighted_likelihood` (GRAO) and `group_regression` (Reg-GRPO) are scalars over whole answers;
 `segment_ratio_loss` (Rank-GRPO) has one ratio an item of a list.
+
+`preference_loss`, `bradley_terry` and what follows them are over pairs of answers, `lambda_loss` and `list_loss` over
+ranked lists; `perception_loss` and `noise_contrast` compare the policy with itself under another input.
 """
 
+from ._consistency import noise_contrast, perception_loss
+from ._listwise import ListLoss, lambda_loss, list_loss, plackett_luce
 from ._policy import aggregate, cispo, clipped_policy_loss, gspo, kl_penalty
+from ._preference import (
+    PairLoss,
+    Regularised,
+    bradley_terry,
+    contrastive_preference,
+    crossed_preference,
+    preference_loss,
+    ranked_preference,
+    regularised_preference,
+    release_bradley_terry,
+    spread_objective,
+)
 from ._segment import segment_ratio_loss
 from ._sequence import (
     Constrained,
@@ -22,16 +39,32 @@ from ._sequence import (
 
 __all__ = [
     "Constrained",
+    "ListLoss",
+    "PairLoss",
+    "Regularised",
     "SequenceScore",
     "aggregate",
+    "bradley_terry",
     "cispo",
     "clipped_policy_loss",
+    "contrastive_preference",
+    "crossed_preference",
     "discriminative",
     "group_regression",
     "gspo",
     "kl_penalty",
+    "lambda_loss",
     "length_quality",
+    "list_loss",
+    "noise_contrast",
+    "perception_loss",
+    "plackett_luce",
+    "preference_loss",
+    "ranked_preference",
+    "regularised_preference",
+    "release_bradley_terry",
     "release_discriminative",
     "segment_ratio_loss",
+    "spread_objective",
     "weighted_likelihood",
 ]
