@@ -43,10 +43,11 @@ def tempo(batch: SignalBatch, *, td: float = 1.0, ddof: int = 1, eps: float = 1e
     mask, rewards = batch.mask[valid], batch.rewards[valid]
     changes = np.where(mask, prefix_differences(batch["token_ids"][valid], _ends(mask), rewards, groups), 0.0)
     centred = group_normalise(rewards, groups, scale="none")
-    divisor = groups.deviation(rewards, ddof) + eps
-    factor = groups.spread(np.where(divisor > 0, 1.0 / np.where(divisor > 0, divisor, 1.0), 0.0))
-    constant = groups.spread(groups.max(rewards) == groups.min(rewards)) if rewards.size else centred > 0
-    credit = np.where(constant, 0.0, factor)[:, None] * (centred[:, None] + td * changes)
+    spread = groups.deviation(rewards, ddof)
+    # As in `group_normalise`: what rounding leaves of equal rewards is no spread.
+    flat = spread <= 1e-12 * np.abs(groups.first(rewards))
+    factor = groups.spread(np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread + eps)))
+    credit = factor[:, None] * (centred[:, None] + td * changes)
     shared = float((changes != 0).sum() / max(int(mask.sum()), 1))
     return batch.signal(
         token_advantages=batch.scatter(np.where(mask, credit, 0.0)), report={"tempo/branching_tokens": shared}
