@@ -139,7 +139,8 @@ def test_hidden_children_are_counted_where_a_cgroup_counts(run: Runner) -> None:
     if run.box.report.cpu_clock == "proc":
         pytest.skip("no cgroup is delegated to this user")
     source = (
-        "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(20):\n r, w = os.pipe()\n"
-        " if not os.fork():\n  while time.process_time() < 0.1: pass\n  os._exit(0)\n os.close(w); os.read(r, 1); os.close(r)"
+        "import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
+        "for _ in range(20):\n r, w = os.pipe()\n if not os.fork():\n"
+        "  while time.process_time() < 0.1: pass\n  os._exit(0)\n os.close(w); os.read(r, 1); os.close(r)"
     )
     assert run(source, limits=Limits(cpu_s=1.0, wall_s=60)).ended is Ended.CPU_LIMIT
