@@ -91,6 +91,7 @@ GROUPS: dict[str, Laws] = {
     "grpo_care": Laws(inputs=("answer_found",)),
     "s_grpo": Laws(permutation=False, constant=False),
     "rank_grpo": Laws(inputs=("eos",), options={"length_shaping": True}),
+    "release/rank_grpo": Laws(options={"length_shaping": True}),
     "ospo": Laws(),
     "ospo_to_go": Laws(permutation=False, inputs=("penalties",)),
     "max_variance_subset": Laws(permutation=False, options={"keep": 2}),

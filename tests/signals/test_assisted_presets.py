@@ -211,6 +211,20 @@ def test_rank_grpo_credits_an_item_with_what_follows_it_only() -> None:
     assert shaped.token_advantages[:, 1:].tolist() == [[-0.1, 0.0], [0.0, 0.1]]
 
 
+def test_rank_grpo_does_not_take_a_newline_for_an_item() -> None:
+    inputs: dict[str, Any] = {
+        "item_rewards": [[0.0, 0.0], [0.0, 0.0]],
+        "item_of_token": [[0, 1, -1], [0, 1, 2]],
+        "eos": [[0, 1, 0], [0, 0, 1]],
+        "lengths": [2, 3],
+        "length_shaping": True,
+    }
+    ours = run("rank_grpo", None, [0, 0], **inputs).token_advantages
+    released = run("release/rank_grpo", None, [0, 0], **inputs).token_advantages
+    assert (ours[0, 1], ours[1, 2]) == (-0.1, 0.1)
+    assert (released[0, 1], released[1, 2]) == (0.1, -0.1)
+
+
 def test_ospo_compares_only_agents_that_had_something_to_do() -> None:
     signal = run("ospo", [2.0, 0.0, 0.0], [0] * 3, assigned=[True, True, False], cumulative=[0.0, 2.0, 1.0])
     narrowed = np.std([0, 2, 1]) - np.std([2, 2, 1])

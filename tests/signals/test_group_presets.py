@@ -207,3 +207,14 @@ def test_w_grpo_weights_before_the_normalisation_cancel_unless_nothing_is_divide
     assert undivided == pytest.approx([2, -2, -2, 2])
     with pytest.raises(BadOption, match="negative must be given"):
         preset("w_grpo")
+
+
+def test_w_grpo_over_a_pair_tells_the_easy_prompt_from_the_hard_one() -> None:
+    outcomes, groups, pair = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0], [0, 0, 0, 1, 1, 1], {"pairings": [7] * 6}
+    options = {"negative": 1.0, "apply": "before", "scope": "pair"}
+    even = run("w_grpo", outcomes, groups, **pair, **options).advantages
+    odd = run("w_grpo", outcomes, groups, **pair, **options, easy_negative=3.0).advantages
+    assert even[1] == even[5]
+    assert odd[5] < odd[1]
+    with pytest.raises(BadOption, match="must not be negative"):
+        run("w_grpo", outcomes, groups, negative=-1.0)

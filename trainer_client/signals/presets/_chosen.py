@@ -185,6 +185,8 @@ def w_grpo(
     *,
     positive: float = 1.0,
     negative: float,
+    easy_positive: float | None = None,
+    easy_negative: float | None = None,
     apply: Literal["after", "before"] = "after",
     scope: Literal["prompt", "pair"] = "prompt",
     divide_by_std: bool = True,
@@ -195,18 +197,23 @@ def w_grpo(
 
     An affine map of a binary reward is undone by mean and deviation, so that weights on the outcomes (``before``:
     ``positive`` for a success, ``-negative`` for a failure) have an effect only without ``divide_by_std``. With scope
-    ``pair`` the prompts that share an id in ``pairings`` are normalised together.
+    ``pair`` the prompts that share an id in ``pairings`` are normalised together; weights before it then have an effect
+    where they differ between the prompts: ``easy_positive`` and ``easy_negative`` are those of a prompt that is solved
+    more often than not.
     """
-    if positive < 0 or negative < 0:
-        raise BadOption(f"positive: {positive} and negative: {negative} must not be negative")
+    right = batch.rewards > threshold
+    rate = batch.groups.sum(right & batch.valid) / np.maximum(batch.groups.sum(batch.valid), 1)
+    easy = batch.groups.spread(rate) > 0.5
+    up = np.where(easy, positive if easy_positive is None else easy_positive, positive)
+    down = np.where(easy, negative if easy_negative is None else easy_negative, negative)
+    if bool((up < 0).any() or (down < 0).any()):
+        raise BadOption("weights of outcomes must not be negative; they are the sizes of successes and failures")
     groups = batch.ids("pairings") if scope == "pair" else batch.groups
-    rewards = batch.rewards
-    if apply == "before":
-        rewards = np.where(rewards > threshold, positive, -negative)
+    rewards = np.where(right, up, -down) if apply == "before" else batch.rewards
     scale: Literal["std", "none"] = "std" if divide_by_std else "none"
     advantages = group_normalise(rewards, groups, batch.valid, scale=scale, eps=eps)
     if apply == "after":
-        advantages = advantages * np.where(advantages > 0, positive, negative)
+        advantages = advantages * np.where(advantages > 0, up, down)
     return batch.signal(advantages=advantages)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -45,20 +46,55 @@ def rank_grpo(
     hits from its place on, with ``own`` with its own. ``length_shaping`` adds a penalty to tokens past the last item,
     and a reward or penalty to the ``eos`` token of a list that is complete or ends early.
     """
+    endings = (overflow, complete, early) if length_shaping else (0.0, 0.0, 0.0)
+    return _rank_grpo(batch, items_over_tokens, gain == "to_go", divide_by_std, endings, eps)
+
+
+@register(
+    "release/rank_grpo",
+    room="credit",
+    needs="group",
+    inputs=("item_rewards", "item_of_token", "eos", "groups", "lengths|mask"),
+    certainty="code",
+    source="Rank-GRPO, yaochenzhu/Rank-GRPO libs/trl/rank_grpo_trainer.py @0808d82c",
+    formula="as rank_grpo; the token that ends the list counts as one of its items",
+    papers=("rank-grpo",),
+)
+def release_rank_grpo(
+    batch: SignalBatch,
+    *,
+    gain: Literal["to_go", "own"] = "to_go",
+    divide_by_std: bool = True,
+    length_shaping: bool = False,
+    overflow: float = -0.1,
+    complete: float = 0.1,
+    early: float = -0.1,
+    eps: float = 1e-4,
+) -> Signal:
+    """Rank-GRPO of its release, where a list closed by a newline counts one item too many.
+
+    One item short it earns the reward of a complete list, and complete it is punished for overflowing.
+    """
+    endings = (overflow, complete, early) if length_shaping else (0.0, 0.0, 0.0)
+    return _rank_grpo(batch, released_item_tokens, gain == "to_go", divide_by_std, endings, eps)
+
+
+def _rank_grpo(
+    batch: SignalBatch,
+    over_tokens: Callable[..., FloatArray],
+    to_go: bool,
+    divide_by_std: bool,
+    endings: tuple[float, float, float],
+    eps: float,
+) -> Signal:
     valid, groups = batch.taken()
     hits: FloatArray = batch["item_rewards"][valid]
-    per_item = item_advantages(
-        gain_to_go(hits) if gain == "to_go" else hits, groups, divide_by_std=divide_by_std, eps=eps
-    )
+    per_item = item_advantages(gain_to_go(hits) if to_go else hits, groups, divide_by_std=divide_by_std, eps=eps)
     mask = batch.mask[valid]
-    tokens = items_over_tokens(
-        per_item,
-        batch["item_of_token"][valid],
-        mask,
-        batch["eos"][valid] if "eos" in batch else None,
-        overflow=overflow if length_shaping else 0.0,
-        complete=complete if length_shaping else 0.0,
-        early=early if length_shaping else 0.0,
+    overflow, complete, early = endings
+    eos = batch["eos"][valid] if "eos" in batch else np.zeros(mask.shape, np.bool_)
+    tokens = over_tokens(
+        per_item, batch["item_of_token"][valid], mask, eos, overflow=overflow, complete=complete, early=early
     )
     return batch.signal(token_advantages=batch.scatter(tokens), token_weights=batch.scatter(mask.astype(np.float64)))
 
