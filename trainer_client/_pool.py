@@ -316,7 +316,7 @@ class Pool:
 
     def _mark_down(self, replica: Replica, cause: Breakage) -> None:
         reason = f"{_REFUSALS.get(cause.status, cause.status.name)} {cause.details}".strip()
-        if replica.reason != reason:
+        if replica.health is not Health.DOWN:
             logger.warning("server %r: replica %s is down: %s", self.server, replica.address, reason)
         replica.health = Health.DOWN
         replica.reason = reason

@@ -10,7 +10,7 @@ object, so that a test scripts failures rollout by rollout:
     {"exit": true}                     the process dies
     {"break": 14}                      the call ends with that status code
 
-Runs in a test's own loop, or as a process: ``python scripted_server.py PORT NAME DIGEST``.
+Runs in a test's own loop, or as a process: ``python -m tests.client.scripted_server PORT NAME,NAME DIGEST``.
 """
 
 from __future__ import annotations
@@ -200,8 +200,8 @@ async def start(service: Scripted, port: int = 0) -> tuple[grpc.aio.Server, int]
     return server, bound
 
 
-async def main(port: int, name: str, digest: str) -> None:
-    server, bound = await start(Scripted({name: digest}), port)
+async def main(port: int, names: str, digest: str) -> None:
+    server, bound = await start(Scripted(dict.fromkeys(names.split(","), digest)), port)
     print(bound, flush=True)
     await server.wait_for_termination()
 
