@@ -8,7 +8,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from . import _containers, _quantities, _relations
+from . import _containers, _quantities, _relations, _residues
 from ._errors import LimitExceeded
 from ._exact import Undefined, exact
 from ._nodes import (
@@ -88,7 +88,7 @@ class Comparison:
         if isinstance(gold, Text) or isinstance(answer, Text):
             return Answer(gold == answer, "text")
         if inside(gold, "mod") is not None or inside(answer, "mod") is not None:
-            return _relations.same_residue(self, gold, answer)
+            return _residues.same(self, gold, answer)
         if isinstance(gold, Rel) or isinstance(answer, Rel) or _containers.is_set_of_reals(gold, answer):
             return _relations.same(self, gold, answer)
         if _is_collection(gold) or _is_collection(answer):

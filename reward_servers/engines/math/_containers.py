@@ -30,6 +30,8 @@ def same_sets(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         a, b = mine.read(gold), theirs.read(answer)
         named = {n for n in mine.names if isinstance(n, Sym) and n.name != "□"}
         other = {n for n in theirs.names if isinstance(n, Sym) and n.name != "□"}
+        if len(named) > 1 or len(other) > 1:
+            return Answer(False, "variable", "several variables are constrained")
         if named and other and named != other:
             return Answer(False, "variable", "another variable is constrained")
         return Answer(mine.equal(a, b, lambda x, y: comparison.same(x, y).same is True), "real set")
@@ -95,6 +97,10 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if comparison.policy.ordered_lists and "{}" not in (gold.kind, answer.kind):
             return all_same(comparison, gold.items, answer.items, "list in order")
         named = _by_name(comparison, gold, answer)
+        bare = gold.kind != "{}" and not any(isinstance(i, Rel) for i in gold.items)
+        if named is None and bare and _named(answer) and len(_bases(answer)) > 1:
+            # x = 3, y = -1 gives a point, not two values of one unknown.
+            named = all_same(comparison, gold.items, _values(answer, sort=True), "values by name")
         return named or unordered(comparison, gold, answer)
     if gold.kind == "{}" or (answer.kind == "[]" and len(answer.items) == 2) or _named(gold):
         return _tuples_of(comparison, gold, answer)

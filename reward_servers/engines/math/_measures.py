@@ -178,7 +178,7 @@ def word(parser: Parser, left: Node, strength: int) -> Node | None:
     if low in ("degrees", "degree", "deg") and strength < _POST:
         parser.at += 1
         return temperature(parser, left) or Call("deg", (left,))
-    if low in ("am", "pm") and isinstance(left, Num):
+    if low in ("am", "pm") and isinstance(left, Num) and left.value <= 12:
         return Call("clock", (left, Num(Fraction(0)), _meridian(parser)))
     if low == "mod":
         if strength >= _MUL:

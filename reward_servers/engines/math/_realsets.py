@@ -84,9 +84,9 @@ class Reader:
                 op = _HALF_LINES[name]
                 return self._half(op, Num(Fraction(0)))
             case Interval(lo, hi, lo_closed, hi_closed):
-                return self._piece(lo, lo_closed, hi, hi_closed)
+                return self._written(lo, lo_closed, hi, hi_closed)
             case Seq("()" | "[]" as kind, (lo, hi)):
-                return self._piece(lo, kind == "[]", hi, kind == "[]")
+                return self._written(lo, kind == "[]", hi, kind == "[]")
             case Seq("{}", items):
                 if any(isinstance(i, Seq | Rel | Interval) for i in items):
                     raise NotReal
@@ -108,12 +108,22 @@ class Reader:
             case _:
                 raise NotReal
 
+    def _written(self, lo: Node, lo_closed: bool, hi: Node, hi_closed: bool) -> Pieces:
+        pieces = self._piece(lo, lo_closed, hi, hi_closed)
+        if not pieces or (lo_closed and lo == _MINUS_INFINITY) or (hi_closed and hi == INFINITY):
+            # (3, 1] and [0, ∞] are no intervals: they equal nothing but what is written the same.
+            raise NotReal
+        return pieces
+
     def _builder(self, element: Node, condition: Node) -> Pieces:
         if isinstance(element, Rel) and element.ops == ("in",):
             return self._intersect(self.read(element.terms[1]), self.read(condition))
         if not isinstance(element, Sym):
             raise NotReal
-        return self._read(condition)
+        pieces = self._read(condition)
+        if self.names - {element}:
+            raise NotReal
+        return pieces
 
     def _piece(self, lo: Node, lo_closed: bool, hi: Node, hi_closed: bool) -> Pieces:
         order = self._order(lo, hi)

@@ -10,7 +10,7 @@ from ._exact import exact
 from ._nodes import Call, Node, Num, Rel, Seq, Sym, Text, integer, neg, substitute, symbols, walk
 from ._policy import Limits
 from ._realsets import is_set_like
-from ._scalars import Answer, same_scalar
+from ._scalars import Answer, same_scalar, sign_of
 
 if TYPE_CHECKING:
     from ._compare import Comparison
@@ -20,9 +20,12 @@ _FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
 
 def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     """At least one side is a relation or a set of reals."""
+    if not comparison.policy.chains and (false := _false_approximation(comparison, answer)) is not None:
+        return false
     gold, answer = _member(_exact_part(gold)), _member(_exact_part(answer))
     if gold == answer:
         return Answer(True, "identical")
+    gold, answer = _spread(gold, answer), _spread(answer, gold)
     if _equation(gold) and _equation(answer):
         assert isinstance(gold, Rel)
         assert isinstance(answer, Rel)
@@ -55,6 +58,34 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if not isinstance(gold, Rel) and not isinstance(answer, Rel)
         else _termwise(comparison, gold, answer)
     )
+
+
+def _spread(node: Node, other: Node) -> Node:
+    """`(p, q) = (2, 3)` and `x = ±2` element by element, where the other side names its values one by one."""
+    one_by_one = (
+        isinstance(other, Seq) and other.kind in ("list", "or") and any(isinstance(i, Rel) for i in other.items)
+    )
+    if not (one_by_one and isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[1], Seq)):
+        return node
+    name, values = node.terms[0], node.terms[1].items
+    if isinstance(name, Sym):
+        return Seq("list", tuple(Rel(("=",), (name, v)) for v in values))
+    if isinstance(name, Seq) and len(name.items) == len(values):
+        return Seq("list", tuple(Rel(("=",), pair) for pair in zip(name.items, values, strict=True)))
+    return node
+
+
+def _false_approximation(comparison: Comparison, node: Node) -> Answer | None:
+    """An approximation that is off by more than its last place; None where nothing is wrong."""
+    if not isinstance(node, Rel):
+        return None
+    for op, left, right in zip(node.ops, node.terms, node.terms[1:], strict=False):
+        if op == "~" and isinstance(right, Num) and not symbols(left) and not isinstance(left, Seq | Text):
+            bound = Num(Fraction(1, 10 ** (right.places or 0)))
+            error = Call("abs", (Call("add", (left, neg(right))),))
+            if sign_of(Call("add", (bound, neg(error))), comparison.limits) == -1:
+                return Answer(False, "false approximation", "further off than its last place")
+    return None
 
 
 def _equation(node: Node) -> bool:
@@ -325,55 +356,3 @@ def _termwise(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if flipped == gold.ops:
         return _containers.all_same(comparison, gold.terms, answer.terms[::-1], "relation")
     return Answer(False, "relation", "another relation")
-
-
-# Residues -----------------------------------------------------------------------------------------
-
-
-def _residue(node: Node) -> tuple[Node | None, Node, Node | None]:
-    """Name, residue and modulus; the modulus is None for a plain number."""
-    modulus: Node | None = None
-    if isinstance(node, Call) and node.head == "mod":
-        node, modulus = node.args
-    if isinstance(node, Rel) and len(node.terms) == 2 and node.ops[0] in ("≡", "="):
-        return node.terms[0], node.terms[1], modulus
-    return None, node, modulus
-
-
-def same_residue(comparison: Comparison, gold: Node, answer: Node) -> Answer:
-    """Residue classes: the same modulus and congruent residues, or one side without its modulus."""
-    name, residue, modulus = _residue(gold)
-    other_name, other, other_modulus = _residue(answer)
-    if name is not None and other_name is not None and name != other_name:
-        return Answer(False, "residue", "another name")
-    if modulus is None or other_modulus is None:
-        family = _family(other if modulus is not None else residue)
-        known, given = (modulus, residue) if modulus is not None else (other_modulus, other)
-        if family is not None and known is not None:
-            return _congruent(comparison, known, given, Num(family[0]), Num(abs(family[1])))
-        return comparison.same(residue, other)
-    return _congruent(comparison, modulus, residue, other, other_modulus)
-
-
-def _family(node: Node) -> tuple[Fraction, Fraction] | None:
-    """`7k + 3` as (3, 7): linear in one variable with whole coefficients."""
-    names = symbols(node)
-    if len(names) != 1:
-        return None
-    name = Sym(next(iter(names)))
-    values = [exact(substitute(node, {name: integer(k)}), 2000) for k in (0, 1, 2, 7)]
-    if any(v is None or v.denominator != 1 for v in values):
-        return None
-    a, b, c, d = (v for v in values if v is not None)
-    return (a, b - a) if c - b == b - a and d == a + 7 * (b - a) and b != a else None
-
-
-def _congruent(comparison: Comparison, modulus: Node, residue: Node, other: Node, other_modulus: Node) -> Answer:
-    same_modulus = comparison.same(modulus, other_modulus)
-    if not same_modulus.same:
-        return Answer(False, "residue", "another modulus")
-    difference = exact(Call("add", (residue, neg(other))), comparison.limits.bits)
-    size = exact(modulus, comparison.limits.bits)
-    if difference is None or not size:
-        return comparison.same(residue, other)
-    return Answer((difference / size).denominator == 1, "residue")

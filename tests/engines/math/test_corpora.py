@@ -80,3 +80,42 @@ def test_every_gold_of_the_corpora_is_usable() -> None:
         for r in rows("cases.jsonl")
         if judge("\\boxed{1}", str(r["reference"]["answer"])).outcome is Outcome.GOLD_INVALID
     ]
+
+
+EXACT = [
+    "integer",
+    "fraction",
+    "decimal",
+    "scientific",
+    "thousands",
+    "tuple",
+    "interval",
+    "inequality",
+    "polynomial",
+    "pm",
+    "matrix",
+    "radical",
+]
+
+
+def test_changing_one_digit_or_bracket_flips_the_verdict() -> None:
+    """Every true case of the exact categories, with each digit and each bracket of its answer changed in turn."""
+    other = {"(": "[", "[": "(", ")": "]", "]": ")"} | {str(d): str((d + 3) % 10) for d in range(10)}
+    survivors = []
+    for category in EXACT:
+        for row in CATEGORIES[category]:
+            response, gold = row["response"], str(row["reference"]["answer"])
+            found = judge(response, gold).extraction
+            if row["expected"]["score"] != 1.0:
+                continue
+            for at in range(found.start, found.end):
+                escaped = response[at - 1 : at] == "\\" or response[max(0, at - 5) : at].endswith(
+                    ("\\left", "right", "sqrt")
+                )
+                if response[at] not in other or escaped:
+                    continue
+                changed = response[:at] + other[response[at]] + response[at + 1 :]
+                if judge(changed, gold).correct:
+                    survivors.append((gold, changed[found.start : found.end]))
+    # The one survivor is right: [1,2) and [2,3] still make [1,3]; likewise (1,2] and (2,3].
+    assert {gold for gold, _ in survivors} <= {"[1,3]"}, survivors
