@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from types import ModuleType
 from typing import Any
 
 from reward_servers.core._context import Context, Identity
@@ -46,9 +48,33 @@ class Hosted:
         return self.verifier.floor
 
 
+def _judging_modules(module: ModuleType) -> list[ModuleType]:
+    """The modules that a verifier's verdicts are made in: its own, and what it uses of its package and of ours."""
+    ours = {module.__name__.partition(".")[0], "reward_servers", "sandbox"}
+    found = {module.__name__: module}
+    waiting = [module]
+    while waiting:
+        for value in list(vars(waiting.pop()).values()):
+            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+            if not isinstance(name, str) or name in found or name.startswith("reward_servers.core"):
+                continue
+            used = sys.modules.get(name) if name.partition(".")[0] in ours else None
+            if used is not None:
+                found[name] = used
+                waiting.append(used)
+    return [found[name] for name in sorted(found)]
+
+
+def _source(module: ModuleType) -> str:
+    try:
+        return inspect.getsource(module)
+    except (OSError, TypeError):
+        return module.__name__
+
+
 def _digest(verifier: Verifier, settings: Settings | None) -> str:
     module = inspect.getmodule(verifier.target)
-    source = inspect.getsource(module) if module is not None else ""
+    source = "\0".join(map(_source, _judging_modules(module))) if module is not None else ""
     shaping: Mapping[str, Any] = {}
     if settings is not None:
         shaping = settings.model_dump(mode="json", exclude=set(settings.neutral))

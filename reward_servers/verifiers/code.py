@@ -130,12 +130,11 @@ class Code:
 
 
 def _score(judgement: Judgement) -> Score:
-    public = [result.as_json(detail=True) for result in judgement.results if result.public]
     return Score(
         judgement.score,
         code=judgement.code,
         aspects={"passed": float(judgement.passed), "tests": float(judgement.total)},
         note=f"{judgement.passed} of {judgement.total} tests passed: {judgement.verdict.value}",
         evidence=judgement.evidence(),
-        feedback={"tests": public} if public else {},
+        feedback={name: value for name, value in judgement.feedback().items() if value},
     )
