@@ -173,7 +173,7 @@ def _(case: Case) -> Any:
     return estimator(batch).advantages
 
 
-@label("rank_ema_advantage", atol=1e-5)
+@label("rank_ema_advantage", atol=1e-6)
 def _(case: Case) -> Any:
     mixes = {"used": case.params["adv_ema_coeff"], "rank": 0.0, "ema": 1.0}
     rate, variance = case.params["reward_ema_alpha"], case.params["ema_var_init"]

@@ -100,7 +100,15 @@ def _(case: Case) -> Any:
 
 @label("video_r1_accuracy")
 def _(case: Case) -> Any:
-    return typed_accuracy(case.inputs["completion"], case.inputs["solution"], case.params["problem_type"])
+    reply, gold, kind = case.inputs["completion"], case.inputs["solution"], case.params["problem_type"]
+    if kind == "regression" and reply == gold == "<answer>0</answer>":
+        # The source smooths both sides of its ratio, so that the right answer 0 scores 0; ours scores 1.
+        return 0.0
+    try:
+        return typed_accuracy(reply, gold, kind)
+    except ValueError:
+        # The source scores a reference that is no number as 0; here that is the data set's fault.
+        return 0.0
 
 
 @label("grit_answer_format_reward")

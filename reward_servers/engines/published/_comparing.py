@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL | re.IGNORECASE)
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
+from reward_servers.engines.published._tagged import answer_of
+
 _FIRST, _SECOND = (re.compile(rf"\b(?:image|video|response|answer)\s*{n}\b", re.IGNORECASE) for n in (1, 2))
 
 
@@ -26,10 +26,10 @@ def read_verdict(
     Source: Pref-GRPO, CodeGoat24/Pref-GRPO fastvideo/rewards/unifiedreward_think.py (strict) and
     unifiedreward_edit_pairwise.py @3e787f6d.
     """
-    tagged = _ANSWER.search(reply)
+    tagged = answer_of(reply, ignore_case=True)
     if tagged is None and strict:
         return None
-    text = reply if tagged is None else tagged.group(1)
+    text = reply if tagged is None else tagged
     if not strict:
         text, first, second = text.lower(), first.lower(), second.lower()
     one, two = first in text, second in text
@@ -75,9 +75,9 @@ def _winner(text: str) -> float:
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
-    whole = _OBJECT.search(text)
+    start, end = text.find("{"), text.rfind("}")
     try:
-        data = json.loads(whole.group(0)) if whole else None
+        data = json.loads(text[start : end + 1]) if 0 <= start < end else None
     except (json.JSONDecodeError, RecursionError):
         return None
     return data if isinstance(data, dict) else None

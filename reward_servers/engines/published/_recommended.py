@@ -49,8 +49,8 @@ def list_hits(
     Args:
         items: recommended, in order.
         wanted: titles and years that the user took; one may stand there several times.
-        catalogue: titles and years that exist.
-        seen: titles known to the user.
+        catalogue: titles and years that exist, as written; a set, if it is large.
+        seen: titles known to the user, as written.
         length: items asked for.
         year_tolerance: years that an item may be off.
 
@@ -62,11 +62,10 @@ def list_hits(
     if length < 1 or year_tolerance < 0:
         raise ValueError(f"length {length} and year_tolerance {year_tolerance} must be at least 1 and 0")
     left = Counter((_key(title), int(year)) for title, year in wanted)
-    known = {(_key(title), int(year)) for title, year in catalogue}
     near = [gap for step in range(year_tolerance + 1) for gap in ({0: (0,)}.get(step, (step, -step)))]
     hits = [0.0] * length
     for place, (title, year) in enumerate(items[:length]):
-        if title in seen or (_key(title), year) not in known:
+        if title in seen or (title, year) not in catalogue:
             continue
         match = next((entry for gap in near if left[entry := (_key(title), year + gap)] > 0), None)
         if match is not None:

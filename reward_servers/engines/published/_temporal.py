@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from reward_servers.engines.published._tagged import answer_of
+
 Span = tuple[float, float]
 
-_ANSWER = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 _TIME = re.compile(r"\d+(?::\d{1,2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?")
 
 
@@ -16,8 +17,7 @@ def read_span(reply: str) -> Span | None:
 
     Times are numbers of seconds, or ``minutes:seconds`` with hours before them if there are any.
     """
-    found = _ANSWER.search(reply)
-    times = [_seconds(text) for text in _TIME.findall(found.group(1))] if found else []
+    times = [_seconds(text) for text in _TIME.findall(answer_of(reply) or "")]
     return (times[0], times[1]) if len(times) == 2 else None
 
 

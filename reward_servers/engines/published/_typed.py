@@ -7,10 +7,10 @@ import re
 from typing import Literal, get_args
 
 from reward_servers.engines.published._similarity import rouge, word_error_rate
+from reward_servers.engines.published._tagged import answer_of
 
 AnswerType = Literal["multiple choice", "numerical", "OCR", "free-form", "regression"]
 
-_ANSWER = re.compile(r"<answer>\s*(.*?)\s*</answer>", re.DOTALL)
 _WORD = re.compile(r"[a-z0-9]+")
 
 
@@ -19,8 +19,9 @@ def typed_accuracy(reply: str, reference: str, kind: AnswerType) -> float:
 
     ``multiple choice``: equal after stripping. ``numerical``: equal after rounding to two places, and written with a
     decimal or thousands mark either both or neither. ``OCR``: 1 less the word error rate. ``free-form``: mean F-measure
-    of ROUGE-1, -2 and -L (unstemmed). ``regression``: 1 less the relative error. Not a number, infinity, and what is
-    no number score 0.
+    of ROUGE-1, -2 and -L (unstemmed). ``regression``: 1 less the relative error, at least 0. Not a number,
+    infinity, and what is no number score 0. The work on ``OCR`` and ``free-form`` grows with the product of both
+    lengths.
 
     Args:
         reply: text with an answer tag; without one the answer is empty.
@@ -34,8 +35,9 @@ def typed_accuracy(reply: str, reference: str, kind: AnswerType) -> float:
     """
     if kind not in get_args(AnswerType):
         raise ValueError(f"{kind!r} is no type of answer; choose one of {', '.join(get_args(AnswerType))}")
-    answer = _answer_of(reply)
-    gold = _answer_of(reference) if "<answer>" in reference else reference.strip()
+    answer = (answer_of(reply) or "").strip()
+    tagged = answer_of(reference)
+    gold = reference.strip() if tagged is None else tagged.strip()
     if kind == "multiple choice":
         return float(answer == gold)
     if kind == "OCR":
@@ -51,13 +53,7 @@ def typed_accuracy(reply: str, reference: str, kind: AnswerType) -> float:
         return 0.0
     if kind == "numerical":
         return float(_marked(answer) == _marked(gold) and round(given, 2) == round(right, 2))
-    error = (abs(given - right) + 1e-9) / (abs(right) + 1e-9)
-    return 1.0 - min(error, 1.0)
-
-
-def _answer_of(text: str) -> str:
-    found = _ANSWER.search(text)
-    return found.group(1).strip() if found else ""
+    return 1.0 - min(abs(given - right) / max(abs(right), 1e-9), 1.0)
 
 
 def _number(text: str) -> float | None:

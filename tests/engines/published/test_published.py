@@ -125,10 +125,11 @@ def test_items_are_read_through_markup() -> None:
 
 def test_a_wanted_item_is_used_up_and_the_nearest_year_goes_first() -> None:
     catalogue = [("Up", year) for year in range(2005, 2015)]
-    items = [Item("UP", 2009), Item("Up", 2009), Item("Up", 2009), Item("Up", 2010)]
-    wanted = [("Up", 2010), ("Up", 2008)]
+    items = [Item("Up", 2009), Item("Up", 2009), Item("Up", 2009), Item("Up", 2010)]
+    wanted = [("UP", 2010), ("up", 2008)]
     assert list_hits(items, wanted, catalogue=catalogue, length=5) == [1, 1, 0, 0, 0]
-    assert list_hits(items, wanted, catalogue=catalogue, seen=["UP"], length=2) == [0, 1]
+    assert list_hits(items, wanted, catalogue=catalogue, seen=["Up"], length=2) == [0, 0]
+    assert list_hits([Item("UP", 2009)], wanted, catalogue=catalogue, length=1) == [0]
     assert list_hits(items, wanted, catalogue=[], length=2) == [0, 0]
     assert list_hits(items, wanted, catalogue=catalogue, length=4, year_tolerance=0) == [0, 0, 0, 1]
     with pytest.raises(ValueError, match="length 0"):
@@ -187,6 +188,8 @@ def test_typed_accuracy() -> None:
     assert score("nan", "3", "regression") == 0.0
     assert score("1e999", "3", "regression") == 0.0
     assert score("9", "10", "regression") == pytest.approx(0.9)
+    assert score("0", "0", "regression") == 1.0
+    assert score("1", "0", "regression") == 0.0
     assert score("a b d", "a b c d", "OCR") == 0.75
     assert score("the quick fox", "the quick fox", "free-form") == 1.0
     assert typed_accuracy("no tag", "B", "multiple choice") == 0.0
@@ -232,6 +235,16 @@ def test_spans_of_time() -> None:
     assert temporal_iou((2, 2), (2, 2)) == 0.0
     with pytest.raises(ValueError, match="reversed"):
         temporal_iou((0, 1), (3, 2))
+
+
+@pytest.mark.parametrize("hostile", ["<answer>" * 50_000, "<answer>" + " " * 400_000, "{" * 400_000, "(" * 400_000])
+def test_hostile_replies_are_read_in_one_pass(hostile: str) -> None:
+    assert typed_accuracy(hostile, "1", "numerical") == 0.0
+    assert read_verdict(hostile) is None
+    assert read_dimensions(hostile) is None
+    assert read_span(hostile) is None
+    assert read_items(hostile) == []
+    assert code_block(hostile) is None
 
 
 def test_everything_named_is_there() -> None:
