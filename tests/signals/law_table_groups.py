@@ -97,7 +97,7 @@ GROUPS: dict[str, Laws] = {
     "max_variance_subset": Laws(permutation=False, options={"keep": 2}),
     "cobalt_trajectories": Laws(permutation=False, options={"keep": 2}),
     "zero_advantage_filter": Laws(),
-    "vspo": Laws(constant=True, permutation=False),
+    "vspo": Laws(constant=True),
     "rare_event_pairs": Laws(rewards="binary", permutation=False),
     "w_grpo": Laws(**_CENTRED, scale="invariant", options={"negative": 0.5, "eps": 0.0}),
     "optimized_degraded_pairs": Laws(permutation=False, removal=False, prepare=_versions),

@@ -123,12 +123,17 @@ def vspo(
 
     ``copies`` says how often a group stands in the step and 0 drops it. The advantages of a copy are smoothed and held
     within ``clip``; the weights multiply them by the number of copies, for a trainer that keeps one row instead of
-    repeating it. The draw depends on ``seed`` and on ``batch.step``.
+    repeating it. The draw depends on the ids, ``seed`` and ``batch.step``.
     """
     valid, groups = batch.taken()
     rewards = batch.rewards[valid]
     values = task_values(rewards, groups, max_reward=max_reward)
-    copies = resample_groups(values, groups.deviation(rewards) > 0, np.random.default_rng((seed, batch.step or 0)))
+    # Drawn in the order of the ids, so that the order of the rows says nothing.
+    order = np.argsort([repr(label) for label in groups.labels.tolist()], kind="stable")
+    varied = groups.deviation(rewards) > 0
+    copies = np.ones(len(groups), np.int64)
+    rng = np.random.default_rng((seed, batch.step or 0))
+    copies[order] = resample_groups(values[order], varied[order], rng)
     relative = group_normalise(rewards, groups, eps=eps)
     smoothed = np.clip(groups.apply(np.multiply, relative, copy_smoothing(copies, smoothing)), -clip, clip)
     times = batch.scatter(groups.spread(copies)).astype(np.int64)
