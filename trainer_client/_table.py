@@ -284,7 +284,8 @@ class ScoreTable:
         estimator = self._estimator or self.recipe.estimator()
         if estimator is None:
             raise RecipeError('the recipe has none; set advantage = "grpo" or another preset', "advantage")
-        known = {"components": np.where(self.valid, self.scores, 0.0), "components_valid": self.valid}
+        components, given = self._components()
+        known = {"components": components, "components_valid": given}
         return estimator(
             SignalBatch(
                 self.rewards,
@@ -295,6 +296,22 @@ class ScoreTable:
                 **{**known, **self._inputs, **inputs},
             )
         )
+
+    def _components(self) -> tuple[FloatArray, BoolArray]:
+        """``[N, R]`` scores as the gates leave them, and which of them take part.
+
+        What a closed gate shuts out counts 0, and the gate's own entry carries the value declared for that case, so
+        that the weighted sum over a row is its reward for methods that take the rewards apart, too.
+        """
+        combined = self.combined
+        weights = np.array([reward.weight for reward in self.recipe.rewards])
+        weighted = np.where(weights == 0, 1.0, weights)
+        closed = combined.closed_by >= 0
+        gated = combined.contributions / weighted
+        rows = np.flatnonzero(closed)
+        gated[rows, combined.closed_by[rows]] += combined.closed_value[rows] / weighted[combined.closed_by[rows]]
+        components = np.where(closed[:, None], gated, np.where(self.valid, self.scores, 0.0))
+        return components, self.valid | closed[:, None]
 
     @cached_property
     def advantages(self) -> FloatArray:

@@ -48,9 +48,7 @@ class Remote(Protocol):
 class _Opens(Protocol):
     hosted: dict[str, Hosted]
 
-    def open(
-        self, request: Request, size: int, deliver: Any, *, partial: bool = False, inner: bool = False
-    ) -> Call: ...
+    def open(self, request: Request, deliver: Any, *, partial: bool = False, inner: bool = False) -> Call: ...
 
 
 class Composer:
@@ -99,7 +97,7 @@ class Composer:
             deadline=context.deadline,
         )
         try:
-            call = self._scorer.open(request, 0, lambda position, result: results.append(result), inner=True)
+            call = self._scorer.open(request, lambda position, result: results.append(result), inner=True)
         except RequestError as error:
             raise CallerFault(f"{name}: {error}", code="invalid_request") from None
         try:

@@ -109,14 +109,11 @@ class Scorer:
         await asyncio.gather(*(executor.close() for executor in self._owned))
         await self._composer.close()
 
-    def open(
-        self, request: Request, size: int, deliver: Deliver, *, partial: bool = False, inner: bool = False
-    ) -> Call:
+    def open(self, request: Request, deliver: Deliver, *, partial: bool = False, inner: bool = False) -> Call:
         """Begins to judge a request.
 
         Args:
             request: What to judge.
-            size: Its size in bytes, for admission.
             deliver: Takes each result as it becomes known, perhaps before this returns.
             partial: Answer what does not fit with a skip, instead of refusing the whole.
             inner: Asked by a verifier whose own item is admitted already: nothing is counted twice.
@@ -130,6 +127,7 @@ class Scorer:
         """
         bounds = self._plan(request.evaluations)
         items = sum(len(group) for group in request.groups) * len(bounds)
+        size = 0 if inner else request.size()
         call = Call(self, deliver, items, size, counted=not inner)
         if not inner and not self._admit(items, size, partial):
             return self._refuse(call, items)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from reward_servers.core._hosted import Hosted
-from reward_servers.core._model import Group, Rollout
+from reward_servers.core._model import Content, Group, Rollout
 from reward_servers.core._outcomes import Outcome, Usage
 
 __all__ = ["Evaluation", "Executor", "Request", "Result", "Settle", "Subscriber", "Unit"]
@@ -51,6 +51,25 @@ class Request:
     seed: int = 0
     deadline: float | None = None
     keys: Sequence[int] = ()
+
+    def size(self) -> int:
+        """How much it takes to hold, roughly: characters of texts and bytes of references. Used for admission."""
+        size = 0
+        for group in self.groups:
+            case = group.case
+            size += len(case.reference) + _length(case.prompt) + sum(len(one.text) for one in case.documents)
+            for rollout in group.rollouts:
+                content = rollout.content
+                size += len(content) if isinstance(content, str) else _length(content)
+                if rollout.own_documents or rollout.own_reference:
+                    size += len(rollout.own_reference) + sum(len(one.text) for one in rollout.own_documents)
+        return size
+
+
+def _length(content: Content) -> int:
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part.text) + len(part.data) for message in content for part in message.parts)
 
 
 @dataclass(slots=True)

@@ -82,7 +82,7 @@ class RewardServicer(service_grpc.RewardServiceServicer):
         results: dict[int, Result] = {}
         try:
             core_request, indices = _wire.read_request(request, header.evaluations, _remaining(context), set())
-            call = self._scorer.open(core_request, request.ByteSize(), results.__setitem__)
+            call = self._scorer.open(core_request, results.__setitem__)
         except RequestError as error:
             await _refuse(context, error)
         try:
@@ -195,7 +195,7 @@ class _Stream:
             self._waiting -= 1
             self._wake.set()
 
-        call = self._scorer.open(request, chunk.ByteSize(), deliver, partial=True)
+        call = self._scorer.open(request, deliver, partial=True)
         self._calls.add(call)
 
     async def next_results(self) -> list[types_pb2.Result] | None:

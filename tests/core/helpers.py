@@ -61,7 +61,7 @@ def request(verifier: str, *groups: Group, timeout: float | None = None, **field
 async def scored(scorer: Scorer, asked: Request) -> list[Result]:
     """The results of a request, in order; fails when they do not come within a minute."""
     results: dict[int, Result] = {}
-    call = scorer.open(asked, 0, results.__setitem__)
+    call = scorer.open(asked, results.__setitem__)
     await asyncio.wait_for(call.wait(), 60)
     return [results[position] for position in sorted(results)]
 

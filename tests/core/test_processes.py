@@ -104,7 +104,7 @@ async def test_what_waits_behind_a_stuck_item_moves_to_another_worker() -> None:
 async def test_closing_a_call_ends_the_work() -> None:
     roomy = replace(unruly, limits=replace(unruly.limits, wall=600.0))
     async with scoring(roomy, workers=1) as scorer:
-        call = scorer.open(request("test/unruly", group("sleep 600")), 0, lambda position, result: None)
+        call = scorer.open(request("test/unruly", group("sleep 600")), lambda position, result: None)
         call.close()
         assert scorer.admission.items == 0
         # The only worker is free again: its item was ended.

@@ -61,7 +61,7 @@ async def test_a_wrong_evaluation_is_refused_alone_and_is_a_fault_beside_a_right
 async def test_equal_items_in_flight_run_once_and_survive_the_first_caller() -> None:
     unruly.CALLS.clear()
     async with scoring(unruly.counted) as scorer:
-        first = scorer.open(request("test/counted", group("x")), 0, lambda position, result: None)
+        first = scorer.open(request("test/counted", group("x")), lambda position, result: None)
         second = asyncio.create_task(scored(scorer, request("test/counted", group("x"))))
         await asyncio.sleep(0)
         first.close()
@@ -135,15 +135,15 @@ async def test_more_items_than_runners_are_all_judged() -> None:
 async def test_a_full_server_refuses_calls_and_skips_items_of_streams() -> None:
     limits = ServerLimits(items=4)
     async with scoring(unruly.wait, limits=limits) as scorer:
-        first = scorer.open(request("test/wait", group("0.2", "0.2", "0.2")), 0, lambda position, result: None)
+        first = scorer.open(request("test/wait", group("0.2", "0.2", "0.2")), lambda position, result: None)
         with pytest.raises(Overloaded) as full:
-            scorer.open(request("test/wait", group("0", "0")), 0, lambda position, result: None)
+            scorer.open(request("test/wait", group("0", "0")), lambda position, result: None)
         assert full.value.retry_after > 0
         skipped: list[Result] = []
         asked = request("test/wait", group("0", "0"))
-        scorer.open(asked, 0, lambda position, result: skipped.append(result), partial=True)
+        scorer.open(asked, lambda position, result: skipped.append(result), partial=True)
         with pytest.raises(RequestError, match="the limit is 4"):
-            scorer.open(request("test/wait", group(*"00000")), 0, lambda position, result: None)
+            scorer.open(request("test/wait", group(*"00000")), lambda position, result: None)
         await first.wait()
         assert scorer.admission.items == 0
     assert [as_skip(one.outcome).reason for one in skipped] == [SkipReason.OVERLOADED] * 2

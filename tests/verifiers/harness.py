@@ -74,7 +74,7 @@ class Bench:
         def deliver(place: int, result: Result) -> None:
             results[place] = result
 
-        call = self.scorer.open(request, 0, deliver)
+        call = self.scorer.open(request, deliver)
         await call.wait()
         assert all(one is not None for one in results)
         return [one for one in results if one is not None]
