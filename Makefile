@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test check gen bench clean
+.PHONY: install demo test check matrix gen bench clean
 
 install: $(VENV)/.complete
 
@@ -36,6 +36,10 @@ check: install
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	if git rev-parse --quiet --verify HEAD~1 >/dev/null; then $(BIN)/buf breaking --against '.git#ref=HEAD~1'; fi
+
+# The client under every protobuf that trainers pin, and under the oldest grpcio and numpy.
+matrix:
+	sh tests/matrix.sh $(PYTHON)
 
 $(CODEGEN)/.complete: protos/generate.py
 	$(PYTHON) -m venv $(CODEGEN)
