@@ -50,14 +50,14 @@ def format_terms(reply: str, count: Callable[[str], int]) -> FormatTerms:
     if parts is None:
         return FormatTerms(_MALFORMED, _MALFORMED)
     thought, response, explanation = (count(part) for part in parts)
-    brief = thought <= 4096 and response <= 2048 and explanation <= 512
+    short = thought <= 4096 and response <= 2048 and explanation <= 512
     wrong = -0.1
     if thought <= 4096:
         words = parts[0].lower()
         used = sum(1 <= len(re.findall(rf"\b{word}\b", words)) <= 4 for word in _REFLECTING)
         wrong = 0.075 * math.tanh(thought / 1024) + min(0.005 * used, 0.025)
     wrong -= 0.1 * (response > 2048) + 0.1 * (explanation > 512)
-    return FormatTerms(0.0 if brief else -0.01, wrong)
+    return FormatTerms(0.0 if short else -0.01, wrong)
 
 
 def repeats(text: str, *, shortest: int = 32, times: int = 8) -> bool:
