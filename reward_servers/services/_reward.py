@@ -61,6 +61,14 @@ class _Header:
             for hosted, one, names in zip(self.hosted, self.evaluations, self.names, strict=True)
         ]
 
+    def encode_all(self, results: Mapping[int, Result], indices: Sequence[int]) -> list[types_pb2.Result]:
+        width, encode = len(self.evaluations), _wire.encode_result
+        return [
+            encode(results[rank * width + place], index, place, names)
+            for rank, index in enumerate(indices)
+            for place, names in enumerate(self.names)
+        ]
+
     def encode(self, position: int, result: Result, indices: Sequence[int]) -> types_pb2.Result:
         rank, evaluation = divmod(position, len(self.evaluations))
         return _wire.encode_result(result, indices[rank], evaluation, self.names[evaluation])
@@ -89,7 +97,7 @@ class RewardServicer(service_grpc.RewardServiceServicer):
             await call.wait()
         finally:
             call.close()
-        encoded = [header.encode(position, results[position], indices) for position in range(len(results))]
+        encoded = header.encode_all(results, indices)
         return service_pb2.ScoreResponse(verifiers=header.identities(), results=encoded, load=self._load())
 
     async def ScoreStream(
