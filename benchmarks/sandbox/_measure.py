@@ -51,10 +51,15 @@ def p99(values: list[float]) -> float:
 
 
 @contextlib.contextmanager
-def fork_floor(python: str) -> Iterator[Action]:
-    """Fork, exit and wait in a small Python, timed in it."""
+def fork_floor(*argv: str, imports: str = "os") -> Iterator[Action]:
+    """Fork, exit and wait in a small Python, timed in it.
+
+    Args:
+        *argv: The interpreter with its options.
+        imports: What it has imported: the cost of a fork follows the size of the process.
+    """
     process = subprocess.Popen(
-        [python, "-I", "-S", "-c", _FLOOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*argv, "-c", f"import {imports}\n{_FLOOR}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     assert process.stdout is not None

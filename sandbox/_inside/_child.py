@@ -53,6 +53,7 @@ def wait_for_job(sock: socket.socket, rights: Rights) -> _program.Program:
         _kernel.drop_capabilities()
         rights.filter.load()
         _rehearse()
+        _program.forget_ourselves()
         received = _wire.receive_job(sock)
         if received is None:
             os._exit(0)

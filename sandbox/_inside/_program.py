@@ -39,7 +39,6 @@ class Program(NamedTuple):
 
 def run(code: CodeType, driver: CodeType | None, data: str) -> NoReturn:
     """Run a program to its end and leave the process. The arguments are the fields of `Program`."""
-    _forget_ourselves()
     status = 0
     try:
         if driver is None:
@@ -71,7 +70,8 @@ def _new_module(name: str) -> ModuleType:
     return module
 
 
-def _forget_ourselves() -> None:
+def forget_ourselves() -> None:
+    """Leave no trace of this package, and the arguments and module path of a script."""
     for name in _OURS:
         sys.modules.pop(name, None)
     sys.argv[:] = ["main.py"]

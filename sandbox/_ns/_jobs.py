@@ -184,7 +184,7 @@ def launch(
         for descriptor in opened:
             os.close(descriptor)
     ends = Endpoints(ours[0], ours[1], data)
-    return Running(child, meter, ends, limits, TABLE[program.language], wake, warm.leave)
+    return Running(child, meter, ends, limits, TABLE[program.language], wake, warm)
 
 
 def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:

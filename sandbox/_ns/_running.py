@@ -16,7 +16,7 @@ from sandbox._errors import SandboxClosed, SandboxFailure
 from sandbox._inside import _wire
 from sandbox._languages import Language
 from sandbox._ns._meter import Meter
-from sandbox._ns._warm import Child
+from sandbox._ns._warm import Child, Warm
 from sandbox._types import Ended, Limits, RunResult
 
 _CHUNK = 1 << 16
@@ -24,6 +24,8 @@ HARD_CAP = 10.0
 """A run ends after this many times its wall limit, whatever it waited for."""
 _SHORTEST_CHECK_S = 0.01
 _DEATH_S = 30.0
+_SHORT_RUN_S = 0.005
+"""After this time the next process is made beside a run, which it would hold up before."""
 _TAIL = 4096
 
 
@@ -88,7 +90,7 @@ class Running:
         limits: Limits,
         language: Language,
         wake: int,
-        give_back: Callable[[Child], None],
+        warm: Warm,
     ) -> None:
         """Take over a run that has just got its job.
 
@@ -99,10 +101,10 @@ class Running:
             limits: What it may use.
             language: Row of its language.
             wake: Descriptor that becomes readable when the slot is closed by another thread.
-            give_back: Takes the child when its run has ended and all that is left of it is its init.
+            warm: Where the child came from, and the next one is made.
         """
         self._child = child
-        self._give_back = give_back
+        self._warm = warm
         self._meter = meter
         self._ends = ends
         self._limits = limits
@@ -127,7 +129,9 @@ class Running:
         self._poll.register(child.sock, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
         self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
-        self._next_check = time.monotonic() + self._check_after(limits.cpu_s, limits.wall_s)
+        started = time.monotonic()
+        self._next_check = started + self._check_after(limits.cpu_s, limits.wall_s)
+        self._ask_at = started + _SHORT_RUN_S
 
     def _check_after(self, cpu_left: float, wall_left: float) -> float:
         """Seconds in which no limit can be reached."""
@@ -171,9 +175,13 @@ class Running:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 return False
-            wait = min(self._next_check, deadline or math.inf) - now
+            wait = min(self._next_check, self._ask_at, deadline or math.inf) - now
             self._serve(self._poll.poll(max(0.0, math.ceil(wait * 1000))))
-            if time.monotonic() >= self._next_check:
+            now = time.monotonic()
+            if now >= self._ask_at:
+                self._ask_at = math.inf
+                self._warm.ask()
+            if now >= self._next_check:
                 self._check()
         return True
 
@@ -350,7 +358,7 @@ class Running:
             os.close(descriptor)
         self._products = []
         if self._ended:
-            self._give_back(self._child)
+            self._warm.leave(self._child)
         else:
             self._child.close()
         self._ends.close()
