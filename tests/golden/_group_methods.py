@@ -117,7 +117,7 @@ def _(case: Case) -> Any:
         eps=params["eps"],
     )
     signal = estimator(batch)
-    return {"bonus": signal.rewards - base, "rewards": signal.rewards, "advantages": signal.advantages}
+    return {"bonus": np.asarray(signal.rewards) - base, "rewards": signal.rewards, "advantages": signal.advantages}
 
 
 @label("length_surrogate_v3")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.signals.test_group_presets import run
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, preset
+from tests.signals.test_group_presets import preset, run
+from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch
 from trainer_client.signals.crossprompt import set_overlap
 from trainer_client.signals.guidance import SkillLibrary, choose_skill, hint_rewards
 from trainer_client.signals.preference import bradley_terry, win_rates
@@ -80,7 +80,7 @@ def test_hint_rewards_weigh_reliance_only_downwards_and_only_where_it_is_known()
 
 def test_arise_pays_for_skills_only_after_the_warm_up() -> None:
     estimator = preset("arise")
-    batch = {"groups": [0, 0], "skill_used": [True, True]}
+    batch: dict[str, Any] = {"groups": [0, 0], "skill_used": [True, True]}
     assert estimator(SignalBatch([1.0, 0.0], step=500, **batch)).rewards.tolist() == [1.0, 0.0]
     assert estimator(SignalBatch([1.0, 0.0], step=501, **batch)).rewards.tolist() == [2.0, 0.0]
 

@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer_client.signals import BadInput, BadOption, NeedsWholeBatch, Signal, SignalBatch, preset, spec_of
+from trainer_client.signals import BadInput, BadOption, NeedsWholeBatch, SignalBatch, spec_of
+from trainer_client.signals import preset as estimator_of
 from trainer_client.signals.normalise import shrinkage_baseline
 
 
-def run(name: str, rewards: Any = None, groups: Any = None, valid: Any = None, **rest: Any) -> Signal:
+def preset(name: str, **options: Any) -> Any:
+    """An estimator whose signals are read without asking which of their fields are there."""
+    return estimator_of(name, **options)
+
+
+def run(name: str, rewards: Any = None, groups: Any = None, valid: Any = None, **rest: Any) -> Any:
     """One call; keywords that are no option of the preset are inputs."""
     spec = spec_of(name)
     options = {key: rest.pop(key) for key in (*spec.required, *spec.defaults) if key in rest}
