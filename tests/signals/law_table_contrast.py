@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from tests.signals.laws import Laws
 
 _CENTRED: dict[str, Any] = {"shift": True, "constant": True}
@@ -12,6 +14,15 @@ _DEVIATION: dict[str, Any] = {**_CENTRED, "scale": "invariant", "zero_sum": True
 
 def _whole_bundles(inputs: dict[str, Any]) -> None:
     inputs["bundles"] = inputs["groups"] // 2
+
+
+def _unit_components(inputs: dict[str, Any]) -> None:
+    inputs["components"] = 1.0 / (1.0 + np.exp(-inputs["components"]))
+
+
+def _four_components(inputs: dict[str, Any]) -> None:
+    for name in ("components", "components_valid"):
+        inputs[name] = np.concatenate([inputs[name], inputs[name]], axis=1)
 
 
 CONTRAST: dict[str, Laws] = {
@@ -34,4 +45,18 @@ CONTRAST: dict[str, Laws] = {
     "release/hapo": Laws(options={"statistic": "mean"}),
     "running_reward_scale": Laws(),
     "release/running_reward_scale": Laws(),
+    "adora": Laws(rewards="binary", constant=True),
+    "adora_vl": Laws(rewards="binary", constant=True, zero_sum=True),
+    "gcpo": Laws(inputs=("format_scores", "lengths"), options={"length": 0.1}),
+    "dcpo": Laws(permutation=False),
+    "hpt": Laws(rewards="binary", constant=True, inputs=("demonstrated",)),
+    "itool_hardest": Laws(permutation=False),
+    "hrm": Laws(inputs=("components_valid",)),
+    "searchllm": Laws(inputs=("components_valid",), options={"bottom": 1}, prepare=_unit_components),
+    "rarg": Laws(inputs=("components_valid", "groups"), prepare=_four_components),
+    "rafts": Laws(),
+    "earl": Laws(),
+    "mind_paraworld": Laws(),
+    "bayesian_panel": Laws(inputs=("judged",)),
+    "mpo": Laws(inputs=("components_valid",), options={"every": 1}),
 }

@@ -24,26 +24,33 @@ takes no part, which has three readings:
   the missing score equals the mean of the others.
 """
 
+from ._bayes import Decision, decide, value_of_information
 from ._combine import Combined, combine
 from ._decoupled import decoupled_normalise, resolve_weights
 from ._gated import RubricUse, group_max_normalised, mix_rubric, mutation_reward
 from ._joined import joined
+from ._levels import levelled_reward, softly_gated
 from ._rubric import rubric_reward
 from ._terms import Action, Gate, Optional, Term
 
 __all__ = [
     "Action",
     "Combined",
+    "Decision",
     "Gate",
     "Optional",
     "RubricUse",
     "Term",
     "combine",
+    "decide",
     "decoupled_normalise",
     "group_max_normalised",
     "joined",
+    "levelled_reward",
     "mix_rubric",
     "mutation_reward",
     "resolve_weights",
     "rubric_reward",
+    "softly_gated",
+    "value_of_information",
 ]

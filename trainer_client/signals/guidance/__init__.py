@@ -8,6 +8,7 @@ and `first_row` pick the row to build on.
 """
 
 from ._choice import Hint, extreme_row, first_row, hint_ladder, lowest_solving_hint
+from ._demonstrations import Mode, demonstration_modes
 from ._hints import HintRewards, HintTerm, balance_term, best_hints, hint_rewards, transfer_weight
 from ._ratio import guidance_weights
 from ._skills import LibraryChanges, SkillChoice, SkillLibrary, choose_skill, skill_level
@@ -18,11 +19,13 @@ __all__ = [
     "HintRewards",
     "HintTerm",
     "LibraryChanges",
+    "Mode",
     "SkillChoice",
     "SkillLibrary",
     "balance_term",
     "best_hints",
     "choose_skill",
+    "demonstration_modes",
     "extreme_row",
     "first_row",
     "guidance_weights",

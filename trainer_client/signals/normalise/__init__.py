@@ -11,6 +11,7 @@ their success rate is.
 from ._batch import Reduce, Stabiliser, batch_moments, batch_sum, standardise
 from ._beta import BetaFit, fit_normaliser, inverse_density
 from ._group import Centre, Scale, Singleton, group_normalise
+from ._lengths import long_right_answers
 from ._median import median_deviation, median_pivots
 from ._progress import Progress, improvement, retrospective_advantages
 from ._ranks import Ties, centred_ranks, softmax_shares
@@ -44,6 +45,7 @@ __all__ = [
     "improvement",
     "inverse_density",
     "length_weighted_baseline",
+    "long_right_answers",
     "median_deviation",
     "median_pivots",
     "pass_at_k",

@@ -30,6 +30,8 @@ FAMILIES = (
     "_agreement",
     "_risk",
     "_progress",
+    "_conditional",
+    "_gated",
 )
 
 __all__ = ["FAMILIES"]

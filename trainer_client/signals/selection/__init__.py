@@ -23,6 +23,7 @@ from ._budget import (
 )
 from ._dynamic import DynamicSampling
 from ._filters import groups_in_range, varied_groups
+from ._lengths import contrastive_subset, hardest
 from ._pairing import pair_prompts, rare_event_bands
 from ._released_budget import release_knapsack
 from ._repeats import distinct_ngrams, tail_repeats
@@ -41,12 +42,14 @@ __all__ = [
     "allocate_knapsack",
     "allocate_uncertain",
     "between",
+    "contrastive_subset",
     "copy_smoothing",
     "distinct_ngrams",
     "draw_prompts",
     "even_split",
     "fill_by_gain",
     "groups_in_range",
+    "hardest",
     "max_variance_subset",
     "mixed_group_value",
     "mixed_groups",

@@ -8,6 +8,7 @@ Likelihood: `unlikeliness`. Length by accuracy: `leading_groups`, `relative_leng
 """
 
 from ._asymmetric import asymmetric_shaping
+from ._behaviour import conditional_sign
 from ._clusters import Agreement, agreement, greedy_clusters
 from ._curriculum import Decay, LengthShape, length_reward, token_budget
 from ._embeddings import EmbeddingReward, contrastive_embedding_reward, mean_pool
@@ -36,6 +37,7 @@ __all__ = [
     "RankingScore",
     "agreement",
     "asymmetric_shaping",
+    "conditional_sign",
     "consistency_bonus",
     "contrastive_embedding_reward",
     "dcg_discounts",

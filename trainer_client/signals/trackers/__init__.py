@@ -14,6 +14,7 @@ from ._moments import RunningMoments
 from ._multipliers import Multipliers
 from ._quantiles import QuantileTracker
 from ._recent_means import RecentMeans
+from ._rubric import EvolvingRubric
 from ._solved import SolvedCorpus
 from ._success import SuccessRates
 from ._tracker import Tracker
@@ -22,6 +23,7 @@ from ._window import OutcomeWindow
 
 __all__ = [
     "CountHistogram",
+    "EvolvingRubric",
     "FadingMoments",
     "LengthHistory",
     "LengthStatistic",

@@ -1,0 +1,110 @@
+"""Pairs that have to differ enough, or that a label or a construction tells apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
+from trainer_client.signals._errors import BadInput
+from trainer_client.signals._groups import Groups
+from trainer_client.signals._signal import Pair
+
+
+def large_margin_pairs(
+    scores: FloatArray,
+    sampled: BoolArray,
+    defective: BoolArray,
+    groups: Groups,
+    valid: BoolArray,
+    *,
+    least: float = 5.0,
+    margin: float = 2.0,
+    sampled_margin: float = 1.0,
+) -> list[Pair]:
+    """Every pair of a good answer and one that is clearly worse.
+
+    A positive scores at least ``least``; a negative ``margin`` less, or ``sampled_margin`` when the positive was
+    sampled from the policy. A defective answer is never a positive, and a negative to every positive, whatever it
+    scores; such a pair's margin is at least 0.
+
+    Source: DNO (arXiv 2404.03715) section 5.1.
+    """
+    pairs = []
+    for members in _members(groups, valid):
+        score, own, bad = scores[members], sampled[members], defective[members]
+        gap = score[:, None] - score[None, :]
+        needed = np.where(own, sampled_margin, margin)[:, None]
+        better = ((score >= least) & ~bad)[:, None] & (bad[None, :] | (gap >= needed))
+        for i, j in np.argwhere(better).tolist():
+            pairs.append(Pair(int(members[i]), int(members[j]), margin=max(float(gap[i, j]), 0.0)))
+    return pairs
+
+
+def labelled_pairs(preferred: BoolArray, groups: Groups, valid: BoolArray) -> tuple[IntArray, IntArray]:
+    """``[P]`` chosen and ``[P]`` rejected rows of groups of two of which one is preferred.
+
+    A group with a row that is not valid makes no pair.
+
+    Raises:
+        BadInput: a group has not two rows, one of them preferred.
+    """
+    marked = groups.sum(preferred)
+    wrong = np.flatnonzero((groups.sizes != 2) | (marked != 1))
+    if wrong.size:
+        label = groups.labels.tolist()[int(wrong[0])]
+        raise BadInput(
+            f"preferred: pair {label!r} has {int(groups.sizes[wrong[0]])} rows, {int(marked[wrong[0]])} of "
+            "them preferred; a pair is two rows, one of them preferred"
+        )
+    order = groups.order.reshape(-1, 2) if groups.rows else np.zeros((0, 2), np.int64)
+    first = preferred[order[:, 0]] if len(order) else np.zeros(0, np.bool_)
+    chosen, rejected = (np.where(first, order[:, a], order[:, 1 - a]) for a in (0, 1))
+    whole = valid[chosen] & valid[rejected]
+    return chosen[whole], rejected[whole]
+
+
+def contrast_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray) -> list[Pair]:
+    """The best row of each group against every worse one, ``1 / (number of worse ones)`` each.
+
+    Source: Preference Fine-Tuning of LLMs Should Leverage Suboptimal, On-Policy Data (arXiv 2404.14367).
+    """
+    pairs = []
+    for members in _members(groups, valid):
+        best = members[int(np.argmax(rewards[members]))]
+        worse = members[rewards[members] < rewards[best]]
+        pairs += [
+            Pair(int(best), int(row), margin=float(rewards[best] - rewards[row]), weight=1.0 / worse.size)
+            for row in worse.tolist()
+        ]
+    return pairs
+
+
+def constraint_pairs(met: BoolArray, named: BoolArray, groups: Groups, valid: BoolArray) -> list[Pair]:
+    """Pairs of instructions for one answer: one that it fulfils over one of which it misses something.
+
+    The margin is the number of constraints missed. An instruction without constraints takes no part.
+
+    Args:
+        met: ``[N, K]`` whether the answer meets a constraint.
+        named: ``[N, K]`` whether a row's instruction asks for it.
+        groups: rows with the same answer.
+        valid: ``[N]`` rows that take part.
+
+    Source: MAPL (arXiv 2505.12845), the intra-instruction part.
+    """
+    missed = (named & ~met).sum(1)
+    asks = named.any(1)
+    pairs = []
+    for members in _members(groups, valid & asks):
+        whole, short = members[missed[members] == 0], members[missed[members] > 0]
+        pairs += [Pair(int(a), int(b), margin=float(missed[b])) for a in whole.tolist() for b in short.tolist()]
+    return pairs
+
+
+def _members(groups: Groups, valid: BoolArray) -> Iterator[IntArray]:
+    """The valid rows of each group, in batch order."""
+    part, rows = groups.take(valid), np.flatnonzero(valid)
+    for start, size in zip(part.starts.tolist(), part.sizes.tolist(), strict=True):
+        yield rows[part.order[start : start + size]]
