@@ -23,9 +23,7 @@ _WARM_UP = 200_000
 
 
 def _request(start: int) -> pb.ScoreRequest:
-    request = pb.ScoreRequest(
-        evaluations=[types.Evaluation(verifier=name) for name in ("bench/pooled", "bench/inline")]
-    )
+    request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=name) for name in ("bench/light", "bench/inline")])
     for first in range(start, start + _BATCH, 8):
         group = request.groups.add(group_id=str(first), size=8)
         for index in range(first, first + 8):
@@ -55,7 +53,7 @@ def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
         config.write(f"[limits]\ncache_bytes = {_CACHE}\n")
         config.flush()
-        names = ("benchmarks.server.verifiers:pooled", "benchmarks.server.verifiers:inline")
+        names = ("benchmarks.server.verifiers:light", "benchmarks.server.verifiers:inline")
         with our_server(*names, config=config.name) as server:
             asyncio.run(_send(server, 0, _WARM_UP))
             before = server.resident()

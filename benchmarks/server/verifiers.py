@@ -6,7 +6,7 @@ import time
 
 from reward_servers import Cost, Rollout, verifier
 
-__all__ = ["busy", "inline", "pooled"]
+__all__ = ["busy", "inline", "light", "pooled"]
 
 
 @verifier("bench/inline", version="1", cost=Cost.TRIVIAL, score_range=(0, 1e9))
@@ -18,6 +18,15 @@ async def inline(rollout: Rollout) -> float:
 @verifier("bench/pooled", version="1", score_range=(0, 1e9))
 def pooled(rollout: Rollout) -> float:
     """The length of the response, in a worker process."""
+    return float(len(rollout.response))
+
+
+@verifier("bench/light", version="1", score_range=(0, 1e9))
+def light(rollout: Rollout) -> float:
+    """The length of the response after a tenth of a millisecond of computing: enough to be worth caching."""
+    ends = time.thread_time() + 0.0001
+    while time.thread_time() < ends:
+        pass
     return float(len(rollout.response))
 
 

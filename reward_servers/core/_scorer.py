@@ -37,6 +37,8 @@ _KINDS = {
     "digest_mismatch": "precondition",
 }
 _PLANS = 1024
+_WORTH_KEEPING = 5e-5
+"""Seconds below which judging an item again is cheaper than digesting it, looking it up and keeping its verdict."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -234,6 +236,8 @@ class Scorer:
         """Makes the keys of an evaluation's units; None when they have none."""
         verifier = bound.hosted.verifier
         if verifier.cost is Cost.TRIVIAL:
+            return None
+        if verifier.deterministic and bound.executor.expected(bound.hosted) < _WORTH_KEEPING:
             return None
         if verifier.deterministic:
             seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE else None

@@ -157,6 +157,9 @@ class Executor(Protocol):
     def abandon(self, unit: Unit) -> None:
         """Drops a unit that nobody waits for any more, and stops its work."""
 
+    def expected(self, hosted: Hosted) -> float:
+        """Seconds that an item of a verifier takes, as far as is known."""
+
     def facts(self) -> Mapping[str, str]:
         """What its verifiers tell of the host."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -55,6 +56,10 @@ class LoopExecutor:
         """Cancels the item's coroutine, which closes its upstream call."""
         if unit in self._running:
             self._stop(unit, None)
+
+    def expected(self, hosted: Hosted) -> float:
+        """An item waits for others, who knows how long."""
+        return math.inf
 
     def facts(self) -> Mapping[str, str]:
         """What the verifier tells of the host."""

@@ -80,6 +80,10 @@ class ProcessExecutor:
     def abandon(self, unit: Unit) -> None:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
 
+    def expected(self, hosted: Hosted) -> float:
+        """Seconds that an item has taken lately."""
+        return max(1e-6, self._item_time.get(id(hosted), _FIRST_GUESS))
+
     def facts(self) -> Mapping[str, str]:
         """What the verifiers tell of the host; every worker tells the same."""
         return next((worker.facts for worker in self._workers if worker.ready), {})
@@ -192,10 +196,7 @@ class ProcessExecutor:
             return False
         if not worker.chunks:
             return True
-        return self._expected(worker.chunks[0].units[0].hosted) < _TARGET
-
-    def _expected(self, hosted: Hosted) -> float:
-        return max(1e-6, self._item_time.get(id(hosted), _FIRST_GUESS))
+        return self.expected(worker.chunks[0].units[0].hosted) < _TARGET
 
     def _chunk_size(self, first: Unit) -> int:
         if first.crashes:
@@ -203,7 +204,7 @@ class ProcessExecutor:
         if self._device:
             return first.hosted.verifier.max_batch
         fair = math.ceil(len(self._queue) / self._size)
-        return max(1, min(_LARGEST_CHUNK, int(_TARGET / self._expected(first.hosted)), fair))
+        return max(1, min(_LARGEST_CHUNK, int(_TARGET / self.expected(first.hosted)), fair))
 
     def worker_result(
         self, worker: WorkerProcess, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None
