@@ -106,7 +106,7 @@ class Comparison:
     def scalar(self, gold: Node, answer: Node) -> Answer:
         """Two expressions with one value each."""
         for node in (gold, answer):
-            if any(isinstance(n, Seq | Rel | Interval | Matrix | Text) for n in walk(node)):
+            if any(isinstance(n, Seq | Rel | Interval | Matrix | Text | Quantity) for n in walk(node)):
                 return Answer(False, "kind", "not the same kind of object")
         if _infinite(gold) or _infinite(answer):
             return Answer(gold == answer, "infinity")

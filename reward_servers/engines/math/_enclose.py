@@ -197,6 +197,13 @@ def _divide(a: Any, b: Any) -> Any:
     return a / b
 
 
+def _remainder(a: Any, b: Any) -> Any:
+    quotient = _divide(a, b)
+    if not hasattr(quotient, "floor"):  # complex numbers have no remainder
+        raise Unsupported
+    return a - b * quotient.floor()
+
+
 def _binom(n: Any, k: Any) -> Any:
     return (n + 1).gamma() / ((k + 1).gamma() * (n - k + 1).gamma())
 
@@ -228,7 +235,7 @@ _BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "div": _divide,
     "binom": _binom,
     "perm": lambda n, k: (n + 1).gamma() / (n - k + 1).gamma(),
-    "rem": lambda a, b: a - b * _divide(a, b).floor(),
+    "rem": _remainder,
     "logb": lambda x, b: x.log() / b.log(),
 }
 _UNARY: dict[str, Callable[[Any], Any]] = {

@@ -313,6 +313,9 @@ def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> 
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, form)
     except SymbolicUnavailable as exc:
         return Decision(Outcome.UNDECIDED, "symbolic", str(exc), form)
+    except RecursionError:
+        # The tree is within its bound, so it is the caller's stack that was almost used up.
+        return Decision(Outcome.UNDECIDED, "stack", "the calling thread has too little stack left", form)
     return _decision(found, form)
 
 

@@ -255,6 +255,8 @@ def unit_fraction(parser: Parser, left: Node) -> Node | None:
     parts: list[str] = []
     at = parser.at + 1
     for closing in range(2):
+        if parser.tokens[at].text != "{":
+            return None
         at += 1
         while parser.tokens[at].text != "}":
             part = parser.tokens[at]

@@ -47,7 +47,7 @@ def _normal(node: Node, depth: int) -> Node:
         return Num(value)
     try:
         return _written(_expand(node))
-    except _TooLarge:
+    except (_TooLarge, LimitExceeded, Undefined):
         return rebuild(node, lambda child: _normal(child, depth + 1))
 
 

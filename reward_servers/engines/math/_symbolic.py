@@ -28,11 +28,15 @@ _WALL_SECONDS = 60.0
 """A worker that has not answered by then was not given the processor, or sleeps: a failure of ours."""
 
 
+class NoForm(Exception):
+    """The node is no scalar expression; nothing can be said about it symbolically."""
+
+
 def tree(node: Node) -> list[Any]:
     """A scalar expression as nested lists, the only thing that crosses to a worker.
 
     Raises:
-        SymbolicUnavailable: The node is no scalar expression.
+        NoForm: The node is no scalar expression.
     """
     match node:
         case Num(value):
@@ -44,7 +48,7 @@ def tree(node: Node) -> list[Any]:
         case Call(head, args):
             return [head, *(tree(a) for a in args)]
         case _:
-            raise SymbolicUnavailable(f"a {type(node).__name__} has no symbolic form")
+            raise NoForm
 
 
 class _Worker:
@@ -172,7 +176,10 @@ class SymbolicPool:
         """
         if os.getpid() != self._owner:
             raise SymbolicUnavailable("a symbolic pool does not survive a fork; build one in the child")
-        question = json.dumps({"left": tree(left), "right": tree(right), "cpu": self.cpu_seconds}).encode() + b"\n"
+        try:
+            question = json.dumps({"left": tree(left), "right": tree(right), "cpu": self.cpu_seconds}).encode() + b"\n"
+        except NoForm:
+            return None
         try:
             reply = self._ask(question)
         except SymbolicUnavailable:

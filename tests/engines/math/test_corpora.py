@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -119,3 +120,22 @@ def test_changing_one_digit_or_bracket_flips_the_verdict() -> None:
                     survivors.append((gold, changed[found.start : found.end]))
     # The one survivor is right: [1,2) and [2,3] still make [1,3]; likewise (1,2] and (2,3].
     assert {gold for gold, _ in survivors} <= {"[1,3]"}, survivors
+
+
+def test_cases_cut_and_glued_are_always_decided() -> None:
+    """Pieces of golds and answers in wild combinations: never an exception, never an outcome that hides an answer."""
+    rng = Random(20)
+    texts = [row["gold"] for row in rows("twins.jsonl")] + [
+        str(row["reference"]["answer"]) for row in rows("cases.jsonl")
+    ]
+
+    def glued() -> str:
+        a, b = rng.choice(texts), rng.choice(texts)
+        i, j = sorted((rng.randrange(len(a) + 1), rng.randrange(len(a) + 1)))
+        k = rng.randrange(len(b) + 1)
+        return a[:i] + b[k : rng.randrange(k, len(b) + 1)] + a[j:]
+
+    for _ in range(4000):
+        gold = rng.choice(texts) if rng.random() < 0.6 else glued()
+        judgement = judge("\\boxed{" + glued() + "}", gold)
+        assert judgement.outcome is not Outcome.UNDECIDED, judgement
