@@ -1,4 +1,4 @@
-"""The process that becomes the program: it locks itself in, waits for its job, and carries it out."""
+"""The process that becomes the program: it makes its surroundings, locks itself in, and waits for its job."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ _DESCRIPTORS = 256
 _NATIVE_STACK_BYTES = 64 << 20
 # Below a page no core file is written; 1 and not 0 keeps the dump from a crash handler behind a pipe as well.
 _NO_CORE = (1, 1)
+_USER = 1000
+_OWN_INODES = 4  # the root of the tree, two directories of ours, and the source
+_TMP_FLAGS = _kernel.MS_NOSUID | _kernel.MS_NODEV
+_PROC_FLAGS = _TMP_FLAGS | _kernel.MS_NOEXEC
 SOCKET = 3
 """Descriptor of the connection with the owner, until the program takes its place."""
 _REHEARSAL = {"mode": "", "bounds": {"cpu_s": 1.0}, "files": {"": b""}, "code": marshal.dumps(compile("0", "", "eval"))}
@@ -45,21 +49,55 @@ def fail(sock: socket.socket, where: str, error: BaseException) -> NoReturn:
         os._exit(1)
 
 
-def wait_for_job(sock: socket.socket, rights: Rights) -> _program.Program:
-    """Lock this process in, wait for its job and carry it out, or return it if it is a Python program."""
+def become(sock: socket.socket, rights: Rights, groups: Sequence[int], disk: int, files: int) -> _program.Program:
+    """Make the surroundings of a run, lock this process in, wait for its job and carry it out.
+
+    Args:
+        sock: To the owner.
+        rights: What a program may do.
+        groups: Descriptors of the `cgroup.procs` files of the groups to join.
+        disk: Bytes that the run may store.
+        files: Files that it may make.
+
+    Returns:
+        The program, if the job is a Python program.
+    """
     try:
+        for descriptor in groups:
+            os.write(descriptor, b"0")
+        os.dup2(sock.fileno(), SOCKET, inheritable=False)
+        sock.detach()
+        sock = socket.socket(fileno=SOCKET)
+        _kernel.close_from(SOCKET + 1)
+        _kernel.prctl(_kernel.PR_SET_DUMPABLE, 1)  # until then our own /proc files are root's
         _kernel.write_file("/proc/self/oom_score_adj", b"1000")
+        _settle(disk, files)
         _kernel.empty_bounding_set(rights.last_capability)
         _kernel.drop_capabilities()
         rights.filter.load()
         _rehearse()
         _program.forget_ourselves()
+        processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
+        _wire.send_frame(sock, _wire.READY, b"", (processes,))
+        os.close(processes)
         received = _wire.receive_job(sock)
         if received is None:
             os._exit(0)
         return _carry_out(sock, rights.address_space, *received)
     except BaseException as error:  # noqa: BLE001 - up to here nothing of the program has run, so it is ours
         fail(sock, "job", error)
+
+
+def _settle(disk: int, files: int) -> None:
+    """Take the user id of a program and mount what belongs to one run only."""
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{_USER} 0 1"), ("gid_map", f"{_USER} 0 1")):
+        _kernel.write_file(f"/proc/self/{name}", text.encode())
+    options = f"size={disk},nr_inodes={files + _OWN_INODES},mode=1777"
+    _kernel.mount("tmp", "/tmp", "tmpfs", _TMP_FLAGS, options)  # noqa: S108 - a path behind the wall
+    os.mkdir(_rootfs.BOX)
+    os.mkdir(_rootfs.SHARED_MEMORY)
+    os.chdir(_rootfs.BOX)
+    _kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)
 
 
 def _rehearse() -> None:

@@ -38,8 +38,9 @@ SIGINT = 2
 SIGPIPE = 13
 SIGCHLD = 17
 SIGXFSZ = 25
+_FIRST = 3  # descriptor after the standard streams
 _SIG_DFL = None
-_SIG_IGN = ctypes.c_void_p(1)
+_SIG_IGN = 1
 
 # The calls made by number. Those from 424 on have the same number on every machine.
 CLOSE_RANGE = 436
@@ -53,6 +54,9 @@ libc = ctypes.CDLL(None, use_errno=True)
 _syscall = libc.syscall
 _syscall.restype = ctypes.c_long
 _prctl = libc.prctl
+_signal = libc.signal
+_signal.restype = ctypes.c_void_p
+_signal.argtypes = (ctypes.c_int, ctypes.c_void_p)
 
 
 class SetupError(Exception):
@@ -149,17 +153,24 @@ def prctl(option: int, value: int) -> None:
     _check(_prctl(option, ctypes.c_ulong(value), 0, 0, 0), f"prctl {option}")
 
 
-def default_signal(number: int) -> None:
-    """Let the kernel do with a signal what it does by default.
+def default_signal(number: int) -> int | None:
+    """Let the kernel do with a signal what it does by default; returns the address of what it did before.
 
     The interpreter's own way is more work in a process that is a copy of another, and may not notice.
     """
-    libc.signal(number, _SIG_DFL)
+    handler: int | None = _signal(number, _SIG_DFL)
+    return handler
+
+
+def restore_signal(number: int, handler: int | None) -> None:
+    """Undo `default_signal`, as the interpreter sets its handlers: calls are interrupted by them."""
+    _signal(number, handler)
+    libc.siginterrupt(number, 1)
 
 
 def ignore_signal(number: int) -> None:
     """Have the kernel drop a signal, without the interpreter's knowing: programs are to find its own settings."""
-    libc.signal(number, _SIG_IGN)
+    _signal(number, _SIG_IGN)
 
 
 def write_file(path: str, content: bytes) -> None:
@@ -177,6 +188,14 @@ def kill_others() -> bool:
 def close_from(first: int) -> None:
     """Close every descriptor from `first` on."""
     syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
+
+
+def close_others(kept: int) -> None:
+    """Close every descriptor but the standard streams and one more."""
+    if kept > _FIRST:
+        first, last = ctypes.c_uint(_FIRST), ctypes.c_uint(kept - 1)
+        syscall("close_range", CLOSE_RANGE, first, last, ctypes.c_uint(0))
+    close_from(kept + 1)
 
 
 _capability_header = (ctypes.c_uint32 * 2)(0x20080522, 0)
