@@ -86,6 +86,8 @@ def postfix(parser: Parser, left: Node, text: str) -> Node | None:
             return Call("fact2", (left,))
         return Call("fact", (left,))
     if text == "%":
+        if isinstance(left, Call) and left.head == "percent":
+            raise AnswerSyntaxError("a percentage of percent", parser.token.pos)
         return Call("percent", (left,))
     if text == "'" and isinstance(left, Num):
         return Quantity(left, "foot")

@@ -125,9 +125,8 @@ def test_changing_one_digit_or_bracket_flips_the_verdict() -> None:
 def test_cases_cut_and_glued_are_always_decided() -> None:
     """Pieces of golds and answers in wild combinations: never an exception, never an outcome that hides an answer."""
     rng = Random(20)
-    texts = [row["gold"] for row in rows("twins.jsonl")] + [
-        str(row["reference"]["answer"]) for row in rows("cases.jsonl")
-    ]
+    texts = [row["gold"] for row in rows("twins.jsonl")]
+    texts += [str(row["reference"]["answer"]) for row in rows("cases.jsonl")]
 
     def glued() -> str:
         a, b = rng.choice(texts), rng.choice(texts)
