@@ -25,6 +25,17 @@ def _four_components(inputs: dict[str, Any]) -> None:
         inputs[name] = np.concatenate([inputs[name], inputs[name]], axis=1)
 
 
+def _labelled(inputs: dict[str, Any]) -> None:
+    rows = len(inputs["groups"])
+    inputs["groups"] = np.arange(rows) // 2
+    inputs["preferred"] = np.arange(rows) % 2 == 0
+
+
+def _one_clean(inputs: dict[str, Any]) -> None:
+    first = np.unique(inputs["groups"], return_index=True)[1]
+    inputs["noisy"] = ~np.isin(np.arange(len(inputs["groups"])), first)
+
+
 CONTRAST: dict[str, Laws] = {
     "cepo": Laws(constant=True, zero_sum=True, scale="invariant", options={"eps": 0.0, "wrong_below": 1e9}),
     "rlsd": Laws(**_DEVIATION),
@@ -59,4 +70,27 @@ CONTRAST: dict[str, Laws] = {
     "mind_paraworld": Laws(),
     "bayesian_panel": Laws(inputs=("judged",)),
     "mpo": Laws(inputs=("components_valid",), options={"every": 1}),
+    "secrets_ii": Laws(prepare=_labelled),
+    "dno": Laws(inputs=("references", "defective")),
+    "win_shares": Laws(),
+    "on_policy_pairs": Laws(inputs=("sampled_at",), options={"max_age": 3}),
+    "rso": Laws(permutation=False, removal=False),
+    "did": Laws(),
+    "mapl": Laws(),
+    "seppo": Laws(),
+    "itool_steps": Laws(),
+    "itool_pairs": Laws(),
+    "cdrrm": Laws(),
+    "copg": Laws(shift=True),
+    "copg_pairs": Laws(),
+    "hypo": Laws(),
+    "rdpo": Laws(),
+    "rpo": Laws(inputs=("references",), permutation=False),
+    "cpl": Laws(),
+    "lipo": Laws(rewards="binary"),
+    "pg_rank": Laws(),
+    "coipo": Laws(inputs=("rewards",), prepare=_one_clean),
+    "webdetective": Laws(),
+    "rag_report": Laws(),
+    "alignment_gap": Laws(inputs=("comparisons",), prepare=_labelled),
 }

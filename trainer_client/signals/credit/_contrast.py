@@ -45,7 +45,8 @@ def contrast_credit(
     sign = np.sign(inside.sum(1, keepdims=True)) if sign_of == "row" else np.sign(inside)
     low = np.log1p(-bound) if bound < 1.0 else -np.inf
     weight = np.exp(np.clip(sign * np.where(mask, contrast, 0.0), low, np.log1p(bound)))
-    return inside * ((1.0 - mix) + mix * weight)
+    weighed: FloatArray = inside * ((1.0 - mix) + mix * weight)
+    return weighed
 
 
 def decayed_mix(start: float, step: int | None, decay_steps: int) -> float:

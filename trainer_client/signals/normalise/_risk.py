@@ -59,7 +59,7 @@ def bundle_papers(scores: FloatArray, prompts: Groups, bundles: Groups) -> Paper
     first = np.cumsum(number) - number
     place = prompts.position
     paper = np.where(place < number[bundles.index], first[bundles.index] + place, -1)
-    total = np.bincount(paper[paper >= 0], scores[paper >= 0], int(number.sum()))
+    total = np.bincount(paper[paper >= 0], scores[paper >= 0], int(number.sum())).astype(np.float64)
     return Papers(total, Groups(np.arange(len(bundles)), number, index=None, contiguous=True), paper)
 
 

@@ -12,6 +12,8 @@ from trainer_client.signals._groups import Groups
 
 LambdaScheme = Literal["dcg", "dcg2"]
 
+_LARGEST = 100.0
+
 
 def win_shares(wins: FloatArray, groups: Groups, *, own: float | None = None) -> FloatArray:
     """``[N]`` mean probability that a row beats a member of its group.
@@ -32,9 +34,8 @@ def win_shares(wins: FloatArray, groups: Groups, *, own: float | None = None) ->
         raise BadInput(f"wins: row {bad[0][0]}, column {bad[0][1]} holds {wins[tuple(bad[0])]}, outside [0, 1]")
     total = np.where(together, wins, 0.0).sum(1)
     sizes = groups.spread(groups.sizes)
-    if own is not None:
-        return (total + own) / sizes
-    return total / np.maximum(sizes - 1, 1)
+    mean: FloatArray = total / np.maximum(sizes - 1, 1) if own is None else (total + own) / sizes
+    return mean
 
 
 def lambda_weights(scores: FloatArray, labels: FloatArray, *, scheme: LambdaScheme = "dcg") -> FloatArray:
@@ -45,17 +46,22 @@ def lambda_weights(scores: FloatArray, labels: FloatArray, *, scheme: LambdaSche
 
     Args:
         scores: ``[K]`` of the present policy; equal ones rank by position.
-        labels: ``[K]``.
+        labels: ``[K]``, such as win rates.
         scheme: which second factor.
 
     Raises:
         BadOption: an unknown scheme.
+        BadInput: a label beyond 100, of which the gain would swallow all others.
 
-    Source: LiPO (arXiv 2402.01878) eq. 7 (the inverse of D, lost in the text, restored); LambdaLoss (Wang et al. 2018);
+    Source: LiPO (arXiv 2402.01878) eq. 7, with the inverse of D that its text has lost; LambdaLoss (Wang et al. 2018);
     google/rax rax/_src/lambdaweights.py @af92de1f, which multiplies by the length of the list.
     """
     if scheme not in get_args(LambdaScheme):
         raise BadOption(f"scheme: {scheme!r} is not one of {', '.join(get_args(LambdaScheme))}")
+    if bool((np.abs(labels) > _LARGEST).any()):
+        raise BadInput(
+            f"labels: {labels[np.argmax(np.abs(labels))]} is no gain to take 2 to the power of; map them to 0..1"
+        )
     ranks = np.empty(scores.size)
     ranks[np.argsort(-scores, kind="stable")] = np.arange(1, scores.size + 1)
     gain = np.exp2(labels)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
-from trainer_client.signals._errors import BadInput
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._signal import Pair
 
@@ -43,26 +42,18 @@ def large_margin_pairs(
 
 
 def labelled_pairs(preferred: BoolArray, groups: Groups, valid: BoolArray) -> tuple[IntArray, IntArray]:
-    """``[P]`` chosen and ``[P]`` rejected rows of groups of two of which one is preferred.
+    """``[P]`` chosen and ``[P]`` rejected rows: each preferred row of a group with each of the others.
 
-    A group with a row that is not valid makes no pair.
-
-    Raises:
-        BadInput: a group has not two rows, one of them preferred.
+    A row that is not valid takes part in no pair, so that the partner of a missing row stands alone.
     """
-    marked = groups.sum(preferred)
-    wrong = np.flatnonzero((groups.sizes != 2) | (marked != 1))
-    if wrong.size:
-        label = groups.labels.tolist()[int(wrong[0])]
-        raise BadInput(
-            f"preferred: pair {label!r} has {int(groups.sizes[wrong[0]])} rows, {int(marked[wrong[0]])} of "
-            "them preferred; a pair is two rows, one of them preferred"
-        )
-    order = groups.order.reshape(-1, 2) if groups.rows else np.zeros((0, 2), np.int64)
-    first = preferred[order[:, 0]] if len(order) else np.zeros(0, np.bool_)
-    chosen, rejected = (np.where(first, order[:, a], order[:, 1 - a]) for a in (0, 1))
-    whole = valid[chosen] & valid[rejected]
-    return chosen[whole], rejected[whole]
+    pairs = [
+        (chosen, rejected)
+        for members in _members(groups, valid)
+        for chosen in members[preferred[members]].tolist()
+        for rejected in members[~preferred[members]].tolist()
+    ]
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
 
 
 def contrast_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray) -> list[Pair]:

@@ -32,6 +32,9 @@ FAMILIES = (
     "_progress",
     "_conditional",
     "_gated",
+    "_pair_data",
+    "_pair_weights",
+    "_evaluated",
 )
 
 __all__ = ["FAMILIES"]

@@ -280,7 +280,7 @@ class MPO(Tracker):
         rewards = np.where(whole, np.where(batch.components_given, table, 0.0).sum(1), 0.0)
         self.batches += 1
         requests = self._cases(rewards, whole) if self.batches % self.every == 0 else []
-        report = {"mpo/rubric_version": self.rubric.version, "mpo/unread": int((batch.valid & ~whole).sum())}
+        report = {"mpo/rubric_version": self.rubric.number, "mpo/unread": int((batch.valid & ~whole).sum())}
         return batch.signal(rewards=rewards, keep=whole | ~batch.valid, requests=requests, report=report)
 
     def _cases(self, rewards: FloatArray, whole: BoolArray) -> list[Request]:
@@ -288,7 +288,7 @@ class MPO(Tracker):
         ordered = rows[np.argsort(rewards[rows], kind="stable")]
         drawn = np.random.default_rng((self.seed, self.batches))
         chosen = [row for part in np.array_split(ordered, 3) for row in drawn.permutation(part)[: self.each].tolist()]
-        details = {"rubric_version": self.rubric.version}
+        details = {"rubric_version": self.rubric.number}
         return [Request(row, "refine_rubric", {**details, "score": float(rewards[row])}) for row in sorted(chosen)]
 
     def _state(self) -> dict[str, Any]:

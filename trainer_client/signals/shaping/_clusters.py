@@ -65,7 +65,7 @@ def agreement(groups: Groups, answers: Groups, answered: BoolArray, *, alone: bo
         classes = classes.cross(Groups.of(missing))
     group_of = groups.index[classes.first(np.arange(classes.rows))] if classes.rows else np.zeros(0, np.int64)
     share = classes.sizes / groups.sizes[group_of]
-    entropy = -np.bincount(group_of, share * np.log(share), len(groups)) + 0.0
+    entropy: FloatArray = -np.bincount(group_of, share * np.log(share), len(groups)).astype(np.float64) + 0.0
     number = np.bincount(group_of, minlength=len(groups))
     largest = np.zeros(len(groups))
     np.maximum.at(largest, group_of, share)

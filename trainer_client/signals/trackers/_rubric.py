@@ -25,8 +25,8 @@ class EvolvingRubric(Tracker):
         self.versions: list[tuple[str, ...]] = [_distinct(items)]
 
     @property
-    def version(self) -> int:
-        """Number of the version in use."""
+    def number(self) -> int:
+        """Number of the version in use, from 0."""
         return len(self.versions) - 1
 
     @property
