@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from . import _choices
 from ._compare import Comparison
 from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
+from ._exact import Undefined, exact
 from ._extract import decimal_comma, extract
-from ._nodes import Node, Num, Text
+from ._nodes import Interval, Matrix, Node, Num, Seq, Text
 from ._normal import normal
 from ._parser import parse
 from ._phrases import last_value
-from ._policy import DEFAULT, Policy
+from ._policy import DEFAULT, Limits, Policy
 from ._polynomial import normal_form
 from ._scalars import Answer
 from ._strings import string_key
@@ -62,14 +63,14 @@ class Gold:
     options: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def any_of(cls, answers: Sequence[str], **known: object) -> Gold:
+    def any_of(cls, answers: Sequence[str], hint: Hint | None = None) -> Gold:
         """Each of the answers is right."""
-        return cls(tuple(answers), "any", **known)  # type: ignore[arg-type]
+        return cls(tuple(answers), "any", hint)
 
     @classmethod
-    def all_of(cls, answers: Sequence[str], **known: object) -> Gold:
+    def all_of(cls, answers: Sequence[str], hint: Hint | None = None) -> Gold:
         """The answer must give all of them, in any order."""
-        return cls(tuple(answers), "all", **known)  # type: ignore[arg-type]
+        return cls(tuple(answers), "all", hint)
 
     @classmethod
     def choice(cls, letter: str, options: Mapping[str, str]) -> Gold:
@@ -161,7 +162,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         text = decimal_comma(text)
     letters = _choices.gold_letters(text) if spec.hint in (None, "choice") else None
     number = simple_number(text) if letters is None else None
-    if number is not None and spec.hint != "text":
+    if number is not None and spec.hint not in ("text", "integer"):
         places = len(text.rstrip(". $").partition(".")[2])
         return _One(text, Num(number, places), number, None, text)
     if spec.hint == "text":
@@ -175,8 +176,33 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         if not _WORDY.search(_COMMAND.sub(" ", text)) or text.count("{") != text.count("}"):
             raise GoldInvalid(f"the reference does not parse: {exc.message}", exc.position) from exc
         node = Text(key)
+    node = _hinted(node, spec.hint, policy.limits)
     value = node.value if isinstance(node, Num) else None
     return _One(text, node, value, letters, text_key(text))
+
+
+def _constant(node: Node, limits: Limits) -> Fraction | None:
+    try:
+        return exact(node, limits.bits)
+    except (LimitExceeded, Undefined):
+        return None
+
+
+def _hinted(node: Node, hint: Hint | None, limits: Limits) -> Node:
+    """Settle what the notation leaves open by what the data set says about the answer.
+
+    Raises:
+        GoldInvalid: The reference is not of that kind.
+    """
+    if hint in ("number", "integer") and isinstance(node, Text | Seq | Interval | Matrix):
+        raise GoldInvalid(f"the reference is no {hint}")
+    if hint == "integer" and (value := _constant(node, limits)) is not None and value.denominator != 1:
+        raise GoldInvalid("the reference is no integer")
+    if hint == "interval" and isinstance(node, Seq) and node.kind in ("()", "[]") and len(node.items) == 2:
+        return Interval(node.items[0], node.items[1], node.kind == "[]", node.kind == "[]")
+    if hint == "set" and isinstance(node, Seq) and node.kind in ("list", "or"):
+        return Seq("{}", node.items)
+    return node
 
 
 def judge(

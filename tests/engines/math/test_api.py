@@ -127,6 +127,16 @@ def test_hints() -> None:
     assert judge("\\boxed{b}", "B").correct
     assert not judge("\\boxed{b}", Gold(("B",), hint="expression")).correct
     assert judge("\\boxed{3 red}", Gold(("3 red",), hint="text")).correct
+    interval = Gold(("(1,2)",), hint="interval")
+    assert judge("\\boxed{1 < x < 2}", interval).correct
+    assert judge("\\boxed{(1, 2)}", interval).correct
+    assert not judge("\\boxed{1, 2}", interval).correct
+    assert not judge("\\boxed{[1, 2]}", interval).correct
+    assert not judge("\\boxed{(1, 2)}", Gold(("1, 2",), hint="set")).correct
+    with pytest.raises(GoldInvalid, match="no integer"):
+        compile_gold(Gold(("\\frac12",), hint="integer"))
+    with pytest.raises(GoldInvalid, match="no number"):
+        compile_gold(Gold(("Alice",), hint="number"))
 
 
 @pytest.mark.parametrize(
