@@ -20,6 +20,9 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "client-imports": ("benchmarks.client.imports",),
     "client-memory": ("benchmarks.client.memory",),
     "signals": ("benchmarks.signals",),
+    "code": ("benchmarks.code",),
+    "sandbox": ("benchmarks.sandbox",),
+    "judge": ("benchmarks.verifiers.judge",),
 }
 
 
