@@ -23,8 +23,9 @@ class Language:
         tool: Program that compiles or interprets it; empty for Python, which the warm interpreter runs.
         build: Arguments of the compiler after its name, empty if there is nothing to compile.
         run: Arguments of the interpreter after its name; `{memory_mib}` is filled in.
-        address_space: Whether the program runs under a limit of its address space.
-        out_of_memory: Text near the end of standard error with which it says that it ran out of memory.
+        address_space: Whether the program runs under a limit of its address space; else one of its data, which
+            leaves out what is reserved but not used.
+        out_of_memory: Texts near the end of standard error by which it says that it ran out of memory.
         package: What to install if the tool is missing.
         build_limits: Limits of compiling unless the caller gives others.
     """
@@ -35,7 +36,7 @@ class Language:
     build: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
     address_space: bool = True
-    out_of_memory: bytes = b"\0"
+    out_of_memory: tuple[bytes, ...] = ()
     package: str = ""
     build_limits: Limits = _BUILD_LIMITS
 
@@ -46,7 +47,7 @@ class Language:
 
 
 _ROWS = (
-    Language("python", "main.py", out_of_memory=b"MemoryError", build_limits=Limits()),
+    Language("python", "main.py", out_of_memory=(b"MemoryError",), build_limits=Limits()),
     Language(
         "c",
         "main.c",
@@ -59,7 +60,7 @@ _ROWS = (
         "main.cpp",
         tool="g++",
         build=("-O2", "-std=gnu++17", "-o", OUTPUT, "main.cpp"),
-        out_of_memory=b"std::bad_alloc",
+        out_of_memory=(b"std::bad_alloc",),
         package="g++",
     ),
     Language(
@@ -68,7 +69,7 @@ _ROWS = (
         tool="node",
         run=("--max-old-space-size={memory_mib}", "main.js"),
         address_space=False,  # V8 reserves far more than it uses
-        out_of_memory=b"heap out of memory",
+        out_of_memory=(b"heap out of memory", b"allocation failed"),
         package="nodejs",
     ),
     Language("bash", "main.sh", tool="bash", run=("main.sh",), package="bash"),

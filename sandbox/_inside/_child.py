@@ -16,6 +16,8 @@ from sandbox._inside._seccomp import Filter
 
 _DESCRIPTORS = 256
 _NATIVE_STACK_BYTES = 64 << 20
+_RESERVING_STACK_BYTES = 8 << 20  # every thread has one
+_RESERVING_BASE_BYTES = 64 << 20  # an engine such as V8 with its threads, doing nothing
 # Below a page no core file is written; 1 and not 0 keeps the dump from a crash handler behind a pipe as well.
 _NO_CORE = (1, 1)
 _USER = 1000
@@ -126,17 +128,17 @@ def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors:
         _bound(job["bounds"], base)
         return _program.Program(*code, job["data"])
     bounds = job["bounds"]
-    stack = min(_NATIVE_STACK_BYTES, int(bounds["memory"]) // 4)
-    resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
     # The connection stays until the program takes over, which closes it; should that fail, it is to be said.
     place = len(descriptors)
     _arrange([*descriptors, os.dup(SOCKET)], place + 1)
     sock = socket.socket(fileno=place)
     try:
-        _bound(bounds, 0 if job["address_space"] else None)
+        _bound(bounds, None)
+        if mode != "build":
+            _restore_signals()
+        _bound_memory(int(bounds["memory"]), reserves=not job["address_space"])
         if mode == "build":
             _build(sock, job["argv"], job["output"])
-        _restore_signals()
         os.execve(SOCKET if job["artefact"] else job["argv"][0], job["argv"], os.environ)  # noqa: S606 - no shell
     except OSError as error:
         fail(sock, "exec", error)
@@ -206,6 +208,22 @@ def _bound(bounds: Bounds, address_space: int | None) -> None:
         resource.setrlimit(kind, value)
     if address_space is not None:
         resource.setrlimit(resource.RLIMIT_AS, (address_space + int(bounds["memory"]),) * 2)
+
+
+def _bound_memory(memory: int, *, reserves: bool) -> None:
+    """Set the limits of memory of a program that is not Python.
+
+    Args:
+        memory: Bytes that it may use.
+        reserves: Whether it reserves far more address space than it uses.
+    """
+    if reserves:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory + _RESERVING_BASE_BYTES,) * 2)
+        stack = _RESERVING_STACK_BYTES
+    else:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        stack = min(_NATIVE_STACK_BYTES, memory // 4)
+    resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
 
 
 def _restore_signals() -> None:

@@ -330,12 +330,12 @@ class Running:
         """Whether its last words are those of a program of this language that ran out of memory."""
         if self._exceeded is not None:
             return False
-        sign = self._language.out_of_memory
+        signs = self._language.out_of_memory
         tail = bytes(self.stderr.data[-_TAIL:])
         if self._language.tool:
-            return sign in tail
+            return any(sign in tail for sign in signs)
         last = tail.rstrip().rpartition(b"\n")[2]
-        return last == sign or last.startswith(sign + b":")
+        return last.partition(b":")[0] in signs
 
     def product(self) -> int | None:
         """Descriptor of what a compiler made, after `result`; closed by `close`."""

@@ -82,9 +82,13 @@ def test_artefact_cannot_be_changed(run: Runner) -> None:
 
 def test_javascript_memory(run: Runner) -> None:
     _need("javascript")
-    source = "let a=[];while(true)a.push(new Array(1000).fill(1))"
-    result = run(source, language="javascript", limits=Limits(cpu_s=20, memory_bytes=128 << 20))
-    assert result.ended is Ended.MEMORY_LIMIT
+    for push in ("new Array(1000).fill(1)", "Buffer.alloc(1<<20,1)"):
+        source = f"let a=[];while(true)a.push({push})"
+        result = run(source, language="javascript", limits=Limits(cpu_s=20, memory_bytes=128 << 20))
+        assert result.ended is Ended.MEMORY_LIMIT, result
+    fits = "let a=[];for(let i=0;i<80;i++)a.push(Buffer.alloc(1<<20,1));console.log(a.length)"
+    result = run(fits, language="javascript", limits=Limits(memory_bytes=128 << 20))
+    assert result.stdout == b"80\n"
 
 
 def test_shell_bomb(run: Runner) -> None:
