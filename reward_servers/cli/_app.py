@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_servers.cli import _check, _doctor, _list, _new, _score, _serve, _up
+from reward_servers.cli import _check, _doctor, _explain, _list, _methods, _new, _score, _serve, _up
 from reward_servers.cli._errors import DEFECT, INTERRUPTED, UNREAD, USER_ERROR, describe, unexpected
 
 __all__ = ["COMMANDS", "run"]
@@ -22,6 +22,8 @@ COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("check", _check.check),
     ("list", _list.list_verifiers),
     ("new", _new.new),
+    ("explain", _explain.explain),
+    ("methods", _methods.methods),
     ("doctor", _doctor.doctor),
 )
 """Name and function of each command. A new command is a module and a line here."""
