@@ -68,7 +68,7 @@ class Score:
         code: What was found; empty for ``accepted``, ``wrong`` or ``partial`` after the value.
         aspects: Named parts of the judgement; None for a part that could not be judged.
         steps: Scores of parts of the response.
-        note: One line for a reader.
+        note: One line for a reader. Private, like the evidence.
         evidence: Private: what was extracted and compared. May quote references and hidden tests. JSON-able.
         feedback: What the policy may be shown. Never quotes references or hidden tests. JSON-able.
     """
@@ -87,7 +87,7 @@ class Score:
 
         Args:
             code: Why, such as ``"no_answer"``, ``"malformed"`` or ``"limit"``.
-            note: One line for a reader.
+            note: One line for a reader. Private, like the evidence.
             evidence: What was found instead.
         """
         return cls(None, code=code, note=note, evidence=evidence or {})

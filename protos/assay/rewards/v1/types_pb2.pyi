@@ -580,7 +580,7 @@ class Verdict(google.protobuf.message.Message):
     code: builtins.str
     """What was found: "accepted", "wrong", "partial", "no_answer", "malformed", "limit" or a code of the verifier."""
     note: builtins.str
-    """One line for a reader."""
+    """One line for a reader. Private, like the evidence."""
     evidence_json: builtins.bytes
     """Private evidence as JSON: what was extracted and compared. May quote references and hidden tests."""
     feedback_json: builtins.bytes
