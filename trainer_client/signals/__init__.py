@@ -10,7 +10,7 @@ pairs. `combine` makes one reward of several scores. `Groups` says which rollout
 
 The parts that presets are made of stand in rooms (sub-packages), to be used on their own as well:
 ``combination``, ``normalise``, ``shaping``, ``credit``, ``selection``, ``guidance``, ``crossprompt``,
-``preference``, ``trackers``, ``weights``. Everything is float64 numpy.
+``preference``, ``trackers``, ``weights``, ``evaluation``. Everything is float64 numpy.
 """
 
 from typing import Any

@@ -59,9 +59,8 @@ def lambda_weights(scores: FloatArray, labels: FloatArray, *, scheme: LambdaSche
     if scheme not in get_args(LambdaScheme):
         raise BadOption(f"scheme: {scheme!r} is not one of {', '.join(get_args(LambdaScheme))}")
     if bool((np.abs(labels) > _LARGEST).any()):
-        raise BadInput(
-            f"labels: {labels[np.argmax(np.abs(labels))]} is no gain to take 2 to the power of; map them to 0..1"
-        )
+        worst = labels[np.argmax(np.abs(labels))]
+        raise BadInput(f"labels: {worst} is too large an exponent of 2; map labels to [0, 1]")
     ranks = np.empty(scores.size)
     ranks[np.argsort(-scores, kind="stable")] = np.arange(1, scores.size + 1)
     gain = np.exp2(labels)
