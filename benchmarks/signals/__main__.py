@@ -24,9 +24,13 @@ REQUIRED: dict[str, dict[str, Any]] = {
     "w_grpo": {"negative": 0.5},
 }
 """Options of presets that have no default for them."""
-COLUMNS = {"format_length": 2}
+COLUMNS = {"format_length": 2, "rarg": 4, "searchllm": 4}
 """Presets that read another number of components."""
+AXES = {"P": 8, "E": 16, "D": 16, "I": 8, "S": 2, "H": 64, "M": 10, "J": 3, "C": 2, "O": 2}
+"""Lengths of the axes besides rows, tokens and components."""
 UNSUITED = {
+    "grace": "compares every row with every other",
+    "win_shares": "reads comparisons of every row with every other",
     "release/knapsack_rl": "a dynamic programme over prompts and rollouts, as released",
     "ps_grpo": "reads a similarity of every row with every other",
 }
@@ -36,6 +40,13 @@ ROW_OBJECTS: dict[str, Any] = {
     "texts": ["the angle of a circle", "a median"] * 4,
     "questions": ["find the delta"] * 8,
     "dimension_comparisons": [{"clarity": [1.0, 0.0]}] * 8,
+    "facts": [["a", "b", "c"]] * 8,
+    "hits": [[["a"], [], ["b", "x"]]] * 8,
+    "selected": [["a", "b"]] * 8,
+    "gold_evidence": [["b", "c"]] * 8,
+    "reference_texts": ["[a median]", None] * 4,
+    "expected_winners": ["A", "B"] * 4,
+    "predicted_winners": ["A", "A"] * 4,
     "hints": [[["a lemma"], ["a plan", "a step"]]] * 8,
 }
 """Inputs that are lists of objects: what a group of eight rows holds; two numbers a row unless named here."""
@@ -81,7 +92,7 @@ def grpo_at_scale() -> float:
 def make_batch(spec: Spec) -> SignalBatch:
     """A batch with every input that a preset reads."""
     rng = np.random.default_rng(1)
-    sizes = {"N": ROWS, "T": TOKENS, "K": COLUMNS.get(spec.name, COMPONENTS), "P": 8, "E": 16, "D": 16, "I": 8, "S": 2}
+    sizes = {"N": ROWS, "T": TOKENS, "K": COLUMNS.get(spec.name, COMPONENTS), **AXES}
     groups = np.repeat(np.arange(ROWS // GROUP), GROUP)
     made: dict[str, Any] = {}
     for wish in (alternatives.split("|")[0] for alternatives in spec.inputs):
@@ -97,6 +108,10 @@ def make_batch(spec: Spec) -> SignalBatch:
             made[wish] = np.full(shape, 4)
         elif wish == "trajectories":
             made[wish] = np.arange(ROWS)
+        elif wish == "noisy":
+            made[wish] = np.arange(ROWS) % GROUP > 0
+        elif wish == "preferred":
+            made[wish] = np.arange(ROWS) % GROUP == 0
         elif declared.kind == "ids":
             made[wish] = rng.integers(0, 4, shape)
         elif declared.kind == "rows":
