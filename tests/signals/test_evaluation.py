@@ -215,3 +215,22 @@ def test_rafts_reports_how_far_the_order_matters() -> None:
     signal = preset("rafts")(SignalBatch(None, verdict_gaps=[[0.5, 0.1], [1.0, 1.0]]))
     np.testing.assert_allclose(signal.rewards, [0.3, 1.0])
     assert signal.report["rafts/order_effect"] == pytest.approx(0.2)
+
+
+def test_hrm_needs_no_level_behind_one_that_failed() -> None:
+    batch = SignalBatch(
+        None, components=[[0.2, np.nan], [0.9, np.nan], [0.9, 0.5]], components_valid=[[1, 0], [1, 0], [1, 1]]
+    )
+    signal = preset("hrm")(batch)
+    assert signal.keep.tolist() == [True, False, True]
+    np.testing.assert_allclose(signal.rewards[[0, 2]], [0.2, 1.4])
+    assert signal.report["hrm/failed_at"] == [1, 0, 1]
+
+
+def test_facts_are_counted_and_have_to_exist() -> None:
+    given = {"correct": [1, 0], "hits": [[["a"], ["a"]], []], "facts": [["a", "b"], ["c"]]}
+    signal = preset("mind_paraworld")(SignalBatch(None, **given))
+    assert signal.rewards.tolist() == [1.25, 0.0]
+    assert signal.report["mind_paraworld/premature"] == 2
+    with pytest.raises(BadInput, match="facts: row 1"):
+        preset("mind_paraworld")(SignalBatch(None, **{**given, "facts": [["a"], []]}))

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from trainer_client.signals import BadInput, BadOption, Groups, Pair, SignalBatch, preset
+from trainer_client.signals.crossprompt import perturb
 from trainer_client.signals.preference import (
     lambda_weights,
     normalised_entropy,
     option_reward,
     rejected_weights,
     rejection_sample,
+    replay_quotas,
     tool_step_reward,
     tournament_pairs,
     tree_choice,
@@ -242,3 +244,21 @@ def test_coipo_pairs_clean_with_noisy_and_reports_the_cost() -> None:
     assert signal.report == {"coipo/gap": -0.75, "coipo/worst": -0.75, "coipo/families": 1}
     with pytest.raises(BadInput, match="more than one clean"):
         preset("coipo")(SignalBatch(None, [0, 0], noisy=[0, 0]))
+
+
+def test_earlier_iterations_are_replayed_less_and_less() -> None:
+    assert replay_quotas([100, 100, 10]) == [30, 15, 0]
+    with pytest.raises(BadOption, match="share"):
+        replay_quotas([1], share=2.0)
+
+
+def test_noise_keeps_words_and_numbers_recognisable() -> None:
+    text = "Determine the number 12345 of apples"
+    noisy = perturb(text, 1.0, np.random.default_rng(0))
+    assert noisy != text
+    assert noisy == perturb(text, 1.0, np.random.default_rng(0))
+    assert perturb(text, 0.0, np.random.default_rng(0)) == text
+    for old, new in zip(text.split(), noisy.split(), strict=True):
+        assert (old[0], old[-1]) == (new[0], new[-1])
+        assert abs(len(old) - len(new)) <= 1
+    assert "12345" in noisy

@@ -107,3 +107,13 @@ def test_a_noisy_prompt_that_leads_elsewhere_costs_nothing_more_beyond_saturatio
     assert good < bad
     assert bad.item() == 1.0
     assert not torch.autograd.grad(bad, noisy)[0].any()
+
+
+def test_two_views_of_a_pair_find_each_other() -> None:
+    features = tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert losses.feature_contrast(features, features) < losses.feature_contrast(features, features.flip(0))
+
+
+def test_double_entropy_is_the_mean_surprise_of_both_answers() -> None:
+    logprobs, spoiled, mask = tensor([[-1.0, -9.0]]), tensor([[-3.0, -9.0]]), tensor([[1.0, 0.0]])
+    assert losses.double_entropy(logprobs, spoiled, mask, weight=0.5, masked_weight=0.1).item() == pytest.approx(0.8)

@@ -11,7 +11,7 @@ DRPO), `weighted_likelihood` (GRAO) and `group_regression` (Reg-GRPO) are scalar
 ranked lists; `perception_loss` and `noise_contrast` compare the policy with itself under another input.
 """
 
-from ._consistency import noise_contrast, perception_loss
+from ._consistency import double_entropy, feature_contrast, noise_contrast, perception_loss
 from ._listwise import ListLoss, lambda_loss, list_loss, plackett_luce
 from ._policy import aggregate, cispo, clipped_policy_loss, gspo, kl_penalty
 from ._preference import (
@@ -50,6 +50,8 @@ __all__ = [
     "contrastive_preference",
     "crossed_preference",
     "discriminative",
+    "double_entropy",
+    "feature_contrast",
     "group_regression",
     "gspo",
     "kl_penalty",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import cross_entropy, normalize, pad
 
 from ._policy import kl_penalty
 
@@ -24,6 +24,39 @@ def perception_loss(logprobs: Tensor, masked_logprobs: Tensor, weights: Tensor, 
     if cap is not None:
         divergence = divergence.clamp(max=cap)
     return -(weights * torch.where(weights != 0, divergence, 0.0)).sum()
+
+
+def double_entropy(
+    logprobs: Tensor, masked_logprobs: Tensor, mask: Tensor, *, weight: float = 0.03, masked_weight: float = 0.03
+) -> Tensor:
+    """Scalar term of PAPO that keeps both answers' entropies from being raised to satisfy `perception_loss`.
+
+    Args:
+        logprobs: ``[N, T]`` under the policy.
+        masked_logprobs: ``[N, T]`` of the same tokens given the spoiled image.
+        mask: ``[N, T]`` generated tokens.
+        weight: of ``-mean logp``; published 0.03 to 0.05.
+        masked_weight: of the same given the spoiled image.
+
+    Source: PAPO (arXiv 2507.06448).
+    """
+    inside = mask.bool()
+    per_token = weight * logprobs + masked_weight * masked_logprobs
+    return -torch.where(inside, per_token, 0.0).sum() / inside.sum().clamp(min=1)
+
+
+def feature_contrast(first: Tensor, second: Tensor, *, temperature: float = 0.05) -> Tensor:
+    """Scalar SimCSE term of a reward model: two views of a pair are nearest to each other.
+
+    Args:
+        first: ``[P, H]`` features under one dropout mask, or differences of chosen and rejected ones.
+        second: ``[P, H]`` under another.
+        temperature: divisor of the cosines.
+
+    Source: Secrets of RLHF II (arXiv 2401.06080) section 2.5; SimCSE (arXiv 2104.08821).
+    """
+    similar = normalize(first, dim=-1) @ normalize(second, dim=-1).T / temperature
+    return cross_entropy(similar, torch.arange(first.shape[0], device=first.device))
 
 
 def noise_contrast(

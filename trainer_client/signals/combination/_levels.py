@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer_client.signals._arrays import FloatArray, IntArray
+from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
 from trainer_client.signals._errors import BadInput, BadOption
 
 
@@ -37,7 +37,12 @@ def levelled_reward(
 
 
 def softly_gated(
-    bottom: FloatArray, others: FloatArray, weights: Sequence[float] | None = None, *, floor: float = 0.01
+    bottom: FloatArray,
+    others: FloatArray,
+    weights: Sequence[float] | None = None,
+    given: BoolArray | None = None,
+    *,
+    floor: float = 0.01,
 ) -> FloatArray:
     """``[N]`` ``exp(mean log((s + floor) / (1 + floor)))`` of the bottom line times the weighted mean of the others.
 
@@ -47,20 +52,23 @@ def softly_gated(
         bottom: ``[N, B]`` in [0, 1]; without any the gate is open.
         others: ``[N, K]`` in [0, 1].
         weights: of the others; 1 each when None.
+        given: ``[N, K]`` others that count; a row without any gets 0. None for all.
         floor: the delta of the paper.
 
     Raises:
-        BadInput: a score is outside [0, 1], or the weights do not fit or sum to 0.
+        BadInput: a score that counts is outside [0, 1], or the weights do not fit, are negative or sum to 0.
 
     Source: SearchLLM section 3.3, eq. 1 to 3.
     """
-    for name, table in (("bottom", bottom), ("others", others)):
-        bad = np.argwhere((table < 0) | (table > 1))
+    counted = np.ones(others.shape, np.bool_) if given is None else given
+    for name, table, live in (("bottom line", bottom, None), ("others", others, counted)):
+        bad = np.argwhere(((table < 0) | (table > 1)) & (True if live is None else live))
         if bad.size:
             raise BadInput(f"{name}: row {bad[0][0]}, column {bad[0][1]} holds {table[tuple(bad[0])]}, outside [0, 1]")
     factors = np.ones(others.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
-    if factors.size != others.shape[1] or not factors.sum() > 0:
+    if factors.size != others.shape[1] or bool((factors < 0).any()) or not factors.sum() > 0:
         raise BadInput(f"weights: {factors.tolist()} for {others.shape[1]} scores must fit and sum to more than 0")
     gate = np.exp(np.log((bottom + floor) / (1.0 + floor)).sum(1) / max(bottom.shape[1], 1))
-    useful: FloatArray = gate * (others @ factors) / factors.sum()
+    total = (counted * factors).sum(1)
+    useful: FloatArray = gate * (np.where(counted, others, 0.0) @ factors) / np.where(total > 0, total, 1.0)
     return useful

@@ -5,6 +5,15 @@ them; `token_entropies`, `helpfulness` and `group_stability` ask how much such a
 """
 
 from ._entropy import group_stability, helpfulness, stability, token_entropies
+from ._noise import perturb
 from ._similarity import group_similarity, set_overlap
 
-__all__ = ["group_similarity", "group_stability", "helpfulness", "set_overlap", "stability", "token_entropies"]
+__all__ = [
+    "group_similarity",
+    "group_stability",
+    "helpfulness",
+    "perturb",
+    "set_overlap",
+    "stability",
+    "token_entropies",
+]

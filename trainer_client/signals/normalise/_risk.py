@@ -83,8 +83,8 @@ def risk_advantages(
 ) -> Risk:
     """RiskPO: papers are rewarded for what they score between two quantiles and punished below the lower one.
 
-    ``g = (R - low)+ - (R - high)+ + (low - high)`` over ``level_high - level_low``; ``h = -(low - R)+`` over
-    ``level_low``; ``A = (weight * h + g) / (weight + 1)``.
+    ``g = ((R - low)+ - (R - high)+ + low - high) / (level_high - level_low)``, ``h = -(low - R)+ / level_low``,
+    ``A = (weight * h + g) / (weight + 1)``.
 
     Args:
         scores: ``[N]`` of the rollouts.
@@ -92,8 +92,8 @@ def risk_advantages(
         papers: from `bundle_papers`.
         low: ``[B]`` lower quantile for each bundle.
         high: ``[B]`` upper quantile.
-        level_low: its level.
-        level_high: its level.
+        level_low: level of the lower quantile.
+        level_high: level of the upper one.
         measure: ``mixed``; ``range`` leaves the lower tail out; ``seeking`` puts the upper one in its place.
         weight: of the tail.
         centred: adds ``low - high`` to ``g``, which makes a paper at the upper quantile neutral.
@@ -116,14 +116,14 @@ def risk_advantages(
     a, c = bundles.spread(low), bundles.spread(high)
     within = np.maximum(total - a, 0.0) - np.maximum(total - c, 0.0) + (a - c if centred else 0.0)
     below = -np.maximum(a - total, 0.0)
-    g = (within - means[0]) / (level_high - level_low + eps)
-    if measure == "mixed":
-        joint = (weight * (below - means[1]) / (level_low + eps) + g) / (weight + 1.0)
-    elif measure == "seeking":
-        joint = (weight * np.maximum(total - c, 0.0) / (1.0 - level_high + eps) + g) / (weight + 1.0)
-    elif measure == "range":
-        joint = g
-    else:
+    tails = {
+        "mixed": (below - means[1]) / (level_low + eps),
+        "seeking": np.maximum(total - c, 0.0) / (1.0 - level_high + eps),
+    }
+    joint = (within - means[0]) / (level_high - level_low + eps)
+    if measure in tails:
+        joint = (weight * tails[measure] + joint) / (weight + 1.0)
+    elif measure != "range":
         raise BadOption(f"measure: {measure!r} is not one of mixed, range, seeking")
     deviation = bundles.deviation(total, 1)
     degenerate = (deviation < flat) | (bundles.sizes == 1)

@@ -7,7 +7,7 @@ construction. A pair names rows of the batch. `win_rates`, `bradley_terry` and `
 from ._lists import LambdaScheme, lambda_weights, win_shares
 from ._margins import constraint_pairs, contrast_pairs, labelled_pairs, large_margin_pairs
 from ._pairs import best_worst_pairs, ranked_pairs, version_pairs
-from ._sampling import Draw, rejection_sample, tournament_pairs
+from ._sampling import Draw, rejection_sample, replay_quotas, tournament_pairs
 from ._strength import (
     Denoise,
     Denoised,
@@ -42,6 +42,7 @@ __all__ = [
     "ranked_pairs",
     "rejected_weights",
     "rejection_sample",
+    "replay_quotas",
     "sibling_pairs",
     "token_overlap",
     "tool_step_reward",

@@ -76,6 +76,24 @@ def tournament_pairs(rewards: FloatArray, entrants: Sequence[int], *, rounds: in
     return pairs
 
 
+def replay_quotas(pairs: Sequence[int], *, share: float = 0.3, decay: float = 0.5) -> list[int]:
+    """How many pairs of each earlier iteration to mix in: at most ``share`` of the last one's, and half as many before.
+
+    Args:
+        pairs: number of pairs that each earlier iteration made, the last one first.
+        share: of the last iteration's pairs.
+        decay: from one iteration to the one before it.
+
+    Raises:
+        BadOption: ``share`` or ``decay`` is outside [0, 1].
+
+    Source: DNO (arXiv 2404.03715) section 5.1.
+    """
+    if not (0.0 <= share <= 1.0 and 0.0 <= decay <= 1.0):
+        raise BadOption(f"share: {share} and decay: {decay} must lie in [0, 1]")
+    return [int(number * share * decay**age + 1e-9) for age, number in enumerate(pairs)]
+
+
 def _earlier(flags: BoolArray, groups: Groups) -> IntArray:
     """``[N]`` flagged rows of the same group that stand before the row."""
     ordered = flags[groups.order].astype(np.int64)

@@ -138,7 +138,9 @@ def grace(
 @register(
     "d3s",
     room="selection",
-    needs=lambda options: "group" if options["scope"] == "prompt" and options["top_last"] == 1.0 else "batch",
+    needs=lambda options: (
+        "group" if options["scope"] == "prompt" and options["top_first"] == options["top_last"] == 1.0 else "batch"
+    ),
     inputs=("rewards", "groups"),
     certainty="secondary",
     source="D3S (arXiv 2509.22115) sections 3.1 to 3.3, as quoted in two digests; shares and their schedule are ours",

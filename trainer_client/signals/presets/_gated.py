@@ -41,12 +41,13 @@ def hrm(batch: SignalBatch, *, thresholds: Sequence[float] = (), weights: Sequen
     """HRM: a level counts only where every level before it has passed (format, correctness, depth, economy).
 
     Columns of ``components`` are the levels, the basic one first. Thresholds are 0.5 and weights 1 unless given. A row
-    with a level missing is left out.
+    with a level missing that it reached is left out.
     """
     table = batch["components"]
     levels = table.shape[1]
     rewards, failed = levelled_reward(table, tuple(thresholds) or (0.5,) * levels, tuple(weights) or (1.0,) * levels)
-    whole = batch.components_given.all(1)
+    # Levels behind one that failed are not needed, and a cascade may have skipped them.
+    whole = (batch.components_given | (np.arange(levels) > failed[:, None])).all(1)
     stopped = np.bincount(failed[whole & batch.valid], minlength=levels + 1).tolist()
     return batch.signal(rewards=rewards, keep=whole | ~batch.valid, report={"hrm/failed_at": stopped})
 
@@ -71,14 +72,10 @@ def searchllm(batch: SignalBatch, *, bottom: int = 3, weights: Sequence[float] =
     if not 0 <= bottom < table.shape[1]:
         raise BadOption(f"searchllm: bottom = {bottom} leaves none of {table.shape[1]} columns")
     whole = given[:, :bottom].all(1) & given[:, bottom:].any(1) & batch.valid
-    rewards = np.zeros(batch.rows)
-    factors = np.asarray(tuple(weights) or (1.0,) * (table.shape[1] - bottom))
-    # A score that is missing takes no part: rows are worked on by which scores they have.
-    patterns, which = np.unique(given[whole][:, bottom:], axis=0, return_inverse=True)
-    for number, present in enumerate(patterns):
-        rows = np.flatnonzero(whole)[which.ravel() == number]
-        others = table[rows][:, bottom:][:, present]
-        rewards[rows] = softly_gated(table[rows][:, :bottom], others, tuple(factors[present]), floor=floor)
+    used = given & whole[:, None]
+    rewards = softly_gated(
+        np.where(used, table, 1.0)[:, :bottom], table[:, bottom:], tuple(weights) or None, used[:, bottom:], floor=floor
+    )
     return batch.signal(rewards=rewards, keep=whole | ~batch.valid)
 
 
@@ -191,7 +188,10 @@ def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float =
     The report holds the curve's end, and how many answered before they had seen all facts.
     """
     hits, facts = batch.objects("hits"), batch.objects("facts")
-    curves = [fact_coverage(h, f) if keep else [] for h, f, keep in zip(hits, facts, batch.valid, strict=True)]
+    bare = [row for row in np.flatnonzero(batch.valid).tolist() if not len(facts[row])]
+    if bare:
+        raise BadInput(f"facts: row {bare[0]} has none; a question rests on at least one")
+    curves = [fact_coverage(h, f) if live else [] for h, f, live in zip(hits, facts, batch.valid, strict=True)]
     found = np.array([curve[-1] if curve else 0.0 for curve in curves])
     attempted = batch["attempted"] if "attempted" in batch else np.ones(batch.rows, np.bool_)
     seen = found[batch.valid]
