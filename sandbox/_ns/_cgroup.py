@@ -41,7 +41,7 @@ class Group:
         Raises:
             OSError: The hierarchy is not delegated after all.
         """
-        name = f"assay-{os.getpid()}-{next(_names)}"
+        name = f"{_prefix()}{os.getpid()}-{next(_names)}"
         self._v2 = hierarchy.kind == "cgroup_v2"
         self._memory = f"{hierarchy.memory}/{name}"
         self._cpu = f"{hierarchy.cpu}/{name}" if hierarchy.cpu else None
@@ -170,6 +170,7 @@ def find(parent: str | None = None) -> Hierarchy | None:
     """
     for hierarchy in (_find_v2(parent), _find_v1()):
         if hierarchy is not None and _works(hierarchy):
+            sweep(hierarchy)
             return hierarchy
     return None
 
@@ -180,6 +181,22 @@ def _make(path: str) -> None:
     except FileExistsError:  # left by a process of the same number whose launcher was killed as well
         os.rmdir(path)
         os.mkdir(path)
+
+
+def _prefix() -> str:
+    """Start of the names of our groups. Process numbers mean nothing in another pid namespace, so it is named."""
+    return f"assay-{os.stat('/proc/self/ns/pid').st_ino}-"
+
+
+def sweep(hierarchy: Hierarchy) -> None:
+    """Remove what is left of owners that were killed together with their launchers."""
+    prefix = _prefix()
+    for parent in {hierarchy.memory, hierarchy.cpu or hierarchy.memory}:
+        for name in os.listdir(parent):
+            pid = name.removeprefix(prefix).partition("-")[0]
+            if name.startswith(prefix) and not os.path.exists(f"/proc/{pid}"):
+                with contextlib.suppress(OSError):  # its last processes are on their way out
+                    os.rmdir(f"{parent}/{name}")
 
 
 def _works(hierarchy: Hierarchy) -> bool:

@@ -59,7 +59,7 @@ class Snapshot:
             uids: Host user ids under which programs run.
         """
         own = os.getpid()
-        groups = glob.glob(f"/sys/fs/cgroup/**/assay-{own}-*", recursive=True)
+        groups = glob.glob(f"/sys/fs/cgroup/**/assay-*-{own}-*", recursive=True)
         places = ("/tmp", "/var/tmp", "/run", "/dev/shm")
         entries = [entry for place in places for entry in _scan(place)]
         left = [entry.path for entry in entries if _owner(entry) in uids - {os.geteuid()}]

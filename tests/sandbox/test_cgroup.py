@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,22 @@ def test_groups_are_removed() -> None:
     group.close()
     group.remove()
     assert not any(map(os.path.isdir, group.paths))
+
+
+def test_groups_of_the_dead_are_swept() -> None:
+    hierarchy = _cgroup.find()
+    if hierarchy is None:
+        pytest.skip("no cgroup is delegated to this user")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    stale = f"{hierarchy.memory}/{_cgroup._prefix()}{gone.pid}-0"
+    os.mkdir(stale)
+    live = _cgroup.Group(hierarchy)
+    assert _cgroup.find() == hierarchy
+    assert not os.path.exists(stale)
+    assert all(map(os.path.isdir, live.paths))
+    live.close()
+    live.remove()
 
 
 def test_a_cgroup_can_be_required(monkeypatch: pytest.MonkeyPatch) -> None:

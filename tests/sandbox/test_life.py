@@ -120,7 +120,7 @@ def _reap() -> bool:
 
 
 def _groups(pid: int) -> Iterator[Path]:
-    return Path("/sys/fs/cgroup").glob(f"**/assay-{pid}-*")
+    return Path("/sys/fs/cgroup").glob(f"**/assay-*-{pid}-*")
 
 
 def _zygotes() -> list[int]:
