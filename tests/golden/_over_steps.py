@@ -8,8 +8,10 @@ import numpy as np
 
 from trainer_client.signals import Groups, SignalBatch, preset
 from trainer_client.signals.normalise import (
+    Progress,
     bundle_papers,
     improvement,
+    paper_values,
     retrospective_advantages,
     risk_advantages,
 )
@@ -18,7 +20,7 @@ from trainer_client.signals.trackers import QuantileTracker
 
 from ._harness import Case, label
 
-_MEASURES = {(True, False): "mixed", (False, False): "range", (False, True): "seeking", (True, True): "seeking"}
+_MEASURES = {(True, False): "mixed", (False, False): "range", (False, True): "seeking", (True, True): "mixed"}
 
 
 @label("RiskPO", rtol=1e-4, atol=1e-5)
@@ -33,9 +35,7 @@ def _(case: Case) -> Any:
     measure = _MEASURES[params["use_mixing_risk_measure"], params["risk_seeking_upper_tail"]]
     means = (case.inputs["g_rvar_avg"], case.inputs["g_cvar_avg"]) if params["use_mean_as_baseline"] else (0.0, 0.0)
     credit = params["credit_assign_mode"]
-    return risk_advantages(
-        scores,
-        prompts,
+    values = paper_values(
         papers,
         low,
         high,
@@ -45,10 +45,9 @@ def _(case: Case) -> Any:
         weight=params["upper_weight" if measure == "seeking" else "w_mix"],
         centred=params["natural_baseline_adv"],
         means=means,
-        divide=params["norm_adv_by_std_in_grpo"],
-        flat=0.0,
-        credit=credit if credit in ("std", "uniform", "score") else "share",
-    ).advantages
+    )
+    handed = {"divide": params["norm_adv_by_std_in_grpo"], "credit": "share" if credit == "sum-mean" else credit}
+    return risk_advantages(values, scores, prompts, papers, flat=0.0, **handed).advantages
 
 
 def _quantile(own: Any, case: Case, side: str) -> Any:
@@ -67,21 +66,25 @@ def _(case: Case) -> Any:
     return tracker.quantiles
 
 
+def _progress(case: Case, *, floor: float) -> Progress:
+    """As the releases measure it; a window of one has no deviation."""
+    params = case.params
+    found = improvement(case.inputs["current_mean"], case.inputs["history"], ddof=0, divide=False, floor=floor)
+    deviation = 1.0 if params["history_window_size"] == 1 else found.deviation
+    return Progress(found.improvement / deviation, found.baseline, deviation)
+
+
 @label("PIPO", rtol=1e-4, atol=1e-5)
 def _(case: Case) -> Any:
-    found = improvement(
-        case.inputs["current_mean"],
-        case.inputs["history"],
-        ddof=0,
-        divide=case.params["enable_variance_normalization"],
-    )
+    found = _progress(case, floor=1e-6)
+    xi = found.improvement * (1.0 if case.params["enable_variance_normalization"] else found.deviation)
     mask = case.array("response_mask") > 0
     before = mean_logprobs(case.array("advantages"), mask)
-    credit = retrospective_advantages(before, Groups.of(case.inputs["group"]), found.improvement)
+    credit = retrospective_advantages(before, Groups.of(case.inputs["group"]), xi)
     return [
         {
             "coefficients": np.where(mask, credit[:, None], 0.0),
-            "xi": found.improvement,
+            "xi": xi,
             "rho": found.baseline,
             "sigma": found.deviation,
         }
@@ -91,10 +94,11 @@ def _(case: Case) -> Any:
 @label("PIPO gate", rtol=1e-4, atol=1e-5)
 def _(case: Case) -> Any:
     """The gate always divides, whatever ``enable_variance_normalization`` says."""
-    found = improvement(case.inputs["current_mean"], case.inputs["history"], ddof=0, floor=1e-8)
-    gate = min(max(found.improvement, case.params["ppo_gate_min"]), case.params["ppo_gate_max"])
-    gated = case.array("token_level_advantages") * gate * case.array("response_mask")
-    return [{"scaled": gated, "phi": gate, "xi": found.improvement}]
+    xi = _progress(case, floor=1e-8).improvement
+    gate = min(max(xi, case.params["ppo_gate_min"]), case.params["ppo_gate_max"])
+    return [
+        {"scaled": case.array("token_level_advantages") * gate * case.array("response_mask"), "phi": gate, "xi": xi}
+    ]
 
 
 @label("HAPO")

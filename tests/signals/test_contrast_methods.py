@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trainer_client.signals import BadInput, BadOption, Groups, MissingInput, SignalBatch, preset
 from trainer_client.signals.credit import contrast_credit, truncated_advantages
-from trainer_client.signals.normalise import bundle_papers, improvement
+from trainer_client.signals.normalise import bundle_papers, improvement, paper_values, risk_advantages
 from trainer_client.signals.selection import between, contrastive_subset, hardest, max_variance_subset, top_tokens
 from trainer_client.signals.shaping import greedy_clusters, mean_pool
 from trainer_client.signals.trackers import EvolvingRubric, LengthHistory, QuantileTracker
@@ -133,6 +133,21 @@ def test_riskpo_leaves_out_rollouts_beyond_the_smallest_group() -> None:
     assert papers.of_row.tolist() == [0, 1, -1, 0, 1]
     with pytest.raises(BadInput, match="second bundle"):
         bundle_papers(np.ones(2), Groups.of([0, 0]), Groups.of([0, 1]))
+
+
+def test_a_papers_advantage_is_shared_by_who_beat_their_prompts_mean() -> None:
+    scores, prompts = np.array([1.0, 0, 1, 0, 0, 0]), Groups.of([0, 0, 1, 1, 2, 2])
+    papers = bundle_papers(scores, prompts, Groups.of([0] * 6))
+    values = paper_values(papers, np.array([0.5]), np.array([1.5]))
+    parts = {
+        credit: risk_advantages(values, scores, prompts, papers, divide=False, credit=credit).advantages
+        for credit in ("uniform", "share")
+    }
+    np.testing.assert_allclose(parts["share"], parts["uniform"] * [0.5, 0.5, 0.5, 0.5, 0, 0])
+    ones, apart = np.ones(2), Groups.of([0, 1])
+    alone = bundle_papers(ones, apart, Groups.of([0, 0]))
+    split = risk_advantages(np.array([3.0]), ones, apart, alone, divide=False, credit="share")
+    assert split.advantages.tolist() == [1.5, 1.5]
 
 
 def test_quantiles_start_from_the_first_batch_and_follow() -> None:

@@ -15,7 +15,7 @@ from ._lengths import long_right_answers
 from ._median import median_deviation, median_pivots
 from ._progress import Progress, improvement, retrospective_advantages
 from ._ranks import Ties, centred_ranks, softmax_shares
-from ._risk import Papers, Risk, RiskCredit, RiskMeasure, bundle_papers, risk_advantages
+from ._risk import Papers, Risk, RiskCredit, RiskMeasure, bundle_papers, paper_values, risk_advantages
 from ._shrinkage import Shrunk, shrinkage_baseline
 from ._special import best_minus_second, length_weighted_baseline, pass_at_k
 from ._virtual import virtual_normalise
@@ -48,6 +48,7 @@ __all__ = [
     "long_right_answers",
     "median_deviation",
     "median_pivots",
+    "paper_values",
     "pass_at_k",
     "retrospective_advantages",
     "risk_advantages",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -29,18 +29,14 @@ class Papers(NamedTuple):
 
 
 class Risk(NamedTuple):
-    """Advantages and what they were made of.
+    """Advantages, and where they were not scaled.
 
     Attributes:
         advantages: ``[N]``.
-        below: ``[M]`` lower-tail part of each paper, before any division.
-        within: ``[M]`` part between the quantiles.
         degenerate: ``[B]`` bundles whose papers have no spread to divide by.
     """
 
     advantages: FloatArray
-    below: FloatArray
-    within: FloatArray
     degenerate: BoolArray
 
 
@@ -63,9 +59,7 @@ def bundle_papers(scores: FloatArray, prompts: Groups, bundles: Groups) -> Paper
     return Papers(total, Groups(np.arange(len(bundles)), number, index=None, contiguous=True), paper)
 
 
-def risk_advantages(
-    scores: FloatArray,
-    prompts: Groups,
+def paper_values(
     papers: Papers,
     low: FloatArray,
     high: FloatArray,
@@ -76,65 +70,88 @@ def risk_advantages(
     weight: float = 1.5,
     centred: bool = True,
     means: tuple[float, float] = (0.0, 0.0),
-    divide: bool = True,
-    flat: float = 1e-3,
-    credit: RiskCredit = "std",
     eps: float = 1e-6,
-) -> Risk:
-    """RiskPO: papers are rewarded for what they score between two quantiles and punished below the lower one.
+) -> FloatArray:
+    """``[M]`` RiskPO's value of each paper: what it scores between two quantiles, less what it lacks to the lower one.
 
-    ``g = ((R - low)+ - (R - high)+ + low - high) / (level_high - level_low)``, ``h = -(low - R)+ / level_low``,
-    ``A = (weight * h + g) / (weight + 1)``.
+    ``g = ((R - low)+ - (R - high)+ + low - high) / (level_high - level_low)``, ``h = -(low - R)+ / level_low``, and
+    ``(weight * h + g) / (weight + 1)``.
 
     Args:
-        scores: ``[N]`` of the rollouts.
-        prompts: partition by prompt.
         papers: from `bundle_papers`.
         low: ``[B]`` lower quantile for each bundle.
         high: ``[B]`` upper quantile.
-        level_low: level of the lower quantile.
-        level_high: level of the upper one.
+        level_low: level of ``low``.
+        level_high: level of ``high``.
         measure: ``mixed``; ``range`` leaves the lower tail out; ``seeking`` puts the upper one in its place.
         weight: of the tail.
         centred: adds ``low - high`` to ``g``, which makes a paper at the upper quantile neutral.
         means: subtracted from ``g`` and ``h`` before the division.
-        divide: by the deviation of the bundle's papers.
-        flat: a bundle whose deviation is below this, or that has one paper, is not divided.
-        credit: how a paper's advantage reaches its rollouts: ``std`` over the deviation of the prompt's scores,
-            ``uniform``, ``score`` (half for those that scored, one and a half for the others), ``share`` of the
-            score above the prompt's mean.
         eps: added to divisors.
 
     Raises:
-        BadOption: levels out of order, or an unknown ``measure`` or ``credit``.
+        BadOption: levels out of order, or an unknown ``measure``.
 
     Source: RTkenny/RiskPO verl/trainer/ppo/core_algos.py @65ec40c9.
     """
     if not 0.0 < level_low < level_high < 1.0:
         raise BadOption(f"levels: {level_low} and {level_high} must be in order and within (0, 1)")
-    bundles, total = papers.bundles, papers.scores
-    a, c = bundles.spread(low), bundles.spread(high)
+    if measure not in get_args(RiskMeasure):
+        raise BadOption(f"measure: {measure!r} is not one of {', '.join(get_args(RiskMeasure))}")
+    total = papers.scores
+    a, c = papers.bundles.spread(low), papers.bundles.spread(high)
     within = np.maximum(total - a, 0.0) - np.maximum(total - c, 0.0) + (a - c if centred else 0.0)
-    below = -np.maximum(a - total, 0.0)
-    tails = {
-        "mixed": (below - means[1]) / (level_low + eps),
-        "seeking": np.maximum(total - c, 0.0) / (1.0 - level_high + eps),
-    }
-    joint = (within - means[0]) / (level_high - level_low + eps)
-    if measure in tails:
-        joint = (weight * tails[measure] + joint) / (weight + 1.0)
-    elif measure != "range":
-        raise BadOption(f"measure: {measure!r} is not one of mixed, range, seeking")
-    deviation = bundles.deviation(total, 1)
-    degenerate = (deviation < flat) | (bundles.sizes == 1)
+    value: FloatArray = (within - means[0]) / (level_high - level_low + eps)
+    if measure == "range":
+        return value
+    tail = np.maximum(total - c, 0.0) / (1.0 - level_high + eps)
+    if measure == "mixed":
+        tail = (-np.maximum(a - total, 0.0) - means[1]) / (level_low + eps)
+    return (weight * tail + value) / (weight + 1.0)
+
+
+def risk_advantages(
+    values: FloatArray,
+    scores: FloatArray,
+    prompts: Groups,
+    papers: Papers,
+    *,
+    divide: bool = True,
+    flat: float = 1e-3,
+    credit: RiskCredit = "std",
+    eps: float = 1e-6,
+) -> Risk:
+    """The papers' values over the deviation of their bundle, handed down to the rollouts.
+
+    Args:
+        values: ``[M]`` from `paper_values`.
+        scores: ``[N]`` of the rollouts.
+        prompts: partition by prompt.
+        papers: from `bundle_papers`.
+        divide: False leaves the values as they are.
+        flat: a bundle whose deviation is below this, or that has one paper, is not divided.
+        credit: ``std`` over the deviation of the prompt's scores; ``uniform``; ``score`` (half for those that scored,
+            one and a half for the others); ``share`` (in proportion to the score above the prompt's mean among the
+            paper's rollouts; equal parts where these sum to 0).
+        eps: added to divisors.
+
+    Raises:
+        BadOption: an unknown ``credit``.
+
+    Source: RTkenny/RiskPO verl/trainer/ppo/core_algos.py @65ec40c9.
+    """
+    if credit not in get_args(RiskCredit):
+        raise BadOption(f"credit: {credit!r} is not one of {', '.join(get_args(RiskCredit))}")
+    deviation = papers.bundles.deviation(papers.scores, 1)
+    degenerate = (deviation < flat) | (papers.bundles.sizes == 1)
     if divide:
-        joint = joint / bundles.spread(np.where(degenerate, 1.0, deviation) + eps)
+        values = values / papers.bundles.spread(np.where(degenerate, 1.0, deviation) + eps)
     taken = papers.of_row >= 0
-    per_row = np.where(taken, joint[np.where(taken, papers.of_row, 0)] if joint.size else 0.0, 0.0)
-    return Risk(per_row * _shares(scores, prompts, credit, eps), below, within, degenerate)
+    per_row = np.where(taken, values[np.where(taken, papers.of_row, 0)] if values.size else 0.0, 0.0)
+    return Risk(per_row * _shares(scores, prompts, papers, credit, eps), degenerate)
 
 
-def _shares(scores: FloatArray, prompts: Groups, credit: RiskCredit, eps: float) -> FloatArray:
+def _shares(scores: FloatArray, prompts: Groups, papers: Papers, credit: RiskCredit, eps: float) -> FloatArray:
     """``[N]`` factor by which a rollout takes part in its paper's advantage."""
     if credit == "uniform":
         return np.ones(scores.size)
@@ -143,10 +160,10 @@ def _shares(scores: FloatArray, prompts: Groups, credit: RiskCredit, eps: float)
     if credit == "std":
         spread = prompts.deviation(scores, 1)
         return 1.0 / prompts.spread(np.where(spread > 1e-3, spread, 1.0) + eps)
-    if credit == "share":
-        above = prompts.apply(np.subtract, scores, prompts.mean(scores))
-        total = prompts.sum(above)
-        equal = prompts.spread(1.0 / prompts.sizes)
-        small = prompts.spread(np.abs(total) < 1e-6)
-        return np.where(small, equal, above / np.where(small, 1.0, prompts.spread(total)))
-    raise BadOption(f"credit: {credit!r} is not one of std, uniform, score, share")
+    taken = papers.of_row >= 0
+    paper = np.where(taken, papers.of_row, 0)
+    above = np.where(taken, prompts.apply(np.subtract, scores, prompts.mean(scores)), 0.0)
+    total = np.bincount(paper, above, papers.scores.size)[paper]
+    number = np.bincount(paper, taken, papers.scores.size)[paper]
+    small = np.abs(total) <= 1e-6
+    return np.where(small, 1.0 / np.maximum(number, 1), above / np.where(small, 1.0, total))

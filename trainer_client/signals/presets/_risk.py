@@ -13,7 +13,14 @@ from trainer_client.signals._errors import BadOption
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._registry import register
 from trainer_client.signals._signal import Signal
-from trainer_client.signals.normalise import Papers, RiskCredit, RiskMeasure, bundle_papers, risk_advantages
+from trainer_client.signals.normalise import (
+    Papers,
+    RiskCredit,
+    RiskMeasure,
+    bundle_papers,
+    paper_values,
+    risk_advantages,
+)
 from trainer_client.signals.trackers import QuantileTracker, Tracker
 
 _RISKPO = "RTkenny/RiskPO verl/trainer/ppo/core_algos.py, ray_trainer.py, scripts @65ec40c9"
@@ -69,10 +76,9 @@ class RiskPO(Tracker):
             "measure": measure,
             "weight": weight,
             "centred": centred,
-            "divide": divide,
-            "credit": credit,
             "eps": eps,
         }
+        self.handing: dict[str, Any] = {"divide": divide, "credit": credit, "eps": eps}
         self.quantiles, self.bundle_size, self.mean_baseline = quantiles, bundle_size, mean_baseline
         self._tracker = QuantileTracker(rate=rate)
 
@@ -86,7 +92,8 @@ class RiskPO(Tracker):
             bundles = Groups.of(groups.index // self.bundle_size)
         papers = bundle_papers(scores, groups, bundles)
         low, high = self._quantiles(papers, "level_low"), self._quantiles(papers, "level_high")
-        found = risk_advantages(scores, groups, papers, low, high, means=self._means(), flat=self._flat, **self.options)
+        values = paper_values(papers, low, high, means=self._means(), **self.options)
+        found = risk_advantages(values, scores, groups, papers, flat=self._flat, **self.handing)
         self._tracker.update(papers.scores)
         report = {
             "riskpo/degenerate": int(found.degenerate.sum()),
