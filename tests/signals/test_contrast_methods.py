@@ -256,3 +256,7 @@ def test_mpo_asks_for_cases_from_all_thirds() -> None:
     assert not run(batch).requests
     rows = [request.row for request in run(batch).requests]
     assert [row // 3 for row in rows] == [0, 1, 2]
+    scored = {"components": [[1.0], [2.0]], "rubric_versions": [0, 1]}
+    assert preset("mpo")(SignalBatch(None, [0, 1], **scored)).rewards.tolist() == [1.0, 2.0]
+    with pytest.raises(BadInput, match="prompt 0 was scored by several"):
+        preset("mpo")(SignalBatch(None, [0, 0], **scored))

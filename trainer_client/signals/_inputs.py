@@ -166,6 +166,7 @@ _DECLARED = (
     Input("state_likelihoods", "NJC", "float", "likelihood of what was seen in each state, by each judge", "judged"),
     Input("judged", "NJC", "bool", "which judges gave a likelihood"),
     Input("verdict_gaps", "NO", "float", "p(supported) - p(refuted) of a claim, for each order of the arguments"),
+    Input("rubric_versions", "N", "int", "version of the rubric that a row was scored by"),
     Input("demonstrated", "N", "bool", "a demonstration exists for the row's prompt"),
 )
 

@@ -22,7 +22,7 @@ from trainer_client.signals.combination import (
     value_of_information,
 )
 from trainer_client.signals.evaluation import evidence_overlap, fact_coverage
-from trainer_client.signals.trackers import EvolvingRubric, Tracker
+from trainer_client.signals.trackers import Tracker
 
 _SCORES = ("components",)
 
@@ -259,10 +259,10 @@ def bayesian_panel(
 class MPO(Tracker):
     """MPO: the score of a rubric whose items are rewritten as training goes on.
 
-    Columns of ``components`` are the items of the present rubric; a row with an item missing is left out (the release
-    counts it as 0). Every ``every`` batches requests of kind ``refine_rubric`` name ``each`` rows from the low, the
-    middle and the high third of the rewards. What a meta-judge makes of them is handed to ``rubric.promote``; scores
-    of two versions must not meet in a group, so promote between steps.
+    Columns of ``components`` are the items of the rubric; a row with an item missing is left out (the release counts it
+    as 0). Every ``every`` batches requests of kind ``refine_rubric`` name ``each`` rows from the low, the middle and
+    the high third of the rewards, for a meta-judge; `trackers.EvolvingRubric` keeps what it makes of them. Scores of two
+    ``rubric_versions`` in a group are refused, since no advantage may mix them.
     """
 
     kind = "mpo"
@@ -271,29 +271,41 @@ class MPO(Tracker):
         if every < 1 or each < 1:
             raise BadOption(f"mpo: every = {every} and each = {each} must be at least 1")
         self.every, self.each, self.seed = every, each, seed
-        self.rubric = EvolvingRubric()
         self.batches = 0
 
     def __call__(self, batch: SignalBatch) -> Signal:
         """Rewards, and cases for the meta-judge when it is time."""
-        table, whole = batch["components"], batch.components_given.all(1) & batch.valid
-        rewards = np.where(whole, np.where(batch.components_given, table, 0.0).sum(1), 0.0)
+        _one_version(batch)
+        whole = batch.components_given.all(1) & batch.valid
+        rewards = np.where(whole, batch["components"].sum(1), 0.0)
         self.batches += 1
         requests = self._cases(rewards, whole) if self.batches % self.every == 0 else []
-        report = {"mpo/rubric_version": self.rubric.number, "mpo/unread": int((batch.valid & ~whole).sum())}
-        return batch.signal(rewards=rewards, keep=whole | ~batch.valid, requests=requests, report=report)
+        unread = int((batch.valid & ~whole).sum())
+        return batch.signal(
+            rewards=rewards, keep=whole | ~batch.valid, requests=requests, report={"mpo/unread": unread}
+        )
 
     def _cases(self, rewards: FloatArray, whole: BoolArray) -> list[Request]:
         rows = np.flatnonzero(whole)
         ordered = rows[np.argsort(rewards[rows], kind="stable")]
         drawn = np.random.default_rng((self.seed, self.batches))
         chosen = [row for part in np.array_split(ordered, 3) for row in drawn.permutation(part)[: self.each].tolist()]
-        details = {"rubric_version": self.rubric.number}
-        return [Request(row, "refine_rubric", {**details, "score": float(rewards[row])}) for row in sorted(chosen)]
+        return [Request(row, "refine_rubric", {"score": float(rewards[row])}) for row in sorted(chosen)]
 
     def _state(self) -> dict[str, Any]:
-        return {"rubric": self.rubric.state_dict(), "batches": self.batches}
+        return {"batches": self.batches}
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        self.rubric.load_state_dict(state["rubric"])
         self.batches = int(state["batches"])
+
+
+def _one_version(batch: SignalBatch) -> None:
+    """Refuse groups whose rows were scored by different rubrics."""
+    if "rubric_versions" not in batch or "groups" not in batch:
+        return
+    valid, groups = batch.taken()
+    versions = batch["rubric_versions"][valid]
+    mixed = np.flatnonzero(groups.min(versions) != groups.max(versions))
+    if mixed.size:
+        label = groups.labels.tolist()[int(mixed[0])]
+        raise BadInput(f"rubric_versions: prompt {label!r} was scored by several; score its rows by one")
