@@ -261,8 +261,8 @@ class MPO(Tracker):
 
     Columns of ``components`` are the items of the rubric; a row with an item missing is left out (the release counts it
     as 0). Every ``every`` batches requests of kind ``refine_rubric`` name ``each`` rows from the low, the middle and
-    the high third of the rewards, for a meta-judge; `trackers.EvolvingRubric` keeps what it makes of them. Scores of two
-    ``rubric_versions`` in a group are refused, since no advantage may mix them.
+    the high third of the rewards, for a meta-judge; `trackers.EvolvingRubric` keeps what it makes of them. Scores of
+    two ``rubric_versions`` in a group are refused, since no advantage may mix them.
     """
 
     kind = "mpo"
