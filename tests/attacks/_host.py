@@ -7,6 +7,7 @@ import glob
 import os
 import threading
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 _PERIOD_S = 0.02
@@ -15,12 +16,18 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
-def descendants(pid: int) -> list[int]:
-    """All processes below one, the dead that nobody waited for included."""
+def descendants(pid: int, without: Collection[int] = ()) -> list[int]:
+    """All processes below one, the dead that nobody waited for included.
+
+    Args:
+        pid: The process.
+        without: Processes that are left out, with all below them.
+    """
     found: list[int] = []
     for task in _names(f"/proc/{pid}/task"):
-        for child in _text(f"/proc/{pid}/task/{task}/children").split():
-            found += [int(child), *descendants(int(child))]
+        for child in map(int, _text(f"/proc/{pid}/task/{task}/children").split()):
+            if child not in without:
+                found += [child, *descendants(child, without)]
     return found
 
 

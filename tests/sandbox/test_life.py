@@ -39,6 +39,20 @@ _MIXED = (
 )
 
 
+# Other tests of this process may have left helpers of their own, such as a fork server.
+_OTHERS: set[int] = set()
+
+
+@pytest.fixture(autouse=True)
+def _note_others() -> None:
+    _OTHERS.clear()
+    _OTHERS.update(descendants(os.getpid()))
+
+
+def _ours() -> list[int]:
+    return descendants(os.getpid(), _OTHERS)
+
+
 def _one(box: Sandbox, program: Program, prepared: Prepared | CompileFailure | None = None) -> None:
     made = prepared or box.prepare(program)
     if isinstance(made, Prepared):
@@ -65,7 +79,7 @@ def test_mixed_runs_leave_nothing() -> None:
         assert not settled(before, _uids(box), 2.0)
         growth = _own_memory() - memory
         assert growth <= max(0.02 * memory, _MIB)
-    assert not descendants(os.getpid())
+    assert not _ours()
     assert len(os.listdir("/proc/self/fd")) == descriptors
 
 
@@ -105,7 +119,7 @@ def test_killed_owner_leaves_nothing() -> None:
     owner.wait()
     owner.stdout.close()
     deadline = time.monotonic() + 20
-    while (left := descendants(os.getpid())) or any(_groups(owner.pid)):
+    while (left := _ours()) or any(_groups(owner.pid)):
         assert time.monotonic() < deadline, left
         while _reap():
             pass
@@ -125,7 +139,8 @@ def _groups(pid: int) -> Iterator[Path]:
 
 def _zygotes() -> list[int]:
     """Children of the launchers below this process."""
-    return [grandchild for child in _children(os.getpid()) for grandchild in _children(child)]
+    launchers = [child for child in _children(os.getpid()) if child not in _OTHERS]
+    return [grandchild for launcher in launchers for grandchild in _children(launcher)]
 
 
 def _children(pid: int) -> list[int]:
@@ -147,7 +162,7 @@ def test_killed_zygote_is_replaced_and_no_request_lost() -> None:
             result = box.run(prepared, limits=Limits())
             assert (result.ended, result.stdout) == (Ended.EXITED, b"done\n")
         killer.wait()
-    assert not descendants(os.getpid())
+    assert not _ours()
 
 
 def test_recycled_zygote() -> None:
@@ -168,7 +183,7 @@ def test_idle_slot_is_small() -> None:
         if os.geteuid() != 0:
             pytest.skip("only root can read the memory of what runs behind the wall")
         total = 0
-        for pid in descendants(os.getpid()):
+        for pid in _ours():
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):
                     total += int(line.split()[1]) * 1024
@@ -193,4 +208,4 @@ def test_eight_slots_in_threads() -> None:
     with ThreadPoolExecutor(8) as pool:
         for number, outputs in enumerate(pool.map(work, range(8))):
             assert outputs == [b"%d\n" % ((number + i) ** 2) for i in range(10)]
-    assert not descendants(os.getpid())
+    assert not _ours()
