@@ -20,6 +20,11 @@ COMMAND = [sys.executable, "-P", "-m", "reward_servers"]
 PATIENCE = 120.0
 
 
+def _take_interrupts() -> None:
+    """Ctrl-C reaches the command as in a terminal, also where these tests run in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
     """Polls until a condition holds, and gives its value."""
     deadline = time.monotonic() + PATIENCE
@@ -66,6 +71,7 @@ class Cli:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_take_interrupts,
         )
         self._started.append(process)
         return process
