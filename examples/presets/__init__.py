@@ -1,0 +1,1 @@
+"""Five presets on the same real rollouts: what each makes of a group."""
