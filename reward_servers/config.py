@@ -34,9 +34,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reward_servers.core import Hosted, ItemLimits, ServerLimits, SettingsError, host
+from reward_servers.core import Hosted, ItemLimits, ServerLimits, SettingsError, Verifier, host
 from reward_servers.core._schemas import explain
-from reward_servers.core._verifier import Verifier
 
 __all__ = ["ServerConfig", "TlsConfig", "bind_refusal", "load_config"]
 

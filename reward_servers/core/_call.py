@@ -61,7 +61,7 @@ class Call:
         self._open[position] = 0
         self._remaining -= 1
         if self.counted:
-            self._owner.admission.items -= 1
+            self._owner.admission.release(1, 0)
         self._deliver(position, result)
         if self._remaining == 0:
             self._end()
@@ -76,7 +76,7 @@ class Call:
     def close(self) -> None:
         """The caller has gone away: its work is stopped and nothing more is delivered."""
         if self.counted:
-            self._owner.admission.items -= self._remaining
+            self._owner.admission.release(self._remaining, 0)
         self._open = bytearray(len(self._open))
         self._remaining = 0
         self._end()
@@ -99,7 +99,7 @@ class Call:
         if self._timer is not None:
             self._timer.cancel()
         if self.counted:
-            self._owner.admission.bytes -= self._size
+            self._owner.admission.release(0, self._size)
         unfinished, self.units = list(self.units), set()
         self._owner.release(self, unfinished)
         if self._done is not None:

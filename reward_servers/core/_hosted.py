@@ -13,14 +13,14 @@ from hashlib import sha256
 from types import ModuleType
 from typing import Any
 
-from reward_servers.core._context import Context, Identity
+from reward_servers.core._context import Ask, Context, Identity
 from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFound
 from reward_servers.core._model import Group, Rollout
-from reward_servers.core._outcomes import Fault, Party, Verdict, to_verdict
+from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
 from reward_servers.core._schemas import Options, Settings, decode
 from reward_servers.core._verifier import ItemLimits, Role, Runs, Verifier
 
-__all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of"]
+__all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of", "spread"]
 
 Judged = Verdict | Fault
 _SUBJECT_ALONE = (Role.ROLLOUT.value,)
@@ -136,6 +136,11 @@ def bound_exceeded(floor: float, what: str) -> Verdict:
     return Verdict(floor, "limit", note=what)
 
 
+def spread(subject: Rollout | Group, outcome: Outcome) -> list[Outcome]:
+    """The same outcome for every rollout of a subject."""
+    return [outcome] * (len(subject) if isinstance(subject, Group) else 1)
+
+
 def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
     """Says what an exception inside a verifier means for the item.
 
@@ -206,6 +211,15 @@ class Instance:
             return reference
         available = (subject, reference, self._options(options), context)
         return [available[place] for place in self._order]
+
+    def context(
+        self, subject: Rollout | Group, seed: int, deadline: float | None, ask: Ask | None = None
+    ) -> Context | None:
+        """The context of an item; None for a verifier that takes none."""
+        if not self.wants_context:
+            return None
+        name = subject.rollout_id if isinstance(subject, Rollout) else subject.case.group_id
+        return Context(self.verifier.name, name, run_seed=seed, deadline=deadline, ask=ask)
 
     def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:
         """Turns what the function returned into outcomes: one for a rollout, one per rollout for a group."""

@@ -13,9 +13,8 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 
-from reward_servers.core._context import Ask, Context
-from reward_servers.core._hosted import Hosted, Instance, outcome_of
-from reward_servers.core._model import Group, Rollout
+from reward_servers.core._context import Ask
+from reward_servers.core._hosted import Hosted, Instance, outcome_of, spread
 from reward_servers.core._outcomes import Fault, Outcome, Party
 from reward_servers.core._work import Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
@@ -121,13 +120,13 @@ class LoopExecutor:
     async def _run_unit(self, unit: Unit, task: asyncio.Task[None], instance: Instance) -> float:
         """Runs one unit and settles it; when it ended, on the performance counter."""
         started = time.perf_counter()
-        context = self._context(unit) if instance.wants_context else None
+        context = instance.context(unit.subject, unit.seed, unit.deadline, self._ask)
         self._running[unit] = (task, started)
         outcomes: Sequence[Outcome]
         try:
             arguments = instance.arguments(unit.subject, unit.options, context)
             if isinstance(arguments, Fault):
-                outcomes = self._spread(unit, arguments)
+                outcomes = spread(unit.subject, arguments)
             else:
                 outcomes = instance.settle(await instance.function(*arguments), unit.subject, context)
         except asyncio.CancelledError:
@@ -136,9 +135,9 @@ class LoopExecutor:
             fault = self._stopped.pop(unit)
             if fault is None:
                 return time.perf_counter()
-            outcomes = self._spread(unit, fault)
+            outcomes = spread(unit.subject, fault)
         except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
-            outcomes = self._spread(unit, outcome_of(error, self._hosted.verifier))
+            outcomes = spread(unit.subject, outcome_of(error, self._hosted.verifier))
         finally:
             del self._running[unit]
         if self._stopped and unit in self._stopped:
@@ -159,15 +158,6 @@ class LoopExecutor:
         except asyncio.CancelledError:
             if task.uncancel() > 0:
                 raise
-
-    def _context(self, unit: Unit) -> Context:
-        subject = unit.subject
-        name = subject.rollout_id if isinstance(subject, Rollout) else subject.case.group_id
-        return Context(self._hosted.identity.name, name, run_seed=unit.seed, deadline=unit.deadline, ask=self._ask)
-
-    @staticmethod
-    def _spread(unit: Unit, outcome: Outcome) -> Sequence[Outcome]:
-        return [outcome] * (len(unit.subject) if isinstance(unit.subject, Group) else 1)
 
     def _stop(self, unit: Unit, fault: Fault | None) -> None:
         if unit not in self._stopped:

@@ -21,6 +21,7 @@ __all__ = [
     "Hosting",
     "decode_chunk",
     "decode_outcome",
+    "decode_usage",
     "encode_chunk",
     "encode_outcome",
     "frame",

@@ -17,8 +17,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 
 from reward_servers.core._errors import StartRefused
-from reward_servers.core._hosted import Hosted, bound_exceeded
-from reward_servers.core._model import Group
+from reward_servers.core._hosted import Hosted, bound_exceeded, spread
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
 from reward_servers.core._verifier import Runs
 from reward_servers.core._work import Settle, Unit
@@ -225,6 +224,5 @@ class ProcessExecutor:
         self._dispatch()
 
     def _finish(self, unit: Unit, outcome: Outcome) -> None:
-        count = len(unit.subject) if isinstance(unit.subject, Group) else 1
         run_us = int((time.perf_counter() - unit.queued_at) * 1e6)
-        self._settle(unit, [outcome] * count, 0, run_us, None)
+        self._settle(unit, spread(unit.subject, outcome), 0, run_us, None)

@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from reward_servers.core._context import Context
-from reward_servers.core._hosted import Instance, bound_exceeded, load_path, outcome_of
+from reward_servers.core._hosted import Instance, bound_exceeded, load_path, outcome_of, spread
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome
 from reward_servers.core._verifier import Item, Runs
@@ -163,21 +163,21 @@ class _Worker:
         deadline: float | None,
     ) -> None:
         self._arm_timer(cpu_limit)
-        context = _context(instance, subject, seed, deadline) if instance.wants_context else None
+        context = instance.context(subject, seed, deadline)
         cpu, started = _cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
         try:
             arguments = instance.arguments(subject, options, context)
             if isinstance(arguments, Fault):
-                outcomes = _spread(subject, arguments)
+                outcomes = spread(subject, arguments)
             else:
                 outcomes = instance.settle(instance.function(*arguments), subject, context)
         except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
-            outcomes = _spread(subject, outcome_of(error, instance.verifier))
+            outcomes = spread(subject, outcome_of(error, instance.verifier))
         cpu = _cpu_now() - cpu
         if cpu > cpu_limit:
             exceeded = bound_exceeded(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
-            outcomes = _spread(subject, exceeded)
+            outcomes = spread(subject, exceeded)
         self._report(number, place, outcomes, time.perf_counter() - started, cpu, context)
 
     def _run_batch(self, number: int, instance: Instance, options: bytes, subjects: Sequence[Any]) -> None:
@@ -189,7 +189,8 @@ class _Worker:
             if isinstance(reference, Fault):
                 self._report(number, place, [reference], 0.0, 0.0, None)
                 continue
-            context = _context(instance, subject, seed, deadline)
+            context = instance.context(subject, seed, deadline)
+            assert context is not None
             items.append(Item(subject, reference, instance.options(options), context))
             places.append(place)
         self._judge_batch(number, instance, items, places)
@@ -229,12 +230,3 @@ class _Worker:
         spent = (usage.upstream_calls, usage.input_tokens, usage.output_tokens) if usage is not None else (0, 0, 0)
         encoded = [encode_outcome(outcome) for outcome in outcomes]
         self._channel.sendall(frame((number, place, encoded, int(wall * 1e6), (int(cpu * 1e6), *spent))))
-
-
-def _context(instance: Instance, subject: Rollout | Group, seed: int, deadline: float | None) -> Context:
-    name = subject.rollout_id if isinstance(subject, Rollout) else subject.case.group_id
-    return Context(instance.verifier.name, name, run_seed=seed, deadline=deadline)
-
-
-def _spread(subject: Rollout | Group, outcome: Outcome) -> Sequence[Outcome]:
-    return [outcome] * (len(subject) if isinstance(subject, Group) else 1)
