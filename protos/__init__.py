@@ -1,10 +1,10 @@
-"""The contract between trainers and reward servers: ``assay.rewards.v1``.
+"""The contracts, as ``.proto`` files with the Python code generated from them beside them (``make gen``, committed).
 
-The sources are the ``.proto`` files; the Python code beside them is generated (``make gen``) and committed. Clients and
-servers share nothing else.
+``assay.rewards.v1`` is what trainers and reward servers share, and they share nothing else. ``assay.sandbox.v1`` is
+what a reward server and a sandbox on another machine will share; nothing serves it yet.
 """
 
 CONTRACT = "assay.rewards.v1"
-"""Package name of the contract, as reported by every server."""
+"""Package name of the contract of rewards, as reported by every server."""
 
 __all__ = ["CONTRACT"]

@@ -52,7 +52,7 @@ def _move_into_package(path: Path) -> None:
     text = path.read_text()
     text = re.sub(r"^from assay\.", "from protos.assay.", text, flags=re.M)
     text = re.sub(r"^import assay\.", "import protos.assay.", text, flags=re.M)
-    text = re.sub(r"(?<![\w.\"'])assay\.rewards\.v1\.(\w+_pb2)", r"protos.assay.rewards.v1.\1", text)
+    text = re.sub(r"(?<![\w.\"'])(assay\.\w+\.v1\.\w+_pb2)", r"protos.\1", text)
     path.write_text(text)
 
 
