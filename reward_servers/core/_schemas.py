@@ -50,7 +50,7 @@ def explain(error: ValidationError, root: str) -> str:
     parts = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
         path = ".".join([root, *(str(step) for step in problem["loc"])])
-        reason = problem["msg"]
+        reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             reason = "there is no such field; remove it"
         parts.append(f"{path}: {reason}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
 from reward_servers import Cost, ItemLimits, Options, Reference, Rollout, Score, verifier
-from reward_servers.engines.text import Form, boxed, last_line, tagged, visible
+from reward_servers.engines.text import TAG_NAME, Form, boxed, last_line, tagged, visible
 
 __all__ = ["ExactOptions", "ExactReference", "exact"]
 
@@ -25,6 +25,14 @@ class ExactReference(Reference):
 
     answer: Answer | Annotated[tuple[Answer, ...], Field(min_length=1)]
 
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _check(cls, value: Any) -> Any:
+        given = value if isinstance(value, list | tuple) else [value]
+        if not given or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in given):
+            raise ValueError("expected a text, a number, or a list of these that is not empty")
+        return value
+
     @property
     def answers(self) -> tuple[str, ...]:
         """The accepted answers."""
@@ -37,7 +45,7 @@ class ExactOptions(Options):
     take: Literal["all", "last_line", "tag", "boxed"] = Field(
         "all", description="Part that is compared: the visible response, its last line, the last <tag> or the last box."
     )
-    tag: str = Field("answer", pattern=r"^[A-Za-z][\w.-]*$", description="Name of the tag for take = 'tag'.")
+    tag: str = Field("answer", pattern=TAG_NAME, description="Name of the tag for take = 'tag'.")
     case: bool = Field(False, description="Whether upper and lower case differ.")
     whitespace: Literal["keep", "collapse", "remove"] = "collapse"
     punctuation: bool = Field(True, description="Whether punctuation counts.")

@@ -16,8 +16,8 @@ from pydantic import Field, field_validator, model_validator
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from reward_servers import DatasetFault, Options, Reference, Rollout, Score, verifier
-from reward_servers.engines.text import boxed, check_tags, fenced, tagged, visible
+from reward_servers import CallerFault, DatasetFault, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.text import TAG_NAME, boxed, check_tags, fenced, tagged, visible
 
 __all__ = ["FormatOptions", "FormatReference", "format"]
 
@@ -62,7 +62,7 @@ class FormatOptions(Options):
     json_in: Literal["none", "response", "fence", "tag"] = Field(
         "none", description="Where JSON must stand: the visible response, its last code fence, or the last <json_tag>."
     )
-    json_tag: str = "answer"
+    json_tag: str = Field("answer", pattern=TAG_NAME, description="Name of the tag for json_in = 'tag'.")
     json_schema: dict[str, Any] | bool | None = Field(None, description="A JSON Schema that the JSON must meet.")
     grade: Literal["all", "share"] = Field("all", description="1 when all rules hold, or the share that holds.")
 
@@ -71,7 +71,7 @@ class FormatOptions(Options):
     @field_validator("tags")
     @classmethod
     def _names(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(tags)) != len(tags) or not all(re.fullmatch(r"[A-Za-z][\w.-]*", tag) for tag in tags):
+        if len(set(tags)) != len(tags) or not all(re.fullmatch(TAG_NAME, tag) for tag in tags):
             raise ValueError("tags are different names without brackets, such as 'think'")
         return tags
 
@@ -81,6 +81,8 @@ class FormatOptions(Options):
             raise ValueError("give at least one rule: tags, boxed or json_in")
         if self.only_tags and not self.tags:
             raise ValueError("only_tags needs `tags`")
+        if self.json_schema is not None and self.json_in == "none":
+            raise ValueError("json_schema needs `json_in`: where is the JSON?")
         return self
 
 
@@ -122,7 +124,10 @@ def _json_rules(
             try:
                 errors = list(islice(_validator(json.dumps(schema)).iter_errors(decoded), _SHOWN_ERRORS))
             except Unresolvable as error:
-                raise DatasetFault(f"json_schema: {error} is outside the schema; write it into $defs") from None
+                what = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
+                if ref.json_schema is not None:
+                    raise DatasetFault(f"reference.json_schema: {what}") from None
+                raise CallerFault(f"options.json_schema: {what}", code="invalid_options") from None
             problems += [f"{error.json_path}: {error.message}"[:300] for error in errors]
         yield "schema", valid and not errors
 

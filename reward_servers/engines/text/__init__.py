@@ -6,10 +6,11 @@ differences between two texts do not count; a *statement* is a place where a res
 
 from reward_servers.engines.text._choices import Choice, stated_choice
 from reward_servers.engines.text._normal import Form
-from reward_servers.engines.text._tags import check_tags
+from reward_servers.engines.text._tags import TAG_NAME, check_tags
 from reward_servers.engines.text._visible import Visible, boxed, fenced, last_line, tagged, visible
 
 __all__ = [
+    "TAG_NAME",
     "Choice",
     "Form",
     "Visible",

@@ -1,14 +1,15 @@
 r"""The choice that a response states.
 
-Only explicit statements count: ``<answer>B</answer>``, ``\boxed{B}``, "the answer is B", "Answer: (B) Paris", or a last
-line that is nothing but a choice. The last statement is the response's answer, whatever its form, and it names exactly
-one choice or none: letters in prose, lists of letters and a letter next to another option's text are no answer. One
-statement is graded, so naming every letter wins nothing.
+Only explicit statements count: ``<answer>B</answer>``, ``\boxed{B}``, "the answer is B", "Answer: (B) Paris", "option B
+is correct", "I choose B", or a last line that is nothing but a choice. The last statement is the response's answer,
+whatever its form, and it names exactly one choice or none: letters in prose, lists of letters and a letter next to
+another option's text are no answer. One statement is graded, so naming every letter wins nothing.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -25,27 +26,61 @@ _LONGEST = 1_000
 _TAIL = 16_384
 """Characters at the end of a text that are searched: an answer is stated at the end."""
 
+_MOST = 64
+"""Statements that are read, from the last one back: no honest text needs more."""
+
+_BLANKED = str.maketrans("*`", "  ")
+_GAP = r"[ \t*_\"'`]{0,8}"
+_IS = r"(?:is|was|would\ be|should\ be|must\ be|:|=)"
+_ADVERB = (
+    r"(?:definitely|clearly|certainly|obviously|indeed|therefore|thus|hence|then|actually|simply"
+    r"|(?:most\s+|very\s+)?likely|probably)"
+)
 _STATEMENT = re.compile(
-    r"""
-      <answer>(?P<tag>[^<]{0,1000})</answer>
-    | \\f?boxed\s*\{(?P<box>(?:[^{}\n]|\{[^{}\n]{0,400}\}){0,400})\}
-    | (?<![^\W_])(?:answer|choice|option)[ \t*_]{0,8}
-      (?:(?:is|was|would\ be|should\ be|must\ be|:|=|：)[ \t*_]{0,8}){1,4}
-      (?P<prose>(?:(?!\\f?boxed|<answer>|(?:answer|choice|option)[ \t*_]{0,8}(?:is|was|:|=))[^\n]){0,1000})
+    rf"""
+      <answer>(?P<tag>[^<]{{0,1000}})</answer>
+    | \\f?boxed\s*\{{(?P<box>(?:[^{{}}\n]|\{{[^{{}}\n]{{0,400}}\}}){{0,400}})\}}
+    | (?: (?<![^\W_])(?:answer|choice|option|letter){_GAP}(?:,\s{_ADVERB},\s)?(?:{_IS}{_GAP}){{1,4}}
+        | 答案{_GAP}(?:是|为|選|选|:)
+        | (?<!\w)I(?:\ would|\ will|['’]d|['’]ll)?\ (?:choose|pick|select|go\ with)\s
+      )
+      (?P<prose>(?:(?!\\f?boxed|<answer>|(?:answer|choice|option){_GAP}{_IS})[^\n]){{0,1000}})
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_EMPHASIS = re.compile(r"[*_`$]+|\\(?:text|mathrm|mathbf|textbf)\s*\{|[{}]|\\[()\[\]]")
-_LEAD = re.compile(r"(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s+|[:\s\"'“”‘’]+", re.IGNORECASE)
+_CALLED_RIGHT = re.compile(
+    rf"""
+    (?:^[ ]{{0,4}}|[.;:,!?]\s{{1,4}}
+      |\b(?i:so|thus|hence|therefore|then|that|and|but|only|think|believe|conclude|option|choice|answer)\s+)
+    (?:(?i:option|choice|answer)\s+)?
+    (?P<choice>[(\[]?[A-Z][)\]]?)(?:\s\([^()\n]{{1,80}}\))?\s{{1,4}}
+    (?:is|was|must\s+be|should\s+be)\s+(?:{_ADVERB}\s+)?
+    (?:(?:the\s+)?(?:only\s+)?(?:correct|right|best)(?:\s+(?:answer|choice|option|one))?|the\s+(?:answer|choice))\b
+    (?!\s+(?:only|if|when|that|about|in)\b)(?![^.\n]{{0,40}}\?)
+    """,
+    re.VERBOSE | re.MULTILINE,
+)
+_DOUBTED = re.compile(
+    r"(?:\b(?:if|whether|unless|not|never|nor|neither|cannot|doubt|suppos\w+|assum\w+)\b|n['’]t\b)[^.;!?\n]*$",
+    re.IGNORECASE,
+)
+_EMPHASIS = re.compile(r"[*_`$]+|\\(?:text|mathrm|mathbf|textbf|textit)\s*\{|[{}]|\\[()\[\]]")
+_LEAD = re.compile(
+    rf"(?:the\s+)?(?:(?:final|correct|best|right)\s+)?(?:option|choice|answer)\s+(?:-\s+)?|{_ADVERB}\s+|[:\s\"'“”‘’]+"
+    r"|not\s+[(\[]?[A-Za-z][)\]]?,?\s+but\s+",
+    re.IGNORECASE,
+)
 _SEVERAL = re.compile(
-    r"[(\[]?(?P<first>[A-Za-z])[)\]]?(?P<others>(?:\s*(?:,\s*(?:and|or)\b|,|/|&|and/or\b|and\b|or\b|nor\b)\s*"
+    r"[(\[]?(?P<first>[A-Za-z])[)\]]?(?P<others>(?:\s*(?:,\s*(?:and|or)\b|,|/|&|and/or\b|and\b|or\b(?:\s+(?:maybe|perhaps|possibly)\b)?|nor\b)\s*"
     r"[(\[]?[A-Za-z][)\]]?(?![^\W_])){1,30})"
 )
-_ONE = re.compile(r"[(\[]?\s{0,4}([A-Za-z])\s{0,4}(?P<close>[)\].:,;–—-]|(?=\s|$))")
+_ONE = re.compile(r"[(\[]?\s{0,4}([A-Za-z])\s{0,4}(?P<close>[)\].:,;!–—、-]|[\"'”’](?!\w)|(?=\s|$|[^\x00-\x7f]))")
 _GOES_ON = re.compile(r"(?:is|was|and|but|which|because|since|as|with|for)\b|[(\[.;,!–—-]", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.;!?](?:\s|$)|\s(?:because|since|as)\s", re.IGNORECASE)
-_BARE = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.]?")
-_BARE_WITH_TEXT = re.compile(r"[(\[]?([A-Za-z])(?:[)\]]|[.:])\s*(\S.*)")
+_NAMED_AFTER = re.compile(r"(?P<text>.{1,300}?)\s*[(\[](?P<letter>[A-Z])[)\]]")
+_BULLET = re.compile(r"(?:#{1,6}|>|[-•+])\s+")
+_BARE = re.compile(r"[(\[]?([A-Za-z])[)\]]?[.!]?[\"'”’]?")
+_BARE_WITH_TEXT = re.compile(r"[(\[]?([A-Za-z])(?:[)\]]|[.:、]|\s[-–—](?=\s))\s*(\S.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +91,7 @@ class Choice:
         label: The choice; None when there is none.
         status: ``"stated"``; ``"ambiguous"`` when the last statement names several or contradicts itself;
             ``"missing"`` when nothing was stated.
-        quote: The last statement as it was written, at most 200 characters.
+        quote: The last statement, at most 200 characters.
     """
 
     label: str | None
@@ -64,19 +99,30 @@ class Choice:
     quote: str = ""
 
 
+def _plain(text: str) -> str:
+    """The text without Markdown emphasis and the LaTeX that wraps words."""
+    return _EMPHASIS.sub("", text[:_LONGEST]).strip()
+
+
+def _option_key(text: str) -> str:
+    """The form in which an option and what a response says are compared."""
+    return _OPTION_FORM.of(_plain(text))
+
+
 class _Reader:
     """Reads statements about one list of options."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._labels = frozenset(options)
-        self._by_text = {_OPTION_FORM.of(text): label for label, text in options.items() if text}
+        self._keys = {label: _option_key(text) for label, text in options.items()}
+        self._by_key = {key: label for label, key in self._keys.items() if key}
 
     def statement(self, statement: str) -> set[str]:
         """The choices that a statement names; two of them when it contradicts itself."""
-        text = _EMPHASIS.sub("", statement[:_LONGEST]).strip()
+        text = _plain(statement)
         while (lead := _LEAD.match(text)) is not None:
             text = text[lead.end() :]
-        whole = self._by_text.get(_OPTION_FORM.of(text))
+        whole = self._by_key.get(_option_key(text))
         if whole is not None:
             return {whole}
         several = self._several(text)
@@ -84,7 +130,7 @@ class _Reader:
             return several
         one = _ONE.match(text)
         if one is None or one[1].upper() not in self._labels:
-            return self._quoted(text)
+            return self._named_after(text) or self._quoted(text)
         rest = text[one.end() :].strip()
         quoted = self._quoted(rest)
         # "A" and "I" are words too: as a choice they need a mark, an end or a word that goes on from a choice.
@@ -95,7 +141,10 @@ class _Reader:
 
     def line(self, line: str) -> set[str]:
         """The choices of a line that is nothing but a choice, perhaps with its text."""
-        text = _EMPHASIS.sub("", line[:_LONGEST]).strip()
+        text = _plain(line)
+        for opening in (_BULLET, _LEAD):
+            begins = opening.match(text)
+            text = text[begins.end() :] if begins is not None else text
         bare = _BARE.fullmatch(text)
         if bare is not None and bare[1].upper() in self._labels:
             return {bare[1].upper()}
@@ -104,10 +153,17 @@ class _Reader:
             return several
         full = _BARE_WITH_TEXT.match(text)
         if full is not None and full[1].upper() in self._labels:
-            quoted = self._by_text.get(_OPTION_FORM.of(full[2]))
-            return {full[1].upper(), quoted} if quoted is not None else set()
-        quoted = self._by_text.get(_OPTION_FORM.of(text))
+            return self._with_text(full[1].upper(), full[2])
+        quoted = self._by_key.get(_option_key(text))
         return {quoted} if quoted is not None else set()
+
+    def _with_text(self, label: str, text: str) -> set[str]:
+        """A letter and the text behind it, which is that of its option, of another one, or of none."""
+        quoted = self._by_key.get(_option_key(text))
+        if quoted is not None:
+            return {label, quoted}
+        own = self._keys[label]
+        return {label} if not own or _option_key(text).startswith(f"{own} ") else set()
 
     def _several(self, text: str) -> set[str]:
         found = _SEVERAL.match(text)
@@ -123,10 +179,59 @@ class _Reader:
         """The option whose text stands alone, or alone in the first sentence."""
         end = _SENTENCE_END.search(text)
         for part in (text, text if end is None else text[: end.start()]):
-            label = self._by_text.get(_OPTION_FORM.of(part))
+            label = self._by_key.get(_option_key(part))
             if label is not None:
                 return {label}
         return set()
+
+    def _named_after(self, text: str) -> set[str]:
+        """The option whose text stands before its letter: "Paris (B)"."""
+        found = _NAMED_AFTER.match(text)
+        if found is None or found["letter"] not in self._labels:
+            return set()
+        quoted = self._by_key.get(_option_key(found["text"]))
+        return {found["letter"], quoted} if quoted is not None else set()
+
+
+def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
+    """The last statement that names a choice: where it ends, its words and the choices; nothing when there is none."""
+    emphasised = text.translate(_BLANKED)
+    found = [*_STATEMENT.finditer(text), *_CALLED_RIGHT.finditer(emphasised)]
+    for match in sorted(found, key=lambda one: one.end())[: -_MOST - 1 : -1]:
+        if match.re is _CALLED_RIGHT:
+            before = emphasised[max(0, match.start() - 80) : match.start("choice")]
+            quote, named = match[0], set() if _DOUBTED.search(before) else reader.statement(match["choice"])
+        else:
+            quote, named = _read(match, text, reader)
+        if named:
+            return match.end(), quote.strip(), named
+    return 0, "", set()
+
+
+def _read(match: re.Match[str], text: str, reader: _Reader) -> tuple[str, set[str]]:
+    """The words of a statement, and the choices that it names."""
+    if match["tag"] is not None:
+        return match[0], _last_statement(match["tag"], reader)[2] or reader.statement(match["tag"])
+    said = match["box"] if match["prose"] is None else match["prose"]
+    if match["prose"] is None or said.strip(" \t*_"):
+        return match[0], reader.statement(said)
+    # "The answer is:" and the choice on a line of its own.
+    below = text[match.end() :].lstrip().partition("\n")[0]
+    return f"{match[0]} {below}", reader.line(below)
+
+
+def _last_lines(text: str, reader: _Reader) -> tuple[str, set[str]]:
+    """The last line, when it is nothing but a choice; with those above it, when they name other choices one by one."""
+    lines = text.rstrip().split("\n")
+    labels = reader.line(lines[-1])
+    if not labels:
+        return "", labels
+    for line in reversed(lines[:-1]):
+        above = reader.line(line)
+        if len(above) != 1:
+            break
+        labels = labels | above
+    return lines[-1].strip(), labels
 
 
 def stated_choice(text: str, options: Mapping[str, str]) -> Choice:
@@ -140,15 +245,13 @@ def stated_choice(text: str, options: Mapping[str, str]) -> Choice:
         The choice of the last statement that names one.
     """
     reader = _Reader(options)
-    text = text[-_TAIL:]
-    quote, labels, end = "", set[str](), 0
-    for match in _STATEMENT.finditer(text):
-        named = reader.statement(match["tag"] or match["box"] or match["prose"] or "")
-        if named:
-            quote, labels, end = match[0], named, match.end()
+    text = unicodedata.normalize("NFKC", text[-_TAIL:])
+    end, quote, labels = _last_statement(text, reader)
     line = last_line(text)
-    if line and text.rstrip().rfind(line) >= end and (named := reader.line(line)):
-        quote, labels = line, named
+    if line and text.rstrip().rfind(line) >= end:
+        said, named = _last_lines(text, reader)
+        if named:
+            quote, labels = said, named
     if not labels:
         return Choice(None, "missing")
     if len(labels) > 1:

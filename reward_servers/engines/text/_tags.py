@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["check_tags"]
+__all__ = ["TAG_NAME", "check_tags"]
+
+TAG_NAME = r"^[A-Za-z][\w.-]*$"
+"""What a tag may be called, as a regular expression."""
 
 
 def check_tags(text: str, tags: Sequence[str]) -> dict[str, bool]:
