@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._parser import Parser
 
 _FUNCTION_LETTERS = frozenset("fghFGH")
-_CONSTANTS = {
+_CONSTANTS: dict[str, Node] = {
     "infty": INFINITY,
     "infinity": INFINITY,
     "oo": INFINITY,
@@ -26,6 +26,8 @@ _CONSTANTS = {
     "dots": Const("dots"),
     "exponentialE": Const("e"),
     "imath": Const("i"),
+    "top": Sym("T"),
+    "intercal": Sym("T"),
 }
 _SHAPES = frozenset({"angle", "triangle", "overarc", "measuredangle", "arc"})
 
@@ -73,6 +75,8 @@ def letter(parser: Parser) -> Node:
     if parser.at == 1 and (defined := _definition(parser, letter)) is not None:
         return defined
     if letter in ("C", "P") and parser.is_op("(") and (counted := _counting(parser, letter)) is not None:
+        return counted
+    if letter in ("C", "A", "P") and (counted := _arranged(parser, letter)) is not None:
         return counted
     name = _name(parser, letter)
     if name == "e":
@@ -124,11 +128,28 @@ def _counting(parser: Parser, letter: str) -> Node | None:
     """`C(5,2)` and `P(5,2)` with whole numbers."""
     tokens = [parser.peek(k) for k in range(5)]
     if [t.text for t in tokens[0::2]] == ["(", ",", ")"] and tokens[1].kind == tokens[3].kind == "num":
-        parser.at += 5
         top, below = tokens[1].num, tokens[3].num
         assert top is not None
         assert below is not None
+        if below.value > top.value:
+            return None  # no number of choices: a point called C or P
+        parser.at += 5
         return Call("binom" if letter == "C" else "perm", (top, below))
+    return None
+
+
+def _arranged(parser: Parser, letter: str) -> Node | None:
+    """`C_5^2` and `A_5^2`: what is counted below, how many are chosen above, both whole numbers."""
+    start, numbers = parser.at, []
+    for mark in ("_", "^"):
+        if not parser.is_op(mark):
+            break
+        parser.at += 1
+        numbers.append(raw_script(parser))
+    if len(numbers) == 2 and all(n.isdigit() and len(n) < 6 for n in numbers) and int(numbers[1]) <= int(numbers[0]):
+        below, above = (Num(Fraction(int(n)), 0) for n in numbers)
+        return Call("binom" if letter == "C" else "perm", (below, above))
+    parser.at = start
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import LimitExceeded
 from ._lists import is_assignment
-from ._nodes import EMPTY, ONE, ZERO, Call, Interval, Matrix, Node, Rel, Seq, Sym, substitute, symbols
+from ._nodes import EMPTY, ONE, ZERO, Call, Interval, Matrix, Node, Num, Rel, Seq, Sym, substitute, symbols
 from ._realsets import NotReal, Reader, is_set_like
 from ._scalars import Answer
 
@@ -97,6 +97,8 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if comparison.policy.ordered_lists and "{}" not in (gold.kind, answer.kind):
             return all_same(comparison, gold.items, answer.items, "list in order")
         named = _by_name(comparison, gold, answer)
+        if answer.kind == "{}" and _named(gold) and len(_bases(gold)) > 1:
+            return Answer(False, "kind", "a set does not say which value is whose")
         bare = gold.kind != "{}" and not any(isinstance(i, Rel) for i in gold.items)
         if named is None and bare and _named(answer) and len(_bases(answer)) > 1:
             # x = 3, y = -1 gives a point, not two values of one unknown.
@@ -106,13 +108,17 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         return _tuples_of(comparison, gold, answer)
     if _tuples_only(gold):
         return _tuples_of(comparison, gold, answer)
+    if gold.kind == "or" or any(isinstance(i, Rel) for i in gold.items):
+        return Answer(False, "kind", "alternatives are no tuple")
     return all_same(comparison, gold.items, answer.items, "list as tuple")
 
 
 def _components(node: Node, other: Node) -> Node:
-    """`2i - j` in unit vectors as a tuple, where the other side is one."""
+    """`2i - j` in unit vectors and the point `P(3,2)` as a tuple, where the other side is one."""
     if not (isinstance(other, Seq) and other.kind in _TUPLES) or isinstance(node, Seq):
         return node
+    if isinstance(node, Call) and node.head == "perm" and all(isinstance(a, Num) for a in node.args):
+        return Seq("()", node.args)  # the point P(3,2)
     axes = [Sym(f"vec_{axis}") for axis in "ijk"][: max(2, len(other.items))]
     if not symbols(node) & {axis.name for axis in axes}:
         return node
@@ -167,6 +173,8 @@ def _ordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
     if answer.kind == "list":
         if _named(answer):
             return all_same(comparison, gold.items, _values(answer, sort=True), "values by name")
+        if gold.kind == "[]" and len(gold.items) == 2:
+            return Answer(False, "kind", "two numbers are no closed interval")
         return all_same(comparison, gold.items, answer.items, "list as tuple")
     if answer.kind not in _TUPLES:
         return Answer(False, "kind", "a set is not a tuple")
@@ -200,7 +208,7 @@ def _bases(node: Seq) -> set[str]:
 def _by_name(comparison: Comparison, gold: Seq, answer: Seq) -> Answer | None:
     """Named values against named values, whatever their order."""
     if not (_named(gold) and _named(answer)):
-        if _named(gold) and answer.kind in ("list", "or") and not any(isinstance(i, Rel | Seq) for i in answer.items):
+        if _named(gold) and answer.kind == "list" and not any(isinstance(i, Rel | Seq) for i in answer.items):
             if len(_bases(gold)) == 1:
                 return unordered(comparison, Seq("list", _values(gold, sort=False)), answer)
             written = all_same(comparison, _values(gold, sort=False), answer.items, "values as written")
@@ -291,6 +299,8 @@ def same_matrix(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     matrix, other = (gold, answer) if isinstance(gold, Matrix) else (answer, gold)
     assert isinstance(matrix, Matrix)
     vector = len(matrix.rows) == 1 or len(matrix.rows[0]) == 1
+    if vector:
+        other = _components(other, Seq("()", _cells(matrix)))
     if vector and isinstance(other, Seq) and other.kind in _TUPLES:
         pair = (_cells(matrix), other.items)
         return all_same(comparison, *(pair if matrix is gold else pair[::-1]), "vector")

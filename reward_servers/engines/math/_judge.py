@@ -24,7 +24,7 @@ from ._polynomial import normal_form
 from ._scalars import Answer
 from ._strings import string_key
 from ._types import Decision, Extraction, Judgement, Outcome
-from ._words import text_key
+from ._words import text_key, text_list
 
 if TYPE_CHECKING:
     from ._symbolic import SymbolicPool
@@ -322,6 +322,8 @@ def _decide_one(answer: str, part: _One, gold: CompiledGold, comparison: Compari
 def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> Decision:
     if isinstance(part.node, Text) and text_key(answer) == part.key:
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
+    if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):
+        return Decision(Outcome.CORRECT, "text list", "the same words in another order", ", ".join(words))
     try:
         node = normal(parse(answer, policy.limits), policy.limits)
     except LimitExceeded as exc:

@@ -121,6 +121,8 @@ class Lexer:
                 pos = end if newline < 0 else newline
             elif char == "$":
                 pos = self._dollar(pos)
+            elif char == "{" and text[pos + 1 : pos + 3] in _BRACED:
+                pos = self._operator(pos + 1) + 1
             elif not char.isascii():
                 pos = self._unicode(pos, end, in_text=in_text)
             else:
@@ -174,7 +176,8 @@ class Lexer:
         return pos + len(run)
 
     def _text_word(self, run: str, pos: int) -> None:
-        article = run in ("a", "A") and self.text[pos + 1 : pos + 2] == " " and self.text[pos + 2 : pos + 3].isalpha()
+        after = self.text[pos + 1 : pos + 3]
+        article = run in ("a", "A") and after[:1] == " " and (after[1:].isalpha() or after[1:] == "}")
         if len(run) == 1 and not article:
             self.push("let", run, pos, upright=True)
         elif run in _PLAIN_COMMANDS and run not in UNIT_WORDS:
@@ -297,6 +300,8 @@ class Lexer:
         return pos + 1
 
 
+_BRACED = frozenset({":}", "=}", "<}", ">}"})
+"""A sign in braces is the sign without the space around it."""
 _NOT_NOUNS = CONNECTORS | LABEL_WORDS | {"where", "for", "with", "when", "mod", "to", "times", "choose", "such", "that"}
 
 

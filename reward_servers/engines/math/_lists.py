@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _DOTS = Const("dots")
 _INTEGER_SETS = frozenset({"Z", "N"})
+_BOUNDS = frozenset({"<", ">", "<=", ">="})
 _MATRICES = names("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array")
 
 
@@ -145,9 +146,12 @@ def integer_condition(parser: Parser) -> Node | None:
         "each",
         "an",
         "is",
+        "real",
     ):
         ahead += 1
     word = parser.peek(ahead)
+    if ahead and word.kind == "let" and parser.tokens[parser.at - 1].text.lower() == "for":
+        return _everywhere(parser, ahead)
     if word.kind == "word" and word.text.lower() in ("integer", "integers") and parser.peek(ahead + 1).kind == "let":
         name = parser.peek(ahead + 1).text
         parser.at += ahead + 2
@@ -155,24 +159,40 @@ def integer_condition(parser: Parser) -> Node | None:
     return None
 
 
+def _everywhere(parser: Parser, ahead: int) -> Node | None:
+    """`for all x`, `for all real x`, `for every x in R`: after the quantifier, the condition alone."""
+    following = parser.peek(ahead + 1)
+    if following.kind not in ("end", "rel") and following.text != ",":
+        return None
+    parser.at += ahead
+    if following.kind == "rel":
+        return parser.expression(0)
+    return Rel(("in",), (Sym(parser.take().text), Const("R")))
+
+
 def drop_conditions(node: Node) -> Node:
-    """Remove `k in Z` beside other elements: the family is compared as written."""
+    """Remove `k in Z` beside other elements: the family is compared as written.
+
+    A condition on a variable that the other elements bound (`x > 2, x in Z`) says more, and stays.
+    """
     if not (isinstance(node, Seq) and node.kind in ("list", "or")):
         return node
-    kept = tuple(i for i in node.items if not _is_integer_condition(i))
+    bounded = {
+        t for i in node.items if isinstance(i, Rel) and set(i.ops) & _BOUNDS for t in i.terms if isinstance(t, Sym)
+    }
+    kept = tuple(i for i in node.items if not _is_dropped(i, bounded))
     if len(kept) == len(node.items) or not kept:
         return node
     return kept[0] if len(kept) == 1 else Seq(node.kind, kept)
 
 
-def _is_integer_condition(node: Node) -> bool:
-    return (
-        isinstance(node, Rel)
-        and node.ops == ("in",)
-        and isinstance(node.terms[0], Sym)
-        and isinstance(node.terms[1], Const)
-        and node.terms[1].name in _INTEGER_SETS
-    )
+def _is_dropped(node: Node, bounded: set[Sym]) -> bool:
+    if not (isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[0], Sym)):
+        return False
+    values = node.terms[1]
+    if not isinstance(values, Const):
+        return False
+    return values.name == "R" or (values.name in _INTEGER_SETS and node.terms[0] not in bounded)
 
 
 def environment(parser: Parser) -> Node:

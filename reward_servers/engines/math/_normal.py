@@ -6,15 +6,16 @@ from itertools import product
 
 from ._errors import AnswerSyntaxError, LimitExceeded
 from ._lists import drop_conditions
-from ._nodes import MINUS_ONE, ONE, Call, Const, Matrix, Node, Quantity, Rel, Seq, Sym, children, has_head, neg, rebuild
+from ._nodes import MINUS_ONE, ONE, Call, Matrix, Node, Quantity, Rel, Seq, Sym, children, has_head, neg, rebuild
 from ._policy import Limits
 
 _PM = frozenset({"pm", "mp"})
+_TRANSPOSE = Sym("T")
 
 
 def normal(node: Node, limits: Limits) -> Node:
     """The normal form of a whole answer."""
-    node = drop_conditions(node)
+    node = _points(drop_conditions(node))
     node = _distribute_modulus(node)
     node = _amounts(node)
     node = _matrices(node)
@@ -28,6 +29,24 @@ def normal(node: Node, limits: Limits) -> Node:
         return Rel(("=",), (node.terms[0], Seq("list", tuple(values))))
     expanded = _expand(node)
     return node if expanded == [node] else Seq("list", tuple(expanded))
+
+
+def _points(node: Node) -> Node:
+    """`A(1,2)` is the point, `[1, 2]^T` the column; both also as elements of a list."""
+    if isinstance(node, Seq) and node.kind in ("list", "or"):
+        return Seq(node.kind, tuple(map(_points, node.items)))
+    if not (isinstance(node, Call) and len(node.args) == 2):
+        return node
+    first, second = node.args
+    if node.head == "mul" and isinstance(first, Sym) and first.name[:1].isupper() and _is_tuple(second):
+        return second
+    if node.head == "pow" and isinstance(first, Seq) and _is_tuple(first) and second == _TRANSPOSE:
+        return Matrix(tuple((i,) for i in first.items))
+    return node
+
+
+def _is_tuple(node: Node) -> bool:
+    return isinstance(node, Seq) and node.kind in ("()", "[]", "<>")
 
 
 def _amounts(node: Node) -> Node:
@@ -138,7 +157,7 @@ def _evaluated(node: Node) -> Node:
         return _added(matrices)
     if node.head == "mul" and len(args) == 2:
         return _multiplied(args[0], args[1]) or Call("mul", args)
-    if node.head == "pow" and args[1] in (Sym("T"), Const("T")) and isinstance(args[0], Matrix):
+    if node.head == "pow" and args[1] == _TRANSPOSE and isinstance(args[0], Matrix):
         return Matrix(tuple(zip(*args[0].rows, strict=True)))
     return Call(node.head, args)
 

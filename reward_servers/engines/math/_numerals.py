@@ -10,12 +10,13 @@ from ._errors import AnswerSyntaxError, LimitExceeded
 from ._nodes import Num
 from ._policy import Limits
 
-_SEP = r"(?: ?\{ ?,(?:\\!)? ?\} ?|,\\! ?|,|\\[,;:! ]|~| |')"
+_SEP = r"(?: ?\{ ?,(?:\\!)? ?\} ?|\{\\[,;:! ]\}|\\!,|,\\! ?|,|\\[,;:! ]|~| |')"
 _DOTS = r"\s?(?:\.\.\.|…|\\l?dots\b|\\cdots\b)"
 _NUMBER = re.compile(
     rf"(?P<group>[1-9][0-9]{{0,2}}(?P<sep>{_SEP})[0-9]{{3}}(?:(?P=sep)[0-9]{{3}})*(?!,?[0-9])(?P<gdec>\.[0-9]+)?)"
-    r"|(?P<int>[0-9]*)(?:(?P<dot>\.|\{\.\})(?P<dec>[0-9]*)(?P<rep>\\(?:overline|bar|overbar)\s*\{?[0-9]+\}?"
-    r"|(?:\\dot\s*\{?[0-9]\}?)[0-9]*(?:\\dot\s*\{?[0-9]\}?)?|\([0-9]+\)|(?:[0-9]̅)+"
+    r"|(?P<int>[0-9]*)(?:(?P<dot>\.(?!\.)|\{\.\})(?P<dec>(?:[0-9](?!\u0305))*)"
+    r"(?P<rep>\\(?:overline|bar|overbar)\s*\{?[0-9]+\}?"
+    r"|(?:\\dot\s*\{?[0-9]\}?)[0-9]*(?:\\dot\s*\{?[0-9]\}?)?|\([0-9]+\)|(?:[0-9]\u0305)+"
     rf"|{_DOTS})?)?"
 )
 _PLAIN = re.compile(r"[0-9]+")

@@ -23,10 +23,12 @@ _CLOSERS = frozenset({")", "]", "}", "\\}", "|>", ",", ";", "&", "\\\\", "rfloor
 _SEPARATOR_WORDS = names("and or where for with when")
 _SET_OPS = {"∪": "union", "∩": "intersect", "\\": "setminus"}
 _BASE = re.compile(
-    r"\(?(?P<digits>[0-9A-Fa-f]+)\)?\s*_\s*\{?\s*(?:\\(?:text|mathrm|textbf|rm)\s*\{)?\s*\(?(?:base\s*)?"
-    r"(?P<base>[0-9]{1,2}|[a-z]+)\)?\s*\}?\s*\}?|(?P<plain>[0-9A-Fa-f]+)\s*\(?(?:\\text\s*\{)?[\s(]*base[\s-]*(?:\})?\s*"
+    r"\(?(?:\\(?:text|mathrm)\s*\{)?(?P<digits>[0-9A-Fa-f]+(?:(?:\\[,;: ]|\{,\}| )[0-9A-Fa-f]{3,4})*)\}?\)?\s*_\s*"
+    r"\{?\s*(?:\\(?:text|mathrm|textbf|rm)\s*\{)?\s*\(?(?:base[\s-]*\}?\s*)?(?P<base>[0-9]{1,2}|[a-z]+)\)?\s*\}?\s*\}?|(?P<plain>[0-9A-Fa-f]+)\s*\(?(?:\\text\s*\{)?[\s(]*base[\s-]*(?:\})?\s*"
     r"(?P<word>[0-9]{1,2}|[a-z]+)[\s)}]*|0(?P<prefix>[bxo])(?P<code>[0-9A-Fa-f]+)"
 )
+_APART = re.compile(r"\\?[,;: {}]")
+_PACKED = re.compile(r"\s*(?P<mark>`+|\*\*|[\"“])(?P<inner>.+?)(?:(?P=mark)|”)\s*", re.S)
 
 
 def parse(text: str, limits: Limits) -> Node:
@@ -40,6 +42,9 @@ def parse(text: str, limits: Limits) -> Node:
         AnswerSyntaxError: The text is no answer of this grammar; says where.
         LimitExceeded: A bound was passed.
     """
+    packed = _PACKED.fullmatch(text)
+    if packed is not None and packed["mark"] not in packed["inner"]:
+        text = packed["inner"]  # marks of code, bold or quotation around the whole
     based = _based_number(text) if "_" in text or "base" in text or text.startswith("0") else None
     if based is not None:
         return based
@@ -53,7 +58,7 @@ def _based_number(text: str) -> Node | None:
     if match["prefix"]:
         digits, base = match["code"], {"b": 2, "x": 16, "o": 8}[match["prefix"]]
     else:
-        digits, name = match["digits"] or match["plain"], match["base"] or match["word"]
+        digits, name = _APART.sub("", match["digits"] or match["plain"]), match["base"] or match["word"]
         base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
     named = not any(c.isdigit() for c in digits) and not (base == 16 and len(digits) > 1)
     if named or not 2 <= base <= 16 or any(int(c, 16) >= base for c in digits):
@@ -314,7 +319,7 @@ class Parser:
         if text == "||" and self.bars:
             return None
         if text == "(" and self.peek().kind == "word" and self.peek().text.lower() == "mod":
-            return _commands.parenthesised_mod(self, left) if power <= REL else None
+            return _commands.parenthesised_mod(self, left) if power < REL else None
         if text == "(" and self.peek().kind == "word" and power < POST:
             return _measures.remark(self, left)
         if text.startswith("currency") and self.peek().kind in ("end", "op", "rel"):

@@ -25,7 +25,7 @@ _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\
 _MATH_JOIN = re.compile(r"\s*(?:,|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
 _CUT = re.compile(
     r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
-    r"|,\s+i\.e|\s\(i\.e|"
+    r"|,?\s+or\s+(?:about|approximately|roughly)\s|,\s+i\.e|\s\(i\.e|"
     r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”"
 )
 _SAID = re.compile(r".*(?:\bis|\bare|\bequals|=)\s+(?P<core>\S.*)", re.S)

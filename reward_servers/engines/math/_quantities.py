@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _PI_OVER_180 = Call("div", (Const("pi"), integer(180)))
 _HUNDRED = integer(100)
 MEASURES = names("percent deg clock ratio mod base")
+_SIGNED = names("percent deg clock ratio")
 
 
 def quantities(comparison: Comparison, gold: Node, answer: Node) -> Answer:
@@ -39,11 +40,27 @@ def quantities(comparison: Comparison, gold: Node, answer: Node) -> Answer:
             return _labelled("degrees as radians", comparison.scalar(gold.value, answer))
         if mode == "require":
             return Answer(False, "unit", f"{gold.unit} is missing")
+        if mode != "ignore" and _conflict(gold, answer):
+            return Answer(False, "unit", f"{gold.unit} is another kind of measure")
         return _labelled("unit dropped", comparison.same(gold.value, answer))
     assert isinstance(answer, Quantity)
     if answer.unit == "rad" and inside(gold, "deg") is not None:
         return _labelled("degrees as radians", comparison.scalar(gold, answer.value))
+    if mode != "ignore" and _conflict(answer, gold):
+        return Answer(False, "unit", f"{answer.unit} is another kind of measure")
     return _labelled("unit added", comparison.same(gold, answer.value))
+
+
+def _signed(node: Node) -> bool:
+    return isinstance(node, Call) and node.head in _SIGNED
+
+
+def _conflict(quantity: Quantity, plain: Node) -> bool:
+    """Whether a unit faces a percent sign, a degree sign, a ratio or a time of day."""
+    if not _signed(plain) or _signed(quantity.value):
+        return False
+    assert isinstance(plain, Call)
+    return not (plain.head == "deg" and quantity.unit in ("celsius", "fahrenheit"))
 
 
 def _priced(node: Node) -> Node:
@@ -125,6 +142,10 @@ def _ratios(comparison: Comparison, gold: Node, answer: Node) -> Answer:
             return Answer(False, "ratio", "not a ratio")
         if len(clocks) == 1 and isinstance(plain, Num) and ratio[1] == Num(Fraction(0)):
             return _labelled("time of day", comparison.same(plain, ratio[0]))
+        if _signed(plain) and len(clocks) == 1:
+            return Answer(False, "time of day", "another kind of measure")
+        if any(isinstance(c, Call) and c.args[2] != Text("") for c in clocks):
+            return Answer(False, "time of day", "a time of day is no quotient")
         return _labelled("ratio", comparison.scalar(plain, Call("div", (ratio[0], ratio[1]))))
     if len(parts) != len(others):
         return Answer(False, "ratio", "a different number of parts")

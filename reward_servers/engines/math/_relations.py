@@ -83,7 +83,7 @@ def _false_approximation(comparison: Comparison, node: Node) -> Answer | None:
         if op == "~" and isinstance(right, Num) and not symbols(left) and not isinstance(left, Seq | Text):
             bound = Num(Fraction(1, 10 ** (right.places or 0)))
             error = Call("abs", (Call("add", (left, neg(right))),))
-            if sign_of(Call("add", (bound, neg(error))), comparison.limits) == -1:
+            if sign_of(Call("add", (bound, neg(error))), comparison.limits) in (-1, 0):
                 return Answer(False, "false approximation", "further off than its last place")
     return None
 

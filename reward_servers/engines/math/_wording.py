@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._nodes import Call, Const, Node, Num, Rel, Seq, Text, neg
+from ._nodes import Call, Const, Node, Num, Rel, Seq, Sym, Text, neg
 from ._words import HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ def words(parser: Parser) -> Node:
     key = text_key(" ".join(words))
     if key == "negative infinity":
         return neg(Const("oo"))
+    if words[-1].lower() in ("negative", "minus") and _only_labels(words[:-1]) and parser.token.kind in ("num", "cmd"):
+        return neg(parser.prefix())
+    if key in ("constant", "arbitrary constant") and start > 0:
+        return Sym("const")
     value = TEXT_VALUES.get(key)
     if value is not None and not (parser.token.kind == "let" and value == "Z"):
         return Const(value)
@@ -44,11 +48,15 @@ def words(parser: Parser) -> Node:
     if parser.is_op(":") and start == 0:
         parser.at += 1
         return parser.expression(0)
-    if all(w.lower() in LABEL_WORDS for w in words) and parser.token.kind != "end":
+    if _only_labels(words) and parser.token.kind != "end":
         if start == 0 and parser.is_op(","):
             parser.at += 1
         return parser.expression(0) if start == 0 or parser.depth == 0 else parser.prefix()
     raise AnswerSyntaxError("words", parser.tokens[start].pos)
+
+
+def _only_labels(words: list[str]) -> bool:
+    return all(w.lower() in LABEL_WORDS for w in words)
 
 
 def _number_words(parser: Parser, words: list[str], start: int) -> Node | None:

@@ -92,6 +92,7 @@ _MACRO = re.compile(
     r"\\(?:text|textbf|textit|textrm|texttt|textsf|mathrm|mathbf|mathit|mathsf|mbox|operatorname|bf|rm|it|emph|"
     r"textnormal|hbox|underline|displaystyle|left|right|quad|qquad)\*?(?![A-Za-z])"
 )
+_LISTED = re.compile(r"\s*(?:[,;]\s*(?:\band\b|\\text\{\s*and\s*\})?|\band\b|\\text\{\s*and\s*\}|\\&)\s*")
 _SPLIT = re.compile(r"[^0-9a-z'+\-^.µ-ɏͰ-῿぀-鿿가-힣/=<>]+")
 
 
@@ -108,6 +109,14 @@ def text_key(text: str) -> str:
         words = sorted(w for w in words if w != "of")
     key = " ".join(words)
     return _SYNONYMS.get(key, key)
+
+
+def text_list(text: str) -> tuple[str, ...] | None:
+    """The folded elements of a list of words, sorted (`Alice, Bob and Carol`), None where it is none."""
+    parts = [text_key(p) for p in _LISTED.split(text)]
+    if len(parts) < 2 or any(not 0 < len(p.split()) <= 3 for p in parts):
+        return None
+    return tuple(sorted(parts))
 
 
 _SYNONYM_GROUPS = """
@@ -146,7 +155,8 @@ LABEL_WORDS = names(
     """the answer final is are was equals equal to of value result solution solutions so thus therefore hence we get
     have area volume perimeter length width height sum product difference total probability angle maximum minimum
     max min number radius distance average mean median cost price time speed option choice correct remainder
-    it x y z n k a b p q there exactly if equation roots root measure ans"""
+    it x y z n k a b p q there exactly if equation roots root measure ans point points vector interval set pair pairs
+    ordered coordinates line vertex center centre focus matrix function polynomial by given numbers integer"""
 )
 """Words that may stand before a value without changing it (`the answer is 7`, `area = 5`)."""
 
