@@ -20,7 +20,12 @@ base_url = "http://127.0.0.1:8000/v1"
 cpu = 5.0
 
 [endpoints]                     # verifiers on other servers, for verifiers that ask others
-judge = "127.0.0.1:50052"
+judge = "127.0.0.1:50052"       # or a list of replicas
+
+[client.tls]                    # asks those servers over TLS
+ca = "authority.pem"
+certificate = "client.pem"      # for servers that ask for one
+key = "client.key"
 """
 
 from __future__ import annotations
@@ -32,12 +37,12 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reward_servers.core import Hosted, ItemLimits, ServerLimits, SettingsError, Verifier, host
 from reward_servers.core._schemas import explain
 
-__all__ = ["ServerConfig", "TlsConfig", "bind_refusal", "load_config"]
+__all__ = ["ClientTls", "ServerConfig", "TlsConfig", "bind_refusal", "load_config"]
 
 
 class _Section(BaseModel):
@@ -50,6 +55,24 @@ class TlsConfig(_Section):
     certificate: Path
     key: Path
     client_ca: Path | None = None
+
+
+class ClientTls(_Section):
+    """Files for asking other servers over TLS."""
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> ClientTls:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together")
+        return self
+
+
+class _Client(_Section):
+    tls: ClientTls | None = None
 
 
 class _Server(_Section):
@@ -87,7 +110,8 @@ class ServerConfig(_Section):
     limits: _Limits = Field(default_factory=_Limits)
     verifiers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     item_limits: dict[str, _ItemLimits] = Field(default_factory=dict)
-    endpoints: dict[str, str] = Field(default_factory=dict)
+    endpoints: dict[str, str | list[str]] = Field(default_factory=dict)
+    client: _Client = Field(default_factory=_Client)
 
     def server_limits(self) -> ServerLimits:
         """The bounds of the server."""

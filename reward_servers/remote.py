@@ -1,9 +1,14 @@
-"""A verifier on another reward server, asked through the trainer's client: a server that asks a server is a client."""
+"""Verifiers on other reward servers, asked through the trainer's client: a server that asks a server is a client.
+
+Nouns: a *remote* is one such verifier; *peers* are all that a server knows the address of, from its settings or from
+the file that whoever started it with others writes.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from reward_servers.core import (
@@ -18,35 +23,96 @@ from reward_servers.core import (
     ServiceFault,
     Skip,
     SkipReason,
+    Usage,
     Verdict,
 )
-from trainer_client import AsyncRewardClient, Cell, Document, Recipe, RequestRejected, Reward, RewardError
+from trainer_client import (
+    TLS,
+    AsyncRewardClient,
+    Cell,
+    Document,
+    Recipe,
+    RequestRejected,
+    Retries,
+    Reward,
+    RewardError,
+)
 from trainer_client import Outcome as CellOutcome
 from trainer_client import Rollout as SentRollout
 
-__all__ = ["RemoteVerifier"]
+__all__ = ["Peers", "RemoteVerifier"]
 
 _LONGEST = 3600.0
+_OF_THE_ASKER = frozenset({"invalid_options", "invalid_request"})
+
+
+class Peers(Mapping[str, "RemoteVerifier"]):
+    """The verifiers on other servers, by name; each is connected to when it is first asked."""
+
+    def __init__(
+        self, endpoints: Mapping[str, str | Sequence[str]], file: Path | None = None, tls: TLS | None = None
+    ) -> None:
+        """Prepares; nothing is connected yet.
+
+        Args:
+            endpoints: Where verifiers are, as the operator says.
+            file: Where further ones are: a JSON object of lists of ``host:port``. It need not exist yet: servers that
+                are started together learn of each other when all of them have a port.
+            tls: Files for encrypted connections.
+        """
+        self._endpoints = dict(endpoints)
+        self._file = file
+        self._tls = tls
+        self._remotes: dict[str, RemoteVerifier] = {}
+
+    def __getitem__(self, name: str) -> RemoteVerifier:
+        """A verifier on another server.
+
+        Raises:
+            KeyError: Nobody has said where it is.
+        """
+        if name not in self._remotes:
+            if name not in self._endpoints:
+                self._read_file()
+            self._remotes[name] = RemoteVerifier(name, self._endpoints[name], self._tls)
+        return self._remotes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of those that have been asked."""
+        return iter(self._remotes)
+
+    def __len__(self) -> int:
+        """The number of those that have been asked."""
+        return len(self._remotes)
+
+    def __bool__(self) -> bool:
+        """Whether there may be any: one that nobody has asked yet counts."""
+        return bool(self._endpoints) or self._file is not None
+
+    def _read_file(self) -> None:
+        if self._file is not None and self._file.exists():
+            self._endpoints = {**json.loads(self._file.read_text("utf-8")), **self._endpoints}
 
 
 class RemoteVerifier:
     """A verifier on another server, by name and endpoints."""
 
-    def __init__(self, name: str, endpoints: str | list[str]) -> None:
+    def __init__(self, name: str, endpoints: str | Sequence[str], tls: TLS | None = None) -> None:
         self._name = name
-        self._client = AsyncRewardClient({name: endpoints})
+        # A fault that may pass is handed back as one: whoever asked first tries again, and nobody in between.
+        self._client = AsyncRewardClient({name: endpoints}, retries=Retries(attempts=1), tls=tls)
 
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
-    ) -> tuple[Outcome, Identity]:
+    ) -> tuple[Outcome, Identity, Usage]:
         """Asks it about one rollout.
 
         Raises:
-            CallerFault: The other server refuses what it was asked.
-            ServiceFault: It cannot be reached or gave no answer that can be read.
+            CallerFault: The other server refuses the options.
+            ServiceFault: It cannot be reached, does not host the verifier, or gave no answer that can be read.
         """
         if remaining is not None and remaining <= 0:
-            return Skip(SkipReason.DEADLINE), Identity(self._name, "", "")
+            return Skip(SkipReason.DEADLINE), Identity(self._name, "", ""), Usage()
         reward = Reward(
             self._name,
             self._name,
@@ -57,13 +123,16 @@ class RemoteVerifier:
         try:
             table = await self._client.score([_sent(rollout)], recipe, seed=seed)
         except RequestRejected as error:
-            raise CallerFault(str(error), code="invalid_request") from None
+            if error.code in _OF_THE_ASKER:
+                raise CallerFault(str(error), code=error.code) from None
+            raise ServiceFault(str(error), code=error.code) from None
         except RewardError as error:
             raise ServiceFault(str(error), code="unavailable", retryable=True) from None
         versions = table.versions[0]
         who = versions[0] if versions else None
         identity = Identity(self._name, who.version if who else "", who.digest if who else "")
-        return _outcome(table.cell(0, self._name)), identity
+        cell = table.cell(0, self._name)
+        return _outcome(cell), identity, _usage(cell)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -114,4 +183,14 @@ def _outcome(cell: Cell) -> Outcome:
     if cell.outcome is CellOutcome.SKIP:
         return Skip(SkipReason(cell.code))
     party = Party(cell.party) if cell.party else Party.SERVICE
-    return Fault(party, cell.code, cell.message)
+    return Fault(party, cell.code, cell.message, cell.retryable, cell.retry_after)
+
+
+def _usage(cell: Cell) -> Usage:
+    """What the other server's work cost; its CPU time is its own."""
+    cost = cell.usage
+    return Usage(
+        upstream_calls=int(cost.get("upstream_calls", 0)),
+        input_tokens=int(cost.get("input_tokens", 0)),
+        output_tokens=int(cost.get("output_tokens", 0)),
+    )

@@ -8,6 +8,7 @@ import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import grpc.aio
@@ -16,10 +17,11 @@ from grpc_reflection.v1alpha import reflection
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
-from reward_servers.config import ServerConfig, TlsConfig, bind_refusal
+from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import Scorer, SettingsError, find, installed
-from reward_servers.remote import RemoteVerifier
+from reward_servers.remote import Peers
 from reward_servers.services import RewardServicer
+from trainer_client import TLS
 
 __all__ = ["Running", "running", "serve"]
 
@@ -88,6 +90,16 @@ def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
     return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
 
 
+def _client_tls(files: ClientTls | None) -> TLS | None:
+    """The files for asking other servers, which must be there before anything is asked."""
+    if files is None:
+        return None
+    for name, path in files.model_dump(exclude_none=True).items():
+        if not path.is_file():
+            raise SettingsError(f"client.tls.{name}: {path} is not a file")
+    return TLS(*(str(path) if path is not None else None for path in (files.ca, files.certificate, files.key)))
+
+
 def _bind(server: grpc.aio.Server, config: ServerConfig) -> str:
     refusal = bind_refusal(config)
     if refusal is not None:
@@ -107,12 +119,13 @@ def _bind(server: grpc.aio.Server, config: ServerConfig) -> str:
 
 
 @asynccontextmanager
-async def running(config: ServerConfig, names: Sequence[str]) -> AsyncIterator[Running]:
+async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | None = None) -> AsyncIterator[Running]:
     """Serves verifiers on the current loop.
 
     Args:
         config: Settings of the process.
         names: Verifiers to host, by name or ``module:name``.
+        peers: A file that says where verifiers on other servers are; see `Peers`.
 
     Yields:
         The server. It is drained on the way out.
@@ -127,7 +140,7 @@ async def running(config: ServerConfig, names: Sequence[str]) -> AsyncIterator[R
     if unknown:
         _log.info("settings of %s are not used: they are not served here", ", ".join(unknown))
     hosted = [config.host(one) for one in verifiers]
-    remotes = {name: RemoteVerifier(name, endpoint) for name, endpoint in config.endpoints.items()}
+    remotes = Peers(config.endpoints, peers, _client_tls(config.client.tls))
     scorer = Scorer(hosted, config.server_limits(), workers=config.server.workers, remotes=remotes)
     server = grpc.aio.server(options=_options(config))
     address = _bind(server, config)
@@ -170,12 +183,19 @@ def _calm_garbage_collector() -> None:
     gc.set_threshold(100_000, 50, 100)
 
 
-async def serve(config: ServerConfig, names: Sequence[str], *, ready: Callable[[str], None] | None = None) -> None:
+async def serve(
+    config: ServerConfig,
+    names: Sequence[str],
+    *,
+    peers: Path | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
     Args:
         config: Settings of the process.
         names: Verifiers to host.
+        peers: A file that says where verifiers on other servers are; see `Peers`.
         ready: Called with the address once the server answers.
 
     Raises:
@@ -187,7 +207,7 @@ async def serve(config: ServerConfig, names: Sequence[str], *, ready: Callable[[
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(config, names) as server:
+    async with running(config, names, peers=peers) as server:
         _calm_garbage_collector()
         if ready is not None:
             ready(server.address)

@@ -1,7 +1,8 @@
 """Runs server processes and keeps them running: what ``assay up`` is made of.
 
 Nouns: a `ServerProcess` says what to start; a `Supervisor` starts several, restarts one that dies on the port that it
-had, and stops all of them together. A server that refuses to start ends the whole, with the server's own words.
+had, and stops all of them together. A server that refuses to start ends the whole, with the server's own words. The
+servers find each other: each is told of a file that says where every verifier is.
 
     programs = [ServerProcess("math", ("math",))]
     async with Supervisor(programs) as supervisor:
@@ -13,13 +14,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -91,14 +95,15 @@ class ServerProcess:
         """What logs call it."""
         return f"{self.server}.{self.replica}" if self.replica else self.server
 
-    def command(self, port: int | None) -> list[str]:
+    def command(self, port: int | None, peers: Path) -> list[str]:
         """The command line that starts it.
 
         Args:
             port: Port that it had before, which callers know; None on the first start.
+            peers: The file that says where every verifier is.
         """
         given = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
-        line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent"]
+        line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent", "--peers", str(peers)]
         for name, value in (given | {"workers": self.workers}).items():
             if value is not None:
                 line += [f"--{name}", str(value)]
@@ -114,16 +119,26 @@ class Supervisor:
         grace: Seconds that the processes may take to finish when they are stopped.
     """
 
-    def __init__(self, programs: Sequence[ServerProcess], *, log: Log | None = None, grace: float = 30.0) -> None:
+    def __init__(
+        self,
+        programs: Sequence[ServerProcess],
+        *,
+        elsewhere: Mapping[str, Sequence[str]] | None = None,
+        log: Log | None = None,
+        grace: float = 30.0,
+    ) -> None:
         """Prepares; nothing is started yet.
 
         Args:
             programs: What to run.
+            elsewhere: Addresses of verifiers on servers that others run, for verifiers here that ask them.
             log: Takes the lines of the processes; None drops them.
             grace: Seconds that the processes may take to finish when they are stopped.
         """
         self.grace = grace
+        self._elsewhere = dict(elsewhere or {})
         self._log: Log = log or (lambda label, line: None)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._keepers = [_Keeper(program, self._log) for program in programs]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -157,7 +172,9 @@ class Supervisor:
         Raises:
             ServerRefused: One of them cannot be started; the others are stopped.
         """
-        self._tasks = [asyncio.create_task(keeper.keep()) for keeper in self._keepers]
+        self._folder = tempfile.TemporaryDirectory(prefix="assay-")
+        peers = Path(self._folder.name) / "peers.json"
+        self._tasks = [asyncio.create_task(keeper.keep(peers)) for keeper in self._keepers]
         ready = asyncio.gather(*(keeper.ready.wait() for keeper in self._keepers))
         failed = asyncio.create_task(self.wait())
         both: set[asyncio.Future[Any]] = {ready, failed}
@@ -169,6 +186,7 @@ class Supervisor:
                         self._log(keeper.program.label, "is still starting")
             if failed.done():
                 await failed
+            self._introduce(peers)
         except BaseException:
             await self.stop()
             raise
@@ -176,6 +194,16 @@ class Supervisor:
             ready.cancel()
             failed.cancel()
             await asyncio.gather(ready, failed, return_exceptions=True)
+
+    def _introduce(self, peers: Path) -> None:
+        """Tells every server where all verifiers are."""
+        known = {name: list(addresses) for name, addresses in self._elsewhere.items()}
+        for keeper in self._keepers:
+            for verifier in keeper.verifiers:
+                known.setdefault(verifier, []).append(keeper.address)
+        written = peers.with_suffix(".new")
+        written.write_text(json.dumps(known), "utf-8")
+        written.replace(peers)
 
     async def wait(self) -> None:
         """Waits for as long as everything is kept running.
@@ -203,6 +231,8 @@ class Supervisor:
             if not task.cancelled():
                 task.exception()
         self._tasks = []
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def kill(self) -> None:
         """Kills every process at once; what they were doing is lost."""
@@ -248,8 +278,11 @@ class _Keeper:
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if number is signal.SIGKILL else os.kill)(self.pid, number)
 
-    async def keep(self) -> None:
+    async def keep(self, peers: Path) -> None:
         """Starts the process, and again whenever it ends, until it is told to stop.
+
+        Args:
+            peers: The file that says where every verifier is.
 
         Raises:
             ServerRefused: It does not start.
@@ -257,7 +290,7 @@ class _Keeper:
         deaths = refusals = 0
         while not self.stopping:
             began = time.monotonic()
-            answered, code = await self._run_once()
+            answered, code = await self._run_once(peers)
             if self.stopping:
                 return
             deaths = 0 if answered and time.monotonic() - began > _SETTLED else deaths + 1
@@ -278,11 +311,11 @@ class _Keeper:
         if refusals >= allowed:
             raise ServerRefused(self.program.label, self._last_error or f"it ended with {_ending(code)} while starting")
 
-    async def _run_once(self) -> tuple[bool, int]:
+    async def _run_once(self, peers: Path) -> tuple[bool, int]:
         """Runs the process to its end. Returns whether it answered, and its exit code."""
         try:
             process = await asyncio.create_subprocess_exec(
-                *self.program.command(self._port),
+                *self.program.command(self._port, peers),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

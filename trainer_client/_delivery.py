@@ -316,7 +316,7 @@ _NO_RESULT = LocalOutcome(
 
 
 def _unavailable(message: str) -> LocalOutcome:
-    return LocalOutcome(Outcome.FAULT, "unavailable", Party.SERVICE, message)
+    return LocalOutcome(Outcome.FAULT, "unavailable", Party.SERVICE, message, retryable=True)
 
 
 def _too_large(broken: Breakage) -> LocalOutcome:

@@ -42,12 +42,14 @@ class Party(enum.IntEnum):
 
 
 class LocalOutcome(NamedTuple):
-    """A fault or skip that the client itself states, since no server answered for the item."""
+    """A fault or skip that the client states itself, or that it has tried to get past in vain."""
 
     outcome: Outcome
     code: str
     party: Party = Party.NONE
     message: str = ""
+    retryable: bool = False
+    retry_after: float | None = None
 
 
 class VerifierVersion(NamedTuple):

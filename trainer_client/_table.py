@@ -43,6 +43,8 @@ class Cell:
         code: what was found, or why there is no score.
         party: whose failure a fault is; empty otherwise.
         message: what happened, of a fault or skip.
+        retryable: whether a fault may pass; the client has tried as often as it was told.
+        retry_after: seconds that the server asks to wait before that; None when it did not say.
         note: one line for a reader.
         evidence: what was extracted and compared. Private: may quote references and hidden tests.
         feedback: what the policy may be shown.
@@ -59,6 +61,8 @@ class Cell:
     code: str
     party: str = ""
     message: str = ""
+    retryable: bool = False
+    retry_after: float | None = None
     note: str = ""
     evidence: Any = None
     feedback: Any = None

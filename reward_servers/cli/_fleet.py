@@ -15,17 +15,35 @@ from reward_servers.cli._errors import UserError
 from reward_servers.supervisor import ServerProcess
 
 if TYPE_CHECKING:
-    from trainer_client import Recipe, Server
+    from trainer_client import Server
 
-__all__ = ["PrefixedLog", "QuietLog", "programs_of", "read_endpoints", "used_servers", "write_endpoints"]
+__all__ = [
+    "PrefixedLog",
+    "QuietLog",
+    "addresses_elsewhere",
+    "programs_of",
+    "read_endpoints",
+    "verifiers_elsewhere",
+    "write_endpoints",
+]
 
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
-def used_servers(recipe: Recipe) -> tuple[Server, ...]:
-    """The servers that rewards of the recipe are asked of."""
-    used = {recipe.server_of(reward.verifier_name).name for reward in recipe.rewards}
-    return tuple(server for server in recipe.all_servers if server.name in used)
+def addresses_elsewhere(servers: Iterable[Server], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Where the servers are that run elsewhere, by name: where the command line says, else where the recipe does."""
+    found = {server.name: given.get(server.name) or server.endpoints for server in servers}
+    return {name: addresses for name, addresses in found.items() if addresses}
+
+
+def verifiers_elsewhere(servers: Iterable[Server], addresses: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """The same, by the names of the verifiers that they host."""
+    return {
+        verifier: addresses[server.name]
+        for server in servers
+        if server.name in addresses
+        for verifier in server.verifiers
+    }
 
 
 def programs_of(

@@ -43,7 +43,13 @@ def score(
     Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates; 2: the input or the recipe is
     wrong.
     """
-    from reward_servers.cli._fleet import QuietLog, programs_of, read_endpoints, used_servers
+    from reward_servers.cli._fleet import (
+        QuietLog,
+        addresses_elsewhere,
+        programs_of,
+        read_endpoints,
+        verifiers_elsewhere,
+    )
     from reward_servers.cli._outputs import describe_run, payoff_of, print_run, write_scores
     from reward_servers.cli._scoring import Session
     from trainer_client import Recipe
@@ -53,13 +59,12 @@ def score(
         raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
     found = _read(source)
     endpoints = read_endpoints(endpoints_file) if endpoints_file is not None else {}
-    servers = used_servers(loaded)
-    away = {server.name: endpoints.get(server.name) or server.endpoints for server in servers}
-    ours = [server for server in servers if not away[server.name]]
-    elsewhere = {name: addresses for name, addresses in away.items() if addresses}
+    servers = loaded.all_servers
+    elsewhere = addresses_elsewhere(servers, endpoints)
+    ours = [server for server in servers if server.name not in elsewhere]
     # For this command alone: on free ports, whatever the settings say for servers that stay.
     programs = programs_of(ours, recipe.parent, host="127.0.0.1", port=0, workers=workers)
-    session = Session(programs, QuietLog(verbose), elsewhere, ca)
+    session = Session(programs, QuietLog(verbose), elsewhere, ca, verifiers_elsewhere(servers, elsewhere))
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
     payoff = payoff_of(table)
     write_scores(out, found.rollouts, table, payoff, evidence=evidence)

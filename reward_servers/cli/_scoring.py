@@ -39,6 +39,7 @@ class Session:
         log: Log,
         endpoints: Mapping[str, Sequence[str]] | None = None,
         ca: Path | None = None,
+        verifiers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Prepares.
 
@@ -47,7 +48,9 @@ class Session:
             log: Takes what they say.
             endpoints: Where the other servers are.
             ca: Authority to trust, for servers that are asked over TLS.
+            verifiers: Where verifiers of the other servers are, for verifiers that ask them.
         """
+        self._verifiers = verifiers
         self._programs = programs
         self._log = log
         self._endpoints = dict(endpoints or {})
@@ -61,7 +64,7 @@ class Session:
         await asyncio.to_thread(require, endpoints, self._ca)
         async with AsyncExitStack() as stack:
             if self._programs:
-                supervisor = Supervisor(self._programs, log=self._log, grace=_GRACE)
+                supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace=_GRACE)
                 self.supervisor = await stack.enter_async_context(supervisor)
                 endpoints = {**endpoints, **supervisor.endpoints}
             tls = TLS(ca=str(self._ca)) if self._ca is not None else None

@@ -30,6 +30,7 @@ def serve(
     ] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    peers: Annotated[Path | None, typer.Option("--peers", hidden=True)] = None,
 ) -> int:
     """Serve verifiers until SIGTERM or Ctrl-C.
 
@@ -49,7 +50,7 @@ def serve(
     from reward_servers.server import serve as serve_until_stopped
 
     settings = load_config(config, host=host, port=port, workers=workers, insecure=insecure or None)
-    _run(serve_until_stopped(settings, names, ready=lambda address: _announce(address, names)))
+    _run(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
     return 0
 
 

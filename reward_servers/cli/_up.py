@@ -54,11 +54,13 @@ def up(
 
 
 async def _keep(recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float) -> None:
-    from reward_servers.cli._fleet import PrefixedLog
+    from reward_servers.cli._fleet import PrefixedLog, addresses_elsewhere, verifiers_elsewhere
     from reward_servers.supervisor import Supervisor
 
+    servers = recipe.all_servers
+    elsewhere = verifiers_elsewhere(servers, addresses_elsewhere(servers, {}))
     log = PrefixedLog(["assay", *(program.label for program in programs)])
-    supervisor = Supervisor(programs, log=log, grace=grace)
+    supervisor = Supervisor(programs, elsewhere=elsewhere, log=log, grace=grace)
     running = asyncio.create_task(_run(supervisor, recipe, endpoints_file))
     signals = 0
 

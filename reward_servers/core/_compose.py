@@ -20,7 +20,7 @@ from reward_servers.core._errors import (
 )
 from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
-from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, Verdict
+from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, Usage, Verdict
 from reward_servers.core._work import Evaluation, Request, Result
 
 __all__ = ["Composer", "Remote"]
@@ -38,8 +38,8 @@ class Remote(Protocol):
 
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
-    ) -> tuple[Outcome, Identity]:
-        """Asks it about one rollout."""
+    ) -> tuple[Outcome, Identity, Usage]:
+        """Asks it about one rollout; says what that cost, too."""
 
     async def close(self) -> None:
         """Releases its connection."""
@@ -77,18 +77,17 @@ class Composer:
         if hosted is not None:
             outcome, usage = await self._ask_here(context, name, subject, encoded)
             identity = hosted.identity
-            context.usage.cpu_us += usage
-        elif name in self._remotes:
-            outcome, identity = await self._remotes[name].score(subject, encoded, context.run_seed, context.remaining())
+        elif (remote := self._remotes.get(name)) is not None:
+            outcome, identity, usage = await remote.score(subject, encoded, context.run_seed, context.remaining())
         else:
             raise ServiceFault(
                 f"{context.verifier} asks {name}, which is not hosted here and has no entry in [endpoints]",
                 code="verifier_not_reachable",
             )
-        context.usage.upstream_calls += 1
+        context.usage.add(usage)
         return self._verdict(name, outcome), identity
 
-    async def _ask_here(self, context: Context, name: str, rollout: Rollout, options: bytes) -> tuple[Outcome, int]:
+    async def _ask_here(self, context: Context, name: str, rollout: Rollout, options: bytes) -> tuple[Outcome, Usage]:
         results: list[Result] = []
         request = Request(
             [Group(rollout.case, [rollout])],
@@ -104,12 +103,7 @@ class Composer:
             await call.wait()
         finally:
             call.close()
-        usage = results[0].usage
-        if usage is not None:
-            context.usage.input_tokens += usage.input_tokens
-            context.usage.output_tokens += usage.output_tokens
-            context.usage.upstream_calls += usage.upstream_calls
-        return results[0].outcome, usage.cpu_us if usage is not None else 0
+        return results[0].outcome, results[0].usage or Usage()
 
     @staticmethod
     def _verdict(name: str, outcome: Outcome) -> Verdict:

@@ -130,12 +130,26 @@ Outcome = Verdict | Fault | Skip
 
 @dataclass(slots=True)
 class Usage:
-    """What an item cost."""
+    """What an item cost.
+
+    Attributes:
+        cpu_us: CPU time, in microseconds.
+        upstream_calls: Calls of models, those made by verifiers that were asked among them.
+        input_tokens: Tokens that models read.
+        output_tokens: Tokens that models wrote.
+    """
 
     cpu_us: int = 0
     upstream_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def add(self, other: Usage) -> None:
+        """Adds what another verifier's answer cost."""
+        self.cpu_us += other.cpu_us
+        self.upstream_calls += other.upstream_calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
 
 
 def _encode(value: Mapping[str, Any]) -> bytes:

@@ -84,7 +84,7 @@ async def test_usage_and_seed_are_the_items_own() -> None:
         result = (await running.results("rubric", [_alone(one)]))[0]
         await running.results("rubric", [_alone(one)])
     assert result.usage is not None
-    assert (result.usage.input_tokens, result.usage.output_tokens) == (200, 14)
+    assert (result.usage.upstream_calls, result.usage.input_tokens, result.usage.output_tokens) == (2, 200, 14)
     prompts = [request["messages"][1]["content"] for request in fake.requests]
     assert sorted(prompts[:2]) == sorted(prompts[2:])
 

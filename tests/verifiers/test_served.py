@@ -17,7 +17,7 @@ from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
 from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import ServerConfig, load_config
 from reward_servers.server import running
-from tests.fakes.chat_server import FakeChatServer
+from tests.fakes.chat_server import FakeChatServer, Said
 
 from .harness import CASES
 
@@ -87,6 +87,34 @@ async def test_a_judge_that_is_away_is_a_fault_across_servers() -> None:
     fault = scored.results[0].fault
     assert (scored.results[0].WhichOneof("outcome"), fault.code) == ("fault", "judge_unavailable")
     assert types.Party.Name(fault.party) == "PARTY_UPSTREAM"
+    assert fault.retryable
+
+
+async def test_what_the_other_server_says_of_trying_again_is_passed_on() -> None:
+    fake = FakeChatServer(lambda asked, number: Said(status=503, headers={"retry-after": "7"}))
+    with fake.running() as url:
+        judging = config(verifiers={"judge": {"base_url": url, "model": "m", "max_retries": 0}})
+        async with (
+            serving(judging, "judge") as (address, _),
+            serving(config(endpoints={"judge": [address]}), "rubric") as (_, stub),
+        ):
+            reference = {"rubric": [{"id": "a", "text": "It is fine."}]}
+            scored = await stub.Score(request("rubric", "good", reference=reference))
+    fault = scored.results[0].fault
+    assert (fault.retryable, fault.retry_after.seconds) == (True, 7)
+    assert len(fake.requests) == 1
+
+
+async def test_a_server_that_does_not_host_the_verifier_is_nobody_elses_fault() -> None:
+    async with (
+        serving(config(), "exact") as (address, _),
+        serving(config(endpoints={"judge": address}), "rubric") as (_, stub),
+    ):
+        reference = {"rubric": [{"id": "a", "text": "It is fine."}]}
+        scored = await stub.Score(request("rubric", "good", reference=reference))
+    fault = scored.results[0].fault
+    assert (types.Party.Name(fault.party), fault.code) == ("PARTY_SERVICE", "unknown_verifier")
+    assert address in fault.message
 
 
 async def test_servers_announce_schemas_aspects_and_limits() -> None:

@@ -122,10 +122,11 @@ def _read_scoreless(result: types.Result, ledger: Ledger, cell: int) -> Passing 
     elif kind == "fault":
         fault = result.fault
         party = Party(fault.party) if fault.party <= Party.CALLER else Party.NONE
-        outcome = LocalOutcome(Outcome.FAULT, fault.code, party or Party.SERVICE, fault.message)
+        wait = _seconds(fault.retry_after) if fault.HasField("retry_after") else None
+        outcome = LocalOutcome(Outcome.FAULT, fault.code, party or Party.SERVICE, fault.message, fault.retryable, wait)
         wrong_pin = party is Party.CALLER and fault.code == "digest_mismatch"
         if fault.retryable or wrong_pin:
-            return Passing(row, column, outcome, _seconds(fault.retry_after), wrong_pin=wrong_pin)
+            return Passing(row, column, outcome, wait or 0.0, wrong_pin=wrong_pin)
         if party is Party.CALLER and fault.code in REFUSALS:
             ledger.refusal = (column, fault.code, fault.message)
     else:
@@ -166,8 +167,10 @@ def read_times(sources: Sequence[Any]) -> Times:
 
 def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
     """Everything a result says beyond its score, code and times, as plain values."""
-    if source is None or isinstance(source, LocalOutcome):
-        return {"message": source.message} if source is not None else {}
+    if source is None:
+        return {}
+    if isinstance(source, LocalOutcome):
+        return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
     if isinstance(source, bytes):
         source = types.Result.FromString(source)
     details: dict[str, Any] = {}

@@ -683,7 +683,7 @@ class Usage(google.protobuf.message.Message):
     cpu_us: builtins.int
     """CPU time of the item's own work, in microseconds."""
     upstream_calls: builtins.int
-    """Calls made to models or other verifiers."""
+    """Calls made to models, those of verifiers that were asked among them."""
     input_tokens: builtins.int
     """Tokens read by models."""
     output_tokens: builtins.int
