@@ -117,6 +117,10 @@ class ServerConfig(_Section):
         """The bounds of the server."""
         return ServerLimits(**self.limits.model_dump())
 
+    def without_tls(self) -> ServerConfig:
+        """The same for a server that only this host can reach."""
+        return self.model_copy(update={"server": self.server.model_copy(update={"tls": None})})
+
     def host(self, verifier: Verifier) -> Hosted:
         """Binds a verifier to its settings.
 

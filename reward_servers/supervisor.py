@@ -79,6 +79,7 @@ class ServerProcess:
         workers: Worker processes; None for what the settings say.
         insecure: Whether plain text is accepted on an address that others can reach.
         replica: Number among the replicas of the server, counted from 1; 0 when it is the only one.
+        plain: Whether it speaks plain text even where its settings have certificates: for use on this host alone.
     """
 
     server: str
@@ -89,6 +90,7 @@ class ServerProcess:
     workers: int | None = None
     insecure: bool = False
     replica: int = 0
+    plain: bool = False
 
     @property
     def label(self) -> str:
@@ -109,6 +111,8 @@ class ServerProcess:
                 line += [f"--{name}", str(value)]
         if self.insecure:
             line.append("--insecure")
+        if self.plain:
+            line.append("--plain")
         return [*line, "--", *self.verifiers]
 
 

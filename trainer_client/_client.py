@@ -56,6 +56,9 @@ class RewardClient(_Face):
         batching: how work is cut into calls.
         retries: when items are sent again.
         tls: files for encrypted connections.
+
+    Raises:
+        OSError: a file of certificates cannot be read.
     """
 
     def score(

@@ -288,6 +288,9 @@ class Pool:
                     facts = await replica.describe()
                 except grpc.aio.AioRpcError as error:
                     self._mark_down(replica, breakage(error))
+                except OSError as error:
+                    # A file of certificates that was there when the client was made.
+                    self._mark_down(replica, Breakage(grpc.StatusCode.UNAVAILABLE, str(error)))
                 except Interrupted:
                     pass
                 except asyncio.CancelledError:

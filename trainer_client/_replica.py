@@ -12,7 +12,7 @@ import grpc.aio
 
 from . import _wire as wire
 from ._errors import RewardError
-from ._settings import TLS
+from ._settings import TLS, credentials_of
 
 _DESCRIBE_TIMEOUT = 5.0
 
@@ -92,10 +92,9 @@ class Replica:
         if self.paused:
             raise Interrupted
         if self._channel is None:
-            secure = self.address.startswith("grpcs://") or self._tls is not None
-            target = self.address.removeprefix("grpcs://").removeprefix("grpc://")
-            if secure:
-                self._channel = grpc.aio.secure_channel(target, _credentials(self._tls or TLS()), options=_OPTIONS)
+            target, credentials = credentials_of(self.address, self._tls)
+            if credentials is not None:
+                self._channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
             else:
                 self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
             # A stream that sends one message is on the wire what a call with one request is, and costs less.
@@ -174,13 +173,3 @@ def breakage(error: grpc.aio.AioRpcError) -> Breakage:
 
 def _empty(_: None) -> bytes:
     return b""
-
-
-def _credentials(tls: TLS) -> grpc.ChannelCredentials:
-    def content(path: str | None) -> bytes | None:
-        if not path:
-            return None
-        with open(path, "rb") as file:
-            return file.read()
-
-    return grpc.ssl_channel_credentials(content(tls.ca), content(tls.key), content(tls.cert))

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import grpc
 
 Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
-"""``"host:port"``; several for replicas; or a mapping from names of servers in the recipe to either."""
+"""``"host:port"``; several for replicas; or a mapping from names of servers in the recipe to either.
+
+``"grpcs://host:port"`` is always encrypted and ``"grpc://host:port"`` never; without a scheme it depends on whether the
+client has `TLS` files.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,17 @@ class TLS:
     cert: str | None = None
     key: str | None = None
 
+    def credentials(self) -> grpc.ChannelCredentials:
+        """The files' content, as gRPC takes it.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        from grpc import ssl_channel_credentials
+
+        ca, key, cert = (Path(file).read_bytes() if file else None for file in (self.ca, self.key, self.cert))
+        return ssl_channel_credentials(ca, key, cert)
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -87,7 +106,13 @@ class Settings:
         retries: Retries | None,
         tls: TLS | None,
     ) -> Settings:
-        """Settings from a client's arguments."""
+        """Settings from a client's arguments.
+
+        Raises:
+            OSError: a file of certificates cannot be read.
+        """
+        if tls is not None:
+            tls.credentials()
         named: dict[str, tuple[str, ...]] = {}
         default: tuple[str, ...] = ()
         if isinstance(endpoints, Mapping):
@@ -95,6 +120,18 @@ class Settings:
         elif endpoints is not None:
             default = _addresses(endpoints)
         return cls(named, default, pin, batching or Batching(), retries or Retries(), tls)
+
+
+def credentials_of(address: str, tls: TLS | None) -> tuple[str, grpc.ChannelCredentials | None]:
+    """The address without its scheme, and the credentials for it; None for plain text.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    scheme, _, target = address.rpartition("://")
+    if scheme == "grpcs" or (tls is not None and scheme != "grpc"):
+        return target, (tls or TLS()).credentials()
+    return target, None
 
 
 def _addresses(value: str | Sequence[str]) -> tuple[str, ...]:

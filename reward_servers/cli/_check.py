@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_servers.cli._errors import SAID_NO, UserError
+from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 
 if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
@@ -28,7 +29,9 @@ def check(
     endpoint: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="A running server; one is started unless said.")
     ] = None,
-    ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the server over TLS.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
     config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
     with_verifiers: Annotated[
         list[str] | None, typer.Option("--with", metavar="NAME", help="Also host what the verifier asks. Repeatable.")
@@ -62,10 +65,10 @@ def check(
     if endpoint is None:
         hosted = (name, *(with_verifiers or ()))
         settings = str(config) if config is not None else None
-        started = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers)
+        started = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
         session = Session([started], QuietLog(verbose))
     else:
-        session = Session([], QuietLog(verbose), {_SERVER: [endpoint]}, ca)
+        session = Session([], QuietLog(verbose), {_SERVER: [endpoint]}, tls_of(ca, cert, key))
     table = asyncio.run(_run(session, found.rollouts, name, version, given))
     report = agreement_of(table, found)
     if as_json:

@@ -54,6 +54,7 @@ def programs_of(
     port: int | None = None,
     workers: int | None = None,
     insecure: bool = False,
+    plain: bool = False,
 ) -> list[ServerProcess]:
     """What to start for servers that do not run elsewhere.
 
@@ -64,6 +65,7 @@ def programs_of(
         port: Port of the first process; the others follow. 0: any free ones. None: what the settings say.
         workers: Worker processes of each.
         insecure: Whether plain text is accepted on an address that others can reach.
+        plain: Whether they speak plain text even where their settings have certificates.
     """
     programs: list[ServerProcess] = []
     for server in servers:
@@ -78,7 +80,7 @@ def programs_of(
                 given = port if replica == 0 else 0
             number = replica + 1 if server.replicas > 1 else 0
             programs.append(
-                ServerProcess(server.name, server.verifiers, config, host, given, workers, insecure, number)
+                ServerProcess(server.name, server.verifiers, config, host, given, workers, insecure, number, plain)
             )
     return programs
 

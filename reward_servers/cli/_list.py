@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reward_servers.cli._errors import unexpected
+from reward_servers.cli._tls import Ca, Cert, Key, tls_of
+
+if TYPE_CHECKING:
+    from trainer_client import TLS
 
 __all__ = ["list_verifiers"]
 
 
 def list_verifiers(
     endpoint: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Ask a running server instead.")] = None,
-    ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the server over TLS.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """List the installed verifiers, or those of a server."""
-    rows = _installed() if endpoint is None else _hosted(endpoint, ca)
+    rows = _installed() if endpoint is None else _hosted(endpoint, tls_of(ca, cert, key))
     if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
@@ -52,10 +57,10 @@ def _installed() -> list[dict[str, Any]]:
     return rows
 
 
-def _hosted(endpoint: str, ca: Path | None) -> list[dict[str, Any]]:
+def _hosted(endpoint: str, tls: TLS | None) -> list[dict[str, Any]]:
     from reward_servers.cli._remote import ask
 
-    return ask(endpoint, ca)
+    return ask(endpoint, tls)
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

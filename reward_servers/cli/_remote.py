@@ -1,10 +1,9 @@
-"""Asks a running server what it hosts."""
+"""Asks a running server what it hosts, over TLS when files for it are given."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -13,30 +12,32 @@ from google.protobuf.duration_pb2 import Duration
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
 from reward_servers.cli._errors import UserError
+from trainer_client import TLS
+from trainer_client._settings import credentials_of
 
 __all__ = ["ask", "require"]
 
 _TIMEOUT = 10.0
 
 
-def ask(endpoint: str, ca: Path | None = None) -> list[dict[str, Any]]:
+def ask(endpoint: str, tls: TLS | None = None) -> list[dict[str, Any]]:
     """What a server says of each verifier that it hosts.
 
     Args:
         endpoint: ``host:port``.
-        ca: Authority to trust, for a server that is asked over TLS.
+        tls: Files for asking it over TLS; None for plain text.
 
     Raises:
         UserError: Nothing that speaks the contract answers there.
     """
     try:
-        listing = _listing(endpoint, ca)
+        listing = _listing(endpoint, tls)
     except grpc.RpcError as error:
         raise UserError(f"--endpoint {endpoint}: {_reason(error)}") from None
     return [_row(info) for info in listing.verifiers]
 
 
-def require(endpoints: Mapping[str, Sequence[str]], ca: Path | None = None) -> None:
+def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None) -> None:
     """Makes sure that each server answers at one of its addresses at least.
 
     In training a client waits for servers that are away; at a command line an address is rather mistyped.
@@ -48,7 +49,7 @@ def require(endpoints: Mapping[str, Sequence[str]], ca: Path | None = None) -> N
         reasons = []
         for address in addresses:
             try:
-                _listing(address, ca)
+                _listing(address, tls)
             except grpc.RpcError as error:
                 reasons.append(f"{address}: {_reason(error)}")
             else:
@@ -57,12 +58,9 @@ def require(endpoints: Mapping[str, Sequence[str]], ca: Path | None = None) -> N
             raise UserError(f"server {name!r}: {'; '.join(reasons)}")
 
 
-def _listing(endpoint: str, ca: Path | None) -> service_pb2.ListVerifiersResponse:
-    if ca is None:
-        channel = grpc.insecure_channel(endpoint)
-    else:
-        channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(ca.read_bytes()))
-    with channel:
+def _listing(endpoint: str, tls: TLS | None) -> service_pb2.ListVerifiersResponse:
+    target, credentials = credentials_of(endpoint, tls)
+    with grpc.insecure_channel(target) if credentials is None else grpc.secure_channel(target, credentials) as channel:
         stub = service_grpc.RewardServiceStub(channel)
         return stub.ListVerifiers(service_pb2.ListVerifiersRequest(), timeout=_TIMEOUT)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._errors import SAID_NO, UserError
+from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 
 if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
@@ -27,7 +28,9 @@ def score(
     recipe: Annotated[Path, typer.Option("--recipe", "-r", help="Recipe file (TOML).")],
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write, one line per rollout.")],
     endpoints_file: Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")] = None,
-    ca: Annotated[Path | None, typer.Option(help="Authority to trust (PEM); asks the servers over TLS.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)] = None,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
@@ -62,9 +65,11 @@ def score(
     servers = loaded.all_servers
     elsewhere = addresses_elsewhere(servers, endpoints)
     ours = [server for server in servers if server.name not in elsewhere]
-    # For this command alone: on free ports, whatever the settings say for servers that stay.
-    programs = programs_of(ours, recipe.parent, host="127.0.0.1", port=0, workers=workers)
-    session = Session(programs, QuietLog(verbose), elsewhere, ca, verifiers_elsewhere(servers, elsewhere))
+    # For this command alone: on free ports and in plain text, whatever the settings say for servers that stay.
+    programs = programs_of(ours, recipe.parent, host="127.0.0.1", port=0, workers=workers, plain=True)
+    session = Session(
+        programs, QuietLog(verbose), elsewhere, tls_of(ca, cert, key), verifiers_elsewhere(servers, elsewhere)
+    )
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
     payoff = payoff_of(table)
     write_scores(out, found.rollouts, table, payoff, evidence=evidence)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
-from pathlib import Path
 from typing import TypeVar
 
 from reward_servers.cli._console import Advance
@@ -38,7 +37,7 @@ class Session:
         programs: Sequence[ServerProcess],
         log: Log,
         endpoints: Mapping[str, Sequence[str]] | None = None,
-        ca: Path | None = None,
+        tls: TLS | None = None,
         verifiers: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Prepares.
@@ -47,28 +46,28 @@ class Session:
             programs: Servers to start.
             log: Takes what they say.
             endpoints: Where the other servers are.
-            ca: Authority to trust, for servers that are asked over TLS.
+            tls: Files for asking those over TLS.
             verifiers: Where verifiers of the other servers are, for verifiers that ask them.
         """
         self._verifiers = verifiers
         self._programs = programs
         self._log = log
         self._endpoints = dict(endpoints or {})
-        self._ca = ca
+        self._tls = tls
         self._stack = AsyncExitStack()
         self.supervisor: Supervisor | None = None
         self.client: AsyncRewardClient
 
     async def __aenter__(self) -> Session:
         endpoints = self._endpoints
-        await asyncio.to_thread(require, endpoints, self._ca)
+        await asyncio.to_thread(require, endpoints, self._tls)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace=_GRACE)
                 self.supervisor = await stack.enter_async_context(supervisor)
-                endpoints = {**endpoints, **supervisor.endpoints}
-            tls = TLS(ca=str(self._ca)) if self._ca is not None else None
-            self.client = await stack.enter_async_context(AsyncRewardClient(endpoints, tls=tls))
+                started = {name: _plain(addresses) for name, addresses in supervisor.endpoints.items()}
+                endpoints = {**endpoints, **started}
+            self.client = await stack.enter_async_context(AsyncRewardClient(endpoints, tls=self._tls))
             self._stack = stack.pop_all()
         return self
 
@@ -142,6 +141,11 @@ async def score_all(
     except ExceptionGroup as error:
         raise error.exceptions[0] from None
     return ScoreTable.concat([tables[place] for place in sorted(tables)])
+
+
+def _plain(addresses: Sequence[str]) -> list[str]:
+    """The addresses of our own servers, which speak plain text on loopback whatever the others do."""
+    return [f"grpc://{address}" for address in addresses]
 
 
 def _take(groups: Iterator[list[Rollout]], size: int) -> list[Rollout]:

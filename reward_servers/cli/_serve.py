@@ -31,6 +31,7 @@ def serve(
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     peers: Annotated[Path | None, typer.Option("--peers", hidden=True)] = None,
+    plain: Annotated[bool, typer.Option("--plain", hidden=True)] = False,
 ) -> int:
     """Serve verifiers until SIGTERM or Ctrl-C.
 
@@ -50,6 +51,8 @@ def serve(
     from reward_servers.server import serve as serve_until_stopped
 
     settings = load_config(config, host=host, port=port, workers=workers, insecure=insecure or None)
+    if plain:
+        settings = settings.without_tls()
     _run(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
     return 0
 
