@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ from ._scalars import OPAQUE, Answer, same_scalar
 if TYPE_CHECKING:
     from ._symbolic import SymbolicPool
 
+_ARBITRARY = re.compile(r"[Cc]_[1-9]")
+_FREE = re.compile(r"[CcKk]_[1-9]|[ABCD]")
 _LETTERS_OF_FAMILIES = frozenset("knmljKNMt")
 
 
@@ -186,6 +189,9 @@ class Comparison:
         from ._nodes import substitute
 
         extra, missing = names - gold_names, gold_names - names
+        if len(extra) == len(missing) and all(map(_ARBITRARY.fullmatch, missing)) and all(map(_FREE.fullmatch, extra)):
+            pairs = zip(sorted(extra), sorted(missing), strict=True)
+            return self.scalar(gold, substitute(answer, {Sym(new): Sym(old) for new, old in pairs}))
         if len(extra) != 1 or len(missing) != 1:
             # Different variables: equal only if the odd ones cancel.
             return None

@@ -45,6 +45,8 @@ def _same_structure(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if ends[2:] != others[2:]:
             return Answer(False, "interval", "open and closed ends differ")
         return all_same(comparison, ends[:2], others[:2], "interval")
+    if isinstance(gold, Call) and isinstance(answer, Call) and gold.head == answer.head == "builder":
+        answer = _rebound(answer, gold)
     if (
         isinstance(gold, Call)
         and isinstance(answer, Call)
@@ -56,6 +58,14 @@ def _same_structure(comparison: Comparison, gold: Node, answer: Node) -> Answer:
             return first
         return all_same(comparison, gold.args, answer.args[::-1], gold.head)
     return Answer(False, "kind", "not the same kind of object")
+
+
+def _rebound(answer: Call, gold: Call) -> Node:
+    """`{2n : n in Z}` with the name that the gold gives to its only variable."""
+    mine, theirs = symbols(gold.args[0]), symbols(answer.args[0])
+    if len(mine) != 1 or len(theirs) != 1 or mine <= symbols(answer):
+        return answer
+    return substitute(answer, {Sym(next(iter(theirs))): Sym(next(iter(mine)))})
 
 
 def _ends(node: Node) -> tuple[Node, Node, bool, bool] | None:

@@ -134,7 +134,8 @@ class Lexer:
         return following[:1] == "." and following[1:2].isdigit() and following[1:2].isascii()
 
     def _number(self, pos: int, end: int) -> int:
-        after_numeral = bool(self.tokens) and self.tokens[-1].kind == "num"
+        # "2 128" is one number, but not in "\\log_2 128" nor after another numeral.
+        after_numeral = bool(self.tokens) and (self.tokens[-1].kind == "num" or self.tokens[-1].text in ("_", "^"))
         context = _numerals.Context(self.depth, self.commas_are_spaced, after_numeral)
         num, after = _numerals.read(self.text, pos, end, context, self.limits)
         self.push("num", self.text[pos:after], pos, num)
@@ -280,7 +281,10 @@ class Lexer:
     def _operator(self, pos: int) -> int:
         text, char = self.text, self.text[pos]
         relation = _RELATION.match(text, pos)
-        if relation:
+        factorial = (
+            relation and relation[0] == "!=" and not self.spaced and self.tokens[-1:] and self.tokens[-1].kind == "num"
+        )
+        if relation and not factorial:
             self.push("rel", RELATIONS[relation[0]], pos)
             return relation.end()
         if text.startswith("...", pos):

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._nodes import Call, Node, Num, Quantity, Sym, Text
+from ._nodes import Call, Node, Num, Quantity, Rel, Seq, Sym, Text
 from ._tables import names
 from ._units import compatible, known_unit, unit_form
 from ._words import SCALE_WORDS, number_from_words
@@ -232,8 +232,15 @@ def unit(parser: Parser, left: Node) -> Node:
 
 
 def remark(parser: Parser, left: Node) -> Node:
-    """`42 (forty-two)`, `15 (cm)`: words in parentheses repeat the value or give its unit."""
+    """`42 (forty-two)`, `15 (cm)`, `7/2 (or 3.5)`: parentheses repeat the value or give its unit."""
     start = parser.take().pos
+    if parser.token.text.lower() in ("or", "approximately", "about"):
+        approximate = parser.take().text.lower() != "or"
+        if parser.token.text.lower() in ("approximately", "about"):
+            approximate = bool(parser.take())
+        again = parser.expression(0)
+        parser.expect(")")
+        return Rel(("~",), (left, again)) if approximate else Seq("or", (left, again))
     parts: list[str] = []
     while parser.token.kind == "word" or (parser.is_op("-", "/", "^", "*") and parts):
         parts.append(parser.take().text)

@@ -350,12 +350,18 @@ class Parser:
         if self.integrals and token.kind == "let" and token.text == "d" and self.peek().kind in ("let", "cmd"):
             return False
         if token.kind == "num":
-            previous = self.tokens[self.at - 1]
-            return previous.kind != "num" and not isinstance(left, Num)
+            return self.tokens[self.at - 1].kind != "num" and not isinstance(left, Num) and not self._slipped()
         if token.kind == "op" and token.text == "[":
             closed = self.tokens[self.at - 1].text in (")", "]")
             return (isinstance(left, Num) or closed) and not self.outward
         return token.kind in ("let", "cmd") or token.kind == "op"
+
+    def _slipped(self) -> bool:
+        """Whether the number under the cursor lost its script (`x2`) or strayed (`(x+3)1`): no product."""
+        previous, token = self.tokens[self.at - 1], self.token
+        letter = previous.kind == "let" and not previous.upright and previous.text.islower()
+        bare = letter and previous.text not in "ij" and self.peek().text not in ("^", "!")
+        return bare or (token.text == "1" and self.peek().text != "/")
 
     def _relation(self, left: Node) -> Node:
         ops: list[str] = []

@@ -96,6 +96,8 @@ def _clause(text: str, start: int) -> Extraction:
     cut = _CUT.search(window)
     end = cut.start() if cut else len(window)
     content = window[:end].strip().rstrip('*_`"”.,;: ')
+    if content.endswith("|") and content.count("|") == 1:
+        content = content[:-1].rstrip()  # the end of a table's row
     if not content:
         return NONE
     if len(content) > 400:

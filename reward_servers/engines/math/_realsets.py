@@ -17,6 +17,7 @@ from ._nodes import (
     Rel,
     Seq,
     Sym,
+    Text,
     has_const,
     neg,
     substitute,
@@ -117,7 +118,10 @@ class Reader:
 
     def _builder(self, element: Node, condition: Node) -> Pieces:
         if isinstance(element, Rel) and element.ops == ("in",):
-            return self._intersect(self.read(element.terms[1]), self.read(condition))
+            pieces = self._intersect(self.read(element.terms[1]), self.read(condition))
+            if self.names - {element.terms[0]}:
+                raise NotReal
+            return pieces
         if not isinstance(element, Sym):
             raise NotReal
         pieces = self._read(condition)
@@ -148,6 +152,8 @@ class Reader:
 
     def _relation(self, rel: Rel) -> Pieces:
         if rel.ops == ("in",):
+            if not (_atom(rel.terms[0]) or isinstance(rel.terms[0], Text)):
+                raise NotReal
             self.names.add(rel.terms[0])
             return self._read(rel.terms[1])
         if any(op not in _FLIP for op in rel.ops):

@@ -76,15 +76,15 @@ def _spread(node: Node, other: Node) -> Node:
 
 
 def _false_approximation(comparison: Comparison, node: Node) -> Answer | None:
-    """An approximation that is off by more than its last place; None where nothing is wrong."""
+    """An approximation that is off by its last place or more; None where nothing is wrong."""
     if not isinstance(node, Rel):
         return None
     for op, left, right in zip(node.ops, node.terms, node.terms[1:], strict=False):
         if op == "~" and isinstance(right, Num) and not symbols(left) and not isinstance(left, Seq | Text):
-            bound = Num(Fraction(1, 10 ** (right.places or 0)))
+            place = Num(Fraction(1, 10 ** (right.places or 0)))
             error = Call("abs", (Call("add", (left, neg(right))),))
-            if sign_of(Call("add", (bound, neg(error))), comparison.limits) in (-1, 0):
-                return Answer(False, "false approximation", "further off than its last place")
+            if sign_of(Call("add", (place, neg(error))), comparison.limits) in (-1, 0):
+                return Answer(False, "false approximation", "off by its last place or more")
     return None
 
 
@@ -294,10 +294,15 @@ def _times(a: Node, b: Node) -> Node:
     return a if b == integer(1) else Call("mul", (a, b))
 
 
+def _moved(names: list[str]) -> dict[Node, Node]:
+    """Each variable shifted by an amount of its own, so that no difference of variables stays the same."""
+    return {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3 + 2 * k)))) for k, n in enumerate(names)}
+
+
 def constant_ratio(gold: Node, answer: Node, limits: Limits) -> bool | None:
     """Whether the quotient is one constant, by comparing it at two renamings of the variables."""
     names = sorted(symbols(gold))
-    moved: dict[Node, Node] = {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3)))) for n in names}
+    moved = _moved(names)
     cross = (Call("mul", (gold, substitute(answer, moved))), Call("mul", (answer, substitute(gold, moved))))
     return same_scalar(*cross, limits).same
 
@@ -305,7 +310,7 @@ def constant_ratio(gold: Node, answer: Node, limits: Limits) -> bool | None:
 def constant_difference(gold: Node, answer: Node, limits: Limits) -> Answer | None:
     """Whether the difference of two expressions is one constant."""
     names = sorted(symbols(gold) | symbols(answer))
-    moved: dict[Node, Node] = {Sym(n): Call("add", (Sym(n), Num(Fraction(1, 3)))) for n in names}
+    moved = _moved(names)
     left = Call("add", (gold, substitute(answer, moved)))
     right = Call("add", (answer, substitute(gold, moved)))
     found = same_scalar(left, right, limits)

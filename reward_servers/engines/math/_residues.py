@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ._exact import exact
-from ._nodes import Call, Node, Num, Rel, Sym, integer, neg, substitute, symbols
+from ._nodes import Call, Node, Num, Rel, Sym, Text, integer, neg, substitute, symbols
 from ._policy import Limits
 from ._scalars import Answer
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def _residue(node: Node) -> tuple[Node | None, Node, Node | None]:
     """Name, residue and modulus; the modulus is None for a plain number."""
     modulus: Node | None = None
-    if isinstance(node, Call) and node.head == "mod":
+    if isinstance(node, Call) and node.head in ("mod", "rem"):
         node, modulus = node.args
     if isinstance(node, Rel) and len(node.terms) == 2 and node.ops[0] in ("≡", "="):
         return node.terms[0], node.terms[1], modulus
@@ -30,6 +30,8 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     other_name, other, other_modulus = _residue(answer)
     if name is not None and other_name is not None and name != other_name:
         return Answer(False, "residue", "another name")
+    if any(n is not None and not isinstance(n, Sym | Text) for n in (name, other_name)) and name != other_name:
+        return Answer(False, "residue", "a congruence that is not solved")
     if modulus is None or other_modulus is None:
         own = symbols(other if modulus is not None else residue)
         if isinstance(other_name, Sym) and other_name.name in own:

@@ -136,6 +136,10 @@ plus minus times divided multiplied squared cubed mod modulo remainder choose fa
 and but if when unless because since so therefore hence then while where which that this these those what who
 infinity infinite undefined nan none null unknown cannot can could would should may might will shall do does did
 percent percentage pct to from through until till into upon via versus vs yes
+doubled tripled halved inverse inverted reciprocal opposite negative negated conjugate complement added subtracted
+subtract excluded increased decreased raised power exponent sine cosine tangent logarithm twice double triple fold
+bigger smaller larger higher lower reversed backwards transposed transpose invalid nope error unsure mistaken
+tenth tenths hundredth hundredths thousandth thousandths millionth millionths
 """
 )
 
@@ -195,6 +199,8 @@ def unit_form(parts: list[str]) -> str | None:
             powers[last] += (int(part[1:]) - 1) * (1 if powers[last] > 0 else -1) if int(part[1:]) > 0 else 0
             if int(part[1:]) < 0:
                 powers[last] = int(part[1:])
+        elif low in ("squared", "cubed") and last not in powers:
+            return None  # "12 squared" is another number
         elif low in ("square", "sq", "squared"):
             pending, last = _power(low, powers, last, 2)
         elif low in ("cubic", "cu", "cubed"):

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from ._parser import Parser
 
 
+_JOINING = frozenset(
+    {"and", "or", "where", "for", "with", "when", "if", "so", "then", "have", "get", "thus", "therefore"}
+)
+
+
 def words(parser: Parser) -> Node:
     start = parser.at
     words: list[str] = []
@@ -45,14 +50,28 @@ def words(parser: Parser) -> Node:
             raise AnswerSyntaxError("a hedge", parser.tokens[start].pos)
     if parser.token.kind == "rel" and parser.token.text in ("=", "~") and words[-1].lower() not in ("and", "or"):
         return Text(text_key(" ".join(words)))
+    if (named := _lettered(parser, words)) is not None:
+        return named
     if parser.is_op(":") and start == 0:
         parser.at += 1
         return parser.expression(0)
-    if _only_labels(words) and parser.token.kind != "end":
+    quantified = start == 0 and words[-1].lower() in ("all", "every", "any") and parser.peek().kind == "rel"
+    if (_only_labels(words[:-1]) if quantified else _only_labels(words)) and parser.token.kind != "end":
         if start == 0 and parser.is_op(","):
             parser.at += 1
         return parser.expression(0) if start == 0 or parser.depth == 0 else parser.prefix()
     raise AnswerSyntaxError("words", parser.tokens[start].pos)
+
+
+def _lettered(parser: Parser, words: list[str]) -> Node | None:
+    """`area of triangle ABC = ...`: the words and the letters after them name what follows."""
+    ahead = 0
+    while parser.peek(ahead).kind == "let" and ahead < 8:
+        ahead += 1
+    if not ahead or parser.peek(ahead).text != "=" or words[-1].lower() in _JOINING:
+        return None
+    letters = [parser.take().text for _ in range(ahead)]
+    return Text(text_key(" ".join((*words, "".join(letters)))))
 
 
 def _only_labels(words: list[str]) -> bool:

@@ -156,7 +156,8 @@ LABEL_WORDS = names(
     have area volume perimeter length width height sum product difference total probability angle maximum minimum
     max min number radius distance average mean median cost price time speed option choice correct remainder
     it x y z n k a b p q there exactly if equation roots root measure ans point points vector interval set pair pairs
-    ordered coordinates line vertex center centre focus matrix function polynomial by given numbers integer"""
+    ordered coordinates line vertex center centre focus matrix function polynomial by given numbers integer
+    year"""
 )
 """Words that may stand before a value without changing it (`the answer is 7`, `area = 5`)."""
 
