@@ -17,7 +17,7 @@ from reward_servers.config import load_config
 from reward_servers.core import SettingsError
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer
-from trainer_client import TLS, AsyncRewardClient, Recipe, Retries, Reward, RewardClient, Rollout
+from trainer_client import TLS, AsyncRewardClient, Recipe, Retries, Reward, RewardClient, Rollout, write_rollouts
 
 RECIPE = Recipe((Reward("right", "exact", deadline=20.0),), advantage=None)
 ROLLOUTS = [Rollout(text, "q", text, reference={"answer": "good"}) for text in ("good", "bad")]
@@ -107,13 +107,7 @@ def test_the_command_scores_over_tls_beside_servers_of_its_own(files: Files, tmp
             f'[servers.here]\nverifiers = ["length"]\nconfig = "{own.name}"\n'
             '[rewards.right]\nverifier = "exact"\n[rewards.brief]\nverifier = "length"\noptions = { max = 3 }\n'
         )
-        (tmp_path / "in.jsonl").write_text(
-            "".join(
-                json.dumps({"rollout_id": text, "prompt": "q", "response": text, "reference": {"answer": "good"}})
-                + "\n"
-                for text in ("good", "bad")
-            )
-        )
+        write_rollouts(tmp_path / "in.jsonl", ROLLOUTS)
         out = tmp_path / "out.jsonl"
         done = command("score", tmp_path / "in.jsonl", "-r", tmp_path / "recipe.toml", "-o", out, "--ca", files.ca)
     assert done.returncode == 0, done.stderr
@@ -135,9 +129,11 @@ async def test_a_server_asks_another_one_with_its_own_certificate(files: Files, 
             )
             recipe = Recipe((Reward("quality", "rubric"),), advantage=None)
             rollout = Rollout("a", "q", "text", reference={"rubric": [{"id": "a", "text": "It is fine."}]})
-            async with running(load_config(asking, workers=1), ["rubric"]) as server:
-                async with AsyncRewardClient({"rubric": server.address}) as client:
-                    table = await client.score([rollout], recipe)
+            async with (
+                running(load_config(asking, workers=1), ["rubric"]) as server,
+                AsyncRewardClient({"rubric": server.address}) as client,
+            ):
+                table = await client.score([rollout], recipe)
     assert table.scores.tolist() == [[1.0]]
 
 
@@ -151,7 +147,7 @@ def test_a_missing_file_is_named_before_anything_is_asked(files: Files, tmp_path
     refused = command("serve", "exact", "--config", wrong)
     assert (refused.returncode, "server.tls: " in refused.stderr) == (2, True)
     wrong.write_text('[client.tls]\ncertificate = "c"\n')
-    with pytest.raises(SettingsError, match="client.tls: certificate and key go together"):
+    with pytest.raises(SettingsError, match=r"client\.tls: certificate and key go together"):
         load_config(wrong)
 
 

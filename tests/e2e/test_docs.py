@@ -1,0 +1,73 @@
+"""What the pages say exists: links, flags, sections of settings, and the names of verifiers' options."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from reward_servers.cli._app import COMMANDS
+from reward_servers.config import ServerConfig
+from reward_servers.core import find
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WITH_OPTIONS = ("choice", "citation", "exact", "format", "judge", "length", "pairwise", "preference", "rubric")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as they are made for links."""
+    heads = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"(?<!`)\[[^\]\n]+\]\(([^)\s]+)\)(?!`)", re.sub(r"`[^`\n]*`", "", text)):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file).resolve() if file else page
+        assert found.exists(), target
+        assert not anchor or anchor in anchors(found), target
+
+
+def test_every_command_and_flag_that_is_shown_exists() -> None:
+    app = typer.Typer()
+    for name, function in COMMANDS:
+        app.command(name)(function)
+    command = typer.main.get_command(app)
+    flags = {
+        name: {flag for parameter in one.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+        for name, one in command.commands.items()  # type: ignore[attr-defined]
+    }
+    for page in PAGES:
+        for name, arguments in re.findall(r"\bassay ([a-z]+)\b([^`\n]*)", page.read_text("utf-8")):
+            if name in flags:
+                shown = set(re.findall(r"(?<!\S)(--?[a-z][a-z-]*)", arguments.partition("&&")[0]))
+                assert shown <= flags[name], f"{page.name}: assay {name}{arguments}"
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    for name in flags:
+        assert f"## `assay {name}`" in text
+
+
+def test_the_settings_file_has_every_section_and_the_defaults_that_are_shown() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    (shown,) = re.findall(r"^```toml\n(\[server\].*?)^```", text, re.MULTILINE | re.DOTALL)
+    config = ServerConfig.model_validate(tomllib.loads(shown))
+    assert config.limits == ServerConfig().limits
+    assert config.server.drain_seconds == ServerConfig().server.drain_seconds
+    assert set(tomllib.loads(shown)) == set(ServerConfig.model_fields)
+
+
+@pytest.mark.parametrize("name", WITH_OPTIONS)
+def test_every_option_and_setting_is_on_the_verifiers_page(name: str) -> None:
+    verifier = find(name)
+    text = (ROOT / "docs" / "verifiers" / f"{name}.md").read_text("utf-8")
+    assert verifier.options is not None
+    for field in (*verifier.options.model_fields, *(verifier.settings.model_fields if verifier.settings else ())):
+        assert re.search(rf"`[^`]*\b{field}\b[^`]*`|\b{field} = ", text), f"{name}: {field}"
