@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from ._errors import RecipeError
+from ._settings import check_address
 
 if TYPE_CHECKING:
     import os
@@ -52,6 +53,8 @@ class Server:
             raise RecipeError('is empty; name what the server hosts, such as ["math"]', f"{place}.verifiers")
         if self.replicas < 1:
             raise RecipeError(f"{self.replicas} is not a count of at least 1", f"{place}.replicas")
+        for address in self.endpoints:
+            check_address(address, f"{place}.endpoints")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,8 @@ class Reward:
 
     def __post_init__(self) -> None:
         place = f"rewards.{self.name}"
+        if not self.name:
+            raise RecipeError("a reward needs a name; its scores stand under it", place)
         name, at, version = self.verifier.partition("@")
         if not name or (at and not version):
             raise RecipeError(f'{self.verifier!r} is not "name" or "name@version"', f"{place}.verifier")
@@ -161,8 +166,8 @@ class Recipe:
                     )
                 if verifier in host:
                     raise RecipeError(
-                        f"{verifier!r} is hosted by server {host[verifier]!r} already; to scale it, give that one "
-                        "more endpoints or replicas",
+                        f"{verifier!r} is hosted by server {host[verifier]!r} already; name it once. To scale it, "
+                        "give that server more endpoints or replicas",
                         f"servers.{server.name}.verifiers",
                     )
                 host[verifier] = server.name
@@ -251,7 +256,7 @@ class Recipe:
         try:
             return resolve(self.advantage, [reward.weight for reward in self.rewards])
         except SignalError as error:
-            raise RecipeError(str(error), "advantage") from None
+            raise RecipeError(str(error).removeprefix("advantage: "), "advantage") from None
 
 
 def _refuse_twins(table: str, names: list[str]) -> None:

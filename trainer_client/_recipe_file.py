@@ -132,7 +132,7 @@ def _gate(outer: _Reader, key: str, value: Any) -> Any:
     try:
         return Gate(threshold, _COMPARISONS[name], closed)  # type: ignore[arg-type]
     except SignalError as error:
-        outer.refuse(key, str(error))
+        outer.refuse(key, str(error).removeprefix("gate: "))
 
 
 def _on_missing(outer: _Reader, key: str, value: Any) -> Any:

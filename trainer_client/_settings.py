@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
+
+from ._errors import RecipeError
 
 if TYPE_CHECKING:
     import grpc
@@ -16,6 +19,9 @@ Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 ``"grpcs://host:port"`` is always encrypted and ``"grpc://host:port"`` never; without a scheme it depends on whether the
 client has `TLS` files.
 """
+
+_ADDRESS = re.compile(r"[^/\s]+:\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+")
+"""A host with its port, or a name that gRPC resolves (its naming document)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,7 @@ class Settings:
         """Settings from a client's arguments.
 
         Raises:
+            RecipeError: an address is none.
             OSError: a file of certificates cannot be read.
         """
         if tls is not None:
@@ -116,9 +123,9 @@ class Settings:
         named: dict[str, tuple[str, ...]] = {}
         default: tuple[str, ...] = ()
         if isinstance(endpoints, Mapping):
-            named = {name: _addresses(value) for name, value in endpoints.items()}
+            named = {name: _addresses(value, f"endpoints.{name}") for name, value in endpoints.items()}
         elif endpoints is not None:
-            default = _addresses(endpoints)
+            default = _addresses(endpoints, "endpoints")
         return cls(named, default, pin, batching or Batching(), retries or Retries(), tls)
 
 
@@ -134,5 +141,19 @@ def credentials_of(address: str, tls: TLS | None) -> tuple[str, grpc.ChannelCred
     return target, None
 
 
-def _addresses(value: str | Sequence[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def check_address(address: str, key: str) -> None:
+    """Refuse what cannot be the address of a server.
+
+    Raises:
+        RecipeError: it has no port.
+    """
+    target = address.removeprefix("grpcs://").removeprefix("grpc://")
+    if not _ADDRESS.fullmatch(target):
+        raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051"', key)
+
+
+def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:
+    addresses = (value,) if isinstance(value, str) else tuple(value)
+    for address in addresses:
+        check_address(address, key)
+    return addresses

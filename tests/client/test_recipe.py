@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer_client import Recipe, RecipeError, Reward, Server
+from trainer_client import Recipe, RecipeError, Reward, RewardClient, Server
 from trainer_client.signals import Gate
 
 GOOD = """\
@@ -81,6 +81,11 @@ WRONG = [
     ('["math", "format"]', '["format"]', 12, "rewards.correct.verifier", "servers.math.verifiers"),
     ("replicas = 2", "replicas = 0", 9, "servers.math.replicas", "at least 1"),
     ("replicas = 2", '[servers.two]\nverifiers = ["format"]', 10, "servers.two.verifiers", "hosted by server 'math'"),
+    (', "127.0.0.1:50052"]', ', "localhost"]', 7, "servers.math.endpoints", "127.0.0.1:50051"),
+    ('advantage = { name = "grpo", eps = 1e-4 }', "advantage = { eps = 1 }", 2, "advantage", "needs name"),
+    ("closed = -1.0", "closed = nan", 23, "rewards.tags.gate", "finite"),
+    ("[rewards.tests]", '[rewards.""]', 25, "rewards.", "needs a name"),
+    ('["math", "format"]', '["math", "math"]', 6, "servers.math.verifiers", "name it once"),
     ("[rewards.tags]", "[rewards.tags]\nrequired = false", 22, "rewards.tags.required", "cannot be optional"),
 ]
 
@@ -119,6 +124,17 @@ def test_lines_are_found_however_a_key_is_written(text: str, line: int) -> None:
     with pytest.raises(RecipeError) as caught:
         Recipe.loads(text)
     assert caught.value.line == line
+
+
+@pytest.mark.parametrize("address", ["localhost", "", "http://h:1", "h:port", "127.0.0.1:"])
+def test_what_is_no_address_is_refused_before_anything_waits_for_it(address: str) -> None:
+    with pytest.raises(RecipeError, match=r"endpoints\.math: .* is not an address"):
+        RewardClient({"math": ["127.0.0.1:1", address]})
+
+
+@pytest.mark.parametrize("address", ["h:1", "[::1]:1", "grpc://h:1", "grpcs://h:1", "unix:/run/assay", "dns:///h:1"])
+def test_addresses_take_the_forms_that_grpc_knows(address: str) -> None:
+    RewardClient(address).close()
 
 
 def test_recipes_can_be_built_in_code() -> None:
