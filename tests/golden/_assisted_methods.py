@@ -123,7 +123,8 @@ def _(case: Case) -> Any:
 def _(case: Case) -> Any:
     outcome = case.array("outcome_reward")
     only = (case.params["rubric_only_positive"], case.params["rubric_only_negative"])
-    use = {(True, False): "right_only", (False, True): "wrong_only", (False, False): "always"}[only]
+    # With both switches the source looks at the negative one first.
+    use = "wrong_only" if only[1] else "right_only" if only[0] else "always"
     batch = SignalBatch(outcome, one_group(outcome.size), rubric_rewards=case.array("rubric_reward"))
     estimator = preset(
         "release/c_grpo",

@@ -102,6 +102,8 @@ def _(case: Case) -> Any:
     kind = _KL[params["kl"]]
     divergence = kl_estimate(case.array("log_probs"), case.array("masked_image_log_probs"), kind)  # type: ignore[arg-type]
     average = "token-mean" if params["avg"] == "token" else "seq-mean-token-mean"
-    weights = perception_weights(divergence, mask, case.array("weighting"), top=params["top_p"], average=average)
-    capped = divergence if params["clip"] is None else np.minimum(divergence, params["clip"])
+    # The source bounds what a row's weight has already scaled.
+    divergence = divergence * case.array("weighting").reshape(-1, 1)
+    weights = perception_weights(divergence, mask, np.ones(len(mask)), top=params["top_p"], average=average)
+    capped = divergence if params["clip"] is None else np.clip(divergence, 0.0, params["clip"])
     return [float((weights * capped).sum())]

@@ -45,7 +45,8 @@ def _(case: Case) -> Any:
     signal = preset(
         "hpt",
         gate=params["switch_gate"] / size,
-        gate_off=params["switch_gate_off"] / size,
+        # A second gate below the first is never reached.
+        gate_off=max(params["switch_gate"], params["switch_gate_off"]) / size,
         keep_rollouts=params["strategy"] == "soft",
     )(SignalBatch(rewards, np.zeros(size, int)))
     losses = {"sft": 1, "off_policy": -1}

@@ -66,17 +66,17 @@ def _(case: Case) -> Any:
     return tracker.quantiles
 
 
-def _progress(case: Case, *, floor: float) -> Progress:
+def _progress(case: Case) -> Progress:
     """As the releases measure it; a window of one has no deviation."""
     params = case.params
-    found = improvement(case.inputs["current_mean"], case.inputs["history"], ddof=0, divide=False, floor=floor)
+    found = improvement(case.inputs["current_mean"], case.inputs["history"], ddof=0, divide=False)
     deviation = 1.0 if params["history_window_size"] == 1 else found.deviation
     return Progress(found.improvement / deviation, found.baseline, deviation)
 
 
 @label("PIPO", rtol=1e-4, atol=1e-5)
 def _(case: Case) -> Any:
-    found = _progress(case, floor=1e-6)
+    found = _progress(case)
     xi = found.improvement * (1.0 if case.params["enable_variance_normalization"] else found.deviation)
     mask = case.array("response_mask") > 0
     before = mean_logprobs(case.array("advantages"), mask)
@@ -94,7 +94,7 @@ def _(case: Case) -> Any:
 @label("PIPO gate", rtol=1e-4, atol=1e-5)
 def _(case: Case) -> Any:
     """The gate always divides, whatever ``enable_variance_normalization`` says."""
-    xi = _progress(case, floor=1e-8).improvement
+    xi = _progress(case).improvement
     gate = min(max(xi, case.params["ppo_gate_min"]), case.params["ppo_gate_max"])
     return [
         {"scaled": case.array("token_level_advantages") * gate * case.array("response_mask"), "phi": gate, "xi": xi}

@@ -242,6 +242,14 @@ def test_s_grpo_by_count_and_by_position() -> None:
     assert exit_positions(0, 3).size == 0
 
 
+@pytest.mark.parametrize("accuracy", [0.7, 1 / 3, 0.6000000000000001])
+@pytest.mark.parametrize("rows", [3, 5, 6, 7, 11])
+def test_grpo_care_lets_equal_accuracies_reach_their_mean(accuracy: float, rows: int) -> None:
+    inputs = {"accuracy": [accuracy] * rows, "answer_likelihood": [0.5] * rows}
+    signal = run("grpo_care", [accuracy] * rows, [0] * rows, **inputs)
+    assert signal.rewards == pytest.approx(1.5 * accuracy)
+
+
 def test_grpo_care_gives_no_bonus_for_an_answer_that_is_not_there() -> None:
     inputs: dict[str, Any] = {"accuracy": [1.0, 1.0, 0.0], "answer_likelihood": [0.5, np.nan, 0.9]}
     signal = run("grpo_care", [1.0, 1.0, 0.0], [0] * 3, **inputs, answer_found=[True, False, True])

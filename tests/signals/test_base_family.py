@@ -45,6 +45,15 @@ def test_rloo_options_in_their_order() -> None:
     assert preset("rloo").needs == "group"
 
 
+def test_releases_mistake_rounding_for_a_signal() -> None:
+    equal = SignalBatch([0.1] * 6, [0] * 6, lengths=[2] * 6)
+    assert not preset("dynamic_sampling")(equal).keep.any()
+    assert preset("release/dynamic_sampling")(equal).keep.all()
+    alone = SignalBatch([0.7], [0], lengths=[5])
+    assert preset("reinforce_plus_plus_baseline", singleton="raw")(alone).advantages == 0.0
+    assert preset("release/reinforce_plus_plus_baseline")(alone).advantages == pytest.approx(1.4e-5)
+
+
 def test_gpg_scales_by_groups_that_teach() -> None:
     batch = SignalBatch([1, 0, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 2, 2, 3, 3])
     assert preset("gpg")(batch).advantages == pytest.approx([2, -2, 0, 0, 0, 0, 0, 0])

@@ -32,7 +32,7 @@ def test_reinforcing_one_side() -> None:
     batch = SignalBatch([1.0, 0.0, -1.0])
     assert preset("psr_nsr", mode="positive")(batch).advantages.tolist() == [1, 0, -1]
     assert preset("psr_nsr", mode="negative")(batch).advantages.tolist() == [0, -1, -2]
-    assert preset("psr_nsr")(batch).advantages == pytest.approx([0.1, -1, -2])
+    assert preset("psr_nsr")(batch).advantages == pytest.approx([0.1, -1, -1])
 
 
 def test_the_accuracy_filter_counts_valid_rows_only() -> None:

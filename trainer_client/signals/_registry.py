@@ -51,12 +51,13 @@ class Spec:
         needs: how much of the step must be present: a ``row``, the whole ``group``, the whole ``batch``, or
             ``state`` carried over steps (which implies the whole batch). May depend on options that have a
             default.
-        inputs: names of `INPUTS` it reads. ``a|b`` means either.
+        inputs: names of `INPUTS` it needs. ``a|b`` means either.
         certainty: whether the authors' code, the paper, a secondary source or only the abstract was read.
         source: paper and section, or repository, path and revision.
         formula: one line.
         papers: keys of the papers it implements.
         reducible: whether a reduce hook makes it right on a shard.
+        optional: names of `INPUTS` it reads where the batch carries them.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Spec:
     formula: str
     papers: tuple[str, ...] = ()
     reducible: bool = False
+    optional: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -106,13 +108,14 @@ def register(
     formula: str,
     papers: tuple[str, ...] = (),
     reducible: bool = False,
+    optional: tuple[str, ...] = (),
 ) -> Callable[[_T], _T]:
     """Decorate the function or class of a preset; see `Spec` for the arguments."""
 
     def add(target: _T) -> _T:
         if name in _SPECS:
             raise BadOption(f"preset {name!r} is registered twice; choose another name")
-        _SPECS[name] = Spec(name, target, room, needs, inputs, certainty, source, formula, papers, reducible)
+        _SPECS[name] = Spec(name, target, room, needs, inputs, certainty, source, formula, papers, reducible, optional)
         return target
 
     return add

@@ -86,6 +86,8 @@ def without_repeats(
     ids = list(tokens)
     if padding is not None and padding in ids:
         ids = ids[: ids.index(padding)]
+    if len(ids) < 2 * ngram:
+        return best
     words = reply.split()
     # As released, words are compared up to one n-gram from the end, where the second is cut short and never equal.
     by_word = _repeated(words, ngram, len(words) - ngram)

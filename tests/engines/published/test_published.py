@@ -210,6 +210,7 @@ def test_grounding() -> None:
     assert answer_bleu("<answer>Yes!</answer> and more", "yes") == pytest.approx(0.1)
     assert without_repeats("a " * 40, [1] * 40) < 0
     assert without_repeats("short", [1, 2]) == 0.5
+    assert without_repeats("a " * 40, [1] * 15) == 0.5, "fewer tokens than two n-grams have nothing to repeat"
 
 
 def test_similarities() -> None:

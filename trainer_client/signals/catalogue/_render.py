@@ -106,12 +106,14 @@ def _paper_row(paper: Paper, specs: list[Spec]) -> str:
     if paper.outside:
         return f"| {paper.title} | {paper.kind} | {paper.certainty} | outside: {paper.outside} | |"
     names = ", ".join(f"`{spec.name}`" for spec in specs) or "none yet"
-    inputs = ", ".join(dict.fromkeys(_alternatives(i) for spec in specs for i in spec.inputs))
+    needed = dict.fromkeys(_alternatives(i) for spec in specs for i in spec.inputs)
+    given = dict.fromkeys(f"`{i}`" for spec in specs for i in spec.optional)
+    inputs = _listed(list(needed), [i for i in given if i not in needed])
     return f"| {paper.title} | {paper.kind} | {paper.certainty} | {names} | {inputs} |"
 
 
 def _preset_row(spec: Spec) -> str:
-    inputs = ", ".join(map(_alternatives, spec.inputs))
+    inputs = _inputs(spec)
     return f"| `{spec.name}` | {spec.room} | {_needs(spec)} | {inputs} | {spec.certainty} | {spec.summary} |"
 
 
@@ -133,7 +135,7 @@ def _card(spec: Spec) -> str:
     rows = {
         "formula": spec.formula,
         "options": _options(spec).replace("`", ""),
-        "inputs": ", ".join(i.replace("|", " or ") for i in spec.inputs),
+        "inputs": _inputs(spec).replace("`", ""),
         "needs": _needs(spec),
         "certainty": spec.certainty,
         "source": spec.source,
@@ -151,6 +153,14 @@ def _needs(spec: Spec) -> str:
 def _options(spec: Spec) -> str:
     needed = [f"`{option}` (required)" for option in spec.required]
     return ", ".join([*needed, *(f"`{key} = {value}`" for key, value in spec.defaults.items())]) or "none"
+
+
+def _inputs(spec: Spec) -> str:
+    return _listed([_alternatives(i) for i in spec.inputs], [f"`{i}`" for i in spec.optional])
+
+
+def _listed(needed: list[str], optional: list[str]) -> str:
+    return ", ".join(needed) + (f"; if given: {', '.join(optional)}" if optional else "")
 
 
 def _alternatives(wish: str) -> str:

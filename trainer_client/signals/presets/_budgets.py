@@ -145,6 +145,7 @@ def release_knapsack_rl(
     room="selection",
     needs="state",
     inputs=_READ,
+    optional=("embeddings",),
     certainty="secondary",
     source="V_0 (arXiv 2602.03584) eq. 9, 10 and appendix C, as quoted in a public digest; the stand-in for "
     "the value model is ours",

@@ -68,17 +68,19 @@ def ngrpo(
     inputs=("rewards",),
     certainty="code",
     source=f"PSR, NSR and W-REINFORCE (arXiv 2506.01347); {_NGRPO}",
-    formula="positive: r; negative: r - 1; weighted: weight * r for r = 1, r - 1 for r = 0 or -1, else r",
+    formula="positive: r; negative: r - 1; weighted: weight * r for r = 1, -1 for r = 0, else r",
     papers=("base",),
 )
 def psr_nsr(
     batch: SignalBatch, *, mode: Literal["positive", "negative", "weighted"] = "weighted", weight: float = 0.1
 ) -> Signal:
-    """Reinforcement of right answers only (PSR), of wrong ones only (NSR), or of both unevenly (W-REINFORCE)."""
+    """Reinforcement of right answers only (PSR), of wrong ones only (NSR), or of both unevenly (W-REINFORCE).
+
+    A wrong answer counts -1 in ``weighted``, whether its reward is 0 or -1.
+    """
     rewards = batch.rewards
     if mode == "weighted":
-        right, wrong = rewards == 1.0, (rewards == 0.0) | (rewards == -1.0)
-        advantages = np.where(right, weight * rewards, np.where(wrong, rewards - 1.0, rewards))
+        advantages = np.where(rewards == 1.0, weight, np.where(rewards == 0.0, -1.0, rewards))
     else:
         advantages = rewards.copy() if mode == "positive" else rewards - 1.0
     return batch.signal(advantages=advantages)

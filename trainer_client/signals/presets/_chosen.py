@@ -180,6 +180,7 @@ def _needs_by_scope(options: Mapping[str, Any]) -> Needs:
     room="advantage",
     needs=_needs_by_scope,
     inputs=_NAMED,
+    optional=("pairings",),
     certainty="secondary",
     source=f"{_PAIRED}; weights after the normalisation are ours: before it they cancel",
     formula="A_i = GRPO; times positive where A_i > 0, times negative where A_i < 0",

@@ -88,6 +88,7 @@ def adora_vl(
     room="shaping",
     needs="group",
     inputs=("accuracy", "behaviour", "groups"),
+    optional=("format_scores", "lengths"),
     certainty="secondary",
     source="GeometryZero, GCPO (arXiv 2506.07160) eq. 3, 4 as quoted in reviews; weights, margin and the length term's "
     "shape are ours",
@@ -151,6 +152,7 @@ def dcpo(batch: SignalBatch, *, share: float = 0.5, ddof: int = 1, eps: float = 
     room="guidance",
     needs="group",
     inputs=("rewards", "groups"),
+    optional=("demonstrated",),
     certainty="code",
     source="HPT (arXiv 2509.04419); TsinghuaC3I/Unify-Post-Training hpt/verl/verl/mix_src/mix_trainer.py, "
     "exp_scripts @ae332f5f",

@@ -24,6 +24,7 @@ from trainer_client.signals.trackers import Tracker
     room="combination",
     needs="row",
     inputs=("components",),
+    optional=("criterion_weights",),
     certainty="abstract",
     source="RGR-GRPO (arXiv 2511.12344), abstract and a reading note; normalisation and pitfalls are ours",
     formula="r = sum_c w_c * v_c / sum_c max(w_c, 0) over the criteria with a verdict; held in [0, 1] with pitfalls",

@@ -116,6 +116,26 @@ def dynamic_sampling(batch: SignalBatch, *, keep_singletons: bool = True) -> Sig
 
 
 @register(
+    "release/dynamic_sampling",
+    room="selection",
+    needs="group",
+    inputs=("rewards", "groups"),
+    certainty="code",
+    source="verl-project/verl-recipe dapo/dapo_ray_trainer.py @48ea0a79",
+    formula="keep a group whose computed deviation is above 0, and a group of one",
+    papers=_BASE,
+)
+def release_dynamic_sampling(batch: SignalBatch) -> Signal:
+    """Dynamic sampling of DAPO's release, which keeps equal rewards whose mean is rounded, such as six times 0.1."""
+    valid, groups = batch.taken()
+    members = np.split(batch.rewards[valid][groups.order], groups.starts[1:]) if len(groups) else []
+    varied = np.array([part.size == 1 or part.std() > 0 for part in members], np.bool_)
+    keep = np.zeros(batch.rows, np.bool_)
+    keep[valid] = groups.spread(varied)
+    return batch.signal(keep=keep, report={"dynamic_sampling/kept": _share(keep, batch)})
+
+
+@register(
     "dynamic_sampling_range",
     room="selection",
     needs="group",

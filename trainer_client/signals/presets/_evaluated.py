@@ -74,6 +74,7 @@ def rag_report(batch: SignalBatch, *, tau: float = 0.5) -> Signal:
     room="evaluation",
     needs="batch",
     inputs=("preferred", "groups", "logprobs", "ref_logprobs", "lengths|mask"),
+    optional=("comparisons",),
     certainty="abstract",
     source="Understanding the performance gap between online and offline alignment (arXiv 2405.08448), abstract",
     formula="accuracy of log pi / pi_ref on labelled pairs beside the win rate of what the policy writes",

@@ -23,6 +23,7 @@ _CEPO = "ahmedheakl/CEPO verl/trainer/core_algos.py @7a9655d2"
     room="credit",
     needs="group",
     inputs=("rewards", "groups", "evidence_logprobs", "counter_logprobs", "lengths|mask"),
+    optional=("old_logprobs",),
     certainty="code",
     source=f"{_CEPO}, experiments/geo/cepo.sh; the table of the README has bound 0.5",
     formula="A_t = A * (1 - mix + mix * clip(exp(sign(A) * (lp_right - lp_wrong)), 1 - bound, 1 + bound))",

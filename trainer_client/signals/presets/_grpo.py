@@ -204,6 +204,7 @@ def dr_grpo(batch: SignalBatch, *, singleton: Singleton = "zero") -> Signal:
     room="advantage",
     needs=_needs_by_normalise,
     inputs=_NAMED,
+    optional=("old_logprobs", "ref_logprobs"),
     certainty="code",
     source="RLOO (arXiv 2402.14740) section 3.2; huggingface/trl trl/trainer/rloo_trainer.py @f2cd5771",
     formula="A_i = r_i - mean of the other members = n / (n - 1) * (r_i - mean)",

@@ -35,6 +35,7 @@ class _Tried(NamedTuple):
     room="guidance",
     needs="group",
     inputs=("rewards", "groups", "helped", "candidates"),
+    optional=("refused", "reliance"),
     certainty="code",
     source="HiLL, Andree-9/HiLL verl/trainer/ppo/hinter_utils.py @195d94eb",
     formula="hint: (1 - p^n - (1-p)^n) * exp(min(D, 0) / T), D the mean over right rollouts of "

@@ -26,6 +26,7 @@ _FAKER = "FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/grpo_train.py @2c208b85"
     room="advantage",
     needs="state",
     inputs=_NAMED,
+    optional=("logprob_drift",),
     certainty="code",
     source=_SPO,
     formula="A_i = (r_i - v - mean) / (std + eps) over the batch; v = alpha / (alpha + beta) before the step; "
@@ -77,6 +78,7 @@ class SingleStream(SuccessRates):
     room="advantage",
     needs="state",
     inputs=_NAMED,
+    optional=("logprob_drift",),
     certainty="code",
     source=_SPO,
     formula="as spo; of a prompt seen twice in a step the last row counts; NaN for a step of one row",

@@ -101,6 +101,7 @@ _PARTS = ("notion", "difficulty", "length")
     room="selection",
     needs="state",
     inputs=("groups", "predictions"),
+    optional=("rewards", "lengths"),
     certainty="abstract",
     source=f"{_PAPER}, abstract; the released files have no gate: rule and constants are ours",
     formula="skip a prompt predicted at 0 or at the scale; else cut generation at factor * predicted length",

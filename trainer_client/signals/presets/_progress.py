@@ -179,6 +179,7 @@ class PIPOGate(_Progressive):
     room="shaping",
     needs="state",
     inputs=("correct", "groups", "lengths|mask"),
+    optional=("token_lists",),
     certainty="code",
     source=_HAPO,
     formula="r = correct + weight * max(-0.7, cos(pi/2 * len / h)) if right, min(0, cos) if wrong; h the shortest "
@@ -242,6 +243,7 @@ class HAPO(Tracker):
     room="shaping",
     needs="state",
     inputs=("correct", "groups", "lengths|mask"),
+    optional=("token_lists",),
     certainty="code",
     source=_HAPO,
     formula="as hapo; a mean length counts each right answer once for every row of its prompt",

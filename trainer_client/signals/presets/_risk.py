@@ -33,6 +33,7 @@ QuantileSource = Literal["track", "batch", "mix"]
     room="advantage",
     needs="state",
     inputs=_READ,
+    optional=("bundles",),
     certainty="code",
     source=_RISKPO,
     formula="R_k = sum of the bundle's k-th scores; A = (w * -(a - R)+ / al + g) / (w + 1), "
@@ -133,6 +134,7 @@ class RiskPO(Tracker):
     room="advantage",
     needs="state",
     inputs=_READ,
+    optional=("bundles",),
     certainty="code",
     source=_RISKPO,
     formula="as riskpo; a bundle of equal papers is divided by eps",

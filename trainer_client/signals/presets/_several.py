@@ -134,6 +134,7 @@ def progressive_reward(
     room="combination",
     needs="group",
     inputs=("groups", "golden_passed", "mutants", "killed"),
+    optional=("equivalents", "equivalents_rejected"),
     certainty="abstract",
     source="GRPO-SMu (arXiv 2601.07593), reconstructed from its abstract",
     formula="R = [right one passes] * (w + (1 - w) * killed / mutants) * (1 - rejected / equivalents); then GRPO",

@@ -50,6 +50,7 @@ def thinktuning_feedback(batch: SignalBatch, *, gamma: float = 0.25, correct: fl
     room="guidance",
     needs="group",
     inputs=("rewards", "groups", "guided", "lengths|mask"),
+    optional=("old_logprobs",),
     certainty="abstract",
     source=f"{_THINK}; the shaping of guided tokens is not published: 1, or the factor of policy shaping",
     formula="GRPO over the mixed group; token weight 1, on guided tokens p / (p + shaping) if asked",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from trainer_client.signals._arrays import FloatArray
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._registry import register
 from trainer_client.signals._signal import Signal
 from trainer_client.signals.credit import discounted_returns, generalised_advantages, optimal_token_baseline
-from trainer_client.signals.normalise import standardise
+from trainer_client.signals.normalise import group_normalise, standardise
 
 _VERL = "volcengine/verl verl/trainer/ppo/core_algos.py @b178a3cd"
 _BASE = ("base",)
@@ -75,12 +76,33 @@ def release_reinforce_plus_plus(batch: SignalBatch, *, gamma: float = 1.0, eps: 
         running = rewards[:, t] + gamma * running
         returns[:, t] = running
         running = running * mask[:, t]
-    n = float(mask.sum())
-    mean = returns[mask].sum() / (n + 1e-8)
-    variance = ((returns[mask] - mean) ** 2).sum() / (n + 1e-8)
-    variance *= n / max(n - 1.0, 1.0)
-    whitened = np.where(mask, (returns - mean) / np.sqrt(variance + eps), 0.0)
-    return batch.signal(token_advantages=whitened, returns=returns)
+    whitened = _released_whitening(returns, mask.astype(np.float64), eps)
+    return batch.signal(token_advantages=np.where(mask, whitened, 0.0), returns=returns)
+
+
+@register(
+    "release/reinforce_plus_plus_baseline",
+    room="advantage",
+    needs="batch",
+    inputs=("rewards", "groups", "lengths|mask"),
+    certainty="code",
+    source=f"{_VERL} compute_reinforce_plus_plus_baseline_outcome_advantage",
+    formula="as reinforce_plus_plus_baseline, with mean = sum / (n + 1e-8); a group of one keeps its reward",
+    papers=_BASE,
+)
+def release_reinforce_plus_plus_baseline(batch: SignalBatch, *, eps: float = 1e-8) -> Signal:
+    """REINFORCE++-baseline of verl's release, whose mean gives groups of one and equal rewards a small advantage."""
+    centred = group_normalise(batch.rewards, batch.groups, batch.valid, scale="none", singleton="raw")
+    return batch.signal(advantages=_released_whitening(centred, batch.lengths * batch.valid.astype(np.float64), eps))
+
+
+def _released_whitening(values: FloatArray, often: FloatArray, eps: float) -> FloatArray:
+    """Verl's ``masked_whiten``: both divisors are ``n + 1e-8``, which shifts the mean by a hair."""
+    n = float(often.sum())
+    mean = float((often * values).sum()) / (n + 1e-8)
+    variance = float((often * (values - mean) ** 2).sum()) / (n + 1e-8) * n / max(n - 1.0, 1.0)
+    whitened: FloatArray = (values - mean) / np.sqrt(variance + eps)
+    return whitened
 
 
 @register(

@@ -44,6 +44,7 @@ def information_consistency(batch: SignalBatch, *, alpha: float = 0.5, beta: flo
     room="crossprompt",
     needs="group",
     inputs=("similarity", "groups", "variants"),
+    optional=("accuracy",),
     certainty="secondary",
     source="Con-RAG, PS-GRPO (arXiv 2510.04392); ddof, eps and the weights of the sum are ours",
     formula="r_ij = mean similarity with rollouts of other wordings; A_ij = (r_ij - mean_i) / (std_i + eps)",

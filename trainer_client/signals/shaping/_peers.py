@@ -38,9 +38,9 @@ def consistency_bonus(
     Source: GRPO-CARE, TencentARC/GRPO-CARE src/r1-v/src/open_r1/trainer/grpo_trainer_ref_ema.py @b0628fcc.
     """
     capped = likelihood if ceiling is None else np.minimum(likelihood, ceiling)
-    peers = (accuracy > floor) & (accuracy >= groups.spread(groups.mean(accuracy))) & known
+    # Equal values may fall short of their own rounded mean, here and below.
+    peers = (accuracy > floor) & (accuracy >= groups.spread(groups.mean(accuracy)) - 1e-12) & known
     number = groups.sum(peers)
     mean = groups.sum(np.where(peers, capped, 0.0)) / np.maximum(number, 1)
-    # Equal likelihoods may fall short of their own rounded mean.
     reached = capped >= groups.spread(mean) - margin - 1e-12
     return np.where(peers & reached, coefficient * accuracy, 0.0)
