@@ -243,12 +243,14 @@ class Sandbox(Protocol):
     def report(self) -> IsolationReport:
         """What holds on this host."""
 
-    def prepare(self, program: Program, limits: Limits | None = None) -> Prepared | CompileFailure:
+    def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """Check and compile a program inside the sandbox, once.
 
         Args:
             program: What to compile.
             limits: Limits of the compilation; those of the language table if None.
+            runs: How often it is going to be run, as far as known. Processes of a row of runs are made ahead; it may
+                be run more or less often all the same.
 
         Raises:
             UnsupportedLanguage: No such language here.

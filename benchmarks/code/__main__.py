@@ -61,7 +61,7 @@ def _subprocesses(directory: Path) -> None:
 
 def _raw_runs(box: sandbox.Sandbox) -> None:
     """The same runs as a judgement makes, without judging."""
-    prepared = box.prepare(sandbox.Program("python", STDIO_PROGRAM.encode()))
+    prepared = box.prepare(sandbox.Program("python", STDIO_PROGRAM.encode()), runs=TESTS)
     assert isinstance(prepared, sandbox.Prepared)
     for a, b in CASES:
         box.run(prepared, stdin=f"{a} {b}\n".encode(), limits=sandbox.Limits())

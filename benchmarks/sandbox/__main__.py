@@ -44,8 +44,10 @@ def _spawn(*argv: str) -> Action:
     return once
 
 
-def _prepare(box: Sandbox, source: bytes, language: str = "python", preload: str | None = None) -> Prepared:
-    prepared = box.prepare(Program(language, source, preload=preload))
+def _prepare(
+    box: Sandbox, source: bytes, language: str = "python", preload: str | None = None, runs: int = 1
+) -> Prepared:
+    prepared = box.prepare(Program(language, source, preload=preload), runs=runs)
     assert isinstance(prepared, Prepared), prepared
     return prepared
 
@@ -122,7 +124,7 @@ def _latency(table: Table, box: Sandbox, directory: Path, rounds: int) -> None:
 
 def _rollout(table: Table, box: Sandbox, directory: Path, rounds: int) -> None:
     def isolated() -> None:
-        prepared = _prepare(box, _HELLO)
+        prepared = _prepare(box, _HELLO, runs=_TESTS)
         for _ in range(_TESTS):
             box.run(prepared, limits=_LIMITS)
         box.discard(prepared)

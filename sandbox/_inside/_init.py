@@ -20,12 +20,12 @@ _WALL = 0x40000000  # wait for children whatever signal they end with
 class Maker:
     """Makes spares: the init of a run and the process that will be the program, both waiting."""
 
-    def __init__(self, rights: _child.Rights, groups: tuple[Sequence[int], Sequence[int]]) -> None:
+    def __init__(self, rights: _child.Rights, groups: Sequence[Sequence[int]]) -> None:
         """Keep what all runs share.
 
         Args:
             rights: What a program may do.
-            groups: Descriptors of the `cgroup.procs` files of the two sets of groups, used in turns.
+            groups: Descriptors of the `cgroup.procs` files of each set of groups; the sets are used in turns.
         """
         self._rights = rights
         self._groups = groups
@@ -42,8 +42,8 @@ class Maker:
             disk: Bytes that the run may store.
             files: Files that it may make.
         """
-        groups = self._groups[self._turn]
-        self._turn ^= 1
+        groups = self._groups[self._turn % len(self._groups)] if self._groups else ()
+        self._turn += 1
         pid, pidfd = _kernel.clone(_NAMESPACES)
         if pid == 0:
             for other in unwanted:

@@ -69,7 +69,7 @@ def main(
     Args:
         links: To the outside.
         spec: What the owner sent.
-        groups: Descriptors of `cgroup.procs` files, as many for each of the two sets of groups.
+        groups: Descriptors of `cgroup.procs` files, as many for each of the sets of groups.
         steps: Steps taken so far.
         mapped: Descriptor that is written to once the ids of this namespace are mapped.
         tree: What to build the file system from, if that was not done before.
@@ -85,7 +85,7 @@ def main(
         with steps("filter"):
             rights = _child.Rights(Filter(build(_kernel.machine())))
         _try_filter(steps, rights)
-        maker = _init.Maker(rights, _halves(groups))
+        maker = _init.Maker(rights, _sets(groups, spec["turns"]))
         report = "\0".join((sys.version.split()[0], *steps.done))
         _wire.send_frame(control, _wire.READY, report.encode())
         _stand_in_streams()
@@ -140,9 +140,9 @@ def _stand_in_streams() -> None:
     _program.open_streams()
 
 
-def _halves(groups: list[int]) -> tuple[list[int], list[int]]:
-    middle = len(groups) // 2
-    return groups[:middle], groups[middle:]
+def _sets(groups: list[int], count: int) -> list[list[int]]:
+    each = len(groups) // count if count else 0
+    return [groups[turn * each : (turn + 1) * each] for turn in range(count)]
 
 
 def _try_filter(steps: Steps, rights: _child.Rights) -> None:

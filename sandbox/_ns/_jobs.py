@@ -35,6 +35,7 @@ class Artefact:
         tool: Path of the compiler or interpreter.
         code: Python only: program and driver as compiled, opaque to us.
         binary: Descriptor of the sealed product of a compiler, -1 if there is none.
+        runs: How many more runs the caller has announced.
     """
 
     program: Program
@@ -42,6 +43,7 @@ class Artefact:
     tool: str
     code: bytes = b""
     binary: int = -1
+    runs: int = 0
 
     def close(self) -> None:
         """Free it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import threading
 import time
@@ -18,7 +19,7 @@ from sandbox._ns._packages import locate, not_shown
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
-from sandbox._ns._warm import Child, Warm, space
+from sandbox._ns._warm import MOST_AHEAD, Child, Warm, space
 from sandbox._types import (
     CompileFailure,
     IsolationReport,
@@ -83,11 +84,9 @@ class NsSandbox:
 
     def add_steps(self, steps: tuple[Step, ...]) -> None:
         """Add what the canaries found to the report."""
-        report = self._report
-        fields = {name: getattr(report, name) for name in report.__slots__}
-        self._report = IsolationReport(**{**fields, "steps": (*report.steps, *steps)})
+        self._report = dataclasses.replace(self._report, steps=(*self._report.steps, *steps))
 
-    def prepare(self, program: Program, limits: Limits | None = None) -> Prepared | CompileFailure:
+    def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""
         language, tool = look_up(program.language)
         if tool and not self._interpreter.shows(tool):
@@ -97,12 +96,14 @@ class NsSandbox:
         _jobs.check_space(program, bounds)
         with self._in_use():
             if not tool or language.build:
-                build = self._compile if not tool else self._build
-                made = self._attempt(lambda: build(program, bounds, tool))
+                made = self._attempt(
+                    lambda: self._build(program, bounds, tool) if tool else self._compile(program, bounds, runs)
+                )
             else:
                 made = Artefact(program, language, tool)
             if isinstance(made, CompileFailure):
                 return made
+            made.runs = runs
             self._next_key += 1
             self._artefacts[self._next_key] = made
             if self._armed is not None and not tool:
@@ -131,6 +132,8 @@ class NsSandbox:
             artefact = self._artefacts.pop(prepared.key, None)
             if self._armed is not None and self._armed[0] == prepared.key:
                 self._disarm()
+            for warm in self._warm.values():
+                warm.rest()
         if artefact is not None:
             artefact.close()
 
@@ -226,9 +229,11 @@ class NsSandbox:
         if armed is not None:
             armed[2].close()
 
-    def _compile(self, program: Program, limits: Limits, _: str) -> Artefact | CompileFailure:
+    def _compile(self, program: Program, limits: Limits, runs: int) -> Artefact | CompileFailure:
         """Compile a Python program; the process that did it waits to be its first run."""
-        child = self._take(program, limits)[1]
+        warm, child = self._take(program, limits)
+        if runs > 1:
+            warm.ask()
         made = _jobs.compile_python(program, limits, child, self._wake)
         self._last_end = time.monotonic()
         if isinstance(made, CompileFailure):
@@ -262,6 +267,7 @@ class NsSandbox:
 
     def _begin(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, data: str) -> Running:
         program = artefact.program
+        artefact.runs = max(0, artefact.runs - 1)
         armed = self._armed
         job: dict[str, Any]
         if armed is not None and armed[0] == key and space(armed[1]) == space(limits):
@@ -286,7 +292,9 @@ class NsSandbox:
         compiled: bool = False,
     ) -> Running:
         running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, warm, compiled=compiled)
-        if time.monotonic() - self._last_end < _IN_A_ROW_S:
+        if artefact is not None and artefact.runs:
+            warm.ask(min(artefact.runs, MOST_AHEAD))
+        elif time.monotonic() - self._last_end < _IN_A_ROW_S:
             warm.ask()
         return running
 

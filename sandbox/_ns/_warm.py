@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import itertools
 import os
@@ -20,6 +21,8 @@ from sandbox._types import Limits
 
 _ANSWER_S = 30.0
 _MOST_LEAVING = 4
+MOST_AHEAD = 2
+"""Spares at once. One takes longer to make than a short run takes, so for a row of runs a second is begun."""
 _FIRST_UNUSED_ID = 0x70000000
 _IDS = 0x10000000
 _IDS_EACH = 64
@@ -94,7 +97,7 @@ class Child:
 
 
 class Warm:
-    """A launcher with its zygote and at most one spare."""
+    """A launcher with its zygote and its spares: one at rest, `MOST_AHEAD` within a row of runs."""
 
     def __init__(self, interpreter: Interpreter, preload: tuple[str, ...], hierarchy: Hierarchy | None) -> None:
         """Start both and wait until they are behind the wall.
@@ -108,7 +111,7 @@ class Warm:
         self._groups: list[Group] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = 0
-        self._asked: tuple[int, int] | None = None
+        self._asked: collections.deque[tuple[int, int]] = collections.deque()
         self._usual = space(Limits())
         self._leaving: list[Child] = []
         self.uid = os.geteuid()
@@ -117,7 +120,8 @@ class Warm:
         self._control.settimeout(_ANSWER_S)
         try:
             if hierarchy is not None:
-                self._groups += [Group(hierarchy), Group(hierarchy)]  # for the run in progress and for its spare
+                for _ in range(1 + MOST_AHEAD):  # for the run in progress and for the spares
+                    self._groups.append(Group(hierarchy))
             self._process = self._launch(interpreter.path, theirs)
             self.version, self.steps = self._greet(self._process, interpreter, preload)
         except BaseException:
@@ -162,6 +166,7 @@ class Warm:
             "hidden": list(interpreter.hidden),
             "preload": list(preload),
             "groups": [path for group in self._groups for path in group.paths],
+            "turns": len(self._groups),
         }
         joins = [descriptor for group in self._groups for descriptor in group.joins]
         try:
@@ -180,15 +185,23 @@ class Warm:
             raise SandboxUnavailable(step, remedy(step), detail)
         return fields[0], fields[1:]
 
-    def ask(self) -> None:
-        """Ask for the next spare, without waiting for it; it is made for a run like the last one."""
-        self._ask_for(self._usual)
+    def ask(self, ahead: int = 1) -> None:
+        """Ask for spares until there are so many, without waiting for them; they are made for runs like the last."""
+        self._ask_for(self._usual, ahead)
 
-    def _ask_for(self, wanted: tuple[int, int]) -> None:
-        if self._asked is None:
-            with contextlib.suppress(OSError):  # noticed by `take`
+    def _ask_for(self, wanted: tuple[int, int], ahead: int = 1) -> None:
+        while len(self._asked) < ahead:
+            try:
                 self._control.sendall(_wire.SPARE_REQUEST.pack(*wanted))
-                self._asked = wanted
+            except OSError:  # noticed by `take`
+                return
+            self._asked.append(wanted)
+
+    def rest(self) -> None:
+        """Let go of all spares but one: the row of runs is over."""
+        while len(self._asked) > 1:
+            with contextlib.suppress(SandboxFailure):  # the next `take` will meet it
+                self._collect().close()
 
     def take(self, wanted: tuple[int, int], *, usual: bool = True) -> Child:
         """Return a spare that is ready.
@@ -202,7 +215,7 @@ class Warm:
         """
         if usual:
             self._usual = wanted
-        if self._asked is not None and self._asked != wanted:
+        while self._asked and self._asked[0] != wanted:
             self._collect().close()
         self._ask_for(wanted)
         child = self._collect()
@@ -215,15 +228,15 @@ class Warm:
         return child
 
     def _collect(self) -> Child:
-        self._asked = None
+        self._asked.popleft()
         try:
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
             raise SandboxFailure("zygote", f"{type(error).__name__}: {error}") from error
         if letter != _wire.SPARE or len(descriptors) != 2:
             raise SandboxFailure("zygote", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
-        group = self._groups[self._turn] if self._groups else None
-        self._turn ^= 1
+        group = self._groups[self._turn % len(self._groups)] if self._groups else None
+        self._turn += 1
         sock = socket.socket(fileno=descriptors[0])
         sock.settimeout(_ANSWER_S)
         return Child(sock, descriptors[1], group)
@@ -244,7 +257,7 @@ class Warm:
     def close(self) -> None:
         """End all of it and wait until nothing is left."""
         self._bury(0)
-        if self._asked is not None:
+        while self._asked:
             with contextlib.suppress(SandboxFailure):  # then there is none to be closed
                 self._collect().close()
         self._control.close()

@@ -88,6 +88,20 @@ def _own_memory() -> int:
     return int(fields[1]) * resource.getpagesize()
 
 
+@pytest.mark.parametrize("made", [0, 1, 3, 20, 25])
+def test_processes_made_ahead_do_not_outlive_the_program(made: int) -> None:
+    with sandbox.open_sandbox() as box:
+        _one(box, _MIXED[0])
+        before = stable(_uids(box))
+        prepared = box.prepare(Program("python", b"print(int(input()) ** 2)"), runs=20)
+        assert isinstance(prepared, Prepared)
+        for number in range(made):
+            result = box.run(prepared, stdin=b"%d" % number, limits=Limits())
+            assert result.stdout == b"%d\n" % number**2
+        box.discard(prepared)
+        assert not settled(before, _uids(box), 2.0)
+
+
 def test_close_leaves_nothing() -> None:
     before = stable(frozenset())
     for _ in range(3):

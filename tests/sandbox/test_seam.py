@@ -34,8 +34,8 @@ def test_every_end_has_a_value() -> None:
     assert [f"ENDED_{end.name}" for end in sandbox.Ended] == pb.Ended.keys()[1:]
 
 
-@pytest.mark.parametrize(("method", "theirs"), [("run", pb.Run), ("start", pb.Start)])
+@pytest.mark.parametrize(("method", "theirs"), [("prepare", pb.Prepare), ("run", pb.Run), ("start", pb.Start)])
 def test_a_command_has_the_arguments_of_its_method(method: str, theirs: type[Message]) -> None:
-    _, prepared, *arguments = inspect.signature(getattr(sandbox.Sandbox, method)).parameters
-    assert prepared == "prepared"
-    assert ["key", *arguments] == [field.name for field in theirs.DESCRIPTOR.fields]
+    _, *arguments = inspect.signature(getattr(sandbox.Sandbox, method)).parameters
+    expected = ["key" if name == "prepared" else name for name in arguments]
+    assert expected == [field.name for field in theirs.DESCRIPTOR.fields]

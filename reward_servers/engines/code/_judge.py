@@ -145,7 +145,7 @@ class _Judging:
         """Compile, run the tests, sum up."""
         box = self._slots.program
         try:
-            prepared = box.prepare(self._program(source), self._spec.limits.compile)
+            prepared = box.prepare(self._program(source), self._spec.limits.compile, runs=len(self._tests))
         except ProgramRefused as refusal:
             return self.without_running(Verdict.TOO_LARGE, refusal.reason)
         if isinstance(prepared, CompileFailure):

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&assay/sandbox/v1/sandbox_service.proto\x12\x10\x61ssay.sandbox.v1\"\x9a\x02\n\x12OpenSandboxRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x04\x12,\n\x07prepare\x18\x02 \x01(\x0b\x32\x19.assay.sandbox.v1.PrepareH\x00\x12$\n\x03run\x18\x03 \x01(\x0b\x32\x15.assay.sandbox.v1.RunH\x00\x12(\n\x05start\x18\x04 \x01(\x0b\x32\x17.assay.sandbox.v1.StartH\x00\x12\x11\n\x07message\x18\x05 \x01(\x0cH\x00\x12*\n\x06\x66inish\x18\x06 \x01(\x0b\x32\x18.assay.sandbox.v1.FinishH\x00\x12,\n\x07\x64iscard\x18\x07 \x01(\x0b\x32\x19.assay.sandbox.v1.DiscardH\x00\x42\x08\n\x06\x61\x63tion\"\xbd\x02\n\x13OpenSandboxResponse\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x04\x12-\n\x06opened\x18\x02 \x01(\x0b\x32\x1b.assay.sandbox.v1.IsolationH\x00\x12.\n\x08prepared\x18\x03 \x01(\x0b\x32\x1a.assay.sandbox.v1.PreparedH\x00\x12;\n\x0f\x63ompile_failure\x18\x04 \x01(\x0b\x32 .assay.sandbox.v1.CompileFailureH\x00\x12-\n\x06result\x18\x05 \x01(\x0b\x32\x1b.assay.sandbox.v1.RunResultH\x00\x12\x11\n\x07message\x18\x06 \x01(\x0cH\x00\x12,\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x19.assay.sandbox.v1.FailureH\x00\x42\t\n\x07outcome\"\x15\n\x13GetIsolationRequest\"o\n\x14GetIsolationResponse\x12.\n\tisolation\x18\x01 \x01(\x0b\x32\x1b.assay.sandbox.v1.Isolation\x12\x11\n\tlanguages\x18\x02 \x03(\t\x12\x14\n\x0csource_bytes\x18\x03 \x01(\x04\"_\n\x07Prepare\x12*\n\x07program\x18\x01 \x01(\x0b\x32\x19.assay.sandbox.v1.Program\x12(\n\x06limits\x18\x02 \x01(\x0b\x32\x18.assay.sandbox.v1.Limits\"\\\n\x03Run\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12(\n\x06limits\x18\x02 \x01(\x0b\x32\x18.assay.sandbox.v1.Limits\x12\r\n\x05stdin\x18\x03 \x01(\x0c\x12\x0f\n\x07request\x18\x04 \x01(\x0c\"M\n\x05Start\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12(\n\x06limits\x18\x02 \x01(\x0b\x32\x18.assay.sandbox.v1.Limits\x12\r\n\x05stdin\x18\x03 \x01(\x0c\"\x16\n\x06\x46inish\x12\x0c\n\x04kill\x18\x01 \x01(\x08\"\x16\n\x07\x44iscard\x12\x0b\n\x03key\x18\x01 \x01(\x04\"\xd0\x01\n\x07Program\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\x0c\x12\x33\n\x05\x66iles\x18\x03 \x03(\x0b\x32$.assay.sandbox.v1.Program.FilesEntry\x12\x14\n\x07preload\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x64river\x18\x05 \x01(\x0cH\x01\x88\x01\x01\x1a,\n\nFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x42\n\n\x08_preloadB\t\n\x07_driver\"\xb4\x01\n\x06Limits\x12\r\n\x05\x63pu_s\x18\x01 \x01(\x01\x12\x0e\n\x06wall_s\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x14\n\x0cstdout_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cstderr_bytes\x18\x05 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x04\x12\r\n\x05\x66iles\x18\x07 \x01(\x04\x12\x11\n\tprocesses\x18\x08 \x01(\x04\x12\x13\n\x0breply_bytes\x18\t \x01(\x04\"\x17\n\x08Prepared\x12\x0b\n\x03key\x18\x01 \x01(\x04\"I\n\x0e\x43ompileFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12&\n\x05\x65nded\x18\x02 \x01(\x0e\x32\x17.assay.sandbox.v1.Ended\"\xdd\x02\n\tRunResult\x12&\n\x05\x65nded\x18\x01 \x01(\x0e\x32\x17.assay.sandbox.v1.Ended\x12\x16\n\texit_code\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x0e\n\x06stdout\x18\x04 \x01(\x0c\x12\x0e\n\x06stderr\x18\x05 \x01(\x0c\x12\r\n\x05reply\x18\x06 \x01(\x0c\x12\x18\n\x10stdout_truncated\x18\x07 \x01(\x08\x12\x18\n\x10stderr_truncated\x18\x08 \x01(\x08\x12\x17\n\x0freply_truncated\x18\t \x01(\x08\x12\r\n\x05\x63pu_s\x18\n \x01(\x01\x12\x0e\n\x06wall_s\x18\x0b \x01(\x01\x12\x11\n\telapsed_s\x18\x0c \x01(\x01\x12\x1e\n\x11peak_memory_bytes\x18\r \x01(\x04H\x02\x88\x01\x01\x42\x0c\n\n_exit_codeB\t\n\x07_signalB\x14\n\x12_peak_memory_bytes\"d\n\x07\x46\x61ilure\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.assay.sandbox.v1.FailureKind\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\"\xca\x01\n\tIsolation\x12\x11\n\tisolation\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bound\x18\x02 \x01(\t\x12\x12\n\npids_bound\x18\x03 \x01(\t\x12\x11\n\tcpu_clock\x18\x04 \x01(\t\x12\x12\n\nwall_clock\x18\x05 \x01(\t\x12\x0c\n\x04proc\x18\x06 \x01(\t\x12\x0f\n\x07uid_map\x18\x07 \x01(\t\x12\x13\n\x0binterpreter\x18\x08 \x01(\t\x12%\n\x05steps\x18\t \x03(\x0b\x32\x16.assay.sandbox.v1.Step\"0\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*\xb5\x01\n\x05\x45nded\x12\x15\n\x11\x45NDED_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NDED_OUTPUT_LIMIT\x10\x01\x12\x16\n\x12\x45NDED_MEMORY_LIMIT\x10\x02\x12\x13\n\x0f\x45NDED_CPU_LIMIT\x10\x03\x12\x14\n\x10\x45NDED_WALL_LIMIT\x10\x04\x12\x14\n\x10\x45NDED_DISK_LIMIT\x10\x05\x12\x12\n\x0e\x45NDED_SIGNALED\x10\x06\x12\x10\n\x0c\x45NDED_EXITED\x10\x07*\xaf\x01\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x46\x41ILURE_KIND_SANDBOX_FAILURE\x10\x01\x12%\n!FAILURE_KIND_UNSUPPORTED_LANGUAGE\x10\x02\x12 \n\x1c\x46\x41ILURE_KIND_PROGRAM_REFUSED\x10\x03\x12\x17\n\x13\x46\x41ILURE_KIND_MISUSE\x10\x04\x32\xcf\x01\n\x0eSandboxService\x12^\n\x0bOpenSandbox\x12$.assay.sandbox.v1.OpenSandboxRequest\x1a%.assay.sandbox.v1.OpenSandboxResponse(\x01\x30\x01\x12]\n\x0cGetIsolation\x12%.assay.sandbox.v1.GetIsolationRequest\x1a&.assay.sandbox.v1.GetIsolationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&assay/sandbox/v1/sandbox_service.proto\x12\x10\x61ssay.sandbox.v1\"\x9a\x02\n\x12OpenSandboxRequest\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x04\x12,\n\x07prepare\x18\x02 \x01(\x0b\x32\x19.assay.sandbox.v1.PrepareH\x00\x12$\n\x03run\x18\x03 \x01(\x0b\x32\x15.assay.sandbox.v1.RunH\x00\x12(\n\x05start\x18\x04 \x01(\x0b\x32\x17.assay.sandbox.v1.StartH\x00\x12\x11\n\x07message\x18\x05 \x01(\x0cH\x00\x12*\n\x06\x66inish\x18\x06 \x01(\x0b\x32\x18.assay.sandbox.v1.FinishH\x00\x12,\n\x07\x64iscard\x18\x07 \x01(\x0b\x32\x19.assay.sandbox.v1.DiscardH\x00\x42\x08\n\x06\x61\x63tion\"\xbd\x02\n\x13OpenSandboxResponse\x12\x0f\n\x07\x63ommand\x18\x01 \x01(\x04\x12-\n\x06opened\x18\x02 \x01(\x0b\x32\x1b.assay.sandbox.v1.IsolationH\x00\x12.\n\x08prepared\x18\x03 \x01(\x0b\x32\x1a.assay.sandbox.v1.PreparedH\x00\x12;\n\x0f\x63ompile_failure\x18\x04 \x01(\x0b\x32 .assay.sandbox.v1.CompileFailureH\x00\x12-\n\x06result\x18\x05 \x01(\x0b\x32\x1b.assay.sandbox.v1.RunResultH\x00\x12\x11\n\x07message\x18\x06 \x01(\x0cH\x00\x12,\n\x07\x66\x61ilure\x18\x07 \x01(\x0b\x32\x19.assay.sandbox.v1.FailureH\x00\x42\t\n\x07outcome\"\x15\n\x13GetIsolationRequest\"o\n\x14GetIsolationResponse\x12.\n\tisolation\x18\x01 \x01(\x0b\x32\x1b.assay.sandbox.v1.Isolation\x12\x11\n\tlanguages\x18\x02 \x03(\t\x12\x14\n\x0csource_bytes\x18\x03 \x01(\x04\"m\n\x07Prepare\x12*\n\x07program\x18\x01 \x01(\x0b\x32\x19.assay.sandbox.v1.Program\x12(\n\x06limits\x18\x02 \x01(\x0b\x32\x18.assay.sandbox.v1.Limits\x12\x0c\n\x04runs\x18\x03 \x01(\r\"\\\n\x03Run\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12(\n\x06limits\x18\x02 \x01(\x0b\x32\x18.assay.sandbox.v1.Limits\x12\r\n\x05stdin\x18\x03 \x01(\x0c\x12\x0f\n\x07request\x18\x04 \x01(\x0c\"M\n\x05Start\x12\x0b\n\x03key\x18\x01 \x01(\x04\x12(\n\x06limits\x18\x02 \x01(\x0b\x32\x18.assay.sandbox.v1.Limits\x12\r\n\x05stdin\x18\x03 \x01(\x0c\"\x16\n\x06\x46inish\x12\x0c\n\x04kill\x18\x01 \x01(\x08\"\x16\n\x07\x44iscard\x12\x0b\n\x03key\x18\x01 \x01(\x04\"\xd0\x01\n\x07Program\x12\x10\n\x08language\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\x0c\x12\x33\n\x05\x66iles\x18\x03 \x03(\x0b\x32$.assay.sandbox.v1.Program.FilesEntry\x12\x14\n\x07preload\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x13\n\x06\x64river\x18\x05 \x01(\x0cH\x01\x88\x01\x01\x1a,\n\nFilesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c:\x02\x38\x01\x42\n\n\x08_preloadB\t\n\x07_driver\"\xb4\x01\n\x06Limits\x12\r\n\x05\x63pu_s\x18\x01 \x01(\x01\x12\x0e\n\x06wall_s\x18\x02 \x01(\x01\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x14\n\x0cstdout_bytes\x18\x04 \x01(\x04\x12\x14\n\x0cstderr_bytes\x18\x05 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x06 \x01(\x04\x12\r\n\x05\x66iles\x18\x07 \x01(\x04\x12\x11\n\tprocesses\x18\x08 \x01(\x04\x12\x13\n\x0breply_bytes\x18\t \x01(\x04\"\x17\n\x08Prepared\x12\x0b\n\x03key\x18\x01 \x01(\x04\"I\n\x0e\x43ompileFailure\x12\x0f\n\x07message\x18\x01 \x01(\t\x12&\n\x05\x65nded\x18\x02 \x01(\x0e\x32\x17.assay.sandbox.v1.Ended\"\xdd\x02\n\tRunResult\x12&\n\x05\x65nded\x18\x01 \x01(\x0e\x32\x17.assay.sandbox.v1.Ended\x12\x16\n\texit_code\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06signal\x18\x03 \x01(\x05H\x01\x88\x01\x01\x12\x0e\n\x06stdout\x18\x04 \x01(\x0c\x12\x0e\n\x06stderr\x18\x05 \x01(\x0c\x12\r\n\x05reply\x18\x06 \x01(\x0c\x12\x18\n\x10stdout_truncated\x18\x07 \x01(\x08\x12\x18\n\x10stderr_truncated\x18\x08 \x01(\x08\x12\x17\n\x0freply_truncated\x18\t \x01(\x08\x12\r\n\x05\x63pu_s\x18\n \x01(\x01\x12\x0e\n\x06wall_s\x18\x0b \x01(\x01\x12\x11\n\telapsed_s\x18\x0c \x01(\x01\x12\x1e\n\x11peak_memory_bytes\x18\r \x01(\x04H\x02\x88\x01\x01\x42\x0c\n\n_exit_codeB\t\n\x07_signalB\x14\n\x12_peak_memory_bytes\"d\n\x07\x46\x61ilure\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.assay.sandbox.v1.FailureKind\x12\x0c\n\x04step\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\x12\x0e\n\x06remedy\x18\x04 \x01(\t\"\xca\x01\n\tIsolation\x12\x11\n\tisolation\x18\x01 \x01(\t\x12\x14\n\x0cmemory_bound\x18\x02 \x01(\t\x12\x12\n\npids_bound\x18\x03 \x01(\t\x12\x11\n\tcpu_clock\x18\x04 \x01(\t\x12\x12\n\nwall_clock\x18\x05 \x01(\t\x12\x0c\n\x04proc\x18\x06 \x01(\t\x12\x0f\n\x07uid_map\x18\x07 \x01(\t\x12\x13\n\x0binterpreter\x18\x08 \x01(\t\x12%\n\x05steps\x18\t \x03(\x0b\x32\x16.assay.sandbox.v1.Step\"0\n\x04Step\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t*\xb5\x01\n\x05\x45nded\x12\x15\n\x11\x45NDED_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45NDED_OUTPUT_LIMIT\x10\x01\x12\x16\n\x12\x45NDED_MEMORY_LIMIT\x10\x02\x12\x13\n\x0f\x45NDED_CPU_LIMIT\x10\x03\x12\x14\n\x10\x45NDED_WALL_LIMIT\x10\x04\x12\x14\n\x10\x45NDED_DISK_LIMIT\x10\x05\x12\x12\n\x0e\x45NDED_SIGNALED\x10\x06\x12\x10\n\x0c\x45NDED_EXITED\x10\x07*\xaf\x01\n\x0b\x46\x61ilureKind\x12\x1c\n\x18\x46\x41ILURE_KIND_UNSPECIFIED\x10\x00\x12 \n\x1c\x46\x41ILURE_KIND_SANDBOX_FAILURE\x10\x01\x12%\n!FAILURE_KIND_UNSUPPORTED_LANGUAGE\x10\x02\x12 \n\x1c\x46\x41ILURE_KIND_PROGRAM_REFUSED\x10\x03\x12\x17\n\x13\x46\x41ILURE_KIND_MISUSE\x10\x04\x32\xcf\x01\n\x0eSandboxService\x12^\n\x0bOpenSandbox\x12$.assay.sandbox.v1.OpenSandboxRequest\x1a%.assay.sandbox.v1.OpenSandboxResponse(\x01\x30\x01\x12]\n\x0cGetIsolation\x12%.assay.sandbox.v1.GetIsolationRequest\x1a&.assay.sandbox.v1.GetIsolationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROGRAM_FILESENTRY']._loaded_options = None
   _globals['_PROGRAM_FILESENTRY']._serialized_options = b'8\001'
-  _globals['_ENDED']._serialized_start=2323
-  _globals['_ENDED']._serialized_end=2504
-  _globals['_FAILUREKIND']._serialized_start=2507
-  _globals['_FAILUREKIND']._serialized_end=2682
+  _globals['_ENDED']._serialized_start=2337
+  _globals['_ENDED']._serialized_end=2518
+  _globals['_FAILUREKIND']._serialized_start=2521
+  _globals['_FAILUREKIND']._serialized_end=2696
   _globals['_OPENSANDBOXREQUEST']._serialized_start=61
   _globals['_OPENSANDBOXREQUEST']._serialized_end=343
   _globals['_OPENSANDBOXRESPONSE']._serialized_start=346
@@ -46,33 +46,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETISOLATIONRESPONSE']._serialized_start=688
   _globals['_GETISOLATIONRESPONSE']._serialized_end=799
   _globals['_PREPARE']._serialized_start=801
-  _globals['_PREPARE']._serialized_end=896
-  _globals['_RUN']._serialized_start=898
-  _globals['_RUN']._serialized_end=990
-  _globals['_START']._serialized_start=992
-  _globals['_START']._serialized_end=1069
-  _globals['_FINISH']._serialized_start=1071
-  _globals['_FINISH']._serialized_end=1093
-  _globals['_DISCARD']._serialized_start=1095
-  _globals['_DISCARD']._serialized_end=1117
-  _globals['_PROGRAM']._serialized_start=1120
-  _globals['_PROGRAM']._serialized_end=1328
-  _globals['_PROGRAM_FILESENTRY']._serialized_start=1261
-  _globals['_PROGRAM_FILESENTRY']._serialized_end=1305
-  _globals['_LIMITS']._serialized_start=1331
-  _globals['_LIMITS']._serialized_end=1511
-  _globals['_PREPARED']._serialized_start=1513
-  _globals['_PREPARED']._serialized_end=1536
-  _globals['_COMPILEFAILURE']._serialized_start=1538
-  _globals['_COMPILEFAILURE']._serialized_end=1611
-  _globals['_RUNRESULT']._serialized_start=1614
-  _globals['_RUNRESULT']._serialized_end=1963
-  _globals['_FAILURE']._serialized_start=1965
-  _globals['_FAILURE']._serialized_end=2065
-  _globals['_ISOLATION']._serialized_start=2068
-  _globals['_ISOLATION']._serialized_end=2270
-  _globals['_STEP']._serialized_start=2272
-  _globals['_STEP']._serialized_end=2320
-  _globals['_SANDBOXSERVICE']._serialized_start=2685
-  _globals['_SANDBOXSERVICE']._serialized_end=2892
+  _globals['_PREPARE']._serialized_end=910
+  _globals['_RUN']._serialized_start=912
+  _globals['_RUN']._serialized_end=1004
+  _globals['_START']._serialized_start=1006
+  _globals['_START']._serialized_end=1083
+  _globals['_FINISH']._serialized_start=1085
+  _globals['_FINISH']._serialized_end=1107
+  _globals['_DISCARD']._serialized_start=1109
+  _globals['_DISCARD']._serialized_end=1131
+  _globals['_PROGRAM']._serialized_start=1134
+  _globals['_PROGRAM']._serialized_end=1342
+  _globals['_PROGRAM_FILESENTRY']._serialized_start=1275
+  _globals['_PROGRAM_FILESENTRY']._serialized_end=1319
+  _globals['_LIMITS']._serialized_start=1345
+  _globals['_LIMITS']._serialized_end=1525
+  _globals['_PREPARED']._serialized_start=1527
+  _globals['_PREPARED']._serialized_end=1550
+  _globals['_COMPILEFAILURE']._serialized_start=1552
+  _globals['_COMPILEFAILURE']._serialized_end=1625
+  _globals['_RUNRESULT']._serialized_start=1628
+  _globals['_RUNRESULT']._serialized_end=1977
+  _globals['_FAILURE']._serialized_start=1979
+  _globals['_FAILURE']._serialized_end=2079
+  _globals['_ISOLATION']._serialized_start=2082
+  _globals['_ISOLATION']._serialized_end=2284
+  _globals['_STEP']._serialized_start=2286
+  _globals['_STEP']._serialized_end=2334
+  _globals['_SANDBOXSERVICE']._serialized_start=2699
+  _globals['_SANDBOXSERVICE']._serialized_end=2906
 # @@protoc_insertion_point(module_scope)

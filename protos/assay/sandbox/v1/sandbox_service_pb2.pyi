@@ -258,6 +258,9 @@ class Prepare(google.protobuf.message.Message):
 
     PROGRAM_FIELD_NUMBER: builtins.int
     LIMITS_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    runs: builtins.int
+    """How often it is going to be run, as far as known. Processes of a row of runs are made ahead."""
     @property
     def program(self) -> global___Program:
         """The program."""
@@ -271,9 +274,10 @@ class Prepare(google.protobuf.message.Message):
         *,
         program: global___Program | None = ...,
         limits: global___Limits | None = ...,
+        runs: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits", "program", b"program"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["limits", b"limits", "program", b"program"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["limits", b"limits", "program", b"program", "runs", b"runs"]) -> None: ...
 
 global___Prepare = Prepare
 
