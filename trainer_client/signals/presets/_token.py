@@ -93,7 +93,8 @@ def release_reinforce_plus_plus(batch: SignalBatch, *, gamma: float = 1.0, eps: 
 def release_reinforce_plus_plus_baseline(batch: SignalBatch, *, eps: float = 1e-8) -> Signal:
     """REINFORCE++-baseline of verl's release, whose mean gives groups of one and equal rewards a small advantage."""
     centred = group_normalise(batch.rewards, batch.groups, batch.valid, scale="none", singleton="raw")
-    return batch.signal(advantages=_released_whitening(centred, batch.lengths * batch.valid.astype(np.float64), eps))
+    often = np.where(batch.valid, batch.lengths, 0).astype(np.float64)
+    return batch.signal(advantages=_released_whitening(centred, often, eps))
 
 
 def _released_whitening(values: FloatArray, often: FloatArray, eps: float) -> FloatArray:
