@@ -16,7 +16,6 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
 from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import Scorer, SettingsError, find, installed
 from reward_servers.remote import Peers
@@ -156,7 +155,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         for one in verifiers
     }
     servicer = RewardServicer(scorer, origins, {})
-    service_grpc.add_RewardServiceServicer_to_server(servicer, server)
+    servicer.register(server)
     probe = await _add_standard_services(server, [one.name for one in verifiers])
     await server.start()
     alive = Running(server, address, scorer, servicer, probe)

@@ -6,7 +6,7 @@ verdict, a fault or a skip.
 """
 
 from reward_servers.core._admission import Admission, ServerLimits
-from reward_servers.core._call import Call
+from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote
 from reward_servers.core._context import Context, Identity, item_seed
 from reward_servers.core._errors import (
@@ -42,6 +42,7 @@ __all__ = [
     "Context",
     "Cost",
     "DatasetFault",
+    "Deliver",
     "Document",
     "Entry",
     "Evaluation",

@@ -8,10 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from reward_servers.core._admission import Admission
-from reward_servers.core._outcomes import Skip, SkipReason
-from reward_servers.core._work import Result, Unit
+from reward_servers.core._model import Group
+from reward_servers.core._outcomes import Fault, Skip, SkipReason
+from reward_servers.core._work import Job, Request, Result, Unit
 
-__all__ = ["Call", "CallOwner"]
+__all__ = ["Call", "CallOwner", "Deliver"]
+
+Deliver = Callable[[int, Result], None]
+"""Takes the result of a position: rollout number times evaluations, plus evaluation."""
 
 
 class CallOwner(Protocol):
@@ -19,23 +23,28 @@ class CallOwner(Protocol):
 
     admission: Admission
 
+    def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:
+        """Judges groups that were added to the call, the first rollout of which has that number."""
+
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
         """The call waits for nothing any more."""
 
 
 class Call:
-    """Waits for the results of a request, until they are complete, the deadline passes or the caller goes away."""
+    """Waits for the results of a request, until they are complete, the deadline passes or the caller goes away.
+
+    Attributes:
+        request: What is asked.
+        jobs: One for each evaluation; a fault for one that cannot be served.
+        units: What was queued for it.
+        counted: Whether its items are counted by the admission.
+    """
 
     def __init__(
-        self,
-        owner: CallOwner,
-        deliver: Callable[[int, Result], None],
-        items: int,
-        size: int,
-        *,
-        counted: bool,
+        self, owner: CallOwner, request: Request, deliver: Deliver, items: int, size: int, *, counted: bool
     ) -> None:
         self._owner = owner
+        self._admission = owner.admission
         self._deliver = deliver
         self._open = bytearray(b"\1") * items
         self._remaining = items
@@ -43,16 +52,35 @@ class Call:
         self._done: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
-        self.units: set[Unit] = set()
+        self._rollouts = 0
+        self._instead: Result | None = None
+        self.request = request
+        self.jobs: list[Job | Fault] = []
+        self.units: list[Unit] = []
         self.counted = counted
 
-    def arm(self, deadline: float | None) -> None:
-        """Lets the call end at its deadline, on the monotonic clock: what is not finished then is skipped."""
+    def arm(self) -> None:
+        """Lets the call end at its deadline: what is not finished then is skipped."""
+        deadline = self.request.deadline
         if self._remaining == 0:
             self._end()
         elif deadline is not None:
             delay = max(0.0, deadline - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self.expire)
+
+    def add(self, groups: Sequence[Group], keys: Sequence[int] = ()) -> None:
+        """Begins to judge some of the groups that the call was opened for; all of them have to be added in the end.
+
+        Args:
+            groups: The groups, whole.
+            keys: The caller's own index of each of their rollouts, in order; part of the idempotency key.
+        """
+        first = self._rollouts
+        self._rollouts += sum(len(group) for group in groups)
+        if self._instead is not None:
+            self._give_instead(self._instead)
+        elif not self._ended:
+            self._owner.begin(self, groups, first, keys)
 
     def give(self, position: int, result: Result) -> None:
         """Passes one result on; a position is answered once."""
@@ -61,22 +89,28 @@ class Call:
         self._open[position] = 0
         self._remaining -= 1
         if self.counted:
-            self._owner.admission.release(1, 0)
+            self._admission.items -= 1
         self._deliver(position, result)
         if self._remaining == 0:
             self._end()
 
+    def skip(self, skip: Skip) -> None:
+        """Skips what is not finished, and what is still to be added."""
+        self._instead = Result(skip)
+        self._give_instead(self._instead)
+
+    def _give_instead(self, result: Result) -> None:
+        for position in range(self._rollouts * len(self.request.evaluations)):
+            self.give(position, result)
+
     def expire(self) -> None:
         """The caller's deadline has passed: what is not finished is skipped and its work is stopped."""
-        skip = Result(Skip(SkipReason.DEADLINE))
-        for position, is_open in enumerate(self._open):
-            if is_open:
-                self.give(position, skip)
+        self.skip(Skip(SkipReason.DEADLINE))
 
     def close(self) -> None:
         """The caller has gone away: its work is stopped and nothing more is delivered."""
         if self.counted:
-            self._owner.admission.release(self._remaining, 0)
+            self._admission.release(self._remaining, 0)
         self._open = bytearray(len(self._open))
         self._remaining = 0
         self._end()
@@ -99,8 +133,8 @@ class Call:
         if self._timer is not None:
             self._timer.cancel()
         if self.counted:
-            self._owner.admission.release(0, self._size)
-        unfinished, self.units = list(self.units), set()
+            self._admission.release(0, self._size)
+        unfinished, self.units = [unit for unit in self.units if not unit.settled], []
         self._owner.release(self, unfinished)
         if self._done is not None:
             self._done.set()

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from reward_servers.core._call import Call
+from reward_servers.core._call import Call, Deliver
 from reward_servers.core._context import Context, Identity
 from reward_servers.core._errors import (
     CallerFault,
@@ -48,7 +48,9 @@ class Remote(Protocol):
 class _Opens(Protocol):
     hosted: dict[str, Hosted]
 
-    def open(self, request: Request, deliver: Any, *, partial: bool = False, inner: bool = False) -> Call: ...
+    def open(
+        self, request: Request, deliver: Deliver, items: int, size: int, *, partial: bool = False, inner: bool = False
+    ) -> Call: ...
 
 
 class Composer:
@@ -89,17 +91,13 @@ class Composer:
 
     async def _ask_here(self, context: Context, name: str, rollout: Rollout, options: bytes) -> tuple[Outcome, Usage]:
         results: list[Result] = []
-        request = Request(
-            [Group(rollout.case, [rollout])],
-            [Evaluation(name, options=options)],
-            seed=context.run_seed,
-            deadline=context.deadline,
-        )
+        request = Request([Evaluation(name, options=options)], seed=context.run_seed, deadline=context.deadline)
         try:
-            call = self._scorer.open(request, lambda position, result: results.append(result), inner=True)
+            call = self._scorer.open(request, lambda position, result: results.append(result), 1, 0, inner=True)
         except RequestError as error:
             raise CallerFault(f"{name}: {error}", code="invalid_request") from None
         try:
+            call.add([Group(rollout.case, [rollout])])
             await call.wait()
         finally:
             call.close()

@@ -23,7 +23,6 @@ from reward_servers.core._verifier import ItemLimits, Role, Runs, Verifier
 __all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of", "spread"]
 
 Judged = Verdict | Fault
-_SUBJECT_ALONE = (Role.ROLLOUT.value,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +171,7 @@ class Instance:
             function = self._object.score_batch if verifier.runs is Runs.DEVICE else self._object.score
         self.function = function
         self._order = tuple(role.value for role in verifier.roles)
+        self._subject_alone = self._order == (Role.ROLLOUT.value,)
         self.wants_context = Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE
         self._options = lru_cache(maxsize=64)(self._decode_options)
         self._references = lru_cache(maxsize=256)(self._decode_reference)
@@ -204,7 +204,7 @@ class Instance:
 
     def arguments(self, subject: Rollout | Group, options: bytes, context: Context | None) -> list[Any] | Fault:
         """The arguments of the function in its own order, or the fault of a reference that cannot be used."""
-        if self._order == _SUBJECT_ALONE:
+        if self._subject_alone:
             return [subject]
         reference = self.reference(subject)
         if isinstance(reference, Fault):

@@ -105,6 +105,11 @@ class Verdict:
     evidence: bytes = b""
     feedback: bytes = b""
 
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing but a score and a code."""
+        return not (self.aspects or self.steps or self.note or self.evidence or self.feedback)
+
 
 @dataclass(slots=True)
 class Fault:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from reward_servers.core._hosted import Hosted
-from reward_servers.core._model import Content, Group, Rollout
+from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Outcome, Usage
 
-__all__ = ["Evaluation", "Executor", "Request", "Result", "Settle", "Subscriber", "Unit"]
+__all__ = ["Evaluation", "Executor", "Job", "MakeKey", "Request", "Result", "Settle", "Subscriber", "Unit"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -32,44 +32,21 @@ class Evaluation:
     cpu_limit: float | None = None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, frozen=True)
 class Request:
-    """A batch: groups of rollouts, and the evaluations asked for each rollout.
+    """What is asked about the rollouts of a call.
 
     Attributes:
-        groups: The rollouts, by prompt.
-        evaluations: The verifiers to ask.
+        evaluations: The verifiers to ask about each rollout.
         request_id: Names the call across retries; empty for none.
         seed: Seed of the run.
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
-        keys: The caller's own index of each rollout, in order; part of its idempotency key.
     """
 
-    groups: Sequence[Group]
     evaluations: Sequence[Evaluation]
     request_id: str = ""
     seed: int = 0
     deadline: float | None = None
-    keys: Sequence[int] = ()
-
-    def size(self) -> int:
-        """How much it takes to hold, roughly: characters of texts and bytes of references. Used for admission."""
-        size = 0
-        for group in self.groups:
-            case = group.case
-            size += len(case.reference) + _length(case.prompt) + sum(len(one.text) for one in case.documents)
-            for rollout in group.rollouts:
-                content = rollout.content
-                size += len(content) if isinstance(content, str) else _length(content)
-                if rollout.own_documents or rollout.own_reference:
-                    size += len(rollout.own_reference) + sum(len(one.text) for one in rollout.own_documents)
-        return size
-
-
-def _length(content: Content) -> int:
-    if isinstance(content, str):
-        return len(content)
-    return sum(len(part.text) + len(part.data) for message in content for part in message.parts)
 
 
 @dataclass(slots=True)
@@ -92,16 +69,37 @@ class Result:
 
 
 class Subscriber(Protocol):
-    """Whoever waits for units: a call.
-
-    Attributes:
-        units: The units that it waits for.
-    """
-
-    units: set[Unit]
+    """Whoever waits for units: a call."""
 
     def give(self, position: int, result: Result) -> None:
         """Takes the result of one position."""
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One evaluation of one call: what its units share.
+
+    Attributes:
+        hosted: The verifier.
+        executor: What runs its units.
+        options: Its options as JSON.
+        cpu_limit: CPU seconds that a unit may take.
+        seed: Seed of the run.
+        deadline: When the caller stops waiting, on the monotonic clock; None for never.
+        queued_at: When the call was opened, on the performance counter.
+        lane: Whose turn it takes in a queue; the jobs of one call share it.
+        key: Makes the key under which others may join a unit and its verdict is kept; None when units have none.
+    """
+
+    hosted: Hosted
+    executor: Executor
+    options: bytes
+    cpu_limit: float
+    seed: int
+    deadline: float | None
+    queued_at: float
+    lane: object
+    key: MakeKey | None
 
 
 @dataclass(slots=True, eq=False)
@@ -109,33 +107,24 @@ class Unit:
     """The unit of execution and retrying: one rollout, or one group, for one evaluation.
 
     Attributes:
-        hosted: The verifier.
+        job: What it shares with the other units of its evaluation.
         subject: What it judges.
-        options: Its options as JSON.
-        seed: Seed of the run.
-        cpu_limit: CPU seconds that it may take.
-        deadline: When its caller stops waiting, on the monotonic clock.
-        queued_at: When it was queued, on the performance counter.
-        key: Under which others may join it and its verdict is cached; None for neither.
-        lane: Whose turn it takes in the queue; units of one call share it.
         subscribers: Who waits for it, with the position of each of its rollouts.
+        key: Under which others may join it and its verdict is kept; None for neither.
         crashes: Workers that died on it.
         settled: Whether its outcome is known or nobody waits for it any more.
     """
 
-    hosted: Hosted
+    job: Job
     subject: Rollout | Group
-    options: bytes
-    seed: int
-    cpu_limit: float
-    deadline: float | None
-    queued_at: float
-    key: bytes | None
-    lane: object
-    subscribers: list[tuple[Subscriber, Sequence[int]]] = field(default_factory=list)
+    subscribers: list[tuple[Subscriber, Sequence[int]]]
+    key: bytes | None = None
     crashes: int = 0
     settled: bool = False
 
+
+MakeKey = Callable[[Rollout | Group, int], bytes]
+"""Makes the key of a subject, given the caller's own index of its (first) rollout."""
 
 Settle = Callable[[Unit, Sequence[Outcome], int, int, Usage | None], None]
 """Reports a finished unit: its outcomes (one per rollout), queue and run time in microseconds, and its cost."""
@@ -152,10 +141,10 @@ class Executor(Protocol):
         """
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Takes units to run."""
+        """Takes units of one job to run."""
 
-    def abandon(self, unit: Unit) -> None:
-        """Drops a unit that nobody waits for any more, and stops its work."""
+    def abandon(self, units: Sequence[Unit]) -> None:
+        """Drops units that nobody waits for any more, and stops their work."""
 
     def expected(self, hosted: Hosted) -> float:
         """Seconds that an item of a verifier takes, as far as is known."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, NoReturn
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
 
 from protos import CONTRACT
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers import __version__
-from reward_servers.core import Evaluation, Overloaded, RequestError, Result, Scorer
+from reward_servers.core import Call, Overloaded, Request, RequestError, Result, Scorer
 from reward_servers.services import _wire
 
 __all__ = ["RewardServicer"]
@@ -28,6 +29,8 @@ _STATUS = {
 _PUSHBACK = "grpc-retry-pushback-ms"
 _FLUSH = 0.002
 
+_M = TypeVar("_M")
+
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -39,42 +42,65 @@ async def _refuse(context: Context, error: RequestError) -> NoReturn:
     raise AssertionError("abort does not return")
 
 
-def _remaining(context: Context) -> float | None:
-    """Seconds that the work may take: a little less than the caller waits, so that what is done still arrives."""
+def _ends(context: Context) -> float | None:
+    """When the work ends, on the monotonic clock: before the caller stops waiting, so that what is done arrives."""
     left = context.time_remaining()
     if left is None:
         return None
-    return max(0.0, float(left) - min(0.25, 0.1 * float(left)))
+    return time.monotonic() + max(0.0, float(left) - min(0.25, 0.1 * float(left)))
+
+
+@dataclass(slots=True, frozen=True)
+class _Measured(Generic[_M]):
+    """A message with the number of bytes that it came in."""
+
+    message: _M
+    size: int
+
+
+def _measured(parse: Callable[[bytes], _M]) -> Callable[[bytes], _Measured[_M]]:
+    return lambda data: _Measured(parse(data), len(data))
 
 
 class _Header:
-    """The evaluations of a call, and the aspect names that its results refer to."""
+    """What a call asks, and the aspect names that its results refer to."""
 
-    def __init__(self, scorer: Scorer, evaluations: Sequence[Evaluation]) -> None:
-        self.evaluations = evaluations
-        self.hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
-        self.names = [_wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self.hosted]
+    def __init__(self, scorer: Scorer, first: service_pb2.ScoreRequest, ends: float | None) -> None:
+        evaluations = _wire.read_evaluations(first.evaluations)
+        self.request = Request(evaluations, first.request_id, first.seed, ends)
+        self.width = len(evaluations)
+        self._hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
+        self.names = [_wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
 
     def identities(self) -> list[types_pb2.VerifierIdentity]:
         return [
             _wire.identity(hosted, one.verifier, names)
-            for hosted, one, names in zip(self.hosted, self.evaluations, self.names, strict=True)
+            for hosted, one, names in zip(self._hosted, self.request.evaluations, self.names, strict=True)
         ]
 
-    def encode_all(self, results: Mapping[int, Result], indices: Sequence[int]) -> list[types_pb2.Result]:
-        width, encode = len(self.evaluations), _wire.encode_result
-        return [
-            encode(results[rank * width + place], index, place, names)
-            for rank, index in enumerate(indices)
-            for place, names in enumerate(self.names)
-        ]
 
-    def encode(self, position: int, result: Result, indices: Sequence[int]) -> types_pb2.Result:
-        rank, evaluation = divmod(position, len(self.evaluations))
-        return _wire.encode_result(result, indices[rank], evaluation, self.names[evaluation])
+async def _add(
+    call: Call,
+    reader: _wire.GroupReader,
+    groups: Iterable[types_pb2.Group],
+    expect: Callable[[Sequence[int]], None],
+) -> None:
+    """Adds groups to a call, part by part: what is judged at once is judged before the next part is read.
+
+    Args:
+        call: The call.
+        reader: Reads the groups.
+        groups: The groups.
+        expect: Told the caller's indices of rollouts before results for them come.
+    """
+    for part in _wire.parts(groups):
+        read, indices = reader.read(part)
+        expect(indices)
+        call.add(read, indices)
+        await asyncio.sleep(0)
 
 
-class RewardServicer(service_grpc.RewardServiceServicer):
+class RewardServicer:
     """Answers the contract's calls from a scorer."""
 
     def __init__(self, scorer: Scorer, origins: Mapping[str, str], facts: Mapping[str, str]) -> None:
@@ -83,35 +109,67 @@ class RewardServicer(service_grpc.RewardServiceServicer):
         self._facts = facts
         self.draining = False
 
-    async def Score(self, request: service_pb2.ScoreRequest, context: Context) -> service_pb2.ScoreResponse:
-        """Judges a batch and answers when all of it is done."""
+    def register(self, server: grpc.aio.Server) -> None:
+        """Lets a server answer with this. Messages that carry rollouts are measured as they come in."""
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        pb = service_pb2
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "Score": unary(self.score, _measured(pb.ScoreRequest.FromString), pb.ScoreResponse.SerializeToString),
+            "ScoreStream": stream(
+                self.score_stream,
+                _measured(pb.ScoreStreamRequest.FromString),
+                pb.ScoreStreamResponse.SerializeToString,
+            ),
+            "ListVerifiers": unary(
+                self.list_verifiers, pb.ListVerifiersRequest.FromString, pb.ListVerifiersResponse.SerializeToString
+            ),
+            "GetServerInfo": unary(
+                self.get_server_info, pb.GetServerInfoRequest.FromString, pb.GetServerInfoResponse.SerializeToString
+            ),
+        }
+        name = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+
+    async def score(self, request: _Measured[service_pb2.ScoreRequest], context: Context) -> service_pb2.ScoreResponse:
+        """Judges a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
         await self._refuse_while_draining(context)
-        header = _Header(self._scorer, _wire.read_evaluations(request.evaluations))
-        results: dict[int, Result] = {}
+        message, reader = request.message, _wire.GroupReader()
+        header = _Header(self._scorer, message, _ends(context))
+        response, places = service_pb2.ScoreResponse(), list[types_pb2.Result]()
+        width, names, fill = header.width, header.names, _wire.fill_result
+
+        def expect(indices: Sequence[int]) -> None:
+            places.extend(_wire.add_results(response, indices, width))
+
+        def deliver(position: int, result: Result) -> None:
+            fill(places[position], result, names[position % width])
+
         try:
-            core_request, indices = _wire.read_request(request, header.evaluations, _remaining(context), set())
-            call = self._scorer.open(core_request, results.__setitem__)
+            reader.take_blobs(message.blobs)
+            items = _wire.count_rollouts(message.groups) * width
+            call = self._scorer.open(header.request, deliver, items, request.size)
+            try:
+                await _add(call, reader, message.groups, expect)
+                await call.wait()
+            finally:
+                call.close()
         except RequestError as error:
             await _refuse(context, error)
-        try:
-            await call.wait()
-        finally:
-            call.close()
-        encoded = header.encode_all(results, indices)
-        return service_pb2.ScoreResponse(verifiers=header.identities(), results=encoded, load=self._load())
+        response.verifiers.extend(header.identities())
+        response.load.CopyFrom(self._load())
+        return response
 
-    async def ScoreStream(
-        self, request_iterator: AsyncIterator[service_pb2.ScoreStreamRequest], context: Context
+    async def score_stream(
+        self, requests: AsyncIterator[_Measured[service_pb2.ScoreStreamRequest]], context: Context
     ) -> AsyncIterator[service_pb2.ScoreStreamResponse]:
         """Judges chunks as they arrive and answers items as they finish."""
         await self._refuse_while_draining(context)
-        stream = _Stream(self._scorer, _remaining(context))
-        reader = asyncio.get_running_loop().create_task(stream.read(request_iterator))
+        stream = _Stream(self._scorer, _ends(context))
+        reader = asyncio.get_running_loop().create_task(stream.read(requests))
         try:
-            while (batch := await stream.next_results()) is not None:
-                yield service_pb2.ScoreStreamResponse(
-                    verifiers=stream.take_identities(), results=batch, load=self._load()
-                )
+            while (response := await stream.next_response()) is not None:
+                response.load.CopyFrom(self._load())
+                yield response
             await reader
         except RequestError as error:
             await _refuse(context, error)
@@ -119,7 +177,7 @@ class RewardServicer(service_grpc.RewardServiceServicer):
             reader.cancel()
             stream.close()
 
-    async def ListVerifiers(
+    async def list_verifiers(
         self, request: service_pb2.ListVerifiersRequest, context: Context
     ) -> service_pb2.ListVerifiersResponse:
         """Lists what is hosted."""
@@ -130,7 +188,7 @@ class RewardServicer(service_grpc.RewardServiceServicer):
             ]
         )
 
-    async def GetServerInfo(
+    async def get_server_info(
         self, request: service_pb2.GetServerInfoRequest, context: Context
     ) -> service_pb2.GetServerInfoResponse:
         """Tells version, limits and load."""
@@ -159,56 +217,60 @@ class RewardServicer(service_grpc.RewardServiceServicer):
 class _Stream:
     """One call of ScoreStream: chunks that are being judged and results that wait to be sent."""
 
-    def __init__(self, scorer: Scorer, remaining: float | None) -> None:
+    def __init__(self, scorer: Scorer, ends: float | None) -> None:
         self._scorer = scorer
-        self._ends = None if remaining is None else asyncio.get_running_loop().time() + remaining
+        self._ends = ends
         self._header: _Header | None = None
         self._announced = -1
-        self._seen: set[int] = set()
-        self._calls: set[Any] = set()
-        self._ready: list[types_pb2.Result] = []
+        self._reader = _wire.GroupReader()
+        self._calls: set[Call] = set()
+        self._ready = service_pb2.ScoreStreamResponse()
         self._wake = asyncio.Event()
         self._waiting = 0
         self._read_all = False
         self._error: RequestError | None = None
 
-    async def read(self, requests: AsyncIterator[service_pb2.ScoreStreamRequest]) -> None:
+    async def read(self, requests: AsyncIterator[_Measured[service_pb2.ScoreStreamRequest]]) -> None:
         try:
-            async for message in requests:
-                self._open(message.chunk)
+            async for request in requests:
+                await self._open(request.message.chunk, request.size)
         except RequestError as error:
             self._error = error
         finally:
             self._read_all = True
             self._wake.set()
 
-    def _open(self, chunk: service_pb2.ScoreRequest) -> None:
-        if chunk.evaluations:
-            evaluations = _wire.read_evaluations(chunk.evaluations)
-            if self._header is None:
-                self._header = _Header(self._scorer, evaluations)
-            elif evaluations != self._header.evaluations:
-                raise RequestError(
-                    "chunk.evaluations: they are those of the first chunk; open another stream for others"
-                )
-        header = self._header
-        if header is None:
-            raise RequestError("chunk.evaluations: the first chunk names the verifiers")
-        left = None if self._ends is None else max(0.0, self._ends - asyncio.get_running_loop().time())
-        request, indices = _wire.read_request(chunk, header.evaluations, left, self._seen)
-        self._waiting += len(indices) * len(header.evaluations)
+    async def _open(self, chunk: service_pb2.ScoreRequest, size: int) -> None:
+        header = self._header_for(chunk)
+        self._reader.take_blobs(chunk.blobs)
+        indices: list[int] = []
+        width = header.width
 
         def deliver(position: int, result: Result) -> None:
-            self._ready.append(header.encode(position, result, indices))
+            rank, evaluation = divmod(position, width)
+            place = self._ready.results.add(index=indices[rank], evaluation=evaluation)
+            _wire.fill_result(place, result, header.names[evaluation])
             self._waiting -= 1
             self._wake.set()
 
-        call = self._scorer.open(request, deliver, partial=True)
+        items = _wire.count_rollouts(chunk.groups) * header.width
+        self._waiting += items
+        call = self._scorer.open(header.request, deliver, items, size, partial=True)
         self._calls.add(call)
+        await _add(call, self._reader, chunk.groups, indices.extend)
 
-    async def next_results(self) -> list[types_pb2.Result] | None:
+    def _header_for(self, chunk: service_pb2.ScoreRequest) -> _Header:
+        if self._header is None:
+            if not chunk.evaluations:
+                raise RequestError("chunk.evaluations: the first chunk names the verifiers")
+            self._header = _Header(self._scorer, chunk, self._ends)
+        elif chunk.evaluations and _wire.read_evaluations(chunk.evaluations) != self._header.request.evaluations:
+            raise RequestError("chunk.evaluations: they are those of the first chunk; open another stream for others")
+        return self._header
+
+    async def next_response(self) -> service_pb2.ScoreStreamResponse | None:
         """Results that are ready, gathered for a moment; None when there will be no more."""
-        while not self._ready:
+        while not self._ready.results:
             if self._error is not None:
                 raise self._error
             if self._read_all and self._waiting == 0:
@@ -217,11 +279,12 @@ class _Stream:
             await self._wake.wait()
         if self._waiting or not self._read_all:
             await asyncio.sleep(_FLUSH)
-        batch, self._ready = self._ready, []
+        response, self._ready = self._ready, service_pb2.ScoreStreamResponse()
         self._calls = {call for call in self._calls if not call.ended}
-        return batch
+        response.verifiers.extend(self._identities())
+        return response
 
-    def take_identities(self) -> list[types_pb2.VerifierIdentity]:
+    def _identities(self) -> list[types_pb2.VerifierIdentity]:
         """The header: first of all, and again when verdicts have named new aspects."""
         if self._header is None:
             return []

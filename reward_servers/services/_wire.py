@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -22,7 +22,6 @@ from reward_servers.core import (
     Message,
     Part,
     Party,
-    Request,
     RequestError,
     Result,
     Rollout,
@@ -34,7 +33,18 @@ from reward_servers.core import (
     schema_of,
 )
 
-__all__ = ["AspectNames", "describe", "encode_result", "identity", "load", "read_evaluations", "read_request"]
+__all__ = [
+    "AspectNames",
+    "GroupReader",
+    "add_results",
+    "count_rollouts",
+    "describe",
+    "fill_result",
+    "identity",
+    "load",
+    "parts",
+    "read_evaluations",
+]
 
 _PARTIES = {
     Party.DATASET: types_pb2.PARTY_DATASET,
@@ -56,6 +66,8 @@ _COSTS = {
 }
 _UNITS = {"character": types_pb2.STEP_UNIT_CHARACTER, "token": types_pb2.STEP_UNIT_TOKEN}
 _LONGEST_US = (1 << 32) - 1
+_PART = 128
+"""Rollouts that are read at a time: few enough that their texts are judged while the processor's caches hold them."""
 
 
 def _duration(seconds: float) -> Duration:
@@ -64,47 +76,83 @@ def _duration(seconds: float) -> Duration:
     return duration
 
 
-def read_request(
-    message: service_pb2.ScoreRequest, evaluations: Sequence[Evaluation], remaining: float | None, seen: set[int]
-) -> tuple[Request, list[int]]:
-    """Reads a request.
+class GroupReader:
+    """Reads the groups of one call, part by part."""
 
-    Args:
-        message: The message.
-        evaluations: Its evaluations, read before.
-        remaining: Seconds until the caller stops waiting; None for never.
-        seen: Indices that the call has used already; those of this message are added.
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._blobs: dict[str, tuple[bytes, str]] = {}
 
-    Returns:
-        The request, and the caller's index of each rollout in order.
+    def take_blobs(self, messages: Iterable[types_pb2.Blob]) -> None:
+        """Takes the blobs that parts refer to.
 
-    Raises:
-        RequestError: A field of the request is wrong; the message names it.
-    """
-    blobs = _read_blobs(message.blobs)
-    groups: list[Group] = []
-    indices: list[int] = []
-    for place, group in enumerate(message.groups):
-        case = Case(
-            group.group_id,
-            _read_content(group.prompt, blobs),
-            group.reference_json,
-            _read_documents(group.documents, blobs) if group.documents else (),
-            group.size,
-        )
-        rollouts: list[Rollout] = []
-        for rollout in group.rollouts:
-            index = rollout.index
-            if index in seen:
-                raise RequestError(
-                    f"groups[{place}].rollouts: index {index} is used twice; indices are unique in a call"
-                )
-            seen.add(index)
-            indices.append(index)
-            rollouts.append(_read_rollout(rollout, case, blobs))
-        groups.append(Group(case, rollouts))
-    deadline = None if remaining is None else time.monotonic() + remaining
-    return Request(groups, evaluations, message.request_id, message.seed, deadline, indices), indices
+        Raises:
+            RequestError: A blob does not hold its bytes.
+        """
+        for place, blob in enumerate(messages):
+            if blob.WhichOneof("content") != "inline":
+                raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
+            self._blobs[blob.digest] = (blob.inline, blob.mime)
+
+    def read(self, messages: Iterable[types_pb2.Group]) -> tuple[list[Group], list[int]]:
+        """Reads groups.
+
+        Args:
+            messages: The groups.
+
+        Returns:
+            The groups, and the caller's index of each rollout in order.
+
+        Raises:
+            RequestError: A field is wrong; the message names it.
+        """
+        blobs = self._blobs
+        groups: list[Group] = []
+        indices: list[int] = []
+        for group in messages:
+            case = Case(
+                group.group_id,
+                _read_content(group.prompt, blobs),
+                group.reference_json,
+                _read_documents(group.documents, blobs) if group.documents else (),
+                group.size,
+            )
+            rollouts: list[Rollout] = []
+            for rollout in group.rollouts:
+                indices.append(rollout.index)
+                rollouts.append(_read_rollout(rollout, case, blobs))
+            groups.append(Group(case, rollouts))
+        self._use(indices)
+        return groups, indices
+
+    def _use(self, indices: Sequence[int]) -> None:
+        seen = self._seen
+        before = len(seen)
+        seen.update(indices)
+        if len(seen) - before == len(indices):
+            return
+        counts = Counter(indices)
+        twice = next((index for index in indices if counts[index] > 1), indices[0])
+        raise RequestError(f"groups: index {twice} is used twice; indices are unique in a call")
+
+
+def count_rollouts(messages: Iterable[types_pb2.Group]) -> int:
+    """The number of rollouts in groups."""
+    return sum(len(group.rollouts) for group in messages)
+
+
+def parts(messages: Iterable[types_pb2.Group]) -> Iterator[list[types_pb2.Group]]:
+    """Cuts groups into parts of some dozens of rollouts."""
+    part: list[types_pb2.Group] = []
+    held = 0
+    for group in messages:
+        part.append(group)
+        held += len(group.rollouts)
+        if held >= _PART:
+            yield part
+            part, held = [], 0
+    if part:
+        yield part
 
 
 def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluation, ...]:
@@ -134,15 +182,6 @@ def _read_rollout(message: types_pb2.Rollout, case: Case, blobs: Mapping[str, tu
         tuple(token_ids) if token_ids else (),
         message.metadata_json,
     )
-
-
-def _read_blobs(messages: Iterable[types_pb2.Blob]) -> Mapping[str, tuple[bytes, str]]:
-    blobs: dict[str, tuple[bytes, str]] = {}
-    for place, blob in enumerate(messages):
-        if blob.WhichOneof("content") != "inline":
-            raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
-        blobs[blob.digest] = (blob.inline, blob.mime)
-    return blobs
 
 
 def _read_content(message: types_pb2.Content, blobs: Mapping[str, tuple[bytes, str]]) -> Content:
@@ -199,16 +238,32 @@ class AspectNames:
         return self.places.setdefault(name, len(self.places))
 
 
-def encode_result(result: Result, index: int, evaluation: int, names: AspectNames) -> types_pb2.Result:
-    """Builds the message of one result."""
-    queue_us = result.queue_us if result.queue_us < _LONGEST_US else _LONGEST_US
-    run_us = result.run_us if result.run_us < _LONGEST_US else _LONGEST_US
-    message = types_pb2.Result(
-        index=index, evaluation=evaluation, queue_us=queue_us, run_us=run_us, cached=result.cached
-    )
+def add_results(
+    response: service_pb2.ScoreResponse, indices: Iterable[int], evaluations: int
+) -> list[types_pb2.Result]:
+    """Adds empty results to a response, in the order of rollouts and then of evaluations, to be filled later."""
+    add, places = response.results.add, []
+    for index in indices:
+        for evaluation in range(evaluations):
+            place = add()
+            place.index, place.evaluation = index, evaluation
+            places.append(place)
+    return places
+
+
+def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -> None:
+    """Fills the message of one result, all but which item it belongs to."""
+    message.queue_us = result.queue_us if result.queue_us < _LONGEST_US else _LONGEST_US
+    message.run_us = result.run_us if result.run_us < _LONGEST_US else _LONGEST_US
+    if result.cached:
+        message.cached = True
     outcome = result.outcome
     if isinstance(outcome, Verdict):
-        _fill_verdict(message.verdict, outcome, names)
+        verdict = message.verdict
+        verdict.score = outcome.score
+        verdict.code = outcome.code
+        if not outcome.plain:
+            _fill_details(verdict, outcome, names)
     elif isinstance(outcome, Fault):
         _fill_fault(message.fault, outcome)
     else:
@@ -220,12 +275,9 @@ def encode_result(result: Result, index: int, evaluation: int, names: AspectName
             message.usage.upstream_calls = usage.upstream_calls
             message.usage.input_tokens = usage.input_tokens
             message.usage.output_tokens = usage.output_tokens
-    return message
 
 
-def _fill_verdict(message: types_pb2.Verdict, verdict: Verdict, names: AspectNames) -> None:
-    message.score = verdict.score
-    message.code = verdict.code
+def _fill_details(message: types_pb2.Verdict, verdict: Verdict, names: AspectNames) -> None:
     for name, value in verdict.aspects:
         message.aspects.add(name=names.place(name), value=value)
     for step in verdict.steps:

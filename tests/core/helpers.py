@@ -6,10 +6,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from reward_servers.core import (
+    Call,
     Case,
+    Deliver,
     Evaluation,
     Fault,
     Group,
@@ -25,7 +28,7 @@ from reward_servers.core import (
     host,
 )
 
-__all__ = ["as_fault", "as_skip", "as_verdict", "group", "outcomes", "request", "scored", "scoring"]
+__all__ = ["Asked", "as_fault", "as_skip", "as_verdict", "group", "opened", "outcomes", "request", "scored", "scoring"]
 
 
 @asynccontextmanager
@@ -51,22 +54,38 @@ def group(*responses: str, reference: bytes = b"", size: int | None = None, name
     return Group(case, [Rollout(text, case, f"{name}-{place}") for place, text in enumerate(responses)])
 
 
-def request(verifier: str, *groups: Group, timeout: float | None = None, **fields: Any) -> Request:
+@dataclass(frozen=True)
+class Asked:
+    """Groups, and what is asked about them."""
+
+    groups: list[Group]
+    request: Request
+
+
+def request(verifier: str, *groups: Group, timeout: float | None = None, **fields: Any) -> Asked:
     """A request for one verifier."""
     deadline = None if timeout is None else time.monotonic() + timeout
     evaluation = Evaluation(verifier, options=fields.pop("options", b""), digest=fields.pop("digest", ""))
-    return Request(list(groups), [evaluation], deadline=deadline, **fields)
+    return Asked(list(groups), Request([evaluation], deadline=deadline, **fields))
 
 
-async def scored(scorer: Scorer, asked: Request) -> list[Result]:
+def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, result: None, **how: bool) -> Call:
+    """A call that all its groups have been added to."""
+    rollouts = sum(len(group) for group in asked.groups)
+    call = scorer.open(asked.request, deliver, rollouts * len(asked.request.evaluations), 100 * rollouts, **how)
+    call.add(asked.groups)
+    return call
+
+
+async def scored(scorer: Scorer, asked: Asked) -> list[Result]:
     """The results of a request, in order; fails when they do not come within a minute."""
     results: dict[int, Result] = {}
-    call = scorer.open(asked, results.__setitem__)
+    call = opened(scorer, asked, results.__setitem__)
     await asyncio.wait_for(call.wait(), 60)
     return [results[position] for position in sorted(results)]
 
 
-async def outcomes(scorer: Scorer, asked: Request) -> list[Outcome]:
+async def outcomes(scorer: Scorer, asked: Asked) -> list[Outcome]:
     """The outcomes of a request, in order."""
     return [result.outcome for result in await scored(scorer, asked)]
 

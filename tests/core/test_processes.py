@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reward_servers.core import Party, StartRefused
-from tests.core.helpers import as_fault, as_verdict, group, outcomes, request, scored, scoring
+from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import Batch, Refuses, equal, pid, unruly
 
 
@@ -104,7 +104,7 @@ async def test_what_waits_behind_a_stuck_item_moves_to_another_worker() -> None:
 async def test_closing_a_call_ends_the_work() -> None:
     roomy = replace(unruly, limits=replace(unruly.limits, wall=600.0))
     async with scoring(roomy, workers=1) as scorer:
-        call = scorer.open(request("test/unruly", group("sleep 600")), lambda position, result: None)
+        call = opened(scorer, request("test/unruly", group("sleep 600")))
         call.close()
         assert scorer.admission.items == 0
         # The only worker is free again: its item was ended.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,15 +20,15 @@ from reward_servers.core import (
     item_seed,
 )
 from tests.core import unruly
-from tests.core.helpers import as_fault, as_skip, as_verdict, group, outcomes, request, scored, scoring
+from tests.core.helpers import Asked, as_fault, as_skip, as_verdict, group, opened, outcomes, request, scored, scoring
 
 _REFERENCE = b'{"answer": "a"}'
 
 
 async def test_results_come_in_the_order_of_rollouts_then_evaluations() -> None:
-    asked = Request(
+    asked = Asked(
         [group("a", "b", reference=_REFERENCE)],
-        [Evaluation("test/equal"), Evaluation("test/equal", options=b'{"marks": 0.25}')],
+        Request([Evaluation("test/equal"), Evaluation("test/equal", options=b'{"marks": 0.25}')]),
     )
     async with scoring(unruly.equal) as scorer:
         assert [as_verdict(one).score for one in await outcomes(scorer, asked)] == [1.0, 0.25, 0.0, 0.0]
@@ -50,9 +51,9 @@ async def test_a_wrong_evaluation_is_refused_alone_and_is_a_fault_beside_a_right
 ) -> None:
     async with scoring(unruly.equal, unruly.counted) as scorer:
         with pytest.raises(RequestError, match=words) as refused:
-            await outcomes(scorer, Request([group("a", reference=_REFERENCE)], [evaluation]))
+            await outcomes(scorer, Asked([group("a", reference=_REFERENCE)], Request([evaluation])))
         assert refused.value.kind == kind
-        both = Request([group("a", reference=_REFERENCE)], [evaluation, Evaluation("test/equal")])
+        both = Asked([group("a", reference=_REFERENCE)], Request([evaluation, Evaluation("test/equal")]))
         wrong, right = await outcomes(scorer, both)
     assert as_fault(wrong).party is Party.CALLER
     assert as_verdict(right).score == 1.0
@@ -61,7 +62,7 @@ async def test_a_wrong_evaluation_is_refused_alone_and_is_a_fault_beside_a_right
 async def test_equal_items_in_flight_run_once_and_survive_the_first_caller() -> None:
     unruly.CALLS.clear()
     async with scoring(unruly.counted) as scorer:
-        first = scorer.open(request("test/counted", group("x")), lambda position, result: None)
+        first = opened(scorer, request("test/counted", group("x")))
         second = asyncio.create_task(scored(scorer, request("test/counted", group("x"))))
         await asyncio.sleep(0)
         first.close()
@@ -135,15 +136,15 @@ async def test_more_items_than_runners_are_all_judged() -> None:
 async def test_a_full_server_refuses_calls_and_skips_items_of_streams() -> None:
     limits = ServerLimits(items=4)
     async with scoring(unruly.wait, limits=limits) as scorer:
-        first = scorer.open(request("test/wait", group("0.2", "0.2", "0.2")), lambda position, result: None)
+        first = opened(scorer, request("test/wait", group("0.2", "0.2", "0.2")))
         with pytest.raises(Overloaded) as full:
-            scorer.open(request("test/wait", group("0", "0")), lambda position, result: None)
+            opened(scorer, request("test/wait", group("0", "0")))
         assert full.value.retry_after > 0
         skipped: list[Result] = []
         asked = request("test/wait", group("0", "0"))
-        scorer.open(asked, lambda position, result: skipped.append(result), partial=True)
+        opened(scorer, asked, lambda position, result: skipped.append(result), partial=True)
         with pytest.raises(RequestError, match="the limit is 4"):
-            scorer.open(request("test/wait", group(*"00000")), lambda position, result: None)
+            opened(scorer, request("test/wait", group(*"00000")))
         await first.wait()
         assert scorer.admission.items == 0
     assert [as_skip(one.outcome).reason for one in skipped] == [SkipReason.OVERLOADED] * 2
@@ -171,3 +172,23 @@ async def test_a_verifier_asks_another_and_records_which() -> None:
 async def test_an_empty_request_ends_at_once() -> None:
     async with scoring(unruly.equal) as scorer:
         assert await outcomes(scorer, request("test/equal")) == []
+
+
+async def test_a_group_is_judged_without_a_response_over_the_limit() -> None:
+    short = replace(unruly.rank, limits=replace(unruly.rank.limits, response=4))
+    async with scoring(short) as scorer:
+        found = await outcomes(scorer, request("test/rank", group("a", "bbb", "ccccc", "dd")))
+    assert [as_verdict(one).code for one in found] == ["wrong", "accepted", "limit", "partial"]
+
+
+async def test_groups_added_after_the_deadline_are_skipped_too() -> None:
+    results: dict[int, Result] = {}
+    asked = request("test/wait", group("600"), timeout=0.01)
+    async with scoring(unruly.wait) as scorer:
+        call = scorer.open(asked.request, results.__setitem__, 3, 100)
+        call.add(asked.groups)
+        await asyncio.sleep(0.05)
+        call.add([group("0", "0")])
+        await asyncio.wait_for(call.wait(), 60)
+        assert scorer.admission.items == 0
+    assert [as_skip(results[position].outcome).reason for position in range(3)] == [SkipReason.DEADLINE] * 3

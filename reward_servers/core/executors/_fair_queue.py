@@ -22,26 +22,28 @@ class FairQueue:
         return self._length
 
     def extend(self, units: Sequence[Unit]) -> None:
-        """Adds units at the end of their lanes."""
-        for unit in units:
-            lane = self._lanes.get(unit.lane)
-            if lane is None:
-                lane = self._lanes[unit.lane] = deque()
-            lane.append(unit)
+        """Adds units of one job at the end of its lane."""
+        self._lane(units[0]).extend(units)
         self._length += len(units)
 
     def push_front(self, unit: Unit) -> None:
         """Puts a unit before all others, such as one that is tried again."""
-        lane = self._lanes.setdefault(unit.lane, deque())
-        lane.appendleft(unit)
-        self._lanes.move_to_end(unit.lane, last=False)
+        self._lane(unit).appendleft(unit)
+        self._lanes.move_to_end(unit.job.lane, last=False)
         self._length += 1
+
+    def _lane(self, unit: Unit) -> deque[Unit]:
+        lane = self._lanes.get(unit.job.lane)
+        if lane is None:
+            lane = self._lanes[unit.job.lane] = deque()
+        return lane
 
     def pop(self) -> Unit | None:
         """Takes one unit; None when the queue is empty."""
         lanes = self._lanes
         while lanes:
-            key, lane = next(iter(lanes.items()))
+            key = next(iter(lanes))
+            lane = lanes[key]
             unit = lane.popleft()
             self._length -= 1
             if not lane:
@@ -53,7 +55,7 @@ class FairQueue:
         return None
 
     def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
-        """Takes units that can travel together: of one lane, one verifier and the same options.
+        """Takes units that can travel together: of one job.
 
         Args:
             limit: The largest number to take, given the first of them.
@@ -83,4 +85,4 @@ class FairQueue:
         first = taken[0]
         if unit.crashes or first.crashes:
             return False
-        return unit.hosted is first.hosted and unit.options == first.options and unit.cpu_limit == first.cpu_limit
+        return unit.job is first.job

@@ -7,11 +7,13 @@ verifier that never really waits costs one task for a whole batch and not one fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from reward_servers.core._context import Ask
 from reward_servers.core._hosted import Hosted, Instance, outcome_of, spread
@@ -26,6 +28,25 @@ _TURN = 0.002
 _TICK = 0.05
 
 
+@dataclass(slots=True, eq=False)
+class _Runner:
+    """A task that takes items one after another, and what it is on.
+
+    Attributes:
+        unit: The item; None between items.
+        started: When it took the item, on the performance counter.
+        stopped: Whether the item's coroutine has been cancelled.
+        fault: What the item is then settled with; None when nobody waits for it.
+        task: The task.
+    """
+
+    unit: Unit | None = None
+    started: float = 0.0
+    stopped: bool = False
+    fault: Fault | None = None
+    task: asyncio.Task[None] | None = None
+
+
 class LoopExecutor:
     """Runs the items of one verifier on the loop, up to its concurrency."""
 
@@ -34,13 +55,12 @@ class LoopExecutor:
         self._settle = settle
         self._ask = ask
         self._queue = FairQueue()
-        self._runners: set[asyncio.Task[None]] = set()
-        self._running: dict[Unit, tuple[asyncio.Task[None], float]] = {}
-        self._stopped: dict[Unit, Fault | None] = {}
+        self._runners: dict[asyncio.Task[None], _Runner] = {}
         self._instance: Instance | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._growing = False
         self._active = 0
+        self._busy = 0
 
     async def start(self) -> None:
         """Sets the verifier up."""
@@ -51,10 +71,12 @@ class LoopExecutor:
         self._queue.extend(units)
         self._grow()
 
-    def abandon(self, unit: Unit) -> None:
-        """Cancels the item's coroutine, which closes its upstream call."""
-        if unit in self._running:
-            self._stop(unit, None)
+    def abandon(self, units: Sequence[Unit]) -> None:
+        """Cancels the coroutines of items that run, which closes their upstream calls."""
+        wanted = set(units)
+        for runner in self._runners.values():
+            if runner.unit in wanted:
+                self._stop(runner, None)
 
     def expected(self, hosted: Hosted) -> float:
         """An item waits for others, who knows how long."""
@@ -83,7 +105,7 @@ class LoopExecutor:
         room = self._instance.concurrency - self._active
         if not len(self._queue) or room <= 0:
             return
-        if self._active == len(self._running):
+        if self._active == self._busy:
             for _ in range(min(len(self._queue), room, max(1, self._active))):
                 self._add_runner()
         if not self._growing:
@@ -92,77 +114,89 @@ class LoopExecutor:
 
     def _add_runner(self) -> None:
         self._active += 1
-        task = asyncio.get_running_loop().create_task(self._run())
-        self._runners.add(task)
+        runner = _Runner()
+        task = runner.task = asyncio.get_running_loop().create_task(self._run(runner))
+        self._runners[task] = runner
         task.add_done_callback(self._runner_done)
 
     def _runner_done(self, task: asyncio.Task[None]) -> None:
-        self._runners.discard(task)
+        del self._runners[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a runner of %s failed", self._hosted.identity.name, exc_info=error)
 
-    async def _run(self) -> None:
-        task, instance = asyncio.current_task(), self._instance
-        assert task is not None
-        assert instance is not None
+    async def _run(self, runner: _Runner) -> None:
+        assert self._instance is not None
         if self._watch is None:
             self._schedule_watch()
         try:
-            turn_ends = time.perf_counter() + _TURN
-            while (unit := self._queue.pop()) is not None:
-                ended = await self._run_unit(unit, task, instance)
-                if ended > turn_ends:
-                    await asyncio.sleep(0)
-                    turn_ends = time.perf_counter() + _TURN
+            await self._take_turns(runner, self._instance)
         finally:
             self._active -= 1
 
-    async def _run_unit(self, unit: Unit, task: asyncio.Task[None], instance: Instance) -> float:
-        """Runs one unit and settles it; when it ended, on the performance counter."""
-        started = time.perf_counter()
-        context = instance.context(unit.subject, unit.seed, unit.deadline, self._ask)
-        self._running[unit] = (task, started)
-        outcomes: Sequence[Outcome]
-        try:
-            arguments = instance.arguments(unit.subject, unit.options, context)
-            if isinstance(arguments, Fault):
-                outcomes = spread(unit.subject, arguments)
-            else:
-                outcomes = instance.settle(await instance.function(*arguments), unit.subject, context)
-        except asyncio.CancelledError:
-            if unit not in self._stopped or task.uncancel() > 0:
-                raise
-            fault = self._stopped.pop(unit)
-            if fault is None:
-                return time.perf_counter()
-            outcomes = spread(unit.subject, fault)
-        except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
-            outcomes = spread(unit.subject, outcome_of(error, self._hosted.verifier))
-        finally:
-            del self._running[unit]
-        if self._stopped and unit in self._stopped:
-            # It finished while its cancellation was on the way: let that arrive here and not in the next item.
-            del self._stopped[unit]
-            await self._absorb_cancellation()
+    async def _take_turns(self, runner: _Runner, instance: Instance) -> None:
+        """Runs and settles items until none waits. A verifier that never waits gives others a turn all the same."""
         ended = time.perf_counter()
-        queue_us, run_us = int((started - unit.queued_at) * 1e6), int((ended - started) * 1e6)
-        self._settle(unit, outcomes, queue_us, run_us, context.usage if context is not None else None)
-        return ended
+        turn_ends = ended + _TURN
+        while (unit := self._queue.pop()) is not None:
+            started = runner.started = ended
+            runner.unit = unit
+            self._busy += 1
+            job, subject = unit.job, unit.subject
+            context = instance.context(subject, job.seed, job.deadline, self._ask)
+            outcomes: Sequence[Outcome] | None
+            try:
+                arguments = instance.arguments(subject, job.options, context)
+                if isinstance(arguments, Fault):
+                    outcomes = spread(subject, arguments)
+                else:
+                    outcomes = instance.settle(await instance.function(*arguments), subject, context)
+            except asyncio.CancelledError:
+                outcomes = self._interrupted(runner, unit)
+            except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
+                outcomes = spread(subject, outcome_of(error, self._hosted.verifier))
+            finally:
+                self._busy -= 1
+                runner.unit = None
+            if runner.stopped:
+                await self._absorb_cancellation(runner)
+            ended = time.perf_counter()
+            if outcomes is not None:
+                usage = context.usage if context is not None else None
+                queue_us, run_us = int((started - job.queued_at) * 1e6), int((ended - started) * 1e6)
+                self._settle(unit, outcomes, queue_us, run_us, usage)
+            if ended > turn_ends:
+                await asyncio.sleep(0)
+                ended = time.perf_counter()
+                turn_ends = ended + _TURN
 
     @staticmethod
-    async def _absorb_cancellation() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        try:
-            await asyncio.sleep(0)
-        except asyncio.CancelledError:
-            if task.uncancel() > 0:
-                raise
+    def _interrupted(runner: _Runner, unit: Unit) -> Sequence[Outcome] | None:
+        """What becomes of an item whose coroutine was cancelled.
 
-    def _stop(self, unit: Unit, fault: Fault | None) -> None:
-        if unit not in self._stopped:
-            self._stopped[unit] = fault
-            self._running[unit][0].cancel()
+        Raises:
+            CancelledError: It was the runner itself that was cancelled.
+        """
+        assert runner.task is not None
+        if not runner.stopped or runner.task.uncancel() > 0:
+            raise asyncio.CancelledError
+        runner.stopped = False
+        return None if runner.fault is None else spread(unit.subject, runner.fault)
+
+    @staticmethod
+    async def _absorb_cancellation(runner: _Runner) -> None:
+        """Its item finished while the cancellation was on the way: lets it arrive here and not in the next item."""
+        runner.stopped = False
+        assert runner.task is not None
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        if runner.task.uncancel() > 0:
+            raise asyncio.CancelledError
+
+    @staticmethod
+    def _stop(runner: _Runner, fault: Fault | None) -> None:
+        if not runner.stopped and runner.task is not None:
+            runner.stopped, runner.fault = True, fault
+            runner.task.cancel()
 
     def _schedule_watch(self) -> None:
         self._watch = asyncio.get_running_loop().call_later(_TICK, self._check_walls)
@@ -171,9 +205,9 @@ class LoopExecutor:
         self._watch = None
         limit = self._hosted.limits.wall
         now = time.perf_counter()
-        for unit, (_, started) in list(self._running.items()):
-            if now - started > limit:
+        for runner in self._runners.values():
+            if runner.unit is not None and now - runner.started > limit:
                 message = f"{self._hosted.identity.name} did not answer within {limit:g} s"
-                self._stop(unit, Fault(Party.SERVICE, "wall_limit", message))
+                self._stop(runner, Fault(Party.SERVICE, "wall_limit", message))
         if self._active:
             self._schedule_watch()

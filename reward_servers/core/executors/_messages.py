@@ -90,7 +90,9 @@ def _rollout(rollout: Rollout) -> tuple[Any, ...]:
 
 
 def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
-    """A chunk of units of one verifier with the same options; what a group shares travels once."""
+    """A chunk of units of one job; what a group shares travels once."""
+    job = units[0].job
+    seed, deadline = job.seed, job.deadline
     cases: dict[int, int] = {}
     shared: list[_CaseTuple] = []
     items: list[tuple[Any, ...]] = []
@@ -102,11 +104,10 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
             place = cases[id(case)] = len(shared)
             shared.append((case.group_id, case.prompt, case.reference, case.documents, case.size))
         if isinstance(subject, Group):
-            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], unit.seed, unit.deadline))
+            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], seed, deadline))
         else:
-            items.append((place, _rollout(subject), unit.seed, unit.deadline))
-    first = units[0]
-    return frame(("run", number, hosting, first.options, first.cpu_limit, shared, items))
+            items.append((place, _rollout(subject), seed, deadline))
+    return frame(("run", number, hosting, job.options, job.cpu_limit, shared, items))
 
 
 def decode_chunk(
@@ -129,7 +130,7 @@ def decode_chunk(
 def encode_outcome(outcome: Outcome) -> tuple[Any, ...]:
     """An outcome as a tuple; its length tells the kinds apart."""
     if isinstance(outcome, Verdict):
-        if not (outcome.aspects or outcome.steps or outcome.note or outcome.evidence or outcome.feedback):
+        if outcome.plain:
             return (outcome.score, outcome.code)
         return (
             outcome.score,

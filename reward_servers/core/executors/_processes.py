@@ -76,7 +76,7 @@ class ProcessExecutor:
         self._queue.extend(units)
         self._dispatch()
 
-    def abandon(self, unit: Unit) -> None:
+    def abandon(self, units: Sequence[Unit]) -> None:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
 
     def expected(self, hosted: Hosted) -> float:
@@ -157,16 +157,16 @@ class ProcessExecutor:
     def _after_death(self, unit: Unit, reason: str, exit_code: int | None) -> None:
         if unit.settled:
             return
-        name, limits = unit.hosted.identity.name, unit.hosted.limits
+        name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
         if reason == "wall":
             message = f"{name} took more than {limits.wall:g} s with little CPU used"
             self._finish(unit, Fault(Party.SERVICE, "wall_limit", message))
         elif reason == "cpu" or (reason != "batch" and exit_code == -signal.SIGPROF):
-            self._finish(unit, bound_exceeded(unit.hosted.floor, f"CPU limit of {unit.cpu_limit:g} s"))
+            self._finish(unit, bound_exceeded(unit.job.hosted.floor, f"CPU limit of {unit.job.cpu_limit:g} s"))
         elif unit.crashes:
             _log.error("%s killed two workers on one item; it gets the floor score", name)
             note = f"the verifier's process died twice on this item (exit code {exit_code})"
-            self._finish(unit, Verdict(unit.hosted.floor, "crashed_verifier", note=note))
+            self._finish(unit, Verdict(unit.job.hosted.floor, "crashed_verifier", note=note))
         else:
             _log.warning("a worker of %s died (exit code %s); its item is tried again alone", name, exit_code)
             unit.crashes += 1
@@ -182,12 +182,12 @@ class ProcessExecutor:
                 unit = self._retries.popleft()
                 if not unit.settled:
                     worker.stalled = True
-                    worker.send(self._index[id(unit.hosted)], [unit])
+                    worker.send(self._index[id(unit.job.hosted)], [unit])
             while len(self._queue) and self._has_room(worker):
                 units = self._queue.take(self._chunk_size)
                 if not units:
                     return
-                worker.send(self._index[id(units[0].hosted)], units)
+                worker.send(self._index[id(units[0].job.hosted)], units)
 
     def _has_room(self, worker: WorkerProcess) -> bool:
         """One chunk runs and one waits, unless the running one is slow: then others should take what waits."""
@@ -195,23 +195,23 @@ class ProcessExecutor:
             return False
         if not worker.chunks:
             return True
-        return self.expected(worker.chunks[0].units[0].hosted) < _TARGET
+        return self.expected(worker.chunks[0].units[0].job.hosted) < _TARGET
 
     def _chunk_size(self, first: Unit) -> int:
         if first.crashes:
             return 1
         if self._device:
-            return first.hosted.verifier.max_batch
+            return first.job.hosted.verifier.max_batch
         fair = math.ceil(len(self._queue) / self._size)
-        return max(1, min(_LARGEST_CHUNK, int(_TARGET / self.expected(first.hosted)), fair))
+        return max(1, min(_LARGEST_CHUNK, int(_TARGET / self.expected(first.job.hosted)), fair))
 
     def worker_result(
         self, worker: WorkerProcess, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None
     ) -> None:
         """Settles a unit and keeps the worker busy."""
-        key = id(unit.hosted)
+        key = id(unit.job.hosted)
         self._item_time[key] = 0.9 * self._item_time.get(key, run_us * 1e-6) + 0.1 * run_us * 1e-6
-        queue_us = max(0, int((time.perf_counter() - unit.queued_at) * 1e6) - run_us)
+        queue_us = max(0, int((time.perf_counter() - unit.job.queued_at) * 1e6) - run_us)
         self._settle(unit, outcomes, queue_us, run_us, usage)
         if len(worker.chunks) < 2 and (len(self._queue) or self._retries):
             self._dispatch()
@@ -224,5 +224,5 @@ class ProcessExecutor:
         self._dispatch()
 
     def _finish(self, unit: Unit, outcome: Outcome) -> None:
-        run_us = int((time.perf_counter() - unit.queued_at) * 1e6)
+        run_us = int((time.perf_counter() - unit.job.queued_at) * 1e6)
         self._settle(unit, spread(unit.subject, outcome), 0, run_us, None)

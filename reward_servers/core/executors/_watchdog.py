@@ -59,14 +59,14 @@ class Watchdog:
         self.start()
 
     def _judge(self, worker: WorkerProcess, unit: Unit, age: float) -> None:
-        name, wall = unit.hosted.identity.name, unit.hosted.limits.wall
+        name, wall = unit.job.hosted.identity.name, unit.job.hosted.limits.wall
         starved = self._starved(worker, unit)
         if unit.settled and all(one.settled for one in worker.chunks[0].pending()):
             worker.kill("abandoned")
         elif age - starved > wall or age > _HARD_CAP * wall:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
             worker.kill("wall")
-        elif self._children_cpu(worker, unit) > unit.cpu_limit * OVERRUN:
+        elif self._children_cpu(worker, unit) > unit.job.cpu_limit * OVERRUN:
             worker.kill("cpu")
         elif not worker.stalled:
             worker.stalled = True

@@ -1,0 +1,145 @@
+"""What a request asks for, checked against what is hosted, before anything runs."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reward_servers.core._cache import KeyMaker
+from reward_servers.core._errors import RequestError
+from reward_servers.core._hosted import Hosted
+from reward_servers.core._model import Group, Rollout
+from reward_servers.core._outcomes import Fault, Party
+from reward_servers.core._schemas import decode
+from reward_servers.core._verifier import Cost, Role, Runs
+from reward_servers.core._work import Evaluation, Executor, Job, MakeKey, Request
+
+__all__ = ["Planner"]
+
+_KINDS = {
+    "unknown_verifier": "not_found",
+    "version_mismatch": "precondition",
+    "digest_mismatch": "precondition",
+}
+_PLANS = 1024
+_WORTH_KEEPING = 5e-5
+"""Seconds below which judging an item again is cheaper than digesting it, looking it up and keeping its verdict."""
+
+
+@dataclass(slots=True, frozen=True)
+class _Bound:
+    """An evaluation that can be served."""
+
+    hosted: Hosted
+    executor: Executor
+    options: bytes
+    cpu_limit: float
+
+
+class Planner:
+    """Turns evaluations into jobs. The same evaluation comes with every call, so what was checked is remembered."""
+
+    def __init__(self, hosted: Mapping[str, Hosted], executors: Mapping[str, Executor]) -> None:
+        self._hosted = hosted
+        self._executors = executors
+        self._known: OrderedDict[Evaluation, _Bound | Fault] = OrderedDict()
+
+    def bind(self, evaluations: Sequence[Evaluation]) -> list[_Bound | Fault]:
+        """Finds the verifier of each evaluation; a fault for one that cannot be served.
+
+        Raises:
+            RequestError: None of them can be served; the message names the field.
+        """
+        if not evaluations:
+            raise RequestError("evaluations: name at least one verifier")
+        bounds = [self._bind(one) for one in evaluations]
+        if all(isinstance(one, Fault) for one in bounds):
+            first = next(one for one in bounds if isinstance(one, Fault))
+            raise RequestError(first.message, _KINDS.get(first.code, "invalid"))
+        return bounds
+
+    def _bind(self, evaluation: Evaluation) -> _Bound | Fault:
+        bound = self._known.get(evaluation)
+        if bound is None:
+            bound = self._known[evaluation] = self._bind_anew(evaluation)
+            if len(self._known) > _PLANS:
+                self._known.popitem(last=False)
+        return bound
+
+    def _bind_anew(self, evaluation: Evaluation) -> _Bound | Fault:
+        hosted = self._hosted.get(evaluation.verifier)
+        if hosted is None:
+            names = ", ".join(sorted(self._hosted))
+            return _caller("unknown_verifier", f"verifier: {evaluation.verifier!r} is not hosted here; hosted: {names}")
+        who = hosted.identity
+        if evaluation.version and evaluation.version != who.version:
+            return _caller(
+                "version_mismatch",
+                f"version_constraint: {who.name} is at version {who.version} here, not {evaluation.version}",
+            )
+        if evaluation.digest and evaluation.digest != who.digest:
+            return _caller(
+                "digest_mismatch",
+                f"expected_digest: {who.name} has digest {who.digest} here, not {evaluation.digest}; "
+                "another replica may still have it",
+                retryable=True,
+            )
+        if hosted.verifier.options is not None:
+            try:
+                decode(hosted.verifier.options, evaluation.options, "options")
+            except ValueError as error:
+                return _caller("invalid_options", f"{who.name}: {error}")
+        elif evaluation.options not in (b"", b"{}"):
+            return _caller("invalid_options", f"{who.name}: options: the verifier takes none; remove them")
+        asked = evaluation.cpu_limit
+        cpu = hosted.limits.cpu if asked is None or asked <= 0 else min(asked, hosted.limits.cpu)
+        return _Bound(hosted, self._executors[who.name], evaluation.options, cpu)
+
+    @staticmethod
+    def jobs(bounds: Sequence[_Bound | Fault], request: Request, lane: object) -> list[Job | Fault]:
+        """The jobs of a call, one for each evaluation, with the faults of those that cannot be served."""
+        now = time.perf_counter()
+        return [
+            Job(
+                bound.hosted,
+                bound.executor,
+                bound.options,
+                bound.cpu_limit,
+                request.seed,
+                request.deadline,
+                now,
+                lane,
+                _key_of(bound, request),
+            )
+            if isinstance(bound, _Bound)
+            else bound
+            for bound in bounds
+        ]
+
+
+def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
+    """What makes the keys of an evaluation's units; None when they have none."""
+    verifier = bound.hosted.verifier
+    if verifier.cost is Cost.TRIVIAL:
+        return None
+    if verifier.deterministic and bound.executor.expected(bound.hosted) < _WORTH_KEEPING:
+        return None
+    if verifier.deterministic:
+        seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE else None
+        maker = KeyMaker(f"{bound.hosted.identity.digest} {bound.cpu_limit}", bound.options, seed)
+        return lambda subject, index: maker.key(subject)
+    if not request.request_id:
+        return None
+    # A stochastic verdict is nobody else's, but a call that is sent again must find it.
+    base = f"{request.request_id}\0{bound.hosted.identity.digest}\0{bound.options!r}"
+
+    def key(subject: Rollout | Group, index: int) -> bytes:
+        return f"{base}\0{index}".encode()
+
+    return key
+
+
+def _caller(code: str, message: str, *, retryable: bool = False) -> Fault:
+    return Fault(Party.CALLER, code, message, retryable)
