@@ -43,6 +43,12 @@ def listed(items: list[Node], limits: Limits) -> Node:
     return Seq("list", tuple(items))
 
 
+def is_conjunction(items: list[Node]) -> bool:
+    """Whether the items bound one variable (`x > 1 and x < 4`), so that `and` means both."""
+    names = [t for i in items if isinstance(i, Rel) and set(i.ops) <= _BOUNDS for t in i.terms if isinstance(t, Sym)]
+    return len(names) == len(items) > 1 and len(set(names)) == 1
+
+
 def _is_set(node: Node) -> bool:
     return not isinstance(node, Num | Sym)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
 from ._tables import DOTS, DROPPED, FONTS, FUNCTIONS, GREEK, OPERATORS, RELATIONS, SKIPPED, TEXT_FONTS, names
+from ._units import UNIT_WORDS
 
 if TYPE_CHECKING:
     from ._lexer import Lexer
@@ -135,7 +136,12 @@ def _text_group(lexer: Lexer, name: str, after: int, end: int, pos: int) -> int:
         return after
     close = group_end(lexer.text, brace, end)
     content = lexer.text[brace + 1 : close].strip()
-    if name in ("mathrm", "operatorname") and content in FUNCTIONS:
+    measured = content in UNIT_WORDS and lexer.tokens[-1:] and lexer.tokens[-1].kind == "num"
+    if (
+        name in ("mathrm", "operatorname")
+        and content in FUNCTIONS
+        and not (measured and not lexer.text[close + 1 : end].strip(" \\,;.})$"))
+    ):
         lexer.push("cmd", content, pos)
     elif not content and name == "operatorname":
         raise AnswerSyntaxError("an operator without a name", pos)

@@ -177,6 +177,9 @@ def word(parser: Parser, left: Node, strength: int) -> Node | None:
     if low in _PERCENT_WORDS and strength < _POST:
         parser.at += 1
         return Call("percent", (left,))
+    if low == "per" and parser.peek().text.lower() == "cent" and strength < _POST:
+        parser.at += 2
+        return Call("percent", (left,))
     if low in ("degrees", "degree", "deg") and strength < _POST:
         parser.at += 1
         return temperature(parser, left) or Call("deg", (left,))

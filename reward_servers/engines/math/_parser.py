@@ -6,6 +6,7 @@ set operations, ratios, sums, units, products, signs, powers, postfix signs.
 
 from __future__ import annotations
 
+import functools
 import re
 from fractions import Fraction
 
@@ -139,9 +140,14 @@ class Parser:
         return parts[0] if len(parts) == 1 else _lists.join("list", parts)
 
     def _commas(self) -> Node:
-        items = [self.item()]
+        items, joined_by_and = [self.item()], True
+        start = self.at
         while self.comma():
+            joined_by_and = joined_by_and and self.tokens[start].text.lower() in ("and", "∧")
             items.append(self.item())
+            start = self.at
+        if joined_by_and and _lists.is_conjunction(items):
+            return functools.reduce(lambda a, b: Call("intersect", (a, b)), items)
         return _lists.listed(items, self.limits)
 
     def comma(self) -> bool:
@@ -350,18 +356,13 @@ class Parser:
         if self.integrals and token.kind == "let" and token.text == "d" and self.peek().kind in ("let", "cmd"):
             return False
         if token.kind == "num":
-            return self.tokens[self.at - 1].kind != "num" and not isinstance(left, Num) and not self._slipped()
+            # In "(x+3)1" the digit strayed there; nobody writes a factor 1 behind.
+            stray = token.text == "1" and self.peek().text != "/"
+            return self.tokens[self.at - 1].kind != "num" and not isinstance(left, Num) and not stray
         if token.kind == "op" and token.text == "[":
             closed = self.tokens[self.at - 1].text in (")", "]")
             return (isinstance(left, Num) or closed) and not self.outward
         return token.kind in ("let", "cmd") or token.kind == "op"
-
-    def _slipped(self) -> bool:
-        """Whether the number under the cursor lost its script (`x2`) or strayed (`(x+3)1`): no product."""
-        previous, token = self.tokens[self.at - 1], self.token
-        letter = previous.kind == "let" and not previous.upright and previous.text.islower()
-        bare = letter and previous.text not in "ij" and self.peek().text not in ("^", "!")
-        return bare or (token.text == "1" and self.peek().text != "/")
 
     def _relation(self, left: Node) -> Node:
         ops: list[str] = []

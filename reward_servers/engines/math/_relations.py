@@ -38,13 +38,9 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if value is None:
             return Answer(False, "equation", "the gold is an equation, the answer is not")
         return comparison.same(value, answer)
-    if (
-        _equation(answer)
-        and isinstance(answer, Rel)
-        and (value := named_value(answer)) is not None
-        and is_set_like(value)
-    ):
-        return comparison.same(gold, value)
+    named = (_set_named(gold, answer), _set_named(answer, gold))
+    if named != (gold, answer):
+        return comparison.same(*named)
     if (
         isinstance(gold, Rel)
         and isinstance(answer, Rel)
@@ -58,6 +54,13 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
         if not isinstance(gold, Rel) and not isinstance(answer, Rel)
         else _termwise(comparison, gold, answer)
     )
+
+
+def _set_named(node: Node, other: Node) -> Node:
+    """The set of reals that `D = ...` names; a pair is one where the other side is."""
+    value = named_value(node) if isinstance(node, Rel) and _equation(node) else None
+    pair = isinstance(value, Seq) and value.kind in ("()", "[]") and len(value.items) == 2 and is_set_like(other)
+    return value if value is not None and (pair or is_set_like(value)) else node
 
 
 def _spread(node: Node, other: Node) -> Node:
