@@ -7,6 +7,7 @@ comments) and recognises numbers whole: grouping, decimals, exponents, repeating
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import NamedTuple
 
 from . import _macros, _numerals
@@ -41,6 +42,10 @@ class Token(NamedTuple):
     spaced: bool = False
 
 
+_STYLED = re.compile("[\U0001d400-\U0001d7ff]")
+"""Mathematical alphanumerics: letters and digits in bold, italic, script and the like."""
+_BRACED = frozenset({":}", "=}", "<}", ">}"})
+"""A sign in braces is the sign without the space around it."""
 _WORD = re.compile(r"[A-Za-z]{2,}'(?:t|s|re|ve)\b|[A-Za-z]+")
 _TEXT_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 _MERIDIAN = re.compile(r"([AaPp])\.?\s?[Mm]\b\.?")
@@ -68,7 +73,7 @@ class Lexer:
     def __init__(self, text: str, limits: Limits) -> None:
         if len(text) > limits.answer_chars:
             raise LimitExceeded("answer_chars", f"{len(text)} > {limits.answer_chars}")
-        self.text = text if text.isascii() else text.translate(FULLWIDTH)
+        self.text = text if text.isascii() else _STYLED.sub(_plain, text.translate(FULLWIDTH))
         self.limits = limits
         self.tokens: list[Token] = []
         self.depth = 0
@@ -304,8 +309,10 @@ class Lexer:
         return pos + 1
 
 
-_BRACED = frozenset({":}", "=}", "<}", ">}"})
-"""A sign in braces is the sign without the space around it."""
+def _plain(styled: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", styled[0])
+
+
 _NOT_NOUNS = CONNECTORS | LABEL_WORDS | {"where", "for", "with", "when", "mod", "to", "times", "choose", "such", "that"}
 
 

@@ -47,6 +47,39 @@ def test_twins(group: str) -> None:
     assert not wrong
 
 
+PROBES = sorted({row["group"] for row in rows("probes.jsonl")})
+
+
+@pytest.mark.parametrize("group", PROBES)
+def test_probes(group: str) -> None:
+    """Cases written without a look at the engine, each labelled by mathematical truth and the default policy."""
+    wrong = []
+    for row in rows("probes.jsonl"):
+        if row["group"] == group:
+            judgement = judge(row["response"], row["gold"])
+            if judgement.correct != row["expected"] or not judgement.outcome.is_verdict:
+                wrong.append((row["gold"], row["response"], judgement))
+    assert not wrong
+
+
+def test_answers_to_other_questions_are_wrong() -> None:
+    """Golds paired at random are hardly ever equal, and where they are, each answers the other.
+
+    The few exceptions are the rules that look from the gold to the answer on purpose, such as percent.
+    """
+    rng = Random(11)
+    golds = sorted({row["gold"] for row in rows("probes.jsonl")} | {row["gold"] for row in rows("twins.jsonl")})
+    compiled = [compile_gold(gold) for gold in golds]
+    accepted = []
+    for _ in range(20_000):
+        gold, answer = rng.choice(compiled), rng.choice(golds)
+        if gold.source != answer and judge(f"\\boxed{{{answer}}}", gold).correct:
+            accepted.append((gold.source, answer))
+    one_way = [pair for pair in accepted if not judge(f"\\boxed{{{pair[0]}}}", pair[1]).correct]
+    assert len(accepted) < 60, accepted
+    assert len(one_way) <= 3, one_way
+
+
 def test_grade_school_rollouts_agree_with_their_labels() -> None:
     data = rows("gsm8k_rollouts.jsonl")
     assert [
