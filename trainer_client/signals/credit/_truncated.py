@@ -6,6 +6,8 @@ import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
 
+from ._returns import generalised_advantages
+
 
 def truncated_advantages(
     token_rewards: FloatArray,
@@ -32,16 +34,10 @@ def truncated_advantages(
 
     Source: T-PPO (arXiv 2506.15050), the assumption on the last state as quoted in reviews.
     """
-    result = np.zeros_like(values)
-    running = np.zeros(len(values))
-    last = values.shape[1] - 1 - np.argmax(mask[:, ::-1], axis=1) if values.shape[1] else np.zeros(len(values), int)
-    final = values[np.arange(len(values)), last] if values.shape[1] else np.zeros(len(values))
-    next_value = np.where(finished, 0.0, final)
+    if not values.shape[1]:
+        return np.zeros(values.shape)
+    last = values.shape[1] - 1 - np.argmax(mask[:, ::-1], axis=1)
+    final = np.where(finished, 0.0, values[np.arange(len(values)), last])
     rewards = np.where(finished[:, None], token_rewards, 0.0)
-    for t in range(values.shape[1] - 1, -1, -1):
-        inside = mask[:, t]
-        delta = rewards[:, t] + gamma * next_value - values[:, t]
-        running = np.where(inside, delta + gamma * lam * running, running)
-        next_value = np.where(inside, values[:, t], next_value)
-        result[:, t] = np.where(inside, running, 0.0)
-    return result
+    advantages = generalised_advantages(rewards, values, mask, gamma=gamma, lam=lam, final_values=final)
+    return np.where(mask, advantages, 0.0)
