@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 from tests.attacks import _people
 from tests.attacks._judge import Status
 from tests.attacks._lines import environment, load, new_token
 
 
-def _attack(who: str, files: list[str]) -> list[dict[str, Any]]:
-    """Run all lines as one kind of user and return a row for each."""
+def _start(who: str, files: list[str], stack: contextlib.ExitStack) -> TextIO:
+    """Start a service that runs all lines as one kind of user; returns where its rows come from."""
     token = new_token()
-    lines = load(files)
     reading, writing = os.pipe()
     arguments = [token, *map(os.path.abspath, files)]
-    with os.fdopen(reading) as results, _people.service(who, arguments, environment(lines, token), writing):
-        os.close(writing)
-        rows = [json.loads(row) for row in results]
+    stack.enter_context(_people.service(who, arguments, environment(load(files), token), writing))
+    os.close(writing)
+    return stack.enter_context(os.fdopen(reading))
+
+
+def _rows(results: TextIO, files: list[str]) -> list[dict[str, Any]]:
+    """A row for each line."""
+    rows = [json.loads(row) for row in results]
     found = {row["id"] for row in rows}
-    missing = [line["id"] for line in lines if line["id"] not in found]
+    missing = [line["id"] for line in load(files) if line["id"] not in found]
     return rows + [{"id": name, "status": Status.FAIL, "reason": "the service ended before"} for name in missing]
 
 
@@ -35,13 +40,15 @@ def main() -> int:
     options = parser.parse_args()
     people = options.who or (["root", "user"] if os.geteuid() == 0 else ["self"])
     passed = total = 0
-    for who in people:
-        for row in _attack(who, options.files):
-            status = row["status"]
-            total += status != Status.SKIPPED
-            passed += status == Status.PASS
-            if status != Status.PASS:
-                print(f"{status.upper()} as {who}: {row['id']}: {row['reason']}")
+    with contextlib.ExitStack() as stack:
+        services = [(who, _start(who, options.files, stack)) for who in people]
+        for who, results in services:
+            for row in _rows(results, options.files):
+                status = row["status"]
+                total += status != Status.SKIPPED
+                passed += status == Status.PASS
+                if status != Status.PASS:
+                    print(f"{status.upper()} as {who}: {row['id']}: {row['reason']}")
     print(f"{passed}/{total}")
     return 0 if total and passed == total else 1
 
