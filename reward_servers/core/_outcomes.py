@@ -121,6 +121,13 @@ class Fault:
     retryable: bool = False
     retry_after: float | None = None
 
+    def __post_init__(self) -> None:
+        """Makes sure that it can be sent, whatever a verifier has put into it."""
+        self.party = Party(self.party)
+        self.code, self.message = _sendable(str(self.code)), _sendable(str(self.message))
+        if self.retry_after is not None and not 0 <= self.retry_after < math.inf:
+            self.retry_after = None
+
 
 @dataclass(slots=True)
 class Skip:
@@ -184,28 +191,67 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
         return Verdict(returned, _default_code(returned, low, high))
     if isinstance(returned, Fault):
         return returned
-    if isinstance(returned, Score):
-        value = floor if returned.value is None else returned.value
-        score: Score | None = returned
-    elif isinstance(returned, int | float):
-        value, score = returned, None
-    else:
-        return _invalid(f"it returned {type(returned).__name__}, not a number, Score or Fault")
-    if isinstance(value, bool):
-        value = high if value else low
-    if not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+    score = returned if isinstance(returned, Score) else None
+    raw = returned if score is None else score.value
+    value = floor if score is not None and raw is None else _number(raw, low, high)
+    if value is None:
+        return _invalid(f"it returned {type(raw).__name__}, not a number, Score or Fault")
+    if not low <= value <= high:
         return _invalid(f"its score {value!r} is outside [{low:g}, {high:g}]")
     if score is None:
-        return Verdict(float(value), _default_code(value, low, high))
+        return Verdict(value, _default_code(value, low, high))
+    wrong = _wrong_part(score)
+    if wrong:
+        return _invalid(wrong)
     return Verdict(
-        float(value),
-        score.code or _default_code(value, low, high),
-        tuple(score.aspects.items()),
+        value,
+        _sendable(score.code) or _default_code(value, low, high),
+        tuple((_sendable(name), part) for name, part in score.aspects.items()),
         tuple(score.steps),
-        score.note,
+        _sendable(score.note),
         _encode(score.evidence),
         _encode(score.feedback),
     )
+
+
+def _number(value: object, low: float, high: float) -> float | None:
+    """A score as a float; None for what is no number. The scalars of numpy and torch are numbers too."""
+    if not isinstance(value, int | float) and hasattr(value, "item"):
+        try:
+            value = value.item()
+        except (TypeError, ValueError, RuntimeError):
+            return None  # an array of several numbers
+    if isinstance(value, bool):
+        return high if value else low
+    if isinstance(value, int):
+        # A whole number beyond every float is beyond every range as well.
+        return float(value) if abs(value) < 1 << 1000 else math.copysign(math.inf, value)
+    return float(value) if isinstance(value, float) else None
+
+
+def _wrong_part(score: Score) -> str:
+    """What of a score cannot be sent; empty when all can."""
+    if not (isinstance(score.code, str) and isinstance(score.note, str)):
+        return f"code {score.code!r} and note {score.note!r} must be text"
+    for name, part in score.aspects.items():
+        if not isinstance(name, str) or not _is_part(part):
+            return f"its aspect {name!r} is {part!r}, not a finite number or None"
+    for step in score.steps:
+        if not isinstance(step, Step):
+            return f"its step {step!r} is no Step"
+        places = (step.message, step.start, step.end)
+        if not (_is_part(step.score) and all(isinstance(place, int) and 0 <= place < 1 << 32 for place in places)):
+            return f"{step!r} needs whole numbers from 0 for its places, and a finite score or None"
+    return ""
+
+
+def _is_part(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def _sendable(text: str) -> str:
+    """The text without lone surrogates, which have no form in UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _invalid(what: str) -> Fault:

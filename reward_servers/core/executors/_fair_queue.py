@@ -55,7 +55,7 @@ class FairQueue:
         return None
 
     def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
-        """Takes units that can travel together: of one job.
+        """Takes units that can travel together: of one job, and one alone that a worker has died on.
 
         Args:
             limit: The largest number to take, given the first of them.
@@ -66,23 +66,16 @@ class FairQueue:
         taken: list[Unit] = []
         while self._lanes and not taken:
             key, lane = next(iter(self._lanes.items()))
-            most = limit(lane[0])
-            while lane and len(taken) < most and self._fits(taken, lane[0]):
+            first = lane[0]
+            room = 1 if first.crashes else limit(first)
+            while room and lane and lane[0].job is first.job and (lane[0] is first or not lane[0].crashes):
                 unit = lane.popleft()
                 self._length -= 1
                 if not unit.settled:
                     taken.append(unit)
+                    room -= 1
             if lane:
                 self._lanes.move_to_end(key)
             else:
                 del self._lanes[key]
         return taken
-
-    @staticmethod
-    def _fits(taken: list[Unit], unit: Unit) -> bool:
-        if not taken:
-            return True
-        first = taken[0]
-        if unit.crashes or first.crashes:
-            return False
-        return unit.job is first.job

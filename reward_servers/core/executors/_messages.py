@@ -93,15 +93,13 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
     """A chunk of units of one job; what a group shares travels once."""
     job = units[0].job
     seed, deadline = job.seed, job.deadline
-    cases: dict[int, int] = {}
     shared: list[_CaseTuple] = []
     items: list[tuple[Any, ...]] = []
+    case, place = None, -1
     for unit in units:
         subject = unit.subject
-        case = subject.case
-        place = cases.get(id(case))
-        if place is None:
-            place = cases[id(case)] = len(shared)
+        if subject.case is not case:
+            case, place = subject.case, len(shared)
             shared.append((case.group_id, case.prompt, case.reference, case.documents, case.size))
         if isinstance(subject, Group):
             items.append((place, [_rollout(rollout) for rollout in subject.rollouts], seed, deadline))

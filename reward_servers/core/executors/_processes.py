@@ -198,21 +198,23 @@ class ProcessExecutor:
         return self.expected(worker.chunks[0].units[0].job.hosted) < _TARGET
 
     def _chunk_size(self, first: Unit) -> int:
-        if first.crashes:
-            return 1
         if self._device:
             return first.job.hosted.verifier.max_batch
         fair = math.ceil(len(self._queue) / self._size)
         return max(1, min(_LARGEST_CHUNK, int(_TARGET / self.expected(first.job.hosted)), fair))
 
     def worker_result(
-        self, worker: WorkerProcess, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None
+        self, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None, now: float
     ) -> None:
-        """Settles a unit and keeps the worker busy."""
-        key = id(unit.job.hosted)
-        self._item_time[key] = 0.9 * self._item_time.get(key, run_us * 1e-6) + 0.1 * run_us * 1e-6
-        queue_us = max(0, int((time.perf_counter() - unit.job.queued_at) * 1e6) - run_us)
-        self._settle(unit, outcomes, queue_us, run_us, usage)
+        """Settles a unit."""
+        job = unit.job
+        key, seconds = id(job.hosted), run_us * 1e-6
+        self._item_time[key] = 0.9 * self._item_time.get(key, seconds) + 0.1 * seconds
+        queue_us = int((now - job.queued_at) * 1e6) - run_us
+        self._settle(unit, outcomes, queue_us if queue_us > 0 else 0, run_us, usage)
+
+    def worker_free(self, worker: WorkerProcess) -> None:
+        """Keeps a worker busy that has finished some items."""
         if len(worker.chunks) < 2 and (len(self._queue) or self._retries):
             self._dispatch()
 

@@ -66,9 +66,12 @@ class WorkerEvents(Protocol):
         """The worker has set its verifiers up."""
 
     def worker_result(
-        self, worker: WorkerProcess, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None
+        self, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None, now: float
     ) -> None:
-        """A unit is finished."""
+        """A unit is finished, at a time on the performance counter."""
+
+    def worker_free(self, worker: WorkerProcess) -> None:
+        """The worker has finished some units and may have room for more."""
 
     def worker_dead(self, worker: WorkerProcess, exit_code: int | None) -> None:
         """The process has ended, for whatever reason."""
@@ -171,15 +174,18 @@ class WorkerProcess(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Takes messages of the worker."""
+        now = time.perf_counter()
         for message in self._reader.feed(data):
-            if message[0] == "ready":
+            if type(message[0]) is int:
+                self._take_result(now, *message)
+            elif message[0] == "ready":
                 self.ready = True
                 self.facts = message[1]
                 self._events.worker_ready(self)
-            elif message[0] == "refused":
-                self.refusal = message[1]
             else:
-                self._take_result(message)
+                self.refusal = message[1]
+        if self.ready:
+            self._events.worker_free(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The process has ended or is about to."""
@@ -200,13 +206,16 @@ class WorkerProcess(asyncio.Protocol):
         self._process = None
         self._ended.set()
 
-    def _take_result(self, message: tuple[Any, ...]) -> None:
-        number, place, encoded, run_us, usage = message
+    def _take_result(
+        self, now: float, number: int, place: int, encoded: Sequence[tuple[Any, ...]], run_us: int, usage: Any
+    ) -> None:
         self.finished_items += 1
-        self.last_progress = time.perf_counter()
+        self.last_progress = now
         self.stalled = False
-        chunk = next((chunk for chunk in self.chunks if chunk.number == number), None)
-        if chunk is None:
+        for chunk in self.chunks:
+            if chunk.number == number:
+                break
+        else:
             return
         unit = chunk.units[place]
         if not chunk.done[place]:
@@ -215,6 +224,4 @@ class WorkerProcess(asyncio.Protocol):
         if chunk.undone == 0:
             self.chunks.remove(chunk)
         if not unit.settled:
-            self._events.worker_result(
-                self, unit, [decode_outcome(one) for one in encoded], run_us, decode_usage(usage)
-            )
+            self._events.worker_result(unit, [decode_outcome(one) for one in encoded], run_us, decode_usage(usage), now)
