@@ -225,7 +225,7 @@ def _number(value: object, low: float, high: float) -> float | None:
         return high if value else low
     if isinstance(value, int):
         # A whole number beyond every float is beyond every range as well.
-        return float(value) if abs(value) < 1 << 1000 else math.copysign(math.inf, value)
+        return float(value) if abs(value) < 1 << 1000 else math.inf if value > 0 else -math.inf
     return float(value) if isinstance(value, float) else None
 
 

@@ -1,0 +1,94 @@
+"""What a verifier may return, and what becomes of it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from protos.assay.rewards.v1 import types_pb2
+from reward_servers.core import Fault, Party, Result, Score, Step, Verdict
+from reward_servers.core._outcomes import to_verdict
+from reward_servers.services._wire import AspectNames, fill_result
+
+
+def sent(returned: object) -> types_pb2.Result:
+    """What a caller is sent."""
+    outcome = to_verdict(returned, 0.0, 2.0, 0.25)
+    message = types_pb2.Result()
+    fill_result(message, Result(outcome), AspectNames())
+    return types_pb2.Result.FromString(message.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("returned", "score"),
+    [
+        (1.5, 1.5),
+        (1, 1.0),
+        (True, 2.0),
+        (False, 0.0),
+        (np.float32(0.5), 0.5),
+        (np.int64(2), 2.0),
+        (np.bool_(True), 2.0),
+        (np.array(1.0), 1.0),
+        (Score(np.float32(0.5)), 0.5),  # type: ignore[arg-type]
+        (Score(None), 0.25),
+        (Score.floor("no_answer"), 0.25),
+    ],
+)
+def test_numbers_of_every_kind_are_scores(returned: object, score: float) -> None:
+    assert sent(returned).verdict.score == score
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        (None, "NoneType"),
+        ("1.0", "str"),
+        ((1.0, "x"), "tuple"),
+        ([1.0], "list"),
+        (np.array([1.0, 2.0]), "ndarray"),
+        (math.nan, "nan"),
+        (math.inf, "inf"),
+        (2.5, "[0, 2]"),
+        (10**400, "inf"),
+        (np.float32("nan"), "nan"),
+        (Score("1"), "str"),  # type: ignore[arg-type]
+        (Score(1.0, code=5), "code"),  # type: ignore[arg-type]
+        (Score(1.0, note=None), "note"),  # type: ignore[arg-type]
+        (Score(1.0, aspects={"a": math.nan}), "'a'"),
+        (Score(1.0, aspects={"a": "x"}), "'a'"),  # type: ignore[dict-item]
+        (Score(1.0, aspects={3: 1.0}), "3"),  # type: ignore[dict-item]
+        (Score(1.0, steps=["x"]), "'x'"),  # type: ignore[list-item]
+        (Score(1.0, steps=[Step(-1, 2, 0.5)]), "whole numbers"),
+        (Score(1.0, steps=[Step(0, 2, math.nan)]), "finite"),
+    ],
+)
+def test_what_breaks_the_declaration_is_a_fault_that_says_how(returned: object, said: str) -> None:
+    fault = sent(returned).fault
+    assert (fault.code, types_pb2.Party.Name(fault.party)) == ("invalid_score", "PARTY_SERVICE")
+    assert said in fault.message
+
+
+def test_lone_surrogates_travel_as_question_marks() -> None:
+    odd = "a\ud800b"
+    score = Score(1.0, odd, aspects={odd: 1.0}, note=odd, evidence={"x": odd}, feedback={odd: 1})
+    verdict = sent(score).verdict
+    assert (verdict.code, verdict.note, len(verdict.aspects)) == ("a?b", "a?b", 1)
+    assert sent(Fault(Party.DATASET, odd, odd)).fault.message == "a?b"
+
+
+@pytest.mark.parametrize(("given", "kept"), [(1.5, 1.5), (math.nan, None), (-1.0, None), (math.inf, None)])
+def test_a_fault_can_always_be_sent(given: float, kept: float | None) -> None:
+    party: Any = "upstream"
+    fault = Fault(party, "down", "gone", retry_after=given)
+    assert (fault.party, fault.retry_after) == (Party.UPSTREAM, kept)
+    assert sent(fault).fault.HasField("retry_after") == (kept is not None)
+
+
+def test_evidence_that_is_no_json_is_written_as_text() -> None:
+    verdict = to_verdict(Score(1.0, evidence={"x": {1}}), 0.0, 1.0, 0.0)
+    assert isinstance(verdict, Verdict)
+    assert verdict.evidence == b'{"x": "{1}"}'
