@@ -30,6 +30,9 @@ __all__ = ["ProcessExecutor"]
 
 _log = logging.getLogger("assay.server")
 _TARGET = 0.02
+"""Seconds of work in a chunk, at most: what waits behind a stuck item is not much."""
+_SMALLEST = 0.001
+"""Seconds of work that are not worth sharing among workers."""
 _LARGEST_CHUNK = 64
 _FIRST_GUESS = 0.004
 _START_FAILURES = 3
@@ -200,8 +203,9 @@ class ProcessExecutor:
     def _chunk_size(self, first: Unit) -> int:
         if self._device:
             return first.job.hosted.verifier.max_batch
+        expected = self.expected(first.job.hosted)
         fair = math.ceil(len(self._queue) / self._size)
-        return max(1, min(_LARGEST_CHUNK, int(_TARGET / self.expected(first.job.hosted)), fair))
+        return max(1, min(_LARGEST_CHUNK, int(_TARGET / expected), max(fair, int(_SMALLEST / expected))))
 
     def worker_result(
         self, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None, now: float
