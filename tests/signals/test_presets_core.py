@@ -36,8 +36,8 @@ def test_masked_rows_have_weight_zero() -> None:
 def test_unknown_names_and_options_say_what_there_is() -> None:
     with pytest.raises(UnknownPreset, match="did you mean grpo"):
         preset("grpoo")
-    with pytest.raises(BadOption, match="no option 'epsilon'; it has scale, ddof, eps, singleton"):
-        preset("grpo", epsilon=1)
+    with pytest.raises(BadOption, match=r"no option 'epss'; did you mean eps\? it has scale, ddof, eps, singleton"):
+        preset("grpo", epss=1)
     with pytest.raises(BadOption, match="singleton = 'keep' is not one of 'zero', 'raw', 'error'"):
         preset("grpo", singleton="keep")
     with pytest.raises(BadOption, match="eps = True is not float"):

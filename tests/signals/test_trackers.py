@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.signals.law_table import LAWS
+from tests.signals.laws import make
 from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, SignalError, StateMismatch, preset, resolve
 from trainer_client.signals.guidance import unsolved_groups
 from trainer_client.signals.preference import best_worst_pairs, ranked_pairs
@@ -112,3 +114,27 @@ def test_best_worst_pair_is_one_of_the_ranked_pairs(rows: list[tuple[int, int, b
         assert valid[pair.chosen]
         assert valid[pair.rejected]
         assert pair.margin == rewards[pair.chosen] - rewards[pair.rejected] > margin
+
+
+@pytest.mark.parametrize("name", ["spo", "knapsack_rl", "v_0", "hapo", "xrpo_seeds"])
+def test_an_id_that_json_would_change_is_refused_before_it_is_kept(name: str) -> None:
+    ids = [("book", 1), ("book", 1)]
+    inputs = {"correct": [True, False], "lengths": [3, 4], "embeddings": [[1.0], [1.0]], "texts": ["a", "b"]}
+    batch = SignalBatch([1.0, 0.0], ids, **inputs)
+    with pytest.raises(BadInput, match=r"\('book', 1\) is neither an integer nor a string"):
+        preset(name)(batch)
+
+
+@pytest.mark.parametrize("name", [name for name, laws in LAWS.items() if make(name, laws).needs == "state"])
+def test_a_state_of_another_preset_or_a_damaged_one_is_refused(name: str) -> None:
+    estimator = make(name, LAWS[name])
+    saved = json.loads(json.dumps(estimator.state_dict()))
+    assert saved["preset"] == name
+    with pytest.raises(StateMismatch, match="somebody"):
+        estimator.load_state_dict({**saved, "preset": "somebody's"})
+    with pytest.raises(StateMismatch, match="version"):
+        estimator.load_state_dict({**saved, "state": {**saved["state"], "version": 99}})
+    bare = {key: value for key, value in saved["state"].items() if key in ("kind", "version")}
+    with pytest.raises(StateMismatch, match="damaged"):
+        estimator.load_state_dict({**saved, "state": bare})
+    estimator.load_state_dict(saved)

@@ -19,7 +19,7 @@ from ._arrays import (
     require_finite,
     require_length,
 )
-from ._errors import BadInput, MissingInput
+from ._errors import BadInput, MissingInput, did_you_mean
 from ._groups import GroupIds, Groups
 from ._inputs import INPUTS, Input
 from ._signal import Signal
@@ -67,7 +67,8 @@ class SignalBatch:
             if value is None:
                 continue
             if name not in INPUTS:
-                raise BadInput(f"{name}: not an input of a batch; known are {', '.join(sorted(INPUTS))}")
+                known = ", ".join(sorted(INPUTS))
+                raise BadInput(f"{name}: not an input of a batch; {did_you_mean(name, INPUTS)}known are {known}")
             self._columns[name] = _read(INPUTS[name], value, lengths)
         if "N" not in lengths:
             raise MissingInput("rewards: a batch needs at least one input with a row per rollout")

@@ -16,6 +16,17 @@ pickling, since trainers re-raise across processes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"did you mean a or b? "``; empty where nothing known comes near."""
+    # Imported where it is needed: the main path of a trainer does not pay for its mistakes.
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}? " if close else ""
+
 
 class SignalError(ValueError):
     """Root of the errors of ``trainer_client.signals``."""

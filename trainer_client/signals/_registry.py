@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from ._batch import SignalBatch
-from ._errors import BadOption, MissingInput, NeedsWholeBatch, StateMismatch, UnknownPreset
+from ._errors import BadOption, MissingInput, NeedsWholeBatch, StateMismatch, UnknownPreset, did_you_mean
 from ._signal import Signal
 
 # Imported here, before the package binds the function of the same name, and not when the first preset is asked for:
@@ -237,11 +237,7 @@ def spec_of(name: str) -> Spec:
     if name not in _SPECS:
         _load_all()
     if name not in _SPECS:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, _SPECS, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else "presets() lists them"
-        raise UnknownPreset(f"no preset is called {name!r}; {hint}")
+        raise UnknownPreset(f"no preset is called {name!r}; {did_you_mean(name, _SPECS)}presets() lists all")
     return _SPECS[name]
 
 
@@ -266,7 +262,7 @@ def _check_overrides(spec: Spec, overrides: Mapping[str, Any]) -> None:
     for option, value in overrides.items():
         if option not in known:
             offered = f"it has {', '.join(known)}" if known else "it has none"
-            raise BadOption(f"{spec.name}: no option {option!r}; {offered}")
+            raise BadOption(f"{spec.name}: no option {option!r}; {did_you_mean(option, known)}{offered}")
         if not _fits(value, hints.get(option, Any)):
             raise BadOption(f"{spec.name}: {option} = {value!r} is not {_show(hints[option])}")
 

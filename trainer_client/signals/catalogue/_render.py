@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
-from trainer_client.signals._errors import UnknownPreset
+from trainer_client.signals._errors import UnknownPreset, did_you_mean
 from trainer_client.signals._inputs import INPUTS
 from trainer_client.signals._registry import Spec, presets
 
@@ -88,11 +86,8 @@ def describe(name: str) -> str:
             return f"{head}\n  not computed here: {paper.outside}\n"
         cards = [_card(spec) for spec in implemented().get(name, [])]
         return "\n\n".join([head, *cards]) if cards else f"{head}\n  no preset yet\n"
-    close = get_close_matches(name, [*by_key, *specs], n=3, cutoff=0.5)
-    raise UnknownPreset(
-        f"neither a preset nor a paper is called {name!r}; "
-        + (f"did you mean {' or '.join(close)}?" if close else "leave the name out for a list")
-    )
+    hint = did_you_mean(name, [*by_key, *specs])
+    raise UnknownPreset(f"neither a preset nor a paper is called {name!r}; {hint}leave the name out for a list")
 
 
 def overview() -> str:

@@ -14,7 +14,7 @@ from trainer_client.signals._registry import Needs, register
 from trainer_client.signals._signal import Signal
 from trainer_client.signals.normalise import Ties, centred_ranks, group_normalise, softmax_shares, standardise
 from trainer_client.signals.selection import draw_prompts
-from trainer_client.signals.trackers import FadingMoments, Multipliers, RunningMoments, SuccessRates
+from trainer_client.signals.trackers import FadingMoments, Multipliers, RunningMoments, SuccessRates, saved_ids
 
 _NAMED = ("rewards", "groups")
 _SPO = "SPO (arXiv 2509.13232); verl-project/verl-recipe spo/spo_ray_trainer.py @48ea0a79"
@@ -59,7 +59,7 @@ class SingleStream(SuccessRates):
     def __call__(self, batch: SignalBatch) -> Signal:
         """Advantages of a step; then the step's rewards become part of the memory."""
         valid, groups = batch.taken()
-        prompts = _names(groups.labels.tolist())
+        prompts = saved_ids(groups.labels.tolist())
         baseline = groups.spread(self.rates(prompts))
         raw = batch.rewards[valid] - baseline
         advantages = self._standardised(raw)
@@ -319,10 +319,3 @@ class Constrained(Multipliers):
 
 def _share(given: BoolArray, valid: BoolArray) -> float:
     return float(given.sum() / max(int(valid.sum()) * given.shape[1], 1))
-
-
-def _names(labels: list[Any]) -> list[Any]:
-    odd = next((label for label in labels if not isinstance(label, str | int)), None)
-    if odd is not None:
-        raise BadInput(f"groups: {odd!r} is neither an integer nor a string, and could not be saved with the state")
-    return labels

@@ -4,7 +4,8 @@ A `Tracker` has ``state_dict()`` and ``load_state_dict()``; the state is JSON-se
 `RunningMoments` keeps the mean and variance of all it has seen, `FadingMoments` of what it has seen lately.
 `SuccessRates` keeps a belief about each prompt, `Multipliers` the price of each constraint.
 `RecentSuccess` keeps a prompt's latest results, `OutcomeWindow` those of all prompts, `RecentMeans` the groups' means,
-`CountHistogram` how often small numbers come up, `SolvedCorpus` solutions to show again.
+`CountHistogram` how often small numbers come up, `SolvedCorpus` solutions to show again. Prompts are known by ids that
+can be saved (`saved_ids`): integers or strings.
 """
 
 from ._counts import CountHistogram
@@ -17,7 +18,7 @@ from ._recent_means import RecentMeans
 from ._rubric import EvolvingRubric
 from ._solved import SolvedCorpus
 from ._success import SuccessRates
-from ._tracker import Tracker
+from ._tracker import Tracker, saved_ids
 from ._visits import RecentSuccess
 from ._window import OutcomeWindow
 
@@ -36,4 +37,5 @@ __all__ = [
     "SolvedCorpus",
     "SuccessRates",
     "Tracker",
+    "saved_ids",
 ]

@@ -11,7 +11,7 @@ from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
 from trainer_client.signals._errors import BadOption
 from trainer_client.signals._groups import Groups
 
-from ._tracker import Tracker
+from ._tracker import Tracker, saved_ids
 
 LengthStatistic = Literal["min", "mean"]
 
@@ -52,7 +52,7 @@ class LengthHistory(Tracker):
         total = groups.sum(np.where(correct, lengths, 0.0))
         shortest = groups.min(np.where(correct, lengths, np.inf))
         times = groups.sizes if repeat else np.ones(len(groups), np.int64)
-        labels = groups.labels.tolist()
+        labels = saved_ids(groups.labels.tolist())
         for q in np.flatnonzero(number).tolist():
             prompt, n = labels[q], int(number[q] * times[q])
             old, count = self._known.get(prompt, (np.nan, 0))

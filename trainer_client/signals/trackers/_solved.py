@@ -10,7 +10,7 @@ import numpy as np
 from trainer_client.signals._arrays import FloatArray
 from trainer_client.signals._errors import BadOption
 
-from ._tracker import Tracker
+from ._tracker import Tracker, saved_ids
 
 
 class SolvedCorpus(Tracker):
@@ -33,6 +33,7 @@ class SolvedCorpus(Tracker):
 
     def add(self, prompt: Hashable, text: str, embedding: Sequence[float]) -> None:
         """Keep a solution."""
+        (prompt,) = saved_ids([prompt])
         self._solved.pop(prompt, None)
         self._solved[prompt] = (text, [float(x) for x in embedding])
         while len(self._solved) > self.capacity:

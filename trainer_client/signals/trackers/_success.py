@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from trainer_client.signals._arrays import FloatArray, as_floats, require_finite
 from trainer_client.signals._errors import BadInput, BadOption
 
-from ._tracker import Tracker
+from ._tracker import Tracker, saved_ids
 
 
 class SuccessRates(Tracker):
@@ -56,12 +56,14 @@ class SuccessRates(Tracker):
             raise BadInput(f"successes: {successes} among {trials} trials of prompt {prompt!r}")
         weight = 1.0 / (1.0 - self.forget_low) if trials else 2 * self.prior
         share = (successes + 0.5) / (trials + 1)
+        (prompt,) = saved_ids([prompt])
         self._counts[prompt] = (weight * share, weight * (1.0 - share))
 
     def set(self, prompt: Hashable, alpha: float, beta: float) -> None:
         """Put given counts in place."""
         if not (alpha >= 0 and beta >= 0 and alpha + beta > 0):
             raise BadInput(f"alpha: {alpha} and beta: {beta} of prompt {prompt!r} must not be negative or both 0")
+        (prompt,) = saved_ids([prompt])
         self._counts[prompt] = (float(alpha), float(beta))
 
     def counts(self, prompt: Hashable) -> tuple[float, float]:
@@ -95,7 +97,7 @@ class SuccessRates(Tracker):
                 f"rewards: row {outside[0]} holds {reward[outside[0]]}; success lies in [0, 1], map it there"
             )
         kept = np.full(reward.size, self.forget_low) if memory is None else as_floats("memory", memory, 1)
-        for prompt, r, rho in zip(prompts, reward.tolist(), kept.tolist(), strict=True):
+        for prompt, r, rho in zip(saved_ids(prompts), reward.tolist(), kept.tolist(), strict=True):
             alpha, beta = self.counts(prompt)
             self._counts[prompt] = (rho * alpha + r, rho * beta + 1.0 - r)
 

@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from trainer_client.signals._errors import StateMismatch
+from trainer_client.signals._errors import BadInput, StateMismatch
+
+
+def saved_ids(ids: Iterable[Hashable]) -> list[Any]:
+    """Ids of prompts as they are kept, which have to survive JSON.
+
+    Raises:
+        BadInput: an id is neither an integer nor a string.
+    """
+    plain = [value.item() if hasattr(value, "item") else value for value in ids]
+    odd = next((value for value in plain if not isinstance(value, str | int)), None)
+    if odd is not None:
+        raise BadInput(f"groups: {odd!r} is neither an integer nor a string, and could not be saved with the state")
+    return plain
 
 
 class Tracker(ABC):

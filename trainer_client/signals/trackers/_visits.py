@@ -11,7 +11,7 @@ from trainer_client.signals._arrays import BoolArray, FloatArray
 from trainer_client.signals._errors import BadOption
 from trainer_client.signals._groups import Groups
 
-from ._tracker import Tracker
+from ._tracker import Tracker, saved_ids
 
 
 class RecentSuccess(Tracker):
@@ -37,7 +37,7 @@ class RecentSuccess(Tracker):
     def update(self, groups: Groups, rewards: FloatArray) -> None:
         """Take in a visit: the rows' results, 0 to 1, by prompt."""
         parts = np.split(rewards[groups.order], groups.starts[1:])
-        for label, part in zip(groups.labels.tolist(), parts[: len(groups)], strict=True):
+        for label, part in zip(saved_ids(groups.labels.tolist()), parts[: len(groups)], strict=True):
             seen, _, recent = self._seen.get(label, (0, 0.0, []))
             recent = [*recent, *part.tolist()][-self.enough :]
             rate = float(part.mean()) if part.size >= self.enough else sum(recent) / len(recent)

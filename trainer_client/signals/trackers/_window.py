@@ -11,7 +11,7 @@ import numpy as np
 from trainer_client.signals._arrays import FloatArray
 from trainer_client.signals._errors import BadOption
 
-from ._tracker import Tracker
+from ._tracker import Tracker, saved_ids
 
 
 class OutcomeWindow(Tracker):
@@ -40,7 +40,7 @@ class OutcomeWindow(Tracker):
     def update(self, prompts: Sequence[Hashable], outcomes: FloatArray, embeddings: FloatArray | None = None) -> None:
         """Take in outcomes between 0 and 1, oldest first."""
         places = [None] * len(prompts) if embeddings is None else embeddings.tolist()
-        self._pairs.extend(zip(prompts, outcomes.tolist(), places, strict=True))
+        self._pairs.extend(zip(saved_ids(prompts), outcomes.tolist(), places, strict=True))
 
     def predict(self, prompts: Sequence[Hashable], embeddings: FloatArray | None = None) -> FloatArray:
         """``[Q]`` expected outcome of each prompt; 0.5 as long as nothing is known."""
