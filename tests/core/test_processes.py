@@ -42,6 +42,14 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
         assert as_fault(found[text]).code == "invalid_score"
 
 
+async def test_memory_that_other_items_have_left_behind_is_not_held_against_a_candidate() -> None:
+    texts = [*(f"leak {number}" for number in range(40)), "memory", "fine"]
+    async with scoring(unruly) as scorer:
+        *leaks, exhausting, fine = await outcomes(scorer, request("test/unruly", group(*texts)))
+    assert {(as_verdict(one).code, as_verdict(one).score) for one in (*leaks, fine)} == {("accepted", 1.0)}
+    assert (as_verdict(exhausting).code, as_verdict(exhausting).score) == ("limit", -1.0)
+
+
 async def test_sleeping_without_computing_is_a_fault() -> None:
     async with scoring(unruly) as scorer:
         slept, fine = await outcomes(scorer, request("test/unruly", group("sleep", "fine")))

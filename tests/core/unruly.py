@@ -74,6 +74,8 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
             os.abort()
     if command == "memory":
         return float(len(bytearray(2 << 30)))
+    if command == "leak":
+        LEAKED.append(bytearray(16 << 20))
     if command == "recurse":
         return float(_recurse(0))
     if command == "print":
@@ -121,6 +123,7 @@ async def patient(rollout: Rollout) -> float:
     return 1.0
 
 
+LEAKED: list[bytearray] = []
 CANCELLED: list[str] = []
 CALLS: list[str] = []
 

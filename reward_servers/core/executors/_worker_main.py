@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import resource
@@ -34,6 +35,8 @@ OVERRUN = 1.25
 """A spinning item is killed at this multiple of its CPU limit: beyond doubt, whatever the clock's resolution."""
 
 _PR_SET_PDEATHSIG = 1
+_LEFT_BEHIND = 1 / 16
+"""Share of the memory bound that earlier items may have left in use when one is said to have exhausted the rest."""
 _POLL = 0.001
 
 
@@ -98,6 +101,7 @@ class _Worker:
         self._timer_limit = 0.0
         self._idle_memory = _memory_now()
         self._memory_limit = 0
+        self._is_fresh = True
 
     def serve(self) -> None:
         while True:
@@ -173,6 +177,7 @@ class _Worker:
         context = instance.context(subject, seed, deadline)
         cpu, started = _cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
+        exhausted = False
         try:
             arguments = instance.arguments(subject, options, context)
             if isinstance(arguments, Fault):
@@ -180,12 +185,25 @@ class _Worker:
             else:
                 outcomes = instance.settle(instance.function(*arguments), subject, context)
         except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
+            exhausted = isinstance(error, MemoryError)
             outcomes = spread(subject, outcome_of(error, instance.verifier))
+        if exhausted:
+            self._check_whose_memory()
         cpu = _cpu_now() - cpu
         if cpu > cpu_limit:
             exceeded = bound_exceeded(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
             outcomes = spread(subject, exceeded)
         self._report(number, place, outcomes, time.perf_counter() - started, cpu, context)
+        self._is_fresh = False
+
+    def _check_whose_memory(self) -> None:
+        """Ends this worker when earlier items have left too much behind in it: the item is tried again on a fresh one.
+
+        What a candidate exhausts is a verdict; what other items have used up before it must not be.
+        """
+        gc.collect()
+        if not self._is_fresh and _memory_now() - self._idle_memory > self._memory_limit * _LEFT_BEHIND:
+            os._exit(1)
 
     def _run_batch(self, number: int, instance: Instance, options: bytes, subjects: Sequence[Any]) -> None:
         """Judges a whole batch; when that fails, each item alone, so that one broken item costs only itself."""
