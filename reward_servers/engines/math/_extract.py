@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable
 
 from . import _phrases
@@ -38,6 +39,8 @@ _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\
 _COMMENT = re.compile(r"(?:^|[}$])[ \t]*%[^\n]*$")
 _MINUS = re.compile(r"(?:=|\$|\\\[|\\\()\s*-\s*$")
 _DECIMAL_COMMA = re.compile(r"(?P<before>-?[0-9]+),(?P<after>[0-9]+)\s?(?:[$€£%]|\\\$)?")
+_MINERVA = re.compile(r"Final Answer: The final answer is(.{0,400}?). I hope it is correct\.")
+_LINE = re.compile(r"answer\s*:\s*([^\n]+)", re.I)
 _ANSWER_TAG = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
 
 
@@ -54,8 +57,8 @@ def extract(response: str, policy: Policy) -> Extraction:
         return Extraction(None, -1, -1, "no closed think section")
     if policy.think and needs_masking(response):
         text, _ = visible(response)
-    if policy.box_window:
-        text = " " * max(0, len(text) - policy.box_window) + text[-policy.box_window :]
+    if policy.window:
+        text = " " * max(0, len(text) - policy.window) + text[-policy.window :]
     for rule in policy.extraction:
         found = _RULES[rule](text, policy)
         if found.rule != "none":
@@ -238,12 +241,32 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     return _phrases.find(text)
 
 
+def _minerva(text: str, policy: Policy) -> Extraction:
+    """The sentence that the few-shot prompt of Minerva teaches; the first, as its harness takes it."""
+    match = _MINERVA.search(text + "I hope it is correct.")
+    return NONE if match is None else _trimmed(match, "minerva")
+
+
+def _answer_line(text: str, policy: Policy) -> Extraction:
+    """All that follows the last `Answer:` on its line."""
+    last = deque(_LINE.finditer(text), maxlen=1)
+    return _trimmed(last[0], "answer line") if last else NONE
+
+
+def _trimmed(match: re.Match[str], rule: str) -> Extraction:
+    content = match[1].strip()
+    start = match.start(1) + len(match[1]) - len(match[1].lstrip())
+    return Extraction(content, start, start + len(content), rule)
+
+
 _RULES: dict[str, Callable[[str, Policy], Extraction]] = {
     "box": _box,
     "latest": _latest,
     "tag": _tag,
     "hash": _hash,
     "phrase": _phrase,
+    "minerva": _minerva,
+    "answer_line": _answer_line,
     "last_math": lambda text, policy: _phrases.last_math(text),
     "last_value": lambda text, policy: _phrases.last_value(text),
     "whole": lambda text, policy: _phrases.bare(text),

@@ -153,6 +153,8 @@ def _unwrapped(text: str) -> str:
 def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
     if not isinstance(answer, str):
         raise GoldInvalid(f"a reference answer is {type(answer).__name__}, not text")
+    if policy.strings == "only" and answer.strip():
+        return _One(answer, Text(string_key(answer)), None, None, string_key(answer))
     text = _unwrapped(answer)
     if "####" in text:
         text = text.rpartition("####")[2].strip()
@@ -300,11 +302,11 @@ def _decide_one(answer: str, part: _One, gold: CompiledGold, comparison: Compari
     policy = gold.policy
     if not answer.strip(" \t\r\n$.{}~\\") and "\\{" not in answer:
         return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
-    if policy.strings_only:
+    if policy.strings != "none":
         mine, theirs = string_key(part.source), string_key(answer)
-        return Decision(
-            Outcome.CORRECT if mine == theirs else Outcome.INCORRECT, "string", f"{mine} vs {theirs}", theirs
-        )
+        if mine == theirs or policy.strings == "only":
+            outcome = Outcome.CORRECT if mine == theirs else Outcome.INCORRECT
+            return Decision(outcome, "string", f"{mine} vs {theirs}", theirs)
     if part.value is not None and not policy.reduced and not policy.integers_literal:
         value = simple_number(answer)
         if value is not None:

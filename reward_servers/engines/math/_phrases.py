@@ -144,7 +144,7 @@ def last_math(text: str) -> Extraction:
 def bare(text: str) -> Extraction:
     """A response that is nothing but an answer: short, and no sentence."""
     content = text.strip()
-    if not content or len(content) > 200 or _SENTENCE.search(content):
+    if not content or len(content) > 200 or content.startswith(("#", "<")) or _SENTENCE.search(content):
         return NONE
     start = len(text) - len(text.lstrip())
     return Extraction(content, start, start + len(content), "whole")

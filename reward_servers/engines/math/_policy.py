@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Rule = Literal["box", "latest", "tag", "hash", "phrase", "last_math", "last_value", "whole"]
+Rule = Literal["box", "latest", "tag", "hash", "phrase", "minerva", "answer_line", "last_math", "last_value", "whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class Policy:
         think: Ignore think sections; without it they are searched like the rest.
         require_think_end: No answer before a think section was closed.
         chains: Read the last value of `a = b = c`, whatever stands before.
-        strings_only: Compare folded strings only, no algebra.
+        strings: Whether folded strings are compared: not at all, before any algebra, or alone.
         symbolic: Ask the symbolic stage what enclosures cannot decide.
-        box_window: Look only at this many last characters (0: all).
+        window: Look only at this many last characters (0: all).
         limits: The deterministic bounds.
     """
 
@@ -76,9 +76,9 @@ class Policy:
     think: bool = True
     require_think_end: bool = False
     chains: bool = False
-    strings_only: bool = False
+    strings: Literal["none", "first", "only"] = "none"
     symbolic: bool = True
-    box_window: int = 0
+    window: int = 0
     limits: Limits = field(default_factory=Limits)
 
 
@@ -92,8 +92,7 @@ PROFILES: dict[str, Policy] = {
         DEFAULT,
         name="math_verify",
         extraction=("latest", "phrase", "whole", "last_value"),
-        tolerance=0.0,
-        gold_precision=True,
+        float_rounding=6,
         decimal_comma=True,
         units="ignore",
         think=False,
@@ -102,14 +101,23 @@ PROFILES: dict[str, Policy] = {
         chains=True,
     ),
     "minerva": replace(
-        DEFAULT, name="minerva", extraction=("phrase",), units="ignore", think=False, hedges=False, operators=True
+        DEFAULT,
+        name="minerva",
+        extraction=("minerva",),
+        strings="first",
+        units="ignore",
+        percent=False,
+        operators=True,
+        chains=True,
+        think=False,
+        hedges=False,
     ),
     "dapo": replace(
         DEFAULT,
         name="dapo",
-        extraction=("phrase",),
-        box_window=300,
-        strings_only=True,
+        extraction=("answer_line",),
+        window=300,
+        strings="only",
         units="ignore",
         think=False,
         hedges=False,

@@ -1,36 +1,49 @@
-"""Equality of strings after folding notation, for policies that ask for no algebra."""
+"""Equality of strings after the folding of Minerva, for policies that compare what is written.
+
+The steps are those of Lewkowycz et al. (2022), appendix D.1, which the graders of DAPO and of the Minerva
+harness share: what follows the last `=`, without articles, spaces, a list of units, and markup.
+"""
 
 from __future__ import annotations
 
 import re
 
-_REMOVED = re.compile(
-    r"\\(?:left|right|displaystyle|,|;|:|!|quad|qquad|%|\$)(?![A-Za-z])|\\ |[\s$%]|\^\{?\\circ\}?"
-    r"|\\(?:text|mbox|textrm)\{[^{}]*\}"
+_REPLACED = (
+    ("an ", ""),
+    ("a ", ""),
+    (".$", "$"),
+    ("\\$", ""),
+    ("\\ ", ""),
+    (" ", ""),
+    ("mbox", "text"),
+    (",\\text{and}", ","),
+    ("\\text{and}", ","),
+    ("\\text{m}", "\\text{}"),
 )
-_KEPT = re.compile(r"\\(?:textbf|mathrm|mathbf|text|boxed|fbox)\{([^{}]*)\}")
-_SHORT_FRACTION = re.compile(r"\\frac(?:(\d)(\d)|(\d)\{([^{}]+)\}|\{([^{}]+)\}(\d))")
-_SHORT_ROOT = re.compile(r"\\sqrt(\w)")
-_GROUPED = re.compile(r"-?\d{1,3}(?:(?:,|\{,\})\d{3})+(?:\.\d+)?")
-
-
-def _whole_fraction(match: re.Match[str]) -> str:
-    top, below = (group for group in match.groups() if group is not None)
-    return f"\\frac{{{top}}}{{{below}}}"
+_WORDS = """square ways integers dollars mph inches hours km units \\ldots sue points feet minutes digits cents degrees
+cm gm pounds meters meals edges students childrentickets multiples"""
+_MARKUP = r"\text{s} \text{.} \text{}^2 \text{}^3 \text{} \mathrm{th} ^\circ ^{\circ} \; ,\! {,} " + '" \\dots'
+_REMOVED = (*_WORDS.split(), *_MARKUP.split())
+_GROUPS = tuple(re.compile(rf"\\{name}\{{(.*?)\}}") for name in ("text", "textbf", "overline"))
+_MATH = re.compile(r"^.*?\$(.*?)\$.*", re.M)
+_BOX = re.compile(r"\\boxed\{(.*)\}")
+_SHORT_FRACTION = re.compile(r"frac([^{])(.)")
+_SHORT_ROOT = re.compile(r"sqrt([^{])")
 
 
 def string_key(text: str) -> str:
-    """Fold spacing, fraction shorthands, units in text, percent, degrees and thousands commas."""
-    text = text.strip().rstrip(".")
-    whole = _KEPT.fullmatch(text)
-    if whole is not None:
-        text = whole[1]
+    """The folded form of an answer."""
     text = text.rpartition("=")[2]
-    text = re.sub(r"\\[dtc]frac", r"\\frac", text)
-    text = _REMOVED.sub("", text)
-    text = _SHORT_FRACTION.sub(_whole_fraction, text)
-    text = _SHORT_ROOT.sub(r"\\sqrt{\1}", text)
-    text = re.sub(r"^(-?\d+)/(\d+)$", r"\\frac{\1}{\2}", text)
-    if _GROUPED.fullmatch(text):
-        text = text.replace("{,}", "").replace(",", "")
-    return text.lower() if text.isalpha() else text
+    for old, new in _REPLACED:
+        text = text.replace(old, new)
+    for part in _REMOVED:
+        text = text.replace(part, "")
+    text = _MATH.sub(r"$\1$", text)
+    for group in _GROUPS:
+        text = group.sub(r"\1", text)
+    text = _BOX.sub(r"\1", text)
+    text = _SHORT_FRACTION.sub(r"frac{\1}{\2}", text)
+    text = _SHORT_ROOT.sub(r"sqrt{\1}", text)
+    text = text.replace("$", "")
+    digits = text.replace(",", "")
+    return (digits if digits.isdigit() else text).strip()
