@@ -129,7 +129,11 @@ class ServerConfig(_Section):
         """
         changed = self.item_limits.get(verifier.name, _ItemLimits()).model_dump(exclude_none=True)
         limits = ItemLimits(**{**asdict(verifier.limits), **changed})
-        return host(verifier, self.verifiers.get(verifier.name), limits)
+        try:
+            return host(verifier, self.verifiers.get(verifier.name), limits)
+        except SettingsError as error:
+            table = verifier.name if "/" not in verifier.name else f'"{verifier.name}"'
+            raise SettingsError(f"{error}; see [verifiers.{table}] in the settings file (--config)") from None
 
 
 def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:

@@ -123,8 +123,12 @@ def parse_rollout(line: bytes | str) -> Rollout:
         table = json.loads(text, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise RolloutError(f"not UTF-8: {error.reason} at byte {error.start}") from None
-    except (ValueError, RecursionError) as error:
+    except json.JSONDecodeError as error:
+        raise RolloutError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+    except ValueError as error:
         raise RolloutError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise RolloutError("not JSON that can be read: it is nested too deeply") from None
     if not isinstance(table, dict):
         raise RolloutError(f"expected an object, found {type(table).__name__}")
     for name in _REQUIRED:

@@ -251,7 +251,7 @@ class ScoreTable:
             return ""
         row, column = (int(i) for i in faults[0])
         cell = self.cell(row, column)
-        return f" First fault: {self.rollout_ids[row]!r}, {self.columns[column]}: {cell.code}: {cell.message}"
+        return f". First fault: {self.rollout_ids[row]!r}, {self.columns[column]}: {cell.code}: {cell.message}"
 
     @cached_property
     def mask(self) -> BoolArray:

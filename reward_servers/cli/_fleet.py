@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reward_servers.cli._errors import UserError
+from reward_servers.cli._whole_file import whole_file
 from reward_servers.supervisor import ServerProcess
 
 if TYPE_CHECKING:
@@ -104,11 +103,10 @@ def read_endpoints(path: Path) -> dict[str, list[str]]:
 
 
 def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:
-    """Writes such a file in one step: who finds it finds it whole."""
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=path.name, delete=False) as file:
+    """Writes such a file; who finds it finds it whole."""
+    with whole_file(path) as file:
         json.dump({name: list(addresses) for name, addresses in endpoints.items()}, file, indent=1)
         file.write("\n")
-    os.replace(file.name, path)
 
 
 class PrefixedLog:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from reward_servers.cli._console import print_table, remark
 from reward_servers.cli._labels import Labels, Match, compare, read_labels
+from reward_servers.cli._whole_file import whole_file
 from trainer_client import Cell, IncompleteBatch, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
 from trainer_client.signals import SignalError
 
@@ -80,23 +79,12 @@ def write_scores(
         OSError: The file cannot be written.
     """
     row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", errors="backslashreplace", dir=path.parent, prefix=f"{path.name}.", delete=False
-    ) as file:
-        try:
-            for rollout in rollouts:
-                row = row_of[rollout.rollout_id]
-                line = _line(rollout, table, row, evidence)
-                line["reward"], line["advantage"] = payoff.reward(row), payoff.advantage(row)
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    # A temporary file is private; the result is as readable as the user's other files.
-    mask = os.umask(0)
-    os.umask(mask)
-    os.chmod(file.name, 0o666 & ~mask)
-    os.replace(file.name, path)
+    with whole_file(path) as file:
+        for rollout in rollouts:
+            row = row_of[rollout.rollout_id]
+            line = _line(rollout, table, row, evidence)
+            line["reward"], line["advantage"] = payoff.reward(row), payoff.advantage(row)
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _line(rollout: Rollout, table: ScoreTable, row: int, evidence: bool) -> dict[str, Any]:

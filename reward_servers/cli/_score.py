@@ -60,6 +60,8 @@ def score(
     loaded = Recipe.load(recipe)
     if not out.parent.is_dir():
         raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
+    if out.is_dir():
+        raise UserError(f"--out {out}: it is a folder; give the name of a file")
     found = _read(source)
     endpoints = read_endpoints(endpoints_file) if endpoints_file is not None else {}
     servers = loaded.all_servers

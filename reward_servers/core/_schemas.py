@@ -53,6 +53,8 @@ def explain(error: ValidationError, root: str) -> str:
         reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             reason = "there is no such field; remove it"
+        elif problem["type"] == "missing":
+            reason = "is missing"
         parts.append(f"{path}: {reason}")
     return "; ".join(parts)
 

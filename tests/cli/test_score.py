@@ -117,6 +117,11 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_2(cli: Cli) -> None:
     assert "endpoint" in cli.error("score", source, "-r", options, "-o", "o")
     away = cli.write("away.json", '{"exact": ["127.0.0.1:1"]}')
     assert "server 'exact'" in cli.error("score", source, "-r", recipe, "-o", "o", "--endpoints-file", away)
+    assert "it is a folder" in cli.error("score", source, "-r", recipe, "-o", cli.folder)
+    judge = cli.write("judge.toml", '[rewards.a]\nverifier = "judge"\n')
+    line = cli.error("score", source, "-r", judge, "-o", "o")
+    assert "verifiers.judge.base_url: is missing" in line
+    assert line.endswith("see [verifiers.judge] in the settings file (--config)")
     endpoints = cli.write("endpoints.json", '{"exact": "h:1"}')
     assert "endpoints.json" in cli.error("score", source, "-r", recipe, "-o", "o", "--endpoints-file", endpoints)
     assert not (cli.folder / "o").exists()
