@@ -10,7 +10,7 @@ from trainer_client.signals import SignalBatch, preset
 from trainer_client.signals.credit import item_advantages
 from trainer_client.signals.crossprompt import group_similarity, stability, token_entropies
 from trainer_client.signals.guidance import SkillLibrary, balance_term, best_hints, choose_skill, hint_rewards
-from trainer_client.signals.presets._parts_of_rows import released_item_tokens
+from trainer_client.signals.presets._items_and_agents import released_item_tokens
 from trainer_client.signals.selection import max_variance_subset, task_values
 from trainer_client.signals.shaping import dcg_discounts
 

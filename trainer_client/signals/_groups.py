@@ -218,6 +218,11 @@ class Groups:
         ranks[ordered] = np.arange(self.rows) - np.repeat(self.starts, self.sizes)
         return ranks
 
+    def members(self) -> Iterator[IntArray]:
+        """Row numbers of each group, in batch order: a loop, for what makes objects of groups instead of numbers."""
+        for start, size in zip(self.starts.tolist(), self.sizes.tolist(), strict=True):
+            yield self.order[start : start + size]
+
     # Between the two shapes
 
     def spread(self, per_group: AnyArray) -> AnyArray:

@@ -39,9 +39,8 @@ def stability(gaps: FloatArray) -> float:
 def group_stability(entropies: FloatArray, groups: Groups, variants: Groups) -> FloatArray:
     """``[Q]`` `stability` over all pairs of a group's rows that answer different wordings."""
     result = np.ones(len(groups))
-    for number, (start, size) in enumerate(zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True)):
-        members = groups.order[start : start + size]
-        first, second = np.triu_indices(size, 1)
+    for number, members in enumerate(groups.members()):
+        first, second = np.triu_indices(members.size, 1)
         apart = variants.index[members][first] != variants.index[members][second]
         level = entropies[members]
         result[number] = stability(np.abs(level[first] - level[second])[apart])

@@ -40,8 +40,7 @@ def group_similarity(
     drawn = np.random.default_rng(0) if rng is None else rng
     wording = questions.cross(variants)
     result = np.zeros(questions.rows)
-    for start, size in zip(questions.starts.tolist(), questions.sizes.tolist(), strict=True):
-        members = questions.order[start : start + size]
+    for members in questions.members():
         own = wording.index[members]
         others = own[:, None] != own[None, :]
         if wordings is not None or rollouts is not None:

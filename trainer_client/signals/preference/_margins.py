@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._signal import Pair
+
+from ._pairs import valid_members
 
 
 def large_margin_pairs(
@@ -31,7 +31,7 @@ def large_margin_pairs(
     Source: DNO (arXiv 2404.03715) section 5.1.
     """
     pairs = []
-    for members in _members(groups, valid):
+    for members in valid_members(groups, valid):
         score, own, bad = scores[members], sampled[members], defective[members]
         gap = score[:, None] - score[None, :]
         needed = np.where(own, sampled_margin, margin)[:, None]
@@ -48,7 +48,7 @@ def labelled_pairs(preferred: BoolArray, groups: Groups, valid: BoolArray) -> tu
     """
     pairs = [
         (chosen, rejected)
-        for members in _members(groups, valid)
+        for members in valid_members(groups, valid)
         for chosen in members[preferred[members]].tolist()
         for rejected in members[~preferred[members]].tolist()
     ]
@@ -62,7 +62,7 @@ def contrast_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray) -> lis
     Source: Preference Fine-Tuning of LLMs Should Leverage Suboptimal, On-Policy Data (arXiv 2404.14367).
     """
     pairs = []
-    for members in _members(groups, valid):
+    for members in valid_members(groups, valid):
         best = members[int(np.argmax(rewards[members]))]
         worse = members[rewards[members] < rewards[best]]
         pairs += [
@@ -88,14 +88,7 @@ def constraint_pairs(met: BoolArray, named: BoolArray, groups: Groups, valid: Bo
     missed = (named & ~met).sum(1)
     asks = named.any(1)
     pairs = []
-    for members in _members(groups, valid & asks):
+    for members in valid_members(groups, valid & asks):
         whole, short = members[missed[members] == 0], members[missed[members] > 0]
         pairs += [Pair(int(a), int(b), margin=float(missed[b])) for a in whole.tolist() for b in short.tolist()]
     return pairs
-
-
-def _members(groups: Groups, valid: BoolArray) -> Iterator[IntArray]:
-    """The valid rows of each group, in batch order."""
-    part, rows = groups.take(valid), np.flatnonzero(valid)
-    for start, size in zip(part.starts.tolist(), part.sizes.tolist(), strict=True):
-        yield rows[part.order[start : start + size]]

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._signal import Pair
+
+
+def valid_members(groups: Groups, valid: BoolArray) -> Iterator[IntArray]:
+    """The valid rows of each group that has any, in batch order."""
+    rows = np.flatnonzero(valid)
+    return (rows[members] for members in groups.take(valid).members())
 
 
 def best_worst_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray, *, min_margin: float = 0.0) -> list[Pair]:
@@ -32,9 +40,7 @@ def best_worst_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray, *, m
 def ranked_pairs(rewards: FloatArray, groups: Groups, valid: BoolArray, *, min_margin: float = 0.0) -> list[Pair]:
     """Every pair of valid rows of a group that differ by more than ``min_margin``, in batch order."""
     pairs = []
-    part, rows = groups.take(valid), np.flatnonzero(valid)
-    for start, size in zip(part.starts.tolist(), part.sizes.tolist(), strict=True):
-        members = rows[part.order[start : start + size]]
+    for members in valid_members(groups, valid):
         gap = rewards[members][:, None] - rewards[members][None, :]
         for i, j in np.argwhere(gap > max(min_margin, 0.0)).tolist():
             pairs.append(Pair(int(members[i]), int(members[j]), margin=float(gap[i, j])))
@@ -54,9 +60,7 @@ def version_pairs(
         base: quality of the text itself.
     """
     pairs = []
-    part, rows = groups.take(valid), np.flatnonzero(valid)
-    for start, size in zip(part.starts.tolist(), part.sizes.tolist(), strict=True):
-        members = rows[part.order[start : start + size]]
+    for members in valid_members(groups, valid):
         quality, respect = versions[members], dimensions.index[members]
         shared = (respect[:, None] == respect[None, :]) | (quality == base)[:, None] | (quality == base)[None, :]
         gap = quality[:, None] - quality[None, :]

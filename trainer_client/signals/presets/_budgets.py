@@ -50,6 +50,7 @@ class KnapsackRL(Tracker):
     """
 
     kind = "knapsack_rl"
+    parts = ("_success",)
 
     def __init__(
         self,
@@ -90,12 +91,6 @@ class KnapsackRL(Tracker):
         total = self.total if self.total is not None else self.default_n * len(groups)
         budget = allocate_knapsack(rates, known, total, **self.options) if len(groups) else np.zeros(0, np.int64)
         return _budgeted(batch, groups, budget, {"knapsack_rl/known": _share(known)})
-
-    def _state(self) -> dict[str, Any]:
-        return {"success": self._success.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._success.load_state_dict(state["success"])
 
 
 @register(
@@ -162,6 +157,7 @@ class V0(Tracker):
     """
 
     kind = "v_0"
+    parts = ("_window",)
 
     def __init__(
         self,
@@ -193,12 +189,6 @@ class V0(Tracker):
         total = self.total if self.total is not None else max(self.default_n, self.low) * len(groups)
         budget = allocate_contrast(rates, total, low=self.low, high=self.high, solver=self.solver)
         return _budgeted(batch, groups, budget, {"v_0/unspent": total - int(budget.sum())})
-
-    def _state(self) -> dict[str, Any]:
-        return {"window": self._window.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._window.load_state_dict(state["window"])
 
 
 @register(

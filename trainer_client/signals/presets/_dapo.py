@@ -128,8 +128,8 @@ def dynamic_sampling(batch: SignalBatch, *, keep_singletons: bool = True) -> Sig
 def release_dynamic_sampling(batch: SignalBatch) -> Signal:
     """Dynamic sampling of DAPO's release, which keeps equal rewards whose mean is rounded, such as six times 0.1."""
     valid, groups = batch.taken()
-    members = np.split(batch.rewards[valid][groups.order], groups.starts[1:]) if len(groups) else []
-    varied = np.array([part.size == 1 or part.std() > 0 for part in members], np.bool_)
+    rewards = batch.rewards[valid]
+    varied = np.array([rows.size == 1 or rewards[rows].std() > 0 for rows in groups.members()], np.bool_)
     keep = np.zeros(batch.rows, np.bool_)
     keep[valid] = groups.spread(varied)
     return batch.signal(keep=keep, report={"dynamic_sampling/kept": _share(keep, batch)})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -102,6 +101,7 @@ class MGRPO(Tracker):
     """
 
     kind = "m_grpo"
+    parts = ("_calls",)
 
     def __init__(
         self,
@@ -139,12 +139,6 @@ class MGRPO(Tracker):
             copies=batch.scatter(weights).astype(np.int64) if self.align == "resample" else None,
             report={"m_grpo/rows_per_trajectory": target},
         )
-
-    def _state(self) -> dict[str, Any]:
-        return {"calls": self._calls.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._calls.load_state_dict(state["calls"])
 
 
 @register(

@@ -175,8 +175,7 @@ def _meta_rows(batch: SignalBatch) -> BoolArray:
 def _members(groups: Groups, where: BoolArray) -> list[list[int]]:
     """Rows of each group that count, groups without any left out."""
     rows = np.flatnonzero(where)
-    part = groups.take(where)
-    return [members.tolist() for members in np.split(rows[part.order], part.starts[1:])] if rows.size else []
+    return [rows[members].tolist() for members in groups.take(where).members()]
 
 
 def _scores(batch: SignalBatch, meta: BoolArray, rollouts: BoolArray, scale: int, base: float) -> dict[int, MetaScore]:

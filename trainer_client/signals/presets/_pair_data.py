@@ -187,8 +187,7 @@ def rso(
     rows = np.flatnonzero(valid)
     order = uniforms(batch.groups, seed=seed, step=batch.step, stream="rso/pairs")[valid]
     pairs = []
-    for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
-        members = groups.order[start : start + size]
+    for members in groups.members():
         members = members[turn[members] >= 0]
         entrants = rows[members[np.argsort(order[members], kind="stable")]]
         pairs += tournament_pairs(batch.rewards, entrants.tolist(), rounds=1 if ranking == "first_round" else None)
@@ -276,10 +275,9 @@ def seppo(batch: SignalBatch) -> Signal:
     anchored = groups.any(gold)
     side = np.where(gold | (gain >= groups.spread(anchor)), 1.0, -1.0)
     pairs = []
-    for q, (start, size) in enumerate(zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True)):
-        if not anchored[q]:
+    for members, has_gold in zip(groups.members(), anchored.tolist(), strict=True):
+        if not has_gold:
             continue
-        members = groups.order[start : start + size]
         head = members[gold[members]][int(np.argmax(gain[members[gold[members]]]))]
         worse = members[side[members] < 0].tolist()
         pairs += [Pair(int(rows[head]), int(rows[w]), margin=float(gain[head] - gain[w])) for w in worse]

@@ -64,13 +64,12 @@ def copg_pairs(batch: SignalBatch, *, beta: float = 0.1) -> Signal:
     valid, groups = batch.taken()
     rows = np.flatnonzero(valid)
     pairs = []
-    for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
-        members = rows[groups.order[start : start + size]].tolist()
+    for members in (rows[part].tolist() for part in groups.members()):
         for place, first in enumerate(members):
             for second in members[place + 1 :]:
                 gap = float(batch.rewards[first] - batch.rewards[second])
                 high, low = (first, second) if gap >= 0 else (second, first)
-                pairs.append(Pair(high, low, margin=abs(gap) / beta, weight=1.0 / (size - 1)))
+                pairs.append(Pair(high, low, margin=abs(gap) / beta, weight=1.0 / (len(members) - 1)))
     return batch.signal(pairs=pairs)
 
 
@@ -177,8 +176,7 @@ def cpl(batch: SignalBatch, *, tie_width: float = 0.0, ties: bool = True) -> Sig
     valid, groups = batch.taken()
     rows = np.flatnonzero(valid)
     even = []
-    for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
-        members = rows[groups.order[start : start + size]]
+    for members in (rows[part] for part in groups.members()):
         gap = np.abs(batch.rewards[members][:, None] - batch.rewards[members][None, :])
         near = np.triu(gap <= tie_width, 1)
         even += [Pair(int(members[i]), int(members[j]), label=0.5) for i, j in np.argwhere(near).tolist()]
@@ -206,8 +204,7 @@ def lipo(batch: SignalBatch, *, beta: float = 0.05, scheme: LambdaScheme = "dcg"
     valid, groups = batch.taken()
     rows, scores = np.flatnonzero(valid), beta * _log_ratios(batch)
     pairs = []
-    for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
-        members = rows[groups.order[start : start + size]]
+    for members in (rows[part] for part in groups.members()):
         labels = batch.rewards[members]
         weights = lambda_weights(scores[members], labels, scheme=scheme)
         pairs += [
@@ -264,8 +261,7 @@ def coipo(batch: SignalBatch) -> Signal:
         label = groups.labels.tolist()[int(several[0])]
         raise BadInput(f"noisy: prompt {label!r} has more than one clean row; mark the perturbed ones")
     pairs = []
-    for start, size in zip(groups.starts.tolist(), groups.sizes.tolist(), strict=True):
-        members = groups.order[start : start + size]
+    for members in groups.members():
         clean, shaken = members[~noisy[members]], members[noisy[members]]
         pairs += [Pair(int(rows[clean[0]]), int(rows[m])) for m in shaken.tolist() if clean.size]
     report = robustness(batch.rewards[valid], noisy, groups) if "rewards" in batch else {}

@@ -53,6 +53,8 @@ class _Window(Tracker):
 class _Progressive(Tracker):
     """A method that measures each step's mean reward against a window."""
 
+    parts = ("_window",)
+
     def __init__(self, window: int, ddof: int) -> None:
         self._window = _Window(window)
         self._ddof = ddof
@@ -65,12 +67,6 @@ class _Progressive(Tracker):
         self._window.add(mean)
         self._window.steps += 1
         return found
-
-    def _state(self) -> dict[str, Any]:
-        return {"window": self._window.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._window.load_state_dict(state["window"])
 
 
 @register(
@@ -195,6 +191,7 @@ class HAPO(Tracker):
     """
 
     kind = "hapo"
+    parts = ("history",)
     _repeat = False
 
     def __init__(
@@ -230,12 +227,6 @@ class HAPO(Tracker):
         self.history.update(groups, correct, lengths, repeat=self._repeat)
         known = float(np.isfinite(past).mean()) if past.size else 0.0
         return batch.signal(rewards=batch.scatter(rewards), report={"hapo/known": known})
-
-    def _state(self) -> dict[str, Any]:
-        return {"history": self.history.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.history.load_state_dict(state["history"])
 
 
 @register(
@@ -273,6 +264,7 @@ class RunningRewardScale(Tracker):
     """
 
     kind = "running_reward_scale"
+    parts = ("moments",)
 
     def __init__(self, *, centre: bool = False, clip: float = 0.0, least: float = 1e-6) -> None:
         if clip < 0 or not least > 0:
@@ -296,12 +288,6 @@ class RunningRewardScale(Tracker):
     def _divisor(self) -> float:
         spread = self.moments.deviation()
         return max(spread, self.least) if spread > 0 else 1.0
-
-    def _state(self) -> dict[str, Any]:
-        return {"moments": self.moments.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.moments.load_state_dict(state["moments"])
 
 
 @register(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -51,6 +50,7 @@ class RiskPO(Tracker):
     """
 
     kind = "riskpo"
+    parts = ("_tracker",)
     _flat: ClassVar[float] = 1e-3
 
     def __init__(
@@ -121,12 +121,6 @@ class RiskPO(Tracker):
         within = np.maximum(values - low, 0.0) - np.maximum(values - high, 0.0) + shift
         below = -np.maximum(low - values, 0.0)
         return float(np.trapezoid(within, levels)), float(np.trapezoid(below, levels))
-
-    def _state(self) -> dict[str, Any]:
-        return {"tracker": self._tracker.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._tracker.load_state_dict(state["tracker"])
 
 
 @register(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 
 from trainer_client.signals._batch import SignalBatch
@@ -93,6 +90,7 @@ class RelativeDifficulty(Tracker):
     """
 
     kind = "relative_difficulty"
+    parts = ("_means",)
 
     def __init__(self, *, window: int = 20, span: float = 1.0) -> None:
         if not span > 0:
@@ -115,12 +113,6 @@ class RelativeDifficulty(Tracker):
         self._means.update(means)
         return batch.signal(requests=requests, report={"relative_difficulty/recent": recent or 0.0})
 
-    def _state(self) -> dict[str, Any]:
-        return {"means": self._means.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._means.load_state_dict(state["means"])
-
 
 @register(
     "xrpo_seeds",
@@ -140,6 +132,7 @@ class XRPOSeeds(Tracker):
     """
 
     kind = "xrpo_seeds"
+    parts = ("_corpus",)
 
     def __init__(
         self, *, k: int = 2, min_similarity: float = 0.0, correct: float = 1.0, capacity: int = 10_000
@@ -164,9 +157,3 @@ class XRPOSeeds(Tracker):
             row = int(solved[group])
             self._corpus.add(labels[group], batch.objects("texts")[row], places[row].tolist())
         return batch.signal(requests=requests, report={"xrpo_seeds/corpus": len(self._corpus)})
-
-    def _state(self) -> dict[str, Any]:
-        return {"corpus": self._corpus.state_dict()}
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._corpus.load_state_dict(state["corpus"])

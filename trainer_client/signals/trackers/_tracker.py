@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -22,15 +21,16 @@ def saved_ids(ids: Iterable[Hashable]) -> list[Any]:
     return plain
 
 
-class Tracker(ABC):
+class Tracker:
     """State that is saved with the run.
 
-    A subclass names its ``kind``, gives its state as JSON types (floats survive JSON exactly in Python) and takes
-    it back. ``version`` grows when the meaning of the state changes.
+    A subclass names its ``kind`` and the ``parts`` of it that are trackers themselves, or gives its state as JSON types
+    (floats survive JSON exactly in Python) and takes it back. ``version`` grows when the meaning of the state changes.
     """
 
     kind: ClassVar[str]
     version: ClassVar[int] = 1
+    parts: ClassVar[tuple[str, ...]] = ()
 
     def state_dict(self) -> dict[str, Any]:
         """The state as JSON-serialisable types; a copy that later updates do not touch."""
@@ -52,10 +52,11 @@ class Tracker(ABC):
         except (KeyError, TypeError) as error:
             raise StateMismatch(f"{self.kind}: the state is damaged ({error}); start from an earlier one") from error
 
-    @abstractmethod
     def _state(self) -> dict[str, Any]:
-        """The state without kind and version."""
+        """The state without kind and version: that of the parts, unless a subclass says otherwise."""
+        return {name.lstrip("_"): getattr(self, name).state_dict() for name in self.parts}
 
-    @abstractmethod
     def _restore(self, state: Mapping[str, Any]) -> None:
         """Take the state back."""
+        for name in self.parts:
+            getattr(self, name).load_state_dict(state[name.lstrip("_")])

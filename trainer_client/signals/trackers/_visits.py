@@ -36,8 +36,8 @@ class RecentSuccess(Tracker):
 
     def update(self, groups: Groups, rewards: FloatArray) -> None:
         """Take in a visit: the rows' results, 0 to 1, by prompt."""
-        parts = np.split(rewards[groups.order], groups.starts[1:])
-        for label, part in zip(saved_ids(groups.labels.tolist()), parts[: len(groups)], strict=True):
+        for label, rows in zip(saved_ids(groups.labels.tolist()), groups.members(), strict=True):
+            part = rewards[rows]
             seen, _, recent = self._seen.get(label, (0, 0.0, []))
             recent = [*recent, *part.tolist()][-self.enough :]
             rate = float(part.mean()) if part.size >= self.enough else sum(recent) / len(recent)
