@@ -78,13 +78,8 @@ class Comparison:
             return Answer(False, "unevaluated", "arithmetic left undone")
         if self.policy.reduced and _unreduced(answer):
             return Answer(False, "unreduced", "a fraction not in lowest terms")
-        if (
-            self.policy.integers_literal
-            and isinstance(gold, Num)
-            and gold.value.denominator == 1
-            and not _literal(answer)
-        ):
-            return Answer(False, "not a literal integer", "the gold is an integer")
+        if self.policy.integers_literal and _integer(gold) != _integer(answer):
+            return Answer(False, "not a literal integer", "a literal integer faces something else")
         return None
 
     def _dispatch(self, gold: Node, answer: Node) -> Answer:
@@ -226,8 +221,15 @@ def _is_collection(node: Node) -> bool:
     return isinstance(node, Seq | Interval) or node == EMPTY
 
 
-def _literal(node: Node) -> bool:
-    return isinstance(node, Num | Quantity) or (isinstance(node, Rel) and isinstance(node.terms[-1], Num))
+def _integer(node: Node) -> bool:
+    """Whether an integer is written out: alone, with a unit or sign of measure, or as the value of a name."""
+    if isinstance(node, Rel):
+        node = node.terms[-1]
+    if isinstance(node, Quantity):
+        node = node.value
+    if isinstance(node, Call) and node.head in ("percent", "deg"):
+        node = node.args[0]
+    return isinstance(node, Num) and node.value.denominator == 1
 
 
 def _unreduced(node: Node) -> bool:

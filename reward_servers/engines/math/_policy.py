@@ -44,7 +44,7 @@ class Policy:
         percent: Let a percentage equal its value and let the sign be dropped or added.
         ordered_lists: Compare bare lists in order.
         reduced: Refuse fractions that are not in lowest terms.
-        integers_literal: An integer gold wants a literal integer.
+        integers_literal: An integer gold wants a literal integer, and only such a gold takes one.
         arithmetic: Accept unevaluated arithmetic of numbers (powers, factorials, binomials, products).
         operators: Accept operators that restate a question (sum, integral, limit, product, derivative).
         joined_boxes: Read boxes joined by and, or, comma as one list.
@@ -84,22 +84,24 @@ class Policy:
 
 DEFAULT = Policy()
 
+_MATH_VERIFY = replace(
+    DEFAULT,
+    name="math_verify",
+    extraction=("latest", "phrase", "whole", "last_value"),
+    float_rounding=6,
+    decimal_comma=True,
+    units="ignore",
+    think=False,
+    operators=True,
+    hedges=False,
+    chains=True,
+)
+
 PROFILES: dict[str, Policy] = {
     "default": DEFAULT,
     "box_only": replace(DEFAULT, name="box_only", extraction=("box",)),
     "strict": replace(DEFAULT, name="strict", arithmetic=False, reduced=True, percent=False, units="require"),
-    "math_verify": replace(
-        DEFAULT,
-        name="math_verify",
-        extraction=("latest", "phrase", "whole", "last_value"),
-        float_rounding=6,
-        decimal_comma=True,
-        units="ignore",
-        think=False,
-        operators=True,
-        hedges=False,
-        chains=True,
-    ),
+    "math_verify": _MATH_VERIFY,
     "minerva": replace(
         DEFAULT,
         name="minerva",
@@ -128,11 +130,14 @@ PROFILES: dict[str, Policy] = {
         extraction=("box",),
         reduced=True,
         integers_literal=True,
+        ordered_lists=True,
+        joined_boxes=False,
         require_think_end=True,
         units="ignore",
+        hedges=False,
     ),
     "trl_reasoning": replace(
-        DEFAULT, name="trl_reasoning", extraction=("box",), require_think_end=True, units="ignore", operators=True
+        _MATH_VERIFY, name="trl_reasoning", extraction=("latest",), think=True, require_think_end=True
     ),
 }
 """Profiles by name; a caller may also build its own with `dataclasses.replace`."""

@@ -35,7 +35,7 @@ def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:
     if _equation(gold) and not is_set_like(answer):
         assert isinstance(gold, Rel)
         value = named_value(gold)
-        if value is None:
+        if value is None or _curve(gold.terms[0]):
             return Answer(False, "equation", "the gold is an equation, the answer is not")
         return comparison.same(value, answer)
     named = (_set_named(gold, answer), _set_named(answer, gold))
@@ -133,6 +133,11 @@ def named_value(rel: Rel) -> Node | None:
     if _bare_composite(first) and not symbols(last) and not isinstance(last, Seq):
         return last
     return None
+
+
+def _curve(left: Node) -> bool:
+    """Whether `left = constant` is an equation in x and y, such as a line: a + b = 5 is a value, x + y = 5 is not."""
+    return isinstance(left, Call) and left.head in ("add", "mul", "div") and {"x", "y"} <= symbols(left)
 
 
 def _names_something(node: Node) -> bool:
