@@ -69,12 +69,13 @@ class Bench:
         count = sum(len(one) for one in groups)
         results: list[Result | None] = [None] * count
         encoded = json.dumps(options).encode() if options else b""
-        request = Request(groups, [Evaluation(name, options=encoded)], seed=seed, deadline=deadline)
+        request = Request([Evaluation(name, options=encoded)], seed=seed, deadline=deadline)
 
         def deliver(place: int, result: Result) -> None:
             results[place] = result
 
-        call = self.scorer.open(request, deliver)
+        call = self.scorer.open(request, deliver, count, 0)
+        call.add(groups)
         await call.wait()
         assert all(one is not None for one in results)
         return [one for one in results if one is not None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from reward_servers.core import Fault, Hosted, RequestError, StartRefused, Verdi
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.preference import tiny
+from trainer_client import Recipe, Reward, RewardClient
+from trainer_client import Rollout as ClientRollout
 
 from .harness import Bench, bench, evidence, group, rollout
 
@@ -100,3 +104,19 @@ async def test_win_rates_by_preference(running: Bench) -> None:
     scores = [one.outcome.score for one in results if isinstance(one.outcome, Verdict)]
     first = 1.0 if alone[0] > alone[1] else 0.0
     assert scores == pytest.approx([(first + 1.0 + 0.5) / 3, (2 * (1 - first) + 1.0) / 3, 0.0, (first + 1.0 + 0.5) / 3])
+
+
+async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    settings = tmp_path / "server.toml"
+    settings.write_text(f'[verifiers.preference]\npath = "{tiny.llama(tmp_path / "model")}"\n')
+    command = [sys.executable, "-P", "-m", "reward_servers", "serve", "preference", "--config", str(settings)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        assert line.startswith("listening on "), server.communicate()
+        recipe = Recipe((Reward("good", "preference"),), advantage=None)
+        with RewardClient(line.split()[2]) as client:
+            assert client.score([ClientRollout("a", "w1", "w2")], recipe).valid.all()
+        server.terminate()
+        _, log = server.communicate(timeout=60)
+    assert [entry.partition(": ")[2] for entry in log.splitlines()] == ["draining"]

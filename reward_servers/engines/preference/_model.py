@@ -8,7 +8,8 @@ no padding at all: on a CPU that is also the fastest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,21 +36,36 @@ def _load(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
     name = "dtype" if version >= (4, 56) else "torch_dtype"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            path,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            output_loading_info=True,
-            **{name: dtype},
-        )
+        with _quietly():
+            tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                path,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+                **{name: dtype},
+            )
     except (OSError, ValueError, KeyError) as error:
         raise ModelUnusable(f"{path}: {error}") from None
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise ModelUnusable(f"{path} is not a trained sequence classifier: it has no weights for {missing}")
     return model, tokenizer
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Loads without a progress bar: it clutters logs, and its lock between processes outlives a worker."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _fingerprint(path: Path) -> str:
