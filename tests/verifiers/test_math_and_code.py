@@ -8,7 +8,7 @@ from typing import Any
 from reward_servers.core import Evaluation, Party, Request
 from reward_servers.verifiers.code import Code
 from reward_servers.verifiers.math import math
-from tests.core.helpers import as_fault, as_verdict, group, outcomes, request, scoring
+from tests.core.helpers import Asked, as_fault, as_verdict, group, outcomes, request, scoring
 
 _SUM = {"tests": {"kind": "stdio", "cases": [{"stdin": "2 3", "stdout": "5"}, {"stdin": "1 1", "stdout": "2"}]}}
 
@@ -44,7 +44,7 @@ async def test_math_takes_several_answers_and_a_profile() -> None:
         group(r"\boxed{3, 4}", reference=_json({"answer": ["4", "3"], "mode": "all"}), name="all"),
         group(r"\boxed{2/4}", reference=_json({"answer": "1/2"}), name="reduced"),
     ]
-    asked = Request(groups, [Evaluation("math"), Evaluation("math", options=b'{"reduced": true}')])
+    asked = Asked(groups, Request([Evaluation("math"), Evaluation("math", options=b'{"reduced": true}')]))
     async with scoring(math) as scorer:
         found = [as_verdict(one).score for one in await outcomes(scorer, asked)]
     assert found == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]
