@@ -11,6 +11,10 @@ DATA = Path(__file__).parents[1] / "data" / "golden"
 
 
 def main(arguments: list[str]) -> int:
+    absent = [path for path in arguments if not Path(path).is_file()]
+    if absent:
+        print(f"no such file: {', '.join(absent)}")
+        return 2
     outcomes = run(load(arguments or sorted(DATA.glob("*.jsonl"))))
     if not outcomes:
         print("no vectors found")

@@ -14,7 +14,7 @@ from trainer_client.signals.crossprompt import set_overlap
 from trainer_client.signals.guidance import SkillLibrary, choose_skill, hint_rewards
 from trainer_client.signals.preference import bradley_terry, win_rates
 from trainer_client.signals.selection import draw_prompts, max_variance_subset, pair_prompts
-from trainer_client.signals.shaping import error_reward, exit_positions, fused_labels, length_surrogate
+from trainer_client.signals.shaping import error_reward, exit_positions, fused_labels, length_surrogate, ranking_score
 
 
 @pytest.mark.parametrize("handling", ["shape", "joint", "downscale", "anchor"])
@@ -291,12 +291,18 @@ def test_scores_from_comparisons() -> None:
 
 
 def test_rewards_of_lists_and_numbers_name_the_row_that_is_wrong() -> None:
-    with pytest.raises(BadInput, match="row 1: predicted_scores: 1 scores for 2 documents"):
+    with pytest.raises(BadInput, match="predicted_scores: row 1 has 1 for 2 documents"):
         run("grouprank", predicted_scores=[[1, 0], [1]], gold_scores=[[1, 0], [1, 0]])
+    for bad in (np.nan, -1.0):
+        with pytest.raises(BadInput, match=f"gold_scores: row 2, document 1 holds {bad}"):
+            run("grouprank", predicted_scores=[[1, 0]] * 3, gold_scores=[[1, 0], [1, 0], [0, bad]])
     levels = run(
         "grouprank", predicted_scores=[[3, 1], None, None], gold_scores=[[1, 0]] * 3, answered=[True, True, False]
     ).rewards
     assert levels[1:].tolist() == [-0.1, -0.5]
+    apart = [ranking_score(p, g).reward for p, g in (([3, 1, 2], [0, 1, 2]), ([1], [1]), ([2, 2, 0], [1, 0, 0]))]
+    together = run("grouprank", predicted_scores=[[3, 1, 2], [1], [2, 2, 0]], gold_scores=[[0, 1, 2], [1], [1, 0, 0]])
+    assert together.rewards == pytest.approx(apart)
     with pytest.raises(BadInput, match="row 0: prediction"):
         run("ordinal_class", predicted_values=[[1.0]], target_values=[[1.0, 2.0]])
     assert not run("ordinal_class", predicted_values=[[1.0]], target_values=[[0.0]]).keep[0]

@@ -27,6 +27,36 @@ def test_an_unmapped_label_fails_the_run(tmp_path: Path, capsys: pytest.CaptureF
     assert "nobody's 0/1 unmapped" in capsys.readouterr().out
 
 
+def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nowhere.jsonl"]) == 2
+    assert "no such file: nowhere.jsonl" in capsys.readouterr().out
+
+
+def test_switches_of_a_release_in_combination() -> None:
+    """What the vectors at hand do not combine, worked out by the release's own rules."""
+    carr = {"rubric_reward_ratio": 0.5, "normalize_rubric_reward": True}
+    both = Case(
+        "carr_group_reward",
+        {"outcome_reward": [1.0, 0.0, 0.0], "rubric_reward": [0.5, 0.25, 0.5]},
+        {**carr, "rubric_only_positive": True, "rubric_only_negative": True},
+        [1.0, 0.25, 0.5],
+    )
+    gates = {"strategy": "switch", "switch_gate": 2, "switch_gate_off": 0}
+    second_gate_below = Case("HPT", {"num_correct": 2, "group_size": 8}, gates, [8, 0, 1])
+    weighted = Case(
+        "psr_nsr",
+        {"rewards": [1.0, 0.0, -1.0], "group": [0, 0, 0], "lengths": [1, 2, 3]},
+        {"gamma": 1.0, "advantage": "weighted", "positive_advantage_weight": 0.1},
+        [0.1, -1.0, -1.0],
+    )
+    equal = Case("dapo_dynamic_sampling_filter", {"metric": [0.1] * 6, "group": [0] * 6}, {}, [0, 1, 2, 3, 4, 5])
+    closed = Case("grit_bleu_score_reward", {"completion": "<answer> 2 </answer>", "gt_answer": "2"}, {}, 0.05)
+    zero = {"completion": "<answer>0.0</answer>", "solution": "<answer> 0 </answer>"}
+    nothing = Case("video_r1_accuracy", zero, {"problem_type": "regression"}, 0.0)
+    outcomes = run([both, second_gate_below, weighted, equal, closed, nothing])
+    assert not [failure for outcome in outcomes.values() for failure in outcome.failures]
+
+
 def test_a_wrong_number_fails_and_is_shown() -> None:
     right = Case("dr_grpo", {"rewards": [1, 0], "group": [0, 0], "lengths": [1, 1]}, _DR_GRPO, [0.5, -0.5])
     wrong = Case("dr_grpo", right.inputs, _DR_GRPO, [0.5, -0.4])

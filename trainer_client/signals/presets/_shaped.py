@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 
+from trainer_client.signals._arrays import FloatArray, as_floats
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import BadInput
 from trainer_client.signals._registry import register
@@ -19,7 +21,7 @@ from trainer_client.signals.shaping import (
     improvement_reward,
     length_surrogate,
     ordinal_class_reward,
-    ranking_score,
+    ranking_scores,
 )
 
 _SURROGATE = "insightLLM/rl-without-gt rl/verl/lib/src/rewards/math_reward.py @c1e2077c"
@@ -142,16 +144,34 @@ def grouprank(
     """
     answered = batch["answered"] if "answered" in batch else np.ones(batch.rows, np.bool_)
     predicted, gold = batch.objects("predicted_scores"), batch.objects("gold_scores")
-    rewards = np.zeros(batch.rows)
-    for row in np.flatnonzero(batch.valid).tolist():
-        if not answered[row] or predicted[row] is None:
-            rewards[row] = unreadable if answered[row] else untagged
-            continue
-        try:
-            rewards[row] = ranking_score(predicted[row], gold[row], k=k, gamma=gamma, alignment=alignment).reward
-        except BadInput as error:
-            raise BadInput(f"row {row}: {error}") from None
-    return batch.signal(rewards=rewards)
+    rewards = np.where(answered, unreadable, untagged)
+    by_size: dict[int, list[int]] = {}
+    for row in np.flatnonzero(batch.valid & answered).tolist():
+        if predicted[row] is not None:
+            if len(predicted[row]) != len(gold[row]):
+                raise BadInput(
+                    f"predicted_scores: row {row} has {len(predicted[row])} for {len(gold[row])} documents; "
+                    "give one for each"
+                )
+            by_size.setdefault(len(gold[row]), []).append(row)
+    for rows in by_size.values():
+        ours, true = (
+            _scores_of(name, listed, rows) for name, listed in (("predicted_scores", predicted), ("gold_scores", gold))
+        )
+        rewards[rows] = ranking_scores(ours, true, k=k, gamma=gamma, alignment=alignment)[-1]
+    return batch.signal(rewards=np.where(batch.valid, rewards, 0.0))
+
+
+def _scores_of(name: str, listed: Sequence[Sequence[float]], rows: list[int]) -> FloatArray:
+    """``[M, D]`` of some rows that hold equally many scores."""
+    table = as_floats(name, [listed[row] for row in rows], 2)
+    bad = np.argwhere(~(np.isfinite(table) & (table >= 0)))
+    if bad.size:
+        row, document = rows[bad[0][0]], bad[0][1]
+        raise BadInput(
+            f"{name}: row {row}, document {document} holds {table[tuple(bad[0])]}; scores are finite, from 0"
+        )
+    return table
 
 
 @register(

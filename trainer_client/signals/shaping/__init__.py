@@ -21,7 +21,7 @@ from ._meta import MetaScore, meta_prediction_score, predicted_notions, singular
 from ._ordinal import ErrorShape, error_reward, growing_horizon, ordinal_class_reward
 from ._overlong import Beyond, overlong_penalty, stop_properly
 from ._peers import consistency_bonus
-from ._ranking import RankingScore, dcg_discounts, fused_labels, gain_to_go, ranking_score
+from ._ranking import RankingScore, dcg_discounts, fused_labels, gain_to_go, ranking_score, ranking_scores
 from ._surrogate import length_surrogate
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "overlong_penalty",
     "predicted_notions",
     "ranking_score",
+    "ranking_scores",
     "relative_length_reward",
     "repetition_penalty",
     "singular",

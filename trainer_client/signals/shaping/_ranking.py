@@ -55,15 +55,33 @@ def ranking_score(
         require_finite(name, scores)
         if bool((scores < 0).any()):
             raise BadInput(f"{name}: {scores.min()} is negative; scores start at 0")
-    order = np.argsort(-ours, kind="stable")[:k]
-    best = np.argsort(-true, kind="stable")[:k]
-    discount = 1.0 / np.log2(np.arange(2, order.size + 2))
-    ideal = float(((2.0 ** true[best] - 1) * discount).sum())
-    ndcg = float(((2.0 ** true[order] - 1) * discount).sum()) / ideal if ideal > 0 else 0.0
-    relevant = int((true > 0).sum())
-    recall = float((true[order] > 0).sum()) / relevant if relevant else 0.0
-    divergence = _jensen_shannon(_distribution(ours), _distribution(true))
-    return RankingScore(ndcg, recall, divergence, ndcg + gamma * recall + alignment * (1.0 - divergence))
+    parts = ranking_scores(ours[None], true[None], k=k, gamma=gamma, alignment=alignment)
+    return RankingScore(*(float(part[0]) for part in parts))
+
+
+def ranking_scores(
+    predicted: FloatArray, gold: FloatArray, *, k: int = 10, gamma: float = 0.2, alignment: float = 0.1
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """The fields of `ranking_score`, each ``[M]``, for many queries with equally many documents.
+
+    Args:
+        predicted: ``[M, D]`` scores, finite and at least 0.
+        gold: ``[M, D]`` relevance, finite and at least 0.
+        k: as in `ranking_score`, like the others.
+        gamma: weight of recall.
+        alignment: weight of agreeing in distribution.
+    """
+    ranked, ideal = (
+        np.take_along_axis(gold, np.argsort(-by, axis=1, kind="stable")[:, :k], 1) for by in (predicted, gold)
+    )
+    discount = dcg_discounts(ranked.shape[1])
+    best = ((2.0**ideal - 1.0) * discount).sum(1)
+    ndcg = ((2.0**ranked - 1.0) * discount).sum(1) / np.where(best > 0, best, 1.0)
+    recall = (ranked > 0).sum(1) / np.maximum((gold > 0).sum(1), 1)
+    p, q = _distribution(predicted), _distribution(gold)
+    middle = (p + q) / 2
+    divergence: FloatArray = (_kl_bits(p, middle) + _kl_bits(q, middle)) / 2
+    return ndcg, recall, divergence, ndcg + gamma * recall + alignment * (1.0 - divergence)
 
 
 def fused_labels(point_ranks: ArrayLike, list_ranks: ArrayLike, *, beta: float = 0.5) -> FloatArray:
@@ -96,15 +114,13 @@ def gain_to_go(hits: FloatArray) -> FloatArray:
 
 
 def _distribution(scores: FloatArray) -> FloatArray:
-    total = float(scores.sum())
-    return scores / total if total > 0 else np.full(scores.size, 1.0 / max(scores.size, 1))
+    """Scores over their sum, row by row; even where that is 0."""
+    total = scores.sum(1, keepdims=True)
+    return np.where(total > 0, scores / np.where(total > 0, total, 1.0), 1.0 / max(scores.shape[1], 1))
 
 
-def _jensen_shannon(p: FloatArray, q: FloatArray) -> float:
-    middle = (p + q) / 2
-    return float(_kl_bits(p, middle) + _kl_bits(q, middle)) / 2
-
-
-def _kl_bits(p: FloatArray, q: FloatArray) -> float:
+def _kl_bits(p: FloatArray, q: FloatArray) -> FloatArray:
     some = p > 0
-    return float((p[some] * np.log2(p[some] / q[some])).sum())
+    ratio = np.log2(np.where(some, p, 1.0) / np.where(some, q, 1.0))
+    divergence: FloatArray = (p * ratio).sum(1)
+    return divergence
