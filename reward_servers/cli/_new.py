@@ -20,8 +20,8 @@ __all__ = ["new"]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 _LONGEST = 64
-_TAKEN = frozenset({"verifier"})
-"""Names that the module's own imports use."""
+_TAKEN = frozenset({"verifier", "float"})
+"""Names that the module itself uses."""
 
 
 def new(

@@ -59,6 +59,18 @@ def test_files_are_named_after_the_verifier(cli: Cli) -> None:
     }
 
 
+def test_what_is_written_is_clean_and_typed(cli: Cli) -> None:
+    cli.run("new", "acme/last-line")
+    tools = Path(sys.executable).parent
+    settings = Path(__file__).parents[2] / "pyproject.toml"
+    rules = [str(tools / "ruff"), "check", "--config", str(settings), "--no-cache", "acme-last-line"]
+    layout = [str(tools / "ruff"), "format", "--check", "--config", str(settings), "--no-cache", "acme-last-line"]
+    types = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "acme-last-line/src"]
+    for command in (rules, layout, types):
+        done = subprocess.run(command, cwd=cli.folder, capture_output=True, text=True, timeout=PATIENCE)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_guide_shows_what_is_written(cli: Cli) -> None:
     cli.run("new", "acme/last-line")
     module = (cli.folder / "acme-last-line" / "src" / "acme_last_line" / "__init__.py").read_text()
@@ -87,6 +99,6 @@ def test_names_that_are_taken_are_refused(name: str) -> None:
         _names_for(name)
 
 
-@pytest.mark.parametrize("name", ["acme/class", "acme/verifier"])
+@pytest.mark.parametrize("name", ["acme/class", "acme/verifier", "acme/float"])
 def test_words_of_python_become_names(name: str) -> None:
     assert _names_for(name).function.endswith("_")
