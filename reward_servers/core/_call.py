@@ -35,6 +35,7 @@ class Call:
 
     Attributes:
         request: What is asked.
+        width: How many evaluations it asks for.
         jobs: One for each evaluation; a fault for one that cannot be served.
         units: What was queued for it.
         counted: Whether its items are counted by the admission.
@@ -55,6 +56,7 @@ class Call:
         self._rollouts = 0
         self._instead: Result | None = None
         self.request = request
+        self.width = len(request.evaluations)
         self.jobs: list[Job | Fault] = []
         self.units: list[Unit] = []
         self.counted = counted
@@ -100,7 +102,7 @@ class Call:
         self._give_instead(self._instead)
 
     def _give_instead(self, result: Result) -> None:
-        for position in range(self._rollouts * len(self.request.evaluations)):
+        for position in range(self._rollouts * self.width):
             self.give(position, result)
 
     def expire(self) -> None:
@@ -135,6 +137,8 @@ class Call:
         if self.counted:
             self._admission.release(0, self._size)
         unfinished, self.units = [unit for unit in self.units if not unit.settled], []
+        # Jobs know their call: cut here, both are freed at once and not when the garbage collector comes by.
+        self.jobs = []
         self._owner.release(self, unfinished)
         if self._done is not None:
             self._done.set()

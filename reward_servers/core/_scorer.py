@@ -125,7 +125,7 @@ class Scorer:
 
     def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:
         """Answers what needs no run, joins what is in flight, and queues the rest."""
-        width = len(call.jobs)
+        width = call.width
         for place, job in enumerate(call.jobs):
             start = first * width + place
             if isinstance(job, Fault):
@@ -140,7 +140,7 @@ class Scorer:
 
     def _singles(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges each rollout for itself."""
-        width, limit, start = len(call.jobs), job.hosted.limits.response, position
+        width, limit, start = call.width, job.hosted.limits.response, position
         units: list[Unit] = []
         for group in groups:
             for rollout in group.rollouts:
@@ -156,7 +156,7 @@ class Scorer:
 
     def _wholes(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges whole groups. A response over the limit is judged by that, alone."""
-        width, limit, start = len(call.jobs), job.hosted.limits.response, position
+        width, limit, start = call.width, job.hosted.limits.response, position
         units: list[Unit] = []
         for group in groups:
             positions = range(position, position + width * len(group), width)

@@ -297,3 +297,4 @@ class _Stream:
     def close(self) -> None:
         for call in self._calls:
             call.close()
+        self._calls.clear()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -192,3 +194,21 @@ async def test_groups_added_after_the_deadline_are_skipped_too() -> None:
         await asyncio.wait_for(call.wait(), 60)
         assert scorer.admission.items == 0
     assert [as_skip(results[position].outcome).reason for position in range(3)] == [SkipReason.DEADLINE] * 3
+
+
+@pytest.mark.parametrize("name", ["test/equal", "test/wait", "test/unruly"])
+async def test_a_finished_call_leaves_nothing_to_the_garbage_collector(name: str) -> None:
+    async with scoring(unruly.equal, unruly.wait, unruly.unruly) as scorer:
+        asked = request(name, group("0", "0", reference=_REFERENCE))
+        await scored(scorer, asked)
+        gc.collect()
+        gc.disable()
+        try:
+            call = opened(scorer, asked)
+            await asyncio.wait_for(call.wait(), 60)
+            gone = weakref.ref(call)
+            del call
+            await asyncio.sleep(0)
+            assert gone() is None
+        finally:
+            gc.enable()
