@@ -17,6 +17,7 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
     texts = [
         "fine",
         "raise",
+        "exit",
         "spin",
         "fine 2",
         "abort",
@@ -37,7 +38,8 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
     for text in ("spin", "memory", "recurse"):
         assert (as_verdict(found[text]).code, as_verdict(found[text]).score) == ("limit", -1.0)
     assert (as_verdict(found["abort"]).code, as_verdict(found["abort"]).score) == ("crashed_verifier", -1.0)
-    assert (as_fault(found["raise"]).party, as_fault(found["raise"]).code) == (Party.SERVICE, "verifier_error")
+    for text in ("raise", "exit"):
+        assert (as_fault(found[text]).party, as_fault(found[text]).code) == (Party.SERVICE, "verifier_error")
     for text in ("number nan", "number 7", "text x"):
         assert as_fault(found[text]).code == "invalid_score"
 

@@ -128,6 +128,13 @@ async def test_waiting_too_long_on_the_loop_is_a_fault_of_that_item() -> None:
     assert as_verdict(short).score == 1.0
 
 
+async def test_what_a_coroutine_raises_is_its_own_items_fault_even_when_it_is_no_exception() -> None:
+    async with scoring(unruly.abrupt) as scorer:
+        *raised, fine = await outcomes(scorer, request("test/abrupt", group("exit", "cancelled", "group", "fine")))
+    assert [as_fault(one).code for one in raised] == ["verifier_error"] * 3
+    assert as_verdict(fine).score == 1.0
+
+
 async def test_more_items_than_runners_are_all_judged() -> None:
     async with scoring(unruly.wait) as scorer:
         found = await outcomes(scorer, request("test/wait", group(*["0.01"] * 50)))

@@ -57,6 +57,8 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
     command, _, argument = rollout.response.partition(" ")
     if command == "raise":
         raise ValueError("a defect")
+    if command == "exit":
+        sys.exit(3)
     if command == "fault":
         raise UpstreamFault("the other side is down", code="down", retryable=True, retry_after=0.5)
     if command == "sleep":
@@ -114,6 +116,20 @@ async def wait(rollout: Rollout, context: Context) -> Score:
         CANCELLED.append(rollout.rollout_id)
         raise
     return Score(1.0, evidence={"seed": context.seed})
+
+
+@verifier("test/abrupt", version="1", deterministic=False)
+async def abrupt(rollout: Rollout) -> float:
+    """Raises what is no Exception."""
+    if rollout.response == "exit":
+        raise SystemExit(3)
+    if rollout.response == "cancelled":
+        other = asyncio.create_task(asyncio.sleep(60))
+        other.cancel()
+        await other
+    if rollout.response == "group":
+        raise BaseExceptionGroup("several", [SystemExit(3)])
+    return 1.0
 
 
 @verifier("test/patient", version="1", limits=ItemLimits(wall=600.0), deterministic=False)

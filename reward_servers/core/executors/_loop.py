@@ -150,9 +150,9 @@ class LoopExecutor:
                     outcomes = spread(subject, arguments)
                 else:
                     outcomes = instance.settle(await instance.function(*arguments), subject, context)
-            except asyncio.CancelledError:
-                outcomes = self._interrupted(runner, unit)
-            except Exception as error:  # noqa: BLE001 - whatever a verifier raises becomes the item's typed outcome
+            except asyncio.CancelledError as error:
+                outcomes = self._interrupted(runner, unit, error)
+            except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 - becomes a typed outcome
                 outcomes = spread(subject, outcome_of(error, self._hosted.verifier))
             finally:
                 self._busy -= 1
@@ -169,14 +169,15 @@ class LoopExecutor:
                 ended = time.perf_counter()
                 turn_ends = ended + _TURN
 
-    @staticmethod
-    def _interrupted(runner: _Runner, unit: Unit) -> Sequence[Outcome] | None:
-        """What becomes of an item whose coroutine was cancelled.
+    def _interrupted(self, runner: _Runner, unit: Unit, error: asyncio.CancelledError) -> Sequence[Outcome] | None:
+        """What becomes of an item whose coroutine was cancelled, or says that something which it awaits was.
 
         Raises:
             CancelledError: It was the runner itself that was cancelled.
         """
         assert runner.task is not None
+        if not runner.task.cancelling():
+            return spread(unit.subject, outcome_of(error, self._hosted.verifier))
         if not runner.stopped or runner.task.uncancel() > 0:
             raise asyncio.CancelledError
         runner.stopped = False
