@@ -6,7 +6,7 @@ from itertools import product
 
 from ._errors import AnswerSyntaxError, LimitExceeded
 from ._lists import drop_conditions
-from ._nodes import MINUS_ONE, ONE, Call, Matrix, Node, Quantity, Rel, Seq, Sym, children, has_head, neg, rebuild
+from ._nodes import MINUS_ONE, ONE, Call, Matrix, Node, Quantity, Rel, Seq, Sym, children, has_head, neg, rebuild, walk
 from ._policy import Limits
 
 _PM = frozenset({"pm", "mp"})
@@ -27,19 +27,24 @@ def normal(node: Node, limits: Limits) -> Node:
     if isinstance(node, Rel) and node.ops == ("=",) and has_head(node.terms[1], _PM):
         values = _expand(_element(node.terms[1], limits))
         return Rel(("=",), (node.terms[0], Seq("list", tuple(values))))
-    expanded = _expand(node)
+    expanded = [_points(n) for n in _expand(node)]
     return node if expanded == [node] else Seq("list", tuple(expanded))
 
 
 def _points(node: Node) -> Node:
-    """`A(1,2)` is the point, `[1, 2]^T` the column; both also as elements of a list."""
+    """`A(1,2)` is the point, `-(1,2)` and `3(1,2)` the vectors, `[1, 2]^T` the column; also in a list."""
     if isinstance(node, Seq) and node.kind in ("list", "or"):
         return Seq(node.kind, tuple(map(_points, node.items)))
+    if isinstance(node, Call) and node.head == "neg" and isinstance(node.args[0], Seq) and _is_tuple(node.args[0]):
+        return Seq(node.args[0].kind, tuple(map(neg, node.args[0].items)))
     if not (isinstance(node, Call) and len(node.args) == 2):
         return node
     first, second = node.args
-    if node.head == "mul" and isinstance(first, Sym) and first.name[:1].isupper() and _is_tuple(second):
-        return second
+    if node.head == "mul" and isinstance(second, Seq) and _is_tuple(second):
+        if isinstance(first, Sym) and first.name[:1].isupper():
+            return second
+        if not any(isinstance(n, Seq) for n in walk(first)):
+            return Seq(second.kind, tuple(Call("mul", (first, i)) for i in second.items))
     if node.head == "pow" and isinstance(first, Seq) and _is_tuple(first) and second == _TRANSPOSE:
         return Matrix(tuple((i,) for i in first.items))
     return node
