@@ -95,6 +95,24 @@ def test_messages_and_mapped_columns(address: str) -> None:
         call(function, prompts=["p"], completions=["c"], answer=["2"])
 
 
+def test_references_as_data_sets_keep_them(address: str) -> None:
+    recipe = Recipe.loads('[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n')
+    function = reward_function(recipe, address)
+    references = ["2", 2, '{"answer": "2"}', {"answer": "2", "choices": None}, {"answer": "3"}]
+    rewards = call(function, prompts=["p"] * 5, completions=["2"] * 5, reference=references)
+    assert rewards == [1.0, 1.0, 1.0, 1.0, 0.0]
+
+
+def test_verifiers_that_count_tokens_get_them_when_asked(address: str) -> None:
+    recipe = Recipe.loads(
+        'max_missing = 1.0\n[servers.rules]\nverifiers = ["length"]\n'
+        '[rewards.short]\nverifier = "length"\noptions = { unit = "tokens", max = 2 }\n'
+    )
+    given = {"prompts": ["p"] * 2, "completions": ["a b", "a b c"], "completion_ids": [[1, 2], [1, 2, 3]]}
+    assert call(reward_function(recipe, address, token_ids=True), **given) == [1.0, 0.0]
+    assert call(reward_function(recipe, address), **given) == [None, None]
+
+
 def test_no_verdict_is_none(address: str) -> None:
     recipe = Recipe.loads(
         'max_missing = 0.5\n[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n'

@@ -12,8 +12,10 @@ is None, which TRL leaves out of its group's statistics. The recipe's ``advantag
 What a rollout is made of:
 
 - prompt and completion, as TRL hands them over: text or messages;
-- the reference: the column ``reference`` as it is; else an object ``{"answer": ...}`` of the first of the columns
-  ``answer``, ``solution``, ``ground_truth`` that exists; or what the argument ``reference`` says;
+- the reference: the column ``reference``; else an object ``{"answer": ...}`` of the first of the columns ``answer``,
+  ``solution``, ``ground_truth`` that exists; or what the argument ``reference`` says. Data sets whose rows differ keep
+  objects as JSON texts, which are read, or with None for what a row lacks, which is left out. A text or a number that
+  is no object is an answer;
 - the columns ``task``, ``metadata`` and ``documents``, where they exist;
 - its group: neighbours with equal prompt and reference.
 """
@@ -21,6 +23,7 @@ What a rollout is made of:
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -42,6 +45,7 @@ def reward_function(
     reference: str | Mapping[str, str] | None = None,
     task: str = "",
     group_size: int | None = None,
+    token_ids: bool = False,
     seed: int = 0,
 ) -> RewardFunction:
     """Make the reward function of a recipe.
@@ -55,6 +59,7 @@ def reward_function(
         task: task of every rollout, where the data has no column ``task``.
         group_size: generations per prompt, for recipes with a verifier that judges groups. Every process must then
             hold whole groups: ``per_device_train_batch_size`` a multiple of ``num_generations``.
+        token_ids: whether to send the completions' token ids, for verifiers that count tokens.
         seed: seed of verifiers that draw.
 
     Returns:
@@ -85,6 +90,9 @@ def reward_function(
         step = int(getattr(given.get("trainer_state"), "global_step", 0))
         label = f"trl-{os.environ.get('RANK', '0')}-{next(calls)}"
         rollouts = columns.rollouts(label, prompts, completions, given)
+        if token_ids and completion_ids is not None:
+            for rollout, ids in zip(rollouts, completion_ids, strict=True):
+                rollout.token_ids = ids
         table = await client.score(rollouts, recipe, run=title, step=step, seed=seed)
         _log(table, given)
         return [reward if ok else None for reward, ok in zip(table.rewards.tolist(), table.mask.tolist(), strict=True)]
@@ -119,7 +127,7 @@ class _Columns:
                 response=completions[row],
                 task=tasks[row],
                 reference=references[row],
-                metadata=metadata[row],
+                metadata=_read(metadata[row]),
                 documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
             )
             for row in range(len(prompts))
@@ -129,10 +137,9 @@ class _Columns:
         if isinstance(self._reference, Mapping):
             columns = {key: self._column(column, given) for key, column in self._reference.items()}
             return [{key: values[row] for key, values in columns.items()} for row in range(count)]
-        if self._reference is not None:
-            return self._column(self._reference, given)
-        if "reference" in given:
-            return self._column("reference", given)
+        if self._reference is not None or "reference" in given:
+            found = [_read(value) for value in self._column(self._reference or "reference", given)]
+            return [{"answer": value} if isinstance(value, str | int | float) else value for value in found]
         for column in _ANSWERS:
             if column in given:
                 return [{"answer": value} for value in given[column]]
@@ -160,6 +167,17 @@ class _Columns:
                 number += 1
             numbers.append(number)
         return numbers
+
+
+def _read(value: Any) -> Any:
+    """A cell of a data set: an object without what the row lacks, out of JSON text too; anything else as it is."""
+    if isinstance(value, str):
+        try:
+            read = json.loads(value)
+        except ValueError:
+            return value
+        value = read if isinstance(read, dict) else value
+    return {key: part for key, part in value.items() if part is not None} if isinstance(value, Mapping) else value
 
 
 def _log(table: ScoreTable, given: Mapping[str, Any]) -> None:
