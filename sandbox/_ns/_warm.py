@@ -32,6 +32,8 @@ _numbers = itertools.count()
 _ENVIRONMENT = {
     "HOME": "/tmp/box",  # noqa: S108 - a path behind the wall
     "LANG": "C.UTF-8",
+    # Each further arena reserves 64 MiB of address space, so a few threads would exhaust a program's.
+    "MALLOC_ARENA_MAX": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "PATH": "/usr/local/bin:/usr/bin:/bin",

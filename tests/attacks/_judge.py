@@ -134,10 +134,13 @@ def judge_marker(line: Line, result: Outcome, sampler: Sampler) -> Judgement:
         return PASSED
     if probe["blocked_if"] not in text:
         return inconclusive(f"{word} without {probe['blocked_if']}: {text[:200]!r} {result.stderr[-200:]!r}")
-    seen = text + result.stderr.decode("utf-8", "replace")
-    if excuse := next((name for name in _NOT_THE_SANDBOX if name in seen), ""):
-        return inconclusive(f"blocked by {excuse}: {text[:200]!r}")
-    return PASSED
+    return excused(result.stdout + result.stderr) or PASSED
+
+
+def excused(said: bytes) -> Judgement | None:
+    """The judgement of a probe that has failed by itself, so that nothing was blocked."""
+    excuse = next((name for name in _NOT_THE_SANDBOX if name.encode() in said), "")
+    return inconclusive(f"blocked by {excuse}: {said[:200]!r}") if excuse else None
 
 
 _MEASURED = re.compile(r"on the host: (?P<what>.*)", re.DOTALL)
@@ -164,6 +167,7 @@ def judge_host(line: Line, result: Outcome, sampler: Sampler, memory_bound: str)
 _TAKEN_FOR_ALL = (
     r"number of processes|no process|core file|another slot|other slots|next run|is gone when|slot is free"
     r"|nothing further|no file named|is refused|collecting|no tree|unavailable"
+    r"|processes are|mounts?\b|cgroups?\b|descriptors?\b|shared memory (objects|segments|files)|files? (is|are) left"
 )
 
 

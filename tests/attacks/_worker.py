@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import partial
 
 import sandbox
-from reward_servers.engines.code import Slots
+from reward_servers.engines.code import CodeEngineError, Slots
 from sandbox import CompileFailure, Limits, Program, ProgramRefused, RunResult, Sandbox, SandboxConfig
 from tests.attacks import _plants
 from tests.attacks._grading import judge_fraud
@@ -27,6 +27,7 @@ from tests.attacks._judge import (
     Outcome,
     Status,
     check_expectation,
+    excused,
     fail,
     inconclusive,
     judge_host,
@@ -145,11 +146,9 @@ class Case:
         probe = line["probe"]
         if probe.get("leak_if", "LEAK") in text:
             return fail(f"the second run printed {text[:200]!r}")
-        return (
-            PASSED
-            if probe.get("blocked_if", "BLOCKED") in text
-            else inconclusive(f"the second run printed {text[:200]!r}")
-        )
+        if not (isinstance(second, RunResult) and second.ok and probe.get("blocked_if", "BLOCKED") in text):
+            return inconclusive(f"the second run printed {text[:200]!r}")
+        return excused(first.stdout + second.stdout) or PASSED
 
 
 class _Neighbour:
@@ -203,6 +202,8 @@ def _judge(line: Line, slot: Sandbox, other: Sandbox, slots: Slots, token: str) 
         return Case(line, slot, other, slots, token).judge()
     except sandbox.SandboxError as error:
         return fail(f"unavailable: {error}")
+    except CodeEngineError as error:
+        return inconclusive(f"the line cannot be graded: {error}")
 
 
 def main() -> None:

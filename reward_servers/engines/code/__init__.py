@@ -20,7 +20,8 @@ Reference (JSON object)
         {"kind": "call", "entry": "f", "cases": [{"args"?, "kwargs"?, "returns", "name"?, "public"?}]}
         {"kind": "assert", "code": "assert f(1) == 2 ...", "entry"?, "public"?}
         {"kind": "unittest", "code": "class T(unittest.TestCase) ... or def test_x() ...", "entry"?, "public"?}
-               A bare list of cases, or an object without `kind`, goes with `"mode": "<kind>"` beside it. `input`,
+               A bare list of cases (for assert and unittest: bare code, or a list of its parts), or an object
+               without `kind`, goes with `"mode": "<kind>"` beside it. `input`,
                `output`, `expected`, `fn`, `fn_name`, `entry_point` and the kinds `function` and `pytest` are read as
                synonyms; `tests` may be a string of JSON, `code` a list of strings. `entry` names a function, a
                method of a class `Solution`, or `Class.method` (also `Class().method`). `public` marks what the policy
@@ -35,14 +36,15 @@ Reference (JSON object)
 
 What is one test: a case; an assertion at the top of assert code; a call of `check(f)` or a statement with assertions;
 a test function or method, once per written-out set of parameters. `JudgeOptions.split_checks` counts the assertions of
-such a function one by one. Every test starts from a fresh process and directory. A test that asks the program for
+such a function one by one. Every test starts from a fresh process and directory; an assertion at the top about an
+object, or about data, that earlier assertions may have changed runs after those. A test that asks the program for
 nothing is left out and named in the notes.
 
 Test code names the program by its functions or by any module that does not exist (`from solution import f`). It finds
 unittest, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `capsys`, `fail`, `skip`,
 `param`), and `random` seeded with 0. Arguments changed in place are changed for the test too, exceptions come as the
 nearest built-in type, and what the program prints appears on the test's own standard output. Test code that feeds the
-standard input of the program is refused: write stdio tests. Classes of the program can be instantiated and used by
+standard input of the program is refused: write stdio tests. A generator of the program may be gone through. Classes of the program can be instantiated and used by
 test code; equality of two such objects is the program's own to say, so tests that rely on it trust it.
 
 Verdicts and what they become in a service (`Judgement.code`)

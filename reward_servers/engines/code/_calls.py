@@ -51,7 +51,8 @@ class Calls:
         """What became of one call.
 
         Raises:
-            LibraryValue: It returned a value type of the standard library, such as a `Decimal`.
+            LibraryValue: It returned what only a sandbox handles: a value type of the standard library, such as a
+            `Decimal`, an iterator, or an object of the class that was called.
         """
         lines = self._lines
         first = checked_answer(lines[0]) if lines else {}
@@ -86,9 +87,10 @@ def checked_answer(message: bytes) -> dict[str, Any]:
             kept[name] = answer[name]
     if isinstance(answer.get("bases"), list):
         kept["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
-    if isinstance(answer.get("handle"), int):
-        kept["handle"] = answer["handle"]
-    for name in ("ready", "callable"):
+    for name in ("handle", "iterator"):
+        if isinstance(answer.get(name), int):
+            kept[name] = answer[name]
+    for name in ("ready", "callable", "live"):
         if answer.get(name) is True:
             kept[name] = True
     if "ok" in answer:
@@ -108,6 +110,8 @@ def read_answer(answer: dict[str, Any]) -> Returned | Failed:
     Raises:
         LibraryValue: As above.
     """
+    if "live" in answer:
+        raise plain.LibraryValue("an iterator or an object")
     if "ok" in answer:
         try:
             return Returned(plain.decode(answer["ok"]))

@@ -12,17 +12,16 @@ every call of a function of the test code that does, `check(candidate)` above al
 from __future__ import annotations
 
 import ast
-import builtins
 import dataclasses
-import sys
 from collections.abc import Iterator
 
 from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._history import History
+from reward_servers.engines.code._names import free_names
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse, symbols
 
 _BLOCKS = (ast.For, ast.While, ast.With, ast.If, ast.Try)
-KNOWN_MODULES = frozenset(("pytest", "numpy", "scipy", "pandas", "sympy", "hypothesis"))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -127,44 +126,22 @@ def _distinct(found: list[Found]) -> Iterator[Found]:
         yield test if number == 1 else dataclasses.replace(test, name=f"{test.name} ({number})")
 
 
-def free_names(code: str) -> frozenset[str]:
-    """Names that code refers to and neither defines nor finds among the built-ins."""
-    top = symbols(code)
-    defined = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
-    used: set[str] = set()
-    tables = [top]
-    while tables:
-        table = tables.pop()
-        tables.extend(table.get_children())
-        for symbol in table.get_symbols():
-            outer = table is top or symbol.is_global()
-            if outer and symbol.is_referenced():
-                used.add(symbol.get_name())
-            if symbol.is_declared_global() and symbol.is_assigned():
-                defined.add(symbol.get_name())
-    return frozenset(used - defined - set(dir(builtins)) - {"__name__", "__file__"})
-
-
-def candidate_module(name: str) -> bool:
-    """Whether an import of the test code means the program: no module of that name is known."""
-    top = name.partition(".")[0]
-    return top not in sys.stdlib_module_names and top not in KNOWN_MODULES
-
-
 # Assert style
 
 
 def _assert_style(module: ast.Module, functions: dict[str, ast.FunctionDef]) -> list[Found]:
     found: list[Found] = []
     setup: list[int] = []
+    history = History(module)
     for index, statement in enumerate(module.body):
         name = _test_name(statement, functions)
         if name is None:
             if not _runs_all(statement):
                 setup.append(index)
             continue
-        before = tuple(module.body[number] for number in setup)
-        found.append(Found(name, Selection((*setup, index)), before, (statement,)))
+        keep = sorted({*setup, *history.needed_by(index)})
+        before = tuple(module.body[number] for number in keep)
+        found.append(Found(name, Selection((*keep, index)), before, (statement,)))
     return found
 
 

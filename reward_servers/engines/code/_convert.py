@@ -14,7 +14,7 @@ import ast
 import dataclasses
 from collections.abc import Callable
 
-from reward_servers.engines.code._collect import Found, candidate_module
+from reward_servers.engines.code._collect import Found
 from reward_servers.engines.code._constants import NotConvertible
 from reward_servers.engines.code._fold import (
     Candidate,
@@ -25,6 +25,7 @@ from reward_servers.engines.code._fold import (
     Unknown,
     is_singleton,
 )
+from reward_servers.engines.code._names import candidate_module
 from reward_servers.engines.code._outside import Apply, Const, Expression, calls_in
 
 _COMPARISONS: dict[str, str] = {

@@ -7,11 +7,12 @@ import dataclasses
 import functools
 import re
 
-from reward_servers.engines.code._collect import Collected, Found, Selection, collect, free_names
+from reward_servers.engines.code._collect import Collected, Found, Selection, collect
 from reward_servers.engines.code._constants import NotConvertible
 from reward_servers.engines.code._convert import Converted, convert
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._fold import CandidateCall
+from reward_servers.engines.code._names import free_names
 from reward_servers.engines.code._outside import Apply, Expression, Outcome, calls_in
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse

@@ -166,11 +166,14 @@ def _decoded(value: Any, field: str) -> Any:
 
 def _parse_tests(fields: Fields, mode: str) -> tuple[StdioTests | CallTests | CodeTests, str]:
     """Read `tests`, which says its kind itself or, as a bare list or object, by `mode` beside it."""
-    body = _decoded(fields.raw("tests") if fields.has("tests") else None, "tests")
+    body = fields.raw("tests") if fields.has("tests") else None
     if body is None:
         raise fields.error("tests", "is missing", "Give an object with kind and cases, or kind and code")
-    if isinstance(body, list):
-        body = {"cases": body}
+    in_code = _KINDS.get(mode) in get_args(Style)
+    if not (in_code and isinstance(body, str) and not body.lstrip().startswith(("{", "["))):
+        body = _decoded(body, "tests")
+    if isinstance(body, list | str):
+        body = {"code" if in_code else "cases": body}
     tests = Fields(body, fields.path("tests"))
     name = tests.take("kind", str, mode or ("stdio" if tests.has("cases") else ""))
     kind = _KINDS.get(name)

@@ -13,9 +13,9 @@ import time
 from typing import Any
 
 from reward_servers.engines.code._calls import checked_answer, failed
-from reward_servers.engines.code._collect import KNOWN_MODULES
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._names import KNOWN_MODULES
 from reward_servers.engines.code._plan import Plan, PlannedTest
 from reward_servers.engines.code._slots import Slots, refuse_starved
 from reward_servers.engines.code._verdicts import Verdict, run_verdict

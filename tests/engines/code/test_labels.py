@@ -16,9 +16,10 @@ from tests.code_cases._lines import judge_line, read_lines
 DATA = Path(__file__).parents[2] / "data" / "code"
 
 
-def test_every_labelled_program(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(DATA / "code_cases.jsonl")]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "82/82"
+@pytest.mark.parametrize(("name", "lines"), [("code_cases.jsonl", 82), ("code_cases_more.jsonl", 126)])
+def test_every_labelled_program(name: str, lines: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(DATA / name)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{lines}/{lines}"
 
 
 # The tests of these tasks run as code, loop, or compare with a tolerance; the others are plain lists of assertions.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reward_servers.engines.code import improvement_reward
 from reward_servers.engines.code._scoring import score
 
-GOLDEN = Path(__file__).parents[2] / "data" / "code" / "improvement.jsonl"
+GOLDEN = Path(__file__).parents[2] / "data" / "code_improvement.jsonl"
 # Outputs of the published code; `form` is its term for the form of these responses, which is no part of ours.
 PUBLISHED = [json.loads(line) for line in GOLDEN.read_text().splitlines()]
 

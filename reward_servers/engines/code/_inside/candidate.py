@@ -62,10 +62,17 @@ def _resolve(module: dict[str, Any], name: str) -> Any:
     raise _Absent(name)
 
 
+def _is_iterator(value: Any) -> bool:
+    """Whether test code can go through it: a generator, `map(...)`, an open iterator."""
+    return hasattr(type(value), "__next__")
+
+
 def _call(module: dict[str, Any], name: str, args: Any, kwargs: Any) -> dict[str, Any]:
     try:
         function = _resolve(module, name)
         result = function(*decode(args), **decode(kwargs))
+        if _is_iterator(result) or (isinstance(function, type) and type(result) is function):
+            return {"live": True}
         return {"ok": encode(result)}
     except _Absent as absent:
         return {"absent": str(absent)}
@@ -164,7 +171,12 @@ class _Session:
             owner = self._objects[message["handle"]]
         else:
             owner = _resolve(self._module, message["name"])
-        return owner if message.get("attr") is None else getattr(owner, message["attr"])
+        attribute = message.get("attr")
+        if attribute is None:
+            return owner
+        if attribute.startswith("__") and not hasattr(type(owner), attribute):
+            raise TypeError(f"{type(owner).__name__} has no {attribute}")  # what an operator that is missing raises
+        return getattr(owner, attribute)
 
     def _argument(self, sent: list[Any]) -> Any:
         return self._objects[sent[1]] if sent[0] == "handle" else decode(sent[1], True)
@@ -191,6 +203,9 @@ class _Session:
         if isinstance(value, tuple(self._classes)):
             self._objects[len(self._objects)] = value
             return {"handle": len(self._objects) - 1, "class": type(value).__name__}
+        if _is_iterator(value):
+            self._objects[len(self._objects)] = value
+            return {"iterator": len(self._objects) - 1}
         try:
             return {"ok": encode(value)}
         except NotPlain:

@@ -3,10 +3,11 @@
     RemoteFunction   a function of the program: arguments and results cross as plain data
     RemoteClass      a class of the program that test code makes objects of
     RemoteObject     such an object: its data and methods are asked for by name
+    RemoteIterator   a generator of the program, of which only the values count
 
 Whatever a function returns is plain data of built-in types, so no method of the program's objects ever runs here.
-Objects exist only for classes which the test code itself instantiates; compared with plain data they are unequal,
-and they have no truth value, because only the program could say it.
+Objects exist only where the test code itself instantiates classes of the program; compared with plain data they are
+unequal, and they have no truth value, because only the program could say it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Gone(BaseException):
 
 _ours: list[BaseException] = []
 _classes: dict[str, type] = {}
+_instantiated: set[str] = set()
 
 
 def is_from_program(error: BaseException) -> bool:
@@ -58,7 +60,9 @@ def _value(answer: dict[str, Any]) -> Any:
     """The value of an answer, or the exception that it stands for."""
     if "ok" in answer:
         return decode(answer["ok"], True)
-    if "handle" in answer:
+    if "iterator" in answer:
+        return RemoteIterator(answer["iterator"])
+    if "handle" in answer and _instantiated:
         kind = _classes.get(answer.get("class", ""), RemoteObject)
         made: Any = object.__new__(kind)
         object.__setattr__(made, "_handle", answer["handle"])
@@ -69,8 +73,13 @@ def _value(answer: dict[str, Any]) -> Any:
         error = NameError(f"the program defines no {answer['absent']}")
     else:
         error = TypeError(f"the program's result: {answer.get('not_plain', 'not understood')}")
+    raise _from_program(error)
+
+
+def _from_program(error: BaseException) -> BaseException:
+    """The same exception, noted as the program's doing."""
     _ours.append(error)
-    raise error
+    return error
 
 
 def _exception(answer: dict[str, Any]) -> BaseException:
@@ -89,7 +98,7 @@ def _exception(answer: dict[str, Any]) -> BaseException:
 
 
 def _sent(value: Any) -> list[Any]:
-    if isinstance(value, RemoteObject):
+    if isinstance(value, RemoteObject | RemoteIterator):
         return ["handle", value._handle]
     if isinstance(value, RemoteFunction | _RemoteClass):
         raise TypeError("a function of the program as an argument of another")
@@ -146,6 +155,7 @@ class _RemoteClass(type):
     """A class of the program: calling it makes an object there, its attributes are asked for."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        _instantiated.add(cls.__name__)
         return invoke({"name": cls.__name__}, args, kwargs)
 
     def __getattr__(cls, name: str) -> Any:
@@ -179,7 +189,8 @@ class RemoteObject(metaclass=_RemoteClass):
         raise TypeError("only the program could say whether its object is true")
 
     def __iter__(self) -> Any:
-        return iter(_method(self, "__iter__"))
+        made = _method(self, "__iter__")
+        return made if isinstance(made, RemoteObject) else iter(made)
 
     def __contains__(self, item: Any) -> bool:
         return _method(self, "__contains__", item) is True
@@ -189,6 +200,25 @@ class RemoteObject(metaclass=_RemoteClass):
 
     def __str__(self) -> str:
         return str(_method(self, "__str__"))
+
+
+class RemoteIterator:
+    """What a generator of the program yields, asked for one by one. It is no plain data itself."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+
+    def __iter__(self) -> RemoteIterator:
+        return self
+
+    def __next__(self) -> Any:
+        return invoke({"handle": self._handle, "attr": "__next__"}, (), {})
+
+    def _refuse(self, *_: object) -> Any:
+        raise _from_program(TypeError("the program's result: an iterator is no plain data"))
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __len__ = __getitem__ = _refuse
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _method(owner: RemoteObject, name: str, *args: Any) -> Any:
