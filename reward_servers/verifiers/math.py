@@ -47,17 +47,20 @@ class Answer(Reference):
         choices: Letter and text of each option of a choice.
     """
 
-    answer: str | int | float | list[str] = Field(union_mode="left_to_right")
+    answer: str | int | float | list[str | int | float] = Field(union_mode="left_to_right")
     mode: Literal["any", "all"] = "any"
     hint: Literal["number", "integer", "expression", "set", "interval", "choice", "text"] | None = None
     choices: dict[str, str] = Field(default_factory=dict)
 
 
 class MathOptions(Options):
-    """What a caller may choose; the rest is the profile's."""
+    """What a caller may choose; the rest is the profile's.
+
+    The fields are those of the engine's ``Policy``; ``joined_boxes = false`` takes the last box alone.
+    """
 
     profile: str = "default"
-    tolerance: float | None = Field(None, ge=0)
+    tolerance: float | None = Field(None, ge=0, allow_inf_nan=False)
     gold_precision: bool | None = None
     units: Literal["drop", "require", "ignore"] | None = None
     percent: bool | None = None
@@ -65,6 +68,7 @@ class MathOptions(Options):
     reduced: bool | None = None
     arithmetic: bool | None = None
     operators: bool | None = None
+    joined_boxes: bool | None = None
     hedges: bool | None = None
 
     @field_validator("profile")
@@ -84,7 +88,7 @@ class MathOptions(Options):
 @verifier("math", version=VERSION, limits=ItemLimits(cpu=20.0, wall=90.0))
 def math(rollout: Rollout, ref: Answer, options: MathOptions) -> Score | Fault:
     """Whether the final answer equals the reference, exactly and explainably."""
-    answers = tuple(ref.answer) if isinstance(ref.answer, list) else (str(ref.answer),)
+    answers = tuple(map(str, ref.answer if isinstance(ref.answer, list) else [ref.answer]))
     gold = Gold(answers, ref.mode, ref.hint, tuple(sorted(ref.choices.items())))
     return _score(judge(rollout.response, gold, options.policy()))
 

@@ -40,7 +40,7 @@ async def test_math_scores_explains_and_blames_the_right_party() -> None:
 
 async def test_math_takes_several_answers_and_a_profile() -> None:
     groups = [
-        group(r"\boxed{4}", reference=_json({"answer": ["3", "4"]})),
+        group(r"\boxed{4}", reference=_json({"answer": [3, "4"]})),
         group(r"\boxed{3, 4}", reference=_json({"answer": ["4", "3"], "mode": "all"}), name="all"),
         group(r"\boxed{2/4}", reference=_json({"answer": "1/2"}), name="reduced"),
     ]

@@ -81,6 +81,10 @@ class Policy:
     window: int = 0
     limits: Limits = field(default_factory=Limits)
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.tolerance < float("inf"):
+            raise ValueError(f"a tolerance is a finite number from 0 on, not {self.tolerance}")
+
 
 DEFAULT = Policy()
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,12 @@ def test_hints() -> None:
 )
 def test_profiles(profile: str, gold: str, response: str, correct: bool) -> None:
     assert judge(response, gold, PROFILES[profile]).correct is correct
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, float("inf"), float("nan")])
+def test_a_tolerance_is_a_finite_number(tolerance: float) -> None:
+    with pytest.raises(ValueError, match="tolerance"):
+        replace(DEFAULT, tolerance=tolerance)
 
 
 def test_profiles_are_named_after_their_key() -> None:
