@@ -121,7 +121,7 @@ class Code:
     def facts(self) -> Mapping[str, object]:
         """How programs are isolated here, and what bounds their memory, processes and time."""
         report = self._slots.program.report
-        names = ("isolation", "memory_bound", "pids_bound", "cpu_clock", "proc", "uid_map")
+        names = ("isolation", "memory_bound", "pids_bound", "cpu_clock", "wall_clock", "proc", "uid_map")
         return {name: getattr(report, name) for name in names}
 
     def close(self) -> None:

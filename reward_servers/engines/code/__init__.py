@@ -44,8 +44,9 @@ Test code names the program by its functions or by any module that does not exis
 unittest, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `capsys`, `fail`, `skip`,
 `param`), and `random` seeded with 0. Arguments changed in place are changed for the test too, exceptions come as the
 nearest built-in type, and what the program prints appears on the test's own standard output. Test code that feeds the
-standard input of the program is refused: write stdio tests. A generator of the program may be gone through. Classes of the program can be instantiated and used by
-test code; equality of two such objects is the program's own to say, so tests that rely on it trust it.
+standard input of the program is refused: write stdio tests. A generator of the program may be gone through. Classes
+of the program can be instantiated and used by test code; equality of two such objects is the program's own to say, so
+tests that rely on it trust it.
 
 Verdicts and what they become in a service (`Judgement.code`)
     accepted                                  `accepted`; `partial` where some tests failed, whatever the reason

@@ -1,0 +1,99 @@
+"""The code verifier on a real server: what is wrong with one item is that item's outcome and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from protos.assay.rewards.v1 import reward_service_pb2 as pb
+from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
+from reward_servers.supervisor import ServerProcess, Supervisor
+from trainer_client import AsyncRewardClient, Outcome, Recipe, Reward, Rollout, Server
+
+_RECIPE = Recipe((Reward("tests", "code"),), servers=(Server("s", ("code",)),), advantage=None, max_missing=1.0)
+_ADD = "```python\ndef add(a, b):\n    return a + b\n```"
+_BOTH = "```python\nprint(1)\ndef add(a, b):\n    return a + b\n```"
+_CALLS = {"kind": "call", "entry": "add", "cases": [{"args": [1, 2], "returns": 3}]}
+_STDIO = [{"stdin": "1\n", "stdout": "1\n"}]
+_NUMBERS = "def check(stdin, stdout, expected):\n    return int(stdout) == int(expected)\n"
+_BROKEN = "def check(stdin, stdout, expected):\n    return undefined_name\n"
+
+_FAULTS: dict[str, dict[str, Any]] = {
+    "unknown language": {"language": "cobol", "tests": _STDIO},
+    "missing tests": {"language": "python"},
+    "no test": {"tests": []},
+    "tests that are no JSON": {"tests": "[{"},
+    "a limit above the server's": {"tests": _STDIO, "limits": {"memory_mb": 1 << 20}},
+    "a limit of nothing": {"tests": _STDIO, "limits": {"cpu_s": 0}},
+    "an unknown limit": {"tests": _STDIO, "limits": {"cpu_seconds": 1}},
+    "a misspelt field": {"tests": {"kind": "call", "entry": "add", "case": []}},
+    "test code that does not compile": {"tests": {"kind": "assert", "code": "assert ("}},
+    "test code that asks for nothing": {"tests": {"kind": "assert", "code": "assert 1 == 1"}},
+    "a checker that cannot be loaded": {"tests": _STDIO, "compare": {"kind": "checker", "code": "def check("}},
+    "a checker that always raises": {"tests": _STDIO, "compare": {"kind": "checker", "code": _BROKEN}},
+    "an unknown comparison": {"tests": _STDIO, "compare": {"kind": "same"}},
+}
+_VERDICTS: dict[str, tuple[str, dict[str, Any], str]] = {
+    "no code block": ("The answer is 3.", {"tests": _CALLS}, "no_code"),
+    "empty response": ("", {"tests": _CALLS}, "no_code"),
+    "binary source": ("```python\nx = '\x00\x01'\n```", {"tests": _CALLS}, "compile_error"),
+    "large program": (f"```python\nx = '{'a' * (3 << 20)}'\n```", {"tests": _CALLS}, "limit"),
+    "another language": ("```cpp\nint main(){}\n```", {"tests": _CALLS}, "no_code"),
+    "cut off": ("```python\ndef add(a, b):\n    return (a +", {"tests": _CALLS}, "compile_error"),
+    "a checker that this answer breaks": (
+        "```python\nprint('x')\n```",
+        {"tests": _STDIO, "compare": {"kind": "checker", "code": _NUMBERS}},
+        "wrong",
+    ),
+    "right": (_ADD, {"tests": _CALLS}, "accepted"),
+}
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncRewardClient]:
+    async with (
+        Supervisor([ServerProcess("s", ("code",), workers=2)]) as servers,
+        AsyncRewardClient(servers.endpoints) as opened,
+    ):
+        yield opened
+
+
+async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient) -> None:
+    faults = [Rollout(name, "", _BOTH, reference=reference) for name, reference in _FAULTS.items()]
+    verdicts = [Rollout(name, "", text, reference=given) for name, (text, given, _) in _VERDICTS.items()]
+    good = [Rollout(f"good {n}", "", _ADD, reference={"tests": _CALLS}) for n in range(5)]
+    table = await client.score([*faults, *verdicts, *good], _RECIPE)
+    cells = {one.rollout_id: table.cell(row, "tests") for row, one in enumerate([*faults, *verdicts, *good])}
+    for name in _FAULTS:
+        assert (cells[name].outcome, cells[name].party) == (Outcome.FAULT, "dataset"), (name, cells[name])
+        assert cells[name].code == "invalid_reference", name
+        assert "reference" in cells[name].message, name
+    for name, (_, _, code) in _VERDICTS.items():
+        assert cells[name].code == code, (name, cells[name])
+        assert cells[name].score == float(code == "accepted"), name
+    assert all(cells[one.rollout_id].score == 1.0 for one in good)
+
+
+async def test_a_program_of_50_megabytes_costs_nobody_else(client: AsyncRewardClient) -> None:
+    large = Rollout("large", "", f"```python\nx = '{'a' * (50 << 20)}'\n```", reference={"tests": _CALLS})
+    good = [Rollout(f"good {n}", "", _ADD, reference={"tests": _CALLS}) for n in range(3)]
+    table = await client.score([large, *good], _RECIPE)
+    assert [table.cell(row, "tests").score for row in (1, 2, 3)] == [1.0, 1.0, 1.0]
+    assert (table.cell(0, "tests").score, table.cell(0, "tests").code) == (0.0, "limit")
+
+
+async def test_the_server_says_what_bounds_its_programs() -> None:
+    async with Supervisor([ServerProcess("s", ("code",), workers=1)]) as servers:
+        (address,) = servers.endpoints["s"]
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub: Any = rpc.RewardServiceStub(channel)
+            info = await stub.GetServerInfo(pb.GetServerInfoRequest())
+    facts = {name.rpartition(".")[2]: value for name, value in info.facts.items()}
+    assert facts["isolation"] == "ns"
+    assert facts["memory_bound"] in ("cgroup_v1", "cgroup_v2", "per_process")
+    assert facts["pids_bound"] == "rlimit"
+    assert facts["cpu_clock"] in ("cgroup_v1", "cgroup_v2", "proc")
+    assert facts["wall_clock"] in ("run_queue", "elapsed")
