@@ -7,6 +7,7 @@ with ``score_batch`` on a device. Parameters are found by their annotation, neve
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
 import typing
@@ -179,6 +180,10 @@ def _read_parameters(function: Callable[..., Any], scope: str, skip: int) -> dic
                 f"{function.__qualname__}: parameter {parameter.name!r} needs an annotation that says what it "
                 f"receives: {wanted}, Context, or a class derived from Reference or Options"
             )
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            raise VerifierDefinitionError(
+                f"{function.__qualname__}: parameter {parameter.name!r} is given by position; move it before the '*'"
+            )
         if role in roles:
             raise VerifierDefinitionError(f"{function.__qualname__}: two parameters receive the {role.name.lower()}")
         roles[role] = hints[parameter.name]
@@ -226,12 +231,34 @@ def _inspect(target: Callable[..., Any], scope: str) -> tuple[Runs, dict[Role, A
     if hasattr(target, "score_batch"):
         if scope == "group":
             raise VerifierDefinitionError(f"{target.__qualname__}: a batching verifier judges rollouts, not groups")
+        if inspect.iscoroutinefunction(target.score_batch):
+            raise VerifierDefinitionError(
+                f"{target.__qualname__}: score_batch runs in a process of its own; make it `def`"
+            )
         return Runs.DEVICE, _item_types(target), settings
     score = getattr(target, "score", None)
     if score is None:
         raise VerifierDefinitionError(f"{target.__qualname__}: a verifier class needs `score` or `score_batch`")
     runs = Runs.LOOP if inspect.iscoroutinefunction(score) else Runs.PROCESS
     return runs, _read_parameters(score, scope, 1), settings
+
+
+def _check_values(declared: Mapping[str, Any]) -> None:
+    """Refuses numbers that no item could be judged by."""
+    low, high, floor, limits = (declared[key] for key in ("low", "high", "floor", "limits"))
+    problem = ""
+    if not isinstance(declared["version"], str) or not declared["version"]:
+        problem = f"version is a text such as '1', not {declared['version']!r}"
+    elif not (math.isfinite(low) and math.isfinite(high) and low < high):
+        problem = f"score_range is two finite numbers, the lower one first, not {(low, high)}"
+    elif not low <= floor <= high:
+        problem = f"floor {floor} is outside score_range {(low, high)}; widen the range, since a floor is a score"
+    elif min(declared["concurrency"], declared["max_batch"]) < 1:
+        problem = "concurrency and max_batch are at least 1"
+    elif not (limits.cpu > 0 and limits.wall > 0 and limits.response > 0 and limits.memory >= 0):
+        problem = f"limits are greater than 0, memory may be 0 for no bound: {limits}"
+    if problem:
+        raise VerifierDefinitionError(f"{declared['name']}: {problem}")
 
 
 def _check_importable(target: Callable[..., Any], name: str) -> None:
@@ -300,6 +327,7 @@ def verifier(
         "max_batch": max_batch,
         "aspects": tuple(aspects),
     }
+    _check_values(declared)
     return lambda target: _declare(target, scope, cost, declared)
 
 

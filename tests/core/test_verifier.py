@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from reward_servers import Context, Item, Options, Reference, Rollout, Score, verifier
-from reward_servers.core import Cost, Runs, VerifierDefinitionError
+from reward_servers import Context, Fault, Item, Options, Reference, Rollout, Score, verifier
+from reward_servers.core import Cost, ItemLimits, Runs, VerifierDefinitionError
 from tests.core import unruly
 
 
@@ -70,6 +71,31 @@ def test_parameters_without_a_role_are_refused() -> None:
         async def twice(one: Rollout, other: Rollout) -> float:
             return 1.0
 
+    with pytest.raises(VerifierDefinitionError, match="is given by position"):
+
+        @verifier("test/keyword", version="1")
+        async def keyword(rollout: Rollout, *, context: Context) -> float:
+            return 1.0
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"version": ""}, "version is a text"),
+        ({"version": 1}, "version is a text"),
+        ({"score_range": (1.0, 0.0)}, "score_range"),
+        ({"score_range": (0.0, float("inf"))}, "score_range"),
+        ({"floor": -1.0}, "floor -1.0 is outside"),
+        ({"floor": float("nan")}, "floor nan is outside"),
+        ({"concurrency": 0}, "at least 1"),
+        ({"max_batch": 0}, "at least 1"),
+        ({"limits": ItemLimits(cpu=0)}, "limits are greater than 0"),
+    ],
+)
+def test_numbers_that_no_item_can_be_judged_by_are_refused(declared: dict[str, Any], said: str) -> None:
+    with pytest.raises(VerifierDefinitionError, match=said):
+        verifier("test/odd", **{"version": "1", **declared})
+
 
 @pytest.mark.parametrize("name", ["Upper", "a/b/c", "", "two words"])
 def test_names_are_checked(name: str) -> None:
@@ -92,6 +118,13 @@ def test_classes_need_something_to_call() -> None:
 
             async def score(self, rollout: Rollout) -> float:
                 return 1.0
+
+    with pytest.raises(VerifierDefinitionError, match="make it `def`"):
+
+        @verifier("test/async-batch", version="1")
+        class Awaited:
+            async def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+                return []
 
     with pytest.raises(VerifierDefinitionError, match="judges rollouts, not groups"):
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import typer
 
 from reward_servers.cli._app import COMMANDS
 from reward_servers.config import ServerConfig
-from reward_servers.core import find
+from reward_servers.core import Case, Context, Group, Item, Rollout, find, verifier
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,3 +74,26 @@ def test_every_option_and_setting_is_on_the_verifiers_page(name: str) -> None:
     assert verifier.options is not None
     for field in (*verifier.options.model_fields, *(verifier.settings.model_fields if verifier.settings else ())):
         assert re.search(rf"`[^`]*\b{field}\b[^`]*`|\b{field} = ", text), f"{name}: {field}"
+
+
+async def test_the_guides_examples_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "writing-a-verifier.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (code,) = (block for block in blocks if "acme/tone" in block)
+    module = ModuleType("guide_example")
+    monkeypatch.setitem(sys.modules, "guide_example", module)
+    exec(compile(code, "writing-a-verifier.md", "exec"), module.__dict__)
+    group = Group(Case("g"), [Rollout("short"), Rollout("longer")])
+    assert [one.value for one in await module.shortest(group)] == [1.0, 0.0]
+    words = tmp_path / "words"
+    words.write_text("kind words")
+    model = module.Model.target()
+    model.setup(module.ModelSettings(path=words))
+    items = [Item(Rollout(text), None, None, Context("acme/model")) for text in ("a kind one", "a rude one")]
+    assert [one.value for one in model.score_batch(items)] == [1.0, 0.0]
+
+
+def test_every_argument_of_the_decorator_is_explained() -> None:
+    text = (ROOT / "docs" / "writing-a-verifier.md").read_text("utf-8")
+    for name in inspect.signature(verifier).parameters:
+        assert name == "name" or f"`{name}`" in text
