@@ -30,6 +30,7 @@ _JOINED = re.compile(r"[A-J]{2,10}")
 _HEDGE = re.compile(
     r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b"
 )
+_OFFERED = re.compile(r"^[(\[]?[A-Za-z][)\]]?\s+or\s+[(\[]?[A-Za-z][)\]]?$")
 _GOLD = re.compile(r"\(?(?P<one>[A-Z])\)?\.?|\(?[A-Z]\)?(?:\s*(?:,|;|and)\s*\(?[A-Z]\)?)+")
 
 
@@ -89,6 +90,8 @@ def decide(
                 return Decision(Outcome.INCORRECT, "choice", "the text is that of another option", form)
             return Decision(Outcome.CORRECT, "choice", "the gold's letter", form)
         return Decision(Outcome.INCORRECT, "choice", f"{form} is not {', '.join(sorted(letters))}", form)
+    if letters is not None and _OFFERED.search(plain(answer)):
+        return Decision(Outcome.INCORRECT, "choice", "one or another letter", None)
     if texts and letters is not None:
         named = _named(answer, texts, comparison)
         if named is not None:

@@ -181,10 +181,12 @@ def _single(comparison: Comparison, gold: Node, answer: Node) -> Answer:
 
 def _ordered(comparison: Comparison, gold: Seq, answer: Seq) -> Answer:
     if answer.kind == "list":
-        if _named(answer):
-            return all_same(comparison, gold.items, _values(answer, sort=True), "values by name")
         if gold.kind == "[]" and len(gold.items) == 2:
             return Answer(False, "kind", "two numbers are no closed interval")
+        if _named(answer):
+            return all_same(comparison, gold.items, _values(answer, sort=True), "values by name")
+        if any(isinstance(i, Rel) or (isinstance(i, Call) and i.head == "mod") for i in answer.items):
+            return Answer(False, "kind", "values of one unknown are no tuple")
         return all_same(comparison, gold.items, answer.items, "list as tuple")
     if answer.kind not in _TUPLES:
         return Answer(False, "kind", "a set is not a tuple")
