@@ -57,15 +57,16 @@ def _load(path: Path, dtype: torch.dtype) -> tuple[Any, Any]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Loads without a progress bar: it clutters logs, and its lock between processes outlives a worker."""
-    from transformers.utils import logging
+    import transformers
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    bars: Any = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            bars.enable_progress_bar()
 
 
 def _fingerprint(path: Path) -> str:
