@@ -30,6 +30,7 @@ from ._nodes import (
     Text,
     has_const,
     has_head,
+    substitute,
     symbols,
     walk,
 )
@@ -181,8 +182,6 @@ class Comparison:
 
     def _renamed(self, gold: Node, answer: Node, gold_names: frozenset[str], names: frozenset[str]) -> Answer | None:
         """Names that may differ: the constant of integration and the integer of a family."""
-        from ._nodes import substitute
-
         extra, missing = names - gold_names, gold_names - names
         if len(extra) == len(missing) and all(map(_ARBITRARY.fullmatch, missing)) and all(map(_FREE.fullmatch, extra)):
             pairs = zip(sorted(extra), sorted(missing), strict=True)

@@ -10,7 +10,7 @@ from ._exact import exact
 from ._nodes import Call, Node, Num, Rel, Seq, Sym, Text, integer, neg, substitute, symbols, walk
 from ._policy import Limits
 from ._realsets import is_set_like
-from ._scalars import Answer, same_scalar, sign_of
+from ._scalars import Answer, same_scalar, sample, sign_of
 
 if TYPE_CHECKING:
     from ._compare import Comparison
@@ -348,8 +348,6 @@ def _inequalities(comparison: Comparison, gold: Rel, answer: Rel) -> Answer:
 
 def _field_sign(a: Node, b: Node, limits: Limits) -> bool | None:
     """Whether two proportional expressions have the same sign, at one rational point."""
-    from ._scalars import sample
-
     for round_ in range(4):
         env: dict[Node, Node] = {Sym(n): Num(sample(n, round_)) for n in symbols(a) | symbols(b)}
         x, y = exact(substitute(a, env), limits.bits), exact(substitute(b, env), limits.bits)

@@ -92,11 +92,4 @@ def _number_words(parser: Parser, words: list[str], start: int) -> Node | None:
     parser.at = start
     for _ in range(length):  # a hyphen between words counts as its own token
         parser.at += 1 if parser.tokens[parser.at].kind == "word" else 2
-    while (
-        parser.at < len(parser.tokens)
-        and parser.is_op("-")
-        and parser.tokens[parser.at - 1].kind == "word"
-        and length > 1
-    ):
-        break
     return Num(value, 0)
