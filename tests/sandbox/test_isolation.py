@@ -33,6 +33,7 @@ def test_nothing_of_the_host(run: Runner) -> None:
     assert set(eval(environment)) == {
         "HOME",
         "LANG",
+        "MALLOC_ARENA_MAX",
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
         "PATH",
