@@ -15,7 +15,7 @@ from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Composer, Remote
 from reward_servers.core._hosted import Hosted, bound_exceeded
-from reward_servers.core._model import Content, Group, Rollout
+from reward_servers.core._model import Content, Group, Message, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
 from reward_servers.core._verifier import Runs
@@ -243,7 +243,12 @@ def _longer(content: Content, limit: int) -> bool:
     if isinstance(content, str):
         # A character is at most four bytes: short texts need no encoding to be measured.
         return len(content) * 4 > limit and len(content.encode()) > limit
-    return sum(len(part.text.encode()) for message in content for part in message.parts) > limit
+    return sum(map(_size, content)) > limit
+
+
+def _size(message: Message) -> int:
+    calls = sum(len(call.arguments.encode()) for call in message.tool_calls)
+    return calls + sum(len(part.text.encode()) for part in message.parts)
 
 
 def _too_long(job: Job) -> Verdict:

@@ -72,6 +72,15 @@ async def test_an_item_whose_worker_died_once_is_judged_by_another(tmp_path: Pat
     assert as_verdict(found).code == "accepted"
 
 
+@pytest.mark.parametrize("where", ["near", "away"])
+async def test_a_worker_that_dies_and_leaves_a_child_behind_is_missed_at_once(where: str) -> None:
+    patient = replace(unruly, limits=replace(unruly.limits, wall=600.0))
+    async with scoring(patient) as scorer:
+        found, fine = await outcomes(scorer, request("test/unruly", group(f"orphan {where}", "fine")))
+    assert (as_verdict(found).code, as_verdict(found).score) == ("crashed_verifier", -1.0)
+    assert as_verdict(fine).score == 1.0
+
+
 async def test_declared_faults_and_floors_pass_through() -> None:
     async with scoring(unruly) as scorer:
         fault, nothing = await outcomes(scorer, request("test/unruly", group("fault", "nothing")))
@@ -123,10 +132,17 @@ async def test_closing_a_call_ends_the_work() -> None:
 
 
 async def test_a_batch_with_a_broken_item_is_judged_without_it() -> None:
-    texts = ["a", "poison", "bb", "ccc", "abort", "dddd"]
+    texts = ["a", "poison", "bb", "ccc", "abort", "dddd", "e", "sleep"]
     async with scoring(Batch, settings={"test/batch": {"offset": 10.0}}) as scorer:
         found = dict(zip(texts, await outcomes(scorer, request("test/batch", group(*texts))), strict=True))
-    assert [as_verdict(found[text]).score for text in ("a", "bb", "ccc", "dddd")] == [11.0, 12.0, 13.0, 14.0]
+    assert {text: as_verdict(found[text]).score for text in ("a", "bb", "ccc", "dddd", "e")} == {
+        "a": 11.0,
+        "bb": 12.0,
+        "ccc": 13.0,
+        "dddd": 14.0,
+        "e": 11.0,
+    }
+    assert as_fault(found["sleep"]).code == "wall_limit"
     assert as_fault(found["poison"]).code == "verifier_error"
     assert as_verdict(found["abort"]).code == "crashed_verifier"
 

@@ -51,6 +51,14 @@ def _spin() -> None:
         pass
 
 
+def _leave_a_child(*, own_session: bool) -> None:
+    if os.fork() == 0:
+        if own_session:
+            os.setsid()
+        time.sleep(20)
+        os._exit(0)
+
+
 @verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
 def unruly(rollout: Rollout) -> float | Score | Fault:
     """Does what the response says."""
@@ -68,6 +76,9 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
     if command == "child":
         subprocess.run([sys.executable, "-c", "while True: pass"], check=False)
     if command == "abort":
+        os.abort()
+    if command == "orphan":
+        _leave_a_child(own_session=argument == "away")
         os.abort()
     if command == "abort-once":
         marker = Path(argument)
@@ -187,6 +198,8 @@ class Batch:
             raise ValueError("one of them is poison")
         if "abort" in texts:
             os.abort()
+        if "sleep" in texts:
+            time.sleep(60)
         return [Score(len(text) + self.offset, evidence={"batch": len(items)}) for text in texts]
 
 

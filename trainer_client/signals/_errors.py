@@ -24,7 +24,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     # Imported where it is needed: the main path of a trainer does not pay for its mistakes.
     from difflib import get_close_matches
 
-    close = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    close = get_close_matches(name, sorted(set(known)), n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}? " if close else ""
 
 

@@ -162,7 +162,8 @@ class ProcessExecutor:
             return
         name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
         if reason == "wall":
-            message = f"{name} took more than {limits.wall:g} s with little CPU used"
+            spent = "" if self._device else " with little CPU used"
+            message = f"{name} took more than {limits.wall:g} s{spent}"
             self._finish(unit, Fault(Party.SERVICE, "wall_limit", message))
         elif reason == "cpu" or (reason != "batch" and exit_code == -signal.SIGPROF):
             self._finish(unit, bound_exceeded(unit.job.hosted.floor, f"CPU limit of {unit.job.cpu_limit:g} s"))

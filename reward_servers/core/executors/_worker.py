@@ -16,6 +16,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, Protocol, cast
 
 from reward_servers.core._outcomes import Outcome, Usage
+from reward_servers.core._verifier import Runs
 from reward_servers.core._work import Unit
 from reward_servers.core.executors import _worker_main
 from reward_servers.core.executors._messages import (
@@ -28,6 +29,8 @@ from reward_servers.core.executors._messages import (
 )
 
 __all__ = ["Chunk", "WorkerEvents", "WorkerProcess"]
+
+_LINGER = 1.0
 
 
 def kill_tree(pid: int) -> None:
@@ -53,6 +56,11 @@ class Chunk:
     units: Sequence[Unit]
     undone: int = 0
     done: list[bool] = field(default_factory=list)
+
+    @property
+    def together(self) -> bool:
+        """Whether the units are judged in one go."""
+        return self.units[0].job.hosted.verifier.runs is Runs.DEVICE
 
     def pending(self) -> list[Unit]:
         """The units that are not finished, the one that runs first."""
@@ -120,7 +128,10 @@ class WorkerProcess(asyncio.Protocol):
         endpoint = socket.socket(fileno=socket.dup(ours.fileno()))
         ours.close()
         endpoint.setblocking(False)
-        await asyncio.get_running_loop().create_connection(lambda: self, sock=endpoint)
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, sock=endpoint)
+        # The pipe alone does not tell: what a verifier has started may hold the worker's end of it open.
+        loop.add_reader(process.sentinel, self._process_ended, process.sentinel)
 
     def send(self, hosting: int, units: Sequence[Unit]) -> None:
         """Gives the worker a chunk."""
@@ -141,9 +152,11 @@ class WorkerProcess(asyncio.Protocol):
         recalled: list[Unit] = []
         for place, chunk in enumerate(self.chunks):
             pending = chunk.pending()
-            keep = pending[:1] if place == 0 else []
-            recalled += pending[len(keep) :]
-            self._transport.write(frame(("drop", chunk.number)))
+            running = 0 if place else len(pending) if chunk.together else 1
+            keep, back = pending[:running], pending[running:]
+            recalled += back
+            if back:
+                self._transport.write(frame(("drop", chunk.number)))
             chunk.done = [unit not in keep for unit in chunk.units]
             chunk.undone = len(keep)
         while len(self.chunks) > 1:
@@ -187,6 +200,16 @@ class WorkerProcess(asyncio.Protocol):
         if self.ready:
             self._events.worker_free(self)
 
+    def _process_ended(self, sentinel: int) -> None:
+        """Ends what the process has left behind, so that the pipe ends, too, after everything in it has been read."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(sentinel)
+        if self.pid is not None:
+            kill_tree(self.pid)
+        if self._transport is not None:
+            # Only a process that has left the group still holds the pipe then.
+            loop.call_later(_LINGER, self._transport.close)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The process has ended or is about to."""
         self.ready = False
@@ -199,6 +222,7 @@ class WorkerProcess(asyncio.Protocol):
         if process.exitcode is None:
             process.kill()
             await asyncio.get_running_loop().run_in_executor(None, process.join)
+        asyncio.get_running_loop().remove_reader(process.sentinel)
         if process.pid is not None:
             kill_tree(process.pid)
         self._events.worker_dead(self, process.exitcode)
