@@ -84,20 +84,23 @@ async def _add(
     reader: _wire.GroupReader,
     groups: Iterable[types_pb2.Group],
     expect: Callable[[Sequence[int]], None],
+    turn: asyncio.Lock,
 ) -> None:
-    """Adds groups to a call, part by part: what is judged at once is judged before the next part is read.
+    """Adds groups to a call, part by part: what is judged at once is judged before another part is read.
 
     Args:
+        turn: Held by the one call of the server that reads.
         call: The call.
         reader: Reads the groups.
         groups: The groups.
         expect: Told the caller's indices of rollouts before results for them come.
     """
     for part in _wire.parts(groups):
-        read, indices = reader.read(part)
-        expect(indices)
-        call.add(read, indices)
-        await asyncio.sleep(0)
+        async with turn:
+            read, indices = reader.read(part)
+            expect(indices)
+            call.add(read, indices)
+            await asyncio.sleep(0)
 
 
 class RewardServicer:
@@ -107,6 +110,7 @@ class RewardServicer:
         self._scorer = scorer
         self._origins = origins
         self._facts = facts
+        self._turn = asyncio.Lock()
         self.draining = False
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -149,7 +153,7 @@ class RewardServicer:
             items = _wire.count_rollouts(message.groups) * width
             call = self._scorer.open(header.request, deliver, items, request.size)
             try:
-                await _add(call, reader, message.groups, expect)
+                await _add(call, reader, message.groups, expect, self._turn)
                 await call.wait()
             finally:
                 call.close()
@@ -164,7 +168,7 @@ class RewardServicer:
     ) -> AsyncIterator[service_pb2.ScoreStreamResponse]:
         """Judges chunks as they arrive and answers items as they finish."""
         await self._refuse_while_draining(context)
-        stream = _Stream(self._scorer, _ends(context))
+        stream = _Stream(self._scorer, _ends(context), self._turn)
         reader = asyncio.get_running_loop().create_task(stream.read(requests))
         try:
             while (response := await stream.next_response()) is not None:
@@ -217,9 +221,10 @@ class RewardServicer:
 class _Stream:
     """One call of ScoreStream: chunks that are being judged and results that wait to be sent."""
 
-    def __init__(self, scorer: Scorer, ends: float | None) -> None:
+    def __init__(self, scorer: Scorer, ends: float | None, turn: asyncio.Lock) -> None:
         self._scorer = scorer
         self._ends = ends
+        self._turn = turn
         self._header: _Header | None = None
         self._announced = -1
         self._reader = _wire.GroupReader()
@@ -257,7 +262,7 @@ class _Stream:
         self._waiting += items
         call = self._scorer.open(header.request, deliver, items, size, partial=True)
         self._calls.add(call)
-        await _add(call, self._reader, chunk.groups, indices.extend)
+        await _add(call, self._reader, chunk.groups, indices.extend, self._turn)
 
     def _header_for(self, chunk: service_pb2.ScoreRequest) -> _Header:
         if self._header is None:
