@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from ._errors import RecipeError
@@ -85,6 +84,9 @@ class TLS:
         Raises:
             OSError: a file cannot be read.
         """
+        # Imported where they are needed: most clients have no certificates, and every trainer imports this.
+        from pathlib import Path
+
         from grpc import ssl_channel_credentials
 
         ca, key, cert = (Path(file).read_bytes() if file else None for file in (self.ca, self.key, self.cert))
