@@ -72,27 +72,18 @@ def reward_function(
     if not title.isidentifier():
         raise RecipeError(f"{title!r} cannot name a function; pass name=", "name")
     client = endpoints if isinstance(endpoints, AsyncRewardClient) else AsyncRewardClient(endpoints)
-    columns = _Columns(reference, task, group_size)
+    columns = _Columns(reference, task, group_size, token_ids)
     calls = itertools.count()
-    whole_groups: list[bool] = []
+    checked = False
 
-    async def reward(
-        prompts: Sequence[Any], completions: Sequence[Any], completion_ids: Any = None, **given: Any
-    ) -> list[float | None]:
-        if not whole_groups:
-            whole_groups.append(any(f.judges_groups for f in (await client.describe(recipe)).values()))
-        if whole_groups[0] and group_size is None:
-            raise RecipeError(
-                f"recipe {recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "
-                "reward_function",
-                "rewards",
-            )
+    async def reward(prompts: Sequence[Any], completions: Sequence[Any], **given: Any) -> list[float | None]:
+        nonlocal checked
+        if not checked and group_size is None:
+            await _refuse_group_verifiers(client, recipe)
+        checked = True
         step = int(getattr(given.get("trainer_state"), "global_step", 0))
         label = f"trl-{os.environ.get('RANK', '0')}-{next(calls)}"
         rollouts = columns.rollouts(label, prompts, completions, given)
-        if token_ids and completion_ids is not None:
-            for rollout, ids in zip(rollouts, completion_ids, strict=True):
-                rollout.token_ids = ids
         table = await client.score(rollouts, recipe, run=title, step=step, seed=seed)
         _log(table, given)
         return [reward if ok else None for reward, ok in zip(table.rewards.tolist(), table.mask.tolist(), strict=True)]
@@ -103,10 +94,23 @@ def reward_function(
     return reward
 
 
+async def _refuse_group_verifiers(client: AsyncRewardClient, recipe: Recipe) -> None:
+    """Raises where a verifier of the recipe judges groups, which nobody has told the size of."""
+    if any(facts.judges_groups for facts in (await client.describe(recipe)).values()):
+        raise RecipeError(
+            f"recipe {recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "
+            "reward_function",
+            "rewards",
+        )
+
+
 class _Columns:
     """Makes rollouts of the columns of a data set."""
 
-    def __init__(self, reference: str | Mapping[str, str] | None, task: str, group_size: int | None) -> None:
+    def __init__(
+        self, reference: str | Mapping[str, str] | None, task: str, group_size: int | None, token_ids: bool
+    ) -> None:
+        self._token_ids = token_ids
         self._reference = reference
         self._task = task
         self._group_size = group_size
@@ -118,6 +122,7 @@ class _Columns:
         tasks = given.get("task") or [self._task] * len(prompts)
         metadata = given.get("metadata") or [None] * len(prompts)
         documents = given.get("documents") or [()] * len(prompts)
+        token_ids = (given.get("completion_ids") if self._token_ids else None) or [()] * len(prompts)
         groups = self._groups(prompts, references)
         return [
             Rollout(
@@ -128,6 +133,7 @@ class _Columns:
                 task=tasks[row],
                 reference=references[row],
                 metadata=_read(metadata[row]),
+                token_ids=token_ids[row],
                 documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
             )
             for row in range(len(prompts))
