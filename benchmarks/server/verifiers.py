@@ -21,19 +21,21 @@ def pooled(rollout: Rollout) -> float:
     return float(len(rollout.response))
 
 
+def _compute(seconds: float) -> None:
+    ends = time.thread_time() + seconds
+    while time.thread_time() < ends:
+        pass
+
+
 @verifier("bench/light", version="1", score_range=(0, 1e9))
 def light(rollout: Rollout) -> float:
     """The length of the response after a tenth of a millisecond of computing: enough to be worth caching."""
-    ends = time.thread_time() + 0.0001
-    while time.thread_time() < ends:
-        pass
+    _compute(0.0001)
     return float(len(rollout.response))
 
 
 @verifier("bench/busy", version="1", score_range=(0, 1e9))
 def busy(rollout: Rollout) -> float:
     """The length of the response after a millisecond of computing."""
-    ends = time.thread_time() + 0.001
-    while time.thread_time() < ends:
-        pass
+    _compute(0.001)
     return float(len(rollout.response))
