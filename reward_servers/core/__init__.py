@@ -5,7 +5,7 @@ in a *request*; a *unit* is one rollout (or group) for one evaluation; an *execu
 verdict, a fault or a skip.
 """
 
-from reward_servers.core._admission import Admission, ServerLimits
+from reward_servers.core._admission import Admission, Hold, ServerLimits
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote
 from reward_servers.core._context import Context, Identity, item_seed
@@ -49,6 +49,7 @@ __all__ = [
     "Fault",
     "FaultError",
     "Group",
+    "Hold",
     "Hosted",
     "Identity",
     "Instance",

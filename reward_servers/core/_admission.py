@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reward_servers.core._errors import Overloaded, RequestError
 
-__all__ = ["Admission", "ServerLimits"]
+__all__ = ["Admission", "Hold", "ServerLimits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,27 @@ class ServerLimits:
     cache_bytes: int = 128 << 20
 
 
+class Hold:
+    """Bytes of a message, counted from its arrival until they are given back. As a context, it ends with the block."""
+
+    def __init__(self, admission: Admission, size: int) -> None:
+        self._admission = admission
+        self._size = size
+
+    def release(self) -> None:
+        """Gives the bytes back; once is enough."""
+        self._admission.bytes -= self._size
+        self._size = 0
+
+    def __enter__(self) -> Hold:
+        """Begins the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Gives the bytes back."""
+        self.release()
+
+
 class Admission:
     """Counts what is in flight and refuses what does not fit."""
 
@@ -38,47 +59,44 @@ class Admission:
         self.items = 0
         self.bytes = 0
 
-    def fits(self, items: int, size: int) -> bool:
-        """Whether that much more would fit now."""
-        return self.items + items <= self.limits.items and self.bytes + size <= self.limits.bytes
-
-    def check_size(self, items: int, size: int) -> None:
-        """Refuses what could never fit.
+    def hold(self, size: int) -> Hold:
+        """Takes the bytes of a message in.
 
         Raises:
-            RequestError: The message names the limit.
+            RequestError: They could never fit.
+            Overloaded: They do not fit now.
+        """
+        if size > self.limits.bytes:
+            raise RequestError(
+                f"groups: {size} bytes in one call, the limit is {self.limits.bytes}; send smaller batches"
+            )
+        if self.bytes + size > self.limits.bytes:
+            raise self._overloaded()
+        self.bytes += size
+        return Hold(self, size)
+
+    def admit(self, items: int) -> None:
+        """Takes that many items in.
+
+        Raises:
+            RequestError: They could never fit.
+            Overloaded: They do not fit now.
         """
         most = min(self.limits.call_items, self.limits.items)
         if items > most:
             raise RequestError(
                 f"groups: {items} rollouts times evaluations in one call, the limit is {most}; send smaller batches"
             )
-        if size > self.limits.bytes:
-            raise RequestError(
-                f"groups: {size} bytes in one call, the limit is {self.limits.bytes}; send smaller batches"
-            )
-
-    def admit(self, items: int, size: int) -> None:
-        """Takes that much in.
-
-        Raises:
-            RequestError: It could never fit.
-            Overloaded: It does not fit now.
-        """
-        self.check_size(items, size)
-        if not self.fits(items, size):
-            raise Overloaded(
-                f"{self.items} items and {self.bytes} bytes are in flight; the limits are "
-                f"{self.limits.items} and {self.limits.bytes}",
-                retry_after=self.retry_after(),
-            )
+        if self.items + items > self.limits.items:
+            raise self._overloaded()
         self.items += items
-        self.bytes += size
 
-    def release(self, items: int, size: int) -> None:
-        """Gives back what has finished."""
-        self.items -= items
-        self.bytes -= size
+    def _overloaded(self) -> Overloaded:
+        return Overloaded(
+            f"{self.items} items and {self.bytes} bytes are in flight; the limits are "
+            f"{self.limits.items} and {self.limits.bytes}",
+            retry_after=self.retry_after(),
+        )
 
     def retry_after(self) -> float:
         """Seconds after which to ask again: longer the fuller the server is."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from reward_servers.core._admission import Admission
+from reward_servers.core._admission import Admission, Hold
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Skip, SkipReason
 from reward_servers.core._work import Job, Request, Result, Unit
@@ -42,14 +42,14 @@ class Call:
     """
 
     def __init__(
-        self, owner: CallOwner, request: Request, deliver: Deliver, items: int, size: int, *, counted: bool
+        self, owner: CallOwner, request: Request, deliver: Deliver, items: int, hold: Hold | None, *, counted: bool
     ) -> None:
         self._owner = owner
         self._admission = owner.admission
         self._deliver = deliver
         self._open = bytearray(b"\1") * items
         self._remaining = items
-        self._size = size
+        self._hold = hold
         self._done: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ended = False
@@ -112,7 +112,7 @@ class Call:
     def close(self) -> None:
         """The caller has gone away: its work is stopped and nothing more is delivered."""
         if self.counted:
-            self._admission.release(self._remaining, 0)
+            self._admission.items -= self._remaining
         self._open = bytearray(len(self._open))
         self._remaining = 0
         self._end()
@@ -134,8 +134,8 @@ class Call:
         self._ended = True
         if self._timer is not None:
             self._timer.cancel()
-        if self.counted:
-            self._admission.release(0, self._size)
+        if self._hold is not None:
+            self._hold.release()
         unfinished, self.units = [unit for unit in self.units if not unit.settled], []
         # Jobs know their call: cut here, both are freed at once and not when the garbage collector comes by.
         self.jobs = []

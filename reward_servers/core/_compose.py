@@ -48,9 +48,7 @@ class Remote(Protocol):
 class _Opens(Protocol):
     hosted: dict[str, Hosted]
 
-    def open(
-        self, request: Request, deliver: Deliver, items: int, size: int, *, partial: bool = False, inner: bool = False
-    ) -> Call: ...
+    def open(self, request: Request, deliver: Deliver, items: int, *, inner: bool) -> Call: ...
 
 
 class Composer:
@@ -93,7 +91,7 @@ class Composer:
         results: list[Result] = []
         request = Request([Evaluation(name, options=options)], seed=context.run_seed, deadline=context.deadline)
         try:
-            call = self._scorer.open(request, lambda position, result: results.append(result), 1, 0, inner=True)
+            call = self._scorer.open(request, lambda position, result: results.append(result), 1, inner=True)
         except RequestError as error:
             raise CallerFault(f"{name}: {error}", code="invalid_request") from None
         try:

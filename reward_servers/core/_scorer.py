@@ -10,10 +10,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from reward_servers.core._admission import Admission, ServerLimits
+from reward_servers.core._admission import Admission, Hold, ServerLimits
 from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Composer, Remote
+from reward_servers.core._errors import Overloaded
 from reward_servers.core._hosted import Hosted, bound_exceeded
 from reward_servers.core._model import Content, Group, Message, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
@@ -86,7 +87,14 @@ class Scorer:
         await self._composer.close()
 
     def open(
-        self, request: Request, deliver: Deliver, items: int, size: int, *, partial: bool = False, inner: bool = False
+        self,
+        request: Request,
+        deliver: Deliver,
+        items: int,
+        hold: Hold | None = None,
+        *,
+        partial: bool = False,
+        inner: bool = False,
     ) -> Call:
         """Admits a request; its groups are then added to the call.
 
@@ -94,7 +102,7 @@ class Scorer:
             request: What is asked.
             deliver: Takes each result as it becomes known, perhaps before the call that causes it returns.
             items: Rollouts that will be added, times evaluations.
-            size: Bytes that it takes to hold them.
+            hold: Its bytes, given back when the call ends; None when none are counted.
             partial: Answer what does not fit with a skip, instead of refusing the whole.
             inner: Asked by a verifier whose own item is admitted already: nothing is counted twice.
 
@@ -106,22 +114,20 @@ class Scorer:
             Overloaded: It does not fit now, and ``partial`` is false.
         """
         bounds = self._planner.bind(request.evaluations)
-        call = Call(self, request, deliver, items, size, counted=not inner)
-        if not inner and not self._admit(items, size, partial):
-            call.counted = False
-            call.skip(Skip(SkipReason.OVERLOADED, self.admission.retry_after()))
+        try:
+            if not inner:
+                self.admission.admit(items)
+        except Overloaded as refusal:
+            if not partial:
+                raise
+            call = Call(self, request, deliver, items, hold, counted=False)
+            call.skip(Skip(SkipReason.OVERLOADED, refusal.retry_after))
             return call
+        call = Call(self, request, deliver, items, hold, counted=not inner)
         call.jobs = self._planner.jobs(bounds, request, call)
         self._calls.add(call)
         call.arm()
         return call
-
-    def _admit(self, items: int, size: int, partial: bool) -> bool:
-        if partial and not self.admission.fits(items, size):
-            self.admission.check_size(items, size)
-            return False
-        self.admission.admit(items, size)
-        return True
 
     def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:
         """Answers what needs no run, joins what is in flight, and queues the rest."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -15,8 +15,9 @@ from protos import CONTRACT
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers import __version__
-from reward_servers.core import Call, Overloaded, Request, RequestError, Result, Scorer
+from reward_servers.core import Call, Hold, Overloaded, Request, RequestError, Result, Scorer, Skip, SkipReason
 from reward_servers.services import _wire
+from reward_servers.services._intake import Intake, Opened, parse
 
 __all__ = ["RewardServicer"]
 
@@ -28,8 +29,6 @@ _STATUS = {
 }
 _PUSHBACK = "grpc-retry-pushback-ms"
 _FLUSH = 0.002
-
-_M = TypeVar("_M")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -50,18 +49,6 @@ def _ends(context: Context) -> float | None:
     return time.monotonic() + max(0.0, float(left) - min(0.25, 0.1 * float(left)))
 
 
-@dataclass(slots=True, frozen=True)
-class _Measured(Generic[_M]):
-    """A message with the number of bytes that it came in."""
-
-    message: _M
-    size: int
-
-
-def _measured(parse: Callable[[bytes], _M]) -> Callable[[bytes], _Measured[_M]]:
-    return lambda data: _Measured(parse(data), len(data))
-
-
 class _Header:
     """What a call asks, and the aspect names that its results refer to."""
 
@@ -79,30 +66,6 @@ class _Header:
         ]
 
 
-async def _add(
-    call: Call,
-    reader: _wire.GroupReader,
-    groups: Iterable[types_pb2.Group],
-    expect: Callable[[Sequence[int]], None],
-    turn: asyncio.Lock,
-) -> None:
-    """Adds groups to a call, part by part: what is judged at once is judged before another part is read.
-
-    Args:
-        turn: Held by the one call of the server that reads.
-        call: The call.
-        reader: Reads the groups.
-        groups: The groups.
-        expect: Told the caller's indices of rollouts before results for them come.
-    """
-    for part in _wire.parts(groups):
-        async with turn:
-            read, indices = reader.read(part)
-            expect(indices)
-            call.add(read, indices)
-            await asyncio.sleep(0)
-
-
 class RewardServicer:
     """Answers the contract's calls from a scorer."""
 
@@ -110,20 +73,16 @@ class RewardServicer:
         self._scorer = scorer
         self._origins = origins
         self._facts = facts
-        self._turn = asyncio.Lock()
+        self._intake = Intake()
         self.draining = False
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Lets a server answer with this. Messages that carry rollouts are measured as they come in."""
+        """Lets a server answer with this. Messages that carry rollouts come as bytes: the intake parses them."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         pb = service_pb2
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "Score": unary(self.score, _measured(pb.ScoreRequest.FromString), pb.ScoreResponse.SerializeToString),
-            "ScoreStream": stream(
-                self.score_stream,
-                _measured(pb.ScoreStreamRequest.FromString),
-                pb.ScoreStreamResponse.SerializeToString,
-            ),
+            "Score": unary(self.score, None, pb.ScoreResponse.SerializeToString),
+            "ScoreStream": stream(self.score_stream, None, pb.ScoreStreamResponse.SerializeToString),
             "ListVerifiers": unary(
                 self.list_verifiers, pb.ListVerifiersRequest.FromString, pb.ListVerifiersResponse.SerializeToString
             ),
@@ -134,41 +93,30 @@ class RewardServicer:
         name = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
-    async def score(self, request: _Measured[service_pb2.ScoreRequest], context: Context) -> service_pb2.ScoreResponse:
+    async def score(self, data: bytes, context: Context) -> service_pb2.ScoreResponse:
         """Judges a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
         await self._refuse_while_draining(context)
-        message, reader = request.message, _wire.GroupReader()
-        header = _Header(self._scorer, message, _ends(context))
-        response, places = service_pb2.ScoreResponse(), list[types_pb2.Result]()
-        width, names, fill = header.width, header.names, _wire.fill_result
-
-        def expect(indices: Sequence[int]) -> None:
-            places.extend(_wire.add_results(response, indices, width))
-
-        def deliver(position: int, result: Result) -> None:
-            fill(places[position], result, names[position % width])
-
+        batch = _Batch(self._scorer, _ends(context))
         try:
-            reader.take_blobs(message.blobs)
-            items = _wire.count_rollouts(message.groups) * width
-            call = self._scorer.open(header.request, deliver, items, request.size)
-            try:
-                await _add(call, reader, message.groups, expect, self._turn)
-                await call.wait()
-            finally:
-                call.close()
+            with self._scorer.admission.hold(len(data)) as hold:
+                call = await self._intake.take(partial(batch.open, data, hold))
+                try:
+                    await call.wait()
+                finally:
+                    call.close()
         except RequestError as error:
             await _refuse(context, error)
-        response.verifiers.extend(header.identities())
+        response = batch.response
+        response.verifiers.extend(batch.header.identities())
         response.load.CopyFrom(self._load())
         return response
 
     async def score_stream(
-        self, requests: AsyncIterator[_Measured[service_pb2.ScoreStreamRequest]], context: Context
+        self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[service_pb2.ScoreStreamResponse]:
         """Judges chunks as they arrive and answers items as they finish."""
         await self._refuse_while_draining(context)
-        stream = _Stream(self._scorer, _ends(context), self._turn)
+        stream = _Stream(self._scorer, _ends(context), self._intake)
         reader = asyncio.get_running_loop().create_task(stream.read(requests))
         try:
             while (response := await stream.next_response()) is not None:
@@ -218,13 +166,40 @@ class RewardServicer:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the server is draining; ask another replica")
 
 
+class _Batch:
+    """One call of Score: its results are filled in at their places as they become known."""
+
+    def __init__(self, scorer: Scorer, ends: float | None) -> None:
+        self._scorer = scorer
+        self._ends = ends
+        self.response = service_pb2.ScoreResponse()
+        self.header: _Header
+
+    def open(self, data: bytes, hold: Hold) -> Opened:
+        message = parse(service_pb2.ScoreRequest, data)
+        header = self.header = _Header(self._scorer, message, self._ends)
+        reader = _wire.GroupReader()
+        reader.take_blobs(message.blobs)
+        places: list[types_pb2.Result] = []
+        width, names, fill = header.width, header.names, _wire.fill_result
+
+        def expect(indices: Sequence[int]) -> None:
+            places.extend(_wire.add_results(self.response, indices, width))
+
+        def deliver(position: int, result: Result) -> None:
+            fill(places[position], result, names[position % width])
+
+        items = _wire.count_rollouts(message.groups) * width
+        return Opened(self._scorer.open(header.request, deliver, items, hold), reader, message.groups, expect)
+
+
 class _Stream:
     """One call of ScoreStream: chunks that are being judged and results that wait to be sent."""
 
-    def __init__(self, scorer: Scorer, ends: float | None, turn: asyncio.Lock) -> None:
+    def __init__(self, scorer: Scorer, ends: float | None, intake: Intake) -> None:
         self._scorer = scorer
         self._ends = ends
-        self._turn = turn
+        self._intake = intake
         self._header: _Header | None = None
         self._announced = -1
         self._reader = _wire.GroupReader()
@@ -235,17 +210,31 @@ class _Stream:
         self._read_all = False
         self._error: RequestError | None = None
 
-    async def read(self, requests: AsyncIterator[_Measured[service_pb2.ScoreStreamRequest]]) -> None:
+    async def read(self, requests: AsyncIterator[bytes]) -> None:
         try:
-            async for request in requests:
-                await self._open(request.message.chunk, request.size)
+            async for data in requests:
+                await self._take(data)
         except RequestError as error:
             self._error = error
         finally:
             self._read_all = True
             self._wake.set()
 
-    async def _open(self, chunk: service_pb2.ScoreRequest, size: int) -> None:
+    async def _take(self, data: bytes) -> None:
+        try:
+            hold, refusal = self._scorer.admission.hold(len(data)), None
+        except Overloaded as error:
+            hold, refusal = None, Skip(SkipReason.OVERLOADED, error.retry_after)
+        try:
+            call = await self._intake.take(partial(self._open, data, hold, refusal))
+        except BaseException:
+            if hold is not None:
+                hold.release()
+            raise
+        self._calls.add(call)
+
+    def _open(self, data: bytes, hold: Hold | None, refusal: Skip | None) -> Opened:
+        chunk = parse(service_pb2.ScoreStreamRequest, data).chunk
         header = self._header_for(chunk)
         self._reader.take_blobs(chunk.blobs)
         indices: list[int] = []
@@ -260,9 +249,10 @@ class _Stream:
 
         items = _wire.count_rollouts(chunk.groups) * header.width
         self._waiting += items
-        call = self._scorer.open(header.request, deliver, items, size, partial=True)
-        self._calls.add(call)
-        await _add(call, self._reader, chunk.groups, indices.extend, self._turn)
+        call = self._scorer.open(header.request, deliver, items, hold, partial=True)
+        if refusal is not None:
+            call.skip(refusal)
+        return Opened(call, self._reader, chunk.groups, indices.extend)
 
     def _header_for(self, chunk: service_pb2.ScoreRequest) -> _Header:
         if self._header is None:

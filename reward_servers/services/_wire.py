@@ -245,8 +245,9 @@ def add_results(
     add, places = response.results.add, []
     for index in indices:
         for evaluation in range(evaluations):
-            place = add()
-            place.index, place.evaluation = index, evaluation
+            place = add(index=index)
+            if evaluation:
+                place.evaluation = evaluation
             places.append(place)
     return places
 

@@ -72,7 +72,8 @@ def request(verifier: str, *groups: Group, timeout: float | None = None, **field
 def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, result: None, **how: bool) -> Call:
     """A call that all its groups have been added to."""
     rollouts = sum(len(group) for group in asked.groups)
-    call = scorer.open(asked.request, deliver, rollouts * len(asked.request.evaluations), 100 * rollouts, **how)
+    hold = scorer.admission.hold(100 * rollouts)
+    call = scorer.open(asked.request, deliver, rollouts * len(asked.request.evaluations), hold, **how)
     call.add(asked.groups)
     return call
 

@@ -194,7 +194,7 @@ async def test_groups_added_after_the_deadline_are_skipped_too() -> None:
     results: dict[int, Result] = {}
     asked = request("test/wait", group("600"), timeout=0.01)
     async with scoring(unruly.wait) as scorer:
-        call = scorer.open(asked.request, results.__setitem__, 3, 100)
+        call = scorer.open(asked.request, results.__setitem__, 3)
         call.add(asked.groups)
         await asyncio.sleep(0.05)
         call.add([group("0", "0")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -87,6 +88,46 @@ async def test_what_is_wrong_with_a_call_is_named(
     for one in (refused.value, refused_stream.value):
         assert one.code() is status
         assert words in (one.details() or "")
+
+
+@pytest.mark.parametrize("method", ["Score", "ScoreStream"])
+async def test_bytes_that_are_no_message_are_refused_as_such(method: str) -> None:
+    name = f"/{pb.DESCRIPTOR.services_by_name['RewardService'].full_name}/{method}"
+
+    async def garbage() -> AsyncIterator[bytes]:
+        yield b"\xff\xff\xff"
+
+    async with _serving() as (server, _), grpc.aio.insecure_channel(server.address) as channel:
+        sent = (
+            channel.unary_unary(name)(b"\xff\xff\xff") if method == "Score" else channel.stream_stream(name)(garbage())
+        )
+        assert await sent.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert f"cannot be read as assay.rewards.v1.{method}Request" in (await sent.details() or "")
+        assert server.scorer.admission.bytes == 0
+
+
+async def test_calls_of_thousands_beside_small_ones_are_answered_whole() -> None:
+    large = _request(*(_group("a", "b", first=2 * place, name=f"g{place}") for place in range(1500)))
+    async with _serving() as (server, stub):
+        answers = await asyncio.gather(stub.Score(large), *(stub.Score(_request(_group("a", "b"))) for _ in range(20)))
+        assert (server.scorer.admission.items, server.scorer.admission.bytes) == (0, 0)
+    assert [one.index for one in answers[0].results] == list(range(3000))
+    for answer in answers:
+        assert [one.verdict.score for one in answer.results] == [1.0, 0.0] * (len(answer.results) // 2)
+
+
+async def test_what_is_over_the_limit_of_bytes_is_refused_or_skipped_and_gives_its_bytes_back() -> None:
+    first, second = _request(_group("0.5" + " " * 3000), verifier="test/wait"), _request(_group(" " * 3000))
+    async with _serving(bytes=5000) as (server, stub):
+        busy = stub.Score(first)
+        await stub.GetServerInfo(pb.GetServerInfoRequest())
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.Score(second)
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        async for response in stub.ScoreStream(_chunks(second)):
+            assert response.results[0].skip.reason == types.SKIP_REASON_OVERLOADED
+        assert (await busy).results[0].WhichOneof("outcome") == "verdict"
+        assert (server.scorer.admission.items, server.scorer.admission.bytes) == (0, 0)
 
 
 async def test_a_full_server_says_when_to_come_back() -> None:

@@ -74,7 +74,7 @@ class Bench:
         def deliver(place: int, result: Result) -> None:
             results[place] = result
 
-        call = self.scorer.open(request, deliver, count, 0)
+        call = self.scorer.open(request, deliver, count)
         call.add(groups)
         await call.wait()
         assert all(one is not None for one in results)

@@ -15,22 +15,23 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._lanes: OrderedDict[object, deque[Unit]] = OrderedDict()
-        self._length = 0
 
     def __len__(self) -> int:
         """The number of queued units, settled ones included."""
-        return self._length
+        return sum(map(len, self._lanes.values()))
+
+    def __bool__(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._lanes)
 
     def extend(self, units: Sequence[Unit]) -> None:
         """Adds units of one job at the end of its lane."""
         self._lane(units[0]).extend(units)
-        self._length += len(units)
 
     def push_front(self, unit: Unit) -> None:
         """Puts a unit before all others, such as one that is tried again."""
         self._lane(unit).appendleft(unit)
         self._lanes.move_to_end(unit.job.lane, last=False)
-        self._length += 1
 
     def _lane(self, unit: Unit) -> deque[Unit]:
         lane = self._lanes.get(unit.job.lane)
@@ -45,7 +46,6 @@ class FairQueue:
             key = next(iter(lanes))
             lane = lanes[key]
             unit = lane.popleft()
-            self._length -= 1
             if not lane:
                 del lanes[key]
             elif len(lanes) > 1:
@@ -70,7 +70,6 @@ class FairQueue:
             room = 1 if first.crashes else limit(first)
             while room and lane and lane[0].job is first.job and (lane[0] is first or not lane[0].crashes):
                 unit = lane.popleft()
-                self._length -= 1
                 if not unit.settled:
                     taken.append(unit)
                     room -= 1

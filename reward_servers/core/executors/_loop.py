@@ -60,7 +60,6 @@ class LoopExecutor:
         self._watch: asyncio.TimerHandle | None = None
         self._growing = False
         self._active = 0
-        self._busy = 0
 
     async def start(self) -> None:
         """Sets the verifier up."""
@@ -103,9 +102,9 @@ class LoopExecutor:
         self._growing = False
         assert self._instance is not None
         room = self._instance.concurrency - self._active
-        if not len(self._queue) or room <= 0:
+        if not self._queue or room <= 0:
             return
-        if self._active == self._busy:
+        if all(runner.unit is not None for runner in self._runners.values()):
             for _ in range(min(len(self._queue), room, max(1, self._active))):
                 self._add_runner()
         if not self._growing:
@@ -140,7 +139,6 @@ class LoopExecutor:
         while (unit := self._queue.pop()) is not None:
             started = runner.started = ended
             runner.unit = unit
-            self._busy += 1
             job, subject = unit.job, unit.subject
             context = instance.context(subject, job.seed, job.deadline, self._ask)
             outcomes: Sequence[Outcome] | None
@@ -155,7 +153,6 @@ class LoopExecutor:
             except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 - becomes a typed outcome
                 outcomes = spread(subject, outcome_of(error, self._hosted.verifier))
             finally:
-                self._busy -= 1
                 runner.unit = None
             if runner.stopped:
                 await self._absorb_cancellation(runner)

@@ -187,7 +187,7 @@ class ProcessExecutor:
                 if not unit.settled:
                     worker.stalled = True
                     worker.send(self._index[id(unit.job.hosted)], [unit])
-            while len(self._queue) and self._has_room(worker):
+            while self._queue and self._has_room(worker):
                 units = self._queue.take(self._chunk_size)
                 if not units:
                     return
@@ -220,7 +220,7 @@ class ProcessExecutor:
 
     def worker_free(self, worker: WorkerProcess) -> None:
         """Keeps a worker busy that has finished some items."""
-        if len(worker.chunks) < 2 and (len(self._queue) or self._retries):
+        if len(worker.chunks) < 2 and (self._queue or self._retries):
             self._dispatch()
 
     def _take_back(self, units: Sequence[Unit]) -> None:

@@ -1,0 +1,100 @@
+"""How messages with rollouts come in: one at a time, each read and judged while its texts are at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from protos.assay.rewards.v1 import types_pb2
+from reward_servers.core import Call, RequestError
+from reward_servers.services import _wire
+
+__all__ = ["Intake", "Opened", "parse"]
+
+_PARTS = 8
+"""Parts of a message that are added in one turn, so that a message of thousands lets others in between."""
+
+_M = TypeVar("_M", bound=Message)
+
+
+def parse(kind: type[_M], data: bytes) -> _M:
+    """Parses a message.
+
+    Raises:
+        RequestError: The bytes are no message of that kind.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise RequestError(f"the request cannot be read as {kind.DESCRIPTOR.full_name}: {error}") from None
+
+
+@dataclass(slots=True, frozen=True)
+class Opened:
+    """A call that groups are to be added to.
+
+    Attributes:
+        call: The call.
+        reader: Reads the groups.
+        groups: The groups.
+        expect: Told the caller's indices of rollouts before results for them come.
+    """
+
+    call: Call
+    reader: _wire.GroupReader
+    groups: Iterable[types_pb2.Group]
+    expect: Callable[[Sequence[int]], None]
+
+
+class Intake:
+    """Takes messages in by turns.
+
+    A message is parsed no earlier than it can be judged, and read in parts that are judged before the next is read: its
+    texts then pass through the processor's caches once. Messages that are parsed as they arrive push each other out.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def take(self, begin: Callable[[], Opened]) -> Call:
+        """Opens a call in its turn and adds everything to it.
+
+        Args:
+            begin: Parses a message and opens its call.
+
+        Returns:
+            The call.
+
+        Raises:
+            RequestError: The message cannot be served; its call is closed.
+        """
+        async with self._turn:
+            opened = begin()
+            parts = _wire.parts(opened.groups)
+            more = await self._add(opened, parts)
+        while more:
+            async with self._turn:
+                more = await self._add(opened, parts)
+        return opened.call
+
+    @staticmethod
+    async def _add(opened: Opened, parts: Iterator[list[types_pb2.Group]]) -> bool:
+        """Adds one turn's parts, and says whether there may be more."""
+        added = 0
+        try:
+            for part in islice(parts, _PARTS):
+                groups, indices = opened.reader.read(part)
+                opened.expect(indices)
+                opened.call.add(groups, indices)
+                added += 1
+                # What executors on the loop have just been given is judged here.
+                await asyncio.sleep(0)
+        except BaseException:
+            opened.call.close()
+            raise
+        return added == _PARTS
