@@ -235,6 +235,15 @@ class Delivery:
             raise RequestRejected(message, code, self._pool.server, replica.address, reward.verifier)
         self._ledger.refusal = None
 
+    def _refuse_all(self, parcel: Parcel, replica: Replica, broken: Breakage) -> None:
+        """The same for a whole call."""
+        code = broken.code or _REJECTIONS[broken.status]
+        rewards = [self._batch.recipe.rewards[parcel.route.columns[p]] for p in parcel.asked]
+        if not all(code in reward.on_missing for reward in rewards):
+            verifiers = ", ".join(reward.verifier_name for reward in rewards)
+            raise RequestRejected(broken.details, code, self._pool.server, replica.address, verifiers)
+        self._ledger.settle(parcel.cells(), LocalOutcome(Outcome.FAULT, code, Party.CALLER, broken.details))
+
     def _after_loss(self, parcel: Parcel, replica: Replica, broken: Breakage) -> None:
         """A call broke: what is left of it goes out again, to another replica if there is one.
 
@@ -247,10 +256,7 @@ class Delivery:
             self._pool.look_again(replica)
             self._resend(parcel, parcel.items, replica)
         elif broken.status in _REJECTIONS:
-            verifiers = ", ".join(parcel.route.evaluations[p].verifier for p in parcel.asked)
-            raise RequestRejected(
-                broken.details, _REJECTIONS[broken.status], self._pool.server, replica.address, verifiers
-            )
+            self._refuse_all(parcel, replica, broken)
         elif _is_too_large(broken):
             if parcel.is_smallest:
                 self._ledger.settle(parcel.cells(), _too_large(broken))

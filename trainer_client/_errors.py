@@ -73,7 +73,8 @@ class RequestRejected(RewardError):
 
     Attributes:
         reason: the server's words; they name the field.
-        code: ``unknown_verifier``, ``invalid_options``, ``digest_mismatch``, ``invalid_request`` or a status name.
+        code: ``unknown_verifier``, ``invalid_options``, ``version_mismatch``, ``digest_mismatch``,
+            ``invalid_request``, ``not_a_reward_server``, ``unauthenticated`` or ``permission_denied``.
         server: name of the server in the recipe.
         endpoint: the replica that refused.
         verifier: the verifier in question; empty when the refusal concerns the whole call.

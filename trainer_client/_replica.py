@@ -41,11 +41,19 @@ class Health(enum.Enum):
 
 
 class Breakage(NamedTuple):
-    """How a call ended that did not end well."""
+    """How a call ended that did not end well.
+
+    Attributes:
+        status: as gRPC has it.
+        details: the server's words.
+        retry_after: seconds after which to come back, if the server said so.
+        code: why the server refused the call, if it said so.
+    """
 
     status: grpc.StatusCode
     details: str
     retry_after: float = 0.0
+    code: str = ""
 
 
 INTERRUPTED = Breakage(grpc.StatusCode.CANCELLED, "paused by this client")
@@ -162,13 +170,15 @@ class Replica:
 
 
 def breakage(error: grpc.aio.AioRpcError) -> Breakage:
-    """Read how a call failed; a server may say when to come back in ``grpc-retry-pushback-ms``."""
-    delay = 0.0
+    """Read how a call failed; a server says when to come back in ``grpc-retry-pushback-ms``, why in ``assay-code``."""
+    delay, code = 0.0, ""
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-retry-pushback-ms":
             with contextlib.suppress(ValueError):
                 delay = max(0.0, float(value) / 1000)
-    return Breakage(error.code(), error.details() or "", delay)
+        elif key == "assay-code":
+            code = str(value)
+    return Breakage(error.code(), error.details() or "", delay, code)
 
 
 def _empty(_: None) -> bytes:

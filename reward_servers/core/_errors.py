@@ -58,12 +58,14 @@ class RequestError(AssayServerError, ValueError):
     """The request cannot be served as a whole.
 
     Attributes:
-        kind: ``"invalid"``, ``"not_found"`` or ``"precondition"``; a face maps it to its own status.
+        kind: ``"invalid"``, ``"not_found"``, ``"precondition"`` or ``"overloaded"``; a face maps it to its own status.
+        code: Short stable code, one that faults of the caller have.
     """
 
-    def __init__(self, message: str, kind: str = "invalid") -> None:
+    def __init__(self, message: str, kind: str = "invalid", code: str = "invalid_request") -> None:
         super().__init__(message)
         self.kind = kind
+        self.code = code
 
 
 class Overloaded(RequestError):
@@ -74,7 +76,7 @@ class Overloaded(RequestError):
     """
 
     def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message, "overloaded")
+        super().__init__(message, "overloaded", "overloaded")
         self.retry_after = retry_after
 
 

@@ -57,7 +57,7 @@ class Planner:
         bounds = [self._bind(one) for one in evaluations]
         if all(isinstance(one, Fault) for one in bounds):
             first = next(one for one in bounds if isinstance(one, Fault))
-            raise RequestError(first.message, _KINDS.get(first.code, "invalid"))
+            raise RequestError(first.message, _KINDS.get(first.code, "invalid"), first.code)
         return bounds
 
     def _bind(self, evaluation: Evaluation) -> _Bound | Fault:

@@ -28,15 +28,16 @@ _STATUS = {
     "overloaded": grpc.StatusCode.RESOURCE_EXHAUSTED,
 }
 _PUSHBACK = "grpc-retry-pushback-ms"
+_CODE = "assay-code"
 _FLUSH = 0.002
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
 async def _refuse(context: Context, error: RequestError) -> NoReturn:
-    metadata: tuple[tuple[str, str], ...] = ()
+    metadata: tuple[tuple[str, str], ...] = ((_CODE, error.code),)
     if isinstance(error, Overloaded):
-        metadata = ((_PUSHBACK, str(int(error.retry_after * 1000))),)
+        metadata += ((_PUSHBACK, str(int(error.retry_after * 1000))),)
     await context.abort(_STATUS[error.kind], str(error), metadata)
     raise AssertionError("abort does not return")
 

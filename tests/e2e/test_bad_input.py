@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,18 +73,38 @@ async def test_a_verifier_that_misbehaves_costs_its_own_item_alone(client: Async
     }
 
 
-@pytest.mark.parametrize(
-    ("recipe", "words"),
-    [
-        (_recipe("math", options={"endpoint": "http://elsewhere"}), "options.endpoint"),
-        (_recipe("math", options={"tolerance": "wide"}), "options.tolerance"),
-        (_recipe("math@999"), "version"),
-        (Recipe((Reward("r", "nobody"),), servers=(Server("s", ("nobody",)),), advantage=None), "nobody"),
-    ],
-)
-async def test_a_wrong_recipe_is_refused_by_name(client: AsyncRewardClient, recipe: Recipe, words: str) -> None:
-    with pytest.raises(RequestRejected, match=words):
+_WRONG = [
+    (Reward("r", "math", options={"endpoint": "http://elsewhere"}), "invalid_options", "options.endpoint"),
+    (Reward("r", "math", options={"tolerance": "wide"}), "invalid_options", "options.tolerance"),
+    (Reward("r", "math@999"), "version_mismatch", "version"),
+    (Reward("r", "nobody"), "unknown_verifier", "nobody"),
+]
+_FINE = Reward("fine", "test/unruly", weight=0.5)
+
+
+@pytest.mark.parametrize("beside", [(), (_FINE,)], ids=["alone", "beside another"])
+@pytest.mark.parametrize(("wrong", "code", "words"), _WRONG)
+async def test_a_wrong_reward_is_refused_by_name(
+    client: AsyncRewardClient, wrong: Reward, code: str, words: str, beside: tuple[Reward, ...]
+) -> None:
+    server = Server("s", (*_SERVER.verifiers, "nobody"))
+    recipe = Recipe((wrong, *beside), servers=(server,), advantage=None)
+    with pytest.raises(RequestRejected, match=words) as refused:
         await client.score([_rollout("a", "\\boxed{42}", {"answer": "42"})], recipe)
+    assert (refused.value.code, refused.value.server) == (code, "s")
+    assert wrong.verifier_name in str(refused.value)
+
+
+@pytest.mark.parametrize("beside", [(), (_FINE,)], ids=["alone", "beside another"])
+@pytest.mark.parametrize(("wrong", "code"), [(wrong, code) for wrong, code, _ in _WRONG if code != "unknown_verifier"])
+async def test_a_recipe_may_go_on_without_a_wrong_reward(
+    client: AsyncRewardClient, wrong: Reward, code: str, beside: tuple[Reward, ...]
+) -> None:
+    rewards = (replace(wrong, on_missing={code: "mask"}), *beside)
+    recipe = Recipe(rewards, servers=(_SERVER,), advantage=None, max_missing=1.0)
+    table = await client.score([_rollout("a", "fine", {"answer": "42"})], recipe)
+    assert (table.outcomes[0, 0], table.parties[0, 0], table.codes[0, 0]) == (Outcome.FAULT, "caller", code)
+    assert all(table.outcomes[0, 1:] == Outcome.VERDICT)
 
 
 async def test_group_verifiers_get_whole_groups_however_many_rollouts_there_are(client: AsyncRewardClient) -> None:

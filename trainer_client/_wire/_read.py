@@ -14,7 +14,9 @@ from trainer_client._ledger import Ledger, LocalOutcome, Outcome, Party
 
 from ._facts import read_version
 
-REFUSALS: Final = frozenset({"unknown_verifier", "invalid_options", "digest_mismatch", "invalid_request"})
+REFUSALS: Final = frozenset(
+    {"unknown_verifier", "invalid_options", "version_mismatch", "digest_mismatch", "invalid_request"}
+)
 """Codes of the caller's faults that concern the request and not the item."""
 
 _SKIPS: Final = {

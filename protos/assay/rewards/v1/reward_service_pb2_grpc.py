@@ -30,7 +30,8 @@ class RewardServiceStub(object):
 
     Whole calls fail only for what concerns the whole call: INVALID_ARGUMENT (a field, named), NOT_FOUND (no evaluation names
     a hosted verifier), FAILED_PRECONDITION (no evaluation's pin matches), RESOURCE_EXHAUSTED (full, with a delay after
-    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item.
+    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item. The trailing metadata of a refused
+    call hold its code under `assay-code`, one of those that faults of the caller have, such as `invalid_options`.
     """
 
     def __init__(self, channel):
@@ -66,7 +67,8 @@ class RewardServiceServicer(object):
 
     Whole calls fail only for what concerns the whole call: INVALID_ARGUMENT (a field, named), NOT_FOUND (no evaluation names
     a hosted verifier), FAILED_PRECONDITION (no evaluation's pin matches), RESOURCE_EXHAUSTED (full, with a delay after
-    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item.
+    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item. The trailing metadata of a refused
+    call hold its code under `assay-code`, one of those that faults of the caller have, such as `invalid_options`.
     """
 
     def Score(self, request, context):
@@ -133,7 +135,8 @@ class RewardService(object):
 
     Whole calls fail only for what concerns the whole call: INVALID_ARGUMENT (a field, named), NOT_FOUND (no evaluation names
     a hosted verifier), FAILED_PRECONDITION (no evaluation's pin matches), RESOURCE_EXHAUSTED (full, with a delay after
-    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item.
+    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item. The trailing metadata of a refused
+    call hold its code under `assay-code`, one of those that faults of the caller have, such as `invalid_options`.
     """
 
     @staticmethod

@@ -22,7 +22,8 @@ class RewardServiceStub:
 
     Whole calls fail only for what concerns the whole call: INVALID_ARGUMENT (a field, named), NOT_FOUND (no evaluation names
     a hosted verifier), FAILED_PRECONDITION (no evaluation's pin matches), RESOURCE_EXHAUSTED (full, with a delay after
-    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item.
+    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item. The trailing metadata of a refused
+    call hold its code under `assay-code`, one of those that faults of the caller have, such as `invalid_options`.
     """
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
@@ -55,7 +56,8 @@ class RewardServiceAsyncStub:
 
     Whole calls fail only for what concerns the whole call: INVALID_ARGUMENT (a field, named), NOT_FOUND (no evaluation names
     a hosted verifier), FAILED_PRECONDITION (no evaluation's pin matches), RESOURCE_EXHAUSTED (full, with a delay after
-    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item.
+    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item. The trailing metadata of a refused
+    call hold its code under `assay-code`, one of those that faults of the caller have, such as `invalid_options`.
     """
 
     Score: grpc.aio.UnaryUnaryMultiCallable[
@@ -87,7 +89,8 @@ class RewardServiceServicer(metaclass=abc.ABCMeta):
 
     Whole calls fail only for what concerns the whole call: INVALID_ARGUMENT (a field, named), NOT_FOUND (no evaluation names
     a hosted verifier), FAILED_PRECONDITION (no evaluation's pin matches), RESOURCE_EXHAUSTED (full, with a delay after
-    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item.
+    which to retry), UNAVAILABLE (draining). Everything else is an outcome of the item. The trailing metadata of a refused
+    call hold its code under `assay-code`, one of those that faults of the caller have, such as `invalid_options`.
     """
 
     @abc.abstractmethod
