@@ -18,6 +18,7 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
         "fine",
         "raise",
         "exit",
+        "interrupt",
         "spin",
         "fine 2",
         "abort",
@@ -38,7 +39,7 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
     for text in ("spin", "memory", "recurse"):
         assert (as_verdict(found[text]).code, as_verdict(found[text]).score) == ("limit", -1.0)
     assert (as_verdict(found["abort"]).code, as_verdict(found["abort"]).score) == ("crashed_verifier", -1.0)
-    for text in ("raise", "exit"):
+    for text in ("raise", "exit", "interrupt"):
         assert (as_fault(found[text]).party, as_fault(found[text]).code) == (Party.SERVICE, "verifier_error")
     for text in ("number nan", "number 7", "text x"):
         assert as_fault(found[text]).code == "invalid_score"

@@ -130,9 +130,20 @@ async def test_waiting_too_long_on_the_loop_is_a_fault_of_that_item() -> None:
 
 async def test_what_a_coroutine_raises_is_its_own_items_fault_even_when_it_is_no_exception() -> None:
     async with scoring(unruly.abrupt) as scorer:
-        *raised, fine = await outcomes(scorer, request("test/abrupt", group("exit", "cancelled", "group", "fine")))
-    assert [as_fault(one).code for one in raised] == ["verifier_error"] * 3
+        texts = ("exit", "interrupt", "cancelled", "group", "fine")
+        *raised, fine = await outcomes(scorer, request("test/abrupt", group(*texts)))
+    assert [as_fault(one).code for one in raised] == ["verifier_error"] * 4
     assert as_verdict(fine).score == 1.0
+
+
+async def test_a_coroutine_that_swallows_its_cancellation_costs_its_own_item_alone() -> None:
+    async with scoring(unruly.stubborn) as scorer:
+        stubborn, fine = await outcomes(scorer, request("test/stubborn", group("stubborn", "fine")))
+        left = await outcomes(scorer, request("test/stubborn", group("stubborn", "fine"), timeout=0.1))
+        after = await outcomes(scorer, request("test/stubborn", group("fine")))
+    assert as_fault(stubborn).code == "wall_limit"
+    assert {as_verdict(one).score for one in (fine, *after)} == {1.0}
+    assert {as_skip(one).reason for one in left} == {SkipReason.DEADLINE}
 
 
 async def test_more_items_than_runners_are_all_judged() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
@@ -67,6 +68,8 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
         raise ValueError("a defect")
     if command == "exit":
         sys.exit(3)
+    if command == "interrupt":
+        raise KeyboardInterrupt
     if command == "fault":
         raise UpstreamFault("the other side is down", code="down", retryable=True, retry_after=0.5)
     if command == "sleep":
@@ -134,12 +137,24 @@ async def abrupt(rollout: Rollout) -> float:
     """Raises what is no Exception."""
     if rollout.response == "exit":
         raise SystemExit(3)
+    if rollout.response == "interrupt":
+        raise KeyboardInterrupt
     if rollout.response == "cancelled":
         other = asyncio.create_task(asyncio.sleep(60))
         other.cancel()
         await other
     if rollout.response == "group":
         raise BaseExceptionGroup("several", [SystemExit(3)])
+    return 1.0
+
+
+@verifier("test/stubborn", version="1", limits=ItemLimits(wall=0.2), concurrency=1, deterministic=False)
+async def stubborn(rollout: Rollout) -> float:
+    """Goes on after its cancellation when the response says so."""
+    if rollout.response == "stubborn":
+        for _ in range(2):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(20)
     return 1.0
 
 

@@ -26,6 +26,8 @@ __all__ = ["LoopExecutor"]
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
 _TICK = 0.05
+_GRACE = 1.0
+"""Seconds in which a coroutine ends that has been cancelled; whoever takes longer has swallowed it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -35,15 +37,17 @@ class _Runner:
     Attributes:
         unit: The item; None between items.
         started: When it took the item, on the performance counter.
-        stopped: Whether the item's coroutine has been cancelled.
+        stopped: When the item's coroutine was cancelled; None when it was not.
         fault: What the item is then settled with; None when nobody waits for it.
+        lost: Whether the coroutine goes on all the same, and the runner's place is another's.
         task: The task.
     """
 
     unit: Unit | None = None
     started: float = 0.0
-    stopped: bool = False
+    stopped: float | None = None
     fault: Fault | None = None
+    lost: bool = False
     task: asyncio.Task[None] | None = None
 
 
@@ -91,7 +95,8 @@ class LoopExecutor:
             self._watch.cancel()
         for task in list(self._runners):
             task.cancel()
-        await asyncio.gather(*self._runners, return_exceptions=True)
+        if self._runners:
+            await asyncio.wait(list(self._runners), timeout=_GRACE)
         if self._instance is not None:
             closing = self._instance.close()
             if inspect.isawaitable(closing):
@@ -130,7 +135,8 @@ class LoopExecutor:
         try:
             await self._take_turns(runner, self._instance)
         finally:
-            self._active -= 1
+            if not runner.lost:
+                self._active -= 1
 
     async def _take_turns(self, runner: _Runner, instance: Instance) -> None:
         """Runs and settles items until none waits. A verifier that never waits gives others a turn all the same."""
@@ -150,11 +156,15 @@ class LoopExecutor:
                     outcomes = instance.settle(await instance.function(*arguments), subject, context)
             except asyncio.CancelledError as error:
                 outcomes = self._interrupted(runner, unit, error)
-            except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 - becomes a typed outcome
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
                 outcomes = spread(subject, outcome_of(error, self._hosted.verifier))
             finally:
                 runner.unit = None
-            if runner.stopped:
+            if runner.lost:
+                return
+            if runner.stopped is not None:
                 await self._absorb_cancellation(runner)
             ended = time.perf_counter()
             if outcomes is not None:
@@ -175,15 +185,15 @@ class LoopExecutor:
         assert runner.task is not None
         if not runner.task.cancelling():
             return spread(unit.subject, outcome_of(error, self._hosted.verifier))
-        if not runner.stopped or runner.task.uncancel() > 0:
+        if runner.stopped is None or runner.task.uncancel() > 0:
             raise asyncio.CancelledError
-        runner.stopped = False
+        runner.stopped = None
         return None if runner.fault is None else spread(unit.subject, runner.fault)
 
     @staticmethod
     async def _absorb_cancellation(runner: _Runner) -> None:
         """Its item finished while the cancellation was on the way: lets it arrive here and not in the next item."""
-        runner.stopped = False
+        runner.stopped = None
         assert runner.task is not None
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)
@@ -192,9 +202,22 @@ class LoopExecutor:
 
     @staticmethod
     def _stop(runner: _Runner, fault: Fault | None) -> None:
-        if not runner.stopped and runner.task is not None:
-            runner.stopped, runner.fault = True, fault
+        if runner.stopped is None and runner.task is not None:
+            runner.stopped, runner.fault = time.perf_counter(), fault
             runner.task.cancel()
+
+    def _give_up(self, runner: _Runner, unit: Unit) -> None:
+        """Settles an item whose coroutine swallowed its cancellation; another runner takes the place of its own."""
+        _log.error(
+            "%s goes on with an item after its cancellation; let CancelledError pass", unit.job.hosted.identity.name
+        )
+        runner.lost = True
+        self._active -= 1
+        if runner.fault is not None:
+            run_us = int((time.perf_counter() - runner.started) * 1e6)
+            queue_us = int((runner.started - unit.job.queued_at) * 1e6)
+            self._settle(unit, spread(unit.subject, runner.fault), queue_us, run_us, None)
+        self._grow()
 
     def _schedule_watch(self) -> None:
         self._watch = asyncio.get_running_loop().call_later(_TICK, self._check_walls)
@@ -203,9 +226,13 @@ class LoopExecutor:
         self._watch = None
         limit = self._hosted.limits.wall
         now = time.perf_counter()
-        for runner in self._runners.values():
-            if runner.unit is not None and now - runner.started > limit:
+        for runner in list(self._runners.values()):
+            if runner.unit is None or runner.lost:
+                continue
+            if now - runner.started > limit:
                 message = f"{self._hosted.identity.name} did not answer within {limit:g} s"
                 self._stop(runner, Fault(Party.SERVICE, "wall_limit", message))
+            if runner.stopped is not None and now - runner.stopped > _GRACE:
+                self._give_up(runner, runner.unit)
         if self._active:
             self._schedule_watch()

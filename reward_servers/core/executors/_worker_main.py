@@ -184,7 +184,7 @@ class _Worker:
                 outcomes = spread(subject, arguments)
             else:
                 outcomes = instance.settle(instance.function(*arguments), subject, context)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
+        except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
             exhausted = isinstance(error, MemoryError)
             outcomes = spread(subject, outcome_of(error, instance.verifier))
         if exhausted:
@@ -228,7 +228,7 @@ class _Worker:
             returned = instance.function(items)
             if len(returned) != len(items):
                 raise ValueError(f"score_batch returned {len(returned)} scores for {len(items)} items")
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above; the halves find the item that causes it
+        except BaseException as error:  # noqa: BLE001 - as above; the halves find the item that causes it
             if len(items) > 1:
                 middle = len(items) // 2
                 self._judge_batch(number, instance, items[:middle], places[:middle])
