@@ -7,7 +7,8 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._engine import Batch
+from ._assemble import Assembler
+from ._batch import Batch
 from ._errors import RecipeError, ServerUnavailable
 from ._ledger import Ledger
 from ._merge import Merger, Order, Post, Work
@@ -16,7 +17,6 @@ from ._recipe import Recipe
 from ._rollout import Rollout
 from ._runtime import Keeper, Runtime
 from ._settings import Settings
-from ._stream import Assembler
 from ._table import ScoreTable
 from ._wire import Labels, VerifierFacts
 

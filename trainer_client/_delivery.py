@@ -8,20 +8,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from . import _wire as wire
+from ._batch import Batch, Budget
 from ._errors import RequestRejected, RolloutError, ServerUnavailable
 from ._ledger import DEADLINE, LocalOutcome, Outcome, Party
 from ._plan import Bundle, Evaluation, Parcel, Route, encode_json, pack, unfinished
 from ._pool import Expired, Pool
 from ._replica import INTERRUPTED, Breakage, Interrupted, Replica, breakage
-
-if TYPE_CHECKING:
-    from ._engine import Batch, Engine
+from ._settings import Batching, Retries
 
 _REJECTIONS = {
     grpc.StatusCode.INVALID_ARGUMENT: "invalid_request",
@@ -42,10 +41,12 @@ _SMALLEST_SHARE = 16
 class Delivery:
     """What one server does for one batch."""
 
-    def __init__(self, engine: Engine, batch: Batch, pool: Pool, tasks: asyncio.TaskGroup) -> None:
-        self._batching = engine.batching
-        self._retries = engine.retries
-        self._budget = engine.budget
+    def __init__(
+        self, batch: Batch, pool: Pool, tasks: asyncio.TaskGroup, batching: Batching, retries: Retries, budget: Budget
+    ) -> None:
+        self._batching = batching
+        self._retries = retries
+        self._budget = budget
         self._batch = batch
         self._ledger = batch.ledger
         self._pool = pool

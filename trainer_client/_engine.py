@@ -7,78 +7,22 @@ results taken as they come, and what a call leaves open sent again until the dea
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from . import _wire as wire
+from ._batch import Batch, Budget
 from ._delivery import Delivery
-from ._ledger import Ledger
 from ._plan import bundle, select
 from ._pool import Pool
-from ._recipe import Recipe
-from ._rollout import Rollout
 from ._settings import Batching, Retries
-
-if TYPE_CHECKING:
-    from .signals import Estimator, Pipeline
-
-
-@dataclass(slots=True)
-class Batch:
-    """Rollouts on their way to scores.
-
-    Attributes:
-        rollouts: the batch.
-        recipe: what is asked.
-        ledger: the outcomes.
-        labels: what requests are labelled with.
-        started: when it was handed over, on the loop's clock.
-        sizes: size of each complete group; None when every group of the batch is complete.
-        floors: floor of each column's verifier, where a server has told it.
-        estimator: what makes advantages of the rewards.
-        name: an id that no other batch has; requests are named after it.
-    """
-
-    rollouts: Sequence[Rollout]
-    recipe: Recipe
-    ledger: Ledger
-    labels: wire.Labels
-    started: float
-    sizes: Mapping[str, int] | None = None
-    floors: dict[int, float] = field(default_factory=dict)
-    estimator: Estimator | Pipeline | None = None
-    name: str = field(default_factory=lambda: os.urandom(16).hex())
-
-
-@dataclass(slots=True)
-class Budget:
-    """Items that may be sent again after faults: a reserve, and a share of what is sent."""
-
-    tokens: float
-    share: float
-    most: float
-
-    def earn(self, items: int) -> None:
-        """Items were sent for the first time."""
-        self.tokens = min(self.most, self.tokens + self.share * items)
-
-    def spend(self, items: int) -> bool:
-        """Whether that many may be sent again."""
-        if self.tokens < items:
-            return False
-        self.tokens -= items
-        return True
 
 
 class Engine:
     """Settles batches over the pools of a client. Lives on one event loop."""
 
     def __init__(self, batching: Batching, retries: Retries) -> None:
-        self.batching = batching
-        self.retries = retries
-        self.budget = Budget(float(retries.reserve), retries.budget, retries.reserve + 1000.0)
+        self._batching = batching
+        self._retries = retries
+        self._budget = Budget(float(retries.reserve), retries.budget, retries.reserve + 1000.0)
 
     async def settle(self, batch: Batch, pools: Mapping[str, Pool]) -> None:
         """Settle every cell of a batch.
@@ -101,7 +45,7 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for server, columns in columns_of.items():
-                    delivery = Delivery(self, batch, pools[server], tasks)
+                    delivery = Delivery(batch, pools[server], tasks, self._batching, self._retries, self._budget)
                     tasks.create_task(delivery.run(columns, bundles))
         except BaseExceptionGroup as group:
             raise _first(group) from None

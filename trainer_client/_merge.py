@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from ._engine import Batch
+from ._batch import Batch
 from ._errors import ClientClosed, IncompleteBatch
 from ._recipe import Recipe
 from ._rollout import Rollout

@@ -12,7 +12,7 @@ from ._ledger import Ledger, Outcome
 from ._table import Cell, ScoreTable
 
 if TYPE_CHECKING:
-    from ._engine import Batch
+    from ._batch import Batch
 
 
 class Scored:

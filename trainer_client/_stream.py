@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ._errors import ClientClosed, RolloutError
-from ._merge import Order, Post
+from ._errors import RolloutError
+from ._merge import Order
 from ._rollout import Rollout
 from ._scored import Scored, table_of
 from ._table import ScoreTable
@@ -176,83 +175,3 @@ def grouped(source: _S) -> _S | list[list[Rollout]]:
     for rollout in source:
         groups.setdefault(rollout.group_id, []).append(rollout)
     return list(groups.values())
-
-
-@dataclass(slots=True, eq=False)
-class Gathering:
-    """Rollouts of a group that is not complete."""
-
-    size: int
-    rollouts: list[Rollout] = field(default_factory=list)
-    tokens: list[Any] = field(default_factory=list)
-    posts: list[Post] = field(default_factory=list)
-
-    def deliver(self, tokens: Sequence[int], results: Sequence[Scored | BaseException]) -> None:
-        """Pass results on to where each rollout came from: see `Post`."""
-        for place, result in zip(tokens, results, strict=True):
-            self.posts[place].deliver([self.tokens[place]], [result])
-
-
-class Assembler:
-    """Gathers the rollouts of a group that callers submit one by one.
-
-    Args:
-        send: takes a complete group: the arguments of `Merger.add`.
-        later: calls a function after some seconds, on any thread.
-        patience: seconds that the first rollout of a group waits for the last.
-        endings: what is called when the client is closed.
-    """
-
-    def __init__(
-        self,
-        send: Callable[[Order, Sequence[Rollout], Sequence[Any], Post, int], None],
-        later: Callable[[float, Callable[[], None]], None],
-        patience: float,
-        endings: list[Callable[[], None]],
-    ) -> None:
-        self._send = send
-        self._later = later
-        self._patience = patience
-        self._lock = threading.Lock()
-        self._groups: dict[tuple[Any, str], Gathering] = {}
-        endings.append(partial(_drop, self._groups))
-
-    def add(self, order: Order, rollout: Rollout, token: Any, post: Post, size: int) -> None:
-        """Take a rollout of a group of that size."""
-        key = (order.key, rollout.group_id)
-        with self._lock:
-            group = self._groups.get(key)
-            if group is None:
-                group = self._groups[key] = Gathering(size)
-            group.rollouts.append(rollout)
-            group.tokens.append(token)
-            group.posts.append(post)
-            arrived = len(group.rollouts)
-            if arrived >= group.size:
-                del self._groups[key]
-        if arrived >= group.size:
-            self._send(order, group.rollouts, range(arrived), group, arrived)
-        elif arrived == 1:
-            self._later(self._patience, lambda: self._give_up(key, group))
-
-    def _give_up(self, key: tuple[Any, str], group: Gathering) -> None:
-        with self._lock:
-            if self._groups.get(key) is not group:
-                return
-            del self._groups[key]
-        for place, rollout in enumerate(group.rollouts):
-            error = RolloutError(
-                f"{len(group.rollouts)} of {group.size} rollouts of group {key[1]!r} came within "
-                f"{self._patience:g} s; submit all of them, or give the size that the group has",
-                "group_id",
-                rollout.rollout_id,
-            )
-            group.deliver([place], [error])
-
-
-def _drop(groups: dict[tuple[Any, str], Gathering]) -> None:
-    """Tell those whose group was not complete yet that the client was closed."""
-    while groups:
-        _, group = groups.popitem()
-        places = range(len(group.rollouts))
-        group.deliver(places, [ClientClosed()] * len(places))
