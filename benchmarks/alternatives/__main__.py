@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import httpx
 
@@ -32,9 +33,9 @@ def _answer(rollout: Rollout) -> str:
 
 
 def _in_process(rollouts: Sequence[Rollout]) -> tuple[float, list[float | None]]:
-    from trl.rewards import accuracy_reward
+    from trl.rewards import accuracy_reward  # type: ignore[attr-defined]
 
-    completions = [[{"role": "assistant", "content": one.response}] for one in rollouts]
+    completions: list[Any] = [[{"role": "assistant", "content": one.response}] for one in rollouts]
     started = time.perf_counter()
     scores = accuracy_reward(completions, [f"${_answer(one)}$" for one in rollouts])
     return time.perf_counter() - started, scores
@@ -114,8 +115,8 @@ def main() -> None:
     ours = median(times["assay"])
     print(f"{len(rollouts)} rollouts of {arguments.file.name}")
     print(f"{'way':<34} {'items/s':>9} {'time / assay':>13} {'agrees with labels':>19}")
-    for name, seconds in times.items():
-        took = median(seconds)
+    for name, taken in times.items():
+        took = median(taken)
         print(f"{name:<34} {len(rollouts) / took:>9.0f} {took / ours:>13.2f} {agreed[name]:>18.2%}")
 
 

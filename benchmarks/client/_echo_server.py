@@ -21,7 +21,7 @@ class Echo(rpc.RewardServiceServicer):
         cost: what the verifier says that it costs; a client takes trivial ones in one answer, others as a stream.
     """
 
-    def __init__(self, cost: pb.CostClass) -> None:
+    def __init__(self, cost: pb.CostClass.ValueType) -> None:
         self.cost = cost
 
     def _results(self, request: pb.ScoreRequest, answer: Any) -> Any:

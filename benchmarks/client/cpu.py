@@ -55,7 +55,7 @@ class Bare:
         request.evaluations.add(verifier="echo")
         add = request.groups.add(group_id="g").rollouts.add
         for index, rollout in enumerate(rollouts):
-            add(index=index, rollout_id=rollout.rollout_id).response.text = rollout.response
+            add(index=index, rollout_id=rollout.rollout_id).response.text = str(rollout.response)
         if not self._streamed:
             response = await self._score(request)
             return [(result.index, result.verdict.score) for result in response.results]

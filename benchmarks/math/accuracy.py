@@ -1,6 +1,6 @@
 """Accuracy on the authored cases and the public rollouts, beside math-verify in the same run.
 
-    python benchmarks/math/accuracy.py [--cases FILE] [--verbose]
+    python -m benchmarks.math.accuracy [--cases FILE] [--verbose]
 
 Prints precision and recall apart, false positives and false negatives per category, total time, and the
 latency of the engine.
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from reward_servers.engines.math import judge
 
@@ -35,7 +36,7 @@ class Tally:
     times: list[tuple[float, str]] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
-    def add(self, row: dict, said: bool, seconds: float) -> None:
+    def add(self, row: dict[str, Any], said: bool, seconds: float) -> None:
         """Count one case."""
         expected = row["expected"]["score"] == 1.0
         category = row.get("metadata", {}).get("category", row["task"])

@@ -1,6 +1,6 @@
 """Time and memory of every hostile answer, and whether a normal request is answered meanwhile.
 
-python benchmarks/math/hostile.py
+python -m benchmarks.math.hostile
 """
 
 from __future__ import annotations

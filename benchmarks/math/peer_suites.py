@@ -1,6 +1,6 @@
 """Measure the engine on the test suites of other graders, read from checkouts given by path.
 
-    python benchmarks/math/peer_suites.py math-verify=PATH latex2sympy=PATH nemo-skills=PATH
+    python -m benchmarks.math.peer_suites math-verify=PATH latex2sympy=PATH nemo-skills=PATH
 
 A path is a git directory or a work tree.  The suites are collected with pytest in a scratch copy; pairs of
 gold and prediction are taken from the parameters of the tests, or recorded where the tests compare a LaTeX
@@ -113,7 +113,7 @@ def pytest_configure(config: Any) -> None:
     suite = os.environ.get("PEER_SUITE")
     if suite == "latex2sympy":
         import sympy
-        import tests.context as context
+        import tests.context as context  # type: ignore[import-untyped]  # the suite's own
 
         def record(latex: str, expr: Any, symbolically: bool = False, variables: Any = None) -> None:
             if variables or expr is None:

@@ -1,6 +1,6 @@
 """Rates per kind of answer beside math-verify in the same run; real responses; memory; import time.
 
-    python benchmarks/math/rates.py [--pairs N] [--alone]
+    python -m benchmarks.math.rates [--pairs N] [--alone]
 
 One process, distinct pairs, gold and answer both parsed for each pair; CPU time, so that other load matters
 less.  The last table uses compiled golds
@@ -181,7 +181,7 @@ def main() -> None:
     args = parser.parse_args()
     peer = None
     if not args.alone:
-        from accuracy import math_verify
+        from benchmarks.math.accuracy import math_verify
 
         peer = math_verify()
         peer("1", "\\boxed{\\sqrt{2}}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import tempfile
+from typing import Any
 
 import grpc.aio
 
@@ -35,7 +36,7 @@ def _request(start: int) -> pb.ScoreRequest:
 async def _send(server: ServerProcess, start: int, items: int) -> None:
     waiting = list(range(start, start + items, _BATCH))
     async with grpc.aio.insecure_channel(server.address) as channel:
-        stub = rpc.RewardServiceStub(channel)
+        stub: Any = rpc.RewardServiceStub(channel)
 
         async def caller() -> None:
             while waiting:

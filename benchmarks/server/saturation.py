@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import os
 import time
+from typing import Any
 
 import grpc.aio
 import numpy as np
@@ -50,7 +51,7 @@ async def _load(address: str, until: float) -> int:
     done = 0
     numbers = iter(range(10**9))
     async with grpc.aio.insecure_channel(address) as channel:
-        stub = rpc.RewardServiceStub(channel)
+        stub: Any = rpc.RewardServiceStub(channel)
 
         async def caller() -> None:
             nonlocal done

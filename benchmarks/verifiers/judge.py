@@ -42,8 +42,9 @@ def _rollouts(count: int, size: int) -> list[Rollout]:
 async def _ours(scorer: Scorer, rollouts: list[Rollout]) -> None:
     results: list[Result] = []
     options = json.dumps({"protocol": "likert_1_10"}).encode()
-    request = Request([Group(rollouts[0].case, rollouts)], [Evaluation("judge", options=options)])
-    call = scorer.open(request, 0, lambda place, result: results.append(result))
+    request = Request([Evaluation("judge", options=options)])
+    call = scorer.open(request, lambda place, result: results.append(result), len(rollouts))
+    call.add([Group(rollouts[0].case, rollouts)])
     await call.wait()
     assert all(isinstance(one.outcome, Verdict) for one in results)
 
