@@ -194,10 +194,11 @@ class Delivery:
         timeout = parcel.route.expires - loop.time()
         if timeout <= 0:
             return Breakage(grpc.StatusCode.DEADLINE_EXCEEDED, "")
-        answered = 0
+        answered, call = 0, None
         try:
             if parcel.route.at_once:
-                answered += self._take(await replica.score(request, timeout), parcel, columns, replica)
+                call = replica.score(request, timeout)
+                answered += self._take(await call, parcel, columns, replica)
             else:
                 call = replica.stream(request, timeout)
                 try:
@@ -213,8 +214,10 @@ class Delivery:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            # The channel was closed under the call, to let the process fork.
-            return INTERRUPTED
+            # It was this client that ended the call.
+            return replica.forget(call)
+        finally:
+            replica.forget(call)
         if answered < parcel.items:
             self._ledger.settle(parcel.cells(), _NO_RESULT)
         return None

@@ -20,6 +20,7 @@ import grpc.aio
 
 from . import _refusals as refusals
 from ._errors import RequestRejected, RewardError, ServerUnavailable
+from ._pulse import Pulse
 from ._replica import Breakage, Health, Interrupted, Replica, breakage
 from ._settings import TLS, Retries
 from ._wire import ServerFacts
@@ -81,6 +82,7 @@ class Pool:
         self._pin = pin
         self._retries = retries
         self._probes: dict[Replica, asyncio.Task[None]] = {}
+        self._pulses = {replica: Pulse(replica, retries.silence, self._hung) for replica in self.replicas}
         self._changed: asyncio.Future[None] | None = None
         self._dark_since: float | None = None
         self._paused = False
@@ -177,6 +179,7 @@ class Pool:
         chosen.outstanding += wish.items
         chosen.suspects += wish.suspect
         self._calls += 1
+        self._pulses[chosen].watch()
         return chosen
 
     def _serve_waiting(self) -> None:
@@ -346,6 +349,12 @@ class Pool:
             self._mark_down(replica, cause)
             self._probe(replica)
 
+    def _hung(self, replica: Replica, cause: Breakage) -> None:
+        """The replica does not say any more that it is alive: its work goes to others."""
+        self._mark_down(replica, cause)
+        self._probe(replica)
+        replica.hang_up(cause)
+
     def look_again(self, replica: Replica) -> None:
         """The replica answered as another version would: ask what it hosts now before giving it more."""
         replica.health = Health.DOWN
@@ -372,6 +381,8 @@ class Pool:
 
     async def close(self) -> None:
         """End everything."""
+        for pulse in self._pulses.values():
+            await pulse.stop()
         for task in list(self._probes.values()):
             task.cancel()
         await asyncio.gather(*self._probes.values(), return_exceptions=True)

@@ -53,6 +53,8 @@ class Retries:
         backoff: seconds before the first repetition; doubles each time, with jitter.
         longest: longest wait between repetitions, in seconds.
         patience: seconds to wait for a server of which no replica answers.
+        silence: seconds that a replica with work may leave the question unanswered whether it is alive. Its work then
+            goes to others.
     """
 
     attempts: int = 3
@@ -62,6 +64,7 @@ class Retries:
     backoff: float = 0.05
     longest: float = 5.0
     patience: float = 60.0
+    silence: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -135,6 +136,8 @@ class Scripted(rpc.RewardServiceServicer):
                         script = self._script(rollout)
                         if script.get("exit"):
                             os._exit(1)
+                        if "block" in script:
+                            time.sleep(script["block"])
                         if "break" in script:
                             await context.abort(CODES[script["break"]], "as scripted")
                         if script.get("delay"):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,39 @@ async def test_a_replica_is_killed_in_the_middle(spawn: Spawn, recipe: Recipe, q
     assert table.valid.all()
     np.testing.assert_array_equal(table.scores, undisturbed.scores)
     np.testing.assert_array_equal(table.advantages, undisturbed.advantages)
+
+
+async def test_a_replica_that_hangs_loses_its_work_to_others(spawn: Spawn, quick: Retries) -> None:
+    servers = [spawn(), spawn(), spawn()]
+    rollouts = rollouts_of(slow_scripts(480, delay=0.05))
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),))
+    async with AsyncRewardClient(
+        [server.address for server in servers], retries=replace(quick, silence=0.5), batching=Batching(items=32)
+    ) as client:
+        undisturbed = await client.score(rollouts, recipe)
+        scoring = asyncio.create_task(client.score(rollouts, recipe))
+        await asyncio.sleep(0.12)
+        servers[1].handle.send_signal(signal.SIGSTOP)
+        table = await scoring
+        servers[1].handle.send_signal(signal.SIGCONT)
+        again = await client.score(rollouts, recipe)
+    for found in (table, again):
+        assert found.valid.all()
+        np.testing.assert_array_equal(found.scores, undisturbed.scores)
+
+
+async def test_an_item_that_blocks_servers_costs_no_other_its_score(spawn: Spawn) -> None:
+    recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),), max_missing=0.1)
+    scripts = [json.dumps({"score": n / 64}) for n in range(64)]
+    scripts[11] = json.dumps({"block": 2.0})
+    retries = Retries(backoff=0.005, longest=0.05, patience=60.0, silence=0.5)
+    servers = [spawn().address, spawn().address]
+    async with AsyncRewardClient(servers, retries=retries, batching=Batching(items=16)) as client:
+        table = await client.score(rollouts_of(scripts), recipe)
+    assert table.codes[11, 0] == "unavailable"
+    assert "alive" in table.cell(11, "main").message
+    rest = np.arange(64) != 11
+    np.testing.assert_array_equal(table.scores[rest, 0], np.arange(64)[rest] / 64)
 
 
 async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> None:

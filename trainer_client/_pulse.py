@@ -1,0 +1,64 @@
+"""`Pulse`: notices a replica that holds work and does not say any more that it is alive.
+
+A process that hangs (stopped, swapped out, its loop blocked, its node lost) keeps its connections, so its calls do not
+break. A server answers the question what it is at any load, so silence means that its work should go elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+
+from ._replica import Breakage, Interrupted, Replica
+
+_PERIOD = 2.0
+
+
+class Pulse:
+    """Asks one replica now and then, for as long as calls to it are under way.
+
+    Args:
+        replica: whom to ask.
+        silence: seconds without an answer after which it counts as hung.
+        hung: what to do then.
+    """
+
+    def __init__(self, replica: Replica, silence: float, hung: Callable[[Replica, Breakage], None]) -> None:
+        self._replica = replica
+        self._silence = silence
+        self._hung = hung
+        self._task: asyncio.Task[None] | None = None
+
+    def watch(self) -> None:
+        """The replica has been given work."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._ask())
+
+    async def stop(self) -> None:
+        """Ask no more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _ask(self) -> None:
+        while True:
+            await asyncio.sleep(min(_PERIOD, self._silence))
+            if not self._replica.busy:
+                return
+            try:
+                await self._replica.ask(self._silence)
+            except grpc.aio.AioRpcError as error:
+                # Whatever else it says, or why it cannot be reached, its calls tell themselves.
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    words = f"has not said for {self._silence:g} s that it is alive"
+                    self._hung(self._replica, Breakage(grpc.StatusCode.UNAVAILABLE, words))
+                    return
+            except Interrupted:
+                pass
+            except asyncio.CancelledError:
+                # The channel was closed for a fork; a cancelled task is another matter.
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise
