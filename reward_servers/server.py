@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import Scorer, SettingsError, find, installed
+from reward_servers.loop_watch import watched_loop
 from reward_servers.remote import Peers
 from reward_servers.services import RewardServicer
 from trainer_client import TLS
@@ -206,7 +207,7 @@ async def serve(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(config, names, peers=peers) as server:
+    async with running(config, names, peers=peers) as server, watched_loop():
         _calm_garbage_collector()
         if ready is not None:
             ready(server.address)

@@ -1,0 +1,77 @@
+"""Says what holds up the event loop: a coroutine that computes or waits without ``await`` delays every other item."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import AsyncIterator
+
+__all__ = ["watched_loop"]
+
+_log = logging.getLogger("assay.server")
+_DEEPEST = 12
+"""Frames that are told: enough to see whose function it is, and what it called."""
+
+
+class _Watch:
+    """A thread that sees whether the loop turns."""
+
+    def __init__(self, tolerated: float) -> None:
+        self._tolerated = tolerated
+        self._period = tolerated / 4
+        self._loop = asyncio.get_running_loop()
+        self._thread_of_loop = threading.get_ident()
+        self._beaten = time.monotonic()
+        self._beat: asyncio.TimerHandle | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="assay-loop-watch", daemon=True)
+
+    def start(self) -> None:
+        self._on_beat()
+        self._thread.start()
+
+    def stop(self) -> None:
+        if self._beat is not None:
+            self._beat.cancel()
+        self._ended.set()
+        self._thread.join()
+
+    def _on_beat(self) -> None:
+        self._beaten = time.monotonic()
+        self._beat = self._loop.call_later(self._period, self._on_beat)
+
+    def _look(self) -> None:
+        told = 0.0
+        while not self._ended.wait(self._period):
+            beaten = self._beaten
+            held = time.monotonic() - beaten
+            if held > self._tolerated and beaten != told:
+                told = beaten
+                frame = sys._current_frames().get(self._thread_of_loop)
+                stack = "".join(traceback.format_stack(frame)[-_DEEPEST:]) if frame is not None else ""
+                _log.error(
+                    "the event loop has been held for %.1f s, and with it every item of this server; what an async "
+                    "verifier calls must be awaited, what computes belongs into a plain def:\n%s",
+                    held,
+                    stack,
+                )
+
+
+@contextlib.asynccontextmanager
+async def watched_loop(tolerated: float = 2.0) -> AsyncIterator[None]:
+    """Logs the stack of whatever holds up the running loop, once each time.
+
+    Args:
+        tolerated: Seconds that it may be held.
+    """
+    watch = _Watch(tolerated)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
