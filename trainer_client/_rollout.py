@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ._content import Content, ContentError, read_turns
 from ._errors import RolloutError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 JSON = Any
 """A JSON value: None, bool, int, float, str, list or dict of these. Numpy scalars and arrays are accepted too."""
@@ -69,7 +73,7 @@ class Rollout:
     metadata: Mapping[str, JSON] | None = None
     finish_reason: str = ""
     documents: Sequence[Document] = ()
-    token_ids: Sequence[int] = ()
+    token_ids: Sequence[int] | NDArray[np.integer[Any]] = ()
     expected: Mapping[str, JSON] | None = None
     extra: Mapping[str, JSON] = field(default_factory=dict)
 

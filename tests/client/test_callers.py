@@ -48,7 +48,7 @@ def test_from_several_loops_one_after_another_and_at_once(server: str, recipe: R
     client = AsyncRewardClient(server)
 
     async def call() -> list[float]:
-        return (await client.score(rollouts_of(TEXTS), recipe)).scores[:, 0].tolist()
+        return list((await client.score(rollouts_of(TEXTS), recipe)).scores[:, 0])
 
     assert asyncio.run(call()) == SCORES
     assert asyncio.run(call()) == SCORES

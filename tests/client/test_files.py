@@ -89,7 +89,7 @@ def test_reading_is_lazy(tmp_path: Path) -> None:
 
 
 def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
-    conversation = [
+    conversation: list[dict[str, Any]] = [
         {"role": "user", "content": "1+1?"},
         {
             "role": "assistant",

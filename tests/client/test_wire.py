@@ -67,7 +67,7 @@ async def test_what_differs_travels_with_the_rollout(serve: Serve) -> None:
 
 async def test_conversations(serve: Serve) -> None:
     image = base64.b64encode(b"png").decode()
-    response = [
+    response: list[dict[str, Any]] = [
         {"role": "assistant", "reasoning_content": "hm", "content": "let me see",
          "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"x": 1}}}]},
         {"role": "tool", "tool_call_id": "c1", "name": "f", "content": [{"type": "text", "text": "2"}]},

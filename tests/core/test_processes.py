@@ -11,6 +11,7 @@ import pytest
 from reward_servers.core import Party, StartRefused
 from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import Batch, Refuses, equal, pid, unruly
+from tests.typed import declared
 
 
 async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -> None:
@@ -134,7 +135,7 @@ async def test_closing_a_call_ends_the_work() -> None:
 
 async def test_a_batch_with_a_broken_item_is_judged_without_it() -> None:
     texts = ["a", "poison", "bb", "ccc", "abort", "dddd", "e", "sleep"]
-    async with scoring(Batch, settings={"test/batch": {"offset": 10.0}}) as scorer:
+    async with scoring(declared(Batch), settings={"test/batch": {"offset": 10.0}}) as scorer:
         found = dict(zip(texts, await outcomes(scorer, request("test/batch", group(*texts))), strict=True))
     assert {text: as_verdict(found[text]).score for text in ("a", "bb", "ccc", "dddd", "e")} == {
         "a": 11.0,
@@ -150,5 +151,5 @@ async def test_a_batch_with_a_broken_item_is_judged_without_it() -> None:
 
 async def test_a_verifier_that_cannot_start_says_why() -> None:
     with pytest.raises(StartRefused, match="plug one in"):
-        async with scoring(Refuses):
+        async with scoring(declared(Refuses)):
             pass

@@ -10,6 +10,7 @@ import pytest
 from reward_servers import Context, Fault, Item, Options, Reference, Rollout, Score, verifier
 from reward_servers.core import Cost, ItemLimits, Runs, VerifierDefinitionError
 from tests.core import unruly
+from tests.typed import declared
 
 
 class Gold(Reference):
@@ -27,7 +28,7 @@ class Choices(Options):
 def test_where_a_verifier_runs_follows_from_its_kind() -> None:
     assert (unruly.equal.runs, unruly.equal.cost) == (Runs.PROCESS, Cost.CPU)
     assert (unruly.wait.runs, unruly.wait.cost) == (Runs.LOOP, Cost.NETWORK)
-    assert (unruly.Batch.runs, unruly.Batch.cost) == (Runs.DEVICE, Cost.DEVICE)
+    assert (declared(unruly.Batch).runs, declared(unruly.Batch).cost) == (Runs.DEVICE, Cost.DEVICE)
 
 
 def test_parameters_are_found_by_annotation_in_any_order() -> None:
@@ -136,4 +137,4 @@ def test_classes_need_something_to_call() -> None:
 
 def test_scope_and_settings_are_read_from_the_declaration() -> None:
     assert unruly.rank.scope == "group"
-    assert unruly.Batch.settings is unruly.BatchSettings
+    assert declared(unruly.Batch).settings is unruly.BatchSettings

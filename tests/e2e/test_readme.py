@@ -18,7 +18,7 @@ _BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", _README, flags=re.M | re.S)
 
 def _block(language: str, words: str) -> str:
     (found,) = (text for kind, text in _BLOCKS if kind == language and words in text)
-    return found
+    return str(found)
 
 
 async def test_the_trainer_example_scores(tmp_path: Path, monkeypatch: Any) -> None:

@@ -11,8 +11,8 @@ import grpc.aio
 import pytest
 
 from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
 from protos.assay.rewards.v1 import types_pb2 as types
+from tests.typed import stub_of
 
 
 async def _start() -> tuple[asyncio.subprocess.Process, str]:
@@ -37,7 +37,7 @@ def _request(*seconds: str, request_id: str = "") -> pb.ScoreRequest:
 async def test_sigterm_loses_no_admitted_item_and_takes_no_new_one() -> None:
     process, address = await _start()
     async with grpc.aio.insecure_channel(address) as channel:
-        stub = rpc.RewardServiceStub(channel)
+        stub = stub_of(channel)
         admitted = stub.Score(_request("1", "1", "1", "1"))
         while (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.items_in_flight < 4:
             await asyncio.sleep(0.01)
@@ -57,7 +57,7 @@ async def test_sigterm_loses_no_admitted_item_and_takes_no_new_one() -> None:
 async def test_workers_end_with_a_server_that_is_killed() -> None:
     process, address = await _start()
     async with grpc.aio.insecure_channel(address) as channel:
-        response = await rpc.RewardServiceStub(channel).Score(_request("0"))
+        response = await stub_of(channel).Score(_request("0"))
     worker = int(response.results[0].verdict.evidence_json.split(b'"pid": ')[1].split(b",")[0])
     process.kill()
     await process.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -18,6 +19,7 @@ from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import load_config
 from reward_servers.core import SettingsError, VerifierNotFound
 from reward_servers.server import Running, running
+from tests.typed import stub_of
 
 _NAMES = ("tests.core.unruly:equal", "tests.core.unruly:unruly", "tests.core.unruly:wait", "tests.core.unruly:patient")
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -26,10 +28,10 @@ _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_len
 @asynccontextmanager
 async def _serving(
     names: Sequence[str] = _NAMES, **limits: int
-) -> AsyncIterator[tuple[Running, rpc.RewardServiceStub]]:
+) -> AsyncIterator[tuple[Running, rpc.RewardServiceAsyncStub]]:
     config = load_config(workers=2).model_copy(update={"limits": load_config().limits.model_copy(update=limits)})
     async with running(config, names) as server, grpc.aio.insecure_channel(server.address, options=_OPTIONS) as channel:
-        yield server, rpc.RewardServiceStub(channel)
+        yield server, stub_of(channel)
 
 
 def _group(*responses: str, reference: bytes = b'{"answer": "a"}', first: int = 0, name: str = "g") -> types.Group:
@@ -98,9 +100,8 @@ async def test_bytes_that_are_no_message_are_refused_as_such(method: str) -> Non
         yield b"\xff\xff\xff"
 
     async with _serving() as (server, _), grpc.aio.insecure_channel(server.address) as channel:
-        sent = (
-            channel.unary_unary(name)(b"\xff\xff\xff") if method == "Score" else channel.stream_stream(name)(garbage())
-        )
+        raw: Any = channel
+        sent = raw.unary_unary(name)(b"\xff\xff\xff") if method == "Score" else raw.stream_stream(name)(garbage())
         assert await sent.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert f"cannot be read as assay.rewards.v1.{method}Request" in (await sent.details() or "")
         assert server.scorer.admission.bytes == 0

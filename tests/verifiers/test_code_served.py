@@ -9,8 +9,8 @@ import grpc.aio
 import pytest
 
 from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
 from reward_servers.supervisor import ServerProcess, Supervisor
+from tests.typed import stub_of
 from trainer_client import AsyncRewardClient, Outcome, Recipe, Reward, Rollout, Server
 
 _RECIPE = Recipe((Reward("tests", "code"),), servers=(Server("s", ("code",)),), advantage=None, max_missing=1.0)
@@ -89,7 +89,7 @@ async def test_the_server_says_what_bounds_its_programs() -> None:
     async with Supervisor([ServerProcess("s", ("code",), workers=1)]) as servers:
         (address,) = servers.endpoints["s"]
         async with grpc.aio.insecure_channel(address) as channel:
-            stub: Any = rpc.RewardServiceStub(channel)
+            stub = stub_of(channel)
             info = await stub.GetServerInfo(pb.GetServerInfoRequest())
     facts = {name.rpartition(".")[2]: value for name, value in info.facts.items()}
     assert facts["isolation"] == "ns"

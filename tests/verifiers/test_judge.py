@@ -16,6 +16,7 @@ import pytest
 from reward_servers.core import Fault, Group, RequestError, Skip, StartRefused, Verdict, host
 from reward_servers.verifiers.judge import Judge
 from tests.fakes.chat_server import FakeChatServer, Said, Script
+from tests.typed import declared
 
 from .harness import Bench, bench, evidence, rollout
 
@@ -24,7 +25,7 @@ from .harness import Bench, bench, evidence, rollout
 async def judging(fake: FakeChatServer, **settings: Any) -> AsyncIterator[Bench]:
     """A judge that asks the fake."""
     with fake.running() as url:
-        hosted = host(Judge, {"base_url": url, "model": "m", "max_retries": 2, **settings})
+        hosted = host(declared(Judge), {"base_url": url, "model": "m", "max_retries": 2, **settings})
         async with bench(hosted) as running:
             yield running
 
@@ -185,7 +186,7 @@ async def test_a_judge_that_stays_away_is_a_retryable_fault(said: Said) -> None:
 
 async def test_an_unreachable_judge_is_a_retryable_fault() -> None:
     settings = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "max_retries": 0}
-    async with bench(host(Judge, settings)) as running:
+    async with bench(host(declared(Judge), settings)) as running:
         fault = await running.fault("judge", rollout("4"))
     assert (fault.code, fault.retryable) == ("judge_unavailable", True)
 
@@ -286,9 +287,9 @@ async def test_a_verdict_of_a_judge_is_never_reused_for_another_request() -> Non
 
 def test_settings_that_shape_no_score_stay_out_of_the_digest() -> None:
     base = {"base_url": "http://a/v1", "model": "m"}
-    digest = host(Judge, base).identity.digest
-    assert host(Judge, {**base, "base_url": "http://b/v1", "concurrency": 3}).identity.digest == digest
-    assert host(Judge, {**base, "model": "n"}).identity.digest != digest
+    digest = host(declared(Judge), base).identity.digest
+    assert host(declared(Judge), {**base, "base_url": "http://b/v1", "concurrency": 3}).identity.digest == digest
+    assert host(declared(Judge), {**base, "model": "n"}).identity.digest != digest
 
 
 def _alone(text: str) -> Group:

@@ -9,8 +9,11 @@ from reward_servers.core import Evaluation, Party, Request
 from reward_servers.verifiers.code import Code
 from reward_servers.verifiers.math import math
 from tests.core.helpers import Asked, as_fault, as_verdict, group, outcomes, request, scoring
+from tests.typed import declared
 
-_SUM = {"tests": {"kind": "stdio", "cases": [{"stdin": "2 3", "stdout": "5"}, {"stdin": "1 1", "stdout": "2"}]}}
+_SUM: dict[str, Any] = {
+    "tests": {"kind": "stdio", "cases": [{"stdin": "2 3", "stdout": "5"}, {"stdin": "1 1", "stdout": "2"}]}
+}
 
 
 def _json(value: Any) -> bytes:
@@ -55,7 +58,7 @@ async def test_code_scores_tests_and_keeps_hidden_ones_out_of_the_feedback() -> 
     public = _json({"tests": {**_SUM["tests"], "cases": [{**_SUM["tests"]["cases"][0], "public": True}]}})
     right = _program("a, b = map(int, input().split())\nprint(a + b)")
     half = _program("print(5)")
-    async with scoring(Code) as scorer:
+    async with scoring(declared(Code)) as scorer:
         groups = [group(right, half, "no program", reference=hidden), group(half, reference=public, name="public")]
         found = [as_verdict(one) for one in await outcomes(scorer, request("code", *groups))]
         facts = scorer.facts()
@@ -82,7 +85,7 @@ async def test_code_with_references_that_cannot_be_used() -> None:
         {**_SUM, "limits": {"cpu_s": 100000}},
     ]
     groups = [group(program, reference=_json(one), name=str(place)) for place, one in enumerate(references)]
-    async with scoring(Code, workers=1) as scorer:
+    async with scoring(declared(Code), workers=1) as scorer:
         found = await outcomes(scorer, request("code", *groups, group(program, reference=_json(_SUM), name="good")))
     for one in found[:-1]:
         assert (as_fault(one).party, as_fault(one).code) == (Party.DATASET, "invalid_reference")
@@ -100,7 +103,7 @@ async def test_a_hostile_program_costs_its_neighbours_nothing() -> None:
         _program("x = 'a' * (1 << 30)"),
         right,
     ]
-    async with scoring(Code) as scorer:
+    async with scoring(declared(Code)) as scorer:
         asked = request("code", group(*texts, reference=_json({**_SUM, "limits": limits})))
         found = [as_verdict(one) for one in await outcomes(scorer, asked)]
     assert [one.score for one in found] == [1.0, 0.0, 0.0, 0.0, 1.0]

@@ -14,6 +14,7 @@ from reward_servers.engines.judging import spread_pairs
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
 from tests.fakes.chat_server import FakeChatServer, Said
+from tests.typed import declared
 
 from .harness import Bench, bench, evidence, group
 
@@ -39,7 +40,7 @@ def by_number(first: str, second: str) -> str:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(pairwise, host(Judge, {"base_url": url, "model": "m", "max_retries": 0})) as running:
+        async with bench(pairwise, host(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
             yield running
 
 

@@ -15,6 +15,7 @@ from reward_servers.core import Fault, Hosted, RequestError, StartRefused, Verdi
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.preference import tiny
+from tests.typed import declared
 from trainer_client import Recipe, Reward, RewardClient
 from trainer_client import Rollout as ClientRollout
 
@@ -26,7 +27,8 @@ MEAN, STD, RANGE = 0.25, 2.0, 10.0
 
 
 def hosted(path: Path) -> Hosted:
-    return host(Preference, {"path": str(path), "max_length": 32, "mean": MEAN, "std": STD, "linear_range": RANGE})
+    settings = {"path": str(path), "max_length": 32, "mean": MEAN, "std": STD, "linear_range": RANGE}
+    return host(declared(Preference), settings)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -12,6 +12,7 @@ from reward_servers.core import Group, Rollout, host
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.rubric import rubric
 from tests.fakes.chat_server import FakeChatServer, Said
+from tests.typed import declared
 
 from .harness import Bench, bench, evidence, rollout
 
@@ -29,7 +30,7 @@ def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(rubric, host(Judge, {"base_url": url, "model": "m", "max_retries": 0})) as running:
+        async with bench(rubric, host(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
             yield running
 
 

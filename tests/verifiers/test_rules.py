@@ -79,5 +79,5 @@ async def test_a_pattern_that_explodes_costs_its_own_item_a_verdict() -> None:
         hostile, honest = await running.outcomes(
             "format", [rollout('["' + "a" * 60 + '!"]'), rollout('["aaa"]', rollout_id="s")], options
         )
-    assert (getattr(hostile, "score", None), hostile.code) == (0.0, "limit")
+    assert (getattr(hostile, "score", None), getattr(hostile, "code", "")) == (0.0, "limit")
     assert getattr(honest, "score", None) == 1.0

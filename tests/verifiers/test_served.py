@@ -18,6 +18,7 @@ from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import ServerConfig, load_config
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer, Said
+from tests.typed import stub_of
 
 from .harness import CASES
 
@@ -38,9 +39,9 @@ def test_the_command_agrees_with_every_label(name: str) -> None:
 
 
 @asynccontextmanager
-async def serving(config: ServerConfig, *names: str) -> AsyncIterator[tuple[str, rpc.RewardServiceStub]]:
+async def serving(config: ServerConfig, *names: str) -> AsyncIterator[tuple[str, rpc.RewardServiceAsyncStub]]:
     async with running(config, names) as server, grpc.aio.insecure_channel(server.address) as channel:
-        yield server.address, rpc.RewardServiceStub(channel)
+        yield server.address, stub_of(channel)
 
 
 def config(**sections: Any) -> ServerConfig:

@@ -4,19 +4,20 @@ import json
 from collections import defaultdict
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
-from reward_servers.engines.math import Outcome, compile_gold, judge
+from reward_servers.engines.math import CompiledGold, Outcome, compile_gold, judge
 
 DATA = Path(__file__).parents[2] / "data" / "math"
 
 
-def rows(name: str) -> list[dict]:
+def rows(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
 
 
-def by_category() -> dict[str, list[dict]]:
+def by_category() -> dict[str, list[dict[str, Any]]]:
     found = defaultdict(list)
     for row in rows("cases.jsonl"):
         found[row["metadata"]["category"]].append(row)
@@ -100,7 +101,7 @@ def test_competition_rollouts_agree_with_their_labels_but_one() -> None:
 
 
 def test_compiled_golds_decide_like_fresh_ones() -> None:
-    golds: dict[str, object] = {}
+    golds: dict[str, CompiledGold] = {}
     for row in rows("math_rollouts.jsonl"):
         text = row["reference"]["answer"]
         compiled = golds.setdefault(text, compile_gold(text))
@@ -158,7 +159,7 @@ def test_changing_one_digit_or_bracket_flips_the_verdict() -> None:
 def test_cases_cut_and_glued_are_always_decided() -> None:
     """Pieces of golds and answers in wild combinations: never an exception, never an outcome that hides an answer."""
     rng = Random(20)
-    texts = [row["gold"] for row in rows("twins.jsonl")]
+    texts = [str(row["gold"]) for row in rows("twins.jsonl")]
     texts += [str(row["reference"]["answer"]) for row in rows("cases.jsonl")]
 
     def glued() -> str:

@@ -30,7 +30,7 @@ def tokenizer(path: Path, *, pad: str = "<pad>", chat: bool = True, pair: bool =
         inner.post_processor = TemplateProcessing(
             single="<bos> $A [SEP]", pair="<bos> $A [SEP] $B:1 [SEP]:1", special_tokens=[("<bos>", 1), ("[SEP]", 6)]
         )
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=inner,
         bos_token="<bos>",
         eos_token="<eos>",
@@ -48,7 +48,7 @@ def tokenizer(path: Path, *, pad: str = "<pad>", chat: bool = True, pair: bool =
 def llama(path: Path, *, labels: int = 1, pad: str = "<pad>", chat: bool = True) -> Path:
     """A decoder with a score head."""
     torch.manual_seed(0)
-    config = LlamaConfig(
+    config = LlamaConfig(  # type: ignore[call-arg]  # `num_labels` is a keyword of every configuration
         vocab_size=len(SPECIAL + WORDS),
         hidden_size=32,
         intermediate_size=64,
@@ -61,7 +61,7 @@ def llama(path: Path, *, labels: int = 1, pad: str = "<pad>", chat: bool = True)
         bos_token_id=1,
         eos_token_id=2,
     )
-    model = LlamaForSequenceClassification(config)
+    model = LlamaForSequenceClassification(config)  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3.0 if parameter.dim() > 1 else 1.0)
@@ -73,7 +73,7 @@ def llama(path: Path, *, labels: int = 1, pad: str = "<pad>", chat: bool = True)
 def bert(path: Path) -> Path:
     """An encoder of pairs."""
     torch.manual_seed(0)
-    config = BertConfig(
+    config = BertConfig(  # type: ignore[call-arg]
         vocab_size=len(SPECIAL + WORDS),
         hidden_size=32,
         intermediate_size=64,
