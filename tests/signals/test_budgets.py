@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.signals._known import known
 from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, preset
 from trainer_client.signals.selection import (
     allocate_contrast,
@@ -23,7 +24,7 @@ def contrast(rates: np.ndarray, sizes: np.ndarray) -> float:
     return float((sizes * (1 - rates) * (1 - (1 - rates) ** (sizes - 1))).sum())
 
 
-def known(rates: np.ndarray) -> np.ndarray:
+def all_known(rates: np.ndarray) -> np.ndarray:
     return np.ones(rates.size, bool)
 
 
@@ -31,7 +32,7 @@ def test_the_knapsack_is_filled_best() -> None:
     rng = np.random.default_rng(3)
     for _ in range(20):
         rates = rng.uniform(0.05, 0.95, 3)
-        found = allocate_knapsack(rates, known(rates), 18, min_n=2, max_n=9, fallback=False)
+        found = allocate_knapsack(rates, all_known(rates), 18, min_n=2, max_n=9, fallback=False)
         best = max(
             mixed_group_value(rates, np.array(sizes)).sum()
             for sizes in itertools.product(range(2, 10), repeat=3)
@@ -44,13 +45,13 @@ def test_the_knapsack_is_filled_best() -> None:
 def test_who_takes_the_surplus() -> None:
     rates = np.array([0.5, 0.0, 0.0, 1.0])
     # A rate of one half needs 3 rollouts; the rest goes to the prompts that always fail.
-    assert allocate_knapsack(rates, known(rates), 32).tolist() == [5, 13, 12, 2]
-    assert allocate_knapsack(rates, known(rates), 32, fallback=False).tolist() == [26, 2, 2, 2]
+    assert allocate_knapsack(rates, all_known(rates), 32).tolist() == [5, 13, 12, 2]
+    assert allocate_knapsack(rates, all_known(rates), 32, fallback=False).tolist() == [26, 2, 2, 2]
     solved = np.array([0.5, 1.0])
-    assert allocate_knapsack(solved, known(solved), 16).tolist() == [5, 11]
+    assert allocate_knapsack(solved, all_known(solved), 16).tolist() == [5, 11]
     every = np.array([0.5, 0.5, 0.5])
-    assert allocate_knapsack(every, known(every), 24, max_n=16).tolist() == [8, 8, 8]
-    assert allocate_knapsack(every[:1], known(every[:1]), 40, max_n=16).tolist() == [40], "nobody else is there"
+    assert allocate_knapsack(every, all_known(every), 24, max_n=16).tolist() == [8, 8, 8]
+    assert allocate_knapsack(every[:1], all_known(every[:1]), 40, max_n=16).tolist() == [40], "nobody else is there"
 
 
 def test_unknown_prompts_get_the_usual_number_and_no_surplus() -> None:
@@ -65,13 +66,13 @@ def test_unknown_prompts_get_the_usual_number_and_no_surplus() -> None:
 def test_knapsack_preset_learns_from_rewards_and_plans_for_the_next_visit() -> None:
     estimator = preset("knapsack_rl", known_after=4)
     rewards, prompts = [1, 0, 0, 0, 0, 0, 0, 0], ["a"] * 4 + ["b"] * 4
-    budget = estimator(SignalBatch(rewards, prompts)).budget
+    budget = known(estimator(SignalBatch(rewards, prompts)).budget)
     # Four rollouts show 1 of 4 solved for a, none for b: a needs 8 of the 12 that are left.
     assert budget.tolist() == [10] * 4 + [6] * 4
     later = preset("knapsack_rl", known_after=4)
     later.load_state_dict(json.loads(json.dumps(estimator.state_dict())))
     plan = SignalBatch(rewards=None, groups=["b", "a", "c"], success_rates=[0.0, 0.25, 1.0])
-    assert later(plan).budget.sum() == 24
+    assert known(later(plan).budget).sum() == 24
     with pytest.raises(BadInput, match="row 1 holds 2"):
         estimator(SignalBatch([0.0, 2.0], ["a", "a"]))
 
@@ -99,7 +100,7 @@ def test_v_0_predicts_from_its_window() -> None:
     estimator = preset("v_0", total=20, window=6)
     estimator(SignalBatch([1, 0, 1], ["hard", "hard", "easy"]))
     signal = estimator(SignalBatch([0, 0], ["hard", "easy"], success_rates=[0.5, 1.0]))
-    assert signal.budget.tolist() == [18, 2]
+    assert known(signal.budget).tolist() == [18, 2]
     assert signal.report == {"v_0/unspent": 0}
 
 
@@ -136,7 +137,7 @@ def test_uncertain_prompts_are_sampled_next() -> None:
     assert wide.tolist() == [6, 0]
     assert allocate_uncertain(np.array([1, 9]), np.array([0.0, 0.5]), 1).tolist() == [1, 0], "two before anything else"
     batch = SignalBatch([1, 0, 1, 1], ["a", "a", "b", "b"])
-    assert preset("xrpo_budget", extra=3)(batch).budget.tolist() == [2, 2, 1, 1]
+    assert known(preset("xrpo_budget", extra=3)(batch).budget).tolist() == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -148,8 +149,8 @@ def test_quantiles_of_student(df: int, expected: float) -> None:
 
 def test_novel_right_answers_gain_at_most_a_share_of_their_advantage() -> None:
     batch = SignalBatch([1.0, 1, 0, 0], [0] * 4, lengths=[1] * 4, old_logprobs=[[-3.0], [-0.5], [-4.0], [-1.0]])
-    plain = preset("grpo")(batch).advantages
+    plain = known(preset("grpo")(batch).advantages)
     sharpened = preset("xrpo")(batch).advantages
     assert sharpened == pytest.approx(plain * [1.5, 1, 1, 1])
-    mild = preset("xrpo", lam=0.1)(batch).advantages
+    mild = known(preset("xrpo", lam=0.1)(batch).advantages)
     assert mild[0] == pytest.approx(plain[0] + 0.1 * (1 - np.exp(-3.0 + 8.5 / 4)))

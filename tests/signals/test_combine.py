@@ -12,15 +12,20 @@ from trainer_client.signals import BadInput, BadOption, Gate, MissingScore, Term
 NAN = float("nan")
 
 
+def rows_of(*rows: list[float]) -> list[list[float]]:
+    """A table of scores: rows of integers beside rows of fractions have no type in common unless one is named."""
+    return list(rows)
+
+
 def test_weighted_sum_and_contributions() -> None:
-    result = combine([[1, 0.5], [0, 1]], None, [Term("math", 1.0), Term("style", 0.2)])
+    result = combine(rows_of([1, 0.5], [0, 1]), None, [Term("math", 1.0), Term("style", 0.2)])
     assert result.rewards.tolist() == [1.1, 0.2]
     assert result.contributions.tolist() == [[1.0, 0.1], [0.0, 0.2]]
     assert result.valid.all()
 
 
 def test_missing_required_masks_the_row_with_nan_not_zero() -> None:
-    result = combine([[1, NAN], [0, 1]], [[True, False], [True, True]], [Term("a"), Term("b")], max_missing=1)
+    result = combine(rows_of([1, NAN], [0, 1]), [[True, False], [True, True]], [Term("a"), Term("b")], max_missing=1)
     assert result.valid.tolist() == [False, True]
     assert np.isnan(result.rewards[0])
     assert result.contributions[0].tolist() == [0.0, 0.0]
@@ -50,7 +55,7 @@ def test_first_closed_gate_ends_the_row() -> None:
         Term("safe", 0.0, gate=Gate(0.5, closed=-2.0)),
         Term("math", 1.0),
     ]
-    scores = [[1, 1, 1], [0, 1, 1], [1, 0, 1], [0, NAN, NAN]]
+    scores = rows_of([1, 1, 1], [0, 1, 1], [1, 0, 1], [0, NAN, NAN])
     valid = np.isfinite(scores)
     result = combine(scores, valid, terms, max_missing=0.0)
     assert result.rewards == pytest.approx([1.1, -1.0, 0.1 - 2.0, -1.0])
@@ -61,7 +66,7 @@ def test_first_closed_gate_ends_the_row() -> None:
 
 def test_missing_gate_masks() -> None:
     terms = [Term("format", 0.0, gate=Gate(1.0)), Term("math")]
-    result = combine([[NAN, 1], [1, 1]], [[False, True], [True, True]], terms, max_missing=1)
+    result = combine(rows_of([NAN, 1], [1, 1]), [[False, True], [True, True]], terms, max_missing=1)
     assert result.valid.tolist() == [False, True]
 
 
@@ -76,7 +81,7 @@ def test_gate_comparisons(comparison: str, expected: list[int]) -> None:
 def test_actions_per_fault_code() -> None:
     term = Term("judge", on_missing={"upstream": "floor", "service": "drop_group", "*": "mask"}, floor=-1.0)
     result = combine(
-        [[NAN], [1], [NAN], [1], [NAN], [1]],
+        rows_of([NAN], [1], [NAN], [1], [NAN], [1]),
         [[False], [True]] * 3,
         [term],
         codes=[["upstream"], [""], ["service"], [""], ["overloaded"], [""]],
@@ -92,7 +97,7 @@ def test_integer_codes_with_a_legend() -> None:
     term = Term("judge", on_missing={"upstream": "floor"}, floor=0.0)
     codes = np.array([[2], [0], [1]], dtype=np.uint8)
     result = combine(
-        [[NAN], [1], [NAN]],
+        rows_of([NAN], [1], [NAN]),
         [[False], [True], [False]],
         [term],
         codes=codes,
@@ -113,7 +118,7 @@ def test_floor_decides_a_gate() -> None:
 def test_abort_names_row_term_and_code() -> None:
     term = Term("judge", on_missing={"service": "abort"})
     with pytest.raises(MissingScore, match=r"row 1, 'judge' \(service\)"):
-        combine([[1], [NAN]], [[True], [False]], [term], codes=[[""], ["service"]], max_missing=1)
+        combine(rows_of([1], [NAN]), [[True], [False]], [term], codes=[[""], ["service"]], max_missing=1)
 
 
 def test_max_missing_holds_for_each_term_alone() -> None:
@@ -129,14 +134,14 @@ def test_max_missing_holds_for_each_term_alone() -> None:
 def test_not_asked_is_not_missing() -> None:
     terms = [Term("math"), Term("code", gate=Gate(0.5, closed=-1.0))]
     asked = [[True, False], [True, True]]
-    result = combine([[1, NAN], [1, 0]], asked, terms, asked=asked, max_missing=0.0)
+    result = combine(rows_of([1, NAN], [1, 0]), asked, terms, asked=asked, max_missing=0.0)
     assert result.rewards.tolist() == [1.0, -1.0]
     assert result.valid.all()
 
 
 def test_bad_input_names_row_and_column() -> None:
     with pytest.raises(BadInput, match="row 1, column 'b' holds inf"):
-        combine([[1, 0], [0, np.inf]], None, [Term("a"), Term("b")])
+        combine(rows_of([1, 0], [0, np.inf]), None, [Term("a"), Term("b")])
     with pytest.raises(BadInput, match="2 columns for 1 terms"):
         combine([[1, 0]], None, [Term("a")])
     with pytest.raises(BadInput, match="valid: shape"):

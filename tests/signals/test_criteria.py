@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from trainer_client.signals import BadInput, BadOption, SignalBatch, preset
+from tests.signals._known import known
+from trainer_client.signals import BadInput, BadOption, Estimator, Signal, SignalBatch, preset
 from trainer_client.signals.shaping import meta_prediction_score, predicted_notions, singular
 
 
@@ -20,7 +23,7 @@ def test_a_rubric_pays_the_share_of_its_criteria() -> None:
     assert signal.weights.tolist() == [1, 1, 1, 0], "nobody judged the last"
     assert signal.report["rubric/partly_judged"] == 0.5
     assert signal.report["rubric/hit_rates"] == pytest.approx([2 / 3, 1 / 2, 1])
-    partly = preset("rubric_reward")(SignalBatch(components=[[1, 0]], components_valid=[[1, 0]])).rewards
+    partly = known(preset("rubric_reward")(SignalBatch(components=[[1, 0]], components_valid=[[1, 0]])).rewards)
     assert partly.tolist() == [1.0], "what nobody judged is in neither sum"
     with pytest.raises(BadInput, match="row 1 has no criterion"):
         preset("rubric_reward")(SignalBatch(components=[[1], [1]], criterion_weights=[[1], [-1]]))
@@ -28,7 +31,7 @@ def test_a_rubric_pays_the_share_of_its_criteria() -> None:
 
 def test_the_order_decides_whether_a_wide_head_drowns_the_others() -> None:
     wide = SignalBatch(None, [0, 0, 0], components=[[10.0, 0.0], [0.0, 1.0], [5.0, 0.5]])
-    summed = preset("multi_objective_grpo")(wide).advantages
+    summed = known(preset("multi_objective_grpo")(wide).advantages)
     apart = preset("multi_objective_grpo", order="normalise_first")(wide).advantages
     assert summed[0] > 0.9
     assert apart == pytest.approx([0, 0, 0], abs=1e-5)
@@ -45,10 +48,10 @@ def test_a_missing_head_moves_its_row_neither_way() -> None:
         None, [0, 0, 0], components=[[1, 1], [0, 0], [0.5, np.nan]], components_valid=[[1, 1], [1, 1], [1, 0]]
     )
     for order in ("sum_first", "normalise_first"):
-        assert preset("multi_objective_grpo", order=order)(batch).advantages[2] == pytest.approx(0)
+        assert known(preset("multi_objective_grpo", order=order)(batch).advantages)[2] == pytest.approx(0)
 
 
-def applicants(**options: object):  # noqa: ANN201
+def applicants(**options: Any) -> tuple[Estimator, Signal]:
     estimator = preset("job_application", **options)
     batch = SignalBatch(
         components=[[1.0, 0.5], [1, 1], [0, 0], [1, 1], [0.6, np.nan]],
@@ -110,7 +113,7 @@ def test_a_prediction_is_scored_in_three_parts() -> None:
     assert meta_prediction_score(said, "", [], [], []).score == 0
 
 
-def predicted(name: str = "masa", **options: object):  # noqa: ANN201
+def predicted(name: str = "masa", **options: Any) -> Signal:
     guess = {"math_notion": ["angle"], "solution_length": 15, "pass_rate": 4}
     batch = SignalBatch(
         [1.0, 1, 0, 0, 0, 0, 0],
@@ -125,14 +128,15 @@ def predicted(name: str = "masa", **options: object):  # noqa: ANN201
 
 def test_predictions_are_rewarded_among_themselves() -> None:
     signal = predicted(eps=0.0)
-    assert signal.rewards[:6] == pytest.approx([1, 1, 0, 0, 1, 0])
-    assert signal.advantages[4:6] == pytest.approx([2**-0.5, -(2**-0.5)])
-    assert signal.advantages[:4] == pytest.approx(np.array([1, 1, -1, -1]) * 3**0.5 / 2)
+    assert known(signal.rewards)[:6] == pytest.approx([1, 1, 0, 0, 1, 0])
+    advantages = known(signal.advantages)
+    assert advantages[4:6] == pytest.approx([2**-0.5, -(2**-0.5)])
+    assert advantages[:4] == pytest.approx(np.array([1, 1, -1, -1]) * 3**0.5 / 2)
     assert signal.weights[6] == 0, "nothing to hold this prediction against"
-    (shown,) = signal.requests
+    (shown,) = known(signal.requests)
     assert (shown.row, shown.kind) == (4, "demonstrate")
     assert shown.details == {"math_notion": ["angle"], "solution_length": 15, "pass_rate": 4}
-    (released,) = predicted("release/masa").requests
+    (released,) = known(predicted("release/masa").requests)
     assert released.details["solution_length"] == 8, "30 tokens of right rollouts over all four"
     with pytest.raises(BadInput, match="row 0 holds str"):
         preset("masa")(SignalBatch([1.0], [0], lengths=[1], predictions=["eight"], texts=[""], questions=[""]))
@@ -144,7 +148,7 @@ def test_gates_by_prediction() -> None:
         groups=["a", "b", "c"],
         predictions=[{"pass_rate": 0}, {"pass_rate": 4, "solution_length": 101}, {"pass_rate": 8}],
     )
-    assert [(r.row, r.kind) for r in gate(planned).requests] == [(0, "skip"), (2, "skip")], "not trusted yet"
+    assert [(r.row, r.kind) for r in known(gate(planned).requests)] == [(0, "skip"), (2, "skip")], "not trusted yet"
     gate(SignalBatch([1.0, 1, 0], ["z"] * 3, lengths=[10, 20, 1], predictions=[None, None, {"solution_length": 15}]))
-    limits = [r for r in gate(planned).requests if r.kind == "limit"]
+    limits = [r for r in known(gate(planned).requests) if r.kind == "limit"]
     assert [(r.row, r.details) for r in limits] == [(1, {"max_tokens": 152})]

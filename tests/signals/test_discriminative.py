@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from tests.signals._known import known  # noqa: E402 - after the check for torch
 from trainer_client import losses  # noqa: E402 - only where torch is
 from trainer_client.signals import BadOption, SignalBatch, preset  # noqa: E402
 
@@ -49,13 +50,13 @@ def test_weights_are_the_gradient_of_the_loss(name: str, score: str) -> None:
         kl_weight=0.0,
     )
     (gradient,) = torch.autograd.grad(found.objective, logprobs)
-    np.testing.assert_allclose(signal.token_advantages / 4, gradient.numpy(), rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(known(signal.token_advantages) / 4, gradient.numpy(), rtol=1e-10, atol=1e-14)
 
 
 def test_a_prompts_weights_cancel_and_weigh_two() -> None:
     batch = SignalBatch(**ragged())
     for name in ("disco", "disco_b", "drpo"):
-        weights = preset(name)(batch).advantages
+        weights = known(preset(name)(batch).advantages)
         assert batch.groups.sum(weights) == pytest.approx([0, 0, 0, 0], abs=1e-12)
         assert batch.groups.sum(np.abs(weights)) == pytest.approx([2, 2, 0, 0])
         assert weights[2] == 0, "a reward between takes no part"
@@ -63,7 +64,7 @@ def test_a_prompts_weights_cancel_and_weigh_two() -> None:
 
 def test_drpo_prefers_short_right_answers_and_is_disco_in_the_limit() -> None:
     batch = SignalBatch([1.0, 1, 0], [0, 0, 0], lengths=[1, 3, 2], old_logprobs=np.full((3, 3), -1.0))
-    short, long, wrong = preset("drpo", max_length=4)(batch).advantages
+    short, long, wrong = known(preset("drpo", max_length=4)(batch).advantages)
     assert short / long == pytest.approx(np.exp(0.5 / 0.1))
     assert wrong == -1
     plain = preset("drpo", max_length=4, sharpness=1e9)(batch).advantages
@@ -91,7 +92,7 @@ def test_weighted_likelihood_has_the_weights_as_its_gradient() -> None:
     logprobs = torch.from_numpy(inputs["logprobs"]).requires_grad_()
     loss = losses.weighted_likelihood(logprobs, torch.from_numpy(inputs["mask"]), torch.from_numpy(signal.advantages))
     (gradient,) = torch.autograd.grad(loss, logprobs)
-    np.testing.assert_allclose(-gradient.numpy(), signal.token_advantages, rtol=1e-12)
+    np.testing.assert_allclose(-gradient.numpy(), known(signal.token_advantages), rtol=1e-12)
 
 
 def test_regression_of_log_ratios_on_advantages() -> None:
@@ -106,5 +107,5 @@ def test_regression_of_log_ratios_on_advantages() -> None:
     assert gradient[0, 0] < 0 < gradient[1, 0], "a descent step raises the better answer"
     fitted = old + torch.tensor([[1.0], [-1.0], [0.0], [0.0]], dtype=torch.float64)
     assert losses.group_regression(fitted, old, mask, advantages, groups).item() == pytest.approx(0.0, abs=1e-6)
-    targets = preset("reg_grpo", ddof=0, eps=0.0)(SignalBatch([1.0, 0, 5, 5], [0, 0, 1, 1])).advantages
+    targets = known(preset("reg_grpo", ddof=0, eps=0.0)(SignalBatch([1.0, 0, 5, 5], [0, 0, 1, 1])).advantages)
     assert targets.tolist() == advantages.tolist()

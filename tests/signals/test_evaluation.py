@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from tests.signals._known import known
 from trainer_client.signals import BadInput, BadOption, SignalBatch, preset
 from trainer_client.signals.combination import decide, levelled_reward, softly_gated, value_of_information
 from trainer_client.signals.evaluation import (
@@ -46,7 +49,7 @@ def test_search_metrics_without_a_case_are_none() -> None:
 
 def test_a_refusal_earns_where_evidence_lacks() -> None:
     batch = SignalBatch(None, sufficient=[1, 0, 0, 1], attempted=[0, 0, 1, 1], correct=[0, 0, 0, 1])
-    assert preset("webdetective")(batch).rewards.tolist() == [0, 0.5, 0, 1]
+    assert known(preset("webdetective")(batch).rewards).tolist() == [0, 0.5, 0, 1]
 
 
 def test_retrieval() -> None:
@@ -91,8 +94,8 @@ def test_the_gap_between_telling_and_doing() -> None:
         lengths=[1, 1],
         comparisons=[[1, 0.5], []],
     )
-    report = preset("alignment_gap")(batch).report
-    assert (report["alignment/accuracy"], report["alignment/win_rate"]) == (1.0, 0.75)
+    logged = preset("alignment_gap")(batch).report
+    assert (logged["alignment/accuracy"], logged["alignment/win_rate"]) == (1.0, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +148,7 @@ def test_searchllm_leaves_out_rows_without_a_bottom_score_and_others_that_are_mi
         components_valid=[[1, 1, 1], [1, 1, 0], [0, 1, 1]],
     )
     signal = preset("searchllm", bottom=1, weights=(1.0, 3.0))(batch)
-    np.testing.assert_allclose(signal.rewards, [(1 + 1.5) / 4, 1, 0])
+    np.testing.assert_allclose(known(signal.rewards), [(1 + 1.5) / 4, 1, 0])
     assert signal.keep.tolist() == [True, True, False]
 
 
@@ -156,7 +159,7 @@ def test_earl_wants_the_right_evidence_behind_a_right_answer() -> None:
         selected=[[1, 2], [3], [], [1]],
         gold_evidence=[[1, 2], [1, 2], [1], None],
     )
-    np.testing.assert_allclose(preset("earl")(batch).rewards, [1 + 0.05 + 0.5, 0.5 + 0.05, -1, 1.05])
+    np.testing.assert_allclose(known(preset("earl")(batch).rewards), [1 + 0.05 + 0.5, 0.5 + 0.05, -1, 1.05])
     assert evidence_overlap([], []) == 1.0
 
 
@@ -167,7 +170,7 @@ def test_rarg_gates_on_quality_and_forgives_missing_evidence() -> None:
         components=[[0.2, 1, 1, 1], [0.9, 1, 0.5, 0]],
         components_valid=[[1, 1, 1, 1], [1, 1, 1, 0]],
     )
-    assert preset("rarg")(batch).rewards.tolist() == [0.0, pytest.approx(0.5)]
+    assert known(preset("rarg")(batch).rewards).tolist() == [0.0, pytest.approx(0.5)]
 
 
 def test_a_panel_takes_the_median_and_knows_when_to_ask() -> None:
@@ -189,31 +192,31 @@ def test_a_panel_takes_the_median_and_knows_when_to_ask() -> None:
 def test_a_panel_nobody_answered_asks() -> None:
     batch = SignalBatch(None, state_likelihoods=np.full((1, 2, 2), 0.5), judged=np.zeros((1, 2, 2)))
     signal = preset("bayesian_panel", costs=((0.0, 40.0), (2.5, 2.5)))(batch)
-    assert signal.rewards.tolist() == [-2.5]
-    assert [request.kind for request in signal.requests] == ["judge"]
+    assert known(signal.rewards).tolist() == [-2.5]
+    assert [request.kind for request in known(signal.requests)] == ["judge"]
 
 
 def test_gcpo_rewards_a_behaviour_by_what_it_does() -> None:
     batch = SignalBatch(None, [0, 0, 1, 1, 2, 2], accuracy=[1, 0, 0, 1, 1, 0], behaviour=[1, 0, 1, 0, 1, 1])
-    assert preset("gcpo")(batch).rewards.tolist() == [1.2, 0, -0.2, 1, 1, 0]
+    assert known(preset("gcpo")(batch).rewards).tolist() == [1.2, 0, -0.2, 1, 1, 0]
 
 
 def test_hpt_modes() -> None:
     rewards, groups = [0, 0, 1, 0, 1, 1], [0, 0, 1, 1, 2, 2]
     signal = preset("hpt", gate_off=0.5)(SignalBatch(rewards, groups))
-    assert [(r.row, r.details["loss"]) for r in signal.requests] == [(0, "sft"), (2, "off_policy")]
+    assert [(r.row, r.details["loss"]) for r in known(signal.requests)] == [(0, "sft"), (2, "off_policy")]
     assert signal.keep.tolist() == [False] * 4 + [True] * 2
     none = preset("hpt")(SignalBatch(rewards, groups, demonstrated=[0] * 6))
     assert not none.requests
     assert none.keep.all()
     assert none.report["hpt/without_demonstration"] == 1
     missing = preset("hpt")(SignalBatch([0, 1], [0, 0], [1, 0]))
-    assert len(missing.requests) == 1
+    assert len(known(missing.requests)) == 1
 
 
 def test_rafts_reports_how_far_the_order_matters() -> None:
     signal = preset("rafts")(SignalBatch(None, verdict_gaps=[[0.5, 0.1], [1.0, 1.0]]))
-    np.testing.assert_allclose(signal.rewards, [0.3, 1.0])
+    np.testing.assert_allclose(known(signal.rewards), [0.3, 1.0])
     assert signal.report["rafts/order_effect"] == pytest.approx(0.2)
 
 
@@ -223,14 +226,14 @@ def test_hrm_needs_no_level_behind_one_that_failed() -> None:
     )
     signal = preset("hrm")(batch)
     assert signal.keep.tolist() == [True, False, True]
-    np.testing.assert_allclose(signal.rewards[[0, 2]], [0.2, 1.4])
+    np.testing.assert_allclose(known(signal.rewards)[[0, 2]], [0.2, 1.4])
     assert signal.report["hrm/failed_at"] == [1, 0, 1]
 
 
 def test_facts_are_counted_and_have_to_exist() -> None:
-    given = {"correct": [1, 0], "hits": [[["a"], ["a"]], []], "facts": [["a", "b"], ["c"]]}
+    given: dict[str, Any] = {"correct": [1, 0], "hits": [[["a"], ["a"]], []], "facts": [["a", "b"], ["c"]]}
     signal = preset("mind_paraworld")(SignalBatch(None, **given))
-    assert signal.rewards.tolist() == [1.25, 0.0]
+    assert known(signal.rewards).tolist() == [1.25, 0.0]
     assert signal.report["mind_paraworld/premature"] == 2
     with pytest.raises(BadInput, match="facts: row 1"):
         preset("mind_paraworld")(SignalBatch(None, **{**given, "facts": [["a"], []]}))

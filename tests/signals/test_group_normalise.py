@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def reference(rows: list[tuple[float, int, bool]], scale: str, ddof: int, eps: f
             out.append(0.0)
             continue
         centre = statistics.fmean(peers)
-        spread = {
+        spread: dict[str, Callable[[list[float]], float]] = {
             "std": lambda p: statistics.stdev(p) if ddof else statistics.pstdev(p),
             "batch": lambda _: statistics.stdev(batch) if ddof else statistics.pstdev(batch),
         }
@@ -51,7 +52,7 @@ def test_agrees_with_a_loop(rows: list[tuple[float, int, bool]], scale: Any, ddo
 @given(st.floats(-1e6, 1e6), st.integers(1, 16), st.sampled_from(["mean", "median", "leave_one_out", "quantile"]))
 def test_constant_group_is_exactly_zero(value: float, size: int, centre: Any) -> None:
     for scale in ("std", "mad", "batch", "none"):
-        assert not group_normalise([value] * size, [0] * size, centre=centre, scale=scale, eps=0.0).any()  # type: ignore[arg-type]
+        assert not group_normalise([value] * size, [0] * size, centre=centre, scale=scale, eps=0.0).any()
 
 
 def test_constant_up_to_rounding_is_zero_too() -> None:
@@ -104,6 +105,11 @@ def test_bad_options(options: dict[str, Any]) -> None:
         group_normalise([1, 0], [0, 0], **options)
 
 
+def adding(others: Iterator[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """A sum over two ranks, where those of the other are known beforehand."""
+    return lambda mine: mine + next(others)
+
+
 def test_reduce_makes_shards_agree_with_the_whole() -> None:
     rewards = np.array([1.0, 0, 2, 5, 1, 1, 0, 3])
     groups = np.repeat([0, 1, 2, 3], 2)
@@ -113,8 +119,8 @@ def test_reduce_makes_shards_agree_with_the_whole() -> None:
     mean = rewards.mean()
     second = [np.array([((rewards[h] - mean) ** 2).sum()]) for h in halves]
     for mine, half in enumerate(halves):
-        others = iter([first[1 - mine], second[1 - mine]])
-        part = group_normalise(rewards[half], groups[half], scale="batch", reduce=lambda a, o=others: a + next(o))
+        others = adding(iter([first[1 - mine], second[1 - mine]]))
+        part = group_normalise(rewards[half], groups[half], scale="batch", reduce=others)
         assert part == pytest.approx(whole[half])
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.golden import load
 
-torch = pytest.importorskip("torch")
+pytest.importorskip("torch")
 
-from trainer_client import losses  # noqa: E402 - only where torch is
-from trainer_client.signals import SignalBatch, preset  # noqa: E402
+import torch
+
+from trainer_client import losses
+from trainer_client.signals import SignalBatch, preset
 
 DATA = Path(__file__).parents[1] / "data" / "golden" / "golden_B.jsonl"
 CASES = [case for case in load([DATA]) if case.method in ("loss_aggregation", "kl_estimator")]
@@ -24,6 +27,7 @@ def tensor(values: object) -> torch.Tensor:
 
 def test_aggregation_and_kl_agree_with_the_vectors() -> None:
     assert len(CASES) == 64
+    found: list[Any] | float
     for case in CASES:
         if case.method == "kl_estimator":
             pair = tensor(case.inputs["logprob"]), tensor(case.inputs["ref_logprob"])
@@ -37,7 +41,8 @@ def test_aggregation_and_kl_agree_with_the_vectors() -> None:
 
 def gradient(loss: torch.Tensor, at: torch.Tensor) -> list[list[float]]:
     (found,) = torch.autograd.grad(loss.sum(), at)
-    return found.tolist()
+    rows: list[list[float]] = found.tolist()
+    return rows
 
 
 def test_on_policy_every_loss_has_the_policy_gradient() -> None:

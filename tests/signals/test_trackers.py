@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,12 @@ def test_best_worst_pair_is_one_of_the_ranked_pairs(rows: list[tuple[int, int, b
 @pytest.mark.parametrize("name", ["spo", "knapsack_rl", "v_0", "hapo", "xrpo_seeds"])
 def test_an_id_that_json_would_change_is_refused_before_it_is_kept(name: str) -> None:
     ids = [("book", 1), ("book", 1)]
-    inputs = {"correct": [True, False], "lengths": [3, 4], "embeddings": [[1.0], [1.0]], "texts": ["a", "b"]}
+    inputs: dict[str, Any] = {
+        "correct": [True, False],
+        "lengths": [3, 4],
+        "embeddings": [[1.0], [1.0]],
+        "texts": ["a", "b"],
+    }
     batch = SignalBatch([1.0, 0.0], ids, **inputs)
     with pytest.raises(BadInput, match=r"\('book', 1\) is neither an integer nor a string"):
         preset(name)(batch)
