@@ -158,6 +158,8 @@ def _(case: Case) -> Any:
         rewards, mask = case.array("token_level_rewards"), case.inputs["response_mask"]
         batch = SignalBatch(token_rewards=rewards, mask=mask, values=values)
     signal = preset("gae", gamma=case.params["gamma"], lam=case.params["lam"])(batch)
+    assert signal.token_advantages is not None
+    assert signal.returns is not None
     # What the source leaves on padding has no meaning: there the vector's own entry is put back.
     return {
         name: np.where(batch.mask, ours, np.asarray(case.output[name]))
@@ -168,7 +170,7 @@ def _(case: Case) -> Any:
 @label("optimal_token_baseline", "tir_optimal_token_baseline")
 def _(case: Case) -> Any:
     options = {"eps": case.params["epsilon"], "zero_tail": case.params["handle_zero_tail"]}
-    tokens = {name: case.array(name) for name in ("old_logprobs", "sum_pi_squared") if name in case.inputs}
+    tokens: dict[str, Any] = {n: case.array(n) for n in ("old_logprobs", "sum_pi_squared") if n in case.inputs}
     tokens["old_logprobs"] = case.array("old_log_probs")
     if "rewards" in case.inputs:
         batch = batch_of(case, **tokens)

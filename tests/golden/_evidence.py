@@ -9,11 +9,11 @@ import numpy as np
 from trainer_client.signals import Groups, SignalBatch, preset
 from trainer_client.signals.credit import contrast_credit
 from trainer_client.signals.shaping import agreement, contrastive_embedding_reward, greedy_clusters, mean_pool
-from trainer_client.signals.weights import kl_estimate, perception_weights
+from trainer_client.signals.weights import Aggregation, KlKind, kl_estimate, perception_weights
 
 from ._harness import Case, label
 
-_KL = {"kl": "k1", "abs": "abs", "mse": "k2", "low_var_kl": "k3"}
+_KL: dict[str, KlKind] = {"kl": "k1", "abs": "abs", "mse": "k2", "low_var_kl": "k3"}
 
 
 @label("CEPO", rtol=1e-4, atol=1e-6)
@@ -93,15 +93,15 @@ def _(case: Case) -> Any:
 @label("PAPO", rtol=1e-4, atol=1e-6)
 def _(case: Case) -> Any:
     kind = _KL[case.params["kl_penalty"]]
-    return kl_estimate(case.array("log_probs"), case.array("masked_image_log_probs"), kind)  # type: ignore[arg-type]
+    return kl_estimate(case.array("log_probs"), case.array("masked_image_log_probs"), kind)
 
 
 @label("PAPO perception loss", rtol=1e-4, atol=1e-6)
 def _(case: Case) -> Any:
     params, mask = case.params, case.array("response_mask") > 0
     kind = _KL[params["kl"]]
-    divergence = kl_estimate(case.array("log_probs"), case.array("masked_image_log_probs"), kind)  # type: ignore[arg-type]
-    average = "token-mean" if params["avg"] == "token" else "seq-mean-token-mean"
+    divergence = kl_estimate(case.array("log_probs"), case.array("masked_image_log_probs"), kind)
+    average: Aggregation = "token-mean" if params["avg"] == "token" else "seq-mean-token-mean"
     # The source bounds what a row's weight has already scaled.
     divergence = divergence * case.array("weighting").reshape(-1, 1)
     weights = perception_weights(divergence, mask, np.ones(len(mask)), top=params["top_p"], average=average)

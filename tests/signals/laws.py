@@ -154,7 +154,9 @@ def _rewards(rng: Generator, rows: int, laws: Laws) -> NDArray[np.float64]:
         return rng.integers(0, 2, rows).astype(float)
     if rng.random() < 0.5:
         return rng.integers(-2, 5, rows) / 4
-    return rng.normal(size=rows) * 10.0 ** float(rng.integers(-2, 4))
+    drawn = rng.normal(size=rows)
+    scale: float = 10.0 ** float(rng.integers(-2, 4))
+    return drawn * scale
 
 
 def outputs(signal: Signal) -> dict[str, NDArray[Any]]:

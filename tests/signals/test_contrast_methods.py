@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.signals._known import known
 from trainer_client.signals import BadInput, BadOption, Groups, MissingInput, SignalBatch, preset
 from trainer_client.signals.credit import contrast_credit, truncated_advantages
 from trainer_client.signals.normalise import bundle_papers, improvement, paper_values, risk_advantages
@@ -50,7 +52,7 @@ def test_a_wrong_answers_tokens_lose_more_where_the_right_answer_speaks_against_
 
 
 def test_cepo_falls_back_where_nobody_is_wrong() -> None:
-    inputs = {
+    inputs: dict[str, Any] = {
         "evidence_logprobs": -np.ones((2, 2)),
         "counter_logprobs": -3 * np.ones((2, 2)),
         "lengths": [2, 2],
@@ -58,20 +60,20 @@ def test_cepo_falls_back_where_nobody_is_wrong() -> None:
     }
     batch = SignalBatch([1.0, 0.6], **inputs)
     signal = preset("cepo", decay_steps=0)(batch)
-    np.testing.assert_array_equal(signal.token_advantages, np.repeat(signal.advantages[:, None], 2, 1))
+    np.testing.assert_array_equal(signal.token_advantages, np.repeat(known(signal.advantages)[:, None], 2, 1))
     with pytest.raises(MissingInput, match="old_logprobs"):
         preset("cepo", without_wrong="rlsd")(batch)
     other = preset("cepo", without_wrong="rlsd", decay_steps=0)(
         SignalBatch([1.0, 0.6], old_logprobs=-2 * np.ones((2, 2)), **inputs)
     )
-    assert (np.abs(other.token_advantages[0]) > np.abs(signal.token_advantages[0])).all()
+    assert (np.abs(known(other.token_advantages)[0]) > np.abs(known(signal.token_advantages)[0])).all()
     rlsd = preset("rlsd", decay_steps=0)(SignalBatch([1.0, 0.6], old_logprobs=-2 * np.ones((2, 2)), **inputs))
     np.testing.assert_array_equal(other.token_advantages, rlsd.token_advantages)
 
 
 def test_cepo_names_the_lowest_wrong_row_of_each_group() -> None:
     signal = preset("cepo_references")(SignalBatch([1, 0.2, 0.1, 1, 1], [0, 0, 0, 1, 1], [1, 1, 1, 1, 0]))
-    assert [request.details["wrong_row"] for request in signal.requests] == [2, 2, 2, None]
+    assert [request.details["wrong_row"] for request in known(signal.requests)] == [2, 2, 2, None]
 
 
 def test_an_unfinished_row_ends_on_its_own_estimate() -> None:
@@ -96,13 +98,13 @@ def test_t_ppo_trains_the_policy_on_this_window_and_the_critic_on_finished_rows(
     ("answers", "expected"), [([1, 1, 2, 3], [0.5, 0.5, 0.25, 0.25]), ([1, 2, 3, 4], [0] * 4), ([1] * 4, [1] * 4)]
 )
 def test_empo_rewards_agreement(answers: list[int], expected: list[float]) -> None:
-    assert preset("empo")(SignalBatch(None, ONE, answers=answers)).rewards.tolist() == expected
+    assert known(preset("empo")(SignalBatch(None, ONE, answers=answers)).rewards).tolist() == expected
 
 
 def test_empo_free_form_and_verl() -> None:
     batch = SignalBatch(None, ONE, answers=[1, 1, 2, 3], answered=[1, 1, 1, 0], copied=[1, 0, 0, 0])
-    assert preset("empo_free_form")(batch).rewards.tolist() == [0, 0.5, 0.25, -0.5]
-    assert preset("empo_verl", reward="majority")(batch).rewards.tolist() == [1, 1, 0, 0]
+    assert known(preset("empo_free_form")(batch).rewards).tolist() == [0, 0.5, 0.25, -0.5]
+    assert known(preset("empo_verl", reward="majority")(batch).rewards).tolist() == [1, 1, 0, 0]
     assert not preset("empo_verl", low=0.6)(batch).keep.any()
 
 
@@ -123,8 +125,8 @@ def test_riskpo_gives_a_bundle_of_equal_papers_no_million() -> None:
     for estimator in (run, released):
         estimator(SignalBatch([1, 0, 1, 0, 1, 1], groups))
     wrong = SignalBatch(np.zeros(6), groups)
-    assert np.abs(run(wrong).advantages).max() < 100
-    assert np.abs(released(wrong).advantages).max() > 1e5
+    assert np.abs(known(run(wrong).advantages)).max() < 100
+    assert np.abs(known(released(wrong).advantages)).max() > 1e5
 
 
 def test_riskpo_leaves_out_rollouts_beyond_the_smallest_group() -> None:
@@ -166,11 +168,11 @@ def test_pipo_credits_the_previous_step_with_the_progress_since() -> None:
     signal = run(SignalBatch([0.6, 0.4, 0, 0], [2, 2, 1, 1], replayed=[0, 0, 1, 1], previous_advantages=[0, 0, 1, -1]))
     xi = (0.5 - 0.1) / np.std([0.0, 0.2], ddof=1)
     assert signal.report["pipo/improvement"] == pytest.approx(xi)
-    np.testing.assert_allclose(signal.advantages[2:], [xi, -xi], rtol=1e-5)
+    np.testing.assert_allclose(known(signal.advantages)[2:], [xi, -xi], rtol=1e-5)
     assert signal.keep.all()
     worse = run(SignalBatch([0, 0, 0, 0], [3, 3, 2, 2], replayed=[0, 0, 1, 1], previous_advantages=[0, 0, 1, -1]))
     assert worse.report["pipo/improvement"] < 0
-    np.testing.assert_allclose(worse.advantages[2], 0.1 * worse.report["pipo/improvement"], rtol=1e-5)
+    np.testing.assert_allclose(known(worse.advantages)[2], 0.1 * worse.report["pipo/improvement"], rtol=1e-5)
 
 
 def test_progress_needs_a_history() -> None:
@@ -182,9 +184,9 @@ def test_progress_needs_a_history() -> None:
 def test_hapo_compares_with_earlier_steps_and_counts_a_step_once() -> None:
     run = preset("hapo", statistic="mean", shape="linear")
     first = run(SignalBatch(None, [7, 7], correct=[1, 1], lengths=[10, 30]))
-    assert first.rewards.tolist() == [1, 1]
+    assert known(first.rewards).tolist() == [1, 1]
     second = run(SignalBatch(None, [7, 7, 7], correct=[1, 1, 0], lengths=[10, 40, 21]))
-    np.testing.assert_allclose(second.rewards, [1.5, 1 - 0.7, 0])
+    np.testing.assert_allclose(known(second.rewards), [1.5, 1 - 0.7, 0])
     assert run.state_dict()["state"]["history"]["known"] == [[7, 22.5, 4]]
     with pytest.raises(BadOption, match="weight"):
         preset("hapo", weight=1.5)
@@ -198,8 +200,8 @@ def test_every_right_answer_stays_above_every_wrong_one() -> None:
     other = preset("hapo")
     other(SignalBatch(None, [0], correct=[1], lengths=[50]))
     wrong = other(SignalBatch(None, np.zeros(399, int), correct=[0] * 399, lengths=lengths))
-    assert right.rewards.min() == pytest.approx(0.3)
-    assert wrong.rewards.max() == 0
+    assert known(right.rewards).min() == pytest.approx(0.3)
+    assert known(wrong.rewards).max() == 0
 
 
 def test_no_right_answer_leaves_no_history() -> None:
@@ -210,12 +212,13 @@ def test_no_right_answer_leaves_no_history() -> None:
 
 def test_rewards_are_scaled_once_two_differ() -> None:
     run = preset("running_reward_scale", clip=4.0)
-    assert run(SignalBatch([3.0, 3.0])).rewards.tolist() == [3.0, 3.0]
-    assert run(SignalBatch([2.0])).rewards[0] == pytest.approx(2.0 / np.std([3.0, 3.0, 2.0], ddof=1))
-    assert run(SignalBatch([50.0])).rewards[0] == pytest.approx(50 / np.std([3.0, 3.0, 2.0, 50.0], ddof=1))
-    assert preset("running_reward_scale", centre=True)(SignalBatch([1.0, 3.0])).rewards.sum() == pytest.approx(0)
+    assert known(run(SignalBatch([3.0, 3.0])).rewards).tolist() == [3.0, 3.0]
+    assert known(run(SignalBatch([2.0])).rewards)[0] == pytest.approx(2.0 / np.std([3.0, 3.0, 2.0], ddof=1))
+    assert known(run(SignalBatch([50.0])).rewards)[0] == pytest.approx(50 / np.std([3.0, 3.0, 2.0, 50.0], ddof=1))
+    centred = preset("running_reward_scale", centre=True)(SignalBatch([1.0, 3.0])).rewards
+    assert known(centred).sum() == pytest.approx(0)
     released = preset("release/running_reward_scale")(SignalBatch([1.5] * 4)).rewards
-    assert (released > 1e12).all()
+    assert (known(released) > 1e12).all()
 
 
 def test_choices_by_length_and_difficulty() -> None:
@@ -254,9 +257,9 @@ def test_mpo_asks_for_cases_from_all_thirds() -> None:
     run = preset("mpo", every=2, each=1)
     batch = SignalBatch(None, components=[[float(k)] for k in range(9)])
     assert not run(batch).requests
-    rows = [request.row for request in run(batch).requests]
+    rows = [request.row for request in known(run(batch).requests)]
     assert [row // 3 for row in rows] == [0, 1, 2]
-    scored = {"components": [[1.0], [2.0]], "rubric_versions": [0, 1]}
-    assert preset("mpo")(SignalBatch(None, [0, 1], **scored)).rewards.tolist() == [1.0, 2.0]
+    scored: dict[str, Any] = {"components": [[1.0], [2.0]], "rubric_versions": [0, 1]}
+    assert known(preset("mpo")(SignalBatch(None, [0, 1], **scored)).rewards).tolist() == [1.0, 2.0]
     with pytest.raises(BadInput, match="prompt 0 was scored by several"):
         preset("mpo")(SignalBatch(None, [0, 0], **scored))

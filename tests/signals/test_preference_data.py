@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 
+from tests.signals._known import known
 from trainer_client.signals import BadInput, BadOption, Groups, Pair, SignalBatch, preset
 from trainer_client.signals.crossprompt import perturb
 from trainer_client.signals.preference import (
@@ -21,11 +25,11 @@ from trainer_client.signals.preference import (
 )
 
 
-def sides(pairs: list[Pair]) -> list[tuple[int, int]]:
-    return [(pair.chosen, pair.rejected) for pair in pairs]
+def sides(pairs: Sequence[Pair] | None) -> list[tuple[int, int]]:
+    return [(pair.chosen, pair.rejected) for pair in known(pairs)]
 
 
-SCORES = {
+SCORES: dict[str, Any] = {
     "model_scores": [[2.0, 4.0], [0.0, 0.0], [0.0, 1.0], [2.0, 1.0]],
     "preferred": [True, False, True, False],
     "groups": [0, 0, 1, 1],
@@ -36,7 +40,7 @@ def test_doubted_labels_are_softened_flipped_or_dropped() -> None:
     soft = preset("secrets_ii")(SignalBatch(None, **SCORES))
     assert soft.pairs == [Pair(0, 1, 3.0, 1.0, 1.0), Pair(2, 3, -1.0, 1.0, 0.9)]
     assert soft.report["secrets_ii/flip_rate"] == 0.5
-    assert preset("secrets_ii", action="flip")(SignalBatch(None, **SCORES)).pairs[1] == Pair(3, 2, 1.0)
+    assert known(preset("secrets_ii", action="flip")(SignalBatch(None, **SCORES)).pairs)[1] == Pair(3, 2, 1.0)
     assert sides(preset("secrets_ii", action="drop")(SignalBatch(None, **SCORES)).pairs) == [(0, 1)]
     alone = preset("secrets_ii")(SignalBatch(None, valid=[1, 0, 1, 1], **SCORES))
     assert sides(alone.pairs) == [(2, 3)]
@@ -46,7 +50,7 @@ def test_dno_wants_good_positives_and_large_margins() -> None:
     batch = SignalBatch([6, 5, 4, 5.5], [0] * 4, references=[1, 0, 0, 0])
     assert sorted(sides(preset("dno")(batch).pairs)) == [(0, 2), (1, 2), (3, 2)]
     broken = SignalBatch([6, 5, 4, 6], [0] * 4, references=[1, 0, 0, 0], defective=[0, 0, 0, 1])
-    pairs = preset("dno")(broken).pairs
+    pairs = known(preset("dno")(broken).pairs)
     assert sorted(sides(pairs)) == [(0, 2), (0, 3), (1, 2), (1, 3)]
     assert all(pair.margin >= 0 for pair in pairs)
     assert not preset("dno")(SignalBatch([4, 1], [0, 0])).pairs
@@ -64,7 +68,7 @@ def test_win_shares_of_dno_and_of_lipo() -> None:
 def test_fresh_pairs_and_pairs_against_all_worse_ones() -> None:
     batch = SignalBatch([1, 0, 0.5, 0], [0] * 4, step=9, sampled_at=[9, 9, 9, 2])
     signal = preset("on_policy_pairs", against="worse", max_age=3)(batch)
-    assert [(p.chosen, p.rejected, p.weight) for p in signal.pairs] == [(0, 1, 0.5), (0, 2, 0.5)]
+    assert [(p.chosen, p.rejected, p.weight) for p in known(signal.pairs)] == [(0, 1, 0.5), (0, 2, 0.5)]
     assert signal.report["on_policy_pairs/fresh"] == 0.75
     assert not preset("on_policy_pairs")(SignalBatch([1, 1], [0, 0])).pairs
 
@@ -103,9 +107,9 @@ def test_rso_draws_the_same_again_and_pairs_what_it_kept() -> None:
     one, two = preset("rso", seed=5)(batch), preset("rso", seed=5)(batch)
     assert sides(one.pairs) == sides(two.pairs)
     assert one.keep.sum() == 16
-    assert len(one.pairs) == 8
-    assert all(one.keep[[p.chosen, p.rejected]].all() and p.margin > 0 for p in one.pairs)
-    assert len(preset("rso", ranking="tournament")(batch).pairs) == 14
+    assert len(known(one.pairs)) == 8
+    assert all(one.keep[[p.chosen, p.rejected]].all() and p.margin > 0 for p in known(one.pairs))
+    assert len(known(preset("rso", ranking="tournament")(batch).pairs)) == 14
 
 
 def test_a_tournament_goes_on_with_the_winners() -> None:
@@ -122,7 +126,7 @@ def test_differential_information() -> None:
     assert entropy[0] == pytest.approx(1)
     assert np.isnan(entropy[1])
     signal = preset("did", seed=1)(SignalBatch([1.0, 0.0, 0.2, 2.0, 2.0], [0, 0, 0, 1, 1]))
-    assert [p.chosen for p in signal.pairs] == [0]
+    assert [p.chosen for p in known(signal.pairs)] == [0]
 
 
 def test_instructions_that_an_answer_meets_and_misses() -> None:
@@ -140,7 +144,7 @@ def test_seppo_turns_samples_the_policy_prefers_into_positives() -> None:
         lengths=[1, 1, 1, 1],
     )
     signal = preset("seppo")(batch)
-    assert signal.advantages.tolist()[:3] == [1, -1, 1]
+    assert known(signal.advantages).tolist()[:3] == [1, -1, 1]
     assert signal.keep.tolist() == [True, True, True, False]
     assert sides(signal.pairs) == [(0, 1)]
 
@@ -171,21 +175,21 @@ def test_copg_is_the_gradient_of_its_pairwise_loss() -> None:
     rng = np.random.default_rng(3)
     rewards, logprobs, ref = rng.normal(size=4), -rng.exponential(size=(4, 2)), -rng.exponential(size=(4, 2))
     beta = 0.3
-    inputs = {"groups": [0] * 4, "ref_logprobs": ref, "lengths": [2, 1, 2, 2]}
+    inputs: dict[str, Any] = {"groups": [0] * 4, "ref_logprobs": ref, "lengths": [2, 1, 2, 2]}
     mask = np.arange(2) < np.array([2, 1, 2, 2])[:, None]
 
     def loss(at: np.ndarray) -> float:
         r = rewards - beta * ((at - ref) * mask).sum(1)
         return float(sum((r[i] - r[j]) ** 2 for i in range(4) for j in range(i))) / 3
 
-    advantages = preset("copg", beta=beta)(SignalBatch(rewards, logprobs=logprobs, **inputs)).advantages
+    advantages = known(preset("copg", beta=beta)(SignalBatch(rewards, logprobs=logprobs, **inputs)).advantages)
     step = 1e-6
     for row in range(4):
         moved = logprobs.copy()
         moved[row, 0] += step
         numeric = (loss(moved) - loss(logprobs)) / step
         assert numeric == pytest.approx(-2 * beta * advantages[row], rel=1e-4)
-    pairs = preset("copg_pairs", beta=beta)(SignalBatch(rewards, [0] * 4)).pairs
+    pairs = known(preset("copg_pairs", beta=beta)(SignalBatch(rewards, [0] * 4)).pairs)
     assert len(pairs) == 6
     assert pairs[0].margin == pytest.approx(abs(rewards[0] - rewards[1]) / beta)
 
@@ -195,15 +199,15 @@ def test_hypo_pulls_back_what_has_moved_most() -> None:
         None, [0, 0, 1], logprobs=[[-1.0], [-3.0], [-1.0]], ref_logprobs=[[-2.0]] * 3, lengths=[1, 1, 1]
     )
     signal = preset("hypo")(batch)
-    assert signal.advantages.tolist() == [-2.0, 2.0, -1.0]
+    assert known(signal.advantages).tolist() == [-2.0, 2.0, -1.0]
     assert signal.report["hypo/largest_log_ratio"] == 1.0
 
 
 def test_rdpo_weights_sum_to_one() -> None:
-    given, turned = preset("rdpo", flip_rate=0.2)(SignalBatch([1, 0], [0, 0])).pairs
+    given, turned = known(preset("rdpo", flip_rate=0.2)(SignalBatch([1, 0], [0, 0])).pairs)
     assert given.weight + turned.weight == pytest.approx(1)
     assert (turned.chosen, turned.rejected) == (given.rejected, given.chosen)
-    assert len(preset("rdpo", flip_rate=0.0)(SignalBatch([1, 0], [0, 0])).pairs) == 1
+    assert len(known(preset("rdpo", flip_rate=0.0)(SignalBatch([1, 0], [0, 0])).pairs)) == 1
     with pytest.raises(BadOption, match="flip_rate"):
         preset("rdpo", flip_rate=0.5)(SignalBatch([1, 0], [0, 0]))
 
@@ -215,9 +219,9 @@ def test_rpo_imitates_the_chosen_or_the_given_baseline() -> None:
 
 
 def test_cpl_counts_ties_half() -> None:
-    pairs = preset("cpl")(SignalBatch([1, 1, 0], [0] * 3)).pairs
+    pairs = known(preset("cpl")(SignalBatch([1, 1, 0], [0] * 3)).pairs)
     assert sorted((p.chosen, p.rejected, p.label) for p in pairs) == [(0, 1, 0.5), (0, 2, 1.0), (1, 2, 1.0)]
-    assert len(preset("cpl", ties=False)(SignalBatch([1, 1, 0], [0] * 3)).pairs) == 2
+    assert len(known(preset("cpl", ties=False)(SignalBatch([1, 1, 0], [0] * 3)).pairs)) == 2
 
 
 def test_lambda_weights_are_the_change_of_dcg() -> None:
