@@ -29,6 +29,7 @@ from ._settings import Settings
 _T = TypeVar("_T")
 _PAUSE_TIMEOUT = 5.0
 _POLLER_TIMEOUT = 1.0
+_LAST_EVENTS = 0.05
 
 logger = logging.getLogger("trainer_client")
 
@@ -127,6 +128,9 @@ class Runtime:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await self._each(Pool.close)
+        if others:
+            # gRPC tells the end of calls that were cut off a moment later, to this loop; closed, it would raise there.
+            await asyncio.sleep(_LAST_EVENTS)
 
 
 _living: weakref.WeakSet[Runtime] = weakref.WeakSet()
