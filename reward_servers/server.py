@@ -58,7 +58,7 @@ class Running:
         Args:
             seconds: How long to wait for what was admitted.
         """
-        self._servicer.draining = True
+        await self._servicer.drain()
         await self._probe.enter_graceful_shutdown()
         try:
             await asyncio.wait_for(self.scorer.drain(), seconds)

@@ -82,6 +82,11 @@ class Intake:
                 more = await self._add(opened, parts)
         return opened.call
 
+    async def emptied(self) -> None:
+        """Returns when every message that waited for its turn has had it."""
+        async with self._turn:
+            return
+
     @staticmethod
     async def _add(opened: Opened, parts: Iterator[list[types_pb2.Group]]) -> bool:
         """Adds one turn's parts, and says whether there may be more."""

@@ -94,6 +94,11 @@ class RewardServicer:
         name = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
+    async def drain(self) -> None:
+        """Refuses new calls from now on, and returns when those that have arrived are open."""
+        self.draining = True
+        await self._intake.emptied()
+
     async def score(self, data: bytes, context: Context) -> service_pb2.ScoreResponse:
         """Judges a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
         await self._refuse_while_draining(context)

@@ -53,6 +53,21 @@ async def test_sigterm_loses_no_admitted_item_and_takes_no_new_one() -> None:
     assert await asyncio.wait_for(process.wait(), 30) == 0
 
 
+async def test_calls_that_wait_to_be_read_are_admitted_too() -> None:
+    process, address = await _start()
+    large = _request(*["0"] * 4000)
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = stub_of(channel)
+        sent = [stub.Score(large), stub.Score(_request("1.5"))]
+        while (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.bytes_in_flight <= large.ByteSize():
+            await asyncio.sleep(0)
+        process.send_signal(signal.SIGTERM)
+        answers = [await call for call in sent]
+    assert [len(answer.results) for answer in answers] == [4000, 1]
+    assert all(one.HasField("verdict") for answer in answers for one in answer.results)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="workers end with the server by a feature of Linux")
 async def test_workers_end_with_a_server_that_is_killed() -> None:
     process, address = await _start()
