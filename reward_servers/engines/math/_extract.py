@@ -19,7 +19,8 @@ _BRACES = re.compile(r"[{}]|\\.", re.S)
 _BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
 _GAP_FILL = r"(?:[\s$.:)(\]\[*]|\\[()\[\],;:! ]|\\quad|\\qquad|[A-Za-z]\w*\s*(?:=|:)|\\text\s*\{\s*\}|&)"
 _JOIN = (
-    r"(?:,|;|\band\b|\bor\b|\\text\s*\{[\s,]*(?:and|or)\s*\}|\\(?:text|mathrm)\s*\{[^{}]*part \([a-z]\) and[^{}]*\})"
+    r"(?:[,;\uff0c\u3001\uff1b和及与或と]|\b(?:and|or|und|oder|et|ou|y)\b|\\text\s*\{[\s,]*(?:and|or|und|oder|et|ou|y)\s*\}"
+    r"|\\(?:text|mathrm)\s*\{[^{}]*part \([a-z]\) and[^{}]*\})"
 )
 _GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
 _COUNTED = re.compile(r"[$\\)]*\s+([a-z]{3,})[, ]+and\s+[$\\(]*")
@@ -33,6 +34,17 @@ _WRONG_AFTER = re.compile(
     r"[\s$.)\\\]*]*(?:is|was|seems|must be)\s+(?:clearly |definitely |obviously |also |therefore )?"
     r"(?:wrong|incorrect|false|a mistake|impossible|not (?:the|correct|right|our|my|valid|possible)\b)",
     re.I,
+)
+_TAKEN_BACK = re.compile(
+    # Of the box just given: the sentence right after it says so, or any near one that names the answer.
+    r"[\s$.)\\\]*]*(?:(?:wait|actually|hmm+|no|oh|sorry|but|however|hold on)\b[\s,.!:…—–-]*)*"
+    r"(?:that|this|it|that answer)(?:'s|’s|\s+is)\s+(?:clearly |definitely |obviously |actually |in fact )?"
+    r"(?:(?:wrong|incorrect|a mistake)\b(?!\s+(?:to|that|if)\b)|not (?:right|correct)[.,:;!])"
+    r"|.*?(?:^|[.!?\n$\]])\s*(?:(?:wait|actually|hmm+|no|oh|sorry|but|however)\b[\s,.!:…—–-]*)*"
+    r"(?:the|this|that|my)\s+(?:(?:above|boxed|final)\s+)?(?:answer|result|solution)(?:\s+above|\s+in the box)?\s+is\s+"
+    r"(?:clearly |definitely |obviously |actually |in fact )?(?:wrong|incorrect|a mistake|not correct)\b"
+    r"(?!\s+(?:if|when|unless)\b)",
+    re.I | re.S,
 )
 _OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)")
 _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
@@ -167,9 +179,17 @@ def _doubted(text: str, at: int, after: int) -> str | None:
         return "negated"
     if ("{" in before or "~" in before) and _STRUCK.search(before):
         return "struck out"
-    if _WRONG_AFTER.match(text, after, after + 60):
+    if _WRONG_AFTER.match(text, after, after + 60) or _taken_back(text, after):
         return "negated"
     return None
+
+
+def _taken_back(text: str, after: int) -> bool:
+    """Whether a sentence soon after the answer calls it wrong."""
+    tail = text[after : after + 300].lower()
+    if not ("wrong" in tail or "correct" in tail or "mistake" in tail or "not right" in tail):
+        return False
+    return _TAKEN_BACK.match(text, after, after + 300) is not None
 
 
 def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
@@ -238,7 +258,10 @@ def _hash(text: str, policy: Policy) -> Extraction:
 
 
 def _phrase(text: str, policy: Policy) -> Extraction:
-    return _phrases.find(text)
+    found = _phrases.find(text)
+    if policy.hedges and found.text is not None and _taken_back(text, found.end):
+        return Extraction(None, found.start, found.end, "negated")
+    return found
 
 
 def _minerva(text: str, policy: Policy) -> Extraction:
