@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def gold_letters(text: str) -> frozenset[str] | None:
         if match["one"] or all(letter <= "J" for letter in letters):
             return frozenset(letters)
         return None
+    if _JOINED.fullmatch(bare) and all(a < b for a, b in itertools.pairwise(bare)):
+        return frozenset(bare)  # "ACD" chooses three
     labelled = re.fullmatch(r"\(([A-J])\)\s*\S.*", bare)
     return frozenset(labelled[1]) if labelled else None
 
@@ -61,6 +64,9 @@ def answer_letters(text: str) -> tuple[frozenset[str], str] | None:
         return (frozenset(bare), "") if len(set(bare)) == len(bare) else None
     if _SEVERAL.fullmatch(bare):
         letters = re.findall(r"\b([A-Za-z])\b", bare)
+        enclosed = bare[0] in "([" and bare[2:3] not in (")", "]")
+        if enclosed and any(letter.islower() for letter in letters):
+            return None  # the point (a, b) or an interval
         return frozenset(letter.upper() for letter in letters), ""
     match = _LETTER.fullmatch(bare)
     if match is None:

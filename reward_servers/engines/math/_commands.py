@@ -197,7 +197,10 @@ def command(parser: Parser) -> Node:
     if name in SETS:
         return _number_set(parser, name, token.pos)
     if name in _SHAPES:
-        return Sym(name + " " + _letters(parser))
+        letters = _letters(parser)
+        if name == "angle" and len(letters) == 3:  # the vertex stands between two points of no order
+            letters = min(letters, letters[::-1])
+        return Sym(name + " " + letters)
     if name in ACCENTS:
         return _accent(parser, name)
     if name.startswith("vec_"):

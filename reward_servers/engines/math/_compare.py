@@ -90,6 +90,8 @@ class Comparison:
             return _residues.same(self, gold, answer)
         if isinstance(gold, Rel) or isinstance(answer, Rel) or _containers.is_set_of_reals(gold, answer):
             return _relations.same(self, gold, answer)
+        if inside(gold, "cases") is not None and inside(answer, "cases") is not None:
+            return _containers.same_pieces(self, gold, answer)
         if _is_collection(gold) or _is_collection(answer):
             return _containers.same(self, gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):

@@ -7,7 +7,24 @@ from typing import TYPE_CHECKING
 
 from ._errors import LimitExceeded
 from ._lists import is_assignment
-from ._nodes import EMPTY, ONE, ZERO, Call, Interval, Matrix, Node, Num, Rel, Seq, Sym, substitute, symbols
+from ._nodes import (
+    EMPTY,
+    ONE,
+    ZERO,
+    Call,
+    Const,
+    Interval,
+    Matrix,
+    Node,
+    Num,
+    Rel,
+    Seq,
+    Sym,
+    Text,
+    substitute,
+    symbols,
+    walk,
+)
 from ._realsets import NotReal, Reader, is_set_like
 from ._scalars import Answer
 
@@ -16,6 +33,7 @@ if TYPE_CHECKING:
 
 _UNORDERED = frozenset({"list", "or", "{}"})
 _TUPLES = frozenset({"()", "[]", "<>"})
+_OTHERWISE = Text("otherwise")
 
 
 def is_set_of_reals(gold: Node, answer: Node) -> bool:
@@ -71,6 +89,9 @@ def _rebound(answer: Call, gold: Call) -> Node:
 def _ends(node: Node) -> tuple[Node, Node, bool, bool] | None:
     if isinstance(node, Interval):
         return node.lo, node.hi, node.lo_closed, node.hi_closed
+    if isinstance(node, Rel) and len(node.ops) == 2 and isinstance(node.terms[1], Sym) and {*node.ops} <= {"<", "<="}:
+        lo, name, hi = node.terms
+        return None if name in (*walk(lo), *walk(hi)) else (lo, hi, node.ops[0] == "<=", node.ops[1] == "<=")
     if isinstance(node, Seq) and node.kind in ("()", "[]") and len(node.items) == 2:
         return node.items[0], node.items[1], node.kind == "[]", node.kind == "[]"
     return None
@@ -88,6 +109,36 @@ def all_same(comparison: Comparison, gold: tuple[Node, ...], answer: tuple[Node,
         if found.same is None:
             unsure = unsure or found
     return unsure or Answer(True, rule)
+
+
+def same_pieces(comparison: Comparison, gold: Node, answer: Node) -> Answer:
+    """Functions given piece by piece: the same values under the same conditions, in any order."""
+    assert isinstance(gold, Call)
+    assert isinstance(answer, Call)
+    if len(gold.args) != len(answer.args):
+        return Answer(False, "pieces", "another number of pieces")
+    mine, left = _pieces(gold), _pieces(answer)
+    if mine[-1][1] != left[-1][1] and _OTHERWISE in (mine[-1][1], left[-1][1]):
+        mine, left = _spelled_out(mine), _spelled_out(left)
+    for piece in mine:
+        found = next((p for p in left if all_same(comparison, piece[::-1], p[::-1], "piece").same), None)
+        if found is None:
+            return Answer(False, "pieces", "a piece of the gold is not in the answer")
+        left.remove(found)
+    return Answer(True, "pieces")
+
+
+def _pieces(node: Call) -> list[tuple[Node, Node]]:
+    return list(zip(node.args[::2], node.args[1::2], strict=True))
+
+
+def _spelled_out(pieces: list[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
+    """The pieces with what is left of the real line in place of `otherwise`."""
+    *before, (value, condition) = pieces
+    if condition != _OTHERWISE or not before:
+        return pieces
+    covered = before[0][1] if len(before) == 1 else Call("union", tuple(c for _, c in before))
+    return [*before, (value, Call("setminus", (Const("R"), covered)))]
 
 
 def same(comparison: Comparison, gold: Node, answer: Node) -> Answer:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from . import _choices
 from ._compare import Comparison
+from ._conditions import aligned
 from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
 from ._exact import Undefined, exact
 from ._extract import decimal_comma, extract
+from ._labels import read
 from ._nodes import Interval, Matrix, Node, Num, Seq, Text
-from ._normal import normal
-from ._parser import parse
 from ._phrases import last_value
 from ._policy import DEFAULT, Limits, Policy
 from ._polynomial import normal_form
@@ -170,7 +170,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
     if spec.hint == "text":
         return _One(text, Text(text_key(text)), None, None, text_key(text))
     try:
-        node = normal(parse(text, policy.limits), policy.limits)
+        node = read(text, policy.limits)
     except LimitExceeded as exc:
         raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
     except AnswerSyntaxError as exc:
@@ -327,7 +327,7 @@ def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> 
     if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):
         return Decision(Outcome.CORRECT, "text list", "the same words in another order", ", ".join(words))
     try:
-        node = normal(parse(answer, policy.limits), policy.limits)
+        node = read(answer, policy.limits)
     except LimitExceeded as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, None)
     except AnswerSyntaxError as exc:
@@ -338,7 +338,7 @@ def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> 
         return Decision(outcome, "unparsed", f"the answer does not parse: {exc}", None)
     form = normal_form(node)
     try:
-        found = comparison.same(part.node, node)
+        found = comparison.same(part.node, aligned(part.node, node))
     except LimitExceeded as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, form)
     except SymbolicUnavailable as exc:

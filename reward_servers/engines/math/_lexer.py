@@ -27,7 +27,7 @@ from ._tables import (
     UNICODE_COMMANDS,
     names,
 )
-from ._units import UNIT_WORDS
+from ._units import CURRENCY_CODES, UNIT_WORDS
 from ._words import CONNECTORS, HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS
 
 
@@ -199,7 +199,7 @@ class Lexer:
         following = self.text[pos + len(run) : pos + len(run) + 1]
         if run in _PLAIN_COMMANDS and not (run in UNIT_WORDS and after_value and following != "("):
             self.push("cmd", run, pos)
-        elif (low in UNIT_WORDS or run in UNIT_WORDS) and after_value:
+        elif ((low in UNIT_WORDS or run in UNIT_WORDS) and after_value) or run in CURRENCY_CODES:
             self.push("word", run, pos)
         elif run.isupper() and len(run) == 2 and self.tokens and self.tokens[-1].text == "{":
             self._spelled(run, pos)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError, LimitExceeded
-from ._nodes import Call, Const, Matrix, Node, Num, Rel, Seq, Sym
+from ._nodes import Call, Const, Matrix, Node, Num, Rel, Seq, Sym, Text
 from ._policy import Limits
 from ._tables import names
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ._parser import Parser
 
 _DOTS = Const("dots")
-_INTEGER_SETS = frozenset({"Z", "N"})
 _BOUNDS = frozenset({"<", ">", "<=", ">="})
 _MATRICES = names("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array")
 
@@ -138,69 +137,6 @@ def _geometric(head: list[Fraction], last: Fraction, limits: Limits) -> list[Fra
     return terms
 
 
-def integer_condition(parser: Parser) -> Node | None:
-    """`any integer k`, `integers n`: a condition in words, as `k in Z`."""
-    token = parser.token
-    if token.kind != "word":
-        return None
-    ahead = 0
-    while parser.peek(ahead).kind == "word" and parser.peek(ahead).text.lower() in (
-        "any",
-        "all",
-        "some",
-        "every",
-        "each",
-        "an",
-        "is",
-        "real",
-    ):
-        ahead += 1
-    word = parser.peek(ahead)
-    if ahead and word.kind == "let" and parser.tokens[parser.at - 1].text.lower() == "for":
-        return _everywhere(parser, ahead)
-    if word.kind == "word" and word.text.lower() in ("integer", "integers") and parser.peek(ahead + 1).kind == "let":
-        name = parser.peek(ahead + 1).text
-        parser.at += ahead + 2
-        return Rel(("in",), (Sym(name), Const("Z")))
-    return None
-
-
-def _everywhere(parser: Parser, ahead: int) -> Node | None:
-    """`for all x`, `for all real x`, `for every x in R`: after the quantifier, the condition alone."""
-    following = parser.peek(ahead + 1)
-    if following.kind not in ("end", "rel") and following.text != ",":
-        return None
-    parser.at += ahead
-    if following.kind == "rel":
-        return parser.expression(0)
-    return Rel(("in",), (Sym(parser.take().text), Const("R")))
-
-
-def drop_conditions(node: Node) -> Node:
-    """Remove `k in Z` beside other elements: the family is compared as written.
-
-    A condition on a variable that the other elements bound (`x > 2, x in Z`) says more, and stays.
-    """
-    if not (isinstance(node, Seq) and node.kind in ("list", "or")):
-        return node
-    bounded = {
-        t for i in node.items if isinstance(i, Rel) and set(i.ops) & _BOUNDS for t in i.terms if isinstance(t, Sym)
-    }
-    kept = tuple(i for i in node.items if not _is_dropped(i, bounded))
-    if len(kept) == len(node.items) or not kept:
-        return node
-    return kept[0] if len(kept) == 1 else Seq(node.kind, kept)
-
-
-def _is_dropped(node: Node, bounded: set[Sym]) -> bool:
-    if not (isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.terms[0], Sym)):
-        return False
-    values = node.terms[1]
-    if not isinstance(values, Const):
-        return False
-    return values.name == "R" or (values.name in _INTEGER_SETS and node.terms[0] not in bounded)
-
-
 def environment(parser: Parser) -> Node:
     """A matrix, or `cases` read as a system."""
     start = parser.take()
@@ -219,8 +155,12 @@ def environment(parser: Parser) -> Node:
             if row:
                 rows.append(tuple(row))
             row = []
-        elif parser.is_op("&"):
+        elif parser.is_op("&") or (kind.endswith("cases") and row and parser.token.text in ("if", "for", "when")):
             parser.at += 1
+        elif kind.endswith("cases") and parser.token.text in ("otherwise", "else", "elsewhere"):
+            parser.at += 1
+            row.append(Text("otherwise"))
+            parser.at += parser.is_op(",", ".")
         else:
             row.append(parser.alternatives())
             if parser.is_op(",", "."):
@@ -239,6 +179,8 @@ def _shaped(kind: str, rows: list[tuple[Node, ...]], pos: int, parser: Parser) -
     if kind.endswith("cases"):
         if len(rows[0]) == 1:
             return Seq("list", tuple(r[0] for r in rows))
+        if len(rows[0]) != 2:
+            raise AnswerSyntaxError("cases with more than a value and a condition", pos)
         return Call("cases", tuple(cell for row in rows for cell in row))
     matrix = Matrix(tuple(rows))
     if kind == "vmatrix":

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._tables import DOTS, DROPPED, FONTS, FUNCTIONS, GREEK, OPERATORS, RELATIONS, SKIPPED, TEXT_FONTS, names
+from ._tables import DOTS, DROPPED, FONTS, FUNCTIONS, GREEK, OPERATORS, RELATIONS, SETS, SKIPPED, TEXT_FONTS, names
 from ._units import UNIT_WORDS
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ def _plain(lexer: Lexer, name: str, pos: int) -> None:
 def _escaped(lexer: Lexer, char: str, pos: int, after: int) -> int:
     if char == "\\":
         lexer.push("op", "\\\\", pos)
+    elif char == " " and _is_number_set(lexer) and lexer.text[after : after + 2].lstrip("\\")[:1] == "{":
+        lexer.push("op", "\\", pos)  # "ℝ \ {0}" as typed in plain text
     elif char in "()[],;:!>/ \n\t":  # math delimiters and spacing
         lexer.spaced = True
     elif char in OPERATORS:
@@ -89,6 +91,14 @@ def _escaped(lexer: Lexer, char: str, pos: int, after: int) -> int:
     elif char not in "\"'":
         raise AnswerSyntaxError(f"unknown command \\{char}", pos)
     return after
+
+
+def _is_number_set(lexer: Lexer) -> bool:
+    """Whether the last token is a set such as the reals."""
+    texts = [t.text for t in lexer.tokens[-4:]]
+    if len(texts) == 4 and texts[:2] == ["mathbb", "{"] and texts[3] == "}":
+        return texts[2] in SETS
+    return bool(texts) and lexer.tokens[-1].kind == "cmd" and texts[-1] in SETS
 
 
 def _negated(lexer: Lexer, after: int, end: int, pos: int) -> int:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._nodes import Call, Node, Num, Quantity, Rel, Seq, Sym, Text
+from ._nodes import Call, Node, Num, Quantity, Rel, Seq, Sym, Text, symbols
 from ._tables import names
 from ._units import compatible, known_unit, unit_form
 from ._words import SCALE_WORDS, number_from_words
@@ -14,10 +14,11 @@ from ._words import SCALE_WORDS, number_from_words
 if TYPE_CHECKING:
     from ._parser import Parser
 
-_CURRENCIES = {"currency": "dollar", "currency€": "eur", "currency£": "gbp", "currency¥": "yen", "currency₹": "rupee"}
+_CURRENCIES = {"currency": "dollar", "currency€": "euro", "currency£": "gbp", "currency¥": "yen", "currency₹": "rupee"}
 _UPRIGHT_UNITS = frozenset("mgshLlNJWVAKF")
 _PERCENT_WORDS = frozenset({"percent", "pct", "percentage"})
 _STOP_WORDS = names("and or where for with when such that if")
+_OHMS = {"k": "kohm", "M": "megaohm"}
 _UNIT, _MUL, _POST = 35, 40, 70
 
 
@@ -210,13 +211,18 @@ def unit(parser: Parser, left: Node) -> Node:
     """Collect a unit phrase after a value."""
     start = parser.token.pos
     parts: list[str] = []
+    below = False  # inside the brackets of "J/(mol K)"
     while True:
         token = parser.token
-        if (token.kind == "word" and token.text.lower() not in _STOP_WORDS) or (
+        if (token.text == "(" and parts[-1:] == ["/"] and parser.peek().kind in ("word", "let") and not below) or (
+            token.text == ")" and below
+        ):
+            below = not below
+        elif (token.kind == "word" and token.text.lower() not in _STOP_WORDS) or (
             token.kind == "let" and (token.upright or parts[-1:] in (["/"], ["*"]))
         ):
             parts.append(token.text)
-        elif token.kind == "op" and token.text in ("/", "*", "-") and parser.peek().kind in ("word", "let") and parts:
+        elif token.kind == "op" and token.text in ("/", "*", "-") and _goes_on(parser) and parts:
             parts.append({"-": "*"}.get(token.text, token.text))
         elif token.kind == "op" and token.text == "^" and parts:
             parts.append("^" + _exponent(parser))
@@ -227,11 +233,31 @@ def unit(parser: Parser, left: Node) -> Node:
             break
         parser.at += 1
     form = unit_form(parts)
-    if form is None:
+    if form is None or below:
         raise AnswerSyntaxError("words after a value that are no unit", start)
     if number_from_words(parts) is not None:
         raise AnswerSyntaxError("two numbers", start)
     return Quantity(left, form) if form else left
+
+
+def _goes_on(parser: Parser) -> bool:
+    """Whether a unit goes on behind the sign under the cursor."""
+    following = parser.peek()
+    bracket = parser.token.text == "/" and following.text == "("
+    return (parser.peek(2) if bracket else following).kind in ("word", "let")
+
+
+def ohms(parser: Parser, left: Node) -> Node | None:
+    r"""`4\,\Omega`, `4\ k\Omega` at the end of an element; None where the letter may be a variable."""
+    ahead = 1 if parser.token.text in _OHMS else 0
+    if parser.peek(ahead).text != "Omega" or parser.peek(ahead).kind != "cmd" or symbols(left):
+        return None
+    following = parser.peek(ahead + 1)
+    if following.kind != "end" and following.text not in (",", ";", "}", ")", "]"):
+        return None
+    unit_name = _OHMS.get(parser.token.text, "ohm")
+    parser.at += ahead + 1
+    return Quantity(left, unit_name)
 
 
 def remark(parser: Parser, left: Node) -> Node:

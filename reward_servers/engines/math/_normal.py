@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from itertools import product
 
+from ._conditions import drop_conditions
 from ._errors import AnswerSyntaxError, LimitExceeded
-from ._lists import drop_conditions
 from ._nodes import MINUS_ONE, ONE, Call, Matrix, Node, Quantity, Rel, Seq, Sym, children, has_head, neg, rebuild, walk
 from ._policy import Limits
 

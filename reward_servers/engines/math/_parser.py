@@ -10,7 +10,7 @@ import functools
 import re
 from fractions import Fraction
 
-from . import _brackets, _commands, _lists, _measures, _wording
+from . import _brackets, _commands, _conditions, _lists, _measures, _wording
 from ._errors import AnswerSyntaxError, LimitExceeded
 from ._lexer import Lexer, Token
 from ._nodes import Call, Node, Num, Rel, Seq, Sym, Text, depth_of, neg
@@ -152,6 +152,9 @@ class Parser:
 
     def comma(self) -> bool:
         """Pass over `,`, `and`, `, and`, `where` ...; False where no list goes on."""
+        if self.is_op(",") and self.peek().text in ("&", "\\\\", "end:cases"):
+            self.at += self.depth == 0  # at the end of a row the comma is punctuation
+            return False
         start = self.at
         while self.is_op(",", "∧") or (
             self.token.kind == "word"
@@ -168,7 +171,7 @@ class Parser:
 
     def item(self) -> Node:
         """One element of a list: an expression with its relations."""
-        condition = _lists.integer_condition(self)
+        condition = _conditions.integer_condition(self)
         if condition is not None:
             return condition
         return self.expression(0)
@@ -293,6 +296,12 @@ class Parser:
             measured = _measures.unit_fraction(self, left)
             if measured is not None:
                 return measured
+        if (
+            "Omega" in (token.text, self.peek().text)
+            and power < UNIT
+            and (ohms := _measures.ohms(self, left)) is not None
+        ):
+            return ohms
         return self._product(left, power)
 
     def _infix_operator(self, left: Node, token: Token, power: int) -> Node | None:

@@ -239,10 +239,10 @@ def _name_of(rel: Rel, value: Node) -> Node:
 
 
 def _function_of(name: Node, function: Node) -> bool:
-    """`y = ...` may stand for `f(x) = ...`."""
-    return (
-        isinstance(function, Call) and function.head == "apply" and name == Sym("y") and Sym("y") not in function.args
-    )
+    """`y = ...` and `f = ...` may stand for `f(x) = ...`."""
+    if not (isinstance(function, Call) and function.head == "apply" and isinstance(name, Sym)):
+        return False
+    return name not in function.args[1:] and (name == Sym("y") or name == function.args[0])
 
 
 def _difference(rel: Rel) -> Node:

@@ -55,6 +55,8 @@ kj: kilojoule kJ
 cal: calorie
 kcal: kilocalorie
 w: watt W
+kohm: kiloohm kΩ
+megaohm: MΩ
 kw: kilowatt kW
 kwh: kWh
 v: volt V
@@ -122,6 +124,16 @@ def _build() -> dict[str, str]:
 
 
 _TABLE = _build()
+CURRENCY_CODES = {
+    "USD": "dollar",
+    "EUR": "euro",
+    "GBP": "gbp",
+    "JPY": "yen",
+    "INR": "rupee",
+    "Rs": "rupee",
+    "CNY": "yuan",
+}
+"""Spellings that may stand before an amount."""
 UNIT_WORDS = frozenset(w for w in (*_TABLE, *_COMPOUND) if len(w) > 1)
 """Spellings of two letters and more; a single letter is a unit only where it is set upright."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._errors import AnswerSyntaxError
-from ._nodes import Call, Const, Node, Num, Rel, Seq, Sym, Text, neg
+from ._nodes import Call, Const, Node, Num, Quantity, Rel, Seq, Sym, Text, neg
+from ._units import CURRENCY_CODES
 from ._words import HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS, TEXT_VALUES, number_from_words, text_key
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def words(parser: Parser) -> Node:
     number = _number_words(parser, words, start)
     if number is not None:
         return number
+    if len(words) == 1 and words[0] in CURRENCY_CODES:
+        parser.at += parser.is_op(".")
+        if parser.token.kind == "num":
+            return Quantity(parser.prefix(), CURRENCY_CODES[words[0]])
     key = text_key(" ".join(words))
     if key == "negative infinity":
         return neg(Const("oo"))

@@ -123,6 +123,7 @@ _SYNONYM_GROUPS = """
 does not exist: dne|doesn't exist|limit does not exist|limit doesn't exist|do not exist|not exist|nonexistent
 no solution: no solutions|no real solution|no real solutions|there is no solution|there are no solutions
 no solution: there are no real solutions|there is no real solution|has no solution|has no solutions|none|empty set
+no solution: no real solutions exist|no real solution exists|there exist no solutions|there exist no real solutions
 no solution: null set|no such|no roots|no real roots|no values|no solution exists|no solutions exist|set is empty
 infinity: infinitely many|infinite|infinitely many solutions|infinite solutions|infinite number|positive infinity|inf
 infinity: infinite number of solutions|there are infinitely many|there are infinitely many solutions|plus infinity
