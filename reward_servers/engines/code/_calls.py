@@ -87,8 +87,8 @@ def checked_answer(message: bytes) -> dict[str, Any]:
             kept[name] = answer[name]
     if isinstance(answer.get("bases"), list):
         kept["bases"] = [name for name in answer["bases"] if isinstance(name, str)][:50]
-    for name in ("handle", "iterator"):
-        if isinstance(answer.get(name), int):
+    for name in ("handle", "iterator", "coroutine"):
+        if type(answer.get(name)) is int:
             kept[name] = answer[name]
     for name in ("ready", "callable", "live"):
         if answer.get(name) is True:

@@ -24,6 +24,8 @@ Blocks = Literal["last", "first", "all", "entry"]
 BLOCKS: tuple[Blocks, ...] = ("last", "first", "all", "entry")
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$")
+_OPENS_BESIDE_TAG = re.compile(r"^[ \t]*(?:<[A-Za-z_]+>[ \t]*)+(?=```)")
+_CLOSES_BESIDE_TAG = re.compile(r"(?<=```)[ \t]*(?:</[A-Za-z_]+>[ \t]*)+\r?$")
 _TAGS = ("think", "thinking", "thought", "reasoning", "scratchpad")
 _THINK_OPEN = re.compile(rf"\s*<(?:{'|'.join(_TAGS)})>", re.IGNORECASE)
 _THINK_CLOSE = re.compile(rf"</(?:{'|'.join(_TAGS)})>", re.IGNORECASE)
@@ -158,7 +160,9 @@ def _lines(text: str, position: int = 0) -> Iterator[tuple[int, int]]:
 
 def _next_fence(fence: re.Match[str] | None, line: str) -> re.Match[str] | None:
     """The fence that is open after this line, given the one that was open before it."""
-    match = _FENCE.match(line)
+    # Templates of answers put their tags on the line of a fence: <answer>```python ... ```</answer>.
+    beside = _OPENS_BESIDE_TAG if fence is None else _CLOSES_BESIDE_TAG
+    match = _FENCE.match(beside.sub("", line))
     if match is None:
         return fence
     if fence is None:

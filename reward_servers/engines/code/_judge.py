@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import typing
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -23,6 +25,7 @@ from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict
 from sandbox import CompileFailure, Prepared, Program, ProgramRefused, RunResult
 
 _EXCERPT = 1000
+_TYPING = re.compile(rb"\b(?:" + "|".join(name for name in typing.__all__ if name[0].isupper()).encode() + rb")\b")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class _Judging:
             language=self._spec.language,
             source=source,
             preload=preload_for(source) if python else None,
-            driver=None if isinstance(self._spec.tests, StdioTests) else driver_source("candidate"),
+            driver=None if isinstance(self._spec.tests, StdioTests) else _driver(source),
         )
 
     def _run_all(self, prepared: Prepared) -> Iterator[TestResult]:
@@ -331,3 +334,8 @@ def _excerpt(text: str | bytes) -> str:
     cut = text[: 4 * _EXCERPT].decode("utf-8", "replace") if isinstance(text, bytes) else text
     short = cut if len(cut) <= _EXCERPT else f"{cut[:_EXCERPT]}… ({len(text)} in all)"
     return short.encode("utf-8", "replace").decode()
+
+
+def _driver(source: bytes) -> bytes:
+    """The driver of functions under test; `typing` is costly to import, so only for programs that speak of it."""
+    return driver_source(*(("annotations",) if _TYPING.search(source) else ()), "candidate")

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
 
-from reward_servers.engines.code._syntax import symbols
+from reward_servers.engines.code._syntax import parse, symbols
+
+_CAP_WORDS = re.compile(r"_*[A-Z][A-Za-z0-9]*\Z")
+_DATA = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
+_OF_DATA = frozenset(name for kind in _DATA for name in dir(kind))
 
 KNOWN_MODULES = frozenset(("pytest", "numpy", "scipy", "pandas", "sympy", "hypothesis"))
 
@@ -44,3 +49,43 @@ def imported_names(module: ast.Module) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and (node.level or candidate_module(node.module or "")):
             found |= {item.asname or item.name for item in node.names}
     return frozenset(found)
+
+
+def class_names(code: str) -> frozenset[str]:
+    """Names that code treats as classes: the test decides whether objects are expected, never the program.
+
+    A name in CapWords is one, and so is any name with attributes, in `isinstance`, or of whose result an attribute is
+    used that no plain data have.
+    """
+    module = parse(code)
+    made: dict[str, set[str]] = {}  # name of a variable -> names whose results it holds
+    found: set[str] = set()
+    for node in ast.walk(module):
+        match node:
+            case ast.Call(func=ast.Name(id="isinstance" | "issubclass"), args=[first, second]):
+                found |= {part.id for part in (first, *ast.walk(second)) if isinstance(part, ast.Name)}
+            case ast.Attribute(value=ast.Name(id=name)):
+                found.add(name)
+            case ast.Attribute(value=ast.Call(func=called), attr=attribute) if attribute not in _OF_DATA:
+                found.add(_last_name(called))
+            case ast.Assign(targets=[target], value=ast.Call(func=called)):
+                made.setdefault(_last_name(target), set()).add(_last_name(called))
+            case ast.FunctionDef(name=name):
+                for part in ast.walk(node):
+                    if isinstance(part, ast.Return | ast.Yield) and isinstance(part.value, ast.Call):
+                        made.setdefault(name, set()).add(_last_name(part.value.func))
+        if isinstance(node, ast.Name | ast.Attribute):
+            name = _last_name(node)
+            found |= {name} if _CAP_WORDS.match(name) else set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Attribute) and node.attr not in _OF_DATA:
+            found |= made.get(_last_name(node.value), set())
+    return frozenset(found - {""})
+
+
+def _last_name(node: ast.expr) -> str:
+    """The name, or the attribute at the end of it; empty for anything else."""
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""

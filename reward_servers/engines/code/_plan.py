@@ -12,7 +12,7 @@ from reward_servers.engines.code._constants import NotConvertible
 from reward_servers.engines.code._convert import Converted, convert
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._fold import CandidateCall
-from reward_servers.engines.code._names import free_names
+from reward_servers.engines.code._names import class_names, free_names
 from reward_servers.engines.code._outside import Apply, Expression, Outcome, calls_in
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse
@@ -20,6 +20,11 @@ from reward_servers.engines.code._syntax import Unparsable, parse
 _LONGEST_PROMPT = 100_000
 # Test code that means to change the process of the program would silently fail every program.
 _FEEDS = re.compile(r"builtins\.input|\bsys\.stdin\b")
+# Replacing standard output is no harm: what the program prints is written to it.
+_PATCHES = re.compile(
+    r"(?<![.\w])(?:(?:unittest\.)?mock\.)?patch(?:\.object|\.dict|\.multiple)?\("
+    r"(?!\s*(?:[\"']sys\.|sys,\s*[\"'])std(?:out|err))"
+)
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -50,6 +55,7 @@ class Plan:
         setup: Trusted helpers that run before it.
         from_prompt: Names of helpers taken from the prompt.
         from_program: Names that the program has to define.
+        classes: Names that the code treats as classes.
     """
 
     tests: tuple[PlannedTest, ...]
@@ -57,6 +63,7 @@ class Plan:
     setup: str
     from_prompt: tuple[str, ...]
     from_program: tuple[str, ...]
+    classes: tuple[str, ...]
 
 
 @functools.lru_cache(maxsize=512)
@@ -90,14 +97,20 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
             planned.extend(_split(found, converted))
         else:
             planned.append(PlannedTest(found.name, converted, found.selection))
-    if _FEEDS.search(collected.code) and any(test.converted is None for test in planned):
-        raise BadReference("tests.code", "replaces the input of the program, which is elsewhere", "Write stdio tests")
+    if any(test.converted is None for test in planned):
+        if _FEEDS.search(collected.code):
+            raise BadReference(
+                "tests.code", "replaces the input of the program, which is elsewhere", "Write stdio tests"
+            )
+        if _PATCHES.search(collected.code):
+            raise BadReference("tests.code", "patches the program, which is elsewhere", "Test results only")
     return Plan(
         tests=tuple(planned),
         code=collected.code,
         setup=f"{helper_source}\n{setup}".strip(),
         from_prompt=tuple(sorted(helpers)),
         from_program=tuple(sorted(from_program)),
+        classes=tuple(sorted(class_names(f"{helper_source}\n{setup}\n{collected.code}"))),
     )
 
 

@@ -135,7 +135,9 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
     Raises:
         BadReference: The test code needs what is not offered, or fails before it has asked for anything.
     """
-    driver = slots.driver("remote", "shim", "tests", preload=preload_for(f"{plan.setup}\n{plan.code}".encode()))
+    driver = slots.driver(
+        "asking", "remote", "shim", "tests", preload=preload_for(f"{plan.setup}\n{plan.code}".encode())
+    )
     # Each side waits for the other, so only the time in which a side is asked counts; see `_Talk`.
     backstop = 10 * limits.wall_s + 120
     program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=backstop))
@@ -165,6 +167,7 @@ def _task(plan: Plan, test: PlannedTest) -> bytes:
         "setup": plan.setup,
         "free": list(plan.from_program),
         "known": sorted(KNOWN_MODULES),
+        "classes": list(plan.classes),
         "keep": list(chosen.keep),
         "function": chosen.function,
         "owner": chosen.owner,

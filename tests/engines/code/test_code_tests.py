@@ -224,9 +224,10 @@ def test_pytest_style(judged: Judge) -> None:
 
 def test_an_object_returned_where_data_are_expected_scores_nothing(judged: Judge) -> None:
     code = "def test_a():\n    s = Stack()\n    assert s.pop() == 5\n"
-    code += "def test_b():\n    assert Stack().pop()\ndef test_c():\n    assert 5 in [Stack().pop()]"
+    code += "def test_b():\n    assert abs(Stack().pop() - 5) < 1e-9\ndef test_c():\n    assert 5 in [Stack().pop()]"
     sly = "class Stack:\n    def push(self, x): pass\n    def pop(self): return Stack()\n"
-    sly += "    def __eq__(self, o): return True\n    def __bool__(self): return True\n    __hash__ = None"
+    sly += "    def __eq__(self, o): return True\n    def __bool__(self): return True\n    __hash__ = None\n"
+    sly += "    def __sub__(self, o): return self\n    def __abs__(self): return 0.0"
     assert judged(sly, unittests(code)).score == 0.0
     ordered = "def test_a():\n    assert 3 < Stack().pop() < 5"
     assert judged(sly + "\n    def __lt__(self, o): return True\n    __gt__ = __lt__", unittests(ordered)).score == 0.0
@@ -356,6 +357,14 @@ def test_test_code_that_feeds_input_is_a_bad_reference(judged: Judge) -> None:
     code = "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'):\n"
     with pytest.raises(BadReference, match="stdio"):
         judged("def f(): return input()", unittests(code + "        assert f() == '1'"))
+
+
+def test_test_code_that_patches_is_a_bad_reference(judged: Judge) -> None:
+    code = (
+        "from unittest.mock import patch\n@patch('builtins.print')\ndef test_a(spy):\n    f(1)\n    assert spy.called"
+    )
+    with pytest.raises(BadReference, match="patches the program"):
+        judged("def f(x): print(x)", unittests(code))
 
 
 def test_tests_under_the_main_guard(judged: Judge) -> None:

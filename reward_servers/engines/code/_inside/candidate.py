@@ -11,6 +11,7 @@ import builtins
 import io
 import os
 import sys
+import types
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._inside.plain import NotPlain, decode, dumps_json, encode, loads_json
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _leave = os._exit
 _COPIED = 1 << 18
 _MUTABLE = (list, dict, set, bytearray)
+_PLAIN = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
 
 
 class _Absent(Exception):
@@ -115,8 +117,19 @@ class _Copied(io.RawIOBase):
         return kept
 
 
+def _of_exit(raised: list[str] | None) -> tuple[Any, Any, Any]:
+    """The arguments of `__exit__` for an exception of the test code, of which name and text are known."""
+    if raised is None:
+        return None, None, None
+    kind = getattr(builtins, raised[0])
+    return kind, kind(raised[1]), None
+
+
 class _Session:
-    """Objects of the program that the test code has made, and what it asks of them."""
+    """Objects of the program that the test code has met, and what it asks of them.
+
+    An object keeps its number, so that test code can ask whether two results are the same object.
+    """
 
     def __init__(self) -> None:
         self._copied = _Copied()
@@ -124,8 +137,8 @@ class _Session:
         self._stdout = sys.stdout = io.TextIOWrapper(buffer, encoding="utf-8", errors="surrogateescape")
         self._module = load("solution")
         self._printed()
-        self._objects: dict[int, Any] = {}
-        self._classes: set[type] = set()
+        self._objects: list[Any] = []
+        self._numbers: dict[int, int] = {}
 
     def _printed(self) -> str:
         self._stdout.flush()
@@ -144,18 +157,27 @@ class _Session:
         try:
             if message["op"] == "describe":
                 return {"ok": encode({name: self._describe(name) for name in message["names"]})}
+            if message["op"] == "lineage":
+                return {"ok": encode(self._lineage(message["name"]))}
             if message["op"] == "call":
                 return self._call(message)
             if message["op"] == "get":
                 return self._result(self._target(message))
-            setattr(self._objects[message["handle"]], message["attr"], self._argument(message["value"]))
+            owner = self._objects[message["handle"]]
+            if message["op"] == "truth":
+                return {"ok": bool(owner)}
+            if message["op"] == "plain":
+                return {"ok": encode(owner)}
+            if message["op"] == "await":
+                return self._awaited(owner)
+            setattr(owner, message["attr"], self._argument(message["value"]))
             return {"ok": None}
         except _Absent as absent:
             return {"absent": str(absent)}
         except NotPlain as problem:
             return {"not_plain": str(problem)[:500]}
         except BaseException as error:  # noqa: BLE001 (as above)
-            return _raised(error)
+            return {**_raised(error), "handle": self._number(error)}
 
     def _describe(self, name: str) -> str:
         try:
@@ -165,6 +187,18 @@ class _Session:
         if isinstance(value, type):
             return "exception" if issubclass(value, BaseException) else "class"
         return "function" if callable(value) else "data"
+
+    def _lineage(self, name: str) -> dict[str, list[str]]:
+        """Direct bases of a class and of all it inherits from, by name; the class itself comes last."""
+        return {
+            kind.__name__: [base.__name__ for base in kind.__bases__] for kind in reversed(self._class(name).__mro__)
+        }
+
+    def _class(self, name: str) -> type:
+        found = _resolve(self._module, name)
+        if not isinstance(found, type):
+            raise _Absent(name)
+        return found
 
     def _target(self, message: dict[str, Any]) -> Any:
         if message.get("handle") is not None:
@@ -179,39 +213,85 @@ class _Session:
         return getattr(owner, attribute)
 
     def _argument(self, sent: list[Any]) -> Any:
-        return self._objects[sent[1]] if sent[0] == "handle" else decode(sent[1], True)
+        if sent[0] == "target":
+            return self._target(sent[1])
+        return decode(sent[1], True, other=lambda number, _: self._objects[number])
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
         """Make a call; arguments that it changed in place come back with the result."""
         function = self._target(message)
         args = [self._argument(sent) for sent in message["args"]]
+        if message.get("attr") == "__exit__":
+            args = list(_of_exit(*args))
         kwargs = {name: self._argument(sent) for name, sent in message["kwargs"].items()}
-        if isinstance(function, type) and message.get("handle") is None:
-            self._classes.add(function)
-        answer = self._result(function(*args, **kwargs))
+        before = [self._encode(value) if isinstance(value, _MUTABLE) else None for value in args]
+        value = function(*args, **kwargs)
+        if value is NotImplemented:
+            if message.get("attr") != "__eq__":
+                raise TypeError("unsupported operand")
+            value = False
+        answer = self._result(value)
         changed = []
-        for index, (sent, now) in enumerate(zip(message["args"], args, strict=True)):
+        for index, (sent, now) in enumerate(zip(message["args"], args, strict=False)):
             if isinstance(now, _MUTABLE) and sent[0] == "value":
-                after = encode(now)
-                if after != sent[1]:
+                after = self._encode(now)
+                if after != before[index]:
                     changed.append([index, after])
         if changed:
             answer["changed"] = changed
         return answer
 
     def _result(self, value: Any) -> dict[str, Any]:
-        if isinstance(value, tuple(self._classes)):
-            self._objects[len(self._objects)] = value
-            return {"handle": len(self._objects) - 1, "class": type(value).__name__}
-        if _is_iterator(value):
-            self._objects[len(self._objects)] = value
-            return {"iterator": len(self._objects) - 1}
-        try:
-            return {"ok": encode(value)}
-        except NotPlain:
-            if callable(value):
-                return {"callable": True}
-            raise
+        if isinstance(value, types.CoroutineType):
+            return {"coroutine": self._number(value)}
+        if _is_iterator(value) and not self._is_ours(value):
+            return {"iterator": self._number(value)}
+        if not isinstance(value, _PLAIN) and callable(value) and not self._is_ours(value):
+            return {"callable": True, "handle": self._number(value)}
+        return {"ok": self._encode(value)}
+
+    def _awaited(self, coroutine: Any) -> dict[str, Any]:
+        """What a coroutine of the program comes to; all run in one loop, as those of one test do."""
+        import asyncio
+
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._result(self._loop.run_until_complete(coroutine))
+
+    _loop: Any = None
+
+    def _encode(self, value: Any) -> Any:
+        return encode(value, other=self._object)
+
+    def _object(self, value: Any, _: int) -> dict[str, Any] | None:
+        """What stands for an object; None for values that are plain data of the standard library."""
+        own = self._is_ours(value)
+        if not own:
+            try:
+                encode(value)
+            except NotPlain:
+                pass
+            else:
+                return None
+        kind = type(value)
+        said: dict[str, Any] = {
+            "handle": self._number(value),
+            "class": kind.__name__,
+            "bases": [base.__name__ for base in kind.__mro__][:50],
+            "iterates": _is_iterator(value),
+        }
+        if isinstance(value, _PLAIN):
+            said["plain"] = encode(value)
+        return said
+
+    def _is_ours(self, value: Any) -> bool:
+        return bool(type(value).__module__ == self._module.get("__name__")) and not isinstance(value, type)
+
+    def _number(self, value: Any) -> int:
+        number = self._numbers.setdefault(id(value), len(self._objects))
+        if number == len(self._objects):
+            self._objects.append(value)
+        return number
 
 
 def _serve() -> None:

@@ -13,8 +13,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
+Other = Callable[[Any, int], Any] | None
 MAX_DEPTH = 200
 SAME_HASH = 64
 LIBRARY = frozenset(("Decimal", "Fraction", "date", "time", "datetime", "timedelta", "range"))
@@ -81,8 +83,14 @@ def loads_json(data: bytes) -> Any:
         raise NotPlain(f"malformed data: {type(error).__name__}") from None
 
 
-def encode(value: Any, depth: int = 0) -> Any:
-    """Turn plain data into what `json` can write; see the module's text for the form."""
+def encode(value: Any, depth: int = 0, other: Other = None) -> Any:
+    """Turn plain data into what `json` can write; see the module's text for the form.
+
+    Args:
+        value: The data.
+        depth: How deep in a container they are.
+        other: Says what stands for a value that is no list of plain data, or `None` to go on as without it.
+    """
     kind = type(value)
     if kind in _SIMPLE:
         return value
@@ -93,11 +101,12 @@ def encode(value: Any, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise TooDeep("nested too deeply")
     if kind is list:
-        return [encode(item, depth + 1) for item in value]
-    return _encode_tagged(value, depth + 1)
+        return [encode(item, depth + 1, other) for item in value]
+    stands = other(value, depth) if other is not None and kind not in _BASES else None
+    return _encode_tagged(value, depth + 1, other) if stands is None else {"$": "object", "v": stands}
 
 
-def _encode_tagged(value: Any, depth: int) -> Any:
+def _encode_tagged(value: Any, depth: int, other: Other = None) -> Any:
     """Containers other than exact lists, rarer scalars, and subclasses as their base type."""
     base = next((base for base in _BASES if isinstance(value, base)), None)
     if base is None:
@@ -112,9 +121,9 @@ def _encode_tagged(value: Any, depth: int) -> Any:
     if base in (bytes, bytearray):
         return {"$": base.__name__, "v": base.hex(value)}
     if base is dict:
-        items = [[encode(k, depth), encode(v, depth)] for k, v in base.items(value)]
+        items = [[encode(k, depth, other), encode(v, depth, other)] for k, v in base.items(value)]
         return {"$": "dict", "v": items}
-    members = [encode(item, depth) for item in base.__iter__(value)]
+    members = [encode(item, depth, other) for item in base.__iter__(value)]
     return members if base is list else {"$": base.__name__, "v": members}
 
 
@@ -141,8 +150,14 @@ def _encode_library(value: Any, depth: int) -> Any:
     raise NotPlain(f"a {module}.{kind.__qualname__} is no plain data")
 
 
-def decode(data: Any, library: bool = False, depth: int = 0) -> Any:
+def decode(data: Any, library: bool = False, depth: int = 0, other: Other = None) -> Any:
     """Turn decoded JSON into the value it stands for.
+
+    Args:
+        data: What `encode` made, or whatever an untrusted sender wrote in its place.
+        library: Whether values of library types are read, too.
+        depth: How deep in a container they are.
+        other: Gives the value for what the sender's `other` said; without it there are no such values.
 
     Raises:
         NotPlain: It stands for none.
@@ -152,15 +167,17 @@ def decode(data: Any, library: bool = False, depth: int = 0) -> Any:
     if depth > MAX_DEPTH + 4:
         raise TooDeep("nested too deeply")
     if isinstance(data, list):
-        return [decode(item, library, depth + 1) for item in data]
+        return [decode(item, library, depth + 1, other) for item in data]
     if data.keys() != {"$", "v"}:
         raise NotPlain("malformed object")
     tag, inner = data["$"], data["v"]
+    if tag == "object" and other is not None:
+        return other(inner, depth)
     try:
         if tag == "deque" and not library:
             raise LibraryValue("a collections.deque")
         if tag in ("tuple", "set", "frozenset", "deque", "dict"):
-            return _decode_container(tag, inner, library, depth + 1)
+            return _decode_container(tag, inner, library, depth + 1, other)
         return _decode_scalar(tag, inner, library)
     except NotPlain:
         raise
@@ -168,15 +185,15 @@ def decode(data: Any, library: bool = False, depth: int = 0) -> Any:
         raise NotPlain(f"malformed {tag}: {type(error).__name__}") from None
 
 
-def _decode_container(tag: str, inner: Any, library: bool, depth: int) -> Any:
+def _decode_container(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:
     """Read a tagged container. Keys that all hash alike would cost quadratic time, so they are refused."""
     if not isinstance(inner, list):
         raise NotPlain(f"malformed {tag}")
     if tag == "dict":
-        pairs = [(decode(key, library, depth), decode(value, library, depth)) for key, value in inner]
+        pairs = [(decode(key, library, depth, other), decode(value, library, depth, other)) for key, value in inner]
         refuse_collisions(key for key, _ in pairs)
         return dict(pairs)
-    items = [decode(item, library, depth) for item in inner]
+    items = [decode(item, library, depth, other) for item in inner]
     if tag == "tuple":
         return tuple(items)
     if tag == "deque":

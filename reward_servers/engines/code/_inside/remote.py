@@ -6,108 +6,104 @@
     RemoteIterator   a generator of the program, of which only the values count
 
 Whatever a function returns is plain data of built-in types, so no method of the program's objects ever runs here.
-Objects exist only where the test code itself instantiates classes of the program; compared with plain data they are
-unequal, and they have no truth value, because only the program could say it.
+Objects exist only where the test code itself names classes of the program. What they are to each other, and whether
+they are true, is the program's word; plain data they equal only if they are of a kind of them (`namedtuple`, `IntEnum`)
+and hold the same.
 """
 
 from __future__ import annotations
 
 import builtins
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from reward_servers.engines.code._inside.asking import ask, exception, exception_class, from_program, lineage
 from reward_servers.engines.code._inside.plain import (
     NotPlain,
     TooDeep,
     Unpassable,
     decode,
-    dumps_json,
     encode,
-    loads_json,
 )
 
-if TYPE_CHECKING:
-
-    def receive() -> bytes | None: ...
-    def send(message: bytes) -> None: ...
-
-
-class Gone(BaseException):
-    """The other side has finished; the test ends here and the receiver knows why."""
-
-
-_ours: list[BaseException] = []
+_SIZES = frozenset(("__abs__", "__int__", "__float__", "__pow__"))
 _classes: dict[str, type] = {}
-_instantiated: set[str] = set()
-
-
-def is_from_program(error: BaseException) -> bool:
-    """Whether the program raised an exception, and not the test code."""
-    return any(error is raised for raised in _ours)
-
-
-def ask(message: dict[str, Any]) -> dict[str, Any]:
-    """Send one message to the program and return its answer."""
-    send(dumps_json(message))
-    answer = receive()
-    if answer is None:
-        raise Gone
-    fields = loads_json(answer)
-    return fields if isinstance(fields, dict) else {}
+_treated: set[str] = set()
+_expected: set[str] = set()
+_made: dict[int, RemoteObject] = {}
 
 
 def _value(answer: dict[str, Any]) -> Any:
     """The value of an answer, or the exception that it stands for."""
     if "ok" in answer:
-        return decode(answer["ok"], True)
+        return _decoded(answer["ok"])
     if "iterator" in answer:
         return RemoteIterator(answer["iterator"])
-    if "handle" in answer and _instantiated:
-        kind = _classes.get(answer.get("class", ""), RemoteObject)
-        made: Any = object.__new__(kind)
-        object.__setattr__(made, "_handle", answer["handle"])
-        return made
+    if "coroutine" in answer:
+        return _awaited(answer["coroutine"])
+    if answer.get("callable") and "handle" in answer:
+        return RemoteFunction({"handle": answer["handle"]})
     if "raised" in answer:
-        error = _exception(answer)
+        error = exception(answer)
     elif "absent" in answer:
         error = NameError(f"the program defines no {answer['absent']}")
     else:
         error = TypeError(f"the program's result: {answer.get('not_plain', 'not understood')}")
-    raise _from_program(error)
+    raise from_program(error)
 
 
-def _from_program(error: BaseException) -> BaseException:
-    """The same exception, noted as the program's doing."""
-    _ours.append(error)
-    return error
-
-
-def _exception(answer: dict[str, Any]) -> BaseException:
-    """An exception of the same name here: one that test code imported, else the nearest built-in one."""
-    for name in answer.get("bases", ()):
-        known = _classes.get(name)
-        if known is not None and issubclass(known, BaseException):
-            return known(answer.get("message", ""))
-    kind = getattr(builtins, str(answer.get("builtin")), Exception)
-    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
-        kind = Exception
+def _decoded(data: Any) -> Any:
     try:
-        return kind(answer.get("message", ""))
-    except TypeError:  # kinds that take more arguments, such as UnicodeDecodeError
-        return (ValueError if issubclass(kind, ValueError) else Exception)(answer.get("message", ""))
+        return decode(data, True, other=_object)
+    except NotPlain as problem:
+        raise from_program(TypeError(f"the program's result: {problem}")) from None
+
+
+def _object(said: Any, depth: int) -> Any:
+    """What stands for an object of the program.
+
+    Only where the test code names a class of the program. Elsewhere one that could be plain data is, as of built-in
+    types, and any other is a mistake of the program: an object could give each question the answer it likes.
+    """
+    if not isinstance(said, dict) or type(said.get("handle")) is not int:
+        raise NotPlain("malformed object")
+    handle, name = said["handle"], str(said.get("class"))
+    if not _expected:
+        if "plain" in said:
+            return decode(said["plain"], True, depth + 1)
+        if said.get("iterates") is True:
+            return RemoteIterator(handle)
+        raise from_program(TypeError(f"the program's result: a {name} is no plain data"))
+    if handle not in _made:
+        bases = said.get("bases")
+        made: Any = object.__new__(_class(name, bases if isinstance(bases, list) else []))
+        object.__setattr__(made, "_handle", handle)
+        object.__setattr__(made, "_is_data", "plain" in said)
+        _made[handle] = made
+    return _made[handle]
+
+
+async def _awaited(handle: int) -> Any:
+    """A coroutine of the program: it runs, there, when it is awaited here."""
+    return _value(ask({"op": "await", "handle": handle}))
 
 
 def _sent(value: Any) -> list[Any]:
-    if isinstance(value, RemoteObject | RemoteIterator):
-        return ["handle", value._handle]
-    if isinstance(value, RemoteFunction | _RemoteClass):
-        raise TypeError("a function of the program as an argument of another")
+    if isinstance(value, RemoteFunction):
+        return ["target", value._target]
+    if isinstance(value, _RemoteClass):
+        return ["target", {"name": value.__name__}]
     try:
-        return ["value", encode(value)]
+        return ["value", encode(value, other=_number)]
     except TooDeep as problem:
         raise TypeError(f"an argument is {problem}") from None
     except NotPlain as problem:
         raise Unpassable(f"an argument of the program: {problem}") from None
+
+
+def _number(value: Any, _: int) -> int | None:
+    """What stands for an object of the program that goes back to it."""
+    return value._handle if isinstance(value, RemoteObject | RemoteIterator) else None
 
 
 def invoke(target: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -118,7 +114,7 @@ def invoke(target: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     if "printed" in answer:
         sys.stdout.write(str(answer["printed"]))
     for index, now in answer.get("changed", ()):
-        _change(args[index], decode(now, True))
+        _change(args[index], _decoded(now))
     return _value(answer)
 
 
@@ -140,7 +136,7 @@ class RemoteFunction:
 
     def __init__(self, target: dict[str, Any]) -> None:
         self._target = target
-        self.__name__ = str(target.get("attr") or target.get("name"))
+        self.__name__ = str(target.get("attr") or target.get("name", "function"))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return invoke(self._target, args, kwargs)
@@ -148,14 +144,15 @@ class RemoteFunction:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or self._target.get("attr"):
             raise AttributeError(name)
-        return _get({"name": self._target["name"], "attr": name})
+        return _get({**self._target, "attr": name})
 
 
 class _RemoteClass(type):
     """A class of the program: calling it makes an object there, its attributes are asked for."""
 
+    _bases: list[str]
+
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        _instantiated.add(cls.__name__)
         return invoke({"name": cls.__name__}, args, kwargs)
 
     def __getattr__(cls, name: str) -> Any:
@@ -163,11 +160,35 @@ class _RemoteClass(type):
             raise AttributeError(name)
         return _get({"name": cls.__name__, "attr": name})
 
+    def __instancecheck__(cls, value: Any) -> bool:
+        return type.__instancecheck__(cls, value) or cls.__subclasscheck__(type(value))
+
+    def __subclasscheck__(cls, kind: type) -> bool:
+        return type.__subclasscheck__(cls, kind) or (isinstance(kind, _RemoteClass) and cls.__name__ in kind._bases)
+
+    def __iter__(cls) -> Any:
+        return iter(_method(cls, "__iter__"))
+
+    def __len__(cls) -> int:
+        return len(list(cls))
+
+    def __bool__(cls) -> bool:
+        return True
+
+    def __getitem__(cls, key: Any) -> Any:
+        return _method(cls, "__getitem__", key)
+
+    def __contains__(cls, item: Any) -> bool:
+        return _method(cls, "__contains__", item) is True
+
 
 class RemoteObject(metaclass=_RemoteClass):
     """An object of the program, known here by a number only."""
 
+    _bases: list[str] = []  # noqa: RUF012 (of the class)
     _handle: int
+    _is_data: bool
+    _is_difference = False
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -179,14 +200,24 @@ class RemoteObject(metaclass=_RemoteClass):
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RemoteObject):
-            return False
+            return self._is_data and bool(_value(ask({"op": "plain", "handle": self._handle})) == other)
         return self._handle == other._handle or _method(self, "__eq__", other) is True
 
     def __hash__(self) -> int:
-        return hash(self._handle)
+        return hash(_method(self, "__hash__"))
 
     def __bool__(self) -> bool:
-        raise TypeError("only the program could say whether its object is true")
+        if self._is_difference:
+            raise from_program(TypeError("the truth of what the program says is the difference to a number"))
+        return _value(ask({"op": "truth", "handle": self._handle})) is True
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> bool:
+        raised = (
+            None
+            if error is None
+            else [next(k for k in type(error).__mro__ if hasattr(builtins, k.__name__)).__name__, str(error)]
+        )
+        return _method(self, "__exit__", raised) is True
 
     def __iter__(self) -> Any:
         made = _method(self, "__iter__")
@@ -215,25 +246,51 @@ class RemoteIterator:
         return invoke({"handle": self._handle, "attr": "__next__"}, (), {})
 
     def _refuse(self, *_: object) -> Any:
-        raise _from_program(TypeError("the program's result: an iterator is no plain data"))
+        raise from_program(TypeError("the program's result: an iterator is no plain data"))
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __bool__ = __len__ = __getitem__ = _refuse
     __hash__ = None  # type: ignore[assignment]
 
 
-def _method(owner: RemoteObject, name: str, *args: Any) -> Any:
-    return invoke({"handle": owner._handle, "attr": name}, args, {})
+def _method(owner: RemoteObject | _RemoteClass, name: str, *args: Any) -> Any:
+    of_class = isinstance(owner, _RemoteClass)
+    target = {"name": owner.__name__} if of_class else {"handle": owner._handle}
+    return invoke({**target, "attr": name}, args, {})
 
 
 def _add_operators() -> None:
     """Operators whose result is plain data or an object of the program."""
-    words = "len getitem setitem delitem call add sub mul truediv floordiv mod pow neg abs int float radd rsub rmul"
-    for word in f"{words} and or xor enter exit next".split():
+    words = "len getitem setitem delitem call add mul truediv floordiv mod pow neg abs int float radd rmul matmul"
+    for word in f"{words} and or xor enter next".split():
         name = f"__{word}__"
-        setattr(RemoteObject, name, lambda self, *args, _name=name: _method(self, _name, *args))
+        setattr(RemoteObject, name, lambda self, *args, _name=name: _operated(self, _name, *args))
+    for name in ("__sub__", "__rsub__"):
+        setattr(RemoteObject, name, lambda self, other, _name=name: _difference(self, other, _name))
     for word in ("lt", "le", "gt", "ge"):
         name = f"__{word}__"
         setattr(RemoteObject, name, lambda self, other, _name=name: _ordered(self, other, _name))
+
+
+def _operated(owner: RemoteObject, name: str, *args: Any) -> Any:
+    if name in _SIZES and owner._is_difference:
+        raise from_program(TypeError("the size of what the program says is the difference to a number"))
+    value = _method(owner, name, *args)
+    if isinstance(value, RemoteObject) and owner._is_difference and name not in ("__getitem__", "__call__", "__next__"):
+        object.__setattr__(value, "_is_difference", True)
+    return value
+
+
+def _difference(owner: RemoteObject, other: Any, name: str) -> Any:
+    """An object minus something. Minus a number it tells the program what is expected, within a tolerance or not.
+
+    What it answers then may be an object with its own parts, but neither a number nor anything that has a size.
+    """
+    value = _method(owner, name, other)
+    if isinstance(other, int | float | complex):
+        if not isinstance(value, RemoteObject):
+            raise from_program(TypeError("an object of the program minus a number is no number"))
+        object.__setattr__(value, "_is_difference", True)
+    return value
 
 
 def _ordered(owner: RemoteObject, other: Any, name: str) -> bool:
@@ -246,21 +303,38 @@ def _ordered(owner: RemoteObject, other: Any, name: str) -> bool:
 _add_operators()
 
 
+def treat_as_classes(names: list[str]) -> None:
+    """Say which names the test code uses as classes; any other name is a function, of which data are expected."""
+    _treated.update(names)
+
+
 def stand_in(name: str, kind: str) -> Any:
     """What a name of the program is bound to in the test code."""
+    if kind == "class" and name in _treated:
+        _expected.add(name)
+        return _class(name)
+    if kind == "exception":
+        return exception_class(name, _of_exception)
     if kind == "data":
         return _value(ask({"op": "get", "name": name}))
-    if kind == "class" and name not in _classes:
-        _classes[name] = _RemoteClass(name, (RemoteObject,), {})
-    if kind == "exception" and name not in _classes:
-        _classes[name] = type(name, (Exception,), {})
-    return _classes.get(name) or RemoteFunction({"name": name})
+    return RemoteFunction({"name": name})
 
 
-def describe(names: list[str]) -> dict[str, str]:
-    """What each of some names of the program is: function, class, exception, data, absent."""
-    found = _value(ask({"op": "describe", "names": names}))
-    return found if isinstance(found, dict) else {}
+def _class(name: str, bases: list[str] | None = None) -> type:
+    """The class of objects of a class of the program, of which `bases` are the names of all it inherits from."""
+    if not isinstance(_classes.get(name), _RemoteClass):
+        made = _RemoteClass(name, (RemoteObject,), {})
+        made._bases = list(lineage(name)) if bases is None else bases
+        _classes[name] = made
+    return _classes[name]
 
 
-__all__ = ["Gone", "describe", "is_from_program", "stand_in"]
+def _of_exception(error: Any, name: str) -> Any:
+    """What an exception of the program holds besides its text."""
+    handle = error.__dict__.get("_handle")
+    if name.startswith("_") or handle is None:
+        raise AttributeError(name)
+    return _get({"handle": handle, "attr": name})
+
+
+__all__ = ["stand_in", "treat_as_classes"]

@@ -18,8 +18,9 @@ import types
 import unittest
 from typing import TYPE_CHECKING, Any
 
+from reward_servers.engines.code._inside.asking import Gone, describe, is_from_program
 from reward_servers.engines.code._inside.plain import Unpassable, dumps_json, loads_json
-from reward_servers.engines.code._inside.remote import Gone, describe, is_from_program, stand_in
+from reward_servers.engines.code._inside.remote import stand_in, treat_as_classes
 from reward_servers.engines.code._inside.shim import Failed, Skipped, install, with_fixtures
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def _main() -> None:
         return
     task = loads_json(start)
     random.seed(task["seed"])
+    treat_as_classes(task["classes"])
     install()
     sys.meta_path.append(_Finder(task["known"]))
     outcome = _outcome(task)

@@ -1,0 +1,106 @@
+"""Questions to the program from the sandbox of the test code, and what it raises in place of an answer.
+
+ask               one message to the program, and its answer
+describe          what some names of the program are
+lineage           what a class of the program inherits from
+exception         the exception that an answer stands for
+exception_class   an exception class of the program, with the bases it has there
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from reward_servers.engines.code._inside.plain import NotPlain, decode, dumps_json, loads_json
+
+if TYPE_CHECKING:
+
+    def receive() -> bytes | None: ...
+    def send(message: bytes) -> None: ...
+
+
+class Gone(BaseException):
+    """The other side has finished; the test ends here and the receiver knows why."""
+
+
+_ours: list[BaseException] = []
+_exceptions: dict[str, type] = {}
+
+
+def is_from_program(error: BaseException) -> bool:
+    """Whether the program raised an exception, and not the test code."""
+    return any(error is raised for raised in _ours)
+
+
+def ask(message: dict[str, Any]) -> dict[str, Any]:
+    """Send one message to the program and return its answer."""
+    send(dumps_json(message))
+    answer = receive()
+    if answer is None:
+        raise Gone
+    fields = loads_json(answer)
+    return fields if isinstance(fields, dict) else {}
+
+
+def from_program(error: BaseException) -> BaseException:
+    """The same exception, noted as the program's doing."""
+    _ours.append(error)
+    return error
+
+
+def exception(answer: dict[str, Any]) -> BaseException:
+    """An exception of the same name here: one that test code imported, else the nearest built-in one."""
+    for name in answer.get("bases", ()):
+        known = _exceptions.get(name)
+        if known is not None:
+            error: Any = known(answer.get("message", ""))
+            error._handle = answer.get("handle")
+            return error  # type: ignore[no-any-return]
+    kind = getattr(builtins, str(answer.get("builtin")), Exception)
+    if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+        kind = Exception
+    try:
+        return kind(answer.get("message", ""))
+    except TypeError:  # kinds that take more arguments, such as UnicodeDecodeError
+        return (ValueError if issubclass(kind, ValueError) else Exception)(answer.get("message", ""))
+
+
+def describe(names: list[str]) -> dict[str, str]:
+    """What each of some names of the program is: function, class, exception, data, absent."""
+    found = decode(ask({"op": "describe", "names": names}).get("ok"))
+    return found if isinstance(found, dict) else {}
+
+
+def lineage(name: str) -> dict[str, list[str]]:
+    """Direct bases of a class of the program and of its bases; of the last ones first."""
+    try:
+        found = decode(ask({"op": "lineage", "name": name}).get("ok"))
+    except NotPlain:
+        found = None
+    return {str(kind): list(map(str, bases)) for kind, bases in found.items()} if isinstance(found, dict) else {}
+
+
+def exception_class(name: str, attribute: Callable[[Any, str], Any]) -> type:
+    """An exception class of the program, with the bases it has there.
+
+    Args:
+        name: Its name.
+        attribute: Asks for an attribute of an exception that the program has raised.
+    """
+    for kind, above in (*lineage(name).items(), (name, ["Exception"])):
+        if kind in _exceptions or hasattr(builtins, kind):
+            continue
+        known = [_exceptions.get(base) or getattr(builtins, base, None) for base in above]
+        parents = tuple(base for base in known if isinstance(base, type) and issubclass(base, BaseException))
+        if not parents and kind != name:
+            continue  # a class that some exception inherits from, and is none itself
+        try:
+            _exceptions[kind] = type(kind, parents or (Exception,), {"__getattr__": attribute})
+        except TypeError:  # bases that do not go together
+            _exceptions[kind] = type(kind, (Exception,), {"__getattr__": attribute})
+    return _exceptions.get(name) or Exception
+
+
+__all__ = ["Gone", "ask", "describe", "exception", "exception_class", "from_program", "is_from_program", "lineage"]
