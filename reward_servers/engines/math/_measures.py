@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _CURRENCIES = {"currency": "dollar", "currency€": "euro", "currency£": "gbp", "currency¥": "yen", "currency₹": "rupee"}
 _UPRIGHT_UNITS = frozenset("mgshLlNJWVAKF")
+_LAST_UNITS = frozenset("CMT")
 _PERCENT_WORDS = frozenset({"percent", "pct", "percentage"})
 _STOP_WORDS = names("and or where for with when such that if")
 _OHMS = {"k": "kohm", "M": "megaohm"}
@@ -164,7 +165,12 @@ def _meridian(parser: Parser) -> Text:
 def starts_unit(parser: Parser, left: Node) -> bool:
     r"""Whether an upright letter after `left` is a unit (`5\,\mathrm{m}`)."""
     token = parser.token
-    return token.text in _UPRIGHT_UNITS and not isinstance(left, Sym)
+    if isinstance(left, Sym):
+        return False
+    # A C or T before anything else may be a constant, a number of choices or a transposition.
+    return token.text in _UPRIGHT_UNITS or (
+        token.text in _LAST_UNITS and parser.peek().text in ("", "}", ",", ";", ")")
+    )
 
 
 def word(parser: Parser, left: Node, strength: int) -> Node | None:
@@ -263,6 +269,8 @@ def ohms(parser: Parser, left: Node) -> Node | None:
 def remark(parser: Parser, left: Node) -> Node:
     """`42 (forty-two)`, `15 (cm)`, `7/2 (or 3.5)`: parentheses repeat the value or give its unit."""
     start = parser.take().pos
+    if parser.token.text.lower() in ("since", "because"):
+        return _reasoned(parser, left)
     if parser.token.text.lower() in ("or", "approximately", "about"):
         approximate = parser.take().text.lower() != "or"
         if parser.token.text.lower() in ("approximately", "about"):
@@ -283,6 +291,17 @@ def remark(parser: Parser, left: Node) -> Node:
     if not form:
         raise AnswerSyntaxError("words in parentheses", start)
     return Quantity(left, form)
+
+
+def _reasoned(parser: Parser, left: Node) -> Node:
+    """`4 (since x > 0)`: the reason, up to its bracket, is no part of the value."""
+    depth = 1
+    while depth:
+        token = parser.take()
+        if token.kind == "end":
+            raise AnswerSyntaxError("an unclosed bracket", token.pos)
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+    return left
 
 
 def unit_fraction(parser: Parser, left: Node) -> Node | None:

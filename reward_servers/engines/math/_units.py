@@ -62,6 +62,9 @@ kwh: kWh
 v: volt V
 amp: ampere A
 ohm: Ω ohms
+coulomb: C
+farad: F
+tesla: T
 hz: hertz Hz
 khz: kHz
 mhz: MHz
@@ -99,6 +102,8 @@ foot: feet
 die: dice
 """
 _COMPOUND = {
+    "M": "mol*l^-1",
+    "molar": "mol*l^-1",
     "mph": "mile*h^-1",
     "kph": "km*h^-1",
     "kmh": "km*h^-1",
