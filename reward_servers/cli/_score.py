@@ -58,10 +58,7 @@ def score(
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
-    if out.is_dir():
-        raise UserError(f"--out {out}: it is a folder; give the name of a file")
+    _check_place(out)
     found = _read(source)
     endpoints = read_endpoints(endpoints_file) if endpoints_file is not None else {}
     servers = loaded.all_servers
@@ -83,6 +80,14 @@ def score(
     else:
         print_run(outcome, out)
     return SAID_NO if outcome["incomplete"] else 0
+
+
+def _check_place(out: Path) -> None:
+    """Whether the scores can be written there: said before an hour of scoring, not after it."""
+    if not out.parent.is_dir():
+        raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
+    if out.is_dir():
+        raise UserError(f"--out {out}: it is a folder; give the name of a file")
 
 
 def _read(source: Path) -> RolloutFile:
