@@ -19,7 +19,7 @@ from ._errors import RequestRejected, RolloutError, ServerUnavailable
 from ._ledger import DEADLINE, LocalOutcome, Outcome, Party
 from ._plan import Bundle, Evaluation, Parcel, Route, encode_json, pack, unfinished
 from ._pool import Expired, Pool
-from ._replica import INTERRUPTED, Breakage, Interrupted, Replica, breakage
+from ._replica import INTERRUPTED, Breakage, Interrupted, Replica, being_cancelled, breakage
 from ._settings import Batching, Retries
 
 _REJECTIONS = {
@@ -211,10 +211,8 @@ class Delivery:
         except grpc.aio.AioRpcError as error:
             return breakage(error)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if being_cancelled():
                 raise
-            # It was this client that ended the call.
             return replica.forget(call)
         finally:
             replica.forget(call)

@@ -21,7 +21,7 @@ import grpc.aio
 from . import _refusals as refusals
 from ._errors import RequestRejected, RewardError, ServerUnavailable
 from ._pulse import Pulse
-from ._replica import Breakage, Health, Interrupted, Replica, breakage
+from ._replica import Breakage, Health, Interrupted, Replica, being_cancelled, breakage
 from ._settings import TLS, Retries
 from ._wire import ServerFacts
 
@@ -297,8 +297,7 @@ class Pool:
                 except Interrupted:
                     pass
                 except asyncio.CancelledError:
-                    # The channel was closed for a fork; a cancelled task is another matter.
-                    if (task := asyncio.current_task()) is not None and task.cancelling():
+                    if being_cancelled():
                         raise
                 else:
                     if not facts.draining:

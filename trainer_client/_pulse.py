@@ -12,7 +12,7 @@ from collections.abc import Callable
 import grpc
 import grpc.aio
 
-from ._replica import Breakage, Interrupted, Replica
+from ._replica import Breakage, Interrupted, Replica, being_cancelled
 
 _PERIOD = 2.0
 
@@ -59,6 +59,5 @@ class Pulse:
             except Interrupted:
                 pass
             except asyncio.CancelledError:
-                # The channel was closed for a fork; a cancelled task is another matter.
-                if (task := asyncio.current_task()) is not None and task.cancelling():
+                if being_cancelled():
                     raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import enum
 from collections.abc import Mapping
@@ -201,6 +202,12 @@ class Replica:
         if channel is not None:
             with contextlib.suppress(grpc.aio.UsageError):
                 await channel.close()
+
+
+def being_cancelled() -> bool:
+    """Whether it is the running task that is cancelled, and not just a call that it awaits: by us, or for a fork."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def breakage(error: grpc.aio.AioRpcError) -> Breakage:

@@ -34,6 +34,14 @@ __all__ = [
 ]
 
 
+_KINDS = {
+    "unknown_verifier": "not_found",
+    "version_mismatch": "precondition",
+    "digest_mismatch": "precondition",
+    "overloaded": "overloaded",
+}
+
+
 class AssayServerError(Exception):
     """Root of the server side's errors."""
 
@@ -58,14 +66,17 @@ class RequestError(AssayServerError, ValueError):
     """The request cannot be served as a whole.
 
     Attributes:
-        kind: ``"invalid"``, ``"not_found"``, ``"precondition"`` or ``"overloaded"``; a face maps it to its own status.
         code: Short stable code, one that faults of the caller have.
     """
 
-    def __init__(self, message: str, kind: str = "invalid", code: str = "invalid_request") -> None:
+    def __init__(self, message: str, code: str = "invalid_request") -> None:
         super().__init__(message)
-        self.kind = kind
         self.code = code
+
+    @property
+    def kind(self) -> str:
+        """``"invalid"``, ``"not_found"``, ``"precondition"`` or ``"overloaded"``; a face maps it to its own status."""
+        return _KINDS.get(self.code, "invalid")
 
 
 class Overloaded(RequestError):
@@ -76,7 +87,7 @@ class Overloaded(RequestError):
     """
 
     def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message, "overloaded", "overloaded")
+        super().__init__(message, "overloaded")
         self.retry_after = retry_after
 
 

@@ -18,11 +18,6 @@ from reward_servers.core._work import Evaluation, Executor, Job, MakeKey, Reques
 
 __all__ = ["Planner"]
 
-_KINDS = {
-    "unknown_verifier": "not_found",
-    "version_mismatch": "precondition",
-    "digest_mismatch": "precondition",
-}
 _PLANS = 1024
 _WORTH_KEEPING = 5e-5
 """Seconds below which judging an item again is cheaper than digesting it, looking it up and keeping its verdict."""
@@ -57,7 +52,7 @@ class Planner:
         bounds = [self._bind(one) for one in evaluations]
         if all(isinstance(one, Fault) for one in bounds):
             first = next(one for one in bounds if isinstance(one, Fault))
-            raise RequestError(first.message, _KINDS.get(first.code, "invalid"), first.code)
+            raise RequestError(first.message, first.code)
         return bounds
 
     def _bind(self, evaluation: Evaluation) -> _Bound | Fault:

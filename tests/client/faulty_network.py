@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 __all__ = ["Link", "link"]
 
 _CHUNK = 16_384
+_DROP = 64
 
 
 class Link:
@@ -43,8 +44,9 @@ class Link:
                     await asyncio.sleep(0.02)
                 if self.fault == "corrupt" and answers:
                     data = bytes(byte ^ 0x55 for byte in data)
-                for start in range(0, len(data), 64 if self.fault == "trickle" else _CHUNK):
-                    writer.write(data[start : start + (64 if self.fault == "trickle" else _CHUNK)])
+                size = _DROP if self.fault == "trickle" else _CHUNK
+                for start in range(0, len(data), size):
+                    writer.write(data[start : start + size])
                     await writer.drain()
                     if self.fault == "trickle":
                         await asyncio.sleep(0.02)

@@ -7,11 +7,11 @@ import builtins
 import re
 import sys
 
+from reward_servers.engines.code._inside import plain
 from reward_servers.engines.code._syntax import parse, symbols
 
 _CAP_WORDS = re.compile(r"_*[A-Z][A-Za-z0-9]*\Z")
-_DATA = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
-_OF_DATA = frozenset(name for kind in _DATA for name in dir(kind))
+_OF_DATA = frozenset(name for kind in plain.BASES for name in dir(kind))
 
 KNOWN_MODULES = frozenset(("pytest", "numpy", "scipy", "pandas", "sympy", "hypothesis"))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ._lists import BOUNDS
 from ._nodes import ONE, ZERO, Call, Const, Node, Rel, Seq, Sym, children, has_const, rebuild, substitute, symbols
 from ._tables import names
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ._parser import Parser
 
 _INTEGER_SETS = frozenset({"Z", "N"})
-_BOUNDS = frozenset({"<", ">", "<=", ">="})
+_SETS_IN_WORDS = {"integer": Const("Z"), "integers": Const("Z"), "constant": Const("R"), "constants": Const("R")}
 _LETTERS_OF_FAMILIES = frozenset("knmljKNMt")
 _DECLARING = names("a an any some arbitrary real constant constants integer integers number")
 _QUANTIFIERS = names("any all some every each an is real arbitrary")
@@ -34,15 +35,12 @@ def integer_condition(parser: Parser) -> Node | None:
     word = parser.peek(ahead)
     if ahead and word.kind == "let" and parser.tokens[parser.at - 1].text.lower() == "for":
         return _everywhere(parser, ahead)
-    if word.kind == "word" and word.text.lower() in ("constant", "constants") and parser.peek(ahead + 1).kind == "let":
-        name = parser.peek(ahead + 1).text
-        parser.at += ahead + 2
-        return Rel(("in",), (Sym(name), Const("R")))
-    if word.kind == "word" and word.text.lower() in ("integer", "integers") and parser.peek(ahead + 1).kind == "let":
-        name = parser.peek(ahead + 1).text
-        parser.at += ahead + 2
-        return Rel(("in",), (Sym(name), Const("Z")))
-    return None
+    values = _SETS_IN_WORDS.get(word.text.lower()) if word.kind == "word" else None
+    if values is None or parser.peek(ahead + 1).kind != "let":
+        return None
+    name = parser.peek(ahead + 1).text
+    parser.at += ahead + 2
+    return Rel(("in",), (Sym(name), values))
 
 
 def _everywhere(parser: Parser, ahead: int) -> Node | None:
@@ -85,19 +83,14 @@ def drop_conditions(node: Node) -> Node:
     if not (isinstance(node, Seq) and node.kind in ("list", "or")):
         return node
     bounded = {
-        t
-        for i in node.items
-        for t in (i.terms if isinstance(i, Rel) and set(i.ops) & _BOUNDS else ())
-        if isinstance(t, Sym)
+        t for i in node.items if isinstance(i, Rel) and set(i.ops) & BOUNDS for t in i.terms if isinstance(t, Sym)
     }
     indices = {_index(i) for i in node.items}
     dropped = [i for i in node.items if _is_dropped(i, bounded) or _is_start(i, indices)]
-    kept = (
-        _without_names(tuple(i for i in node.items if i not in dropped), node.items.index(dropped[0]))
-        if dropped
-        else ()
-    )
-    if not dropped or not kept:
+    if not dropped:
+        return node
+    kept = _without_names(tuple(i for i in node.items if i not in dropped), node.items.index(dropped[0]))
+    if not kept:
         return node
     rest = kept[0] if len(kept) == 1 else Seq(node.kind, kept)
     declared = [i.terms for i in dropped if isinstance(i, Rel) and i.ops == ("in",) and not _is_unknown(*i.terms)]
@@ -160,7 +153,7 @@ def _hoisted(node: Node) -> Node:
 
 def _is_remark(node: Node) -> bool:
     """Whether a last factor is a condition: `(k in Z)`, `(n >= 1)`."""
-    bound = isinstance(node, Rel) and isinstance(node.terms[0], Sym) and set(node.ops) <= _BOUNDS
+    bound = isinstance(node, Rel) and isinstance(node.terms[0], Sym) and set(node.ops) <= BOUNDS
     return bound or _is_dropped(node, set())
 
 

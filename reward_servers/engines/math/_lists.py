@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._parser import Parser
 
 _DOTS = Const("dots")
-_BOUNDS = frozenset({"<", ">", "<=", ">="})
+BOUNDS = frozenset({"<", ">", "<=", ">="})
 _MATRICES = names("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array")
 
 
@@ -44,7 +44,7 @@ def listed(items: list[Node], limits: Limits) -> Node:
 
 def is_conjunction(items: list[Node]) -> bool:
     """Whether the items bound one variable (`x > 1 and x < 4`), so that `and` means both."""
-    names = [t for i in items if isinstance(i, Rel) and set(i.ops) <= _BOUNDS for t in i.terms if isinstance(t, Sym)]
+    names = [t for i in items if isinstance(i, Rel) and set(i.ops) <= BOUNDS for t in i.terms if isinstance(t, Sym)]
     return len(names) == len(items) > 1 and len(set(names)) == 1
 
 

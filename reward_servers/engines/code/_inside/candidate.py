@@ -14,7 +14,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._inside.plain import NotPlain, decode, dumps_json, encode, loads_json
+from reward_servers.engines.code._inside.plain import BASES, NotPlain, decode, dumps_json, encode, loads_json
 
 if TYPE_CHECKING:
     request = b""
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 _leave = os._exit
 _COPIED = 1 << 18
 _MUTABLE = (list, dict, set, bytearray)
-_PLAIN = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
 
 
 class _Absent(Exception):
@@ -139,6 +138,7 @@ class _Session:
         self._printed()
         self._objects: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._loop: Any = None
 
     def _printed(self) -> str:
         self._stdout.flush()
@@ -246,7 +246,7 @@ class _Session:
             return {"coroutine": self._number(value)}
         if _is_iterator(value) and not self._is_ours(value):
             return {"iterator": self._number(value)}
-        if not isinstance(value, _PLAIN) and callable(value) and not self._is_ours(value):
+        if not isinstance(value, BASES) and callable(value) and not self._is_ours(value):
             return {"callable": True, "handle": self._number(value)}
         return {"ok": self._encode(value)}
 
@@ -257,8 +257,6 @@ class _Session:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         return self._result(self._loop.run_until_complete(coroutine))
-
-    _loop: Any = None
 
     def _encode(self, value: Any) -> Any:
         return encode(value, other=self._object)
@@ -280,7 +278,7 @@ class _Session:
             "bases": [base.__name__ for base in kind.__mro__][:50],
             "iterates": _is_iterator(value),
         }
-        if isinstance(value, _PLAIN):
+        if isinstance(value, BASES):
             said["plain"] = encode(value)
         return said
 

@@ -21,7 +21,7 @@ MAX_DEPTH = 200
 SAME_HASH = 64
 LIBRARY = frozenset(("Decimal", "Fraction", "date", "time", "datetime", "timedelta", "range"))
 _SMALL = 1 << 63
-_BASES: tuple[Any, ...] = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
+BASES: tuple[Any, ...] = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
 _SIMPLE = frozenset((str, bool, type(None)))
 
 
@@ -102,13 +102,13 @@ def encode(value: Any, depth: int = 0, other: Other = None) -> Any:
         raise TooDeep("nested too deeply")
     if kind is list:
         return [encode(item, depth + 1, other) for item in value]
-    stands = other(value, depth) if other is not None and kind not in _BASES else None
+    stands = other(value, depth) if other is not None and kind not in BASES else None
     return _encode_tagged(value, depth + 1, other) if stands is None else {"$": "object", "v": stands}
 
 
 def _encode_tagged(value: Any, depth: int, other: Other = None) -> Any:
     """Containers other than exact lists, rarer scalars, and subclasses as their base type."""
-    base = next((base for base in _BASES if isinstance(value, base)), None)
+    base = next((base for base in BASES if isinstance(value, base)), None)
     if base is None:
         return _encode_library(value, depth)
     if base in (int, float):
