@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from reward_servers.core import (
-    CallerFault,
+    CallerError,
     Content,
     Fault,
     Identity,
@@ -20,7 +20,7 @@ from reward_servers.core import (
     Outcome,
     Party,
     Rollout,
-    ServiceFault,
+    ServiceError,
     Skip,
     SkipReason,
     Usage,
@@ -32,7 +32,7 @@ from trainer_client import (
     Cell,
     Document,
     Recipe,
-    RequestRejected,
+    RequestRejectedError,
     Retries,
     Reward,
     RewardError,
@@ -108,8 +108,8 @@ class RemoteVerifier:
         """Asks it about one rollout.
 
         Raises:
-            CallerFault: The other server refuses the options.
-            ServiceFault: It cannot be reached, does not host the verifier, or gave no answer that can be read.
+            CallerError: The other server refuses the options.
+            ServiceError: It cannot be reached, does not host the verifier, or gave no answer that can be read.
         """
         if remaining is not None and remaining <= 0:
             return Skip(SkipReason.DEADLINE), Identity(self._name, "", ""), Usage()
@@ -122,12 +122,12 @@ class RemoteVerifier:
         recipe = Recipe((reward,), advantage=None, max_missing=1.0)
         try:
             table = await self._client.score([_sent(rollout)], recipe, seed=seed)
-        except RequestRejected as error:
+        except RequestRejectedError as error:
             if error.code in _OF_THE_ASKER:
-                raise CallerFault(str(error), code=error.code) from None
-            raise ServiceFault(str(error), code=error.code) from None
+                raise CallerError(str(error), code=error.code) from None
+            raise ServiceError(str(error), code=error.code) from None
         except RewardError as error:
-            raise ServiceFault(str(error), code="unavailable", retryable=True) from None
+            raise ServiceError(str(error), code="unavailable", retryable=True) from None
         versions = table.versions[0]
         who = versions[0] if versions else None
         identity = Identity(self._name, who.version if who else "", who.digest if who else "")

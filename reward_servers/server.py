@@ -131,9 +131,9 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         The server. It is drained on the way out.
 
     Raises:
-        VerifierNotFound: A verifier is not installed.
+        VerifierNotFoundError: A verifier is not installed.
         SettingsError: A setting is wrong.
-        StartRefused: What a verifier needs is missing here.
+        StartupError: What a verifier needs is missing here.
     """
     verifiers = [find(name) for name in dict.fromkeys(names)]
     unknown = sorted((set(config.verifiers) | set(config.item_limits)) - {one.name for one in verifiers})
@@ -199,9 +199,9 @@ async def serve(
         ready: Called with the address once the server answers.
 
     Raises:
-        VerifierNotFound: A verifier is not installed.
+        VerifierNotFoundError: A verifier is not installed.
         SettingsError: A setting is wrong.
-        StartRefused: What a verifier needs is missing here.
+        StartupError: What a verifier needs is missing here.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

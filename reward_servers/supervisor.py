@@ -7,7 +7,7 @@ servers find each other: each is told of a file that says where every verifier i
     programs = [ServerProcess("math", ("math",))]
     async with Supervisor(programs) as supervisor:
         supervisor.endpoints["math"]    # ("127.0.0.1:43121",)
-        await supervisor.wait()         # returns never, or raises ServerRefused
+        await supervisor.wait()         # returns never, or raises ServerRefusedError
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["ServerProcess", "ServerRefused", "Supervisor", "SupervisorError"]
+__all__ = ["ServerProcess", "ServerRefusedError", "Supervisor", "SupervisorError"]
 
 _FINAL = (2, 70)
 """Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
@@ -49,7 +49,7 @@ class SupervisorError(Exception):
     """Root of the errors of supervision."""
 
 
-class ServerRefused(SupervisorError):
+class ServerRefusedError(SupervisorError):
     """A server does not start; starting it again would not help.
 
     Attributes:
@@ -174,7 +174,7 @@ class Supervisor:
         """Starts every process and waits until all of them answer.
 
         Raises:
-            ServerRefused: One of them cannot be started; the others are stopped.
+            ServerRefusedError: One of them cannot be started; the others are stopped.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="assay-")
         peers = Path(self._folder.name) / "peers.json"
@@ -213,7 +213,7 @@ class Supervisor:
         """Waits for as long as everything is kept running.
 
         Raises:
-            ServerRefused: A server cannot be kept running.
+            ServerRefusedError: A server cannot be kept running.
         """
         if self._tasks:
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -289,7 +289,7 @@ class _Keeper:
             peers: The file that says where every verifier is.
 
         Raises:
-            ServerRefused: It does not start.
+            ServerRefusedError: It does not start.
         """
         deaths = refusals = 0
         while not self.stopping:
@@ -313,7 +313,9 @@ class _Keeper:
         """
         allowed = _LATER_STARTS if self.address else 1 if code in _FINAL else _FIRST_STARTS
         if refusals >= allowed:
-            raise ServerRefused(self.program.label, self._last_error or f"it ended with {_ending(code)} while starting")
+            raise ServerRefusedError(
+                self.program.label, self._last_error or f"it ended with {_ending(code)} while starting"
+            )
 
     async def _run_once(self, peers: Path) -> tuple[bool, int]:
         """Runs the process to its end. Returns whether it answered, and its exit code."""

@@ -19,13 +19,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._errors import (
-    ClientClosed,
-    IncompleteBatch,
+    ClientClosedError,
+    IncompleteBatchError,
     RecipeError,
-    RequestRejected,
+    RequestRejectedError,
     RewardError,
     RolloutError,
-    ServerUnavailable,
+    ServerUnavailableError,
 )
 
 if TYPE_CHECKING:
@@ -70,14 +70,14 @@ __all__ = [
     "AsyncRewardClient",
     "Batching",
     "Cell",
-    "ClientClosed",
+    "ClientClosedError",
     "Document",
-    "IncompleteBatch",
+    "IncompleteBatchError",
     "LineProblem",
     "Outcome",
     "Recipe",
     "RecipeError",
-    "RequestRejected",
+    "RequestRejectedError",
     "Retries",
     "Reward",
     "RewardClient",
@@ -89,7 +89,7 @@ __all__ = [
     "ScoreTable",
     "Scored",
     "Server",
-    "ServerUnavailable",
+    "ServerUnavailableError",
     "Summary",
     "VerifierFacts",
     "VerifierVersion",

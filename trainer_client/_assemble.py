@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ._errors import ClientClosed, RolloutError
+from ._errors import ClientClosedError, RolloutError
 from ._merge import Order, Post
 from ._rollout import Rollout
 from ._scored import Scored
@@ -91,4 +91,4 @@ def _drop(groups: dict[tuple[Any, str], Gathering]) -> None:
     while groups:
         _, group = groups.popitem()
         places = range(len(group.rollouts))
-        group.deliver(places, [ClientClosed()] * len(places))
+        group.deliver(places, [ClientClosedError()] * len(places))

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from ._core import Core
-from ._errors import ClientClosed, RewardError
+from ._errors import ClientClosedError, RewardError
 from ._merge import LoopPost, Order, ThreadPost
 from ._recipe import Recipe
 from ._rollout import Rollout
@@ -74,8 +74,8 @@ class RewardClient(_Face):
             seed: seed of verifiers that draw; an item's own follows from it and from the rollout's id.
 
         Raises:
-            IncompleteBatch: more scores are missing than the recipe tolerates; carries the table.
-            RequestRejected: a server refuses what it is asked.
+            IncompleteBatchError: more scores are missing than the recipe tolerates; carries the table.
+            RequestRejectedError: a server refuses what it is asked.
             RecipeError: it is not known where a server is.
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
@@ -110,7 +110,7 @@ class RewardClient(_Face):
             ``ScoreTable.concat``.
 
         Raises:
-            RequestRejected: a server refuses what it is asked.
+            RequestRejectedError: a server refuses what it is asked.
             RolloutError: rollouts do not fit together.
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
@@ -166,8 +166,8 @@ class RewardClient(_Face):
         """What the servers say of each reward's verifier.
 
         Raises:
-            ServerUnavailable: no replica of a server answers.
-            RequestRejected: a server does not host the verifier.
+            ServerUnavailableError: no replica of a server answers.
+            RequestRejectedError: a server does not host the verifier.
         """
         return _waited(self._core.describe(recipe))
 
@@ -317,7 +317,7 @@ def _waited(future: concurrent.futures.Future[_T]) -> _T:
     try:
         return future.result()
     except concurrent.futures.CancelledError:
-        raise ClientClosed from None
+        raise ClientClosedError from None
     except BaseException:
         future.cancel()
         raise
@@ -330,7 +330,7 @@ async def _awaited(future: concurrent.futures.Future[_T]) -> _T:
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and not task.cancelling():
-            raise ClientClosed from None
+            raise ClientClosedError from None
         raise
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ._assemble import Assembler
 from ._batch import Batch
-from ._errors import RecipeError, ServerUnavailable
+from ._errors import RecipeError, ServerUnavailableError
 from ._ledger import Ledger
 from ._merge import Merger, Order, Post, Work
 from ._pool import Expired
@@ -170,7 +170,7 @@ class Core:
         for reward in recipe.rewards:
             try:
                 facts = await self._facts(runtime, recipe, reward.verifier_name)
-            except ServerUnavailable:
+            except ServerUnavailableError:
                 continue
             if facts.judges_groups:
                 return True
@@ -190,7 +190,7 @@ class Core:
         try:
             facts = await pool.facts(runtime.loop.time() + self._settings.retries.patience)
         except Expired:
-            raise ServerUnavailable(server, "did not answer in time") from None
+            raise ServerUnavailableError(server, "did not answer in time") from None
         if verifier not in facts.verifiers:
             raise pool.unknown_verifier(verifier)
         return facts.verifiers[verifier]

@@ -15,7 +15,7 @@ import grpc.aio
 
 from . import _wire as wire
 from ._batch import Batch, Budget
-from ._errors import RequestRejected, RolloutError, ServerUnavailable
+from ._errors import RequestRejectedError, RolloutError, ServerUnavailableError
 from ._ledger import DEADLINE, LocalOutcome, Outcome, Party
 from ._plan import Bundle, Evaluation, Parcel, Route, encode_json, pack, unfinished
 from ._pool import Expired, Pool
@@ -64,7 +64,7 @@ class Delivery:
         except Expired:
             self._settle_all(columns, bundles, DEADLINE)
             return
-        except ServerUnavailable as error:
+        except ServerUnavailableError as error:
             self._settle_all(columns, bundles, _unavailable(str(error)))
             return
         for made in bundles:
@@ -158,7 +158,7 @@ class Delivery:
         except Expired:
             self._ledger.settle(parcel.cells(), DEADLINE)
             return
-        except ServerUnavailable as error:
+        except ServerUnavailableError as error:
             self._ledger.settle(parcel.cells(), _unavailable(str(error)))
             return
         try:
@@ -234,7 +234,7 @@ class Delivery:
         column, code, message = self._ledger.refusal or (0, "", "")
         reward = self._batch.recipe.rewards[column]
         if code not in reward.on_missing:
-            raise RequestRejected(message, code, self._pool.server, replica.address, reward.verifier)
+            raise RequestRejectedError(message, code, self._pool.server, replica.address, reward.verifier)
         self._ledger.refusal = None
 
     def _refuse_all(self, parcel: Parcel, replica: Replica, broken: Breakage) -> None:
@@ -243,7 +243,7 @@ class Delivery:
         rewards = [self._batch.recipe.rewards[parcel.route.columns[p]] for p in parcel.asked]
         if not all(code in reward.on_missing for reward in rewards):
             verifiers = ", ".join(reward.verifier_name for reward in rewards)
-            raise RequestRejected(broken.details, code, self._pool.server, replica.address, verifiers)
+            raise RequestRejectedError(broken.details, code, self._pool.server, replica.address, verifiers)
         self._ledger.settle(parcel.cells(), LocalOutcome(Outcome.FAULT, code, Party.CALLER, broken.details))
 
     def _after_loss(self, parcel: Parcel, replica: Replica, broken: Breakage) -> None:

@@ -28,7 +28,7 @@ class Engine:
         """Settle every cell of a batch.
 
         Raises:
-            RequestRejected: a server refuses what it is asked.
+            RequestRejectedError: a server refuses what it is asked.
             RolloutError: rollouts do not fit together.
         """
         bundles, unusable = bundle(batch.rollouts, batch.sizes)

@@ -1,12 +1,12 @@
 """What can go wrong between a rollout and its score.
 
     RewardError
-    ├── RecipeError (ValueError)            the recipe is wrong: file, line, key, remedy
-    ├── RolloutError (ValueError)           a rollout cannot be used as it is: rollout, field, remedy
-    ├── RequestRejected                     a server refuses what it is asked: server, verifier, field
-    ├── ServerUnavailable (ConnectionError) no replica of a server answers
-    ├── IncompleteBatch                     too many scores are missing; carries the table
-    └── ClientClosed (RuntimeError)         the client was used after ``close()``
+    ├── RecipeError (ValueError)                  the recipe is wrong: file, line, key, remedy
+    ├── RolloutError (ValueError)                 a rollout cannot be used as it is: rollout, field, remedy
+    ├── RequestRejectedError                      a server refuses what it is asked: server, verifier, field
+    ├── ServerUnavailableError (ConnectionError)  no replica of a server answers
+    ├── IncompleteBatchError                      too many scores are missing; carries the table
+    └── ClientClosedError (RuntimeError)          the client was used after ``close()``
 
 What happens to a single item (a fault, a skip) is not an exception but an outcome in the `ScoreTable`.
 All errors survive pickling, since trainers re-raise them across processes.
@@ -68,7 +68,7 @@ class RolloutError(RewardError, ValueError):
         return ": ".join(part for part in (place, self.field, self.reason) if part)
 
 
-class RequestRejected(RewardError):
+class RequestRejectedError(RewardError):
     """A server refuses the request; sending it again would not help.
 
     Attributes:
@@ -94,7 +94,7 @@ class RequestRejected(RewardError):
         return f"server {self.server!r}{at}{about}: {self.code}: {self.reason}"
 
 
-class ServerUnavailable(RewardError, ConnectionError):
+class ServerUnavailableError(RewardError, ConnectionError):
     """No replica of a server answers.
 
     Attributes:
@@ -111,7 +111,7 @@ class ServerUnavailable(RewardError, ConnectionError):
         return f"server {self.server!r}: {self.reason}"
 
 
-class IncompleteBatch(RewardError):
+class IncompleteBatchError(RewardError):
     """More scores are missing than the recipe tolerates, or one under a code that asks to stop.
 
     Attributes:
@@ -128,7 +128,7 @@ class IncompleteBatch(RewardError):
         return self.reason
 
 
-class ClientClosed(RewardError, RuntimeError):
+class ClientClosedError(RewardError, RuntimeError):
     """The client was used after it was closed."""
 
     def __init__(self, *args: Any) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ._batch import Batch
-from ._errors import ClientClosed, IncompleteBatch
+from ._errors import ClientClosedError, IncompleteBatchError
 from ._recipe import Recipe
 from ._rollout import Rollout
 from ._scored import Scored, rewards_of, table_of
@@ -163,7 +163,7 @@ class Merger:
         except (Exception, asyncio.CancelledError) as error:
             rows = [row for row, waits in enumerate(waiting) if waits]
             # Cancelled from outside: only closing the client does that.
-            told = ClientClosed() if isinstance(error, asyncio.CancelledError) else error
+            told = ClientClosedError() if isinstance(error, asyncio.CancelledError) else error
             _distribute(work, rows, [told] * len(rows))
             if isinstance(error, asyncio.CancelledError):
                 raise
@@ -183,11 +183,11 @@ def _drop(gathering: dict[tuple[int, Labels], Work]) -> None:
     """Tell those whose rollouts were not sent yet that the client was closed."""
     while gathering:
         _, work = gathering.popitem()
-        _distribute(work, range(len(work.rollouts)), [ClientClosed()] * len(work.rollouts))
+        _distribute(work, range(len(work.rollouts)), [ClientClosedError()] * len(work.rollouts))
 
 
-def _aborted(scored: Scored) -> IncompleteBatch:
-    return IncompleteBatch(
+def _aborted(scored: Scored) -> IncompleteBatchError:
+    return IncompleteBatchError(
         f"{scored.rollout_id!r}: a score is missing under a code that aborts: {scored.codes}",
         table_of([scored]),
     )

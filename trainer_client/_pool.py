@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from . import _refusals as refusals
-from ._errors import RequestRejected, RewardError, ServerUnavailable
+from ._errors import RequestRejectedError, RewardError, ServerUnavailableError
 from ._pulse import Pulse
 from ._replica import Breakage, Health, Interrupted, Replica, being_cancelled, breakage
 from ._settings import TLS, Retries
@@ -93,8 +93,8 @@ class Pool:
         """What the server says of itself, from whichever replica answers first.
 
         Raises:
-            ServerUnavailable: no replica has answered for the time of patience.
-            RequestRejected: every replica refuses to be asked.
+            ServerUnavailableError: no replica has answered for the time of patience.
+            RequestRejectedError: every replica refuses to be asked.
             Expired: the deadline passed first.
         """
         self._look_around()
@@ -125,8 +125,8 @@ class Pool:
                 next break tells which it was.
 
         Raises:
-            ServerUnavailable: no replica has answered for the time of patience.
-            RequestRejected: every replica refuses, or none hosts what is needed.
+            ServerUnavailableError: no replica has answered for the time of patience.
+            RequestRejectedError: every replica refuses, or none hosts what is needed.
             Expired: the deadline passed first.
         """
         self._look_around()
@@ -207,7 +207,7 @@ class Pool:
             self._waiting.remove(wish)
         return wish.turn.result() if wish.turn.done() else None
 
-    def _check_hosted(self, needs: Mapping[str, str]) -> RequestRejected | None:
+    def _check_hosted(self, needs: Mapping[str, str]) -> RequestRejectedError | None:
         """Refuse at once a verifier that no replica hosts; return the refusal when all host other versions of it.
 
         The latter may pass: in the middle of a rolling upgrade, replicas come and go.
@@ -221,7 +221,7 @@ class Pool:
                     raise self.unknown_verifier(name)
         return refusals.wrong_version(self.server, up, needs)
 
-    def unknown_verifier(self, name: str) -> RequestRejected:
+    def unknown_verifier(self, name: str) -> RequestRejectedError:
         """The error for a verifier that the server does not host."""
         return refusals.unknown_verifier(self.server, self.replicas, name)
 
@@ -230,16 +230,16 @@ class Pool:
 
         Raises:
             Expired: the deadline has passed.
-            ServerUnavailable: no replica has answered for the time of patience.
-            RequestRejected: every replica refuses to be asked.
+            ServerUnavailableError: no replica has answered for the time of patience.
+            RequestRejectedError: every replica refuses to be asked.
         """
         now = asyncio.get_running_loop().time()
         if not self._paused and all(r.refuses for r in self.replicas):
-            raise RequestRejected(self._reasons(), "refused", self.server)
+            raise RequestRejectedError(self._reasons(), "refused", self.server)
         if now >= expires:
             raise Expired
         if not self._paused and now >= self._until(math.inf):
-            raise ServerUnavailable(
+            raise ServerUnavailableError(
                 self.server, f"no replica has answered for {self._retries.patience:g} s ({self._reasons()})"
             )
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ._errors import RequestRejected
+from ._errors import RequestRejectedError
 from ._replica import Replica
 
 
-def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejected:
+def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
     """No replica hosts a verifier of that name."""
     hosted = sorted({known for r in replicas if r.facts for known in r.facts.verifiers})
-    return RequestRejected(
+    return RequestRejectedError(
         f"is not hosted there; hosted are {', '.join(hosted) or 'none'}. Correct the name, or start the server with it",
         "unknown_verifier",
         server,
@@ -20,7 +20,7 @@ def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> Req
     )
 
 
-def wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, str]) -> RequestRejected:
+def wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, str]) -> RequestRejectedError:
     """No replica hosts the versions that the client has pinned.
 
     Args:
@@ -35,7 +35,7 @@ def wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, 
         for v in r.facts.verifiers.values()
         if needs.get(v.version.name) not in (None, "", v.version.digest)
     }
-    return RequestRejected(
+    return RequestRejectedError(
         f"no replica hosts the version that this client has pinned ({'; '.join(sorted(found))}). Start the version "
         "that the run began with, or make a new client (pin=False accepts any version)",
         "digest_mismatch",

@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from ._engine import Engine
-from ._errors import ClientClosed
+from ._errors import ClientClosedError
 from ._pool import Pool
 from ._settings import Settings
 
@@ -199,14 +199,14 @@ class Keeper:
         """The runtime of this process.
 
         Raises:
-            ClientClosed: the client was closed.
+            ClientClosedError: the client was closed.
         """
         runtime = self._runtime
         if runtime is not None:
             return runtime
         with self._lock:
             if self._closed:
-                raise ClientClosed
+                raise ClientClosedError
             if self._runtime is None:
                 self._runtime = Runtime(self.settings, self.pins)
             return self._runtime

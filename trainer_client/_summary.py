@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._errors import IncompleteBatch
+from ._errors import IncompleteBatchError
 from ._ledger import Outcome
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def summarise(table: ScoreTable) -> Summary:
     incomplete, rewarded, mean, degenerate = "", 0, None, len(group_number)
     try:
         rewards, mask = table.rewards, table.mask
-    except IncompleteBatch as error:
+    except IncompleteBatchError as error:
         incomplete = str(error)
     else:
         rewarded = int(mask.sum())

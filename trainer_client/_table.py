@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _wire as wire
-from ._errors import IncompleteBatch, RecipeError
+from ._errors import IncompleteBatchError, RecipeError
 from ._ledger import Ledger, Outcome, VerifierVersion
 from ._recipe import Recipe
 from ._rollout import Rollout
@@ -226,7 +226,7 @@ class ScoreTable:
         """Rewards, and what each score contributed.
 
         Raises:
-            IncompleteBatch: more scores are missing than the recipe tolerates, or one under a code that aborts.
+            IncompleteBatchError: more scores are missing than the recipe tolerates, or one under a code that aborts.
         """
         from .signals import MissingScore, TooManyMissing, combine
 
@@ -242,7 +242,7 @@ class ScoreTable:
                 max_missing=self.recipe.max_missing,
             )
         except (TooManyMissing, MissingScore) as error:
-            raise IncompleteBatch(f"{error}{self._first_message()}", self) from error
+            raise IncompleteBatchError(f"{error}{self._first_message()}", self) from error
 
     def _first_message(self) -> str:
         """What the first fault said, since an error about many should show one."""
@@ -279,7 +279,7 @@ class ScoreTable:
                 and truncation (where they have a finish reason); by the names of ``signals.INPUTS``.
 
         Raises:
-            IncompleteBatch: see `combined`.
+            IncompleteBatchError: see `combined`.
             RecipeError: the recipe has no ``advantage``.
             SignalError: the preset needs an input that is not there, or the whole batch where this is a part.
         """
@@ -322,7 +322,7 @@ class ScoreTable:
         """``[N]`` advantages; 0 where the mask is False.
 
         Raises:
-            IncompleteBatch: see `combined`.
+            IncompleteBatchError: see `combined`.
             RecipeError: the recipe's preset gives no advantage per rollout.
         """
         advantages = self.signal.advantages

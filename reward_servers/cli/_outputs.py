@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reward_servers.cli._console import print_table, remark
 from reward_servers.cli._labels import Labels, Match, compare, read_labels
 from reward_servers.cli._whole_file import whole_file
-from trainer_client import Cell, IncompleteBatch, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
+from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
 from trainer_client.signals import SignalError
 
 __all__ = ["Payoff", "describe_run", "payoff_of", "print_run", "write_scores"]
@@ -53,7 +53,7 @@ def payoff_of(table: ScoreTable) -> Payoff:
     """Rewards and advantages, as far as the scores and the recipe's preset allow."""
     try:
         rewards = table.rewards
-    except IncompleteBatch as error:
+    except IncompleteBatchError as error:
         return Payoff(None, None, str(error))
     if table.recipe.advantage is None:
         return Payoff(rewards, None, "")

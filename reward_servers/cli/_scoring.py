@@ -11,7 +11,7 @@ from typing import TypeVar
 from reward_servers.cli._console import Advance
 from reward_servers.cli._remote import require
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
-from trainer_client import TLS, AsyncRewardClient, IncompleteBatch, Recipe, Rollout, ScoreTable
+from trainer_client import TLS, AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
 
 __all__ = ["Session", "score_all"]
 
@@ -78,7 +78,7 @@ class Session:
         """Waits for work that needs the servers.
 
         Raises:
-            ServerRefused: A server cannot be kept running; the work is abandoned.
+            ServerRefusedError: A server cannot be kept running; the work is abandoned.
         """
         if self.supervisor is None:
             return await work
@@ -160,6 +160,6 @@ def _take(groups: Iterator[list[Rollout]], size: int) -> list[Rollout]:
 async def _score(client: AsyncRewardClient, window: Sequence[Rollout], recipe: Recipe) -> ScoreTable:
     try:
         return await client.score(window, recipe)
-    except IncompleteBatch as error:
+    except IncompleteBatchError as error:
         # Whether too many scores are missing is a question about the whole file.
         return error.table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reward_servers.core._errors import Overloaded, RequestError
+from reward_servers.core._errors import OverloadedError, RequestError
 
 __all__ = ["Admission", "Hold", "ServerLimits"]
 
@@ -64,7 +64,7 @@ class Admission:
 
         Raises:
             RequestError: They could never fit.
-            Overloaded: They do not fit now.
+            OverloadedError: They do not fit now.
         """
         if size > self.limits.bytes:
             raise RequestError(
@@ -80,7 +80,7 @@ class Admission:
 
         Raises:
             RequestError: They could never fit.
-            Overloaded: They do not fit now.
+            OverloadedError: They do not fit now.
         """
         most = min(self.limits.call_items, self.limits.items)
         if items > most:
@@ -91,8 +91,8 @@ class Admission:
             raise self._overloaded()
         self.items += items
 
-    def _overloaded(self) -> Overloaded:
-        return Overloaded(
+    def _overloaded(self) -> OverloadedError:
+        return OverloadedError(
             f"{self.items} items and {self.bytes} bytes are in flight; the limits are "
             f"{self.limits.items} and {self.limits.bytes}",
             retry_after=self.retry_after(),

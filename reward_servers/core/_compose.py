@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._context import Context, Identity
 from reward_servers.core._errors import (
-    CallerFault,
-    DatasetFault,
+    CallerError,
+    DatasetError,
     FaultError,
     RequestError,
-    ServiceFault,
-    UpstreamFault,
+    ServiceError,
+    UpstreamError,
 )
 from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
@@ -26,10 +26,10 @@ from reward_servers.core._work import Evaluation, Request, Result
 __all__ = ["Composer", "Remote"]
 
 _ERRORS: dict[Party, type[FaultError]] = {
-    Party.DATASET: DatasetFault,
-    Party.SERVICE: ServiceFault,
-    Party.UPSTREAM: UpstreamFault,
-    Party.CALLER: CallerFault,
+    Party.DATASET: DatasetError,
+    Party.SERVICE: ServiceError,
+    Party.UPSTREAM: UpstreamError,
+    Party.CALLER: CallerError,
 }
 
 
@@ -80,7 +80,7 @@ class Composer:
         elif (remote := self._remotes.get(name)) is not None:
             outcome, identity, usage = await remote.score(subject, encoded, context.run_seed, context.remaining())
         else:
-            raise ServiceFault(
+            raise ServiceError(
                 f"{context.verifier} asks {name}, which is not hosted here and has no entry in [endpoints]",
                 code="verifier_not_reachable",
             )
@@ -93,7 +93,7 @@ class Composer:
         try:
             call = self._scorer.open(request, lambda position, result: results.append(result), 1, inner=True)
         except RequestError as error:
-            raise CallerFault(f"{name}: {error}", code="invalid_request") from None
+            raise CallerError(f"{name}: {error}", code="invalid_request") from None
         try:
             call.add([Group(rollout.case, [rollout])])
             await call.wait()
@@ -106,7 +106,7 @@ class Composer:
         if isinstance(outcome, Verdict):
             return outcome
         if isinstance(outcome, Skip):
-            raise ServiceFault(f"{name} was not run: {outcome.reason.value}", code=outcome.reason.value, retryable=True)
+            raise ServiceError(f"{name} was not run: {outcome.reason.value}", code=outcome.reason.value, retryable=True)
         raise _fault_error(name, outcome)
 
     async def close(self) -> None:

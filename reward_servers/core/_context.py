@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
 
-from reward_servers.core._errors import ServiceFault
+from reward_servers.core._errors import ServiceError
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Usage, Verdict
 
@@ -93,7 +93,7 @@ class Context:
             FaultError: It gave no verdict. The fault is its own: let it pass to keep whose failure it was.
         """
         if self.ask is None:
-            raise ServiceFault(
+            raise ServiceError(
                 f"{self.verifier} asks {verifier} from a worker process; declare it with `async def`",
                 code="cannot_compose",
             )

@@ -2,16 +2,16 @@
 
 AssayServerError
 ├─ VerifierDefinitionError   the author of a verifier: the declaration cannot work
-├─ VerifierNotFound          the operator or the caller: no such verifier is installed
+├─ VerifierNotFoundError     the operator or the caller: no such verifier is installed
 ├─ SettingsError             the operator: settings that the server cannot start with
-├─ StartRefused              the host: what the verifier needs is missing here, with the remedy
+├─ StartupError              the host: what the verifier needs is missing here, with the remedy
 ├─ RequestError              the caller: the request as a whole cannot be served
-│  └─ Overloaded             nobody: the server is full; try again after a delay
+│  └─ OverloadedError        no one: the server is full; try again after a delay
 └─ FaultError                raised inside a verifier: this item cannot be judged
-   ├─ DatasetFault           the reference cannot be used
-   ├─ UpstreamFault          something the verifier depends on failed
-   ├─ ServiceFault           the service failed
-   └─ CallerFault            what the caller asked for this item cannot be done
+   ├─ DatasetError           the reference cannot be used
+   ├─ UpstreamError          something the verifier depends on failed
+   ├─ ServiceError           the service failed
+   └─ CallerError            what the caller asked for this item cannot be done
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from reward_servers.core._outcomes import Fault, Party
 
 __all__ = [
     "AssayServerError",
-    "CallerFault",
-    "DatasetFault",
+    "CallerError",
+    "DatasetError",
     "FaultError",
-    "Overloaded",
+    "OverloadedError",
     "RequestError",
-    "ServiceFault",
+    "ServiceError",
     "SettingsError",
-    "StartRefused",
-    "UpstreamFault",
+    "StartupError",
+    "UpstreamError",
     "VerifierDefinitionError",
-    "VerifierNotFound",
+    "VerifierNotFoundError",
 ]
 
 
@@ -50,7 +50,7 @@ class VerifierDefinitionError(AssayServerError, TypeError):
     """A verifier is declared in a way that cannot work."""
 
 
-class VerifierNotFound(AssayServerError, LookupError):
+class VerifierNotFoundError(AssayServerError, LookupError):
     """No verifier of that name is installed."""
 
 
@@ -58,7 +58,7 @@ class SettingsError(AssayServerError, ValueError):
     """Settings name the key and the remedy."""
 
 
-class StartRefused(AssayServerError, RuntimeError):
+class StartupError(AssayServerError, RuntimeError):
     """A verifier refuses to start here: what is missing and the remedy."""
 
 
@@ -79,7 +79,7 @@ class RequestError(AssayServerError, ValueError):
         return _KINDS.get(self.code, "invalid")
 
 
-class Overloaded(RequestError):
+class OverloadedError(RequestError):
     """The server is full.
 
     Attributes:
@@ -116,28 +116,28 @@ class FaultError(AssayServerError):
         return Fault(self.party, self.code, str(self), self.retryable, self.retry_after)
 
 
-class DatasetFault(FaultError):
+class DatasetError(FaultError):
     """The reference is missing or unusable."""
 
     party = Party.DATASET
     default_code = "invalid_reference"
 
 
-class UpstreamFault(FaultError):
+class UpstreamError(FaultError):
     """Something the verifier depends on failed, such as a judge model."""
 
     party = Party.UPSTREAM
     default_code = "upstream_failed"
 
 
-class ServiceFault(FaultError):
+class ServiceError(FaultError):
     """The service itself failed."""
 
     party = Party.SERVICE
     default_code = "service_failed"
 
 
-class CallerFault(FaultError):
+class CallerError(FaultError):
     """What the caller asked for this item cannot be done."""
 
     party = Party.CALLER

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from reward_servers.core._context import Ask, Context, Identity
-from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFound
+from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFoundError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
 from reward_servers.core._schemas import Options, Settings, decode
@@ -119,14 +119,14 @@ def load_path(path: str) -> Verifier:
         The verifier.
 
     Raises:
-        VerifierNotFound: There is no verifier at that path.
+        VerifierNotFoundError: There is no verifier at that path.
     """
     module_name, _, qualname = path.partition(":")
     found: Any = importlib.import_module(module_name)
     for part in qualname.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, Verifier):
-        raise VerifierNotFound(f"{path} is not a verifier: it must be a module-level name made by @verifier")
+        raise VerifierNotFoundError(f"{path} is not a verifier: it must be a module-level name made by @verifier")
     return found
 
 

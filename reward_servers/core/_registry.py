@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 
-from reward_servers.core._errors import VerifierDefinitionError, VerifierNotFound
+from reward_servers.core._errors import VerifierDefinitionError, VerifierNotFoundError
 from reward_servers.core._verifier import Verifier
 
 __all__ = ["GROUP", "Entry", "find", "installed"]
@@ -32,17 +32,17 @@ class Entry:
         """Imports the verifier.
 
         Raises:
-            VerifierNotFound: A package that the verifier needs is missing, or the path leads nowhere.
+            VerifierNotFoundError: A package that the verifier needs is missing, or the path leads nowhere.
             VerifierDefinitionError: What is there is not a verifier of that name.
         """
         try:
             loaded = self.point.load()
         except ImportError as error:
-            raise VerifierNotFound(
+            raise VerifierNotFoundError(
                 f"{self.name} cannot be imported: {error}; install what it needs (`assay doctor` names the command)"
             ) from error
         except Exception as error:  # a package that breaks at import, whatever way
-            raise VerifierNotFound(f"{self.name}: {self.path} cannot be loaded: {error!r}") from error
+            raise VerifierNotFoundError(f"{self.name}: {self.path} cannot be loaded: {error!r}") from error
         if not isinstance(loaded, Verifier) or loaded.name != self.name:
             raise VerifierDefinitionError(
                 f"{self.path} is announced as {self.name!r} but is not a verifier of that name"
@@ -73,7 +73,7 @@ def find(name: str) -> Verifier:
     """Loads a verifier by name, or by ``module:name`` for one that no package announces.
 
     Raises:
-        VerifierNotFound: It is not installed, or cannot be imported.
+        VerifierNotFoundError: It is not installed, or cannot be imported.
     """
     if ":" in name:
         from reward_servers.core._hosted import load_path
@@ -81,8 +81,8 @@ def find(name: str) -> Verifier:
         try:
             return load_path(name)
         except ImportError as error:
-            raise VerifierNotFound(f"{name} cannot be imported: {error}") from error
+            raise VerifierNotFoundError(f"{name} cannot be imported: {error}") from error
     entry = installed().get(name)
     if entry is None:
-        raise VerifierNotFound(f"no verifier {name!r} is installed; installed: {', '.join(installed())}")
+        raise VerifierNotFoundError(f"no verifier {name!r} is installed; installed: {', '.join(installed())}")
     return entry.load()

@@ -14,7 +14,7 @@ from reward_servers.core._admission import Admission, Hold, ServerLimits
 from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Composer, Remote
-from reward_servers.core._errors import Overloaded
+from reward_servers.core._errors import OverloadedError
 from reward_servers.core._hosted import Hosted, bound_exceeded
 from reward_servers.core._model import Content, Group, Message, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
@@ -71,7 +71,7 @@ class Scorer:
         """Makes every verifier ready.
 
         Raises:
-            StartRefused: What a verifier needs is missing here.
+            StartupError: What a verifier needs is missing here.
         """
         await asyncio.gather(*(executor.start() for executor in self._owned))
 
@@ -111,13 +111,13 @@ class Scorer:
 
         Raises:
             RequestError: The request as a whole cannot be served; the message names the field.
-            Overloaded: It does not fit now, and ``partial`` is false.
+            OverloadedError: It does not fit now, and ``partial`` is false.
         """
         bounds = self._planner.bind(request.evaluations)
         try:
             if not inner:
                 self.admission.admit(items)
-        except Overloaded as refusal:
+        except OverloadedError as refusal:
             if not partial:
                 raise
             call = Call(self, request, deliver, items, hold, counted=False)

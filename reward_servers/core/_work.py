@@ -137,7 +137,7 @@ class Executor(Protocol):
         """Makes it ready.
 
         Raises:
-            StartRefused: What a verifier needs is missing here.
+            StartupError: What a verifier needs is missing here.
         """
 
     def submit(self, units: Sequence[Unit]) -> None:

@@ -15,7 +15,7 @@ from protos import CONTRACT
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers import __version__
-from reward_servers.core import Call, Hold, Overloaded, Request, RequestError, Result, Scorer, Skip, SkipReason
+from reward_servers.core import Call, Hold, OverloadedError, Request, RequestError, Result, Scorer, Skip, SkipReason
 from reward_servers.services import _wire
 from reward_servers.services._intake import Intake, Opened, parse
 
@@ -36,7 +36,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 
 async def _refuse(context: Context, error: RequestError) -> NoReturn:
     metadata: tuple[tuple[str, str], ...] = ((_CODE, error.code),)
-    if isinstance(error, Overloaded):
+    if isinstance(error, OverloadedError):
         metadata += ((_PUSHBACK, str(int(error.retry_after * 1000))),)
     await context.abort(_STATUS[error.kind], str(error), metadata)
     raise AssertionError("abort does not return")
@@ -229,7 +229,7 @@ class _Stream:
     async def _take(self, data: bytes) -> None:
         try:
             hold, refusal = self._scorer.admission.hold(len(data)), None
-        except Overloaded as error:
+        except OverloadedError as error:
             hold, refusal = None, Skip(SkipReason.OVERLOADED, error.retry_after)
         try:
             call = await self._intake.take(partial(self._open, data, hold, refusal))

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from reward_servers import Cost, DatasetFault, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers import Cost, DatasetError, ItemLimits, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import stated_choice, visible
 
 __all__ = ["ChoiceOptions", "ChoiceReference", "choice"]
@@ -76,7 +76,7 @@ async def choice(rollout: Rollout, ref: ChoiceReference, options: ChoiceOptions)
     """Whether the choice that the response states is the right one."""
     choices = ref.choices or dict.fromkeys(ascii_uppercase[: options.count], "")
     if ref.label not in choices:
-        raise DatasetFault(f"reference.answer: {ref.answer!r} is beyond the {options.count} choices of option `count`")
+        raise DatasetError(f"reference.answer: {ref.answer!r} is beyond the {options.count} choices of option `count`")
     stated = stated_choice(visible(rollout.response).text, choices)
     evidence = {"statement": stated.quote, "stated": stated.label, "answer": ref.label}
     if stated.label is None:

@@ -8,15 +8,15 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from reward_servers import (
-    CallerFault,
+    CallerError,
     Cost,
-    DatasetFault,
+    DatasetError,
     ItemLimits,
     Options,
     Reference,
     Rollout,
     Score,
-    ServiceFault,
+    ServiceError,
     Settings,
     verifier,
 )
@@ -110,13 +110,13 @@ class Code:
             submission = Submission.from_response(rollout.response, spec, chosen, prompt=rollout.prompt)
             return _score(judge(submission, spec, self._slots, chosen))
         except BadReference as error:
-            raise DatasetFault(f"reference.{error}") from None
+            raise DatasetError(f"reference.{error}") from None
         except BadOptions as error:
-            raise CallerFault(f"options.{error}", code="invalid_options") from None
+            raise CallerError(f"options.{error}", code="invalid_options") from None
         except UnsupportedLanguage as error:
-            raise ServiceFault(str(error), code="unsupported_language") from None
+            raise ServiceError(str(error), code="unsupported_language") from None
         except SandboxError as error:
-            raise ServiceFault(str(error), code="sandbox_failure", retryable=True) from None
+            raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None
 
     def facts(self) -> Mapping[str, object]:
         """How programs are isolated here, and what bounds their memory, processes and time."""

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from reward_servers import CallerFault, DatasetFault, Options, Reference, Rollout, Score, verifier
+from reward_servers import CallerError, DatasetError, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import TAG_NAME, boxed, check_tags, fenced, tagged, visible
 
 __all__ = ["FormatOptions", "FormatReference", "format"]
@@ -126,8 +126,8 @@ def _json_rules(
             except Unresolvable as error:
                 what = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
                 if ref.json_schema is not None:
-                    raise DatasetFault(f"reference.json_schema: {what}") from None
-                raise CallerFault(f"options.json_schema: {what}", code="invalid_options") from None
+                    raise DatasetError(f"reference.json_schema: {what}") from None
+                raise CallerError(f"options.json_schema: {what}", code="invalid_options") from None
             problems += [f"{error.json_path}: {error.message}"[:300] for error in errors]
         yield "schema", valid and not errors
 

@@ -10,15 +10,15 @@ from pydantic import Field, model_validator
 
 from reward_servers import (
     Context,
-    DatasetFault,
+    DatasetError,
     ItemLimits,
     Options,
     Reference,
     Rollout,
     Score,
     Settings,
-    StartRefused,
-    UpstreamFault,
+    StartupError,
+    UpstreamError,
     verifier,
 )
 from reward_servers.engines.judging import (
@@ -105,7 +105,7 @@ class Judge:
         """Opens the connection pool."""
         key = os.environ.get(settings.api_key_env, "") if settings.api_key_env else "none"
         if not key:
-            raise StartRefused(f"judge: api_key_env names {settings.api_key_env}, which is not set in the environment")
+            raise StartupError(f"judge: api_key_env names {settings.api_key_env}, which is not set in the environment")
         parameters = {"temperature": settings.temperature, "max_tokens": settings.max_tokens, **settings.parameters}
         self._chat = ChatClient(
             settings.base_url, settings.model, key, settings.timeout, settings.max_retries, parameters
@@ -113,7 +113,7 @@ class Judge:
         try:
             self._chat.open()
         except ImportError as error:
-            raise StartRefused(f"judge: {error}; install it with: pip install 'assay[judge]'") from None
+            raise StartupError(f"judge: {error}; install it with: pip install 'assay[judge]'") from None
         self._settings = settings
         self.concurrency = settings.concurrency
 
@@ -137,11 +137,11 @@ class Judge:
                 send_seed=self._settings.send_seed,
             )
         except ChatUnavailable as error:
-            raise UpstreamFault(
+            raise UpstreamError(
                 str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
             ) from None
         except ChatRejected as error:
-            raise UpstreamFault(str(error), code="judge_rejected") from None
+            raise UpstreamError(str(error), code="judge_rejected") from None
         finally:
             ctx.usage.upstream_calls += exchange.calls
             ctx.usage.input_tokens += exchange.input_tokens
@@ -149,7 +149,7 @@ class Judge:
         if reply.status is not Status.OK:
             said = ", ".join(one["status"] for one in exchange.replies)
             last = exchange.replies[-1]["text"][:300]
-            raise UpstreamFault(f"no usable verdict ({said}); the last reply: {last!r}", code="judge_unparsed")
+            raise UpstreamError(f"no usable verdict ({said}); the last reply: {last!r}", code="judge_unparsed")
         value = unit_score(question.protocol, reply.value)
         if options.position == "second":
             value = 1.0 - value
@@ -163,7 +163,7 @@ def _question(rollout: Rollout, response: str, ref: JudgeReference, options: Jud
     criteria = options.criteria or (_WITH_REFERENCE if answer else _WITHOUT_REFERENCE)
     if options.protocol == "pairwise":
         if ref.opponent is None:
-            raise DatasetFault("reference.opponent: the pairwise protocol needs the other response")
+            raise DatasetError("reference.opponent: the pairwise protocol needs the other response")
         responses = (response, ref.opponent) if options.position == "first" else (ref.opponent, response)
         criteria = options.criteria or _PAIRWISE
     return Question(_PROTOCOLS[options.protocol], criteria, rollout.prompt, responses, answer, seed)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from reward_servers import CallerFault, Cost, ItemLimits, Options, Rollout, Score, verifier
+from reward_servers import CallerError, Cost, ItemLimits, Options, Rollout, Score, verifier
 
 __all__ = ["LengthOptions", "length"]
 
@@ -62,7 +62,7 @@ class LengthOptions(Options):
 def _count(rollout: Rollout, unit: str) -> int:
     if unit == "tokens":
         if not rollout.token_ids and rollout.content:
-            raise CallerFault("unit 'tokens' counts the rollout's token_ids; send them", code="missing_token_ids")
+            raise CallerError("unit 'tokens' counts the rollout's token_ids; send them", code="missing_token_ids")
         return len(rollout.token_ids)
     return len(rollout.response) if unit == "characters" else len(rollout.response.split())
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from reward_servers import (
-    CallerFault,
+    CallerError,
     Context,
-    DatasetFault,
+    DatasetError,
     Fault,
     FaultError,
     Group,
@@ -68,7 +68,7 @@ class _Tally:
         asked = len(self.pairs)
         if not asked:
             message = "no comparison involves this rollout; a group needs two, and max_pairs half of its size"
-            return CallerFault(message, code="no_comparison").to_fault()
+            return CallerError(message, code="no_comparison").to_fault()
         if self.valid == 0 or self.valid < min_valid * asked:
             cause = next((fault for fault in self.faults if not fault.retryable), self.faults[0])
             fault = cause.to_fault()
@@ -82,9 +82,9 @@ def _with_opponent(rollout: Rollout, opponent: str) -> bytes:
     try:
         known = json.loads(rollout.reference or b"{}")
     except ValueError as error:
-        raise DatasetFault(f"reference: it is not JSON: {error}") from None
+        raise DatasetError(f"reference: it is not JSON: {error}") from None
     if not isinstance(known, Mapping):
-        raise DatasetFault("reference: it is not a JSON object")
+        raise DatasetError("reference: it is not a JSON object")
     return json.dumps({**known, "opponent": opponent}).encode()
 
 

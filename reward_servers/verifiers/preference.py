@@ -10,16 +10,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from reward_servers import (
-    DatasetFault,
+    DatasetError,
     Fault,
     Item,
     ItemLimits,
     Options,
     Rollout,
     Score,
-    ServiceFault,
+    ServiceError,
     Settings,
-    StartRefused,
+    StartupError,
     verifier,
 )
 from reward_servers.engines.preference import (
@@ -92,9 +92,9 @@ class Preference:
             )
             self._encoder = Encoder(self._model.tokenizer, settings.template, self._model.max_length)
         except ImportError as error:
-            raise StartRefused(f"preference: {error}; install it with: pip install 'assay[model]'") from None
+            raise StartupError(f"preference: {error}; install it with: pip install 'assay[model]'") from None
         except (ModelUnusable, EncodingError) as error:
-            raise StartRefused(f"preference: {error}") from None
+            raise StartupError(f"preference: {error}") from None
         self._settings = settings
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
@@ -124,18 +124,18 @@ class Preference:
                 Conversation(_turns(rollout.case.prompt, "user"), response), options.truncation
             )
         except EncodingError as error:
-            return DatasetFault(f"prompt: {error}", code="invalid_prompt").to_fault()
+            return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()
         longest = self._encoder.max_length
         if encoded.prompt_tokens >= longest and options.truncation == "refuse":
             what = f"prompt: {encoded.prompt_tokens} tokens leave no room for a response within {longest}"
-            return DatasetFault(what, code="prompt_too_long").to_fault()
+            return DatasetError(what, code="prompt_too_long").to_fault()
         if len(encoded.ids) > longest:
             return Score.floor("limit", f"{encoded.tokens} tokens, of at most {longest}")
         return encoded
 
     def _scored(self, encoded: Encoded, logit: float, options: PreferenceOptions) -> Score | Fault:
         if not math.isfinite(logit):
-            return ServiceFault(f"the model gave {logit}", code="not_finite").to_fault()
+            return ServiceError(f"the model gave {logit}", code="not_finite").to_fault()
         standard = (logit - self._settings.mean) / self._settings.std
         if options.scale == "sigmoid":
             value = 1 / (1 + math.exp(-standard)) if standard >= 0 else math.exp(standard) / (1 + math.exp(standard))

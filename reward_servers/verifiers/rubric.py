@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from reward_servers import Context, DatasetFault, FaultError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers import Context, DatasetError, FaultError, ItemLimits, Options, Reference, Rollout, Score, verifier
 
 __all__ = ["Criterion", "RubricOptions", "RubricReference", "rubric"]
 
@@ -57,7 +57,7 @@ def _scaled(values: dict[str, float], criteria: tuple[Criterion, ...], scale: st
     if scale == "range":
         return min(1.0, max(0.0, (total - least) / (most - least)))
     if most == 0:
-        raise DatasetFault("reference.rubric: no weight is positive; use option scale = 'range'")
+        raise DatasetError("reference.rubric: no weight is positive; use option scale = 'range'")
     return min(1.0, max(0.0, total / most))
 
 

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from reward_servers import DatasetFault, Options, Rollout, Score, ServiceFault, Settings, StartRefused, verifier
+from reward_servers import DatasetError, Options, Rollout, Score, ServiceError, Settings, StartupError, verifier
 
 
 class Shift(Options):
@@ -15,7 +15,7 @@ class Shift(Options):
 def length(rollout: Rollout, options: Shift) -> Score:
     """The length of the response; faults and notes on demand."""
     if rollout.response == "fault":
-        raise DatasetFault("the reference is unusable", code="bad_reference")
+        raise DatasetError("the reference is unusable", code="bad_reference")
     value = len(rollout.response) + options.by
     return Score(value, note="counted", evidence={"extracted": rollout.response, "expected": 1})
 
@@ -33,7 +33,7 @@ def slow(rollout: Rollout) -> float:
 @verifier("probe/down", version="1")
 def down(rollout: Rollout) -> float:
     """Never judges."""
-    raise ServiceFault("nothing works", code="broken")
+    raise ServiceError("nothing works", code="broken")
 
 
 class Nothing(Settings):
@@ -45,7 +45,7 @@ class Refuses:
     """Refuses to start."""
 
     def setup(self, settings: Nothing) -> None:
-        raise StartRefused(f"a thing is missing here; {settings.remedy}")
+        raise StartupError(f"a thing is missing here; {settings.remedy}")
 
     async def score(self, rollout: Rollout) -> float:
         return 0.0

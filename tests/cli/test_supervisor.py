@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from reward_servers.supervisor import ServerProcess, ServerRefused, Supervisor
+from reward_servers.supervisor import ServerProcess, ServerRefusedError, Supervisor
 
 from .conftest import PATIENCE, Cli, read_line, wait_until
 
@@ -79,7 +79,7 @@ async def test_workers_end_with_a_killed_server() -> None:
 
 async def test_a_refusal_ends_the_whole_with_the_servers_words() -> None:
     supervisor = Supervisor([program("exact", server="good"), program("probe/refuses", server="bad")])
-    with pytest.raises(ServerRefused, match=r"server bad: .*install the missing thing"):
+    with pytest.raises(ServerRefusedError, match=r"server bad: .*install the missing thing"):
         await supervisor.start()
     assert supervisor.pids == {}
     assert supervisor.restarts == 0
@@ -87,7 +87,7 @@ async def test_a_refusal_ends_the_whole_with_the_servers_words() -> None:
 
 async def test_a_server_that_dies_while_starting_is_tried_again_but_not_forever() -> None:
     supervisor = Supervisor([program("probe/crashes")])
-    with pytest.raises(ServerRefused, match="exit code 7"):
+    with pytest.raises(ServerRefusedError, match="exit code 7"):
         await supervisor.start()
     assert supervisor.restarts > 0
 
@@ -97,7 +97,7 @@ async def test_a_given_port_is_used_and_a_taken_one_is_refused() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ServerRefused, match=str(port)):
+        with pytest.raises(ServerRefusedError, match=str(port)):
             await Supervisor([program("exact", port=port)]).start()
     async with Supervisor([program("exact", port=port)]) as supervisor:
         assert supervisor.endpoints == {"one": (f"127.0.0.1:{port}",)}

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from trainer_client import AsyncRewardClient, ClientClosed, Recipe, RewardClient, Rollout
+from trainer_client import AsyncRewardClient, ClientClosedError, Recipe, RewardClient, Rollout
 
 from .conftest import Process, rollouts_of
 
@@ -141,7 +141,7 @@ def test_a_closed_client_says_so(server: str, recipe: Recipe) -> None:
     scores(client, recipe)
     client.close()
     client.close()
-    with pytest.raises(ClientClosed):
+    with pytest.raises(ClientClosedError):
         scores(client, recipe)
 
 
@@ -154,7 +154,7 @@ def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     def wait() -> None:
         try:
             client.score([Rollout("slow too", "p", '{"delay": 60.0}')], recipe)
-        except ClientClosed as error:
+        except ClientClosedError as error:
             found.append(error)
 
     waiting = threading.Thread(target=wait)
@@ -163,7 +163,7 @@ def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     unsent = client.submit(Rollout("unsent", "p", '{"delay": 60.0}'), recipe)
     client.close()
     for one in (future, incomplete, unsent):
-        with pytest.raises(ClientClosed):
+        with pytest.raises(ClientClosedError):
             one.result(10)
     waiting.join(10)
     assert len(found) == 1

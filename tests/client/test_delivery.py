@@ -14,10 +14,10 @@ import pytest
 from trainer_client import (
     AsyncRewardClient,
     Batching,
-    IncompleteBatch,
+    IncompleteBatchError,
     Outcome,
     Recipe,
-    RequestRejected,
+    RequestRejectedError,
     Retries,
     Reward,
     Rollout,
@@ -79,7 +79,7 @@ async def test_faults_and_skips_are_no_scores(serve: Serve) -> None:
 async def test_too_many_missing_scores_stop_the_run(serve: Serve, recipe: Recipe) -> None:
     scripts = [script(score=1.0), script(fault="judge_unavailable")] * 4
     async with AsyncRewardClient(await serve(Scripted())) as client:
-        with pytest.raises(IncompleteBatch, match="max_missing") as caught:
+        with pytest.raises(IncompleteBatchError, match="max_missing") as caught:
             await client.score(rollouts_of(scripts), recipe)
     assert caught.value.table.valid[:, 0].tolist() == [True, False] * 4
     assert "as scripted" in str(caught.value)
@@ -241,7 +241,7 @@ async def test_a_wrong_request_names_what_is_wrong(
 ) -> None:
     recipe = Recipe(rewards=(Reward("main", verifier, options=options),))
     async with AsyncRewardClient(await serve(Scripted())) as client:
-        with pytest.raises(RequestRejected, match=said) as caught:
+        with pytest.raises(RequestRejectedError, match=said) as caught:
             await client.score(rollouts_of(["x"] * 4), recipe)
     assert caught.value.code == code
     assert caught.value.server == verifier
@@ -250,7 +250,7 @@ async def test_a_wrong_request_names_what_is_wrong(
 async def test_a_callers_fault_stops_the_batch_unless_the_recipe_says_otherwise(serve: Serve) -> None:
     scripts = [script(score=1.0), script(fault="invalid_options", party=4)]
     async with AsyncRewardClient(await serve(Scripted())) as client:
-        with pytest.raises(RequestRejected) as caught:
+        with pytest.raises(RequestRejectedError) as caught:
             await client.score(rollouts_of(scripts), Recipe(rewards=(Reward("main", "echo"),)))
         lenient = Reward("main", "echo", on_missing={"invalid_options": "mask"})
         table = await client.score(rollouts_of(scripts), Recipe(rewards=(lenient,), max_missing=0.5))
@@ -272,7 +272,7 @@ async def test_a_version_that_changes_in_the_middle_of_a_run_is_not_mixed_in(
         assert {v.digest for v in table.versions[0]} == {"d1"}
         assert not new.finished
         old.verifiers["echo"] = "d2"
-        with pytest.raises(RequestRejected, match="pinned") as caught:
+        with pytest.raises(RequestRejectedError, match="pinned") as caught:
             await client.score(rollouts_of([script(score=1.0)] * 64), recipe)
         assert caught.value.code == "digest_mismatch"
     async with AsyncRewardClient(addresses, pin=False) as client:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer_client import AsyncRewardClient, Recipe, RequestRejected, Reward, RewardClient, Rollout, ScoreTable
+from trainer_client import AsyncRewardClient, Recipe, RequestRejectedError, Reward, RewardClient, Rollout, ScoreTable
 from trainer_client.signals import NeedsWholeBatch
 
 from .conftest import Process, rollouts_of
@@ -105,7 +105,7 @@ async def test_an_error_of_the_source_or_of_a_server_ends_the_stream(serve: Serv
         with pytest.raises(LookupError, match="the generator broke"):
             _ = [table async for table in client.stream(failing(), recipe)]
         wrong = Recipe(rewards=(Reward("main", "echo", options={"endpoint": "x"}),))
-        with pytest.raises(RequestRejected, match="endpoint"):
+        with pytest.raises(RequestRejectedError, match="endpoint"):
             _ = [table async for table in client.stream(rollouts_of(SCRIPTS), wrong)]
 
 
@@ -121,5 +121,5 @@ async def test_labels_of_streams_and_singles_reach_the_server(serve: Serve, reci
 
 def test_an_error_ends_a_blocking_stream_whose_window_is_full(spawn: Callable[..., Process]) -> None:
     wrong = Recipe(rewards=(Reward("main", "echo", options={"endpoint": "x"}),))
-    with RewardClient(spawn().address) as client, pytest.raises(RequestRejected, match="endpoint"):
+    with RewardClient(spawn().address) as client, pytest.raises(RequestRejectedError, match="endpoint"):
         list(client.stream(iter(rollouts_of(SCRIPTS)), wrong, group_size=4, window=2))

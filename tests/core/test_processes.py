@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.core import Party, StartRefused
+from reward_servers.core import Party, StartupError
 from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import Batch, Refuses, equal, pid, unruly
 from tests.typed import declared
@@ -150,6 +150,6 @@ async def test_a_batch_with_a_broken_item_is_judged_without_it() -> None:
 
 
 async def test_a_verifier_that_cannot_start_says_why() -> None:
-    with pytest.raises(StartRefused, match="plug one in"):
+    with pytest.raises(StartupError, match="plug one in"):
         async with scoring(declared(Refuses)):
             pass

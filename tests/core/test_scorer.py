@@ -12,7 +12,7 @@ import pytest
 
 from reward_servers.core import (
     Evaluation,
-    Overloaded,
+    OverloadedError,
     Party,
     Request,
     RequestError,
@@ -157,7 +157,7 @@ async def test_a_full_server_refuses_calls_and_skips_items_of_streams() -> None:
     limits = ServerLimits(items=4)
     async with scoring(unruly.wait, limits=limits) as scorer:
         first = opened(scorer, request("test/wait", group("0.2", "0.2", "0.2")))
-        with pytest.raises(Overloaded) as full:
+        with pytest.raises(OverloadedError) as full:
             opened(scorer, request("test/wait", group("0", "0")))
         assert full.value.retry_after > 0
         skipped: list[Result] = []

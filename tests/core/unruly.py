@@ -14,7 +14,7 @@ from pathlib import Path
 from reward_servers import (
     Context,
     Cost,
-    DatasetFault,
+    DatasetError,
     Fault,
     Group,
     Item,
@@ -24,7 +24,7 @@ from reward_servers import (
     Rollout,
     Score,
     Settings,
-    UpstreamFault,
+    UpstreamError,
     verifier,
 )
 
@@ -71,7 +71,7 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
     if command == "interrupt":
         raise KeyboardInterrupt
     if command == "fault":
-        raise UpstreamFault("the other side is down", code="down", retryable=True, retry_after=0.5)
+        raise UpstreamError("the other side is down", code="down", retryable=True, retry_after=0.5)
     if command == "sleep":
         time.sleep(float(argument or 60))
     if command == "spin":
@@ -110,7 +110,7 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
 def equal(rollout: Rollout, ref: Expected, options: Marks) -> float:
     """Whether the response is the reference."""
     if ref.answer == "unusable":
-        raise DatasetFault("reference.answer: it says that it is unusable")
+        raise DatasetError("reference.answer: it says that it is unusable")
     return options.marks if rollout.response == ref.answer else 0.0
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reward_servers.supervisor import ServerProcess, Supervisor
-from trainer_client import AsyncRewardClient, Outcome, Recipe, RequestRejected, Reward, Rollout, Server
+from trainer_client import AsyncRewardClient, Outcome, Recipe, RequestRejectedError, Reward, Rollout, Server
 
 _SERVER = Server("s", ("math", "test/unruly", "test/rank"))
 
@@ -89,7 +89,7 @@ async def test_a_wrong_reward_is_refused_by_name(
 ) -> None:
     server = Server("s", (*_SERVER.verifiers, "nobody"))
     recipe = Recipe((wrong, *beside), servers=(server,), advantage=None)
-    with pytest.raises(RequestRejected, match=words) as refused:
+    with pytest.raises(RequestRejectedError, match=words) as refused:
         await client.score([_rollout("a", "\\boxed{42}", {"answer": "42"})], recipe)
     assert (refused.value.code, refused.value.server) == (code, "s")
     assert wrong.verifier_name in str(refused.value)

@@ -17,7 +17,7 @@ from protos.assay.rewards.v1 import reward_service_pb2 as pb
 from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
 from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import load_config
-from reward_servers.core import SettingsError, VerifierNotFound
+from reward_servers.core import SettingsError, VerifierNotFoundError
 from reward_servers.server import Running, running
 from tests.typed import stub_of
 
@@ -227,7 +227,7 @@ async def test_health_and_reflection_are_standard() -> None:
 
 
 async def test_servers_that_cannot_start_name_the_remedy() -> None:
-    with pytest.raises(VerifierNotFound, match="nobody"):
+    with pytest.raises(VerifierNotFoundError, match="nobody"):
         async with running(load_config(), ["nobody"]):
             pass
     with pytest.raises(SettingsError, match="--insecure"):

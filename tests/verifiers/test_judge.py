@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Fault, Group, RequestError, Skip, StartRefused, Verdict, host
+from reward_servers.core import Fault, Group, RequestError, Skip, StartupError, Verdict, host
 from reward_servers.verifiers.judge import Judge
 from tests.fakes.chat_server import FakeChatServer, Said, Script
 from tests.typed import declared
@@ -267,7 +267,7 @@ async def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatc
         await running.verdict("judge", rollout("4"))
     assert fake.keys == ["Bearer sk-test"]
     monkeypatch.delenv("JUDGE_KEY")
-    with pytest.raises(StartRefused, match="JUDGE_KEY"):
+    with pytest.raises(StartupError, match="JUDGE_KEY"):
         async with judging(fake, api_key_env="JUDGE_KEY"):
             pass
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from reward_servers.core import Fault, Hosted, RequestError, StartRefused, Verdict, host
+from reward_servers.core import Fault, Hosted, RequestError, StartupError, Verdict, host
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.preference import tiny
@@ -94,7 +94,7 @@ async def test_a_path_is_a_setting_and_never_an_option(running: Bench) -> None:
 
 
 async def test_a_model_that_cannot_be_used_refuses_to_start(tmp_path: Path) -> None:
-    with pytest.raises(StartRefused, match=r"config\.json"):
+    with pytest.raises(StartupError, match=r"config\.json"):
         async with bench(hosted(tmp_path)):
             pass
 

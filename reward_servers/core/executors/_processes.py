@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
-from reward_servers.core._errors import StartRefused
+from reward_servers.core._errors import StartupError
 from reward_servers.core._hosted import Hosted, bound_exceeded, spread
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
 from reward_servers.core._verifier import Runs
@@ -63,7 +63,7 @@ class ProcessExecutor:
         """Starts the workers and waits for the first.
 
         Raises:
-            StartRefused: A worker said why it cannot start here.
+            StartupError: A worker said why it cannot start here.
         """
         if not self._device:
             modules = sorted({hosting.path.partition(":")[0] for hosting in self._hostings})
@@ -146,7 +146,7 @@ class ProcessExecutor:
     def _start_failed(self, worker: WorkerProcess, exit_code: int | None) -> None:
         reason = worker.refusal or f"a worker ended with exit code {exit_code} before it was ready"
         if self._first_ready is not None and not self._first_ready.done():
-            self._first_ready.set_exception(StartRefused(reason))
+            self._first_ready.set_exception(StartupError(reason))
             return
         self._start_failures += 1
         _log.error("a worker could not start: %s", reason)
