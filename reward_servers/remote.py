@@ -15,7 +15,6 @@ from reward_servers.core import (
     CallerError,
     Content,
     Fault,
-    Identity,
     Message,
     Outcome,
     Party,
@@ -25,6 +24,7 @@ from reward_servers.core import (
     SkipReason,
     Usage,
     Verdict,
+    VerifierId,
 )
 from trainer_client import (
     TLS,
@@ -104,7 +104,7 @@ class RemoteVerifier:
 
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
-    ) -> tuple[Outcome, Identity, Usage]:
+    ) -> tuple[Outcome, VerifierId, Usage]:
         """Asks it about one rollout.
 
         Raises:
@@ -112,7 +112,7 @@ class RemoteVerifier:
             ServiceError: It cannot be reached, does not host the verifier, or gave no answer that can be read.
         """
         if remaining is not None and remaining <= 0:
-            return Skip(SkipReason.DEADLINE), Identity(self._name, "", ""), Usage()
+            return Skip(SkipReason.DEADLINE), VerifierId(self._name, "", ""), Usage()
         reward = Reward(
             self._name,
             self._name,
@@ -130,7 +130,7 @@ class RemoteVerifier:
             raise ServiceError(str(error), code="unavailable", retryable=True) from None
         versions = table.versions[0]
         who = versions[0] if versions else None
-        identity = Identity(self._name, who.version if who else "", who.digest if who else "")
+        identity = VerifierId(self._name, who.version if who else "", who.digest if who else "")
         cell = table.cell(0, self._name)
         return _outcome(cell), identity, _usage(cell)
 

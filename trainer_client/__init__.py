@@ -39,14 +39,14 @@ if TYPE_CHECKING:
         read_rollouts,
         write_rollouts,
     )
-    from ._ledger import Outcome, VerifierVersion
+    from ._ledger import Outcome, VerifierId
     from ._recipe import Recipe, Reward, Server
     from ._rollout import Document, Rollout
     from ._scored import Scored
     from ._settings import TLS, Batching, Retries
     from ._summary import RewardSummary, Summary
     from ._table import Cell, ScoreTable
-    from ._wire import VerifierFacts
+    from ._wire import VerifierInfo
 
 _HOME = {
     "_client": ("AsyncRewardClient", "RewardClient"),
@@ -54,14 +54,14 @@ _HOME = {
         "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
         "write_rollouts",
     ),
-    "_ledger": ("Outcome", "VerifierVersion"),
+    "_ledger": ("Outcome", "VerifierId"),
     "_recipe": ("Recipe", "Reward", "Server"),
     "_rollout": ("Document", "Rollout"),
     "_scored": ("Scored",),
     "_settings": ("TLS", "Batching", "Retries"),
     "_summary": ("RewardSummary", "Summary"),
     "_table": ("Cell", "ScoreTable"),
-    "_wire": ("VerifierFacts",),
+    "_wire": ("VerifierInfo",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -91,8 +91,8 @@ __all__ = [
     "Server",
     "ServerUnavailableError",
     "Summary",
-    "VerifierFacts",
-    "VerifierVersion",
+    "VerifierId",
+    "VerifierInfo",
     "format_rollout",
     "iter_rollouts",
     "parse_rollout",

@@ -19,7 +19,7 @@ from ._scored import Scored
 from ._settings import TLS, Batching, Endpoints, Retries, Settings
 from ._stream import GroupStream, StreamItem, grouped
 from ._table import ScoreTable
-from ._wire import Labels, VerifierFacts
+from ._wire import Labels, VerifierInfo
 
 if TYPE_CHECKING:
     from .signals import Estimator, Pipeline
@@ -162,7 +162,7 @@ class RewardClient(_Face):
             self._core.submit(order, (rollout,), (future,), _THREADS)
         return future
 
-    def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
+    def describe(self, recipe: Recipe) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier.
 
         Raises:
@@ -291,7 +291,7 @@ class AsyncRewardClient(_Face):
         except RewardError as error:
             post.answer(post.futures, [error] * len(post.futures))
 
-    async def describe(self, recipe: Recipe) -> Mapping[str, VerifierFacts]:
+    async def describe(self, recipe: Recipe) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""
         return await _awaited(self._core.describe(recipe))
 

@@ -18,7 +18,7 @@ from ._rollout import Rollout
 from ._runtime import Keeper, Runtime
 from ._settings import Settings
 from ._table import ScoreTable
-from ._wire import Labels, VerifierFacts
+from ._wire import Labels, VerifierInfo
 
 if TYPE_CHECKING:
     from .signals import Estimator, Pipeline
@@ -176,15 +176,15 @@ class Core:
                 return True
         return False
 
-    def describe(self, recipe: Recipe) -> concurrent.futures.Future[dict[str, VerifierFacts]]:
+    def describe(self, recipe: Recipe) -> concurrent.futures.Future[dict[str, VerifierInfo]]:
         """What the servers say of a recipe's verifiers."""
         runtime = self._keeper.runtime()
         return runtime.start(self._describe(runtime, recipe))
 
-    async def _describe(self, runtime: Runtime, recipe: Recipe) -> dict[str, VerifierFacts]:
+    async def _describe(self, runtime: Runtime, recipe: Recipe) -> dict[str, VerifierInfo]:
         return {reward.name: await self._facts(runtime, recipe, reward.verifier_name) for reward in recipe.rewards}
 
-    async def _facts(self, runtime: Runtime, recipe: Recipe, verifier: str) -> VerifierFacts:
+    async def _facts(self, runtime: Runtime, recipe: Recipe, verifier: str) -> VerifierInfo:
         server = recipe.server_of(verifier).name
         pool = runtime.pool(server, self.addresses(recipe, server, verifier))
         try:

@@ -51,7 +51,7 @@ class Delivery:
         self._ledger = batch.ledger
         self._pool = pool
         self._tasks = tasks
-        self._facts: wire.ServerFacts | None = None
+        self._facts: wire.ServerInfo | None = None
         self._waiting: dict[tuple[Route, int], list[wire.Passing]] = {}
         self._bundle_of: dict[int, Bundle] = {}
 
@@ -81,7 +81,7 @@ class Delivery:
         self._ledger.settle(cells, outcome)
 
     def _routes(
-        self, columns: Sequence[int], bundles: Sequence[Bundle], facts: wire.ServerFacts
+        self, columns: Sequence[int], bundles: Sequence[Bundle], facts: wire.ServerInfo
     ) -> list[tuple[Route, list[tuple[Bundle, list[int]]]]]:
         """Rewards that travel together: asked of the same rollouts, before the same deadline."""
         batch, ledger = self._batch, self._ledger

@@ -52,7 +52,7 @@ class LocalOutcome(NamedTuple):
     retry_after: float | None = None
 
 
-class VerifierVersion(NamedTuple):
+class VerifierId(NamedTuple):
     """A verifier as it answered.
 
     Attributes:
@@ -123,7 +123,7 @@ class Ledger:
         self.legend = ["not_asked"]
         self.numbers = {"not_asked": 0}
         self.left = [0] * rows
-        self.versions: list[dict[str, VerifierVersion]] = [{} for _ in range(width)]
+        self.versions: list[dict[str, VerifierId]] = [{} for _ in range(width)]
         self.refusal: tuple[int, str, str] | None = None
         self.on_rows = on_rows
 
@@ -209,7 +209,7 @@ class Ledger:
     def joined(cls, ledgers: Sequence[Ledger]) -> Ledger:
         """The cells of several settled ledgers of equal width, one below the other."""
         joined = cls(0, ledgers[0].width)
-        versions: list[dict[str, VerifierVersion]] = joined.versions
+        versions: list[dict[str, VerifierId]] = joined.versions
         for ledger in ledgers:
             joined.rows += ledger.rows
             joined.state += ledger.state

@@ -23,7 +23,7 @@ from ._errors import RequestRejectedError, RewardError, ServerUnavailableError
 from ._pulse import Pulse
 from ._replica import Breakage, Health, Interrupted, Replica, being_cancelled, breakage
 from ._settings import TLS, Retries
-from ._wire import ServerFacts
+from ._wire import ServerInfo
 
 logger = logging.getLogger("trainer_client")
 
@@ -89,7 +89,7 @@ class Pool:
         self._calls = 0
         self._waiting: deque[_Waiting] = deque()
 
-    async def facts(self, expires: float) -> ServerFacts:
+    async def facts(self, expires: float) -> ServerInfo:
         """What the server says of itself, from whichever replica answers first.
 
         Raises:
@@ -307,7 +307,7 @@ class Pool:
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads probes)
             delay = min(_PROBE_LONGEST, delay * 1.6)
 
-    def _mark_up(self, replica: Replica, facts: ServerFacts) -> None:
+    def _mark_up(self, replica: Replica, facts: ServerInfo) -> None:
         replica.health = Health.UP
         replica.refuses = False
         replica.failures = 0
@@ -316,7 +316,7 @@ class Pool:
         self._dark_since = None
         if self._pin:
             for name, verifier in facts.verifiers.items():
-                self.pins.setdefault(name, verifier.version.digest)
+                self.pins.setdefault(name, verifier.id.digest)
         self._notify()
 
     def _mark_down(self, replica: Replica, cause: Breakage) -> None:

@@ -29,11 +29,11 @@ def wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, 
         needs: pinned digest by verifier, empty for any.
     """
     found = {
-        f"{r.address} hosts {v.version.digest}"
+        f"{r.address} hosts {v.id.digest}"
         for r in replicas
         if r.facts
         for v in r.facts.verifiers.values()
-        if needs.get(v.version.name) not in (None, "", v.version.digest)
+        if needs.get(v.id.name) not in (None, "", v.id.digest)
     }
     return RequestRejectedError(
         f"no replica hosts the version that this client has pinned ({'; '.join(sorted(found))}). Start the version "

@@ -85,7 +85,7 @@ class Replica:
     def __init__(self, address: str, tls: TLS | None) -> None:
         self.address = address
         self.health = Health.UNKNOWN
-        self.facts: wire.ServerFacts | None = None
+        self.facts: wire.ServerInfo | None = None
         self.outstanding = 0
         self.suspects = 0
         self.window = float("inf")
@@ -113,7 +113,7 @@ class Replica:
             self._score = self._channel.unary_unary(wire.SCORE, wire.serialize_request, wire.parse_response)
         return self._channel
 
-    async def describe(self) -> wire.ServerFacts:
+    async def describe(self) -> wire.ServerInfo:
         """Ask the server for its verifiers, limits and load.
 
         Raises:
@@ -188,7 +188,7 @@ class Replica:
             return False
         for name, digest in needs.items():
             found = self.facts.verifiers.get(name)
-            if found is None or (digest and found.version.digest != digest):
+            if found is None or (digest and found.id.digest != digest):
                 return False
         return True
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import _wire as wire
 from ._errors import IncompleteBatchError, RecipeError
-from ._ledger import Ledger, Outcome, VerifierVersion
+from ._ledger import Ledger, Outcome, VerifierId
 from ._recipe import Recipe
 from ._rollout import Rollout
 
@@ -115,7 +115,7 @@ class ScoreTable:
         self.code_numbers: IntArray = np.frombuffer(ledger.codes, np.int32).reshape(shape)
         self.legend = tuple(ledger.legend)
         self.party_numbers: NDArray[np.uint8] = np.frombuffer(ledger.parties, np.uint8).reshape(shape)
-        self.versions: tuple[tuple[VerifierVersion, ...], ...] = tuple(tuple(v.values()) for v in ledger.versions)
+        self.versions: tuple[tuple[VerifierId, ...], ...] = tuple(tuple(v.values()) for v in ledger.versions)
         self.seconds = seconds
         self._ledger = ledger
         self._floors = dict(floors)

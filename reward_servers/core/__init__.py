@@ -8,7 +8,7 @@ verdict, a fault or a skip.
 from reward_servers.core._admission import Admission, Hold, ServerLimits
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote
-from reward_servers.core._context import Context, Identity, item_seed
+from reward_servers.core._context import Context, VerifierId, item_seed
 from reward_servers.core._errors import (
     AssayServerError,
     CallerError,
@@ -51,7 +51,6 @@ __all__ = [
     "Group",
     "Hold",
     "Hosted",
-    "Identity",
     "Instance",
     "Item",
     "ItemLimits",
@@ -84,6 +83,7 @@ __all__ = [
     "Verdict",
     "Verifier",
     "VerifierDefinitionError",
+    "VerifierId",
     "VerifierNotFoundError",
     "find",
     "host",

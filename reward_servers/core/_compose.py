@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from reward_servers.core._call import Call, Deliver
-from reward_servers.core._context import Context, Identity
+from reward_servers.core._context import Context, VerifierId
 from reward_servers.core._errors import (
     CallerError,
     DatasetError,
@@ -38,7 +38,7 @@ class Remote(Protocol):
 
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
-    ) -> tuple[Outcome, Identity, Usage]:
+    ) -> tuple[Outcome, VerifierId, Usage]:
         """Asks it about one rollout; says what that cost, too."""
 
     async def close(self) -> None:
@@ -65,7 +65,7 @@ class Composer:
         rollout: Rollout,
         reference: bytes | None,
         options: Mapping[str, Any],
-    ) -> tuple[Verdict, Identity]:
+    ) -> tuple[Verdict, VerifierId]:
         """Asks one verifier about one rollout.
 
         Raises:

@@ -13,11 +13,11 @@ from reward_servers.core._errors import ServiceError
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Usage, Verdict
 
-__all__ = ["Ask", "Context", "Identity", "item_seed"]
+__all__ = ["Ask", "Context", "VerifierId", "item_seed"]
 
 
 @dataclass(slots=True, frozen=True)
-class Identity:
+class VerifierId:
     """Which verifier, exactly: its name, version and digest."""
 
     name: str
@@ -25,7 +25,7 @@ class Identity:
     digest: str
 
 
-Ask = Callable[["Context", str, Rollout, bytes | None, Mapping[str, Any]], Awaitable[tuple[Verdict, Identity]]]
+Ask = Callable[["Context", str, Rollout, bytes | None, Mapping[str, Any]], Awaitable[tuple[Verdict, VerifierId]]]
 """Asks another verifier about a rollout; raises a fault error when it gives no verdict."""
 
 
@@ -53,7 +53,7 @@ class Context:
     run_seed: int = 0
     deadline: float | None = None
     usage: Usage = field(default_factory=Usage)
-    used: dict[str, Identity] = field(default_factory=dict)
+    used: dict[str, VerifierId] = field(default_factory=dict)
     ask: Ask | None = None
 
     @property

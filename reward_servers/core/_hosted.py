@@ -13,7 +13,7 @@ from hashlib import sha256
 from types import ModuleType
 from typing import Any
 
-from reward_servers.core._context import Ask, Context, Identity
+from reward_servers.core._context import Ask, Context, VerifierId
 from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFoundError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
@@ -38,7 +38,7 @@ class Hosted:
 
     verifier: Verifier
     settings: bytes
-    identity: Identity
+    identity: VerifierId
     limits: ItemLimits
 
     @property
@@ -105,7 +105,7 @@ def host(verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: 
             raise SettingsError(str(error)) from None
     elif settings:
         raise SettingsError(f"{root}: the verifier takes no settings; remove {', '.join(sorted(settings))}")
-    identity = Identity(verifier.name, verifier.version, _digest(verifier, decoded))
+    identity = VerifierId(verifier.name, verifier.version, _digest(verifier, decoded))
     return Hosted(verifier, given, identity, limits or verifier.limits)
 
 

@@ -5,7 +5,7 @@ against 0.1), so both loops are written flat.
 """
 
 from ._build import Labels, build_request
-from ._facts import ServerFacts, VerifierFacts, read_facts
+from ._facts import ServerInfo, VerifierInfo, read_facts
 from ._methods import (
     GET_SERVER_INFO,
     LIST_VERIFIERS,
@@ -27,9 +27,9 @@ __all__ = [
     "SCORE_STREAM",
     "Labels",
     "Passing",
-    "ServerFacts",
+    "ServerInfo",
     "Times",
-    "VerifierFacts",
+    "VerifierInfo",
     "build_request",
     "parse_info",
     "parse_listing",

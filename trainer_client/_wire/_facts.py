@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service
 from protos.assay.rewards.v1 import types_pb2 as types
-from trainer_client._ledger import VerifierVersion
+from trainer_client._ledger import VerifierId
 
 
-class VerifierFacts(NamedTuple):
+class VerifierInfo(NamedTuple):
     """What a server says of a verifier.
 
     Attributes:
-        version: name, version, digest, aspects.
+        id: name, version, digest, aspects.
         judges_groups: whether it judges the rollouts of a prompt together.
         is_trivial: whether a judgement takes microseconds, so that none holds up others.
         floor: its score for a candidate that gave nothing to judge.
@@ -23,7 +23,7 @@ class VerifierFacts(NamedTuple):
         score_max: its highest score.
     """
 
-    version: VerifierVersion
+    id: VerifierId
     judges_groups: bool
     is_trivial: bool
     floor: float
@@ -32,10 +32,10 @@ class VerifierFacts(NamedTuple):
     score_max: float
 
 
-class ServerFacts(NamedTuple):
+class ServerInfo(NamedTuple):
     """What a server says of itself; 0 where it sets no limit."""
 
-    verifiers: Mapping[str, VerifierFacts]
+    verifiers: Mapping[str, VerifierInfo]
     max_items: int
     max_message_bytes: int
     suggested_items: int
@@ -43,12 +43,12 @@ class ServerFacts(NamedTuple):
     draining: bool
 
 
-def read_facts(listing: service.ListVerifiersResponse, info: service.GetServerInfoResponse) -> ServerFacts:
+def read_facts(listing: service.ListVerifiersResponse, info: service.GetServerInfoResponse) -> ServerInfo:
     """Read what a server says of itself and of its verifiers."""
-    return ServerFacts(
+    return ServerInfo(
         verifiers={
-            entry.identity.name: VerifierFacts(
-                version=read_version(entry.identity),
+            entry.identity.name: VerifierInfo(
+                id=read_id(entry.identity),
                 judges_groups=entry.scope == service.SCOPE_GROUP,
                 is_trivial=entry.cost_class == service.COST_CLASS_TRIVIAL,
                 floor=entry.floor,
@@ -66,6 +66,6 @@ def read_facts(listing: service.ListVerifiersResponse, info: service.GetServerIn
     )
 
 
-def read_version(identity: types.VerifierIdentity) -> VerifierVersion:
+def read_id(identity: types.VerifierIdentity) -> VerifierId:
     """Read which verifier answers."""
-    return VerifierVersion(identity.name, identity.version, identity.digest, tuple(identity.aspects))
+    return VerifierId(identity.name, identity.version, identity.digest, tuple(identity.aspects))

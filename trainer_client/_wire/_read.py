@@ -12,7 +12,7 @@ from protos.assay.rewards.v1 import reward_service_pb2 as service
 from protos.assay.rewards.v1 import types_pb2 as types
 from trainer_client._ledger import Ledger, LocalOutcome, Outcome, Party
 
-from ._facts import read_version
+from ._facts import read_id
 
 REFUSALS: Final = frozenset(
     {"unknown_verifier", "invalid_options", "version_mismatch", "digest_mismatch", "invalid_request"}
@@ -60,7 +60,7 @@ def read_response(
         How many cells were settled, and the outcomes that are worth another try, whose cells stay open.
     """
     for position, identity in enumerate(response.verifiers[: len(columns)]):
-        ledger.versions[columns[position]].setdefault(identity.digest, read_version(identity))
+        ledger.versions[columns[position]].setdefault(identity.digest, read_id(identity))
     width = ledger.width
     state, scores, codes, numbers = ledger.state, ledger.scores, ledger.codes, ledger.numbers
     sources, left = ledger.sources, ledger.left
