@@ -142,7 +142,7 @@ class RemoteVerifier:
 def _sent(rollout: Rollout) -> SentRollout:
     return SentRollout(
         rollout_id=rollout.rollout_id or "rollout",
-        prompt=_content(rollout.case.prompt),
+        prompt=_content(rollout.prompt_context.prompt),
         response=_content(rollout.content),
         reference=json.loads(rollout.reference) if rollout.reference else None,
         metadata=rollout.metadata or None,

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     )
     from ._ledger import Outcome, VerifierId
     from ._recipe import Recipe, Reward, Server
+    from ._result import RolloutResult
     from ._rollout import Document, Rollout
-    from ._scored import Scored
     from ._settings import TLS, Batching, Retries
     from ._summary import RewardSummary, Summary
     from ._table import Cell, ScoreTable
@@ -57,7 +57,7 @@ _HOME = {
     "_ledger": ("Outcome", "VerifierId"),
     "_recipe": ("Recipe", "Reward", "Server"),
     "_rollout": ("Document", "Rollout"),
-    "_scored": ("Scored",),
+    "_result": ("RolloutResult",),
     "_settings": ("TLS", "Batching", "Retries"),
     "_summary": ("RewardSummary", "Summary"),
     "_table": ("Cell", "ScoreTable"),
@@ -86,8 +86,8 @@ __all__ = [
     "Rollout",
     "RolloutError",
     "RolloutFile",
+    "RolloutResult",
     "ScoreTable",
-    "Scored",
     "Server",
     "ServerUnavailableError",
     "Summary",

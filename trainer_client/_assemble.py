@@ -10,8 +10,8 @@ from typing import Any
 
 from ._errors import ClientClosedError, RolloutError
 from ._merge import Order, Post
+from ._result import RolloutResult
 from ._rollout import Rollout
-from ._scored import Scored
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +23,7 @@ class Gathering:
     tokens: list[Any] = field(default_factory=list)
     posts: list[Post] = field(default_factory=list)
 
-    def deliver(self, tokens: Sequence[int], results: Sequence[Scored | BaseException]) -> None:
+    def deliver(self, tokens: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
         """Pass results on to where each rollout came from: see `Post`."""
         for place, result in zip(tokens, results, strict=True):
             self.posts[place].deliver([self.tokens[place]], [result])

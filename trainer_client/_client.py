@@ -14,8 +14,8 @@ from ._core import Core
 from ._errors import ClientClosedError, RewardError
 from ._merge import LoopPost, Order, ThreadPost
 from ._recipe import Recipe
+from ._result import RolloutResult
 from ._rollout import Rollout
-from ._scored import Scored
 from ._settings import TLS, Batching, Endpoints, Retries, Settings
 from ._stream import GroupStream, StreamItem, grouped
 from ._table import ScoreTable
@@ -142,7 +142,7 @@ class RewardClient(_Face):
         run: str = "",
         step: int = 0,
         seed: int = 0,
-    ) -> concurrent.futures.Future[Scored]:
+    ) -> concurrent.futures.Future[RolloutResult]:
         """Score one rollout; it travels with others that are submitted at about the same time.
 
         Args:
@@ -155,7 +155,7 @@ class RewardClient(_Face):
             seed: see `score`.
         """
         order = Order(recipe, Labels(run, step, seed))
-        future: concurrent.futures.Future[Scored] = concurrent.futures.Future()
+        future: concurrent.futures.Future[RolloutResult] = concurrent.futures.Future()
         if group_size:
             self._core.assemble(order, rollout, future, _THREADS, group_size)
         else:
@@ -266,10 +266,10 @@ class AsyncRewardClient(_Face):
         run: str = "",
         step: int = 0,
         seed: int = 0,
-    ) -> asyncio.Future[Scored]:
+    ) -> asyncio.Future[RolloutResult]:
         """Score one rollout: see `RewardClient.submit`."""
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Scored] = loop.create_future()
+        future: asyncio.Future[RolloutResult] = loop.create_future()
         if group_size:
             order = Order(recipe, Labels(run, step, seed))
             self._core.assemble(order, rollout, future, LoopPost(loop, order), group_size)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from ._batch import Batch
 from ._errors import ClientClosedError, IncompleteBatchError
 from ._recipe import Recipe
+from ._result import RolloutResult, rewards_of, table_of
 from ._rollout import Rollout
-from ._scored import Scored, rewards_of, table_of
 from ._wire import Labels
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Post(Protocol):
     """Where results go: a caller's loop, thread, or stream."""
 
-    def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
+    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
         """Take results, in the order of the tokens they were asked under. Called on the private loop."""
 
 
@@ -147,8 +147,8 @@ class Merger:
 
         def complete(batch: Batch, rows: list[int]) -> None:
             rewards, aborted = rewards_of(batch, rows)
-            results: list[Scored | BaseException] = [
-                _aborted(Scored(batch, row, None)) if row in aborted else Scored(batch, row, reward)
+            results: list[RolloutResult | BaseException] = [
+                _aborted(RolloutResult(batch, row, None)) if row in aborted else RolloutResult(batch, row, reward)
                 for row, reward in zip(rows, rewards, strict=True)
             ]
             for row in rows:
@@ -169,8 +169,8 @@ class Merger:
                 raise
 
 
-def _distribute(work: Work, rows: Sequence[int], results: Sequence[Scored | BaseException]) -> None:
-    by_post: dict[Post, tuple[list[Any], list[Scored | BaseException]]] = {}
+def _distribute(work: Work, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
+    by_post: dict[Post, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
     for row, result in zip(rows, results, strict=True):
         tokens, found = by_post.setdefault(work.posts[row], ([], []))
         tokens.append(work.tokens[row])
@@ -186,7 +186,7 @@ def _drop(gathering: dict[tuple[int, Labels], Work]) -> None:
         _distribute(work, range(len(work.rollouts)), [ClientClosedError()] * len(work.rollouts))
 
 
-def _aborted(scored: Scored) -> IncompleteBatchError:
+def _aborted(scored: RolloutResult) -> IncompleteBatchError:
     return IncompleteBatchError(
         f"{scored.rollout_id!r}: a score is missing under a code that aborts: {scored.codes}",
         table_of([scored]),
@@ -232,7 +232,7 @@ class LoopPost:
         self.loop = loop
         self.order = order
         self.rollouts: list[Rollout] = []
-        self.futures: list[asyncio.Future[Scored]] = []
+        self.futures: list[asyncio.Future[RolloutResult]] = []
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, LoopPost) and other.loop is self.loop
@@ -240,13 +240,17 @@ class LoopPost:
     def __hash__(self) -> int:
         return id(self.loop)
 
-    def deliver(self, tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
+    def deliver(
+        self, tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
+    ) -> None:
         """See `Post`."""
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.answer, tokens, results)
 
     @staticmethod
-    def answer(tokens: Sequence[asyncio.Future[Scored]], results: Sequence[Scored | BaseException]) -> None:
+    def answer(
+        tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
+    ) -> None:
         """Answer futures of the loop that this runs on."""
         for future, result in zip(tokens, results, strict=True):
             if future.done():
@@ -260,7 +264,7 @@ class LoopPost:
 class ThreadPost:
     """Results for futures that threads wait for."""
 
-    def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
+    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
         """See `Post`."""
         # Last first: a thread that waits for its futures in order wakes up once, when all of these are there.
         for future, result in zip(reversed(tokens), reversed(results), strict=True):

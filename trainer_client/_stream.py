@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from ._errors import RolloutError
 from ._merge import Order
+from ._result import RolloutResult, table_of
 from ._rollout import Rollout
-from ._scored import Scored, table_of
 from ._table import ScoreTable
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class OpenGroup:
     size: int
     held: bool
     rollouts: list[Rollout] = field(default_factory=list)
-    scored: dict[int, Scored] = field(default_factory=dict)
+    scored: dict[int, RolloutResult] = field(default_factory=dict)
 
 
 class GroupStream:
@@ -139,12 +139,12 @@ class GroupStream:
         for group in groups:
             self._emit_if_complete(group)
 
-    def deliver(self, tokens: Sequence[Any], results: Sequence[Scored | BaseException]) -> None:
+    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
         """Take results: see `Post`."""
         for (group, place), result in zip(tokens, results, strict=True):
             with self._lock:
                 self.open -= 1
-            if isinstance(result, Scored):
+            if isinstance(result, RolloutResult):
                 group.scored[place] = result
                 self._emit_if_complete(group)
             elif not self._failed:

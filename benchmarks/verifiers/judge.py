@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 
 import openai
 
-from reward_servers.core import Case, Evaluation, Group, Request, Result, Rollout, Scorer, Verdict, find, host
+from reward_servers.core import Evaluation, Group, PromptContext, Request, Result, Rollout, Scorer, Verdict, find, host
 from reward_servers.engines.judging import Protocol, Question
 from tests.fakes.chat_server import FakeChatServer
 
@@ -32,10 +32,11 @@ def _serve(ready: Connection) -> None:
 
 
 def _rollouts(count: int, size: int) -> list[Rollout]:
-    case = Case("g", "What is the sum of the first ten odd numbers?", b'{"answer": "100"}')
+    context = PromptContext("g", "What is the sum of the first ten odd numbers?", b'{"answer": "100"}')
     text = "We add them one after the other and note the squares. "
     return [
-        Rollout(f"{number}: " + (text * (size // len(text) + 1))[:size], case, str(number)) for number in range(count)
+        Rollout(f"{number}: " + (text * (size // len(text) + 1))[:size], context, str(number))
+        for number in range(count)
     ]
 
 
@@ -44,7 +45,7 @@ async def _ours(scorer: Scorer, rollouts: list[Rollout]) -> None:
     options = json.dumps({"protocol": "likert_1_10"}).encode()
     request = Request([Evaluation("judge", options=options)])
     call = scorer.open(request, lambda place, result: results.append(result), len(rollouts))
-    call.add([Group(rollouts[0].case, rollouts)])
+    call.add([Group(rollouts[0].prompt_context, rollouts)])
     await call.wait()
     assert all(isinstance(one.outcome, Verdict) for one in results)
 

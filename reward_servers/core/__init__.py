@@ -24,7 +24,7 @@ from reward_servers.core._errors import (
     VerifierNotFoundError,
 )
 from reward_servers.core._hosted import Hosted, Instance, host
-from reward_servers.core._model import Case, Content, Document, Group, Message, Part, Rollout, ToolCall
+from reward_servers.core._model import Content, Document, Group, Message, Part, PromptContext, Rollout, ToolCall
 from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._registry import Entry, find, installed
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
@@ -37,7 +37,6 @@ __all__ = [
     "AssayServerError",
     "Call",
     "CallerError",
-    "Case",
     "Content",
     "Context",
     "Cost",
@@ -60,6 +59,7 @@ __all__ = [
     "OverloadedError",
     "Part",
     "Party",
+    "PromptContext",
     "Reference",
     "Remote",
     "Request",

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from reward_servers.core._model import Case, Content, Document, Group, Rollout
+from reward_servers.core._model import Content, Document, Group, PromptContext, Rollout
 from reward_servers.core._outcomes import Verdict
 
 __all__ = ["KeyMaker", "VerdictCache"]
@@ -80,21 +80,21 @@ class KeyMaker:
         seeded = b"" if seed is None else str(seed).encode()
         self._base = blake2b(_fields(digest.encode(), options, seeded), digest_size=16)
         self._seeded = seed is not None
-        self._case: Case | None = None
-        self._case_state = self._base
+        self._shared: PromptContext | None = None
+        self._shared_state = self._base
 
     def key(self, subject: Rollout | Group) -> bytes:
         """The key of a subject."""
-        case = subject.case
-        if case is not self._case:
-            self._case_state = self._base.copy()
-            self._case_state.update(_fields(_content(case.prompt), case.reference, _documents(case.documents)))
-            self._case = case
-        state = self._case_state.copy()
+        shared = subject.prompt_context
+        if shared is not self._shared:
+            self._shared_state = self._base.copy()
+            self._shared_state.update(_fields(_content(shared.prompt), shared.reference, _documents(shared.documents)))
+            self._shared = shared
+        state = self._shared_state.copy()
         if isinstance(subject, Rollout):
             state.update(self._rollout(subject))
         else:
-            state.update(_fields(case.group_id.encode(), str(case.size).encode()))
+            state.update(_fields(shared.group_id.encode(), str(shared.size).encode()))
             for rollout in subject.rollouts:
                 state.update(self._rollout(rollout))
         return state.digest()

@@ -95,7 +95,7 @@ class Composer:
         except RequestError as error:
             raise CallerError(f"{name}: {error}", code="invalid_request") from None
         try:
-            call.add([Group(rollout.case, [rollout])])
+            call.add([Group(rollout.prompt_context, [rollout])])
             await call.wait()
         finally:
             call.close()

@@ -200,7 +200,7 @@ class Instance:
 
     def reference(self, subject: Rollout | Group) -> Any:
         """The decoded reference, or the dataset fault that stands in its place."""
-        return self._references(subject.case.reference if isinstance(subject, Group) else subject.reference)
+        return self._references(subject.reference)
 
     def arguments(self, subject: Rollout | Group, options: bytes, context: Context | None) -> list[Any] | Fault:
         """The arguments of the function in its own order, or the fault of a reference that cannot be used."""
@@ -218,7 +218,7 @@ class Instance:
         """The context of an item; None for a verifier that takes none."""
         if not self.wants_context:
             return None
-        name = subject.rollout_id if isinstance(subject, Rollout) else subject.case.group_id
+        name = subject.rollout_id if isinstance(subject, Rollout) else subject.group_id
         return Context(self.verifier.name, name, run_seed=seed, deadline=deadline, ask=ask)
 
     def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Case", "Content", "Document", "Group", "Message", "Part", "Rollout", "ToolCall"]
+__all__ = ["Content", "Document", "Group", "Message", "Part", "PromptContext", "Rollout", "ToolCall"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -67,7 +67,7 @@ class Document:
 
 
 @dataclass(slots=True)
-class Case:
+class PromptContext:
     """What the rollouts of a group share.
 
     Attributes:
@@ -91,7 +91,7 @@ class Rollout:
 
     Attributes:
         content: The response: text, or the messages that the policy and its tools added.
-        case: What it shares with the other rollouts of its group.
+        prompt_context: What it shares with the other rollouts of its group.
         rollout_id: The caller's name for it.
         finish_reason: Why generation ended; empty when not known.
         own_reference: JSON that replaces the group's reference when not empty.
@@ -101,7 +101,7 @@ class Rollout:
     """
 
     content: Content
-    case: Case = field(default_factory=Case)
+    prompt_context: PromptContext = field(default_factory=PromptContext)
     rollout_id: str = ""
     finish_reason: str = ""
     own_reference: bytes = b""
@@ -129,7 +129,18 @@ class Rollout:
     @property
     def prompt(self) -> str:
         """The prompt as text; a conversation of several turns is written with its roles."""
-        return render(self.case.prompt)
+        return render(self.prompt_context.prompt)
+
+    @property
+    def prompt_messages(self) -> tuple[Message, ...]:
+        """The prompt as messages; plain text is one user message."""
+        prompt = self.prompt_context.prompt
+        return (Message("user", (Part("text", prompt),)),) if isinstance(prompt, str) else prompt
+
+    @property
+    def group_id(self) -> str:
+        """The caller's name for the group."""
+        return self.prompt_context.group_id
 
     @property
     def transcript(self) -> str:
@@ -139,12 +150,12 @@ class Rollout:
     @property
     def documents(self) -> tuple[Document, ...]:
         """The group's documents followed by the rollout's own."""
-        return self.case.documents + self.own_documents
+        return self.prompt_context.documents + self.own_documents
 
     @property
     def reference(self) -> bytes:
         """The reference that applies to this rollout, as JSON; empty when there is none."""
-        return self.own_reference or self.case.reference
+        return self.own_reference or self.prompt_context.reference
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -157,7 +168,7 @@ class Rollout:
 class Group:
     """The rollouts of one prompt."""
 
-    case: Case
+    prompt_context: PromptContext
     rollouts: list[Rollout]
 
     def __iter__(self) -> Iterator[Rollout]:
@@ -169,9 +180,24 @@ class Group:
         return len(self.rollouts)
 
     @property
+    def group_id(self) -> str:
+        """The caller's name for the group."""
+        return self.prompt_context.group_id
+
+    @property
+    def prompt(self) -> str:
+        """The prompt as text; a conversation of several turns is written with its roles."""
+        return render(self.prompt_context.prompt)
+
+    @property
+    def reference(self) -> bytes:
+        """The reference that the rollouts share, as JSON; empty when there is none."""
+        return self.prompt_context.reference
+
+    @property
     def complete(self) -> bool:
         """Whether all rollouts of the prompt are present."""
-        return self.case.size == len(self.rollouts)
+        return self.prompt_context.size == len(self.rollouts)
 
 
 def _render_message(message: Message) -> str:

@@ -179,7 +179,7 @@ class Scorer:
                 else:
                     kept[one] = rollout
             if kept:
-                subject = Group(group.case, list(kept.values()))
+                subject = Group(group.prompt_context, list(kept.values()))
                 rank = positions.start // width
                 key = None if job.key is None else job.key(subject, _index(keys, rank, start // width))
                 units += self._join(call, Unit(job, subject, [(call, tuple(kept))], key))
@@ -263,8 +263,8 @@ def _too_long(job: Job) -> Verdict:
 
 def _incomplete(job: Job, group: Group) -> Fault:
     message = (
-        f"size: {job.hosted.identity.name} judges whole groups; group {group.case.group_id!r} has "
-        f"{len(group)} rollouts here and size {group.case.size}; send the group in one call, with its size"
+        f"size: {job.hosted.identity.name} judges whole groups; group {group.group_id!r} has "
+        f"{len(group)} rollouts here and size {group.prompt_context.size}; send the group in one call, with its size"
     )
     return Fault(Party.CALLER, "incomplete_group", message)
 

@@ -11,7 +11,6 @@ from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import (
     Admission,
-    Case,
     Content,
     Cost,
     Document,
@@ -22,6 +21,7 @@ from reward_servers.core import (
     Message,
     Part,
     Party,
+    PromptContext,
     RequestError,
     Result,
     Rollout,
@@ -110,7 +110,7 @@ class GroupReader:
         groups: list[Group] = []
         indices: list[int] = []
         for group in messages:
-            case = Case(
+            context = PromptContext(
                 group.group_id,
                 _read_content(group.prompt, blobs),
                 group.reference_json,
@@ -120,8 +120,8 @@ class GroupReader:
             rollouts: list[Rollout] = []
             for rollout in group.rollouts:
                 indices.append(rollout.index)
-                rollouts.append(_read_rollout(rollout, case, blobs))
-            groups.append(Group(case, rollouts))
+                rollouts.append(_read_rollout(rollout, context, blobs))
+            groups.append(Group(context, rollouts))
         self._use(indices)
         return groups, indices
 
@@ -169,12 +169,14 @@ def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluati
     )
 
 
-def _read_rollout(message: types_pb2.Rollout, case: Case, blobs: Mapping[str, tuple[bytes, str]]) -> Rollout:
+def _read_rollout(
+    message: types_pb2.Rollout, context: PromptContext, blobs: Mapping[str, tuple[bytes, str]]
+) -> Rollout:
     documents, token_ids = message.documents, message.token_ids
     response = message.response
     return Rollout(
         response.text or _read_content(response, blobs),
-        case,
+        context,
         message.rollout_id,
         message.finish_reason,
         message.reference_json,

@@ -121,7 +121,7 @@ class Preference:
             return Score.floor("no_answer", "the response is empty")
         try:
             encoded = self._encoder.encode(
-                Conversation(_turns(rollout.case.prompt, "user"), response), options.truncation
+                Conversation(_turns(rollout.prompt_context.prompt, "user"), response), options.truncation
             )
         except EncodingError as error:
             return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()

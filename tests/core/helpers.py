@@ -11,12 +11,12 @@ from typing import Any
 
 from reward_servers.core import (
     Call,
-    Case,
     Deliver,
     Evaluation,
     Fault,
     Group,
     Outcome,
+    PromptContext,
     Request,
     Result,
     Rollout,
@@ -50,8 +50,8 @@ async def scoring(
 
 def group(*responses: str, reference: bytes = b"", size: int | None = None, name: str = "g") -> Group:
     """A group of text responses."""
-    case = Case(name, "a prompt", reference, size=len(responses) if size is None else size)
-    return Group(case, [Rollout(text, case, f"{name}-{place}") for place, text in enumerate(responses)])
+    context = PromptContext(name, "a prompt", reference, size=len(responses) if size is None else size)
+    return Group(context, [Rollout(text, context, f"{name}-{place}") for place, text in enumerate(responses)])
 
 
 @dataclass(frozen=True)

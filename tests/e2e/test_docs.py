@@ -14,7 +14,7 @@ import typer
 
 from reward_servers.cli._app import COMMANDS
 from reward_servers.config import ServerConfig
-from reward_servers.core import Case, Context, Group, Item, Rollout, find, verifier
+from reward_servers.core import Context, Group, Item, PromptContext, Rollout, find, verifier
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -83,7 +83,7 @@ async def test_the_guides_examples_judge(tmp_path: Path, monkeypatch: pytest.Mon
     module = ModuleType("guide_example")
     monkeypatch.setitem(sys.modules, "guide_example", module)
     exec(compile(code, "writing-a-verifier.md", "exec"), module.__dict__)
-    group = Group(Case("g"), [Rollout("short"), Rollout("longer")])
+    group = Group(PromptContext("g"), [Rollout("short"), Rollout("longer")])
     assert [one.value for one in await module.shortest(group)] == [1.0, 0.0]
     words = tmp_path / "words"
     words.write_text("kind words")

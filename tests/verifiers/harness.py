@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from reward_servers.core import (
-    Case,
     Document,
     Evaluation,
     Fault,
     Group,
     Hosted,
     Outcome,
+    PromptContext,
     Request,
     Result,
     Rollout,
@@ -40,15 +40,15 @@ def rollout(
 ) -> Rollout:
     """A rollout in a group of its own."""
     encoded = b"" if reference is None else json.dumps(reference).encode()
-    case = Case(group_id="g", prompt=prompt, reference=encoded, documents=tuple(documents), size=1)
-    return Rollout(response, case, rollout_id, **extra)
+    context = PromptContext(group_id="g", prompt=prompt, reference=encoded, documents=tuple(documents), size=1)
+    return Rollout(response, context, rollout_id, **extra)
 
 
 def group(responses: Sequence[str], reference: Any = None, *, prompt: str = "") -> Group:
     """A whole group."""
     encoded = b"" if reference is None else json.dumps(reference).encode()
-    case = Case(group_id="g", prompt=prompt, reference=encoded, size=len(responses))
-    return Group(case, [Rollout(text, case, f"r{place}") for place, text in enumerate(responses)])
+    context = PromptContext(group_id="g", prompt=prompt, reference=encoded, size=len(responses))
+    return Group(context, [Rollout(text, context, f"r{place}") for place, text in enumerate(responses)])
 
 
 class Bench:
@@ -84,7 +84,7 @@ class Bench:
         self, name: str, rollouts: Sequence[Rollout], options: Mapping[str, Any] | None = None, seed: int = 0
     ) -> list[Outcome]:
         """The outcomes of single rollouts."""
-        groups = [Group(one.case, [one]) for one in rollouts]
+        groups = [Group(one.prompt_context, [one]) for one in rollouts]
         return [result.outcome for result in await self.results(name, groups, options, seed)]
 
     async def verdict(

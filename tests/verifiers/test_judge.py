@@ -294,4 +294,4 @@ def test_settings_that_shape_no_score_stay_out_of_the_digest() -> None:
 
 def _alone(text: str) -> Group:
     one = rollout(text)
-    return Group(one.case, [one])
+    return Group(one.prompt_context, [one])

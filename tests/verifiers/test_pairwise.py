@@ -116,7 +116,7 @@ async def test_fewer_pairs_are_the_same_whatever_the_order_of_the_group() -> Non
     texts = [f"n {one}" for one in range(8)]
     async with judging(judge(by_number)) as running:
         straight = group(texts)
-        turned = Group(straight.case, straight.rollouts[::-1])
+        turned = Group(straight.prompt_context, straight.rollouts[::-1])
         first = await outcomes(running, straight, {"max_pairs": 8}, seed=3)
         second = await outcomes(running, turned, {"max_pairs": 8}, seed=3)
     assert scores(first) == scores(second)[::-1]
@@ -139,7 +139,7 @@ def test_pairs_are_spread_evenly(size: int) -> None:
 
 async def test_an_incomplete_group_is_not_judged() -> None:
     one = group(["n 1", "n 2"])
-    one.case.size = 3
+    one.prompt_context.size = 3
     async with judging(judge(by_number)) as running:
         found = await outcomes(running, one)
     assert [one.code for one in found if isinstance(one, Fault)] == ["incomplete_group"] * 2

@@ -91,7 +91,7 @@ async def test_usage_and_seed_are_the_items_own() -> None:
 
 
 def _alone(one: Rollout) -> Group:
-    return Group(one.case, [one])
+    return Group(one.prompt_context, [one])
 
 
 async def test_an_empty_response_costs_no_call() -> None:

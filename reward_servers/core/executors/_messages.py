@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reward_servers.core._model import Case, Group, Rollout
+from reward_servers.core._model import Group, PromptContext, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._work import Unit
 
@@ -74,7 +74,7 @@ class FrameReader:
             del buffer[:start]
 
 
-_CaseTuple = tuple[Any, ...]
+_ContextTuple = tuple[Any, ...]
 
 
 def _rollout(rollout: Rollout) -> tuple[Any, ...]:
@@ -93,14 +93,14 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
     """A chunk of units of one job; what a group shares travels once."""
     job = units[0].job
     seed, deadline = job.seed, job.deadline
-    shared: list[_CaseTuple] = []
+    shared: list[_ContextTuple] = []
     items: list[tuple[Any, ...]] = []
-    case, place = None, -1
+    context, place = None, -1
     for unit in units:
         subject = unit.subject
-        if subject.case is not case:
-            case, place = subject.case, len(shared)
-            shared.append((case.group_id, case.prompt, case.reference, case.documents, case.size))
+        if subject.prompt_context is not context:
+            context, place = subject.prompt_context, len(shared)
+            shared.append((context.group_id, context.prompt, context.reference, context.documents, context.size))
         if isinstance(subject, Group):
             items.append((place, [_rollout(rollout) for rollout in subject.rollouts], seed, deadline))
         else:
@@ -109,18 +109,18 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
 
 
 def decode_chunk(
-    shared: Sequence[_CaseTuple], items: Sequence[tuple[Any, ...]]
+    shared: Sequence[_ContextTuple], items: Sequence[tuple[Any, ...]]
 ) -> list[tuple[Rollout | Group, int, float | None]]:
     """The subjects of a chunk, each with the seed of its run and its deadline."""
-    cases = [Case(*values) for values in shared]
+    contexts = [PromptContext(*values) for values in shared]
     decoded: list[tuple[Rollout | Group, int, float | None]] = []
     for place, payload, seed, deadline in items:
-        case = cases[place]
+        context = contexts[place]
         subject: Rollout | Group
         if isinstance(payload, list):
-            subject = Group(case, [Rollout(values[0], case, *values[1:]) for values in payload])
+            subject = Group(context, [Rollout(values[0], context, *values[1:]) for values in payload])
         else:
-            subject = Rollout(payload[0], case, *payload[1:])
+            subject = Rollout(payload[0], context, *payload[1:])
         decoded.append((subject, seed, deadline))
     return decoded
 

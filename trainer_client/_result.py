@@ -1,4 +1,4 @@
-"""`Scored`: a rollout with its scores, as single-sample callers get it."""
+"""`RolloutResult`: a rollout with its scores, as single-sample callers get it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ._batch import Batch
 
 
-class Scored:
+class RolloutResult:
     """A rollout with its scores.
 
     Attributes:
@@ -36,7 +36,7 @@ class Scored:
         return self._batch.rollouts[self._row].rollout_id
 
     def __repr__(self) -> str:
-        return f"<Scored {self.rollout_id!r}: {self.reward}>"
+        return f"<RolloutResult {self.rollout_id!r}: {self.reward}>"
 
     @property
     def scores(self) -> dict[str, float | None]:
@@ -60,7 +60,7 @@ class Scored:
         return table_of([self]).cell(0, reward)
 
 
-def table_of(scored: Sequence[Scored], seconds: float = 0.0) -> ScoreTable:
+def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0) -> ScoreTable:
     """A table of rollouts that may come from several batches of one recipe."""
     batch = scored[0]._batch
     return ScoreTable.of(
