@@ -100,7 +100,7 @@ class RemoteVerifier:
     def __init__(self, name: str, endpoints: str | Sequence[str], tls: TLS | None = None) -> None:
         self._name = name
         # A fault that may pass is handed back as one: whoever asked first tries again, and nobody in between.
-        self._client = AsyncRewardClient({name: endpoints}, retries=Retries(attempts=1), tls=tls)
+        self._client = AsyncRewardClient({name: endpoints}, retries=Retries(max_attempts=1), tls=tls)
 
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None

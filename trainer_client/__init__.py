@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from ._recipe import Recipe, Reward, Server
     from ._result import RolloutResult
     from ._rollout import Document, Rollout
-    from ._settings import TLS, Batching, Retries
+    from ._settings import TLS, Batching, Endpoints, Retries
     from ._summary import RewardSummary, Summary
     from ._table import Cell, ScoreTable
     from ._wire import VerifierInfo
@@ -58,7 +58,7 @@ _HOME = {
     "_recipe": ("Recipe", "Reward", "Server"),
     "_rollout": ("Document", "Rollout"),
     "_result": ("RolloutResult",),
-    "_settings": ("TLS", "Batching", "Retries"),
+    "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
     "_summary": ("RewardSummary", "Summary"),
     "_table": ("Cell", "ScoreTable"),
     "_wire": ("VerifierInfo",),
@@ -72,6 +72,7 @@ __all__ = [
     "Cell",
     "ClientClosedError",
     "Document",
+    "Endpoints",
     "IncompleteBatchError",
     "LineProblem",
     "Outcome",

@@ -142,8 +142,10 @@ class Core:
             def later(seconds: float, call: Callable[[], None]) -> None:
                 runtime.loop.call_soon_threadsafe(runtime.loop.call_later, seconds, call)
 
-            merger = Merger(runtime, batching.items, batching.wait, self._run_merged)
-            desk = self._desk = Desk(runtime, merger, Assembler(self.submit, later, batching.assemble, runtime.endings))
+            merger = Merger(runtime, batching.max_items, batching.max_delay_s, self._run_merged)
+            desk = self._desk = Desk(
+                runtime, merger, Assembler(self.submit, later, batching.group_timeout_s, runtime.endings)
+            )
         return desk
 
     async def _run_merged(self, work: Work, complete: Callable[[Batch, list[int]], None]) -> None:
@@ -188,7 +190,7 @@ class Core:
         server = recipe.server_of(verifier).name
         pool = runtime.pool(server, self.addresses(recipe, server, verifier))
         try:
-            facts = await pool.facts(runtime.loop.time() + self._settings.retries.patience)
+            facts = await pool.facts(runtime.loop.time() + self._settings.retries.unavailable_timeout_s)
         except Expired:
             raise ServerUnavailableError(server, "did not answer in time") from None
         if verifier not in facts.verifiers:

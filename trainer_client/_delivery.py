@@ -73,7 +73,7 @@ class Delivery:
             items = sum(len(rows) for _, rows in parts) * len(route.columns)
             self._budget.earn(items)
             share = max(_SMALLEST_SHARE, -(-items // self._pool.usable))
-            calls = -(-share // self._batching.items)
+            calls = -(-share // self._batching.max_items)
             self._start(Parcel(route, parts, tuple(range(len(route.columns)))), -(-share // calls))
 
     def _settle_all(self, columns: Sequence[int], bundles: Sequence[Bundle], outcome: LocalOutcome) -> None:
@@ -140,7 +140,7 @@ class Delivery:
 
     def _start(self, work: Parcel, most: int, avoid: Replica | None = None) -> None:
         """Cut work into parcels of at most that many items and deliver them at the same time."""
-        items, size = min(self._batching.items, most), self._batching.bytes
+        items, size = min(self._batching.max_items, most), self._batching.max_bytes
         if self._facts is not None:
             items = min(items, self._facts.max_items or items)
             # A quarter is left for what the estimate of a message's size does not count.
@@ -267,7 +267,7 @@ class Delivery:
             self._pool.failed(replica, broken)
             parcel.proven += parcel.is_suspect and parcel.is_smallest
             parcel.losses += 1
-            if parcel.proven >= self._retries.losses:
+            if parcel.proven >= self._retries.max_crashes:
                 self._ledger.settle(parcel.cells(), _given_up(broken, parcel.losses))
             self._resend(parcel, smaller if parcel.is_suspect else parcel.items, replica)
 
@@ -280,7 +280,7 @@ class Delivery:
                 self._pool.look_again(replica)
             parcel.passed_on.add((item.row, item.column))
             tries = parcel.tries if item.overloaded else parcel.tries + 1
-            spent = not item.overloaded and (tries >= self._retries.attempts or not self._budget.spend(1))
+            spent = not item.overloaded and (tries >= self._retries.max_attempts or not self._budget.spend(1))
             if spent:
                 self._ledger.settle([(item.row, item.column)], item.outcome)
                 continue
@@ -306,14 +306,14 @@ class Delivery:
                 rows.append(item.row)
         everything = again.successor(list(parts.values()), tuple(range(len(route.columns))))
         for asked, left in unfinished(everything, self._ledger):
-            self._start(again.successor(left, asked), self._batching.items, replica)
+            self._start(again.successor(left, asked), self._batching.max_items, replica)
 
     def _asked_of(self, route: Route, made: Bundle) -> list[int]:
         column, ledger = route.columns[0], self._ledger
         return [row for row in made.rows if ledger.state[row * ledger.width + column] != Outcome.NOT_ASKED]
 
     async def _sleep(self, route: Route, doublings: int, at_least: float) -> None:
-        longest = min(self._retries.longest, self._retries.backoff * 2.0 ** min(doublings, 20))
+        longest = min(self._retries.max_backoff_s, self._retries.initial_backoff_s * 2.0 ** min(doublings, 20))
         delay = at_least + random.uniform(0.0, longest)  # noqa: S311 (jitter)
         await asyncio.sleep(min(delay, max(0.0, route.expires - asyncio.get_running_loop().time())))
 

@@ -22,7 +22,7 @@ class Engine:
     def __init__(self, batching: Batching, retries: Retries) -> None:
         self._batching = batching
         self._retries = retries
-        self._budget = Budget(float(retries.reserve), retries.budget, retries.reserve + 1000.0)
+        self._budget = Budget(float(retries.budget_floor), retries.budget_ratio, retries.budget_floor + 1000.0)
 
     async def settle(self, batch: Batch, pools: Mapping[str, Pool]) -> None:
         """Settle every cell of a batch.

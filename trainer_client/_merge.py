@@ -1,7 +1,7 @@
 """`Merger`: many callers with single rollouts become batches.
 
-A rollout waits at most ``Batching.wait`` seconds for company, less when a call's worth has gathered. Rollouts of any
-thread, loop and recipe come together here; each is answered as soon as it is done itself.
+A rollout waits at most ``Batching.max_delay_s`` seconds for company, less when a call's worth has gathered. Rollouts of
+any thread, loop and recipe come together here; each is answered as soon as it is done itself.
 """
 
 from __future__ import annotations

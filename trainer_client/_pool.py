@@ -2,7 +2,7 @@
 
 The replica with the fewest items outstanding gets the next call. One that fails is left out and probed until it
 answers; its work goes to others, or waits for it. A server counts as unavailable when none has answered for
-``Retries.patience`` seconds.
+``Retries.unavailable_timeout_s`` seconds.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Pool:
         self._pin = pin
         self._retries = retries
         self._probes: dict[Replica, asyncio.Task[None]] = {}
-        self._pulses = {replica: Pulse(replica, retries.silence, self._hung) for replica in self.replicas}
+        self._pulses = {replica: Pulse(replica, retries.heartbeat_timeout_s, self._hung) for replica in self.replicas}
         self._changed: asyncio.Future[None] | None = None
         self._dark_since: float | None = None
         self._paused = False
@@ -143,7 +143,7 @@ class Pool:
             elif now >= patient_until:
                 raise mismatch
             else:
-                patient_until = min(patient_until, now + self._retries.patience)
+                patient_until = min(patient_until, now + self._retries.unavailable_timeout_s)
             self._check_hope(expires)
             chosen = await self._wait_turn(wish, min(self._until(expires), patient_until))
             if chosen is not None:
@@ -240,14 +240,15 @@ class Pool:
             raise Expired
         if not self._paused and now >= self._until(math.inf):
             raise ServerUnavailableError(
-                self.server, f"no replica has answered for {self._retries.patience:g} s ({self._reasons()})"
+                self.server,
+                f"no replica has answered for {self._retries.unavailable_timeout_s:g} s ({self._reasons()})",
             )
 
     def _until(self, expires: float) -> float:
         """When to look at a hopeless situation again."""
         if self._dark_since is None or self._paused:
             return expires
-        return min(expires, self._dark_since + self._retries.patience)
+        return min(expires, self._dark_since + self._retries.unavailable_timeout_s)
 
     async def _until_health_changes(self, until: float) -> None:
         loop = asyncio.get_running_loop()

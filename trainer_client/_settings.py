@@ -28,16 +28,17 @@ class Batching:
     """How work is cut into calls, and single samples are merged into batches.
 
     Attributes:
-        items: rollouts times rewards in one call, at most.
-        bytes: size of a message, at most; a larger rollout travels alone.
-        wait: seconds that a single sample waits for others.
-        assemble: seconds that the first sample of a group waits for the last, where groups are judged as a whole.
+        max_items: rollouts times rewards in one call.
+        max_bytes: size of a message; a larger rollout travels alone.
+        max_delay_s: seconds that a single sample waits for others.
+        group_timeout_s: seconds that the first sample of a group waits for the last, where groups are judged as a
+            whole.
     """
 
-    items: int = 256
-    bytes: int = 2 << 20
-    wait: float = 0.005
-    assemble: float = 60.0
+    max_items: int = 256
+    max_bytes: int = 2 << 20
+    max_delay_s: float = 0.005
+    group_timeout_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +46,26 @@ class Retries:
     """When an item is sent again.
 
     Attributes:
-        attempts: how often an item is sent whose faults may pass.
-        losses: how often a server may break under an item before the item counts as not scorable. Only breaks count
-            that no other item can have caused.
-        budget: items sent again after faults, as a share of the items sent.
-        reserve: items that may be sent again beyond the budget.
-        backoff: seconds before the first repetition; doubles each time, with jitter.
-        longest: longest wait between repetitions, in seconds.
-        patience: seconds to wait for a server of which no replica answers.
-        silence: seconds that a replica with work may leave the question unanswered whether it is alive. Its work then
-            goes to others.
+        max_attempts: how often an item is sent whose faults may pass.
+        max_crashes: how often a server may break under an item before the item counts as not scorable. Only breaks
+            count that no other item can have caused.
+        budget_ratio: items sent again after faults, as a share of the items sent.
+        budget_floor: items that may be sent again beyond that share.
+        initial_backoff_s: seconds before the first repetition; doubles each time, with jitter.
+        max_backoff_s: seconds between repetitions, at most.
+        unavailable_timeout_s: seconds to wait for a server of which no replica answers.
+        heartbeat_timeout_s: seconds that a replica with work may leave the question unanswered whether it is alive.
+            Its work then goes to others.
     """
 
-    attempts: int = 3
-    losses: int = 2
-    budget: float = 0.1
-    reserve: int = 64
-    backoff: float = 0.05
-    longest: float = 5.0
-    patience: float = 60.0
-    silence: float = 10.0
+    max_attempts: int = 3
+    max_crashes: int = 2
+    budget_ratio: float = 0.1
+    budget_floor: int = 64
+    initial_backoff_s: float = 0.05
+    max_backoff_s: float = 5.0
+    unavailable_timeout_s: float = 60.0
+    heartbeat_timeout_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

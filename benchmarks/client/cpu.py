@@ -85,7 +85,7 @@ async def measure(address: str, per_call: int, rounds: int = 15) -> dict[str, fl
     repeats = max(1, 16384 // len(rollouts))
     bare = {name: Bare(address, streamed=name == "bare stream") for name in ("bare", "bare stream")}
     times: dict[str, list[float]] = {"bare": [], "bare stream": [], "ours": []}
-    async with AsyncRewardClient(address, batching=Batching(items=per_call, bytes=8 << 20)) as client:
+    async with AsyncRewardClient(address, batching=Batching(max_items=per_call, max_bytes=8 << 20)) as client:
         for number in range(rounds + 1):
             for name in times:
                 started = time.process_time()

@@ -26,7 +26,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture
 def quick() -> Retries:
-    return Retries(backoff=0.005, longest=0.05, patience=1.0)
+    return Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=1.0)
 
 
 def rollouts_of(scripts: list[str], group: int = 4, prefix: str = "r") -> list[Rollout]:

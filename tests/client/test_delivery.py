@@ -103,7 +103,7 @@ async def test_only_what_may_pass_is_sent_again(serve: Serve, quick: Retries) ->
 async def test_retries_stay_within_the_budget(serve: Serve) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
     service = Scripted()
-    retries = Retries(backoff=0.001, budget=0.1, reserve=10)
+    retries = Retries(initial_backoff_s=0.001, budget_ratio=0.1, budget_floor=10)
     async with AsyncRewardClient(await serve(service), retries=retries) as client:
         table = await client.score(rollouts_of([script(fault="flaky", retryable=True)] * 400), recipe)
     assert set(table.codes[:, 0].tolist()) == {"flaky"}
@@ -114,7 +114,7 @@ async def test_a_full_server_gets_its_items_later_and_loses_none(serve: Serve, r
     service = Scripted()
     service.full = 2
     scripts = [script(score=n / 64, overloaded=n % 5) for n in range(64)]
-    async with AsyncRewardClient(await serve(service), retries=quick, batching=Batching(items=16)) as client:
+    async with AsyncRewardClient(await serve(service), retries=quick, batching=Batching(max_items=16)) as client:
         table = await client.score(rollouts_of(scripts), recipe)
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(64) / 64)
     assert set(service.finished.values()) == {1}
@@ -263,7 +263,7 @@ async def test_a_version_that_changes_in_the_middle_of_a_run_is_not_mixed_in(
 ) -> None:
     old, new = Scripted({"echo": "d1"}), Scripted({"echo": "d1"})
     addresses = [await serve(old), await serve(new)]
-    async with AsyncRewardClient(addresses, retries=quick, batching=Batching(items=16)) as client:
+    async with AsyncRewardClient(addresses, retries=quick, batching=Batching(max_items=16)) as client:
         await client.score(rollouts_of([script(score=1.0)] * 64), recipe)
         new.verifiers["echo"] = "d2"
         new.finished.clear()
@@ -295,7 +295,7 @@ async def test_groups_are_judged_whole_or_not_at_all(serve: Serve, quick: Retrie
     service = Scripted({"rank": "d1"}, group_verifiers=("rank",))
     rollouts = rollouts_of([script(score=n / 24, overloaded=int(n == 5)) for n in range(24)], group=8)
     async with AsyncRewardClient(
-        await serve(service), retries=quick, batching=Batching(items=4, assemble=0.2)
+        await serve(service), retries=quick, batching=Batching(max_items=4, group_timeout_s=0.2)
     ) as client:
         table = await client.score(rollouts, recipe)
         np.testing.assert_array_equal(table.scores[:, 0], np.arange(24) / 24)
@@ -322,7 +322,7 @@ async def test_an_unreachable_server_is_a_fault_and_costs_the_others_nothing(ser
         """
     )
     endpoints = {"echo": await serve(Scripted()), "gone": "127.0.0.1:1"}
-    async with AsyncRewardClient(endpoints, retries=Retries(patience=0.3)) as client:
+    async with AsyncRewardClient(endpoints, retries=Retries(unavailable_timeout_s=0.3)) as client:
         table = await client.score(rollouts_of([script(score=1.0)] * 4), recipe)
     assert table.valid.tolist() == [[True, False]] * 4
     assert set(table.codes[:, 1].tolist()) == {"unavailable"}

@@ -27,7 +27,7 @@ async def test_a_replica_is_killed_in_the_middle(spawn: Spawn, recipe: Recipe, q
     servers = [spawn(), spawn(), spawn()]
     rollouts = rollouts_of(slow_scripts(480, delay=0.05))
     async with AsyncRewardClient(
-        [server.address for server in servers], retries=quick, batching=Batching(items=32)
+        [server.address for server in servers], retries=quick, batching=Batching(max_items=32)
     ) as client:
         undisturbed = await client.score(rollouts, recipe)
         scoring = asyncio.create_task(client.score(rollouts, recipe))
@@ -44,7 +44,9 @@ async def test_a_replica_that_hangs_loses_its_work_to_others(spawn: Spawn, quick
     rollouts = rollouts_of(slow_scripts(480, delay=0.05))
     recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),))
     async with AsyncRewardClient(
-        [server.address for server in servers], retries=replace(quick, silence=0.5), batching=Batching(items=32)
+        [server.address for server in servers],
+        retries=replace(quick, heartbeat_timeout_s=0.5),
+        batching=Batching(max_items=32),
     ) as client:
         undisturbed = await client.score(rollouts, recipe)
         scoring = asyncio.create_task(client.score(rollouts, recipe))
@@ -62,9 +64,9 @@ async def test_an_item_that_blocks_servers_costs_no_other_its_score(spawn: Spawn
     recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),), max_missing=0.1)
     scripts = [json.dumps({"score": n / 64}) for n in range(64)]
     scripts[11] = json.dumps({"block": 2.0})
-    retries = Retries(backoff=0.005, longest=0.05, patience=60.0, silence=0.5)
+    retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=60.0, heartbeat_timeout_s=0.5)
     servers = [spawn().address, spawn().address]
-    async with AsyncRewardClient(servers, retries=retries, batching=Batching(items=16)) as client:
+    async with AsyncRewardClient(servers, retries=retries, batching=Batching(max_items=16)) as client:
         table = await client.score(rollouts_of(scripts), recipe)
     assert table.codes[11, 0] == "unavailable"
     assert "alive" in table.cell(11, "main").message
@@ -76,7 +78,7 @@ async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> No
     server = spawn()
     port = int(server.address.rpartition(":")[2])
     rollouts = rollouts_of(slow_scripts(64, delay=0.1))
-    async with AsyncRewardClient(server.address, retries=Retries(patience=30.0)) as client:
+    async with AsyncRewardClient(server.address, retries=Retries(unavailable_timeout_s=30.0)) as client:
         scoring = asyncio.create_task(client.score(rollouts, recipe))
         await asyncio.sleep(0.25)
         server.kill()
@@ -102,8 +104,8 @@ async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn)
             await asyncio.sleep(0.02)
 
     reviving = asyncio.create_task(revive())
-    retries = Retries(backoff=0.005, longest=0.05, patience=30.0)
-    batching = Batching(items=16)
+    retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=30.0)
+    batching = Batching(max_items=16)
     async with AsyncRewardClient(server.address, retries=retries, batching=batching) as client:
         table = await client.score(rollouts_of(scripts), recipe)
     revived.set()
@@ -117,7 +119,7 @@ def test_a_new_version_behind_the_same_address_is_not_used(spawn: Spawn, recipe:
     server = spawn()
     port = int(server.address.rpartition(":")[2])
     rollouts = rollouts_of(slow_scripts(8))
-    with RewardClient(server.address, retries=Retries(patience=1.0)) as client:
+    with RewardClient(server.address, retries=Retries(unavailable_timeout_s=1.0)) as client:
         client.score(rollouts, recipe)
         server.kill()
         spawn(port, digest="d2")

@@ -27,7 +27,9 @@ async def test_work_behind_a_bad_connection_goes_elsewhere(spawn: Spawn, quick: 
         links = [await stack.enter_async_context(link(spawn().address)) for _ in range(3)]
         client = await stack.enter_async_context(
             AsyncRewardClient(
-                [one.address for one in links], retries=replace(quick, silence=0.5), batching=Batching(items=32)
+                [one.address for one in links],
+                retries=replace(quick, heartbeat_timeout_s=0.5),
+                batching=Batching(max_items=32),
             )
         )
         await client.score(rollouts_of(scripts[:24]), recipe)

@@ -89,13 +89,13 @@ async def test_conversations(serve: Serve) -> None:
 
 async def test_calls_are_cut_by_items_and_bytes_and_keep_groups_together(serve: Serve) -> None:
     rollouts = rollouts_of(["x" * 1000] * 96, group=8)
-    _, service = await sent(serve, rollouts, batching=Batching(items=20))
+    _, service = await sent(serve, rollouts, batching=Batching(max_items=20))
     assert {len(r.groups) for r in service.requests} == {2}
     assert all(len(g.rollouts) == 8 for r in service.requests for g in r.groups)
-    _, service = await sent(serve, rollouts, batching=Batching(bytes=20_000))
+    _, service = await sent(serve, rollouts, batching=Batching(max_bytes=20_000))
     assert {r.ByteSize() < 20_000 for r in service.requests} == {True}
     assert all(len(g.rollouts) == 8 for r in service.requests for g in r.groups)
-    _, service = await sent(serve, rollouts, batching=Batching(items=3))
+    _, service = await sent(serve, rollouts, batching=Batching(max_items=3))
     assert max(len(g.rollouts) for r in service.requests for g in r.groups) == 3
 
 

@@ -75,9 +75,11 @@ def test_scores_arrive_over_tls_and_plain_text_does_not(files: Files, tmp_path: 
         with RewardClient({"exact": address}, tls=TLS(ca=files.ca)) as client:
             assert client.score(ROLLOUTS, RECIPE).scores[:, 0].tolist() == [1.0, 0.0]
         recipe = Recipe(RECIPE.rewards, advantage=None, max_missing=1.0)
-        with RewardClient({"exact": f"grpc://{address}"}, tls=TLS(ca=files.ca), retries=Retries(patience=1)) as client:
+        with RewardClient(
+            {"exact": f"grpc://{address}"}, tls=TLS(ca=files.ca), retries=Retries(unavailable_timeout_s=1)
+        ) as client:
             assert client.score(ROLLOUTS, recipe).codes[0, 0] == "unavailable"
-        with RewardClient({"exact": f"grpcs://{address}"}, retries=Retries(patience=1)) as client:
+        with RewardClient({"exact": f"grpcs://{address}"}, retries=Retries(unavailable_timeout_s=1)) as client:
             # The system's authorities do not know the test's.
             assert client.score(ROLLOUTS, recipe).codes[0, 0] == "unavailable"
 
@@ -88,7 +90,7 @@ def test_a_server_may_ask_clients_for_a_certificate(files: Files, tmp_path: Path
         known = TLS(files.ca, files.certificate, files.key)
         with RewardClient({"exact": address}, tls=known) as client:
             assert client.score(ROLLOUTS, recipe).scores[:, 0].tolist() == [1.0, 0.0]
-        with RewardClient({"exact": address}, tls=TLS(files.ca), retries=Retries(patience=1)) as client:
+        with RewardClient({"exact": address}, tls=TLS(files.ca), retries=Retries(unavailable_timeout_s=1)) as client:
             assert client.score(ROLLOUTS, recipe).codes[0, 0] == "unavailable"
         with_key = ("--ca", files.ca, "--cert", files.certificate, "--key", files.key)
         listed = command("list", "--endpoint", address, "--json", *with_key)

@@ -29,8 +29,16 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from trainer_client import AsyncRewardClient, Document, Recipe, RecipeError, Rollout, RolloutError, ScoreTable
-from trainer_client._settings import Endpoints
+from trainer_client import (
+    AsyncRewardClient,
+    Document,
+    Endpoints,
+    Recipe,
+    RecipeError,
+    Rollout,
+    RolloutError,
+    ScoreTable,
+)
 
 RewardFunction: TypeAlias = Callable[..., Awaitable[list[float | None]]]
 
