@@ -18,7 +18,7 @@ Imports grpcio, protobuf, numpy and the standard library, nothing else.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ._errors import (
+from trainer_client._errors import (
     ClientClosedError,
     IncompleteBatchError,
     RecipeError,
@@ -29,8 +29,8 @@ from ._errors import (
 )
 
 if TYPE_CHECKING:
-    from ._client import AsyncRewardClient, RewardClient
-    from ._files import (
+    from trainer_client._client import AsyncRewardClient, RewardClient
+    from trainer_client._files import (
         LineProblem,
         RolloutFile,
         format_rollout,
@@ -39,14 +39,14 @@ if TYPE_CHECKING:
         read_rollouts,
         write_rollouts,
     )
-    from ._ledger import Outcome, VerifierId
-    from ._recipe import Recipe, Reward, Server
-    from ._result import RolloutResult
-    from ._rollout import Document, Rollout
-    from ._settings import TLS, Batching, Endpoints, Retries
-    from ._summary import RewardSummary, Summary
-    from ._table import Cell, ScoreTable
-    from ._wire import VerifierInfo
+    from trainer_client._outcomes import Outcome, VerifierId
+    from trainer_client._recipe import Recipe, Reward, Server
+    from trainer_client._result import RolloutResult
+    from trainer_client._rollout import Document, Rollout
+    from trainer_client._settings import TLS, Batching, Endpoints, Retries
+    from trainer_client._summary import RewardSummary, Summary
+    from trainer_client._table import Cell, ScoreTable
+    from trainer_client._transport.wire import VerifierInfo
 
 _HOME = {
     "_client": ("AsyncRewardClient", "RewardClient"),
@@ -54,14 +54,14 @@ _HOME = {
         "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
         "write_rollouts",
     ),
-    "_ledger": ("Outcome", "VerifierId"),
+    "_outcomes": ("Outcome", "VerifierId"),
     "_recipe": ("Recipe", "Reward", "Server"),
     "_rollout": ("Document", "Rollout"),
     "_result": ("RolloutResult",),
     "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
     "_summary": ("RewardSummary", "Summary"),
     "_table": ("Cell", "ScoreTable"),
-    "_wire": ("VerifierInfo",),
+    "_transport.wire": ("VerifierInfo",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -10,19 +10,20 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Ma
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from ._core import Core
-from ._errors import ClientClosedError, RewardError
-from ._merge import LoopPost, Order, ThreadPost
-from ._recipe import Recipe
-from ._result import RolloutResult
-from ._rollout import Rollout
-from ._settings import TLS, Batching, Endpoints, Retries, Settings
-from ._stream import GroupStream, StreamItem, grouped
-from ._table import ScoreTable
-from ._wire import Labels, VerifierInfo
+from trainer_client._batch import Labels
+from trainer_client._core import Core
+from trainer_client._errors import ClientClosedError, RewardError
+from trainer_client._recipe import Recipe
+from trainer_client._result import RolloutResult
+from trainer_client._rollout import Rollout
+from trainer_client._session.sinks import LoopSink, ScoringJob, ThreadSink
+from trainer_client._session.stream import GroupStream, StreamItem, grouped
+from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
+from trainer_client._table import ScoreTable
+from trainer_client._transport.wire import VerifierInfo
 
 if TYPE_CHECKING:
-    from .signals import Estimator, Pipeline
+    from trainer_client.signals import Estimator, Pipeline
 
 
 class _Face:
@@ -115,7 +116,7 @@ class RewardClient(_Face):
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
-        order = Order(recipe, Labels(run, step, seed))
+        order = ScoringJob(recipe, Labels(run, step, seed))
         whole = _waited(self._core.judges_groups(recipe))
         stream = GroupStream(self._core, order, group_size, whole, ready.put, space.set)
         yielded = 0
@@ -154,7 +155,7 @@ class RewardClient(_Face):
             step: see `score`.
             seed: see `score`.
         """
-        order = Order(recipe, Labels(run, step, seed))
+        order = ScoringJob(recipe, Labels(run, step, seed))
         future: concurrent.futures.Future[RolloutResult] = concurrent.futures.Future()
         if group_size:
             self._core.assemble(order, rollout, future, _THREADS, group_size)
@@ -190,7 +191,7 @@ class AsyncRewardClient(_Face):
     Takes the same arguments as `RewardClient`.
     """
 
-    _post: LoopPost | None = None
+    _sink: LoopSink | None = None
 
     def __getstate__(self) -> Mapping[str, object]:
         return {"_core": self._core}
@@ -227,7 +228,7 @@ class AsyncRewardClient(_Face):
         def progress() -> None:
             loop.call_soon_threadsafe(space.set)
 
-        order = Order(recipe, Labels(run, step, seed))
+        order = ScoringJob(recipe, Labels(run, step, seed))
         whole = await _awaited(self._core.judges_groups(recipe))
         stream = GroupStream(self._core, order, group_size, whole, emit, progress)
 
@@ -271,25 +272,25 @@ class AsyncRewardClient(_Face):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[RolloutResult] = loop.create_future()
         if group_size:
-            order = Order(recipe, Labels(run, step, seed))
-            self._core.assemble(order, rollout, future, LoopPost(loop, order), group_size)
+            order = ScoringJob(recipe, Labels(run, step, seed))
+            self._core.assemble(order, rollout, future, LoopSink(loop, order), group_size)
             return future
-        post = self._post
-        # Each loop looks at its own post only: with several loops at work, they just take turns in making new ones.
-        if post is None or post.loop is not loop or not post.order.fits(recipe, (run, step, seed)):
-            post = self._post = LoopPost(loop, Order(recipe, Labels(run, step, seed)))
-            loop.call_soon(self._hand_over, post)
-        post.rollouts.append(rollout)
-        post.futures.append(future)
+        sink = self._sink
+        # Each loop looks at its own sink only: with several loops at work, they just take turns in making new ones.
+        if sink is None or sink.loop is not loop or not sink.order.fits(recipe, (run, step, seed)):
+            sink = self._sink = LoopSink(loop, ScoringJob(recipe, Labels(run, step, seed)))
+            loop.call_soon(self._hand_over, sink)
+        sink.rollouts.append(rollout)
+        sink.futures.append(future)
         return future
 
-    def _hand_over(self, post: LoopPost) -> None:
-        if self._post is post:
-            self._post = None
+    def _hand_over(self, sink: LoopSink) -> None:
+        if self._sink is sink:
+            self._sink = None
         try:
-            self._core.submit(post.order, post.rollouts, post.futures, post)
+            self._core.submit(sink.order, sink.rollouts, sink.futures, sink)
         except RewardError as error:
-            post.answer(post.futures, [error] * len(post.futures))
+            sink.answer(sink.futures, [error] * len(sink.futures))
 
     async def describe(self, recipe: Recipe) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""
@@ -309,7 +310,7 @@ class AsyncRewardClient(_Face):
 
 
 _T = TypeVar("_T")
-_THREADS = ThreadPost()
+_THREADS = ThreadSink()
 
 
 def _waited(future: concurrent.futures.Future[_T]) -> _T:

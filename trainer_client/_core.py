@@ -7,31 +7,32 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ._assemble import Assembler
-from ._batch import Batch
-from ._errors import RecipeError, ServerUnavailableError
-from ._ledger import Ledger
-from ._merge import Merger, Order, Post, Work
-from ._pool import Expired
-from ._recipe import Recipe
-from ._rollout import Rollout
-from ._runtime import Keeper, Runtime
-from ._settings import Settings
-from ._table import ScoreTable
-from ._wire import Labels, VerifierInfo
+from trainer_client._batch import Batch, Labels
+from trainer_client._errors import RecipeError, ServerUnavailableError
+from trainer_client._outcomes import OutcomeStore
+from trainer_client._recipe import Recipe
+from trainer_client._rollout import Rollout
+from trainer_client._session.group_buffer import GroupBuffer
+from trainer_client._session.microbatch import MicroBatcher, PendingBatch
+from trainer_client._session.runtime import Runtime, RuntimeHandle
+from trainer_client._session.sinks import ResultSink, ScoringJob
+from trainer_client._settings import Settings
+from trainer_client._table import ScoreTable
+from trainer_client._transport.pool import Expired
+from trainer_client._transport.wire import VerifierInfo
 
 if TYPE_CHECKING:
-    from .signals import Estimator, Pipeline
+    from trainer_client.signals import Estimator, Pipeline
 
 _ESTIMATORS_KEPT = 16
 
 
-class Desk(NamedTuple):
+class Intake(NamedTuple):
     """Where single samples are handed in, in one process."""
 
     runtime: Runtime
-    merger: Merger
-    assembler: Assembler
+    batcher: MicroBatcher
+    buffer: GroupBuffer
 
 
 class Core:
@@ -43,21 +44,21 @@ class Core:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._keeper = Keeper(settings)
-        weakref.finalize(self, self._keeper.abandon)
-        self._desk: Desk | None = None
+        self._handle = RuntimeHandle(settings)
+        weakref.finalize(self, self._handle.abandon)
+        self._intake: Intake | None = None
         self._estimators: dict[int, tuple[Recipe, Estimator | Pipeline | None]] = {}
 
     def __getstate__(self) -> Mapping[str, object]:
-        return {"_settings": self._settings, "_keeper": self._keeper}
+        return {"_settings": self._settings, "_handle": self._handle}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        self.__dict__.update(state, _desk=None, _estimators={})
-        weakref.finalize(self, self._keeper.abandon)
+        self.__dict__.update(state, _intake=None, _estimators={})
+        weakref.finalize(self, self._handle.abandon)
 
     def close(self) -> None:
         """End everything; work that others wait for is cancelled."""
-        self._keeper.close()
+        self._handle.close()
 
     def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
         """The estimator of a recipe, which may keep state from batch to batch."""
@@ -90,7 +91,7 @@ class Core:
         self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels
     ) -> concurrent.futures.Future[ScoreTable]:
         """Score a batch in which every group is complete."""
-        runtime = self._keeper.runtime()
+        runtime = self._handle.runtime()
         estimator = self.estimator(recipe)
         return runtime.start(self._score(runtime, rollouts, recipe, labels, estimator))
 
@@ -102,13 +103,13 @@ class Core:
         labels: Labels,
         estimator: Estimator | Pipeline | None,
     ) -> ScoreTable:
-        ledger = Ledger(len(rollouts), len(recipe.rewards))
-        batch = Batch(rollouts, recipe, ledger, labels, runtime.loop.time(), estimator=estimator)
+        store = OutcomeStore(len(rollouts), len(recipe.rewards))
+        batch = Batch(rollouts, recipe, store, labels, runtime.loop.time(), estimator=estimator)
         await self._settle(runtime, batch)
         return ScoreTable.of(
             rollouts,
             recipe,
-            ledger,
+            store,
             floors=batch.floors,
             seconds=runtime.loop.time() - batch.started,
             estimator=estimator,
@@ -120,40 +121,40 @@ class Core:
         for reward in batch.recipe.rewards:
             name = batch.recipe.server_of(reward.verifier_name).name
             pools[name] = runtime.pool(name, self.addresses(batch.recipe, name, reward.verifier_name))
-        await runtime.engine.settle(batch, pools)
+        await runtime.runner.settle(batch, pools)
 
     # Single samples
 
     def submit(
-        self, order: Order, rollouts: Sequence[Rollout], tokens: Sequence[object], post: Post, size: int = 0
+        self, order: ScoringJob, rollouts: Sequence[Rollout], tokens: Sequence[object], sink: ResultSink, size: int = 0
     ) -> None:
-        """Hand over rollouts, to be merged with others: see `Merger.add`."""
-        self._desk_of(self._keeper.runtime()).merger.add(order, rollouts, tokens, post, size)
+        """Hand over rollouts, to be merged with others: see `MicroBatcher.add`."""
+        self._intake_of(self._handle.runtime()).batcher.add(order, rollouts, tokens, sink, size)
 
-    def assemble(self, order: Order, rollout: Rollout, token: object, post: Post, size: int) -> None:
+    def assemble(self, order: ScoringJob, rollout: Rollout, token: object, sink: ResultSink, size: int) -> None:
         """Hand over a rollout of a group that is sent when the last of it has come."""
-        self._desk_of(self._keeper.runtime()).assembler.add(order, rollout, token, post, size)
+        self._intake_of(self._handle.runtime()).buffer.add(order, rollout, token, sink, size)
 
-    def _desk_of(self, runtime: Runtime) -> Desk:
-        desk = self._desk
+    def _intake_of(self, runtime: Runtime) -> Intake:
+        desk = self._intake
         if desk is None or desk.runtime is not runtime:
             batching = self._settings.batching
 
             def later(seconds: float, call: Callable[[], None]) -> None:
                 runtime.loop.call_soon_threadsafe(runtime.loop.call_later, seconds, call)
 
-            merger = Merger(runtime, batching.max_items, batching.max_delay_s, self._run_merged)
-            desk = self._desk = Desk(
-                runtime, merger, Assembler(self.submit, later, batching.group_timeout_s, runtime.endings)
+            batcher = MicroBatcher(runtime, batching.max_items, batching.max_delay_s, self._run_merged)
+            desk = self._intake = Intake(
+                runtime, batcher, GroupBuffer(self.submit, later, batching.group_timeout_s, runtime.endings)
             )
         return desk
 
-    async def _run_merged(self, work: Work, complete: Callable[[Batch, list[int]], None]) -> None:
-        runtime = self._keeper.runtime()
+    async def _run_merged(self, work: PendingBatch, complete: Callable[[Batch, list[int]], None]) -> None:
+        runtime = self._handle.runtime()
         batch = Batch(
             work.rollouts,
             work.order.recipe,
-            Ledger(len(work.rollouts), len(work.order.recipe.rewards), lambda rows: complete(batch, rows)),
+            OutcomeStore(len(work.rollouts), len(work.order.recipe.rewards), lambda rows: complete(batch, rows)),
             work.order.labels,
             runtime.loop.time(),
             work.sizes,
@@ -165,7 +166,7 @@ class Core:
 
     def judges_groups(self, recipe: Recipe) -> concurrent.futures.Future[bool]:
         """Whether some verifier of a recipe judges groups; one whose server does not answer counts as not."""
-        runtime = self._keeper.runtime()
+        runtime = self._handle.runtime()
         return runtime.start(self._judges_groups(runtime, recipe))
 
     async def _judges_groups(self, runtime: Runtime, recipe: Recipe) -> bool:
@@ -180,7 +181,7 @@ class Core:
 
     def describe(self, recipe: Recipe) -> concurrent.futures.Future[dict[str, VerifierInfo]]:
         """What the servers say of a recipe's verifiers."""
-        runtime = self._keeper.runtime()
+        runtime = self._handle.runtime()
         return runtime.start(self._describe(runtime, recipe))
 
     async def _describe(self, runtime: Runtime, recipe: Recipe) -> dict[str, VerifierInfo]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._table import ScoreTable
+    from trainer_client._table import ScoreTable
 
 
 class RewardError(Exception):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ._errors import RolloutError
-from ._rollout import Document, Rollout
+from trainer_client._errors import RolloutError
+from trainer_client._rollout import Document, Rollout
 
 PathLike: TypeAlias = str | os.PathLike[str]
 

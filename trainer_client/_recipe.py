@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
-from ._errors import RecipeError
-from ._settings import check_address
+from trainer_client._errors import RecipeError
+from trainer_client._settings import check_address
 
 if TYPE_CHECKING:
     import os
 
-    from .signals import Estimator, Gate, Pipeline, Term
+    from trainer_client.signals import Estimator, Gate, Pipeline, Term
 
 Action: TypeAlias = Literal["mask", "floor", "drop_group", "abort"]
 """What a missing score does: see `Reward.on_missing`."""
@@ -189,7 +189,7 @@ class Recipe:
             RecipeError: with the line, the key and the remedy.
             OSError: the file cannot be read.
         """
-        from ._recipe_file import load_recipe
+        from trainer_client._recipe_file import load_recipe
 
         return load_recipe(path)
 
@@ -200,7 +200,7 @@ class Recipe:
         Raises:
             RecipeError: with the line, the key and the remedy.
         """
-        from ._recipe_file import parse_recipe
+        from trainer_client._recipe_file import parse_recipe
 
         return parse_recipe(text)
 
@@ -231,7 +231,7 @@ class Recipe:
             floors: floor of each column's verifier, where it is known. Where it is not, since no server has told it,
                 a missing score that would take the floor is masked: no number is made up for it.
         """
-        from .signals import Term
+        from trainer_client.signals import Term
 
         terms = []
         for column, reward in enumerate(self.rewards):
@@ -251,7 +251,7 @@ class Recipe:
         """
         if self.advantage is None:
             return None
-        from .signals import SignalError, resolve
+        from trainer_client.signals import SignalError, resolve
 
         try:
             return resolve(self.advantage, [reward.weight for reward in self.rewards])

@@ -8,8 +8,8 @@ import tomllib
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
-from ._errors import RecipeError
-from ._recipe import DEFAULT_DEADLINE, Recipe, Reward, Server
+from trainer_client._errors import RecipeError
+from trainer_client._recipe import DEFAULT_DEADLINE, Recipe, Reward, Server
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -119,7 +119,7 @@ def _reward(name: str, table: _Reader) -> Reward:
 
 
 def _gate(outer: _Reader, key: str, value: Any) -> Any:
-    from .signals import Gate, SignalError
+    from trainer_client.signals import Gate, SignalError
 
     table = _Reader(_table(outer, key, value), outer.at(key))
     chosen = {name: table.take(name, None, _number) for name in _COMPARISONS}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ._ledger import Ledger, Outcome
-from ._table import Cell, ScoreTable
+from trainer_client._outcomes import Outcome, OutcomeStore
+from trainer_client._table import Cell, ScoreTable
 
 if TYPE_CHECKING:
-    from ._batch import Batch
+    from trainer_client._batch import Batch
 
 
 class RolloutResult:
@@ -41,19 +41,19 @@ class RolloutResult:
     @property
     def scores(self) -> dict[str, float | None]:
         """Score by reward; None where there is none."""
-        ledger = self._batch.ledger
-        start = self._row * ledger.width
+        store = self._batch.store
+        start = self._row * store.width
         return {
-            name: ledger.scores[start + i] if ledger.state[start + i] == Outcome.VERDICT else None
+            name: store.scores[start + i] if store.state[start + i] == Outcome.VERDICT else None
             for i, name in enumerate(self._batch.recipe.columns)
         }
 
     @property
     def codes(self) -> dict[str, str]:
         """Code by reward: what was found, or why there is no score."""
-        ledger = self._batch.ledger
-        start = self._row * ledger.width
-        return {name: ledger.legend[ledger.codes[start + i]] for i, name in enumerate(self._batch.recipe.columns)}
+        store = self._batch.store
+        start = self._row * store.width
+        return {name: store.code_names[store.codes[start + i]] for i, name in enumerate(self._batch.recipe.columns)}
 
     def cell(self, reward: str) -> Cell:
         """Everything said of one reward: see `ScoreTable.cell`."""
@@ -66,7 +66,7 @@ def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0) -> ScoreTabl
     return ScoreTable.of(
         [one._batch.rollouts[one._row] for one in scored],
         batch.recipe,
-        Ledger.joined([one._batch.ledger.take([one._row]) for one in scored]),
+        OutcomeStore.joined([one._batch.store.take([one._row]) for one in scored]),
         floors={column: floor for one in scored for column, floor in one._batch.floors.items()},
         seconds=seconds,
         estimator=batch.estimator,
@@ -81,17 +81,17 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
     Returns:
         The rewards, None where there is none, and the rows that miss a score under a code that aborts.
     """
-    from .signals import combine
+    from trainer_client.signals import combine
 
-    ledger = batch.ledger
-    cells = ledger.view(rows)
+    store = batch.store
+    cells = store.view(rows)
     asked = cells.state != Outcome.NOT_ASKED
     valid = cells.state == Outcome.VERDICT
     terms = batch.recipe.terms(batch.floors)
     aborted: set[int] = set()
     if not valid.all():
         for at, column in np.argwhere(asked & ~valid).tolist():
-            if terms[column].action(ledger.legend[cells.codes[at, column]]) == "abort":
+            if terms[column].action(store.code_names[cells.codes[at, column]]) == "abort":
                 aborted.add(rows[at])
         terms = [
             replace(term, on_missing={code: "mask" if a == "abort" else a for code, a in term.on_missing.items()})
@@ -102,7 +102,7 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
         valid,
         terms,
         codes=cells.codes,
-        legend=ledger.legend,
+        legend=store.code_names,
         asked=asked,
         groups=np.arange(len(rows)),
         max_missing=1.0,

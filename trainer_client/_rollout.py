@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ._content import Content, ContentError, read_turns
-from ._errors import RolloutError
+from trainer_client._content import Content, ContentError, read_turns
+from trainer_client._errors import RolloutError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from ._errors import RecipeError
+from trainer_client._errors import RecipeError
 
 if TYPE_CHECKING:
     import grpc

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._errors import IncompleteBatchError
-from ._ledger import Outcome
+from trainer_client._errors import IncompleteBatchError
+from trainer_client._outcomes import Outcome
 
 if TYPE_CHECKING:
-    from ._table import ScoreTable
+    from trainer_client._table import ScoreTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def summarise(table: ScoreTable) -> Summary:
 
 def _reward(table: ScoreTable, column: int) -> RewardSummary:
     outcomes = table.outcomes[:, column]
-    codes = np.array(table.legend)[table.code_numbers[:, column]]
+    codes = np.array(table.code_names)[table.code_numbers[:, column]]
     scored = outcomes == Outcome.VERDICT
     faulty = outcomes == Outcome.FAULT
     scores = table.scores[scored, column]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _wire as wire
-from ._errors import IncompleteBatchError, RecipeError
-from ._ledger import Ledger, Outcome, VerifierId
-from ._recipe import Recipe
-from ._rollout import Rollout
+from trainer_client._errors import IncompleteBatchError, RecipeError
+from trainer_client._outcomes import Outcome, OutcomeStore, VerifierId
+from trainer_client._recipe import Recipe
+from trainer_client._rollout import Rollout
+from trainer_client._transport import wire
 
 if TYPE_CHECKING:
-    from ._summary import Summary
-    from .signals import Combined, Estimator, Pipeline, Signal
+    from trainer_client._summary import Summary
+    from trainer_client.signals import Combined, Estimator, Pipeline, Signal
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -84,8 +84,8 @@ class ScoreTable:
         columns: ``R`` names of the rewards.
         outcomes: ``[N, R]`` `Outcome` of each cell.
         scores: ``[N, R]`` scores; NaN where there is none.
-        code_numbers: ``[N, R]`` positions in ``legend``.
-        legend: names of the codes.
+        code_numbers: ``[N, R]`` positions in ``code_names``.
+        code_names: names of the codes.
         party_numbers: ``[N, R]`` `Party` of each fault.
         versions: for each column the verifiers that answered; more than one only for a client with ``pin=False``.
         seconds: time from handing over the batch to its last outcome.
@@ -96,7 +96,7 @@ class ScoreTable:
         recipe: Recipe,
         rollout_ids: list[str],
         group_ids: list[str],
-        ledger: Ledger,
+        store: OutcomeStore,
         *,
         floors: Mapping[int, float],
         seconds: float,
@@ -105,19 +105,19 @@ class ScoreTable:
         partial: bool = False,
         inputs: Mapping[str, list[Any]] | None = None,
     ) -> None:
-        shape = (ledger.rows, ledger.width)
+        shape = (store.rows, store.width)
         self.recipe = recipe
         self.rollout_ids = rollout_ids
         self.group_ids = group_ids
         self.columns = recipe.columns
-        self.outcomes: NDArray[np.uint8] = np.frombuffer(ledger.state, np.uint8).reshape(shape)
-        self.scores: FloatArray = np.frombuffer(ledger.scores, np.float64).reshape(shape)
-        self.code_numbers: IntArray = np.frombuffer(ledger.codes, np.int32).reshape(shape)
-        self.legend = tuple(ledger.legend)
-        self.party_numbers: NDArray[np.uint8] = np.frombuffer(ledger.parties, np.uint8).reshape(shape)
-        self.versions: tuple[tuple[VerifierId, ...], ...] = tuple(tuple(v.values()) for v in ledger.versions)
+        self.outcomes: NDArray[np.uint8] = np.frombuffer(store.state, np.uint8).reshape(shape)
+        self.scores: FloatArray = np.frombuffer(store.scores, np.float64).reshape(shape)
+        self.code_numbers: IntArray = np.frombuffer(store.codes, np.int32).reshape(shape)
+        self.code_names = tuple(store.code_names)
+        self.party_numbers: NDArray[np.uint8] = np.frombuffer(store.parties, np.uint8).reshape(shape)
+        self.versions: tuple[tuple[VerifierId, ...], ...] = tuple(tuple(v.values()) for v in store.versions)
         self.seconds = seconds
-        self._ledger = ledger
+        self._store = store
         self._floors = dict(floors)
         self._estimator = estimator
         self._step = step
@@ -125,15 +125,15 @@ class ScoreTable:
         self._inputs = dict(inputs or {})
 
     @classmethod
-    def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, ledger: Ledger, **known: Any) -> ScoreTable:
-        """The table of a settled ledger; ``known`` are the constructor's other arguments."""
+    def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **known: Any) -> ScoreTable:
+        """The table of a settled store; ``known`` are the constructor's other arguments."""
         inputs: dict[str, list[Any]] = {}
         if all(len(rollout.token_ids) for rollout in rollouts):
             inputs["lengths"] = [len(rollout.token_ids) for rollout in rollouts]
         if all(rollout.finish_reason for rollout in rollouts):
             inputs["truncated"] = [rollout.finish_reason == "length" for rollout in rollouts]
         ids = [rollout.rollout_id for rollout in rollouts]
-        return cls(recipe, ids, [rollout.group_id for rollout in rollouts], ledger, inputs=inputs, **known)
+        return cls(recipe, ids, [rollout.group_id for rollout in rollouts], store, inputs=inputs, **known)
 
     def __len__(self) -> int:
         return len(self.rollout_ids)
@@ -160,7 +160,7 @@ class ScoreTable:
     @property
     def codes(self) -> NDArray[np.str_]:
         """``[N, R]`` code of each cell: what was found, why there is no score, or ``not_asked``."""
-        return np.array(self.legend)[self.code_numbers]
+        return np.array(self.code_names)[self.code_numbers]
 
     @property
     def parties(self) -> NDArray[np.str_]:
@@ -169,7 +169,7 @@ class ScoreTable:
 
     @cached_property
     def _times(self) -> wire.Times:
-        return wire.read_times(self._ledger.sources)
+        return wire.read_times(self._store.sources)
 
     @cached_property
     def queue_seconds(self) -> FloatArray:
@@ -207,12 +207,12 @@ class ScoreTable:
         column = self.column(reward) if isinstance(reward, str) else reward
         outcome = Outcome(int(self.outcomes[row, column]))
         aspects = self.versions[column][0].aspects if self.versions[column] else ()
-        details = wire.read_details(self._ledger.sources[row * len(self.columns) + column], aspects)
+        details = wire.read_details(self._store.sources[row * len(self.columns) + column], aspects)
         evidence, feedback = details.pop("evidence_json", b""), details.pop("feedback_json", b"")
         return Cell(
             outcome=outcome,
             score=float(self.scores[row, column]) if outcome is Outcome.VERDICT else None,
-            code=self.legend[self.code_numbers[row, column]],
+            code=self.code_names[self.code_numbers[row, column]],
             party=PARTIES[self.party_numbers[row, column]],
             evidence=json.loads(evidence) if evidence else None,
             feedback=json.loads(feedback) if feedback else None,
@@ -228,7 +228,7 @@ class ScoreTable:
         Raises:
             IncompleteBatchError: more scores are missing than the recipe tolerates, or one under a code that aborts.
         """
-        from .signals import MissingScore, TooManyMissing, combine
+        from trainer_client.signals import MissingScore, TooManyMissing, combine
 
         try:
             return combine(
@@ -236,7 +236,7 @@ class ScoreTable:
                 self.valid,
                 self.recipe.terms(self._floors),
                 codes=self.code_numbers,
-                legend=self.legend,
+                legend=self.code_names,
                 asked=self.asked,
                 groups=self.group_ids,
                 max_missing=self.recipe.max_missing,
@@ -283,7 +283,7 @@ class ScoreTable:
             RecipeError: the recipe has no ``advantage``.
             SignalError: the preset needs an input that is not there, or the whole batch where this is a part.
         """
-        from .signals import SignalBatch
+        from trainer_client.signals import SignalBatch
 
         estimator = self._estimator or self.recipe.estimator()
         if estimator is None:
@@ -337,7 +337,7 @@ class ScoreTable:
 
     def summary(self) -> Summary:
         """Figures per reward and for the batch."""
-        from ._summary import summarise
+        from trainer_client._summary import summarise
 
         return summarise(self)
 
@@ -359,7 +359,7 @@ class ScoreTable:
             first.recipe,
             [rollout_id for table in tables for rollout_id in table.rollout_ids],
             [group_id for table in tables for group_id in table.group_ids],
-            Ledger.joined([table._ledger for table in tables]),
+            OutcomeStore.joined([table._store for table in tables]),
             floors={column: floor for table in tables for column, floor in table._floors.items()},
             seconds=max(table.seconds for table in tables),
             estimator=first._estimator,

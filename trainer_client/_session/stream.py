@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from ._errors import RolloutError
-from ._merge import Order
-from ._result import RolloutResult, table_of
-from ._rollout import Rollout
-from ._table import ScoreTable
+from trainer_client._errors import RolloutError
+from trainer_client._result import RolloutResult, table_of
+from trainer_client._rollout import Rollout
+from trainer_client._session.sinks import ScoringJob
+from trainer_client._table import ScoreTable
 
 if TYPE_CHECKING:
-    from ._core import Core
+    from trainer_client._core import Core
 
 StreamItem: TypeAlias = Rollout | Sequence[Rollout]
 """A rollout, or all rollouts of a prompt."""
@@ -61,7 +61,7 @@ class GroupStream:
     def __init__(
         self,
         core: Core,
-        order: Order,
+        order: ScoringJob,
         group_size: int | None,
         whole_groups: bool,
         emit: Callable[[ScoreTable | BaseException], None],
@@ -140,7 +140,7 @@ class GroupStream:
             self._emit_if_complete(group)
 
     def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
-        """Take results: see `Post`."""
+        """Take results: see `ResultSink`."""
         for (group, place), result in zip(tokens, results, strict=True):
             with self._lock:
                 self.open -= 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ._errors import RequestRejectedError
-from ._replica import Replica
+from trainer_client._errors import RequestRejectedError
+from trainer_client._transport.replica import Replica
 
 
 def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:

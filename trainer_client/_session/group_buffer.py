@@ -1,4 +1,4 @@
-"""`Assembler`: rollouts of a group that callers submit one by one are sent when the last has come."""
+"""`GroupBuffer`: rollouts of a group that callers submit one by one are sent when the last has come."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ._errors import ClientClosedError, RolloutError
-from ._merge import Order, Post
-from ._result import RolloutResult
-from ._rollout import Rollout
+from trainer_client._errors import ClientClosedError, RolloutError
+from trainer_client._result import RolloutResult
+from trainer_client._rollout import Rollout
+from trainer_client._session.sinks import ResultSink, ScoringJob
 
 
 @dataclass(slots=True, eq=False)
-class Gathering:
+class BufferedGroup:
     """Rollouts of a group that is not complete."""
 
     size: int
     rollouts: list[Rollout] = field(default_factory=list)
     tokens: list[Any] = field(default_factory=list)
-    posts: list[Post] = field(default_factory=list)
+    sinks: list[ResultSink] = field(default_factory=list)
 
     def deliver(self, tokens: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
-        """Pass results on to where each rollout came from: see `Post`."""
+        """Pass results on to where each rollout came from: see `ResultSink`."""
         for place, result in zip(tokens, results, strict=True):
-            self.posts[place].deliver([self.tokens[place]], [result])
+            self.sinks[place].deliver([self.tokens[place]], [result])
 
 
-class Assembler:
+class GroupBuffer:
     """Gathers the rollouts of a group that callers submit one by one.
 
     Args:
-        send: takes a complete group: the arguments of `Merger.add`.
+        send: takes a complete group: the arguments of `MicroBatcher.add`.
         later: calls a function after some seconds, on any thread.
         patience: seconds that the first rollout of a group waits for the last.
         endings: what is called when the client is closed.
@@ -41,7 +41,7 @@ class Assembler:
 
     def __init__(
         self,
-        send: Callable[[Order, Sequence[Rollout], Sequence[Any], Post, int], None],
+        send: Callable[[ScoringJob, Sequence[Rollout], Sequence[Any], ResultSink, int], None],
         later: Callable[[float, Callable[[], None]], None],
         patience: float,
         endings: list[Callable[[], None]],
@@ -50,19 +50,19 @@ class Assembler:
         self._later = later
         self._patience = patience
         self._lock = threading.Lock()
-        self._groups: dict[tuple[Any, str], Gathering] = {}
+        self._groups: dict[tuple[Any, str], BufferedGroup] = {}
         endings.append(partial(_drop, self._groups))
 
-    def add(self, order: Order, rollout: Rollout, token: Any, post: Post, size: int) -> None:
+    def add(self, order: ScoringJob, rollout: Rollout, token: Any, sink: ResultSink, size: int) -> None:
         """Take a rollout of a group of that size."""
         key = (order.key, rollout.group_id)
         with self._lock:
             group = self._groups.get(key)
             if group is None:
-                group = self._groups[key] = Gathering(size)
+                group = self._groups[key] = BufferedGroup(size)
             group.rollouts.append(rollout)
             group.tokens.append(token)
-            group.posts.append(post)
+            group.sinks.append(sink)
             arrived = len(group.rollouts)
             if arrived >= group.size:
                 del self._groups[key]
@@ -71,7 +71,7 @@ class Assembler:
         elif arrived == 1:
             self._later(self._patience, lambda: self._give_up(key, group))
 
-    def _give_up(self, key: tuple[Any, str], group: Gathering) -> None:
+    def _give_up(self, key: tuple[Any, str], group: BufferedGroup) -> None:
         with self._lock:
             if self._groups.get(key) is not group:
                 return
@@ -86,7 +86,7 @@ class Assembler:
             group.deliver([place], [error])
 
 
-def _drop(groups: dict[tuple[Any, str], Gathering]) -> None:
+def _drop(groups: dict[tuple[Any, str], BufferedGroup]) -> None:
     """Tell those whose group was not complete yet that the client was closed."""
     while groups:
         _, group = groups.popitem()

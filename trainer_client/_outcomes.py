@@ -1,4 +1,4 @@
-"""`Ledger`: the cells of a score table while they are filled.
+"""`OutcomeStore`: the cells of a score table while they are filled.
 
 A cell is one reward of one rollout. It is settled once; whatever arrives for it later is ignored, so that a retry
 can never count twice. Columns are flat standard-library arrays: one item assignment costs some 40 ns, and numpy
@@ -41,7 +41,7 @@ class Party(enum.IntEnum):
     CALLER = 4
 
 
-class LocalOutcome(NamedTuple):
+class ClientOutcome(NamedTuple):
     """A fault or skip that the client states itself, or that it has tried to get past in vain."""
 
     outcome: Outcome
@@ -69,26 +69,26 @@ class VerifierId(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """Cells as arrays ``[rows, columns]``: `Outcome`, score, position in the legend."""
+    """Cells as arrays ``[rows, columns]``: `Outcome`, score, position in the names of codes."""
 
     state: NDArray[np.uint8]
     scores: NDArray[np.float64]
     codes: NDArray[np.int32]
 
 
-DEADLINE = LocalOutcome(Outcome.SKIP, "deadline", message="the reward's deadline passed")
+DEADLINE = ClientOutcome(Outcome.SKIP, "deadline", message="the reward's deadline passed")
 
 
-class Ledger:
+class OutcomeStore:
     """Cells of ``rows`` rollouts and ``width`` rewards, row by row.
 
     Attributes:
         state: `Outcome` of each cell.
         scores: score of each verdict; NaN elsewhere.
-        codes: position in ``legend``.
+        codes: position in ``code_names``.
         parties: `Party` of each fault.
         sources: what the cell was settled with, for reading the rest of it later.
-        legend: names of the codes.
+        code_names: names of the codes.
         left: cells of each row that are not settled.
         versions: for each column the verifiers that answered, by digest.
         refusal: column, code and message of a request that was wrong in itself; None as long as none was.
@@ -96,9 +96,9 @@ class Ledger:
     """
 
     __slots__ = (
+        "code_names",
         "codes",
         "left",
-        "legend",
         "numbers",
         "on_rows",
         "parties",
@@ -120,7 +120,7 @@ class Ledger:
         self.codes = array("i", [0]) * cells
         self.parties = bytearray(cells)
         self.sources: list[Any] = [None] * cells
-        self.legend = ["not_asked"]
+        self.code_names = ["not_asked"]
         self.numbers = {"not_asked": 0}
         self.left = [0] * rows
         self.versions: list[dict[str, VerifierId]] = [{} for _ in range(width)]
@@ -151,14 +151,14 @@ class Ledger:
         return self.state[row * self.width + column] == Outcome.PENDING
 
     def number_of(self, code: str) -> int:
-        """Position of a code in the legend, which grows as codes are met."""
+        """Position of a code in ``code_names``, which grows as codes are met."""
         number = self.numbers.get(code)
         if number is None:
-            number = self.numbers[code] = len(self.legend)
-            self.legend.append(code)
+            number = self.numbers[code] = len(self.code_names)
+            self.code_names.append(code)
         return number
 
-    def settle(self, cells: Iterable[tuple[int, int]], outcome: LocalOutcome) -> None:
+    def settle(self, cells: Iterable[tuple[int, int]], outcome: ClientOutcome) -> None:
         """Give open cells ``(row, column)`` an outcome without a score."""
         number = self.number_of(outcome.code)
         complete = []
@@ -189,12 +189,12 @@ class Ledger:
             np.frombuffer(self.codes, np.int32).reshape(shape)[rows],
         )
 
-    def take(self, rows: Sequence[int]) -> Ledger:
+    def take(self, rows: Sequence[int]) -> OutcomeStore:
         """The cells of some rows."""
         width = self.width
-        taken = Ledger(0, width)
+        taken = OutcomeStore(0, width)
         taken.rows = len(rows)
-        taken.legend, taken.numbers, taken.versions = self.legend, self.numbers, self.versions
+        taken.code_names, taken.numbers, taken.versions = self.code_names, self.numbers, self.versions
         for row in rows:
             cells = slice(row * width, (row + 1) * width)
             taken.state += self.state[cells]
@@ -206,19 +206,19 @@ class Ledger:
         return taken
 
     @classmethod
-    def joined(cls, ledgers: Sequence[Ledger]) -> Ledger:
-        """The cells of several settled ledgers of equal width, one below the other."""
-        joined = cls(0, ledgers[0].width)
+    def joined(cls, stores: Sequence[OutcomeStore]) -> OutcomeStore:
+        """The cells of several settled stores of equal width, one below the other."""
+        joined = cls(0, stores[0].width)
         versions: list[dict[str, VerifierId]] = joined.versions
-        for ledger in ledgers:
-            joined.rows += ledger.rows
-            joined.state += ledger.state
-            joined.scores += ledger.scores
-            renumbered = [joined.number_of(code) for code in ledger.legend]
-            joined.codes.extend(renumbered[number] for number in ledger.codes)
-            joined.parties += ledger.parties
-            joined.sources += ledger.sources
-            joined.left += ledger.left
-            for known, more in zip(versions, ledger.versions, strict=True):
+        for store in stores:
+            joined.rows += store.rows
+            joined.state += store.state
+            joined.scores += store.scores
+            renumbered = [joined.number_of(code) for code in store.code_names]
+            joined.codes.extend(renumbered[number] for number in store.codes)
+            joined.parties += store.parties
+            joined.sources += store.sources
+            joined.left += store.left
+            for known, more in zip(versions, store.versions, strict=True):
                 known.update(more)
         return joined

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import grpc
 import grpc.aio
 
-from . import _refusals as refusals
-from ._errors import RequestRejectedError, RewardError, ServerUnavailableError
-from ._pulse import Pulse
-from ._replica import Breakage, Health, Interrupted, Replica, being_cancelled, breakage
-from ._settings import TLS, Retries
-from ._wire import ServerInfo
+from trainer_client._errors import RequestRejectedError, RewardError, ServerUnavailableError
+from trainer_client._settings import TLS, Retries
+from trainer_client._transport import refusals
+from trainer_client._transport.liveness import LivenessProbe
+from trainer_client._transport.replica import CallFailure, Health, Interrupted, Replica, breakage, task_is_cancelled
+from trainer_client._transport.wire import ServerInfo
 
 logger = logging.getLogger("trainer_client")
 
@@ -82,9 +82,11 @@ class Pool:
         self._pin = pin
         self._retries = retries
         self._probes: dict[Replica, asyncio.Task[None]] = {}
-        self._pulses = {replica: Pulse(replica, retries.heartbeat_timeout_s, self._hung) for replica in self.replicas}
+        self._liveness = {
+            replica: LivenessProbe(replica, retries.heartbeat_timeout_s, self._hung) for replica in self.replicas
+        }
         self._changed: asyncio.Future[None] | None = None
-        self._dark_since: float | None = None
+        self._unavailable_since: float | None = None
         self._paused = False
         self._calls = 0
         self._waiting: deque[_Waiting] = deque()
@@ -97,12 +99,12 @@ class Pool:
             RequestRejectedError: every replica refuses to be asked.
             Expired: the deadline passed first.
         """
-        self._look_around()
+        self._start_probes()
         while True:
             for replica in self.replicas:
                 if replica.health is Health.UP and replica.facts is not None:
                     return replica.facts
-            self._check_hope(expires)
+            self._raise_if_unavailable(expires)
             await self._until_health_changes(self._until(expires))
 
     async def acquire(
@@ -129,7 +131,7 @@ class Pool:
             RequestRejectedError: every replica refuses, or none hosts what is needed.
             Expired: the deadline passed first.
         """
-        self._look_around()
+        self._start_probes()
         wish = _Waiting(needs, items, avoid, suspect)
         patient_until = math.inf
         while True:
@@ -144,7 +146,7 @@ class Pool:
                 raise mismatch
             else:
                 patient_until = min(patient_until, now + self._retries.unavailable_timeout_s)
-            self._check_hope(expires)
+            self._raise_if_unavailable(expires)
             chosen = await self._wait_turn(wish, min(self._until(expires), patient_until))
             if chosen is not None:
                 return chosen
@@ -179,7 +181,7 @@ class Pool:
         chosen.outstanding += wish.items
         chosen.suspects += wish.suspect
         self._calls += 1
-        self._pulses[chosen].watch()
+        self._liveness[chosen].watch()
         return chosen
 
     def _serve_waiting(self) -> None:
@@ -225,7 +227,7 @@ class Pool:
         """The error for a verifier that the server does not host."""
         return refusals.unknown_verifier(self.server, self.replicas, name)
 
-    def _check_hope(self, expires: float) -> None:
+    def _raise_if_unavailable(self, expires: float) -> None:
         """Raise when waiting is of no use any more.
 
         Raises:
@@ -246,9 +248,9 @@ class Pool:
 
     def _until(self, expires: float) -> float:
         """When to look at a hopeless situation again."""
-        if self._dark_since is None or self._paused:
+        if self._unavailable_since is None or self._paused:
             return expires
-        return min(expires, self._dark_since + self._retries.unavailable_timeout_s)
+        return min(expires, self._unavailable_since + self._retries.unavailable_timeout_s)
 
     async def _until_health_changes(self, until: float) -> None:
         loop = asyncio.get_running_loop()
@@ -270,13 +272,13 @@ class Pool:
 
     # Health
 
-    def _look_around(self) -> None:
+    def _start_probes(self) -> None:
         """Ask replicas that were never asked."""
         for replica in self.replicas:
             if replica.health is Health.UNKNOWN and replica not in self._probes:
                 self._probe(replica)
-        if self._dark_since is None and not any(r.health is Health.UP for r in self.replicas):
-            self._dark_since = asyncio.get_running_loop().time()
+        if self._unavailable_since is None and not any(r.health is Health.UP for r in self.replicas):
+            self._unavailable_since = asyncio.get_running_loop().time()
 
     def _probe(self, replica: Replica) -> None:
         if replica not in self._probes:
@@ -294,17 +296,17 @@ class Pool:
                     self._mark_down(replica, breakage(error))
                 except OSError as error:
                     # A file of certificates that was there when the client was made.
-                    self._mark_down(replica, Breakage(grpc.StatusCode.UNAVAILABLE, str(error)))
+                    self._mark_down(replica, CallFailure(grpc.StatusCode.UNAVAILABLE, str(error)))
                 except Interrupted:
                     pass
                 except asyncio.CancelledError:
-                    if being_cancelled():
+                    if task_is_cancelled():
                         raise
                 else:
                     if not facts.draining:
                         self._mark_up(replica, facts)
                         return
-                    self._mark_down(replica, Breakage(grpc.StatusCode.UNAVAILABLE, "is draining"))
+                    self._mark_down(replica, CallFailure(grpc.StatusCode.UNAVAILABLE, "is draining"))
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads probes)
             delay = min(_PROBE_LONGEST, delay * 1.6)
 
@@ -314,21 +316,21 @@ class Pool:
         replica.failures = 0
         replica.reason = ""
         replica.window = float(facts.items_limit or _DEFAULT_WINDOW)
-        self._dark_since = None
+        self._unavailable_since = None
         if self._pin:
             for name, verifier in facts.verifiers.items():
                 self.pins.setdefault(name, verifier.id.digest)
         self._notify()
 
-    def _mark_down(self, replica: Replica, cause: Breakage) -> None:
+    def _mark_down(self, replica: Replica, cause: CallFailure) -> None:
         reason = f"{_REFUSALS.get(cause.status, cause.status.name)} {cause.details}".strip()
         if replica.health is not Health.DOWN:
             logger.warning("server %r: replica %s is down: %s", self.server, replica.address, reason)
         replica.health = Health.DOWN
         replica.reason = reason
         replica.refuses = cause.status in _REFUSALS
-        if self._dark_since is None and not any(r.health is Health.UP for r in self.replicas):
-            self._dark_since = asyncio.get_running_loop().time()
+        if self._unavailable_since is None and not any(r.health is Health.UP for r in self.replicas):
+            self._unavailable_since = asyncio.get_running_loop().time()
         self._notify()
 
     def succeeded(self, replica: Replica) -> None:
@@ -342,20 +344,20 @@ class Pool:
         smaller = min(replica.window, max(replica.outstanding, 1) * 0.5)
         replica.window = max(_SMALLEST_WINDOW, smaller, float(accepted))
 
-    def failed(self, replica: Replica, cause: Breakage) -> None:
+    def failed(self, replica: Replica, cause: CallFailure) -> None:
         """A call broke: leave the replica out until it answers a probe."""
         replica.failures += 1
         if cause.status is grpc.StatusCode.UNAVAILABLE or replica.failures >= _FAILURES_TO_EJECT:
             self._mark_down(replica, cause)
             self._probe(replica)
 
-    def _hung(self, replica: Replica, cause: Breakage) -> None:
+    def _hung(self, replica: Replica, cause: CallFailure) -> None:
         """The replica does not say any more that it is alive: its work goes to others."""
         self._mark_down(replica, cause)
         self._probe(replica)
-        replica.hang_up(cause)
+        replica.cancel_calls(cause)
 
-    def look_again(self, replica: Replica) -> None:
+    def reprobe(self, replica: Replica) -> None:
         """The replica answered as another version would: ask what it hosts now before giving it more."""
         replica.health = Health.DOWN
         replica.reason = "hosts another version than the one pinned"
@@ -381,7 +383,7 @@ class Pool:
 
     async def close(self) -> None:
         """End everything."""
-        for pulse in self._pulses.values():
+        for pulse in self._liveness.values():
             await pulse.stop()
         for task in list(self._probes.values()):
             task.cancel()

@@ -3,73 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service
 from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client._batch import Labels
 from trainer_client._content import Content, read_turns
-from trainer_client._ledger import LocalOutcome, Outcome, Party
-from trainer_client._plan import Bundle, Parcel, encode_json
+from trainer_client._outcomes import ClientOutcome, Outcome, Party
 from trainer_client._rollout import Document, Rollout
-
-
-class Labels(NamedTuple):
-    """What a batch is labelled with: the run, the step, the seed."""
-
-    run: str = ""
-    step: int = 0
-    seed: int = 0
+from trainer_client._transport.encoding import EncodedGroup, encode_json
+from trainer_client._transport.plan import Chunk
 
 
 def build_request(
-    parcel: Parcel, rollouts: Sequence[Rollout], batch: str, labels: Labels
-) -> tuple[service.ScoreStreamRequest, dict[int, LocalOutcome]]:
-    """Build the message of a parcel.
+    chunk: Chunk, rollouts: Sequence[Rollout], batch: str, labels: Labels
+) -> tuple[service.ScoreStreamRequest, dict[int, ClientOutcome]]:
+    """Build the message of a chunk.
 
-    The same work keeps its name: the request id follows from the batch, the route and the evaluations asked, and
+    The same work keeps its name: the request id follows from the batch, the spec and the evaluations asked, and
     the index of a rollout is its row. A server can therefore join a retry with work still under way.
 
     Returns:
         The message, and the rows left out of it because they cannot be sent, with the reason.
     """
     request = service.ScoreStreamRequest()
-    chunk = request.chunk
-    chunk.request_id = f"{batch}/{parcel.route.name}/{'.'.join(map(str, parcel.asked))}"
-    chunk.seed = labels.seed
-    chunk.run = labels.run
-    chunk.step = labels.step
-    for position in parcel.asked:
-        asked = parcel.route.evaluations[position]
-        message = chunk.evaluations.add(
+    message = request.chunk
+    message.request_id = f"{batch}/{chunk.spec.name}/{'.'.join(map(str, chunk.asked))}"
+    message.seed = labels.seed
+    message.run = labels.run
+    message.step = labels.step
+    for position in chunk.asked:
+        asked = chunk.spec.evaluations[position]
+        evaluation = message.evaluations.add(
             verifier=asked.verifier,
             version_constraint=asked.version,
             expected_digest=asked.digest,
             options_json=asked.options,
         )
         if asked.cpu_limit is not None:
-            message.item_limit.FromNanoseconds(int(asked.cpu_limit * 1e9))
+            evaluation.item_limit.FromNanoseconds(int(asked.cpu_limit * 1e9))
     blobs: dict[str, types.Blob] = {}
-    unusable: dict[int, LocalOutcome] = {}
-    for bundle, rows in parcel.parts:
-        _add_group(chunk, bundle, rows, rollouts, blobs, unusable)
-    chunk.blobs.extend(blobs.values())
+    unusable: dict[int, ClientOutcome] = {}
+    for encoded, rows in chunk.parts:
+        _add_group(message, encoded, rows, rollouts, blobs, unusable)
+    message.blobs.extend(blobs.values())
     return request, unusable
 
 
 def _add_group(
-    chunk: service.ScoreRequest,
-    bundle: Bundle,
+    request: service.ScoreRequest,
+    encoded: EncodedGroup,
     rows: Sequence[int],
     rollouts: Sequence[Rollout],
     blobs: dict[str, types.Blob],
-    unusable: dict[int, LocalOutcome],
+    unusable: dict[int, ClientOutcome],
 ) -> None:
-    first = rollouts[bundle.rows[0]]
-    group = chunk.groups.add(group_id=_clean(bundle.group_id), size=bundle.size, reference_json=bundle.reference)
+    first = rollouts[encoded.rows[0]]
+    group = request.groups.add(group_id=_clean(encoded.group_id), size=encoded.size, reference_json=encoded.reference)
     _set_content(group.prompt, first.prompt, blobs)
-    if bundle.shares_documents:
+    if encoded.shares_documents:
         _add_documents(group.documents, first.documents)
-    references = bundle.references
+    references = encoded.references
     add = group.rollouts.add
     for row in rows:
         rollout = rollouts[row]
@@ -90,14 +84,14 @@ def _add_group(
             message.reference_json = references[row]
         if rollout.token_ids:
             message.token_ids.extend(rollout.token_ids)
-        if not bundle.shares_documents:
+        if not encoded.shares_documents:
             _add_documents(message.documents, rollout.documents)
         if rollout.metadata:
             try:
                 message.metadata_json = encode_json(rollout.metadata)
             except (TypeError, ValueError, RecursionError) as error:
                 del group.rollouts[-1]
-                unusable[row] = LocalOutcome(
+                unusable[row] = ClientOutcome(
                     Outcome.FAULT, "bad_metadata", Party.DATASET, f"metadata: cannot be sent as JSON: {error}"
                 )
 

@@ -1,4 +1,4 @@
-"""`Pulse`: notices a replica that holds work and does not say any more that it is alive.
+"""`LivenessProbe`: notices a replica that holds work and does not say any more that it is alive.
 
 A process that hangs (stopped, swapped out, its loop blocked, its node lost) keeps its connections, so its calls do not
 break. A server answers the question what it is at any load, so silence means that its work should go elsewhere.
@@ -12,12 +12,12 @@ from collections.abc import Callable
 import grpc
 import grpc.aio
 
-from ._replica import Breakage, Interrupted, Replica, being_cancelled
+from trainer_client._transport.replica import CallFailure, Interrupted, Replica, task_is_cancelled
 
 _PERIOD = 2.0
 
 
-class Pulse:
+class LivenessProbe:
     """Asks one replica now and then, for as long as calls to it are under way.
 
     Args:
@@ -26,7 +26,7 @@ class Pulse:
         hung: what to do then.
     """
 
-    def __init__(self, replica: Replica, silence: float, hung: Callable[[Replica, Breakage], None]) -> None:
+    def __init__(self, replica: Replica, silence: float, hung: Callable[[Replica, CallFailure], None]) -> None:
         self._replica = replica
         self._silence = silence
         self._hung = hung
@@ -54,10 +54,10 @@ class Pulse:
                 # Whatever else it says, or why it cannot be reached, its calls tell themselves.
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
                     words = f"has not said for {self._silence:g} s that it is alive"
-                    self._hung(self._replica, Breakage(grpc.StatusCode.UNAVAILABLE, words))
+                    self._hung(self._replica, CallFailure(grpc.StatusCode.UNAVAILABLE, words))
                     return
             except Interrupted:
                 pass
             except asyncio.CancelledError:
-                if being_cancelled():
+                if task_is_cancelled():
                     raise

@@ -1,4 +1,4 @@
-"""`Merger`: many callers with single rollouts become batches.
+"""`MicroBatcher`: many callers with single rollouts become batches.
 
 A rollout waits at most ``Batching.max_delay_s`` seconds for company, less when a call's worth has gathered. Rollouts of
 any thread, loop and recipe come together here; each is answered as soon as it is done itself.
@@ -10,43 +10,19 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ._batch import Batch
-from ._errors import ClientClosedError, IncompleteBatchError
-from ._recipe import Recipe
-from ._result import RolloutResult, rewards_of, table_of
-from ._rollout import Rollout
-from ._wire import Labels
+from trainer_client._batch import Batch, Labels
+from trainer_client._errors import ClientClosedError, IncompleteBatchError
+from trainer_client._result import RolloutResult, rewards_of, table_of
+from trainer_client._rollout import Rollout
+from trainer_client._session.sinks import ResultSink, ScoringJob
 
 if TYPE_CHECKING:
-    from ._runtime import Runtime
+    from trainer_client._session.runtime import Runtime
 
 
-class Post(Protocol):
-    """Where results go: a caller's loop, thread, or stream."""
-
-    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
-        """Take results, in the order of the tokens they were asked under. Called on the private loop."""
-
-
-class Order(NamedTuple):
-    """What is asked of rollouts: the recipe, and the labels of the requests."""
-
-    recipe: Recipe
-    labels: Labels = Labels()
-
-    @property
-    def key(self) -> tuple[int, Labels]:
-        """Equal for orders that may travel together."""
-        return id(self.recipe), self.labels
-
-    def fits(self, recipe: Recipe, labels: tuple[str, int, int]) -> bool:
-        """Whether it asks for just that."""
-        return self.recipe is recipe and self.labels == labels
-
-
-class Work:
+class PendingBatch:
     """Rollouts of one order that travel together, as parallel lists.
 
     Objects that live as long as a request are what Python's collector walks through, so nothing is made for each
@@ -55,34 +31,34 @@ class Work:
     Attributes:
         order: what is asked.
         rollouts: what to score.
-        posts: where each result goes.
+        sinks: where each result goes.
         tokens: under what name.
         sizes: size of each group of which all rollouts are at hand.
     """
 
-    __slots__ = ("order", "posts", "rollouts", "sizes", "tokens")
+    __slots__ = ("order", "rollouts", "sinks", "sizes", "tokens")
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: ScoringJob) -> None:
         self.order = order
         self.rollouts: list[Rollout] = []
-        self.posts: list[Post] = []
+        self.sinks: list[ResultSink] = []
         self.tokens: list[Any] = []
         self.sizes: dict[str, int] = {}
 
-    def take(self, rows: Sequence[int]) -> Work:
+    def take(self, rows: Sequence[int]) -> PendingBatch:
         """Some of it."""
-        part = Work(self.order)
+        part = PendingBatch(self.order)
         part.rollouts = [self.rollouts[row] for row in rows]
-        part.posts = [self.posts[row] for row in rows]
+        part.sinks = [self.sinks[row] for row in rows]
         part.tokens = [self.tokens[row] for row in rows]
         part.sizes = self.sizes
         return part
 
 
-RunBatch: TypeAlias = Callable[[Work, Callable[[Batch, list[int]], None]], Awaitable[None]]
+RunBatch: TypeAlias = Callable[[PendingBatch, Callable[[Batch, list[int]], None]], Awaitable[None]]
 
 
-class Merger:
+class MicroBatcher:
     """Gathers rollouts and runs them as batches on a runtime.
 
     Args:
@@ -98,29 +74,31 @@ class Merger:
         self._wait = wait
         self._run = run
         self._lock = threading.Lock()
-        self._gathering: dict[tuple[int, Labels], Work] = {}
+        self._gathering: dict[tuple[int, Labels], PendingBatch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         runtime.endings.append(partial(_drop, self._gathering))
 
-    def add(self, order: Order, rollouts: Sequence[Rollout], tokens: Sequence[Any], post: Post, size: int = 0) -> None:
+    def add(
+        self, order: ScoringJob, rollouts: Sequence[Rollout], tokens: Sequence[Any], sink: ResultSink, size: int = 0
+    ) -> None:
         """Hand over rollouts, from any thread.
 
         Args:
             order: what is asked.
             rollouts: what to score.
             tokens: names of the results.
-            post: where they go.
+            sink: where they go.
             size: size of the group, when they are all of one group; 0 when that is not known.
         """
         key = order.key
         with self._lock:
             work = self._gathering.get(key)
             if work is None:
-                work = self._gathering[key] = Work(order)
+                work = self._gathering[key] = PendingBatch(order)
             before = len(work.rollouts)
             work.rollouts += rollouts
             work.tokens += tokens
-            work.posts += [post] * len(rollouts)
+            work.sinks += [sink] * len(rollouts)
             if size:
                 work.sizes[rollouts[0].group_id] = size
             after = len(work.rollouts)
@@ -130,7 +108,7 @@ class Merger:
         elif not before:
             self._runtime.loop.call_soon_threadsafe(self._runtime.loop.call_later, self._wait, self._flush, work)
 
-    def _flush(self, work: Work) -> None:
+    def _flush(self, work: PendingBatch) -> None:
         with self._lock:
             if self._gathering.get(work.order.key) is not work:
                 return
@@ -140,10 +118,10 @@ class Merger:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _settle(self, work: Work) -> None:
+    async def _settle(self, work: PendingBatch) -> None:
         waiting = bytearray(b"\1") * len(work.rollouts)
-        first = work.posts[0]
-        only = first if all(post is first for post in work.posts) else None
+        first = work.sinks[0]
+        only = first if all(sink is first for sink in work.sinks) else None
 
         def complete(batch: Batch, rows: list[int]) -> None:
             rewards, aborted = rewards_of(batch, rows)
@@ -169,17 +147,17 @@ class Merger:
                 raise
 
 
-def _distribute(work: Work, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
-    by_post: dict[Post, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
+def _distribute(work: PendingBatch, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
+    by_post: dict[ResultSink, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
     for row, result in zip(rows, results, strict=True):
-        tokens, found = by_post.setdefault(work.posts[row], ([], []))
+        tokens, found = by_post.setdefault(work.sinks[row], ([], []))
         tokens.append(work.tokens[row])
         found.append(result)
-    for post, (tokens, found) in by_post.items():
-        post.deliver(tokens, found)
+    for sink, (tokens, found) in by_post.items():
+        sink.deliver(tokens, found)
 
 
-def _drop(gathering: dict[tuple[int, Labels], Work]) -> None:
+def _drop(gathering: dict[tuple[int, Labels], PendingBatch]) -> None:
     """Tell those whose rollouts were not sent yet that the client was closed."""
     while gathering:
         _, work = gathering.popitem()
@@ -193,13 +171,13 @@ def _aborted(scored: RolloutResult) -> IncompleteBatchError:
     )
 
 
-def _waves(work: Work) -> list[Work]:
+def _waves(work: PendingBatch) -> list[PendingBatch]:
     """Batches in which ids are unique and the rollouts of a group have one prompt.
 
     The rollouts come from callers that know nothing of each other; what does not fit together goes apart.
     """
     left = list(range(len(work.rollouts)))
-    waves: list[Work] = []
+    waves: list[PendingBatch] = []
     while left:
         wave: list[int] = []
         later: list[int] = []
@@ -218,59 +196,3 @@ def _waves(work: Work) -> list[Work]:
         waves.append(work.take(wave))
         left = later
     return waves
-
-
-class LoopPost:
-    """Single rollouts of one event loop and order: gathered within a step of the loop, handed over at its end.
-
-    Results come back the same way, many in one step. Two of the same loop are equal.
-    """
-
-    __slots__ = ("futures", "loop", "order", "rollouts")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, order: Order) -> None:
-        self.loop = loop
-        self.order = order
-        self.rollouts: list[Rollout] = []
-        self.futures: list[asyncio.Future[RolloutResult]] = []
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, LoopPost) and other.loop is self.loop
-
-    def __hash__(self) -> int:
-        return id(self.loop)
-
-    def deliver(
-        self, tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
-    ) -> None:
-        """See `Post`."""
-        if not self.loop.is_closed():
-            self.loop.call_soon_threadsafe(self.answer, tokens, results)
-
-    @staticmethod
-    def answer(
-        tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
-    ) -> None:
-        """Answer futures of the loop that this runs on."""
-        for future, result in zip(tokens, results, strict=True):
-            if future.done():
-                continue
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-
-
-class ThreadPost:
-    """Results for futures that threads wait for."""
-
-    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
-        """See `Post`."""
-        # Last first: a thread that waits for its futures in order wakes up once, when all of these are there.
-        for future, result in zip(reversed(tokens), reversed(results), strict=True):
-            if not future.set_running_or_notify_cancel():
-                continue
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(result)

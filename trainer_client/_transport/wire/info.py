@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service
 from protos.assay.rewards.v1 import types_pb2 as types
-from trainer_client._ledger import VerifierId
+from trainer_client._outcomes import VerifierId
 
 
 class VerifierInfo(NamedTuple):

@@ -4,9 +4,9 @@ Each field is touched once: building and reading messages costs more than coding
 against 0.1), so both loops are written flat.
 """
 
-from ._build import Labels, build_request
-from ._facts import ServerInfo, VerifierInfo, read_facts
-from ._methods import (
+from trainer_client._transport.wire.build import build_request
+from trainer_client._transport.wire.info import ServerInfo, VerifierInfo, read_facts
+from trainer_client._transport.wire.methods import (
     GET_SERVER_INFO,
     LIST_VERIFIERS,
     SCORE,
@@ -18,14 +18,13 @@ from ._methods import (
     serialize_chunk,
     serialize_request,
 )
-from ._read import Passing, Times, read_details, read_response, read_times
+from trainer_client._transport.wire.read import Passing, Times, read_details, read_response, read_times
 
 __all__ = [
     "GET_SERVER_INFO",
     "LIST_VERIFIERS",
     "SCORE",
     "SCORE_STREAM",
-    "Labels",
     "Passing",
     "ServerInfo",
     "Times",

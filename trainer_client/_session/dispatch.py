@@ -1,6 +1,6 @@
-"""`Engine`: gets every cell of a batch settled.
+"""`BatchRunner`: gets every cell of a batch settled.
 
-A batch is planned into routes (`_plan`), cut into parcels, and each parcel is delivered: sent to a replica, its
+A batch is planned into specs (`_plan`), cut into chunks, and each chunk is delivered: sent to a replica, its
 results taken as they come, and what a call leaves open sent again until the deadline. Items are sent again, not calls.
 """
 
@@ -9,20 +9,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from ._batch import Batch, Budget
-from ._delivery import Delivery
-from ._plan import bundle, select
-from ._pool import Pool
-from ._settings import Batching, Retries
+from trainer_client._batch import Batch
+from trainer_client._settings import Batching, Retries
+from trainer_client._transport.dispatcher import Dispatcher
+from trainer_client._transport.encoding import encode_groups
+from trainer_client._transport.plan import select
+from trainer_client._transport.pool import Pool
+from trainer_client._transport.retry import RetryBudget
 
 
-class Engine:
+class BatchRunner:
     """Settles batches over the pools of a client. Lives on one event loop."""
 
     def __init__(self, batching: Batching, retries: Retries) -> None:
         self._batching = batching
         self._retries = retries
-        self._budget = Budget(float(retries.budget_floor), retries.budget_ratio, retries.budget_floor + 1000.0)
+        self._budget = RetryBudget(float(retries.budget_floor), retries.budget_ratio, retries.budget_floor + 1000.0)
 
     async def settle(self, batch: Batch, pools: Mapping[str, Pool]) -> None:
         """Settle every cell of a batch.
@@ -31,13 +33,13 @@ class Engine:
             RequestRejectedError: a server refuses what it is asked.
             RolloutError: rollouts do not fit together.
         """
-        bundles, unusable = bundle(batch.rollouts, batch.sizes)
+        groups, unusable = encode_groups(batch.rollouts, batch.sizes)
         chosen = select(batch.recipe, batch.rollouts)
-        ledger = batch.ledger
+        store = batch.store
         for column, rows in enumerate(chosen):
-            ledger.ask(rows, column)
+            store.ask(rows, column)
         for row, outcome in unusable.items():
-            ledger.settle([(row, column) for column in range(ledger.width)], outcome)
+            store.settle([(row, column) for column in range(store.width)], outcome)
         columns_of: dict[str, list[int]] = {}
         for column, reward in enumerate(batch.recipe.rewards):
             if chosen[column]:
@@ -45,11 +47,11 @@ class Engine:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for server, columns in columns_of.items():
-                    delivery = Delivery(batch, pools[server], tasks, self._batching, self._retries, self._budget)
-                    tasks.create_task(delivery.run(columns, bundles))
+                    delivery = Dispatcher(batch, pools[server], tasks, self._batching, self._retries, self._budget)
+                    tasks.create_task(delivery.run(columns, groups))
         except BaseExceptionGroup as group:
             raise _first(group) from None
-        ledger.announce(_unasked(batch))
+        store.announce(_unasked(batch))
 
 
 def _unasked(batch: Batch) -> list[int]:

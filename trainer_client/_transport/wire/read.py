@@ -10,9 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service
 from protos.assay.rewards.v1 import types_pb2 as types
-from trainer_client._ledger import Ledger, LocalOutcome, Outcome, Party
-
-from ._facts import read_id
+from trainer_client._outcomes import ClientOutcome, Outcome, OutcomeStore, Party
+from trainer_client._transport.wire.info import read_id
 
 REFUSALS: Final = frozenset(
     {"unknown_verifier", "invalid_options", "version_mismatch", "digest_mismatch", "invalid_request"}
@@ -40,34 +39,34 @@ class Passing(NamedTuple):
 
     row: int
     column: int
-    outcome: LocalOutcome
+    outcome: ClientOutcome
     retry_after: float
     overloaded: bool = False
     wrong_pin: bool = False
 
 
 def read_response(
-    response: service.ScoreStreamResponse | service.ScoreResponse, ledger: Ledger, columns: Sequence[int]
+    response: service.ScoreStreamResponse | service.ScoreResponse, store: OutcomeStore, columns: Sequence[int]
 ) -> tuple[int, list[Passing]]:
     """Settle the cells that a response answers.
 
     Args:
         response: results in any order.
-        ledger: where they go.
+        store: where they go.
         columns: column of each evaluation of the call.
 
     Returns:
         How many cells were settled, and the outcomes that are worth another try, whose cells stay open.
     """
     for position, identity in enumerate(response.verifiers[: len(columns)]):
-        ledger.versions[columns[position]].setdefault(identity.digest, read_id(identity))
-    width = ledger.width
-    state, scores, codes, numbers = ledger.state, ledger.scores, ledger.codes, ledger.numbers
-    sources, left = ledger.sources, ledger.left
+        store.versions[columns[position]].setdefault(identity.digest, read_id(identity))
+    width = store.width
+    state, scores, codes, numbers = store.state, store.scores, store.codes, store.numbers
+    sources, left = store.sources, store.left
     settled = 0
     passing: list[Passing] = []
     complete: list[int] = []
-    pending, rows, evaluations = Outcome.PENDING.value, ledger.rows, len(columns)
+    pending, rows, evaluations = Outcome.PENDING.value, store.rows, len(columns)
     for result in response.results:
         row = result.index
         evaluation = result.evaluation
@@ -85,12 +84,12 @@ def read_response(
                 scores[cell] = score
                 code = verdict.code
                 number = numbers.get(code)
-                codes[cell] = ledger.number_of(code) if number is None else number
+                codes[cell] = store.number_of(code) if number is None else number
                 sources[cell] = result
             else:
-                _settle_bad_score(ledger, cell, score)
+                _settle_bad_score(store, cell, score)
         else:
-            again = _read_scoreless(result, ledger, cell)
+            again = _read_scoreless(result, store, cell)
             if again is not None:
                 passing.append(again)
                 continue
@@ -98,47 +97,47 @@ def read_response(
         left[row] -= 1
         if not left[row]:
             complete.append(row)
-    ledger.announce(complete)
+    store.announce(complete)
     return settled, passing
 
 
-def _settle_bad_score(ledger: Ledger, cell: int, score: float) -> None:
-    outcome = LocalOutcome(
+def _settle_bad_score(store: OutcomeStore, cell: int, score: float) -> None:
+    outcome = ClientOutcome(
         Outcome.FAULT, "invalid_score", Party.SERVICE, f"the server sent {score}, which is not a finite score"
     )
-    ledger.state[cell] = outcome.outcome
-    ledger.parties[cell] = outcome.party
-    ledger.codes[cell] = ledger.number_of(outcome.code)
-    ledger.sources[cell] = outcome
+    store.state[cell] = outcome.outcome
+    store.parties[cell] = outcome.party
+    store.codes[cell] = store.number_of(outcome.code)
+    store.sources[cell] = outcome
 
 
-def _read_scoreless(result: types.Result, ledger: Ledger, cell: int) -> Passing | None:
+def _read_scoreless(result: types.Result, store: OutcomeStore, cell: int) -> Passing | None:
     """Settle a fault or a skip, or return it when it may be better another time."""
     kind = result.WhichOneof("outcome")
-    row, column = divmod(cell, ledger.width)
+    row, column = divmod(cell, store.width)
     if kind == "skip":
         code = _SKIPS.get(result.skip.reason, "skipped")
-        outcome = LocalOutcome(Outcome.SKIP, code)
+        outcome = ClientOutcome(Outcome.SKIP, code)
         if code == "overloaded":
             return Passing(row, column, outcome, _seconds(result.skip.retry_after), overloaded=True)
     elif kind == "fault":
         fault = result.fault
         party = Party(fault.party) if fault.party <= Party.CALLER else Party.NONE
         wait = _seconds(fault.retry_after) if fault.HasField("retry_after") else None
-        outcome = LocalOutcome(Outcome.FAULT, fault.code, party or Party.SERVICE, fault.message, fault.retryable, wait)
+        outcome = ClientOutcome(Outcome.FAULT, fault.code, party or Party.SERVICE, fault.message, fault.retryable, wait)
         wrong_pin = party is Party.CALLER and fault.code == "digest_mismatch"
         if fault.retryable or wrong_pin:
             return Passing(row, column, outcome, wait or 0.0, wrong_pin=wrong_pin)
         if party is Party.CALLER and fault.code in REFUSALS:
-            ledger.refusal = (column, fault.code, fault.message)
+            store.refusal = (column, fault.code, fault.message)
     else:
-        outcome = LocalOutcome(
+        outcome = ClientOutcome(
             Outcome.FAULT, "no_outcome", Party.SERVICE, "the server sent a result without an outcome"
         )
-    ledger.state[cell] = outcome.outcome
-    ledger.parties[cell] = outcome.party
-    ledger.codes[cell] = ledger.number_of(outcome.code)
-    ledger.sources[cell] = outcome if kind is None else result
+    store.state[cell] = outcome.outcome
+    store.parties[cell] = outcome.party
+    store.codes[cell] = store.number_of(outcome.code)
+    store.sources[cell] = outcome if kind is None else result
     return None
 
 
@@ -158,7 +157,7 @@ def read_times(sources: Sequence[Any]) -> Times:
     """Times of settled cells; 0 where no server answered."""
     times = Times(array("I", bytes(4 * len(sources))), array("I", bytes(4 * len(sources))), bytearray(len(sources)))
     for cell, source in enumerate(sources):
-        if source is None or isinstance(source, LocalOutcome):
+        if source is None or isinstance(source, ClientOutcome):
             continue
         result = types.Result.FromString(source) if isinstance(source, bytes) else source
         times.queue_us[cell] = result.queue_us
@@ -171,7 +170,7 @@ def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
     """Everything a result says beyond its score, code and times, as plain values."""
     if source is None:
         return {}
-    if isinstance(source, LocalOutcome):
+    if isinstance(source, ClientOutcome):
         return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
     if isinstance(source, bytes):
         source = types.Result.FromString(source)

@@ -21,10 +21,10 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from ._engine import Engine
-from ._errors import ClientClosedError
-from ._pool import Pool
-from ._settings import Settings
+from trainer_client._errors import ClientClosedError
+from trainer_client._session.dispatch import BatchRunner
+from trainer_client._settings import Settings
+from trainer_client._transport.pool import Pool
 
 _T = TypeVar("_T")
 _PAUSE_TIMEOUT = 5.0
@@ -35,7 +35,7 @@ logger = logging.getLogger("trainer_client")
 
 
 class Runtime:
-    """The loop, the engine and the pools of a client in one process.
+    """The loop, the runner and the pools of a client in one process.
 
     Args:
         settings: what the client was told.
@@ -43,14 +43,14 @@ class Runtime:
 
     Attributes:
         loop: the private loop.
-        engine: what settles batches on it.
+        runner: what settles batches on it.
         endings: called when the runtime ends. They must not hold on to the client, which could then never be dropped.
     """
 
     def __init__(self, settings: Settings, pins: dict[str, dict[str, str]]) -> None:
         # Not from the policy: a foreign loop (uvloop, a test's) has no business on this thread.
         self.loop = asyncio.SelectorEventLoop()
-        self.engine = Engine(settings.batching, settings.retries)
+        self.runner = BatchRunner(settings.batching, settings.retries)
         self._settings = settings
         self._pins = pins
         self._pools: dict[tuple[str, tuple[str, ...]], Pool] = {}
@@ -134,7 +134,7 @@ class Runtime:
 
 
 _living: weakref.WeakSet[Runtime] = weakref.WeakSet()
-_keepers: weakref.WeakSet[Keeper] = weakref.WeakSet()
+_handles: weakref.WeakSet[RuntimeHandle] = weakref.WeakSet()
 
 
 def _before_fork() -> None:
@@ -167,8 +167,8 @@ def _after_fork_in_parent() -> None:
 def _after_fork_in_child() -> None:
     for runtime in list(_living):
         _living.discard(runtime)
-    for keeper in list(_keepers):
-        keeper.forget()
+    for handle in list(_handles):
+        handle.forget()
 
 
 def _close_all() -> None:
@@ -180,7 +180,7 @@ os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, 
 atexit.register(_close_all)
 
 
-class Keeper:
+class RuntimeHandle:
     """Gives a client its runtime: made at first use, once per process, never pickled.
 
     Args:
@@ -193,7 +193,7 @@ class Keeper:
         self._closed = False
         self._runtime: Runtime | None = None
         self._lock = threading.Lock()
-        _keepers.add(self)
+        _handles.add(self)
 
     def runtime(self) -> Runtime:
         """The runtime of this process.

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import grpc
 import grpc.aio
 
-from . import _wire as wire
-from ._errors import RewardError
-from ._settings import TLS, credentials_of
+from trainer_client._errors import RewardError
+from trainer_client._settings import TLS, credentials_of
+from trainer_client._transport import wire
 
 _DESCRIBE_TIMEOUT = 5.0
 
@@ -42,7 +42,7 @@ class Health(enum.Enum):
     DOWN = "down"
 
 
-class Breakage(NamedTuple):
+class CallFailure(NamedTuple):
     """How a call ended that did not end well.
 
     Attributes:
@@ -58,7 +58,7 @@ class Breakage(NamedTuple):
     code: str = ""
 
 
-INTERRUPTED = Breakage(grpc.StatusCode.CANCELLED, "paused by this client")
+INTERRUPTED = CallFailure(grpc.StatusCode.CANCELLED, "paused by this client")
 """The call was ended by this client itself, to let the process fork."""
 
 
@@ -94,7 +94,7 @@ class Replica:
         self.refuses = False
         self.paused = False
         self._tls = tls
-        self._calls: dict[Any, Breakage] = {}
+        self._calls: dict[Any, CallFailure] = {}
         self._channel: grpc.aio.Channel | None = None
         self._score: Any = None
         self._stream: Any = None
@@ -167,7 +167,7 @@ class Replica:
         self._calls[call] = INTERRUPTED
         return call
 
-    def forget(self, call: Any) -> Breakage:
+    def forget(self, call: Any) -> CallFailure:
         """A call has ended. Returns how, if it was this client that ended it."""
         return self._calls.pop(call, INTERRUPTED)
 
@@ -176,7 +176,7 @@ class Replica:
         """Whether calls are under way."""
         return bool(self._calls)
 
-    def hang_up(self, why: Breakage) -> None:
+    def cancel_calls(self, why: CallFailure) -> None:
         """End all calls."""
         for call in self._calls:
             self._calls[call] = why
@@ -204,13 +204,13 @@ class Replica:
                 await channel.close()
 
 
-def being_cancelled() -> bool:
+def task_is_cancelled() -> bool:
     """Whether it is the running task that is cancelled, and not just a call that it awaits: by us, or for a fork."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def breakage(error: grpc.aio.AioRpcError) -> Breakage:
+def breakage(error: grpc.aio.AioRpcError) -> CallFailure:
     """Read how a call failed; a server says when to come back in ``grpc-retry-pushback-ms``, why in ``assay-code``."""
     delay, code = 0.0, ""
     for key, value in error.trailing_metadata() or ():
@@ -219,7 +219,7 @@ def breakage(error: grpc.aio.AioRpcError) -> Breakage:
                 delay = max(0.0, float(value) / 1000)
         elif key == "assay-code":
             code = str(value)
-    return Breakage(error.code(), error.details() or "", delay, code)
+    return CallFailure(error.code(), error.details() or "", delay, code)
 
 
 def _empty(_: None) -> bytes:

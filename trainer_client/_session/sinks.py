@@ -1,0 +1,91 @@
+"""What is asked of rollouts, and where their results go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from trainer_client._batch import Labels
+from trainer_client._recipe import Recipe
+from trainer_client._result import RolloutResult
+from trainer_client._rollout import Rollout
+
+
+class ScoringJob(NamedTuple):
+    """What is asked of rollouts: the recipe, and the labels of the requests."""
+
+    recipe: Recipe
+    labels: Labels = Labels()
+
+    @property
+    def key(self) -> tuple[int, Labels]:
+        """Equal for orders that may travel together."""
+        return id(self.recipe), self.labels
+
+    def fits(self, recipe: Recipe, labels: tuple[str, int, int]) -> bool:
+        """Whether it asks for just that."""
+        return self.recipe is recipe and self.labels == labels
+
+
+class ResultSink(Protocol):
+    """Where results go: a caller's loop, thread, or stream."""
+
+    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
+        """Take results, in the order of the tokens they were asked under. Called on the private loop."""
+
+
+class LoopSink:
+    """Single rollouts of one event loop and order: gathered within a step of the loop, handed over at its end.
+
+    Results come back the same way, many in one step. Two of the same loop are equal.
+    """
+
+    __slots__ = ("futures", "loop", "order", "rollouts")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, order: ScoringJob) -> None:
+        self.loop = loop
+        self.order = order
+        self.rollouts: list[Rollout] = []
+        self.futures: list[asyncio.Future[RolloutResult]] = []
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, LoopSink) and other.loop is self.loop
+
+    def __hash__(self) -> int:
+        return id(self.loop)
+
+    def deliver(
+        self, tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
+    ) -> None:
+        """See `ResultSink`."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.answer, tokens, results)
+
+    @staticmethod
+    def answer(
+        tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
+    ) -> None:
+        """Answer futures of the loop that this runs on."""
+        for future, result in zip(tokens, results, strict=True):
+            if future.done():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+
+
+class ThreadSink:
+    """Results for futures that threads wait for."""
+
+    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
+        """See `ResultSink`."""
+        # Last first: a thread that waits for its futures in order wakes up once, when all of these are there.
+        for future, result in zip(reversed(tokens), reversed(results), strict=True):
+            if not future.set_running_or_notify_cancel():
+                continue
+            if isinstance(result, BaseException):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

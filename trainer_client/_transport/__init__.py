@@ -1,0 +1,1 @@
+"""From evaluations and rollouts to outcomes, over servers that may fail."""

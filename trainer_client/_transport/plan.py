@@ -1,0 +1,180 @@
+"""From rollouts and a recipe to calls: which rewards travel together, and where to cut.
+
+A `CallSpec` is a set of rewards that one server gives the same rollouts before the same deadline: they travel in one
+call. A `Chunk` is one call's worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from trainer_client._outcomes import OutcomeStore
+from trainer_client._recipe import Recipe
+from trainer_client._rollout import Rollout
+from trainer_client._transport.encoding import EncodedGroup
+
+_LOSSES_OF_A_SUSPECT = 2
+
+
+class Evaluation(NamedTuple):
+    """One reward as it is asked for."""
+
+    verifier: str
+    version: str
+    digest: str
+    options: bytes
+    cpu_limit: float | None
+
+
+@dataclass(slots=True, eq=False)
+class CallSpec:
+    """Rewards that travel together.
+
+    Attributes:
+        name: part of the request id.
+        columns: columns of the table.
+        evaluations: what to ask, one per column.
+        expires: when to give up, on the loop's clock.
+        whole_groups: whether some reward judges groups, which must then travel complete.
+        at_once: whether all results may come in one answer, since none takes long.
+    """
+
+    name: str
+    columns: tuple[int, ...]
+    evaluations: tuple[Evaluation, ...]
+    expires: float
+    whole_groups: bool
+    at_once: bool
+
+
+@dataclass(slots=True)
+class Chunk:
+    """One call's worth of work.
+
+    Attributes:
+        spec: where it belongs.
+        parts: groups with the rows to send of each.
+        asked: positions in the spec's evaluations.
+        tries: how often these items were answered by a fault that may pass.
+        losses: how often a call with these items broke. One that broke twice is suspected of breaking it, and is
+            sent with no other suspect beside it.
+        proven: how often it broke as the only suspect.
+        refusals: how often a replica turned out to host another version than it had said.
+        rounds: how often these items were sent again, for whatever reason.
+        passed_on: cells that wait for another try already.
+    """
+
+    spec: CallSpec
+    parts: list[tuple[EncodedGroup, list[int]]]
+    asked: tuple[int, ...]
+    tries: int = 0
+    losses: int = 0
+    proven: int = 0
+    refusals: int = 0
+    rounds: int = 0
+    passed_on: set[tuple[int, int]] = field(default_factory=set)
+
+    def successor(self, parts: list[tuple[EncodedGroup, list[int]]], asked: tuple[int, ...]) -> Chunk:
+        """A chunk with part of this one's work and all of its history."""
+        return replace(self, parts=parts, asked=asked, passed_on=set())
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether it may be what breaks calls."""
+        return self.losses >= _LOSSES_OF_A_SUSPECT
+
+    @property
+    def is_smallest(self) -> bool:
+        """Whether it cannot be cut any further."""
+        return len(self.parts) == 1 and (self.spec.whole_groups or len(self.parts[0][1]) == 1)
+
+    @property
+    def items(self) -> int:
+        """Rollouts times evaluations."""
+        return sum(len(rows) for _, rows in self.parts) * len(self.asked)
+
+    def cells(self) -> Iterator[tuple[int, int]]:
+        """Its cells ``(row, column)``, without those that wait for another try."""
+        columns = [self.spec.columns[position] for position in self.asked]
+        for _, rows in self.parts:
+            for row in rows:
+                for column in columns:
+                    if (row, column) not in self.passed_on:
+                        yield row, column
+
+
+def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | range]:
+    """Rows that each reward is asked of."""
+    everything = range(len(rollouts))
+    if all(reward.tasks is None for reward in recipe.rewards):
+        return [everything] * len(recipe.rewards)
+    by_task: dict[str, list[int]] = {}
+    for row, rollout in enumerate(rollouts):
+        by_task.setdefault(rollout.task, []).append(row)
+    return [
+        everything
+        if reward.tasks is None
+        else sorted(row for task in set(reward.tasks) for row in by_task.get(task, ()))
+        for reward in recipe.rewards
+    ]
+
+
+def pack(work: Chunk, max_items: int, max_bytes: int) -> Iterator[Chunk]:
+    """Cut work into calls, keeping groups together where a call can hold them.
+
+    A group is split only when it does not fit into one call and no reward judges it as a whole.
+    """
+    asked = work.asked
+    open_parts: list[tuple[EncodedGroup, list[int]]] = []
+    items = size = 0
+    for group, rows in work.parts:
+        for piece in [rows] if work.spec.whole_groups else _pieces(group, rows, len(asked), max_items, max_bytes):
+            piece_items = len(piece) * len(asked)
+            piece_bytes = group.bytes_of(piece)
+            if open_parts and (items + piece_items > max_items or size + piece_bytes > max_bytes):
+                yield work.successor(open_parts, asked)
+                open_parts, items, size = [], 0, 0
+            open_parts.append((group, piece))
+            items += piece_items
+            size += piece_bytes
+    if open_parts:
+        yield work.successor(open_parts, asked)
+
+
+def _pieces(group: EncodedGroup, rows: list[int], width: int, max_items: int, max_bytes: int) -> Iterator[list[int]]:
+    if len(rows) * width <= max_items and group.bytes_of(rows) <= max_bytes:
+        yield rows
+        return
+    piece: list[int] = []
+    size = group.head_bytes
+    for row in rows:
+        if piece and ((len(piece) + 1) * width > max_items or size + group.row_bytes[row] > max_bytes):
+            yield piece
+            piece, size = [], group.head_bytes
+        piece.append(row)
+        size += group.row_bytes[row]
+    yield piece
+
+
+def unfinished(chunk: Chunk, store: OutcomeStore) -> list[tuple[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]]]:
+    """What a chunk still lacks, by the evaluations that are lacking.
+
+    A group that is judged as a whole is sent as a whole again, whichever of its rollouts lacks something.
+    """
+    columns = chunk.spec.columns
+    lacking: dict[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]] = {}
+    for group, rows in chunk.parts:
+        by_need: dict[tuple[int, ...], list[int]] = {}
+        for row in rows:
+            need = tuple(
+                p for p in chunk.asked if store.is_open(row, columns[p]) and (row, columns[p]) not in chunk.passed_on
+            )
+            if need:
+                by_need.setdefault(need, []).append(row)
+        if by_need and chunk.spec.whole_groups:
+            by_need = {tuple(sorted({p for need in by_need for p in need})): rows}
+        for need, part in by_need.items():
+            lacking.setdefault(need, []).append((group, part))
+    return list(lacking.items())
