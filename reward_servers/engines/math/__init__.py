@@ -10,22 +10,29 @@ about form (`Policy`, `PROFILES`); a *judgement* says what was found, what decid
 
 from typing import TYPE_CHECKING
 
-from ._errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, MathError, SymbolicUnavailable
-from ._explain import explain
-from ._judge import VERSION, CompiledGold, Gold, compile_gold, judge
-from ._policy import DEFAULT, PROFILES, Limits, Policy
-from ._types import Extraction, Judgement, Outcome
+from reward_servers.engines.math._extract import extract
+from reward_servers.engines.math.errors import (
+    AnswerSyntaxError,
+    GoldInvalid,
+    LimitExceeded,
+    MathError,
+    SymbolicUnavailable,
+)
+from reward_servers.engines.math.explanation import explain
+from reward_servers.engines.math.judging import VERSION, CompiledGold, Gold, compile_gold, judge
+from reward_servers.engines.math.policy import DEFAULT, PROFILES, Limits, Policy
+from reward_servers.engines.math.result import Extraction, Judgement, Outcome
 
 if TYPE_CHECKING:
-    from ._symbolic import SymbolicPool, default_pool
+    from reward_servers.engines.math.symbolic.pool import SymbolicPool, default_pool
 
 
 def __getattr__(name: str) -> object:
     """The symbolic stage, loaded when first asked for."""
     if name in ("SymbolicPool", "default_pool"):
-        from . import _symbolic
+        from reward_servers.engines.math.symbolic import pool
 
-        return getattr(_symbolic, name)
+        return getattr(pool, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -49,5 +56,6 @@ __all__ = [
     "compile_gold",
     "default_pool",
     "explain",
+    "extract",
     "judge",
 ]

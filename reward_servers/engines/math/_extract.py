@@ -6,12 +6,12 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from . import _phrases
-from ._errors import LimitExceeded
-from ._policy import Policy
-from ._types import Extraction
-from ._units import is_noun
-from ._visible import closing_tag, needs_masking, visible
+from reward_servers.engines.math._visible import closing_tag, needs_masking, visible
+from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.extraction import phrases
+from reward_servers.engines.math.policy import Policy
+from reward_servers.engines.math.result import Extraction
+from reward_servers.engines.math.vocabulary.units import is_noun
 
 NONE = Extraction(None, -1, -1, "none")
 
@@ -258,7 +258,7 @@ def _hash(text: str, policy: Policy) -> Extraction:
 
 
 def _phrase(text: str, policy: Policy) -> Extraction:
-    found = _phrases.find(text)
+    found = phrases.find(text)
     if policy.hedges and found.text is not None and _taken_back(text, found.end):
         return Extraction(None, found.start, found.end, "negated")
     return found
@@ -290,7 +290,7 @@ _RULES: dict[str, Callable[[str, Policy], Extraction]] = {
     "phrase": _phrase,
     "minerva": _minerva,
     "answer_line": _answer_line,
-    "last_math": lambda text, policy: _phrases.last_math(text),
-    "last_value": lambda text, policy: _phrases.last_value(text),
-    "whole": lambda text, policy: _phrases.bare(text),
+    "last_math": lambda text, policy: phrases.last_math(text),
+    "last_value": lambda text, policy: phrases.last_value(text),
+    "whole": lambda text, policy: phrases.bare(text),
 }

@@ -48,6 +48,7 @@ def test_exports() -> None:
         "compile_gold",
         "default_pool",
         "explain",
+        "extract",
         "judge",
     ]
     for name in engine.__all__:

@@ -1,7 +1,6 @@
 import pytest
 
-from reward_servers.engines.math import DEFAULT, PROFILES, Outcome, judge
-from reward_servers.engines.math._extract import extract
+from reward_servers.engines.math import DEFAULT, PROFILES, Outcome, extract, judge
 
 
 @pytest.mark.parametrize(

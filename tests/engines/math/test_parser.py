@@ -1,14 +1,8 @@
-from contextlib import suppress
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_servers.engines.math import AnswerSyntaxError, GoldInvalid, Limits, MathError, compile_gold
-from reward_servers.engines.math._parser import parse
-from reward_servers.engines.math._show import show
-
-LIMITS = Limits()
+from reward_servers.engines.math import GoldInvalid, Outcome, compile_gold, judge
 
 
 @pytest.mark.parametrize(
@@ -20,19 +14,19 @@ LIMITS = Limits()
         ("0.333...", "1/3"),
         ("1.6e-19", "1/6250000000000000000"),
         ("2\\frac{1}{3}", "7/3"),
-        ("2\\binom{5}{2}", "2*binom(5, 2)"),
+        ("2\\binom{5}{2}", "20"),
         ("\\frac12", "1/2"),
         ("x^10", "x^10"),
         ("x^2_1", "x_1^2"),
         ("\\sin^2 x", "sin(x)^2"),
         ("\\tan^{-1} x", "atan(x)"),
-        ("-2^2", "-2^2"),
+        ("-2^2", "-4"),
         ("33\\frac{1}{3}\\%", "(100/3)%"),
         ("5 \\text{ square feet}", "5 foot^2"),
         ("(1,2]", "(1, 2]"),
         ("]1,2[", "(1, 2)"),
         ("\\{1,2,\\dots,5\\}", "{1, 2, 3, 4, 5}"),
-        ("x=-1, 3", "x = -1, 3"),
+        ("x=-1, 3", "x = -1, x = 3"),
         ("twenty-one", "21"),
         ("\\text{three and a half}", "7/2"),
         ("8:05 \\text{ p.m.}", 'clock(8, 5, "pm")'),
@@ -41,16 +35,15 @@ LIMITS = Limits()
     ],
 )
 def test_reads(text: str, form: str) -> None:
-    shown = show(parse(text, LIMITS))
-    assert shown == form or shown.replace("(", "").replace(")", "") == form.replace("(", "").replace(")", "")
+    assert compile_gold(text).form == form
 
 
 @pytest.mark.parametrize(
     "text", ["", "(", "\\frac{1}", "1+", "5\\ldots", "\\neg 3", "7 42", "a ? b", "\\unknown", "{", "1,,2", "\\sqrt"]
 )
 def test_refuses_with_a_position(text: str) -> None:
-    with pytest.raises(AnswerSyntaxError) as caught:
-        parse(text, LIMITS)
+    with pytest.raises(GoldInvalid) as caught:
+        compile_gold(text)
     assert 0 <= caught.value.position <= len(text)
 
 
@@ -127,13 +120,11 @@ ALPHABET = st.sampled_from(
 
 @settings(max_examples=600, deadline=None)
 @given(st.lists(ALPHABET, max_size=24).map("".join))
-def test_fuzzed_parsing_raises_only_its_own_errors(text: str) -> None:
-    with suppress(MathError):
-        show(parse(text, LIMITS))
+def test_fuzzed_answers_are_always_judged(text: str) -> None:
+    assert judge(f"\\boxed{{{text}}}", text).outcome in Outcome
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60))
-def test_any_text_raises_only_its_own_errors(text: str) -> None:
-    with suppress(MathError):
-        parse(text, LIMITS)
+def test_any_text_is_judged(text: str) -> None:
+    assert judge(f"\\boxed{{{text}}}", text).outcome in Outcome

@@ -1,0 +1,120 @@
+"""Multiple choice: letters, letters with text, several letters, and the texts of the options."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from reward_servers.engines.math.compare.context import Context
+from reward_servers.engines.math.errors import MathError
+from reward_servers.engines.math.nodes import Node
+from reward_servers.engines.math.normal.structure import normal
+from reward_servers.engines.math.result import Decision, Outcome
+from reward_servers.engines.math.syntax.grammar import parse
+from reward_servers.engines.math.vocabulary.words import text_key
+
+_MACRO = re.compile(
+    r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boldsymbol|textsf|texttt)(?![A-Za-z])\s*"
+    r"|\\[,;:! ]|\\q?quad|\\left|\\right|[{}$~*`\"]"
+)
+_LETTER = re.compile(
+    r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?\s*:?\s*)?"
+    r"(?P<open>[(\[])?(?P<letter>[A-Za-z])(?P<close>[)\].:]+)?"
+    r"(?P<rest>(?:\s|(?<=[)\].:])).*)?",
+    re.S | re.I,
+)
+_SEVERAL = re.compile(r"[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|;|and|&|\s)\s*(?:and\s+)?[(\[]?[A-Za-z][)\]]?)+")
+_JOINED = re.compile(r"[A-J]{2,10}")
+_HEDGE = re.compile(
+    r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b"
+)
+_OFFERED = re.compile(r"^[(\[]?[A-Za-z][)\]]?\s+or\s+[(\[]?[A-Za-z][)\]]?$")
+_GOLD = re.compile(r"\(?(?P<one>[A-Z])\)?\.?|\(?[A-Z]\)?(?:\s*(?:,|;|and)\s*\(?[A-Z]\)?)+")
+
+
+def plain(text: str) -> str:
+    """The text without presentation macros."""
+    return " ".join(_MACRO.sub(" ", text).split()).strip(" .")
+
+
+def gold_letters(text: str) -> frozenset[str] | None:
+    """The letters of a gold that is a choice or several, else None."""
+    bare = plain(text)
+    match = _GOLD.fullmatch(bare)
+    if match is not None:
+        letters = re.findall(r"[A-Z]", bare)
+        if match["one"] or all(letter <= "J" for letter in letters):
+            return frozenset(letters)
+        return None
+    if _JOINED.fullmatch(bare) and all(a < b for a, b in itertools.pairwise(bare)):
+        return frozenset(bare)  # "ACD" chooses three
+    labelled = re.fullmatch(r"\(([A-J])\)\s*\S.*", bare)
+    return frozenset(labelled[1]) if labelled else None
+
+
+def answer_letters(text: str) -> tuple[frozenset[str], str] | None:
+    """The letters an answer chooses and the text beside a single one, else None."""
+    bare = plain(text)
+    if len(bare) > 2000:
+        return None
+    if _JOINED.fullmatch(bare):
+        return (frozenset(bare), "") if len(set(bare)) == len(bare) else None
+    if _SEVERAL.fullmatch(bare):
+        letters = re.findall(r"\b([A-Za-z])\b", bare)
+        enclosed = bare[0] in "([" and bare[2:3] not in (")", "]")
+        if enclosed and any(letter.islower() for letter in letters):
+            return None  # the point (a, b) or an interval
+        return frozenset(letter.upper() for letter in letters), ""
+    match = _LETTER.fullmatch(bare)
+    if match is None:
+        return None
+    rest = (match["rest"] or "").strip()
+    if rest and (not match["close"] or _HEDGE.search(rest)):
+        return None
+    return frozenset(match["letter"].upper()), rest
+
+
+def decide(
+    answer: str,
+    letters: frozenset[str] | None,
+    options: tuple[tuple[str, str], ...],
+    gold: Node,
+    context: Context,
+) -> Decision | None:
+    """Decide a choice; None where the answer does not choose a letter and must be compared as it is."""
+    chosen = answer_letters(answer)
+    texts = dict(options)
+    if letters is not None and chosen is not None:
+        mine, rest = chosen
+        form = ", ".join(sorted(mine))
+        if mine == letters:
+            contradicted = len(mine) == 1 and rest and texts and _named(rest, texts, context) not in (None, form)
+            if contradicted:
+                return Decision(Outcome.INCORRECT, "choice", "the text is that of another option", form)
+            return Decision(Outcome.CORRECT, "choice", "the gold's letter", form)
+        return Decision(Outcome.INCORRECT, "choice", f"{form} is not {', '.join(sorted(letters))}", form)
+    if letters is not None and _OFFERED.search(plain(answer)):
+        return Decision(Outcome.INCORRECT, "choice", "one or another letter", None)
+    if texts and letters is not None:
+        named = _named(answer, texts, context)
+        if named is not None:
+            outcome = Outcome.CORRECT if {named} == set(letters) else Outcome.INCORRECT
+            return Decision(outcome, "option text", f"the text of option {named}", named)
+        return Decision(Outcome.INCORRECT, "choice", "neither a letter nor the text of an option", None)
+    return None
+
+
+def _named(text: str, options: dict[str, str], context: Context) -> str | None:
+    """The only option whose text the answer gives."""
+    found = [letter for letter, option in options.items() if _same_text(text, option, context)]
+    return found[0] if len(found) == 1 else None
+
+
+def _same_text(answer: str, option: str, context: Context) -> bool:
+    if text_key(answer) == text_key(option):
+        return True
+    try:
+        limits = context.limits
+        return context.equal(normal(parse(option, limits), limits), normal(parse(answer, limits), limits)).same is True
+    except MathError:
+        return False

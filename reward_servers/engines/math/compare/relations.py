@@ -1,0 +1,391 @@
+"""Equations, definitions, inequalities and residues."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from reward_servers.engines.math.compare import containers
+from reward_servers.engines.math.compare.context import Context
+from reward_servers.engines.math.compare.realsets import is_set_like
+from reward_servers.engines.math.nodes import (
+    Call,
+    Head,
+    Kind,
+    Node,
+    Num,
+    Rel,
+    Seq,
+    Sym,
+    Text,
+    integer,
+    neg,
+    substitute,
+    symbols,
+    walk,
+)
+from reward_servers.engines.math.policy import Limits
+from reward_servers.engines.math.values import field
+from reward_servers.engines.math.values.exact import exact
+from reward_servers.engines.math.values.scalars import Answer, same_scalar, sample, sign_of
+
+_FLIP = {"<": ">", ">": "<", "<=": ">=", ">=": "<="}
+
+
+def same(context: Context, gold: Node, answer: Node) -> Answer:
+    """At least one side is a relation or a set of reals."""
+    if not context.policy.chains and (false := _false_approximation(context, answer)) is not None:
+        return false
+    gold, answer = _member(_exact_part(gold)), _member(_exact_part(answer))
+    if gold == answer:
+        return Answer(True, "identical")
+    gold, answer = _spread(gold, answer), _spread(answer, gold)
+    if _equation(gold) and _equation(answer):
+        assert isinstance(gold, Rel)
+        assert isinstance(answer, Rel)
+        return _equations(context, gold, answer)
+    if _equation(answer) and not is_set_like(gold):
+        return _value_of(context, gold, answer)
+    if _equation(gold) and not is_set_like(answer):
+        assert isinstance(gold, Rel)
+        value = named_value(gold)
+        if value is None or _curve(gold.terms[0]):
+            return Answer(False, "equation", "the gold is an equation, the answer is not")
+        return context.equal(value, answer)
+    named = (_set_named(gold, answer), _set_named(answer, gold))
+    if named != (gold, answer):
+        return context.equal(*named)
+    if (
+        isinstance(gold, Rel)
+        and isinstance(answer, Rel)
+        and (found := _inequalities(context, gold, answer)).same is not None
+    ):
+        return found
+    if is_set_like(gold) or is_set_like(answer):
+        return containers.same_sets(context, gold, answer)
+    return (
+        context.equal(gold, answer)
+        if not isinstance(gold, Rel) and not isinstance(answer, Rel)
+        else _termwise(context, gold, answer)
+    )
+
+
+def _set_named(node: Node, other: Node) -> Node:
+    """The set of reals that `D = ...` names; a pair is one where the other side is."""
+    value = named_value(node) if isinstance(node, Rel) and _equation(node) else None
+    pair = (
+        isinstance(value, Seq)
+        and value.kind in (Kind.TUPLE, Kind.SQUARE)
+        and len(value.items) == 2
+        and is_set_like(other)
+    )
+    return value if value is not None and (pair or is_set_like(value)) else node
+
+
+def _spread(node: Node, other: Node) -> Node:
+    """`(p, q) = (2, 3)` and `x = ±2` element by element, where the other side names its values one by one."""
+    one_by_one = (
+        isinstance(other, Seq) and other.kind in (Kind.LIST, Kind.OR) and any(isinstance(i, Rel) for i in other.items)
+    )
+    if not (one_by_one and isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[1], Seq)):
+        return node
+    name, values = node.terms[0], node.terms[1].items
+    if isinstance(name, Sym):
+        return Seq(Kind.LIST, tuple(Rel(("=",), (name, v)) for v in values))
+    if isinstance(name, Seq) and len(name.items) == len(values):
+        return Seq(Kind.LIST, tuple(Rel(("=",), pair) for pair in zip(name.items, values, strict=True)))
+    return node
+
+
+def _false_approximation(context: Context, node: Node) -> Answer | None:
+    """An approximation that is off by its last place or more; None where nothing is wrong."""
+    if not isinstance(node, Rel):
+        return None
+    for op, left, right in zip(node.ops, node.terms, node.terms[1:], strict=False):
+        if op == "~" and isinstance(right, Num) and not symbols(left) and not isinstance(left, Seq | Text):
+            place = Num(Fraction(1, 10 ** (right.places or 0)))
+            error = Call(Head.ABS, (Call(Head.ADD, (left, neg(right))),))
+            if sign_of(Call(Head.ADD, (place, neg(error))), context.limits) in (-1, 0):
+                return Answer(False, "false approximation", "off by its last place or more")
+    return None
+
+
+def _equation(node: Node) -> bool:
+    return isinstance(node, Rel) and all(op in ("=", "≡") for op in node.ops)
+
+
+def _member(node: Node) -> Node:
+    """`x ∈ {1, 2}` lists the values of x."""
+    if (
+        isinstance(node, Rel)
+        and node.ops == ("in",)
+        and isinstance(node.terms[1], Seq)
+        and node.terms[1].kind in (Kind.SET, Kind.LIST)
+    ):
+        return Rel(("=",), node.terms)
+    return node
+
+
+def _exact_part(node: Node) -> Node:
+    """Drop what follows `≈`; a name before it is given that value."""
+    if not isinstance(node, Rel) or "~" not in node.ops:
+        return node
+    at = node.ops.index("~")
+    if at == 0:
+        first = node.terms[0]
+        if isinstance(first, Sym | Text) or (symbols(first) and len(node.terms) == 2):
+            return Rel(("=",), (first, node.terms[1]))
+        return first
+    return Rel(node.ops[:at], node.terms[: at + 1])
+
+
+# Named values -----------------------------------------------------------------------------------
+
+
+def named_value(rel: Rel) -> Node | None:
+    """The value that a chain of equations gives to what stands on its left, None if it gives none."""
+    first, last = rel.terms[0], rel.terms[-1]
+    if _names_something(first):
+        return last
+    if len(rel.terms) == 2 and isinstance(last, Sym) and not symbols(first):
+        return first
+    if _bare_composite(first) and not symbols(last) and not isinstance(last, Seq):
+        return last
+    return None
+
+
+def _curve(left: Node) -> bool:
+    """Whether `left = constant` is an equation in x and y, such as a line: a + b = 5 is a value, x + y = 5 is not."""
+    return isinstance(left, Call) and left.head in (Head.ADD, Head.MUL, Head.DIV) and {"x", "y"} <= symbols(left)
+
+
+def _names_something(node: Node) -> bool:
+    match node:
+        case Sym() | Text():
+            return True
+        case Call(Head.APPLY, _):
+            return True
+        case Call(Head.ABS | Head.NORM | Head.RATIO | Head.DET, args):
+            return all(_names_something(a) or _bare_composite(a) for a in args)
+        case Seq(Kind.TUPLE | Kind.SET | Kind.ANGLE, items):
+            return all(isinstance(i, Sym) for i in items)
+        case _:
+            return False
+
+
+def _bare_composite(node: Node) -> bool:
+    """A sum, product or quotient of plain letters (`a+b`, `AB`, `m/n`): the quantity asked for."""
+    names = [n for n in walk(node) if isinstance(n, Sym)]
+    quotient = isinstance(node, Call) and node.head == Head.DIV
+    if (len(names) < 2 or len(set(names)) != len(names)) and not quotient:
+        return False
+    parts = [n for n in walk(node) if not isinstance(n, Sym)]
+    if any(isinstance(p, Call) and p.head in (Head.SIN, Head.COS, Head.TAN) for p in parts):
+        return (
+            isinstance(node, Call)
+            and node.head in (Head.SIN, Head.COS, Head.TAN)
+            and all(isinstance(a, Sym) for a in node.args)
+        )
+    return bool(names) and all(
+        isinstance(p, Call) and p.head in (Head.ADD, Head.MUL, Head.DIV, Head.NEG) for p in parts
+    )
+
+
+def _value_of(context: Context, gold: Node, answer: Node) -> Answer:
+    """An equation as the answer to a gold that is a value."""
+    assert isinstance(answer, Rel)
+    value = named_value(answer)
+    single = isinstance(answer.terms[0], Sym) and isinstance(value, Seq)
+    if isinstance(gold, Seq) and isinstance(value, Seq) and single and any(isinstance(i, Rel) for i in gold.items):
+        named = tuple(Rel(("=",), (answer.terms[0], v)) for v in value.items)
+        return context.equal(gold, Seq(Kind.LIST, named))
+    if context.policy.chains and value is None and not symbols(answer.terms[-1]) and not symbols(answer.terms[0]):
+        value = answer.terms[-1]
+    if value is None:
+        return Answer(False, "equation", "an equation is not the value of anything named")
+    first = answer.terms[0]
+    if isinstance(first, Sym) and first.name in symbols(value) | symbols(gold):
+        return Answer(False, "equation", "the name on the left occurs in the value")
+    if not context.policy.chains:
+        for step in answer.terms[1:-1]:
+            if not _names_something(step) and not context.equal(value, step).same:
+                return Answer(False, "false chain", "a step of the chain does not equal its end")
+    found = context.equal(gold, value)
+    return found._replace(rule=f"named value, {found.rule}")
+
+
+# Equations --------------------------------------------------------------------------------------
+
+
+def _equations(context: Context, gold: Rel, answer: Rel) -> Answer:
+    value, other = named_value(gold), named_value(answer)
+    if value is not None and other is not None:
+        named = _same_names(context, gold, answer, value, other)
+        if named is not None:
+            return named
+    if any(isinstance(t, Seq | Text) for t in (*gold.terms, *answer.terms)):
+        return _termwise(context, gold, answer)
+    if len(answer.terms) > 2 or len(gold.terms) > 2:
+        return _termwise(context, gold, answer)
+    return _equivalent(context, _difference(gold), _difference(answer))
+
+
+def _same_names(context: Context, gold: Rel, answer: Rel, value: Node, other: Node) -> Answer | None:
+    mine, theirs = _name_of(gold, value), _name_of(answer, other)
+    if isinstance(mine, Call) and isinstance(theirs, Call) and mine.head == theirs.head == Head.APPLY:
+        if mine.args[0] != theirs.args[0] or len(mine.args) != len(theirs.args):
+            return Answer(False, "name", "another function")
+        renaming: dict[Node, Node] = {}
+        for ours, their in zip(mine.args[1:], theirs.args[1:], strict=True):
+            if isinstance(ours, Sym) and isinstance(their, Sym):
+                if ours != their and ours.name in symbols(other):
+                    return Answer(False, "argument", "the new name of the argument is taken")
+                renaming[their] = ours
+            elif not context.equal(ours, their).same:
+                return Answer(False, "argument", "another argument")
+        return context.equal(value, substitute(other, renaming))
+    if _function_of(mine, theirs) or _function_of(theirs, mine):
+        return context.equal(value, other)
+    if isinstance(mine, Sym) and isinstance(theirs, Sym) and mine != theirs:
+        if symbols(value) or symbols(other):
+            return None  # y = 2x + 1 against x = (y - 1)/2: one equation, solved twice
+        return Answer(False, "name", f"{mine.name} is not {theirs.name}")
+    if mine == theirs or isinstance(mine, Text) or isinstance(theirs, Text):
+        if isinstance(mine, Text) and isinstance(theirs, Text) and mine != theirs:
+            return Answer(False, "name", "another name")
+        return context.equal(value, other)
+    return None
+
+
+def _name_of(rel: Rel, value: Node) -> Node:
+    return rel.terms[-1] if value is rel.terms[0] else rel.terms[0]
+
+
+def _function_of(name: Node, function: Node) -> bool:
+    """`y = ...` and `f = ...` may stand for `f(x) = ...`."""
+    if not (isinstance(function, Call) and function.head == Head.APPLY and isinstance(name, Sym)):
+        return False
+    return name not in function.args[1:] and (name == Sym("y") or name == function.args[0])
+
+
+def _difference(rel: Rel) -> Node:
+    return Call(Head.ADD, (rel.terms[0], neg(rel.terms[1])))
+
+
+def _equivalent(context: Context, gold: Node, answer: Node) -> Answer:
+    """Equations `gold = 0` and `answer = 0` that differ by a constant factor, denominators cleared."""
+    if _mentions(gold) or _mentions(answer):
+        return Answer(False, "equation", "not an equation of numbers")
+    if symbols(gold) != symbols(answer):
+        return Answer(False, "equation", "other variables")
+    if not symbols(gold):
+        return Answer(False, "equation", "an equation without variables")
+    for left, right in ((gold, answer), (_numerator(gold)[0], _numerator(answer)[0])):
+        found = field.proportional(left, right)
+        if found:
+            return Answer(True, "equation", "equal up to a constant factor")
+    if found is not None:
+        return Answer(False, "equation", "not proportional")
+    quotient = constant_ratio(gold, answer, context.limits)
+    return Answer(quotient, "equation")
+
+
+def _mentions(node: Node) -> bool:
+    return any(isinstance(n, Rel | Seq | Text) for n in walk(node))
+
+
+def _numerator(node: Node) -> tuple[Node, Node]:
+    """Numerator and denominator of a rational expression, nothing cancelled."""
+    one = integer(1)
+    if isinstance(node, Call):
+        if node.head == Head.DIV:
+            (a, b), (c, d) = _numerator(node.args[0]), _numerator(node.args[1])
+            return _times(a, d), _times(b, c)
+        if node.head == Head.NEG:
+            top, below = _numerator(node.args[0])
+            return neg(top), below
+        if node.head == Head.MUL:
+            top, below = one, one
+            for arg in node.args:
+                a, b = _numerator(arg)
+                top, below = _times(top, a), _times(below, b)
+            return top, below
+        if node.head == Head.ADD:
+            top, below = _numerator(node.args[0])
+            for arg in node.args[1:]:
+                a, b = _numerator(arg)
+                top, below = Call(Head.ADD, (_times(top, b), _times(a, below))), _times(below, b)
+            return top, below
+    return node, one
+
+
+def _times(a: Node, b: Node) -> Node:
+    if a == integer(1):
+        return b
+    return a if b == integer(1) else Call(Head.MUL, (a, b))
+
+
+def _moved(names: list[str]) -> dict[Node, Node]:
+    """Each variable shifted by an amount of its own, so that no difference of variables stays the same."""
+    return {Sym(n): Call(Head.ADD, (Sym(n), Num(Fraction(1, 3 + 2 * k)))) for k, n in enumerate(names)}
+
+
+def constant_ratio(gold: Node, answer: Node, limits: Limits) -> bool | None:
+    """Whether the quotient is one constant, by comparing it at two renamings of the variables."""
+    names = sorted(symbols(gold))
+    moved = _moved(names)
+    cross = (Call(Head.MUL, (gold, substitute(answer, moved))), Call(Head.MUL, (answer, substitute(gold, moved))))
+    return same_scalar(*cross, limits).same
+
+
+def constant_difference(gold: Node, answer: Node, limits: Limits) -> Answer | None:
+    """Whether the difference of two expressions is one constant."""
+    names = sorted(symbols(gold) | symbols(answer))
+    moved = _moved(names)
+    left = Call(Head.ADD, (gold, substitute(answer, moved)))
+    right = Call(Head.ADD, (answer, substitute(gold, moved)))
+    found = same_scalar(left, right, limits)
+    return Answer(True, "up to a constant", found.why) if found.same else None
+
+
+# Inequalities -------------------------------------------------------------------------------------
+
+
+def _inequalities(context: Context, gold: Rel, answer: Rel) -> Answer:
+    """Inequalities in several variables: proportional by a positive factor, or term by term."""
+    if len(symbols(gold) | symbols(answer)) < 2 or not all(op in _FLIP for op in (*gold.ops, *answer.ops)):
+        return Answer(None, "inequality")
+    if len(gold.ops) > 1 or len(answer.ops) > 1:
+        return _termwise(context, gold, answer)
+    mine, theirs = _difference(gold), _difference(answer)
+    if gold.ops[0] != answer.ops[0]:
+        if _FLIP[answer.ops[0]] != gold.ops[0]:
+            return Answer(False, "inequality", "strict against not strict")
+        theirs = neg(theirs)
+    found = field.proportional(mine, theirs)
+    if found is None or not found:
+        return Answer(found, "inequality")
+    positive = _field_sign(mine, theirs, context.limits)
+    return Answer(positive, "inequality")
+
+
+def _field_sign(a: Node, b: Node, limits: Limits) -> bool | None:
+    """Whether two proportional expressions have the same sign, at one rational point."""
+    for round_ in range(4):
+        env: dict[Node, Node] = {Sym(n): Num(sample(n, round_)) for n in symbols(a) | symbols(b)}
+        x, y = exact(substitute(a, env), limits.bits), exact(substitute(b, env), limits.bits)
+        if x is None or y is None:
+            return None
+        if x and y:
+            return (x > 0) == (y > 0)
+    return None
+
+
+def _termwise(context: Context, gold: Node, answer: Node) -> Answer:
+    if not (isinstance(gold, Rel) and isinstance(answer, Rel)) or len(gold.terms) != len(answer.terms):
+        return Answer(False, "relation", "not the same relation")
+    if gold.ops == answer.ops:
+        return containers.all_same(context, gold.terms, answer.terms, "relation")
+    flipped = tuple(_FLIP.get(op, op) for op in reversed(answer.ops))
+    if flipped == gold.ops:
+        return containers.all_same(context, gold.terms, answer.terms[::-1], "relation")
+    return Answer(False, "relation", "another relation")

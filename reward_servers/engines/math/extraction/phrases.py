@@ -1,0 +1,161 @@
+"""Answers stated in a sentence: `the answer is 42`, `Answer: (B)`, `B is correct`."""
+
+from __future__ import annotations
+
+import re
+
+from reward_servers.engines.math.result import Extraction
+from reward_servers.engines.math.vocabulary.units import changes_meaning
+
+NONE = Extraction(None, -1, -1, "none")
+
+_LINK = (
+    r"(?:\s*(?:\([^()\n]{0,40}\)|to (?:the|this) (?:question|problem)|for [A-Za-z ]{1,40}))?\s*[*_]*\s*"
+    r"(?:is|are|was|will be|would be|must be|should be|becomes|equals|comes (?:out )?to(?: be)?|:|=)"
+    r"(?!\s*(?:not|n't)\b)\s*(?:therefore|thus|simply|just|equal to|given by|option|choice|indeed|exactly|then|:)?\s*"
+)
+_AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])" + _LINK, re.I)
+_AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
+_CORRECT_BEFORE = re.compile(r"(?:correct|right|best|final)\s+$", re.I)
+_HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
+_LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
+_LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b")
+_LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
+_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
+_MATH_JOIN = re.compile(r"\s*(?:,|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
+_CUT = re.compile(
+    r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
+    r"|,?\s+or\s+(?:about|approximately|roughly)\s|,\s+i\.e|\s\(i\.e|"
+    r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”"
+)
+_SAID = re.compile(r".*(?:\bis|\bare|\bequals|=)\s+(?P<core>\S.*)", re.S)
+_SENTENCE = re.compile(r"[A-Za-z]{2,}[,:]?\s+[A-Za-z]{2,}|[a-z]{2,}\s*:")
+_NUMBER = re.compile(
+    r"(?<![A-Za-z0-9.])-?\$?\s?(?:[0-9]{1,3}(?:[, ][0-9]{3})+(?![0-9])|[0-9]+(?:,[0-9]+)?)(?:\.[0-9]+)?(?:/[0-9]+)?%?"
+    r"|-?\.[0-9]+"
+)
+
+
+def find(text: str) -> Extraction:
+    """The answer after the last stated phrase."""
+    low = text.lower()
+    best = -1
+    at = len(low)
+    for _ in range(60):
+        at = low.rfind("answer", 0, at)
+        if at < 0:
+            break
+        match = _AFTER_ANSWER.match(text, at)
+        if match is None:
+            match = _HEADING.match(text, at)
+        if match is not None:
+            best = match.end()
+            break
+    best = max(best, _option(text, low), _line_a(text, low))
+    if best >= 0:
+        return _clause(text, best)
+    if "correct" in low or "right" in low or "best" in low:
+        letters = list(_LETTER_CORRECT.finditer(text))
+        if letters:
+            return Extraction(letters[-1][1], letters[-1].start(1), letters[-1].end(1), "phrase")
+    return NONE
+
+
+def _option(text: str, low: str) -> int:
+    """After `the correct option is`, -1 where that is not said."""
+    for key in ("option", "choice"):
+        at = low.rfind(key)
+        if at >= 0 and _CORRECT_BEFORE.search(text, max(0, at - 12), at):
+            match = _AFTER_OPTION.match(text, at)
+            if match is not None:
+                return match.end()
+    return -1
+
+
+def _line_a(text: str, low: str) -> int:
+    """After `A:` at the start of a line, -1 where there is none."""
+    at = low.rfind("a:")
+    if at < 0:
+        at = low.rfind("ans:")
+        if at < 0:
+            return -1
+    match = _LINE_A.match(text, max(0, low.rfind("\n", 0, at)))
+    return match.end() if match is not None else -1
+
+
+def _clause(text: str, start: int) -> Extraction:
+    """The answer that begins at `start`: formulas with their unit, or words up to the end of the clause."""
+    lead = _LEAD.match(text, start)
+    start = lead.end() if lead else start
+    window = text[start : start + 2000]
+    if not window.strip():
+        return NONE
+    math = _MATH.match(window)
+    if math is not None:
+        return _formulas(window, math, start)
+    cut = _CUT.search(window)
+    end = cut.start() if cut else len(window)
+    content = window[:end].strip().rstrip('*_`"”.,;: ')
+    if content.endswith("|") and content.count("|") == 1:
+        content = content[:-1].rstrip()  # the end of a table's row
+    if not content:
+        return NONE
+    if len(content) > 400:
+        return Extraction(None, start, start + end, "no answer after the phrase")
+    said = _SAID.fullmatch(content) if " " in content else None
+    return Extraction(content, start, start + len(content), "phrase", said["core"] if said else None)
+
+
+def _formulas(window: str, math: re.Match[str], start: int) -> Extraction:
+    parts = [next(g for g in math.groups() if g is not None)]
+    end = math.end()
+    while (joint := _MATH_JOIN.match(window, end)) is not None:
+        following = _MATH.match(window, joint.end())
+        if following is None:
+            break
+        parts += [" or " if "or" in joint[0] else ", ", next(g for g in following.groups() if g is not None)]
+        end = following.end()
+    core = "".join(parts).strip()
+    cut = _CUT.search(window, end)
+    tail = window[end : cut.start() if cut else len(window)].strip(" *_,;:")
+    if not tail or len(tail) > 80:
+        return Extraction(core, start, start + end, "phrase")
+    # "$5$ cm" needs its unit and "$5$ or more" must not lose its words; other words may be dropped.
+    words = re.findall(r"[A-Za-z']+", tail)
+    return Extraction(f"{core} {tail}", start, start + end, "phrase", None if changes_meaning(words) else core)
+
+
+def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = None
+    for match in pattern.finditer(text):
+        last = match
+    return last
+
+
+def last_math(text: str) -> Extraction:
+    """The last formula of the text."""
+    found = _last(_MATH, text)
+    if found is None:
+        return NONE
+    content = next(g for g in found.groups() if g is not None).strip()
+    return Extraction(content, found.start(), found.end(), "last formula")
+
+
+def bare(text: str) -> Extraction:
+    """A response that is nothing but an answer: short, and no sentence."""
+    content = text.strip()
+    if not content or len(content) > 200 or content.startswith(("#", "<")) or _SENTENCE.search(content):
+        return NONE
+    start = len(text) - len(text.lstrip())
+    return Extraction(content, start, start + len(content), "whole")
+
+
+def last_value(text: str) -> Extraction:
+    """The last formula or number of the text, whichever ends later."""
+    formula, number = last_math(text), _last_number(text)
+    return number if number.end > formula.end else formula
+
+
+def _last_number(text: str) -> Extraction:
+    found = _last(_NUMBER, text)
+    return NONE if found is None else Extraction(found[0], found.start(), found.end(), "last number")

@@ -1,0 +1,1 @@
+"""Tree to tree: normal forms before comparison, and forms for a reader."""

@@ -1,0 +1,77 @@
+r"""Answers in labelled parts: `(a) 3 (b) 4`, `\text{(i) } 3; \text{(ii) } 4`, read as a tuple of the parts."""
+
+from __future__ import annotations
+
+import re
+
+from reward_servers.engines.math.errors import AnswerSyntaxError
+from reward_servers.engines.math.nodes import Kind, Node, Seq, Text
+from reward_servers.engines.math.normal.structure import normal
+from reward_servers.engines.math.policy import Limits
+from reward_servers.engines.math.syntax.grammar import parse
+from reward_servers.engines.math.vocabulary.words import text_key
+
+_LABEL = re.compile(
+    r"(?:\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*)?(?:[Pp]art\s+)?\((?P<name>[a-h]|i{1,3}|iv|v)\)"
+    r"(?P<tail>\s*(?::\s*)?\})?(?:\s|\\[ ,;:!]|\\q?quad(?![A-Za-z])|~|:)*"
+)
+_ORDERS = (tuple("abcdefgh"), ("i", "ii", "iii", "iv", "v"))
+_SEPARATOR = re.compile(r"(?:\\q?quad|\band|\\text\s*\{[\s,;]*(?:and)?\s*\})$")
+_UNFINISHED = re.compile(r"[-+*/^=<>_(\[{]$|\\(?:cdot|times|pm|mp|le|ge|ne|leq|geq|neq)$")
+_FACTOR = re.compile(r"[+*/^=<>_)\]]|\\(?:cdot|times|le|ge|ne|leq|geq|neq)(?![A-Za-z])")
+
+
+def read(text: str, limits: Limits) -> Node:
+    """The normal form of a text; labelled parts make a tuple, words among them stay words.
+
+    Raises:
+        AnswerSyntaxError: The text has no labelled parts and is no answer of the grammar.
+        LimitExceeded: A bound was passed.
+    """
+    labelled = _parts(text)
+    if labelled is None:
+        return normal(parse(text, limits), limits)
+    items: list[Node] = []
+    for part in labelled:
+        try:
+            items.append(normal(parse(part, limits), limits))
+        except AnswerSyntaxError:
+            items.append(Text(text_key(part)))
+    return Seq(Kind.TUPLE, tuple(items))
+
+
+def _parts(text: str) -> list[str] | None:
+    """The texts behind the labels, None where the text is not a run of labelled parts from the first label on."""
+    if "(" not in text:
+        return None
+    text = text.strip().strip("$").strip()
+    first = _LABEL.match(text)
+    if first is None:
+        return None
+    labels = [first, *_LABEL.finditer(text, first.end())]
+    names = tuple(m["name"] for m in labels)
+    if len(labels) < 2 or not any(names == order[: len(names)] for order in _ORDERS):
+        return None
+    ends = [m.start() for m in labels[1:]] + [len(text)]
+    found = [_content(text, label, end) for label, end in zip(labels, ends, strict=True)]
+    if any(not p or _UNFINISHED.search(p) or _FACTOR.match(p) for p in found):
+        return None
+    return found
+
+
+def _content(text: str, label: re.Match[str], end: int) -> str:
+    inner = _trimmed(text[label.end() : end])
+    if label[0].startswith("\\") and not label["tail"]:  # "\text{(a) yes}" closes behind the words
+        inner = "\\text{" + inner
+    inner = _trimmed(inner)
+    return inner if inner.count("{") == inner.count("}") else ""
+
+
+def _trimmed(text: str) -> str:
+    """The text without the separators at its end; looks at each of them once."""
+    while True:
+        shorter = text.rstrip(" \t\r\n,;.~\\")
+        last = _SEPARATOR.search(shorter, max(0, len(shorter) - 24))
+        if last is None:
+            return shorter
+        text = shorter[: last.start()]

@@ -1,0 +1,1 @@
+"""The last stage: sympy in worker processes that can be killed."""

@@ -1,0 +1,1 @@
+"""Values of expressions: exact, modulo a prime, enclosed; and equality of two scalars."""

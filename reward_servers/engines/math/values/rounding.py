@@ -1,0 +1,44 @@
+"""Tolerances that a policy may ask for: relative error, and rounding to a number of places."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.nodes import Call, Head, Node, Num, neg
+from reward_servers.engines.math.policy import Limits
+from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.scalars import sign_of
+
+
+def _at_most(node: Node, bound: Node, limits: Limits) -> bool:
+    """Whether `|node| <= bound`, proved."""
+    sign = sign_of(Call(Head.ADD, (bound, neg(Call(Head.ABS, (node,))))), limits)
+    return sign is not None and sign >= 0
+
+
+def within(gold: Node, answer: Node, tolerance: float, limits: Limits) -> bool:
+    """Whether the answer is within a relative tolerance of the gold."""
+    bound = Call(Head.MUL, (Num(Fraction(tolerance)), Call(Head.ABS, (gold,))))
+    return _at_most(Call(Head.ADD, (answer, neg(gold))), bound, limits)
+
+
+def _rounded(node: Node, places: int, limits: Limits) -> Fraction | None:
+    try:
+        value = exact(node, limits.bits)
+    except (LimitExceeded, Undefined):
+        return None
+    return None if value is None else round(value, places)
+
+
+def rounds_to(answer: Node, gold: Node, places: int, limits: Limits) -> bool:
+    """Whether both round to the same number at so many decimal places."""
+    mine, theirs = _rounded(gold, places, limits), _rounded(answer, places, limits)
+    if mine is not None and theirs is not None:
+        return mine == theirs
+    half = Num(Fraction(1, 2 * 10**places))
+    if mine is not None:
+        return _at_most(Call(Head.ADD, (answer, neg(Num(mine)))), half, limits)
+    if theirs is not None:
+        return _at_most(Call(Head.ADD, (gold, neg(Num(theirs)))), half, limits)
+    return False

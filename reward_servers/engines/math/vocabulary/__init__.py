@@ -1,0 +1,1 @@
+"""Data: commands, signs, words and units, as tables."""
