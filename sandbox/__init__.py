@@ -23,7 +23,7 @@ from sandbox._languages import languages
 from sandbox._open import open_sandbox
 from sandbox._types import (
     CompileFailure,
-    Ended,
+    Exit,
     IsolationReport,
     Limits,
     Prepared,
@@ -37,7 +37,7 @@ from sandbox._types import (
 
 __all__ = [
     "CompileFailure",
-    "Ended",
+    "Exit",
     "Finding",
     "IsolationReport",
     "Limits",

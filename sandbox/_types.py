@@ -81,7 +81,7 @@ class Program:
     driver: bytes | None = None
 
 
-class Ended(StrEnum):
+class Exit(StrEnum):
     """How a run ended, as measured from outside. Of several limits the first in this order is named.
 
     There is no value for the limit of processes: a program that cannot start one more is told so by the kernel
@@ -118,7 +118,7 @@ class RunResult:
             largest process. None where it could not be read.
     """
 
-    ended: Ended
+    ended: Exit
     exit_code: int | None
     signal: int | None
     stdout: bytes
@@ -135,7 +135,7 @@ class RunResult:
     @property
     def ok(self) -> bool:
         """Whether the program ended by itself with exit code 0."""
-        return self.ended is Ended.EXITED and self.exit_code == 0
+        return self.ended is Exit.EXITED and self.exit_code == 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ class CompileFailure:
     """
 
     message: str
-    ended: Ended = Ended.EXITED
+    ended: Exit = Exit.EXITED
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)

@@ -15,8 +15,8 @@ from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language
 from sandbox._ns._meter import Meter
 from sandbox._ns._running import HARD_CAP, Endpoints, Running
-from sandbox._ns._warm import Child, Warm
-from sandbox._types import CompileFailure, Ended, Limits, Program
+from sandbox._ns._zygote import Child, Zygote
+from sandbox._types import CompileFailure, Exit, Limits, Program
 
 _MAX_NAME = 255
 _MAX_DEPTH = 16
@@ -144,7 +144,7 @@ def launch(
     stdin: bytes,
     artefact: Artefact | None,
     wake: int,
-    warm: Warm,
+    zygote: Zygote,
     *,
     compiled: bool,
 ) -> Running:
@@ -186,7 +186,7 @@ def launch(
         for descriptor in opened:
             os.close(descriptor)
     ends = Endpoints(ours[0], ours[1], data)
-    return Running(child, meter, ends, limits, TABLE[program.language], wake, warm)
+    return Running(child, meter, ends, limits, TABLE[program.language], wake, zygote)
 
 
 def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:
@@ -258,19 +258,19 @@ def compile_python(program: Program, limits: Limits, child: Child, wake: int) ->
 def _explain(letter: bytes, payload: bytes, child: Child, limits: Limits) -> CompileFailure:
     """Why there is no code."""
     if letter == _wire.REJECTED:
-        ended = Ended.MEMORY_LIMIT if payload[:1] == b"m" else Ended.EXITED
+        ended = Exit.MEMORY_LIMIT if payload[:1] == b"m" else Exit.EXITED
         text = payload[1 : 1 + limits.stderr_bytes].decode("utf-8", "replace")
         return CompileFailure(text, ended)
     if letter == _wire.ENDED:
         status = _wire.END_REPORT.unpack(payload)[0]
         code = os.waitstatus_to_exitcode(status)
         memory = child.group is not None and child.group.killed_for_memory()
-        ended = Ended.MEMORY_LIMIT if memory else Ended.SIGNALED
+        ended = Exit.MEMORY_LIMIT if memory else Exit.SIGNALED
         return CompileFailure(f"the compiler was ended by signal {-code}", ended)
     raise SandboxFailure("compile", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
 
 
-def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> Ended | None:
+def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> Exit | None:
     """Wait until the child answers; the limit that it exceeded before, if any."""
     poll = select.poll()
     poll.register(child.sock, select.POLLIN)
@@ -284,9 +284,9 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> En
             return None
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
-            return Ended.CPU_LIMIT
+            return Exit.CPU_LIMIT
         if meter.wall_s > limits.wall_s or meter.elapsed_s > HARD_CAP * limits.wall_s:
-            return Ended.WALL_LIMIT
+            return Exit.WALL_LIMIT
         pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
 
 
@@ -301,7 +301,7 @@ def collect_build(running: Running, program: Program, tool: str) -> Artefact | C
         raise SandboxFailure("build", "the compiler succeeded but its product did not arrive")
     size = os.fstat(product).st_size
     if size > _MAX_ARTEFACT:
-        return CompileFailure(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}", Ended.DISK_LIMIT)
+        return CompileFailure(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}", Exit.DISK_LIMIT)
     return Artefact(program, TABLE[program.language], tool, binary=_copy(product))
 
 

@@ -16,8 +16,8 @@ from sandbox._errors import SandboxClosed, SandboxFailure
 from sandbox._inside import _wire
 from sandbox._languages import Language
 from sandbox._ns._meter import Meter
-from sandbox._ns._warm import Child, Warm
-from sandbox._types import Ended, Limits, RunResult
+from sandbox._ns._zygote import Child, Zygote
+from sandbox._types import Exit, Limits, RunResult
 
 _CHUNK = 1 << 16
 HARD_CAP = 10.0
@@ -90,7 +90,7 @@ class Running:
         limits: Limits,
         language: Language,
         wake: int,
-        warm: Warm,
+        zygote: Zygote,
     ) -> None:
         """Take over a run that has just got its job.
 
@@ -101,16 +101,16 @@ class Running:
             limits: What it may use.
             language: Row of its language.
             wake: Descriptor that becomes readable when the slot is closed by another thread.
-            warm: Where the child came from, and the next one is made.
+            zygote: Where the child came from, and the next one is made.
         """
         self._child = child
-        self._warm = warm
+        self._zygote = zygote
         self._meter = meter
         self._ends = ends
         self._limits = limits
         self._language = language
         self._wake = wake
-        self._exceeded: Ended | None = None
+        self._exceeded: Exit | None = None
         self._killed = False
         self._products: list[int] = []
         self._report: tuple[int, float, int] | None = None
@@ -131,7 +131,7 @@ class Running:
         self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
         started = time.monotonic()
         self._next_check = started + self._check_after(limits.cpu_s, limits.wall_s)
-        self._ask_at = started + _SHORT_RUN_S
+        self._spare_at = started + _SHORT_RUN_S
 
     def _check_after(self, cpu_left: float, wall_left: float) -> float:
         """Seconds in which no limit can be reached."""
@@ -175,12 +175,12 @@ class Running:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 return False
-            wait = min(self._next_check, self._ask_at, deadline or math.inf) - now
+            wait = min(self._next_check, self._spare_at, deadline or math.inf) - now
             self._serve(self._poll.poll(max(0.0, math.ceil(wait * 1000))))
             now = time.monotonic()
-            if now >= self._ask_at:
-                self._ask_at = math.inf
-                self._warm.ask()
+            if now >= self._spare_at:
+                self._spare_at = math.inf
+                self._zygote.request_spares()
             if now >= self._next_check:
                 self._check()
         return True
@@ -191,10 +191,10 @@ class Running:
                 raise SandboxClosed("the sandbox was closed during the run")
             if descriptor == self._child.pidfd:
                 self._ended = True
-                self._hear_last()
+                self._drain_frames()
                 continue
             if descriptor == self._child.sock.fileno():
-                self._hear()
+                self._read_frame()
                 continue
             if event & select.POLLOUT:
                 self._write()
@@ -205,7 +205,7 @@ class Running:
                 while stream.open and not stream.truncated and stream.read():
                     pass
 
-    def _hear(self) -> None:
+    def _read_frame(self) -> None:
         """Take one word of the init's."""
         try:
             letter, payload, descriptors = _wire.receive_frame(self._child.sock)
@@ -221,7 +221,7 @@ class Running:
             # All but the init is gone, and that is on its way out.
             self._ended = True
 
-    def _hear_last(self) -> None:
+    def _drain_frames(self) -> None:
         """Take what the init had said before it ended."""
         self._child.sock.settimeout(0)
         poll = select.poll()
@@ -232,7 +232,7 @@ class Running:
                     return
             except OSError:
                 return
-            self._hear()
+            self._read_frame()
 
     def _read(self, stream: Stream) -> None:
         stream.read()
@@ -240,7 +240,7 @@ class Running:
             self._poll.unregister(stream.descriptor)
         elif stream.truncated:
             self._poll.unregister(stream.descriptor)
-            self._end(Ended.OUTPUT_LIMIT)
+            self._end(Exit.OUTPUT_LIMIT)
 
     def _write(self) -> None:
         sock = self._ends.data
@@ -263,14 +263,14 @@ class Running:
         limits, meter = self._limits, self._meter
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
-            self._end(Ended.CPU_LIMIT)
+            self._end(Exit.CPU_LIMIT)
         elif meter.wall_s > limits.wall_s or meter.elapsed_s > HARD_CAP * limits.wall_s:
-            self._end(Ended.WALL_LIMIT)
+            self._end(Exit.WALL_LIMIT)
         else:
             left = self._check_after(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
             self._next_check = time.monotonic() + left
 
-    def _end(self, why: Ended) -> None:
+    def _end(self, why: Exit) -> None:
         if self._exceeded is None:
             self._meter.sample()
             self._exceeded = why
@@ -295,12 +295,12 @@ class Running:
         if status is None and not self._killed and not killed_for_memory:
             raise SandboxFailure("init", "the first process of the run vanished")
         code = os.waitstatus_to_exitcode(status) if status is not None else -int(signal.SIGKILL)
-        ended = self._judge(code, cpu, killed_for_memory)
+        ended = self._exit_of(code, cpu, killed_for_memory)
         peak = group.peak_bytes() if group is not None else None
         return RunResult(
             ended=ended,
-            exit_code=code if ended is Ended.EXITED else None,
-            signal=-code if ended is Ended.SIGNALED else None,
+            exit_code=code if ended is Exit.EXITED else None,
+            signal=-code if ended is Exit.SIGNALED else None,
             stdout=bytes(self.stdout.data),
             stderr=bytes(self.stderr.data),
             reply=bytes(self.reply.data),
@@ -313,20 +313,20 @@ class Running:
             peak_memory_bytes=peak if peak is not None else largest,
         )
 
-    def _judge(self, code: int, cpu: float, killed_for_memory: bool) -> Ended:
+    def _exit_of(self, code: int, cpu: float, killed_for_memory: bool) -> Exit:
         if any(stream.truncated for stream in self._streams.values()):
-            return Ended.OUTPUT_LIMIT
-        if code != 0 and (killed_for_memory or self._says_out_of_memory()):
-            return Ended.MEMORY_LIMIT
+            return Exit.OUTPUT_LIMIT
+        if code != 0 and (killed_for_memory or self._reports_out_of_memory()):
+            return Exit.MEMORY_LIMIT
         if cpu > self._limits.cpu_s or code == -signal.SIGXCPU:
-            return Ended.CPU_LIMIT
+            return Exit.CPU_LIMIT
         if self._exceeded is not None:
             return self._exceeded
         if code == -signal.SIGXFSZ:
-            return Ended.DISK_LIMIT
-        return Ended.EXITED if code >= 0 else Ended.SIGNALED
+            return Exit.DISK_LIMIT
+        return Exit.EXITED if code >= 0 else Exit.SIGNALED
 
-    def _says_out_of_memory(self) -> bool:
+    def _reports_out_of_memory(self) -> bool:
         """Whether its last words are those of a program of this language that ran out of memory."""
         if self._exceeded is not None:
             return False
@@ -350,7 +350,7 @@ class Running:
     def refuse_reply(self) -> None:
         """End the run because one message is larger than its limit."""
         self.reply.truncated = True
-        self._end(Ended.OUTPUT_LIMIT)
+        self._end(Exit.OUTPUT_LIMIT)
 
     def close(self) -> None:
         """End what still runs and close everything that belongs to the run."""
@@ -358,7 +358,7 @@ class Running:
             os.close(descriptor)
         self._products = []
         if self._ended:
-            self._warm.leave(self._child)
+            self._zygote.reclaim(self._child)
         else:
             self._child.close()
         self._ends.close()

@@ -19,7 +19,7 @@ from sandbox._ns._packages import locate, not_shown
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
-from sandbox._ns._warm import MOST_AHEAD, Child, Warm, space
+from sandbox._ns._zygote import MAX_SPARES, Child, Zygote, space
 from sandbox._types import (
     CompileFailure,
     IsolationReport,
@@ -39,7 +39,7 @@ _IN_A_ROW_S = 0.002
 
 
 class NsSandbox:
-    """A slot: warm zygotes (one per preload set in use), their spares, and the programs prepared here."""
+    """A slot: zygotes (one per preload set in use), their spares, and the programs prepared here."""
 
     def __init__(self, config: SandboxConfig) -> None:
         """Start the slot's first zygote.
@@ -51,7 +51,7 @@ class NsSandbox:
         self._owner = os.getpid()
         self._hierarchy = _find_hierarchy(config)
         self._interpreter = locate(config)
-        self._warm: dict[str, Warm] = {}
+        self._zygotes: dict[str, Zygote] = {}
         self._artefacts: dict[int, Artefact] = {}
         self._next_key = 0
         self._armed: tuple[int, Limits, Child] | None = None
@@ -61,7 +61,7 @@ class NsSandbox:
         self._last_end = 0.0
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         try:
-            warm = self._zygote(_NO_PRELOAD)
+            zygote = self._zygote_for(_NO_PRELOAD)
         except BaseException:
             os.close(self._wake)
             raise
@@ -72,9 +72,9 @@ class NsSandbox:
             cpu_clock=self._hierarchy.kind if self._hierarchy and self._hierarchy.cpu else "proc",
             wall_clock="run_queue" if os.path.exists("/proc/self/schedstat") else "elapsed",
             proc="fresh",
-            uid_map=f"0->{warm.uid}",
-            interpreter=f"{self._interpreter.path} {warm.version}",
-            steps=tuple(Step(name, True) for name in warm.steps),
+            uid_map=f"0->{zygote.uid}",
+            interpreter=f"{self._interpreter.path} {zygote.version}",
+            steps=tuple(Step(name, True) for name in zygote.steps),
         )
 
     @property
@@ -132,8 +132,8 @@ class NsSandbox:
             artefact = self._artefacts.pop(prepared.key, None)
             if self._armed is not None and self._armed[0] == prepared.key:
                 self._disarm()
-            for warm in self._warm.values():
-                warm.rest()
+            for zygote in self._zygotes.values():
+                zygote.drop_spares()
         if artefact is not None:
             artefact.close()
 
@@ -147,11 +147,11 @@ class NsSandbox:
             if self._session is not None:
                 self._session.abandon()
             self._disarm()
-            for warm in self._warm.values():
-                warm.close()
+            for zygote in self._zygotes.values():
+                zygote.close()
             for artefact in self._artefacts.values():
                 artefact.close()
-            self._warm.clear()
+            self._zygotes.clear()
             self._artefacts.clear()
             os.close(self._wake)
 
@@ -202,27 +202,27 @@ class NsSandbox:
             raise SandboxFailure("host", str(error)) from error
 
     def _retire_all(self) -> None:
-        for warm in self._warm.values():
-            warm.close()
-        self._warm.clear()
+        for zygote in self._zygotes.values():
+            zygote.close()
+        self._zygotes.clear()
 
-    def _zygote(self, preload: str) -> Warm:
-        """Return the warm process for a preload set, a fresh one if it has served its time."""
-        warm = self._warm.get(preload)
-        if warm is not None:
-            age = time.monotonic() - warm.started
-            if warm.runs < self._config.recycle_runs and age < self._config.recycle_s:
-                return warm
-            del self._warm[preload]
-            warm.close()
+    def _zygote_for(self, preload: str) -> Zygote:
+        """Return the zygote for a preload set, a fresh one if it has served its time."""
+        zygote = self._zygotes.get(preload)
+        if zygote is not None:
+            age = time.monotonic() - zygote.started
+            if zygote.runs < self._config.recycle_runs and age < self._config.recycle_s:
+                return zygote
+            del self._zygotes[preload]
+            zygote.close()
         modules = tuple(name for name in PRELOADS.get(preload, ()) if name in self._interpreter.packages)
-        self._warm[preload] = Warm(self._interpreter, modules, self._hierarchy)
-        return self._warm[preload]
+        self._zygotes[preload] = Zygote(self._interpreter, modules, self._hierarchy)
+        return self._zygotes[preload]
 
-    def _take(self, program: Program, limits: Limits, *, usual: bool = True) -> tuple[Warm, Child]:
+    def _take(self, program: Program, limits: Limits, *, usual: bool = True) -> tuple[Zygote, Child]:
         self._disarm()
-        warm = self._zygote(program.preload or _NO_PRELOAD)
-        return warm, warm.take(space(limits), usual=usual)
+        zygote = self._zygote_for(program.preload or _NO_PRELOAD)
+        return zygote, zygote.take(space(limits), usual=usual)
 
     def _disarm(self) -> None:
         armed, self._armed = self._armed, None
@@ -231,9 +231,9 @@ class NsSandbox:
 
     def _compile(self, program: Program, limits: Limits, runs: int) -> Artefact | CompileFailure:
         """Compile a Python program; the process that did it waits to be its first run."""
-        warm, child = self._take(program, limits)
+        zygote, child = self._take(program, limits)
         if runs > 1:
-            warm.ask()
+            zygote.request_spares()
         made = _jobs.compile_python(program, limits, child, self._wake)
         self._last_end = time.monotonic()
         if isinstance(made, CompileFailure):
@@ -242,9 +242,9 @@ class NsSandbox:
         return made
 
     def _build(self, program: Program, limits: Limits, tool: str) -> Artefact | CompileFailure:
-        warm, child = self._take(program, limits, usual=False)
+        zygote, child = self._take(program, limits, usual=False)
         job = _jobs.build_job(program, limits, tool)
-        running = self._send(warm, child, job, limits, program, b"", None)
+        running = self._send(zygote, child, job, limits, program, b"", None)
         try:
             running.drive(lambda: False)
             return _jobs.collect_build(running, program, tool)
@@ -263,7 +263,7 @@ class NsSandbox:
         finally:
             running.close()
             self._last_end = time.monotonic()
-            self._warm[artefact.program.preload or _NO_PRELOAD].ask()
+            self._zygotes[artefact.program.preload or _NO_PRELOAD].request_spares()
 
     def _begin(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, data: str) -> Running:
         program = artefact.program
@@ -272,16 +272,16 @@ class NsSandbox:
         job: dict[str, Any]
         if armed is not None and armed[0] == key and space(armed[1]) == space(limits):
             self._armed = None
-            warm, child = self._warm[program.preload or _NO_PRELOAD], armed[2]
+            zygote, child = self._zygotes[program.preload or _NO_PRELOAD], armed[2]
             job = _jobs.armed_job(limits, data)
-            return self._send(warm, child, job, limits, program, stdin, artefact, compiled=True)
-        warm, child = self._take(program, limits)
+            return self._send(zygote, child, job, limits, program, stdin, artefact, compiled=True)
+        zygote, child = self._take(program, limits)
         job = _jobs.run_job(artefact, limits, data)
-        return self._send(warm, child, job, limits, program, stdin, artefact)
+        return self._send(zygote, child, job, limits, program, stdin, artefact)
 
     def _send(
         self,
-        warm: Warm,
+        zygote: Zygote,
         child: Child,
         job: dict[str, Any],
         limits: Limits,
@@ -291,11 +291,11 @@ class NsSandbox:
         *,
         compiled: bool = False,
     ) -> Running:
-        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, warm, compiled=compiled)
+        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, zygote, compiled=compiled)
         if artefact is not None and artefact.runs:
-            warm.ask(min(artefact.runs, MOST_AHEAD))
+            zygote.request_spares(min(artefact.runs, MAX_SPARES))
         elif time.monotonic() - self._last_end < _IN_A_ROW_S:
-            warm.ask()
+            zygote.request_spares()
         return running
 
 

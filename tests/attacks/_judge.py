@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Any
 
-from sandbox import CompileFailure, Ended, RunResult
+from sandbox import CompileFailure, Exit, RunResult
 from tests.attacks._host import Sampler
 from tests.attacks._lines import Line
 
@@ -17,12 +17,12 @@ _RESOURCE = ("resource.processes", "resource.memory", "resource.disk", "resource
 _KILLED = ("process_limit", "memory_limit", "disk_limit", "output_limit", "runtime_error")
 _NOT_THE_SANDBOX = ("ModuleNotFoundError", "ImportError", "NameError", "AttributeError")
 _VERDICTS = {
-    Ended.OUTPUT_LIMIT: "output_limit",
-    Ended.MEMORY_LIMIT: "memory_limit",
-    Ended.CPU_LIMIT: "time_limit",
-    Ended.WALL_LIMIT: "wall_limit",
-    Ended.DISK_LIMIT: "disk_limit",
-    Ended.SIGNALED: "runtime_error",
+    Exit.OUTPUT_LIMIT: "output_limit",
+    Exit.MEMORY_LIMIT: "memory_limit",
+    Exit.CPU_LIMIT: "time_limit",
+    Exit.WALL_LIMIT: "wall_limit",
+    Exit.DISK_LIMIT: "disk_limit",
+    Exit.SIGNALED: "runtime_error",
 }
 
 
@@ -75,7 +75,7 @@ class Outcome:
         """Translate what the sandbox says."""
         if isinstance(result, CompileFailure):
             return cls("compile_error", elapsed_s, stderr=result.message.encode())
-        if result.ended is Ended.EXITED:
+        if result.ended is Exit.EXITED:
             verdict = "ok" if result.exit_code == 0 else "runtime_error"
         else:
             verdict = _VERDICTS[result.ended]

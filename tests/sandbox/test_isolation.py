@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sandbox import Ended, Limits
+from sandbox import Exit, Limits
 from tests.sandbox.conftest import Runner
 
 
@@ -77,7 +77,7 @@ def test_signals_to_the_init_are_ignored(run: Runner) -> None:
 def test_signals_to_the_group_stay_in_the_run(run: Runner) -> None:
     for name in ("SIGKILL", "SIGTERM"):
         result = run(f"import os, signal\nos.kill(0, signal.{name})\nimport time; time.sleep(5)")
-        assert result.ended is Ended.SIGNALED
+        assert result.ended is Exit.SIGNALED
     assert run("import os; os.setsid(); print(os.getsid(0) == os.getpid())").stdout == b"True\n"
 
 
@@ -96,7 +96,7 @@ def test_end_of_the_main_process_ends_all(run: Runner) -> None:
         "  try: os.fork()\n  except OSError: pass\ntime.sleep(0.2)\nprint('main ends', flush=True)\nos._exit(0)"
     )
     result = run(source, limits=Limits(cpu_s=60))
-    assert (result.ended, result.stdout) == (Ended.EXITED, b"main ends\n")
+    assert (result.ended, result.stdout) == (Exit.EXITED, b"main ends\n")
 
 
 def test_threads_may_outlive_the_first(run: Runner) -> None:

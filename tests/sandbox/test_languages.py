@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import sandbox
-from sandbox import Ended, Limits
+from sandbox import Exit, Limits
 from tests.sandbox.conftest import Runner
 
 _SUMS = {
@@ -37,7 +37,7 @@ def test_sum(run: Runner, language: str) -> None:
 def test_compiler_error(run: Runner, language: str) -> None:
     _need(language)
     failure = run.failure("int main( {", language)
-    assert failure.ended is Ended.EXITED
+    assert failure.ended is Exit.EXITED
     assert "error" in failure.message
 
 
@@ -51,7 +51,7 @@ def test_compiling_is_bounded(run: Runner) -> None:
         "int main() { return G<800, 800>::v; }"
     )
     failure = run.failure(bomb, "cpp", Limits(cpu_s=0.5, wall_s=60, memory_bytes=1 << 30))
-    assert failure.ended in (Ended.CPU_LIMIT, Ended.EXITED, Ended.MEMORY_LIMIT)
+    assert failure.ended in (Exit.CPU_LIMIT, Exit.EXITED, Exit.MEMORY_LIMIT)
     assert run.failure('#include "/dev/zero"\nint main(){}', "cpp", Limits(cpu_s=2, memory_bytes=1 << 29)).message
 
 
@@ -64,11 +64,11 @@ def test_compiler_sees_nothing_of_the_host(run: Runner) -> None:
 def test_native_ends(run: Runner) -> None:
     _need("cpp")
     crash = run("int f(int*p){return *p;} int main(){return f(0);}", language="cpp")
-    assert (crash.ended, crash.signal) == (Ended.SIGNALED, 11)
+    assert (crash.ended, crash.signal) == (Exit.SIGNALED, 11)
     bad_alloc = "#include <vector>\nint main(){std::vector<char> v(1ull<<40);return v.size();}"
-    assert run(bad_alloc, language="cpp").ended is Ended.MEMORY_LIMIT
+    assert run(bad_alloc, language="cpp").ended is Exit.MEMORY_LIMIT
     loop = run("int main(){volatile int i=0;for(;;)i++;}", language="cpp", limits=Limits(cpu_s=0.3, wall_s=30))
-    assert loop.ended is Ended.CPU_LIMIT
+    assert loop.ended is Exit.CPU_LIMIT
 
 
 def test_artefact_cannot_be_changed(run: Runner) -> None:
@@ -85,7 +85,7 @@ def test_javascript_memory(run: Runner) -> None:
     for push in ("new Array(1000).fill(1)", "Buffer.alloc(1<<20,1)"):
         source = f"let a=[];while(true)a.push({push})"
         result = run(source, language="javascript", limits=Limits(cpu_s=20, memory_bytes=128 << 20))
-        assert result.ended is Ended.MEMORY_LIMIT, result
+        assert result.ended is Exit.MEMORY_LIMIT, result
     fits = "let a=[];for(let i=0;i<80;i++)a.push(Buffer.alloc(1<<20,1));console.log(a.length)"
     result = run(fits, language="javascript", limits=Limits(memory_bytes=128 << 20))
     assert result.stdout == b"80\n"

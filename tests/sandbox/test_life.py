@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import sandbox
-from sandbox import CompileFailure, Ended, Limits, Prepared, Program, Sandbox
+from sandbox import CompileFailure, Exit, Limits, Prepared, Program, Sandbox
 from tests.attacks._host import descendants, settled, stable
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -174,7 +174,7 @@ def test_killed_zygote_is_replaced_and_no_request_lost() -> None:
                 script = f"import os, time; time.sleep(0.15); os.kill({zygote}, 9)"
                 killer = subprocess.Popen([sys.executable, "-S", "-c", script])
             result = box.run(prepared, limits=Limits())
-            assert (result.ended, result.stdout) == (Ended.EXITED, b"done\n")
+            assert (result.ended, result.stdout) == (Exit.EXITED, b"done\n")
         killer.wait()
     assert not _ours()
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sandbox import Ended, Limits
+from sandbox import Exit, Limits
 from tests.sandbox.conftest import Runner
 
 MIB = 1 << 20
@@ -17,20 +17,20 @@ MIB = 1 << 20
 def test_cpu_of_the_whole_tree(run: Runner) -> None:
     source = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
     result = run(source, limits=Limits(cpu_s=0.5, wall_s=30))
-    assert result.ended is Ended.CPU_LIMIT
+    assert result.ended is Exit.CPU_LIMIT
     assert 0.5 < result.cpu_s < 1.0
 
 
 def test_cpu_of_threads(run: Runner) -> None:
     source = "import threading\ndef f():\n while True: pass\nfor _ in range(3): threading.Thread(target=f).start()"
     result = run(source, limits=Limits(cpu_s=0.3, wall_s=30))
-    assert result.ended is Ended.CPU_LIMIT
+    assert result.ended is Exit.CPU_LIMIT
     assert 0.3 < result.cpu_s < 0.6
 
 
 def test_cpu_used_before_the_end_counts(run: Runner) -> None:
     source = "import time\nwhile time.process_time() < 0.4: pass\nprint('done')"
-    assert run(source, limits=Limits(cpu_s=0.3)).ended is Ended.CPU_LIMIT
+    assert run(source, limits=Limits(cpu_s=0.3)).ended is Exit.CPU_LIMIT
     result = run(source, limits=Limits(cpu_s=2.0))
     assert result.ok
     assert 0.39 <= result.cpu_s < 0.6
@@ -38,7 +38,7 @@ def test_cpu_used_before_the_end_counts(run: Runner) -> None:
 
 def test_sleepers_end_by_the_wall(run: Runner) -> None:
     result = run("import time; time.sleep(60)", limits=Limits(cpu_s=1, wall_s=0.3))
-    assert result.ended is Ended.WALL_LIMIT
+    assert result.ended is Exit.WALL_LIMIT
     assert result.cpu_s < 0.2
 
 
@@ -65,7 +65,7 @@ def test_output_is_exact_up_to_the_cap(run: Runner) -> None:
     assert result.ok
     assert len(result.stdout) == MIB
     result = run(f"print('x' * {MIB})")
-    assert result.ended is Ended.OUTPUT_LIMIT
+    assert result.ended is Exit.OUTPUT_LIMIT
     assert result.stdout_truncated
     assert result.stdout == b"x" * MIB
 
@@ -73,14 +73,14 @@ def test_output_is_exact_up_to_the_cap(run: Runner) -> None:
 def test_error_output_has_a_cap_of_its_own(run: Runner) -> None:
     source = "import sys\nprint('out', flush=True)\nwhile True: sys.stderr.write('e' * 65536)"
     result = run(source, limits=Limits(stderr_bytes=1000))
-    assert result.ended is Ended.OUTPUT_LIMIT
+    assert result.ended is Exit.OUTPUT_LIMIT
     assert (result.stdout, result.stderr) == (b"out\n", b"e" * 1000)
 
 
 def test_memory(run: Runner) -> None:
     limits = Limits(memory_bytes=128 * MIB)
-    assert run("x = bytearray(1 << 30)", limits=limits).ended is Ended.MEMORY_LIMIT
-    assert run("x = []\nwhile True: x.append(' ' * 1000000)", limits=limits).ended is Ended.MEMORY_LIMIT
+    assert run("x = bytearray(1 << 30)", limits=limits).ended is Exit.MEMORY_LIMIT
+    assert run("x = []\nwhile True: x.append(' ' * 1000000)", limits=limits).ended is Exit.MEMORY_LIMIT
     caught = "try: x = bytearray(1 << 30)\nexcept MemoryError: print('caught')"
     assert run(caught, limits=limits).stdout == b"caught\n"
     result = run("x = bytearray(100 << 20)", limits=limits)
@@ -125,7 +125,7 @@ def test_stored_bytes(run: Runner) -> None:
 def test_native_program_that_writes_too_large_a_file(run: Runner) -> None:
     source = '#include <stdio.h>\nint main(){FILE*f=fopen("f","w");for(;;)if(fputc(1,f)<0)return 3;}'
     result = run(source, language="c", limits=Limits(disk_bytes=MIB))
-    assert result.ended in (Ended.DISK_LIMIT, Ended.EXITED)
+    assert result.ended in (Exit.DISK_LIMIT, Exit.EXITED)
     assert not result.ok
 
 
@@ -143,4 +143,4 @@ def test_hidden_children_are_counted_where_a_cgroup_counts(run: Runner) -> None:
         "for _ in range(20):\n r, w = os.pipe()\n if not os.fork():\n"
         "  while time.process_time() < 0.1: pass\n  os._exit(0)\n os.close(w); os.read(r, 1); os.close(r)"
     )
-    assert run(source, limits=Limits(cpu_s=1.0, wall_s=60)).ended is Ended.CPU_LIMIT
+    assert run(source, limits=Limits(cpu_s=1.0, wall_s=60)).ended is Exit.CPU_LIMIT

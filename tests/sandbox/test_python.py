@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import Ended, Limits
+from sandbox import Exit, Limits
 from tests.sandbox.conftest import Runner
 
 _PROGRAMS = {
@@ -80,7 +80,7 @@ def test_like_the_interpreter(run: Runner, name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("source", [b"def f(:", b"return 1", b"a\0b", b"\xff\xfe", b"  x", b"'\\ud800' ; \x80"])
 def test_compile_failures(run: Runner, source: bytes) -> None:
     failure = run.failure(source)
-    assert failure.ended is Ended.EXITED
+    assert failure.ended is Exit.EXITED
     assert "Error" in failure.message
 
 
@@ -93,10 +93,10 @@ def test_compiler_that_crashes_is_the_programs_doing(run: Runner) -> None:
 def test_compiling_is_bounded(run: Runner) -> None:
     source = b"x = [" + b"((((1,),),),)," * 500_000 + b"]"
     failure = run.failure(source, limits=Limits(cpu_s=0.2, wall_s=30))
-    assert failure.ended is Ended.CPU_LIMIT
+    assert failure.ended is Exit.CPU_LIMIT
     # The interpreter's own compiler loses track of some failed allocations and then calls it a SystemError.
     failure = run.failure(source, limits=Limits(memory_bytes=16 << 20))
-    assert failure.ended is Ended.MEMORY_LIMIT or "SystemError" in failure.message
+    assert failure.ended is Exit.MEMORY_LIMIT or "SystemError" in failure.message
 
 
 def test_files_lie_beside_the_program(run: Runner) -> None:
@@ -120,7 +120,7 @@ def test_large_request_and_reply(run: Runner) -> None:
 
 def test_reply_over_its_cap(run: Runner) -> None:
     result = run("", driver=b"while True: reply(b'x' * 65536)", limits=Limits(reply_bytes=100_000))
-    assert result.ended is Ended.OUTPUT_LIMIT
+    assert result.ended is Exit.OUTPUT_LIMIT
     assert result.reply_truncated
     assert result.reply == b"x" * 100_000
 

@@ -31,7 +31,7 @@ def test_a_message_has_the_fields_of_its_class(ours: type, theirs: type[Message]
 
 
 def test_every_end_has_a_value() -> None:
-    assert [f"ENDED_{end.name}" for end in sandbox.Ended] == pb.Ended.keys()[1:]
+    assert [f"ENDED_{end.name}" for end in sandbox.Exit] == pb.Ended.keys()[1:]
 
 
 @pytest.mark.parametrize(("method", "theirs"), [("prepare", pb.Prepare), ("run", pb.Run), ("start", pb.Start)])

@@ -10,7 +10,7 @@ from typing import Self
 from reward_servers.engines.code._inside import driver_source
 from sandbox import (
     CompileFailure,
-    Ended,
+    Exit,
     IsolationReport,
     Limits,
     Prepared,
@@ -32,7 +32,7 @@ def refuse_starved(result: RunResult, limits: Limits, report: IsolationReport) -
     Raises:
         SandboxFailure: The wall limit ended the run and the program may not be to blame.
     """
-    if result.ended is Ended.WALL_LIMIT and (report.wall_clock != "run_queue" or result.wall_s <= limits.wall_s):
+    if result.ended is Exit.WALL_LIMIT and (report.wall_clock != "run_queue" or result.wall_s <= limits.wall_s):
         detail = f"{result.elapsed_s:.1f} s passed, of which {result.cpu_s:.2f} s on a processor"
         raise SandboxFailure("starved", detail)
     return result

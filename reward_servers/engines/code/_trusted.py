@@ -19,7 +19,7 @@ from reward_servers.engines.code._names import KNOWN_MODULES
 from reward_servers.engines.code._plan import Plan, PlannedTest
 from reward_servers.engines.code._slots import Slots, refuse_starved
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
-from sandbox import Ended, IsolationReport, Limits, Prepared, RunResult, SandboxFailure, Session
+from sandbox import Exit, IsolationReport, Limits, Prepared, RunResult, SandboxFailure, Session
 
 _MIB = 1 << 20
 # How a checker says no by design, whatever the answer.
@@ -88,7 +88,7 @@ def run_checker(
     result = slots.trusted.run(driver, request=task, limits=allowed)
     refuse_starved(result, allowed, slots.trusted.report)
     if not result.reply:
-        if result.ended is Ended.EXITED:
+        if result.ended is Exit.EXITED:
             said = result.stderr[-500:].decode("utf-8", "replace")
             raise BadReference("compare.code", f"ended its process: {said}", "Let check return True or False")
         return run_verdict(result) or Verdict.RUNTIME_ERROR, {"where": "checker", "ended": result.ended.value}
@@ -263,7 +263,7 @@ class _Talk:
         Raises:
             SandboxFailure: It was.
         """
-        if not self.impatient and run.ended is not Ended.WALL_LIMIT:
+        if not self.impatient and run.ended is not Exit.WALL_LIMIT:
             return
         own = run.wall_s - (time.monotonic() - self._began - self._waited)
         if report.wall_clock != "run_queue" or own <= self._wall_s:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from reward_servers.engines.code._extract import Extraction
-from sandbox import Ended, RunResult
+from sandbox import Exit, RunResult
 
 _SHOWN_FAILURES = 10
 
@@ -43,16 +43,16 @@ _LIMITS = frozenset(
     (Verdict.TIME_LIMIT, Verdict.WALL_LIMIT, Verdict.MEMORY_LIMIT, Verdict.OUTPUT_LIMIT, Verdict.TOO_LARGE)
 )
 _ENDED = {
-    Ended.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
-    Ended.CPU_LIMIT: Verdict.TIME_LIMIT,
-    Ended.WALL_LIMIT: Verdict.WALL_LIMIT,
-    Ended.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
+    Exit.OUTPUT_LIMIT: Verdict.OUTPUT_LIMIT,
+    Exit.CPU_LIMIT: Verdict.TIME_LIMIT,
+    Exit.WALL_LIMIT: Verdict.WALL_LIMIT,
+    Exit.MEMORY_LIMIT: Verdict.MEMORY_LIMIT,
 }
 
 
 def run_verdict(result: RunResult) -> Verdict | None:
     """What the end of a run says by itself; None if the program ended well and its answer decides."""
-    if result.ended is not Ended.EXITED:
+    if result.ended is not Exit.EXITED:
         return _ENDED.get(result.ended, Verdict.RUNTIME_ERROR)
     return None if result.exit_code == 0 else Verdict.RUNTIME_ERROR
 

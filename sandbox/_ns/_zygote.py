@@ -20,12 +20,12 @@ from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
 
 _ANSWER_S = 30.0
-_MOST_LEAVING = 4
-MOST_AHEAD = 2
+_MAX_LEAVING = 4
+MAX_SPARES = 2
 """Spares at once. One takes longer to make than a short run takes, so for a row of runs a second is begun."""
 _FIRST_UNUSED_ID = 0x70000000
 _IDS = 0x10000000
-_IDS_EACH = 64
+_IDS_PER_OWNER = 64
 _LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_inside/__main__.py")
 _numbers = itertools.count()
 # All that a program finds in its environment. The fixed hash seed makes verdicts reproducible.
@@ -98,8 +98,8 @@ class Child:
             self._processes = -1
 
 
-class Warm:
-    """A launcher with its zygote and its spares: one at rest, `MOST_AHEAD` within a row of runs."""
+class Zygote:
+    """A launcher with its zygote and its spares: one at rest, `MAX_SPARES` within a row of runs."""
 
     def __init__(self, interpreter: Interpreter, preload: tuple[str, ...], hierarchy: Hierarchy | None) -> None:
         """Start both and wait until they are behind the wall.
@@ -113,7 +113,7 @@ class Warm:
         self._groups: list[Group] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = 0
-        self._asked: collections.deque[tuple[int, int]] = collections.deque()
+        self._requested: collections.deque[tuple[int, int]] = collections.deque()
         self._usual = space(Limits())
         self._leaving: list[Child] = []
         self.uid = os.geteuid()
@@ -122,14 +122,14 @@ class Warm:
         self._control.settimeout(_ANSWER_S)
         try:
             if hierarchy is not None:
-                for _ in range(1 + MOST_AHEAD):  # for the run in progress and for the spares
+                for _ in range(1 + MAX_SPARES):  # for the run in progress and for the spares
                     self._groups.append(Group(hierarchy))
             self._process = self._launch(interpreter.path, theirs)
             self.version, self.steps = self._greet(self._process, interpreter, preload)
         except BaseException:
             self.close()
             raise
-        self.ask()
+        self.request_spares()
 
     def _launch(self, python: str, theirs: socket.socket) -> subprocess.Popen[bytes]:
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
@@ -158,7 +158,7 @@ class Warm:
         gid = os.getegid()
         if self.uid == 0:
             # Nobody's ids: root inside owns nothing outside, and no two slots share them.
-            self.uid = gid = _FIRST_UNUSED_ID + (os.getpid() * _IDS_EACH + next(_numbers) % _IDS_EACH) % _IDS
+            self.uid = gid = _FIRST_UNUSED_ID + (os.getpid() * _IDS_PER_OWNER + next(_numbers) % _IDS_PER_OWNER) % _IDS
         spec = {
             "owner": os.getpid(),
             "uid": self.uid,
@@ -187,21 +187,21 @@ class Warm:
             raise SandboxUnavailable(step, remedy(step), detail)
         return fields[0], fields[1:]
 
-    def ask(self, ahead: int = 1) -> None:
+    def request_spares(self, ahead: int = 1) -> None:
         """Ask for spares until there are so many, without waiting for them; they are made for runs like the last."""
-        self._ask_for(self._usual, ahead)
+        self._request(self._usual, ahead)
 
-    def _ask_for(self, wanted: tuple[int, int], ahead: int = 1) -> None:
-        while len(self._asked) < ahead:
+    def _request(self, wanted: tuple[int, int], ahead: int = 1) -> None:
+        while len(self._requested) < ahead:
             try:
                 self._control.sendall(_wire.SPARE_REQUEST.pack(*wanted))
             except OSError:  # noticed by `take`
                 return
-            self._asked.append(wanted)
+            self._requested.append(wanted)
 
-    def rest(self) -> None:
+    def drop_spares(self) -> None:
         """Let go of all spares but one: the row of runs is over."""
-        while len(self._asked) > 1:
+        while len(self._requested) > 1:
             with contextlib.suppress(SandboxFailure):  # the next `take` will meet it
                 self._collect().close()
 
@@ -217,9 +217,9 @@ class Warm:
         """
         if usual:
             self._usual = wanted
-        while self._asked and self._asked[0] != wanted:
+        while self._requested and self._requested[0] != wanted:
             self._collect().close()
-        self._ask_for(wanted)
+        self._request(wanted)
         child = self._collect()
         try:
             child.wait_ready()
@@ -230,7 +230,7 @@ class Warm:
         return child
 
     def _collect(self) -> Child:
-        self._asked.popleft()
+        self._requested.popleft()
         try:
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
@@ -243,13 +243,13 @@ class Warm:
         sock.settimeout(_ANSWER_S)
         return Child(sock, descriptors[1], group)
 
-    def leave(self, child: Child) -> None:
+    def reclaim(self, child: Child) -> None:
         """Take back a child whose run has ended; the kernel takes its init down meanwhile."""
         child.release()
         self._leaving.append(child)
-        self._bury(_MOST_LEAVING)
+        self._reap(_MAX_LEAVING)
 
-    def _bury(self, most: int) -> None:
+    def _reap(self, most: int) -> None:
         """Let go of those that are gone, and wait for the oldest until no more than so many are left."""
         for child in list(self._leaving):
             if len(self._leaving) > most or child.wait(0):
@@ -258,8 +258,8 @@ class Warm:
 
     def close(self) -> None:
         """End all of it and wait until nothing is left."""
-        self._bury(0)
-        while self._asked:
+        self._reap(0)
+        while self._requested:
             with contextlib.suppress(SandboxFailure):  # then there is none to be closed
                 self._collect().close()
         self._control.close()
