@@ -44,8 +44,7 @@ if TYPE_CHECKING:
         Verifier,
         verifier,
     )
-
-__version__ = "0.1.0"
+    from trainer_client import __version__ as __version__
 
 __all__ = [
     "CallerError",
@@ -75,6 +74,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.import_module("trainer_client").__version__
     if name in __all__:
         return getattr(importlib.import_module("reward_servers.core"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -99,8 +99,9 @@ class RemoteVerifier:
 
     def __init__(self, name: str, endpoints: str | Sequence[str], tls: TLS | None = None) -> None:
         self._name = name
-        # A fault that may pass is handed back as one: whoever asked first tries again, and nobody in between.
-        self._client = AsyncRewardClient({name: endpoints}, retries=Retries(max_attempts=1), tls=tls)
+        recipe = Recipe((Reward(name, name),), advantage=None, max_missing=1.0)
+        # A fault that may pass is handed back as one: only whoever asked first tries again.
+        self._client = AsyncRewardClient(recipe, {name: endpoints}, retries=Retries(max_attempts=1), tls=tls)
 
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
@@ -121,7 +122,7 @@ class RemoteVerifier:
         )
         recipe = Recipe((reward,), advantage=None, max_missing=1.0)
         try:
-            table = await self._client.score([_sent(rollout)], recipe, seed=seed)
+            table = await self._client.with_recipe(recipe).score([_sent(rollout)], seed=seed)
         except RequestRejectedError as error:
             if error.code in _OF_THE_ASKER:
                 raise CallerError(str(error), code=error.code) from None

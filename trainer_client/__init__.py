@@ -5,11 +5,10 @@ scores combine; a `RewardClient` (or `AsyncRewardClient`) sends rollouts to the 
 scores, codes, times and versions, and the rewards and advantages made of them. ``trainer_client.signals`` holds what
 is made of scores; ``trainer_client.adapters`` fits all this into trainers.
 
-    from trainer_client import Recipe, RewardClient, read_rollouts
+    from trainer_client import RewardClient, read_rollouts
 
-    recipe = Recipe.load("recipe.toml")
-    with RewardClient({"math": "127.0.0.1:50051"}) as client:
-        table = client.score(read_rollouts("rollouts.jsonl").rollouts, recipe)
+    with RewardClient("recipe.toml", {"math": "127.0.0.1:50051"}) as client:
+        table = client.score(read_rollouts("rollouts.jsonl").rollouts)
     table.advantages
 
 Imports grpcio, protobuf, numpy and the standard library, nothing else.
@@ -26,7 +25,9 @@ from trainer_client._errors import (
     RewardError,
     RolloutError,
     ServerUnavailableError,
+    StateError,
 )
+from trainer_client._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainer_client._client import AsyncRewardClient, RewardClient
@@ -91,6 +92,7 @@ __all__ = [
     "ScoreTable",
     "Server",
     "ServerUnavailableError",
+    "StateError",
     "Summary",
     "VerifierId",
     "VerifierInfo",
@@ -112,4 +114,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, "__version__"])

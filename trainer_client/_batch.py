@@ -5,14 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from trainer_client._outcomes import OutcomeStore
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
-
-if TYPE_CHECKING:
-    from trainer_client.signals import Estimator, Pipeline
 
 
 class Labels(NamedTuple):
@@ -35,7 +32,6 @@ class Batch:
         started: when it was handed over, on the loop's clock.
         sizes: size of each complete group; None when every group of the batch is complete.
         floors: floor of each column's verifier, where a server has told it.
-        estimator: what makes advantages of the rewards.
         name: an id that no other batch has; requests are named after it.
     """
 
@@ -46,5 +42,4 @@ class Batch:
     started: float
     sizes: Mapping[str, int] | None = None
     floors: dict[int, float] = field(default_factory=dict)
-    estimator: Estimator | Pipeline | None = None
     name: str = field(default_factory=lambda: os.urandom(16).hex())

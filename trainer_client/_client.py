@@ -1,36 +1,44 @@
-"""`RewardClient` and `AsyncRewardClient`: two thin faces of one client."""
+"""`RewardClient` and `AsyncRewardClient`: two thin faces of one client, for the recipe that it was given."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import os
 import queue
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from trainer_client._batch import Labels
 from trainer_client._core import Core
 from trainer_client._errors import ClientClosedError, RewardError
-from trainer_client._recipe import Recipe
+from trainer_client._recipe import Recipe, as_recipe
 from trainer_client._result import RolloutResult
-from trainer_client._rollout import Rollout
+from trainer_client._rollout import Rollout, as_rollouts, not_a_rollout
 from trainer_client._session.sinks import LoopSink, ScoringJob, ThreadSink
 from trainer_client._session.stream import GroupStream, StreamItem, grouped
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
+from trainer_client._state import load, save
 from trainer_client._table import ScoreTable
 from trainer_client._transport.wire import VerifierInfo
 
 if TYPE_CHECKING:
-    from trainer_client.signals import Estimator, Pipeline
+    from trainer_client._state import Method
 
 
-class _Face:
-    """What both faces take, and how they are told."""
+class _BaseClient:
+    """What both faces take, and what they answer without asking a server."""
+
+    _core: Core
+    _recipe: Recipe
+    _method: Method | None
+    _owns_core: bool
 
     def __init__(
         self,
+        recipe: Recipe | str | os.PathLike[str],
         endpoints: Endpoints | None = None,
         *,
         pin: bool = True,
@@ -38,38 +46,94 @@ class _Face:
         retries: Retries | None = None,
         tls: TLS | None = None,
     ) -> None:
+        self._recipe = as_recipe(recipe)
         self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
+        self._method = self._recipe.estimator()
+        self._owns_core = True
 
-    def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
-        """The estimator that makes advantages of a recipe's rewards, to save and load its state."""
-        return self._core.estimator(recipe)
+    @property
+    def recipe(self) -> Recipe:
+        """What is asked, and what is made of it."""
+        return self._recipe
+
+    def with_recipe(self, recipe: Recipe | str | os.PathLike[str]) -> Self:
+        """A client of another recipe over the same connections, with a state of its own.
+
+        Closing it leaves the connections open; they are closed with this client.
+
+        Raises:
+            RecipeError: the recipe cannot be used.
+            OSError: its file cannot be read.
+        """
+        return self._sharing(type(self), as_recipe(recipe))
+
+    def _sharing(self, face: type[_F], recipe: Recipe) -> _F:
+        other = face.__new__(face)
+        other._recipe = recipe
+        other._core = self._core
+        other._method = recipe.estimator()
+        other._owns_core = False
+        return other
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the recipe's methods, of JSON types, for a checkpoint: what they remember of earlier steps.
+
+        It holds a digest of what shapes it: the methods with their options, and the rewards that they read.
+        """
+        return save(self._recipe, self._method)
+
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Go on where a state was saved.
+
+        Args:
+            state: what `state_dict` returned, possibly through JSON.
+            strict: refuse a state that was saved under other methods, options or rewards.
+
+        Raises:
+            StateError: it was, with the keys of the recipe that differ; or the state is damaged. Nothing is loaded.
+        """
+        self._method = load(self._recipe, state, strict=strict)
+
+    def __getstate__(self) -> Mapping[str, object]:
+        return {
+            "_recipe": self._recipe,
+            "_core": self._core,
+            "_owns_core": self._owns_core,
+            "_state": self.state_dict(),
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update({name: value for name, value in state.items() if name != "_state"})
+        self.load_state_dict(state["_state"])
 
 
-class RewardClient(_Face):
-    """Scores rollouts on reward servers; methods wait for the result.
+_F = TypeVar("_F", bound=_BaseClient)
 
-    May be used from any thread, and in a forked process.
+
+class RewardClient(_BaseClient):
+    """Scores rollouts on reward servers by a recipe; methods wait for the result.
+
+    May be used from any thread, in a forked process, and pickled with its state.
 
     Args:
+        recipe: what to ask, and what to make of it: a recipe, or the path of one.
         endpoints: where the servers are: ``"host:port"``, several of them for replicas, or a mapping from the names
             of the recipe's servers to either. Left out: what the recipe says.
-        pin: hold on to the versions of verifiers first met, so that none changes in the middle of a run.
+        pin: keep to the versions of verifiers first met, so that none changes during a run.
         batching: how work is cut into calls.
         retries: when items are sent again.
         tls: files for encrypted connections.
 
     Raises:
-        OSError: a file of certificates cannot be read.
+        RecipeError: the recipe cannot be used, or an address is none.
+        OSError: a file cannot be read.
     """
 
-    def score(
-        self, rollouts: Iterable[Rollout], recipe: Recipe, *, run: str = "", step: int = 0, seed: int = 0
-    ) -> ScoreTable:
+    def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
         """Score a batch in which every group is complete.
 
         Args:
             rollouts: the batch.
-            recipe: what to ask, and what to make of it.
             run: name of the training run, for the servers' logs.
             step: training step, for logs and for schedules.
             seed: seed of verifiers that draw; an item's own follows from it and from the rollout's id.
@@ -81,12 +145,11 @@ class RewardClient(_Face):
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
         labels = Labels(run, step, seed)
-        return _checked(_waited(self._core.score(_listed(rollouts), recipe, labels)))
+        return _checked(_waited(self._core.score(as_rollouts(rollouts), self._recipe, labels, self._method)))
 
     def stream(
         self,
         rollouts: Iterable[StreamItem],
-        recipe: Recipe,
         *,
         group_size: int | None = None,
         window: int = 4096,
@@ -99,7 +162,6 @@ class RewardClient(_Face):
         Args:
             rollouts: single rollouts, or lists that each hold all rollouts of a prompt. A sequence of rollouts is
                 taken as a batch whose groups are all in it.
-            recipe: what to ask, and what to make of it.
             group_size: rollouts of a complete group, for single ones; left out, groups complete when the input ends.
             window: rollouts under way, at most; the input is read no further meanwhile.
             run: see `score`, as for ``step`` and ``seed``.
@@ -116,9 +178,9 @@ class RewardClient(_Face):
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
-        order = ScoringJob(recipe, Labels(run, step, seed))
-        whole = _waited(self._core.judges_groups(recipe))
-        stream = GroupStream(self._core, order, group_size, whole, ready.put, space.set)
+        order = ScoringJob(self._recipe, Labels(run, step, seed))
+        whole = _waited(self._core.judges_groups(self._recipe))
+        stream = GroupStream(self._core, order, self._method, group_size, whole, ready.put, space.set)
         yielded = 0
         for item in grouped(rollouts):
             stream.add(item)
@@ -137,7 +199,6 @@ class RewardClient(_Face):
     def submit(
         self,
         rollout: Rollout,
-        recipe: Recipe,
         *,
         group_size: int | None = None,
         run: str = "",
@@ -147,15 +208,15 @@ class RewardClient(_Face):
         """Score one rollout; it travels with others that are submitted at about the same time.
 
         Args:
-            rollout: the rollout.
-            recipe: what to ask; only its weights and gates are applied, advantages need groups.
+            rollout: the rollout. Only weights and gates of the recipe are applied; advantages need groups.
             group_size: rollouts of the complete group, which is sent when the last has come. Needed, with the
                 rollout's ``group_id``, where a verifier judges groups.
             run: see `score`, as for ``step`` and ``seed``.
             step: see `score`.
             seed: see `score`.
         """
-        order = ScoringJob(recipe, Labels(run, step, seed))
+        _require(rollout)
+        order = ScoringJob(self._recipe, Labels(run, step, seed))
         future: concurrent.futures.Future[RolloutResult] = concurrent.futures.Future()
         if group_size:
             self._core.assemble(order, rollout, future, _THREADS, group_size)
@@ -163,20 +224,21 @@ class RewardClient(_Face):
             self._core.submit(order, (rollout,), (future,), _THREADS)
         return future
 
-    def describe(self, recipe: Recipe) -> Mapping[str, VerifierInfo]:
+    def describe(self) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier.
 
         Raises:
             ServerUnavailableError: no replica of a server answers.
             RequestRejectedError: a server does not host the verifier.
         """
-        return _waited(self._core.describe(recipe))
+        return _waited(self._core.describe(self._recipe))
 
     def close(self) -> None:
         """Close connections and end what is under way."""
-        self._core.close()
+        if self._owns_core:
+            self._core.close()
 
-    def __enter__(self) -> RewardClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -185,7 +247,7 @@ class RewardClient(_Face):
         self.close()
 
 
-class AsyncRewardClient(_Face):
+class AsyncRewardClient(_BaseClient):
     """Scores rollouts on reward servers; methods are awaited, on any event loop.
 
     Takes the same arguments as `RewardClient`.
@@ -193,20 +255,14 @@ class AsyncRewardClient(_Face):
 
     _sink: LoopSink | None = None
 
-    def __getstate__(self) -> Mapping[str, object]:
-        return {"_core": self._core}
-
-    async def score(
-        self, rollouts: Iterable[Rollout], recipe: Recipe, *, run: str = "", step: int = 0, seed: int = 0
-    ) -> ScoreTable:
+    async def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
         """Score a batch in which every group is complete: see `RewardClient.score`."""
         labels = Labels(run, step, seed)
-        return _checked(await _awaited(self._core.score(_listed(rollouts), recipe, labels)))
+        return _checked(await _awaited(self._core.score(as_rollouts(rollouts), self._recipe, labels, self._method)))
 
     async def stream(
         self,
         rollouts: Iterable[StreamItem] | AsyncIterable[StreamItem],
-        recipe: Recipe,
         *,
         group_size: int | None = None,
         window: int = 4096,
@@ -228,9 +284,9 @@ class AsyncRewardClient(_Face):
         def progress() -> None:
             loop.call_soon_threadsafe(space.set)
 
-        order = ScoringJob(recipe, Labels(run, step, seed))
-        whole = await _awaited(self._core.judges_groups(recipe))
-        stream = GroupStream(self._core, order, group_size, whole, emit, progress)
+        order = ScoringJob(self._recipe, Labels(run, step, seed))
+        whole = await _awaited(self._core.judges_groups(self._recipe))
+        stream = GroupStream(self._core, order, self._method, group_size, whole, emit, progress)
 
         async def feed() -> None:
             try:
@@ -261,7 +317,6 @@ class AsyncRewardClient(_Face):
     def submit(
         self,
         rollout: Rollout,
-        recipe: Recipe,
         *,
         group_size: int | None = None,
         run: str = "",
@@ -269,16 +324,17 @@ class AsyncRewardClient(_Face):
         seed: int = 0,
     ) -> asyncio.Future[RolloutResult]:
         """Score one rollout: see `RewardClient.submit`."""
+        _require(rollout)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[RolloutResult] = loop.create_future()
         if group_size:
-            order = ScoringJob(recipe, Labels(run, step, seed))
+            order = ScoringJob(self._recipe, Labels(run, step, seed))
             self._core.assemble(order, rollout, future, LoopSink(loop, order), group_size)
             return future
         sink = self._sink
         # Each loop looks at its own sink only: with several loops at work, they just take turns in making new ones.
-        if sink is None or sink.loop is not loop or not sink.order.fits(recipe, (run, step, seed)):
-            sink = self._sink = LoopSink(loop, ScoringJob(recipe, Labels(run, step, seed)))
+        if sink is None or sink.loop is not loop or not sink.order.fits(self._recipe, (run, step, seed)):
+            sink = self._sink = LoopSink(loop, ScoringJob(self._recipe, Labels(run, step, seed)))
             loop.call_soon(self._hand_over, sink)
         sink.rollouts.append(rollout)
         sink.futures.append(future)
@@ -292,15 +348,16 @@ class AsyncRewardClient(_Face):
         except RewardError as error:
             sink.answer(sink.futures, [error] * len(sink.futures))
 
-    async def describe(self, recipe: Recipe) -> Mapping[str, VerifierInfo]:
+    async def describe(self) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""
-        return await _awaited(self._core.describe(recipe))
+        return await _awaited(self._core.describe(self._recipe))
 
     async def close(self) -> None:
         """Close connections and end what is under way."""
-        await asyncio.to_thread(self._core.close)
+        if self._owns_core:
+            await asyncio.to_thread(self._core.close)
 
-    async def __aenter__(self) -> AsyncRewardClient:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -352,8 +409,9 @@ async def _iterate(source: Iterable[StreamItem] | AsyncIterable[StreamItem]) -> 
         await asyncio.sleep(0)
 
 
-def _listed(rollouts: Iterable[Rollout]) -> Sequence[Rollout]:
-    return rollouts if isinstance(rollouts, Sequence) else list(rollouts)
+def _require(rollout: Rollout) -> None:
+    if not isinstance(rollout, Rollout):
+        raise not_a_rollout(rollout)
 
 
 def _checked(table: ScoreTable) -> ScoreTable:

@@ -24,8 +24,6 @@ from trainer_client._transport.wire import VerifierInfo
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline
 
-_ESTIMATORS_KEPT = 16
-
 
 class Intake(NamedTuple):
     """Where single samples are handed in, in one process."""
@@ -47,27 +45,17 @@ class Core:
         self._handle = RuntimeHandle(settings)
         weakref.finalize(self, self._handle.abandon)
         self._intake: Intake | None = None
-        self._estimators: dict[int, tuple[Recipe, Estimator | Pipeline | None]] = {}
 
     def __getstate__(self) -> Mapping[str, object]:
         return {"_settings": self._settings, "_handle": self._handle}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        self.__dict__.update(state, _intake=None, _estimators={})
+        self.__dict__.update(state, _intake=None)
         weakref.finalize(self, self._handle.abandon)
 
     def close(self) -> None:
         """End everything; work that others wait for is cancelled."""
         self._handle.close()
-
-    def estimator(self, recipe: Recipe) -> Estimator | Pipeline | None:
-        """The estimator of a recipe, which may keep state from batch to batch."""
-        known = self._estimators.get(id(recipe))
-        if known is None:
-            while len(self._estimators) >= _ESTIMATORS_KEPT:
-                del self._estimators[next(iter(self._estimators))]
-            known = self._estimators[id(recipe)] = (recipe, recipe.estimator())
-        return known[1]
 
     def addresses(self, recipe: Recipe, server: str, verifier: str) -> tuple[str, ...]:
         """Endpoints of a server: what the client was told, else what the recipe says.
@@ -88,11 +76,10 @@ class Core:
     # Batches
 
     def score(
-        self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels
+        self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels, estimator: Estimator | Pipeline | None
     ) -> concurrent.futures.Future[ScoreTable]:
         """Score a batch in which every group is complete."""
         runtime = self._handle.runtime()
-        estimator = self.estimator(recipe)
         return runtime.start(self._score(runtime, rollouts, recipe, labels, estimator))
 
     async def _score(
@@ -104,7 +91,7 @@ class Core:
         estimator: Estimator | Pipeline | None,
     ) -> ScoreTable:
         store = OutcomeStore(len(rollouts), len(recipe.rewards))
-        batch = Batch(rollouts, recipe, store, labels, runtime.loop.time(), estimator=estimator)
+        batch = Batch(rollouts, recipe, store, labels, runtime.loop.time())
         await self._settle(runtime, batch)
         return ScoreTable.of(
             rollouts,
@@ -158,7 +145,6 @@ class Core:
             work.order.labels,
             runtime.loop.time(),
             work.sizes,
-            estimator=self.estimator(work.order.recipe),
         )
         await self._settle(runtime, batch)
 

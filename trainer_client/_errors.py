@@ -5,6 +5,7 @@
     ├── RolloutError (ValueError)                 a rollout cannot be used as it is: rollout, field, remedy
     ├── RequestRejectedError                      a server refuses what it is asked: server, verifier, field
     ├── ServerUnavailableError (ConnectionError)  no replica of a server answers
+    ├── StateError (ValueError)                   a saved state is of another recipe: keys that differ, remedy
     ├── IncompleteBatchError                      too many scores are missing; carries the table
     └── ClientClosedError (RuntimeError)          the client was used after ``close()``
 
@@ -109,6 +110,22 @@ class ServerUnavailableError(RewardError, ConnectionError):
 
     def __str__(self) -> str:
         return f"server {self.server!r}: {self.reason}"
+
+
+class StateError(RewardError, ValueError):
+    """A saved state cannot be used here, or the state that a method needs is not available.
+
+    Attributes:
+        keys: keys of the recipe in which what was saved and what is here differ; empty when that is not the reason.
+    """
+
+    def __init__(self, reason: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(reason, keys)
+        self.reason = reason
+        self.keys = keys
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class IncompleteBatchError(RewardError):

@@ -6,18 +6,20 @@ verifiers run. It is immutable and checked when it is made; `Recipe.load` reads 
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import check_address
 
 if TYPE_CHECKING:
-    import os
-
     from trainer_client.signals import Estimator, Gate, Pipeline, Term
 
 Action: TypeAlias = Literal["mask", "floor", "drop_group", "abort"]
@@ -95,6 +97,10 @@ class Reward:
             raise RecipeError(f'{self.verifier!r} is not "name" or "name@version"', f"{place}.verifier")
         if self.tasks is not None and not self.tasks:
             raise RecipeError("is empty, so nothing would be scored; leave it out for all tasks", f"{place}.tasks")
+        for key in ("weight", "deadline"):
+            if isinstance(getattr(self, key), int):
+                # What is equal has one form: 1 and 1.0 are the same weight, and give the same digest.
+                object.__setattr__(self, key, float(getattr(self, key)))
         if not math.isfinite(self.weight):
             raise RecipeError(f"{self.weight} is not a finite number", f"{place}.weight")
         for key in ("deadline", "cpu_limit"):
@@ -112,9 +118,11 @@ class Reward:
                     f"{action!r} is not one of {', '.join(get_args(Action))}", f"{place}.on_missing.{code}"
                 )
         try:
-            json.dumps(self.options, allow_nan=False)
+            # A copy: a change of the caller's dict must not reach a recipe that is known by its digest.
+            options = json.loads(json.dumps(self.options, allow_nan=False))
         except (TypeError, ValueError) as error:
             raise RecipeError(f"cannot be sent as JSON: {error}", f"{place}.options") from None
+        object.__setattr__(self, "options", options)
 
     @property
     def verifier_name(self) -> str:
@@ -127,9 +135,11 @@ class Reward:
         return self.verifier.partition("@")[2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Recipe:
     """Rewards, the servers that give them, and what is made of them.
+
+    Recipes that say the same are equal, and work for them travels together.
 
     Attributes:
         rewards: the columns of the score table. Gates act in this order.
@@ -154,6 +164,21 @@ class Recipe:
             raise RecipeError(f"{self.max_missing} is not a share between 0 and 1", "max_missing")
         self._check_hosts()
         self.estimator()
+        try:
+            _ = self.digest
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"an option is not one that TOML could hold: {error}", "advantage") from None
+
+    @cached_property
+    def digest(self) -> str:
+        """Names everything that the recipe says: equal for equal recipes, in every process."""
+        return digest_of({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recipe) and other.digest == self.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
 
     def _check_hosts(self) -> None:
         host: dict[str, str] = {}
@@ -257,6 +282,49 @@ class Recipe:
             return resolve(self.advantage, [reward.weight for reward in self.rewards])
         except SignalError as error:
             raise RecipeError(str(error).removeprefix("advantage: "), "advantage") from None
+
+
+def as_recipe(recipe: Recipe | str | os.PathLike[str]) -> Recipe:
+    """The recipe, read from its file where a path is given.
+
+    Raises:
+        RecipeError: it is neither, or the file cannot be used.
+        OSError: the file cannot be read.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, str) and "\n" in recipe:
+        raise RecipeError("expected a recipe or the path of one, found TOML text; give Recipe.loads(text)")
+    if isinstance(recipe, str | os.PathLike):
+        if not os.path.exists(recipe):
+            raise RecipeError(
+                "there is no such file; the first argument is a recipe or the path of one, the second where the "
+                "servers are",
+                path=os.fspath(recipe),
+            )
+        return Recipe.load(recipe)
+    raise RecipeError(
+        f"expected a recipe or the path of one, found {type(recipe).__name__}; where the servers are comes second"
+    )
+
+
+def digest_of(value: Any) -> str:
+    """Digest of a value of JSON types, mappings, sequences and dataclasses.
+
+    Raises:
+        TypeError: it holds something else.
+        ValueError: it holds NaN or an infinity.
+    """
+    text = json.dumps(value, default=_plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 
 def _refuse_twins(table: str, names: list[str]) -> None:

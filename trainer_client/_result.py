@@ -13,6 +13,7 @@ from trainer_client._table import Cell, ScoreTable
 
 if TYPE_CHECKING:
     from trainer_client._batch import Batch
+    from trainer_client.signals import Estimator, Pipeline
 
 
 class RolloutResult:
@@ -60,7 +61,9 @@ class RolloutResult:
         return table_of([self]).cell(0, reward)
 
 
-def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0) -> ScoreTable:
+def table_of(
+    scored: Sequence[RolloutResult], seconds: float = 0.0, *, estimator: Estimator | Pipeline | None = None
+) -> ScoreTable:
     """A table of rollouts that may come from several batches of one recipe."""
     batch = scored[0]._batch
     return ScoreTable.of(
@@ -69,7 +72,7 @@ def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0) -> ScoreTabl
         OutcomeStore.joined([one._batch.store.take([one._row]) for one in scored]),
         floors={column: floor for one in scored for column, floor in one._batch.floors.items()},
         seconds=seconds,
-        estimator=batch.estimator,
+        estimator=estimator,
         step=batch.labels.step,
         partial=True,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -136,3 +136,40 @@ class Rollout:
 
     def _wrong(self, name: str, expected: str, value: object) -> RolloutError:
         return RolloutError(f"expected {expected}, found {type(value).__name__}", name, self.rollout_id)
+
+
+def as_rollouts(rollouts: Iterable[Rollout]) -> Sequence[Rollout]:
+    """The rollouts as a sequence.
+
+    Raises:
+        RolloutError: it is something else, or one of them is.
+    """
+    if isinstance(rollouts, str | bytes | Mapping) or not isinstance(rollouts, Iterable):
+        raise RolloutError(f"expected rollouts, found {_full_name(rollouts)}{_remedy(rollouts)}")
+    listed = rollouts if isinstance(rollouts, Sequence) else list(rollouts)
+    for row, rollout in enumerate(listed):
+        if not isinstance(rollout, Rollout):
+            raise not_a_rollout(rollout, f"rollouts[{row}]")
+    return listed
+
+
+def not_a_rollout(value: object, place: str = "rollout") -> RolloutError:
+    """The error for a value that is none, with what to give instead."""
+    return RolloutError(f"expected a trainer_client.Rollout, found {_full_name(value)}{_remedy(value)}", place)
+
+
+def _full_name(value: object) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+
+
+def _remedy(value: object) -> str:
+    if isinstance(value, str):
+        return "; read a file with read_rollouts(path).rollouts"
+    if isinstance(value, Mapping):
+        return "; make a rollout of it with Rollout(**fields)"
+    if hasattr(value, "rollouts"):
+        return "; give its .rollouts"
+    if type(value).__name__ == "Rollout":
+        return ", which is what a verifier is shown; import Rollout from trainer_client"
+    return ""

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._errors import IncompleteBatchError, RecipeError
+from trainer_client._errors import IncompleteBatchError, RecipeError, StateError
 from trainer_client._outcomes import Outcome, OutcomeStore, VerifierId
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
+from trainer_client._state import keeps_state
 from trainer_client._transport import wire
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class ScoreTable:
         return f"<ScoreTable of {len(self)} rollouts, rewards {', '.join(self.columns)}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the estimator, which may hold state of the process that trains."""
+        """Everything but the estimator, whose state stays in the process that trains."""
         return {**self.__dict__, "_estimator": None}
 
     @property
@@ -281,6 +282,7 @@ class ScoreTable:
         Raises:
             IncompleteBatchError: see `combined`.
             RecipeError: the recipe has no ``advantage``.
+            StateError: the preset keeps state, and the table was pickled before its signal was computed.
             SignalError: the preset needs an input that is not there, or the whole batch where this is a part.
         """
         from trainer_client.signals import SignalBatch
@@ -288,6 +290,11 @@ class ScoreTable:
         estimator = self._estimator or self.recipe.estimator()
         if estimator is None:
             raise RecipeError('the recipe has none; set advantage = "grpo" or another preset', "advantage")
+        if self._estimator is None and keeps_state(estimator):
+            raise StateError(
+                f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
+                "state (it was pickled, say): read table.advantages where client.score() gave the table"
+            )
         components, given = self._components()
         known = {"components": components, "components_valid": given}
         return estimator(

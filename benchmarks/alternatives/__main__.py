@@ -78,14 +78,14 @@ def _per_item(rollouts: Sequence[Rollout]) -> tuple[float, list[float | None]]:
 
 
 def _ours(rollouts: Sequence[Rollout]) -> tuple[float, float, list[float | None]]:
-    with our_server("math") as server, RewardClient({"math": server.address}) as client:
+    with our_server("math") as server, RewardClient(_RECIPE, {"math": server.address}) as client:
         warm = [Rollout(f"w{n}", "", f"\\boxed{{{n}}}", reference={"answer": "1"}) for n in range(64)]
-        client.score(warm, _RECIPE)
+        client.score(warm)
         started = time.perf_counter()
-        table = client.score(rollouts, _RECIPE)
+        table = client.score(rollouts)
         cold = time.perf_counter() - started
         started = time.perf_counter()
-        client.score(rollouts, _RECIPE)
+        client.score(rollouts)
         return cold, time.perf_counter() - started, table.scores[:, 0].tolist()
 
 

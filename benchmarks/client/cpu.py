@@ -85,7 +85,7 @@ async def measure(address: str, per_call: int, rounds: int = 15) -> dict[str, fl
     repeats = max(1, 16384 // len(rollouts))
     bare = {name: Bare(address, streamed=name == "bare stream") for name in ("bare", "bare stream")}
     times: dict[str, list[float]] = {"bare": [], "bare stream": [], "ours": []}
-    async with AsyncRewardClient(address, batching=Batching(max_items=per_call, max_bytes=8 << 20)) as client:
+    async with AsyncRewardClient(RECIPE, address, batching=Batching(max_items=per_call, max_bytes=8 << 20)) as client:
         for number in range(rounds + 1):
             for name in times:
                 started = time.process_time()
@@ -93,7 +93,7 @@ async def measure(address: str, per_call: int, rounds: int = 15) -> dict[str, fl
                     if name in bare:
                         await bare[name].score(rollouts, per_call)
                     else:
-                        table = await client.score(rollouts, RECIPE)
+                        table = await client.score(rollouts)
                         table.advantages  # noqa: B018
                 if number:
                     times[name].append((time.process_time() - started) / repeats / len(rollouts) * 1e6)

@@ -29,16 +29,16 @@ def resident() -> float:
 
 def main(items: int = 1_000_000, size: int = 512) -> None:
     """Print the memory after warming up, along the way and at the end."""
-    with echo_server() as address, RewardClient(address) as client:
+    with echo_server() as address, RewardClient(RECIPE, address) as client:
 
         def work(count: int) -> None:
             for number in range(count // BATCH):
                 rollouts = rollouts_of(BATCH, size)
                 if number % 8 == 7:
-                    for future in [client.submit(rollout, RECIPE) for rollout in rollouts]:
+                    for future in [client.submit(rollout) for rollout in rollouts]:
                         future.result()
                 else:
-                    client.score(rollouts, RECIPE).summary()
+                    client.score(rollouts).summary()
 
         work(32 * BATCH)
         first = resident()

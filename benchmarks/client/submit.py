@@ -24,10 +24,10 @@ async def measure(address: str, rounds: int = 15) -> tuple[float, float, float]:
     """Milliseconds of CPU of a batch, of submits from a loop and from a thread, each in its least disturbed round."""
     rollouts = rollouts_of(COUNT)
     times: dict[str, list[float]] = {"batch": [], "loop": [], "thread": []}
-    client, blocking = AsyncRewardClient(address), RewardClient(address)
+    client, blocking = AsyncRewardClient(address), RewardClient(RECIPE, address)
 
     def from_thread() -> None:
-        futures = [blocking.submit(rollout, RECIPE) for rollout in rollouts]
+        futures = [blocking.submit(rollout) for rollout in rollouts]
         assert all(future.result().reward is not None for future in futures)
 
     for number in range(rounds + 1):
@@ -35,9 +35,9 @@ async def measure(address: str, rounds: int = 15) -> tuple[float, float, float]:
             started = time.process_time()
             for _ in range(REPEATS):
                 if name == "batch":
-                    assert (await client.score(rollouts, RECIPE)).advantages.size == COUNT
+                    assert (await client.score(rollouts)).advantages.size == COUNT
                 elif name == "loop":
-                    scored = await asyncio.gather(*(client.submit(rollout, RECIPE) for rollout in rollouts))
+                    scored = await asyncio.gather(*(client.submit(rollout) for rollout in rollouts))
                     assert all(one.reward is not None for one in scored)
                 else:
                     await asyncio.to_thread(from_thread)

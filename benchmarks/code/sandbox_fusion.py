@@ -141,7 +141,7 @@ def _ours(client: RewardClient, tasks: Sequence[Task]) -> None:
         )
         for index, task in enumerate(tasks)
     ]
-    assert client.score(rollouts, _RECIPE).scores.min() == 1.0
+    assert client.score(rollouts).scores.min() == 1.0
 
 
 def _timed(tasks: Sequence[Task], way: Callable[[Sequence[Task]], None], cpu_s: Callable[[], float | None]) -> Measured:
@@ -198,7 +198,7 @@ def main() -> None:
     numbers = iter(range(1, 1 << 30))
     cpu = Cpu()
     try:
-        with our_server("code") as server, RewardClient({"code": server.address}) as client:
+        with our_server("code") as server, RewardClient(_RECIPE, {"code": server.address}) as client:
             for title, (task, count) in _WORKLOADS.items():
                 measured: dict[str, list[Measured]] = {}
                 for turn in range(options.rounds + 1):

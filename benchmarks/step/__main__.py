@@ -75,9 +75,9 @@ async def _step(groups: list[list[Rollout]], seconds: float, kill: bool) -> tupl
     """One step; the time from the last arrival to the advantages, and the table."""
     programs = [ServerProcess("all", _VERIFIERS, workers=1, replica=number) for number in (1, 2, 3)]
     last = 0.0
-    async with Supervisor(programs) as supervisor, AsyncRewardClient(supervisor.endpoints) as client:
+    async with Supervisor(programs) as supervisor, AsyncRewardClient(_RECIPE, supervisor.endpoints) as client:
         # A first call loads what verifiers load on first use, as an earlier step of the run would have.
-        await client.score([one for group in groups[:4] for one in group], _RECIPE)
+        await client.score([one for group in groups[:4] for one in group])
 
         async def arrivals() -> AsyncIterator[list[Rollout]]:
             nonlocal last
@@ -90,7 +90,7 @@ async def _step(groups: list[list[Rollout]], seconds: float, kill: bool) -> tupl
                 last = time.perf_counter()
                 yield group
 
-        tables = [table async for table in client.stream(arrivals(), _RECIPE)]
+        tables = [table async for table in client.stream(arrivals())]
         table = ScoreTable.concat(tables)
         _ = table.advantages
         tail = time.perf_counter() - last

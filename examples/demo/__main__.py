@@ -43,8 +43,8 @@ async def _score(name: str) -> None:
     programs = [ServerProcess(server.name, server.verifiers) for server in recipe.all_servers]
     hosting = "; ".join(f"{server.name} with {', '.join(server.verifiers)}" for server in recipe.all_servers)
     print(f"{name}: servers {hosting}")
-    async with Supervisor(programs) as supervisor, AsyncRewardClient(supervisor.endpoints) as client:
-        _show(await client.score(chosen, recipe))
+    async with Supervisor(programs) as supervisor, AsyncRewardClient(recipe, supervisor.endpoints) as client:
+        _show(await client.score(chosen))
 
 
 def main() -> None:

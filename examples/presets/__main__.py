@@ -24,9 +24,9 @@ _SHOWN = 3
 async def _score(path: Path) -> ScoreTable:
     async with (
         Supervisor([ServerProcess("math", ("math",))]) as servers,
-        AsyncRewardClient(servers.endpoints) as client,
+        AsyncRewardClient(_RECIPE, servers.endpoints) as client,
     ):
-        return await client.score(read_rollouts(path).rollouts, _RECIPE)
+        return await client.score(read_rollouts(path).rollouts)
 
 
 def _mixed(groups: np.ndarray, rewards: np.ndarray) -> list[str]:

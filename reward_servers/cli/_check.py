@@ -100,7 +100,7 @@ async def _run(
             name = session.supervisor.verifiers[_SERVER][0]
         recipe = _recipe(f"{name}@{version}" if version else name, options)
         with progress(len(rollouts), "checking") as advance:
-            return await session.run(score_all(session.client, rollouts, recipe, advance))
+            return await session.run(score_all(await session.client(recipe), rollouts, advance))
 
 
 def _recipe(verifier: str, options: dict[str, Any]) -> Recipe:

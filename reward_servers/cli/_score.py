@@ -110,5 +110,5 @@ async def _run(session: Session, rollouts: list[Rollout], recipe: Recipe) -> tup
     async with session:
         began = time.monotonic()
         with progress(len(rollouts), "scoring") as advance:
-            table = await session.run(score_all(session.client, rollouts, recipe, advance))
+            table = await session.run(score_all(await session.client(recipe), rollouts, advance))
         return table, time.monotonic() - began

@@ -56,23 +56,24 @@ class Session:
         self._tls = tls
         self._stack = AsyncExitStack()
         self.supervisor: Supervisor | None = None
-        self.client: AsyncRewardClient
 
     async def __aenter__(self) -> Session:
-        endpoints = self._endpoints
-        await asyncio.to_thread(require, endpoints, self._tls)
+        await asyncio.to_thread(require, self._endpoints, self._tls)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace=_GRACE)
                 self.supervisor = await stack.enter_async_context(supervisor)
                 started = {name: _plain(addresses) for name, addresses in supervisor.endpoints.items()}
-                endpoints = {**endpoints, **started}
-            self.client = await stack.enter_async_context(AsyncRewardClient(endpoints, tls=self._tls))
+                self._endpoints |= started
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *exception: object) -> None:
         await self._stack.aclose()
+
+    async def client(self, recipe: Recipe) -> AsyncRewardClient:
+        """A client of the servers, which is closed with the session."""
+        return await self._stack.enter_async_context(AsyncRewardClient(recipe, self._endpoints, tls=self._tls))
 
     async def run(self, work: Awaitable[_T]) -> _T:
         """Waits for work that needs the servers.
@@ -95,18 +96,15 @@ class Session:
             await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def score_all(
-    client: AsyncRewardClient, rollouts: Sequence[Rollout], recipe: Recipe, advance: Advance
-) -> ScoreTable:
+async def score_all(client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance) -> ScoreTable:
     """Scores the rollouts of a file.
 
     A deadline counts from the moment when a rollout is handed over, so a file is handed over in windows of whole
     groups, small enough that waiting for each other takes a small part of the shortest deadline.
 
     Args:
-        client: The client.
+        client: The client, with the recipe.
         rollouts: At least one.
-        recipe: What to ask.
         advance: Told of rollouts that are done.
 
     Returns:
@@ -115,7 +113,7 @@ async def score_all(
     groups: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         groups.setdefault(rollout.group_id, []).append(rollout)
-    deadline = min(reward.deadline for reward in recipe.rewards)
+    deadline = min(reward.deadline for reward in client.recipe.rewards)
     waiting = iter(groups.values())
     size = _FIRST_WINDOW
     # By place, since windows finish in any order: the order of rows must not depend on it, nor must the last digits of
@@ -127,7 +125,7 @@ async def score_all(
         nonlocal size
         while window := _take(waiting, size):
             place = next(places)
-            table = tables[place] = await _score(client, window, recipe)
+            table = tables[place] = await _score(client, window)
             if table.seconds > _SLOW * deadline:
                 size = max(1, min(size, len(window)) // 2)
             elif table.seconds < _QUICK * deadline:
@@ -157,9 +155,9 @@ def _take(groups: Iterator[list[Rollout]], size: int) -> list[Rollout]:
     return window
 
 
-async def _score(client: AsyncRewardClient, window: Sequence[Rollout], recipe: Recipe) -> ScoreTable:
+async def _score(client: AsyncRewardClient, window: Sequence[Rollout]) -> ScoreTable:
     try:
-        return await client.score(window, recipe)
+        return await client.score(window)
     except IncompleteBatchError as error:
         # Whether too many scores are missing is a question about the whole file.
         return error.table

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.chat_server import FakeChatServer, Said
-from trainer_client import Recipe, RewardClient, read_rollouts
+from trainer_client import RewardClient, read_rollouts
 
 from .conftest import Cli, read_line, servers_of, wait_until
 
@@ -68,15 +68,15 @@ def test_up_introduces_its_servers_and_a_restarted_one_is_found_again(
     wait_until((cli.folder / "endpoints.json").exists, "the endpoints file")
     endpoints = json.loads((cli.folder / "endpoints.json").read_text())
     batch = read_rollouts(rollouts).rollouts
-    with RewardClient(endpoints) as client:
-        table = client.score(batch, Recipe.load(recipe))
+    with RewardClient(recipe, endpoints) as client:
+        table = client.score(batch)
         assert table.scores[:, 0].tolist() == [1.0, 0.5]
         usage = table.cell(0, "quality").usage
         assert (usage["upstream_calls"], usage["input_tokens"], usage["output_tokens"]) == (2, 200, 14)
         asked = len(judge[0].requests)
         (judging,) = (one for one in servers_of(process.pid) if "judge" in one.cmdline())
         os.kill(judging.pid, signal.SIGKILL)
-        table = client.score(batch, Recipe.load(recipe))
+        table = client.score(batch)
         assert table.scores[:, 0].tolist() == [1.0, 0.5]
     assert len(judge[0].requests) == asked + 4
     process.send_signal(signal.SIGINT)

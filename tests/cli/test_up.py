@@ -8,7 +8,7 @@ import signal
 
 import psutil
 
-from trainer_client import Recipe, RewardClient, Rollout
+from trainer_client import RewardClient, Rollout
 
 from .conftest import PATIENCE, Cli, read_line, servers_of, wait_until
 
@@ -46,9 +46,9 @@ def test_up_serves_a_recipe_restarts_what_dies_and_stops_on_ctrl_c(cli: Cli) -> 
     rollouts = [Rollout("a", "q", "4", reference={"answer": "4"}), Rollout("b", "q", "5", reference={"answer": "4"})]
     servers = servers_of(process.pid)
     assert len(servers) == 3
-    with RewardClient(endpoints) as client:
+    with RewardClient(recipe, endpoints) as client:
         os.kill(servers[0].pid, signal.SIGKILL)
-        table = client.score(rollouts, Recipe.load(recipe))
+        table = client.score(rollouts)
     assert table.scores[:, 0].tolist() == [1.0, 0.0]
 
     wait_until(lambda: len(servers_of(process.pid)) == 3, "the restarted server")

@@ -28,27 +28,27 @@ def server(spawn: Callable[..., Process]) -> str:
 
 
 @pytest.fixture
-def client(server: str) -> Iterator[RewardClient]:
-    with RewardClient(server) as made:
+def client(server: str, recipe: Recipe) -> Iterator[RewardClient]:
+    with RewardClient(recipe, server) as made:
         yield made
 
 
-def scores(client: RewardClient, recipe: Recipe) -> list[float]:
-    found: list[float] = client.score(rollouts_of(TEXTS), recipe).scores[:, 0].tolist()
+def scores(client: RewardClient) -> list[float]:
+    found: list[float] = client.score(rollouts_of(TEXTS)).scores[:, 0].tolist()
     return found
 
 
-def test_from_many_threads(client: RewardClient, recipe: Recipe) -> None:
+def test_from_many_threads(client: RewardClient) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(lambda _: scores(client, recipe), range(32)))
+        found = list(threads.map(lambda _: scores(client), range(32)))
     assert found == [SCORES] * 32
 
 
 def test_from_several_loops_one_after_another_and_at_once(server: str, recipe: Recipe) -> None:
-    client = AsyncRewardClient(server)
+    client = AsyncRewardClient(recipe, server)
 
     async def call() -> list[float]:
-        return list((await client.score(rollouts_of(TEXTS), recipe)).scores[:, 0])
+        return list((await client.score(rollouts_of(TEXTS))).scores[:, 0])
 
     assert asyncio.run(call()) == SCORES
     assert asyncio.run(call()) == SCORES
@@ -58,14 +58,14 @@ def test_from_several_loops_one_after_another_and_at_once(server: str, recipe: R
 
 
 def test_singles_from_many_threads_and_loops_are_merged(client: RewardClient, server: str, recipe: Recipe) -> None:
-    shared = AsyncRewardClient(server)
+    shared = AsyncRewardClient(recipe, server)
 
     async def many(name: int) -> list[float | None]:
         rollouts = rollouts_of(TEXTS, prefix=f"l{name}")
-        return [s.reward for s in await asyncio.gather(*(shared.submit(r, recipe) for r in rollouts))]
+        return [s.reward for s in await asyncio.gather(*(shared.submit(r) for r in rollouts))]
 
     def blocking(name: int) -> list[float | None]:
-        futures = [client.submit(r, recipe) for r in rollouts_of(TEXTS, prefix=f"t{name}")]
+        futures = [client.submit(r) for r in rollouts_of(TEXTS, prefix=f"t{name}")]
         return [future.result(20).reward for future in futures]
 
     with concurrent.futures.ThreadPoolExecutor(8) as threads:
@@ -75,60 +75,60 @@ def test_singles_from_many_threads_and_loops_are_merged(client: RewardClient, se
     asyncio.run(shared.close())
 
 
-def test_the_same_rollout_submitted_twice_is_answered_twice(client: RewardClient, recipe: Recipe) -> None:
+def test_the_same_rollout_submitted_twice_is_answered_twice(client: RewardClient) -> None:
     rollout = Rollout("same", "p", '{"score": 0.5}')
     other_prompt = Rollout("other", "q", '{"score": 0.25}', group_id="same")
-    futures = [client.submit(r, recipe) for r in (rollout, rollout, other_prompt)]
+    futures = [client.submit(r) for r in (rollout, rollout, other_prompt)]
     assert [future.result(20).reward for future in futures] == [0.5, 0.5, 0.25]
 
 
-def _in_child(client: RewardClient, recipe: Recipe, results: Any) -> None:
-    results.put(scores(client, recipe))
+def _in_child(client: RewardClient, results: Any) -> None:
+    results.put(scores(client))
 
 
 @pytest.mark.parametrize("used_before", [False, True])
-def test_in_a_forked_process(client: RewardClient, recipe: Recipe, used_before: bool) -> None:
+def test_in_a_forked_process(client: RewardClient, used_before: bool) -> None:
     if used_before:
-        assert scores(client, recipe) == SCORES
+        assert scores(client) == SCORES
     context = multiprocessing.get_context("fork")
     results = context.SimpleQueue()
-    children = [context.Process(target=_in_child, args=(client, recipe, results)) for _ in range(2)]
+    children = [context.Process(target=_in_child, args=(client, results)) for _ in range(2)]
     for child in children:
         child.start()
     assert [results.get(), results.get()] == [SCORES] * 2
     for child in children:
         child.join()
-    assert scores(client, recipe) == SCORES
+    assert scores(client) == SCORES
 
 
-def test_in_a_spawned_process(client: RewardClient, recipe: Recipe) -> None:
-    assert scores(client, recipe) == SCORES
+def test_in_a_spawned_process(client: RewardClient) -> None:
+    assert scores(client) == SCORES
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        assert pool.submit(scores, client, recipe).result(60) == SCORES
+        assert pool.submit(scores, client).result(60) == SCORES
 
 
-def test_a_fork_in_the_middle_of_a_batch_loses_nothing(client: RewardClient, recipe: Recipe) -> None:
+def test_a_fork_in_the_middle_of_a_batch_loses_nothing(client: RewardClient) -> None:
     texts = ['{"score": %s, "delay": 0.3}' % (n / 8) for n in range(8)]
     found: list[Any] = []
-    scoring = threading.Thread(target=lambda: found.append(client.score(rollouts_of(texts), recipe)))
-    scores(client, recipe)
+    scoring = threading.Thread(target=lambda: found.append(client.score(rollouts_of(texts))))
+    scores(client)
     scoring.start()
     statuses = []
     for _ in range(3):
         child = os.fork()
         if child == 0:
-            os._exit(0 if scores(client, recipe) == SCORES else 1)
+            os._exit(0 if scores(client) == SCORES else 1)
         statuses.append(os.waitpid(child, 0)[1])
     scoring.join()
     assert statuses == [0, 0, 0]
     assert found[0].scores[:, 0].tolist() == SCORES
 
 
-def test_a_client_can_be_pickled(client: RewardClient, recipe: Recipe) -> None:
-    table = client.score(rollouts_of(TEXTS), recipe)
+def test_a_client_can_be_pickled(client: RewardClient) -> None:
+    table = client.score(rollouts_of(TEXTS))
     copy = pickle.loads(pickle.dumps(client))
-    assert scores(copy, recipe) == SCORES
+    assert scores(copy) == SCORES
     copy.close()
     again = pickle.loads(pickle.dumps(table))
     assert again.scores.tolist() == table.scores.tolist()
@@ -137,30 +137,30 @@ def test_a_client_can_be_pickled(client: RewardClient, recipe: Recipe) -> None:
 
 
 def test_a_closed_client_says_so(server: str, recipe: Recipe) -> None:
-    client = RewardClient(server)
-    scores(client, recipe)
+    client = RewardClient(recipe, server)
+    scores(client)
     client.close()
     client.close()
     with pytest.raises(ClientClosedError):
-        scores(client, recipe)
+        scores(client)
 
 
 def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
-    client = RewardClient(server)
-    future = client.submit(Rollout("slow", "p", '{"delay": 60.0}'), recipe)
-    incomplete = client.submit(Rollout("one", "p", "x", "g"), recipe, group_size=2)
+    client = RewardClient(recipe, server)
+    future = client.submit(Rollout("slow", "p", '{"delay": 60.0}'))
+    incomplete = client.submit(Rollout("one", "p", "x", "g"), group_size=2)
     found: list[BaseException] = []
 
     def wait() -> None:
         try:
-            client.score([Rollout("slow too", "p", '{"delay": 60.0}')], recipe)
+            client.score([Rollout("slow too", "p", '{"delay": 60.0}')])
         except ClientClosedError as error:
             found.append(error)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    scores(client, recipe)
-    unsent = client.submit(Rollout("unsent", "p", '{"delay": 60.0}'), recipe)
+    scores(client)
+    unsent = client.submit(Rollout("unsent", "p", '{"delay": 60.0}'))
     client.close()
     for one in (future, incomplete, unsent):
         with pytest.raises(ClientClosedError):
@@ -169,16 +169,16 @@ def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     assert len(found) == 1
 
 
-def test_a_client_that_is_never_used_starts_nothing(server: str) -> None:
+def test_a_client_that_is_never_used_starts_nothing(server: str, recipe: Recipe) -> None:
     before = threading.active_count()
-    RewardClient(server).close()
+    RewardClient(recipe, server).close()
     assert threading.active_count() == before
 
 
 def test_a_client_that_is_dropped_ends_its_thread(server: str, recipe: Recipe) -> None:
     before = threading.active_count()
-    client = RewardClient(server)
-    scores(client, recipe)
+    client = RewardClient(recipe, server)
+    scores(client)
     thread = next(t for t in threading.enumerate() if t.name == "trainer-client")
     del client
     gc.collect()

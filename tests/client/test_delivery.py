@@ -37,8 +37,8 @@ def script(**fields: Any) -> str:
 
 async def test_scores_arrive_in_the_order_of_the_rollouts(serve: Serve, recipe: Recipe) -> None:
     rollouts = rollouts_of([script(score=n / 100, delay=0.001 * (n % 3)) for n in range(60)])
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts, recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts)
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(60) / 100)
     assert table.valid.all()
     assert table.rollout_ids == [rollout.rollout_id for rollout in rollouts]
@@ -48,8 +48,8 @@ async def test_scores_arrive_in_the_order_of_the_rollouts(serve: Serve, recipe: 
 
 
 async def test_what_a_verifier_said_can_be_read(serve: Serve, recipe: Recipe) -> None:
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts_of([script(score=1.0)] * 4), recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts_of([script(score=1.0)] * 4))
     cell = table.cell(1, "main")
     assert (cell.score, cell.code, cell.note, cell.outcome) == (1.0, "accepted", "said so", Outcome.VERDICT)
     assert cell.evidence == {"group": "rg0", "size": 4, "present": 4}
@@ -65,8 +65,8 @@ async def test_faults_and_skips_are_no_scores(serve: Serve) -> None:
         script(fault="judge_unavailable", party=3),
         script(fault="bad", party=1),
     ]
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts_of(scripts))
     assert table.valid[:, 0].tolist() == [True, True, False, False]
     assert np.isnan(table.scores[2:, 0]).all()
     assert table.parties[:, 0].tolist() == ["", "", "upstream", "dataset"]
@@ -78,9 +78,9 @@ async def test_faults_and_skips_are_no_scores(serve: Serve) -> None:
 
 async def test_too_many_missing_scores_stop_the_run(serve: Serve, recipe: Recipe) -> None:
     scripts = [script(score=1.0), script(fault="judge_unavailable")] * 4
-    async with AsyncRewardClient(await serve(Scripted())) as client:
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         with pytest.raises(IncompleteBatchError, match="max_missing") as caught:
-            await client.score(rollouts_of(scripts), recipe)
+            await client.score(rollouts_of(scripts))
     assert caught.value.table.valid[:, 0].tolist() == [True, False] * 4
     assert "as scripted" in str(caught.value)
 
@@ -94,8 +94,8 @@ async def test_only_what_may_pass_is_sent_again(serve: Serve, quick: Retries) ->
         script(fault="final", retryable=False, times=1, score=0.5),
         script(score=0.25),
     ]
-    async with AsyncRewardClient(await serve(service), retries=quick) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(recipe, await serve(service), retries=quick) as client:
+        table = await client.score(rollouts_of(scripts))
     assert table.codes[:, 0].tolist() == ["accepted", "flaky", "final", "accepted"]
     assert [service.seen[(f"r{n}", "echo")] for n in range(4)] == [3, 3, 1, 1]
 
@@ -104,8 +104,8 @@ async def test_retries_stay_within_the_budget(serve: Serve) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
     service = Scripted()
     retries = Retries(initial_backoff_s=0.001, budget_ratio=0.1, budget_floor=10)
-    async with AsyncRewardClient(await serve(service), retries=retries) as client:
-        table = await client.score(rollouts_of([script(fault="flaky", retryable=True)] * 400), recipe)
+    async with AsyncRewardClient(recipe, await serve(service), retries=retries) as client:
+        table = await client.score(rollouts_of([script(fault="flaky", retryable=True)] * 400))
     assert set(table.codes[:, 0].tolist()) == {"flaky"}
     assert sum(service.seen.values()) - 400 <= 10 + 40
 
@@ -114,8 +114,10 @@ async def test_a_full_server_gets_its_items_later_and_loses_none(serve: Serve, r
     service = Scripted()
     service.full = 2
     scripts = [script(score=n / 64, overloaded=n % 5) for n in range(64)]
-    async with AsyncRewardClient(await serve(service), retries=quick, batching=Batching(max_items=16)) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(
+        recipe, await serve(service), retries=quick, batching=Batching(max_items=16)
+    ) as client:
+        table = await client.score(rollouts_of(scripts))
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(64) / 64)
     assert set(service.finished.values()) == {1}
 
@@ -124,8 +126,8 @@ async def test_a_straggler_does_not_hold_what_is_done(serve: Serve, recipe: Reci
     scripts = [script(score=1.0), script(score=0.5, delay=30.0)]
     hasty = Recipe(rewards=(Reward("main", "echo", deadline=0.5),), max_missing=1.0)
     service = Scripted()
-    async with AsyncRewardClient(await serve(service)) as client:
-        table = await client.score(rollouts_of(scripts), hasty)
+    async with AsyncRewardClient(hasty, await serve(service)) as client:
+        table = await client.score(rollouts_of(scripts))
         assert table.codes[:, 0].tolist() == ["accepted", "deadline"]
         assert table.outcomes[1, 0] == Outcome.SKIP
         for _ in range(200):
@@ -137,9 +139,9 @@ async def test_a_straggler_does_not_hold_what_is_done(serve: Serve, recipe: Reci
 
 async def test_a_single_rollout_is_answered_before_its_batch_is(serve: Serve, recipe: Recipe) -> None:
     service = Scripted()
-    async with AsyncRewardClient(await serve(service)) as client:
-        slow = client.submit(Rollout("slow", "p", script(score=0.5, delay=60.0)), recipe)
-        fast = client.submit(Rollout("fast", "p", script(score=1.0)), recipe)
+    async with AsyncRewardClient(recipe, await serve(service)) as client:
+        slow = client.submit(Rollout("slow", "p", script(score=0.5, delay=60.0)))
+        fast = client.submit(Rollout("fast", "p", script(score=1.0)))
         scored = await fast
         assert scored.reward == 1.0
         assert not slow.done()
@@ -153,8 +155,8 @@ async def test_a_broken_call_keeps_its_results_and_isolates_the_item(serve: Serv
     scripts = [script(score=n / 100) for n in range(100)]
     scripts[37] = script(**{"break": grpc.StatusCode.INTERNAL.value[0]})
     addresses = [await serve(service) for service in services]
-    async with AsyncRewardClient(addresses, retries=quick) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(recipe, addresses, retries=quick) as client:
+        table = await client.score(rollouts_of(scripts))
     assert table.codes[37, 0] == "server_error"
     assert table.parties[37, 0] == "service"
     rest = np.arange(100) != 37
@@ -163,26 +165,26 @@ async def test_a_broken_call_keeps_its_results_and_isolates_the_item(serve: Serv
 
 async def test_a_result_that_never_comes_is_a_fault(serve: Serve) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts_of([script(score=1.0), script(lost=True)]), recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts_of([script(score=1.0), script(lost=True)]))
     assert table.codes[:, 0].tolist() == ["accepted", "no_result"]
 
 
 async def test_a_score_that_is_not_finite_is_a_fault(serve: Serve) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
     scripts = ['{"score": NaN}', '{"score": Infinity}', '{"score": 1.0}', '{"score": -Infinity}']
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts_of(scripts))
     assert table.codes[:, 0].tolist() == ["invalid_score", "invalid_score", "accepted", "invalid_score"]
 
 
 async def test_work_is_spread_over_replicas(serve: Serve, recipe: Recipe) -> None:
     services = [Scripted(), Scripted(), Scripted()]
     addresses = [await serve(service) for service in services]
-    async with AsyncRewardClient(addresses) as client:
+    async with AsyncRewardClient(recipe, addresses) as client:
         # In the first rounds some replica may not have been reached yet.
         for _ in range(6):
-            await client.score(rollouts_of([script(score=1.0, delay=0.02)] * 300), recipe)
+            await client.score(rollouts_of([script(score=1.0, delay=0.02)] * 300))
     counts = [sum(service.finished.values()) for service in services]
     assert sum(counts) == 1800
     assert min(counts) >= 200
@@ -206,8 +208,8 @@ async def test_rewards_of_one_server_travel_in_one_call(serve: Serve) -> None:
     rollouts = rollouts_of([script(score=1.0)] * 8)
     for rollout in rollouts[:4]:
         rollout.task = "math"
-    async with AsyncRewardClient({"both": await serve(service)}) as client:
-        table = await client.score(rollouts, recipe)
+    async with AsyncRewardClient(recipe, {"both": await serve(service)}) as client:
+        table = await client.score(rollouts)
     assert sorted([e.verifier for e in request.evaluations] for request in service.requests) == [
         ["echo"],
         ["echo", "other"],
@@ -221,9 +223,9 @@ async def test_rollouts_that_no_reward_is_asked_of_have_no_reward(serve: Serve) 
     recipe = Recipe(rewards=(Reward("main", "echo", tasks=("math",)),))
     rollouts = rollouts_of([script(score=1.0)] * 4)
     rollouts[0].task = rollouts[1].task = "math"
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts, recipe)
-        scored = await client.submit(rollouts[3], recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts)
+        scored = await client.submit(rollouts[3])
     assert table.mask.tolist() == [True, True, False, False]
     assert np.isnan(table.rewards[2:]).all()
     assert scored.reward is None
@@ -240,20 +242,21 @@ async def test_a_wrong_request_names_what_is_wrong(
     serve: Serve, options: dict[str, str], verifier: str, code: str, said: str
 ) -> None:
     recipe = Recipe(rewards=(Reward("main", verifier, options=options),))
-    async with AsyncRewardClient(await serve(Scripted())) as client:
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         with pytest.raises(RequestRejectedError, match=said) as caught:
-            await client.score(rollouts_of(["x"] * 4), recipe)
+            await client.score(rollouts_of(["x"] * 4))
     assert caught.value.code == code
     assert caught.value.server == verifier
 
 
 async def test_a_callers_fault_stops_the_batch_unless_the_recipe_says_otherwise(serve: Serve) -> None:
     scripts = [script(score=1.0), script(fault="invalid_options", party=4)]
-    async with AsyncRewardClient(await serve(Scripted())) as client:
+    async with AsyncRewardClient(Recipe(rewards=(Reward("main", "echo"),)), await serve(Scripted())) as client:
         with pytest.raises(RequestRejectedError) as caught:
-            await client.score(rollouts_of(scripts), Recipe(rewards=(Reward("main", "echo"),)))
+            await client.score(rollouts_of(scripts))
         lenient = Reward("main", "echo", on_missing={"invalid_options": "mask"})
-        table = await client.score(rollouts_of(scripts), Recipe(rewards=(lenient,), max_missing=0.5))
+        patient = client.with_recipe(Recipe(rewards=(lenient,), max_missing=0.5))
+        table = await patient.score(rollouts_of(scripts))
     assert caught.value.code == "invalid_options"
     assert table.parties[1, 0] == "caller"
 
@@ -263,28 +266,28 @@ async def test_a_version_that_changes_in_the_middle_of_a_run_is_not_mixed_in(
 ) -> None:
     old, new = Scripted({"echo": "d1"}), Scripted({"echo": "d1"})
     addresses = [await serve(old), await serve(new)]
-    async with AsyncRewardClient(addresses, retries=quick, batching=Batching(max_items=16)) as client:
-        await client.score(rollouts_of([script(score=1.0)] * 64), recipe)
+    async with AsyncRewardClient(recipe, addresses, retries=quick, batching=Batching(max_items=16)) as client:
+        await client.score(rollouts_of([script(score=1.0)] * 64))
         new.verifiers["echo"] = "d2"
         new.finished.clear()
-        table = await client.score(rollouts_of([script(score=1.0)] * 64), recipe)
+        table = await client.score(rollouts_of([script(score=1.0)] * 64))
         assert table.valid.all()
         assert {v.digest for v in table.versions[0]} == {"d1"}
         assert not new.finished
         old.verifiers["echo"] = "d2"
         with pytest.raises(RequestRejectedError, match="pinned") as caught:
-            await client.score(rollouts_of([script(score=1.0)] * 64), recipe)
+            await client.score(rollouts_of([script(score=1.0)] * 64))
         assert caught.value.code == "digest_mismatch"
-    async with AsyncRewardClient(addresses, pin=False) as client:
-        table = await client.score(rollouts_of([script(score=1.0)] * 64), recipe)
+    async with AsyncRewardClient(recipe, addresses, pin=False) as client:
+        table = await client.score(rollouts_of([script(score=1.0)] * 64))
     assert {v.digest for v in table.versions[0]} == {"d2"}
 
 
 async def test_a_retry_keeps_the_name_of_the_work(serve: Serve, recipe: Recipe, quick: Retries) -> None:
     service = Scripted()
     service.full = 1
-    async with AsyncRewardClient(await serve(service), retries=quick) as client:
-        await client.score(rollouts_of([script(score=1.0, overloaded=1)] * 4), recipe)
+    async with AsyncRewardClient(recipe, await serve(service), retries=quick) as client:
+        await client.score(rollouts_of([script(score=1.0, overloaded=1)] * 4))
     assert len(service.requests) == 2
     assert len({request.request_id for request in service.requests}) == 1
     assert {r.index for request in service.requests for g in request.groups for r in g.rollouts} == set(range(4))
@@ -295,18 +298,18 @@ async def test_groups_are_judged_whole_or_not_at_all(serve: Serve, quick: Retrie
     service = Scripted({"rank": "d1"}, group_verifiers=("rank",))
     rollouts = rollouts_of([script(score=n / 24, overloaded=int(n == 5)) for n in range(24)], group=8)
     async with AsyncRewardClient(
-        await serve(service), retries=quick, batching=Batching(max_items=4, group_timeout_s=0.2)
+        recipe, await serve(service), retries=quick, batching=Batching(max_items=4, group_timeout_s=0.2)
     ) as client:
-        table = await client.score(rollouts, recipe)
+        table = await client.score(rollouts)
         np.testing.assert_array_equal(table.scores[:, 0], np.arange(24) / 24)
         assert {len(g.rollouts) for request in service.requests for g in request.groups} == {8}
         with pytest.raises(RolloutError, match="group_size"):
-            await client.submit(rollouts[0], recipe)
-        scored = await asyncio.gather(*(client.submit(r, recipe, group_size=8) for r in rollouts[:8]))
+            await client.submit(rollouts[0])
+        scored = await asyncio.gather(*(client.submit(r, group_size=8) for r in rollouts[:8]))
         assert [s.reward for s in scored] == [n / 24 for n in range(8)]
         with pytest.raises(RolloutError, match="2 of 8"):
-            await asyncio.gather(*(client.submit(r, recipe, group_size=8) for r in rollouts[:2]))
-        streamed = [table async for table in client.stream(iter(rollouts), recipe, group_size=8)]
+            await asyncio.gather(*(client.submit(r, group_size=8) for r in rollouts[:2]))
+        streamed = [table async for table in client.stream(iter(rollouts), group_size=8)]
         assert sorted(t.group_ids[0] for t in streamed) == ["rg0", "rg1", "rg2"]
 
 
@@ -322,8 +325,8 @@ async def test_an_unreachable_server_is_a_fault_and_costs_the_others_nothing(ser
         """
     )
     endpoints = {"echo": await serve(Scripted()), "gone": "127.0.0.1:1"}
-    async with AsyncRewardClient(endpoints, retries=Retries(unavailable_timeout_s=0.3)) as client:
-        table = await client.score(rollouts_of([script(score=1.0)] * 4), recipe)
+    async with AsyncRewardClient(recipe, endpoints, retries=Retries(unavailable_timeout_s=0.3)) as client:
+        table = await client.score(rollouts_of([script(score=1.0)] * 4))
     assert table.valid.tolist() == [[True, False]] * 4
     assert set(table.codes[:, 1].tolist()) == {"unavailable"}
     assert "127.0.0.1:1" in table.cell(0, "b").message
@@ -332,8 +335,8 @@ async def test_an_unreachable_server_is_a_fault_and_costs_the_others_nothing(ser
 
 async def test_cancelling_a_batch_cancels_the_calls(serve: Serve, recipe: Recipe) -> None:
     service = Scripted()
-    async with AsyncRewardClient(await serve(service)) as client:
-        scoring = asyncio.create_task(client.score(rollouts_of([script(delay=60.0)] * 4), recipe))
+    async with AsyncRewardClient(recipe, await serve(service)) as client:
+        scoring = asyncio.create_task(client.score(rollouts_of([script(delay=60.0)] * 4)))
         await service.received.wait()
         scoring.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -351,11 +354,11 @@ async def test_estimators_get_what_the_rollouts_hold(serve: Serve) -> None:
     for n, rollout in enumerate(rollouts):
         rollout.finish_reason = "length" if n == 3 else "stop"
         rollout.token_ids = [1] * (n + 1)
-    async with AsyncRewardClient(await serve(Scripted())) as client:
-        table = await client.score(rollouts, recipe)
+    async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
+        table = await client.score(rollouts)
         assert table.signal.keep.tolist() == [True, True, True, False]
         needy = Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "remax"})
-        table = await client.score(rollouts, needy)
+        table = await client.with_recipe(needy).score(rollouts)
         with pytest.raises(MissingInput, match="baselines"):
             _ = table.advantages
         signal = table.estimate(baselines=[0.5] * 4)

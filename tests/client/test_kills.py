@@ -27,10 +27,10 @@ async def test_a_replica_is_killed_in_the_middle(spawn: Spawn, recipe: Recipe, q
     servers = [spawn(), spawn(), spawn()]
     rollouts = rollouts_of(slow_scripts(480, delay=0.05))
     async with AsyncRewardClient(
-        [server.address for server in servers], retries=quick, batching=Batching(max_items=32)
+        recipe, [server.address for server in servers], retries=quick, batching=Batching(max_items=32)
     ) as client:
-        undisturbed = await client.score(rollouts, recipe)
-        scoring = asyncio.create_task(client.score(rollouts, recipe))
+        undisturbed = await client.score(rollouts)
+        scoring = asyncio.create_task(client.score(rollouts))
         await asyncio.sleep(0.12)
         servers[1].kill()
         table = await scoring
@@ -44,17 +44,18 @@ async def test_a_replica_that_hangs_loses_its_work_to_others(spawn: Spawn, quick
     rollouts = rollouts_of(slow_scripts(480, delay=0.05))
     recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),))
     async with AsyncRewardClient(
+        recipe,
         [server.address for server in servers],
         retries=replace(quick, heartbeat_timeout_s=0.5),
         batching=Batching(max_items=32),
     ) as client:
-        undisturbed = await client.score(rollouts, recipe)
-        scoring = asyncio.create_task(client.score(rollouts, recipe))
+        undisturbed = await client.score(rollouts)
+        scoring = asyncio.create_task(client.score(rollouts))
         await asyncio.sleep(0.12)
         servers[1].handle.send_signal(signal.SIGSTOP)
         table = await scoring
         servers[1].handle.send_signal(signal.SIGCONT)
-        again = await client.score(rollouts, recipe)
+        again = await client.score(rollouts)
     for found in (table, again):
         assert found.valid.all()
         np.testing.assert_array_equal(found.scores, undisturbed.scores)
@@ -66,8 +67,8 @@ async def test_an_item_that_blocks_servers_costs_no_other_its_score(spawn: Spawn
     scripts[11] = json.dumps({"block": 2.0})
     retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=60.0, heartbeat_timeout_s=0.5)
     servers = [spawn().address, spawn().address]
-    async with AsyncRewardClient(servers, retries=retries, batching=Batching(max_items=16)) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(recipe, servers, retries=retries, batching=Batching(max_items=16)) as client:
+        table = await client.score(rollouts_of(scripts))
     assert table.codes[11, 0] == "unavailable"
     assert "alive" in table.cell(11, "main").message
     rest = np.arange(64) != 11
@@ -78,8 +79,8 @@ async def test_the_only_replica_is_restarted(spawn: Spawn, recipe: Recipe) -> No
     server = spawn()
     port = int(server.address.rpartition(":")[2])
     rollouts = rollouts_of(slow_scripts(64, delay=0.1))
-    async with AsyncRewardClient(server.address, retries=Retries(unavailable_timeout_s=30.0)) as client:
-        scoring = asyncio.create_task(client.score(rollouts, recipe))
+    async with AsyncRewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=30.0)) as client:
+        scoring = asyncio.create_task(client.score(rollouts))
         await asyncio.sleep(0.25)
         server.kill()
         again = await asyncio.to_thread(spawn, port)
@@ -106,8 +107,8 @@ async def test_an_item_that_kills_servers_costs_no_other_its_score(spawn: Spawn)
     reviving = asyncio.create_task(revive())
     retries = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, unavailable_timeout_s=30.0)
     batching = Batching(max_items=16)
-    async with AsyncRewardClient(server.address, retries=retries, batching=batching) as client:
-        table = await client.score(rollouts_of(scripts), recipe)
+    async with AsyncRewardClient(recipe, server.address, retries=retries, batching=batching) as client:
+        table = await client.score(rollouts_of(scripts))
     revived.set()
     await reviving
     assert table.codes[11, 0] == "unavailable"
@@ -119,9 +120,9 @@ def test_a_new_version_behind_the_same_address_is_not_used(spawn: Spawn, recipe:
     server = spawn()
     port = int(server.address.rpartition(":")[2])
     rollouts = rollouts_of(slow_scripts(8))
-    with RewardClient(server.address, retries=Retries(unavailable_timeout_s=1.0)) as client:
-        client.score(rollouts, recipe)
+    with RewardClient(recipe, server.address, retries=Retries(unavailable_timeout_s=1.0)) as client:
+        client.score(rollouts)
         server.kill()
         spawn(port, digest="d2")
         with pytest.raises(Exception, match=r"127\.0\.0\.1:\d+ hosts d2"):
-            client.score(rollouts, recipe)
+            client.score(rollouts)

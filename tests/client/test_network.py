@@ -27,13 +27,14 @@ async def test_work_behind_a_bad_connection_goes_elsewhere(spawn: Spawn, quick: 
         links = [await stack.enter_async_context(link(spawn().address)) for _ in range(3)]
         client = await stack.enter_async_context(
             AsyncRewardClient(
+                recipe,
                 [one.address for one in links],
                 retries=replace(quick, heartbeat_timeout_s=0.5),
                 batching=Batching(max_items=32),
             )
         )
-        await client.score(rollouts_of(scripts[:24]), recipe)
-        scoring = asyncio.create_task(client.score(rollouts_of(scripts), recipe))
+        await client.score(rollouts_of(scripts[:24]))
+        scoring = asyncio.create_task(client.score(rollouts_of(scripts)))
         await asyncio.sleep(0.12)
         if fault == "cut":
             links[1].cut()
@@ -44,5 +45,5 @@ async def test_work_behind_a_bad_connection_goes_elsewhere(spawn: Spawn, quick: 
         np.testing.assert_array_equal(table.scores[:, 0], np.arange(480) / 480)
         links[1].fault = "none"
         links[1].cut()
-        again = await client.score(rollouts_of(scripts), recipe)
+        again = await client.score(rollouts_of(scripts))
     np.testing.assert_array_equal(again.scores, table.scores)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import reward_servers
 import trainer_client
-from trainer_client import RecipeError, RequestRejectedError, RolloutError, ServerUnavailableError
+from trainer_client import RecipeError, RequestRejectedError, RolloutError, ServerUnavailableError, StateError
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,7 +53,7 @@ print("grpc" in sys.modules)
 
 
 def test_the_public_names() -> None:
-    assert dir(trainer_client) == sorted(trainer_client.__all__)
+    assert dir(trainer_client) == sorted([*trainer_client.__all__, "__version__"])
     for name in trainer_client.__all__:
         value = getattr(trainer_client, name)
         assert value.__doc__
@@ -60,6 +63,16 @@ def test_the_public_names() -> None:
         _ = trainer_client.Nothing
 
 
+def test_there_is_one_version() -> None:
+    assert trainer_client.__version__ == reward_servers.__version__ == importlib.metadata.version("assay")
+
+
+def test_no_page_names_a_distribution_that_no_index_carries() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    told = [page.name for page in pages if re.search(r"pip install '?assay", page.read_text("utf-8"))]
+    assert told == []
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -67,6 +80,7 @@ def test_the_public_names() -> None:
         RolloutError("wrong", "prompt", "a"),
         RequestRejectedError("wrong", "invalid_options", "s", "h:1", "math"),
         ServerUnavailableError("s", "down"),
+        StateError("differs", ("rewards.a.weight",)),
     ],
 )
 def test_errors_survive_pickling(error: Exception) -> None:
@@ -85,9 +99,9 @@ def test_wrong_calls_are_type_errors(tmp_path: Path) -> None:
         "Reward('a', 'm', weight='1')\n"
         "Reward('a', 'm', on_missing={'x': 'zero'})\n"
         "RewardClient(7)\n"
-        "RewardClient('h:1').score([], 'recipe.toml')\n"
-        "async def f(c: AsyncRewardClient, r: Recipe) -> float:\n"
-        "    return c.score([], r).rewards\n"
+        "RewardClient('recipe.toml').score([], Recipe.loads(''))\n"
+        "async def f(c: AsyncRewardClient) -> float:\n"
+        "    return c.score([]).rewards\n"
     )
     command = [
         sys.executable,

@@ -59,6 +59,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert estimator.name == "grpo"
 
 
+SMALL = Recipe.loads('[rewards.a]\nverifier = "m"\n')
+
 WRONG = [
     ("weight = 2", "wieght = 2", 15, "rewards.correct.wieght", "did you mean weight"),
     ("weight = 2", 'weight = "2"', 15, "rewards.correct.weight", "expected a number"),
@@ -129,12 +131,12 @@ def test_lines_are_found_however_a_key_is_written(text: str, line: int) -> None:
 @pytest.mark.parametrize("address", ["localhost", "", "http://h:1", "h:port", "127.0.0.1:"])
 def test_what_is_no_address_is_refused_before_anything_waits_for_it(address: str) -> None:
     with pytest.raises(RecipeError, match=r"endpoints\.math: .* is not an address"):
-        RewardClient({"math": ["127.0.0.1:1", address]})
+        RewardClient(SMALL, {"math": ["127.0.0.1:1", address]})
 
 
 @pytest.mark.parametrize("address", ["h:1", "[::1]:1", "grpc://h:1", "grpcs://h:1", "unix:/run/assay", "dns:///h:1"])
 def test_addresses_take_the_forms_that_grpc_knows(address: str) -> None:
-    RewardClient(address).close()
+    RewardClient(SMALL, address).close()
 
 
 def test_recipes_can_be_built_in_code() -> None:

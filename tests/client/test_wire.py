@@ -29,8 +29,8 @@ LENIENT = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
 
 async def sent(serve: Serve, rollouts: list[Rollout], recipe: Recipe = LENIENT, **options: Any) -> tuple[Any, Scripted]:
     service = Scripted()
-    async with AsyncRewardClient(await serve(service), **options) as client:
-        return await client.score(rollouts, recipe), service
+    async with AsyncRewardClient(recipe, await serve(service), **options) as client:
+        return await client.score(rollouts), service
 
 
 async def test_what_a_group_shares_travels_once(serve: Serve) -> None:
@@ -102,8 +102,8 @@ async def test_calls_are_cut_by_items_and_bytes_and_keep_groups_together(serve: 
 async def test_a_servers_limits_are_kept(serve: Serve) -> None:
     service = Scripted()
     service.max_items = 5
-    async with AsyncRewardClient(await serve(service)) as client:
-        await client.score(rollouts_of(["x"] * 40), LENIENT)
+    async with AsyncRewardClient(LENIENT, await serve(service)) as client:
+        await client.score(rollouts_of(["x"] * 40))
     assert max(sum(len(g.rollouts) for g in r.groups) for r in service.requests) <= 5
 
 
@@ -147,8 +147,8 @@ async def test_verifiers_that_take_microseconds_answer_at_once(serve: Serve) -> 
     service.trivial = True
     service.full = 1
     scripts = [json.dumps({"score": n / 64, "overloaded": n % 2}) for n in range(64)]
-    async with AsyncRewardClient(await serve(service)) as client:
-        table = await client.score(rollouts_of(scripts), LENIENT)
+    async with AsyncRewardClient(LENIENT, await serve(service)) as client:
+        table = await client.score(rollouts_of(scripts))
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(64) / 64)
     assert service.unary >= 2
     assert service.unary == len(service.requests)
@@ -157,8 +157,8 @@ async def test_verifiers_that_take_microseconds_answer_at_once(serve: Serve) -> 
 async def test_labels_options_and_limits_reach_the_server(serve: Serve) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo@1", options={"b": 1, "a": "ü"}, cpu_limit=1.5),))
     service = Scripted()
-    async with AsyncRewardClient(await serve(service)) as client:
-        await client.score(rollouts_of(["x"] * 2), recipe, run="run-7", step=3, seed=11)
+    async with AsyncRewardClient(recipe, await serve(service)) as client:
+        await client.score(rollouts_of(["x"] * 2), run="run-7", step=3, seed=11)
     request = service.requests[0]
     evaluation = request.evaluations[0]
     assert (request.run, request.step, request.seed) == ("run-7", 3, 11)

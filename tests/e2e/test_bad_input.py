@@ -27,7 +27,7 @@ async def client() -> AsyncIterator[AsyncRewardClient]:
     names = ("math", "tests.core.unruly:unruly", "tests.core.unruly:rank")
     async with (
         Supervisor([ServerProcess("s", names, workers=2)]) as servers,
-        AsyncRewardClient(servers.endpoints) as client,
+        AsyncRewardClient(_recipe("math"), servers.endpoints) as client,
     ):
         yield client
 
@@ -45,7 +45,7 @@ async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient)
         _rollout("odd characters", "\x00\ud83d\ufffd \\boxed{42}".encode("utf-8", "replace").decode(), gold),
         _rollout("last", "\\boxed{41}", gold),
     ]
-    table = await client.score(rollouts, _recipe("math"))
+    table = await client.score(rollouts)
     cells = {rollout.rollout_id: table.cell(row, "r") for row, rollout in enumerate(rollouts)}
     assert (cells["good"].score, cells["last"].score) == (1.0, 0.0)
     assert cells["odd characters"].score == 1.0
@@ -58,7 +58,7 @@ async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient)
 
 async def test_a_verifier_that_misbehaves_costs_its_own_item_alone(client: AsyncRewardClient) -> None:
     texts = ["fine", "raise", "sleep", "spin", "abort", "memory", "print", "number nan", "fine again"]
-    table = await client.score([_rollout(text, text) for text in texts], _recipe("test/unruly"))
+    table = await client.with_recipe(_recipe("test/unruly")).score([_rollout(text, text) for text in texts])
     found = {text: (table.outcomes[row, 0], table.codes[row, 0]) for row, text in enumerate(texts)}
     assert found == {
         "fine": (Outcome.VERDICT, "accepted"),
@@ -90,7 +90,7 @@ async def test_a_wrong_reward_is_refused_by_name(
     server = Server("s", (*_SERVER.verifiers, "nobody"))
     recipe = Recipe((wrong, *beside), servers=(server,), advantage=None)
     with pytest.raises(RequestRejectedError, match=words) as refused:
-        await client.score([_rollout("a", "\\boxed{42}", {"answer": "42"})], recipe)
+        await client.with_recipe(recipe).score([_rollout("a", "\\boxed{42}", {"answer": "42"})])
     assert (refused.value.code, refused.value.server) == (code, "s")
     assert wrong.verifier_name in str(refused.value)
 
@@ -102,7 +102,7 @@ async def test_a_recipe_may_go_on_without_a_wrong_reward(
 ) -> None:
     rewards = (replace(wrong, on_missing={code: "mask"}), *beside)
     recipe = Recipe(rewards, servers=(_SERVER,), advantage=None, max_missing=1.0)
-    table = await client.score([_rollout("a", "fine", {"answer": "42"})], recipe)
+    table = await client.with_recipe(recipe).score([_rollout("a", "fine", {"answer": "42"})])
     assert (table.outcomes[0, 0], table.parties[0, 0], table.codes[0, 0]) == (Outcome.FAULT, "caller", code)
     assert all(table.outcomes[0, 1:] == Outcome.VERDICT)
 
@@ -111,6 +111,6 @@ async def test_group_verifiers_get_whole_groups_however_many_rollouts_there_are(
     rollouts = [
         _rollout(f"{group}-{place}", "x" * (place + 1), group=str(group)) for group in range(100) for place in range(7)
     ]
-    table = await client.score(rollouts, _recipe("test/rank"))
+    table = await client.with_recipe(_recipe("test/rank")).score(rollouts)
     assert table.valid.all()
     assert table.scores[:, 0].reshape(100, 7).tolist() == [[place / 6 for place in range(7)]] * 100

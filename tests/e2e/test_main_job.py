@@ -34,7 +34,7 @@ _GATED = Recipe.loads(
 async def math_client() -> AsyncIterator[AsyncRewardClient]:
     async with (
         Supervisor([ServerProcess("math", ("math",), workers=2)]) as servers,
-        AsyncRewardClient(servers.endpoints) as client,
+        AsyncRewardClient(_MATH, servers.endpoints) as client,
     ):
         yield client
 
@@ -43,7 +43,7 @@ async def math_client() -> AsyncIterator[AsyncRewardClient]:
 async def test_real_responses_agree_with_public_labels(math_client: AsyncRewardClient, name: str, share: float) -> None:
     rollouts = read_rollouts(_DATA / f"{name}.jsonl").rollouts
     labels = np.array([one.expected["score"] for one in rollouts if one.expected is not None])
-    table = await math_client.score(rollouts, _MATH)
+    table = await math_client.score(rollouts)
     assert table.valid.all()
     assert np.mean(table.scores[:, 0] == labels) >= share
     groups = np.array(table.group_ids)
@@ -61,9 +61,9 @@ async def test_a_closed_gate_and_the_weights_reach_methods_that_take_the_rewards
     ]
     async with (
         Supervisor([ServerProcess("rules", ("exact", "format"), workers=1)]) as servers,
-        AsyncRewardClient(servers.endpoints) as client,
+        AsyncRewardClient(_GATED, servers.endpoints) as client,
     ):
-        table = await client.score(rollouts, _GATED)
+        table = await client.score(rollouts)
     assert table.rewards.tolist() == [3.0, 1.0, -1.0, 3.0]
     tags, right = np.array([1.0, 1.0, -1.0, 1.0]), np.array([1.0, 0.0, 0.0, 1.0])
     parts = [(column - column.mean()) / (column.std(ddof=1) + 1e-4) for column in (tags, right)]

@@ -72,26 +72,28 @@ def command(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_scores_arrive_over_tls_and_plain_text_does_not(files: Files, tmp_path: Path) -> None:
     with serving(settings(tmp_path, files), "exact") as address:
-        with RewardClient({"exact": address}, tls=TLS(ca=files.ca)) as client:
-            assert client.score(ROLLOUTS, RECIPE).scores[:, 0].tolist() == [1.0, 0.0]
+        with RewardClient(RECIPE, {"exact": address}, tls=TLS(ca=files.ca)) as client:
+            assert client.score(ROLLOUTS).scores[:, 0].tolist() == [1.0, 0.0]
         recipe = Recipe(RECIPE.rewards, advantage=None, max_missing=1.0)
         with RewardClient(
-            {"exact": f"grpc://{address}"}, tls=TLS(ca=files.ca), retries=Retries(unavailable_timeout_s=1)
+            recipe, {"exact": f"grpc://{address}"}, tls=TLS(ca=files.ca), retries=Retries(unavailable_timeout_s=1)
         ) as client:
-            assert client.score(ROLLOUTS, recipe).codes[0, 0] == "unavailable"
-        with RewardClient({"exact": f"grpcs://{address}"}, retries=Retries(unavailable_timeout_s=1)) as client:
+            assert client.score(ROLLOUTS).codes[0, 0] == "unavailable"
+        with RewardClient(recipe, {"exact": f"grpcs://{address}"}, retries=Retries(unavailable_timeout_s=1)) as client:
             # The system's authorities do not know the test's.
-            assert client.score(ROLLOUTS, recipe).codes[0, 0] == "unavailable"
+            assert client.score(ROLLOUTS).codes[0, 0] == "unavailable"
 
 
 def test_a_server_may_ask_clients_for_a_certificate(files: Files, tmp_path: Path) -> None:
     recipe = Recipe(RECIPE.rewards, advantage=None, max_missing=1.0)
     with serving(settings(tmp_path, files, asks_clients=True), "exact") as address:
         known = TLS(files.ca, files.certificate, files.key)
-        with RewardClient({"exact": address}, tls=known) as client:
-            assert client.score(ROLLOUTS, recipe).scores[:, 0].tolist() == [1.0, 0.0]
-        with RewardClient({"exact": address}, tls=TLS(files.ca), retries=Retries(unavailable_timeout_s=1)) as client:
-            assert client.score(ROLLOUTS, recipe).codes[0, 0] == "unavailable"
+        with RewardClient(recipe, {"exact": address}, tls=known) as client:
+            assert client.score(ROLLOUTS).scores[:, 0].tolist() == [1.0, 0.0]
+        with RewardClient(
+            recipe, {"exact": address}, tls=TLS(files.ca), retries=Retries(unavailable_timeout_s=1)
+        ) as client:
+            assert client.score(ROLLOUTS).codes[0, 0] == "unavailable"
         with_key = ("--ca", files.ca, "--cert", files.certificate, "--key", files.key)
         listed = command("list", "--endpoint", address, "--json", *with_key)
         assert [one["name"] for one in json.loads(listed.stdout)] == ["exact"]
@@ -133,15 +135,15 @@ async def test_a_server_asks_another_one_with_its_own_certificate(files: Files, 
             rollout = Rollout("a", "q", "text", reference={"rubric": [{"id": "a", "text": "It is fine."}]})
             async with (
                 running(load_config(asking, workers=1), ["rubric"]) as server,
-                AsyncRewardClient({"rubric": server.address}) as client,
+                AsyncRewardClient(recipe, {"rubric": server.address}) as client,
             ):
-                table = await client.score([rollout], recipe)
+                table = await client.score([rollout])
     assert table.scores.tolist() == [[1.0]]
 
 
 def test_a_missing_file_is_named_before_anything_is_asked(files: Files, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        RewardClient("127.0.0.1:1", tls=TLS(ca="nowhere.pem"))
+        RewardClient(RECIPE, "127.0.0.1:1", tls=TLS(ca="nowhere.pem"))
     line = command("list", "--endpoint", "127.0.0.1:1", "--ca", "nowhere.pem").stderr
     assert line == "error: nowhere.pem: No such file or directory\n"
     wrong = tmp_path / "wrong.toml"

@@ -56,7 +56,7 @@ _VERDICTS: dict[str, tuple[str, dict[str, Any], str]] = {
 async def client() -> AsyncIterator[AsyncRewardClient]:
     async with (
         Supervisor([ServerProcess("s", ("code",), workers=2)]) as servers,
-        AsyncRewardClient(servers.endpoints) as opened,
+        AsyncRewardClient(_RECIPE, servers.endpoints) as opened,
     ):
         yield opened
 
@@ -65,7 +65,7 @@ async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient)
     faults = [Rollout(name, "", _BOTH, reference=reference) for name, reference in _FAULTS.items()]
     verdicts = [Rollout(name, "", text, reference=given) for name, (text, given, _) in _VERDICTS.items()]
     good = [Rollout(f"good {n}", "", _ADD, reference={"tests": _CALLS}) for n in range(5)]
-    table = await client.score([*faults, *verdicts, *good], _RECIPE)
+    table = await client.score([*faults, *verdicts, *good])
     cells = {one.rollout_id: table.cell(row, "tests") for row, one in enumerate([*faults, *verdicts, *good])}
     for name in _FAULTS:
         assert (cells[name].outcome, cells[name].party) == (Outcome.FAULT, "dataset"), (name, cells[name])
@@ -80,7 +80,7 @@ async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient)
 async def test_a_program_of_50_megabytes_costs_nobody_else(client: AsyncRewardClient) -> None:
     large = Rollout("large", "", f"```python\nx = '{'a' * (50 << 20)}'\n```", reference={"tests": _CALLS})
     good = [Rollout(f"good {n}", "", _ADD, reference={"tests": _CALLS}) for n in range(3)]
-    table = await client.score([large, *good], _RECIPE)
+    table = await client.score([large, *good])
     assert [table.cell(row, "tests").score for row in (1, 2, 3)] == [1.0, 1.0, 1.0]
     assert (table.cell(0, "tests").score, table.cell(0, "tests").code) == (0.0, "limit")
 

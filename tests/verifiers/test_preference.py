@@ -117,8 +117,8 @@ async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: 
         line = server.stdout.readline()
         assert line.startswith("listening on "), server.communicate()
         recipe = Recipe((Reward("good", "preference"),), advantage=None)
-        with RewardClient(line.split()[2]) as client:
-            assert client.score([ClientRollout("a", "w1", "w2")], recipe).valid.all()
+        with RewardClient(recipe, line.split()[2]) as client:
+            assert client.score([ClientRollout("a", "w1", "w2")]).valid.all()
         server.terminate()
         _, log = server.communicate(timeout=60)
     assert [entry.partition(": ")[2] for entry in log.splitlines()] == ["draining"]

@@ -74,7 +74,7 @@ class MicroBatcher:
         self._wait = wait
         self._run = run
         self._lock = threading.Lock()
-        self._gathering: dict[tuple[int, Labels], PendingBatch] = {}
+        self._gathering: dict[tuple[str, Labels], PendingBatch] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         runtime.endings.append(partial(_drop, self._gathering))
 
@@ -157,7 +157,7 @@ def _distribute(work: PendingBatch, rows: Sequence[int], results: Sequence[Rollo
         sink.deliver(tokens, found)
 
 
-def _drop(gathering: dict[tuple[int, Labels], PendingBatch]) -> None:
+def _drop(gathering: dict[tuple[str, Labels], PendingBatch]) -> None:
     """Tell those whose rollouts were not sent yet that the client was closed."""
     while gathering:
         _, work = gathering.popitem()

@@ -19,9 +19,9 @@ class ScoringJob(NamedTuple):
     labels: Labels = Labels()
 
     @property
-    def key(self) -> tuple[int, Labels]:
+    def key(self) -> tuple[str, Labels]:
         """Equal for orders that may travel together."""
-        return id(self.recipe), self.labels
+        return self.recipe.digest, self.labels
 
     def fits(self, recipe: Recipe, labels: tuple[str, int, int]) -> bool:
         """Whether it asks for just that."""

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from trainer_client._errors import RolloutError
 from trainer_client._result import RolloutResult, table_of
-from trainer_client._rollout import Rollout
+from trainer_client._rollout import Rollout, as_rollouts, not_a_rollout
 from trainer_client._session.sinks import ScoringJob
 from trainer_client._table import ScoreTable
 
 if TYPE_CHECKING:
     from trainer_client._core import Core
+    from trainer_client.signals import Estimator, Pipeline
 
 StreamItem: TypeAlias = Rollout | Sequence[Rollout]
 """A rollout, or all rollouts of a prompt."""
@@ -47,6 +48,7 @@ class GroupStream:
     Args:
         core: the client.
         order: what is asked.
+        estimator: what makes advantages of the rewards of a group.
         group_size: rollouts of a complete group, for rollouts that arrive one by one; None: a group is complete
             when the stream ends.
         whole_groups: whether rollouts of a group must be sent together.
@@ -62,6 +64,7 @@ class GroupStream:
         self,
         core: Core,
         order: ScoringJob,
+        estimator: Estimator | Pipeline | None,
         group_size: int | None,
         whole_groups: bool,
         emit: Callable[[ScoreTable | BaseException], None],
@@ -69,6 +72,7 @@ class GroupStream:
     ) -> None:
         self._core = core
         self._order = order
+        self._estimator = estimator
         self._group_size = group_size or 0
         self._whole_groups = whole_groups
         self._emit = emit
@@ -87,8 +91,10 @@ class GroupStream:
         """
         if isinstance(item, Rollout):
             self._add_rollout(item)
+        elif isinstance(item, Sequence) and not isinstance(item, str):
+            self._add_group(list(as_rollouts(item)))
         else:
-            self._add_group(list(item))
+            raise not_a_rollout(item)
 
     def _add_group(self, rollouts: list[Rollout]) -> None:
         if not rollouts:
@@ -161,7 +167,7 @@ class GroupStream:
             if self._groups.get(group_id) is not group:
                 return
             del self._groups[group_id]
-        self._emit(table_of([group.scored[place] for place in range(group.size)]))
+        self._emit(table_of([group.scored[place] for place in range(group.size)], estimator=self._estimator))
 
 
 _S = TypeVar("_S")

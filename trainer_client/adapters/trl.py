@@ -1,9 +1,8 @@
 """TRL: a recipe as one reward function of ``GRPOTrainer``.
 
-    from trainer_client import Recipe
     from trainer_client.adapters.trl import reward_function
 
-    reward = reward_function(Recipe.load("recipe.toml"), {"math": "127.0.0.1:50051"})
+    reward = reward_function("recipe.toml", {"math": "127.0.0.1:50051"})
     trainer = GRPOTrainer(model=..., reward_funcs=reward, ...)
 
 TRL computes advantages itself, so the function returns rewards, after weights and gates; a rollout without a reward
@@ -22,6 +21,7 @@ What a rollout is made of:
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import os
@@ -35,6 +35,7 @@ from trainer_client import (
     Endpoints,
     Recipe,
     RecipeError,
+    RewardClient,
     Rollout,
     RolloutError,
     ScoreTable,
@@ -46,8 +47,8 @@ _ANSWERS = ("answer", "solution", "ground_truth")
 
 
 def reward_function(
-    recipe: Recipe,
-    endpoints: Endpoints | AsyncRewardClient | None = None,
+    recipe: Recipe | str | os.PathLike[str] | RewardClient | AsyncRewardClient,
+    endpoints: Endpoints | None = None,
     *,
     name: str = "",
     reference: str | Mapping[str, str] | None = None,
@@ -59,8 +60,8 @@ def reward_function(
     """Make the reward function of a recipe.
 
     Args:
-        recipe: what to ask, and how the scores combine.
-        endpoints: where the servers are, or a client to use.
+        recipe: what to ask, and how the scores combine: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
         name: name of the function, under which TRL logs it; the recipe's by default. Must differ between functions
             of one trainer. A function that is assigned to a module's variable of this name can be pickled.
         reference: the column to take the reference from, or a mapping from keys of the reference to columns.
@@ -74,12 +75,15 @@ def reward_function(
         A coroutine function with the parameters that TRL gives.
 
     Raises:
-        RecipeError: the name cannot be that of a function.
+        RecipeError: the recipe cannot be used, or the name cannot be that of a function.
+        OSError: the recipe's file cannot be read.
     """
-    title = name or "".join(c if c.isalnum() else "_" for c in recipe.name)
+    client = recipe if isinstance(recipe, RewardClient | AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
+    if client is recipe and endpoints is not None:
+        raise RecipeError("the client knows where its servers are; pass endpoints to it", "endpoints")
+    title = name or "".join(c if c.isalnum() else "_" for c in client.recipe.name)
     if not title.isidentifier():
         raise RecipeError(f"{title!r} cannot name a function; pass name=", "name")
-    client = endpoints if isinstance(endpoints, AsyncRewardClient) else AsyncRewardClient(endpoints)
     columns = _Columns(reference, task, group_size, token_ids)
     calls = itertools.count()
     checked = False
@@ -87,12 +91,16 @@ def reward_function(
     async def reward(prompts: Sequence[Any], completions: Sequence[Any], **given: Any) -> list[float | None]:
         nonlocal checked
         if not checked and group_size is None:
-            await _refuse_group_verifiers(client, recipe)
+            await _refuse_group_verifiers(client)
         checked = True
         step = int(getattr(given.get("trainer_state"), "global_step", 0))
         label = f"trl-{os.environ.get('RANK', '0')}-{next(calls)}"
         rollouts = columns.rollouts(label, prompts, completions, given)
-        table = await client.score(rollouts, recipe, run=title, step=step, seed=seed)
+        labels: dict[str, Any] = {"run": title, "step": step, "seed": seed}
+        if isinstance(client, AsyncRewardClient):
+            table = await client.score(rollouts, **labels)
+        else:
+            table = await asyncio.to_thread(client.score, rollouts, **labels)
         _log(table, given)
         return [reward if ok else None for reward, ok in zip(table.rewards.tolist(), table.mask.tolist(), strict=True)]
 
@@ -102,11 +110,15 @@ def reward_function(
     return reward
 
 
-async def _refuse_group_verifiers(client: AsyncRewardClient, recipe: Recipe) -> None:
-    """Raises where a verifier of the recipe judges groups, which nobody has told the size of."""
-    if any(facts.judges_groups for facts in (await client.describe(recipe)).values()):
+async def _refuse_group_verifiers(client: RewardClient | AsyncRewardClient) -> None:
+    """Refuse a recipe with a verifier that judges groups, since it is not known how many rollouts a group has."""
+    if isinstance(client, AsyncRewardClient):
+        described = await client.describe()
+    else:
+        described = await asyncio.to_thread(client.describe)
+    if any(info.judges_groups for info in described.values()):
         raise RecipeError(
-            f"recipe {recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "
+            f"recipe {client.recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "
             "reward_function",
             "rewards",
         )

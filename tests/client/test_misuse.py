@@ -1,0 +1,68 @@
+"""Things given in the wrong place: one line says what to give instead."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import reward_servers
+from trainer_client import AsyncRewardClient, Recipe, RecipeError, RewardClient, Rollout, RolloutError, RolloutFile
+from trainer_client.adapters.trl import reward_function
+
+RECIPE = Recipe.loads('[rewards.a]\nverifier = "m"\n')
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"math": NOWHERE}, "where the servers are comes second"),
+        (NOWHERE, "the second where the servers are"),
+        ("nowhere.toml", r"nowhere\.toml: there is no such file"),
+        ('[rewards.a]\nverifier = "m"\n', r"Recipe\.loads"),
+        (7, "found int"),
+    ],
+)
+def test_what_is_no_recipe_is_named_where_it_is_given(given: Any, said: str) -> None:
+    for face in (RewardClient, AsyncRewardClient, reward_function):
+        with pytest.raises(RecipeError, match=said) as caught:
+            face(given)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_path_is_a_recipe_everywhere(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[rewards.a]\nverifier = "m"\n')
+    for given in (path, str(path)):
+        with RewardClient(given, NOWHERE) as client:
+            assert client.recipe == RECIPE
+            assert client.with_recipe(given).recipe == RECIPE
+        assert reward_function(given, NOWHERE, name="f").__name__ == "f"
+
+
+WRONG = [
+    (reward_servers.Rollout("42"), r"reward_servers\.Rollout.* import Rollout from trainer_client"),
+    ({"rollout_id": "a"}, r"Rollout\(\*\*fields\)"),
+    ("rollouts.jsonl", r"read_rollouts\(path\)\.rollouts"),
+    (RolloutFile([Rollout("a", "p", "r")]), r"\.rollouts"),
+    (3, "found int"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=[type(given).__name__ for given, _ in WRONG])
+def test_what_is_no_rollout_is_named_where_it_is_given(given: Any, said: str) -> None:
+    async def awaited() -> None:
+        async with AsyncRewardClient(RECIPE, NOWHERE) as client:
+            with pytest.raises(RolloutError, match=said):
+                await client.score([given])
+            with pytest.raises(RolloutError, match=said):
+                client.submit(given)
+
+    asyncio.run(awaited())
+    with RewardClient(RECIPE, NOWHERE) as client:
+        for call in (client.submit, lambda one: client.score([one]), client.score):
+            with pytest.raises(RolloutError, match=said):
+                call(given)

@@ -1,0 +1,3 @@
+"""The version of the whole distribution: client, servers and sandbox."""
+
+__version__ = "0.1.0"
