@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reward_servers.engines.code._fold import CandidateCall
-from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._slots import refuse_starved
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Limits, Prepared, RunResult, Sandbox

@@ -35,6 +35,7 @@ class Comparison:
         rel: Tolerance relative to the expected number, of the same kinds.
         ignore_case: Compare `lines`, `tokens` and `float` without regard to case.
         code: Source of the checker: `check(stdin, stdout, expected)`, or `check(args, result, expected)` for calls.
+        expected_is_right: For `checker`: each expected value is itself an answer that the checker must accept.
     """
 
     kind: Kind = "lines"
@@ -42,6 +43,7 @@ class Comparison:
     rel: float = 0.0
     ignore_case: bool = False
     code: str | None = None
+    expected_is_right: bool = False
 
 
 def compare_output(comparison: Comparison, got: bytes, expected: str) -> bool:

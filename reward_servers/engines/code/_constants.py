@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from reward_servers.engines.code._inside import plain
-from reward_servers.engines.code._outside import OPERATIONS, Approx
+from reward_servers.engines.code._guest import plain
+from reward_servers.engines.code._host import OPERATIONS, Approx
 
 _MAX_ITEMS = 100_000
 _MAX_BITS = 1 << 16

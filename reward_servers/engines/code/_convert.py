@@ -25,8 +25,8 @@ from reward_servers.engines.code._fold import (
     Unknown,
     is_singleton,
 )
+from reward_servers.engines.code._host import Apply, Const, Expression, calls_in
 from reward_servers.engines.code._names import candidate_module
-from reward_servers.engines.code._outside import Apply, Const, Expression, calls_in
 
 _COMPARISONS: dict[str, str] = {
     "assertEqual": "==",

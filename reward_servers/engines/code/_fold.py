@@ -20,8 +20,8 @@ from reward_servers.engines.code._constants import (
     known_binary,
     known_call,
 )
-from reward_servers.engines.code._inside import plain
-from reward_servers.engines.code._outside import OPERATIONS, Apply, Const, Expression, Outcome
+from reward_servers.engines.code._guest import plain
+from reward_servers.engines.code._host import OPERATIONS, Apply, Const, Expression, Outcome
 
 MAX_STEPS = 50_000
 _COMPARE: dict[type[ast.cmpop], str] = {

@@ -9,18 +9,20 @@ from collections.abc import Iterator
 from typing import Any, Self
 
 from reward_servers.engines.code._calls import Failed, Returned, make_calls
+from reward_servers.engines.code._checker import preload_for, run_checker
 from reward_servers.engines.code._compare import compare_output, compare_value
 from reward_servers.engines.code._convert import Converted
 from reward_servers.engines.code._errors import BadOptions, BadReference
 from reward_servers.engines.code._extract import BLOCKS, Blocks, Extraction, extract
 from reward_servers.engines.code._fold import CandidateCall
-from reward_servers.engines.code._inside import driver_source, plain
-from reward_servers.engines.code._outside import Unaffordable, calls_in, evaluate
+from reward_servers.engines.code._guest import driver_source, plain
+from reward_servers.engines.code._host import Unaffordable, calls_in, evaluate
 from reward_servers.engines.code._plan import Plan, PlannedTest, plan_tests
+from reward_servers.engines.code._protocol import run_code_test
 from reward_servers.engines.code._scoring import SCORINGS, Scoring, score
+from reward_servers.engines.code._shadowed import top_names
 from reward_servers.engines.code._slots import Slots, refuse_starved
 from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, StdioTests, TestSpec
-from reward_servers.engines.code._trusted import preload_for, run_checker, run_code_test
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
 from sandbox import CompileFailure, Prepared, Program, ProgramRefused, RunResult
 
@@ -169,8 +171,10 @@ class _Judging:
 
     def _run_all(self, prepared: Prepared) -> Iterator[TestResult]:
         for test in self._tests:
-            if isinstance(test, StdioTest):
-                result: TestResult | None = self._stdio(prepared, test)
+            if isinstance(test, PlannedTest) and self._says_nothing(test):
+                result: TestResult | None = None
+            elif isinstance(test, StdioTest):
+                result = self._stdio(prepared, test)
             elif isinstance(test, CallTest):
                 result = self._call(prepared, test)
             else:
@@ -181,6 +185,12 @@ class _Judging:
             yield result
             if self._options.stop_at_first_failure and result.verdict is not Verdict.ACCEPTED:
                 return
+
+    def _says_nothing(self, test: PlannedTest) -> bool:
+        """Whether a test about built-ins, among tests of other things, finds none of them in the program."""
+        if not test.shadowed or self._plan is None or self._plan.about_builtins:
+            return False
+        return not test.shadowed & top_names(self._submission.source or "")
 
     def _judgement(self, results: tuple[TestResult, ...], message: str = "") -> Judgement:
         total = len(self._tests) - len(self._omitted)
@@ -245,7 +255,7 @@ class _Judging:
         verdict = run_verdict(run)
         if verdict is None and compare.kind == "checker":
             answer = run.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
-            verdict, said = run_checker(self._slots, compare.code or "", test.stdin, answer, test.expected, limits)
+            verdict, said = run_checker(self._slots, compare, test.stdin, answer, test.expected, limits)
             detail.update(said)
         elif verdict is None:
             right = compare_output(compare, run.stdout, test.expected)
@@ -268,8 +278,8 @@ class _Judging:
         detail["returned"] = _excerpt(_shown(outcome.value))
         verdict = run_verdict(calls.result)
         if verdict is None and compare.kind == "checker":
-            code, args = compare.code or "", list(test.args)
-            verdict, said = run_checker(self._slots, code, args, outcome.value, test.expected, limits)
+            args = list(test.args)
+            verdict, said = run_checker(self._slots, compare, args, outcome.value, test.expected, limits)
             detail.update(said)
         elif verdict is None:
             right = compare_value(compare, outcome.value, test.expected)

@@ -7,7 +7,7 @@ import builtins
 import re
 import sys
 
-from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._syntax import parse, symbols
 
 _CAP_WORDS = re.compile(r"_*[A-Z][A-Za-z0-9]*\Z")

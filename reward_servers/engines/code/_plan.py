@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import dataclasses
 import functools
 import re
@@ -12,8 +13,9 @@ from reward_servers.engines.code._constants import NotConvertible
 from reward_servers.engines.code._convert import Converted, convert
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._fold import CandidateCall
-from reward_servers.engines.code._names import class_names, free_names
-from reward_servers.engines.code._outside import Apply, Expression, Outcome, calls_in
+from reward_servers.engines.code._host import Apply, Expression, Outcome, calls_in
+from reward_servers.engines.code._names import class_names, free_names, imported_names
+from reward_servers.engines.code._shadowed import subjects
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse
 
@@ -37,12 +39,14 @@ class PlannedTest:
         converted: Calls and expectations, None if it runs as code.
         selection: What runs where it has to run as code.
         reason: Why it does.
+        shadowed: Names of built-ins that it asks of the program.
     """
 
     name: str
     converted: Converted | None
     selection: Selection
     reason: str = ""
+    shadowed: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ class Plan:
         from_prompt: Names of helpers taken from the prompt.
         from_program: Names that the program has to define.
         classes: Names that the code treats as classes.
+        about_builtins: Whether the tests ask the program for nothing but names of built-ins.
     """
 
     tests: tuple[PlannedTest, ...]
@@ -64,6 +69,7 @@ class Plan:
     from_prompt: tuple[str, ...]
     from_program: tuple[str, ...]
     classes: tuple[str, ...]
+    about_builtins: bool = False
 
 
 @functools.lru_cache(maxsize=512)
@@ -85,18 +91,12 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
         raise BadReference("tests.code", "is nested too deeply", "Write shorter expressions") from None
     defined = _defined_names(setup)
     helpers, helper_source = _helpers(prompt, collected, tests.entry, defined)
-    from_program = collected.free - defined - helpers
+    from_program = (collected.free - defined - helpers) | (_builtin_stubs(prompt) if tests.entry is None else set())
+    module = parse(collected.code)
+    asked = from_program | imported_names(module)
     planned: list[PlannedTest] = []
-    for found in collected.tests:
-        try:
-            converted = convert(found, from_program.__contains__)
-        except (NotConvertible, RecursionError) as reason:
-            planned.append(PlannedTest(found.name, None, found.selection, str(reason)))
-            continue
-        if split and len(converted.expectations) > 1:
-            planned.extend(_split(found, converted))
-        else:
-            planned.append(PlannedTest(found.name, converted, found.selection))
+    for found, shadowed in zip(collected.tests, subjects(module, collected.tests, asked), strict=True):
+        planned.extend(_planned(found, from_program | shadowed, shadowed, split=split))
     if any(test.converted is None for test in planned):
         if _FEEDS.search(collected.code):
             raise BadReference(
@@ -111,7 +111,19 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
         from_prompt=tuple(sorted(helpers)),
         from_program=tuple(sorted(from_program)),
         classes=tuple(sorted(class_names(f"{helper_source}\n{setup}\n{collected.code}"))),
+        about_builtins=not asked,
     )
+
+
+def _planned(found: Found, provided: frozenset[str], shadowed: frozenset[str], *, split: bool) -> list[PlannedTest]:
+    """One test, or one for each of its assertions."""
+    try:
+        converted = convert(found, provided.__contains__)
+    except (NotConvertible, RecursionError) as reason:
+        return [PlannedTest(found.name, None, found.selection, str(reason), shadowed)]
+    if split and len(converted.expectations) > 1:
+        return [dataclasses.replace(part, shadowed=shadowed) for part in _split(found, converted)]
+    return [PlannedTest(found.name, converted, found.selection, shadowed=shadowed)]
 
 
 def _defined_names(setup: str) -> set[str]:
@@ -149,6 +161,21 @@ def _renumber(expression: Expression, numbers: dict[int, int]) -> Expression:
 
 
 # Helpers of the prompt
+
+
+def _builtin_stubs(prompt: str) -> set[str]:
+    """Built-ins that a prompt in Python asks for by a stub, as HumanEval's prompts do."""
+    if not 0 < len(prompt) <= _LONGEST_PROMPT:
+        return set()
+    try:
+        module = parse(prompt)
+    except Unparsable:
+        return set()
+    return {
+        node.name
+        for node in module.body
+        if isinstance(node, ast.FunctionDef) and hasattr(builtins, node.name) and _is_stub(node)
+    }
 
 
 def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[str]) -> tuple[set[str], str]:

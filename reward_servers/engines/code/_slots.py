@@ -7,7 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from reward_servers.engines.code._inside import driver_source
+from reward_servers.engines.code._guest import driver_source
 from sandbox import (
     CompileFailure,
     Exit,

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 
 from reward_servers.engines.code._compare import TEXT_KINDS, VALUE_KINDS, Comparison, Kind
 from reward_servers.engines.code._errors import BadReference
-from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._limits import Ceiling, RunLimits, parse_limits
 from reward_servers.engines.code._reader import Fields, describe
@@ -278,6 +278,7 @@ def _parse_compare(fields: Fields, kind: str) -> Comparison:
         if known in ("lines", "tokens", "float")
         else False,
         code=compare.take("code", str) if known == "checker" else None,
+        expected_is_right=compare.take("expected_is_right", bool, default=False) if known == "checker" else False,
     )
     compare.done()
     if result.abs < 0 or result.rel < 0:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from reward_servers.engines.code import BadReference, CodeTests, parse_reference
 from reward_servers.engines.code._collect import collect
 from reward_servers.engines.code._convert import Converted, convert
-from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._guest import plain
+from reward_servers.engines.code._host import evaluate
 from reward_servers.engines.code._names import free_names
-from reward_servers.engines.code._outside import evaluate
 from reward_servers.engines.code._plan import plan_tests
 
 

@@ -223,8 +223,8 @@ def test_checkers_decide(verdicts: Callable[..., list[str]]) -> None:
         "x = 1",
         "def check(stdin, stdout): return True",
         "def check(i, o, e): return undefined_name",
-        "def check(i, o, e): raise RuntimeError('broken')",
-        "import os\ndef check(i, o, e): os._exit(0)",
+        "def check(i, o, e):\n    import no_such_module\n    return True",
+        "def check(i, o, e): return open('/data/answers.txt').read() == o",
     ],
 )
 def test_a_broken_checker_is_a_bad_reference(judged: Judge, code: str) -> None:
@@ -233,12 +233,54 @@ def test_a_broken_checker_is_a_bad_reference(judged: Judge, code: str) -> None:
     assert error.value.field == "compare.code"
 
 
-def test_a_checker_that_raises_on_the_expected_output_too_is_broken(judged: Judge) -> None:
-    code = "def check(i, o, e):\n    return int('x') == int(o)"
-    with pytest.raises(BadReference):
-        judged("print(7)", checker(code, stdout="7\n"))
-    with pytest.raises(BadReference):
-        judged("print(8)", checker("def check(i, o, e):\n    raise ValueError('x')", stdout="7\n"))
+OWN = """
+class WA(Exception): pass
+def check(stdin, stdout, expected):
+    numbers = stdout.split()
+    if len(numbers) != int(stdin):
+        raise WA("count")
+    return sorted(map(int, numbers)) == list(range(int(stdin)))
+"""
+
+
+@pytest.mark.parametrize("kind", ["WA", "RuntimeError", "ValueError", "SystemExit", "AssertionError"])
+def test_a_checker_may_say_no_by_any_exception(verdicts: Callable[..., list[str]], kind: str) -> None:
+    code = OWN.replace("raise WA", f"raise {kind}")
+    assert verdicts("print(*range(7))", checker(code, stdout="any permutation")) == ["accepted"]
+    for wrong in ("pass", "print(1, 2)", "print('any permutation')"):
+        assert verdicts(wrong, checker(code, stdout="any permutation")) == ["wrong_answer"]
+        assert verdicts(wrong, checker(code)) == ["wrong_answer"]
+
+
+@pytest.mark.parametrize(
+    ("code", "answer"),
+    [
+        ("def check(i, o, e):\n    return eval(o) == 7", "nope"),
+        ("def check(i, o, e):\n    exec(o)\n    return True", "import nope"),
+        ("def check(i, o, e):\n    return open(o.strip()).read() == '7'", "/tmp/nope"),
+        ("def check(i, o, e):\n    return bool(__import__(o.strip()))", "nope"),
+        ("def check(i, o, e):\n    if o == '7': x = 1\n    return x == 1", "nope"),
+        ("import os\ndef check(i, o, e):\n    os._exit(int(o.strip() == 'nope'))", "nope"),
+        ("import os\ndef check(i, o, e):\n    os._exit(0)", "nope"),
+    ],
+)
+def test_no_answer_makes_itself_a_fault_of_the_checker(judged: Judge, code: str, answer: str) -> None:
+    assert judged(f"print({answer!r})", checker(code)).score == 0.0
+
+
+def test_a_checker_that_fails_on_what_is_known_to_be_right_is_broken(judged: Judge) -> None:
+    def vouched(code: str) -> dict[str, Any]:
+        reference = checker(code, stdout="7\n")
+        return {**reference, "compare": {**reference["compare"], "expected_is_right": True}}
+
+    for body in ("return int('x') == int(o)", "raise ValueError('x')", "return False"):
+        code = f"def check(i, o, e):\n    {body}"
+        assert judged("print(7)", checker(code, stdout="7\n")).verdict is Verdict.WRONG_ANSWER
+        with pytest.raises(BadReference):
+            judged("print(8)", vouched(code))
+    sound = "def check(i, o, e):\n    return int(o) == int(e)"
+    assert judged("print(7)", vouched(sound)).score == 1.0
+    assert judged("print('x')", vouched(sound)).verdict is Verdict.WRONG_ANSWER
 
 
 def test_an_answer_of_the_wrong_form_finds_no_shelter_in_a_picky_checker(judged: Judge) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_servers.engines.code._inside import driver_source, plain
+from reward_servers.engines.code._guest import driver_source, plain
 
 SCALARS = (
     st.none()

@@ -1,110 +1,27 @@
-"""Trusted code in a sandbox of its own: checkers, and test code that talks to the program through plain data only.
+"""Test code in a sandbox of its own, which talks to the program by messages of plain data only.
 
-Trusted code fails in three ways. It cannot run at all: `BadReference`. It exhausts its limits on what the program
-gave: a limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong
-answer.
+    run_code_test   one test, with the program in another sandbox -> `CodeOutcome`
+    Protocol        the conversation of the two, passed on message by message
+
+Test code fails in three ways. It cannot run at all: `BadReference`. It exhausts its limits on what the program gave: a
+limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong answer.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from typing import Any
 
 from reward_servers.engines.code._calls import checked_answer, failed
+from reward_servers.engines.code._checker import preload_for, trusted_limits
 from reward_servers.engines.code._errors import BadReference
-from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._names import KNOWN_MODULES
 from reward_servers.engines.code._plan import Plan, PlannedTest
 from reward_servers.engines.code._slots import Slots, refuse_starved
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Exit, IsolationReport, Limits, Prepared, RunResult, SandboxFailure, Session
-
-_MIB = 1 << 20
-# How a checker says no by design, whatever the answer.
-_SAYING_NO = frozenset(("AssertionError", "SystemExit"))
-# What a sound checker may raise on any answer of the wrong form; `expected` need not have the form of an answer. These
-# prove that it is broken only if the answer is the expected one, or if the checker does nothing but raise.
-_OF_DATA = frozenset(
-    (
-        "AttributeError",
-        "IndexError",
-        "JSONDecodeError",
-        "KeyError",
-        "OverflowError",
-        "StopIteration",
-        "TypeError",
-        "UnboundLocalError",
-        "UnicodeDecodeError",
-        "UnicodeEncodeError",
-        "ValueError",
-        "ZeroDivisionError",
-    )
-)
-_SCIENTIFIC = re.compile(rb"^\s*(?:import|from)\s+(?:numpy|scipy|pandas|sympy)\b", re.MULTILINE)
-
-
-def preload_for(source: bytes) -> str | None:
-    """Packages that a program had better find in memory already: the set with those that it imports."""
-    return "scientific" if _SCIENTIFIC.search(source) else None
-
-
-def trusted_limits(limits: Limits) -> Limits:
-    """Limits of trusted code beside a program with these limits."""
-    return dataclasses.replace(
-        limits,
-        cpu_s=max(2.0, 4 * limits.cpu_s),
-        wall_s=3 * limits.wall_s + 10.0,
-        memory_bytes=max(512 * _MIB, limits.memory_bytes),
-        stdout_bytes=limits.stdout_bytes + _MIB,
-        reply_bytes=max(4 * _MIB, limits.reply_bytes),
-    )
-
-
-def run_checker(
-    slots: Slots, code: str, question: Any, answer: Any, expected: Any, limits: Limits
-) -> tuple[Verdict, dict[str, Any]]:
-    """Let a checker decide.
-
-    Args:
-        slots: Where it runs.
-        code: Its source, with a function `check` of three arguments.
-        question: Standard input, or the arguments of the call.
-        answer: Standard output, or the value returned.
-        expected: From the reference.
-        limits: Of the program; those of the checker follow from them.
-
-    Raises:
-        BadReference: The checker does not load, or raises whatever the answer.
-    """
-    text = isinstance(answer, str)
-    try:
-        task = plain.dumps({"code": code, "question": question, "answer": answer, "expected": expected, "text": text})
-    except plain.TooDeep as problem:
-        return Verdict.RUNTIME_ERROR, {"reason": f"the result is {problem}"}
-    driver = slots.driver("checker", preload=preload_for(code.encode("utf-8", "replace")))
-    allowed = trusted_limits(limits)
-    result = slots.trusted.run(driver, request=task, limits=allowed)
-    refuse_starved(result, allowed, slots.trusted.report)
-    if not result.reply:
-        if result.ended is Exit.EXITED:
-            said = result.stderr[-500:].decode("utf-8", "replace")
-            raise BadReference("compare.code", f"ended its process: {said}", "Let check return True or False")
-        return run_verdict(result) or Verdict.RUNTIME_ERROR, {"where": "checker", "ended": result.ended.value}
-    said = plain.loads(result.reply)
-    if "broken" in said:
-        raise BadReference(
-            "compare.code", str(said["broken"]), "Give Python with a function check(stdin, stdout, expected)"
-        )
-    if "raised" not in said:
-        return Verdict.ACCEPTED if said["accepted"] else Verdict.WRONG_ANSWER, {}
-    kind = str(said["raised"])
-    right = answer.split() == expected.split() if text else answer == expected
-    if said["always"] and (said["flat"] or right or kind not in _OF_DATA | _SAYING_NO):
-        broken = f"line {said['line']} raises {said['raised']} whatever the answer: {said['message']}"
-        raise BadReference("compare.code", broken, "Repair the checker")
-    return Verdict.WRONG_ANSWER, {"where": "checker", "raised": kind, "message": said["message"]}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -138,10 +55,10 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
     driver = slots.driver(
         "asking", "remote", "shim", "tests", preload=preload_for(f"{plan.setup}\n{plan.code}".encode())
     )
-    # Each side waits for the other, so only the time in which a side is asked counts; see `_Talk`.
+    # Each side waits for the other, so only the time in which a side is asked counts; see `Protocol`.
     backstop = 10 * limits.wall_s + 120
     program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=backstop))
-    talk = _Talk(program, test.name, limits.wall_s)
+    talk = Protocol(program, test.name, limits.wall_s)
     try:
         if talk.load():
             trusted = dataclasses.replace(trusted_limits(limits), wall_s=backstop)
@@ -165,7 +82,7 @@ def _task(plan: Plan, test: PlannedTest) -> bytes:
     task = {
         "code": plan.code,
         "setup": plan.setup,
-        "free": list(plan.from_program),
+        "free": [*plan.from_program, *sorted(test.shadowed)],
         "known": sorted(KNOWN_MODULES),
         "classes": list(plan.classes),
         "keep": list(chosen.keep),
@@ -177,7 +94,7 @@ def _task(plan: Plan, test: PlannedTest) -> bytes:
     return plain.dumps_json(task)
 
 
-class _Talk:
+class Protocol:
     """The conversation between test code and program, passed on message by message.
 
     The wall limit of a program holds for the time in which it owes an answer: after three times the limit it is

@@ -14,7 +14,7 @@ import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._inside.plain import BASES, NotPlain, decode, dumps_json, encode, loads_json
+from reward_servers.engines.code._guest.plain import BASES, NotPlain, decode, dumps_json, encode, loads_json
 
 if TYPE_CHECKING:
     request = b""

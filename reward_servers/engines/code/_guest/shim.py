@@ -14,7 +14,7 @@ import sys
 import types
 from typing import Any
 
-from reward_servers.engines.code._inside.plain import Unpassable
+from reward_servers.engines.code._guest.plain import Unpassable
 
 
 class Failed(AssertionError):

@@ -16,7 +16,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from reward_servers.engines.code._inside import plain
+from reward_servers.engines.code._guest import plain
 
 _MAX_BITS = 1 << 16
 

@@ -13,7 +13,7 @@ import builtins
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._inside.plain import NotPlain, decode, dumps_json, loads_json
+from reward_servers.engines.code._guest.plain import NotPlain, decode, dumps_json, loads_json
 
 if TYPE_CHECKING:
 

@@ -18,10 +18,10 @@ import types
 import unittest
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._inside.asking import Gone, describe, is_from_program
-from reward_servers.engines.code._inside.plain import Unpassable, dumps_json, loads_json
-from reward_servers.engines.code._inside.remote import stand_in, treat_as_classes
-from reward_servers.engines.code._inside.shim import Failed, Skipped, install, with_fixtures
+from reward_servers.engines.code._guest.asking import Gone, describe, is_from_program
+from reward_servers.engines.code._guest.plain import Unpassable, dumps_json, loads_json
+from reward_servers.engines.code._guest.remote import stand_in, treat_as_classes
+from reward_servers.engines.code._guest.shim import Failed, Skipped, install, with_fixtures
 
 if TYPE_CHECKING:
 

@@ -17,8 +17,8 @@ import builtins
 import sys
 from typing import Any
 
-from reward_servers.engines.code._inside.asking import ask, exception, exception_class, from_program, lineage
-from reward_servers.engines.code._inside.plain import (
+from reward_servers.engines.code._guest.asking import ask, exception, exception_class, from_program, lineage
+from reward_servers.engines.code._guest.plain import (
     NotPlain,
     TooDeep,
     Unpassable,
