@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ import pytest
 
 from trainer_client import Recipe, Retries, Rollout
 
-from . import scripted_server
 from .scripted_server import Scripted
 
 ROOT = Path(__file__).parents[2]
@@ -39,17 +39,13 @@ def rollouts_of(scripts: list[str], group: int = 4, prefix: str = "r") -> list[R
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Callable[..., object]]:
-    """Start scripted servers in the test's loop; gives an address."""
-    servers = []
+    """Start scripted servers in this process; gives an address."""
+    async with contextlib.AsyncExitStack() as servers:
 
-    async def start(service: Scripted, port: int = 0) -> str:
-        server, bound = await scripted_server.start(service, port)
-        servers.append(server)
-        return f"127.0.0.1:{bound}"
+        async def start(service: Scripted) -> str:
+            return (await servers.enter_async_context(service)).address
 
-    yield start
-    for server in servers:
-        await server.stop(None)
+        yield start
 
 
 @dataclass

@@ -109,7 +109,7 @@ def test_in_a_spawned_process(client: RewardClient) -> None:
 
 
 def test_a_fork_in_the_middle_of_a_batch_loses_nothing(client: RewardClient) -> None:
-    texts = ['{"score": %s, "delay": 0.3}' % (n / 8) for n in range(8)]
+    texts = ['{"score": %s, "delay_s": 0.3}' % (n / 8) for n in range(8)]
     found: list[Any] = []
     scoring = threading.Thread(target=lambda: found.append(client.score(rollouts_of(texts))))
     scores(client)
@@ -147,20 +147,20 @@ def test_a_closed_client_says_so(server: str, recipe: Recipe) -> None:
 
 def test_closing_ends_what_is_under_way(server: str, recipe: Recipe) -> None:
     client = RewardClient(recipe, server)
-    future = client.submit(Rollout("slow", "p", '{"delay": 60.0}'))
+    future = client.submit(Rollout("slow", "p", '{"delay_s": 60.0}'))
     incomplete = client.submit(Rollout("one", "p", "x", "g"), group_size=2)
     found: list[BaseException] = []
 
     def wait() -> None:
         try:
-            client.score([Rollout("slow too", "p", '{"delay": 60.0}')])
+            client.score([Rollout("slow too", "p", '{"delay_s": 60.0}')])
         except ClientClosedError as error:
             found.append(error)
 
     waiting = threading.Thread(target=wait)
     waiting.start()
     scores(client)
-    unsent = client.submit(Rollout("unsent", "p", '{"delay": 60.0}'))
+    unsent = client.submit(Rollout("unsent", "p", '{"delay_s": 60.0}'))
     client.close()
     for one in (future, incomplete, unsent):
         with pytest.raises(ClientClosedError):

@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import grpc
 import numpy as np
 import pytest
 
@@ -36,7 +35,7 @@ def script(**fields: Any) -> str:
 
 
 async def test_scores_arrive_in_the_order_of_the_rollouts(serve: Serve, recipe: Recipe) -> None:
-    rollouts = rollouts_of([script(score=n / 100, delay=0.001 * (n % 3)) for n in range(60)])
+    rollouts = rollouts_of([script(score=n / 100, delay_s=0.001 * (n % 3)) for n in range(60)])
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         table = await client.score(rollouts)
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(60) / 100)
@@ -62,8 +61,8 @@ async def test_faults_and_skips_are_no_scores(serve: Serve) -> None:
     scripts = [
         script(score=1.0),
         script(score=0.0),
-        script(fault="judge_unavailable", party=3),
-        script(fault="bad", party=1),
+        script(fault="judge_unavailable", party="upstream"),
+        script(fault="bad", party="dataset"),
     ]
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         table = await client.score(rollouts_of(scripts))
@@ -97,7 +96,7 @@ async def test_only_what_may_pass_is_sent_again(serve: Serve, quick: Retries) ->
     async with AsyncRewardClient(recipe, await serve(service), retries=quick) as client:
         table = await client.score(rollouts_of(scripts))
     assert table.codes[:, 0].tolist() == ["accepted", "flaky", "final", "accepted"]
-    assert [service.seen[(f"r{n}", "echo")] for n in range(4)] == [3, 3, 1, 1]
+    assert [service.asked[(f"r{n}", "echo")] for n in range(4)] == [3, 3, 1, 1]
 
 
 async def test_retries_stay_within_the_budget(serve: Serve) -> None:
@@ -107,12 +106,12 @@ async def test_retries_stay_within_the_budget(serve: Serve) -> None:
     async with AsyncRewardClient(recipe, await serve(service), retries=retries) as client:
         table = await client.score(rollouts_of([script(fault="flaky", retryable=True)] * 400))
     assert set(table.codes[:, 0].tolist()) == {"flaky"}
-    assert sum(service.seen.values()) - 400 <= 10 + 40
+    assert sum(service.asked.values()) - 400 <= 10 + 40
 
 
 async def test_a_full_server_gets_its_items_later_and_loses_none(serve: Serve, recipe: Recipe, quick: Retries) -> None:
     service = Scripted()
-    service.full = 2
+    service.refusals = 2
     scripts = [script(score=n / 64, overloaded=n % 5) for n in range(64)]
     async with AsyncRewardClient(
         recipe, await serve(service), retries=quick, batching=Batching(max_items=16)
@@ -123,7 +122,7 @@ async def test_a_full_server_gets_its_items_later_and_loses_none(serve: Serve, r
 
 
 async def test_a_straggler_does_not_hold_what_is_done(serve: Serve, recipe: Recipe) -> None:
-    scripts = [script(score=1.0), script(score=0.5, delay=30.0)]
+    scripts = [script(score=1.0), script(score=0.5, delay_s=30.0)]
     hasty = Recipe(rewards=(Reward("main", "echo", deadline=0.5),), max_missing=1.0)
     service = Scripted()
     async with AsyncRewardClient(hasty, await serve(service)) as client:
@@ -140,7 +139,7 @@ async def test_a_straggler_does_not_hold_what_is_done(serve: Serve, recipe: Reci
 async def test_a_single_rollout_is_answered_before_its_batch_is(serve: Serve, recipe: Recipe) -> None:
     service = Scripted()
     async with AsyncRewardClient(recipe, await serve(service)) as client:
-        slow = client.submit(Rollout("slow", "p", script(score=0.5, delay=60.0)))
+        slow = client.submit(Rollout("slow", "p", script(score=0.5, delay_s=60.0)))
         fast = client.submit(Rollout("fast", "p", script(score=1.0)))
         scored = await fast
         assert scored.reward == 1.0
@@ -153,7 +152,7 @@ async def test_a_broken_call_keeps_its_results_and_isolates_the_item(serve: Serv
     recipe = Recipe(rewards=(Reward("main", "echo"),), max_missing=0.1)
     services = [Scripted(), Scripted()]
     scripts = [script(score=n / 100) for n in range(100)]
-    scripts[37] = script(**{"break": grpc.StatusCode.INTERNAL.value[0]})
+    scripts[37] = script(**{"break": "INTERNAL"})
     addresses = [await serve(service) for service in services]
     async with AsyncRewardClient(recipe, addresses, retries=quick) as client:
         table = await client.score(rollouts_of(scripts))
@@ -184,7 +183,7 @@ async def test_work_is_spread_over_replicas(serve: Serve, recipe: Recipe) -> Non
     async with AsyncRewardClient(recipe, addresses) as client:
         # In the first rounds some replica may not have been reached yet.
         for _ in range(6):
-            await client.score(rollouts_of([script(score=1.0, delay=0.02)] * 300))
+            await client.score(rollouts_of([script(score=1.0, delay_s=0.02)] * 300))
     counts = [sum(service.finished.values()) for service in services]
     assert sum(counts) == 1800
     assert min(counts) >= 200
@@ -250,7 +249,7 @@ async def test_a_wrong_request_names_what_is_wrong(
 
 
 async def test_a_callers_fault_stops_the_batch_unless_the_recipe_says_otherwise(serve: Serve) -> None:
-    scripts = [script(score=1.0), script(fault="invalid_options", party=4)]
+    scripts = [script(score=1.0), script(fault="invalid_options", party="caller")]
     async with AsyncRewardClient(Recipe(rewards=(Reward("main", "echo"),)), await serve(Scripted())) as client:
         with pytest.raises(RequestRejectedError) as caught:
             await client.score(rollouts_of(scripts))
@@ -268,13 +267,13 @@ async def test_a_version_that_changes_in_the_middle_of_a_run_is_not_mixed_in(
     addresses = [await serve(old), await serve(new)]
     async with AsyncRewardClient(recipe, addresses, retries=quick, batching=Batching(max_items=16)) as client:
         await client.score(rollouts_of([script(score=1.0)] * 64))
-        new.verifiers["echo"] = "d2"
+        new.digests["echo"] = "d2"
         new.finished.clear()
         table = await client.score(rollouts_of([script(score=1.0)] * 64))
         assert table.valid.all()
         assert {v.digest for v in table.versions[0]} == {"d1"}
         assert not new.finished
-        old.verifiers["echo"] = "d2"
+        old.digests["echo"] = "d2"
         with pytest.raises(RequestRejectedError, match="pinned") as caught:
             await client.score(rollouts_of([script(score=1.0)] * 64))
         assert caught.value.code == "digest_mismatch"
@@ -285,7 +284,7 @@ async def test_a_version_that_changes_in_the_middle_of_a_run_is_not_mixed_in(
 
 async def test_a_retry_keeps_the_name_of_the_work(serve: Serve, recipe: Recipe, quick: Retries) -> None:
     service = Scripted()
-    service.full = 1
+    service.refusals = 1
     async with AsyncRewardClient(recipe, await serve(service), retries=quick) as client:
         await client.score(rollouts_of([script(score=1.0, overloaded=1)] * 4))
     assert len(service.requests) == 2
@@ -336,8 +335,8 @@ async def test_an_unreachable_server_is_a_fault_and_costs_the_others_nothing(ser
 async def test_cancelling_a_batch_cancels_the_calls(serve: Serve, recipe: Recipe) -> None:
     service = Scripted()
     async with AsyncRewardClient(recipe, await serve(service)) as client:
-        scoring = asyncio.create_task(client.score(rollouts_of([script(delay=60.0)] * 4)))
-        await service.received.wait()
+        scoring = asyncio.create_task(client.score(rollouts_of([script(delay_s=60.0)] * 4)))
+        await asyncio.to_thread(service.wait_for_items)
         scoring.cancel()
         with pytest.raises(asyncio.CancelledError):
             await scoring

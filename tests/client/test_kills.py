@@ -20,7 +20,7 @@ Spawn = Callable[..., Process]
 
 
 def slow_scripts(count: int, delay: float = 0.02) -> list[str]:
-    return [json.dumps({"score": n / count, "delay": delay * (1 + n % 5)}) for n in range(count)]
+    return [json.dumps({"score": n / count, "delay_s": delay * (1 + n % 5)}) for n in range(count)]
 
 
 async def test_a_replica_is_killed_in_the_middle(spawn: Spawn, recipe: Recipe, quick: Retries) -> None:

@@ -21,7 +21,7 @@ Spawn = Callable[..., Process]
 
 @pytest.mark.parametrize("fault", ["silent", "mute", "trickle", "corrupt", "cut"])
 async def test_work_behind_a_bad_connection_goes_elsewhere(spawn: Spawn, quick: Retries, fault: str) -> None:
-    scripts = [json.dumps({"score": n / 480, "delay": 0.05 * (1 + n % 5)}) for n in range(480)]
+    scripts = [json.dumps({"score": n / 480, "delay_s": 0.05 * (1 + n % 5)}) for n in range(480)]
     recipe = Recipe(rewards=(Reward("main", "echo", deadline=600.0),))
     async with AsyncExitStack() as stack:
         links = [await stack.enter_async_context(link(spawn().address)) for _ in range(3)]

@@ -65,7 +65,7 @@ def test_a_blocking_stream(spawn: Callable[..., Process], recipe: Recipe) -> Non
 
 async def test_a_slow_group_does_not_hold_the_others(serve: Serve, recipe: Recipe) -> None:
     scripts = list(SCRIPTS)
-    scripts[5] = json.dumps({"score": 5 / 32, "delay": 0.5})
+    scripts[5] = json.dumps({"score": 5 / 32, "delay_s": 0.5})
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         tables = [table async for table in client.stream(rollouts_of(scripts))]
     check(tables)

@@ -144,14 +144,14 @@ async def test_an_empty_batch_is_an_empty_table(serve: Serve) -> None:
 
 async def test_verifiers_that_take_microseconds_answer_at_once(serve: Serve) -> None:
     service = Scripted()
-    service.trivial = True
-    service.full = 1
+    service.cost = "trivial"
+    service.refusals = 1
     scripts = [json.dumps({"score": n / 64, "overloaded": n % 2}) for n in range(64)]
     async with AsyncRewardClient(LENIENT, await serve(service)) as client:
         table = await client.score(rollouts_of(scripts))
     np.testing.assert_array_equal(table.scores[:, 0], np.arange(64) / 64)
-    assert service.unary >= 2
-    assert service.unary == len(service.requests)
+    assert service.unary_calls >= 2
+    assert service.stream_calls == 0
 
 
 async def test_labels_options_and_limits_reach_the_server(serve: Serve) -> None:
