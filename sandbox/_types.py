@@ -274,6 +274,16 @@ class Sandbox(Protocol):
     def start(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"") -> Session:
         """Start a prepared program that is talked to over its data descriptor."""
 
+    def slowness(self) -> float:
+        """How many times slower this host is than it should be, by a probe of our own while nothing else runs here.
+
+        1 on a host with a processor to spare. `run` asks it by itself when a wall limit is in doubt; it is for
+        those who keep a clock of their own on a `Session`.
+
+        Raises:
+            SandboxFailure: Ours; may be tried again.
+        """
+
     def discard(self, prepared: Prepared) -> None:
         """Forget a prepared program and free what is kept for it."""
 

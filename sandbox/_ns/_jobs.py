@@ -14,7 +14,8 @@ from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, Unsup
 from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language
 from sandbox._ns._meter import Meter
-from sandbox._ns._running import HARD_CAP, Endpoints, Running
+from sandbox._ns._running import Endpoints, Running
+from sandbox._ns._starvation import Attempt
 from sandbox._ns._zygote import Child, Zygote
 from sandbox._types import CompileFailure, Exit, Limits, Program
 
@@ -145,8 +146,7 @@ def launch(
     artefact: Artefact | None,
     wake: int,
     zygote: Zygote,
-    *,
-    compiled: bool,
+    patience: float,
 ) -> Running:
     """Hand a job and its descriptors to a child and return the run.
 
@@ -173,8 +173,6 @@ def launch(
         if child.group is not None:
             child.group.begin(limits.memory_bytes)
         meter = Meter(processes, child.group)
-        if compiled:
-            meter.set_base()
         _wire.send_job(child.sock, job, opened)
     except OSError as error:
         _abandon(child, ours, data)
@@ -186,7 +184,7 @@ def launch(
         for descriptor in opened:
             os.close(descriptor)
     ends = Endpoints(ours[0], ours[1], data)
-    return Running(child, meter, ends, limits, TABLE[program.language], wake, zygote)
+    return Running(child, meter, ends, limits, TABLE[program.language], wake, zygote, patience)
 
 
 def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:
@@ -220,7 +218,9 @@ def _seal(descriptor: int) -> None:
     fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
 
 
-def compile_python(program: Program, limits: Limits, child: Child, wake: int) -> Artefact | CompileFailure:
+def compile_python(
+    program: Program, limits: Limits, child: Child, wake: int, patience: float
+) -> Attempt[Artefact | CompileFailure]:
     """Have a child compile a Python program, within the limits, and leave it waiting for its first run.
 
     Raises:
@@ -239,15 +239,18 @@ def compile_python(program: Program, limits: Limits, child: Child, wake: int) ->
         processes = child.wait_ready()
         if child.group is not None:
             child.group.begin(limits.memory_bytes)
+        meter = Meter(processes, child.group)
         _wire.send_job(child.sock, job)
-        exceeded = _await_compiler(Meter(processes, child.group), child, limits, wake)
+        exceeded = _await_compiler(meter, child, limits, wake, patience)
         if exceeded is not None:
-            return CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
+            failure = CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
+            doubtful = exceeded is Exit.WALL_LIMIT and meter.doubts(limits.wall_s)
+            return Attempt(failure, doubtful, meter.elapsed_s, meter.wall_s <= limits.wall_s)
         letter, payload, _ = _wire.receive_frame(child.sock)
         if letter == _wire.COMPILED:
             keep = True
-            return Artefact(program, TABLE["python"], "", payload)
-        return _explain(letter, payload, child, limits)
+            return Attempt(Artefact(program, TABLE["python"], "", payload), False, meter.elapsed_s)
+        return Attempt(_explain(letter, payload, child, limits), False, meter.elapsed_s)
     except (OSError, EOFError, ValueError) as error:
         raise SandboxFailure("compile", f"{type(error).__name__}: {error}") from error
     finally:
@@ -270,7 +273,7 @@ def _explain(letter: bytes, payload: bytes, child: Child, limits: Limits) -> Com
     raise SandboxFailure("compile", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
 
 
-def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> Exit | None:
+def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, patience: float) -> Exit | None:
     """Wait until the child answers; the limit that it exceeded before, if any."""
     poll = select.poll()
     poll.register(child.sock, select.POLLIN)
@@ -285,7 +288,7 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int) -> Ex
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
             return Exit.CPU_LIMIT
-        if meter.wall_s > limits.wall_s or meter.elapsed_s > HARD_CAP * limits.wall_s:
+        if meter.wall_limit_reached(limits.wall_s, patience):
             return Exit.WALL_LIMIT
         pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
 

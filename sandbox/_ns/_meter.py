@@ -4,30 +4,52 @@ from __future__ import annotations
 
 import os
 import time
+from typing import NamedTuple
 
 from sandbox._ns._cgroup import Group
 
+HARD_CAP = 10.0
+"""A run ends after this many times its wall limit, whatever it waited for."""
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _INIT = "1"
 _MAIN = "2"
+_OWN_SCHEDSTAT = "/proc/thread-self/schedstat"
+
+
+class _Task(NamedTuple):
+    """What the kernel says of one task, in seconds."""
+
+    cpu: float
+    delay: float
 
 
 class Meter:
     """Measures one run from its start.
 
     The processes are read from a descriptor of the run's own `/proc`, so that only they are seen. CPU time comes from
-    the run's cgroup where there is one, which also counts children that nobody waited for.
+    the run's cgroup where there is one, which also counts children that no process waited for.
+
+    The only evidence for a starving host is what the kernel counts of the run's own tasks, and a program can have
+    its tasks wait for each other. So the wall clock is excused by what one task waited *less the processor time of
+    all the others*: what remains was taken by processes that are not the run's. `least_wall_s` counts every wait;
+    between the two clocks it is not certain who is to blame.
     """
 
     def __init__(self, processes: int, group: Group | None) -> None:
         self._processes = processes
         self._group = group if group is not None and group.has_clock else None
-        self._base = 0.0
         self._started = time.monotonic()
         self._last = self._started
-        self._waits: dict[str, float] = {}
+        main = self._schedstat(f"{_MAIN}/schedstat")
+        self._tasks = {_MAIN: main} if main else {}
+        self._base = main.cpu if main else 0.0
+        self._counts_delays = main is not None
+        self._reader = self._read_own_delay()
+        self._reader_was_late = False
+        self._excused = 0.0
         self._waited = 0.0
         self._cpu = 0.0
+        self._cpu_seen = 0.0
 
     @property
     def elapsed_s(self) -> float:
@@ -36,7 +58,12 @@ class Meter:
 
     @property
     def wall_s(self) -> float:
-        """Elapsed time less the time known to be spent waiting for a processor."""
+        """Elapsed time less the time that other processes of the host are known to have taken."""
+        return self.elapsed_s - self._excused
+
+    @property
+    def least_wall_s(self) -> float:
+        """Elapsed time less all time in which a task of the run waited for a processor."""
         return self.elapsed_s - self._waited
 
     @property
@@ -44,24 +71,47 @@ class Meter:
         """CPU time as last sampled."""
         return self._cpu
 
-    def set_base(self) -> None:
-        """Leave out of account what the program's process used up to now."""
-        fields = self._read(f"{_MAIN}/schedstat").split()
-        self._base = int(fields[0]) / 1e9 if fields else 0.0
+    def wall_limit_reached(self, wall_s: float, patience: float) -> bool:
+        """Whether a run has to be ended.
+
+        Args:
+            wall_s: Its limit.
+            patience: How many times slower the host is known to be.
+        """
+        elapsed = self.elapsed_s
+        return (self.wall_s > wall_s and elapsed > patience * wall_s) or elapsed > HARD_CAP * wall_s
+
+    def doubts(self, wall_s: float) -> bool:
+        """Whether a run that its wall limit ended may have been kept waiting by the host instead."""
+        return not self._counts_delays or self.wall_s <= wall_s or self.least_wall_s <= wall_s
+
+    def note_full_pipe(self) -> None:
+        """The program had filled a pipe when it was read, so it may have waited for the one who reads."""
+        self._reader_was_late = True
 
     def sample(self) -> None:
         """Read the clocks."""
         now = time.monotonic()
-        cpu, waits = self._sample_processes()
+        passed = now - self._last
+        cpu, tasks = self._sample_processes()
         cpu -= self._base
         if self._group is not None:
             cpu = self._group.cpu_s()
         self._cpu = max(self._cpu, cpu)
-        waited = sum(max(0.0, wait - self._waits.get(task, 0.0)) for task, wait in waits.items())
+        used = self._cpu - self._cpu_seen
+        reader = self._read_own_delay()
+        late = reader - self._reader if self._reader_was_late else 0.0
+        by_others, total = late - used, late
+        for name, task in tasks.items():
+            before = self._tasks.get(name, _Task(0.0, 0.0))
+            delay = max(0.0, task.delay - before.delay)
+            total += delay
+            by_others = max(by_others, delay - max(0.0, used - max(0.0, task.cpu - before.cpu)))
         # Several tasks that wait at once hold the run up no longer than the interval itself.
-        self._waited += min(now - self._last, waited)
-        self._waits = waits
-        self._last = now
+        self._excused += min(passed, max(0.0, by_others))
+        self._waited += min(passed, total)
+        self._tasks, self._last, self._cpu_seen = tasks, now, self._cpu
+        self._reader, self._reader_was_late = reader, False
 
     def final_cpu(self, reaped_s: float) -> float:
         """CPU time of a run that has ended.
@@ -72,10 +122,10 @@ class Meter:
         counted = self._group.cpu_s() if self._group is not None else reaped_s - self._base
         return max(self._cpu, counted)
 
-    def _sample_processes(self) -> tuple[float, dict[str, float]]:
-        """CPU seconds of all processes and run-queue delay per task."""
+    def _sample_processes(self) -> tuple[float, dict[str, _Task]]:
+        """CPU seconds of all processes, and each task."""
         cpu = 0.0
-        waits: dict[str, float] = {}
+        tasks: dict[str, _Task] = {}
         for pid in self._listdir("."):
             if not pid.isdigit():
                 continue
@@ -86,15 +136,33 @@ class Meter:
                 cpu += (int(stat[13]) + int(stat[14])) * _TICK_S
                 continue
             precise = 0.0
-            for task in self._listdir(f"{pid}/task"):
-                fields = self._read(f"{pid}/task/{task}/schedstat").split()
-                if len(fields) >= 2:
-                    precise += int(fields[0]) / 1e9
-                    waits[task] = int(fields[1]) / 1e9
+            for name in self._listdir(f"{pid}/task"):
+                task = self._schedstat(f"{pid}/task/{name}/schedstat")
+                if task is not None:
+                    precise += task.cpu
+                    tasks[name] = task
             own, children = (int(stat[i]) + int(stat[i + 1]) for i in (11, 13))
             # The first counts threads that have ended, the second is exact for those that live.
             cpu += max(own * _TICK_S, precise) + children * _TICK_S
-        return cpu, waits
+        return cpu, tasks
+
+    def _schedstat(self, path: str) -> _Task | None:
+        fields = self._read(path).split()
+        return _Task(int(fields[0]) / 1e9, int(fields[1]) / 1e9) if len(fields) >= 2 else None
+
+    @staticmethod
+    def _read_own_delay() -> float:
+        """How long this thread, which reads what the program writes, has waited for a processor so far."""
+        try:
+            descriptor = os.open(_OWN_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return 0.0
+        try:
+            return int(os.read(descriptor, 256).split()[1]) / 1e9
+        except (OSError, IndexError):
+            return 0.0
+        finally:
+            os.close(descriptor)
 
     def _listdir(self, path: str) -> list[str]:
         try:

@@ -19,10 +19,10 @@ from sandbox._ns._meter import Meter
 from sandbox._ns._zygote import Child, Zygote
 from sandbox._types import Exit, Limits, RunResult
 
-_CHUNK = 1 << 16
-HARD_CAP = 10.0
-"""A run ends after this many times its wall limit, whatever it waited for."""
+_CHUNK = 1 << 16  # as much as a pipe holds
 _SHORTEST_CHECK_S = 0.01
+_LONGEST_CHECK_S = 0.25
+"""Tasks that wait in turns are told from tasks that wait for each other within such a time only."""
 _DEATH_S = 30.0
 _SHORT_RUN_S = 0.005
 """After this time the next process is made beside a run, which it would hold up before."""
@@ -37,10 +37,12 @@ class Stream:
         self.data = bytearray()
         self.truncated = False
         self.open = True
+        self.was_full = False
         self._limit = limit
 
     def read(self) -> bool:
         """Take what is there; False when nothing more was."""
+        self.was_full = False
         try:
             part = os.read(self.descriptor, _CHUNK)
         except BlockingIOError:
@@ -50,6 +52,7 @@ class Stream:
         if not part:
             self.open = False
             return False
+        self.was_full = len(part) == _CHUNK
         room = self._limit - len(self.data)
         self.data += part[:room]
         if len(part) > room:
@@ -91,6 +94,7 @@ class Running:
         language: Language,
         wake: int,
         zygote: Zygote,
+        patience: float,
     ) -> None:
         """Take over a run that has just got its job.
 
@@ -102,6 +106,8 @@ class Running:
             language: Row of its language.
             wake: Descriptor that becomes readable when the slot is closed by another thread.
             zygote: Where the child came from, and the next one is made.
+            patience: How many times its wall limit may pass on the clock before the limit ends it, because a probe
+                has shown that the host is so much slower.
         """
         self._child = child
         self._zygote = zygote
@@ -110,7 +116,10 @@ class Running:
         self._limits = limits
         self._language = language
         self._wake = wake
+        self._patience = patience
         self._exceeded: Exit | None = None
+        self._doubtful = False
+        self._excused = False
         self._killed = False
         self._products: list[int] = []
         self._report: tuple[int, float, int] | None = None
@@ -134,13 +143,28 @@ class Running:
         self._spare_at = started + _SHORT_RUN_S
 
     def _check_after(self, cpu_left: float, wall_left: float) -> float:
-        """Seconds in which no limit can be reached."""
-        return max(_SHORTEST_CHECK_S, min(cpu_left / self._processors, wall_left))
+        """Seconds in which no limit can be reached, as far as the clocks need not be read before."""
+        return max(_SHORTEST_CHECK_S, min(cpu_left / self._processors, wall_left, _LONGEST_CHECK_S))
 
     @property
     def ended(self) -> bool:
         """Whether all processes of the run are gone."""
         return self._ended
+
+    @property
+    def elapsed_s(self) -> float:
+        """Time since the start as a clock on the wall shows it."""
+        return self._meter.elapsed_s
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the wall limit ended it and the host may be to blame."""
+        return self._doubtful
+
+    @property
+    def excused(self) -> bool:
+        """Whether a limit ended it before its wall limit was reached, less what others are known to have taken."""
+        return self._excused
 
     def feed(self, data: bytes, *, last: bool) -> None:
         """Send bytes over the data descriptor while reading what comes back.
@@ -236,6 +260,8 @@ class Running:
 
     def _read(self, stream: Stream) -> None:
         stream.read()
+        if stream.was_full:
+            self._meter.note_full_pipe()
         if not stream.open:
             self._poll.unregister(stream.descriptor)
         elif stream.truncated:
@@ -264,7 +290,7 @@ class Running:
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
             self._end(Exit.CPU_LIMIT)
-        elif meter.wall_s > limits.wall_s or meter.elapsed_s > HARD_CAP * limits.wall_s:
+        elif meter.wall_limit_reached(limits.wall_s, self._patience):
             self._end(Exit.WALL_LIMIT)
         else:
             left = self._check_after(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
@@ -274,6 +300,8 @@ class Running:
         if self._exceeded is None:
             self._meter.sample()
             self._exceeded = why
+            self._doubtful = why is Exit.WALL_LIMIT and self._meter.doubts(self._limits.wall_s)
+            self._excused = self._meter.wall_s <= self._limits.wall_s
         self.kill()
 
     def kill(self) -> None:

@@ -15,13 +15,16 @@ from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable, U
 from sandbox._languages import PRELOADS, look_up
 from sandbox._ns import _cgroup, _jobs
 from sandbox._ns._jobs import Artefact
+from sandbox._ns._meter import HARD_CAP
 from sandbox._ns._packages import locate, not_shown
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
+from sandbox._ns._starvation import PROBE, PROBE_LIMITS, Attempt, settle, slowness
 from sandbox._ns._zygote import MAX_SPARES, Child, Zygote, space
 from sandbox._types import (
     CompileFailure,
+    Exit,
     IsolationReport,
     Limits,
     Prepared,
@@ -34,6 +37,7 @@ from sandbox._types import (
 
 _T = TypeVar("_T")
 _NO_PRELOAD = ""
+_PROBE_KEY = -1
 _IN_A_ROW_S = 0.002
 """With a shorter pause between two runs a third one is expected at once, and its process made beside the second."""
 
@@ -54,6 +58,7 @@ class NsSandbox:
         self._zygotes: dict[str, Zygote] = {}
         self._artefacts: dict[int, Artefact] = {}
         self._next_key = 0
+        self._probe_artefact: Artefact | None = None
         self._armed: tuple[int, Limits, Child] | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -96,8 +101,8 @@ class NsSandbox:
         _jobs.check_space(program, bounds)
         with self._in_use():
             if not tool or language.build:
-                made = self._attempt(
-                    lambda: self._build(program, bounds, tool) if tool else self._compile(program, bounds, runs)
+                made, _ = settle(
+                    lambda patience: self._make(program, bounds, runs, patience), self._probe, bounds.wall_s
                 )
             else:
                 made = Artefact(program, language, tool)
@@ -115,14 +120,28 @@ class NsSandbox:
         artefact = self._artefact(prepared)
         _jobs.check_space(prepared.program, limits)
         with self._in_use():
-            return self._attempt(lambda: self._run(prepared.key, artefact, limits, stdin, request))
+            result, slow = settle(
+                lambda patience: self._retried(
+                    lambda: self._run(prepared.key, artefact, limits, stdin, request, patience)
+                ),
+                self._probe,
+                limits.wall_s,
+            )
+            # Where the probe has decided, no more of the time is excused than the host took by it.
+            wall_s = max(result.wall_s, result.elapsed_s / slow)
+            return result if result.ended is not Exit.WALL_LIMIT else dataclasses.replace(result, wall_s=wall_s)
+
+    def slowness(self) -> float:
+        """See `Sandbox.slowness`."""
+        with self._in_use():
+            return self._probe()
 
     def start(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"") -> Session:
         """See `Sandbox.start`."""
         artefact = self._artefact(prepared)
         _jobs.check_space(prepared.program, limits)
         with self._in_use():
-            running = self._attempt(lambda: self._begin(prepared.key, artefact, limits, stdin, "session"))
+            running = self._retried(lambda: self._begin(prepared.key, artefact, limits, stdin, "session", 1.0))
             self._session = NsSession(running, limits, self._lock)
             return self._session
 
@@ -185,7 +204,7 @@ class NsSandbox:
             raise ValueError("the program was not prepared by this sandbox, or was discarded")
         return artefact
 
-    def _attempt(self, action: Callable[[], _T]) -> _T:
+    def _retried(self, action: Callable[[], _T]) -> _T:
         """Do something with a zygote, and once more with a fresh one if it was our side that failed."""
         try:
             return action()
@@ -229,43 +248,74 @@ class NsSandbox:
         if armed is not None:
             armed[2].close()
 
-    def _compile(self, program: Program, limits: Limits, runs: int) -> Artefact | CompileFailure:
+    def _make(self, program: Program, limits: Limits, runs: int, patience: float) -> Attempt[Artefact | CompileFailure]:
+        tool = look_up(program.language)[1]
+        if tool:
+            return self._retried(lambda: self._build(program, limits, tool, patience))
+        return self._retried(lambda: self._compile(program, limits, runs, patience))
+
+    def _compile(
+        self, program: Program, limits: Limits, runs: int, patience: float
+    ) -> Attempt[Artefact | CompileFailure]:
         """Compile a Python program; the process that did it waits to be its first run."""
         zygote, child = self._take(program, limits)
         if runs > 1:
             zygote.request_spares()
-        made = _jobs.compile_python(program, limits, child, self._wake)
+        made = _jobs.compile_python(program, limits, child, self._wake, patience)
         self._last_end = time.monotonic()
-        if isinstance(made, CompileFailure):
-            return made
-        self._armed = (0, limits, child)
+        if isinstance(made.value, Artefact):
+            self._armed = (0, limits, child)
         return made
 
-    def _build(self, program: Program, limits: Limits, tool: str) -> Artefact | CompileFailure:
+    def _build(
+        self, program: Program, limits: Limits, tool: str, patience: float
+    ) -> Attempt[Artefact | CompileFailure]:
         zygote, child = self._take(program, limits, usual=False)
         job = _jobs.build_job(program, limits, tool)
-        running = self._send(zygote, child, job, limits, program, b"", None)
+        running = self._send(zygote, child, job, limits, program, b"", None, patience)
         try:
             running.drive(lambda: False)
-            return _jobs.collect_build(running, program, tool)
+            made = _jobs.collect_build(running, program, tool)
+            return Attempt(made, running.doubtful, running.elapsed_s, running.excused)
         finally:
             running.close()
 
-    def _run(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, request: bytes | None) -> RunResult:
+    def _probe(self) -> float:
+        """Run a program of ours while nothing else of this slot runs: how many times slower is the host?"""
+        if self._probe_artefact is None:
+            made = self._make(PROBE, PROBE_LIMITS, 1, HARD_CAP).value
+            if isinstance(made, CompileFailure):
+                raise SandboxFailure("probe", made.message)
+            self._probe_artefact = made
+        probe = self._probe_artefact
+        ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, 1.0))
+        return slowness(ran.value)
+
+    def _run(
+        self,
+        key: int,
+        artefact: Artefact,
+        limits: Limits,
+        stdin: bytes,
+        request: bytes | None,
+        patience: float,
+    ) -> Attempt[RunResult]:
         data = "request" if artefact.program.driver is not None else "none"
-        running = self._begin(key, artefact, limits, stdin, data)
+        running = self._begin(key, artefact, limits, stdin, data, patience)
         try:
             if data == "request":
                 with contextlib.suppress(EOFError):  # what the program did instead is in the result
                     running.feed(request or b"", last=True)
             running.drive(lambda: False)
-            return running.result()
+            result = running.result()
+            doubtful = running.doubtful and result.ended is Exit.WALL_LIMIT
+            return Attempt(result, doubtful, result.elapsed_s, running.excused)
         finally:
             running.close()
             self._last_end = time.monotonic()
             self._zygotes[artefact.program.preload or _NO_PRELOAD].request_spares()
 
-    def _begin(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, data: str) -> Running:
+    def _begin(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, data: str, patience: float) -> Running:
         program = artefact.program
         artefact.runs = max(0, artefact.runs - 1)
         armed = self._armed
@@ -274,10 +324,10 @@ class NsSandbox:
             self._armed = None
             zygote, child = self._zygotes[program.preload or _NO_PRELOAD], armed[2]
             job = _jobs.armed_job(limits, data)
-            return self._send(zygote, child, job, limits, program, stdin, artefact, compiled=True)
+            return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
         zygote, child = self._take(program, limits)
         job = _jobs.run_job(artefact, limits, data)
-        return self._send(zygote, child, job, limits, program, stdin, artefact)
+        return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
 
     def _send(
         self,
@@ -288,10 +338,9 @@ class NsSandbox:
         program: Program,
         stdin: bytes,
         artefact: Artefact | None,
-        *,
-        compiled: bool = False,
+        patience: float,
     ) -> Running:
-        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, zygote, compiled=compiled)
+        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, zygote, patience)
         if artefact is not None and artefact.runs:
             zygote.request_spares(min(artefact.runs, MAX_SPARES))
         elif time.monotonic() - self._last_end < _IN_A_ROW_S:

@@ -16,7 +16,6 @@ from typing import Any
 
 from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._guest import plain
-from reward_servers.engines.code._slots import refuse_starved
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Limits, Prepared, RunResult, Sandbox
 
@@ -70,7 +69,7 @@ class Calls:
 def make_calls(box: Sandbox, prepared: Prepared, calls: Sequence[CandidateCall], limits: Limits) -> Calls:
     """Run a program once and make calls of it, in order and in one process."""
     request = plain.dumps_json([[call.name, call.args, call.kwargs] for call in calls])
-    return Calls(refuse_starved(box.run(prepared, request=request, limits=limits), limits, box.report))
+    return Calls(box.run(prepared, request=request, limits=limits))
 
 
 def checked_answer(message: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from reward_servers.engines.code._compare import Comparison
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._guest import plain
-from reward_servers.engines.code._slots import Slots, refuse_starved
+from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Limits
 
@@ -65,7 +65,6 @@ def run_checker(
     driver = slots.driver("checker", preload=preload_for(code.encode("utf-8", "replace")))
     allowed = trusted_limits(limits)
     result = slots.trusted.run(driver, request=task, limits=allowed)
-    refuse_starved(result, allowed, slots.trusted.report)
     if not result.reply:
         # A checker may say no by ending its process, and a program may choose its answer so that it does.
         verdict = run_verdict(result) or Verdict.WRONG_ANSWER

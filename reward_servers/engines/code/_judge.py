@@ -21,7 +21,7 @@ from reward_servers.engines.code._plan import Plan, PlannedTest, plan_tests
 from reward_servers.engines.code._protocol import run_code_test
 from reward_servers.engines.code._scoring import SCORINGS, Scoring, score
 from reward_servers.engines.code._shadowed import top_names
-from reward_servers.engines.code._slots import Slots, refuse_starved
+from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, StdioTests, TestSpec
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
 from sandbox import CompileFailure, Prepared, Program, ProgramRefused, RunResult
@@ -242,7 +242,6 @@ class _Judging:
         limits, compare = self._spec.limits.run, self._spec.compare
         box = self._slots.program
         run = box.run(prepared, stdin=test.stdin.encode("utf-8", "surrogatepass"), limits=limits)
-        refuse_starved(run, limits, box.report)
         detail: dict[str, Any] = {
             "stdin": _excerpt(test.stdin),
             "expected": _excerpt(test.expected),

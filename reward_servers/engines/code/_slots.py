@@ -10,32 +10,13 @@ from typing import Self
 from reward_servers.engines.code._guest import driver_source
 from sandbox import (
     CompileFailure,
-    Exit,
-    IsolationReport,
     Limits,
     Prepared,
     Program,
-    RunResult,
     Sandbox,
     SandboxClosed,
     SandboxFailure,
 )
-
-
-def refuse_starved(result: RunResult, limits: Limits, report: IsolationReport) -> RunResult:
-    """The result of a run, unless the host ended it by giving it no time.
-
-    A program that sleeps reaches its wall limit anywhere. One that waits for a processor does not, because waiting is
-    not counted; it is ended all the same after a multiple of the limit, and then nothing can be said about it. Where
-    waiting cannot be told from sleeping, nothing can be said about either.
-
-    Raises:
-        SandboxFailure: The wall limit ended the run and the program may not be to blame.
-    """
-    if result.ended is Exit.WALL_LIMIT and (report.wall_clock != "run_queue" or result.wall_s <= limits.wall_s):
-        detail = f"{result.elapsed_s:.1f} s passed, of which {result.cpu_s:.2f} s on a processor"
-        raise SandboxFailure("starved", detail)
-    return result
 
 
 class Slots:

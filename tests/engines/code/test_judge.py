@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 from collections.abc import Callable
@@ -21,7 +20,6 @@ from reward_servers.engines.code import (
     judge,
     parse_reference,
 )
-from reward_servers.engines.code._slots import refuse_starved
 from tests.engines.code.conftest import Judge
 
 SUM = {"tests": [{"stdin": "2 3\n", "stdout": "5\n"}, {"stdin": "10 -4\n", "stdout": "6\n", "public": True}]}
@@ -332,20 +330,6 @@ def test_options_are_shared_by_extraction_and_judging(slots: Slots) -> None:
     last, entry = JudgeOptions(), JudgeOptions(blocks="entry")
     assert judge(Submission.from_response(response, spec, last), spec, slots, last).score == 0.0
     assert judge(Submission.from_response(response, spec, entry), spec, slots, entry).score == 1.0
-
-
-@pytest.mark.parametrize(("clock", "wall_s"), [("run_queue", 0.4), ("elapsed", 1.5)])
-def test_a_starved_run_is_no_verdict(slots: Slots, clock: str, wall_s: float) -> None:
-    box = slots.program
-    prepared = box.prepare(sandbox.Program("python", b"import time\ntime.sleep(9)"))
-    assert isinstance(prepared, sandbox.Prepared)
-    limits = sandbox.Limits(wall_s=1.0)
-    slept = box.run(prepared, limits=limits)
-    box.discard(prepared)
-    assert refuse_starved(slept, limits, box.report) is slept
-    starved = dataclasses.replace(slept, wall_s=wall_s, elapsed_s=10.0)
-    with pytest.raises(sandbox.SandboxFailure, match="starved"):
-        refuse_starved(starved, limits, dataclasses.replace(box.report, wall_clock=clock))
 
 
 def test_closed_slots_stay_closed() -> None:

@@ -1,0 +1,78 @@
+"""Who is to blame when the wall limit ends a run: one more try, and a probe of our own while nothing of it exists.
+
+What the kernel counts of a run's tasks was caused by the run as well as by the host. The probe is a program of ours
+that wants a processor for a known time. It is started when the run is gone, in the same slot and so with the same
+share of the host, and shows how many times slower the host is than it should be. The second try is given that much
+more time, and what it has not done by then is its own doing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from sandbox._errors import SandboxFailure
+from sandbox._ns._meter import HARD_CAP
+from sandbox._types import Limits, Program, RunResult
+
+_T = TypeVar("_T")
+PROBE = Program(
+    "python",
+    b"import time\nwall, cpu = time.perf_counter(), time.thread_time()\n"
+    b"while time.thread_time() - cpu < 0.05: pass\n"
+    b"print((time.perf_counter() - wall) / (time.thread_time() - cpu))",
+)
+PROBE_LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
+_STARVED = 2.0
+"""With less than half a processor for a program that wants one, what the clock excuses is believed."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attempt(Generic[_T]):
+    """One try.
+
+    Attributes:
+        value: What came of it.
+        doubtful: Whether the wall limit ended it and the host may be to blame.
+        elapsed_s: How long it took on the clock.
+        excused: Whether its wall limit was not reached, less what other processes are known to have taken.
+    """
+
+    value: _T
+    doubtful: bool
+    elapsed_s: float
+    excused: bool = False
+
+
+def slowness(probe: RunResult) -> float:
+    """How many times slower the host was for a probe; the largest that matters if it could not even end."""
+    return max(1.0, float(probe.stdout)) if probe.ok else HARD_CAP
+
+
+def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float], wall_s: float) -> tuple[_T, float]:
+    """Try, and if it is doubtful try once more with as much more time as the host is slower.
+
+    Args:
+        attempt: Makes one try, with a factor on the wall limit.
+        measure: Runs the probe and returns how many times slower the host is.
+        wall_s: The limit.
+
+    Returns:
+        What came of it, and the slowness that it was judged by.
+
+    Raises:
+        SandboxFailure: The host was too slow to tell, before and after.
+    """
+    first = attempt(1.0)
+    if not first.doubtful:
+        return first.value, 1.0
+    before = measure()
+    second = attempt(before)
+    if not second.doubtful:
+        return second.value, 1.0
+    slow = min(before, measure())
+    if second.elapsed_s < slow * wall_s or (second.excused and slow >= _STARVED):
+        detail = f"{second.elapsed_s:.1f} s passed on a host that is {slow:.1f} times slower than it should be"
+        raise SandboxFailure("starved", detail)
+    return second.value, slow

@@ -1,0 +1,113 @@
+"""Who is to blame for a wall limit: the host, or a program that makes its own tasks wait."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from sandbox import Exit, Limits, SandboxFailure
+from sandbox._ns._starvation import Attempt, settle
+from tests.sandbox.conftest import Runner
+
+
+class _Tries:
+    """Tries and probes that come out as told."""
+
+    def __init__(self, elapsed_s: Sequence[float], slowness: Sequence[float], excused: bool = False) -> None:
+        self._elapsed = iter(elapsed_s)
+        self._slowness = iter(slowness)
+        self._excused = excused
+        self.patience: list[float] = []
+
+    def attempt(self, patience: float) -> Attempt[str]:
+        self.patience.append(patience)
+        return Attempt("late", True, next(self._elapsed), self._excused)
+
+    def measure(self) -> float:
+        return next(self._slowness)
+
+
+def test_no_doubt_needs_no_probe() -> None:
+    tries = _Tries([], [])
+    assert settle(lambda _: Attempt("sleeps", False, 2.0), tries.measure, 1.0) == ("sleeps", 1.0)
+
+
+def test_a_quiet_host_is_not_to_blame() -> None:
+    tries = _Tries([10.0, 1.1], [1.0, 1.0])
+    assert settle(tries.attempt, tries.measure, 1.0) == ("late", 1.0)
+    assert tries.patience == [1.0, 1.0]
+
+
+def test_a_slow_host_gives_as_much_more_time_and_then_a_verdict() -> None:
+    tries = _Tries([10.0, 4.1], [4.0, 3.0])
+    assert settle(tries.attempt, tries.measure, 1.0) == ("late", 3.0)
+    assert tries.patience == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(("slowness", "excused"), [((20.0, 12.0), False), ((20.0, 12.0), True), ((3.0, 2.5), True)])
+def test_a_host_that_starved_the_probe_as_well_is_to_blame(slowness: Sequence[float], excused: bool) -> None:
+    tries = _Tries([10.0, 10.0], slowness, excused)
+    with pytest.raises(SandboxFailure, match="starved"):
+        settle(tries.attempt, tries.measure, 1.0)
+
+
+@pytest.mark.parametrize(("slowness", "excused"), [((20.0, 1.0), True), ((4.0, 20.0), False), ((1.5, 20.0), True)])
+def test_what_one_probe_does_not_show_is_no_excuse(slowness: Sequence[float], excused: bool) -> None:
+    tries = _Tries([10.0, 10.0], slowness, excused)
+    assert settle(tries.attempt, tries.measure, 1.0)[0] == "late"
+
+
+@contextmanager
+def _busy(count: int) -> Iterator[None]:
+    command = [sys.executable, "-S", "-c", "while True: pass"]
+    processes = [subprocess.Popen(command, start_new_session=True) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+_HERD = """
+import os, time
+os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def wake():
+    while True: time.sleep(0.006 - time.monotonic() % 0.006)
+for _ in range(59):
+    if not os.fork(): wake()
+wake()
+"""
+
+
+@pytest.mark.parametrize("load", [0, 2])
+def test_tasks_that_wait_for_each_other_do_not_stop_the_clock(run: Runner, load: int) -> None:
+    with _busy(load * (os.cpu_count() or 1)):
+        result = run(_HERD, limits=Limits(cpu_s=20, wall_s=1))
+    assert result.ended is Exit.WALL_LIMIT
+    assert result.wall_s > 1
+
+
+_WAITING_MAIN = {
+    "thread": "import threading\nt = threading.Thread(target=work)\nt.start()\nt.join()",
+    "child": "import os\nif not os.fork():\n work()\n os._exit(0)\nos.wait()",
+}
+
+
+@pytest.mark.parametrize("kind", _WAITING_MAIN)
+def test_the_host_is_excused_for_those_who_work_while_the_main_task_waits(run: Runner, kind: str) -> None:
+    work = "import time\ndef work():\n while time.process_time() < 0.5: pass\n"
+    with _busy(4 * (os.cpu_count() or 1)):
+        result = run(work + _WAITING_MAIN[kind] + "\nprint('done')", limits=Limits(cpu_s=1, wall_s=1))
+    assert (result.ended, result.stdout) == (Exit.EXITED, b"done\n")
+    assert result.elapsed_s > result.wall_s
+
+
+def test_slowness_is_measured_while_nothing_runs(run: Runner) -> None:
+    with _busy(4 * (os.cpu_count() or 1)):
+        assert run.box.slowness() > 1.5
