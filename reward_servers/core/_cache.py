@@ -6,14 +6,15 @@ A key is a digest of everything that the verifier was shown, and of the verifier
 from __future__ import annotations
 
 import struct
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from reward_servers.core._model import Content, Document, Group, PromptContext, Rollout
+from reward_servers.core._model import Content, Document, Group, Message, PromptContext, Rollout
 from reward_servers.core._outcomes import Verdict
 
-__all__ = ["KeyMaker", "VerdictCache"]
+__all__ = ["KeyMaker", "VerdictCache", "fields"]
 
 _LENGTH = struct.Struct("<Q")
 _ENTRY_OVERHEAD = 400
@@ -60,25 +61,43 @@ class VerdictCache:
             self._bytes -= dropped
 
 
+def fields(*values: bytes | str) -> bytes:
+    """Joins fields, each behind its length, so that no two different lists of them look alike."""
+    encoded = [one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one for one in values]
+    return b"".join(part for one in encoded for part in (_LENGTH.pack(len(one)), one))
+
+
 def _content(content: Content) -> bytes:
-    return content.encode() if isinstance(content, str) else repr(content).encode()
+    if isinstance(content, str):
+        return b"t" + content.encode("utf-8", "surrogatepass")
+    return b"m" + fields(*map(_message, content))
 
 
-def _fields(*fields: bytes) -> bytes:
-    """Joins fields so that no two different lists of them look alike."""
-    return b"".join(part for one in fields for part in (_LENGTH.pack(len(one)), one))
+def _message(message: Message) -> bytes:
+    parts = fields(*(fields(one.kind, one.text, one.data, one.mime) for one in message.parts))
+    calls = fields(*(fields(one.id, one.name, one.arguments) for one in message.tool_calls))
+    return fields(message.role, message.name, message.tool_call_id, parts, calls)
 
 
 def _documents(documents: Sequence[Document]) -> bytes:
-    return repr(documents).encode() if documents else b""
+    return fields(*(fields(one.id, one.text, one.title, one.uri) for one in documents)) if documents else b""
 
 
 class KeyMaker:
-    """Makes the keys of one evaluation. What items share is digested once."""
+    """Makes the keys of one evaluation. What items share is digested once.
 
-    def __init__(self, digest: str, options: bytes, seed: int | None) -> None:
-        seeded = b"" if seed is None else str(seed).encode()
-        self._base = blake2b(_fields(digest.encode(), options, seeded), digest_size=16)
+    Every key is a digest of fields behind their lengths: subjects that differ in anything that a verifier is shown have
+    different keys.
+    """
+
+    def __init__(self, *verifier: bytes | str, seed: int | None) -> None:
+        """Prepares.
+
+        Args:
+            verifier: What tells the evaluation apart: the verifier's digest, its bounds and its options.
+            seed: Seed of the run where the verifier uses one; the names of rollouts then belong to the key.
+        """
+        self._base = blake2b(fields(*verifier, "" if seed is None else str(seed)), digest_size=16)
         self._seeded = seed is not None
         self._shared: PromptContext | None = None
         self._shared_state = self._base
@@ -88,15 +107,14 @@ class KeyMaker:
         shared = subject.prompt_context
         if shared is not self._shared:
             self._shared_state = self._base.copy()
-            self._shared_state.update(_fields(_content(shared.prompt), shared.reference, _documents(shared.documents)))
+            self._shared_state.update(fields(_content(shared.prompt), shared.reference, _documents(shared.documents)))
             self._shared = shared
         state = self._shared_state.copy()
         if isinstance(subject, Rollout):
-            state.update(self._rollout(subject))
+            state.update(b"r" + self._rollout(subject))
         else:
-            state.update(_fields(shared.group_id.encode(), str(shared.size).encode()))
-            for rollout in subject.rollouts:
-                state.update(self._rollout(rollout))
+            members = fields(*map(self._rollout, subject.rollouts))
+            state.update(b"g" + fields(shared.group_id, str(shared.size), members))
         return state.digest()
 
     def _rollout(self, rollout: Rollout) -> bytes:
@@ -110,13 +128,10 @@ class KeyMaker:
             or rollout.metadata_json
         )
         if plain:
-            return content
-        extras = (
-            rollout.finish_reason,
-            rollout.own_reference,
-            rollout.own_documents,
-            tuple(rollout.token_ids),
-            rollout.metadata_json,
-            rollout.rollout_id if self._seeded else "",
+            return b"p" + content
+        tokens = array("Q", rollout.token_ids).tobytes()
+        name = rollout.rollout_id if self._seeded else ""
+        documents = _documents(rollout.own_documents)
+        return b"x" + fields(
+            content, rollout.finish_reason, rollout.own_reference, documents, tokens, rollout.metadata_json, name
         )
-        return _fields(content, repr(extras).encode())

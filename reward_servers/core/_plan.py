@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reward_servers.core._cache import KeyMaker
+from reward_servers.core._cache import KeyMaker, fields
 from reward_servers.core._errors import RequestError
 from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
@@ -123,15 +123,15 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
         return None
     if verifier.deterministic:
         seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE else None
-        maker = KeyMaker(f"{bound.hosted.identity.digest} {bound.cpu_limit}", bound.options, seed)
+        maker = KeyMaker(bound.hosted.identity.digest, repr(bound.cpu_limit), bound.options, seed=seed)
         return lambda subject, index: maker.key(subject)
     if not request.request_id:
         return None
     # A stochastic verdict is nobody else's, but a call that is sent again must find it.
-    base = f"{request.request_id}\0{bound.hosted.identity.digest}\0{bound.options!r}"
+    base = fields(request.request_id, bound.hosted.identity.digest, bound.options)
 
     def key(subject: Rollout | Group, index: int) -> bytes:
-        return f"{base}\0{index}".encode()
+        return base + fields(str(index))
 
     return key
 

@@ -124,9 +124,13 @@ class Scorer:
             call.skip(Skip(SkipReason.OVERLOADED, refusal.retry_after))
             return call
         call = Call(self, request, deliver, items, hold, counted=not inner)
-        call.jobs = self._planner.jobs(bounds, request, call)
-        self._calls.add(call)
-        call.arm()
+        try:
+            call.jobs = self._planner.jobs(bounds, request, call)
+            self._calls.add(call)
+            call.arm()
+        except BaseException:
+            call.close()
+            raise
         return call
 
     def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:

@@ -71,15 +71,20 @@ class Intake:
             The call.
 
         Raises:
-            RequestError: The message cannot be served; its call is closed.
+            RequestError: The message cannot be served; its call is closed, as on every other way out.
         """
         async with self._turn:
             opened = begin()
             parts = _wire.parts(opened.groups)
             more = await self._add(opened, parts)
-        while more:
-            async with self._turn:
-                more = await self._add(opened, parts)
+        try:
+            while more:
+                async with self._turn:
+                    more = await self._add(opened, parts)
+        except BaseException:
+            # A cancellation while the call waits for its next turn.
+            opened.call.close()
+            raise
         return opened.call
 
     async def emptied(self) -> None:

@@ -192,6 +192,12 @@ async def rank(group: Group) -> Sequence[Score | Fault]:
     return [Score(sizes.index(len(one.response)) / max(1, len(sizes) - 1)) for one in group]
 
 
+@verifier("test/lengths", version="1", scope="group", score_range=(0, 1e9), cost=Cost.NETWORK)
+async def lengths(group: Group) -> Sequence[float]:
+    """How long each response of a group is."""
+    return [float(len(one.response)) for one in group]
+
+
 class BatchSettings(Settings):
     """Where the device verifier reports its batches."""
 
