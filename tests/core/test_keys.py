@@ -14,7 +14,7 @@ from reward_servers.core._outcomes import Verdict
 from tests.core import unruly
 from tests.core.helpers import as_verdict, group, outcomes, request, scoring
 
-# Few letters, so that two generated subjects are often nearly the same; what looks like a length or an end is among them.
+# Few letters, so that two generated subjects are often nearly the same; some look like a length or an end.
 _TEXTS = st.text("1\0a(", max_size=4)
 _PARTS = st.builds(Part, st.sampled_from(["text", "reasoning", "blob"]), _TEXTS, _TEXTS.map(str.encode), _TEXTS)
 _CALLS = st.builds(ToolCall, _TEXTS, _TEXTS, _TEXTS)
