@@ -125,8 +125,9 @@ class Fault:
         """Makes sure that it can be sent, whatever a verifier has put into it."""
         self.party = Party(self.party)
         self.code, self.message = _sendable(str(self.code)), _sendable(str(self.message))
-        if self.retry_after is not None and not 0 <= self.retry_after < math.inf:
-            self.retry_after = None
+        self.retryable = bool(self.retryable)
+        if self.retry_after is not None:
+            self.retry_after = float(self.retry_after) if 0 <= self.retry_after < math.inf else None
 
 
 @dataclass(slots=True)
@@ -240,6 +241,8 @@ def _wrong_part(score: Score) -> str:
         if not isinstance(step, Step):
             return f"its step {step!r} is no Step"
         places = (step.message, step.start, step.end)
+        if not isinstance(step.unit, str):
+            return f"{step!r} needs a text for its unit"
         if not (_is_part(step.score) and all(isinstance(place, int) and 0 <= place < 1 << 32 for place in places)):
             return f"{step!r} needs whole numbers from 0 for its places, and a finite score or None"
     return ""

@@ -213,7 +213,7 @@ class Scorer:
         unit.settled = True
         if unit.key is not None:
             self._flying.pop(unit.key, None)
-            if all(type(one) is Verdict for one in outcomes):
+            if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
                 self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
         shared = False
         for subscriber, positions in unit.subscribers:

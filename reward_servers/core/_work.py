@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Outcome, Usage
 
-__all__ = ["Evaluation", "Executor", "Job", "MakeKey", "Request", "Result", "Settle", "Subscriber", "Unit"]
+__all__ = ["DeathKind", "Evaluation", "Executor", "Job", "MakeKey", "Request", "Result", "Settle", "Subscriber", "Unit"]
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,6 +103,22 @@ class Job:
     key: MakeKey | None
 
 
+class DeathKind(Enum):
+    """Whose doing the death of a worker was.
+
+    Attributes:
+        CRASH: The verifier's, on the item: an abort, a fault of memory.
+        BOUND: A bound of ours that the item exceeded.
+        OUTSIDE: Neither: it was killed or stopped from outside, or others had used up what it needed.
+        SHARED: Not known: it was on a whole batch.
+    """
+
+    CRASH = "crash"
+    BOUND = "bound"
+    OUTSIDE = "outside"
+    SHARED = "shared"
+
+
 @dataclass(slots=True, eq=False)
 class Unit:
     """The unit of execution and retrying: one rollout, or one group, for one evaluation.
@@ -111,7 +128,7 @@ class Unit:
         subject: What it judges.
         subscribers: Who waits for it, with the position of each of its rollouts.
         key: Under which others may join it and its verdict is kept; None for neither.
-        crashes: Workers that died on it.
+        deaths: How workers died on it; after the first it is run alone.
         settled: Whether its outcome is known or nobody waits for it any more.
     """
 
@@ -119,7 +136,7 @@ class Unit:
     subject: Rollout | Group
     subscribers: list[tuple[Subscriber, Sequence[int]]]
     key: bytes | None = None
-    crashes: int = 0
+    deaths: list[DeathKind] = field(default_factory=list)
     settled: bool = False
 
 

@@ -139,7 +139,7 @@ class Zygote:
                 stdin=null,
                 stdout=null,
                 stderr=self._errors,
-                env=_ENVIRONMENT,
+                env={**_ENVIRONMENT, "ASSAY_HELPER": "1"},
                 cwd="/",
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,

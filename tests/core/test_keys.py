@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_servers.core import PromptContext, Document, Group, Message, Part, Rollout, ToolCall
+from reward_servers.core import Document, Group, Message, Part, PromptContext, Rollout, ToolCall
 from reward_servers.core._cache import KeyMaker, fields
 from reward_servers.core._outcomes import Verdict
 from tests.core import unruly

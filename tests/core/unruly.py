@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -94,6 +95,35 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
         LEAKED.append(bytearray(16 << 20))
     if command == "recurse":
         return float(_recurse(0))
+    if command == "leave":
+        subprocess.Popen(["sleep", argument], start_new_session=True)
+    if command == "leave-twice":
+        subprocess.run(["setsid", "sh", "-c", f"sleep {argument} & sleep {argument}a & exit 0"], check=False)
+    if command == "leave-and-abort":
+        subprocess.Popen(["sleep", argument], start_new_session=True)
+        os.abort()
+    if command == "helper":
+        subprocess.Popen(["sleep", argument], start_new_session=True, env={**os.environ, "ASSAY_HELPER": "1"})
+    if command == "fork":
+        # The child returns from the verifier, too.
+        os.fork()
+    if command == "deaf":
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+        _spin()
+    if command == "garbage":
+        for descriptor in range(3, 64):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\x08\0\0\0\x80\4\x95abcde" * 3)
+        time.sleep(60)
+    if command == "flood":
+        for _ in range(1000):
+            os.write(1, b"x" * 9_999 + b"\n")
+    if command == "many":
+        children = [
+            subprocess.Popen([sys.executable, "-c", "x = bytearray(90 << 20); import time; time.sleep(60)"])
+            for _ in range(4)
+        ]
+        children[0].wait()
     if command == "print":
         print("to standard output")
         os.write(1, b"and to its descriptor\n")

@@ -67,8 +67,8 @@ class FairQueue:
         while self._lanes and not taken:
             key, lane = next(iter(self._lanes.items()))
             first = lane[0]
-            room = 1 if first.crashes else limit(first)
-            while room and lane and lane[0].job is first.job and (lane[0] is first or not lane[0].crashes):
+            room = 1 if first.deaths else limit(first)
+            while room and lane and lane[0].job is first.job and (lane[0] is first or not lane[0].deaths):
                 unit = lane.popleft()
                 if not unit.settled:
                     taken.append(unit)

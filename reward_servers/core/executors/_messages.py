@@ -1,33 +1,53 @@
-"""What a server and its worker processes say to each other: length-prefixed pickles of plain tuples.
+"""What a server and its worker processes say to each other: frames behind their lengths.
 
-Both ends are the same program on the same machine, and a worker never runs a candidate's program in its own process, so
-pickle is safe here. Tuples of plain values cost a third of what pickled objects cost.
+To a worker go pickles of plain tuples: it trusts its server. What comes back is read without pickle, field by field and
+checked, since content that has taken a verifier over must not take the server: results as fixed records for what has
+nothing but a score and a code, and as JSON for the rest.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import pickle
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reward_servers.core._model import Group, PromptContext, Rollout
-from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
+from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._work import Unit
 
 __all__ = [
+    "ChunkResults",
     "FrameReader",
     "Hosting",
+    "MessageError",
+    "ResultsWriter",
     "decode_chunk",
-    "decode_outcome",
-    "decode_usage",
     "encode_chunk",
-    "encode_outcome",
     "frame",
+    "hello",
+    "pickled",
+    "read_message",
 ]
 
-_HEADER = struct.Struct("<I")
+_LENGTH = struct.Struct("<I")
+_HEAD = struct.Struct("<BIHI")
+"""Kind, number of the chunk, number of records, bytes of the records."""
+_RECORD = struct.Struct("<HBBIId")
+"""Place in the chunk, form, code, run time and CPU time in microseconds, score."""
+_RESULTS, _HELLO = 1, 2
+_PLAIN, _RICH = 0, 1
+_CODES = ("accepted", "wrong", "partial", "no_answer", "limit", "malformed")
+_LONGEST = 256 << 20
+_LARGEST_U32 = (1 << 32) - 1
+_LARGEST_I64 = (1 << 63) - 1
+
+
+class MessageError(ValueError):
+    """A worker has sent what no worker of ours sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +67,14 @@ class Hosting:
     memory: int
 
 
-def frame(message: object) -> bytes:
+def frame(payload: bytes) -> bytes:
     """One message, ready to be written."""
-    payload = pickle.dumps(message, protocol=5)
-    return _HEADER.pack(len(payload)) + payload
+    return _LENGTH.pack(len(payload)) + payload
+
+
+def pickled(message: object) -> bytes:
+    """One message to a worker, ready to be written."""
+    return frame(pickle.dumps(message, protocol=5))
 
 
 class FrameReader:
@@ -59,20 +83,29 @@ class FrameReader:
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[Any]:
-        """Takes bytes as they arrive and yields the messages that they complete."""
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Takes bytes as they arrive and yields the messages that they complete.
+
+        Raises:
+            MessageError: A message is longer than any of ours.
+        """
         buffer = self._buffer
         buffer += data
         start = 0
         while len(buffer) - start >= 4:
-            end = start + 4 + _HEADER.unpack_from(buffer, start)[0]
+            (length,) = _LENGTH.unpack_from(buffer, start)
+            if length > _LONGEST:
+                raise MessageError(f"a message of {length} bytes")
+            end = start + 4 + length
             if len(buffer) < end:
                 break
-            yield pickle.loads(memoryview(buffer)[start + 4 : end])  # noqa: S301 - our own worker, see above
+            yield bytes(buffer[start + 4 : end])
             start = end
         if start:
             del buffer[:start]
 
+
+# To the worker.
 
 _ContextTuple = tuple[Any, ...]
 
@@ -105,7 +138,7 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
             items.append((place, [_rollout(rollout) for rollout in subject.rollouts], seed, deadline))
         else:
             items.append((place, _rollout(subject), seed, deadline))
-    return frame(("run", number, hosting, job.options, job.cpu_limit, shared, items))
+    return pickled(("run", number, hosting, job.options, job.cpu_limit, shared, items))
 
 
 def decode_chunk(
@@ -125,34 +158,164 @@ def decode_chunk(
     return decoded
 
 
-def encode_outcome(outcome: Outcome) -> tuple[Any, ...]:
-    """An outcome as a tuple; its length tells the kinds apart."""
+# From the worker.
+
+
+@dataclass(slots=True)
+class ChunkResults:
+    """Results of a chunk: place, outcomes (one for each rollout), run time in microseconds, cost."""
+
+    number: int
+    results: list[tuple[int, list[Outcome], int, Usage]]
+
+
+def hello(said: Mapping[str, Any]) -> bytes:
+    """The first message of a worker: what it is, or why it cannot start."""
+    return frame(bytes([_HELLO]) + json.dumps(said).encode())
+
+
+class ResultsWriter:
+    """Gathers results of one chunk into one message."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._records = bytearray()
+        self._codes: dict[str, int] = {}
+        self._rich: list[Any] = []
+        self.count = 0
+
+    def add(self, number: int, place: int, outcomes: Sequence[Outcome], run_us: int, usage: Usage) -> None:
+        """Adds the result of one item; all of them are of one chunk between two calls of `take`."""
+        self._number = number
+        self.count += 1
+        run_us, cpu_us = min(run_us, _LARGEST_U32), min(usage.cpu_us, _LARGEST_U32)
+        first = outcomes[0]
+        if len(outcomes) == 1 and isinstance(first, Verdict) and first.plain and not usage.upstream_calls:
+            code = self._code(first.code)
+            if code < 256:
+                self._records += _RECORD.pack(place, _PLAIN, code, run_us, cpu_us, first.score)
+                return
+        self._records += _RECORD.pack(place, _RICH, 0, run_us, cpu_us, 0.0)
+        spent = [usage.upstream_calls, usage.input_tokens, usage.output_tokens]
+        self._rich.append([spent, [_encode_outcome(outcome) for outcome in outcomes]])
+
+    def _code(self, code: str) -> int:
+        if code in _CODES:
+            return _CODES.index(code)
+        return len(_CODES) + self._codes.setdefault(code, len(self._codes))
+
+    def take(self) -> bytes:
+        """The message, ready to be written; what is added later belongs to the next."""
+        rest = json.dumps([list(self._codes), self._rich]).encode() if self._codes or self._rich else b""
+        head = _HEAD.pack(_RESULTS, self._number, self.count, len(self._records))
+        message = frame(head + self._records + rest)
+        self._records, self._codes, self._rich, self.count = bytearray(), {}, [], 0
+        return message
+
+
+def _encode_outcome(outcome: Outcome) -> list[Any]:
     if isinstance(outcome, Verdict):
-        if outcome.plain:
-            return (outcome.score, outcome.code)
-        return (
-            outcome.score,
-            outcome.code,
-            outcome.aspects,
-            outcome.steps,
-            outcome.note,
-            outcome.evidence,
-            outcome.feedback,
-        )
+        steps = [[one.start, one.end, one.score, one.message, one.unit] for one in outcome.steps]
+        evidence, feedback = outcome.evidence.decode(), outcome.feedback.decode()
+        return ["v", outcome.score, outcome.code, outcome.aspects, steps, outcome.note, evidence, feedback]
     if isinstance(outcome, Fault):
-        return (outcome.party.value, outcome.code, outcome.message, outcome.retryable, outcome.retry_after)
-    return (outcome.reason.value, outcome.retry_after, None)
+        return ["f", outcome.party.value, outcome.code, outcome.message, outcome.retryable, outcome.retry_after]
+    return ["s", outcome.reason.value, outcome.retry_after]
 
 
-def decode_outcome(values: tuple[Any, ...]) -> Outcome:
-    """The outcome that a tuple stands for."""
-    if len(values) in (2, 7):
-        return Verdict(*values)
-    if len(values) == 5:
-        return Fault(Party(values[0]), *values[1:])
-    return Skip(SkipReason(values[0]), values[1])
+def read_message(payload: bytes) -> ChunkResults | dict[str, Any]:
+    """Reads a message of a worker.
+
+    Returns:
+        Results, or what the worker said of itself first.
+
+    Raises:
+        MessageError: It is neither.
+    """
+    try:
+        if payload[:1] == bytes([_RESULTS]):
+            return _read_results(payload)
+        said = json.loads(payload[1:]) if payload[:1] == bytes([_HELLO]) else None
+    except MessageError:
+        raise
+    except (ValueError, TypeError, LookupError, StopIteration, struct.error, RecursionError) as error:
+        raise MessageError(f"{type(error).__name__}: {error}"[:200]) from None
+    if not isinstance(said, dict):
+        raise MessageError("it is no message of a worker")
+    return said
 
 
-def decode_usage(values: tuple[int, int, int, int] | None) -> Usage | None:
-    """The cost that a tuple stands for."""
-    return None if values is None else Usage(*values)
+def _read_results(payload: bytes) -> ChunkResults:
+    _, number, count, length = _HEAD.unpack_from(payload)
+    start, end = _HEAD.size, _HEAD.size + length
+    if length != count * _RECORD.size or len(payload) < end:
+        raise MessageError("its records are cut off")
+    codes: list[Any] = []
+    rich: Iterator[Any] = iter(())
+    if len(payload) > end:
+        codes, values = json.loads(payload[end:])
+        rich = iter(values)
+    known = (*_CODES, *map(_text, codes))
+    results: list[tuple[int, list[Outcome], int, Usage]] = []
+    for place, form, code, run_us, cpu_us, score in _RECORD.iter_unpack(payload[start:end]):
+        if form == _PLAIN:
+            results.append((place, [Verdict(_finite(score), known[code])], run_us, Usage(cpu_us)))
+            continue
+        spent, outcomes = next(rich)
+        calls, read, written = map(_count, spent)
+        results.append((place, [_decode_outcome(one) for one in outcomes], run_us, Usage(cpu_us, calls, read, written)))
+    return ChunkResults(number, results)
+
+
+def _decode_outcome(values: Sequence[Any]) -> Outcome:
+    kind, *rest = values
+    if kind == "v":
+        score, code, aspects, steps, note, evidence, feedback = rest
+        return Verdict(
+            _finite(score),
+            _text(code),
+            tuple((_text(name), _part(value)) for name, value in aspects),
+            tuple(
+                Step(_position(start), _position(end), _part(value), _position(message), _text(unit))
+                for start, end, value, message, unit in steps
+            ),
+            _text(note),
+            _text(evidence).encode(),
+            _text(feedback).encode(),
+        )
+    if kind == "f":
+        party, code, message, retryable, retry_after = rest
+        return Fault(Party(party), _text(code), _text(message), bool(retryable), _part(retry_after))
+    reason, retry_after = rest
+    return Skip(SkipReason(reason), _part(retry_after))
+
+
+def _finite(value: object) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise MessageError(f"{value!r} is no finite number")
+    return float(value)
+
+
+def _part(value: object) -> float | None:
+    return None if value is None else _finite(value)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise MessageError(f"{value!r} is no text")
+    if not value.isascii():
+        value.encode()  # a lone surrogate has no form in a message
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or not 0 <= value <= _LARGEST_I64:
+        raise MessageError(f"{value!r} is no count")
+    return int(value)
+
+
+def _position(value: object) -> int:
+    number = _count(value)
+    if number > _LARGEST_U32:
+        raise MessageError(f"{value!r} is no position")
+    return number

@@ -11,20 +11,20 @@ import contextlib
 import logging
 import math
 import multiprocessing
-import signal
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
 from reward_servers.core._errors import StartupError
-from reward_servers.core._hosted import Hosted, bound_exceeded, spread
-from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
+from reward_servers.core._hosted import Hosted, spread
+from reward_servers.core._outcomes import Fault, Outcome, Party, Usage
 from reward_servers.core._verifier import Runs
-from reward_servers.core._work import Settle, Unit
+from reward_servers.core._work import DeathKind, Settle, Unit
+from reward_servers.core.executors._deaths import Cause, after_death, cause_of_death, out_of_memory_kills
 from reward_servers.core.executors._fair_queue import FairQueue
 from reward_servers.core.executors._messages import Hosting
 from reward_servers.core.executors._watchdog import Watchdog
-from reward_servers.core.executors._worker import WorkerProcess
+from reward_servers.core.executors._worker import KillReason, WorkerProcess
 
 __all__ = ["ProcessExecutor"]
 
@@ -34,6 +34,7 @@ _TARGET = 0.02
 _SMALLEST = 0.001
 """Seconds of work that are not worth sharing among workers."""
 _LARGEST_CHUNK = 64
+_LARGEST_BATCH = 4096
 _FIRST_GUESS = 0.004
 _START_FAILURES = 3
 
@@ -67,7 +68,8 @@ class ProcessExecutor:
         """
         if not self._device:
             modules = sorted({hosting.path.partition(":")[0] for hosting in self._hostings})
-            self._context.set_forkserver_preload([*modules, "reward_servers.core.executors._worker_main"])
+            ours = ("_worker_main", "_fork_parent")
+            self._context.set_forkserver_preload([*modules, *(f"reward_servers.core.executors.{one}" for one in ours)])
         self._first_ready = asyncio.get_running_loop().create_future()
         for _ in range(self._size):
             self._spawn(0.0)
@@ -98,7 +100,7 @@ class ProcessExecutor:
         await asyncio.gather(*self._starting, return_exceptions=True)
         workers = list(self._workers)
         for worker in workers:
-            worker.kill("closing")
+            worker.kill(KillReason.CLOSING)
         await asyncio.gather(*(worker.join() for worker in workers))
 
     # Workers come and go.
@@ -114,12 +116,20 @@ class ProcessExecutor:
         if self._closing.is_set():
             return
         worker = WorkerProcess(self, self._hostings)
+        worker.host_kills = out_of_memory_kills()
         self._workers.add(worker)
-        await worker.start(self._context)
+        try:
+            await worker.start(self._context)
+        except OSError as error:
+            # The host is short of processes, or the process that workers are forked from has died and is started again.
+            self._workers.discard(worker)
+            worker.refusal = f"no process can be started: {error}"
+            self._start_failed(worker, None)
 
     def worker_ready(self, worker: WorkerProcess) -> None:
         """Gives a new worker its first chunk."""
         self._start_failures = 0
+        self._watchdog.worker_ready(worker)
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_result(None)
         self._dispatch()
@@ -127,19 +137,25 @@ class ProcessExecutor:
     def worker_dead(self, worker: WorkerProcess, exit_code: int | None) -> None:
         """Settles the item that the worker was on, moves the others, and starts a replacement."""
         self._workers.discard(worker)
+        self._watchdog.worker_dead(worker)
         if self._closing.is_set():
             return
         pending = [unit for chunk in worker.chunks for unit in chunk.pending()]
-        if worker.refusal or (not worker.finished_items and not pending and not worker.killed_for):
+        if worker.refusal or not worker.introduced:
             self._start_failed(worker, exit_code)
             return
-        suspects, others = (pending, []) if self._device else (pending[:1], pending[1:])
-        for unit in reversed(others):
-            self._queue.push_front(unit)
+        # A worker that has not begun, or has spoiled what says so, was about to begin the first of them.
+        begun = worker.current
+        suspects = [begun] if begun is not None else []
+        if begun is not None and self._device:
+            # Of a batch it cannot be said which item it was: each is tried alone.
+            suspects = next(chunk.pending() for chunk in worker.chunks if begun in chunk.units)
+        for unit in reversed(pending):
+            if unit not in suspects:
+                self._queue.push_front(unit)
+        cause = cause_of_death(worker, exit_code)
         for unit in suspects:
-            # Of a batch nobody can say which item it was: each is tried alone.
-            reason = worker.killed_for if len(suspects) == 1 else "batch"
-            self._after_death(unit, reason, exit_code)
+            self._after_death(unit, cause, alone=len(suspects) == 1)
         self._spawn(0.0)
         self._dispatch()
 
@@ -147,6 +163,8 @@ class ProcessExecutor:
         reason = worker.refusal or f"a worker ended with exit code {exit_code} before it was ready"
         if self._first_ready is not None and not self._first_ready.done():
             self._first_ready.set_exception(StartupError(reason))
+            return
+        if self._closing.is_set():
             return
         self._start_failures += 1
         _log.error("a worker could not start: %s", reason)
@@ -157,24 +175,17 @@ class ProcessExecutor:
                     self._finish(unit, fault)
         self._spawn(min(5.0, 0.1 * 2**self._start_failures))
 
-    def _after_death(self, unit: Unit, reason: str, exit_code: int | None) -> None:
+    def _after_death(self, unit: Unit, cause: Cause, *, alone: bool) -> None:
+        """Settles the item that a worker died on, or tries it once more, alone and on a fresh worker."""
         if unit.settled:
             return
-        name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
-        if reason == "wall":
-            spent = "" if self._device else " with little CPU used"
-            message = f"{name} took more than {limits.wall:g} s{spent}"
-            self._finish(unit, Fault(Party.SERVICE, "wall_limit", message))
-        elif reason == "cpu" or (reason != "batch" and exit_code == -signal.SIGPROF):
-            self._finish(unit, bound_exceeded(unit.job.hosted.floor, f"CPU limit of {unit.job.cpu_limit:g} s"))
-        elif unit.crashes:
-            _log.error("%s killed two workers on one item; it gets the floor score", name)
-            note = f"the verifier's process died twice on this item (exit code {exit_code})"
-            self._finish(unit, Verdict(unit.job.hosted.floor, "crashed_verifier", note=note))
-        else:
-            _log.warning("a worker of %s died (exit code %s); its item is tried again alone", name, exit_code)
-            unit.crashes += 1
-            self._retries.append(unit)
+        outcome = after_death(unit, cause, on_device=self._device) if alone else None
+        if outcome is not None:
+            self._finish(unit, outcome)
+            return
+        _log.warning("a worker of %s died (%s); its item is tried again alone", unit.job.hosted.identity.name, cause)
+        unit.deaths.append(cause.kind if alone else DeathKind.SHARED)
+        self._retries.append(unit)
 
     # Work is handed out and comes back.
 
@@ -203,7 +214,7 @@ class ProcessExecutor:
 
     def _chunk_size(self, first: Unit) -> int:
         if self._device:
-            return first.job.hosted.verifier.max_batch
+            return min(first.job.hosted.verifier.max_batch, _LARGEST_BATCH)
         expected = self.expected(first.job.hosted)
         fair = math.ceil(len(self._queue) / self._size)
         return max(1, min(_LARGEST_CHUNK, int(_TARGET / expected), max(fair, int(_SMALLEST / expected))))

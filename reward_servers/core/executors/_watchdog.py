@@ -1,7 +1,7 @@
-"""Watches worker processes: items that are stuck, that wait without computing, or that nobody waits for any more.
+"""Watches worker processes: items that are stuck, that wait without computing, or that are no longer waited for.
 
-Time that a worker spends waiting for a processor is not its item's: on a crowded host an item has as long as on an idle
-one.
+Time that a worker spends waiting for a processor is not its item's, nor is time in which it or this server was stopped:
+on a crowded host an item has as long as on an idle one.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 import psutil
 
 from reward_servers.core._work import Unit
-from reward_servers.core.executors._worker import WorkerProcess
+from reward_servers.core.executors._process_tree import is_helper, state_of
+from reward_servers.core.executors._worker import KillReason, WorkerProcess
 from reward_servers.core.executors._worker_main import OVERRUN
 
 __all__ = ["Watchdog"]
@@ -23,6 +25,38 @@ _log = logging.getLogger("assay.server")
 _TICK = 0.05
 _STUCK = 0.1
 _HARD_CAP = 10.0
+_STOPPED = 2.0
+"""Seconds for which a worker may be stopped before its item is given to another."""
+_PAUSE = 0.5
+"""Seconds between two looks beyond which this process itself was stopped."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is known of an item that takes long.
+
+    Attributes:
+        delay: Seconds that its worker had waited for a processor when it was last looked at.
+        cpu: CPU seconds of the worker and of each of its children then.
+        excused: Seconds in which the worker was stopped or waited for a processor.
+        stopped_since: When the worker was stopped; None while it is not.
+        looked: When it was last looked at.
+    """
+
+    delay: float
+    cpu: dict[int, float]
+    looked: float
+    excused: float = 0.0
+    stopped_since: float | None = None
+
+
+@dataclass(slots=True)
+class _Tree:
+    """A worker with its children at one moment: CPU seconds of each, and the memory of those that are no helpers."""
+
+    cpu: dict[int, float] = field(default_factory=dict)
+    counted: list[psutil.Process] = field(default_factory=list)
+    resident: int = 0
 
 
 class Watchdog:
@@ -31,12 +65,14 @@ class Watchdog:
     def __init__(self, workers: Collection[WorkerProcess], take_back: Callable[[Sequence[Unit]], None]) -> None:
         self._workers = workers
         self._take_back = take_back
-        self._children: dict[Unit, dict[int, float]] = {}
-        self._delays: dict[Unit, float] = {}
+        self._seen: dict[Unit, _Seen] = {}
+        self._idle_memory: dict[int, int] = {}
+        self._looked = time.perf_counter()
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begins to watch."""
+        self._looked = time.perf_counter()
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._look)
 
     def stop(self) -> None:
@@ -44,52 +80,130 @@ class Watchdog:
         if self._timer is not None:
             self._timer.cancel()
 
+    def worker_ready(self, worker: WorkerProcess) -> None:
+        """Notes how much memory a worker holds before its first item."""
+        if worker.pid is not None:
+            self._idle_memory[worker.pid] = _resident(worker.pid)
+
+    def worker_dead(self, worker: WorkerProcess) -> None:
+        """Forgets a worker."""
+        if worker.pid is not None:
+            self._idle_memory.pop(worker.pid, None)
+
     def _look(self) -> None:
         now = time.perf_counter()
-        seen: set[Unit] = set()
+        pause = now - self._looked - _TICK
+        if pause > _PAUSE:
+            for worker in self._workers:
+                worker.last_progress += pause
+        busy: set[Unit] = set()
         for worker in list(self._workers):
             unit = worker.current if worker.ready else None
-            if unit is None or now - worker.last_progress < _STUCK:
+            if unit is None or worker.pid is None or now - worker.last_progress < _STUCK:
                 continue
-            seen.add(unit)
-            self._judge(worker, unit, now - worker.last_progress)
-        for known in (self._children, self._delays):
-            for unit in known.keys() - seen:
-                del known[unit]
+            busy.add(unit)
+            self._judge(worker, worker.pid, unit, now)
+        for unit in self._seen.keys() - busy:
+            del self._seen[unit]
         self.start()
 
-    def _judge(self, worker: WorkerProcess, unit: Unit, age: float) -> None:
-        name, wall = unit.job.hosted.identity.name, unit.job.hosted.limits.wall
-        starved = self._starved(worker, unit)
-        if unit.settled and all(one.settled for one in worker.chunks[0].pending()):
-            worker.kill("abandoned")
-        elif age - starved > wall or age > _HARD_CAP * wall:
+    def _judge(self, worker: WorkerProcess, pid: int, unit: Unit, now: float) -> None:
+        name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
+        tree, delay = _tree(pid), _delay(pid)
+        seen = self._seen.get(unit)
+        if seen is None:
+            seen = self._seen[unit] = _Seen(delay, tree.cpu, now)
+        stopped = self._excuse(seen, pid, now, delay)
+        age = now - worker.last_progress
+        begun = next((chunk for chunk in worker.chunks if unit in chunk.units), None)
+        if unit.settled and (begun is None or all(one.settled for one in begun.pending())):
+            worker.kill(KillReason.ABANDONED)
+        elif stopped > _STOPPED:
+            _log.warning("a worker of %s has been stopped for %.0f s; it is replaced", name, stopped)
+            worker.kill(KillReason.STOPPED)
+        elif age - seen.excused > limits.wall or age > _HARD_CAP * limits.wall:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
-            worker.kill("wall")
-        elif self._children_cpu(worker, unit) > unit.job.cpu_limit * OVERRUN:
-            worker.kill("cpu")
+            worker.kill(KillReason.WALL)
+        elif sum(used - seen.cpu.get(one, 0.0) for one, used in tree.cpu.items()) > unit.job.cpu_limit * OVERRUN:
+            worker.kill(KillReason.CPU)
+        elif limits.memory and self._over_memory(pid, tree, limits.memory):
+            worker.kill(KillReason.MEMORY)
         elif not worker.stalled:
             worker.stalled = True
             self._take_back(worker.recall())
 
-    def _starved(self, worker: WorkerProcess, unit: Unit) -> float:
-        """Seconds that the worker has waited for a processor since this item was first seen here."""
-        try:
-            with open(f"/proc/{worker.pid}/schedstat", encoding="ascii") as file:
-                delay = int(file.read().split()[1]) / 1e9
-        except OSError:
-            return 0.0
-        return delay - self._delays.setdefault(unit, delay)
+    @staticmethod
+    def _excuse(seen: _Seen, pid: int, now: float, delay: float) -> float:
+        """Notes the time since the last look that is not the item's.
 
-    def _children_cpu(self, worker: WorkerProcess, unit: Unit) -> float:
-        """CPU time that the worker's children have used since this item was first seen here.
+        A worker that can run and does not is short of a processor, also where the kernel counts no delay: in a group
+        whose quota is used up, or on a machine that others share.
 
-        The worker's own time is bounded by the kernel's timer.
+        Returns:
+            Seconds for which the worker has been stopped without a break.
         """
-        try:
-            children = psutil.Process(worker.pid).children(recursive=True)
-            times = {child.pid: sum(child.cpu_times()[:4]) for child in children}
-        except psutil.Error:
+        gap, seen.looked = now - seen.looked, now
+        waited, seen.delay = delay - seen.delay, delay
+        state = state_of(pid)
+        if state not in ("T", "t"):
+            seen.stopped_since = None
+            seen.excused += gap if state == "R" else min(gap, waited)
             return 0.0
-        before = self._children.setdefault(unit, times)
-        return float(sum(used - before.get(pid, 0.0) for pid, used in times.items()))
+        if seen.stopped_since is None or gap > _PAUSE:
+            seen.stopped_since = now
+        else:
+            seen.excused += gap
+        return now - seen.stopped_since
+
+    def _over_memory(self, pid: int, tree: _Tree, allowed: int) -> bool:
+        """Whether worker and children hold more than the idle worker did and the bound together.
+
+        The worker's own memory is bounded by the kernel, and so is each child's: it is their sum that is not.
+        """
+        bound = self._idle_memory.get(pid, 0) + allowed
+        if len(tree.counted) < 2 or tree.resident <= bound:
+            return False
+        # Forked children share pages with the worker, which the plain sum counts more than once.
+        return sum(map(_proportional, tree.counted)) > bound
+
+
+def _delay(pid: int) -> float:
+    """Seconds that a process has waited for a processor."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
+
+
+def _tree(pid: int) -> _Tree:
+    tree = _Tree()
+    try:
+        worker = psutil.Process(pid)
+        processes = [worker, *worker.children(recursive=True)]
+    except psutil.Error:
+        return tree
+    for one in processes:
+        try:
+            tree.cpu[one.pid] = float(sum(one.cpu_times()[: 4 if one is not worker else 2]))
+            if one is worker or not is_helper(one.pid):
+                tree.counted.append(one)
+                tree.resident += one.memory_info().rss
+        except psutil.Error:
+            continue
+    return tree
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _proportional(process: psutil.Process) -> int:
+    """Bytes of memory of a process, with its share of what it shares."""
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0

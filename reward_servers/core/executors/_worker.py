@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import multiprocessing
 import os
-import signal
 import socket
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from multiprocessing.context import BaseContext
 from typing import Any, Protocol, cast
 
-from reward_servers.core._outcomes import Outcome, Usage
+from reward_servers.core._model import Group
+from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
 from reward_servers.core._verifier import Runs
 from reward_servers.core._work import Unit
+from reward_servers.core.executors import _orphans as orphans
 from reward_servers.core.executors import _worker_main
 from reward_servers.core.executors._messages import (
+    ChunkResults,
     FrameReader,
     Hosting,
-    decode_outcome,
-    decode_usage,
+    MessageError,
     encode_chunk,
-    frame,
+    pickled,
+    read_message,
 )
+from reward_servers.core.executors._process_tree import kill_group, kill_tree
+from reward_servers.core.executors._progress import Progress
+from reward_servers.core.executors._relay import Relay
 
-__all__ = ["Chunk", "WorkerEvents", "WorkerProcess"]
+__all__ = ["Chunk", "KillReason", "WorkerEvents", "WorkerProcess"]
 
+_log = logging.getLogger("assay.server")
 _LINGER = 1.0
 
 
-def kill_tree(pid: int) -> None:
-    """Kills a worker's process group: the worker leads it, and what it started is in it."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+class KillReason(StrEnum):
+    """Why the server ended a worker."""
+
+    ABANDONED = "abandoned"
+    CLOSING = "closing"
+    CPU = "cpu"
+    GARBAGE = "garbage"
+    MEMORY = "memory"
+    STOPPED = "stopped"
+    WALL = "wall"
 
 
 @dataclass(slots=True, eq=False)
@@ -94,17 +105,22 @@ class WorkerProcess(asyncio.Protocol):
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._process: multiprocessing.Process | None = None
-        self._burial: asyncio.Task[None] | None = None
+        self._progress: Progress | None = None
+        self._relay: Relay | None = None
+        self._reaping: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
         self._numbers = 0
         self.chunks: deque[Chunk] = deque()
         self.ready = False
+        self.introduced = False
+        self.parent = 0
         self.facts: Mapping[str, str] = {}
         self.refusal = ""
         self.finished_items = 0
         self.last_progress = time.perf_counter()
         self.stalled = False
-        self.killed_for = ""
+        self.killed_for: KillReason | None = None
+        self.host_kills = 0
 
     @property
     def pid(self) -> int | None:
@@ -112,9 +128,18 @@ class WorkerProcess(asyncio.Protocol):
         return self._process.pid if self._process is not None else None
 
     @property
+    def begun(self) -> Unit | None:
+        """The unit that the worker has begun and not finished, as the memory says that it shares with the server."""
+        number, place = self._progress.read() if self._progress is not None else (0, 0)
+        for chunk in self.chunks:
+            if chunk.number == number and place < len(chunk.units) and not chunk.done[place]:
+                return chunk.units[place]
+        return None
+
+    @property
     def current(self) -> Unit | None:
-        """The unit that the worker is on."""
-        return next(iter(self.chunks[0].pending()), None) if self.chunks else None
+        """The unit that the worker is on, or that it will begin next."""
+        return self.begun or (next(iter(self.chunks[0].pending()), None) if self.chunks else None)
 
     async def start(self, context: BaseContext) -> None:
         """Starts the process."""
@@ -122,16 +147,34 @@ class WorkerProcess(asyncio.Protocol):
         process = context.Process(  # type: ignore[attr-defined]
             target=_worker_main.main, args=(theirs, self._hostings), daemon=True, name="assay-worker"
         )
-        await asyncio.get_running_loop().run_in_executor(None, process.start)
+        with orphans.starting():
+            await asyncio.get_running_loop().run_in_executor(None, process.start)
+            assert process.pid is not None
+            orphans.remember(process.pid)
         theirs.close()
         self._process = process
         endpoint = socket.socket(fileno=socket.dup(ours.fileno()))
         ours.close()
+        self._share(endpoint)
         endpoint.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.create_connection(lambda: self, sock=endpoint)
         # The pipe alone does not tell: what a verifier has started may hold the worker's end of it open.
         loop.add_reader(process.sentinel, self._process_ended, process.sentinel)
+
+    def _share(self, endpoint: socket.socket) -> None:
+        """Gives the worker the memory that says where it is, and the pipe that it prints into."""
+        memory = Progress.create()
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        try:
+            self._progress = Progress(memory)
+            self._relay = Relay(reading)
+            socket.send_fds(endpoint, [b"\0"], [memory, writing])
+        except ConnectionError:
+            pass  # it has died already; the sentinel says so
+        finally:
+            os.close(memory)
+            os.close(writing)
 
     def send(self, hosting: int, units: Sequence[Unit]) -> None:
         """Gives the worker a chunk."""
@@ -145,25 +188,31 @@ class WorkerProcess(asyncio.Protocol):
     def recall(self) -> list[Unit]:
         """Takes back what waits behind the current item.
 
+        The worker is told the last place that it is to run: a worker that was not scheduled learns of it before it has
+        begun, and runs its item all the same.
+
         Returns:
             The units taken back. The worker may have begun one of them: whoever finishes first settles it.
         """
         assert self._transport is not None
+        current = self.current
         recalled: list[Unit] = []
-        for place, chunk in enumerate(self.chunks):
-            pending = chunk.pending()
-            running = 0 if place else len(pending) if chunk.together else 1
-            keep, back = pending[:running], pending[running:]
-            recalled += back
+        for chunk in self.chunks:
+            last = len(chunk.units) - 1
+            if not chunk.together or current not in chunk.units:
+                last = chunk.units.index(current) if current in chunk.units else -1
+            back = [
+                unit for unit, done in zip(chunk.units[last + 1 :], chunk.done[last + 1 :], strict=True) if not done
+            ]
             if back:
-                self._transport.write(frame(("drop", chunk.number)))
-            chunk.done = [unit not in keep for unit in chunk.units]
-            chunk.undone = len(keep)
-        while len(self.chunks) > 1:
-            self.chunks.pop()
+                self._transport.write(pickled(("drop", chunk.number, last)))
+                recalled += back
+                chunk.done[last + 1 :] = [True] * (len(chunk.units) - last - 1)
+                chunk.undone = chunk.done.count(False)
+        self.chunks = deque(chunk for chunk in self.chunks if chunk.undone)
         return recalled
 
-    def kill(self, reason: str) -> None:
+    def kill(self, reason: KillReason) -> None:
         """Ends the process and its children at once.
 
         Args:
@@ -176,8 +225,8 @@ class WorkerProcess(asyncio.Protocol):
 
     async def join(self) -> None:
         """Waits until the process has ended and its owner knows."""
-        if self._burial is not None:
-            await self._burial
+        if self._reaping is not None:
+            await self._reaping
         elif self._process is not None:
             await self._ended.wait()
 
@@ -186,26 +235,39 @@ class WorkerProcess(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Takes messages of the worker."""
+        """Takes messages of the worker. One that sends anything else is no worker of ours any more, and is ended."""
+        if self.killed_for is KillReason.GARBAGE:
+            return
         now = time.perf_counter()
-        for message in self._reader.feed(data):
-            if type(message[0]) is int:
-                self._take_result(now, *message)
-            elif message[0] == "ready":
-                self.ready = True
-                self.facts = message[1]
-                self._events.worker_ready(self)
-            else:
-                self.refusal = message[1]
+        try:
+            for payload in self._reader.feed(data):
+                message = read_message(payload)
+                if isinstance(message, ChunkResults):
+                    self._take_results(now, message)
+                else:
+                    self._take_hello(message)
+        except MessageError as error:
+            _log.error("a worker has sent what cannot be read (%s); it is replaced", error)
+            self.kill(KillReason.GARBAGE)
+            return
         if self.ready:
             self._events.worker_free(self)
+
+    def _take_hello(self, said: dict[str, Any]) -> None:
+        if "refused" in said or self.introduced:
+            self.refusal = str(said.get("refused", "it introduced itself twice"))
+            return
+        self.facts = {str(name): str(value) for name, value in dict(said.get("facts") or {}).items()}
+        self.parent = int(said.get("parent") or 0)
+        self.ready = self.introduced = True
+        self._events.worker_ready(self)
 
     def _process_ended(self, sentinel: int) -> None:
         """Ends what the process has left behind, so that the pipe ends, too, after everything in it has been read."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(sentinel)
         if self.pid is not None:
-            kill_tree(self.pid)
+            kill_group(self.pid)
         if self._transport is not None:
             # Only a process that has left the group still holds the pipe then.
             loop.call_later(_LINGER, self._transport.close)
@@ -213,9 +275,9 @@ class WorkerProcess(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The process has ended or is about to."""
         self.ready = False
-        self._burial = asyncio.get_running_loop().create_task(self._bury())
+        self._reaping = asyncio.get_running_loop().create_task(self._reap())
 
-    async def _bury(self) -> None:
+    async def _reap(self) -> None:
         process = self._process
         assert process is not None
         await asyncio.get_running_loop().run_in_executor(None, process.join, 5.0)
@@ -224,28 +286,50 @@ class WorkerProcess(asyncio.Protocol):
             await asyncio.get_running_loop().run_in_executor(None, process.join)
         asyncio.get_running_loop().remove_reader(process.sentinel)
         if process.pid is not None:
-            kill_tree(process.pid)
+            orphans.forget(process.pid)
+            kill_group(process.pid)
+            orphans.end(self.parent)
+        if self._relay is not None:
+            self._relay.close()
         self._events.worker_dead(self, process.exitcode)
         process.close()
         self._process = None
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
         self._ended.set()
 
-    def _take_result(
-        self, now: float, number: int, place: int, encoded: Sequence[tuple[Any, ...]], run_us: int, usage: Any
-    ) -> None:
-        self.finished_items += 1
+    def _take_results(self, now: float, message: ChunkResults) -> None:
         self.last_progress = now
         self.stalled = False
-        for chunk in self.chunks:
-            if chunk.number == number:
-                break
-        else:
+        chunk = next((one for one in self.chunks if one.number == message.number), None)
+        if chunk is None:
             return
-        unit = chunk.units[place]
-        if not chunk.done[place]:
-            chunk.done[place] = True
-            chunk.undone -= 1
+        for place, outcomes, run_us, usage in message.results:
+            if place >= len(chunk.units):
+                raise MessageError(f"a result for place {place} of a chunk of {len(chunk.units)}")
+            unit = chunk.units[place]
+            self.finished_items += 1
+            if not chunk.done[place]:
+                chunk.done[place] = True
+                chunk.undone -= 1
+            if not unit.settled:
+                self._events.worker_result(unit, _checked(unit, outcomes), run_us, usage, now)
         if chunk.undone == 0:
             self.chunks.remove(chunk)
-        if not unit.settled:
-            self._events.worker_result(unit, [decode_outcome(one) for one in encoded], run_us, decode_usage(usage), now)
+
+
+def _checked(unit: Unit, outcomes: list[Outcome]) -> list[Outcome]:
+    """The outcomes; a score that the verifier does not declare becomes a fault.
+
+    Raises:
+        MessageError: There is not one for each rollout.
+    """
+    if len(outcomes) != (len(unit.subject) if isinstance(unit.subject, Group) else 1):
+        raise MessageError(f"{len(outcomes)} outcomes for an item")
+    verifier = unit.job.hosted.verifier
+    for place, outcome in enumerate(outcomes):
+        if isinstance(outcome, Verdict) and not verifier.low <= outcome.score <= verifier.high:
+            said = f"a worker of {verifier.name} sent the score {outcome.score!r}, outside its range"
+            outcomes[place] = Fault(Party.SERVICE, "invalid_score", said)
+    return outcomes

@@ -1,8 +1,9 @@
-"""What runs inside a worker process: chunks in, one message out for each finished item.
+"""What runs inside a worker process: chunks in, results out.
 
 A worker may die at any time, by a crash of the verifier or by the server's hand, so it keeps nothing that matters. CPU
 time bounds each item twice: a timer of the kernel kills a worker that spins, and an item that ends by itself is
-measured, so that the same item gets the same outcome whoever notices first.
+measured, so that the same item gets the same outcome whoever notices first. Results of quick items travel together; the
+memory shared with the server says which item is running, whatever becomes of the worker.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import contextlib
 import ctypes
 import gc
 import logging
+import multiprocessing.forkserver
 import os
+import pickle
 import resource
 import select
 import signal
@@ -25,57 +28,97 @@ from typing import Any
 from reward_servers.core._context import Context
 from reward_servers.core._hosted import Instance, bound_exceeded, load_path, outcome_of, spread
 from reward_servers.core._model import Group, Rollout
-from reward_servers.core._outcomes import Fault, Outcome
+from reward_servers.core._outcomes import Fault, Outcome, Usage
 from reward_servers.core._verifier import Item, Runs
-from reward_servers.core.executors._messages import FrameReader, Hosting, decode_chunk, encode_outcome, frame
+from reward_servers.core.executors._leftovers import Leftovers
+from reward_servers.core.executors._messages import FrameReader, Hosting, ResultsWriter, decode_chunk, hello
+from reward_servers.core.executors._process_tree import adopt_orphans
+from reward_servers.core.executors._progress import Progress
 
-__all__ = ["OVERRUN", "main"]
+__all__ = ["LEFT_MEMORY", "OVERRUN", "main"]
 
 OVERRUN = 1.25
 """A spinning item is killed at this multiple of its CPU limit: beyond doubt, whatever the clock's resolution."""
+LEFT_MEMORY = 75
+"""Exit code of a worker in which earlier items have left so much that the current one cannot be judged there."""
 
 _PR_SET_PDEATHSIG = 1
 _LEFT_BEHIND = 1 / 16
 """Share of the memory bound that earlier items may have left in use when one is said to have exhausted the rest."""
 _POLL = 0.001
+_TOGETHER = 16
+"""Results that travel in one message at most."""
+_HELD_BACK = 0.001
+"""Seconds that a finished result waits for others: quick items share a message, slow ones are told at once."""
+_TO_THE_SERVER = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that terminals, job schedulers and ``killpg`` send to every process; the server acts on them for all."""
 
 
 def main(connection: Connection, hostings: Sequence[Hosting]) -> None:
     """Sets the verifiers up, says so, and serves chunks until the server goes away.
 
     Args:
-        connection: One end of a socket pair whose other end the server holds.
+        connection: One end of a socket pair whose other end the server holds. Two descriptors come over it first:
+            the memory for the progress, and a pipe for what is printed.
         hostings: The verifiers to set up.
     """
-    _isolate_process()
     channel = socket.socket(fileno=connection.fileno())
+    _, (memory, printed), _, _ = socket.recv_fds(channel, 1, 2)
+    _isolate_process(printed)
+    _leave_the_fork_parent()
+    progress = Progress(memory, last=True)
+    os.close(memory)
     try:
         verifiers = [load_path(hosting.path) for hosting in hostings]
         instances = [
             Instance(verifier, hosting.settings) for verifier, hosting in zip(verifiers, hostings, strict=True)
         ]
     except Exception as error:  # noqa: BLE001 - any reason not to start is told to the operator in words
-        channel.sendall(frame(("refused", f"{type(error).__name__}: {error}")))
+        channel.sendall(hello({"refused": f"{type(error).__name__}: {error}"}))
         channel.detach()
         return
     facts = {name: value for instance in instances for name, value in instance.facts().items()}
-    channel.sendall(frame(("ready", facts)))
+    channel.sendall(hello({"facts": facts, "parent": os.getppid()}))
     with contextlib.suppress(ConnectionError):
-        _Worker(channel, hostings, instances).serve()
+        _Worker(channel, hostings, instances, progress).serve()
     for instance in instances:
         instance.close()
     channel.detach()
 
 
-def _isolate_process() -> None:
-    """Makes the worker die with the server, lead its own group, and print to standard error alone."""
+def _isolate_process(printed: int) -> None:
+    """Makes the worker end with the server, lead its own group, adopt what items leave, and print into the pipe."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    adopt_orphans()
+    for number in _TO_THE_SERVER:
+        # Not SIG_IGN: programs that a verifier starts would inherit that, and could not be asked to end.
+        signal.signal(number, _leave_to_the_server)
+    os.register_at_fork(after_in_child=_restore_signals)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    os.dup2(2, 1)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    os.close(printed)
     sys.stdout = sys.stderr
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+
+
+def _leave_the_fork_parent() -> None:
+    """Closes the end of a pipe that would end the process which workers are forked from, and all workers with it."""
+    parent: Any = multiprocessing.forkserver._forkserver
+    descriptor, parent._forkserver_alive_fd = parent._forkserver_alive_fd, None
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def _leave_to_the_server(number: int, frame: object) -> None:
+    """Does nothing."""
+
+
+def _restore_signals() -> None:
+    """Lets a child that a verifier forks end by the usual signals."""
+    for number in _TO_THE_SERVER:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _cpu_now() -> float:
@@ -89,19 +132,28 @@ def _memory_now() -> int:
 
 
 class _Worker:
-    def __init__(self, channel: socket.socket, hostings: Sequence[Hosting], instances: Sequence[Instance]) -> None:
+    def __init__(
+        self, channel: socket.socket, hostings: Sequence[Hosting], instances: Sequence[Instance], progress: Progress
+    ) -> None:
         self._channel = channel
         self._hostings = hostings
         self._instances = instances
+        self._progress = progress
         self._reader = FrameReader()
+        self._writer = ResultsWriter()
+        self._written_at = 0.0
+        self._leftovers = Leftovers()
+        self._me = os.getpid()
         self._waiting: list[tuple[Any, ...]] = []
-        self._dropped: set[int] = set()
+        self._last: dict[int, int] = {}
         self._polled_at = 0.0
         self._timer_set_at = 0.0
         self._timer_limit = 0.0
         self._idle_memory = _memory_now()
-        self._memory_limit = 0
+        self._memory_limit = -1
         self._is_fresh = True
+        # A child that a verifier forks must never answer for it.
+        os.register_at_fork(after_in_child=channel.close)
 
     def serve(self) -> None:
         while True:
@@ -114,11 +166,13 @@ class _Worker:
         data = self._channel.recv(1 << 20)
         if not data:
             raise ConnectionResetError("the server went away")
-        for message in self._reader.feed(data):
+        for payload in self._reader.feed(data):
+            message = pickle.loads(payload)  # noqa: S301 - our own server
             if message[0] == "run":
                 self._waiting.append(message)
             else:
-                self._dropped.add(message[1])
+                _, number, place = message
+                self._last[number] = place
 
     def _poll(self) -> None:
         """Takes what has come meanwhile, now and then: a system call for each quick item adds up."""
@@ -135,16 +189,21 @@ class _Worker:
         subjects = decode_chunk(shared, items)
         self._timer_limit = 0.0
         if instance.verifier.runs is Runs.DEVICE:
+            self._progress.begin(number, 0)
             self._run_batch(number, instance, options, subjects)
         else:
             for place, (subject, seed, deadline) in enumerate(subjects):
                 if place:
                     self._poll()
-                if number in self._dropped:
+                # What waited behind a slow item is another worker's by now. The item that the server has left here is
+                # named, so that it is run even when this worker learns of it before it has begun.
+                if place > self._last.get(number, place):
                     break
+                self._progress.begin(number, place)
                 self._run_item(number, place, instance, options, cpu_limit, subject, seed, deadline)
+        self._flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
-        self._dropped = {later for later in self._dropped if later > number}
+        self._last = {later: place for later, place in self._last.items() if later > number}
 
     def _bound_memory(self, allowed: int) -> None:
         if allowed == self._memory_limit:
@@ -155,7 +214,7 @@ class _Worker:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
     def _arm_timer(self, cpu_limit: float) -> None:
-        """Sets the kernel's timer. It is set anew only once a tenth of it is used: a system call per item adds up."""
+        """Sets the kernel's timer. It is set again only once a tenth of it is used: a system call per item adds up."""
         now = time.process_time()
         if cpu_limit != self._timer_limit or now - self._timer_set_at > 0.1 * cpu_limit:
             signal.setitimer(signal.ITIMER_PROF, cpu_limit * OVERRUN)
@@ -187,13 +246,19 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
             exhausted = isinstance(error, MemoryError)
             outcomes = spread(subject, outcome_of(error, instance.verifier))
+        if os.getpid() != self._me:
+            os._exit(0)  # a child that the verifier forked and let return
         if exhausted:
             self._check_whose_memory()
         cpu = _cpu_now() - cpu
         if cpu > cpu_limit:
             exceeded = bound_exceeded(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
             outcomes = spread(subject, exceeded)
-        self._report(number, place, outcomes, time.perf_counter() - started, cpu, context)
+        ended = time.perf_counter()
+        self._leftovers.end()
+        self._report(number, place, outcomes, ended - started, cpu, context)
+        if self._writer.count >= _TOGETHER or ended - self._written_at > _HELD_BACK:
+            self._flush(ended)
         self._is_fresh = False
 
     def _check_whose_memory(self) -> None:
@@ -203,7 +268,8 @@ class _Worker:
         """
         gc.collect()
         if not self._is_fresh and _memory_now() - self._idle_memory > self._memory_limit * _LEFT_BEHIND:
-            os._exit(1)
+            self._flush()
+            os._exit(LEFT_MEMORY)
 
     def _run_batch(self, number: int, instance: Instance, options: bytes, subjects: Sequence[Any]) -> None:
         """Judges a whole batch; when that fails, each item alone, so that one broken item costs only itself."""
@@ -251,7 +317,14 @@ class _Worker:
         cpu: float,
         context: Context | None,
     ) -> None:
-        usage = context.usage if context is not None else None
-        spent = (usage.upstream_calls, usage.input_tokens, usage.output_tokens) if usage is not None else (0, 0, 0)
-        encoded = [encode_outcome(outcome) for outcome in outcomes]
-        self._channel.sendall(frame((number, place, encoded, int(wall * 1e6), (int(cpu * 1e6), *spent))))
+        usage = Usage(int(cpu * 1e6))
+        if context is not None:
+            spent = context.usage
+            usage.upstream_calls = int(spent.upstream_calls)
+            usage.input_tokens, usage.output_tokens = int(spent.input_tokens), int(spent.output_tokens)
+        self._writer.add(number, place, outcomes, int(wall * 1e6), usage)
+
+    def _flush(self, now: float = 0.0) -> None:
+        if self._writer.count:
+            self._channel.sendall(self._writer.take())
+            self._written_at = now or time.perf_counter()

@@ -57,7 +57,10 @@ class _Worker:
     def __init__(self, memory_mib: int) -> None:
         env = {k: os.environ[k] for k in ("PATH", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT") if k in os.environ}
         env.update(
-            PYTHONPATH=os.pathsep.join(p for p in sys.path if p), PYTHONHASHSEED="0", SYMPY_GROUND_TYPES="python"
+            PYTHONPATH=os.pathsep.join(p for p in sys.path if p),
+            PYTHONHASHSEED="0",
+            SYMPY_GROUND_TYPES="python",
+            ASSAY_HELPER="1",
         )
         self.process = subprocess.Popen(
             [sys.executable, "-P", str(_WORKER), str(memory_mib)],

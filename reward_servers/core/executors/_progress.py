@@ -1,0 +1,56 @@
+"""Where a worker is, in memory that it shares with the server: what it was on is known even when it has died."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+import struct
+
+__all__ = ["Progress"]
+
+_SEAL_LATER_WRITES = 0x10
+_PLACE = struct.Struct("<II")
+
+
+class Progress:
+    """The chunk and the place in it of the item that a worker has begun last."""
+
+    def __init__(self, descriptor: int, *, last: bool = False) -> None:
+        """Maps the memory; the descriptor stays open.
+
+        Args:
+            descriptor: A file of at least one page.
+            last: Whether no other process will map it.
+        """
+        self._memory = mmap.mmap(descriptor, mmap.PAGESIZE)
+        if not last:
+            return
+        with contextlib.suppress(OSError):
+            # What is mapped goes on; bytes written to the descriptor by mistake are refused.
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, _SEAL_LATER_WRITES)
+
+    @staticmethod
+    def create() -> int:
+        """Makes the memory.
+
+        Returns:
+            Its descriptor, which the caller closes.
+        """
+        descriptor = os.memfd_create("assay-progress", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(descriptor, mmap.PAGESIZE)
+        return descriptor
+
+    def begin(self, chunk: int, place: int) -> None:
+        """Says that an item begins."""
+        _PLACE.pack_into(self._memory, 0, chunk, place)
+
+    def read(self) -> tuple[int, int]:
+        """The chunk and the place of the item that began last; chunk 0 when none has."""
+        chunk, place = _PLACE.unpack_from(self._memory, 0)
+        return int(chunk), int(place)
+
+    def close(self) -> None:
+        """Releases the memory."""
+        self._memory.close()
