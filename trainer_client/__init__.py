@@ -40,14 +40,14 @@ if TYPE_CHECKING:
         read_rollouts,
         write_rollouts,
     )
-    from trainer_client._outcomes import Outcome, VerifierId
+    from trainer_client._outcomes import Outcome
     from trainer_client._recipe import Recipe, Reward, Server
     from trainer_client._result import RolloutResult
     from trainer_client._rollout import Document, Rollout
     from trainer_client._settings import TLS, Batching, Endpoints, Retries
     from trainer_client._summary import RewardSummary, Summary
     from trainer_client._table import Cell, ScoreTable
-    from trainer_client._transport.wire import VerifierInfo
+    from trainer_client._verifiers import VerifierId, VerifierInfo
 
 _HOME = {
     "_client": ("AsyncRewardClient", "RewardClient"),
@@ -55,14 +55,14 @@ _HOME = {
         "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
         "write_rollouts",
     ),
-    "_outcomes": ("Outcome", "VerifierId"),
+    "_outcomes": ("Outcome",),
     "_recipe": ("Recipe", "Reward", "Server"),
     "_rollout": ("Document", "Rollout"),
     "_result": ("RolloutResult",),
     "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
     "_summary": ("RewardSummary", "Summary"),
     "_table": ("Cell", "ScoreTable"),
-    "_transport.wire": ("VerifierInfo",),
+    "_verifiers": ("VerifierId", "VerifierInfo"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -22,7 +22,7 @@ from trainer_client._session.stream import GroupStream, StreamItem, grouped
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
 from trainer_client._state import load, save
 from trainer_client._table import ScoreTable
-from trainer_client._transport.wire import VerifierInfo
+from trainer_client._verifiers import VerifierInfo
 
 if TYPE_CHECKING:
     from trainer_client._state import Method

@@ -18,8 +18,8 @@ from trainer_client._session.runtime import Runtime, RuntimeHandle
 from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client._settings import Settings
 from trainer_client._table import ScoreTable
-from trainer_client._transport.pool import Expired
-from trainer_client._transport.wire import VerifierInfo
+from trainer_client._transport.fleet import Expired
+from trainer_client._verifiers import VerifierInfo
 
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline
@@ -177,9 +177,7 @@ class Core:
         server = recipe.server_of(verifier).name
         pool = runtime.pool(server, self.addresses(recipe, server, verifier))
         try:
-            facts = await pool.facts(runtime.loop.time() + self._settings.retries.unavailable_timeout_s)
+            facts = await pool.info({verifier}, runtime.loop.time() + self._settings.retries.unavailable_timeout_s)
         except Expired:
             raise ServerUnavailableError(server, "did not answer in time") from None
-        if verifier not in facts.verifiers:
-            raise pool.unknown_verifier(verifier)
         return facts.verifiers[verifier]

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_client._verifiers import VerifierId
+
 
 class Outcome(enum.IntEnum):
     """What became of a cell."""
@@ -52,22 +54,6 @@ class ClientOutcome(NamedTuple):
     retry_after: float | None = None
 
 
-class VerifierId(NamedTuple):
-    """A verifier as it answered.
-
-    Attributes:
-        name: its name.
-        version: its version.
-        digest: digest of its code version, settings that shape scores, and runtime.
-        aspects: names of the parts of its judgements.
-    """
-
-    name: str
-    version: str
-    digest: str
-    aspects: tuple[str, ...] = ()
-
-
 class Cells(NamedTuple):
     """Cells as arrays ``[rows, columns]``: `Outcome`, score, position in the names of codes."""
 
@@ -91,7 +77,6 @@ class OutcomeStore:
         code_names: names of the codes.
         left: cells of each row that are not settled.
         versions: for each column the verifiers that answered, by digest.
-        refusal: column, code and message of a request that was wrong in itself; None as long as none was.
         on_rows: called with the rows that have just become complete.
     """
 
@@ -102,7 +87,6 @@ class OutcomeStore:
         "numbers",
         "on_rows",
         "parties",
-        "refusal",
         "rows",
         "scores",
         "sources",
@@ -124,7 +108,6 @@ class OutcomeStore:
         self.numbers = {"not_asked": 0}
         self.left = [0] * rows
         self.versions: list[dict[str, VerifierId]] = [{} for _ in range(width)]
-        self.refusal: tuple[int, str, str] | None = None
         self.on_rows = on_rows
 
     def __getstate__(self) -> dict[str, Any]:
@@ -158,8 +141,14 @@ class OutcomeStore:
             self.code_names.append(code)
         return number
 
-    def settle(self, cells: Iterable[tuple[int, int]], outcome: ClientOutcome) -> None:
-        """Give open cells ``(row, column)`` an outcome without a score."""
+    def settle(self, cells: Iterable[tuple[int, int]], outcome: ClientOutcome, source: object = None) -> None:
+        """Give open cells ``(row, column)`` an outcome without a score.
+
+        Args:
+            cells: those cells; what is settled already stays as it is.
+            outcome: what became of them.
+            source: the message that says so, for reading the rest of it later.
+        """
         number = self.number_of(outcome.code)
         complete = []
         for row, column in cells:
@@ -169,11 +158,19 @@ class OutcomeStore:
             self.state[cell] = outcome.outcome
             self.codes[cell] = number
             self.parties[cell] = outcome.party
-            self.sources[cell] = outcome
+            self.sources[cell] = outcome if source is None else source
             self.left[row] -= 1
             if not self.left[row]:
                 complete.append(row)
         self.announce(complete)
+
+    def settle_rest(self, outcome: ClientOutcome) -> int:
+        """Give every cell that is still open an outcome; how many there were."""
+        if self.state.find(Outcome.PENDING) < 0:
+            return 0
+        left = [divmod(cell, self.width) for cell, state in enumerate(self.state) if state == Outcome.PENDING]
+        self.settle(left, outcome)
+        return len(left)
 
     def announce(self, rows: list[int]) -> None:
         """Tell whoever listens that rows are complete."""

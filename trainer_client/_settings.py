@@ -56,6 +56,11 @@ class Retries:
         unavailable_timeout_s: seconds to wait for a server of which no replica answers.
         heartbeat_timeout_s: seconds that a replica with work may leave the question unanswered whether it is alive.
             Its work then goes to others.
+        stall_timeout_s: seconds without a result, and at least five times what 99 of 100 calls take, after which a
+            replica's open items go to one that has time.
+        hedge_ratio: items that two replicas may judge at once when one of them stalls, as a share of the items sent.
+            Only verifiers that always give the same verdict are asked twice; of others the first call is ended.
+        report_interval_s: seconds after which waiting work is logged, and again every so many.
     """
 
     max_attempts: int = 3
@@ -66,6 +71,9 @@ class Retries:
     max_backoff_s: float = 5.0
     unavailable_timeout_s: float = 60.0
     heartbeat_timeout_s: float = 10.0
+    stall_timeout_s: float = 10.0
+    hedge_ratio: float = 0.05
+    report_interval_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +143,24 @@ class Settings:
         return cls(named, default, pin, batching or Batching(), retries or Retries(), tls)
 
 
+def is_encrypted(address: str, tls: TLS | None) -> bool:
+    """Whether a connection to an address is encrypted."""
+    return address.startswith("grpcs://") or (tls is not None and not address.startswith("grpc://"))
+
+
+def target_of(address: str) -> str:
+    """The address as gRPC takes it: without ``grpc://`` or ``grpcs://``."""
+    return address.removeprefix("grpcs://").removeprefix("grpc://")
+
+
 def credentials_of(address: str, tls: TLS | None) -> tuple[str, grpc.ChannelCredentials | None]:
     """The address without its scheme, and the credentials for it; None for plain text.
 
     Raises:
         OSError: a file cannot be read.
     """
-    scheme, _, target = address.rpartition("://")
-    if scheme == "grpcs" or (tls is not None and scheme != "grpc"):
+    target = target_of(address)
+    if is_encrypted(address, tls):
         return target, (tls or TLS()).credentials()
     return target, None
 
@@ -153,7 +171,7 @@ def check_address(address: str, key: str) -> None:
     Raises:
         RecipeError: it has no port.
     """
-    target = address.removeprefix("grpcs://").removeprefix("grpc://")
+    target = target_of(address)
     if not _ADDRESS.fullmatch(target):
         raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051"', key)
 

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client._errors import IncompleteBatchError, RecipeError, StateError
-from trainer_client._outcomes import Outcome, OutcomeStore, VerifierId
+from trainer_client._outcomes import Outcome, OutcomeStore
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
 from trainer_client._state import keeps_state
 from trainer_client._transport import wire
+from trainer_client._verifiers import VerifierId
 
 if TYPE_CHECKING:
     from trainer_client._summary import Summary

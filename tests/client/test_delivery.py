@@ -166,7 +166,7 @@ async def test_a_result_that_never_comes_is_a_fault(serve: Serve) -> None:
     recipe = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         table = await client.score(rollouts_of([script(score=1.0), script(lost=True)]))
-    assert table.codes[:, 0].tolist() == ["accepted", "no_result"]
+    assert table.codes[:, 0].tolist() == ["accepted", "invalid_reply"]
 
 
 async def test_a_score_that_is_not_finite_is_a_fault(serve: Serve) -> None:
@@ -174,7 +174,7 @@ async def test_a_score_that_is_not_finite_is_a_fault(serve: Serve) -> None:
     scripts = ['{"score": NaN}', '{"score": Infinity}', '{"score": 1.0}', '{"score": -Infinity}']
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         table = await client.score(rollouts_of(scripts))
-    assert table.codes[:, 0].tolist() == ["invalid_score", "invalid_score", "accepted", "invalid_score"]
+    assert table.codes[:, 0].tolist() == ["invalid_reply", "invalid_reply", "accepted", "invalid_reply"]
 
 
 async def test_work_is_spread_over_replicas(serve: Serve, recipe: Recipe) -> None:

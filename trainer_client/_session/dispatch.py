@@ -7,15 +7,23 @@ results taken as they come, and what a call leaves open sent again until the dea
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 
 from trainer_client._batch import Batch
+from trainer_client._outcomes import ClientOutcome, Outcome, Party
 from trainer_client._settings import Batching, Retries
 from trainer_client._transport.dispatcher import Dispatcher
 from trainer_client._transport.encoding import encode_groups
 from trainer_client._transport.plan import select
 from trainer_client._transport.pool import Pool
 from trainer_client._transport.retry import RetryBudget
+
+logger = logging.getLogger("trainer_client")
+
+_FORGOTTEN = ClientOutcome(
+    Outcome.FAULT, "client_error", Party.SERVICE, "the client ended the batch without an outcome for this item"
+)
 
 
 class BatchRunner:
@@ -24,7 +32,9 @@ class BatchRunner:
     def __init__(self, batching: Batching, retries: Retries) -> None:
         self._batching = batching
         self._retries = retries
-        self._budget = RetryBudget(float(retries.budget_floor), retries.budget_ratio, retries.budget_floor + 1000.0)
+        floor = float(retries.budget_floor)
+        self._budget = RetryBudget(floor, retries.budget_ratio, floor + 1000.0)
+        self._hedges = RetryBudget(floor, retries.hedge_ratio, floor + 1000.0)
 
     async def settle(self, batch: Batch, pools: Mapping[str, Pool]) -> None:
         """Settle every cell of a batch.
@@ -47,10 +57,14 @@ class BatchRunner:
         try:
             async with asyncio.TaskGroup() as tasks:
                 for server, columns in columns_of.items():
-                    delivery = Dispatcher(batch, pools[server], tasks, self._batching, self._retries, self._budget)
-                    tasks.create_task(delivery.run(columns, groups))
+                    dispatcher = Dispatcher(
+                        batch, pools[server], tasks, self._batching, self._retries, self._budget, self._hedges
+                    )
+                    tasks.create_task(dispatcher.run(columns, groups))
         except BaseExceptionGroup as group:
             raise _first(group) from None
+        if left := store.settle_rest(_FORGOTTEN):
+            logger.error("%d items were left without an outcome; this is a mistake of the client", left)
         store.announce(_unasked(batch))
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import grpc
 import grpc.aio
 
-from trainer_client._transport.replica import CallFailure, Interrupted, Replica, task_is_cancelled
+from trainer_client._transport.failures import CallFailure, FailureClass, Interrupted
+from trainer_client._transport.replica import Replica, task_is_cancelled
 
 _PERIOD = 2.0
 
@@ -46,15 +47,17 @@ class LivenessProbe:
     async def _ask(self) -> None:
         while True:
             await asyncio.sleep(min(_PERIOD, self._silence))
-            if not self._replica.busy:
+            if not self._replica.calls:
                 return
+            asked = asyncio.get_running_loop().time()
             try:
                 await self._replica.ask(self._silence)
             except grpc.aio.AioRpcError as error:
                 # Whatever else it says, or why it cannot be reached, its calls tell themselves.
-                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                waited = asyncio.get_running_loop().time() - asked
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and waited > self._silence / 2:
                     words = f"has not said for {self._silence:g} s that it is alive"
-                    self._hung(self._replica, CallFailure(grpc.StatusCode.UNAVAILABLE, words))
+                    self._hung(self._replica, CallFailure(FailureClass.GONE, "silent", words, code="unavailable"))
                     return
             except Interrupted:
                 pass

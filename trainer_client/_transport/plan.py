@@ -6,14 +6,17 @@ call. A `Chunk` is one call's worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from trainer_client._batch import Batch
+from trainer_client._errors import RolloutError
 from trainer_client._outcomes import OutcomeStore
-from trainer_client._recipe import Recipe
+from trainer_client._recipe import Recipe, Reward
 from trainer_client._rollout import Rollout
-from trainer_client._transport.encoding import EncodedGroup
+from trainer_client._transport.encoding import EncodedGroup, encode_json
+from trainer_client._verifiers import VerifierInfo
 
 _LOSSES_OF_A_SUSPECT = 2
 
@@ -39,6 +42,7 @@ class CallSpec:
         expires: when to give up, on the loop's clock.
         whole_groups: whether some reward judges groups, which must then travel complete.
         at_once: whether all results may come in one answer, since none takes long.
+        repeatable: whether the same item always gets the same verdict, so that two replicas may judge it at once.
     """
 
     name: str
@@ -47,6 +51,7 @@ class CallSpec:
     expires: float
     whole_groups: bool
     at_once: bool
+    repeatable: bool
 
 
 @dataclass(slots=True)
@@ -61,7 +66,9 @@ class Chunk:
         losses: how often a call with these items broke. One that broke twice is suspected of breaking it, and is
             sent with no other suspect beside it.
         proven: how often it broke as the only suspect.
-        refusals: how often a replica turned out to host another version than it had said.
+        mismatches: how often a replica turned out to host another version than it had said.
+        takeovers: how often it was taken from a replica that made no progress.
+        refused_by: addresses of the replicas that refused it.
         rounds: how often these items were sent again, for whatever reason.
         passed_on: cells that wait for another try already.
     """
@@ -72,8 +79,10 @@ class Chunk:
     tries: int = 0
     losses: int = 0
     proven: int = 0
-    refusals: int = 0
+    mismatches: int = 0
     rounds: int = 0
+    takeovers: int = 0
+    refused_by: frozenset[str] = frozenset()
     passed_on: set[tuple[int, int]] = field(default_factory=set)
 
     def successor(self, parts: list[tuple[EncodedGroup, list[int]]], asked: tuple[int, ...]) -> Chunk:
@@ -91,18 +100,105 @@ class Chunk:
         return len(self.parts) == 1 and (self.spec.whole_groups or len(self.parts[0][1]) == 1)
 
     @property
+    def columns(self) -> list[int]:
+        """Column of each evaluation asked."""
+        return [self.spec.columns[position] for position in self.asked]
+
+    @property
+    def needs(self) -> dict[str, str]:
+        """Digest by verifier, empty for any."""
+        evaluations = self.spec.evaluations
+        return {evaluations[p].verifier: evaluations[p].digest for p in self.asked}
+
+    @property
     def items(self) -> int:
         """Rollouts times evaluations."""
         return sum(len(rows) for _, rows in self.parts) * len(self.asked)
 
     def cells(self) -> Iterator[tuple[int, int]]:
         """Its cells ``(row, column)``, without those that wait for another try."""
-        columns = [self.spec.columns[position] for position in self.asked]
+        columns = self.columns
         for _, rows in self.parts:
             for row in rows:
                 for column in columns:
                     if (row, column) not in self.passed_on:
                         yield row, column
+
+
+def call_specs(
+    batch: Batch,
+    server: str,
+    verifiers: Mapping[str, VerifierInfo],
+    pins: Mapping[str, str],
+    columns: Sequence[int],
+    groups: Sequence[EncodedGroup],
+) -> list[tuple[CallSpec, list[tuple[EncodedGroup, list[int]]]]]:
+    """Rewards that travel together: asked of the same rollouts, before the same deadline.
+
+    Args:
+        batch: what is to be scored.
+        server: name of the server.
+        verifiers: what is known of its verifiers, by name.
+        pins: pinned digests, by verifier.
+        columns: columns whose verifiers it hosts.
+        groups: the rollouts.
+
+    Raises:
+        RolloutError: a verifier judges whole groups, and a group is not complete.
+    """
+    rewards, left = batch.recipe.rewards, batch.store.left
+    need_of = {
+        task: tuple(c for c in columns if rewards[c].tasks is None or task in (rewards[c].tasks or ()))
+        for task in {rollout.task for rollout in batch.rollouts}
+    }
+    work: dict[tuple[float, tuple[int, ...]], list[tuple[EncodedGroup, list[int]]]] = {}
+    for group in groups:
+        by_need: dict[tuple[int, ...], list[int]] = {}
+        if len(need_of) == 1 and all(left[row] for row in group.rows):
+            by_need = {next(iter(need_of.values())): group.rows}
+        else:
+            for row in group.rows:
+                if left[row]:
+                    by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
+        for need, rows in by_need.items():
+            for deadline in {rewards[column].deadline for column in need}:
+                together = tuple(c for c in need if rewards[c].deadline == deadline)
+                work.setdefault((deadline, together), []).append((group, rows))
+    specs = []
+    for (deadline, together), parts in work.items():
+        evaluations = tuple(_evaluation(rewards[column], pins) for column in together)
+        infos = [verifiers[evaluation.verifier] for evaluation in evaluations]
+        spec = CallSpec(
+            name=f"{server}:{'+'.join(map(str, together))}",
+            columns=together,
+            evaluations=evaluations,
+            expires=batch.started + deadline,
+            whole_groups=any(info.judges_groups for info in infos),
+            at_once=all(info.is_trivial for info in infos),
+            repeatable=all(info.is_deterministic for info in infos),
+        )
+        if spec.whole_groups:
+            _require_complete(server, batch, parts)
+        specs.append((spec, parts))
+    return specs
+
+
+def _evaluation(reward: Reward, pins: Mapping[str, str]) -> Evaluation:
+    name = reward.verifier_name
+    options = encode_json(reward.options) if reward.options else b""
+    return Evaluation(name, reward.version, pins.get(name, ""), options, reward.cpu_limit)
+
+
+def _require_complete(server: str, batch: Batch, parts: Sequence[tuple[EncodedGroup, list[int]]]) -> None:
+    for group, rows in parts:
+        if group.size != len(rows):
+            raise RolloutError(
+                f"a verifier of server {server!r} judges whole groups, and of group {group.group_id!r} "
+                f"{len(rows)} rollouts are here ({group.size or 'an unknown number'} make it complete); score "
+                "complete groups of one task, or give group_size with single ones",
+                "group_id",
+                batch.rollouts[rows[0]].rollout_id,
+            )
 
 
 def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | range]:
@@ -158,10 +254,17 @@ def _pieces(group: EncodedGroup, rows: list[int], width: int, max_items: int, ma
     yield piece
 
 
-def unfinished(chunk: Chunk, store: OutcomeStore) -> list[tuple[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]]]:
+def unfinished(
+    chunk: Chunk, store: OutcomeStore, wanted: Collection[tuple[int, int]] | None = None
+) -> list[tuple[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]]]:
     """What a chunk still lacks, by the evaluations that are lacking.
 
     A group that is judged as a whole is sent as a whole again, whichever of its rollouts lacks something.
+
+    Args:
+        chunk: the work.
+        store: the outcomes.
+        wanted: cells ``(row, column)`` to look at; None for all that do not wait for another try already.
     """
     columns = chunk.spec.columns
     lacking: dict[tuple[int, ...], list[tuple[EncodedGroup, list[int]]]] = {}
@@ -169,7 +272,10 @@ def unfinished(chunk: Chunk, store: OutcomeStore) -> list[tuple[tuple[int, ...],
         by_need: dict[tuple[int, ...], list[int]] = {}
         for row in rows:
             need = tuple(
-                p for p in chunk.asked if store.is_open(row, columns[p]) and (row, columns[p]) not in chunk.passed_on
+                p
+                for p in chunk.asked
+                if store.is_open(row, columns[p])
+                and ((row, columns[p]) not in chunk.passed_on if wanted is None else (row, columns[p]) in wanted)
             )
             if need:
                 by_need.setdefault(need, []).append(row)

@@ -10,7 +10,7 @@ from trainer_client._transport.replica import Replica
 
 def unknown_verifier(server: str, replicas: Sequence[Replica], name: str) -> RequestRejectedError:
     """No replica hosts a verifier of that name."""
-    hosted = sorted({known for r in replicas if r.facts for known in r.facts.verifiers})
+    hosted = sorted({known for r in replicas if r.info for known in r.info.verifiers})
     return RequestRejectedError(
         f"is not hosted there; hosted are {', '.join(hosted) or 'none'}. Correct the name, or start the server with it",
         "unknown_verifier",
@@ -28,17 +28,18 @@ def wrong_version(server: str, replicas: Sequence[Replica], needs: Mapping[str, 
         replicas: those that are up.
         needs: pinned digest by verifier, empty for any.
     """
-    found = {
-        f"{r.address} hosts {v.id.digest}"
+    wrong = [name for name, digest in needs.items() if not any(r.matches({name: digest}) for r in replicas)]
+    pinned = ", ".join(f"{needs[name]} of {name}" for name in wrong)
+    hosted = sorted(
+        f"{r.address} hosts {r.info.verifiers[name].id.digest} of {name}"
         for r in replicas
-        if r.facts
-        for v in r.facts.verifiers.values()
-        if needs.get(v.id.name) not in (None, "", v.id.digest)
-    }
+        for name in wrong
+        if r.info and name in r.info.verifiers
+    )
     return RequestRejectedError(
-        f"no replica hosts the version that this client has pinned ({'; '.join(sorted(found))}). Start the version "
+        f"no replica hosts the version that this client has pinned ({pinned}; {'; '.join(hosted)}). Start the version "
         "that the run began with, or make a new client (pin=False accepts any version)",
         "digest_mismatch",
         server,
-        verifier=", ".join(name for name in needs if not any(r.matches({name: needs[name]}) for r in replicas)),
+        verifier=", ".join(wrong),
     )

@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Protocol, TypeAlias
 
 import grpc
 import grpc.aio
 
-from trainer_client._errors import RewardError
+from protos.assay.rewards.v1 import reward_service_pb2 as service
 from trainer_client._settings import TLS, credentials_of
 from trainer_client._transport import wire
+from trainer_client._transport.failures import CallFailure, Interrupted
+from trainer_client._transport.plan import Chunk
+from trainer_client._verifiers import ServerInfo
 
 _DESCRIBE_TIMEOUT = 5.0
+_LARGEST_REPLY = 256 << 20
+"""Bytes of one reply that this process is willing to hold."""
+_MEMORY = 256
+"""Results after which half of what a replica's answers were like is forgotten."""
 
 _OPTIONS = (
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_receive_message_length", _LARGEST_REPLY),
     # One retry brain: this client's, which knows items. gRPC would repeat whole calls.
     ("grpc.enable_retries", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -33,6 +41,10 @@ _OPTIONS = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+UnaryCall: TypeAlias = "grpc.aio.UnaryUnaryCall[service.ScoreRequest, bytes]"
+StreamCall: TypeAlias = "grpc.aio.UnaryStreamCall[service.ScoreStreamRequest, bytes]"
+_Info: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[None, bytes]"
+
 
 class Health(enum.Enum):
     """Whether a replica can be given work."""
@@ -42,91 +54,107 @@ class Health(enum.Enum):
     DOWN = "down"
 
 
-class CallFailure(NamedTuple):
-    """How a call ended that did not end well.
+class EndableCall(Protocol):
+    """A call under way, as its replica knows it.
 
     Attributes:
-        status: as gRPC has it.
-        details: the server's words.
-        retry_after: seconds after which to come back, if the server said so.
-        code: why the server refused the call, if it said so.
+        chunk: what it asks.
+        heard: when it last gave a result, or was sent.
     """
 
-    status: grpc.StatusCode
-    details: str
-    retry_after: float = 0.0
-    code: str = ""
+    chunk: Chunk
+    heard: float
 
+    @property
+    def unanswered(self) -> int:
+        """Items without a result."""
 
-INTERRUPTED = CallFailure(grpc.StatusCode.CANCELLED, "paused by this client")
-"""The call was ended by this client itself, to let the process fork."""
+    def end(self, why: CallFailure) -> None:
+        """End it."""
 
-
-class Interrupted(RewardError):
-    """A call cannot start now, since the process is about to fork."""
+    def take_over(self, silence: float) -> None:
+        """It has given nothing for that many seconds, and another replica has time."""
 
 
 class Replica:
     """One endpoint.
 
     Attributes:
-        address: as the user wrote it.
+        address: as the user wrote it, or one of the addresses that the name stands for.
         health: whether it can be given work.
-        facts: what it said of itself; None before the first answer.
+        info: what it said of itself; None before the first answer.
+        calls: the calls under way.
         outstanding: items sent and not answered.
         suspects: calls under way that may be what breaks servers.
         window: items that may be outstanding; shrinks when the server is full.
         failures: calls that failed in a row.
-        reason: why it is down.
+        reason: why it is down or not trusted.
         paused: whether calls must not start, since the process is about to fork.
         refuses: whether it is down for a reason that waiting does not mend.
+        retired: whether its address is given up, so that it gets no more work.
+        strikes: how often in a row it was found untrustworthy.
+        distrusted_until: until when others are preferred, on the loop's clock.
+        heard: when it last gave a result that could be used, on the loop's clock.
     """
 
-    def __init__(self, address: str, tls: TLS | None) -> None:
+    def __init__(self, address: str, tls: TLS | None, authority: str = "") -> None:
         self.address = address
         self.health = Health.UNKNOWN
-        self.facts: wire.ServerInfo | None = None
+        self.info: ServerInfo | None = None
+        self.calls: set[EndableCall] = set()
         self.outstanding = 0
         self.suspects = 0
-        self.window = float("inf")
+        self.window = math.inf
         self.failures = 0
         self.reason = ""
         self.refuses = False
         self.paused = False
-        self._tls = tls
-        self._calls: dict[Any, CallFailure] = {}
+        self.retired = False
+        self.strikes = 0
+        self.distrusted_until = 0.0
+        self.heard = -math.inf
+        self.tls = tls
+        self.authority = authority
+        self._verdicts = 0.0
+        self._scoreless = 0.0
         self._channel: grpc.aio.Channel | None = None
-        self._score: Any = None
-        self._stream: Any = None
+        self._score: grpc.aio.UnaryUnaryMultiCallable[service.ScoreRequest, bytes] | None = None
+        self._stream: grpc.aio.UnaryStreamMultiCallable[service.ScoreStreamRequest, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Replica {self.address}: {self.health.value}>"
 
     def _open(self) -> grpc.aio.Channel:
         if self.paused:
             raise Interrupted
         if self._channel is None:
-            target, credentials = credentials_of(self.address, self._tls)
+            target, credentials = credentials_of(self.address, self.tls)
+            options: list[tuple[str, str | int]] = list(_OPTIONS)
+            if self.authority:
+                options.append(("grpc.default_authority", self.authority))
             if credentials is not None:
-                self._channel = grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+                if self.authority:
+                    host = self.authority.rpartition(":")[0].strip("[]")
+                    options.append(("grpc.ssl_target_name_override", host))
+                self._channel = grpc.aio.secure_channel(target, credentials, options=options)
             else:
-                self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-            # A stream that sends one message is on the wire what a call with one request is, and costs less.
-            self._stream = self._channel.unary_stream(wire.SCORE_STREAM, wire.serialize_chunk, wire.parse_results)
-            self._score = self._channel.unary_unary(wire.SCORE, wire.serialize_request, wire.parse_response)
+                self._channel = grpc.aio.insecure_channel(target, options=options)
         return self._channel
 
-    async def describe(self) -> wire.ServerInfo:
+    async def describe(self) -> ServerInfo:
         """Ask the server for its verifiers, limits and load.
 
         Raises:
             grpc.aio.AioRpcError: it does not answer.
+            UnusableReply: its answer cannot be read, or contradicts itself.
             Interrupted: the client is paused.
         """
         channel = self._open()
-        listing = channel.unary_unary(wire.LIST_VERIFIERS, _empty, wire.parse_listing)
-        info = channel.unary_unary(wire.GET_SERVER_INFO, _empty, wire.parse_info)
-        self.facts = wire.read_facts(
-            await listing(None, timeout=_DESCRIBE_TIMEOUT), await info(None, timeout=_DESCRIBE_TIMEOUT)
-        )
-        return self.facts
+        listing: _Info = channel.unary_unary(wire.LIST_VERIFIERS, _empty, None)
+        info: _Info = channel.unary_unary(wire.GET_SERVER_INFO, _empty, None)
+        answers = await asyncio.gather(listing(None, timeout=_DESCRIBE_TIMEOUT), info(None, timeout=_DESCRIBE_TIMEOUT))
+        self.info = wire.read_info(wire.parse_listing(answers[0]), wire.parse_info(answers[1]))
+        return self.info
 
     async def ask(self, seconds: float) -> None:
         """Ask whether it is alive.
@@ -135,66 +163,84 @@ class Replica:
             grpc.aio.AioRpcError: it does not answer.
             Interrupted: the client is paused.
         """
-        await self._open().unary_unary(wire.GET_SERVER_INFO, _empty)(None, timeout=seconds)
+        ask: _Info = self._open().unary_unary(wire.GET_SERVER_INFO, _empty, None)
+        await ask(None, timeout=seconds)
 
-    def score(self, request: Any, seconds: float) -> Any:
+    def score(self, request: service.ScoreStreamRequest, seconds: float) -> UnaryCall:
         """Send a request; the server is told that it has that many seconds.
 
         For verifiers of which none holds up others: a call costs less than a stream (150 us of CPU).
 
         Returns:
-            A call to await for the response, and to `forget`.
+            A call to await for the response.
 
         Raises:
             Interrupted: the client is paused.
         """
-        self._open()
-        return self._known(self._score(request.chunk, timeout=seconds))
+        channel = self._open()
+        if self._score is None:
+            self._score = channel.unary_unary(wire.SCORE, wire.serialize_request, None)
+        return self._score(request.chunk, timeout=seconds)
 
-    def stream(self, request: Any, seconds: float) -> Any:
+    def stream(self, request: service.ScoreStreamRequest, seconds: float) -> StreamCall:
         """Send a request; the server is told that it has that many seconds.
 
         Returns:
-            A call to iterate over for results as they finish, and to `forget`.
+            A call to iterate over for results as they finish.
 
         Raises:
             Interrupted: the client is paused.
         """
-        self._open()
-        return self._known(self._stream(request, timeout=seconds))
-
-    def _known(self, call: Any) -> Any:
-        self._calls[call] = INTERRUPTED
-        return call
-
-    def forget(self, call: Any) -> CallFailure:
-        """A call has ended. Returns how, if it was this client that ended it."""
-        return self._calls.pop(call, INTERRUPTED)
-
-    @property
-    def busy(self) -> bool:
-        """Whether calls are under way."""
-        return bool(self._calls)
+        channel = self._open()
+        if self._stream is None:
+            # A stream that sends one message is on the wire what a call with one request is, and costs less.
+            self._stream = channel.unary_stream(wire.SCORE_STREAM, wire.serialize_chunk, None)
+        return self._stream(request, timeout=seconds)
 
     def cancel_calls(self, why: CallFailure) -> None:
         """End all calls."""
-        for call in self._calls:
-            self._calls[call] = why
-            call.cancel()
+        for call in list(self.calls):
+            call.end(why)
 
     def matches(self, needs: Mapping[str, str]) -> bool:
         """Whether it hosts the verifiers, at the digests that are pinned (empty for any)."""
-        if self.facts is None:
+        if self.info is None:
             return False
         for name, digest in needs.items():
-            found = self.facts.verifiers.get(name)
+            found = self.info.verifiers.get(name)
             if found is None or (digest and found.id.digest != digest):
                 return False
         return True
 
+    def can_serve(self, needs: Mapping[str, str]) -> bool:
+        """Whether it is up and hosts the verifiers."""
+        return self.health is Health.UP and not self.retired and self.matches(needs)
+
+    def expected(self, verifier: str, digest: str) -> wire.ExpectedVerifier:
+        """Who answers for a verifier here, and within which range; the digest is the one pinned, empty for any."""
+        known = self.info.verifiers.get(verifier) if self.info is not None else None
+        low, high = (known.score_min, known.score_max) if known is not None else (-math.inf, math.inf)
+        return wire.ExpectedVerifier(verifier, digest, low, high)
+
     def has_room(self, items: int) -> bool:
         """Whether a call of that many items may be sent; one call always may."""
         return self.outstanding == 0 or self.outstanding + items <= self.window
+
+    # What its answers are like
+
+    def note(self, verdicts: int, scoreless: int, now: float) -> None:
+        """It has given so many verdicts, and so many results without a score."""
+        self.heard = now
+        self._verdicts += verdicts
+        self._scoreless += scoreless
+        if self._verdicts + self._scoreless > _MEMORY:
+            self._verdicts *= 0.5
+            self._scoreless *= 0.5
+
+    @property
+    def mostly_fails(self) -> bool:
+        """Whether it gives fewer verdicts than results without a score."""
+        return self._scoreless > self._verdicts
 
     async def close(self) -> None:
         """Close the channel; calls on it end."""
@@ -208,18 +254,6 @@ def task_is_cancelled() -> bool:
     """Whether it is the running task that is cancelled, and not just a call that it awaits: by us, or for a fork."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def breakage(error: grpc.aio.AioRpcError) -> CallFailure:
-    """Read how a call failed; a server says when to come back in ``grpc-retry-pushback-ms``, why in ``assay-code``."""
-    delay, code = 0.0, ""
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-retry-pushback-ms":
-            with contextlib.suppress(ValueError):
-                delay = max(0.0, float(value) / 1000)
-        elif key == "assay-code":
-            code = str(value)
-    return CallFailure(error.code(), error.details() or "", delay, code)
 
 
 def _empty(_: None) -> bytes:

@@ -1,8 +1,15 @@
-"""What may be sent again."""
+"""What may be sent again: the budget, the backoff, and who is asked for a second opinion."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from trainer_client._settings import Retries
+
+_OPINIONS = 2
+"""Replicas that have to say the same of an item before it is believed."""
 
 
 @dataclass(slots=True)
@@ -23,3 +30,35 @@ class RetryBudget:
             return False
         self.tokens -= items
         return True
+
+
+def backoff(retries: Retries, rounds: int, at_least: float) -> float:
+    """Seconds to wait before the next round: what the server asks for, and a jitter that grows from round to round."""
+    longest = min(retries.max_backoff_s, retries.initial_backoff_s * 2.0 ** min(rounds, 20))
+    return at_least + random.uniform(0.0, longest)  # noqa: S311 (jitter)
+
+
+@dataclass(slots=True)
+class Opinions:
+    """Which replicas have said something of an item that another replica has to confirm.
+
+    Attributes:
+        said: addresses by cell, one for each time.
+    """
+
+    said: dict[tuple[int, int], list[str]] = field(default_factory=dict)
+
+    def add(self, cell: tuple[int, int], address: str) -> list[str]:
+        """A replica has said it; everyone who has."""
+        known = self.said.setdefault(cell, [])
+        known.append(address)
+        return known
+
+    def is_confirmed(self, cell: tuple[int, int], another: bool) -> bool:
+        """Whether it is believed: two replicas say it, or the only one there is says it twice."""
+        known = self.said[cell]
+        return len(set(known)) >= _OPINIONS or (len(known) >= _OPINIONS and not another)
+
+    def of(self, cell: tuple[int, int]) -> Collection[str]:
+        """Who has said it."""
+        return frozenset(self.said.get(cell, ()))

@@ -45,6 +45,8 @@ class FakeServer(service_grpc.RewardServiceServicer):
         cost: what its verifiers say they cost: a client takes ``"trivial"`` ones in one answer, others as a stream.
         max_items: largest request, as told to clients; 0 for no limit. Likewise ``max_message_bytes``.
         items_limit: items it says it can hold; 0 for no limit.
+        score_range: lowest and highest score, as told to clients, which believe no other; two zeros: it tells none.
+        deterministic: whether it says that the same item always gets the same verdict.
     """
 
     def __init__(
@@ -72,6 +74,8 @@ class FakeServer(service_grpc.RewardServiceServicer):
         self.max_items = 0
         self.max_message_bytes = 0
         self.items_limit = 0
+        self.score_range = (0.0, 0.0)
+        self.deterministic = True
         self._port = port
         self._asked: Counter[tuple[str, str]] = Counter()
         self._arrived = threading.Condition()
@@ -163,7 +167,9 @@ class FakeServer(service_grpc.RewardServiceServicer):
                     description="Does what its script says.",
                     scope=service_pb2.SCOPE_GROUP if name in self.group_verifiers else service_pb2.SCOPE_ROLLOUT,
                     cost_class=cost,
-                    score_max=1.0,
+                    deterministic=self.deterministic,
+                    score_min=self.score_range[0],
+                    score_max=self.score_range[1],
                 )
                 for name in self.verifiers
             ]

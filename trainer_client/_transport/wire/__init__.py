@@ -5,7 +5,7 @@ against 0.1), so both loops are written flat.
 """
 
 from trainer_client._transport.wire.build import build_request
-from trainer_client._transport.wire.info import ServerInfo, VerifierInfo, read_facts
+from trainer_client._transport.wire.info import read_info
 from trainer_client._transport.wire.methods import (
     GET_SERVER_INFO,
     LIST_VERIFIERS,
@@ -18,25 +18,33 @@ from trainer_client._transport.wire.methods import (
     serialize_chunk,
     serialize_request,
 )
-from trainer_client._transport.wire.read import Passing, Times, read_details, read_response, read_times
+from trainer_client._transport.wire.read import (
+    Ending,
+    ExpectedVerifier,
+    ReplyReader,
+    ScorelessResult,
+    Times,
+    read_details,
+    read_times,
+)
 
 __all__ = [
     "GET_SERVER_INFO",
     "LIST_VERIFIERS",
     "SCORE",
     "SCORE_STREAM",
-    "Passing",
-    "ServerInfo",
+    "Ending",
+    "ExpectedVerifier",
+    "ReplyReader",
+    "ScorelessResult",
     "Times",
-    "VerifierInfo",
     "build_request",
     "parse_info",
     "parse_listing",
     "parse_response",
     "parse_results",
     "read_details",
-    "read_facts",
-    "read_response",
+    "read_info",
     "read_times",
     "serialize_chunk",
     "serialize_request",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
+
+from google.protobuf.message import DecodeError, Message
 
 from protos.assay.rewards.v1 import reward_service_pb2 as service
+from trainer_client._transport.failures import UnusableReply
 
 _SERVICE: Final = "/assay.rewards.v1.RewardService/"
 SCORE: Final = _SERVICE + "Score"
@@ -13,8 +16,38 @@ LIST_VERIFIERS: Final = _SERVICE + "ListVerifiers"
 GET_SERVER_INFO: Final = _SERVICE + "GetServerInfo"
 
 serialize_request: Final = service.ScoreRequest.SerializeToString
-parse_response: Final = service.ScoreResponse.FromString
 serialize_chunk: Final = service.ScoreStreamRequest.SerializeToString
-parse_results: Final = service.ScoreStreamResponse.FromString
-parse_listing: Final = service.ListVerifiersResponse.FromString
-parse_info: Final = service.GetServerInfoResponse.FromString
+
+_M = TypeVar("_M", bound=Message)
+
+
+def parse_response(raw: bytes) -> service.ScoreResponse:
+    """Read the answer of a unary call: see `_parsed`."""
+    return _parsed(service.ScoreResponse, raw)
+
+
+def parse_results(raw: bytes) -> service.ScoreStreamResponse:
+    """Read an answer of a stream: see `_parsed`."""
+    return _parsed(service.ScoreStreamResponse, raw)
+
+
+def parse_listing(raw: bytes) -> service.ListVerifiersResponse:
+    """Read a list of verifiers: see `_parsed`."""
+    return _parsed(service.ListVerifiersResponse, raw)
+
+
+def parse_info(raw: bytes) -> service.GetServerInfoResponse:
+    """Read a server's state: see `_parsed`."""
+    return _parsed(service.GetServerInfoResponse, raw)
+
+
+def _parsed(kind: type[_M], raw: bytes) -> _M:
+    """Read a message here and not in gRPC, which gives None for what it cannot read.
+
+    Raises:
+        UnusableReply: the bytes are no such message.
+    """
+    try:
+        return kind.FromString(raw)
+    except DecodeError as error:
+        raise UnusableReply(f"{len(raw)} bytes that are no {kind.DESCRIPTOR.name}: {error}") from None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
@@ -11,12 +12,8 @@ from google.protobuf.duration_pb2 import Duration
 from protos.assay.rewards.v1 import reward_service_pb2 as service
 from protos.assay.rewards.v1 import types_pb2 as types
 from trainer_client._outcomes import ClientOutcome, Outcome, OutcomeStore, Party
+from trainer_client._transport.failures import REFUSAL_CODES, UnusableReply, bounded_delay
 from trainer_client._transport.wire.info import read_id
-
-REFUSALS: Final = frozenset(
-    {"unknown_verifier", "invalid_options", "version_mismatch", "digest_mismatch", "invalid_request"}
-)
-"""Codes of the caller's faults that concern the request and not the item."""
 
 _SKIPS: Final = {
     types.SKIP_REASON_DEADLINE: "deadline",
@@ -25,124 +22,228 @@ _SKIPS: Final = {
 }
 
 
-class Passing(NamedTuple):
-    """An outcome that may be better another time.
+_EARLY: Final = 1.0
+"""Seconds before the call's deadline from which on a skip for that reason is believed."""
+_LONGEST_CODE: Final = 128
+_MOST_CODES: Final = 4096
+
+
+class Ending(enum.Enum):
+    """What a result without a score means for its item."""
+
+    FINAL = enum.auto()
+    """The server will not say anything else."""
+    RETRYABLE = enum.auto()
+    """A fault that may pass."""
+    OVERLOADED = enum.auto()
+    """The server was full, and has done no work on it."""
+    WRONG_VERSION = enum.auto()
+    """The replica hosts another version than the one pinned."""
+    REFUSED = enum.auto()
+    """The request is wrong, and not the item."""
+    UNUSABLE = enum.auto()
+    """No outcome, or one that the verifier cannot have given."""
+
+
+class ScorelessResult(NamedTuple):
+    """What a server said of an item without giving a score. The cell is still open.
 
     Attributes:
         row: its row.
         column: its column.
+        ending: what it means.
         outcome: what to settle the cell with if it is not tried again.
         retry_after: seconds to wait, as the server asks.
-        overloaded: whether the server was full, and has done no work on it.
-        wrong_pin: whether the replica hosts another version than the one pinned.
+        source: the message, for reading the rest of it later; None where it says nothing.
     """
 
     row: int
     column: int
+    ending: Ending
     outcome: ClientOutcome
-    retry_after: float
-    overloaded: bool = False
-    wrong_pin: bool = False
+    retry_after: float = 0.0
+    source: types.Result | None = None
 
 
-def read_response(
-    response: service.ScoreStreamResponse | service.ScoreResponse, store: OutcomeStore, columns: Sequence[int]
-) -> tuple[int, list[Passing]]:
-    """Settle the cells that a response answers.
+class ReplyReader:
+    """Reads the replies to one call into a store. Only what the call asked is believed, and that once.
+
+    A message is taken whole or not at all.
 
     Args:
-        response: results in any order.
-        store: where they go.
+        store: where verdicts go.
         columns: column of each evaluation of the call.
+        rows: the rollouts that were sent.
+        expected: what answers each evaluation, as the replica has declared it; its digest is the one pinned, if any.
 
-    Returns:
-        How many cells were settled, and the outcomes that are worth another try, whose cells stay open.
+    Attributes:
+        awaited: what is not answered yet, as ``row * evaluations + evaluation``.
     """
-    for position, identity in enumerate(response.verifiers[: len(columns)]):
-        store.versions[columns[position]].setdefault(identity.digest, read_id(identity))
-    width = store.width
-    state, scores, codes, numbers = store.state, store.scores, store.codes, store.numbers
-    sources, left = store.sources, store.left
-    settled = 0
-    passing: list[Passing] = []
-    complete: list[int] = []
-    pending, rows, evaluations = Outcome.PENDING.value, store.rows, len(columns)
-    for result in response.results:
-        row = result.index
-        evaluation = result.evaluation
-        if row >= rows or evaluation >= evaluations:
-            continue
-        cell = row * width + columns[evaluation]
-        if state[cell] != pending:
-            continue
-        if result.HasField("verdict"):
+
+    __slots__ = ("_columns", "_expected", "_ranges", "_store", "awaited")
+
+    def __init__(
+        self, store: OutcomeStore, columns: Sequence[int], rows: Iterable[int], expected: Sequence[ExpectedVerifier]
+    ) -> None:
+        width = len(columns)
+        self._store = store
+        self._columns = columns
+        self._expected = expected
+        self._ranges = [(one.low, one.high) for one in expected]
+        self.awaited = set(rows) if width == 1 else {row * width + e for row in rows for e in range(width)}
+
+    def read(
+        self, reply: service.ScoreStreamResponse | service.ScoreResponse, remaining: float
+    ) -> tuple[int, list[ScorelessResult]]:
+        """Settle the cells that a reply has verdicts for.
+
+        Args:
+            reply: results in any order.
+            remaining: seconds until the call's deadline.
+
+        Returns:
+            How many verdicts it holds, and what it says without a score, whose cells stay open.
+
+        Raises:
+            UnusableReply: it answers what was not asked, or twice, or as another verifier; no cell was settled.
+        """
+        if len(reply.verifiers):
+            self._check_identities(reply.verifiers)
+        store, columns, ranges, width = self._store, self._columns, self._ranges, len(self._columns)
+        state, scores, codes, numbers = store.state, store.scores, store.codes, store.numbers
+        sources, left, table_width = store.sources, store.left, store.width
+        answer = self.awaited.remove
+        pending = Outcome.PENDING.value
+        verdicts = 0
+        taken: list[int] = []
+        scoreless: list[ScorelessResult] = []
+        complete: list[int] = []
+        for result in reply.results:
+            row = result.index
+            evaluation = result.evaluation
+            try:
+                if evaluation >= width:
+                    raise KeyError
+                answer(row * width + evaluation)
+            except KeyError:
+                self._take_back(taken)
+                raise UnusableReply(
+                    f"a result for index {row}, evaluation {evaluation}, which was not asked or is answered already"
+                ) from None
+            cell = row * table_width + columns[evaluation]
+            if not result.HasField("verdict"):
+                scoreless.append(_read_scoreless(result, row, columns[evaluation], remaining))
+                continue
             verdict = result.verdict
             score = verdict.score
-            # x - x is 0 for every finite number and NaN for the others.
-            if score - score == 0.0:
-                state[cell] = 1
-                scores[cell] = score
-                code = verdict.code
-                number = numbers.get(code)
-                codes[cell] = store.number_of(code) if number is None else number
-                sources[cell] = result
-            else:
-                _settle_bad_score(store, cell, score)
-        else:
-            again = _read_scoreless(result, store, cell)
-            if again is not None:
-                passing.append(again)
+            code = verdict.code
+            number = numbers.get(code)
+            low, high = ranges[evaluation]
+            # False for NaN as well.
+            if not low <= score <= high:
+                scoreless.append(_unusable_score(row, columns[evaluation], score, low, high))
                 continue
-        settled += 1
-        left[row] -= 1
-        if not left[row]:
-            complete.append(row)
-    store.announce(complete)
-    return settled, passing
+            if number is None:
+                if not _is_code(code, store):
+                    scoreless.append(_unusable_item(row, columns[evaluation], f"a verdict with the code {code[:40]!r}"))
+                    continue
+                number = store.number_of(code)
+            verdicts += 1
+            # Settled already: by a copy of the work elsewhere, or given up.
+            if state[cell] != pending:
+                continue
+            state[cell] = 1
+            scores[cell] = score
+            codes[cell] = number
+            sources[cell] = result
+            taken.append(cell)
+            left[row] -= 1
+            if not left[row]:
+                complete.append(row)
+        store.announce(complete)
+        return verdicts, scoreless
+
+    def _check_identities(self, identities: Sequence[types.VerifierIdentity]) -> None:
+        if len(identities) > len(self._columns):
+            raise UnusableReply(f"{len(identities)} verifiers answer {len(self._columns)} evaluations")
+        for identity, expected in zip(identities, self._expected, strict=False):
+            if identity.name != expected.name or (expected.digest and identity.digest != expected.digest):
+                raise UnusableReply(
+                    f"{identity.name!r} with digest {identity.digest!r} answers what was asked of {expected.name!r}"
+                    + (f" with digest {expected.digest!r}" if expected.digest else "")
+                )
+        for column, identity in zip(self._columns, identities, strict=False):
+            self._store.versions[column].setdefault(identity.digest, read_id(identity))
+
+    def _take_back(self, cells: Iterable[int]) -> None:
+        store = self._store
+        for cell in cells:
+            store.state[cell] = Outcome.PENDING
+            store.scores[cell] = float("nan")
+            store.codes[cell] = 0
+            store.sources[cell] = None
+            store.left[cell // store.width] += 1
+
+    def unanswered(self) -> list[ScorelessResult]:
+        """What a call that ended well has left out."""
+        width = len(self._columns)
+        words = "the server ended the call without an outcome for this item"
+        return [_unusable_item(key // width, self._columns[key % width], words) for key in sorted(self.awaited)]
 
 
-def _settle_bad_score(store: OutcomeStore, cell: int, score: float) -> None:
-    outcome = ClientOutcome(
-        Outcome.FAULT, "invalid_score", Party.SERVICE, f"the server sent {score}, which is not a finite score"
-    )
-    store.state[cell] = outcome.outcome
-    store.parties[cell] = outcome.party
-    store.codes[cell] = store.number_of(outcome.code)
-    store.sources[cell] = outcome
+class ExpectedVerifier(NamedTuple):
+    """Who has to answer an evaluation: name, digest (empty for any), and the range of scores that it declared."""
+
+    name: str
+    digest: str
+    low: float
+    high: float
 
 
-def _read_scoreless(result: types.Result, store: OutcomeStore, cell: int) -> Passing | None:
-    """Settle a fault or a skip, or return it when it may be better another time."""
+def _is_code(code: str, store: OutcomeStore) -> bool:
+    """Whether a code can be one: they are few, short, and end up in logs."""
+    return len(code) <= _LONGEST_CODE and (not code or code.isprintable()) and len(store.code_names) < _MOST_CODES
+
+
+def _unusable_score(row: int, column: int, score: float, low: float, high: float) -> ScorelessResult:
+    return _unusable_item(row, column, f"the score {score}, which is not between {low:g} and {high:g}")
+
+
+def _unusable_item(row: int, column: int, words: str) -> ScorelessResult:
+    outcome = ClientOutcome(Outcome.FAULT, "invalid_reply", Party.SERVICE, words)
+    return ScorelessResult(row, column, Ending.UNUSABLE, outcome)
+
+
+def _read_scoreless(result: types.Result, row: int, column: int, remaining: float) -> ScorelessResult:
+    """Read a fault, a skip, or a result that is neither."""
     kind = result.WhichOneof("outcome")
-    row, column = divmod(cell, store.width)
     if kind == "skip":
-        code = _SKIPS.get(result.skip.reason, "skipped")
+        code = _SKIPS.get(result.skip.reason)
+        if code is None:
+            return _unusable_item(row, column, f"a skip for a reason that is not known ({result.skip.reason})")
+        if code == "deadline" and remaining > _EARLY:
+            return _unusable_item(row, column, f"skipped as past its deadline, {remaining:.1f} s before it")
         outcome = ClientOutcome(Outcome.SKIP, code)
-        if code == "overloaded":
-            return Passing(row, column, outcome, _seconds(result.skip.retry_after), overloaded=True)
-    elif kind == "fault":
-        fault = result.fault
-        party = Party(fault.party) if fault.party <= Party.CALLER else Party.NONE
-        wait = _seconds(fault.retry_after) if fault.HasField("retry_after") else None
-        outcome = ClientOutcome(Outcome.FAULT, fault.code, party or Party.SERVICE, fault.message, fault.retryable, wait)
-        wrong_pin = party is Party.CALLER and fault.code == "digest_mismatch"
-        if fault.retryable or wrong_pin:
-            return Passing(row, column, outcome, wait or 0.0, wrong_pin=wrong_pin)
-        if party is Party.CALLER and fault.code in REFUSALS:
-            store.refusal = (column, fault.code, fault.message)
-    else:
-        outcome = ClientOutcome(
-            Outcome.FAULT, "no_outcome", Party.SERVICE, "the server sent a result without an outcome"
-        )
-    store.state[cell] = outcome.outcome
-    store.parties[cell] = outcome.party
-    store.codes[cell] = store.number_of(outcome.code)
-    store.sources[cell] = outcome if kind is None else result
-    return None
+        ending = Ending.OVERLOADED if code == "overloaded" else Ending.FINAL
+        return ScorelessResult(row, column, ending, outcome, _seconds(result.skip.retry_after), result)
+    if kind != "fault":
+        return _unusable_item(row, column, "a result without an outcome")
+    fault = result.fault
+    if not fault.code or len(fault.code) > _LONGEST_CODE or not fault.code.isprintable():
+        return _unusable_item(row, column, f"a fault with the code {fault.code[:40]!r}")
+    party = Party(fault.party) if Party.NONE < fault.party <= Party.CALLER else Party.SERVICE
+    wait = _seconds(fault.retry_after) if fault.HasField("retry_after") else None
+    outcome = ClientOutcome(Outcome.FAULT, fault.code, party, fault.message, fault.retryable, wait)
+    ending = Ending.RETRYABLE if fault.retryable else Ending.FINAL
+    if party is Party.CALLER and fault.code == "digest_mismatch":
+        ending = Ending.WRONG_VERSION
+    elif party is Party.CALLER and fault.code in REFUSAL_CODES and not fault.retryable:
+        ending = Ending.REFUSED
+    return ScorelessResult(row, column, ending, outcome, wait or 0.0, result)
 
 
 def _seconds(duration: Duration) -> float:
-    return float(duration.seconds) + duration.nanos * 1e-9
+    return bounded_delay(float(duration.seconds) + duration.nanos * 1e-9)
 
 
 class Times(NamedTuple):
@@ -179,7 +280,10 @@ def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
     details["run_seconds"] = source.run_us * 1e-6
     details["cached"] = source.cached
     if source.HasField("fault"):
-        details["message"] = source.fault.message
+        fault = source.fault
+        details["message"] = fault.message
+        details["retryable"] = fault.retryable
+        details["retry_after"] = _seconds(fault.retry_after) if fault.HasField("retry_after") else None
     if source.HasField("usage"):
         usage = source.usage
         details["usage"] = {

@@ -1,0 +1,116 @@
+"""Replicas that answer wrongly: beside one that works nothing is lost or changed; alone they score nothing wrongly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from trainer_client import (
+    AsyncRewardClient,
+    Batching,
+    Outcome,
+    Recipe,
+    Retries,
+    Reward,
+    RewardError,
+    Rollout,
+    ScoreTable,
+)
+
+from .hostile_server import INFOS, KINDS, PAGES, Hostile, serve, serve_page
+
+COUNT = 64
+RETRIES = Retries(
+    initial_backoff_s=0.002, max_backoff_s=0.02, unavailable_timeout_s=0.6, heartbeat_timeout_s=5.0, stall_timeout_s=0.3
+)
+BATCHING = Batching(max_items=16)
+NOT_ASKED_BESIDE = {*PAGES, *INFOS} - {"one item a call", "one byte a message"}
+"""Kinds that a client does not even ask for scores, since another replica is up."""
+SCORES_RIGHTLY = {"one item a call", "one byte a message", "another digest"}
+"""Kinds whose only fault lies in what they are beside others."""
+
+
+def rollouts() -> list[Rollout]:
+    return [Rollout(f"r{n}", f"prompt {n // 4}", str(n / COUNT), group_id=f"g{n // 4}") for n in range(COUNT)]
+
+
+def recipe(deadline: float) -> Recipe:
+    return Recipe(rewards=(Reward("main", "echo", deadline=deadline),), max_missing=1.0)
+
+
+@asynccontextmanager
+async def hostile(kind: str, trivial: bool) -> AsyncIterator[tuple[str, Hostile]]:
+    peer = Hostile(kind, trivial=trivial)
+    async with serve_page(kind) if kind in PAGES else serve(peer) as address:
+        yield address, peer
+
+
+def check(table: ScoreTable) -> None:
+    """Whatever has a score has the right one, and what has none says why."""
+    scores, valid = table.scores[:, 0], table.valid[:, 0]
+    np.testing.assert_array_equal(scores[valid], (np.arange(COUNT) / COUNT)[valid])
+    assert np.isnan(scores[~valid]).all()
+    assert set(table.outcomes[:, 0].tolist()) <= {Outcome.VERDICT, Outcome.FAULT, Outcome.SKIP}
+    assert "not_asked" not in table.codes
+
+
+def test_there_are_enough_kinds() -> None:
+    assert len(KINDS) == len(set(KINDS)) >= 70
+
+
+@pytest.mark.parametrize("trivial", [False, True], ids=["streamed", "at once"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_beside_a_replica_that_works(kind: str, trivial: bool) -> None:
+    async with (
+        hostile(kind, trivial) as (address, peer),
+        serve(Hostile("works", trivial=trivial)) as good,
+        AsyncRewardClient(recipe(20.0), [good, address], retries=RETRIES, batching=BATCHING) as client,
+    ):
+        for _ in range(20):
+            async with asyncio.timeout(30):
+                table = await client.score(rollouts())
+            check(table)
+            assert table.valid.all()
+            if peer.calls or kind in NOT_ASKED_BESIDE:
+                break
+    assert peer.calls or kind in NOT_ASKED_BESIDE
+
+
+@pytest.mark.parametrize("trivial", [False, True], ids=["streamed", "at once"])
+@pytest.mark.parametrize("kind", KINDS)
+async def test_alone(kind: str, trivial: bool) -> None:
+    async with (
+        hostile(kind, trivial) as (address, _),
+        AsyncRewardClient(recipe(1.5), address, retries=RETRIES, batching=BATCHING) as client,
+        asyncio.timeout(30),
+    ):
+        try:
+            table = await client.score(rollouts())
+        except RewardError:
+            return
+    check(table)
+    if kind in SCORES_RIGHTLY:
+        assert table.valid.all()
+
+
+async def test_a_reply_that_no_replica_can_give_is_the_items_fault_and_the_replicas_stay() -> None:
+    """One item gets the same unusable reply everywhere; the others are scored, and nobody is blamed for it."""
+    peers = [Hostile("works"), Hostile("works")]
+    asked = rollouts()
+    asked[5].response = "7.5"
+    async with (
+        serve(peers[0]) as one,
+        serve(peers[1]) as other,
+        AsyncRewardClient(recipe(20.0), [one, other], retries=RETRIES, batching=BATCHING) as client,
+    ):
+        table = await client.score(asked)
+        assert table.codes[5, 0] == "invalid_reply"
+        assert "7.5" in table.cell(5, "main").message
+        assert table.valid[:, 0].sum() == COUNT - 1
+        before = [peer.calls for peer in peers]
+        await client.score(rollouts())
+    assert all(peer.calls > count for peer, count in zip(peers, before, strict=True))

@@ -1,0 +1,335 @@
+"""`Fleet`: the replicas of a server, which of them are up, trusted, and host what is needed.
+
+One that fails is left out and probed until it answers; one whose replies cannot be used is taken only when there is
+no other, for a while that doubles. A server counts as unavailable when no replica has answered, or given a reply that
+can be used, for ``Retries.unavailable_timeout_s`` seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+import grpc
+import grpc.aio
+
+from trainer_client._errors import RequestRejectedError, RewardError, ServerUnavailableError
+from trainer_client._settings import TLS, Retries
+from trainer_client._transport import refusals, tls_check
+from trainer_client._transport.failures import (
+    NOT_A_SERVICE,
+    CallFailure,
+    FailureClass,
+    Interrupted,
+    UnusableReply,
+    read_failure,
+    unusable,
+)
+from trainer_client._transport.liveness import LivenessProbe
+from trainer_client._transport.replica import Health, Replica, task_is_cancelled
+from trainer_client._verifiers import ServerInfo
+
+logger = logging.getLogger("trainer_client")
+
+_FAILURES_TO_EJECT = 3
+_DEFAULT_WINDOW = 8192
+"""Items outstanding at a replica that tells no limit: messages are built when they are sent, and memory is finite."""
+_PROBE_FIRST = 0.1
+_PROBE_LONGEST = 2.0
+_START_GRACE = 0.5
+"""Seconds that the first batch of a client waits for the other replicas once one has answered."""
+_DISTRUST_FIRST = 1.0
+_DISTRUST_LONGEST = 300.0
+
+
+class Expired(RewardError):
+    """The deadline passed while work waited for a replica."""
+
+
+class Fleet:
+    """Replicas of one server.
+
+    Args:
+        server: its name in the recipe.
+        addresses: its endpoints.
+        pins: digest by verifier; the first seen is added, unless ``pin`` is False.
+        pin: whether to keep to the digests first seen.
+        retries: patience.
+        tls: files for encrypted connections.
+        changed: called when something about the replicas has changed.
+
+    Attributes:
+        replicas: all of them.
+        paused: whether no call may start, since the process is about to fork.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        addresses: Sequence[str],
+        pins: dict[str, str],
+        pin: bool,
+        retries: Retries,
+        tls: TLS | None,
+        changed: Callable[[], None],
+    ) -> None:
+        self.server = server
+        self.pins = pins
+        self.paused = False
+        self._pin = pin
+        self._retries = retries
+        self._tls = tls
+        self._changed = changed
+        self.replicas = [Replica(address, tls) for address in addresses]
+        self._probes: dict[Replica, asyncio.Task[None]] = {}
+        self._liveness: dict[Replica, LivenessProbe] = {}
+        self._unavailable_since: float | None = None
+        self._failing_since: float | None = None
+        self._starting_until = math.inf
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether a replica was not reached yet that may answer in a moment."""
+        if not any(r.health is Health.UNKNOWN for r in self.replicas):
+            return False
+        return asyncio.get_running_loop().time() < self._starting_until
+
+    # What stands against waiting
+
+    def check_hosted(self, needs: Mapping[str, str]) -> RequestRejectedError | None:
+        """Refuse what no replica hosts; return the refusal while one that is not reached may still host it.
+
+        Raises:
+            RequestRejectedError: all replicas have answered, and none hosts it.
+        """
+        up = [r for r in self.replicas if r.health is Health.UP and not r.retired]
+        if not up or any(r.matches(needs) for r in up):
+            return None
+        unhosted = [name for name in needs if not any(r.info and name in r.info.verifiers for r in up)]
+        refusal = self.unknown_verifier(unhosted[0]) if unhosted else refusals.wrong_version(self.server, up, needs)
+        if all(r.health is Health.UP or r.refuses or r.retired for r in self.replicas):
+            raise refusal
+        return refusal
+
+    def unknown_verifier(self, name: str) -> RequestRejectedError:
+        """The error for a verifier that the server does not host."""
+        return refusals.unknown_verifier(self.server, self.replicas, name)
+
+    def raise_if_unavailable(self, expires: float) -> None:
+        """Raise when waiting is of no use any more.
+
+        Raises:
+            Expired: the deadline has passed.
+            ServerUnavailableError: no replica has given a usable answer for the time of patience.
+            RequestRejectedError: every replica refuses to be asked.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self.paused and all(r.refuses for r in self.replicas):
+            raise RequestRejectedError(self.reasons(), "refused", self.server)
+        if now >= expires:
+            raise Expired
+        if not self.paused and now >= self.until(math.inf):
+            raise ServerUnavailableError(
+                self.server,
+                f"no replica has given a usable answer for {self._retries.unavailable_timeout_s:g} s "
+                f"({self.reasons()})",
+            )
+
+    def until(self, expires: float) -> float:
+        """When to look at a hopeless situation again."""
+        since = [t for t in (self._unavailable_since, self._failing_since) if t is not None]
+        if not since or self.paused:
+            return expires
+        return min(expires, min(since) + self._retries.unavailable_timeout_s)
+
+    def reasons(self) -> str:
+        """Every replica, and what it said last."""
+        return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas)
+
+    # What calls tell
+
+    def begin(self) -> None:
+        """New work comes to a fleet at rest: what failed before is no sign of what will."""
+        self._failing_since = None
+
+    def watch(self, replica: Replica) -> None:
+        """The replica has been given work: ask now and then whether it is alive."""
+        probe = self._liveness.get(replica)
+        if probe is None:
+            timeout = self._retries.heartbeat_timeout_s
+            probe = self._liveness[replica] = LivenessProbe(replica, timeout, self._hung)
+        probe.watch()
+
+    def useful(self) -> None:
+        """Some replica has given a result that can be used."""
+        self._failing_since = None
+
+    def succeeded(self, replica: Replica) -> None:
+        """A call ended well: let a little more be outstanding there."""
+        replica.failures = 0
+        replica.reason = ""
+        if replica.strikes and replica.distrusted_until <= asyncio.get_running_loop().time():
+            self.trust(replica)
+        limit = float((replica.info.items_limit if replica.info else 0) or _DEFAULT_WINDOW)
+        replica.window = min(limit, replica.window * 1.1)
+
+    def failed(self, replica: Replica, failure: CallFailure) -> None:
+        """A call broke: leave the replica out until it answers a probe."""
+        replica.failures += 1
+        if self._failing_since is None:
+            self._failing_since = asyncio.get_running_loop().time()
+        if failure.kind is FailureClass.UNUSABLE:
+            self.distrust(replica, str(failure))
+        elif failure.kind is FailureClass.GONE or replica.failures >= _FAILURES_TO_EJECT:
+            self._mark_down(replica, failure)
+            self._probe(replica)
+
+    def distrust(self, replica: Replica, words: str, seconds: float = _DISTRUST_FIRST) -> None:
+        """Its replies cannot be used, or do not come: prefer others, for longer each time."""
+        now = asyncio.get_running_loop().time()
+        replica.reason = words
+        if replica.distrusted_until > now:
+            return
+        seconds = min(_DISTRUST_LONGEST, seconds * 2.0 ** min(replica.strikes, 20))
+        replica.strikes += 1
+        replica.distrusted_until = now + seconds
+        logger.warning(
+            "server %r: replica %s is not trusted for %g s: %s", self.server, replica.address, seconds, words
+        )
+
+    def trust(self, replica: Replica) -> None:
+        """What it was blamed for was not its doing."""
+        replica.strikes = 0
+        replica.distrusted_until = 0.0
+
+    def trust_all(self, addresses: Collection[str]) -> None:
+        """The same for several: see `trust`."""
+        for replica in self.replicas:
+            if replica.address in addresses:
+                self.trust(replica)
+
+    def reprobe(self, replica: Replica) -> None:
+        """The replica answered as another version would: ask what it hosts now before giving it more."""
+        replica.health = Health.DOWN
+        replica.reason = "hosts another version than the one pinned"
+        self._probe(replica)
+
+    def _hung(self, replica: Replica, failure: CallFailure) -> None:
+        """The replica does not say any more that it is alive: its work goes to others."""
+        self._mark_down(replica, failure)
+        self._probe(replica)
+        replica.cancel_calls(failure)
+
+    # Health
+
+    def start_probes(self) -> None:
+        """Ask replicas that were never asked."""
+        for replica in self.replicas:
+            if replica.health is Health.UNKNOWN:
+                self._probe(replica)
+        self._note_unavailable()
+
+    def _note_unavailable(self) -> None:
+        if self._unavailable_since is None and not any(r.health is Health.UP for r in self.replicas):
+            self._unavailable_since = asyncio.get_running_loop().time()
+
+    def _probe(self, replica: Replica) -> None:
+        if replica not in self._probes and not replica.retired:
+            task = asyncio.get_running_loop().create_task(self._probe_until_up(replica))
+            self._probes[replica] = task
+            task.add_done_callback(lambda _: self._probes.pop(replica, None))
+
+    async def _probe_until_up(self, replica: Replica) -> None:
+        delay = _PROBE_FIRST
+        while not replica.retired:
+            if not self.paused and await self._describe(replica):
+                return
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads probes)
+            delay = min(_PROBE_LONGEST, delay * 1.6)
+
+    async def _describe(self, replica: Replica) -> bool:
+        """Ask a replica what it is; whether it can be given work."""
+        try:
+            info = await replica.describe()
+        except grpc.aio.AioRpcError as error:
+            failure = read_failure(error)
+            words = ""
+            if failure.kind is FailureClass.GONE and replica.info is None:
+                words = await tls_check.find_mistake(replica.address, replica.tls, replica.authority)
+            self._mark_down(replica, failure, words)
+        except UnusableReply as error:
+            self._mark_down(replica, unusable(str(error)))
+        except OSError as error:
+            # A file of certificates that was there when the client was made.
+            self._mark_down(replica, CallFailure(FailureClass.GONE, "certificates", str(error)))
+        except Interrupted:
+            pass
+        except asyncio.CancelledError:
+            if task_is_cancelled():
+                raise
+        else:
+            if not info.draining:
+                self._mark_up(replica, info)
+                return True
+            self._mark_down(replica, CallFailure(FailureClass.GONE, "UNAVAILABLE", "is draining"))
+        return False
+
+    def _mark_up(self, replica: Replica, info: ServerInfo) -> None:
+        replica.health = Health.UP
+        replica.refuses = False
+        replica.failures = 0
+        if self._failing_since is None:
+            replica.reason = ""
+        replica.window = float(info.items_limit or _DEFAULT_WINDOW)
+        self._unavailable_since = None
+        if self._starting_until == math.inf:
+            self._starting_until = asyncio.get_running_loop().time() + _START_GRACE
+        for name, verifier in info.verifiers.items():
+            digest = verifier.id.digest
+            if self._pin and self.pins.setdefault(name, digest) != digest:
+                logger.warning(
+                    "server %r: replica %s hosts %s with digest %s, and this client has pinned %s; it gets none of it",
+                    self.server, replica.address, name, digest, self.pins[name],
+                )  # fmt: skip
+        self._changed()
+
+    def _mark_down(self, replica: Replica, failure: CallFailure, mistake: str = "") -> None:
+        words = NOT_A_SERVICE.get(failure.code)
+        reason = mistake or f"{words or failure.status} {failure.details}".strip()
+        if replica.health is not Health.DOWN:
+            logger.warning("server %r: replica %s is down: %s", self.server, replica.address, reason)
+        replica.health = Health.DOWN
+        replica.reason = reason
+        # One that has answered before was a reward server then, and will be one again.
+        replica.refuses = bool(mistake or words) and replica.info is None
+        self._note_unavailable()
+        self._changed()
+
+    # Life
+
+    async def pause(self) -> None:
+        """End all calls and close the channels."""
+        self.paused = True
+        for replica in self.replicas:
+            replica.paused = True
+            await replica.close()
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        self.paused = False
+        for replica in self.replicas:
+            replica.paused = False
+        self._changed()
+
+    async def close(self) -> None:
+        """End everything."""
+        for probe in self._liveness.values():
+            await probe.stop()
+        for task in list(self._probes.values()):
+            task.cancel()
+        await asyncio.gather(*self._probes.values(), return_exceptions=True)
+        for replica in self.replicas:
+            await replica.close()

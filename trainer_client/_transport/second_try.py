@@ -1,0 +1,161 @@
+"""`SecondTries`: items that were answered without a score, and what is made of that.
+
+A fault that may pass is tried again within the budget. What cannot be believed from one replica alone is put to
+another: a reply that no verifier can have given, a request called wrong, the faults of a replica that gives little
+else while another does better.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple
+
+from trainer_client._batch import Batch
+from trainer_client._errors import RequestRejectedError
+from trainer_client._outcomes import Outcome
+from trainer_client._settings import Retries
+from trainer_client._transport.choice import has_better, has_other, has_time
+from trainer_client._transport.encoding import EncodedGroup
+from trainer_client._transport.plan import CallSpec, Chunk, unfinished
+from trainer_client._transport.pool import Pool
+from trainer_client._transport.replica import Replica
+from trainer_client._transport.retry import Opinions, RetryBudget, backoff
+from trainer_client._transport.wire import Ending, ScorelessResult
+
+
+class _Again(NamedTuple):
+    """How to try an item again: its tries so far, and the replicas to avoid."""
+
+    tries: int
+    avoid: Collection[str]
+
+
+class SecondTries:
+    """Decides what becomes of items without a score, and sends those again that are worth it.
+
+    Args:
+        batch: what is to be scored.
+        pool: the server's replicas.
+        retries: what is sent again.
+        budget: what may be sent again after faults.
+        send: sends work, avoiding some replicas.
+        tasks: where they wait.
+    """
+
+    def __init__(
+        self,
+        batch: Batch,
+        pool: Pool,
+        retries: Retries,
+        budget: RetryBudget,
+        send: Callable[[Chunk, Collection[str]], None],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._batch = batch
+        self._store = batch.store
+        self._pool = pool
+        self._fleet = pool.fleet
+        self._retries = retries
+        self._budget = budget
+        self._send = send
+        self._opinions = Opinions()
+        self._doubted: set[tuple[int, int]] = set()
+        self._waiting: dict[tuple[CallSpec, int, frozenset[str]], list[ScorelessResult]] = {}
+        self._group_of: dict[int, EncodedGroup] = {}
+        self._tasks = tasks
+
+    def know(self, groups: Sequence[EncodedGroup]) -> None:
+        """The groups of the batch."""
+        for group in groups:
+            self._group_of.update(dict.fromkeys(group.rows, group))
+
+    def take(self, chunk: Chunk, results: Sequence[ScorelessResult], replica: Replica) -> None:
+        """Settle what a replica has said for good, and gather the rest for another try.
+
+        Those of a batch that come back together go out together.
+
+        Raises:
+            RequestRejectedError: the request is wrong, and the recipe does not say what to do then.
+        """
+        doubtful = has_better(self._fleet.replicas, replica, chunk.needs)
+        full = 0
+        for result in results:
+            cell = (result.row, result.column)
+            if not self._store.is_open(*cell):
+                continue
+            full += result.ending is Ending.OVERLOADED
+            again = self._again(chunk, result, replica, doubtful)
+            if again is None:
+                self._settle(result, replica)
+                continue
+            chunk.passed_on.add(cell)
+            key = (chunk.spec, again.tries, frozenset(again.avoid))
+            if key not in self._waiting:
+                self._waiting[key] = []
+                work = chunk.successor([], chunk.asked)
+                work.tries, work.rounds = again.tries, chunk.rounds + 1
+                self._tasks.create_task(self._try_again(key, work, replica))
+            self._waiting[key].append(result)
+        if full:
+            self._pool.overloaded(replica, replica.outstanding - full)
+
+    def _again(self, chunk: Chunk, result: ScorelessResult, replica: Replica, doubtful: bool) -> _Again | None:
+        cell, ending = (result.row, result.column), result.ending
+        here = frozenset((replica.address,))
+        if ending is Ending.OVERLOADED:
+            return _Again(chunk.tries, ())
+        if ending in (Ending.UNUSABLE, Ending.REFUSED):
+            said = self._opinions.add(cell, replica.address)
+            another = has_other(self._fleet.replicas, chunk.needs, said)
+            if self._opinions.is_confirmed(cell, another) or (ending is Ending.REFUSED and not another):
+                # Two say the same: it is the item, and not the replicas.
+                self._fleet.trust_all(said)
+                return None
+            return _Again(chunk.tries, frozenset(said))
+        if doubtful and cell not in self._doubted:
+            self._doubted.add(cell)
+            self._fleet.distrust(replica, f"gives mostly faults and skips, such as {result.outcome.code}")
+            return _Again(chunk.tries, here)
+        if ending is Ending.FINAL:
+            return None
+        if ending is Ending.WRONG_VERSION:
+            self._fleet.reprobe(replica)
+        tries = chunk.tries + 1
+        if tries >= self._retries.max_attempts or not self._budget.spend(1):
+            return None
+        return _Again(tries, here)
+
+    def _settle(self, result: ScorelessResult, replica: Replica) -> None:
+        reward, outcome = self._batch.recipe.rewards[result.column], result.outcome
+        if result.ending in (Ending.REFUSED, Ending.WRONG_VERSION) and outcome.code not in reward.on_missing:
+            raise RequestRejectedError(
+                outcome.message, outcome.code, self._pool.server, replica.address, reward.verifier
+            )
+        self._store.settle([(result.row, result.column)], outcome, result.source)
+
+    async def _try_again(self, key: tuple[CallSpec, int, frozenset[str]], work: Chunk, replica: Replica) -> None:
+        spec, _, avoid = key
+        await self._pause(work, replica, self._waiting[key][0].retry_after)
+        results = self._waiting.pop(key)
+        parts: dict[int, tuple[EncodedGroup, list[int]]] = {}
+        for result in results:
+            group = self._group_of[result.row]
+            _, rows = parts.setdefault(id(group), (group, self._asked_of(spec, group) if spec.whole_groups else []))
+            if result.row not in rows:
+                rows.append(result.row)
+        everything = work.successor(list(parts.values()), tuple(range(len(spec.columns))))
+        wanted = {(result.row, result.column) for result in results}
+        for asked, left in unfinished(everything, self._store, wanted):
+            self._send(work.successor(left, asked), avoid)
+
+    async def _pause(self, work: Chunk, replica: Replica, at_least: float) -> None:
+        """Wait as long as the replica asks, unless another one has time, and a jitter."""
+        if has_time(self._fleet.replicas, work.needs, replica, 1, float("inf")):
+            at_least = 0.0
+        left = max(0.0, work.spec.expires - asyncio.get_running_loop().time())
+        await asyncio.sleep(min(backoff(self._retries, work.rounds, at_least), left))
+
+    def _asked_of(self, spec: CallSpec, group: EncodedGroup) -> list[int]:
+        column, store = spec.columns[0], self._store
+        return [row for row in group.rows if store.state[row * store.width + column] != Outcome.NOT_ASKED]

@@ -1,0 +1,108 @@
+"""Says what is wrong with a connection that fails for its encryption.
+
+gRPC reports such mistakes as servers that cannot be reached, some as "Socket closed". A handshake of our own, made
+once when a replica is not reached at the first try, tells which mistake it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import Final
+
+from trainer_client._settings import TLS, is_encrypted, target_of
+
+_TIMEOUT: Final = 3.0
+_ALERT_WAIT: Final = 0.5
+"""Seconds that a server gets to refuse the client's certificate after the handshake, as TLS 1.3 has it."""
+
+_ALERTS: Final = {
+    "CERTIFICATE_REQUIRED": "the server asks for a certificate of the client; give TLS(cert=..., key=...)",
+    "HANDSHAKE_FAILURE": "the server asks for a certificate of the client; give TLS(cert=..., key=...)",
+    "UNKNOWN_CA": "the server does not trust the authority that signed the client's certificate",
+    "BAD_CERTIFICATE": "the server does not accept the client's certificate",
+    "CERTIFICATE_EXPIRED": "the client's certificate has expired",
+    "CERTIFICATE_UNKNOWN": "the server does not accept the client's certificate",
+    "WRONG_VERSION_NUMBER": "the server speaks plain text; write grpc:// before its address, or give it certificates",
+}
+
+
+async def find_mistake(address: str, tls: TLS | None, authority: str = "") -> str:
+    """What is wrong with the encryption of a connection; empty where nothing is found.
+
+    Args:
+        address: a replica's address.
+        tls: the client's files.
+        authority: the name that the address was found under, which the certificate has to bear.
+    """
+    target = target_of(address)
+    if ":" not in target or target.startswith(("unix", "xds:")):
+        return ""
+    host, _, port = target.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").lstrip("/").rpartition(":")
+    name = (authority.rpartition(":")[0] if authority else host).strip("[]")
+    if not port.isdigit():
+        return ""
+    try:
+        async with asyncio.timeout(_TIMEOUT):
+            if not is_encrypted(address, tls):
+                return await _try_plain(host.strip("[]"), int(port))
+            return await _try_encrypted(host.strip("[]"), int(port), name, tls or TLS())
+    except (OSError, TimeoutError):
+        # Nothing listens there, or it does not speak: no mistake of encryption.
+        return ""
+
+
+async def _try_plain(host: str, port: int) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    try:
+        _, writer = await asyncio.open_connection(host, port, ssl=context)
+    except ssl.SSLError:
+        return ""
+    writer.transport.abort()
+    return "TLS: the server is encrypted and this client is not; give TLS(ca=...), or write grpcs:// before its address"
+
+
+async def _try_encrypted(host: str, port: int, name: str, tls: TLS) -> str:
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.set_alpn_protocols(["h2"])
+    if tls.cert:
+        context.load_cert_chain(tls.cert, tls.key)
+    try:
+        reader, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname=name)
+    except ssl.SSLCertVerificationError as error:
+        return f"TLS: {_of_certificate(error, name, tls)}"
+    except ssl.SSLError as error:
+        return _of_alert(error)
+    try:
+        async with asyncio.timeout(_ALERT_WAIT):
+            await reader.read(1)
+    except ssl.SSLError as error:
+        return _of_alert(error)
+    except (OSError, TimeoutError):
+        pass
+    finally:
+        with contextlib.suppress(Exception):
+            writer.transport.abort()
+    return ""
+
+
+def _of_certificate(error: ssl.SSLCertVerificationError, name: str, tls: TLS) -> str:
+    said = error.verify_message or str(error)
+    if "Hostname mismatch" in said or "IP address mismatch" in said:
+        return f"the server's certificate is not for {name!r} ({said})"
+    if "expired" in said or "not yet valid" in said:
+        return f"the server's certificate is not valid now ({said})"
+    trusted = f"the authorities in {tls.ca}" if tls.ca else "an authority that this system trusts; give TLS(ca=...)"
+    return f"the server's certificate is not signed by {trusted} ({said})"
+
+
+def _of_alert(error: ssl.SSLError) -> str:
+    reason = (error.reason or "").upper()
+    for alert, words in _ALERTS.items():
+        if alert in reason:
+            return f"TLS: {words} ({error.reason})"
+    return f"TLS: the handshake failed ({error.reason or error})"
