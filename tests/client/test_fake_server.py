@@ -60,7 +60,7 @@ async def test_every_outcome_can_be_scripted() -> None:
         "second try": "accepted",
         "skip": "not_needed",
         "full": "accepted",
-        "nothing": "no_result",
+        "nothing": "invalid_reply",
         "broken": "accepted",
     }
     cell = table.cell(0, "judged")

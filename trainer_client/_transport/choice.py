@@ -57,7 +57,7 @@ def has_time(replicas: Sequence[Replica], needs: Mapping[str, str], but: Replica
         and r.can_serve(needs)
         and r.distrusted_until <= now
         and r.has_room(items)
-        and (not r.outstanding or now - r.heard < silence)
+        and (not r.outstanding or now - r.heard <= silence)
         for r in replicas
     )
 

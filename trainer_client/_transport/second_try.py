@@ -8,6 +8,7 @@ else while another does better.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -22,6 +23,10 @@ from trainer_client._transport.pool import Pool
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.retry import Opinions, RetryBudget, backoff
 from trainer_client._transport.wire import Ending, ScorelessResult
+
+
+_LOOK_AGAIN = 0.25
+"""Seconds between looks for another replica, while one asks to wait."""
 
 
 class _Again(NamedTuple):
@@ -151,10 +156,12 @@ class SecondTries:
 
     async def _pause(self, work: Chunk, replica: Replica, at_least: float) -> None:
         """Wait as long as the replica asks, unless another one has time, and a jitter."""
-        if has_time(self._fleet.replicas, work.needs, replica, 1, float("inf")):
-            at_least = 0.0
-        left = max(0.0, work.spec.expires - asyncio.get_running_loop().time())
-        await asyncio.sleep(min(backoff(self._retries, work.rounds, at_least), left))
+        loop = asyncio.get_running_loop()
+        until = min(loop.time() + at_least, work.spec.expires)
+        while loop.time() < until and not has_time(self._fleet.replicas, work.needs, replica, 1, math.inf):
+            await asyncio.sleep(min(_LOOK_AGAIN, until - loop.time()))
+        left = max(0.0, work.spec.expires - loop.time())
+        await asyncio.sleep(min(backoff(self._retries, work.rounds, 0.0), left))
 
     def _asked_of(self, spec: CallSpec, group: EncodedGroup) -> list[int]:
         column, store = spec.columns[0], self._store
