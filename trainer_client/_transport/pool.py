@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 from trainer_client._errors import RequestRejectedError
 from trainer_client._settings import TLS, Retries
-from trainer_client._transport.choice import choose, joint_info
+from trainer_client._transport.choice import choose, has_time, joint_info
 from trainer_client._transport.fleet import Fleet
 from trainer_client._transport.progress import ProgressWatch
 from trainer_client._transport.replica import Health, Replica
 from trainer_client._verifiers import ServerInfo
 
 _SMALLEST_WINDOW = 16.0
+_LOOK_AGAIN = 0.25
+"""Seconds between looks for a replica with time, while another asks to wait."""
 
 
 @dataclass(slots=True, eq=False)
@@ -198,6 +200,12 @@ class Pool:
         finally:
             self._waiting.remove(wish)
         return wish.turn.result() if wish.turn.done() else None
+
+    async def wait_for_another(self, needs: Mapping[str, str], replica: Replica, until: float) -> None:
+        """Wait until the given time, or until another replica has time for work that this one does not want yet."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < until and not has_time(self.fleet.replicas, needs, replica, 1, math.inf):
+            await self._until_health_changes(min(until, loop.time() + _LOOK_AGAIN))
 
     async def _until_health_changes(self, until: float) -> None:
         loop = asyncio.get_running_loop()

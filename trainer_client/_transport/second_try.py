@@ -8,7 +8,6 @@ else while another does better.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -16,17 +15,13 @@ from trainer_client._batch import Batch
 from trainer_client._errors import RequestRejectedError
 from trainer_client._outcomes import Outcome
 from trainer_client._settings import Retries
-from trainer_client._transport.choice import has_better, has_other, has_time
+from trainer_client._transport.choice import has_better, has_other
 from trainer_client._transport.encoding import EncodedGroup
 from trainer_client._transport.plan import CallSpec, Chunk, unfinished
 from trainer_client._transport.pool import Pool
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.retry import Opinions, RetryBudget, backoff
 from trainer_client._transport.wire import Ending, ScorelessResult
-
-
-_LOOK_AGAIN = 0.25
-"""Seconds between looks for another replica, while one asks to wait."""
 
 
 class _Again(NamedTuple):
@@ -157,9 +152,7 @@ class SecondTries:
     async def _pause(self, work: Chunk, replica: Replica, at_least: float) -> None:
         """Wait as long as the replica asks, unless another one has time, and a jitter."""
         loop = asyncio.get_running_loop()
-        until = min(loop.time() + at_least, work.spec.expires)
-        while loop.time() < until and not has_time(self._fleet.replicas, work.needs, replica, 1, math.inf):
-            await asyncio.sleep(min(_LOOK_AGAIN, until - loop.time()))
+        await self._pool.wait_for_another(work.needs, replica, min(loop.time() + at_least, work.spec.expires))
         left = max(0.0, work.spec.expires - loop.time())
         await asyncio.sleep(min(backoff(self._retries, work.rounds, 0.0), left))
 
