@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from reward_servers.engines.math._visible import closing_tag, needs_masking, visible
 from reward_servers.engines.math.errors import LimitExceeded
-from reward_servers.engines.math.extraction import phrases
+from reward_servers.engines.math.extraction import phrases, retraction
 from reward_servers.engines.math.policy import Policy
 from reward_servers.engines.math.result import Extraction
 from reward_servers.engines.math.vocabulary.units import is_noun
@@ -25,27 +25,6 @@ _JOIN = (
 _GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
 _COUNTED = re.compile(r"[$\\)]*\s+([a-z]{3,})[, ]+and\s+[$\\(]*")
 _MAX_HIDDEN = 40
-_NOT_BEFORE = re.compile(
-    r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?"
-    r"(?:\$|\\\(|\\\[)*\s*$",
-    re.I,
-)
-_WRONG_AFTER = re.compile(
-    r"[\s$.)\\\]*]*(?:is|was|seems|must be)\s+(?:clearly |definitely |obviously |also |therefore )?"
-    r"(?:wrong|incorrect|false|a mistake|impossible|not (?:the|correct|right|our|my|valid|possible)\b)",
-    re.I,
-)
-_TAKEN_BACK = re.compile(
-    # Of the box just given: the sentence right after it says so, or any near one that names the answer.
-    r"[\s$.)\\\]*]*(?:(?:wait|actually|hmm+|no|oh|sorry|but|however|hold on)\b[\s,.!:…—–-]*)*"
-    r"(?:that|this|it|that answer)(?:'s|’s|\s+is)\s+(?:clearly |definitely |obviously |actually |in fact )?"
-    r"(?:(?:wrong|incorrect|a mistake)\b(?!\s+(?:to|that|if)\b)|not (?:right|correct)[.,:;!])"
-    r"|.*?(?:^|[.!?\n$\]])\s*(?:(?:wait|actually|hmm+|no|oh|sorry|but|however)\b[\s,.!:…—–-]*)*"
-    r"(?:the|this|that|my)\s+(?:(?:above|boxed|final)\s+)?(?:answer|result|solution)(?:\s+above|\s+in the box)?\s+is\s+"
-    r"(?:clearly |definitely |obviously |actually |in fact )?(?:wrong|incorrect|a mistake|not correct)\b"
-    r"(?!\s+(?:if|when|unless)\b)",
-    re.I | re.S,
-)
 _OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)")
 _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
 _COMMENT = re.compile(r"(?:^|[}$])[ \t]*%[^\n]*$")
@@ -108,8 +87,8 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
     start, end, after = found
     if "%" in text[max(0, at - 200) : at] and _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
         return _box(text, policy, at, hidden + 1)
-    if policy.hedges and (doubt := _doubted(text, at, after)) is not None:
-        return Extraction(None, start, end, doubt)
+    if policy.hedges and (doubt := _doubt(text, at, start, end, after)) is not None:
+        return doubt
     outer = text.rfind("\\boxed", 0, at)
     if outer >= 0 and (around := _around(text, outer, after)) >= 0:
         return _box(text, policy, around + len("\\boxed"), hidden + 1)  # a box inside a box is part of it
@@ -125,7 +104,8 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
         other = _OR_AFTER.match(text, after)
         if other is not None:
             content = f"{content} or {other[1].rstrip('.,')}"
-    return Extraction(content, start, end, "box")
+    rival = retraction.afterwards(text, after).rival if policy.hedges else None
+    return Extraction(content, start, end, "box", rival=None if rival is None else rival.text)
 
 
 def _latest(text: str, policy: Policy) -> Extraction:
@@ -173,23 +153,21 @@ def _read_box(text: str, at: int) -> tuple[int, int, int] | None:
     return None
 
 
-def _doubted(text: str, at: int, after: int) -> str | None:
+def _doubt(text: str, at: int, start: int, end: int, after: int) -> Extraction | None:
+    """What becomes of a box that is not asserted, taken back or corrected; None where it stands."""
+    if _struck_out(text, at):
+        return Extraction(None, start, end, "struck out")
+    if retraction.is_mentioned_only(text, at):
+        return Extraction(None, start, end, "negated")
+    later = retraction.afterwards(text, after)
+    if later.corrected is not None:
+        return later.corrected._replace(rule="corrected")
+    return Extraction(None, start, end, "negated") if later.retracted else None
+
+
+def _struck_out(text: str, at: int) -> bool:
     before = text[max(0, at - 40) : at]
-    if ("n't" in before or "not" in before or "never" in before) and _NOT_BEFORE.search(before):
-        return "negated"
-    if ("{" in before or "~" in before) and _STRUCK.search(before):
-        return "struck out"
-    if _WRONG_AFTER.match(text, after, after + 60) or _taken_back(text, after):
-        return "negated"
-    return None
-
-
-def _taken_back(text: str, after: int) -> bool:
-    """Whether a sentence soon after the answer calls it wrong."""
-    tail = text[after : after + 300].lower()
-    if not ("wrong" in tail or "correct" in tail or "mistake" in tail or "not right" in tail):
-        return False
-    return _TAKEN_BACK.match(text, after, after + 300) is not None
+    return ("{" in before or "~" in before) and _STRUCK.search(before) is not None
 
 
 def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
@@ -259,9 +237,14 @@ def _hash(text: str, policy: Policy) -> Extraction:
 
 def _phrase(text: str, policy: Policy) -> Extraction:
     found = phrases.find(text)
-    if policy.hedges and found.text is not None and _taken_back(text, found.end):
+    if not policy.hedges or found.text is None:
+        return found
+    if retraction.is_mentioned_only(text, found.start):
         return Extraction(None, found.start, found.end, "negated")
-    return found
+    later = retraction.afterwards(text, found.end)
+    if later.corrected is not None:
+        return later.corrected._replace(rule="corrected")
+    return Extraction(None, found.start, found.end, "negated") if later.retracted else found
 
 
 def _minerva(text: str, policy: Policy) -> Extraction:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from reward_servers.engines.math._extract import decimal_comma, extract
 from reward_servers.engines.math.compare import choices
 from reward_servers.engines.math.compare.comparison import Comparison
+from reward_servers.engines.math.compare.quantities import inside
 from reward_servers.engines.math.compare.strings import string_key
 from reward_servers.engines.math.errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
 from reward_servers.engines.math.extraction.phrases import last_value
-from reward_servers.engines.math.nodes import Interval, Kind, Matrix, Node, Num, Seq, Text
+from reward_servers.engines.math.nodes import Head, Interval, Kind, Matrix, Node, Num, Seq, Text
 from reward_servers.engines.math.normal.conditions import aligned
 from reward_servers.engines.math.normal.form import normal_form
 from reward_servers.engines.math.normal.parts import read
@@ -29,7 +30,7 @@ from reward_servers.engines.math.vocabulary.words import text_key, text_list
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "1"
+VERSION = "2"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
@@ -162,7 +163,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         raise GoldInvalid("an empty reference answer")
     if policy.decimal_comma and "$" not in answer:
         text = decimal_comma(text)
-    letters = choices.gold_letters(text) if spec.hint in (None, "choice") else None
+    letters = _letters(text, spec, policy)
     number = simple_number(text) if letters is None else None
     if number is not None and spec.hint not in ("text", "integer"):
         places = len(text.rstrip(". $").partition(".")[2])
@@ -175,12 +176,34 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
     except AnswerSyntaxError as exc:
         key = text_key(text)
+        if letters is not None:
+            return _One(text, Text(key), None, letters, key)
         if not _WORDY.search(_COMMAND.sub(" ", text)) or text.count("{") != text.count("}"):
             raise GoldInvalid(f"the reference does not parse: {exc.message}", exc.position) from exc
         node = Text(key)
     node = _hinted(node, spec.hint, policy.limits)
     value = node.value if isinstance(node, Num) else None
     return _One(text, node, value, letters, text_key(text))
+
+
+def _letters(text: str, spec: Gold, policy: Policy) -> frozenset[str] | None:
+    """The letters that a reference chooses, None where it is no choice.
+
+    Raises:
+        GoldInvalid: The options are given, and the reference is neither a letter nor the text of one.
+    """
+    if spec.hint not in (None, "choice"):
+        return None
+    if not spec.options:
+        return choices.gold_letters(text, choice=spec.hint == "choice")
+    letters = choices.gold_letters(text, choice=True)
+    known = {letter.upper() for letter, _ in spec.options}
+    if letters is not None and letters <= known:
+        return letters
+    letters = choices.option_letters(text, spec.options, Comparison(policy).context)
+    if letters is None:
+        raise GoldInvalid("the reference is neither a letter of the choices nor the text of exactly one")
+    return letters
 
 
 def _constant(node: Node, limits: Limits) -> Fraction | None:
@@ -243,6 +266,8 @@ def judge(
     decision = decide(found.text, compiled, symbolic)
     if found.core is not None and decision.rule == "unparsed":
         decision = decide(found.core, compiled, symbolic)
+    if found.rival is not None:
+        decision = _beside(decision, found.rival, compiled, symbolic)
     if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
         value = last_value(found.text).text
         decision = decision if value is None else decide(value, compiled, symbolic)
@@ -257,6 +282,22 @@ def judge(
         policy.name,
         VERSION,
     )
+
+
+def _beside(decision: Decision, rival: str, gold: CompiledGold, symbolic: SymbolicPool | None) -> Decision:
+    """The decision about an answer after which another one is stated: both must be right.
+
+    A box that holds no letter is no choice; where a choice is asked for, the stated letter is the answer.
+    """
+    other = decide(rival, gold, symbolic)
+    if other.rule == "unparsed" or not other.outcome.is_verdict:
+        return decision
+    if decision.outcome is Outcome.CORRECT and other.outcome is Outcome.INCORRECT:
+        return Decision(Outcome.INCORRECT, "contradicted", f"another answer is stated later: {other.reason}", None)
+    asked = any(part.letters for part in gold.parts)
+    if asked and decision.outcome is Outcome.INCORRECT and decision.rule != "choice" and other.rule == "choice":
+        return other
+    return decision
 
 
 _MISSING = {
@@ -321,8 +362,12 @@ def _decide_one(answer: str, part: _One, gold: CompiledGold, comparison: Compari
     return _parsed(answer, part, policy, comparison)
 
 
+def _in_words(node: Node) -> bool:
+    return isinstance(node, Text) or inside(node, Head.SPELLED) is not None
+
+
 def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> Decision:
-    if isinstance(part.node, Text) and text_key(answer) == part.key:
+    if _in_words(part.node) and text_key(answer) == part.key:
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
     if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):
         return Decision(Outcome.CORRECT, "text list", "the same words in another order", ", ".join(words))

@@ -54,6 +54,7 @@ class Head(StrEnum):
     LIM = "lim"
     DIFF = "diff"
     APPLY = "apply"
+    SPELLED = "spelled"
     ENDLESS = "endless"
     UNION = "union"
     INTERSECT = "intersect"
@@ -221,6 +222,11 @@ BOUNDS = frozenset({"<", ">", "<=", ">="})
 def is_assignment(node: Node) -> bool:
     """Whether the node reads `name = value`."""
     return isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.terms[0], Sym)
+
+
+def spelled_out(node: Node) -> Node:
+    """A run of letters as the product it may be; any other node as it is."""
+    return Call(Head.MUL, node.args) if isinstance(node, Call) and node.head is Head.SPELLED else node
 
 
 def children(node: Node) -> tuple[Node, ...]:

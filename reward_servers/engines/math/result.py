@@ -34,6 +34,7 @@ class Extraction(NamedTuple):
         end: One past its last character.
         rule: The rule that found it, or why none did (`truncated`, `negated`, `hedged`, `none`).
         core: The mathematical part of a sentence, tried where the whole does not parse.
+        rival: Another answer that is stated after this one.
     """
 
     text: str | None
@@ -41,6 +42,7 @@ class Extraction(NamedTuple):
     end: int
     rule: str
     core: str | None = None
+    rival: str | None = None
 
 
 class Decision(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.math import CompiledGold, Outcome, compile_gold, judge
+from reward_servers.engines.math import CompiledGold, Gold, Outcome, compile_gold, judge
 
 DATA = Path(__file__).parents[2] / "data" / "math"
 
@@ -60,6 +60,25 @@ def test_probes(group: str) -> None:
             judgement = judge(row["response"], row["gold"])
             if judgement.correct != row["expected"] or not judgement.outcome.is_verdict:
                 wrong.append((row["gold"], row["response"], judgement))
+    assert not wrong
+
+
+KINDS = sorted({row["group"] for row in rows("kinds.jsonl")})
+
+
+@pytest.mark.parametrize("group", KINDS)
+def test_kinds(group: str) -> None:
+    """Kinds of answers, each with what is right and what only looks right."""
+    wrong = []
+    for row in rows("kinds.jsonl"):
+        if row["group"] == group:
+            spec = row["gold"] if isinstance(row["gold"], dict) else {"answer": row["gold"]}
+            gold = Gold(
+                (spec["answer"],), hint=spec.get("hint"), options=tuple(sorted(spec.get("choices", {}).items()))
+            )
+            judgement = judge(row["response"], gold)
+            if judgement.correct != row["expected"] or not judgement.outcome.is_verdict:
+                wrong.append((spec, row["response"], judgement))
     assert not wrong
 
 

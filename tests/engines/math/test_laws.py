@@ -1,6 +1,7 @@
 """Laws that hold for every expression, over generated ones."""
 
 from fractions import Fraction
+from math import gcd
 from random import Random
 
 from hypothesis import assume, given, settings
@@ -162,6 +163,34 @@ def test_a_false_chain_never_scores(a: int, b: int, c: int) -> None:
     assert not same(str(c), f"{a}={c}")
     assert not same(str(c), f"{a}={b}={c}")
     assert not same(str(c), f"{c}={c}")
+
+
+@SETTINGS
+@given(
+    st.integers(1, 5), st.integers(-9, 9), st.integers(2, 9), st.integers(1, 5), st.integers(-9, 9), st.integers(2, 9)
+)
+def test_steps_of_integers_agree_only_where_all_integers_do(a: int, b: int, c: int, d: int, e: int, f: int) -> None:
+    """Floors and ceilings of a linear expression in n, against what they are at the integers."""
+    up, down = f"\\lceil \\frac{{{a}n+{b}}}{{{c}}}\\rceil", f"\\lfloor \\frac{{{d}n+{e}}}{{{f}}}\\rfloor"
+    for shift in (0, 1):
+        truth = all(-((-a * n - b) // c) == (d * n + e) // f + shift for n in range(-100, 100))
+        assert same(up, f"{down}+{shift}") == truth
+    assert same(up, f"\\lfloor \\frac{{{a}n+{b + c - 1}}}{{{c}}}\\rfloor")
+    never_whole = b % gcd(a, c) != 0
+    assert same(up, f"\\lfloor \\frac{{{a}n+{b}}}{{{c}}}\\rfloor+1") == never_whole
+
+
+@SETTINGS
+@given(st.text("ABCDHT", min_size=2, max_size=5), st.randoms())
+def test_the_order_of_letters_counts(word: str, random: Random) -> None:
+    letters = list(word)
+    random.shuffle(letters)
+    other = "".join(letters)
+    chosen = sorted(word) == letters and len(set(word)) == len(word)
+    assert same(word, word)
+    assume(not chosen)
+    if same(word, other):
+        assert word == other or (list(word) == sorted(set(word)) and word not in ("ABC", "ABCD"))
 
 
 @settings(max_examples=200, deadline=None)

@@ -29,7 +29,10 @@ _HEDGE = re.compile(
     r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b"
 )
 _OFFERED = re.compile(r"^[(\[]?[A-Za-z][)\]]?\s+or\s+[(\[]?[A-Za-z][)\]]?$")
-_GOLD = re.compile(r"\(?(?P<one>[A-Z])\)?\.?|\(?[A-Z]\)?(?:\s*(?:,|;|and)\s*\(?[A-Z]\)?)+")
+_ONE = re.compile(r"[(\[]?(?P<letter>[A-J])[)\].:]*|[(\[](?P<small>[a-j])[)\]][.:]?|(?P<closed>[a-j])\)")
+_ANY_ONE = re.compile(r"[(\[]?(?P<letter>[A-Za-z])[)\].:]*")
+_MANY = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|and)\s*[(\[]?[A-Z][)\]]?)+")
+_CONTRASTED = re.compile(r"(?<=[A-J)\]]),?\s*(?:and\s+|but\s+)?not\s+[(\[]?[A-J][)\]]?$")
 
 
 def plain(text: str) -> str:
@@ -37,24 +40,35 @@ def plain(text: str) -> str:
     return " ".join(_MACRO.sub(" ", text).split()).strip(" .")
 
 
-def gold_letters(text: str) -> frozenset[str] | None:
-    """The letters of a gold that is a choice or several, else None."""
+def gold_letters(text: str, *, choice: bool = False) -> frozenset[str] | None:
+    """The letters of a gold that is a choice or several, else None.
+
+    Args:
+        text: The gold.
+        choice: Whether it is known to be a choice: then any single letter in any case is one.
+    """
     bare = plain(text)
-    match = _GOLD.fullmatch(bare)
-    if match is not None:
+    one = (_ANY_ONE if choice else _ONE).fullmatch(bare)
+    if one is not None:
+        return frozenset(next(g for g in one.groups() if g).upper())
+    if _MANY.fullmatch(bare):
         letters = re.findall(r"[A-Z]", bare)
-        if match["one"] or all(letter <= "J" for letter in letters):
-            return frozenset(letters)
-        return None
+        return frozenset(letters) if choice or all(letter <= "J" for letter in letters) else None
     if _JOINED.fullmatch(bare) and all(a < b for a, b in itertools.pairwise(bare)):
         return frozenset(bare)  # "ACD" chooses three
     labelled = re.fullmatch(r"\(([A-J])\)\s*\S.*", bare)
     return frozenset(labelled[1]) if labelled else None
 
 
+def option_letters(text: str, options: tuple[tuple[str, str], ...], context: Context) -> frozenset[str] | None:
+    """The letter of the only option whose text a gold gives, None where it gives none or several."""
+    named = _named(text, dict(options), context)
+    return None if named is None else frozenset(named.upper())
+
+
 def answer_letters(text: str) -> tuple[frozenset[str], str] | None:
     """The letters an answer chooses and the text beside a single one, else None."""
-    bare = plain(text)
+    bare = _CONTRASTED.sub("", plain(text))
     if len(bare) > 2000:
         return None
     if _JOINED.fullmatch(bare):
@@ -83,7 +97,9 @@ def decide(
 ) -> Decision | None:
     """Decide a choice; None where the answer does not choose a letter and must be compared as it is."""
     chosen = answer_letters(answer)
-    texts = dict(options)
+    texts = {letter.upper(): text for letter, text in options}
+    if letters is not None and not texts and _is_order(letters) and _JOINED.fullmatch(plain(answer)):
+        chosen = _in_order(plain(answer))
     if letters is not None and chosen is not None:
         mine, rest = chosen
         form = ", ".join(sorted(mine))
@@ -102,6 +118,16 @@ def decide(
             return Decision(outcome, "option text", f"the text of option {named}", named)
         return Decision(Outcome.INCORRECT, "choice", "neither a letter nor the text of an option", None)
     return None
+
+
+def _is_order(letters: frozenset[str]) -> bool:
+    """Whether the letters are the first three or more: ABCD may be an order of all, ACD is a selection."""
+    return len(letters) > 2 and "".join(sorted(letters)) == "ABCDEFGHIJ"[: len(letters)]
+
+
+def _in_order(bare: str) -> tuple[frozenset[str], str] | None:
+    """Letters written together choose several only in the order of the alphabet; otherwise the order says something."""
+    return (frozenset(bare), "") if all(a < b for a, b in itertools.pairwise(bare)) else None
 
 
 def _named(text: str, options: dict[str, str], context: Context) -> str | None:

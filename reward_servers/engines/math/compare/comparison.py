@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reward_servers.engines.math.compare import containers, quantities, relations, residues
+from reward_servers.engines.math.compare import containers, letters, quantities, relations, residues
 from reward_servers.engines.math.compare.context import Context
 from reward_servers.engines.math.compare.quantities import MEASURES, inside
 from reward_servers.engines.math.errors import LimitExceeded
@@ -39,6 +39,7 @@ from reward_servers.engines.math.nodes import (
 )
 from reward_servers.engines.math.policy import Policy
 from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.integers import integer_names
 from reward_servers.engines.math.values.rounding import rounds_to, within
 from reward_servers.engines.math.values.scalars import OPAQUE, Answer, same_scalar
 from reward_servers.engines.math.vocabulary.tables import FAMILY_LETTERS
@@ -53,9 +54,12 @@ _FREE = re.compile(r"[CcKk]_[1-9]|[ABCD]")
 class Comparison:
     """One policy applied to pairs of nodes."""
 
-    def __init__(self, policy: Policy, symbolic: SymbolicPool | None = None) -> None:
+    def __init__(
+        self, policy: Policy, symbolic: SymbolicPool | None = None, integers: frozenset[str] = frozenset()
+    ) -> None:
         self.policy = policy
         self.symbolic = symbolic
+        self.integers = integers
         self.limits = policy.limits
 
     @cached_property
@@ -92,6 +96,8 @@ class Comparison:
         return None
 
     def _dispatch(self, gold: Node, answer: Node) -> Answer:
+        if inside(gold, Head.SPELLED) is not None or inside(answer, Head.SPELLED) is not None:
+            return letters.same(self.context, gold, answer)
         if isinstance(gold, Text) or isinstance(answer, Text):
             return Answer(gold == answer, "text")
         if inside(gold, Head.MOD) is not None or inside(answer, Head.MOD) is not None:
@@ -130,7 +136,7 @@ class Comparison:
             renamed = self._renamed(gold, answer, gold_symbols, answer_symbols)
             if renamed is not None:
                 return renamed
-        answer_ = same_scalar(gold, answer, self.limits)
+        answer_ = same_scalar(gold, answer, self.limits, integer_names(gold, answer, self.integers))
         if answer_.same is False:
             if _integration_constant(gold) and (constant := self._up_to_constant(gold, answer)) is not None:
                 return constant

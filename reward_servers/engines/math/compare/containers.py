@@ -222,7 +222,7 @@ def _single(context: Context, gold: Node, answer: Node) -> Answer:
             and several.kind in _UNORDERED
             and not (isinstance(one, Seq) and one.kind in _UNORDERED)
         ):
-            items = _distinct(context, several.items)
+            items = several.items if several.kind is Kind.LIST else _distinct(context, several.items)
             if len(items) == 1:
                 return context.equal(one, items[0]) if swap else context.equal(items[0], one)
             return Answer(False, "count", f"{len(items)} values against one")

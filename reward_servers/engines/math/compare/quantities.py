@@ -9,7 +9,7 @@ from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, Quan
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.values.exact import exact
 from reward_servers.engines.math.values.scalars import Answer
-from reward_servers.engines.math.vocabulary.units import compatible, in_dollars, known_unit
+from reward_servers.engines.math.vocabulary.units import compatible, in_dollars, is_generic, known_unit
 
 _PI_OVER_180 = Call(Head.DIV, (Const("pi"), integer(180)))
 _HUNDRED = integer(100)
@@ -35,7 +35,7 @@ def quantities(context: Context, gold: Node, answer: Node) -> Answer:
     if isinstance(gold, Quantity):
         if gold.unit == "rad" and inside(answer, Head.DEG) is not None:
             return _labelled("degrees as radians", context.scalar(gold.value, answer))
-        if mode == "require":
+        if mode == "require" and not is_generic(gold.unit):
             return Answer(False, "unit", f"{gold.unit} is missing")
         if mode != "ignore" and _conflict(gold, answer):
             return Answer(False, "unit", f"{gold.unit} is another kind of measure")
@@ -84,6 +84,8 @@ def _labelled(rule: str, answer: Answer) -> Answer:
 def measures(context: Context, gold: Node, answer: Node) -> Answer:
     """A percent sign, an angle, a ratio, a time of day or a numeral in a base on at least one side."""
     present = {n.head for n in (gold, answer) if isinstance(n, Call)} & MEASURES
+    if Head.DEG in present and len(present) == 2:
+        return Answer(False, "measure", "an angle is no percentage, ratio or time of day")
     if Head.BASE in present:
         return _based(gold, answer)
     if Head.CLOCK in present or Head.RATIO in present:
@@ -246,7 +248,7 @@ def _digits(node: Node) -> tuple[str, int | None] | None:
     stack = [node]
     while stack:
         part = stack.pop()
-        if isinstance(part, Call) and part.head == Head.MUL:
+        if isinstance(part, Call) and part.head in (Head.MUL, Head.SPELLED):
             stack.extend(reversed(part.args))
         elif isinstance(part, Num) and part.value.denominator == 1:
             letters.append(str(part.value))

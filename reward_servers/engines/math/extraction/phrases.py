@@ -53,7 +53,7 @@ def find(text: str) -> Extraction:
             break
     best = max(best, _option(text, low), _line_a(text, low))
     if best >= 0:
-        return _clause(text, best)
+        return clause(text, best)
     if "correct" in low or "right" in low or "best" in low:
         letters = list(_LETTER_CORRECT.finditer(text))
         if letters:
@@ -83,7 +83,7 @@ def _line_a(text: str, low: str) -> int:
     return match.end() if match is not None else -1
 
 
-def _clause(text: str, start: int) -> Extraction:
+def clause(text: str, start: int) -> Extraction:
     """The answer that begins at `start`: formulas with their unit, or words up to the end of the clause."""
     lead = _LEAD.match(text, start)
     start = lead.end() if lead else start

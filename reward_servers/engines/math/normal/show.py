@@ -88,6 +88,8 @@ def _show_call(node: Call, outer: int) -> str:
         symbol, level = _INFIX[node.head]
         text = symbol.join(_show(a, level + 1) for a in node.args)
         return f"({text})" if outer > level else text
+    if node.head is Head.SPELLED:
+        return "".join(_show(a, 0) for a in node.args)
     if node.head == Head.NEG:
         text = "-" + _show(node.args[0], 2)
         return f"({text})" if outer > 1 else text

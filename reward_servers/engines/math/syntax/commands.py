@@ -32,6 +32,8 @@ _SHAPES = frozenset({"angle", "triangle", "overarc", "measuredangle", "arc"})
 
 def letter(cursor: Cursor) -> Node:
     """A letter: a variable, a constant, or a function that is applied."""
+    if (run := _spelled(cursor)) is not None:
+        return run
     token = cursor.take()
     letter = token.text
     if cursor.at == 1 and (defined := _definition(cursor, letter)) is not None:
@@ -53,6 +55,27 @@ def letter(cursor: Cursor) -> Node:
     if name.rstrip("'").partition("_")[0] in _FUNCTION_LETTERS and (cursor.is_op("(") or _powered_call(cursor)):
         return applied(cursor, name)
     return Sym(name)
+
+
+_BEFORE_RUN = frozenset({",", ";", "\\{", "(", "[", "and", "or", "∧", "∨"})
+_AFTER_RUN = frozenset({"", ",", ";", "\\}", ")", "]", "and", "or", "∧", "∨"})
+
+
+def _spelled(cursor: Cursor) -> Node | None:
+    """Capitals written together that are all of an answer or of an element: `HTH`, `XIV`, `ABCD`."""
+    first = cursor.token
+    length = 1
+    while (after := cursor.peek(length)).kind == "let" and after.text.isupper() and after.pos == first.pos + length:
+        length += 1
+    if length < 2 or not first.text.isupper() or after.text.lower() not in _AFTER_RUN:
+        return None
+    if cursor.at > 0 and cursor.previous.text.lower() not in _BEFORE_RUN:
+        return None
+    enclosed = cursor.at > 0 and cursor.previous.text in ("(", "[") and after.text in (")", "]")
+    if enclosed and not (cursor.at == 1 and cursor.peek(length + 1).kind == "end"):
+        return None  # the brackets group a factor
+    letters = tuple(Sym(cursor.take().text) for _ in range(length))
+    return Call(Head.SPELLED, letters)
 
 
 def _powered_call(cursor: Cursor) -> bool:

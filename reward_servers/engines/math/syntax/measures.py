@@ -17,6 +17,7 @@ _UPRIGHT_UNITS = frozenset("mgshLlNJWVAKF")
 _LAST_UNITS = frozenset("CMT")
 _PERCENT_WORDS = frozenset({"percent", "pct", "percentage"})
 _STOP_WORDS = names("and or where for with when such that if")
+_ARTICLES = (Sym("A"), Sym("a"))
 _OHMS = {"k": "kohm", "M": "megaohm"}
 
 
@@ -212,6 +213,8 @@ def word(cursor: Cursor, left: Node, strength: int) -> Node | None:
 def unit(cursor: Cursor, left: Node) -> Node:
     """Collect a unit phrase after a value."""
     start = cursor.token.pos
+    if left in _ARTICLES and not (cursor.token.text in ("unit", "units") or known_unit(cursor.token.text)):
+        raise AnswerSyntaxError("an article and its noun", start)
     parts: list[str] = []
     below = False  # inside the brackets of "J/(mol K)"
     while True:

@@ -161,6 +161,19 @@ def _lcm(values: Sequence[Fraction], max_bits: int) -> Fraction:
     return Fraction(math.lcm(*(v.numerator for v in values)), math.gcd(*(v.denominator for v in values)))
 
 
+def _logb(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
+    """A logarithm that is a whole number, which decides on which side of a step it stands."""
+    power, base = values
+    if power <= 0 or base <= 0 or base == 1:
+        return None
+    if base.denominator != 1 or power.denominator != 1:
+        return None
+    exponent, rest = 0, power.numerator
+    while rest % base.numerator == 0:
+        exponent, rest = exponent + 1, rest // base.numerator
+    return Fraction(exponent) if rest == 1 else None
+
+
 def _rem(values: Sequence[Fraction], max_bits: int) -> Fraction:
     if values[1] == 0:
         raise Undefined("a remainder by zero")
@@ -180,6 +193,7 @@ _RULES: dict[Head, Callable[[Sequence[Fraction], int], Fraction | None]] = {
     Head.GCD: _gcd,
     Head.LCM: _lcm,
     Head.REM: _rem,
+    Head.LOGB: _logb,
     Head.NEG: lambda v, _: -v[0],
     Head.SQRT: lambda v, m: _root([v[0], Fraction(2)], m),
     Head.ABS: lambda v, _: abs(v[0]),

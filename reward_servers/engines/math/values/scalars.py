@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 from reward_servers.engines.math.errors import LimitExceeded
@@ -33,6 +34,7 @@ from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.values import field
 from reward_servers.engines.math.values.enclose import LOCK, Evaluator, NoValue, Spread, Unsupported
 from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.integers import constants_of, integer_points, step_points
 
 
 class Answer(NamedTuple):
@@ -67,6 +69,7 @@ _ROUNDS = (
     (5.0, 60.0, 1),
 )
 _WANTED = 3
+_WANTED_INTEGERS = 8
 
 
 @lru_cache(maxsize=4096)
@@ -81,8 +84,14 @@ def sample(name: str, round_: int) -> Fraction:
     return -value if signs and digest[7] & 1 else value
 
 
-def same_scalar(left: Node, right: Node, limits: Limits) -> Answer:
-    """Whether two scalar expressions have the same value wherever both are defined over the reals.
+def same_scalar(left: Node, right: Node, limits: Limits, integers: frozenset[str] = frozenset()) -> Answer:
+    """Whether two scalar expressions have the same value wherever both are defined.
+
+    Args:
+        left: One expression.
+        right: The other.
+        limits: The bounds.
+        integers: Names of the variables that stand for integers; the others are real.
 
     Raises:
         LimitExceeded: The comparison would pass a bound.
@@ -99,9 +108,9 @@ def same_scalar(left: Node, right: Node, limits: Limits) -> Answer:
     answer = _exactly(left, right, limits)
     if answer is None:
         if has_head(left, _LOGARITHM) or has_head(right, _LOGARITHM):
-            answer = _with_logarithms(left, right, limits)
+            answer = _with_logarithms(left, right, limits, integers)
         else:
-            answer = _enclosed(left, right, limits)
+            answer = _enclosed(left, right, limits, integers)
     if opaque and answer.same is False:
         # The parts that became symbols may be related: different symbols prove nothing.
         return Answer(None, "opaque", "operators that only a symbolic stage can compare")
@@ -147,11 +156,11 @@ def _short(value: Fraction) -> str:
     return str(value) if value.numerator.bit_length() + value.denominator.bit_length() < 400 else "a long rational"
 
 
-def _with_logarithms(left: Node, right: Node, limits: Limits) -> Answer:
+def _with_logarithms(left: Node, right: Node, limits: Limits, integers: frozenset[str]) -> Answer:
     """`log` without a base is natural in one book and decimal in another: either reading may hold."""
     result = Answer(None, "logarithm")
     for base in (None, integer(10)):
-        result = same_scalar(_set_base(left, base), _set_base(right, base), limits)
+        result = same_scalar(_set_base(left, base), _set_base(right, base), limits, integers)
         if result.same:
             return result
     return result
@@ -167,11 +176,13 @@ def _set_base(node: Node, base: Node | None) -> Node:
 # Enclosures -----------------------------------------------------------------------------------
 
 
-def _enclosed(left: Node, right: Node, limits: Limits) -> Answer:
+def _enclosed(left: Node, right: Node, limits: Limits, integers: frozenset[str]) -> Answer:
     names = sorted(symbols(left) | symbols(right))
     try:
         if names:
-            return _at_points(left, right, names, limits)
+            whole = tuple(name for name in names if name in integers)
+            found = _at_integers(left, right, names, whole, limits) if whole else None
+            return found or _at_points(left, right, names, limits)
         complex_ = has_const(left, "i") or has_const(right, "i")
         if not complex_:
             try:
@@ -237,9 +248,59 @@ def _exactly_at_points(left: Node, right: Node, names: list[str], limits: Limits
     return Answer(True, "exact at points", f"equal at {agreed} points") if agreed >= _WANTED else None
 
 
+def _at_integers(left: Node, right: Node, names: list[str], whole: tuple[str, ...], limits: Limits) -> Answer | None:
+    """Integer variables at integer points, the others at real ones; None where too few points say anything."""
+    agreed = 0
+    points = integer_points(whole, constants_of(left, right))
+    for round_, point in enumerate(islice(points, _affordable(left, right))):
+        env = {name: sample(name, round_ % len(_ROUNDS)) for name in names} | point
+        same = _same_at(left, right, env, limits)
+        if same is False:
+            return Answer(False, "at integers", f"different at {_written(point)}")
+        agreed += same is True
+    return Answer(True, "at integers", f"equal at {agreed} points") if agreed >= _WANTED_INTEGERS else None
+
+
+def _jump_apart(left: Node, right: Node, names: list[str], limits: Limits) -> Answer | None:
+    """A point at which step functions differ, sought where they jump; None where there is none."""
+    for point in islice(step_points(tuple(names), constants_of(left, right)), _affordable(left, right)):
+        if _same_at(left, right, point, limits) is False:
+            return Answer(False, "at jumps", f"different at {_written(point)}")
+    return None
+
+
+def _affordable(left: Node, right: Node) -> int:
+    """How many points may be tried: fewer for long expressions."""
+    size = sum(1 for side in (left, right) for _ in walk(side))
+    return max(40, 20_000 // size)
+
+
+def _written(point: dict[str, Fraction]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in point.items())
+
+
+def _same_at(left: Node, right: Node, env: dict[str, Fraction], limits: Limits) -> bool | None:
+    """Whether both sides have one value at a point; None where either has none, or it cannot be told."""
+    table: dict[Node, Node] = {Sym(name): Num(value) for name, value in env.items()}
+    left, right = substitute(left, table), substitute(right, table)
+    try:
+        a, b = exact(left, limits.bits), exact(right, limits.bits)
+        if a is not None and b is not None:
+            return a == b
+        complex_ = has_const(left, "i") or has_const(right, "i")
+        x, y = _pair(left, right, {}, 2 * _START, Spread(fuel=limits.fuel), complex_)
+    except (NoValue, Unsupported, OverflowError, Undefined, LimitExceeded):
+        return None
+    if not _overlap(x, y):
+        return False
+    return True if _narrow(x, _START) and _narrow(y, _START) else None
+
+
 def _at_points(left: Node, right: Node, names: list[str], limits: Limits) -> Answer:
     if has_head(left, _STEPS) or has_head(right, _STEPS):
         stepped = _exactly_at_points(left, right, names, limits)
+        if stepped is None or stepped.same:
+            stepped = _jump_apart(left, right, names, limits) or stepped
         if stepped is not None:
             return stepped
     complex_ = has_const(left, "i") or has_const(right, "i")

@@ -237,7 +237,10 @@ def unit_form(parts: list[str]) -> str | None:
                 powers[name] = powers.get(name, 0) + sign * pending * int(exponent or 1)
                 last = name
             pending = 1
-    atoms = sorted(f"{n}^{p}" if p != 1 else n for n, p in powers.items() if p and n != "unit")
+    named = {n: p for n, p in powers.items() if p and n != "unit"}
+    if not named and not nouns and powers.get("unit"):
+        named = {"unit": powers["unit"]}
+    atoms = sorted(f"{n}^{p}" if p != 1 else n for n, p in named.items())
     return "*".join(atoms + ([" ".join(nouns)] if nouns else []))
 
 
@@ -255,12 +258,21 @@ def compatible(left: str, right: str) -> bool:
     """Whether two explicit units may name the same thing (`red apple` and `apple` may)."""
     if left == right or not left or not right:
         return True
+    if is_generic(left) or is_generic(right):
+        generic, other = (left, right) if is_generic(left) else (right, left)
+        powers = re.fullmatch(r"\w+(?:\^([0-9]))?", other)
+        return generic == "unit" or other == "unit" or powers is None or powers[1] == generic[-1]
     if known_unit(left) or known_unit(right):
         return False
     if _NOUNS_ONLY.fullmatch(left) and _NOUNS_ONLY.fullmatch(right):
         a, b = set(left.split()), set(right.split())
         return a <= b or b <= a
     return False
+
+
+def is_generic(unit: str) -> bool:
+    """Whether the unit is `units`, `square units` and the like, which name no unit in particular."""
+    return unit.partition("^")[0] == "unit"
 
 
 def in_dollars(value: Fraction, unit: str) -> Fraction | None:

@@ -1,0 +1,38 @@
+"""Runs of capitals: words, codes and orders of letters, and Roman numerals."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from reward_servers.engines.math.compare.context import Context
+from reward_servers.engines.math.nodes import Call, Head, Node, Num, Sym, spelled_out
+from reward_servers.engines.math.values.scalars import Answer
+
+_ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_DIGITS = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+
+
+def same(context: Context, gold: Node, answer: Node) -> Answer:
+    """Two runs are the same letters in the same order; beside anything else a run is a numeral or a product."""
+    mine, theirs = _run(gold), _run(answer)
+    if mine is not None and theirs is not None:
+        return Answer(mine == theirs, "letters", f"{mine} vs {theirs}")
+    run, other = (mine, answer) if mine is not None else (theirs, gold)
+    if run is not None and isinstance(other, Num) and (value := _roman(run)) is not None:
+        return Answer(value == other.value, "Roman numeral", f"{run} is {value}")
+    return context.equal(spelled_out(gold), spelled_out(answer))
+
+
+def _run(node: Node) -> str | None:
+    if not (isinstance(node, Call) and node.head is Head.SPELLED):
+        return None
+    return "".join(letter.name for letter in node.args if isinstance(letter, Sym))
+
+
+def _roman(run: str) -> Fraction | None:
+    if not _ROMAN.fullmatch(run):
+        return None
+    values = [_ROMAN_DIGITS[letter] for letter in run]
+    signed = [-v if any(later > v for later in values[k + 1 : k + 2]) else v for k, v in enumerate(values)]
+    return Fraction(sum(signed))
