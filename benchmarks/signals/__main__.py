@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals import INPUTS, SignalBatch, Spec, advantages, preset, presets
+from trainer_client.signals import INPUTS, Method, SignalBatch, advantages, method, methods
 
 ROLLOUTS = 1_048_576
 GROUP = 8
@@ -78,9 +78,9 @@ def grpo_at_scale() -> float:
     mixed, among = rewards[order], groups[order]
     base = best(two_passes(rewards))
     rows = {
-        "contiguous groups": lambda: advantages(rewards, groups),
-        "5 % of the rewards missing": lambda: advantages(rewards, groups, valid),
-        "interleaved groups": lambda: advantages(mixed, among),
+        "contiguous groups": lambda: advantages("grpo", rewards, groups=groups),
+        "5 % of the rewards missing": lambda: advantages("grpo", rewards, groups=groups, valid=valid),
+        "interleaved groups": lambda: advantages("grpo", mixed, groups=among),
     }
     print(f"GRPO, {ROLLOUTS:,} rollouts in groups of {GROUP}; two numpy passes take {base * 1e3:.1f} ms")
     ratios = {name: best(call) / base for name, call in rows.items()}
@@ -89,7 +89,7 @@ def grpo_at_scale() -> float:
     return ratios["contiguous groups"]
 
 
-def make_batch(spec: Spec) -> SignalBatch:
+def make_batch(spec: Method) -> SignalBatch:
     """A batch with every input that a preset reads."""
     rng = np.random.default_rng(1)
     sizes = {"N": ROWS, "T": TOKENS, "K": COLUMNS.get(spec.name, COMPONENTS), **AXES}
@@ -129,12 +129,12 @@ def table() -> None:
     """Print every estimator's time."""
     base = best(two_passes(np.random.default_rng(0).integers(0, 2, ROWS).astype(np.float64)))
     print(f"\nall presets, {ROWS:,} rows, {TOKENS} tokens where tokens are read; two passes {base * 1e3:.2f} ms")
-    for spec in presets():
+    for spec in methods():
         if spec.name in UNSUITED:
             print(f"  {spec.name:<40} left out: {UNSUITED[spec.name]}")
             continue
         batch = make_batch(spec)
-        estimator = preset(spec.name, **REQUIRED.get(spec.name, {}))
+        estimator = method(spec.name, **REQUIRED.get(spec.name, {}))
         taken = best(lambda e=estimator, b=batch: e(b), runs=3)  # type: ignore[misc]
         by_token = any(INPUTS[name].axes == "NT" for wish in spec.inputs for name in wish.split("|"))
         print(f"  {spec.name:<40} {taken * 1e3:9.2f} ms {taken / base:9.1f} x{'  by token' if by_token else ''}")

@@ -13,7 +13,7 @@ import numpy as np
 
 from reward_servers.supervisor import ServerProcess, Supervisor
 from trainer_client import AsyncRewardClient, Recipe, ScoreTable, read_rollouts
-from trainer_client.signals import SignalBatch, preset
+from trainer_client.signals import SignalBatch, method
 
 _ROLLOUTS = Path(__file__).parents[2] / "tests" / "data" / "math" / "math_rollouts.jsonl"
 _RECIPE = Recipe.loads('advantage = "none"\n[rewards.correct]\nverifier = "math"\n')
@@ -40,7 +40,7 @@ def main() -> None:
     table = asyncio.run(_score(path))
     groups = np.array(table.group_ids)
     batch = SignalBatch(table.rewards, table.group_ids, table.mask)
-    signals = {name: preset(name)(batch).advantages for name in _PRESETS}
+    signals = {name: method(name)(batch).advantages for name in _PRESETS}
     mixed = _mixed(groups, table.rewards)
     print(
         f"{len(table)} rollouts in {len(set(table.group_ids))} groups, {len(mixed)} of them with right and wrong ones"

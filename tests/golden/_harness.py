@@ -4,43 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-_SPECIAL = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
-
-
-@dataclass(frozen=True)
-class Case:
-    """One vector: what went into a method and what came out."""
-
-    method: str
-    inputs: Mapping[str, Any]
-    params: Mapping[str, Any]
-    output: Any
-    note: str = ""
-    function: str = ""
-
-    def array(self, name: str) -> NDArray[np.float64]:
-        """A numeric input, NaN and infinity read from their names."""
-        return np.asarray(_numbers(self.inputs[name]), dtype=np.float64)
-
-    def blocks(self, size_param: str, rows: int) -> NDArray[np.int64]:
-        """Group ids of consecutive rows."""
-        size = self.params[size_param] if size_param in self.params else self.inputs[size_param]
-        return np.arange(rows) // int(size)
-
-
-@dataclass(frozen=True)
-class Entry:
-    call: Callable[[Case], Any]
-    rtol: float
-    atol: float | None
+from trainer_client.signals._golden import GOLDEN, SPECIAL, Case, Entry
 
 
 @dataclass
@@ -51,25 +22,6 @@ class Outcome:
     passed: int = 0
     mapped: bool = True
     failures: list[str] = field(default_factory=list)
-
-
-TABLE: dict[str, Entry] = {}
-
-
-def label(*names: str, rtol: float = 1e-5, atol: float | None = None) -> Callable[..., Any]:
-    """Map labels to a function that turns a `Case` into the vector's output.
-
-    ``atol`` is 1e-6 for vectors computed in float32 and 1e-9 for others, unless given.
-    """
-
-    def add(call: Callable[[Case], Any]) -> Callable[[Case], Any]:
-        for name in names:
-            if name in TABLE:
-                raise ValueError(f"{name} is mapped twice")
-            TABLE[name] = Entry(call, rtol, atol)
-        return call
-
-    return add
 
 
 def load(paths: Iterable[str | Path]) -> list[Case]:
@@ -88,11 +40,11 @@ def run(cases: Iterable[Case]) -> dict[str, Outcome]:
     """Call and compare; labels in order of appearance."""
     outcomes: dict[str, Outcome] = {}
     for case in cases:
-        outcome = outcomes.setdefault(case.method, Outcome(mapped=case.method in TABLE))
+        outcome = outcomes.setdefault(case.method, Outcome(mapped=case.method in GOLDEN))
         outcome.total += 1
         if not outcome.mapped:
             continue
-        found = _check(TABLE[case.method], case)
+        found = _check(GOLDEN[case.method], case)
         if found:
             outcome.failures.append(f"params {dict(case.params)} ({case.note}): {found[0]}")
         else:
@@ -130,7 +82,7 @@ def differences(expected: Any, actual: Any, rtol: float, atol: float, at: str = 
         pairs = enumerate(zip(expected, actual, strict=True))
         return [d for i, (e, a) in pairs for d in differences(e, a, rtol, atol, f"{at}[{i}]")]
     if isinstance(expected, str) and isinstance(actual, float):
-        expected = _SPECIAL.get(expected.lower(), expected)
+        expected = SPECIAL.get(expected.lower(), expected)
     if _is_number(expected) and _is_number(actual):
         same = expected == actual or (math.isnan(expected) and math.isnan(actual))
         return (
@@ -147,9 +99,3 @@ def differences(expected: Any, actual: Any, rtol: float, atol: float, at: str = 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _numbers(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_numbers(v) for v in value]
-    return _SPECIAL[value.lower()] if isinstance(value, str) else (math.nan if value is None else value)

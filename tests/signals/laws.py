@@ -1,119 +1,31 @@
-"""Laws that presets obey, and batches to hold them against.
+"""Batches to try the laws of methods with: every input that a method reads, drawn by its declaration.
 
-A preset's row in `LAWS` (in `law_table`) says which laws it has; `draw_batch` makes a random batch with every input
-that the preset reads. Inputs are drawn by their declaration; one that needs more than that has a row in `DRAWN`.
+What a method obeys stands in its file (`trainer_client.signals.authoring.Laws`); `LAWS` is read from there.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from trainer_client.signals import INPUTS, Estimator, Signal, SignalBatch, preset, spec_of
+from trainer_client.signals import INPUTS, Estimator, Input, Signal, SignalBatch, method, method_of, methods
+from trainer_client.signals.authoring import Laws
 
 WIDTHS = {"T": 5, "K": 2, "P": 4, "E": 3, "D": 2, "I": 3, "S": 2, "H": 2, "M": 3, "J": 2, "C": 2, "O": 2}
 """Length of each axis besides N; a new letter in `INPUTS` gets one here."""
 
-_WORDS = ["angle", "median", "circle", "delta"]
-
-
-def _prediction(rng: Generator) -> dict[str, Any] | None:
-    """An ordinary rollout, or what a row predicts, parts of it missing or of the wrong type."""
-    choices: list[dict[str, Any] | None] = [
-        None,
-        None,
-        {},
-        {"math_notion": "angles, circles", "solution_length": int(rng.integers(1, 6)), "pass_rate": 4},
-        {"math_notion": ["median"], "solution_length": "3", "pass_rate": int(rng.integers(0, 9))},
-    ]
-    return choices[int(rng.integers(len(choices)))]
-
-
-DRAWN: dict[str, Callable[[Generator, tuple[int, ...]], Any]] = {
-    "lengths": lambda rng, shape: rng.integers(1, WIDTHS["T"] + 1, shape),
-    "old_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
-    "logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
-    "ref_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
-    "evidence_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
-    "counter_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
-    "masked_logprobs": lambda rng, shape: -rng.exponential(1.0, shape),
-    "entropies": lambda rng, shape: rng.random(shape),
-    "wins": lambda rng, shape: rng.random(shape),
-    "state_likelihoods": lambda rng, shape: rng.random(shape),
-    "selected": lambda rng, shape: [list(rng.integers(0, 4, 2)) for _ in range(shape[0])],
-    "gold_evidence": lambda rng, shape: [None if rng.random() < 0.2 else [1, 2] for _ in range(shape[0])],
-    "facts": lambda rng, shape: [list(rng.integers(0, 4, 2)) for _ in range(shape[0])],
-    "hits": lambda rng, shape: [[[1], [2, 3], []][: rng.integers(0, 4)] for _ in range(shape[0])],
-    "reference_texts": lambda rng, shape: [None, "add(a=1)]"] * (shape[0] // 2) + [None] * (shape[0] % 2),
-    "expected_winners": lambda rng, shape: list(rng.choice(["A", "B"], shape[0])),
-    "predicted_winners": lambda rng, shape: list(rng.choice(["A", "B", "tie"], shape[0])),
-    "success_rates": lambda rng, shape: rng.choice([0.0, 0.125, 0.5, 0.75, 1.0], shape),
-    "predictions": lambda rng, shape: [_prediction(rng) for _ in range(shape[0])],
-    "texts": lambda rng, shape: [" ".join(rng.choice(_WORDS, 4)) for _ in range(shape[0])],
-    "token_ids": lambda rng, shape: rng.integers(0, 3, shape),
-    "hints": lambda rng, shape: [[["a lemma"], ["a plan", "a step"]]] * shape[0],
-    "questions": lambda rng, shape: ["find the delta"] * shape[0],
-    "sum_pi_squared": lambda rng, shape: rng.random(shape),
-    "similarity": lambda rng, shape: rng.random(shape),
-    "answer_likelihood": lambda rng, shape: rng.random(shape),
-    "gaps": lambda rng, shape: rng.random(shape),
-    "token_lists": lambda rng, shape: [list(rng.integers(0, 3, rng.integers(0, 6))) for _ in range(shape[0])],
-    "turn_scores": lambda rng, shape: [list(rng.integers(0, 3, 3) / 2) for _ in range(shape[0])],
-    "comparisons": lambda rng, shape: [list(rng.integers(0, 3, rng.integers(0, 4)) / 2) for _ in range(shape[0])],
-    "dimension_comparisons": lambda rng, shape: [
-        {name: list(rng.integers(0, 3, rng.integers(0, 3)) / 2) for name in _WORDS[: rng.integers(0, 3)]}
-        for _ in range(shape[0])
-    ],
-    "predicted_scores": lambda rng, shape: [
-        None if rng.random() < 0.2 else list(rng.integers(0, 11, 3)) for _ in range(shape[0])
-    ],
-    "gold_scores": lambda rng, shape: [list(rng.integers(0, 3, 3)) for _ in range(shape[0])],
-    "predicted_values": lambda rng, shape: [list(rng.exponential(40, 3)) for _ in range(shape[0])],
-    "target_values": lambda rng, shape: [list(rng.integers(0, 2, 3) * 50.0) for _ in range(shape[0])],
-}
-
-
-@dataclass(frozen=True)
-class Laws:
-    """What a preset obeys besides masking, removal and input checks, which all do.
-
-    Attributes:
-        options: options that the laws are tried with (``eps=0`` where an exact scale law needs it).
-        rewards: values that rewards may take.
-        shift: adding a constant to all rewards changes no advantage.
-        scale: multiplying all rewards by a positive number leaves advantages (``invariant``), or multiplies them
-            (``equivariant``).
-        constant: a group of equal rewards gets exactly 0.
-        zero_sum: advantages of a group sum to 0.
-        permutation: reordering rows reorders the result.
-        removal: a masked row might as well not be there.
-        finite: results are numbers, whatever the rewards.
-        inputs: inputs to add to the required ones.
-        prepare: makes random inputs consistent where a method asks for that.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    rewards: Literal["real", "binary"] = "real"
-    shift: bool = False
-    scale: Literal["invariant", "equivariant"] | None = None
-    constant: bool = False
-    zero_sum: bool = False
-    permutation: bool = True
-    removal: bool = True
-    finite: bool = True
-    inputs: tuple[str, ...] = ()
-    prepare: Callable[[dict[str, Any]], None] | None = None
+LAWS: dict[str, Laws] = {each.name: each.laws for each in methods()}
 
 
 def make(name: str, laws: Laws) -> Estimator:
-    """A fresh estimator."""
-    return preset(name, **laws.options)
+    """A fresh estimator; an exact scale law leaves no room for ``eps``."""
+    exact = {"eps": 0.0} if laws.scale == "invariant" and "eps" in method_of(name).defaults else {}
+    return method(name, **{**exact, **laws.options})
 
 
 def batch_of(inputs: Mapping[str, Any]) -> SignalBatch:
@@ -122,31 +34,45 @@ def batch_of(inputs: Mapping[str, Any]) -> SignalBatch:
 
 
 def draw_inputs(name: str, laws: Laws, seed: int) -> dict[str, Any]:
-    """Keyword arguments of a random batch: 1 to 14 rows in up to 4 groups, interleaved, some rows masked."""
+    """Keyword arguments of a random batch: 1 to 14 rows in up to 4 groups, interleaved, some rows masked.
+
+    Inputs that the method reads only where they are given come with every other seed.
+    """
     rng = np.random.default_rng(seed)
     rows = int(rng.integers(1, 15))
-    choices = [wish.split("|") for wish in spec_of(name).inputs]
-    # A mask with holes asks more of a method than lengths do.
-    wanted = ["mask" if "mask" in choice else choice[0] for choice in choices]
+    known = method_of(name)
     drawn: dict[str, Any] = {"valid": rng.random(rows) < 0.8}
-    for wish in dict.fromkeys((*wanted, *laws.inputs)):
-        declared = INPUTS[wish]
-        shape = tuple(rows if letter == "N" else WIDTHS[letter] for letter in declared.axes)
-        if wish == "rewards":
-            drawn[wish] = _rewards(rng, rows, laws)
-        elif wish in DRAWN:
-            drawn[wish] = DRAWN[wish](rng, shape)
-        elif declared.kind == "ids":
-            drawn[wish] = rng.integers(0, 4, shape)
-        elif declared.kind == "bool":
-            drawn[wish] = rng.random(shape) < 0.7
-        elif declared.kind == "int":
-            drawn[wish] = rng.integers(0, 10, shape)
-        else:
-            drawn[wish] = rng.normal(size=shape)
+    for wish in dict.fromkeys((*known.inputs, *laws.inputs, *(known.optional if seed % 2 else ()))):
+        # A mask with holes asks more of a method than lengths do.
+        choice = wish.split("|")
+        chosen = "mask" if "mask" in choice else choice[0]
+        for each in (chosen, INPUTS[chosen].beside):
+            if each and each not in drawn:
+                drawn[each] = _draw(rng, INPUTS[each], rows, laws)
     if laws.prepare is not None:
         laws.prepare(drawn)
     return drawn
+
+
+def _draw(rng: Generator, declared: Input, rows: int, laws: Laws) -> Any:
+    shape = tuple(rows if letter == "N" else WIDTHS[letter] for letter in declared.axes)
+    if declared.name == "rewards":
+        return _rewards(rng, rows, laws)
+    if declared.name == "lengths":
+        return rng.integers(1, WIDTHS["T"] + 1, shape)
+    if declared.examples:
+        return [declared.examples[k] for k in rng.integers(0, len(declared.examples), rows)]
+    if declared.kind == "ids":
+        return rng.integers(0, 4, shape)
+    if declared.kind == "bool":
+        return rng.random(shape) < 0.7
+    if declared.kind == "int":
+        return rng.integers(0, 10, shape)
+    if declared.name.endswith("logprobs"):
+        return -rng.exponential(1.0, shape)
+    if declared.within is not None:
+        return rng.uniform(*declared.within, shape)
+    return rng.normal(size=shape)
 
 
 def _rewards(rng: Generator, rows: int, laws: Laws) -> NDArray[np.float64]:

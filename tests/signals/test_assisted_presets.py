@@ -8,13 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.signals.test_group_presets import preset, run
+from tests.signals.test_group_presets import method, run
 from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch
-from trainer_client.signals.crossprompt import set_overlap
-from trainer_client.signals.guidance import SkillLibrary, choose_skill, hint_rewards
-from trainer_client.signals.preference import bradley_terry, win_rates
-from trainer_client.signals.selection import draw_prompts, max_variance_subset, pair_prompts
-from trainer_client.signals.shaping import error_reward, exit_positions, fused_labels, length_surrogate, ranking_score
+from trainer_client.signals.crossprompt.ps_grpo import set_overlap
+from trainer_client.signals.guidance.arise import SkillLibrary, choose_skill
+from trainer_client.signals.guidance.hill import hint_rewards
+from trainer_client.signals.parts import max_variance_subset
+from trainer_client.signals.selection.rare_event_pairs import pair_prompts
+from trainer_client.signals.selection.spo_sampling import draw_prompts
+from trainer_client.signals.shaping.format_length import length_surrogate
+from trainer_client.signals.shaping.grouprank import fused_labels, ranking_score
+from trainer_client.signals.shaping.ordinal_class import error_reward
+from trainer_client.signals.shaping.pref_grpo import bradley_terry, win_rates
+from trainer_client.signals.shaping.s_grpo import exit_positions
 
 
 @pytest.mark.parametrize("handling", ["shape", "joint", "downscale", "anchor"])
@@ -79,7 +85,7 @@ def test_hint_rewards_weigh_reliance_only_downwards_and_only_where_it_is_known()
 
 
 def test_arise_pays_for_skills_only_after_the_warm_up() -> None:
-    estimator = preset("arise")
+    estimator = method("arise")
     batch: dict[str, Any] = {"groups": [0, 0], "skill_used": [True, True]}
     assert estimator(SignalBatch([1.0, 0.0], step=500, **batch)).rewards.tolist() == [1.0, 0.0]
     assert estimator(SignalBatch([1.0, 0.0], step=501, **batch)).rewards.tolist() == [2.0, 0.0]
@@ -126,7 +132,7 @@ def test_expo_accepts_the_explanation_that_lifts_the_answer_most() -> None:
 
 def test_expo_anneals_and_asks_again_where_nothing_was_accepted() -> None:
     batch = SignalBatch([0.0, 1.0], [0, 0], helped=[False, True], lift=[0.0, -1.0], step=5)
-    signal = preset("expo", anneal_steps=10)(batch)
+    signal = method("expo", anneal_steps=10)(batch)
     assert [(request.row, request.kind) for request in signal.requests] == [(0, "explain")]
     assert signal.report["expo/beta"] == 0.5
 
@@ -261,7 +267,7 @@ def test_ps_grpo_leaves_out_a_question_in_one_wording() -> None:
     signal = run("ps_grpo", None, [0, 0, 0, 1], similarity=similarity, variants=[0, 0, 1, 0])
     assert signal.rewards.tolist() == [2.0, 6.0, 8.5, 0.0]
     assert signal.keep.tolist() == [True, True, True, False]
-    sampled = preset("ps_grpo", wordings=1, rollouts=1)
+    sampled = method("ps_grpo", wordings=1, rollouts=1)
     batch = SignalBatch(None, [0] * 4, similarity=similarity, variants=[0, 0, 1, 1], step=3)
     assert np.array_equal(sampled(batch).rewards, sampled(batch).rewards)
     assert {float(r) % 4 for r in sampled(batch).rewards[:2]} <= {2.0, 3.0}

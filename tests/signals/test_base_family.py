@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, MissingInput, SignalBatch, preset, resolve
-from trainer_client.signals.credit import discounted_returns
-from trainer_client.signals.shaping import overlong_penalty
-from trainer_client.signals.weights import kl_estimate, token_weights
+from trainer_client.signals import BadInput, BadOption, MissingInput, SignalBatch, method, resolve
+from trainer_client.signals.credit.reinforce_plus_plus import discounted_returns
+from trainer_client.signals.parts import kl_estimate, overlong_penalty, token_weights
 
 
 def test_the_return_reaches_tokens_before_a_tools_output() -> None:
     batch = SignalBatch([1.0, 0.0], mask=[[1, 0, 1], [1, 1, 1]])
-    ours = preset("reinforce_plus_plus")(batch)
-    released = preset("release/reinforce_plus_plus")(batch)
+    ours = method("reinforce_plus_plus")(batch)
+    released = method("release/reinforce_plus_plus")(batch)
     assert ours.returns is not None
     assert released.returns is not None
     assert ours.returns.tolist() == [[1, 0, 1], [0, 0, 0]]
@@ -37,37 +36,37 @@ def test_rloo_options_in_their_order() -> None:
         old_logprobs=[[-1.0, -1], [-1, -1], [-1, -1], [-1, -1]],
         ref_logprobs=[[-1.5, -1.5], [-1, -1], [-1, -1], [-1, -1]],
     )
-    assert preset("rloo", clip=(0.0, 2.0))(batch).advantages == pytest.approx([2, -2, 0, 0])
-    penalised = preset("rloo", clip=(0.0, 2.0), kl_coefficient=0.5)(batch).advantages
+    assert method("rloo", clip=(0.0, 2.0))(batch).advantages == pytest.approx([2, -2, 0, 0])
+    penalised = method("rloo", clip=(0.0, 2.0), kl_coefficient=0.5)(batch).advantages
     assert penalised == pytest.approx([1.5, -1.5, 0, 0])
-    normalised = preset("rloo", normalise=True)(batch).advantages
+    normalised = method("rloo", normalise=True)(batch).advantages
     assert normalised == pytest.approx(np.array([5, -5, 0, 0]) / (np.std([5, -5, 0, 0], ddof=1) + 1e-4))
     with pytest.raises(MissingInput, match="old_logprobs and ref_logprobs"):
-        preset("rloo", kl_coefficient=0.1)(SignalBatch([1, 0], [0, 0]))
-    assert preset("rloo", normalise=True).needs == "batch"
-    assert preset("rloo").needs == "group"
+        method("rloo", kl_coefficient=0.1)(SignalBatch([1, 0], [0, 0]))
+    assert method("rloo", normalise=True).needs == "batch"
+    assert method("rloo").needs == "group"
 
 
 def test_releases_mistake_rounding_for_a_signal() -> None:
     equal = SignalBatch([0.1] * 6, [0] * 6, lengths=[2] * 6)
-    assert not preset("dynamic_sampling")(equal).keep.any()
-    assert preset("release/dynamic_sampling")(equal).keep.all()
+    assert not method("dynamic_sampling")(equal).keep.any()
+    assert method("release/dynamic_sampling")(equal).keep.all()
     alone = SignalBatch([0.7], [0], lengths=[5])
-    assert preset("reinforce_plus_plus_baseline", singleton="raw")(alone).advantages == 0.0
-    assert preset("release/reinforce_plus_plus_baseline")(alone).advantages == pytest.approx(1.4e-5)
+    assert method("reinforce_plus_plus_baseline", singleton="raw")(alone).advantages == 0.0
+    assert method("release/reinforce_plus_plus_baseline")(alone).advantages == pytest.approx(1.4e-5)
 
 
 def test_gpg_scales_by_groups_that_teach() -> None:
     batch = SignalBatch([1, 0, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 2, 2, 3, 3])
-    assert preset("gpg")(batch).advantages == pytest.approx([2, -2, 0, 0, 0, 0, 0, 0])
+    assert method("gpg")(batch).advantages == pytest.approx([2, -2, 0, 0, 0, 0, 0, 0])
 
 
 def test_pass_at_k_counts_successes_only() -> None:
     with pytest.raises(BadInput, match="neither 0 nor 1"):
-        preset("pass_at_k")(SignalBatch([0.5, 1], [0, 0]))
+        method("pass_at_k")(SignalBatch([0.5, 1], [0, 0]))
     with pytest.raises(BadOption, match="at least 1"):
-        preset("pass_at_k", k=0)(SignalBatch([0, 1], [0, 0]))
-    few = preset("pass_at_k", k=3)(SignalBatch([1, 0, 1], [0, 0, 0], [True, True, False]))
+        method("pass_at_k", k=0)(SignalBatch([0, 1], [0, 0]))
+    few = method("pass_at_k", k=3)(SignalBatch([1, 0, 1], [0, 0, 0], [True, True, False]))
     assert not known(few.advantages).any(), "a group smaller than k says nothing about k draws"
 
 
@@ -79,10 +78,10 @@ def test_gigpo_merges_similar_states_and_refuses_uneven_episodes() -> None:
         "anchors": ["a room with a red door", "a room with a red door."],
         "step_returns": [1.0, 0.0],
     }
-    assert preset("gigpo")(SignalBatch(**inputs)).advantages == pytest.approx([0.5, -0.5])
-    assert preset("gigpo", similarity=0.9)(SignalBatch(**inputs)).advantages == pytest.approx([1, -1])
+    assert method("gigpo")(SignalBatch(**inputs)).advantages == pytest.approx([0.5, -0.5])
+    assert method("gigpo", similarity=0.9)(SignalBatch(**inputs)).advantages == pytest.approx([1, -1])
     with pytest.raises(BadInput, match="row 0"):
-        preset("gigpo")(SignalBatch(**{**inputs, "trajectories": [0, 0]}))
+        method("gigpo")(SignalBatch(**{**inputs, "trajectories": [0, 0]}))
 
 
 def test_overlong_forms_differ_past_the_limit() -> None:
@@ -103,7 +102,7 @@ def test_dapo_is_its_stages_in_order() -> None:
         "groups": [0, 0, 1, 1, 2, 2],
         "lengths": [10, 100, 10, 100, 10, 95],
     }
-    whole = preset("dapo", max_length=100, cache=20)(SignalBatch(**inputs))
+    whole = method("dapo", max_length=100, cache=20)(SignalBatch(**inputs))
     assert whole.keep.tolist() == [True, True, False, False, False, False]
     assert whole.advantages == pytest.approx([2**-0.5, -(2**-0.5), 0, 0, 0, 0], abs=1e-5)
     stages: list[str | dict[str, Any]] = [
@@ -131,7 +130,7 @@ def test_gdpo_tells_apart_what_the_sum_cannot() -> None:
     groups = [0, 0, 1, 1]
     table = [[0.0, 1.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]
     summed = resolve(["weighted_sum", "grpo"])(SignalBatch(None, groups, components=table)).advantages
-    apart = preset("gdpo")(SignalBatch(None, groups, components=table)).advantages
+    apart = method("gdpo")(SignalBatch(None, groups, components=table)).advantages
     assert summed is not None
     assert apart is not None
     assert summed[0] == pytest.approx(summed[2], rel=1e-5)
@@ -145,11 +144,11 @@ def test_missing_components_move_a_row_neither_way() -> None:
         components=[[1.0, 1.0], [1.0, 0.0], [1.0, np.nan]],
         components_valid=[[1, 1], [1, 1], [1, 0]],
     )
-    assert known(preset("gdpo")(batch).advantages)[2] == pytest.approx(0.0)
-    assert known(preset("weighted_sum")(batch).rewards).tolist() == [2.0, 1.0, 1.5]
-    assert known(preset("weighted_sum", missing="omit")(batch).rewards).tolist() == [2.0, 1.0, 1.0]
+    assert known(method("gdpo")(batch).advantages)[2] == pytest.approx(0.0)
+    assert known(method("weighted_sum")(batch).rewards).tolist() == [2.0, 1.0, 1.5]
+    assert known(method("weighted_sum", missing="omit")(batch).rewards).tolist() == [2.0, 1.0, 1.0]
     with pytest.raises(BadOption, match="3 given for 2"):
-        preset("weighted_sum", weights=(1.0, 1.0, 1.0))(batch)
+        method("weighted_sum", weights=(1.0, 1.0, 1.0))(batch)
 
 
 def test_token_weights_sum_as_their_names_say() -> None:

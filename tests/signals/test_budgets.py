@@ -9,15 +9,11 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, preset
-from trainer_client.signals.selection import (
-    allocate_contrast,
-    allocate_knapsack,
-    allocate_uncertain,
-    mixed_group_value,
-    student_quantile,
-)
-from trainer_client.signals.trackers import OutcomeWindow, RecentSuccess
+from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, method
+from trainer_client.signals.parts import RecentSuccess
+from trainer_client.signals.selection.knapsack_rl import allocate_knapsack, mixed_group_value
+from trainer_client.signals.selection.v_0 import OutcomeWindow, allocate_contrast
+from trainer_client.signals.selection.xrpo_budget import allocate_uncertain, student_quantile
 
 
 def contrast(rates: np.ndarray, sizes: np.ndarray) -> float:
@@ -64,12 +60,12 @@ def test_unknown_prompts_get_the_usual_number_and_no_surplus() -> None:
 
 
 def test_knapsack_preset_learns_from_rewards_and_plans_for_the_next_visit() -> None:
-    estimator = preset("knapsack_rl", known_after=4)
+    estimator = method("knapsack_rl", known_after=4)
     rewards, prompts = [1, 0, 0, 0, 0, 0, 0, 0], ["a"] * 4 + ["b"] * 4
     budget = known(estimator(SignalBatch(rewards, prompts)).budget)
     # Four rollouts show 1 of 4 solved for a, none for b: a needs 8 of the 12 that are left.
     assert budget.tolist() == [10] * 4 + [6] * 4
-    later = preset("knapsack_rl", known_after=4)
+    later = method("knapsack_rl", known_after=4)
     later.load_state_dict(json.loads(json.dumps(estimator.state_dict())))
     plan = SignalBatch(rewards=None, groups=["b", "a", "c"], success_rates=[0.0, 0.25, 1.0])
     assert known(later(plan).budget).sum() == 24
@@ -97,7 +93,7 @@ def test_greedy_falls_short_of_the_best_contrast() -> None:
 
 
 def test_v_0_predicts_from_its_window() -> None:
-    estimator = preset("v_0", total=20, window=6)
+    estimator = method("v_0", total=20, window=6)
     estimator(SignalBatch([1, 0, 1], ["hard", "hard", "easy"]))
     signal = estimator(SignalBatch([0, 0], ["hard", "easy"], success_rates=[0.5, 1.0]))
     assert known(signal.budget).tolist() == [18, 2]
@@ -137,7 +133,7 @@ def test_uncertain_prompts_are_sampled_next() -> None:
     assert wide.tolist() == [6, 0]
     assert allocate_uncertain(np.array([1, 9]), np.array([0.0, 0.5]), 1).tolist() == [1, 0], "two before anything else"
     batch = SignalBatch([1, 0, 1, 1], ["a", "a", "b", "b"])
-    assert known(preset("xrpo_budget", extra=3)(batch).budget).tolist() == [2, 2, 1, 1]
+    assert known(method("xrpo_budget", extra=3)(batch).budget).tolist() == [2, 2, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -149,8 +145,8 @@ def test_quantiles_of_student(df: int, expected: float) -> None:
 
 def test_novel_right_answers_gain_at_most_a_share_of_their_advantage() -> None:
     batch = SignalBatch([1.0, 1, 0, 0], [0] * 4, lengths=[1] * 4, old_logprobs=[[-3.0], [-0.5], [-4.0], [-1.0]])
-    plain = known(preset("grpo")(batch).advantages)
-    sharpened = preset("xrpo")(batch).advantages
+    plain = known(method("grpo")(batch).advantages)
+    sharpened = method("xrpo")(batch).advantages
     assert sharpened == pytest.approx(plain * [1.5, 1, 1, 1])
-    mild = known(preset("xrpo", lam=0.1)(batch).advantages)
+    mild = known(method("xrpo", lam=0.1)(batch).advantages)
     assert mild[0] == pytest.approx(plain[0] + 0.1 * (1 - np.exp(-3.0 + 8.5 / 4)))

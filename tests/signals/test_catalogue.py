@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer_client.signals import INPUTS, UnknownPreset, preset, presets
-from trainer_client.signals.catalogue import describe, implemented, markdown, overview, papers
+from trainer_client.signals import INPUTS, UnknownPreset, method, methods
+from trainer_client.signals._method import STAGES
+from trainer_client.signals.catalogue import describe, implemented, markdown, overview, papers, parts_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
 
@@ -18,24 +19,48 @@ def test_the_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == markdown(), "run python -m trainer_client.signals > docs/methods.md"
 
 
-def test_there_are_104_papers_and_no_preset_names_another() -> None:
+def test_the_page_of_the_parts_is_up_to_date() -> None:
+    page = PAGE.with_name("parts.md").read_text(encoding="utf-8")
+    assert page == parts_page(), "run python -m trainer_client.signals parts > docs/parts.md"
+
+
+def test_every_paper_is_declared_once_and_every_method_names_one_that_is() -> None:
     keys = [paper.key for paper in papers()]
-    assert len(keys) == len(set(keys)) == 104
-    assert set(implemented()) <= {"base", *keys}
-    outside = {paper.key for paper in papers() if paper.outside}
-    assert not outside & set(implemented())
+    assert len(keys) == len(set(keys))
+    assert set(implemented()) <= {*keys}
+    assert not {paper.key for paper in papers() if paper.outside} & set(implemented())
+    assert [paper.key for paper in papers() if not paper.outside and paper.key not in implemented()] == ["intelliask"]
 
 
-def test_presets_read_declared_inputs_only() -> None:
-    for spec in presets():
-        for wish in spec.inputs:
-            assert set(wish.split("|")) <= set(INPUTS), spec.name
+def test_papers_are_found_by_what_people_call_them() -> None:
+    for name in ("DAPO", "dapo", "GRPO-CARE", "carr", "CaRR", "Dr. GRPO", "IntelliReward", "REINFORCE++", "GAE"):
+        assert "provenance: " in describe(name) or "provenance " in describe(name), name
+    assert describe("dr-grpo").startswith("Understanding R1-Zero-Like Training")
+    called = [name.casefold() for paper in papers() for name in {n.casefold() for n in paper.called}]
+    assert len(called) == len(set(called)), "two papers answer to one name"
+
+
+def test_methods_read_declared_inputs_only() -> None:
+    for each in methods():
+        assert each.reads <= set(INPUTS), each.name
+        assert {INPUTS[name].beside for name in each.reads} - {""} <= set(INPUTS), each.name
+
+
+def test_every_module_of_a_stage_is_a_methods_file() -> None:
+    homes = {each.target.__module__ for each in methods()}
+    for stage in STAGES:
+        for module in (PAGE.parents[1] / "trainer_client" / "signals" / stage).glob("*.py"):
+            if not module.name.startswith("_"):
+                assert f"trainer_client.signals.{stage}.{module.stem}" in homes
+    for each in methods():
+        assert each.target.__module__.split(".")[-2] == each.stage
+        assert each.source, each.name
 
 
 def test_every_default_is_accepted_where_it_stands() -> None:
-    for spec in presets():
+    for spec in methods():
         if not spec.required:
-            assert preset(spec.name, **spec.defaults).options == spec.defaults
+            assert method(spec.name, **spec.defaults).options == spec.defaults
 
 
 def test_describe_in_a_terminal() -> None:
@@ -44,20 +69,34 @@ def test_describe_in_a_terminal() -> None:
     assert "not computed here" in describe("mswep")
     with pytest.raises(UnknownPreset, match="did you mean dr_grpo"):
         describe("dr_grp")
-    assert {line.split()[0] for line in overview().splitlines()} == {spec.name for spec in presets()}
+    assert {line.split()[0] for line in overview().splitlines()} == {spec.name for spec in methods()}
 
 
-def test_importing_the_main_path_loads_no_family_and_nothing_heavy() -> None:
+def test_importing_the_main_path_loads_no_method_and_nothing_heavy() -> None:
     script = (
         "import sys, trainer_client.signals as s\n"
         "s.combine\n"
-        "bad = [m for m in sys.modules if '.presets._' in m or 'catalogue' in m\n"
+        "bad = [m for m in sys.modules if m.startswith('trainer_client.signals.advantage.') or 'catalogue' in m\n"
         "       or m.split('.')[0] in {'torch', 'scipy', 'pandas', 'pydantic', 'difflib'}]\n"
         "assert not bad, bad\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PAGE.parents[1])
 
 
-def test_the_function_keeps_its_name_after_the_package_of_presets_is_loaded() -> None:
-    script = "import trainer_client.signals as s\ns.preset('grpo')\nassert s.presets()\n"
+def test_the_file_that_the_docs_show_is_a_complete_method(tmp_path: Path) -> None:
+    """Found by being there: nothing else is edited."""
+    page = (PAGE.parent / "signals.md").read_text(encoding="utf-8")
+    shown = page.partition("## Adding a paper")[2].partition("```python\n")[2].partition("```")[0]
+    assert 25 <= len([line for line in shown.splitlines() if line.strip()]) <= 35
+    (tmp_path / "root_grpo.py").write_text(shown, encoding="utf-8")
+    script = (
+        "import trainer_client, trainer_client.signals.advantage as stage\n"
+        f"stage.__path__.append({str(tmp_path)!r})\n"
+        "from trainer_client.signals import catalogue\n"
+        "found = trainer_client.advantages('root_grpo', [3.0, 1.0], groups=['p', 'p'], confidence=[1, 0.5], eps=0.0)\n"
+        "assert found.tolist() == [1.0, -0.5], found\n"
+        "assert 'Root-Scaled' in catalogue.describe('ROOT-GRPO') and '`root_grpo`' in catalogue.markdown()\n"
+        "from trainer_client.signals._golden import GOLDEN\n"
+        "assert 'root_grpo' in GOLDEN\n"
+    )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PAGE.parents[1])

@@ -11,12 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, MissingInput, SignalBatch, preset
-from trainer_client.signals.credit import contrast_credit, truncated_advantages
-from trainer_client.signals.normalise import bundle_papers, improvement, paper_values, risk_advantages
-from trainer_client.signals.selection import between, contrastive_subset, hardest, max_variance_subset, top_tokens
-from trainer_client.signals.shaping import greedy_clusters, mean_pool
-from trainer_client.signals.trackers import EvolvingRubric, LengthHistory, QuantileTracker
+from trainer_client.signals import BadInput, BadOption, Groups, MissingInput, SignalBatch, method
+from trainer_client.signals.advantage.pipo import improvement
+from trainer_client.signals.advantage.riskpo import bundle_papers, paper_values, risk_advantages
+from trainer_client.signals.combination.mpo import EvolvingRubric
+from trainer_client.signals.credit.cepo import contrast_credit
+from trainer_client.signals.credit.t_ppo import truncated_advantages
+from trainer_client.signals.parts import QuantileTracker, max_variance_subset
+from trainer_client.signals.selection.d3s import between, top_tokens
+from trainer_client.signals.selection.dcpo import contrastive_subset
+from trainer_client.signals.selection.itool_hardest import hardest
+from trainer_client.signals.shaping.empo import greedy_clusters
+from trainer_client.signals.shaping.grace import mean_pool
+from trainer_client.signals.shaping.hapo import LengthHistory
 
 ONE = [0, 0, 0, 0]
 
@@ -59,20 +66,20 @@ def test_cepo_falls_back_where_nobody_is_wrong() -> None:
         "groups": [0, 0],
     }
     batch = SignalBatch([1.0, 0.6], **inputs)
-    signal = preset("cepo", decay_steps=0)(batch)
+    signal = method("cepo", decay_steps=0)(batch)
     np.testing.assert_array_equal(signal.token_advantages, np.repeat(known(signal.advantages)[:, None], 2, 1))
     with pytest.raises(MissingInput, match="old_logprobs"):
-        preset("cepo", without_wrong="rlsd")(batch)
-    other = preset("cepo", without_wrong="rlsd", decay_steps=0)(
+        method("cepo", without_wrong="rlsd")(batch)
+    other = method("cepo", without_wrong="rlsd", decay_steps=0)(
         SignalBatch([1.0, 0.6], old_logprobs=-2 * np.ones((2, 2)), **inputs)
     )
     assert (np.abs(known(other.token_advantages)[0]) > np.abs(known(signal.token_advantages)[0])).all()
-    rlsd = preset("rlsd", decay_steps=0)(SignalBatch([1.0, 0.6], old_logprobs=-2 * np.ones((2, 2)), **inputs))
+    rlsd = method("rlsd", decay_steps=0)(SignalBatch([1.0, 0.6], old_logprobs=-2 * np.ones((2, 2)), **inputs))
     np.testing.assert_array_equal(other.token_advantages, rlsd.token_advantages)
 
 
 def test_cepo_names_the_lowest_wrong_row_of_each_group() -> None:
-    signal = preset("cepo_references")(SignalBatch([1, 0.2, 0.1, 1, 1], [0, 0, 0, 1, 1], [1, 1, 1, 1, 0]))
+    signal = method("cepo_references")(SignalBatch([1, 0.2, 0.1, 1, 1], [0, 0, 0, 1, 1], [1, 1, 1, 1, 0]))
     assert [request.details["wrong_row"] for request in known(signal.requests)] == [2, 2, 2, None]
 
 
@@ -86,7 +93,7 @@ def test_an_unfinished_row_ends_on_its_own_estimate() -> None:
 
 
 def test_t_ppo_trains_the_policy_on_this_window_and_the_critic_on_finished_rows() -> None:
-    signal = preset("t_ppo")(
+    signal = method("t_ppo")(
         SignalBatch([1.0, 0.0], lengths=[3, 3], values=np.zeros((2, 3)), finished=[True, False], window_starts=[2, 1])
     )
     np.testing.assert_array_equal(signal.token_weights, [[0, 0, 1], [0, 1, 1]])
@@ -98,14 +105,14 @@ def test_t_ppo_trains_the_policy_on_this_window_and_the_critic_on_finished_rows(
     ("answers", "expected"), [([1, 1, 2, 3], [0.5, 0.5, 0.25, 0.25]), ([1, 2, 3, 4], [0] * 4), ([1] * 4, [1] * 4)]
 )
 def test_empo_rewards_agreement(answers: list[int], expected: list[float]) -> None:
-    assert known(preset("empo")(SignalBatch(None, ONE, answers=answers)).rewards).tolist() == expected
+    assert known(method("empo")(SignalBatch(None, ONE, answers=answers)).rewards).tolist() == expected
 
 
 def test_empo_free_form_and_verl() -> None:
     batch = SignalBatch(None, ONE, answers=[1, 1, 2, 3], answered=[1, 1, 1, 0], copied=[1, 0, 0, 0])
-    assert known(preset("empo_free_form")(batch).rewards).tolist() == [0, 0.5, 0.25, -0.5]
-    assert known(preset("empo_verl", reward="majority")(batch).rewards).tolist() == [1, 1, 0, 0]
-    assert not preset("empo_verl", low=0.6)(batch).keep.any()
+    assert known(method("empo_free_form")(batch).rewards).tolist() == [0, 0.5, 0.25, -0.5]
+    assert known(method("empo_verl", reward="majority")(batch).rewards).tolist() == [1, 1, 0, 0]
+    assert not method("empo_verl", low=0.6)(batch).keep.any()
 
 
 def test_an_equivalence_that_is_not_transitive_follows_the_first_member() -> None:
@@ -120,7 +127,7 @@ def test_pooling_needs_fitting_shapes_and_gives_nothing_for_an_empty_row() -> No
 
 
 def test_riskpo_gives_a_bundle_of_equal_papers_no_million() -> None:
-    run, released = preset("riskpo", bundle_size=2), preset("release/riskpo", bundle_size=2)
+    run, released = method("riskpo", bundle_size=2), method("release/riskpo", bundle_size=2)
     groups = [0, 0, 0, 1, 1, 1]
     for estimator in (run, released):
         estimator(SignalBatch([1, 0, 1, 0, 1, 1], groups))
@@ -162,7 +169,7 @@ def test_quantiles_start_from_the_first_batch_and_follow() -> None:
 
 
 def test_pipo_credits_the_previous_step_with_the_progress_since() -> None:
-    run = preset("pipo", wait=1, window=4)
+    run = method("pipo", wait=1, window=4)
     run(SignalBatch([0.0, 0.0], [0, 0], replayed=[0, 0], previous_advantages=[0, 0]))
     run(SignalBatch([0.2, 0.2], [1, 1], replayed=[0, 0], previous_advantages=[0, 0]))
     signal = run(SignalBatch([0.6, 0.4, 0, 0], [2, 2, 1, 1], replayed=[0, 0, 1, 1], previous_advantages=[0, 0, 1, -1]))
@@ -182,22 +189,22 @@ def test_progress_needs_a_history() -> None:
 
 
 def test_hapo_compares_with_earlier_steps_and_counts_a_step_once() -> None:
-    run = preset("hapo", statistic="mean", shape="linear")
+    run = method("hapo", statistic="mean", shape="linear")
     first = run(SignalBatch(None, [7, 7], correct=[1, 1], lengths=[10, 30]))
     assert known(first.rewards).tolist() == [1, 1]
     second = run(SignalBatch(None, [7, 7, 7], correct=[1, 1, 0], lengths=[10, 40, 21]))
     np.testing.assert_allclose(known(second.rewards), [1.5, 1 - 0.7, 0])
     assert run.state_dict()["state"]["history"]["known"] == [[7, 22.5, 4]]
     with pytest.raises(BadOption, match="weight"):
-        preset("hapo", weight=1.5)
+        method("hapo", weight=1.5)
 
 
 def test_every_right_answer_stays_above_every_wrong_one() -> None:
     lengths = np.arange(1, 400)
-    run = preset("hapo")
+    run = method("hapo")
     run(SignalBatch(None, [0], correct=[1], lengths=[50]))
     right = run(SignalBatch(None, np.zeros(399, int), [True] * 399, correct=[1] * 399, lengths=lengths))
-    other = preset("hapo")
+    other = method("hapo")
     other(SignalBatch(None, [0], correct=[1], lengths=[50]))
     wrong = other(SignalBatch(None, np.zeros(399, int), correct=[0] * 399, lengths=lengths))
     assert known(right.rewards).min() == pytest.approx(0.3)
@@ -211,13 +218,13 @@ def test_no_right_answer_leaves_no_history() -> None:
 
 
 def test_rewards_are_scaled_once_two_differ() -> None:
-    run = preset("running_reward_scale", clip=4.0)
+    run = method("running_reward_scale", clip=4.0)
     assert known(run(SignalBatch([3.0, 3.0])).rewards).tolist() == [3.0, 3.0]
     assert known(run(SignalBatch([2.0])).rewards)[0] == pytest.approx(2.0 / np.std([3.0, 3.0, 2.0], ddof=1))
     assert known(run(SignalBatch([50.0])).rewards)[0] == pytest.approx(50 / np.std([3.0, 3.0, 2.0, 50.0], ddof=1))
-    centred = preset("running_reward_scale", centre=True)(SignalBatch([1.0, 3.0])).rewards
+    centred = method("running_reward_scale", centre=True)(SignalBatch([1.0, 3.0])).rewards
     assert known(centred).sum() == pytest.approx(0)
-    released = preset("release/running_reward_scale")(SignalBatch([1.5] * 4)).rewards
+    released = method("release/running_reward_scale")(SignalBatch([1.5] * 4)).rewards
     assert (known(released) > 1e12).all()
 
 
@@ -254,12 +261,12 @@ def test_a_rubric_grows_by_versions_and_never_for_the_worse() -> None:
 
 
 def test_mpo_asks_for_cases_from_all_thirds() -> None:
-    run = preset("mpo", every=2, each=1)
+    run = method("mpo", every=2, each=1)
     batch = SignalBatch(None, components=[[float(k)] for k in range(9)])
     assert not run(batch).requests
     rows = [request.row for request in known(run(batch).requests)]
     assert [row // 3 for row in rows] == [0, 1, 2]
     scored: dict[str, Any] = {"components": [[1.0], [2.0]], "rubric_versions": [0, 1]}
-    assert known(preset("mpo")(SignalBatch(None, [0, 1], **scored)).rewards).tolist() == [1.0, 2.0]
+    assert known(method("mpo")(SignalBatch(None, [0, 1], **scored)).rewards).tolist() == [1.0, 2.0]
     with pytest.raises(BadInput, match="prompt 0 was scored by several"):
-        preset("mpo")(SignalBatch(None, [0, 0], **scored))
+        method("mpo")(SignalBatch(None, [0, 0], **scored))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Estimator, Signal, SignalBatch, preset
-from trainer_client.signals.shaping import meta_prediction_score, predicted_notions, singular
+from trainer_client.signals import BadInput, BadOption, Estimator, Signal, SignalBatch, method
+from trainer_client.signals.advantage.masa import meta_prediction_score, predicted_notions, singular
 
 
 def test_a_rubric_pays_the_share_of_its_criteria() -> None:
@@ -18,29 +18,29 @@ def test_a_rubric_pays_the_share_of_its_criteria() -> None:
         components_valid=[[1, 1, 1], [1, 1, 1], [1, 0, 1], [0, 0, 0]],
         criterion_weights=[[2, 1, 1], [2, 1, -4], [1, 3, 0], [1, 1, 1]],
     )
-    signal = preset("rubric_reward")(batch)
+    signal = method("rubric_reward")(batch)
     assert signal.rewards == pytest.approx([0.75, 0, 0, 0])
     assert signal.weights.tolist() == [1, 1, 1, 0], "nobody judged the last"
     assert signal.report["rubric/partly_judged"] == 0.5
     assert signal.report["rubric/hit_rates"] == pytest.approx([2 / 3, 1 / 2, 1])
-    partly = known(preset("rubric_reward")(SignalBatch(components=[[1, 0]], components_valid=[[1, 0]])).rewards)
+    partly = known(method("rubric_reward")(SignalBatch(components=[[1, 0]], components_valid=[[1, 0]])).rewards)
     assert partly.tolist() == [1.0], "what nobody judged is in neither sum"
     with pytest.raises(BadInput, match="row 1 has no criterion"):
-        preset("rubric_reward")(SignalBatch(components=[[1], [1]], criterion_weights=[[1], [-1]]))
+        method("rubric_reward")(SignalBatch(components=[[1], [1]], criterion_weights=[[1], [-1]]))
 
 
 def test_the_order_decides_whether_a_wide_head_drowns_the_others() -> None:
     wide = SignalBatch(None, [0, 0, 0], components=[[10.0, 0.0], [0.0, 1.0], [5.0, 0.5]])
-    summed = known(preset("multi_objective_grpo")(wide).advantages)
-    apart = preset("multi_objective_grpo", order="normalise_first")(wide).advantages
+    summed = known(method("multi_objective_grpo")(wide).advantages)
+    apart = method("multi_objective_grpo", order="normalise_first")(wide).advantages
     assert summed[0] > 0.9
     assert apart == pytest.approx([0, 0, 0], abs=1e-5)
-    frozen = preset("multi_objective_grpo", means=(5.0, 0.5), deviations=(10.0, 1.0))(wide)
+    frozen = method("multi_objective_grpo", means=(5.0, 0.5), deviations=(10.0, 1.0))(wide)
     assert frozen.rewards == pytest.approx([0, 0, 0])
-    held = preset("multi_objective_grpo", high=1.0)(wide)
+    held = method("multi_objective_grpo", high=1.0)(wide)
     assert held.rewards == pytest.approx([0.5, 0.5, 0.75])
     with pytest.raises(BadOption, match="deviations above 0"):
-        preset("multi_objective_grpo", deviations=(0.0, 1.0))(wide)
+        method("multi_objective_grpo", deviations=(0.0, 1.0))(wide)
 
 
 def test_a_missing_head_moves_its_row_neither_way() -> None:
@@ -48,11 +48,11 @@ def test_a_missing_head_moves_its_row_neither_way() -> None:
         None, [0, 0, 0], components=[[1, 1], [0, 0], [0.5, np.nan]], components_valid=[[1, 1], [1, 1], [1, 0]]
     )
     for order in ("sum_first", "normalise_first"):
-        assert known(preset("multi_objective_grpo", order=order)(batch).advantages)[2] == pytest.approx(0)
+        assert known(method("multi_objective_grpo", order=order)(batch).advantages)[2] == pytest.approx(0)
 
 
 def applicants(**options: Any) -> tuple[Estimator, Signal]:
-    estimator = preset("job_application", **options)
+    estimator = method("job_application", **options)
     batch = SignalBatch(
         components=[[1.0, 0.5], [1, 1], [0, 0], [1, 1], [0.6, np.nan]],
         components_valid=[[1, 1]] * 4 + [[1, 0]],
@@ -123,7 +123,7 @@ def predicted(name: str = "masa", **options: Any) -> Signal:
         texts=["an angle", "an angle", "a median", "-", "", "", ""],
         questions=["find x"] * 7,
     )
-    return preset(name, **options)(batch)
+    return method(name, **options)(batch)
 
 
 def test_predictions_are_rewarded_among_themselves() -> None:
@@ -139,11 +139,11 @@ def test_predictions_are_rewarded_among_themselves() -> None:
     (released,) = known(predicted("release/masa").requests)
     assert released.details["solution_length"] == 8, "30 tokens of right rollouts over all four"
     with pytest.raises(BadInput, match="row 0 holds str"):
-        preset("masa")(SignalBatch([1.0], [0], lengths=[1], predictions=["eight"], texts=[""], questions=[""]))
+        method("masa")(SignalBatch([1.0], [0], lengths=[1], predictions=["eight"], texts=[""], questions=[""]))
 
 
 def test_gates_by_prediction() -> None:
-    gate = preset("masa_gate")
+    gate = method("masa_gate")
     planned = SignalBatch(
         groups=["a", "b", "c"],
         predictions=[{"pass_rate": 0}, {"pass_rate": 4, "solution_length": 101}, {"pass_rate": 8}],

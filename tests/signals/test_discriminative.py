@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from tests.signals._known import known  # noqa: E402 - after the check for torch
 from trainer_client import losses  # noqa: E402 - only where torch is
-from trainer_client.signals import BadOption, SignalBatch, preset  # noqa: E402
+from trainer_client.signals import BadOption, SignalBatch, method  # noqa: E402 - after it as well
 
 
 def ragged(seed: int = 0) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def test_weights_are_the_gradient_of_the_loss(name: str, score: str) -> None:
     options: dict[str, Any] = {"max_length": 5} if name == "drpo" else {"score": score}
     if name == "drpo" and score == "ratio":
         return
-    signal = preset(name, **options)(SignalBatch(**inputs))
+    signal = method(name, **options)(SignalBatch(**inputs))
     mask = torch.from_numpy(inputs["mask"] & inputs["valid"][:, None])
     logprobs = torch.from_numpy(inputs["logprobs"]).requires_grad_()
     found = losses.discriminative(
@@ -56,7 +56,7 @@ def test_weights_are_the_gradient_of_the_loss(name: str, score: str) -> None:
 def test_a_prompts_weights_cancel_and_weigh_two() -> None:
     batch = SignalBatch(**ragged())
     for name in ("disco", "disco_b", "drpo"):
-        weights = known(preset(name)(batch).advantages)
+        weights = known(method(name)(batch).advantages)
         assert batch.groups.sum(weights) == pytest.approx([0, 0, 0, 0], abs=1e-12)
         assert batch.groups.sum(np.abs(weights)) == pytest.approx([2, 2, 0, 0])
         assert weights[2] == 0, "a reward between takes no part"
@@ -64,13 +64,13 @@ def test_a_prompts_weights_cancel_and_weigh_two() -> None:
 
 def test_drpo_prefers_short_right_answers_and_is_disco_in_the_limit() -> None:
     batch = SignalBatch([1.0, 1, 0], [0, 0, 0], lengths=[1, 3, 2], old_logprobs=np.full((3, 3), -1.0))
-    short, long, wrong = known(preset("drpo", max_length=4)(batch).advantages)
+    short, long, wrong = known(method("drpo", max_length=4)(batch).advantages)
     assert short / long == pytest.approx(np.exp(0.5 / 0.1))
     assert wrong == -1
-    plain = preset("drpo", max_length=4, sharpness=1e9)(batch).advantages
-    assert plain == pytest.approx(preset("disco")(batch).advantages)
+    plain = method("drpo", max_length=4, sharpness=1e9)(batch).advantages
+    assert plain == pytest.approx(method("disco")(batch).advantages)
     with pytest.raises(BadOption, match="must be positive"):
-        preset("disco", tau=0.0)(batch)
+        method("disco", tau=0.0)(batch)
 
 
 def test_the_bound_costs_nothing_within_and_grows_beyond() -> None:
@@ -88,7 +88,7 @@ def test_the_bound_costs_nothing_within_and_grows_beyond() -> None:
 
 def test_weighted_likelihood_has_the_weights_as_its_gradient() -> None:
     inputs = ragged()
-    signal = preset("disco_b")(SignalBatch(**inputs))
+    signal = method("disco_b")(SignalBatch(**inputs))
     logprobs = torch.from_numpy(inputs["logprobs"]).requires_grad_()
     loss = losses.weighted_likelihood(logprobs, torch.from_numpy(inputs["mask"]), torch.from_numpy(signal.advantages))
     (gradient,) = torch.autograd.grad(loss, logprobs)
@@ -107,5 +107,5 @@ def test_regression_of_log_ratios_on_advantages() -> None:
     assert gradient[0, 0] < 0 < gradient[1, 0], "a descent step raises the better answer"
     fitted = old + torch.tensor([[1.0], [-1.0], [0.0], [0.0]], dtype=torch.float64)
     assert losses.group_regression(fitted, old, mask, advantages, groups).item() == pytest.approx(0.0, abs=1e-6)
-    targets = known(preset("reg_grpo", ddof=0, eps=0.0)(SignalBatch([1.0, 0, 5, 5], [0, 0, 1, 1])).advantages)
+    targets = known(method("reg_grpo", ddof=0, eps=0.0)(SignalBatch([1.0, 0, 5, 5], [0, 0, 1, 1])).advantages)
     assert targets.tolist() == advantages.tolist()

@@ -8,24 +8,18 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, SignalBatch, preset
-from trainer_client.signals.combination import decide, levelled_reward, softly_gated, value_of_information
-from trainer_client.signals.evaluation import (
-    alignment_gap,
-    answer_relevance,
-    coverage_report,
-    evidence_overlap,
-    fact_coverage,
-    faithfulness,
-    hit_precision,
-    implicit_accuracy,
-    read_item_score,
-    read_winner,
-    retrieval_metrics,
-    search_metrics,
-    win_rate,
-    written_alike,
-)
+from trainer_client.signals import BadInput, BadOption, SignalBatch, method
+from trainer_client.signals.combination.bayesian_panel import decide, value_of_information
+from trainer_client.signals.combination.earl import evidence_overlap
+from trainer_client.signals.combination.hrm import levelled_reward
+from trainer_client.signals.combination.mind_paraworld import fact_coverage, hit_precision
+from trainer_client.signals.combination.mpo import read_item_score, written_alike
+from trainer_client.signals.combination.searchllm import softly_gated
+from trainer_client.signals.evaluation.alignment_gap import alignment_gap, implicit_accuracy, win_rate
+from trainer_client.signals.evaluation.rag_report import answer_relevance, faithfulness, retrieval_metrics
+from trainer_client.signals.evaluation.webdetective import search_metrics
+from trainer_client.signals.selection.cdrrm import read_winner
+from trainer_client.signals.weights.hypo import coverage_report
 
 
 def test_coverage_counts_a_fact_once() -> None:
@@ -49,7 +43,7 @@ def test_search_metrics_without_a_case_are_none() -> None:
 
 def test_a_refusal_earns_where_evidence_lacks() -> None:
     batch = SignalBatch(None, sufficient=[1, 0, 0, 1], attempted=[0, 0, 1, 1], correct=[0, 0, 0, 1])
-    assert known(preset("webdetective")(batch).rewards).tolist() == [0, 0.5, 0, 1]
+    assert known(method("webdetective")(batch).rewards).tolist() == [0, 0.5, 0, 1]
 
 
 def test_retrieval() -> None:
@@ -67,7 +61,7 @@ def test_rag_report_tells_made_up_answers() -> None:
     batch = SignalBatch(
         None, claims=[2, 2, 0, 4], supported_claims=[2, 0, 0, 1], attempted=[1, 1, 1, 1], answerable=[1, 0, 0, 1]
     )
-    report = preset("rag_report")(batch).report
+    report = method("rag_report")(batch).report
     assert report["rag/confident_unsupported"] == 0.5
     assert report["rag/faithfulness_answerable"] == pytest.approx(0.625)
     assert report["rag/faithfulness_unanswerable"] == 0
@@ -94,7 +88,7 @@ def test_the_gap_between_telling_and_doing() -> None:
         lengths=[1, 1],
         comparisons=[[1, 0.5], []],
     )
-    logged = preset("alignment_gap")(batch).report
+    logged = method("alignment_gap")(batch).report
     assert (logged["alignment/accuracy"], logged["alignment/win_rate"]) == (1.0, 0.75)
 
 
@@ -147,7 +141,7 @@ def test_searchllm_leaves_out_rows_without_a_bottom_score_and_others_that_are_mi
         components=[[1, 1, 0.5], [1, 1, np.nan], [np.nan, 1, 1]],
         components_valid=[[1, 1, 1], [1, 1, 0], [0, 1, 1]],
     )
-    signal = preset("searchllm", bottom=1, weights=(1.0, 3.0))(batch)
+    signal = method("searchllm", bottom=1, weights=(1.0, 3.0))(batch)
     np.testing.assert_allclose(known(signal.rewards), [(1 + 1.5) / 4, 1, 0])
     assert signal.keep.tolist() == [True, True, False]
 
@@ -159,7 +153,7 @@ def test_earl_wants_the_right_evidence_behind_a_right_answer() -> None:
         selected=[[1, 2], [3], [], [1]],
         gold_evidence=[[1, 2], [1, 2], [1], None],
     )
-    np.testing.assert_allclose(known(preset("earl")(batch).rewards), [1 + 0.05 + 0.5, 0.5 + 0.05, -1, 1.05])
+    np.testing.assert_allclose(known(method("earl")(batch).rewards), [1 + 0.05 + 0.5, 0.5 + 0.05, -1, 1.05])
     assert evidence_overlap([], []) == 1.0
 
 
@@ -170,7 +164,7 @@ def test_rarg_gates_on_quality_and_forgives_missing_evidence() -> None:
         components=[[0.2, 1, 1, 1], [0.9, 1, 0.5, 0]],
         components_valid=[[1, 1, 1, 1], [1, 1, 1, 0]],
     )
-    assert known(preset("rarg")(batch).rewards).tolist() == [0.0, pytest.approx(0.5)]
+    assert known(method("rarg")(batch).rewards).tolist() == [0.0, pytest.approx(0.5)]
 
 
 def test_a_panel_takes_the_median_and_knows_when_to_ask() -> None:
@@ -191,31 +185,31 @@ def test_a_panel_takes_the_median_and_knows_when_to_ask() -> None:
 
 def test_a_panel_nobody_answered_asks() -> None:
     batch = SignalBatch(None, state_likelihoods=np.full((1, 2, 2), 0.5), judged=np.zeros((1, 2, 2)))
-    signal = preset("bayesian_panel", costs=((0.0, 40.0), (2.5, 2.5)))(batch)
+    signal = method("bayesian_panel", costs=((0.0, 40.0), (2.5, 2.5)))(batch)
     assert known(signal.rewards).tolist() == [-2.5]
     assert [request.kind for request in known(signal.requests)] == ["judge"]
 
 
 def test_gcpo_rewards_a_behaviour_by_what_it_does() -> None:
     batch = SignalBatch(None, [0, 0, 1, 1, 2, 2], accuracy=[1, 0, 0, 1, 1, 0], behaviour=[1, 0, 1, 0, 1, 1])
-    assert known(preset("gcpo")(batch).rewards).tolist() == [1.2, 0, -0.2, 1, 1, 0]
+    assert known(method("gcpo")(batch).rewards).tolist() == [1.2, 0, -0.2, 1, 1, 0]
 
 
 def test_hpt_modes() -> None:
     rewards, groups = [0, 0, 1, 0, 1, 1], [0, 0, 1, 1, 2, 2]
-    signal = preset("hpt", gate_off=0.5)(SignalBatch(rewards, groups))
+    signal = method("hpt", gate_off=0.5)(SignalBatch(rewards, groups))
     assert [(r.row, r.details["loss"]) for r in known(signal.requests)] == [(0, "sft"), (2, "off_policy")]
     assert signal.keep.tolist() == [False] * 4 + [True] * 2
-    none = preset("hpt")(SignalBatch(rewards, groups, demonstrated=[0] * 6))
+    none = method("hpt")(SignalBatch(rewards, groups, demonstrated=[0] * 6))
     assert not none.requests
     assert none.keep.all()
     assert none.report["hpt/without_demonstration"] == 1
-    missing = preset("hpt")(SignalBatch([0, 1], [0, 0], [1, 0]))
+    missing = method("hpt")(SignalBatch([0, 1], [0, 0], [1, 0]))
     assert len(known(missing.requests)) == 1
 
 
 def test_rafts_reports_how_far_the_order_matters() -> None:
-    signal = preset("rafts")(SignalBatch(None, verdict_gaps=[[0.5, 0.1], [1.0, 1.0]]))
+    signal = method("rafts")(SignalBatch(None, verdict_gaps=[[0.5, 0.1], [1.0, 1.0]]))
     np.testing.assert_allclose(known(signal.rewards), [0.3, 1.0])
     assert signal.report["rafts/order_effect"] == pytest.approx(0.2)
 
@@ -224,7 +218,7 @@ def test_hrm_needs_no_level_behind_one_that_failed() -> None:
     batch = SignalBatch(
         None, components=[[0.2, np.nan], [0.9, np.nan], [0.9, 0.5]], components_valid=[[1, 0], [1, 0], [1, 1]]
     )
-    signal = preset("hrm")(batch)
+    signal = method("hrm")(batch)
     assert signal.keep.tolist() == [True, False, True]
     np.testing.assert_allclose(known(signal.rewards)[[0, 2]], [0.2, 1.4])
     assert signal.report["hrm/failed_at"] == [1, 0, 1]
@@ -232,8 +226,8 @@ def test_hrm_needs_no_level_behind_one_that_failed() -> None:
 
 def test_facts_are_counted_and_have_to_exist() -> None:
     given: dict[str, Any] = {"correct": [1, 0], "hits": [[["a"], ["a"]], []], "facts": [["a", "b"], ["c"]]}
-    signal = preset("mind_paraworld")(SignalBatch(None, **given))
+    signal = method("mind_paraworld")(SignalBatch(None, **given))
     assert known(signal.rewards).tolist() == [1.25, 0.0]
     assert signal.report["mind_paraworld/premature"] == 2
     with pytest.raises(BadInput, match="facts: row 1"):
-        preset("mind_paraworld")(SignalBatch(None, **{**given, "facts": [["a"], []]}))
+        method("mind_paraworld")(SignalBatch(None, **{**given, "facts": [["a"], []]}))

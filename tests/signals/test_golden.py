@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden import TABLE, Case, differences, load, run
+from tests.golden import GOLDEN, Case, differences, load, run
 from tests.golden.__main__ import main
 
 DATA = Path(__file__).parents[1] / "data" / "golden"
@@ -17,7 +17,7 @@ def test_every_mapped_vector_passes() -> None:
     outcomes = run(load(sorted(DATA.glob("*.jsonl"))))
     failures = {name: outcome.failures[:1] for name, outcome in outcomes.items() if outcome.failures}
     assert not failures
-    assert set(TABLE) <= set(outcomes), "a label is mapped that no vector has"
+    assert set(GOLDEN) <= set(outcomes), "a label is mapped that no vector has"
 
 
 def test_an_unmapped_label_fails_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

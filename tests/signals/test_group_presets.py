@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer_client.signals import BadInput, BadOption, NeedsWholeBatch, SignalBatch, spec_of
-from trainer_client.signals import preset as estimator_of
-from trainer_client.signals.normalise import shrinkage_baseline
+from trainer_client.signals import BadInput, BadOption, NeedsWholeBatch, SignalBatch, method_of
+from trainer_client.signals import method as estimator_of
+from trainer_client.signals.advantage.v0_5 import shrinkage_baseline
 
 
-def preset(name: str, **options: Any) -> Any:
+def method(name: str, **options: Any) -> Any:
     """An estimator whose signals are read without asking which of their fields are there."""
     return estimator_of(name, **options)
 
 
 def run(name: str, rewards: Any = None, groups: Any = None, valid: Any = None, **rest: Any) -> Any:
     """One call; keywords that are no option of the preset are inputs."""
-    spec = spec_of(name)
+    spec = method_of(name)
     options = {key: rest.pop(key) for key in (*spec.required, *spec.defaults) if key in rest}
-    return preset(name, **options)(SignalBatch(rewards, groups, valid, **rest))
+    return method(name, **options)(SignalBatch(rewards, groups, valid, **rest))
 
 
 def test_mc_grpo_keeps_binary_rewards_in_bounds_where_the_release_reaches_a_thousand() -> None:
@@ -41,12 +41,12 @@ def test_mc_grpo_leaves_out_one_median_row_of_each_group_but_never_the_only_row(
 
 def test_bnpo_has_a_weight_where_the_release_breaks() -> None:
     same = SignalBatch([1.0, 0.0, 1.0, 0.0], [0, 0, 1, 1])
-    assert np.isnan(preset("release/bnpo")(same).advantages).all()
-    assert preset("bnpo")(same).advantages == pytest.approx([0.5, -0.5, 0.5, -0.5])
+    assert np.isnan(method("release/bnpo")(same).advantages).all()
+    assert method("bnpo")(same).advantages == pytest.approx([0.5, -0.5, 0.5, -0.5])
     solved = SignalBatch([1.0, 1.0, 1.0, 1.0], [0, 0, 1, 1])
     with pytest.raises(BadInput, match="no parameters"):
-        preset("release/bnpo")(solved)
-    assert not preset("bnpo")(solved).advantages.any()
+        method("release/bnpo")(solved)
+    assert not method("bnpo")(solved).advantages.any()
 
 
 def test_bnpo_refuses_rewards_outside_its_range() -> None:
@@ -65,9 +65,9 @@ def test_bnpo_on_shards_is_bnpo_on_the_whole() -> None:
     sums = iter([[6.0, rates.sum()], [((rates - rates.mean()) ** 2).sum()]] * 2)
     for part in halves:
         batch = SignalBatch(rewards[part], groups[part], sharded=True, reduce=lambda _: np.array(next(sums)))
-        assert preset("bnpo")(batch).advantages == pytest.approx(whole[part])
+        assert method("bnpo")(batch).advantages == pytest.approx(whole[part])
     with pytest.raises(NeedsWholeBatch):
-        preset("bnpo")(SignalBatch(rewards, groups, sharded=True))
+        method("bnpo")(SignalBatch(rewards, groups, sharded=True))
 
 
 def test_shrinkage_trusts_the_prior_within_noise_and_the_sample_beyond_it() -> None:
@@ -86,36 +86,36 @@ def test_v0_5_gives_an_all_wrong_group_a_signal_and_asks_for_more_rollouts_in_do
 
 def test_spo_remembers_and_counts_a_prompt_twice_where_the_release_loses_one() -> None:
     batch = SignalBatch([1.0, 0.0, 1.0], ["p", "q", "p"])
-    ours, released = preset("spo"), preset("release/spo")
+    ours, released = method("spo"), method("release/spo")
     assert ours(batch).advantages == pytest.approx(released(batch).advantages)
     assert ours.keeper.counts("p")[0] == pytest.approx((0.5 * 0.875 + 1) * 0.875 + 1)
     assert released.keeper.counts("p")[0] == pytest.approx(0.5 * 0.875 + 1)
 
 
 def test_spo_with_one_row_keeps_its_raw_advantage() -> None:
-    estimator = preset("spo")
+    estimator = method("spo")
     estimator.keeper.start("p", 6, 8)
     assert estimator(SignalBatch([1.0], ["p"])).advantages == pytest.approx([1 - 6.5 / 9])
-    assert np.isnan(preset("release/spo")(SignalBatch([1.0], ["p"])).advantages).all()
+    assert np.isnan(method("release/spo")(SignalBatch([1.0], ["p"])).advantages).all()
 
 
 def test_spo_state_survives_json_for_both_kinds_of_ids_and_refuses_others() -> None:
     for ids in ([3, 5], ["x", "y"]):
-        estimator = preset("spo")
+        estimator = method("spo")
         estimator(SignalBatch([1.0, 0.0], ids))
-        again = preset("spo")
+        again = method("spo")
         again.load_state_dict(json.loads(json.dumps(estimator.state_dict())))
         assert again.keeper.rates(ids).tolist() == estimator.keeper.rates(ids).tolist()
     with pytest.raises(BadInput, match="could not be saved"):
-        preset("spo")(SignalBatch([1.0], [("a", 1)]))
+        method("spo")(SignalBatch([1.0], [("a", 1)]))
     with pytest.raises(BadInput, match=r"rewards: row 0 holds -1\.0"):
-        preset("spo")(SignalBatch([-1.0], ["p"]))
+        method("spo")(SignalBatch([-1.0], ["p"]))
 
 
 def test_rank_ema_says_nothing_of_equal_rewards_but_their_distance_from_the_past() -> None:
     batch = SignalBatch([0.5] * 4, [0] * 4)
-    assert len(set(preset("rank_ema")(batch).advantages.tolist())) == 1
-    assert len(set(preset("release/rank_ema")(batch).advantages.tolist())) == 4
+    assert len(set(method("rank_ema")(batch).advantages.tolist())) == 1
+    assert len(set(method("release/rank_ema")(batch).advantages.tolist())) == 4
 
 
 def test_c_grpo_normalises_where_the_release_forgets_to() -> None:
@@ -167,7 +167,7 @@ def test_g2rpo_makes_up_for_a_missing_view_only_on_request() -> None:
 
 
 def test_fgrpo_prices_a_violated_constraint_and_leaves_one_that_was_not_checked() -> None:
-    estimator = preset("fgrpo", targets=(0.9, 0.9), rate=0.5)
+    estimator = method("fgrpo", targets=(0.9, 0.9), rate=0.5)
     components = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     given = np.array([[True, True, False], [True, True, False]])
     batch = SignalBatch(None, [0, 0], components=components, components_valid=given)
@@ -196,10 +196,10 @@ def test_win_rate_leaves_out_a_rollout_that_nobody_met() -> None:
 def test_dimension_win_rate_uses_the_weight_that_was_asked_for() -> None:
     by_respect = [{"style": [0.0]}, {"style": [1.0]}]
     inputs: dict[str, Any] = {"comparisons": [[1.0], [0.0]], "dimension_comparisons": by_respect}
-    assert preset("dimension_win_rate", dimension_weight=0.0)(SignalBatch(**inputs)).rewards.tolist() == [1.0, 0.0]
-    released = preset("release/dimension_win_rate", dimension_weight=0.0)(SignalBatch(**inputs))
+    assert method("dimension_win_rate", dimension_weight=0.0)(SignalBatch(**inputs)).rewards.tolist() == [1.0, 0.0]
+    released = method("release/dimension_win_rate", dimension_weight=0.0)(SignalBatch(**inputs))
     assert released.rewards.tolist() == [0.5, 0.5]
-    named = preset("dimension_win_rate", weights={"style": 0.0})(SignalBatch(**inputs))
+    named = method("dimension_win_rate", weights={"style": 0.0})(SignalBatch(**inputs))
     assert named.rewards.tolist() == [1.0, 0.0]
 
 
@@ -212,7 +212,7 @@ def test_w_grpo_weights_before_the_normalisation_cancel_unless_nothing_is_divide
     undivided = run("w_grpo", rewards, groups, negative=3.0, apply="before", divide_by_std=False).advantages
     assert undivided == pytest.approx([2, -2, -2, 2])
     with pytest.raises(BadOption, match="negative must be given"):
-        preset("w_grpo")
+        method("w_grpo")
 
 
 def test_w_grpo_over_a_pair_tells_the_easy_prompt_from_the_hard_one() -> None:

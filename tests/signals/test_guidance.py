@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, Request, Signal, SignalBatch, preset
-from trainer_client.signals.guidance import extreme_row, first_row, hint_ladder
+from trainer_client.signals import BadInput, Request, Signal, SignalBatch, method
+from trainer_client.signals.guidance.scaf_grpo import hint_ladder
+from trainer_client.signals.parts import extreme_row, first_row
 
 
 def test_rows_of_groups() -> None:
@@ -30,17 +31,17 @@ def test_a_ladder_of_hints() -> None:
 
 def test_hints_are_asked_for_unsolved_prompts_after_the_warm_up() -> None:
     inputs: dict[str, Any] = {"rewards": [0, 0, 1, 0], "groups": [0, 0, 1, 1], "hints": [[["a", "b"]]] * 4}
-    requests = known(preset("scaf_grpo_hints")(SignalBatch(**inputs)).requests)
+    requests = known(method("scaf_grpo_hints")(SignalBatch(**inputs)).requests)
     assert [(r.row, r.kind, r.details["hints"]) for r in requests] == [(0, "hint", ["a"]), (0, "hint", ["a", "b"])]
-    assert not preset("scaf_grpo_hints", warmup_steps=5)(SignalBatch(step=5, **inputs)).requests
-    assert preset("scaf_grpo_hints", warmup_steps=5)(SignalBatch(step=6, **inputs)).requests
+    assert not method("scaf_grpo_hints", warmup_steps=5)(SignalBatch(step=5, **inputs)).requests
+    assert method("scaf_grpo_hints", warmup_steps=5)(SignalBatch(step=6, **inputs)).requests
     with pytest.raises(BadInput, match="pass step="):
-        preset("scaf_grpo_hints", warmup_steps=5)(SignalBatch(**inputs))
+        method("scaf_grpo_hints", warmup_steps=5)(SignalBatch(**inputs))
 
 
 def scaffolded(**options: Any) -> Signal:
     """Eight failures, and hinted rows of which levels 2 and 3 solve."""
-    return preset("scaf_grpo", **options)(SignalBatch([0.0] * 9 + [1, 1], [0] * 11, hint_levels=[0] * 8 + [1, 3, 2]))
+    return method("scaf_grpo", **options)(SignalBatch([0.0] * 9 + [1, 1], [0] * 11, hint_levels=[0] * 8 + [1, 3, 2]))
 
 
 def test_the_least_hint_that_solves_takes_the_first_rows_place() -> None:
@@ -60,24 +61,24 @@ def test_two_replacements_count_twice() -> None:
 
 
 def test_hints_change_nothing_where_they_are_not_needed_or_do_not_help() -> None:
-    solved = preset("scaf_grpo")(SignalBatch([1.0, 0, 1], [0, 0, 0], hint_levels=[0, 0, 1]))
+    solved = method("scaf_grpo")(SignalBatch([1.0, 0, 1], [0, 0, 0], hint_levels=[0, 0, 1]))
     assert solved.advantages == pytest.approx([2**-0.5, -(2**-0.5), 0], abs=1e-5)
-    hopeless = preset("scaf_grpo")(SignalBatch([0.0, 0, 0], [0, 0, 0], hint_levels=[0, 0, 1]))
+    hopeless = method("scaf_grpo")(SignalBatch([0.0, 0, 0], [0, 0, 0], hint_levels=[0, 0, 1]))
     assert not known(hopeless.advantages).any()
     assert hopeless.keep.tolist() == [True, True, False]
 
 
 def test_the_best_draft_is_refined() -> None:
     batch = SignalBatch([0, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 2], [True] * 5 + [False], lengths=[9, 9, 4, 7, 3, 1])
-    first = preset("igrpo_drafts")(batch)
+    first = method("igrpo_drafts")(batch)
     assert [r.row for r in known(first.requests)] == [1, 3]
     assert not first.weights.any(), "drafts get no gradient"
-    assert [r.row for r in known(preset("igrpo_drafts", ties="shortest")(batch).requests)] == [2, 4]
-    assert [r.row for r in known(preset("igrpo_drafts", skip_if_all_zero=True)(batch).requests)] == [1]
+    assert [r.row for r in known(method("igrpo_drafts", ties="shortest")(batch).requests)] == [2, 4]
+    assert [r.row for r in known(method("igrpo_drafts", skip_if_all_zero=True)(batch).requests)] == [1]
 
 
 def test_refinements_are_compared_with_each_other_alone() -> None:
-    signal = preset("igrpo", eps=0.0)(SignalBatch([0.5, 1, 0, 0.2], [0] * 4, drafts=[1, 0, 0, 0]))
+    signal = method("igrpo", eps=0.0)(SignalBatch([0.5, 1, 0, 0.2], [0] * 4, drafts=[1, 0, 0, 0]))
     three = np.array([1, 0, 0.2])
     assert known(signal.advantages)[1:] == pytest.approx((three - three.mean()) / three.std(ddof=1))
     assert known(signal.advantages)[0] == 0
@@ -91,12 +92,12 @@ def test_the_best_imperfect_answer_is_revised_along_what_it_misses() -> None:
         components=[[1, 0, 1], [0, 0, 0], [1, 1, 0], [0, 0, 0]],
         criterion_weights=[[1, 1, -1]] * 4,
     )
-    assert preset("rgr_grpo_revision")(batch).requests == [Request(0, "revise", {"unmet": [1, 2]})]
+    assert method("rgr_grpo_revision")(batch).requests == [Request(0, "revise", {"unmet": [1, 2]})]
 
 
 def test_a_revision_has_to_beat_everyone_to_replace_the_worst() -> None:
     batch = SignalBatch([0.5, 0.2, 0.9, 0.4, 0.8, 0.7, 0.8], [0, 0, 0, 0, 1, 1, 1], helped=[0, 0, 1, 1, 0, 0, 1])
-    signal = preset("rgr_grpo", eps=0.0)(batch)
+    signal = method("rgr_grpo", eps=0.0)(batch)
     assert signal.keep.tolist() == [True, False, True, False, True, True, False]
     assert known(signal.advantages)[[0, 2]] == pytest.approx([-(2**-0.5), 2**-0.5])
     assert signal.requests == [Request(2, "replace", {"replaces": 1})]
@@ -105,12 +106,12 @@ def test_a_revision_has_to_beat_everyone_to_replace_the_worst() -> None:
 
 def test_feedback_goes_to_wrong_answers_first_and_the_same_on_a_retry() -> None:
     batch = SignalBatch([1, 0, 1, 0, 1, 1, 1, 1], [0] * 4 + [1] * 4, step=2)
-    rows = [{r.row for r in known(preset("thinktuning_feedback", gamma=0.5)(batch).requests)} for _ in range(2)]
+    rows = [{r.row for r in known(method("thinktuning_feedback", gamma=0.5)(batch).requests)} for _ in range(2)]
     assert rows[0] == rows[1]
     assert rows[0] >= {1, 3}
     assert len(rows[0]) == 4
     shown = {
-        frozenset(r.row for r in known(preset("thinktuning_feedback", gamma=0.25, seed=seed)(batch).requests))
+        frozenset(r.row for r in known(method("thinktuning_feedback", gamma=0.25, seed=seed)(batch).requests))
         for seed in range(20)
     }
     assert len(shown) > 2
@@ -118,14 +119,14 @@ def test_feedback_goes_to_wrong_answers_first_and_the_same_on_a_retry() -> None:
 
 def test_guided_tokens_weigh_by_their_probability() -> None:
     inputs: dict[str, Any] = {"rewards": [1.0, 0], "groups": [0, 0], "lengths": [2, 2], "guided": [[0, 1], [0, 0]]}
-    plain = preset("thinktuning")(SignalBatch(**inputs))
+    plain = method("thinktuning")(SignalBatch(**inputs))
     assert known(plain.token_weights).tolist() == [[1, 1], [1, 1]]
-    shaped = preset("thinktuning", shaping=0.1)(SignalBatch(old_logprobs=np.log([[0.5, 0.1], [0.5, 0.5]]), **inputs))
+    shaped = method("thinktuning", shaping=0.1)(SignalBatch(old_logprobs=np.log([[0.5, 0.1], [0.5, 0.5]]), **inputs))
     assert shaped.token_weights == pytest.approx(np.array([[1, 0.5], [1, 1]]))
 
 
 def test_difficulty_is_relative_to_the_recent_prompts() -> None:
-    estimator = preset("relative_difficulty", window=2)
+    estimator = method("relative_difficulty", window=2)
     assert not estimator(SignalBatch([1, 0, 1, 1], [0, 0, 1, 1])).requests
     signal = estimator(SignalBatch([0, 0, 1, 1], [2, 2, 3, 3]))
     assert [(r.row, r.kind, r.details["fraction"]) for r in known(signal.requests)] == [
@@ -135,7 +136,7 @@ def test_difficulty_is_relative_to_the_recent_prompts() -> None:
 
 
 def test_examples_come_from_similar_solved_prompts() -> None:
-    estimator = preset("xrpo_seeds", k=1, min_similarity=0.5)
+    estimator = method("xrpo_seeds", k=1, min_similarity=0.5)
     solved = SignalBatch([1, 0, 1], ["a", "a", "b"], embeddings=[[1, 0], [1, 0], [0, 1]], texts=["A", "-", "B"])
     assert not estimator(solved).requests
     failed = SignalBatch([0, 0], ["c", "d"], embeddings=[[2, 1], [-1, -1]], texts=["", ""])

@@ -9,20 +9,20 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadOption, SignalBatch, preset
-from trainer_client.signals.combination import joined
-from trainer_client.signals.normalise import weighted_normalise
-from trainer_client.signals.trackers import CountHistogram
+from trainer_client.signals import BadOption, SignalBatch, method
+from trainer_client.signals.advantage.m_grpo import CountHistogram
+from trainer_client.signals.combination.m_grpo_reward import joined
+from trainer_client.signals.parts import weighted_normalise
 
 
 def test_one_stratum_is_grpo_and_a_lone_row_keeps_its_share_of_it() -> None:
     rewards, groups = [1.0, 0.0, 0.5, 0.2], [0, 0, 0, 0]
-    plain = known(preset("grpo")(SignalBatch(rewards, groups)).advantages)
-    assert preset("stratified_grpo")(SignalBatch(rewards, groups, strata=[2] * 4)).advantages == pytest.approx(plain)
-    parted = known(preset("stratified_grpo")(SignalBatch(rewards, groups, strata=[0, 1, 1, 1])).advantages)
+    plain = known(method("grpo")(SignalBatch(rewards, groups)).advantages)
+    assert method("stratified_grpo")(SignalBatch(rewards, groups, strata=[2] * 4)).advantages == pytest.approx(plain)
+    parted = known(method("stratified_grpo")(SignalBatch(rewards, groups, strata=[0, 1, 1, 1])).advantages)
     assert parted[0] == pytest.approx(0.4 * plain[0])
     with pytest.raises(BadOption, match="alpha"):
-        preset("stratified_grpo", alpha=2.0)(SignalBatch(rewards, groups, strata=[2] * 4))
+        method("stratified_grpo", alpha=2.0)(SignalBatch(rewards, groups, strata=[2] * 4))
 
 
 def _agents(**more: Any) -> SignalBatch:
@@ -38,7 +38,7 @@ def _agents(**more: Any) -> SignalBatch:
 
 
 def test_sub_agents_count_alike_by_trajectory() -> None:
-    signal = preset("m_grpo", target=3, eps=0.0)(_agents())
+    signal = method("m_grpo", target=3, eps=0.0)(_agents())
     assert signal.weights.tolist() == [1, 1, 1, 3, 1, 1, 1]
     main = np.array([1.0, 0.0, 0.5])
     advantages = known(signal.advantages)
@@ -49,19 +49,19 @@ def test_sub_agents_count_alike_by_trajectory() -> None:
 
 def test_resampling_brings_trajectories_to_the_same_number_and_repeats_itself() -> None:
     for target in (1, 2, 5):
-        first, again = (preset("m_grpo", target=target, align="resample")(_agents()) for _ in range(2))
+        first, again = (method("m_grpo", target=target, align="resample")(_agents()) for _ in range(2))
         assert first.weights.tolist() == again.weights.tolist()
         assert first.weights[3] == target
         assert first.weights[4:].sum() == target
         assert set(first.weights[4:] % 1) == {0.0}
-    other = [preset("m_grpo", target=1, align="resample", seed=seed)(_agents()).weights.tolist() for seed in range(9)]
+    other = [method("m_grpo", target=1, align="resample", seed=seed)(_agents()).weights.tolist() for seed in range(9)]
     assert len(set(map(tuple, other))) > 1
 
 
 def test_the_number_follows_the_trajectories_seen() -> None:
-    estimator = preset("m_grpo", quantile=0.5)
+    estimator = method("m_grpo", quantile=0.5)
     assert estimator(_agents()).report == {"m_grpo/rows_per_trajectory": 1}
-    whole = preset("m_grpo", quantile=1.0)(_agents())
+    whole = method("m_grpo", quantile=1.0)(_agents())
     assert whole.report == {"m_grpo/rows_per_trajectory": 3}
 
 
@@ -76,15 +76,15 @@ def test_quantiles_of_a_histogram_survive_saving() -> None:
 
 def test_m_grpo_pays_for_nothing_behind_an_invalid_format() -> None:
     two = SignalBatch(components=[[1, 1], [1, 0], [0, 1]])
-    assert preset("m_grpo_reward")(two).rewards == pytest.approx([1.0, 0.1, 0.0])
+    assert method("m_grpo_reward")(two).rewards == pytest.approx([1.0, 0.1, 0.0])
     three = SignalBatch(
         components=[[1, 1, 0.5], [0, 1, 1], [1, 0, np.nan]], components_valid=[[1] * 3, [1] * 3, [1, 1, 0]]
     )
-    signal = preset("m_grpo_reward")(three)
+    signal = method("m_grpo_reward")(three)
     assert known(signal.rewards)[:2] == pytest.approx([0.75, 0.0])
     assert signal.weights.tolist() == [1, 1, 0]
     with pytest.raises(BadOption, match="one weight for each"):
-        preset("m_grpo_reward")(SignalBatch(components=[[1.0]]))
+        method("m_grpo_reward")(SignalBatch(components=[[1.0]]))
 
 
 def test_sub_agents_inherit_whether_the_main_agent_was_right() -> None:
@@ -110,7 +110,7 @@ def test_weighted_statistics_are_those_of_copies() -> None:
 
 def test_grao_is_the_published_sum_collected_by_row() -> None:
     rewards, references = np.array([1.0, 0.0, 0.0, 0.5, 1.0]), np.array([0, 0, 0, 0, 1], bool)
-    signal = preset("grao", eps=0.0)(SignalBatch(rewards, [0] * 5, references=references, lengths=[2, 4, 1, 1, 2]))
+    signal = method("grao", eps=0.0)(SignalBatch(rewards, [0] * 5, references=references, lengths=[2, 4, 1, 1, 2]))
     a = (rewards - rewards.mean()) / rewards.std()
     e = np.array([-1.0, -0.5, -2.0, -3.0, -0.1])
     beta, lam, size = 0.5, 0.6, 4
@@ -124,8 +124,8 @@ def test_grao_is_the_published_sum_collected_by_row() -> None:
 
 def test_grao_without_a_reference_is_grpo_with_a_larger_factor() -> None:
     batch = SignalBatch([1.0, 0.0], [0, 0], references=[0, 0], lengths=[1, 1])
-    assert preset("grao", eps=0.0)(batch).advantages == pytest.approx([0.8, -0.8])
+    assert method("grao", eps=0.0)(batch).advantages == pytest.approx([0.8, -0.8])
     beaten = SignalBatch([1.0, 0.0, 0.5], [0, 0, 0], references=[0, 0, 1], lengths=[1, 1, 1])
-    assert not preset("grao")(beaten).pairs
-    rollouts = preset("grao", statistics="rollouts", eps=0.0)(beaten).advantages
+    assert not method("grao")(beaten).pairs
+    rollouts = method("grao", statistics="rollouts", eps=0.0)(beaten).advantages
     assert rollouts == pytest.approx([0.8, -0.8, 0.0])

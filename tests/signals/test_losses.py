@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 import torch
 
 from trainer_client import losses
-from trainer_client.signals import SignalBatch, preset
+from trainer_client.signals import SignalBatch, method
 
 DATA = Path(__file__).parents[1] / "data" / "golden" / "golden_B.jsonl"
 CASES = [case for case in load([DATA]) if case.method in ("loss_aggregation", "kl_estimator")]
@@ -48,7 +48,7 @@ def gradient(loss: torch.Tensor, at: torch.Tensor) -> list[list[float]]:
 def test_on_policy_every_loss_has_the_policy_gradient() -> None:
     old = tensor([[-1.0, -2.0, -0.5], [-0.3, -0.1, -1.2]])
     mask = torch.ones(2, 3, dtype=torch.bool)
-    signal = preset("dr_grpo")(SignalBatch([1.0, 0.0], [0, 0], lengths=[3, 3]))
+    signal = method("dr_grpo")(SignalBatch([1.0, 0.0], [0, 0], lengths=[3, 3]))
     advantages = torch.from_numpy(signal.over_tokens(np.ones((2, 3), bool)))
     expected = (-advantages).tolist()
     for loss in (losses.clipped_policy_loss, losses.cispo):

@@ -10,12 +10,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.signals.law_table import LAWS
-from tests.signals.laws import draw_inputs, make
-from trainer_client.signals import SignalBatch, presets
+from tests.signals.laws import LAWS, draw_inputs, make
+from trainer_client.signals import SignalBatch, methods
 
 BY_OBJECT = {"preference_pairs": "makes an object a pair", "release/dynamic_sampling": "numpy's deviation, by group"}
-BASE = [spec.name for spec in presets() if "base" in spec.papers and spec.name not in BY_OBJECT]
+STAPLES = {
+    "dapo",
+    "dr-grpo",
+    "gae",
+    "gdpo",
+    "gigpo",
+    "gpg",
+    "grpo",
+    "opo",
+    "optimal-token-baseline",
+    "pass-at-k",
+    "prorl",
+    "psr-nsr",
+    "reinforce-plus-plus",
+    "remax",
+    "rloo",
+}
+BASE = [each.name for each in methods() if STAPLES & {*each.papers} or not each.papers]
+BASE = [name for name in BASE if name not in BY_OBJECT]
 
 
 def lines_run(call: Callable[[], object]) -> int:

@@ -9,20 +9,14 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, Pair, SignalBatch, preset
-from trainer_client.signals.crossprompt import perturb
-from trainer_client.signals.preference import (
-    lambda_weights,
-    normalised_entropy,
-    option_reward,
-    rejected_weights,
-    rejection_sample,
-    replay_quotas,
-    tool_step_reward,
-    tournament_pairs,
-    tree_choice,
-    win_shares,
-)
+from trainer_client.signals import BadInput, BadOption, Groups, Pair, SignalBatch, method
+from trainer_client.signals.crossprompt.coipo import perturb
+from trainer_client.signals.parts import lambda_weights
+from trainer_client.signals.preference.did import normalised_entropy, rejected_weights
+from trainer_client.signals.preference.itool import option_reward, tool_step_reward, tree_choice
+from trainer_client.signals.preference.on_policy_pairs import replay_quotas
+from trainer_client.signals.preference.rso import rejection_sample, tournament_pairs
+from trainer_client.signals.preference.win_shares import win_shares
 
 
 def sides(pairs: Sequence[Pair] | None) -> list[tuple[int, int]]:
@@ -37,23 +31,23 @@ SCORES: dict[str, Any] = {
 
 
 def test_doubted_labels_are_softened_flipped_or_dropped() -> None:
-    soft = preset("secrets_ii")(SignalBatch(None, **SCORES))
+    soft = method("secrets_ii")(SignalBatch(None, **SCORES))
     assert soft.pairs == [Pair(0, 1, 3.0, 1.0, 1.0), Pair(2, 3, -1.0, 1.0, 0.9)]
     assert soft.report["secrets_ii/flip_rate"] == 0.5
-    assert known(preset("secrets_ii", action="flip")(SignalBatch(None, **SCORES)).pairs)[1] == Pair(3, 2, 1.0)
-    assert sides(preset("secrets_ii", action="drop")(SignalBatch(None, **SCORES)).pairs) == [(0, 1)]
-    alone = preset("secrets_ii")(SignalBatch(None, valid=[1, 0, 1, 1], **SCORES))
+    assert known(method("secrets_ii", action="flip")(SignalBatch(None, **SCORES)).pairs)[1] == Pair(3, 2, 1.0)
+    assert sides(method("secrets_ii", action="drop")(SignalBatch(None, **SCORES)).pairs) == [(0, 1)]
+    alone = method("secrets_ii")(SignalBatch(None, valid=[1, 0, 1, 1], **SCORES))
     assert sides(alone.pairs) == [(2, 3)]
 
 
 def test_dno_wants_good_positives_and_large_margins() -> None:
     batch = SignalBatch([6, 5, 4, 5.5], [0] * 4, references=[1, 0, 0, 0])
-    assert sorted(sides(preset("dno")(batch).pairs)) == [(0, 2), (1, 2), (3, 2)]
+    assert sorted(sides(method("dno")(batch).pairs)) == [(0, 2), (1, 2), (3, 2)]
     broken = SignalBatch([6, 5, 4, 6], [0] * 4, references=[1, 0, 0, 0], defective=[0, 0, 0, 1])
-    pairs = known(preset("dno")(broken).pairs)
+    pairs = known(method("dno")(broken).pairs)
     assert sorted(sides(pairs)) == [(0, 2), (0, 3), (1, 2), (1, 3)]
     assert all(pair.margin >= 0 for pair in pairs)
-    assert not preset("dno")(SignalBatch([4, 1], [0, 0])).pairs
+    assert not method("dno")(SignalBatch([4, 1], [0, 0])).pairs
 
 
 def test_win_shares_of_dno_and_of_lipo() -> None:
@@ -67,10 +61,10 @@ def test_win_shares_of_dno_and_of_lipo() -> None:
 
 def test_fresh_pairs_and_pairs_against_all_worse_ones() -> None:
     batch = SignalBatch([1, 0, 0.5, 0], [0] * 4, step=9, sampled_at=[9, 9, 9, 2])
-    signal = preset("on_policy_pairs", against="worse", max_age=3)(batch)
+    signal = method("on_policy_pairs", against="worse", max_age=3)(batch)
     assert [(p.chosen, p.rejected, p.weight) for p in known(signal.pairs)] == [(0, 1, 0.5), (0, 2, 0.5)]
     assert signal.report["on_policy_pairs/fresh"] == 0.75
-    assert not preset("on_policy_pairs")(SignalBatch([1, 1], [0, 0])).pairs
+    assert not method("on_policy_pairs")(SignalBatch([1, 1], [0, 0])).pairs
 
 
 def test_rejection_sampling_ends_between_everyone_and_the_best() -> None:
@@ -104,12 +98,12 @@ def test_the_first_pass_accepts_in_proportion_to_the_optimal_policy() -> None:
 def test_rso_draws_the_same_again_and_pairs_what_it_kept() -> None:
     rng = np.random.default_rng(2)
     batch = SignalBatch(rng.normal(size=40), np.repeat([3, 8], 20), step=4)
-    one, two = preset("rso", seed=5)(batch), preset("rso", seed=5)(batch)
+    one, two = method("rso", seed=5)(batch), method("rso", seed=5)(batch)
     assert sides(one.pairs) == sides(two.pairs)
     assert one.keep.sum() == 16
     assert len(known(one.pairs)) == 8
     assert all(one.keep[[p.chosen, p.rejected]].all() and p.margin > 0 for p in known(one.pairs))
-    assert len(known(preset("rso", ranking="tournament")(batch).pairs)) == 14
+    assert len(known(method("rso", ranking="tournament")(batch).pairs)) == 14
 
 
 def test_a_tournament_goes_on_with_the_winners() -> None:
@@ -125,13 +119,13 @@ def test_differential_information() -> None:
     entropy = normalised_entropy(np.array([0.5, 0.5, 1.0]), groups)
     assert entropy[0] == pytest.approx(1)
     assert np.isnan(entropy[1])
-    signal = preset("did", seed=1)(SignalBatch([1.0, 0.0, 0.2, 2.0, 2.0], [0, 0, 0, 1, 1]))
+    signal = method("did", seed=1)(SignalBatch([1.0, 0.0, 0.2, 2.0, 2.0], [0, 0, 0, 1, 1]))
     assert [p.chosen for p in known(signal.pairs)] == [0]
 
 
 def test_instructions_that_an_answer_meets_and_misses() -> None:
     batch = SignalBatch(None, [0, 0, 0], components=[[1, 1], [1, 0], [0, 0]], components_valid=[[1, 1], [1, 1], [0, 0]])
-    assert preset("mapl")(batch).pairs == [Pair(0, 1, margin=1.0)]
+    assert method("mapl")(batch).pairs == [Pair(0, 1, margin=1.0)]
 
 
 def test_seppo_turns_samples_the_policy_prefers_into_positives() -> None:
@@ -143,7 +137,7 @@ def test_seppo_turns_samples_the_policy_prefers_into_positives() -> None:
         old_logprobs=[[-1.0], [-1.0], [-1.0], [-1.0]],
         lengths=[1, 1, 1, 1],
     )
-    signal = preset("seppo")(batch)
+    signal = method("seppo")(batch)
     assert known(signal.advantages).tolist()[:3] == [1, -1, 1]
     assert signal.keep.tolist() == [True, True, True, False]
     assert sides(signal.pairs) == [(0, 1)]
@@ -151,7 +145,7 @@ def test_seppo_turns_samples_the_policy_prefers_into_positives() -> None:
 
 def test_itool() -> None:
     texts = ["[add(a=1)]", "[add(a=2)]", "[add(a=1)] now", "[add(a=1)] now"]
-    pairs = preset("itool_pairs")(SignalBatch([0.6, 0.1, 0.6, 0.1], [0, 0, 1, 1], texts=texts)).pairs
+    pairs = method("itool_pairs")(SignalBatch([0.6, 0.1, 0.6, 0.1], [0, 0, 1, 1], texts=texts)).pairs
     assert sides(pairs) == [(0, 1)]
     assert tool_step_reward("...", "") == pytest.approx(-0.4)
     assert tool_step_reward("f()", None) == 0.1
@@ -161,14 +155,14 @@ def test_itool() -> None:
     with pytest.raises(BadInput, match="children"):
         tree_choice(np.zeros(0), np.zeros(0), np.zeros(0), 1)
     batch = SignalBatch(None, perplexities=[1.0, 2, 3, 9], calls_tool=[1, 1, 1, 0])
-    assert preset("itool_hardest")(batch).keep.tolist() == [False, False, True, True]
+    assert method("itool_hardest")(batch).keep.tolist() == [False, False, True, True]
 
 
 def test_one_wrong_pair_takes_the_instruction_out() -> None:
     batch = SignalBatch(
         None, [0, 0, 1, 1], expected_winners=["A", "B", "chosen", ""], predicted_winners=["A", "tie", "a", "B"]
     )
-    assert preset("cdrrm")(batch).keep.tolist() == [False, False, True, True]
+    assert method("cdrrm")(batch).keep.tolist() == [False, False, True, True]
 
 
 def test_copg_is_the_gradient_of_its_pairwise_loss() -> None:
@@ -182,14 +176,14 @@ def test_copg_is_the_gradient_of_its_pairwise_loss() -> None:
         r = rewards - beta * ((at - ref) * mask).sum(1)
         return float(sum((r[i] - r[j]) ** 2 for i in range(4) for j in range(i))) / 3
 
-    advantages = known(preset("copg", beta=beta)(SignalBatch(rewards, logprobs=logprobs, **inputs)).advantages)
+    advantages = known(method("copg", beta=beta)(SignalBatch(rewards, logprobs=logprobs, **inputs)).advantages)
     step = 1e-6
     for row in range(4):
         moved = logprobs.copy()
         moved[row, 0] += step
         numeric = (loss(moved) - loss(logprobs)) / step
         assert numeric == pytest.approx(-2 * beta * advantages[row], rel=1e-4)
-    pairs = known(preset("copg_pairs", beta=beta)(SignalBatch(rewards, [0] * 4)).pairs)
+    pairs = known(method("copg_pairs", beta=beta)(SignalBatch(rewards, [0] * 4)).pairs)
     assert len(pairs) == 6
     assert pairs[0].margin == pytest.approx(abs(rewards[0] - rewards[1]) / beta)
 
@@ -198,30 +192,30 @@ def test_hypo_pulls_back_what_has_moved_most() -> None:
     batch = SignalBatch(
         None, [0, 0, 1], logprobs=[[-1.0], [-3.0], [-1.0]], ref_logprobs=[[-2.0]] * 3, lengths=[1, 1, 1]
     )
-    signal = preset("hypo")(batch)
+    signal = method("hypo")(batch)
     assert known(signal.advantages).tolist() == [-2.0, 2.0, -1.0]
     assert signal.report["hypo/largest_log_ratio"] == 1.0
 
 
 def test_rdpo_weights_sum_to_one() -> None:
-    given, turned = known(preset("rdpo", flip_rate=0.2)(SignalBatch([1, 0], [0, 0])).pairs)
+    given, turned = known(method("rdpo", flip_rate=0.2)(SignalBatch([1, 0], [0, 0])).pairs)
     assert given.weight + turned.weight == pytest.approx(1)
     assert (turned.chosen, turned.rejected) == (given.rejected, given.chosen)
-    assert len(known(preset("rdpo", flip_rate=0.0)(SignalBatch([1, 0], [0, 0])).pairs)) == 1
+    assert len(known(method("rdpo", flip_rate=0.0)(SignalBatch([1, 0], [0, 0])).pairs)) == 1
     with pytest.raises(BadOption, match="flip_rate"):
-        preset("rdpo", flip_rate=0.5)(SignalBatch([1, 0], [0, 0]))
+        method("rdpo", flip_rate=0.5)(SignalBatch([1, 0], [0, 0]))
 
 
 def test_rpo_imitates_the_chosen_or_the_given_baseline() -> None:
-    assert preset("rpo")(SignalBatch([1, 0, 0.5], [0] * 3)).weights.tolist() == [0.2, 0, 0]
+    assert method("rpo")(SignalBatch([1, 0, 0.5], [0] * 3)).weights.tolist() == [0.2, 0, 0]
     given = SignalBatch([1, 0, 0.5], [0] * 3, references=[0, 0, 1])
-    assert preset("rpo")(given).weights.tolist() == [0, 0, 0.2]
+    assert method("rpo")(given).weights.tolist() == [0, 0, 0.2]
 
 
 def test_cpl_counts_ties_half() -> None:
-    pairs = known(preset("cpl")(SignalBatch([1, 1, 0], [0] * 3)).pairs)
+    pairs = known(method("cpl")(SignalBatch([1, 1, 0], [0] * 3)).pairs)
     assert sorted((p.chosen, p.rejected, p.label) for p in pairs) == [(0, 1, 0.5), (0, 2, 1.0), (1, 2, 1.0)]
-    assert len(known(preset("cpl", ties=False)(SignalBatch([1, 1, 0], [0] * 3)).pairs)) == 2
+    assert len(known(method("cpl", ties=False)(SignalBatch([1, 1, 0], [0] * 3)).pairs)) == 2
 
 
 def test_lambda_weights_are_the_change_of_dcg() -> None:
@@ -243,11 +237,11 @@ def test_lambda_weights_are_the_change_of_dcg() -> None:
 
 
 def test_coipo_pairs_clean_with_noisy_and_reports_the_cost() -> None:
-    signal = preset("coipo")(SignalBatch([1.0, 0.0, 0.5, 1.0], [0, 0, 0, 1], noisy=[0, 1, 1, 0]))
+    signal = method("coipo")(SignalBatch([1.0, 0.0, 0.5, 1.0], [0, 0, 0, 1], noisy=[0, 1, 1, 0]))
     assert sides(signal.pairs) == [(0, 1), (0, 2)]
     assert signal.report == {"coipo/gap": -0.75, "coipo/worst": -0.75, "coipo/families": 1}
     with pytest.raises(BadInput, match="more than one clean"):
-        preset("coipo")(SignalBatch(None, [0, 0], noisy=[0, 0]))
+        method("coipo")(SignalBatch(None, [0, 0], noisy=[0, 0]))
 
 
 def test_earlier_iterations_are_replayed_less_and_less() -> None:

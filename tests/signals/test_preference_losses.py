@@ -14,7 +14,7 @@ import torch
 
 from tests.signals._known import known
 from trainer_client import losses
-from trainer_client.signals import SignalBatch, preset
+from trainer_client.signals import SignalBatch, method
 
 UNKNOWN: Any = "other"  # a kind that no loss has; typed, it would be refused before the call
 
@@ -25,7 +25,7 @@ def tensor(values: object) -> torch.Tensor:
 
 def test_rdpos_pairs_give_its_loss() -> None:
     ratios = tensor([1.5, -0.7])
-    pairs = known(preset("rdpo", flip_rate=0.3)(SignalBatch([1, 0], [0, 0])).pairs)
+    pairs = known(method("rdpo", flip_rate=0.3)(SignalBatch([1, 0], [0, 0])).pairs)
     by_pairs = sum(
         (p.weight * losses.preference_loss(ratios[p.chosen : p.chosen + 1], ratios[p.rejected]) for p in pairs),
         start=tensor(0.0),
@@ -42,7 +42,7 @@ def test_lipos_pairs_give_its_loss() -> None:
     scores = tensor(ratios[:, 0] * beta)
     by_pairs = sum(
         p.weight * torch.nn.functional.softplus(scores[p.rejected] - scores[p.chosen]).item()
-        for p in known(preset("lipo", beta=beta)(batch).pairs)
+        for p in known(method("lipo", beta=beta)(batch).pairs)
     )
     assert losses.lambda_loss(scores, tensor(labels)).sum().item() == pytest.approx(by_pairs)
 
@@ -51,7 +51,7 @@ def test_papos_weights_give_its_term() -> None:
     rng = np.random.default_rng(1)
     present, spoiled = -rng.exponential(size=(3, 4)), -rng.exponential(size=(3, 4))
     batch = SignalBatch(None, logprobs=present, masked_logprobs=spoiled, lengths=[4, 2, 3], valid=[1, 1, 0])
-    signal = preset("papo", gamma=0.5, top=0.5)(batch)
+    signal = method("papo", gamma=0.5, top=0.5)(batch)
     term = losses.perception_loss(tensor(present), tensor(spoiled), tensor(signal.token_weights))
     assert term.item() == pytest.approx(-signal.report["papo/divergence"] * 0.5)
 

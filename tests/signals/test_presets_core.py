@@ -18,23 +18,23 @@ from trainer_client.signals import (
     SignalBatch,
     UnknownPreset,
     advantages,
-    preset,
-    presets,
+    method,
+    methods,
     resolve,
 )
 
 
 def test_a_preset_by_name_and_with_options() -> None:
     batch = SignalBatch([1, 0, 0, 1], ["p", "q", "p", "q"])
-    assert known(preset("dr_grpo")(batch).advantages).tolist() == [0.5, -0.5, -0.5, 0.5]
-    assert known(preset("grpo", eps=1.0, ddof=0)(batch).advantages).tolist() == pytest.approx(
+    assert known(method("dr_grpo")(batch).advantages).tolist() == [0.5, -0.5, -0.5, 0.5]
+    assert known(method("grpo", eps=1.0, ddof=0)(batch).advantages).tolist() == pytest.approx(
         [1 / 3, -1 / 3, -1 / 3, 1 / 3]
     )
-    assert advantages([1, 0], [0, 0], method="rloo").tolist() == [1.0, -1.0]
+    assert advantages("rloo", [1, 0], groups=[0, 0]).tolist() == [1.0, -1.0]
 
 
 def test_masked_rows_have_weight_zero() -> None:
-    signal = preset("grpo")(SignalBatch([1, 0, np.nan], [0, 0, 0], [True, True, False]))
+    signal = method("grpo")(SignalBatch([1, 0, np.nan], [0, 0, 0], [True, True, False]))
     assert signal.valid.tolist() == [True, True, False]
     assert signal.weights.tolist() == [1.0, 1.0, 0.0]
     assert known(signal.advantages)[2] == 0.0
@@ -42,23 +42,23 @@ def test_masked_rows_have_weight_zero() -> None:
 
 def test_unknown_names_and_options_say_what_there_is() -> None:
     with pytest.raises(UnknownPreset, match="did you mean grpo"):
-        preset("grpoo")
+        method("grpoo")
     with pytest.raises(BadOption, match=r"no option 'epss'; did you mean eps\? it has scale, ddof, eps, singleton"):
-        preset("grpo", epss=1)
+        method("grpo", epss=1)
     with pytest.raises(BadOption, match="singleton = 'keep' is not one of 'zero', 'raw', 'error'"):
-        preset("grpo", singleton="keep")
+        method("grpo", singleton="keep")
     with pytest.raises(BadOption, match="eps = True is not float"):
-        preset("grpo", eps=True)
+        method("grpo", eps=True)
     with pytest.raises(BadOption, match="overlong: cache must be given"):
-        preset("overlong", max_length=10)
-    assert preset("weighted_sum", weights=[0.5, 1]).options["weights"] == [0.5, 1], "a TOML list is a tuple"
+        method("overlong", max_length=10)
+    assert method("weighted_sum", weights=[0.5, 1]).options["weights"] == [0.5, 1], "a TOML list is a tuple"
     with pytest.raises(BadOption, match="weights = 'a' is not"):
-        preset("weighted_sum", weights="a")
+        method("weighted_sum", weights="a")
 
 
 def test_missing_input_is_named() -> None:
     with pytest.raises(MissingInput, match="grpo: needs groups"):
-        preset("grpo")(SignalBatch([1, 0]))
+        method("grpo")(SignalBatch([1, 0]))
 
 
 def test_batches_refuse_what_does_not_fit() -> None:
@@ -87,11 +87,11 @@ def test_reward_stands_on_the_last_generated_token() -> None:
 
 def test_a_shard_is_refused_or_reduced() -> None:
     shard = SignalBatch([1, 0], [0, 0], sharded=True)
-    assert preset("grpo")(shard).advantages is not None, "whole groups are enough"
+    assert method("grpo")(shard).advantages is not None, "whole groups are enough"
     with pytest.raises(NeedsWholeBatch, match="reduce="):
-        preset("grpo", scale="batch")(shard)
+        method("grpo", scale="batch")(shard)
     reduced = SignalBatch([1, 0], [0, 0], sharded=True, reduce=lambda a: 2 * a)
-    assert preset("grpo", scale="batch", ddof=0)(reduced).advantages == pytest.approx([1, -1], abs=1e-5)
+    assert method("grpo", scale="batch", ddof=0)(reduced).advantages == pytest.approx([1, -1], abs=1e-5)
 
 
 def options_of(setting: str | dict[str, Any]) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ def test_resolve_reads_what_a_recipe_writes() -> None:
 
 
 def test_every_preset_says_what_it_is() -> None:
-    for spec in presets():
+    for spec in methods():
         assert spec.summary.endswith("."), spec.name
         assert spec.source, spec.name
         assert spec.formula, spec.name

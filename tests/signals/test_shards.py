@@ -12,14 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.signals.law_table import LAWS
-from tests.signals.laws import Laws, assert_close, batch_of, draw_inputs, make, outputs, rows_of
-from trainer_client.signals import NeedsWholeBatch, SignalBatch, spec_of
+from tests.signals.laws import LAWS, assert_close, batch_of, draw_inputs, make, outputs, rows_of
+from trainer_client.signals import NeedsWholeBatch, SignalBatch, method_of
+from trainer_client.signals.authoring import Laws
 
 TRIED = settings(max_examples=15, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
 LOCAL = [name for name, laws in LAWS.items() if make(name, laws).needs in ("row", "group")]
-REDUCED = [name for name, laws in LAWS.items() if make(name, laws).needs == "batch" and spec_of(name).reducible]
+REDUCED = [name for name, laws in LAWS.items() if make(name, laws).needs == "batch" and method_of(name).reducible]
 REFUSED = [name for name in LAWS if name not in LOCAL]
 
 
@@ -91,7 +91,7 @@ def test_a_share_of_a_step_is_refused_where_it_would_give_a_wrong_number(name: s
     inputs = draw_inputs(name, LAWS[name], 3)
     with pytest.raises(NeedsWholeBatch, match=name):
         make(name, LAWS[name])(SignalBatch(sharded=True, **inputs))
-    if not spec_of(name).reducible:
+    if not method_of(name).reducible:
         with pytest.raises(NeedsWholeBatch, match="whole step"):
             make(name, LAWS[name])(SignalBatch(sharded=True, reduce=lambda values: values, **inputs))
 
@@ -99,7 +99,7 @@ def test_a_share_of_a_step_is_refused_where_it_would_give_a_wrong_number(name: s
 @pytest.mark.parametrize("name", LAWS)
 def test_only_declared_inputs_are_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mask stands in for lengths and the other way round, and ``beside`` inputs belong to their partners."""
-    spec, looked_at = spec_of(name), set[str]()
+    spec, looked_at = method_of(name), set[str]()
     batches = [batch_of(draw_inputs(name, LAWS[name], seed)) for seed in range(12)]
     estimators = [make(name, LAWS[name]) for _ in batches]
     contains = SignalBatch.__contains__

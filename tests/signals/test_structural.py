@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, preset
+from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, method
 from trainer_client.signals._draws import uniforms
-from trainer_client.signals.credit import feature_credit, prefix_differences
-from trainer_client.signals.selection import distinct_ngrams, tail_repeats
+from trainer_client.signals.advantage.microcoder_grpo import distinct_ngrams, tail_repeats
+from trainer_client.signals.credit.graph_grpo import feature_credit
+from trainer_client.signals.credit.tempo import prefix_differences
 
 TREE = np.array([[1, 2, 3, 0], [1, 2, 4, 5], [1, 7, 0, 0], [9, 0, 0, 0], [1, 2, 3, 0], [1, 2, 0, 0]])
 ENDS = np.array([3, 4, 2, 1, 3, 2])
@@ -54,23 +55,23 @@ def test_prefix_trees_of_random_groups_agree_with_the_definition() -> None:
 def test_tempo_is_grpo_with_the_change_at_each_fork() -> None:
     rewards = np.array([1.0, 0, 0, 0])
     tokens = [[1, 2], [1, 3], [4, 2], [4, 2]]
-    signal = preset("tempo", eps=0.0)(SignalBatch(rewards, [0] * 4, token_ids=tokens, lengths=[2] * 4))
+    signal = method("tempo", eps=0.0)(SignalBatch(rewards, [0] * 4, token_ids=tokens, lengths=[2] * 4))
     std = rewards.std(ddof=1)
     assert signal.token_advantages == pytest.approx(
         np.array([[1.0, 1.25], [0, -0.75], [-0.5, -0.25], [-0.5, -0.25]]) / std
     )
     assert signal.report == {"tempo/branching_tokens": 0.75}
-    plain = preset("tempo", td=0.0)(SignalBatch(rewards, [0] * 4, token_ids=tokens, lengths=[2] * 4))
+    plain = method("tempo", td=0.0)(SignalBatch(rewards, [0] * 4, token_ids=tokens, lengths=[2] * 4))
     assert known(plain.token_advantages)[:, 0] == pytest.approx(
-        preset("grpo")(SignalBatch(rewards, [0] * 4)).advantages
+        method("grpo")(SignalBatch(rewards, [0] * 4)).advantages
     )
-    equal = preset("tempo", eps=0.0)(SignalBatch([0.3] * 4, [0] * 4, token_ids=tokens, lengths=[2] * 4))
+    equal = method("tempo", eps=0.0)(SignalBatch([0.3] * 4, [0] * 4, token_ids=tokens, lengths=[2] * 4))
     assert not known(equal.token_advantages).any()
 
 
 def test_a_tools_tokens_are_prefix_and_get_no_credit() -> None:
     batch = SignalBatch([1.0, 0], [0, 0], token_ids=[[1, 8, 2], [1, 9, 2]], mask=[[1, 0, 1], [1, 0, 1]])
-    assert known(preset("tempo", eps=0.0)(batch).token_advantages)[0] == pytest.approx([2**-0.5, 0, 2**-0.5])
+    assert known(method("tempo", eps=0.0)(batch).token_advantages)[0] == pytest.approx([2**-0.5, 0, 2**-0.5])
 
 
 def test_steps_are_credited_with_what_they_gained() -> None:
@@ -81,14 +82,14 @@ def test_steps_are_credited_with_what_they_gained() -> None:
         steps=[[0, 1, 1], [0, 0, 1], [0, -1, 0]],
         lengths=[3, 3, 3],
     )
-    found = known(preset("dense_grpo", eps=0.0)(batch).token_advantages)
+    found = known(method("dense_grpo", eps=0.0)(batch).token_advantages)
     first = (np.array([0.5, 0.1, 0.3]) - 0.3) / 0.2
     assert found[:, 0] == pytest.approx(first)
     assert found[0, 1:] == pytest.approx([2**-0.5] * 2)
     assert found[2].tolist() == pytest.approx([first[2], 0, first[2]])
     late = batch.replace(steps=[[0, 1, 2], [0, 0, 1], [0, 0, 0]])
     with pytest.raises(BadInput, match="row 0, column 2 names step 2 where there are 2"):
-        preset("dense_grpo")(late)
+        method("dense_grpo")(late)
 
 
 def test_an_edge_that_all_or_none_have_is_not_credited() -> None:
@@ -97,7 +98,7 @@ def test_an_edge_that_all_or_none_have_is_not_credited() -> None:
     groups = Groups.of([0, 0, 0])
     assert feature_credit(advantages, features, groups).tolist() == [[0, 1.5, 0, 1.5]]
     assert feature_credit(advantages, features, groups, against_absent=False).tolist() == [[0, 1, 0, 0.5]]
-    signal = preset("graph_grpo", ddof=0, eps=0.0)(SignalBatch([3.0, 2, 1], [0, 0, 0], features=features))
+    signal = method("graph_grpo", ddof=0, eps=0.0)(SignalBatch([3.0, 2, 1], [0, 0, 0], features=features))
     assert signal.feature_advantages == pytest.approx(np.where(features, [0, 1.5, 0, 1.5], 0) * np.sqrt(1.5))
 
 
@@ -130,23 +131,23 @@ def truncated(**more: Any) -> SignalBatch:
 
 
 def test_truncated_right_answers_are_spared_at_the_rate() -> None:
-    signal = preset("microcoder_grpo", width=2)(truncated())
+    signal = method("microcoder_grpo", width=2)(truncated())
     spared = known(signal.advantages) == 0
     assert not spared[1::2].any()
     assert 15 <= spared[::2].sum() <= 45
     assert signal.weights.all(), "spared rows still count in the loss"
-    again = preset("microcoder_grpo", width=2)(truncated())
+    again = method("microcoder_grpo", width=2)(truncated())
     assert known(again.advantages).tolist() == known(signal.advantages).tolist()
-    assert (known(preset("microcoder_grpo", rate=1.0, width=2)(truncated()).advantages)[::2] == 0).all()
-    assert known(preset("microcoder_grpo", rate=0.0, width=2)(truncated()).advantages).all()
+    assert (known(method("microcoder_grpo", rate=1.0, width=2)(truncated()).advantages)[::2] == 0).all()
+    assert known(method("microcoder_grpo", rate=0.0, width=2)(truncated()).advantages).all()
 
 
 def test_loops_and_verdicts_decide_who_may_be_spared() -> None:
     looping = truncated().replace(token_ids=np.tile([1, 2, 1, 2], (200, 1)))
-    assert known(preset("microcoder_grpo", rate=1.0, width=2)(looping).advantages).all()
+    assert known(method("microcoder_grpo", rate=1.0, width=2)(looping).advantages).all()
     unjudged = truncated(incorrect=np.zeros(200))
-    assert not known(preset("microcoder_grpo", rate=1.0, width=2)(unjudged).advantages).any()
-    diverse = preset("microcoder_grpo", width=2, diversity_ngram=2)(truncated()).report
+    assert not known(method("microcoder_grpo", rate=1.0, width=2)(unjudged).advantages).any()
+    diverse = method("microcoder_grpo", width=2, diversity_ngram=2)(truncated()).report
     assert diverse["microcoder/diversity"] == pytest.approx(3 / 600)
 
 

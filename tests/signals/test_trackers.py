@@ -10,13 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.signals.law_table import LAWS
-from tests.signals.laws import make
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, SignalError, StateMismatch, preset, resolve
-from trainer_client.signals.guidance import unsolved_groups
-from trainer_client.signals.preference import best_worst_pairs, ranked_pairs
-from trainer_client.signals.selection import DynamicSampling, groups_in_range
-from trainer_client.signals.trackers import RunningMoments
+from tests.signals.laws import LAWS, make
+from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, SignalError, StateMismatch, method, resolve
+from trainer_client.signals.parts import RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
+from trainer_client.signals.selection.dynamic_sampling import DynamicSampling, groups_in_range
 
 batches = st.lists(st.lists(st.floats(-1e3, 1e3), max_size=6), max_size=5)
 
@@ -57,7 +54,7 @@ def test_states_of_others_are_refused() -> None:
     with pytest.raises(StateMismatch, match="damaged"):
         RunningMoments().load_state_dict({"kind": "running_moments", "version": 1})
     with pytest.raises(StateMismatch, match="keeps no state"):
-        preset("grpo").load_state_dict({"preset": "spo"})
+        method("grpo").load_state_dict({"method": "spo"})
     with pytest.raises(StateMismatch, match="2 stages, but the state holds 0"):
         resolve(["overlong_filter", "grpo"]).load_state_dict({})
 
@@ -68,7 +65,7 @@ def test_dynamic_sampling_collects_over_rounds() -> None:
     full = []
     for rewards, names in rounds:
         batch = SignalBatch(rewards, [0, 0, 1, 1])
-        full.append(sampler.offer(list(names), batch.groups, preset("dynamic_sampling")(batch).keep))
+        full.append(sampler.offer(list(names), batch.groups, method("dynamic_sampling")(batch).keep))
         copy = DynamicSampling(prompts=2, max_rounds=3)
         copy.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
         sampler = copy
@@ -128,16 +125,16 @@ def test_an_id_that_json_would_change_is_refused_before_it_is_kept(name: str) ->
     }
     batch = SignalBatch([1.0, 0.0], ids, **inputs)
     with pytest.raises(BadInput, match=r"\('book', 1\) is neither an integer nor a string"):
-        preset(name)(batch)
+        method(name)(batch)
 
 
 @pytest.mark.parametrize("name", [name for name, laws in LAWS.items() if make(name, laws).needs == "state"])
 def test_a_state_of_another_preset_or_a_damaged_one_is_refused(name: str) -> None:
     estimator = make(name, LAWS[name])
     saved = json.loads(json.dumps(estimator.state_dict()))
-    assert saved["preset"] == name
+    assert saved["method"] == name
     with pytest.raises(StateMismatch, match="somebody"):
-        estimator.load_state_dict({**saved, "preset": "somebody's"})
+        estimator.load_state_dict({**saved, "method": "somebody's"})
     with pytest.raises(StateMismatch, match="version"):
         estimator.load_state_dict({**saved, "state": {**saved["state"], "version": 99}})
     bare = {key: value for key, value in saved["state"].items() if key in ("kind", "version")}

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from trainer_client.signals.preference import LambdaScheme, lambda_weights
+from trainer_client.signals.parts import LambdaScheme, lambda_weights
 
 ListLoss = Literal["logistic", "hinge", "list-mle", "softmax", "mse", "sigmoid"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from trainer_client.signals.weights import Aggregation, KlKind, token_weights
+from trainer_client.signals.parts import Aggregation, KlKind, token_weights
 
 
 def aggregate(token_losses: Tensor, mask: Tensor, mode: Aggregation, *, horizon: int | None = None) -> Tensor:

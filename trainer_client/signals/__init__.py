@@ -1,16 +1,16 @@
 """Scores to a training signal.
 
-The nouns: a `SignalBatch` holds the rollouts of a step and what is known of them; a preset (`preset`,
-`presets`) is a method under its name; called with a batch it gives a `Signal`: advantages, weights, masks,
-pairs. `combine` makes one reward of several scores. `Groups` says which rollouts answer the same prompt.
+The nouns: a `SignalBatch` holds the rollouts of a step and what is known of them; a method has a name (`method`,
+`methods`); called with a batch it gives a `Signal`: advantages, weights, masks, pairs. `combine` makes one reward of
+several scores. `Groups` says which rollouts answer the same prompt.
 
     combined = combine(scores, valid, terms, groups=prompts)
-    signal = preset("grpo")(SignalBatch(combined.rewards, prompts, combined.valid))
+    signal = method("grpo")(SignalBatch(combined.rewards, prompts, combined.valid))
     signal.advantages
 
-The parts that presets are made of stand in rooms (sub-packages), to be used on their own as well:
-``combination``, ``normalise``, ``shaping``, ``credit``, ``selection``, ``guidance``, ``crossprompt``,
-``preference``, ``trackers``, ``weights``, ``evaluation``. Everything is float64 numpy.
+A stage of the way from scores to a signal is a package (``combination``, ``shaping``, ``advantage``, ``credit``,
+``selection``, ``guidance``, ``crossprompt``, ``preference``, ``weights``, ``evaluation``), and a method is one file in
+it; ``parts`` holds what several methods share. Everything is float64 numpy.
 """
 
 from typing import Any
@@ -32,11 +32,13 @@ from ._errors import (
 )
 from ._groups import GroupIds, Groups
 from ._inputs import INPUTS, Input
-from ._pipeline import Pipeline, resolve
-from ._registry import Estimator, Spec, preset, presets, spec_of
+from ._method import Method
+from ._pipeline import Pipeline, Setting, resolve
+from ._registry import Estimator, method, method_of, methods
 from ._signal import Pair, Request, Signal
-from .combination import Combined, Gate, Term, combine
-from .normalise import group_normalise
+from .parts.combine import Combined, combine
+from .parts.group_normalise import group_normalise
+from .parts.terms import Gate, Term
 
 __all__ = [
     "INPUTS",
@@ -47,6 +49,7 @@ __all__ = [
     "Gate",
     "Groups",
     "Input",
+    "Method",
     "MissingInput",
     "MissingScore",
     "NeedsWholeBatch",
@@ -56,7 +59,6 @@ __all__ = [
     "Signal",
     "SignalBatch",
     "SignalError",
-    "Spec",
     "StateMismatch",
     "Term",
     "TooManyMissing",
@@ -64,34 +66,48 @@ __all__ = [
     "advantages",
     "combine",
     "group_normalise",
-    "preset",
-    "presets",
+    "method",
+    "method_of",
+    "methods",
     "resolve",
-    "spec_of",
 ]
 
 
 def advantages(
-    rewards: ArrayLike,
-    groups: GroupIds | Groups,
-    valid: ArrayLike | None = None,
+    method: Setting,
+    rewards: ArrayLike | None = None,
     *,
-    method: str = "grpo",
-    **options: Any,
+    groups: GroupIds | Groups | None = None,
+    valid: ArrayLike | None = None,
+    step: int | None = None,
+    **given: Any,
 ) -> FloatArray:
-    """Advantages ``[N]`` of one step by a preset that needs rewards and groups only.
+    """Advantages ``[N]`` of one step, from arrays.
+
+        advantages("grpo", rewards, groups=ids, lengths=n)
+        advantages("dapo", rewards, groups=ids, lengths=n, max_length=8192, cache=1024)
 
     Args:
+        method: name of a method; a table with a name and options, or a list of stages, as in a recipe.
         rewards: ``[N]``; NaN is allowed where ``valid`` is False.
         groups: ``[N]`` ids of the prompts.
-        valid: ``[N]``; rows that are not valid take no part and get 0.
-        method: name of the preset.
-        options: its options.
+        valid: ``[N]`` rows that take part; None for all. The others get 0.
+        step: number of the optimiser step, for schedules.
+        given: further inputs (`INPUTS`) and, for a method given by its name, its options. Where both have a name, it
+            is an input if the method reads that input.
 
     Raises:
-        SignalError: bad input, an unknown preset or option, or a preset without advantages per rollout.
+        SignalError: an input is missing, not read by the method or bad; an unknown method or option; or a method
+            without advantages per rollout.
     """
-    result = preset(method, **options)(SignalBatch(rewards, groups, valid)).advantages
+    options: dict[str, Any] = {}
+    if isinstance(method, str):
+        known = method_of(method)
+        names = {*known.required, *known.defaults} - known.reads
+        options = {name: given.pop(name) for name in tuple(given) if name in names}
+        method = {"name": method, **options}
+    estimator = resolve(method)
+    result = estimator(SignalBatch(rewards, groups, valid, step=step, **given)).advantages
     if result is None:
-        raise BadOption(f"{method}: gives no advantage per rollout; call preset({method!r}) and read its signal")
+        raise BadOption(f"{estimator.name}: gives no advantage per rollout; call its estimator and read the signal")
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,6 +14,8 @@ FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int64]
 AnyArray: TypeAlias = NDArray[Any]
+Reduce: TypeAlias = Callable[[FloatArray], FloatArray]
+"""Elementwise sum of a small array over ranks."""
 
 
 def as_floats(name: str, values: ArrayLike, ndim: int | None = None) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from ._arrays import (
     BoolArray,
     FloatArray,
     IntArray,
+    Reduce,
     as_bools,
     as_floats,
     as_ints,
@@ -23,9 +24,6 @@ from ._errors import BadInput, MissingInput, did_you_mean
 from ._groups import GroupIds, Groups
 from ._inputs import INPUTS, Input
 from ._signal import Signal
-
-if TYPE_CHECKING:
-    from .normalise import Reduce
 
 
 class SignalBatch:

@@ -7,7 +7,8 @@ from typing import Any
 
 from ._batch import SignalBatch
 from ._errors import BadOption, StateMismatch
-from ._registry import _ORDER, Estimator, Needs, preset, spec_of
+from ._method import NEEDS, Needs
+from ._registry import Estimator, method, method_of
 from ._signal import Signal
 
 Setting = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -25,7 +26,7 @@ class Pipeline:
 
     def __init__(self, stages: Sequence[Estimator]) -> None:
         if not stages:
-            raise BadOption("pipeline: no stages; name at least one preset")
+            raise BadOption("pipeline: no stages; name at least one method")
         self.stages = tuple(stages)
 
     @property
@@ -36,7 +37,7 @@ class Pipeline:
     @property
     def needs(self) -> Needs:
         """The most that any stage needs."""
-        return max((stage.needs for stage in self.stages), key=_ORDER.index)
+        return max((stage.needs for stage in self.stages), key=NEEDS.index)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -74,12 +75,12 @@ def resolve(setting: Setting, weights: Sequence[float] | None = None) -> Estimat
 
     Args:
         setting: the setting.
-        weights: factor of each reward, for presets that take the rewards apart and join them again by ``weights``;
+        weights: factor of each reward, for methods that take the rewards apart and join them again by ``weights``;
             a setting that names its own keeps them.
 
     Raises:
         BadOption: the setting has another form, or an option does not fit.
-        UnknownPreset: no preset has that name.
+        UnknownPreset: no method has that name.
     """
     if isinstance(setting, str | Mapping):
         return _stage(setting, weights)
@@ -94,9 +95,9 @@ def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) ->
     options = dict(setting)
     name = options.pop("name", None)
     if not isinstance(name, str):
-        raise BadOption('advantage: a table needs name = "...", the preset; its other keys are options')
+        raise BadOption('advantage: a table needs name = "...", the method; its other keys are options')
     if weights is not None and "weights" not in options:
-        spec = spec_of(name)
+        spec = method_of(name)
         if "components" in spec.inputs and "weights" in spec.defaults:
             options["weights"] = tuple(weights)
-    return preset(name, **options)
+    return method(name, **options)

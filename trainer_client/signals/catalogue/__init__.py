@@ -1,10 +1,10 @@
-"""The catalogue: which papers there are, which presets implement them, and how both are shown.
+"""The catalogue: which papers there are, which methods implement them, and how both are shown.
 
-`markdown` is ``docs/methods.md``; `describe` is one preset or paper in a terminal, formula included; `overview` is
-the list of all presets. Nothing here is imported by the methods themselves.
+`markdown` is ``docs/methods.md``, `parts_page` is ``docs/parts.md``; `describe` is one method or paper in a terminal,
+formula included; `overview` is the list of all methods. All of it is read from the methods' files; nothing here is
+imported by them.
 """
 
-from ._papers import Paper
-from ._render import describe, implemented, markdown, overview, papers
+from ._render import describe, implemented, markdown, overview, papers, parts_page
 
-__all__ = ["Paper", "describe", "implemented", "markdown", "overview", "papers"]
+__all__ = ["describe", "implemented", "markdown", "overview", "papers", "parts_page"]

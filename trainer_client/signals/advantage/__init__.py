@@ -1,0 +1,4 @@
+"""Rewards to one advantage per rollout.
+
+Each module without a leading underscore is the file of a method and is found by being here.
+"""

@@ -1,0 +1,82 @@
+"""Evaluating the Search Agent in a Parallel World (Mind-ParaWorld).
+
+Mind-ParaWorld, abstract and data card; its use as a reward is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+
+from trainer_client.signals.authoring import BadInput, Input, Paper, Signal, SignalBatch, register
+
+PAPER = Paper("mind-paraworld", __doc__, provenance="secondary")
+
+_HITS = Input(
+    "hits",
+    "N",
+    "rows",
+    "facts that each of a row's calls returned: a list of ids a call",
+    examples=([[1], [2, 3], []], [[1]], []),
+)
+_FACTS = Input(
+    "facts", "N", "rows", "ids of the facts that the answer to a row's prompt rests on", examples=([1, 2], [0, 3])
+)
+
+
+@register(
+    "mind_paraworld",
+    paper=PAPER,
+    needs="row",
+    inputs=("correct", _HITS, _FACTS),
+    optional=("attempted",),
+    formula="R = w_a * correct + w_f * share of the facts found",
+)
+def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float = 0.5) -> Signal:
+    """Mind-ParaWorld: a search is worth its answer and the facts it found, each counted once.
+
+    The report holds the curve's end, and how many answered before they had seen all facts.
+    """
+    hits, facts = batch.objects("hits"), batch.objects("facts")
+    bare = [row for row in np.flatnonzero(batch.valid).tolist() if not len(facts[row])]
+    if bare:
+        raise BadInput(f"facts: row {bare[0]} has none; a question rests on at least one")
+    curves = [fact_coverage(h, f) if live else [] for h, f, live in zip(hits, facts, batch.valid, strict=True)]
+    found = np.array([curve[-1] if curve else 0.0 for curve in curves])
+    attempted = batch["attempted"] if "attempted" in batch else np.ones(batch.rows, np.bool_)
+    seen = found[batch.valid]
+    report = {
+        "mind_paraworld/coverage": float(seen.mean()) if seen.size else None,
+        "mind_paraworld/premature": int((batch.valid & attempted & (found < 1)).sum()),
+    }
+    return batch.signal(rewards=answer * batch["correct"] + coverage * found, report=report)
+
+
+def fact_coverage(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable]) -> list[float]:
+    """Share of the facts seen after each call; hits that are no facts do not count.
+
+    Raises:
+        BadInput: there are no facts.
+
+    Source: Mind-ParaWorld (FCR).
+    """
+    wanted = set(facts)
+    if not wanted:
+        raise BadInput("facts: none are given; a question rests on at least one")
+    seen: set[Hashable] = set()
+    curve = []
+    for call in hits:
+        seen |= wanted.intersection(call)
+        curve.append(len(seen) / len(wanted))
+    return curve
+
+
+def hit_precision(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable]) -> list[float]:
+    """Share of the calls, after each, that returned a fact; empty without a call.
+
+    Source: Mind-ParaWorld (HitPrec), its denominator reconstructed.
+    """
+    wanted = set(facts)
+    found = np.cumsum([bool(wanted.intersection(call)) for call in hits])
+    return [float(n) / (k + 1) for k, n in enumerate(found.tolist())]

@@ -1,0 +1,95 @@
+"""What several methods are made of: functions of plain arrays, `Groups` and masks, to be used on their own as well.
+
+``docs/parts.md`` says what each is for. None knows the methods that use it.
+"""
+
+from .aggregation import Aggregation, token_weights
+from .asymmetric import asymmetric_shaping
+from .budgets import budgeted, unit_rates
+from .columns import columns, combined_columns, grpo_over
+from .combine import Combined, combine
+from .decoupled import decoupled_normalise, resolve_weights
+from .discriminative import Score, discriminative_weights, ratio_weights, weighed
+from .filters import varied_groups
+from .group_normalise import Centre, Scale, Singleton, group_normalise
+from .kl import KlKind, kl_estimate
+from .lists import LambdaScheme, dcg_discounts, lambda_weights
+from .moments import RunningMoments
+from .overlong import Beyond, overlong_penalty
+from .pairs import best_worst_pairs, labelled_pairs, ranked_pairs, valid_members
+from .prompts import extreme_row, first_row, first_rows, unsolved_groups
+from .quantiles import QuantileTracker
+from .report import mean_or_none, share
+from .scaled import GroupScale, scaled
+from .standardise import Stabiliser, batch_moments, batch_sum, is_constant, standardise
+from .state import Tracker, saved_ids
+from .success import RecentSuccess
+from .terms import Action, Comparison, Gate, Optional, Term
+from .tokens import by_position, generalised_advantages, log_ratios, mean_logprobs, token_ends
+from .variance import max_variance_subset
+from .weighted import weighted_normalise
+
+__all__ = [
+    "Action",
+    "Aggregation",
+    "Beyond",
+    "Centre",
+    "Combined",
+    "Comparison",
+    "Gate",
+    "GroupScale",
+    "KlKind",
+    "LambdaScheme",
+    "Optional",
+    "QuantileTracker",
+    "RecentSuccess",
+    "RunningMoments",
+    "Scale",
+    "Score",
+    "Singleton",
+    "Stabiliser",
+    "Term",
+    "Tracker",
+    "asymmetric_shaping",
+    "batch_moments",
+    "batch_sum",
+    "best_worst_pairs",
+    "budgeted",
+    "by_position",
+    "columns",
+    "combine",
+    "combined_columns",
+    "dcg_discounts",
+    "decoupled_normalise",
+    "discriminative_weights",
+    "extreme_row",
+    "first_row",
+    "first_rows",
+    "generalised_advantages",
+    "group_normalise",
+    "grpo_over",
+    "is_constant",
+    "kl_estimate",
+    "labelled_pairs",
+    "lambda_weights",
+    "log_ratios",
+    "max_variance_subset",
+    "mean_logprobs",
+    "mean_or_none",
+    "overlong_penalty",
+    "ranked_pairs",
+    "ratio_weights",
+    "resolve_weights",
+    "saved_ids",
+    "scaled",
+    "share",
+    "standardise",
+    "token_ends",
+    "token_weights",
+    "unit_rates",
+    "unsolved_groups",
+    "valid_members",
+    "varied_groups",
+    "weighed",
+    "weighted_normalise",
+]

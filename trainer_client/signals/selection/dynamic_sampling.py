@@ -1,0 +1,150 @@
+"""DAPO's dynamic sampling: groups whose rewards are all equal are dropped.
+
+DAPO (arXiv 2503.14476) section 3.2; verl-project/verl-recipe dapo/dapo_ray_trainer.py @48ea0a79.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer_client.signals.authoring import (
+    BadOption,
+    BoolArray,
+    Case,
+    FloatArray,
+    Groups,
+    Signal,
+    SignalBatch,
+    SignalError,
+    golden,
+    method,
+    register,
+)
+from trainer_client.signals.parts.filters import varied_groups
+from trainer_client.signals.parts.report import share
+from trainer_client.signals.parts.state import Tracker
+
+
+@register(
+    "dynamic_sampling",
+    paper="dapo",
+    needs="group",
+    inputs=("rewards", "groups"),
+    provenance="code",
+    formula="keep a group whose rewards differ",
+)
+def dynamic_sampling(batch: SignalBatch, *, keep_singletons: bool = True) -> Signal:
+    """DAPO's dynamic sampling: groups whose rewards are all equal are dropped."""
+    keep = varied_groups(batch.rewards, batch.groups, batch.valid, keep_singletons=keep_singletons)
+    return batch.signal(keep=keep, report={"dynamic_sampling/kept": share(keep, batch)})
+
+
+@register(
+    "release/dynamic_sampling",
+    like="dynamic_sampling",
+    source="verl-project/verl-recipe dapo/dapo_ray_trainer.py @48ea0a79",
+    formula="keep a group whose computed deviation is above 0, and a group of one",
+)
+def release_dynamic_sampling(batch: SignalBatch) -> Signal:
+    """Dynamic sampling of DAPO's release, which keeps equal rewards whose mean is rounded, such as six times 0.1."""
+    valid, groups = batch.taken()
+    rewards = batch.rewards[valid]
+    varied = np.array([rows.size == 1 or rewards[rows].std() > 0 for rows in groups.members()], np.bool_)
+    keep = np.zeros(batch.rows, np.bool_)
+    keep[valid] = groups.spread(varied)
+    return batch.signal(keep=keep, report={"dynamic_sampling/kept": share(keep, batch)})
+
+
+@register(
+    "dynamic_sampling_range",
+    like="dynamic_sampling",
+    source="DAPO (arXiv 2503.14476) section 3.2; OpenRLHF/OpenRLHF openrlhf/trainer/ppo_utils @3c3be623",
+    formula="keep a group with low < mean reward < high",
+)
+def dynamic_sampling_range(batch: SignalBatch, *, low: float = 0.0, high: float = 1.0) -> Signal:
+    """DAPO's dynamic sampling as in OpenRLHF: groups are kept by their mean reward."""
+    if not low < high:
+        raise BadOption(f"dynamic_sampling_range: low = {low} must be below high = {high}")
+    keep = groups_in_range(batch.rewards, batch.groups, batch.valid, low=low, high=high)
+    return batch.signal(keep=keep, report={"dynamic_sampling/kept": share(keep, batch)})
+
+
+class DynamicSampling(Tracker):
+    """Collects the groups that a filter keeps, over generation rounds, until a batch is full.
+
+    Rows are known by their rollout ids, so that the state is small and can be saved between rounds.
+
+    Args:
+        prompts: groups that make a batch.
+        max_rounds: stop with an error after so many rounds; 0 for no limit.
+
+    Source: DAPO (arXiv 2503.14476) section 3.2; verl-project/verl-recipe dapo/dapo_ray_trainer.py @48ea0a79.
+    """
+
+    kind = "dynamic_sampling"
+
+    def __init__(self, *, prompts: int, max_rounds: int = 10) -> None:
+        if prompts < 1 or max_rounds < 0:
+            raise BadOption(f"prompts: {prompts} and max_rounds: {max_rounds} must be at least 1 and 0")
+        self.prompts = prompts
+        self.max_rounds = max_rounds
+        self.rounds = 0
+        self._kept: list[list[str]] = []
+
+    @property
+    def missing(self) -> int:
+        """Groups still to be found."""
+        return max(self.prompts - len(self._kept), 0)
+
+    def offer(self, rollout_ids: Sequence[str], groups: Groups, keep: BoolArray) -> bool:
+        """Take the kept groups of a round; True once the batch is full.
+
+        Raises:
+            SignalError: the round limit is reached and the batch is not full.
+        """
+        self.rounds += 1
+        found: dict[int, list[str]] = {}
+        for identifier, number, kept in zip(rollout_ids, groups.index.tolist(), keep.tolist(), strict=True):
+            if kept:
+                found.setdefault(number, []).append(identifier)
+        self._kept.extend(found.values())
+        if self.missing and self.max_rounds and self.rounds >= self.max_rounds:
+            raise SignalError(
+                f"dynamic sampling: {len(self._kept)} of {self.prompts} prompts after {self.rounds} rounds; the "
+                "prompts are too easy or too hard for this policy, or raise max_rounds"
+            )
+        return not self.missing
+
+    def take(self) -> list[str]:
+        """Rollout ids of the first ``prompts`` groups kept; what is over waits for the next batch."""
+        batch, self._kept = self._kept[: self.prompts], self._kept[self.prompts :]
+        self.rounds = 0
+        return [identifier for group in batch for identifier in group]
+
+    def _state(self) -> dict[str, Any]:
+        return {"rounds": self.rounds, "kept": [list(group) for group in self._kept]}
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.rounds = int(state["rounds"])
+        self._kept = [list(group) for group in state["kept"]]
+
+
+def groups_in_range(
+    metric: FloatArray, groups: Groups, valid: BoolArray, *, low: float = 0.0, high: float = 1.0
+) -> BoolArray:
+    """``[N]`` rows of groups whose mean metric over valid rows lies strictly between ``low`` and ``high``."""
+    number = groups.sum(valid)
+    mean = groups.sum(np.where(valid, metric, 0.0)) / np.maximum(number, 1)
+    result: BoolArray = groups.spread((number > 0) & (mean > low) & (mean < high))
+    return result
+
+
+@golden("dapo_dynamic_sampling_filter")
+def _(case: Case) -> Any:
+    batch = SignalBatch(case.array("metric"), case.inputs["group"])
+    # Ours tells equal rewards by comparing them, the source by a deviation that may be rounded.
+    flat = bool((batch.groups.deviation(batch.rewards) == 0).any())
+    return np.flatnonzero(method("release/dynamic_sampling" if flat else "dynamic_sampling")(batch).keep)
