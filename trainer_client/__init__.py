@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from trainer_client._summary import RewardSummary, Summary
     from trainer_client._table import Cell, ScoreTable
     from trainer_client._verifiers import VerifierId, VerifierInfo
+    from trainer_client.signals import advantages
 
 _HOME = {
     "_client": ("AsyncRewardClient", "RewardClient"),
@@ -63,6 +64,7 @@ _HOME = {
     "_summary": ("RewardSummary", "Summary"),
     "_table": ("Cell", "ScoreTable"),
     "_verifiers": ("VerifierId", "VerifierInfo"),
+    "signals": ("advantages",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -96,6 +98,7 @@ __all__ = [
     "Summary",
     "VerifierId",
     "VerifierInfo",
+    "advantages",
     "format_rollout",
     "iter_rollouts",
     "parse_rollout",

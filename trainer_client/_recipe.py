@@ -26,7 +26,7 @@ Action: TypeAlias = Literal["mask", "floor", "drop_group", "abort"]
 """What a missing score does: see `Reward.on_missing`."""
 
 AdvantageSetting: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-"""Name of a preset, a table with its name and options, or a list of such stages."""
+"""Name of a method, a table with its name and options, or a list of such stages."""
 
 DEFAULT_DEADLINE = 300.0
 
@@ -145,7 +145,7 @@ class Recipe:
         rewards: the columns of the score table. Gates act in this order.
         name: name of the recipe, for reports.
         servers: where verifiers run. A verifier named by none has a server of its own, called like it.
-        advantage: preset of ``trainer_client.signals``, with options, or a list of stages; None for no advantages.
+        advantage: method of ``trainer_client.signals``, with options, or a list of stages; None for no advantages.
         max_missing: largest tolerated share of missing scores, for each reward on its own.
     """
 
@@ -272,7 +272,7 @@ class Recipe:
         """A new estimator of the ``advantage`` setting; None when there is none.
 
         Raises:
-            RecipeError: no preset has that name, or an option does not fit.
+            RecipeError: no method has that name, or an option does not fit.
         """
         if self.advantage is None:
             return None

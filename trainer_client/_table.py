@@ -230,7 +230,7 @@ class ScoreTable:
         Raises:
             IncompleteBatchError: more scores are missing than the recipe tolerates, or one under a code that aborts.
         """
-        from trainer_client.signals import MissingScore, TooManyMissing, combine
+        from trainer_client.signals import MissingScoreError, TooManyMissingError, combine
 
         try:
             return combine(
@@ -243,7 +243,7 @@ class ScoreTable:
                 groups=self.group_ids,
                 max_missing=self.recipe.max_missing,
             )
-        except (TooManyMissing, MissingScore) as error:
+        except (TooManyMissingError, MissingScoreError) as error:
             raise IncompleteBatchError(f"{error}{self._first_message()}", self) from error
 
     def _first_message(self) -> str:
@@ -274,23 +274,23 @@ class ScoreTable:
     def estimate(self, **inputs: Any) -> Signal:
         """Apply the recipe's ``advantage`` setting.
 
-        A preset with state goes one step further with each call.
+        A method with state goes one step further with each call.
 
         Args:
-            inputs: what the preset needs beyond rewards, groups, components, lengths (where rollouts have token ids)
+            inputs: what the method needs beyond rewards, groups, components, lengths (where rollouts have token ids)
                 and truncation (where they have a finish reason); by the names of ``signals.INPUTS``.
 
         Raises:
             IncompleteBatchError: see `combined`.
             RecipeError: the recipe has no ``advantage``.
-            StateError: the preset keeps state, and the table was pickled before its signal was computed.
-            SignalError: the preset needs an input that is not there, or the whole batch where this is a part.
+            StateError: the method keeps state, and the table was pickled before its signal was computed.
+            SignalError: the method needs an input that is not there, or the whole batch where this is a part.
         """
         from trainer_client.signals import SignalBatch
 
         estimator = self._estimator or self.recipe.estimator()
         if estimator is None:
-            raise RecipeError('the recipe has none; set advantage = "grpo" or another preset', "advantage")
+            raise RecipeError('the recipe has none; set advantage = "grpo" or another method', "advantage")
         if self._estimator is None and keeps_state(estimator):
             raise StateError(
                 f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
@@ -331,11 +331,11 @@ class ScoreTable:
 
         Raises:
             IncompleteBatchError: see `combined`.
-            RecipeError: the recipe's preset gives no advantage per rollout.
+            RecipeError: the recipe's method gives no advantage per rollout.
         """
         advantages = self.signal.advantages
         if advantages is None:
-            raise RecipeError("the preset gives no advantage per rollout; read the table's signal", "advantage")
+            raise RecipeError("the method gives no advantage per rollout; read the table's signal", "advantage")
         return advantages
 
     @property

@@ -1,4 +1,4 @@
-"""``assay methods``: the presets that turn scores into a training signal."""
+"""``assay methods``: the methods that turn scores into a training signal."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["methods"]
 
 def methods(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="A preset or paper; all of them without.")
+        str | None, typer.Argument(metavar="[NAME]", help="A method or paper; all of them without.")
     ] = None,
 ) -> int:
-    """Describe the presets for shaping, combining, advantages and selection, with formula and source."""
-    from trainer_client.signals import UnknownPreset, catalogue
+    """Describe the methods for shaping, combining, advantages and selection, with formula and source."""
+    from trainer_client.signals import UnknownMethodError, catalogue
 
     try:
         print(catalogue.overview() if name is None else catalogue.describe(name))
-    except UnknownPreset as error:
+    except UnknownMethodError as error:
         raise UserError(str(error)) from None
     return 0

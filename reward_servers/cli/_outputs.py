@@ -50,7 +50,7 @@ class Payoff:
 
 
 def payoff_of(table: ScoreTable) -> Payoff:
-    """Rewards and advantages, as far as the scores and the recipe's preset allow."""
+    """Rewards and advantages, as far as the scores and the recipe's method allow."""
     try:
         rewards = table.rewards
     except IncompleteBatchError as error:

@@ -25,4 +25,4 @@ def test_methods_lists_and_describes(cli: Cli) -> None:
     described = cli.run("methods", "grpo").stdout
     for word in ("formula", "options", "inputs", "source"):
         assert word in described
-    assert "no_such_preset" in cli.error("methods", "no_such_preset")
+    assert "no_such_method" in cli.error("methods", "no_such_method")

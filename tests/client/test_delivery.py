@@ -22,7 +22,7 @@ from trainer_client import (
     Rollout,
     RolloutError,
 )
-from trainer_client.signals import MissingInput
+from trainer_client.signals import MissingInputError
 
 from .conftest import rollouts_of
 from .scripted_server import Scripted
@@ -358,7 +358,7 @@ async def test_estimators_get_what_the_rollouts_hold(serve: Serve) -> None:
         assert table.signal.keep.tolist() == [True, True, True, False]
         needy = Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "remax"})
         table = await client.with_recipe(needy).score(rollouts)
-        with pytest.raises(MissingInput, match="baselines"):
+        with pytest.raises(MissingInputError, match="baselines"):
             _ = table.advantages
         signal = table.estimate(baselines=[0.5] * 4)
     assert signal.token_advantages is not None

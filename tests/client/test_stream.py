@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from trainer_client import AsyncRewardClient, Recipe, RequestRejectedError, Reward, RewardClient, Rollout, ScoreTable
-from trainer_client.signals import NeedsWholeBatch
+from trainer_client.signals import WholeBatchError
 
 from .conftest import Process, rollouts_of
 from .scripted_server import Scripted
@@ -89,7 +89,7 @@ async def test_an_estimator_over_the_batch_refuses_a_group(serve: Serve) -> None
     recipe = Recipe(rewards=(Reward("main", "echo"),), advantage={"name": "grpo", "scale": "batch"})
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         tables = [table async for table in client.stream(rollouts_of(SCRIPTS))]
-        with pytest.raises(NeedsWholeBatch):
+        with pytest.raises(WholeBatchError):
             _ = tables[0].advantages
         whole = await client.score(rollouts_of(SCRIPTS))
     joined = ScoreTable.concat(sorted(tables, key=lambda table: int(table.rollout_ids[0][1:])))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.signals.test_group_presets import method, run
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch
+from trainer_client.signals import Groups, InputError, OptionError, SignalBatch
 from trainer_client.signals.crossprompt.ps_grpo import set_overlap
 from trainer_client.signals.guidance.arise import SkillLibrary, choose_skill
 from trainer_client.signals.guidance.hill import hint_rewards
@@ -94,7 +94,7 @@ def test_arise_pays_for_skills_only_after_the_warm_up() -> None:
 def test_a_skill_without_rollouts_to_compare_with_is_not_judged() -> None:
     signal = run("arise_new_skill", [1.0, 0.0], [0, 0], [True, False], helped=[True, False])
     assert signal.keep[0] == 0
-    with pytest.raises(BadOption, match="rising"):
+    with pytest.raises(OptionError, match="rising"):
         run("arise_new_skill", [1.0], [0], helped=[True], values=(0.0, 0.0, 0.5, 1.0))
 
 
@@ -112,7 +112,7 @@ def test_skill_library_resumes_exactly_and_ignores_unknown_skills() -> None:
 
 def test_choose_skill_with_nothing_to_choose_from_or_a_broken_score() -> None:
     assert choose_skill([]).chosen is None
-    with pytest.raises(BadInput, match="scores: row 1 holds nan"):
+    with pytest.raises(InputError, match="scores: row 1 holds nan"):
         choose_skill([0.0, np.nan])
     drawn = {choose_skill([0.0, 0.0], exploration=1.0, rng=np.random.default_rng(s)).chosen for s in range(20)}
     assert drawn == {0, 1}
@@ -154,12 +154,12 @@ def test_cobalt_trajectories_drop_what_was_easy_or_never_solved_and_say_where_to
         {"turn": 1, "previous_best": 0.5},
         {"turn": 2, "previous_best": 1.0},
     ]
-    with pytest.raises(BadInput, match="turn_scores: row 0"):
+    with pytest.raises(InputError, match="turn_scores: row 0"):
         run("cobalt_trajectories", None, [0], turn_scores=[[1.5]])
 
 
 def test_cobalt_reward_refuses_rates_that_are_none() -> None:
-    with pytest.raises(BadInput, match=r"pass_rates: row 1 holds 1\.5"):
+    with pytest.raises(InputError, match=r"pass_rates: row 1 holds 1\.5"):
         run("cobalt", [0.5, 1.5], previous_best=[0.0, 0.0])
     unanswered = run("cobalt", [0.0, 0.5], previous_best=[0.0, 1.0], answered=[False, True])
     assert unanswered.rewards == pytest.approx([-1.0, -0.15])
@@ -193,7 +193,7 @@ def test_prompts_are_drawn_with_replacement_only_where_they_must_be() -> None:
     rng = np.random.default_rng(1)
     assert sorted(draw_prompts(np.ones(5), 5, rng).tolist()) == [0, 1, 2, 3, 4]
     assert set(draw_prompts(np.array([0.0, 1.0]), 3, rng).tolist()) == {1}
-    with pytest.raises(BadOption):
+    with pytest.raises(OptionError):
         draw_prompts(np.zeros(2), 1, rng)
 
 
@@ -290,17 +290,17 @@ def test_scores_from_comparisons() -> None:
     strength = bradley_terry([(0, 1, 1.0), (1, 2, 1.0)], 3)
     assert strength[0] > strength[1] > strength[2]
     assert strength.sum() == pytest.approx(0.0, abs=1e-9)
-    with pytest.raises(BadInput, match="number 0 is of 1 and 1"):
+    with pytest.raises(InputError, match="number 0 is of 1 and 1"):
         win_rates([(1, 1, 1.0)], 2)
-    with pytest.raises(BadInput, match=r"comparisons: row 1 holds 2\.0"):
+    with pytest.raises(InputError, match=r"comparisons: row 1 holds 2\.0"):
         run("win_rate", comparisons=[[1.0], [2.0]])
 
 
 def test_rewards_of_lists_and_numbers_name_the_row_that_is_wrong() -> None:
-    with pytest.raises(BadInput, match="predicted_scores: row 1 has 1 for 2 documents"):
+    with pytest.raises(InputError, match="predicted_scores: row 1 has 1 for 2 documents"):
         run("grouprank", predicted_scores=[[1, 0], [1]], gold_scores=[[1, 0], [1, 0]])
     for bad in (np.nan, -1.0):
-        with pytest.raises(BadInput, match=f"gold_scores: row 2, document 1 holds {bad}"):
+        with pytest.raises(InputError, match=f"gold_scores: row 2, document 1 holds {bad}"):
             run("grouprank", predicted_scores=[[1, 0]] * 3, gold_scores=[[1, 0], [1, 0], [0, bad]])
     levels = run(
         "grouprank", predicted_scores=[[3, 1], None, None], gold_scores=[[1, 0]] * 3, answered=[True, True, False]
@@ -309,22 +309,22 @@ def test_rewards_of_lists_and_numbers_name_the_row_that_is_wrong() -> None:
     apart = [ranking_score(p, g).reward for p, g in (([3, 1, 2], [0, 1, 2]), ([1], [1]), ([2, 2, 0], [1, 0, 0]))]
     together = run("grouprank", predicted_scores=[[3, 1, 2], [1], [2, 2, 0]], gold_scores=[[0, 1, 2], [1], [1, 0, 0]])
     assert together.rewards == pytest.approx(apart)
-    with pytest.raises(BadInput, match="row 0: prediction"):
+    with pytest.raises(InputError, match="row 0: prediction"):
         run("ordinal_class", predicted_values=[[1.0]], target_values=[[1.0, 2.0]])
     assert not run("ordinal_class", predicted_values=[[1.0]], target_values=[[0.0]]).keep[0]
 
 
 def test_small_parts_refuse_what_they_cannot_use() -> None:
     for peak in (0.0, 1.0):
-        with pytest.raises(BadOption):
+        with pytest.raises(OptionError):
             length_surrogate([1], peak=peak)
-    with pytest.raises(BadInput):
+    with pytest.raises(InputError):
         fused_labels([0], [1])
-    with pytest.raises(BadInput):
+    with pytest.raises(InputError):
         error_reward([-1.0])
     assert error_reward([0.0, 3.0], "clipped").tolist() == [1.0, 0.0]
     assert set_overlap([{1, 2}, {2, 3}, set()]) == pytest.approx(1 / 9)
-    with pytest.raises(BadInput):
+    with pytest.raises(InputError):
         set_overlap([{1}])
-    with pytest.raises(BadInput, match="2 columns where the method reads 3"):
+    with pytest.raises(InputError, match="2 columns where the method reads 3"):
         run("posterior_grpo", None, [0], components=[[1.0, 1.0]])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, MissingInput, SignalBatch, method, resolve
+from trainer_client.signals import InputError, MissingInputError, OptionError, SignalBatch, method, resolve
 from trainer_client.signals.credit.reinforce_plus_plus import discounted_returns
 from trainer_client.signals.parts import kl_estimate, overlong_penalty, token_weights
 
@@ -41,7 +41,7 @@ def test_rloo_options_in_their_order() -> None:
     assert penalised == pytest.approx([1.5, -1.5, 0, 0])
     normalised = method("rloo", normalise=True)(batch).advantages
     assert normalised == pytest.approx(np.array([5, -5, 0, 0]) / (np.std([5, -5, 0, 0], ddof=1) + 1e-4))
-    with pytest.raises(MissingInput, match="old_logprobs and ref_logprobs"):
+    with pytest.raises(MissingInputError, match="old_logprobs and ref_logprobs"):
         method("rloo", kl_coefficient=0.1)(SignalBatch([1, 0], [0, 0]))
     assert method("rloo", normalise=True).needs == "batch"
     assert method("rloo").needs == "group"
@@ -62,9 +62,9 @@ def test_gpg_scales_by_groups_that_teach() -> None:
 
 
 def test_pass_at_k_counts_successes_only() -> None:
-    with pytest.raises(BadInput, match="neither 0 nor 1"):
+    with pytest.raises(InputError, match="neither 0 nor 1"):
         method("pass_at_k")(SignalBatch([0.5, 1], [0, 0]))
-    with pytest.raises(BadOption, match="at least 1"):
+    with pytest.raises(OptionError, match="at least 1"):
         method("pass_at_k", k=0)(SignalBatch([0, 1], [0, 0]))
     few = method("pass_at_k", k=3)(SignalBatch([1, 0, 1], [0, 0, 0], [True, True, False]))
     assert not known(few.advantages).any(), "a group smaller than k says nothing about k draws"
@@ -80,7 +80,7 @@ def test_gigpo_merges_similar_states_and_refuses_uneven_episodes() -> None:
     }
     assert method("gigpo")(SignalBatch(**inputs)).advantages == pytest.approx([0.5, -0.5])
     assert method("gigpo", similarity=0.9)(SignalBatch(**inputs)).advantages == pytest.approx([1, -1])
-    with pytest.raises(BadInput, match="row 0"):
+    with pytest.raises(InputError, match="row 0"):
         method("gigpo")(SignalBatch(**{**inputs, "trajectories": [0, 0]}))
 
 
@@ -90,9 +90,9 @@ def test_overlong_forms_differ_past_the_limit() -> None:
     assert soft.tolist() == pytest.approx([0, 0, -0.5, -1, -1])
     assert overlong_penalty(lengths, max_length=100, cache=20, beyond="falling")[-1] == -2.0
     assert overlong_penalty(lengths, max_length=100, cache=0).tolist() == [0, 0, 0, 0, -1]
-    with pytest.raises(BadOption, match="between 0 and max_length"):
+    with pytest.raises(OptionError, match="between 0 and max_length"):
         overlong_penalty(lengths, max_length=100, cache=101)
-    with pytest.raises(BadOption, match="no slope"):
+    with pytest.raises(OptionError, match="no slope"):
         overlong_penalty(lengths, max_length=100, cache=0, beyond="falling")
 
 
@@ -147,7 +147,7 @@ def test_missing_components_move_a_row_neither_way() -> None:
     assert known(method("gdpo")(batch).advantages)[2] == pytest.approx(0.0)
     assert known(method("weighted_sum")(batch).rewards).tolist() == [2.0, 1.0, 1.5]
     assert known(method("weighted_sum", missing="omit")(batch).rewards).tolist() == [2.0, 1.0, 1.0]
-    with pytest.raises(BadOption, match="3 given for 2"):
+    with pytest.raises(OptionError, match="3 given for 2"):
         method("weighted_sum", weights=(1.0, 1.0, 1.0))(batch)
 
 
@@ -158,7 +158,7 @@ def test_token_weights_sum_as_their_names_say() -> None:
     assert token_weights(mask, "seq-mean-token-sum").sum(1) == pytest.approx([2.0, 0.5])
     assert token_weights(mask, "seq-mean-token-sum-norm", horizon=10).sum(1) == pytest.approx([0.4, 0.1])
     assert token_weights(mask, "dr-grpo", horizon=10).sum(1) == pytest.approx([0.2, 0.05])
-    with pytest.raises(BadOption, match="not one of"):
+    with pytest.raises(OptionError, match="not one of"):
         token_weights(mask, "mean")  # type: ignore[arg-type]
 
 

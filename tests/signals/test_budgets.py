@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, method
+from trainer_client.signals import Groups, InputError, OptionError, SignalBatch, method
 from trainer_client.signals.parts import RecentSuccess
 from trainer_client.signals.selection.knapsack_rl import allocate_knapsack, mixed_group_value
 from trainer_client.signals.selection.v_0 import OutcomeWindow, allocate_contrast
@@ -55,7 +55,7 @@ def test_unknown_prompts_get_the_usual_number_and_no_surplus() -> None:
     assert allocate_knapsack(rates, np.array([False, True, True]), 24).tolist() == [8, 8, 8]
     assert allocate_knapsack(rates, np.array([False, True, False]), 24, failed_n=0).tolist() == [8, 8, 8]
     assert allocate_knapsack(np.zeros(2), np.zeros(2, bool), 16).tolist() == [8, 8]
-    with pytest.raises(BadOption, match="less than the 16 rollouts"):
+    with pytest.raises(OptionError, match="less than the 16 rollouts"):
         allocate_knapsack(np.zeros(2), np.zeros(2, bool), 15)
 
 
@@ -69,7 +69,7 @@ def test_knapsack_preset_learns_from_rewards_and_plans_for_the_next_visit() -> N
     later.load_state_dict(json.loads(json.dumps(estimator.state_dict())))
     plan = SignalBatch(rewards=None, groups=["b", "a", "c"], success_rates=[0.0, 0.25, 1.0])
     assert known(later(plan).budget).sum() == 24
-    with pytest.raises(BadInput, match="row 1 holds 2"):
+    with pytest.raises(InputError, match="row 1 holds 2"):
         estimator(SignalBatch([0.0, 2.0], ["a", "a"]))
 
 
@@ -88,7 +88,7 @@ def test_greedy_falls_short_of_the_best_contrast() -> None:
     assert max(shares) <= 1 + 1e-12
     assert min(shares) < 0.95
     assert allocate_contrast(np.array([0.0, 1.0]), 100).tolist() == [2, 2], "nothing to gain, nothing spent"
-    with pytest.raises(BadOption, match="less than 2 rollouts for each of 3"):
+    with pytest.raises(OptionError, match="less than 2 rollouts for each of 3"):
         allocate_contrast(np.zeros(3), 5)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, SignalBatch, method, resolve
+from trainer_client.signals import InputError, OptionError, SignalBatch, method, resolve
 from trainer_client.signals.shaping.length_curriculum import length_reward, token_budget
 
 
@@ -25,7 +25,7 @@ def test_ngrpo_singletons_and_missing_rewards() -> None:
     batch = SignalBatch([0.0, 0.5, np.nan], [0, 1, 1], [True, True, False])
     assert known(method("ngrpo")(batch).advantages).tolist() == [0, 0, 0]
     assert method("ngrpo", singleton="raw")(batch).advantages == pytest.approx([0, 0.5, 0], abs=1e-5)
-    with pytest.raises(BadInput, match="0 has one valid member"):
+    with pytest.raises(InputError, match="0 has one valid member"):
         method("ngrpo", singleton="error")(batch)
     above = method("ngrpo")(SignalBatch([2.0, 0.0], [0, 0])).report
     assert above == {"ngrpo/above_max_reward": 0.5}
@@ -54,7 +54,7 @@ def test_unlikely_right_answers_keep_their_reward() -> None:
     staged = resolve(["unlikeliness", "grpo"])(SignalBatch([1.0, 1, 1, 1], [0, 0, 0, 0], **inputs))
     advantages = known(staged.advantages)
     assert advantages[1] > 0 > advantages[0], "an all-right group teaches again"
-    with pytest.raises(BadInput, match="row 2 holds -1"):
+    with pytest.raises(InputError, match="row 2 holds -1"):
         method("unlikeliness")(SignalBatch([1.0, 1, -1, 1], [0, 0, 0, 0], **inputs))
     released = method("release/unlikeliness")(SignalBatch([-1.0, 0, 0, 0], [0, 0, 0, 0], **inputs))
     assert known(released.rewards)[0] == pytest.approx(-1 + 0.25 * 3 / 4)
@@ -84,7 +84,7 @@ def test_budgets_of_the_curriculum() -> None:
         assert dropped == pytest.approx(factor, abs=2e-3)
     linear = [token_budget(step, decay="linear") for step in (0, 150, 300, 450)]
     assert np.diff(linear) == pytest.approx([-169 / 3] * 3)
-    with pytest.raises(BadOption, match="at least 1"):
+    with pytest.raises(OptionError, match="at least 1"):
         token_budget(0, final=0)
 
 
@@ -94,5 +94,5 @@ def test_rewards_for_keeping_to_a_budget() -> None:
     assert length_reward(lengths, 100, shape="band").tolist() == [1, 1, 1, 0.5, 0, 0]
     batch = SignalBatch([1.0, 0.0], lengths=[999, 999], trace_lengths=[256, 512], format_scores=[1, 0.5], step=0)
     assert method("length_curriculum")(batch).rewards == pytest.approx([1.0, 0.05]), "the trace is counted"
-    with pytest.raises(BadInput, match="pass step="):
+    with pytest.raises(InputError, match="pass step="):
         method("length_curriculum")(SignalBatch([1.0], lengths=[3], format_scores=[1]))

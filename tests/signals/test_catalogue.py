@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer_client.signals import INPUTS, UnknownPreset, method, methods
+from trainer_client.signals import INPUTS, UnknownMethodError, method, methods
 from trainer_client.signals._method import STAGES
 from trainer_client.signals.catalogue import describe, implemented, markdown, overview, papers, parts_page
 
@@ -67,7 +67,7 @@ def test_describe_in_a_terminal() -> None:
     assert "formula    A_i = r_i - mean" in describe("dr_grpo")
     assert "max_length (required)" in describe("overlong")
     assert "not computed here" in describe("mswep")
-    with pytest.raises(UnknownPreset, match="did you mean dr_grpo"):
+    with pytest.raises(UnknownMethodError, match="did you mean dr_grpo"):
         describe("dr_grp")
     assert {line.split()[0] for line in overview().splitlines()} == {spec.name for spec in methods()}
 

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from trainer_client.signals import BadInput, BadOption, Gate, MissingScore, Term, TooManyMissing, combine
+from trainer_client.signals import Gate, InputError, MissingScoreError, OptionError, Term, TooManyMissingError, combine
 
 NAN = float("nan")
 
@@ -105,7 +105,7 @@ def test_integer_codes_with_a_legend() -> None:
         max_missing=1,
     )
     assert result.valid.tolist() == [True, True, False]
-    with pytest.raises(BadInput, match="2 is not in the legend"):
+    with pytest.raises(InputError, match="2 is not in the legend"):
         combine([[NAN]], [[False]], [term], codes=[[2]], legend=["accepted"], max_missing=1)
 
 
@@ -117,7 +117,7 @@ def test_floor_decides_a_gate() -> None:
 
 def test_abort_names_row_term_and_code() -> None:
     term = Term("judge", on_missing={"service": "abort"})
-    with pytest.raises(MissingScore, match=r"row 1, 'judge' \(service\)"):
+    with pytest.raises(MissingScoreError, match=r"row 1, 'judge' \(service\)"):
         combine(rows_of([1], [NAN]), [[True], [False]], [term], codes=[[""], ["service"]], max_missing=1)
 
 
@@ -126,7 +126,7 @@ def test_max_missing_holds_for_each_term_alone() -> None:
     valid = np.ones((10, 5), bool)
     valid[:3, 4] = False
     terms = [Term(name) for name in "abcd"] + [Term("judge", required=False)]
-    with pytest.raises(TooManyMissing, match=r"'judge': 30.0% .* row 0"):
+    with pytest.raises(TooManyMissingError, match=r"'judge': 30.0% .* row 0"):
         combine(table, valid, terms)
     assert combine(table, valid, terms, max_missing=0.3).missing_share.tolist() == [0, 0, 0, 0, 0.3]
 
@@ -140,29 +140,29 @@ def test_not_asked_is_not_missing() -> None:
 
 
 def test_bad_input_names_row_and_column() -> None:
-    with pytest.raises(BadInput, match="row 1, column 'b' holds inf"):
+    with pytest.raises(InputError, match="row 1, column 'b' holds inf"):
         combine(rows_of([1, 0], [0, np.inf]), None, [Term("a"), Term("b")])
-    with pytest.raises(BadInput, match="2 columns for 1 terms"):
+    with pytest.raises(InputError, match="2 columns for 1 terms"):
         combine([[1, 0]], None, [Term("a")])
-    with pytest.raises(BadInput, match="valid: shape"):
+    with pytest.raises(InputError, match="valid: shape"):
         combine([[1, 0]], [[True]], [Term("a"), Term("b")])
 
 
 def test_bad_terms() -> None:
-    with pytest.raises(BadOption, match="cannot be optional"):
+    with pytest.raises(OptionError, match="cannot be optional"):
         Term("g", required=False, gate=Gate(1.0))
-    with pytest.raises(BadOption, match="no finite floor"):
+    with pytest.raises(OptionError, match="no finite floor"):
         Term("a", on_missing={"*": "floor"})
-    with pytest.raises(BadOption, match="not one of"):
+    with pytest.raises(OptionError, match="not one of"):
         Term("a", on_missing={"*": "zero"})  # type: ignore[dict-item]
-    with pytest.raises(BadOption, match="needs the groups"):
+    with pytest.raises(OptionError, match="needs the groups"):
         combine([[1]], None, [Term("a", on_missing={"*": "drop_group"})])
-    with pytest.raises(BadOption, match="max_missing"):
+    with pytest.raises(OptionError, match="max_missing"):
         combine([[1]], None, [Term("a")], max_missing=2)
 
 
 def test_errors_survive_pickling() -> None:
-    error = TooManyMissing("row 3")
+    error = TooManyMissingError("row 3")
     assert str(pickle.loads(pickle.dumps(error))) == "row 3"
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, MissingInput, SignalBatch, method
+from trainer_client.signals import Groups, InputError, MissingInputError, OptionError, SignalBatch, method
 from trainer_client.signals.advantage.pipo import improvement
 from trainer_client.signals.advantage.riskpo import bundle_papers, paper_values, risk_advantages
 from trainer_client.signals.combination.mpo import EvolvingRubric
@@ -68,7 +68,7 @@ def test_cepo_falls_back_where_nobody_is_wrong() -> None:
     batch = SignalBatch([1.0, 0.6], **inputs)
     signal = method("cepo", decay_steps=0)(batch)
     np.testing.assert_array_equal(signal.token_advantages, np.repeat(known(signal.advantages)[:, None], 2, 1))
-    with pytest.raises(MissingInput, match="old_logprobs"):
+    with pytest.raises(MissingInputError, match="old_logprobs"):
         method("cepo", without_wrong="rlsd")(batch)
     other = method("cepo", without_wrong="rlsd", decay_steps=0)(
         SignalBatch([1.0, 0.6], old_logprobs=-2 * np.ones((2, 2)), **inputs)
@@ -122,7 +122,7 @@ def test_an_equivalence_that_is_not_transitive_follows_the_first_member() -> Non
 def test_pooling_needs_fitting_shapes_and_gives_nothing_for_an_empty_row() -> None:
     pooled = mean_pool(np.ones((2, 3, 4)), np.array([[True] * 3, [False] * 3]), skip=1)
     np.testing.assert_allclose(np.linalg.norm(pooled, axis=1), [1, 0])
-    with pytest.raises(BadInput, match="hidden"):
+    with pytest.raises(InputError, match="hidden"):
         mean_pool(np.ones((2, 3, 4)), np.ones((2, 2), bool))
 
 
@@ -140,7 +140,7 @@ def test_riskpo_leaves_out_rollouts_beyond_the_smallest_group() -> None:
     papers = bundle_papers(np.array([1.0, 2, 3, 4, 5]), Groups.of([0, 0, 0, 1, 1]), Groups.of([0] * 5))
     assert papers.scores.tolist() == [5, 7]
     assert papers.of_row.tolist() == [0, 1, -1, 0, 1]
-    with pytest.raises(BadInput, match="second bundle"):
+    with pytest.raises(InputError, match="second bundle"):
         bundle_papers(np.ones(2), Groups.of([0, 0]), Groups.of([0, 1]))
 
 
@@ -195,7 +195,7 @@ def test_hapo_compares_with_earlier_steps_and_counts_a_step_once() -> None:
     second = run(SignalBatch(None, [7, 7, 7], correct=[1, 1, 0], lengths=[10, 40, 21]))
     np.testing.assert_allclose(known(second.rewards), [1.5, 1 - 0.7, 0])
     assert run.state_dict()["state"]["history"]["known"] == [[7, 22.5, 4]]
-    with pytest.raises(BadOption, match="weight"):
+    with pytest.raises(OptionError, match="weight"):
         method("hapo", weight=1.5)
 
 
@@ -243,7 +243,7 @@ def test_tokens_and_schedules() -> None:
     mask = np.array([[True, True, False], [True, False, False]])
     keys = np.array([[1.0, 3, 99], [2, 99, 99]])
     assert top_tokens(keys, mask, 0.5).tolist() == [[False, True, False], [True, False, False]]
-    with pytest.raises(BadOption, match="share"):
+    with pytest.raises(OptionError, match="share"):
         top_tokens(keys, mask, 0.0)
     assert [between(0.0, 1.0, step, 4) for step in (None, 2, 9)] == [0.0, 0.5, 1.0]
 
@@ -253,7 +253,7 @@ def test_a_rubric_grows_by_versions_and_never_for_the_worse() -> None:
     assert rubric.promote([["Is  it CLEAR?", "Is it true?"], ["Is it true?"]], agreement=0.8, before=0.7)
     assert (rubric.number, rubric.items) == (1, ("Is  it CLEAR?", "Is it true?"))
     assert not rubric.promote([["Is it long?"]], agreement=0.6, before=0.8)
-    with pytest.raises(BadInput, match="no item"):
+    with pytest.raises(InputError, match="no item"):
         rubric.promote([[" "]])
     copy = EvolvingRubric()
     copy.load_state_dict(rubric.state_dict())
@@ -268,5 +268,5 @@ def test_mpo_asks_for_cases_from_all_thirds() -> None:
     assert [row // 3 for row in rows] == [0, 1, 2]
     scored: dict[str, Any] = {"components": [[1.0], [2.0]], "rubric_versions": [0, 1]}
     assert known(method("mpo")(SignalBatch(None, [0, 1], **scored)).rewards).tolist() == [1.0, 2.0]
-    with pytest.raises(BadInput, match="prompt 0 was scored by several"):
+    with pytest.raises(InputError, match="prompt 0 was scored by several"):
         method("mpo")(SignalBatch(None, [0, 0], **scored))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Estimator, Signal, SignalBatch, method
+from trainer_client.signals import Estimator, InputError, OptionError, Signal, SignalBatch, method
 from trainer_client.signals.advantage.masa import meta_prediction_score, predicted_notions, singular
 
 
@@ -25,7 +25,7 @@ def test_a_rubric_pays_the_share_of_its_criteria() -> None:
     assert signal.report["rubric/hit_rates"] == pytest.approx([2 / 3, 1 / 2, 1])
     partly = known(method("rubric_reward")(SignalBatch(components=[[1, 0]], components_valid=[[1, 0]])).rewards)
     assert partly.tolist() == [1.0], "what nobody judged is in neither sum"
-    with pytest.raises(BadInput, match="row 1 has no criterion"):
+    with pytest.raises(InputError, match="row 1 has no criterion"):
         method("rubric_reward")(SignalBatch(components=[[1], [1]], criterion_weights=[[1], [-1]]))
 
 
@@ -39,7 +39,7 @@ def test_the_order_decides_whether_a_wide_head_drowns_the_others() -> None:
     assert frozen.rewards == pytest.approx([0, 0, 0])
     held = method("multi_objective_grpo", high=1.0)(wide)
     assert held.rewards == pytest.approx([0.5, 0.5, 0.75])
-    with pytest.raises(BadOption, match="deviations above 0"):
+    with pytest.raises(OptionError, match="deviations above 0"):
         method("multi_objective_grpo", deviations=(0.0, 1.0))(wide)
 
 
@@ -77,7 +77,7 @@ def test_a_large_penalty_is_warned_of_and_a_drift_reported() -> None:
     assert first.report["job_application/drift"] is False
     reject = SignalBatch(components=[[1.0, 1]] * 2, decisions=[0, 0], labels=[0, 0])
     assert estimator(reject).report["job_application/drift"] is True
-    with pytest.raises(BadInput, match="decisions: row 0 holds 5"):
+    with pytest.raises(InputError, match="decisions: row 0 holds 5"):
         estimator(SignalBatch(components=[[1.0]], decisions=[5], labels=[0]))
 
 
@@ -138,7 +138,7 @@ def test_predictions_are_rewarded_among_themselves() -> None:
     assert shown.details == {"math_notion": ["angle"], "solution_length": 15, "pass_rate": 4}
     (released,) = known(predicted("release/masa").requests)
     assert released.details["solution_length"] == 8, "30 tokens of right rollouts over all four"
-    with pytest.raises(BadInput, match="row 0 holds str"):
+    with pytest.raises(InputError, match="row 0 holds str"):
         method("masa")(SignalBatch([1.0], [0], lengths=[1], predictions=["eight"], texts=[""], questions=[""]))
 
 

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from tests.signals._known import known  # noqa: E402 - after the check for torch
 from trainer_client import losses  # noqa: E402 - only where torch is
-from trainer_client.signals import BadOption, SignalBatch, method  # noqa: E402 - after it as well
+from trainer_client.signals import OptionError, SignalBatch, method  # noqa: E402 - after it as well
 
 
 def ragged(seed: int = 0) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_drpo_prefers_short_right_answers_and_is_disco_in_the_limit() -> None:
     assert wrong == -1
     plain = method("drpo", max_length=4, sharpness=1e9)(batch).advantages
     assert plain == pytest.approx(method("disco")(batch).advantages)
-    with pytest.raises(BadOption, match="must be positive"):
+    with pytest.raises(OptionError, match="must be positive"):
         method("disco", tau=0.0)(batch)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, SignalBatch, method
+from trainer_client.signals import InputError, OptionError, SignalBatch, method
 from trainer_client.signals.combination.bayesian_panel import decide, value_of_information
 from trainer_client.signals.combination.earl import evidence_overlap
 from trainer_client.signals.combination.hrm import levelled_reward
@@ -26,7 +26,7 @@ def test_coverage_counts_a_fact_once() -> None:
     assert fact_coverage([["a"], ["a", "x"], ["b"]], ["a", "b"]) == [0.5, 0.5, 1.0]
     assert hit_precision([["a"], ["x"], ["b"]], ["a", "b"]) == [1.0, 0.5, pytest.approx(2 / 3)]
     assert hit_precision([], ["a"]) == []
-    with pytest.raises(BadInput, match="facts"):
+    with pytest.raises(InputError, match="facts"):
         fact_coverage([["a"]], [])
 
 
@@ -53,7 +53,7 @@ def test_retrieval() -> None:
     assert found["ndcg"] == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))
     assert faithfulness([]) is None
     assert answer_relevance(np.array([1.0, 0]), np.array([[2.0, 0], [0, 0]])) == 0.5
-    with pytest.raises(BadInput, match="relevant"):
+    with pytest.raises(InputError, match="relevant"):
         retrieval_metrics(["x"], [])
 
 
@@ -121,7 +121,7 @@ def test_levels_stop_at_the_first_that_fails() -> None:
     rewards, failed = levelled_reward(np.array([[1, 0.4, 1], [1, 1, 1.0]]), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0))
     assert rewards.tolist() == [1.4, 3.0]
     assert failed.tolist() == [1, 3]
-    with pytest.raises(BadOption, match="levels"):
+    with pytest.raises(OptionError, match="levels"):
         levelled_reward(np.ones((1, 2)), (0.5,), (1.0,))
 
 
@@ -129,9 +129,9 @@ def test_the_bottom_line_gates_softly() -> None:
     assert softly_gated(np.ones((1, 3)), np.full((1, 2), 0.5))[0] == pytest.approx(0.5)
     assert softly_gated(np.array([[0.0, 1, 1]]), np.ones((1, 1)))[0] == pytest.approx((0.01 / 1.01) ** (1 / 3))
     assert softly_gated(np.ones((1, 0)), np.ones((1, 1)))[0] == 1
-    with pytest.raises(BadInput, match="row 0, column 0"):
+    with pytest.raises(InputError, match="row 0, column 0"):
         softly_gated(np.full((1, 1), 2.0), np.ones((1, 1)))
-    with pytest.raises(BadInput, match="weights"):
+    with pytest.raises(InputError, match="weights"):
         softly_gated(np.ones((1, 1)), np.ones((1, 1)), (0.0,))
 
 
@@ -179,7 +179,7 @@ def test_a_panel_takes_the_median_and_knows_when_to_ask() -> None:
     perfect = np.eye(2)
     np.testing.assert_allclose(value_of_information(found.posterior, perfect, costs, 0.1), [0.1, 0.4])
     assert value_of_information(found.posterior, np.full((2, 2), 0.5), costs, 0.0) == pytest.approx([0, 0])
-    with pytest.raises(BadInput, match="prior"):
+    with pytest.raises(InputError, match="prior"):
         decide(table, given, np.array([0.5, 0.6]), costs)
 
 
@@ -229,5 +229,5 @@ def test_facts_are_counted_and_have_to_exist() -> None:
     signal = method("mind_paraworld")(SignalBatch(None, **given))
     assert known(signal.rewards).tolist() == [1.25, 0.0]
     assert signal.report["mind_paraworld/premature"] == 2
-    with pytest.raises(BadInput, match="facts: row 1"):
+    with pytest.raises(InputError, match="facts: row 1"):
         method("mind_paraworld")(SignalBatch(None, **{**given, "facts": [["a"], []]}))

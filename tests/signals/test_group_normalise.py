@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer_client.signals import BadInput, BadOption, Groups, group_normalise
+from trainer_client.signals import Groups, InputError, OptionError, group_normalise
 
 rewards_and_groups = st.lists(
     st.tuples(st.floats(-10, 10).map(lambda x: round(x, 3)), st.integers(0, 4), st.booleans()), max_size=30
@@ -82,7 +82,7 @@ def test_singletons(singleton: Any, expected: float) -> None:
     result = group_normalise([3.0, 1.0, 0.0], ["solo", "q", "q"], singleton=singleton, eps=0.0)
     assert result[0] == expected
     assert result[1:].tolist() == pytest.approx([0.5**0.5, -(0.5**0.5)])
-    with pytest.raises(BadInput, match="'solo' has one valid member"):
+    with pytest.raises(InputError, match="'solo' has one valid member"):
         group_normalise([3.0, 1.0, 0.0], ["solo", "q", "q"], singleton="error")
 
 
@@ -91,9 +91,9 @@ def test_a_row_made_invalid_leaves_a_singleton() -> None:
 
 
 def test_non_finite_rewards_are_refused_by_row() -> None:
-    with pytest.raises(BadInput, match="row 1 holds nan"):
+    with pytest.raises(InputError, match="row 1 holds nan"):
         group_normalise([1, np.nan], [0, 0])
-    with pytest.raises(BadInput, match="row 2 holds inf"):
+    with pytest.raises(InputError, match="row 2 holds inf"):
         group_normalise([1, np.nan, np.inf], [0, 0, 0], [True, False, True])
 
 
@@ -101,7 +101,7 @@ def test_non_finite_rewards_are_refused_by_row() -> None:
     "options", [{"ddof": 2}, {"eps": -1.0}, {"centre": "mode"}, {"scale": "iqr"}, {"centre": "value"}]
 )
 def test_bad_options(options: dict[str, Any]) -> None:
-    with pytest.raises(BadOption):
+    with pytest.raises(OptionError):
         group_normalise([1, 0], [0, 0], **options)
 
 
@@ -186,9 +186,9 @@ def test_large_batches_are_cut_without_a_trace(scale: Any, sizes: str) -> None:
 
 
 def test_bad_groups() -> None:
-    with pytest.raises(BadInput, match="floating-point"):
+    with pytest.raises(InputError, match="floating-point"):
         Groups.of(np.array([0.5]))
-    with pytest.raises(BadInput, match="hashable"):
+    with pytest.raises(InputError, match="hashable"):
         Groups.of([["a"]])
-    with pytest.raises(BadInput, match="2 rows where the batch has 1"):
+    with pytest.raises(InputError, match="2 rows where the batch has 1"):
         group_normalise([1.0], [0, 0])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer_client.signals import BadInput, BadOption, NeedsWholeBatch, SignalBatch, method_of
+from trainer_client.signals import InputError, OptionError, SignalBatch, WholeBatchError, method_of
 from trainer_client.signals import method as estimator_of
 from trainer_client.signals.advantage.v0_5 import shrinkage_baseline
 
@@ -44,13 +44,13 @@ def test_bnpo_has_a_weight_where_the_release_breaks() -> None:
     assert np.isnan(method("release/bnpo")(same).advantages).all()
     assert method("bnpo")(same).advantages == pytest.approx([0.5, -0.5, 0.5, -0.5])
     solved = SignalBatch([1.0, 1.0, 1.0, 1.0], [0, 0, 1, 1])
-    with pytest.raises(BadInput, match="no parameters"):
+    with pytest.raises(InputError, match="no parameters"):
         method("release/bnpo")(solved)
     assert not method("bnpo")(solved).advantages.any()
 
 
 def test_bnpo_refuses_rewards_outside_its_range() -> None:
-    with pytest.raises(BadInput, match=r"rewards: 2\.0 .* outside of 0\.0 to 1\.0"):
+    with pytest.raises(InputError, match=r"rewards: 2\.0 .* outside of 0\.0 to 1\.0"):
         run("bnpo", [2.0, 0.0], [0, 0])
     assert run("bnpo", [2.0, 0.0], [0, 0], high=2.0).advantages == pytest.approx([0.5, -0.5])
 
@@ -66,7 +66,7 @@ def test_bnpo_on_shards_is_bnpo_on_the_whole() -> None:
     for part in halves:
         batch = SignalBatch(rewards[part], groups[part], sharded=True, reduce=lambda _: np.array(next(sums)))
         assert method("bnpo")(batch).advantages == pytest.approx(whole[part])
-    with pytest.raises(NeedsWholeBatch):
+    with pytest.raises(WholeBatchError):
         method("bnpo")(SignalBatch(rewards, groups, sharded=True))
 
 
@@ -106,9 +106,9 @@ def test_spo_state_survives_json_for_both_kinds_of_ids_and_refuses_others() -> N
         again = method("spo")
         again.load_state_dict(json.loads(json.dumps(estimator.state_dict())))
         assert again.keeper.rates(ids).tolist() == estimator.keeper.rates(ids).tolist()
-    with pytest.raises(BadInput, match="could not be saved"):
+    with pytest.raises(InputError, match="could not be saved"):
         method("spo")(SignalBatch([1.0], [("a", 1)]))
-    with pytest.raises(BadInput, match=r"rewards: row 0 holds -1\.0"):
+    with pytest.raises(InputError, match=r"rewards: row 0 holds -1\.0"):
         method("spo")(SignalBatch([-1.0], ["p"]))
 
 
@@ -146,7 +146,7 @@ def test_grpo_smu_counts_mutants_and_equal_variants_only_if_there_are_any() -> N
         killed=[2, 0, 4, 4], equivalents=[0, 0, 0, 2], equivalents_rejected=[0, 0, 0, 1],
     )  # fmt: skip
     assert signal.rewards == pytest.approx([0.75, 1.0, 0.0, 0.5])
-    with pytest.raises(BadInput, match="killed: row 0 holds 5 of 4"):
+    with pytest.raises(InputError, match="killed: row 0 holds 5 of 4"):
         run("grpo_smu", None, [0], golden_passed=[True], mutants=[4], killed=[5])
 
 
@@ -211,7 +211,7 @@ def test_w_grpo_weights_before_the_normalisation_cancel_unless_nothing_is_divide
     assert after == pytest.approx(np.where(plain > 0, plain, 3 * plain))
     undivided = run("w_grpo", rewards, groups, negative=3.0, apply="before", divide_by_std=False).advantages
     assert undivided == pytest.approx([2, -2, -2, 2])
-    with pytest.raises(BadOption, match="negative must be given"):
+    with pytest.raises(OptionError, match="negative must be given"):
         method("w_grpo")
 
 
@@ -222,5 +222,5 @@ def test_w_grpo_over_a_pair_tells_the_easy_prompt_from_the_hard_one() -> None:
     odd = run("w_grpo", outcomes, groups, **pair, **options, easy_negative=3.0).advantages
     assert even[1] == even[5]
     assert odd[5] < odd[1]
-    with pytest.raises(BadOption, match="must not be negative"):
+    with pytest.raises(OptionError, match="must not be negative"):
         run("w_grpo", outcomes, groups, negative=-1.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, Request, Signal, SignalBatch, method
+from trainer_client.signals import InputError, Request, Signal, SignalBatch, method
 from trainer_client.signals.guidance.scaf_grpo import hint_ladder
 from trainer_client.signals.parts import extreme_row, first_row
 
@@ -25,7 +25,7 @@ def test_rows_of_groups() -> None:
 def test_a_ladder_of_hints() -> None:
     steps = list(hint_ladder([["a", "b"], ["c"]]))
     assert [(s.level, s.tier, s.texts) for s in steps] == [(1, 0, ["a"]), (2, 0, ["a", "b"]), (3, 1, ["c"])]
-    with pytest.raises(BadInput, match="tier 0 is no list"):
+    with pytest.raises(InputError, match="tier 0 is no list"):
         list(hint_ladder(["abc"]))
 
 
@@ -35,7 +35,7 @@ def test_hints_are_asked_for_unsolved_prompts_after_the_warm_up() -> None:
     assert [(r.row, r.kind, r.details["hints"]) for r in requests] == [(0, "hint", ["a"]), (0, "hint", ["a", "b"])]
     assert not method("scaf_grpo_hints", warmup_steps=5)(SignalBatch(step=5, **inputs)).requests
     assert method("scaf_grpo_hints", warmup_steps=5)(SignalBatch(step=6, **inputs)).requests
-    with pytest.raises(BadInput, match="pass step="):
+    with pytest.raises(InputError, match="pass step="):
         method("scaf_grpo_hints", warmup_steps=5)(SignalBatch(**inputs))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadOption, SignalBatch, method
+from trainer_client.signals import OptionError, SignalBatch, method
 from trainer_client.signals.advantage.m_grpo import CountHistogram
 from trainer_client.signals.combination.m_grpo_reward import joined
 from trainer_client.signals.parts import weighted_normalise
@@ -21,7 +21,7 @@ def test_one_stratum_is_grpo_and_a_lone_row_keeps_its_share_of_it() -> None:
     assert method("stratified_grpo")(SignalBatch(rewards, groups, strata=[2] * 4)).advantages == pytest.approx(plain)
     parted = known(method("stratified_grpo")(SignalBatch(rewards, groups, strata=[0, 1, 1, 1])).advantages)
     assert parted[0] == pytest.approx(0.4 * plain[0])
-    with pytest.raises(BadOption, match="alpha"):
+    with pytest.raises(OptionError, match="alpha"):
         method("stratified_grpo", alpha=2.0)(SignalBatch(rewards, groups, strata=[2] * 4))
 
 
@@ -83,7 +83,7 @@ def test_m_grpo_pays_for_nothing_behind_an_invalid_format() -> None:
     signal = method("m_grpo_reward")(three)
     assert known(signal.rewards)[:2] == pytest.approx([0.75, 0.0])
     assert signal.weights.tolist() == [1, 1, 0]
-    with pytest.raises(BadOption, match="one weight for each"):
+    with pytest.raises(OptionError, match="one weight for each"):
         method("m_grpo_reward")(SignalBatch(components=[[1.0]]))
 
 

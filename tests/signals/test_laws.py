@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.signals.laws import LAWS, assert_close, batch_of, draw_inputs, make, outputs, resume, rows_of
-from trainer_client.signals import INPUTS, BadInput
+from trainer_client.signals import INPUTS, InputError
 
 EVERY = pytest.mark.parametrize("name", LAWS)
 TRIED = settings(max_examples=25, deadline=None)
@@ -143,7 +143,7 @@ def test_a_number_that_is_none_is_refused_by_name_and_row(name: str, bad: float)
             continue
         spoiled = {**inputs, key: value.copy()}
         spoiled[key][(-1,) * value.ndim] = bad
-        with pytest.raises(BadInput, match=rf"{key}: row {len(value) - 1}.* holds {bad}"):
+        with pytest.raises(InputError, match=rf"{key}: row {len(value) - 1}.* holds {bad}"):
             batch_of(spoiled)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, Pair, SignalBatch, method
+from trainer_client.signals import Groups, InputError, OptionError, Pair, SignalBatch, method
 from trainer_client.signals.crossprompt.coipo import perturb
 from trainer_client.signals.parts import lambda_weights
 from trainer_client.signals.preference.did import normalised_entropy, rejected_weights
@@ -55,7 +55,7 @@ def test_win_shares_of_dno_and_of_lipo() -> None:
     groups = Groups.of([0, 0, 0, 1])
     assert win_shares(wins, groups).tolist() == [1, 0.25, 0.25, 0]
     np.testing.assert_allclose(win_shares(wins, groups, own=0.5), [2.5 / 3, 1 / 3, 1 / 3, 0.5])
-    with pytest.raises(BadInput, match="row 0, column 1"):
+    with pytest.raises(InputError, match="row 0, column 1"):
         win_shares(wins * 2, groups)
 
 
@@ -74,7 +74,7 @@ def test_rejection_sampling_ends_between_everyone_and_the_best() -> None:
     assert rejection_sample(rewards, groups, draw, number=2, beta=1e9).tolist() == [0, 1, -1, -1]
     assert rejection_sample(rewards, groups, draw, number=2, beta=1e-9).tolist() == [-1, 0, -1, 1]
     assert (rejection_sample(rewards, groups, draw, number=9) >= 0).all()
-    with pytest.raises(BadOption, match="beta"):
+    with pytest.raises(OptionError, match="beta"):
         rejection_sample(rewards, groups, draw, number=1, beta=0.0)
 
 
@@ -150,9 +150,9 @@ def test_itool() -> None:
     assert tool_step_reward("...", "") == pytest.approx(-0.4)
     assert tool_step_reward("f()", None) == 0.1
     assert option_reward([1, 0, 0, 0]) == 0.25
-    with pytest.raises(BadInput, match="4 options"):
+    with pytest.raises(InputError, match="4 options"):
         option_reward([1.0])
-    with pytest.raises(BadInput, match="children"):
+    with pytest.raises(InputError, match="children"):
         tree_choice(np.zeros(0), np.zeros(0), np.zeros(0), 1)
     batch = SignalBatch(None, perplexities=[1.0, 2, 3, 9], calls_tool=[1, 1, 1, 0])
     assert method("itool_hardest")(batch).keep.tolist() == [False, False, True, True]
@@ -202,7 +202,7 @@ def test_rdpo_weights_sum_to_one() -> None:
     assert given.weight + turned.weight == pytest.approx(1)
     assert (turned.chosen, turned.rejected) == (given.rejected, given.chosen)
     assert len(known(method("rdpo", flip_rate=0.0)(SignalBatch([1, 0], [0, 0])).pairs)) == 1
-    with pytest.raises(BadOption, match="flip_rate"):
+    with pytest.raises(OptionError, match="flip_rate"):
         method("rdpo", flip_rate=0.5)(SignalBatch([1, 0], [0, 0]))
 
 
@@ -232,7 +232,7 @@ def test_lambda_weights_are_the_change_of_dcg() -> None:
             a, b = np.flatnonzero(order == i)[0], np.flatnonzero(order == j)[0]
             swapped[[a, b]] = swapped[[b, a]]
             assert weights[i, j] == pytest.approx(abs(dcg(swapped) - dcg(order)), abs=1e-12)
-    with pytest.raises(BadInput, match="exponent"):
+    with pytest.raises(InputError, match="exponent"):
         lambda_weights(scores, labels * 1e4)
 
 
@@ -240,13 +240,13 @@ def test_coipo_pairs_clean_with_noisy_and_reports_the_cost() -> None:
     signal = method("coipo")(SignalBatch([1.0, 0.0, 0.5, 1.0], [0, 0, 0, 1], noisy=[0, 1, 1, 0]))
     assert sides(signal.pairs) == [(0, 1), (0, 2)]
     assert signal.report == {"coipo/gap": -0.75, "coipo/worst": -0.75, "coipo/families": 1}
-    with pytest.raises(BadInput, match="more than one clean"):
+    with pytest.raises(InputError, match="more than one clean"):
         method("coipo")(SignalBatch(None, [0, 0], noisy=[0, 0]))
 
 
 def test_earlier_iterations_are_replayed_less_and_less() -> None:
     assert replay_quotas([100, 100, 10]) == [30, 15, 0]
-    with pytest.raises(BadOption, match="share"):
+    with pytest.raises(OptionError, match="share"):
         replay_quotas([1], share=2.0)
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from tests.signals._known import known
 from trainer_client.signals import (
-    BadInput,
-    BadOption,
     Estimator,
-    MissingInput,
-    NeedsWholeBatch,
+    InputError,
+    MissingInputError,
+    OptionError,
     SignalBatch,
-    UnknownPreset,
+    UnknownMethodError,
+    WholeBatchError,
     advantages,
     method,
     methods,
@@ -41,36 +41,36 @@ def test_masked_rows_have_weight_zero() -> None:
 
 
 def test_unknown_names_and_options_say_what_there_is() -> None:
-    with pytest.raises(UnknownPreset, match="did you mean grpo"):
+    with pytest.raises(UnknownMethodError, match="did you mean grpo"):
         method("grpoo")
-    with pytest.raises(BadOption, match=r"no option 'epss'; did you mean eps\? it has scale, ddof, eps, singleton"):
+    with pytest.raises(OptionError, match=r"no option 'epss'; did you mean eps\? it has scale, ddof, eps, singleton"):
         method("grpo", epss=1)
-    with pytest.raises(BadOption, match="singleton = 'keep' is not one of 'zero', 'raw', 'error'"):
+    with pytest.raises(OptionError, match="singleton = 'keep' is not one of 'zero', 'raw', 'error'"):
         method("grpo", singleton="keep")
-    with pytest.raises(BadOption, match="eps = True is not float"):
+    with pytest.raises(OptionError, match="eps = True is not float"):
         method("grpo", eps=True)
-    with pytest.raises(BadOption, match="overlong: cache must be given"):
+    with pytest.raises(OptionError, match="overlong: cache must be given"):
         method("overlong", max_length=10)
     assert method("weighted_sum", weights=[0.5, 1]).options["weights"] == [0.5, 1], "a TOML list is a tuple"
-    with pytest.raises(BadOption, match="weights = 'a' is not"):
+    with pytest.raises(OptionError, match="weights = 'a' is not"):
         method("weighted_sum", weights="a")
 
 
 def test_missing_input_is_named() -> None:
-    with pytest.raises(MissingInput, match="grpo: needs groups"):
+    with pytest.raises(MissingInputError, match="grpo: needs groups"):
         method("grpo")(SignalBatch([1, 0]))
 
 
 def test_batches_refuse_what_does_not_fit() -> None:
-    with pytest.raises(BadInput, match="groups: axis N has length 1 where rewards has 2"):
+    with pytest.raises(InputError, match="groups: axis N has length 1 where rewards has 2"):
         SignalBatch([1, 0], [0])
-    with pytest.raises(BadInput, match="rewards: row 1 holds nan"):
+    with pytest.raises(InputError, match="rewards: row 1 holds nan"):
         SignalBatch([1, np.nan], [0, 0])
-    with pytest.raises(BadInput, match="lenghts: not an input"):
+    with pytest.raises(InputError, match="lenghts: not an input"):
         SignalBatch([1, 0], [0, 0], lenghts=[3, 4])
-    with pytest.raises(BadInput, match="old_logprobs: axis T has length 3 where mask has 2"):
+    with pytest.raises(InputError, match="old_logprobs: axis T has length 3 where mask has 2"):
         SignalBatch([1.0], [0], mask=[[1, 1]], old_logprobs=[[0.0, 0, 0]])
-    with pytest.raises(BadInput, match="old_logprobs: row 0, column 1 holds -inf"):
+    with pytest.raises(InputError, match="old_logprobs: row 0, column 1 holds -inf"):
         SignalBatch([1.0], [0], mask=[[1, 1]], old_logprobs=[[0.0, -np.inf]])
 
 
@@ -88,7 +88,7 @@ def test_reward_stands_on_the_last_generated_token() -> None:
 def test_a_shard_is_refused_or_reduced() -> None:
     shard = SignalBatch([1, 0], [0, 0], sharded=True)
     assert method("grpo")(shard).advantages is not None, "whole groups are enough"
-    with pytest.raises(NeedsWholeBatch, match="reduce="):
+    with pytest.raises(WholeBatchError, match="reduce="):
         method("grpo", scale="batch")(shard)
     reduced = SignalBatch([1, 0], [0, 0], sharded=True, reduce=lambda a: 2 * a)
     assert method("grpo", scale="batch", ddof=0)(reduced).advantages == pytest.approx([1, -1], abs=1e-5)
@@ -104,11 +104,11 @@ def options_of(setting: str | dict[str, Any]) -> Mapping[str, Any]:
 def test_resolve_reads_what_a_recipe_writes() -> None:
     assert options_of("grpo")["eps"] == 1e-6
     assert options_of({"name": "grpo", "eps": 1e-4})["eps"] == 1e-4
-    with pytest.raises(BadOption, match="needs name"):
+    with pytest.raises(OptionError, match="needs name"):
         resolve({"eps": 1e-4})
-    with pytest.raises(BadOption, match="a stage is a name or a table"):
+    with pytest.raises(OptionError, match="a stage is a name or a table"):
         resolve([["grpo"]])  # type: ignore[list-item]
-    with pytest.raises(BadOption, match="no stages"):
+    with pytest.raises(OptionError, match="no stages"):
         resolve([])
 
 

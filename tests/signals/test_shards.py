@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.signals.laws import LAWS, assert_close, batch_of, draw_inputs, make, outputs, rows_of
-from trainer_client.signals import NeedsWholeBatch, SignalBatch, method_of
+from trainer_client.signals import SignalBatch, WholeBatchError, method_of
 from trainer_client.signals.authoring import Laws
 
 TRIED = settings(max_examples=15, deadline=None)
@@ -89,10 +89,10 @@ def test_a_sum_over_ranks_makes_up_for_the_rest_of_the_step(name: str, seed: int
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_share_of_a_step_is_refused_where_it_would_give_a_wrong_number(name: str) -> None:
     inputs = draw_inputs(name, LAWS[name], 3)
-    with pytest.raises(NeedsWholeBatch, match=name):
+    with pytest.raises(WholeBatchError, match=name):
         make(name, LAWS[name])(SignalBatch(sharded=True, **inputs))
     if not method_of(name).reducible:
-        with pytest.raises(NeedsWholeBatch, match="whole step"):
+        with pytest.raises(WholeBatchError, match="whole step"):
             make(name, LAWS[name])(SignalBatch(sharded=True, reduce=lambda values: values, **inputs))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.signals._known import known
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, method
+from trainer_client.signals import Groups, InputError, OptionError, SignalBatch, method
 from trainer_client.signals._draws import uniforms
 from trainer_client.signals.advantage.microcoder_grpo import distinct_ngrams, tail_repeats
 from trainer_client.signals.credit.graph_grpo import feature_credit
@@ -88,7 +88,7 @@ def test_steps_are_credited_with_what_they_gained() -> None:
     assert found[0, 1:] == pytest.approx([2**-0.5] * 2)
     assert found[2].tolist() == pytest.approx([first[2], 0, first[2]])
     late = batch.replace(steps=[[0, 1, 2], [0, 0, 1], [0, 0, 0]])
-    with pytest.raises(BadInput, match="row 0, column 2 names step 2 where there are 2"):
+    with pytest.raises(InputError, match="row 0, column 2 names step 2 where there are 2"):
         method("dense_grpo")(late)
 
 
@@ -107,7 +107,7 @@ def test_repeating_tails() -> None:
     assert tail_repeats(tokens, np.array([4, 4, 3, 2]), 2).tolist() == [True, False, False, False]
     assert tail_repeats(tokens, np.array([4, 4, 3, 1]), 1).tolist() == [False, False, True, False]
     assert not tail_repeats(tokens[:, :0], np.zeros(4, int), 1).any()
-    with pytest.raises(BadOption, match="at least 1"):
+    with pytest.raises(OptionError, match="at least 1"):
         tail_repeats(tokens, np.array([4, 4, 3, 1]), 0)
 
 

@@ -11,7 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.signals.laws import LAWS, make
-from trainer_client.signals import BadInput, BadOption, Groups, SignalBatch, SignalError, StateMismatch, method, resolve
+from trainer_client.signals import (
+    Groups,
+    InputError,
+    OptionError,
+    SignalBatch,
+    SignalError,
+    StateMismatchError,
+    method,
+    resolve,
+)
 from trainer_client.signals.parts import RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
 from trainer_client.signals.selection.dynamic_sampling import DynamicSampling, groups_in_range
 
@@ -44,18 +53,18 @@ def test_running_moments_resume_exactly(before: list[list[float]], after: list[l
 
 
 def test_running_moments_refuse_what_is_no_number() -> None:
-    with pytest.raises(BadInput, match="row 1 holds nan"):
+    with pytest.raises(InputError, match="row 1 holds nan"):
         RunningMoments().update([0.0, np.nan])
 
 
 def test_states_of_others_are_refused() -> None:
-    with pytest.raises(StateMismatch, match="of 'dynamic_sampling', version 1"):
+    with pytest.raises(StateMismatchError, match="of 'dynamic_sampling', version 1"):
         RunningMoments().load_state_dict(DynamicSampling(prompts=1).state_dict())
-    with pytest.raises(StateMismatch, match="damaged"):
+    with pytest.raises(StateMismatchError, match="damaged"):
         RunningMoments().load_state_dict({"kind": "running_moments", "version": 1})
-    with pytest.raises(StateMismatch, match="keeps no state"):
+    with pytest.raises(StateMismatchError, match="keeps no state"):
         method("grpo").load_state_dict({"method": "spo"})
-    with pytest.raises(StateMismatch, match="2 stages, but the state holds 0"):
+    with pytest.raises(StateMismatchError, match="2 stages, but the state holds 0"):
         resolve(["overlong_filter", "grpo"]).load_state_dict({})
 
 
@@ -79,7 +88,7 @@ def test_dynamic_sampling_stops_with_an_error() -> None:
     sampler = DynamicSampling(prompts=1, max_rounds=1)
     with pytest.raises(SignalError, match="0 of 1 prompts after 1 rounds"):
         sampler.offer(["a"], Groups.of([0]), np.array([False]))
-    with pytest.raises(BadOption, match="at least 1"):
+    with pytest.raises(OptionError, match="at least 1"):
         DynamicSampling(prompts=0)
 
 
@@ -124,7 +133,7 @@ def test_an_id_that_json_would_change_is_refused_before_it_is_kept(name: str) ->
         "texts": ["a", "b"],
     }
     batch = SignalBatch([1.0, 0.0], ids, **inputs)
-    with pytest.raises(BadInput, match=r"\('book', 1\) is neither an integer nor a string"):
+    with pytest.raises(InputError, match=r"\('book', 1\) is neither an integer nor a string"):
         method(name)(batch)
 
 
@@ -133,11 +142,11 @@ def test_a_state_of_another_preset_or_a_damaged_one_is_refused(name: str) -> Non
     estimator = make(name, LAWS[name])
     saved = json.loads(json.dumps(estimator.state_dict()))
     assert saved["method"] == name
-    with pytest.raises(StateMismatch, match="somebody"):
+    with pytest.raises(StateMismatchError, match="somebody"):
         estimator.load_state_dict({**saved, "method": "somebody's"})
-    with pytest.raises(StateMismatch, match="version"):
+    with pytest.raises(StateMismatchError, match="version"):
         estimator.load_state_dict({**saved, "state": {**saved["state"], "version": 99}})
     bare = {key: value for key, value in saved["state"].items() if key in ("kind", "version")}
-    with pytest.raises(StateMismatch, match="damaged"):
+    with pytest.raises(StateMismatchError, match="damaged"):
         estimator.load_state_dict({**saved, "state": bare})
     estimator.load_state_dict(saved)

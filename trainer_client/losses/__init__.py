@@ -11,10 +11,10 @@ DRPO), `weighted_likelihood` (GRAO) and `group_regression` (Reg-GRPO) are scalar
 ranked lists; `perception_loss` and `noise_contrast` compare the policy with itself under another input.
 """
 
-from ._consistency import double_entropy, feature_contrast, noise_contrast, perception_loss
-from ._listwise import ListLoss, lambda_loss, list_loss, plackett_luce
-from ._policy import aggregate, cispo, clipped_policy_loss, gspo, kl_penalty
-from ._preference import (
+from trainer_client.losses._consistency import double_entropy, feature_contrast, noise_contrast, perception_loss
+from trainer_client.losses._listwise import ListLoss, lambda_loss, list_loss, plackett_luce
+from trainer_client.losses._policy import aggregate, cispo, clipped_policy_loss, gspo, kl_penalty
+from trainer_client.losses._preference import (
     PairLoss,
     Regularised,
     bradley_terry,
@@ -26,8 +26,8 @@ from ._preference import (
     release_bradley_terry,
     spread_objective,
 )
-from ._segment import segment_ratio_loss
-from ._sequence import (
+from trainer_client.losses._segment import segment_ratio_loss
+from trainer_client.losses._sequence import (
     Constrained,
     SequenceScore,
     discriminative,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize, pad
 
-from ._policy import kl_penalty
+from trainer_client.losses._policy import kl_penalty
 
 
 def perception_loss(logprobs: Tensor, masked_logprobs: Tensor, weights: Tensor, *, cap: float | None = None) -> Tensor:
@@ -15,7 +15,7 @@ def perception_loss(logprobs: Tensor, masked_logprobs: Tensor, weights: Tensor, 
     Args:
         logprobs: ``[N, T]`` under the policy.
         masked_logprobs: ``[N, T]`` of the same tokens given the spoiled image.
-        weights: ``[N, T]`` from ``preset("papo")``, gamma and the average included.
+        weights: ``[N, T]`` from ``method("papo")``, gamma and the average included.
         cap: bound on a token's divergence.
 
     Source: PAPO (arXiv 2507.06448); MikeWangWZHL/PAPO verl/workers/actor/dp_actor.py @fb63bf45.

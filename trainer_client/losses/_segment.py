@@ -26,7 +26,7 @@ def segment_ratio_loss(
     Args:
         logprobs: ``[N, T]`` under the policy.
         old_logprobs: ``[N, T]`` under the sampling policy.
-        advantages: ``[N, T]``, from the preset ``rank_grpo``.
+        advantages: ``[N, T]``, from the method ``rank_grpo``.
         segments: ``[N, T]`` number of the item that a token belongs to, from 0.
         mask: ``[N, T]`` tokens that take part.
         limit: items asked for; tokens of items from ``limit`` on share one segment.

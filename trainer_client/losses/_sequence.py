@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from ._policy import kl_penalty
+from trainer_client.losses._policy import kl_penalty
 
 SequenceScore = Literal["likelihood", "ratio"]
 
@@ -108,7 +108,7 @@ def length_quality(mask: Tensor, *, max_length: int | None = None, sharpness: fl
 
 
 def weighted_likelihood(logprobs: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    """Scalar ``-sum_i w_i * mean_t logp_it``, for presets whose advantages are such weights (GRAO, DisCO, DRPO).
+    """Scalar ``-sum_i w_i * mean_t logp_it``, for methods whose advantages are such weights (GRAO, DisCO, DRPO).
 
     Args:
         logprobs: ``[N, T]`` under the policy.
@@ -131,7 +131,7 @@ def group_regression(
         logprobs: ``[N, T]`` under the policy.
         old_logprobs: ``[N, T]`` under the sampling policy.
         mask: ``[N, T]`` generated tokens; a row without any takes no part.
-        advantages: ``[N]`` targets, from ``preset("reg_grpo")``.
+        advantages: ``[N]`` targets, from ``method("reg_grpo")``.
         groups: ``[N]`` integer ids of the prompts.
         eps: stabiliser; not printed in the paper.
 

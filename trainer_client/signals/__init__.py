@@ -17,52 +17,52 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from ._arrays import FloatArray
-from ._batch import SignalBatch
-from ._errors import (
-    BadInput,
-    BadOption,
-    MissingInput,
-    MissingScore,
-    NeedsWholeBatch,
+from trainer_client.signals._arrays import FloatArray
+from trainer_client.signals._batch import SignalBatch
+from trainer_client.signals._errors import (
+    InputError,
+    MissingInputError,
+    MissingScoreError,
+    OptionError,
     SignalError,
-    StateMismatch,
-    TooManyMissing,
-    UnknownPreset,
+    StateMismatchError,
+    TooManyMissingError,
+    UnknownMethodError,
+    WholeBatchError,
 )
-from ._groups import GroupIds, Groups
-from ._inputs import INPUTS, Input
-from ._method import Method
-from ._pipeline import Pipeline, Setting, resolve
-from ._registry import Estimator, method, method_of, methods
-from ._signal import Pair, Request, Signal
-from .parts.combine import Combined, combine
-from .parts.group_normalise import group_normalise
-from .parts.terms import Gate, Term
+from trainer_client.signals._groups import GroupIds, Groups
+from trainer_client.signals._inputs import INPUTS, Input
+from trainer_client.signals._method import Method
+from trainer_client.signals._pipeline import Pipeline, Setting, resolve
+from trainer_client.signals._registry import Estimator, method, method_of, methods
+from trainer_client.signals._signal import Pair, Request, Signal
+from trainer_client.signals.parts.combine import Combined, combine
+from trainer_client.signals.parts.group_normalise import group_normalise
+from trainer_client.signals.parts.terms import Gate, Term
 
 __all__ = [
     "INPUTS",
-    "BadInput",
-    "BadOption",
     "Combined",
     "Estimator",
     "Gate",
     "Groups",
     "Input",
+    "InputError",
     "Method",
-    "MissingInput",
-    "MissingScore",
-    "NeedsWholeBatch",
+    "MissingInputError",
+    "MissingScoreError",
+    "OptionError",
     "Pair",
     "Pipeline",
     "Request",
     "Signal",
     "SignalBatch",
     "SignalError",
-    "StateMismatch",
+    "StateMismatchError",
     "Term",
-    "TooManyMissing",
-    "UnknownPreset",
+    "TooManyMissingError",
+    "UnknownMethodError",
+    "WholeBatchError",
     "advantages",
     "combine",
     "group_normalise",
@@ -109,5 +109,5 @@ def advantages(
     estimator = resolve(method)
     result = estimator(SignalBatch(rewards, groups, valid, step=step, **given)).advantages
     if result is None:
-        raise BadOption(f"{estimator.name}: gives no advantage per rollout; call its estimator and read the signal")
+        raise OptionError(f"{estimator.name}: gives no advantage per rollout; call its estimator and read the signal")
     return result

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from ._errors import UnknownPreset
-from .catalogue import describe, markdown, parts_page
+from trainer_client.signals._errors import UnknownMethodError
+from trainer_client.signals.catalogue import describe, markdown, parts_page
 
 
 def main(arguments: list[str]) -> int:
     """Print the page, or what is asked for by name."""
     try:
         sys.stdout.write(_page(arguments))
-    except UnknownPreset as error:
+    except UnknownMethodError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0

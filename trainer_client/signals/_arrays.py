@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ._errors import BadInput
+from trainer_client.signals._errors import InputError
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -23,7 +23,7 @@ def as_floats(name: str, values: ArrayLike, ndim: int | None = None) -> FloatArr
     try:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise BadInput(
+        raise InputError(
             f"{name}: not a numeric array ({error}); use NaN with a validity mask for missing values"
         ) from None
     _check_ndim(name, array, ndim)
@@ -37,7 +37,7 @@ def as_bools(name: str, values: ArrayLike, ndim: int | None = None) -> BoolArray
         array = array.astype(np.bool_)
     if array.dtype != np.bool_:
         if array.dtype.kind not in "iuf" or not bool(np.all((array == 0) | (array == 1))):
-            raise BadInput(f"{name}: expected booleans (or 0 and 1), found {array.dtype}")
+            raise InputError(f"{name}: expected booleans (or 0 and 1), found {array.dtype}")
         array = array.astype(np.bool_)
     _check_ndim(name, array, ndim)
     flags: BoolArray = array
@@ -50,9 +50,9 @@ def as_ints(name: str, values: ArrayLike, ndim: int | None = None) -> IntArray:
     if array.dtype.kind == "f":
         bad = np.flatnonzero(~(array == np.floor(array)).ravel())
         if bad.size:
-            raise BadInput(f"{name}: {array.ravel()[bad[0]]} at position {bad[0]} is not a whole number")
+            raise InputError(f"{name}: {array.ravel()[bad[0]]} at position {bad[0]} is not a whole number")
     elif array.dtype.kind not in "iub" and array.size:
-        raise BadInput(f"{name}: expected whole numbers, found {array.dtype}")
+        raise InputError(f"{name}: expected whole numbers, found {array.dtype}")
     _check_ndim(name, array, ndim)
     return array.astype(np.int64)
 
@@ -63,7 +63,7 @@ def require_finite(
     where: BoolArray | None = None,
     columns: Sequence[str] | None = None,
 ) -> None:
-    """Raise ``BadInput`` naming the first row and column that hold NaN or infinity.
+    """Raise ``InputError`` naming the first row and column that hold NaN or infinity.
 
     Args:
         name: what the caller knows the array as.
@@ -72,7 +72,7 @@ def require_finite(
         columns: names for the columns of a two-dimensional array.
 
     Raises:
-        BadInput: an entry that counts is not finite.
+        InputError: an entry that counts is not finite.
     """
     finite = np.isfinite(array)
     if bool(finite.all()):
@@ -87,18 +87,18 @@ def require_finite(
     place = f"row {at[0]}" if at.size else "the value"
     if at.size > 1:
         place += f", column {columns[at[1]]!r}" if columns is not None else f", column {at[1]}"
-    raise BadInput(
+    raise InputError(
         f"{name}: {place} holds {array[tuple(at)]} ({len(positions)} such entries); "
         "mark missing entries in the validity mask, or correct the source"
     )
 
 
 def require_length(name: str, length: int, expected: int) -> None:
-    """Raise ``BadInput`` when an array has another number of rows than the batch."""
+    """Raise ``InputError`` when an array has another number of rows than the batch."""
     if length != expected:
-        raise BadInput(f"{name}: has {length} rows where the batch has {expected}; one entry per rollout is needed")
+        raise InputError(f"{name}: has {length} rows where the batch has {expected}; one entry per rollout is needed")
 
 
 def _check_ndim(name: str, array: AnyArray, ndim: int | None) -> None:
     if ndim is not None and array.ndim != ndim:
-        raise BadInput(f"{name}: expected {ndim} axes, found shape {array.shape}")
+        raise InputError(f"{name}: expected {ndim} axes, found shape {array.shape}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import (
+from trainer_client.signals._arrays import (
     AnyArray,
     BoolArray,
     FloatArray,
@@ -20,10 +20,10 @@ from ._arrays import (
     require_finite,
     require_length,
 )
-from ._errors import BadInput, MissingInput, did_you_mean
-from ._groups import GroupIds, Groups
-from ._inputs import INPUTS, Input
-from ._signal import Signal
+from trainer_client.signals._errors import InputError, MissingInputError, did_you_mean
+from trainer_client.signals._groups import GroupIds, Groups
+from trainer_client.signals._inputs import INPUTS, Input
+from trainer_client.signals._signal import Signal
 
 
 class SignalBatch:
@@ -39,7 +39,7 @@ class SignalBatch:
         inputs: further arrays under the names of `INPUTS`.
 
     Raises:
-        BadInput: a name is unknown, a shape does not fit, or an entry that counts is not finite.
+        InputError: a name is unknown, a shape does not fit, or an entry that counts is not finite.
     """
 
     __slots__ = ("_columns", "_valid", "reduce", "rows", "sharded", "step")
@@ -66,10 +66,10 @@ class SignalBatch:
                 continue
             if name not in INPUTS:
                 known = ", ".join(sorted(INPUTS))
-                raise BadInput(f"{name}: not an input of a batch; {did_you_mean(name, INPUTS)}known are {known}")
+                raise InputError(f"{name}: not an input of a batch; {did_you_mean(name, INPUTS)}known are {known}")
             self._columns[name] = _read(INPUTS[name], value, lengths)
         if "N" not in lengths:
-            raise MissingInput("rewards: a batch needs at least one input with a row per rollout")
+            raise MissingInputError("rewards: a batch needs at least one input with a row per rollout")
         self.rows = lengths["N"][1]
         mask = np.ones(self.rows, np.bool_) if valid is None else as_bools("valid", valid, 1)
         require_length("valid", mask.size, self.rows)
@@ -98,7 +98,7 @@ class SignalBatch:
         """The array of a ``float``, ``int`` or ``bool`` input.
 
         Raises:
-            MissingInput: the batch does not carry it.
+            MissingInputError: the batch does not carry it.
         """
         array: AnyArray = self._get(name)
         return array
@@ -118,7 +118,9 @@ class SignalBatch:
             return self._columns[name]
         except KeyError:
             meaning = f" ({INPUTS[name].meaning})" if name in INPUTS else ""
-            raise MissingInput(f"{name}: the batch does not carry it{meaning}; pass {name}= to SignalBatch") from None
+            raise MissingInputError(
+                f"{name}: the batch does not carry it{meaning}; pass {name}= to SignalBatch"
+            ) from None
 
     @property
     def valid(self) -> BoolArray:
@@ -141,7 +143,7 @@ class SignalBatch:
         if "mask" in self._columns:
             return self["mask"]
         if "lengths" not in self._columns:
-            raise MissingInput("mask: the batch carries neither mask nor lengths; pass one of them to SignalBatch")
+            raise MissingInputError("mask: the batch carries neither mask nor lengths; pass one of them to SignalBatch")
         lengths = self["lengths"]
         width = next(
             (a.shape[1] for n, a in self._columns.items() if INPUTS[n].axes == "NT"),
@@ -233,7 +235,7 @@ def _read(declared: Input, value: Any, lengths: dict[str, tuple[str, int]]) -> A
     for letter, length in zip(axes, shape, strict=True):
         first, expected = lengths.setdefault(letter, (name, length))
         if length != expected:
-            raise BadInput(
+            raise InputError(
                 f"{name}: axis {letter} has length {length} where {first} has {expected}; all inputs of a batch agree"
             )
     return converted

@@ -7,8 +7,8 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from ._arrays import FloatArray
-from ._groups import Groups
+from trainer_client.signals._arrays import FloatArray
+from trainer_client.signals._groups import Groups
 
 
 def uniforms(groups: Groups, *, seed: int, step: int | None, stream: str) -> FloatArray:

@@ -1,14 +1,14 @@
 """What can go wrong between scores and a training signal.
 
     SignalError (ValueError)
-    ├── BadInput            an array has the wrong shape, type or a value that is not finite
-    │   └── MissingInput    the estimator needs an input that the batch does not carry
-    ├── BadOption           a preset was given an option it does not have, or a value outside its range
-    ├── UnknownPreset       no preset has that name (also a KeyError)
-    ├── TooManyMissing      the share of missing scores passed ``max_missing``
-    ├── MissingScore        a score is missing and its fault code asks to abort
-    ├── NeedsWholeBatch     a batch-level estimator was called on one rank's shard without a reduce hook
-    └── StateMismatch       a saved state belongs to another tracker, version or configuration
+    ├── InputError              an array has the wrong shape, type or a value that is not finite
+    │   └── MissingInputError   the estimator needs an input that the batch does not carry
+    ├── OptionError             a method was given an option it does not have, or a value outside its range
+    ├── UnknownMethodError      no method has that name (also a KeyError)
+    ├── TooManyMissingError     the share of missing scores passed ``max_missing``
+    ├── MissingScoreError       a score is missing and its fault code asks to abort
+    ├── WholeBatchError         a batch-level estimator was called on one rank's shard without a reduce hook
+    └── StateMismatchError      a saved state belongs to another tracker, version or configuration
 
 Every message names what (the row, the column, the option) and ends with the remedy. All of them survive
 pickling, since trainers re-raise across processes.
@@ -32,37 +32,37 @@ class SignalError(ValueError):
     """Root of the errors of ``trainer_client.signals``."""
 
 
-class BadInput(SignalError):
+class InputError(SignalError):
     """An input array cannot be used as it is."""
 
 
-class MissingInput(BadInput):
+class MissingInputError(InputError):
     """An input that the called estimator needs is absent."""
 
 
-class BadOption(SignalError):
-    """An option is unknown to the preset or its value is out of range."""
+class OptionError(SignalError):
+    """An option is unknown to the method or its value is out of range."""
 
 
-class UnknownPreset(SignalError, KeyError):
-    """No preset is registered under the requested name."""
+class UnknownMethodError(SignalError, KeyError):
+    """No method is registered under the requested name."""
 
     def __str__(self) -> str:
         """Show the message as it is; ``KeyError`` would quote it."""
         return str(self.args[0]) if self.args else ""
 
 
-class TooManyMissing(SignalError):
+class TooManyMissingError(SignalError):
     """More scores are missing than the run tolerates."""
 
 
-class MissingScore(SignalError):
+class MissingScoreError(SignalError):
     """A score is missing under a fault code whose action is ``abort``."""
 
 
-class NeedsWholeBatch(SignalError):
+class WholeBatchError(SignalError):
     """The estimator's statistics span the whole batch, and only a part of it was given."""
 
 
-class StateMismatch(SignalError):
+class StateMismatchError(SignalError):
     """A saved state cannot be loaded into this object."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import FloatArray, IntArray
-from ._batch import SignalBatch
+from trainer_client.signals._arrays import FloatArray, IntArray
+from trainer_client.signals._batch import SignalBatch
 
 SPECIAL = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
 

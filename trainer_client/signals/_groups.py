@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._arrays import AnyArray, BoolArray, FloatArray, IntArray
-from ._errors import BadInput
+from trainer_client.signals._arrays import AnyArray, BoolArray, FloatArray, IntArray
+from trainer_client.signals._errors import InputError
 
 GroupIds = ArrayLike | Iterable[Hashable]
 QuantileMethod = Literal["linear", "lower", "higher"]
@@ -47,7 +47,7 @@ class Groups:
         """Group rows by equal ids (integers, strings, or any hashable values).
 
         Raises:
-            BadInput: ids are not one per row, or are floating-point numbers.
+            InputError: ids are not one per row, or are floating-point numbers.
         """
         if isinstance(ids, Groups):
             return ids
@@ -59,9 +59,9 @@ class Groups:
             else:
                 return cls._of_hashables(items)
         if array.ndim != 1:
-            raise BadInput(f"groups: expected one id per row, found shape {array.shape}")
+            raise InputError(f"groups: expected one id per row, found shape {array.shape}")
         if array.dtype.kind == "f" and array.size:
-            raise BadInput("groups: floating-point ids cannot be compared safely; pass integers or strings")
+            raise InputError("groups: floating-point ids cannot be compared safely; pass integers or strings")
         if array.size == 0:
             return cls(array, np.zeros(0, np.int64), index=None, contiguous=True)
         if array.dtype.kind not in "iubUS":
@@ -89,7 +89,7 @@ class Groups:
         try:
             numbers = {label: i for i, label in enumerate(dict.fromkeys(items))}
         except TypeError as error:
-            raise BadInput(f"groups: {error}; ids must be integers, strings or hashable values") from None
+            raise InputError(f"groups: {error}; ids must be integers, strings or hashable values") from None
         index = np.fromiter(map(numbers.__getitem__, items), np.int64, len(items))
         labels = np.empty(len(numbers), object)
         labels[:] = list(numbers)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ._errors import BadOption
+from trainer_client.signals._errors import OptionError
 
 Kind = Literal["float", "int", "bool", "ids", "rows"]
 
@@ -108,7 +108,7 @@ class _Vocabulary(Mapping[str, Input]):
     def add(self, declared: Input) -> None:
         known = self._declared.setdefault(declared.name, declared)
         if known != declared:
-            raise BadOption(f"input {declared.name!r} is declared twice and differently; share one declaration")
+            raise OptionError(f"input {declared.name!r} is declared twice and differently; share one declaration")
 
 
 INPUTS = _Vocabulary(_SHARED)
@@ -119,7 +119,7 @@ def declare(declared: Input) -> Input:
     """Make an input known.
 
     Raises:
-        BadOption: another input has that name.
+        OptionError: another input has that name.
     """
     INPUTS.add(declared)
     return declared

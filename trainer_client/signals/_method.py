@@ -13,9 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
-from ._errors import BadOption
-from ._inputs import Input, declare
-from ._laws import Laws
+from trainer_client.signals._errors import OptionError
+from trainer_client.signals._inputs import Input, declare
+from trainer_client.signals._laws import Laws
 
 Needs = Literal["row", "group", "batch", "state"]
 Stage = Literal[
@@ -180,11 +180,11 @@ def register(
         laws: nothing but what all methods obey, unless given.
 
     Raises:
-        BadOption: the name is taken, or something is neither given nor known.
+        OptionError: the name is taken, or something is neither given nor known.
     """
     model = METHODS.get(like) if like is not None else None
     if like is not None and model is None:
-        raise BadOption(f"method {name!r}: like = {like!r} is not registered; put it above")
+        raise OptionError(f"method {name!r}: like = {like!r} is not registered; put it above")
     papers = () if paper is None else (paper,) if isinstance(paper, Paper | str) else tuple(paper)
     for each in papers:
         if isinstance(each, Paper):
@@ -193,7 +193,7 @@ def register(
 
     def add(target: _T) -> _T:
         if name in METHODS:
-            raise BadOption(f"method {name!r} is registered twice; choose another name")
+            raise OptionError(f"method {name!r} is registered twice; choose another name")
         package = target.__module__.split(".")[-2]
         given: dict[str, Any] = {
             "stage": stage or (package if package in STAGES else None),
@@ -212,7 +212,7 @@ def register(
             return target
         absent = [key for key in given if key not in known and key not in _DEFAULTS]
         if absent:
-            raise BadOption(f"method {name!r}: give {', '.join(absent)} to register()")
+            raise OptionError(f"method {name!r}: give {', '.join(absent)} to register()")
         METHODS[name] = Method(name=name, target=target, laws=laws or Laws(), **{**_DEFAULTS, **known})
         return target
 

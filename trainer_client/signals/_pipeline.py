@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._batch import SignalBatch
-from ._errors import BadOption, StateMismatch
-from ._method import NEEDS, Needs
-from ._registry import Estimator, method, method_of
-from ._signal import Signal
+from trainer_client.signals._batch import SignalBatch
+from trainer_client.signals._errors import OptionError, StateMismatchError
+from trainer_client.signals._method import NEEDS, Needs
+from trainer_client.signals._registry import Estimator, method, method_of
+from trainer_client.signals._signal import Signal
 
 Setting = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 """``"grpo"``, ``{"name": "grpo", "eps": 1e-4}``, or a list of such stages."""
@@ -26,7 +26,7 @@ class Pipeline:
 
     def __init__(self, stages: Sequence[Estimator]) -> None:
         if not stages:
-            raise BadOption("pipeline: no stages; name at least one method")
+            raise OptionError("pipeline: no stages; name at least one method")
         self.stages = tuple(stages)
 
     @property
@@ -61,11 +61,11 @@ class Pipeline:
         """Continue exactly where ``state_dict`` was taken.
 
         Raises:
-            StateMismatch: the state is of other stages.
+            StateMismatchError: the state is of other stages.
         """
         saved = state.get("stages", ())
         if len(saved) != len(self.stages):
-            raise StateMismatch(f"{self.name}: {len(self.stages)} stages, but the state holds {len(saved)}")
+            raise StateMismatchError(f"{self.name}: {len(self.stages)} stages, but the state holds {len(saved)}")
         for stage, part in zip(self.stages, saved, strict=True):
             stage.load_state_dict(part)
 
@@ -79,8 +79,8 @@ def resolve(setting: Setting, weights: Sequence[float] | None = None) -> Estimat
             a setting that names its own keeps them.
 
     Raises:
-        BadOption: the setting has another form, or an option does not fit.
-        UnknownPreset: no method has that name.
+        OptionError: the setting has another form, or an option does not fit.
+        UnknownMethodError: no method has that name.
     """
     if isinstance(setting, str | Mapping):
         return _stage(setting, weights)
@@ -91,11 +91,11 @@ def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) ->
     if isinstance(setting, str):
         setting = {"name": setting}
     if not isinstance(setting, Mapping):
-        raise BadOption(f"advantage: a stage is a name or a table with one, not {setting!r}")
+        raise OptionError(f"advantage: a stage is a name or a table with one, not {setting!r}")
     options = dict(setting)
     name = options.pop("name", None)
     if not isinstance(name, str):
-        raise BadOption('advantage: a table needs name = "...", the method; its other keys are options')
+        raise OptionError('advantage: a table needs name = "...", the method; its other keys are options')
     if weights is not None and "weights" not in options:
         spec = method_of(name)
         if "components" in spec.inputs and "weights" in spec.defaults:

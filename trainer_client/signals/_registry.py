@@ -13,11 +13,18 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from ._batch import SignalBatch
-from ._errors import BadOption, MissingInput, NeedsWholeBatch, StateMismatch, UnknownPreset, did_you_mean
-from ._inputs import INPUTS
-from ._method import METHODS, NEEDS, STAGES, Method, Needs, Stage
-from ._signal import Signal
+from trainer_client.signals._batch import SignalBatch
+from trainer_client.signals._errors import (
+    MissingInputError,
+    OptionError,
+    StateMismatchError,
+    UnknownMethodError,
+    WholeBatchError,
+    did_you_mean,
+)
+from trainer_client.signals._inputs import INPUTS
+from trainer_client.signals._method import METHODS, NEEDS, STAGES, Method, Needs, Stage
+from trainer_client.signals._signal import Signal
 
 
 class Estimator:
@@ -56,20 +63,20 @@ class Estimator:
         """Compute the signal of a batch.
 
         Raises:
-            MissingInput: the batch lacks an input.
-            NeedsWholeBatch: the batch is a shard, and the estimator cannot work on one.
+            MissingInputError: the batch lacks an input.
+            WholeBatchError: the batch is a shard, and the estimator cannot work on one.
         """
         for wanted in self.inputs:
             if not any(name in batch for name in wanted.split("|")):
-                raise MissingInput(
+                raise MissingInputError(
                     f"{self.name}: needs {wanted.replace('|', ' or ')}, which the batch does not carry; "
                     f"pass it to SignalBatch"
                 )
         if batch.sharded and NEEDS.index(self.needs) >= NEEDS.index("batch"):
             if not self.spec.reducible:
-                raise NeedsWholeBatch(f"{self.name}: needs the whole step's rollouts; call it where they are gathered")
+                raise WholeBatchError(f"{self.name}: needs the whole step's rollouts; call it where they are gathered")
             if batch.reduce is None:
-                raise NeedsWholeBatch(
+                raise WholeBatchError(
                     f"{self.name}: takes statistics over the whole step; gather the rollouts, or pass "
                     "reduce= (a sum over ranks) to SignalBatch"
                 )
@@ -94,14 +101,16 @@ class Estimator:
         """Continue exactly where ``state_dict`` was taken.
 
         Raises:
-            StateMismatch: the state belongs to another method.
+            StateMismatchError: the state belongs to another method.
         """
         if not hasattr(self._run, "load_state_dict"):
             if state:
-                raise StateMismatch(f"{self.name}: keeps no state, but one of {state.get('method')!r} was given")
+                raise StateMismatchError(f"{self.name}: keeps no state, but one of {state.get('method')!r} was given")
             return
         if state.get("method") != self.name:
-            raise StateMismatch(f"{self.name}: the state given is of {state.get('method')!r}; load it into that method")
+            raise StateMismatchError(
+                f"{self.name}: the state given is of {state.get('method')!r}; load it into that method"
+            )
         self._run.load_state_dict(state["state"])
 
     def __repr__(self) -> str:
@@ -113,8 +122,8 @@ def method(name: str, **overrides: Any) -> Estimator:
     """The estimator of a method, with some of its options overridden.
 
     Raises:
-        UnknownPreset: with the closest names.
-        BadOption: an option that the method does not have, or a value of the wrong type.
+        UnknownMethodError: with the closest names.
+        OptionError: an option that the method does not have, or a value of the wrong type.
     """
     spec = method_of(name)
     _check_overrides(spec, overrides)
@@ -131,14 +140,14 @@ def method_of(name: str) -> Method:
     """What is known of a method.
 
     Raises:
-        UnknownPreset: no method has that name.
+        UnknownMethodError: no method has that name.
     """
     if name not in METHODS:
         _load_near(name)
     if name not in METHODS:
         load_all()
     if name not in METHODS:
-        raise UnknownPreset(f"no method is called {name!r}; {did_you_mean(name, METHODS)}methods() lists all")
+        raise UnknownMethodError(f"no method is called {name!r}; {did_you_mean(name, METHODS)}methods() lists all")
     return METHODS[name]
 
 
@@ -176,7 +185,7 @@ def _load_near(name: str) -> None:
 def _check_overrides(spec: Method, overrides: Mapping[str, Any]) -> None:
     wanting = [option for option in spec.required if option not in overrides]
     if wanting:
-        raise BadOption(f"{spec.name}: {', '.join(wanting)} must be given; {spec.name} has no default for it")
+        raise OptionError(f"{spec.name}: {', '.join(wanting)} must be given; {spec.name} has no default for it")
     if not overrides:
         return
     known = (*spec.required, *spec.defaults)
@@ -185,9 +194,9 @@ def _check_overrides(spec: Method, overrides: Mapping[str, Any]) -> None:
     for option, value in overrides.items():
         if option not in known:
             offered = f"it has {', '.join(known)}" if known else "it has none"
-            raise BadOption(f"{spec.name}: no option {option!r}; {did_you_mean(option, known)}{offered}")
+            raise OptionError(f"{spec.name}: no option {option!r}; {did_you_mean(option, known)}{offered}")
         if not _fits(value, hints.get(option, Any)):
-            raise BadOption(f"{spec.name}: {option} = {value!r} is not {_show(hints[option])}")
+            raise OptionError(f"{spec.name}: {option} = {value!r} is not {_show(hints[option])}")
 
 
 def _fits(value: Any, hint: Any) -> bool:

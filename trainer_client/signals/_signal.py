@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ._arrays import BoolArray, FloatArray, IntArray
-from ._errors import BadInput
+from trainer_client.signals._arrays import BoolArray, FloatArray, IntArray
+from trainer_client.signals._errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +89,12 @@ class Signal:
         """``[N, T]`` advantages: the token form if the method gives one, else one value on each token.
 
         Raises:
-            BadInput: the signal holds no advantages.
+            InputError: the signal holds no advantages.
         """
         if self.token_advantages is not None:
             return np.where(mask, self.token_advantages, 0.0)
         if self.advantages is None:
-            raise BadInput("advantages: this signal holds none; end the pipeline with an advantage preset")
+            raise InputError("advantages: this signal holds none; end the pipeline with an advantage method")
         return np.where(mask, self.advantages[:, None], 0.0)
 
     def then(self, later: Signal) -> Signal:

@@ -1,7 +1,7 @@
 """Rules over text that papers publish as rewards: what a reply looks like, what it cites, names, repeats or gives away.
 
 Each module is one paper's rules and what they need. All work on plain strings, take no model, and raise `ValueError`
-where a reference cannot be used. They supply the inputs of presets of the same papers: Cobalt's `format_terms`,
+where a reference cannot be used. They supply the inputs of methods of the same papers: Cobalt's `format_terms`,
 Rank-GRPO's `list_hits`, CaRR's `connected_rubrics`, HiLL's `leaks_answer`, Pref-GRPO's `read_verdict` and
 `read_dimensions`, GRPO-CARE's `typed_accuracy`, GRIT's `answer_tag`, `reasoning_tags`, `grounded_boxes` and
 `without_repeats`, TempSamp-R1's `read_span` and `temporal_iou`. `bleu`, `rouge` and `word_error_rate` compare

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Groups,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Reduce,
     Signal,
@@ -117,10 +117,10 @@ def release_bnpo_decomposed(batch: SignalBatch, *, low: float = 0.0, high: float
 
 def _between(rewards: FloatArray, low: float, high: float) -> FloatArray:
     if not low < high:
-        raise BadOption(f"low: {low} must be below high: {high}")
+        raise OptionError(f"low: {low} must be below high: {high}")
     outside = np.flatnonzero((rewards < low) | (rewards > high))
     if outside.size:
-        raise BadInput(f"rewards: {rewards[outside[0]]} (valid row {outside[0]}) is outside of {low} to {high}")
+        raise InputError(f"rewards: {rewards[outside[0]]} (valid row {outside[0]}) is outside of {low} to {high}")
     return (rewards - low) / (high - low)
 
 
@@ -140,7 +140,7 @@ def _released_bnpo(rewards: FloatArray, groups: Groups, low: float, high: float)
     rate = np.where(groups.sizes > 1, groups.mean(success), 0.0)
     mean, variance = (float(rate.mean()), float(rate.var(ddof=1))) if len(groups) > 1 else (0.0, 1.0)
     if variance == 0.0 and mean * (1.0 - mean) == 0.0:
-        raise BadInput("rewards: all prompts are never or all always solved; the released fit has no parameters then")
+        raise InputError("rewards: all prompts are never or all always solved; the released fit has no parameters then")
     if variance == 0.0:
         return np.full(success.size, np.nan)
     concentration = mean * (1.0 - mean) / variance - 1.0

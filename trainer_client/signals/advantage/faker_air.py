@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     Case,
     FloatArray,
     Groups,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -49,7 +49,7 @@ class FadingMoments(Tracker):
 
     def __init__(self, *, rate: float = 0.05, mean: float = 0.0, variance: float = 1e-6) -> None:
         if not 0 < rate <= 1 or variance < 0:
-            raise BadOption(f"rate: {rate} must lie in (0, 1] and variance: {variance} must not be negative")
+            raise OptionError(f"rate: {rate} must lie in (0, 1] and variance: {variance} must not be negative")
         self.rate, self.mean, self.variance = rate, mean, variance
 
     def update(self, value: float) -> None:
@@ -132,7 +132,7 @@ class ReleasedRankedAgainstAverage(RankedAgainstAverage):
 def softmax_advantages(batch: SignalBatch, *, temperature: float = 1.0) -> Signal:
     """FAKER-Air's paper form: shares of a softmax over the group; positive throughout, and not centred."""
     if not temperature > 0:
-        raise BadOption(f"temperature: {temperature} must be positive")
+        raise OptionError(f"temperature: {temperature} must be positive")
     valid, groups = batch.taken()
     return batch.signal(advantages=batch.scatter(softmax_shares(batch.rewards[valid], groups, temperature)))
 

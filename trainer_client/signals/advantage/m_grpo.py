@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadOption,
     FloatArray,
     Groups,
     Input,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -66,7 +66,7 @@ class MGRPO(Tracker):
         seed: int = 0,
     ) -> None:
         if not 0.0 < quantile <= 1.0 or (target is not None and target < 1):
-            raise BadOption(f"m_grpo: quantile = {quantile} must lie in (0, 1], target = {target} be at least 1")
+            raise OptionError(f"m_grpo: quantile = {quantile} must lie in (0, 1], target = {target} be at least 1")
         self.align, self.target, self.quantile, self.eps, self.seed = align, target, quantile, eps, seed
         self._calls = CountHistogram()
 
@@ -130,7 +130,7 @@ class CountHistogram(Tracker):
         """Take in a batch of counts.
 
         Raises:
-            BadInput: a count is not a whole number.
+            InputError: a count is not a whole number.
         """
         values, times = np.unique(as_ints("counts", counts), return_counts=True)
         for value, often in zip(values.tolist(), times.tolist(), strict=True):

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     Case,
     Groups,
     Input,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Request,
     Signal,
@@ -107,7 +107,7 @@ class MasaGate(Tracker):
         self, *, pass_rate_scale: int = 8, factor: float = 1.5, trust: float = 0.5, memory: float = 0.9
     ) -> None:
         if pass_rate_scale < 1 or not factor > 0 or not 0 <= memory < 1:
-            raise BadOption(f"masa_gate: scale {pass_rate_scale}, factor {factor} and memory {memory} make no gate")
+            raise OptionError(f"masa_gate: scale {pass_rate_scale}, factor {factor} and memory {memory} make no gate")
         self.scale, self.factor, self.trust, self.memory = pass_rate_scale, factor, trust, memory
         self._hits: float | None = None
 
@@ -183,7 +183,7 @@ def _meta_rows(batch: SignalBatch) -> BoolArray:
     predictions = batch.objects("predictions")
     for row, prediction in enumerate(predictions):
         if prediction is not None and not isinstance(prediction, Mapping):
-            raise BadInput(f"predictions: row {row} holds {type(prediction).__name__}; a table is needed, or None")
+            raise InputError(f"predictions: row {row} holds {type(prediction).__name__}; a table is needed, or None")
     return np.array([prediction is not None for prediction in predictions], np.bool_)
 
 
@@ -279,12 +279,12 @@ def meta_prediction_score(
         base: in (0, 1); the difficulty part is ``base ^ |mean score - pass_rate / scale|``.
 
     Raises:
-        BadOption: ``base`` is outside (0, 1), or the scale not positive.
+        OptionError: ``base`` is outside (0, 1), or the scale not positive.
 
     Source: MASA (arXiv 2510.03259); akatigre/MASA-RL verl/utils/reward_score/meta_cog.py @fad5726e.
     """
     if not 0.0 < base < 1.0 or pass_rate_scale < 1:
-        raise BadOption(f"base: {base} must lie in (0, 1), pass_rate_scale: {pass_rate_scale} be positive")
+        raise OptionError(f"base: {base} must lie in (0, 1), pass_rate_scale: {pass_rate_scale} be positive")
     right = [k for k, score in enumerate(scores) if score == 1]
     wrong = [k for k, score in enumerate(scores) if score == 0]
     notions = [n for n in predicted_notions(prediction) if n not in question]

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -55,7 +55,7 @@ def microcoder_grpo(
     no KL term and a raised upper clip.
     """
     if not 0.0 <= rate <= 1.0:
-        raise BadOption(f"microcoder_grpo: rate = {rate} must lie in [0, 1]")
+        raise OptionError(f"microcoder_grpo: rate = {rate} must lie in [0, 1]")
     given = "incorrect" in batch
     wrong: BoolArray = batch["incorrect"] if given else batch.rewards < correct
     ends = token_ends(batch.mask)
@@ -78,10 +78,10 @@ def tail_repeats(token_ids: IntArray, ends: IntArray, width: int = 128) -> BoolA
         width: tokens compared.
 
     Raises:
-        BadOption: ``width`` is below 1.
+        OptionError: ``width`` is below 1.
     """
     if width < 1:
-        raise BadOption(f"width: {width} must be at least 1")
+        raise OptionError(f"width: {width} must be at least 1")
     repeats = np.zeros(len(token_ids), np.bool_)
     long = np.flatnonzero(ends >= 2 * width)
     if long.size:
@@ -96,10 +96,10 @@ def distinct_ngrams(token_ids: IntArray, ends: IntArray, groups: Groups, n: int 
     """``[Q]`` distinct n-grams of a group over all of them: 1 where nothing is said twice; 0 without any n-gram.
 
     Raises:
-        BadOption: ``n`` is below 1.
+        OptionError: ``n`` is below 1.
     """
     if n < 1:
-        raise BadOption(f"n: {n} must be at least 1")
+        raise OptionError(f"n: {n} must be at least 1")
     if token_ids.shape[1] < n or not len(groups):
         return np.zeros(len(groups))
     grams = np.lib.stride_tricks.sliding_window_view(token_ids, n, axis=1)

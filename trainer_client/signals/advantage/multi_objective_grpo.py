@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, FloatArray, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, Laws, OptionError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.combine import combine
 from trainer_client.signals.parts.decoupled import decoupled_normalise, resolve_weights
 from trainer_client.signals.parts.group_normalise import group_normalise
@@ -68,5 +68,5 @@ def multi_objective_grpo(
 def _columns(name: str, values: Sequence[float] | None, width: int, default: float) -> FloatArray:
     array = np.full(width, default) if values is None else np.asarray(values, dtype=np.float64)
     if array.shape != (width,) or (name == "deviations" and bool((array <= 0).any())):
-        raise BadOption(f"{name}: one for each of {width} components is needed, deviations above 0; {values} given")
+        raise OptionError(f"{name}: one for each of {width} components is needed, deviations above 0; {values} given")
     return array

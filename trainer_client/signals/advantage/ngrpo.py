@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Groups,
+    InputError,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -82,17 +82,17 @@ def virtual_normalise(
             ``1 + eps``, the release's rule), ``error``.
 
     Raises:
-        BadInput: ``singleton="error"`` met a group of one.
-        BadOption: ``count`` is negative, or ``ddof`` neither 0 nor 1.
+        InputError: ``singleton="error"`` met a group of one.
+        OptionError: ``count`` is negative, or ``ddof`` neither 0 nor 1.
 
     Source: NGRPO (arXiv 2509.18851); nangongrui-ngr/NGRPO verl/trainer/ppo/core_algos.py @e7a38041.
     """
     if count < 0 or ddof not in (0, 1):
-        raise BadOption(f"count: {count} must not be negative, ddof: {ddof} is 0 or 1")
+        raise OptionError(f"count: {count} must not be negative, ddof: {ddof} is 0 or 1")
     single = groups.sizes == 1
     if singleton == "error" and bool(single.any()):
         label = groups.labels.tolist()[int(np.argmax(single))]
-        raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
+        raise InputError(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
     # Relative to the virtual reward, a group that earned it is exactly zero.
     gap = rewards - virtual
     total = groups.sizes + count

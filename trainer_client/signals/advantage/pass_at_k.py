@@ -10,12 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Groups,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -88,14 +88,14 @@ def pass_at_k(rewards: FloatArray, groups: Groups, k: int, eps: float = 1e-6) ->
     Source: RUCAIBox/Passk_Training code/passk_adv.py @c3ba575e.
 
     Raises:
-        BadInput: a reward is neither 0 nor 1.
-        BadOption: ``k`` is below 1.
+        InputError: a reward is neither 0 nor 1.
+        OptionError: ``k`` is below 1.
     """
     if k < 1:
-        raise BadOption(f"k: {k} draws are none; choose at least 1")
+        raise OptionError(f"k: {k} draws are none; choose at least 1")
     odd = np.flatnonzero((rewards != 0) & (rewards != 1))
     if odd.size:
-        raise BadInput(
+        raise InputError(
             f"rewards: {rewards[odd[0]]} (the {odd[0]}th valid row) is neither 0 nor 1; pass@k counts successes, "
             "so threshold the rewards first"
         )

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     Case,
     FloatArray,
     Groups,
     Input,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -161,7 +161,7 @@ class _Window(Tracker):
 
     def __init__(self, size: int) -> None:
         if size < 1:
-            raise BadOption(f"window: {size} steps; at least 1 is needed")
+            raise OptionError(f"window: {size} steps; at least 1 is needed")
         self.means: deque[float] = deque(maxlen=size)
         self.steps = 0
 

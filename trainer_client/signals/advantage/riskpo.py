@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Literal, NamedTuple, get_args
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     Input,
+    InputError,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -86,7 +86,7 @@ class RiskPO(Tracker):
         eps: float = 1e-6,
     ) -> None:
         if bundle_size < 1 or quantiles not in get_args(QuantileSource):
-            raise BadOption(f"riskpo: bundle_size = {bundle_size} must be positive, quantiles = {quantiles!r} known")
+            raise OptionError(f"riskpo: bundle_size = {bundle_size} must be positive, quantiles = {quantiles!r} known")
         self.options: dict[str, Any] = {
             "level_low": level_low,
             "level_high": level_high,
@@ -182,12 +182,12 @@ def bundle_papers(scores: FloatArray, prompts: Groups, bundles: Groups) -> Paper
     """Joint scores of the bundles.
 
     Raises:
-        BadInput: a prompt belongs to two bundles.
+        InputError: a prompt belongs to two bundles.
     """
     home = bundles.index[prompts.first(np.arange(prompts.rows))] if prompts.rows else np.zeros(0, np.int64)
     if bool((prompts.spread(home) != bundles.index).any()):
         row = int(np.argmax(prompts.spread(home) != bundles.index))
-        raise BadInput(f"bundles: row {row} puts its prompt into a second bundle; a prompt belongs to one")
+        raise InputError(f"bundles: row {row} puts its prompt into a second bundle; a prompt belongs to one")
     number = np.full(len(bundles), np.iinfo(np.int64).max)
     np.minimum.at(number, home, prompts.sizes)
     first = np.cumsum(number) - number
@@ -228,14 +228,14 @@ def paper_values(
         eps: added to divisors.
 
     Raises:
-        BadOption: levels out of order, or an unknown ``measure``.
+        OptionError: levels out of order, or an unknown ``measure``.
 
     Source: RTkenny/RiskPO verl/trainer/ppo/core_algos.py @65ec40c9.
     """
     if not 0.0 < level_low < level_high < 1.0:
-        raise BadOption(f"levels: {level_low} and {level_high} must be in order and within (0, 1)")
+        raise OptionError(f"levels: {level_low} and {level_high} must be in order and within (0, 1)")
     if measure not in get_args(RiskMeasure):
-        raise BadOption(f"measure: {measure!r} is not one of {', '.join(get_args(RiskMeasure))}")
+        raise OptionError(f"measure: {measure!r} is not one of {', '.join(get_args(RiskMeasure))}")
     total = papers.scores
     a, c = papers.bundles.spread(low), papers.bundles.spread(high)
     within = np.maximum(total - a, 0.0) - np.maximum(total - c, 0.0) + (a - c if centred else 0.0)
@@ -274,12 +274,12 @@ def risk_advantages(
         eps: added to divisors.
 
     Raises:
-        BadOption: an unknown ``credit``.
+        OptionError: an unknown ``credit``.
 
     Source: RTkenny/RiskPO verl/trainer/ppo/core_algos.py @65ec40c9.
     """
     if credit not in get_args(RiskCredit):
-        raise BadOption(f"credit: {credit!r} is not one of {', '.join(get_args(RiskCredit))}")
+        raise OptionError(f"credit: {credit!r} is not one of {', '.join(get_args(RiskCredit))}")
     deviation = papers.bundles.deviation(papers.scores, 1)
     degenerate = (deviation < flat) | (papers.bundles.sizes == 1)
     if divide:

@@ -13,7 +13,7 @@ import numpy as np
 from trainer_client.signals.authoring import (
     Case,
     Laws,
-    MissingInput,
+    MissingInputError,
     Needs,
     Paper,
     Signal,
@@ -62,7 +62,9 @@ def rloo(
         rewards = np.clip(rewards, clip[0], clip[-1])
     if kl_coefficient:
         if "old_logprobs" not in batch or "ref_logprobs" not in batch:
-            raise MissingInput("rloo: kl_coefficient needs old_logprobs and ref_logprobs; pass both to SignalBatch")
+            raise MissingInputError(
+                "rloo: kl_coefficient needs old_logprobs and ref_logprobs; pass both to SignalBatch"
+            )
         gap = np.where(batch.mask, batch["old_logprobs"] - batch["ref_logprobs"], 0.0)
         rewards = rewards - kl_coefficient * gap.sum(1)
     advantages = group_normalise(

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Input,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -62,9 +62,9 @@ class SuccessRates(Tracker):
         self, *, prior: float = 0.5, forget_low: float = 0.875, forget_high: float = 0.96, half_drift: float = 0.06
     ) -> None:
         if not 0 < forget_low <= forget_high < 1:
-            raise BadOption(f"forget_low: {forget_low} and forget_high: {forget_high} must rise within (0, 1)")
+            raise OptionError(f"forget_low: {forget_low} and forget_high: {forget_high} must rise within (0, 1)")
         if not (prior > 0 and half_drift > 0):
-            raise BadOption(f"prior: {prior} and half_drift: {half_drift} must be positive")
+            raise OptionError(f"prior: {prior} and half_drift: {half_drift} must be positive")
         self.prior, self.half_drift = prior, half_drift
         self.forget_low, self.forget_high = forget_low, forget_high
         self._counts: dict[Hashable, tuple[float, float]] = {}
@@ -81,7 +81,7 @@ class SuccessRates(Tracker):
         With none, the prompt stands at half success and the same weight as one never seen.
         """
         if not 0 <= successes <= trials:
-            raise BadInput(f"successes: {successes} among {trials} trials of prompt {prompt!r}")
+            raise InputError(f"successes: {successes} among {trials} trials of prompt {prompt!r}")
         weight = 1.0 / (1.0 - self.forget_low) if trials else 2 * self.prior
         share = (successes + 0.5) / (trials + 1)
         (prompt,) = saved_ids([prompt])
@@ -90,7 +90,7 @@ class SuccessRates(Tracker):
     def set(self, prompt: Hashable, alpha: float, beta: float) -> None:
         """Put given counts in place."""
         if not (alpha >= 0 and beta >= 0 and alpha + beta > 0):
-            raise BadInput(f"alpha: {alpha} and beta: {beta} of prompt {prompt!r} must not be negative or both 0")
+            raise InputError(f"alpha: {alpha} and beta: {beta} of prompt {prompt!r} must not be negative or both 0")
         (prompt,) = saved_ids([prompt])
         self._counts[prompt] = (float(alpha), float(beta))
 
@@ -115,13 +115,13 @@ class SuccessRates(Tracker):
         """Take in one observation a row, in order, so that a prompt seen twice counts twice.
 
         Raises:
-            BadInput: a reward lies outside [0, 1].
+            InputError: a reward lies outside [0, 1].
         """
         reward = as_floats("rewards", rewards, 1)
         require_finite("rewards", reward)
         outside = np.flatnonzero((reward < 0) | (reward > 1))
         if outside.size:
-            raise BadInput(
+            raise InputError(
                 f"rewards: row {outside[0]} holds {reward[outside[0]]}; success lies in [0, 1], map it there"
             )
         kept = np.full(reward.size, self.forget_low) if memory is None else as_floats("memory", memory, 1)

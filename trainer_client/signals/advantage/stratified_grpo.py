@@ -5,7 +5,7 @@ Stratified GRPO (arXiv 2510.06214), public reviews; alpha from appendix D.1 as q
 
 from __future__ import annotations
 
-from trainer_client.signals.authoring import BadOption, Input, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Input, Laws, OptionError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.group_normalise import group_normalise
 
 PAPER = Paper("stratified-grpo", __doc__, provenance="secondary")
@@ -27,7 +27,7 @@ def stratified_grpo(batch: SignalBatch, *, alpha: float = 0.6, ddof: int = 1, ep
     A row alone in its stratum keeps ``(1 - alpha)`` of its GRPO advantage; a single stratum is GRPO.
     """
     if not 0.0 <= alpha <= 1.0:
-        raise BadOption(f"stratified_grpo: alpha = {alpha} must lie in [0, 1]")
+        raise OptionError(f"stratified_grpo: alpha = {alpha} must lie in [0, 1]")
     valid, groups = batch.taken()
     rewards = batch.rewards[valid]
     strata = groups.cross(batch.ids("strata").take(valid))

@@ -11,13 +11,13 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     FloatArray,
     Input,
+    InputError,
     IntArray,
     Laws,
     Needs,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -69,7 +69,7 @@ def v0_5(
     the baseline's estimated error would fall by more than ``cost``, up to ``max_rollouts``.
     """
     if increment < 1 or not 1 <= min_rollouts <= max_rollouts:
-        raise BadOption(f"min_rollouts: {min_rollouts} to max_rollouts: {max_rollouts} by increment: {increment}")
+        raise OptionError(f"min_rollouts: {min_rollouts} to max_rollouts: {max_rollouts} by increment: {increment}")
     valid, groups = batch.taken()
     rewards, prior = batch.rewards[valid], batch["prior_values"][valid]
     _require_unit("rewards", rewards)
@@ -103,7 +103,7 @@ def v0_5(
 def _require_unit(name: str, values: FloatArray) -> None:
     outside = np.flatnonzero((values < 0) | (values > 1))
     if outside.size:
-        raise BadInput(f"{name}: {values[outside[0]]} (valid row {outside[0]}) lies outside [0, 1]")
+        raise InputError(f"{name}: {values[outside[0]]} (valid row {outside[0]}) lies outside [0, 1]")
 
 
 class Shrunk(NamedTuple):

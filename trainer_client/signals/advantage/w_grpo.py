@@ -11,11 +11,11 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     Case,
     Input,
     Laws,
     Needs,
+    OptionError,
     Signal,
     SignalBatch,
     golden,
@@ -69,7 +69,7 @@ def w_grpo(
     up = np.where(easy, positive if easy_positive is None else easy_positive, positive)
     down = np.where(easy, negative if easy_negative is None else easy_negative, negative)
     if bool((up < 0).any() or (down < 0).any()):
-        raise BadOption("weights of outcomes must not be negative; they are the sizes of successes and failures")
+        raise OptionError("weights of outcomes must not be negative; they are the sizes of successes and failures")
     groups = batch.ids("pairings") if scope == "pair" else batch.groups
     rewards = np.where(right, up, -down) if apply == "before" else batch.rewards
     scale: Literal["std", "none"] = "std" if divide_by_std else "none"

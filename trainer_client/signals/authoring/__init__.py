@@ -16,7 +16,7 @@ from trainer_client.signals._arrays import (
 )
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._draws import uniforms
-from trainer_client.signals._errors import BadInput, BadOption, MissingInput, SignalError
+from trainer_client.signals._errors import InputError, MissingInputError, OptionError, SignalError
 from trainer_client.signals._golden import Case, golden, one_group
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._inputs import Input
@@ -28,17 +28,17 @@ from trainer_client.signals._signal import Pair, Request, Signal
 
 __all__ = [
     "AnyArray",
-    "BadInput",
-    "BadOption",
     "BoolArray",
     "Case",
     "FloatArray",
     "Groups",
     "Input",
+    "InputError",
     "IntArray",
     "Laws",
-    "MissingInput",
+    "MissingInputError",
     "Needs",
+    "OptionError",
     "Pair",
     "Paper",
     "Reduce",

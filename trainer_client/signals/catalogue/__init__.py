@@ -5,6 +5,6 @@ formula included; `overview` is the list of all methods. All of it is read from 
 imported by them.
 """
 
-from ._render import describe, implemented, markdown, overview, papers, parts_page
+from trainer_client.signals.catalogue._render import describe, implemented, markdown, overview, papers, parts_page
 
 __all__ = ["describe", "implemented", "markdown", "overview", "papers", "parts_page"]

@@ -8,12 +8,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from trainer_client.signals import parts
-from trainer_client.signals._errors import UnknownPreset, did_you_mean
+from trainer_client.signals._errors import UnknownMethodError, did_you_mean
 from trainer_client.signals._inputs import INPUTS
 from trainer_client.signals._method import PAPERS, STAGES, Method, Paper
 from trainer_client.signals._registry import methods
-
-from ._unimplemented import UNIMPLEMENTED
+from trainer_client.signals.catalogue._unimplemented import UNIMPLEMENTED
 
 _HEAD = """# Methods
 
@@ -113,7 +112,7 @@ def describe(name: str) -> str:
         name: name of a method; or of a paper: its key, its title, or what people call it, in any case.
 
     Raises:
-        UnknownPreset: neither a method nor a paper has that name.
+        UnknownMethodError: neither a method nor a paper has that name.
     """
     by_name = {each.name: each for each in methods()}
     if name in by_name:
@@ -130,7 +129,7 @@ def describe(name: str) -> str:
         return _card(by_name[same])
     short = {known for paper in papers() for known in paper.called if len(known) < 30}
     hint = did_you_mean(name, [*short, *by_name])
-    raise UnknownPreset(f"neither a method nor a paper is called {name!r}; {hint}leave the name out for a list")
+    raise UnknownMethodError(f"neither a method nor a paper is called {name!r}; {hint}leave the name out for a list")
 
 
 def overview() -> str:

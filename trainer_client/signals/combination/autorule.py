@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, BoolArray, Needs, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import BoolArray, InputError, Needs, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.group_normalise import group_normalise
 from trainer_client.signals.parts.moments import RunningMoments
 
@@ -45,7 +45,7 @@ class RuleRewards(RunningMoments):
         """Rewards and advantages of a step."""
         rules = batch["components"]
         if not rules.shape[1]:
-            raise BadInput("components: no rules; AutoRule needs at least one")
+            raise InputError("components: no rules; AutoRule needs at least one")
         given = batch.components_given
         judged = given.sum(1)
         live = batch.valid & (judged > 0)

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     BoolArray,
     FloatArray,
     Input,
+    InputError,
     IntArray,
     Paper,
     Request,
@@ -106,16 +106,16 @@ def decide(likelihoods: FloatArray, given: BoolArray, prior: FloatArray, costs: 
         costs: ``[A, C]`` cost of each action in each state.
 
     Raises:
-        BadInput: a prior does not sum to 1, or shapes do not fit.
+        InputError: a prior does not sum to 1, or shapes do not fit.
 
     Source: Bayesian Orchestration of Multi-LLM Agents, reconstructed from the abstract.
     """
     rows, _, states = likelihoods.shape
     start = np.broadcast_to(prior, (rows, states))
     if costs.ndim != 2 or costs.shape[1] != states:
-        raise BadInput(f"costs: shape {costs.shape}; expected one row an action and {states} states")
+        raise InputError(f"costs: shape {costs.shape}; expected one row an action and {states} states")
     if bool((start < 0).any()) or not np.allclose(start.sum(1), 1.0):
-        raise BadInput("prior: probabilities must not be negative and sum to 1")
+        raise InputError("prior: probabilities must not be negative and sum to 1")
     logs = np.log(np.maximum(likelihoods, _LEAST))
     heard = given.sum(1)
     joint = np.log(np.maximum(start, _LEAST**2)) + _median(logs, given)
@@ -140,10 +140,10 @@ def value_of_information(posterior: FloatArray, outcomes: FloatArray, costs: Flo
         price: of the call, in the same units.
 
     Raises:
-        BadInput: the columns of ``outcomes`` do not sum to 1.
+        InputError: the columns of ``outcomes`` do not sum to 1.
     """
     if not np.allclose(outcomes.sum(0), 1.0):
-        raise BadInput("outcomes: each state's probabilities must sum to 1")
+        raise InputError("outcomes: each state's probabilities must sum to 1")
     now = (posterior @ costs.T).min(1)
     # Weighted by the chance of the verdict, the posterior needs no normalising: the minimum is homogeneous.
     later = ((posterior[:, None, :] * outcomes[None]) @ costs.T).min(2).sum(1)

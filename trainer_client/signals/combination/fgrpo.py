@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, BadOption, FloatArray, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import (
+    FloatArray,
+    InputError,
+    Laws,
+    OptionError,
+    Paper,
+    Signal,
+    SignalBatch,
+    register,
+)
 from trainer_client.signals.parts.group_normalise import group_normalise
 from trainer_client.signals.parts.state import Tracker
 
@@ -33,7 +42,7 @@ class Multipliers(Tracker):
 
     def __init__(self, targets: Sequence[float], *, rate: float = 0.01, limit: float = 5.0, start: float = 0.0) -> None:
         if not (rate >= 0 and 0 <= start <= limit):
-            raise BadOption(f"rate: {rate} must not be negative, and start: {start} lie between 0 and limit: {limit}")
+            raise OptionError(f"rate: {rate} must not be negative, and start: {start} lie between 0 and limit: {limit}")
         self.targets = np.asarray(targets, dtype=np.float64)
         self.rate, self.limit = rate, limit
         self.values: FloatArray = np.full(self.targets.shape, start)
@@ -93,7 +102,7 @@ class Constrained(Multipliers):
         """Advantages of a step."""
         components, given = batch["components"], batch.components_given
         if components.shape[1] != self.targets.size + 1:
-            raise BadInput(
+            raise InputError(
                 f"components: {components.shape[1]} columns for the task and {self.targets.size} constraints; "
                 "give one target for each constraint"
             )

@@ -5,7 +5,7 @@ GRIT, eric-ai-lab/GRIT grpo-gr/rewards.py and GRPO_GRTrainer.py @44699c9b.
 
 from __future__ import annotations
 
-from trainer_client.signals.authoring import BadOption, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import OptionError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.columns import combined_columns
 from trainer_client.signals.parts.decoupled import resolve_weights
 from trainer_client.signals.parts.terms import Term
@@ -28,7 +28,7 @@ def grit(batch: SignalBatch, *, judge: int = 0, weights: tuple[float, ...] | Non
     """
     components = batch["components"]
     if not -components.shape[1] <= judge < components.shape[1]:
-        raise BadOption(f"judge: no column {judge} among {components.shape[1]} components")
+        raise OptionError(f"judge: no column {judge} among {components.shape[1]} components")
     table = components.copy()
     table[:, judge] = components[:, judge] > 0
     factors = resolve_weights(weights, components.shape[1])

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     BoolArray,
     FloatArray,
     Input,
+    InputError,
     IntArray,
     Laws,
     Paper,
@@ -60,7 +60,7 @@ def grpo_smu(batch: SignalBatch, *, golden_weight: float = 0.5, eps: float = 1e-
     for (total, part), name in zip((tried[:2], tried[2:]), ("killed", "equivalents_rejected"), strict=True):
         wrong = np.flatnonzero(batch.valid & ((part < 0) | (part > total)))
         if wrong.size:
-            raise BadInput(f"{name}: row {wrong[0]} holds {part[wrong[0]]} of {total[wrong[0]]} variants")
+            raise InputError(f"{name}: row {wrong[0]} holds {part[wrong[0]]} of {total[wrong[0]]} variants")
     return grpo_over(batch, mutation_reward(batch["golden_passed"], *tried, golden_weight=golden_weight), eps)
 
 

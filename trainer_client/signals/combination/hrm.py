@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, FloatArray, IntArray, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, IntArray, OptionError, Paper, Signal, SignalBatch, register
 
 PAPER = Paper("hrm-dcpo", __doc__, provenance="abstract")
 
@@ -49,13 +49,15 @@ def levelled_reward(
         weights: of each level.
 
     Raises:
-        BadOption: not one threshold and weight a level.
+        OptionError: not one threshold and weight a level.
 
     Source: HRM (ChatShopBuddy), reconstructed from the abstract.
     """
     levels = scores.shape[1]
     if len(thresholds) != levels or len(weights) != levels:
-        raise BadOption(f"levels: {levels} scores, {len(thresholds)} thresholds, {len(weights)} weights; give one each")
+        raise OptionError(
+            f"levels: {levels} scores, {len(thresholds)} thresholds, {len(weights)} weights; give one each"
+        )
     passed = scores >= np.asarray(thresholds, dtype=np.float64)
     open_before = np.cumprod(np.concatenate((np.ones((len(scores), 1)), passed[:, :-1]), axis=1), axis=1)
     failed = np.where(passed.all(1), levels, np.argmin(passed, axis=1))

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     FloatArray,
     Input,
+    InputError,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -69,9 +69,9 @@ class JobApplication(Tracker):
         drift: float = 0.25,
     ) -> None:
         if not low < high or penalty < 0 or not (0 <= false_accept <= 1 and 0 <= false_reject <= 1):
-            raise BadOption(f"job_application: low {low} < high {high}, penalty {penalty} >= 0, costs in [0, 1]")
+            raise OptionError(f"job_application: low {low} < high {high}, penalty {penalty} >= 0, costs in [0, 1]")
         if weights is not None and (min(weights) < 0 or sum(weights) <= 0):
-            raise BadOption(f"job_application: weights {weights} must not be negative, nor all 0")
+            raise OptionError(f"job_application: weights {weights} must not be negative, nor all 0")
         self.weights, self.penalty, self.low, self.high, self.drift = weights, penalty, low, high, drift
         self.false_accept, self.false_reject = false_accept, false_reject
         self._accepted, self._seen = 0, 0
@@ -133,4 +133,4 @@ class JobApplication(Tracker):
 def _check_codes(name: str, codes: IntArray, known: tuple[int, ...], valid: BoolArray) -> None:
     bad = np.flatnonzero(valid & ~np.isin(codes, known))
     if bad.size:
-        raise BadInput(f"{name}: row {bad[0]} holds {codes[bad[0]]}; {name} are {', '.join(map(str, known))}")
+        raise InputError(f"{name}: row {bad[0]} holds {codes[bad[0]]}; {name} are {', '.join(map(str, known))}")

@@ -9,10 +9,10 @@ import numpy as np
 
 from trainer_client.signals.authoring import (
     AnyArray,
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
+    OptionError,
     Signal,
     SignalBatch,
     register,
@@ -40,7 +40,7 @@ def m_grpo_reward(batch: SignalBatch, *, weights: tuple[float, ...] | None = Non
     components = batch["components"]
     published = {2: (0.1, 0.9), 3: (0.1, 0.4, 0.5)}
     if weights is None and components.shape[1] not in published:
-        raise BadOption(
+        raise OptionError(
             f"m_grpo_reward: no published weights for {components.shape[1]} components; give one weight for each"
         )
     factors = resolve_weights(weights or published[components.shape[1]], components.shape[1])

@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, Input, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Input, InputError, Paper, Signal, SignalBatch, register
 
 PAPER = Paper("mind-paraworld", __doc__, provenance="secondary")
 
@@ -41,7 +41,7 @@ def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float =
     hits, facts = batch.objects("hits"), batch.objects("facts")
     bare = [row for row in np.flatnonzero(batch.valid).tolist() if not len(facts[row])]
     if bare:
-        raise BadInput(f"facts: row {bare[0]} has none; a question rests on at least one")
+        raise InputError(f"facts: row {bare[0]} has none; a question rests on at least one")
     curves = [fact_coverage(h, f) if live else [] for h, f, live in zip(hits, facts, batch.valid, strict=True)]
     found = np.array([curve[-1] if curve else 0.0 for curve in curves])
     attempted = batch["attempted"] if "attempted" in batch else np.ones(batch.rows, np.bool_)
@@ -57,13 +57,13 @@ def fact_coverage(hits: Sequence[Iterable[Hashable]], facts: Iterable[Hashable])
     """Share of the facts seen after each call; hits that are no facts do not count.
 
     Raises:
-        BadInput: there are no facts.
+        InputError: there are no facts.
 
     Source: Mind-ParaWorld (FCR).
     """
     wanted = set(facts)
     if not wanted:
-        raise BadInput("facts: none are given; a question rests on at least one")
+        raise InputError("facts: none are given; a question rests on at least one")
     seen: set[Hashable] = set()
     curve = []
     for call in hits:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Input,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Request,
     Signal,
@@ -73,7 +73,7 @@ class MPO(Tracker):
 
     def __init__(self, *, every: int = 10, each: int = 2, seed: int = 0) -> None:
         if every < 1 or each < 1:
-            raise BadOption(f"mpo: every = {every} and each = {each} must be at least 1")
+            raise OptionError(f"mpo: every = {every} and each = {each} must be at least 1")
         self.every, self.each, self.seed = every, each, seed
         self.batches = 0
 
@@ -112,7 +112,7 @@ def _one_version(batch: SignalBatch) -> None:
     mixed = np.flatnonzero(groups.min(versions) != groups.max(versions))
     if mixed.size:
         label = groups.labels.tolist()[int(mixed[0])]
-        raise BadInput(f"rubric_versions: prompt {label!r} was scored by several; score its rows by one")
+        raise InputError(f"rubric_versions: prompt {label!r} was scored by several; score its rows by one")
 
 
 def read_item_score(text: str | None) -> float | None:
@@ -226,11 +226,11 @@ class EvolvingRubric(Tracker):
             Whether it was promoted.
 
         Raises:
-            BadInput: the proposals hold no item.
+            InputError: the proposals hold no item.
         """
         merged = _distinct([item for proposal in proposals for item in proposal])
         if not merged:
-            raise BadInput("proposals: hold no item; a rubric needs one")
+            raise InputError("proposals: hold no item; a rubric needs one")
         if agreement is not None and before is not None and agreement < before:
             return False
         self.versions.append(merged)

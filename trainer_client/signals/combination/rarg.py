@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import InputError, Laws, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.combine import combine
 from trainer_client.signals.parts.terms import Gate, Term
 
@@ -40,7 +40,7 @@ def rarg(
     """
     table = batch["components"]
     if table.shape[1] != 4:
-        raise BadInput(f"components: {table.shape[1]} columns; rarg reads quality, refutation, politeness, evidence")
+        raise InputError(f"components: {table.shape[1]} columns; rarg reads quality, refutation, politeness, evidence")
     total = refutation + politeness + evidence
     terms = [
         Term("quality", 0.0, gate=Gate(floor)),

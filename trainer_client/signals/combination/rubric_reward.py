@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, BoolArray, FloatArray, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import (
+    BoolArray,
+    FloatArray,
+    InputError,
+    Laws,
+    Paper,
+    Signal,
+    SignalBatch,
+    register,
+)
 
 PAPER = Paper("rgr-grpo", __doc__, provenance="abstract")
 
@@ -70,12 +79,14 @@ def share_of_rubric(verdicts: FloatArray, weights: FloatArray, given: BoolArray)
         given: ``[N, K]`` verdicts that exist.
 
     Raises:
-        BadInput: a row's rubric has no criterion with a positive weight.
+        InputError: a row's rubric has no criterion with a positive weight.
     """
     positive = np.maximum(weights, 0.0)
     bare = np.flatnonzero(positive.sum(1) <= 0) if positive.size else np.arange(len(weights))
     if bare.size:
-        raise BadInput(f"criterion_weights: row {bare[0]} has no criterion with a positive weight; a rubric needs one")
+        raise InputError(
+            f"criterion_weights: row {bare[0]} has no criterion with a positive weight; a rubric needs one"
+        )
     reach = np.where(given, positive, 0.0).sum(1)
     earned = np.where(given, weights * verdicts, 0.0).sum(1)
     rewards = earned / np.where(reach > 0, reach, 1.0)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     FloatArray,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -45,7 +45,7 @@ def searchllm(batch: SignalBatch, *, bottom: int = 3, weights: Sequence[float] =
     """
     table, given = batch["components"], batch.components_given
     if not 0 <= bottom < table.shape[1]:
-        raise BadOption(f"searchllm: bottom = {bottom} leaves none of {table.shape[1]} columns")
+        raise OptionError(f"searchllm: bottom = {bottom} leaves none of {table.shape[1]} columns")
     whole = given[:, :bottom].all(1) & given[:, bottom:].any(1) & batch.valid
     used = given & whole[:, None]
     rewards = softly_gated(
@@ -74,7 +74,7 @@ def softly_gated(
         floor: the delta of the paper.
 
     Raises:
-        BadInput: a score that counts is outside [0, 1], or the weights do not fit, are negative or sum to 0.
+        InputError: a score that counts is outside [0, 1], or the weights do not fit, are negative or sum to 0.
 
     Source: SearchLLM section 3.3, eq. 1 to 3.
     """
@@ -82,10 +82,12 @@ def softly_gated(
     for name, table, live in (("bottom line", bottom, None), ("others", others, counted)):
         bad = np.argwhere(((table < 0) | (table > 1)) & (True if live is None else live))
         if bad.size:
-            raise BadInput(f"{name}: row {bad[0][0]}, column {bad[0][1]} holds {table[tuple(bad[0])]}, outside [0, 1]")
+            raise InputError(
+                f"{name}: row {bad[0][0]}, column {bad[0][1]} holds {table[tuple(bad[0])]}, outside [0, 1]"
+            )
     factors = np.ones(others.shape[1]) if weights is None else np.asarray(weights, dtype=np.float64)
     if factors.size != others.shape[1] or bool((factors < 0).any()) or not factors.sum() > 0:
-        raise BadInput(f"weights: {factors.tolist()} for {others.shape[1]} scores must fit and sum to more than 0")
+        raise InputError(f"weights: {factors.tolist()} for {others.shape[1]} scores must fit and sum to more than 0")
     gate = np.exp(np.log((bottom + floor) / (1.0 + floor)).sum(1) / max(bottom.shape[1], 1))
     total = (counted * factors).sum(1)
     useful: FloatArray = gate * (np.where(counted, others, 0.0) @ factors) / np.where(total > 0, total, 1.0)

@@ -10,13 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Input,
     Laws,
-    MissingInput,
+    MissingInputError,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -71,7 +71,7 @@ def cepo(
     other: FloatArray = np.zeros_like(contrast)
     if without_wrong == "rlsd":
         if "old_logprobs" not in batch:
-            raise MissingInput("old_logprobs: needed by cepo with without_wrong='rlsd'; pass them to SignalBatch")
+            raise MissingInputError("old_logprobs: needed by cepo with without_wrong='rlsd'; pass them to SignalBatch")
         other = batch["evidence_logprobs"] - batch["old_logprobs"]
     return _credited(batch, np.where(has_wrong[:, None], contrast, other), mix, decay_steps, bound, ddof, eps)
 
@@ -133,12 +133,12 @@ def contrast_credit(
         sign_of: the sign of the row's total (CEPO) or of the token's own advantage (RLSD).
 
     Raises:
-        BadOption: ``mix`` is outside [0, 1] or ``bound`` is negative.
+        OptionError: ``mix`` is outside [0, 1] or ``bound`` is negative.
 
     Source: CEPO, ahmedheakl/CEPO verl/trainer/core_algos.py @7a9655d2.
     """
     if not 0.0 <= mix <= 1.0 or not bound >= 0.0:
-        raise BadOption(f"mix: {mix} must lie in [0, 1], and bound: {bound} must not be negative")
+        raise OptionError(f"mix: {mix} must lie in [0, 1], and bound: {bound} must not be negative")
     inside = np.where(mask, advantages, 0.0)
     sign = np.sign(inside.sum(1, keepdims=True)) if sign_of == "row" else np.sign(inside)
     low = np.log1p(-bound) if bound < 1.0 else -np.inf
@@ -151,10 +151,10 @@ def decayed_mix(start: float, step: int | None, decay_steps: int) -> float:
     """``start`` falling linearly to 0 over ``decay_steps``; constant when that is 0.
 
     Raises:
-        BadOption: ``decay_steps`` is negative.
+        OptionError: ``decay_steps`` is negative.
     """
     if decay_steps < 0:
-        raise BadOption(f"decay_steps: {decay_steps} is negative; 0 keeps the mix as it is")
+        raise OptionError(f"decay_steps: {decay_steps} is negative; 0 keeps the mix as it is")
     return start * max(0.0, 1.0 - (step or 0) / decay_steps) if decay_steps else start
 
 

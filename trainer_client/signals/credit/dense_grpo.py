@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     BoolArray,
     FloatArray,
     Groups,
     Input,
+    InputError,
     IntArray,
     Laws,
     Paper,
@@ -87,13 +87,13 @@ def steps_over_tokens(advantages: FloatArray, steps: IntArray, mask: BoolArray) 
     """``[N, T]`` each token's step's advantage; 0 for tokens of no step and outside the mask.
 
     Raises:
-        BadInput: a generated token belongs to a step that the row cannot have.
+        InputError: a generated token belongs to a step that the row cannot have.
     """
     inside = mask & (steps >= 0)
     bad = np.argwhere(inside & (steps >= advantages.shape[1]))
     if bad.size:
         row, token = bad[0].tolist()
-        raise BadInput(
+        raise InputError(
             f"steps: row {row}, column {token} names step {steps[row, token]} where there are {advantages.shape[1]}; "
             "steps count from 0, one fewer than prefix scores"
         )

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     Case,
     Groups,
     Input,
+    InputError,
     IntArray,
     Laws,
     Paper,
@@ -66,7 +66,7 @@ def gigpo(
     uneven = episodes.max(rewards) > episodes.min(rewards)
     if uneven.any():
         row = int(np.flatnonzero(valid)[episodes.first(np.arange(rewards.size))[np.argmax(uneven)]])
-        raise BadInput(
+        raise InputError(
             f"rewards: steps of one trajectory (that of row {row}) hold different rewards; give each the episode's"
         )
     episode_groups = groups.index[episodes.order[episodes.starts]]

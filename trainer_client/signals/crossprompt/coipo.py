@@ -11,13 +11,13 @@ import numpy as np
 from numpy.random import Generator
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     Input,
+    InputError,
     Laws,
+    OptionError,
     Pair,
     Paper,
     Signal,
@@ -57,7 +57,7 @@ def coipo(batch: SignalBatch) -> Signal:
     several = np.flatnonzero(groups.sum(~noisy) > 1)
     if several.size:
         label = groups.labels.tolist()[int(several[0])]
-        raise BadInput(f"noisy: prompt {label!r} has more than one clean row; mark the perturbed ones")
+        raise InputError(f"noisy: prompt {label!r} has more than one clean row; mark the perturbed ones")
     pairs = []
     for members in groups.members():
         clean, shaken = members[~noisy[members]], members[noisy[members]]
@@ -77,12 +77,12 @@ def perturb(text: str, rate: float, rng: Generator) -> str:
         rng: source of the draws; the same one gives the same slips.
 
     Raises:
-        BadOption: ``rate`` is outside [0, 1].
+        OptionError: ``rate`` is outside [0, 1].
 
     Source: the noise that CoIPO trains against; the kinds of slips are ours.
     """
     if not 0.0 <= rate <= 1.0:
-        raise BadOption(f"rate: {rate} of the words must lie in [0, 1]")
+        raise OptionError(f"rate: {rate} of the words must lie in [0, 1]")
     return " ".join(_slip(word, rng) if rng.random() < rate else word for word in text.split(" "))
 
 

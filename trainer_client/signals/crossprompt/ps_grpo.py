@@ -13,12 +13,12 @@ import numpy as np
 from numpy.random import Generator
 
 from trainer_client.signals.authoring import (
-    BadInput,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     Input,
+    InputError,
     IntArray,
     Paper,
     Signal,
@@ -124,12 +124,12 @@ def set_overlap(sets: Sequence[Collection[Hashable]]) -> float:
     Of retrieved documents by wording of a question it says how consistent a retriever is.
 
     Raises:
-        BadInput: there are fewer than two sets.
+        InputError: there are fewer than two sets.
 
     Source: Con-RAG (arXiv 2510.04392).
     """
     if len(sets) < 2:
-        raise BadInput(f"sets: {len(sets)} given; overlap needs two")
+        raise InputError(f"sets: {len(sets)} given; overlap needs two")
     found = []
     for one, other in combinations([set(members) for members in sets], 2):
         union = one | other

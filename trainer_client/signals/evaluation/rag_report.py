@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, FloatArray, Input, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, Input, InputError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.report import mean_or_none
 
 PAPER = Paper("rag-policy", __doc__, provenance="abstract")
@@ -50,11 +50,11 @@ def retrieval_metrics(ranking: Sequence[Hashable], relevant: Iterable[Hashable],
     """Recall, reciprocal rank and NDCG of the first ``k`` documents; relevance is yes or no.
 
     Raises:
-        BadInput: nothing is relevant, which leaves recall undefined, or ``k`` is below 1.
+        InputError: nothing is relevant, which leaves recall undefined, or ``k`` is below 1.
     """
     wanted = set(relevant)
     if not wanted or k < 1:
-        raise BadInput(f"relevant: {len(wanted)} documents and k = {k}; both have to be at least 1")
+        raise InputError(f"relevant: {len(wanted)} documents and k = {k}; both have to be at least 1")
     hit = np.array([document in wanted for document in ranking[:k]], dtype=np.float64)
     discount = 1.0 / np.log2(np.arange(2, k + 2))
     first = np.flatnonzero(hit)

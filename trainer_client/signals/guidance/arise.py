@@ -14,12 +14,12 @@ from numpy.random import Generator
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Input,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -77,7 +77,7 @@ def arise_new_skill(
     A prompt without rollouts on both sides says nothing of a skill.
     """
     if len(values) != 4 or any(b <= a for a, b in pairwise(values)):
-        raise BadOption(f"values: {values} must be four, rising from harmful to critical")
+        raise OptionError(f"values: {values} must be four, rising from harmful to critical")
     helped, right = batch["helped"], batch.rewards > threshold
     plain = batch.valid & ~helped
     level = skill_level(batch.groups.spread(batch.groups.any(plain & right)), right)
@@ -117,13 +117,13 @@ def choose_skill(
         rng: source of the draws; None never explores.
 
     Raises:
-        BadInput: a score is not finite.
-        BadOption: the temperature is not positive.
+        InputError: a score is not finite.
+        OptionError: the temperature is not positive.
 
     Source: ARISE, Skylanding/ARISE verl/workers/arise/skill_manager.py @2d6f65dd.
     """
     if not temperature > 0:
-        raise BadOption(f"temperature: {temperature} must be positive")
+        raise OptionError(f"temperature: {temperature} must be positive")
     score = as_floats("scores", scores, 1)
     require_finite("scores", score)
     if not score.size:
@@ -186,7 +186,7 @@ class SkillLibrary(Tracker):
         percentile: float = 0.10,
     ) -> None:
         if cache_capacity < 1 or reservoir_capacity < 0:
-            raise BadOption(f"capacities: {cache_capacity} and {reservoir_capacity} must be at least 1 and 0")
+            raise OptionError(f"capacities: {cache_capacity} and {reservoir_capacity} must be at least 1 and 0")
         self.cache_capacity, self.reservoir_capacity = cache_capacity, reservoir_capacity
         self.memory, self.percentile = memory, percentile
         self.cache: dict[str, float] = {}
@@ -210,11 +210,11 @@ class SkillLibrary(Tracker):
             utility: what a new skill starts with.
 
         Raises:
-            BadInput: a number is not finite.
+            InputError: a number is not finite.
         """
         for name, number in (("reward", reward), ("utility", utility)):
             if number is not None and not np.isfinite(number):
-                raise BadInput(f"{name}: {number} of skill {used or new!r} is not a finite number")
+                raise InputError(f"{name}: {number} of skill {used or new!r} is not a finite number")
         updated = used is not None and reward is not None and self._update(used, reward)
         added = new is not None and new not in self.cache and new not in self.reservoir
         if added and new is not None:

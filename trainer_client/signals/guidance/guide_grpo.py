@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Input,
     Laws,
+    OptionError,
     Paper,
     Request,
     Signal,
@@ -90,11 +90,11 @@ def guidance_weights(
         bound: largest absolute log-ratio.
 
     Raises:
-        BadOption: the bound is not positive.
+        OptionError: the bound is not positive.
 
     Source: Guide-GRPO (arXiv 2506.13923), reconstructed from its abstract; the bound is ours.
     """
     if not bound > 0:
-        raise BadOption(f"bound: {bound} must be positive")
+        raise OptionError(f"bound: {bound} must be positive")
     ratio = np.exp(np.clip(np.where(mask, plain - helped, 0.0), -bound, bound))
     return np.where(mask, np.where(rows[:, None], ratio, 1.0), 0.0)

@@ -11,7 +11,6 @@ import numpy as np
 
 from trainer_client.signals.authoring import (
     AnyArray,
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
@@ -19,6 +18,7 @@ from trainer_client.signals.authoring import (
     Input,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Request,
     Signal,
@@ -167,12 +167,12 @@ def balance_term(rate: FloatArray, rollouts: IntArray, kind: HintTerm = "non_deg
     """What a success rate offers to a group: ``1 - p^n - (1-p)^n``, the chance that outcomes differ, or ``p * (1-p)``.
 
     Raises:
-        BadOption: the kind is unknown.
+        OptionError: the kind is unknown.
     """
     if kind == "variance":
         return rate * (1.0 - rate)
     if kind != "non_degenerate":
-        raise BadOption(f"term: {kind!r} is neither non_degenerate nor variance")
+        raise OptionError(f"term: {kind!r} is neither non_degenerate nor variance")
     inside = (rate > 0) & (rate < 1)
     return np.where(inside, 1.0 - rate**rollouts - (1.0 - rate) ** rollouts, 0.0)
 
@@ -181,10 +181,10 @@ def transfer_weight(reliance: FloatArray, temperature: float = 0.3) -> FloatArra
     """``exp(min(reliance, 0) / temperature)``: 1 for an answer as likely without the hint, less the more it needs it.
 
     Raises:
-        BadOption: the temperature is not positive.
+        OptionError: the temperature is not positive.
     """
     if not temperature > 0:
-        raise BadOption(f"temperature: {temperature} must be positive")
+        raise OptionError(f"temperature: {temperature} must be positive")
     return np.exp(np.minimum(reliance, 0.0) / temperature)
 
 

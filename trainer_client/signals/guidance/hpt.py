@@ -10,11 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     Case,
     FloatArray,
     Input,
     Laws,
+    OptionError,
     Paper,
     Request,
     Signal,
@@ -91,13 +91,13 @@ def demonstration_modes(success: FloatArray, *, gate: float = 0.0, gate_off: flo
         gate_off: None for ``gate``, so that nothing is off-policy.
 
     Raises:
-        BadOption: a gate is outside [0, 1], or ``gate_off`` is below ``gate``.
+        OptionError: a gate is outside [0, 1], or ``gate_off`` is below ``gate``.
 
     Source: HPT (arXiv 2509.04419); TsinghuaC3I/Unify-Post-Training hpt/verl/verl/mix_src/mix_trainer.py @ae332f5f.
     """
     upper = gate if gate_off is None else gate_off
     if not 0.0 <= gate <= upper <= 1.0:
-        raise BadOption(f"gates: {gate} and {gate_off} must be in order and within [0, 1]")
+        raise OptionError(f"gates: {gate} and {gate_off} must be in order and within [0, 1]")
     names: tuple[Mode, ...] = ("sft", "off_policy", "rl")
     return [names[k] for k in ((success > gate).astype(np.int64) + (success > upper)).tolist()]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, FloatArray, Request, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, OptionError, Request, Signal, SignalBatch, register
 from trainer_client.signals.parts.state import Tracker
 
 
@@ -36,7 +36,7 @@ class RelativeDifficulty(Tracker):
 
     def __init__(self, *, window: int = 20, span: float = 1.0) -> None:
         if not span > 0:
-            raise BadOption(f"relative_difficulty: span = {span} must be positive; it is the range of rewards")
+            raise OptionError(f"relative_difficulty: span = {span} must be positive; it is the range of rewards")
         self.span = span
         self._means = RecentMeans(window=window)
 
@@ -67,7 +67,7 @@ class RecentMeans(Tracker):
 
     def __init__(self, *, window: int = 20) -> None:
         if window < 1:
-            raise BadOption(f"window: {window} must be at least 1")
+            raise OptionError(f"window: {window} must be at least 1")
         self._steps: deque[list[float]] = deque(maxlen=window)
         self.window = window
 

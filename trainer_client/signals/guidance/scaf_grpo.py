@@ -11,12 +11,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     Input,
+    InputError,
     IntArray,
     Laws,
     Paper,
@@ -60,7 +60,7 @@ def scaf_grpo_hints(batch: SignalBatch, *, warmup_steps: int = 0) -> Signal:
     paper has three tiers (knowledge, planning, solution) of four hints; the release leaves out planning.
     """
     if warmup_steps and batch.step is None:
-        raise BadInput("scaf_grpo_hints: warmup_steps needs the step; pass step= to SignalBatch")
+        raise InputError("scaf_grpo_hints: warmup_steps needs the step; pass step= to SignalBatch")
     requests = []
     if (batch.step or 0) > warmup_steps or not warmup_steps:
         unsolved = unsolved_groups(batch.rewards, batch.groups, batch.valid, threshold=0.0)
@@ -162,12 +162,12 @@ def hint_ladder(tiers: Sequence[Sequence[str]]) -> Iterator[Hint]:
     """Each tier's hints, one more at a time; the next tier starts afresh.
 
     Raises:
-        BadInput: the tiers are no lists of texts.
+        InputError: the tiers are no lists of texts.
     """
     level = 0
     for tier, texts in enumerate(tiers):
         if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-            raise BadInput(f"hints: tier {tier} is no list of texts; hints are a list of tiers, each a list of texts")
+            raise InputError(f"hints: tier {tier} is no list of texts; hints are a list of tiers, each a list of texts")
         for number in range(1, len(texts) + 1):
             level += 1
             yield Hint(level, tier, list(texts[:number]))

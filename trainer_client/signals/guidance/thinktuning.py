@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     Input,
     Laws,
+    OptionError,
     Paper,
     Request,
     Signal,
@@ -41,7 +41,7 @@ def thinktuning_feedback(batch: SignalBatch, *, gamma: float = 0.25, correct: fl
     The draw depends on seed, step, prompt and place alone, so that a retry asks for the same rows.
     """
     if not 0.0 <= gamma <= 1.0:
-        raise BadOption(f"thinktuning_feedback: gamma = {gamma} must lie in [0, 1]")
+        raise OptionError(f"thinktuning_feedback: gamma = {gamma} must lie in [0, 1]")
     draws = uniforms(batch.groups, seed=seed, step=batch.step, stream="thinktuning")
     valid, groups = batch.taken()
     order = groups.rank((batch.rewards[valid] >= correct) + draws[valid])
@@ -74,7 +74,7 @@ def thinktuning(batch: SignalBatch, *, shaping: float | None = None, ddof: int =
     guided = batch.mask & batch["guided"]
     if shaping is not None:
         if not shaping > 0:
-            raise BadOption(f"thinktuning: shaping = {shaping} must be positive")
+            raise OptionError(f"thinktuning: shaping = {shaping} must be positive")
         p = np.exp(np.minimum(batch["old_logprobs"], 0.0))
         weights = np.where(guided, p / (p + shaping), weights)
     share = float(guided.sum() / max(int(batch.mask.sum()), 1))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, FloatArray, Laws, Request, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, Laws, OptionError, Request, Signal, SignalBatch, register
 from trainer_client.signals.parts.prompts import extreme_row, first_row, unsolved_groups
 from trainer_client.signals.parts.state import Tracker, saved_ids
 
@@ -70,7 +70,7 @@ class SolvedCorpus(Tracker):
 
     def __init__(self, *, capacity: int = 10_000) -> None:
         if capacity < 1:
-            raise BadOption(f"capacity: {capacity} must be at least 1")
+            raise OptionError(f"capacity: {capacity} must be at least 1")
         self.capacity = capacity
         self._solved: dict[Hashable, tuple[str, list[float]]] = {}
 

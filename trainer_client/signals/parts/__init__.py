@@ -3,31 +3,37 @@
 ``docs/parts.md`` says what each is for. None knows the methods that use it.
 """
 
-from .aggregation import Aggregation, token_weights
-from .asymmetric import asymmetric_shaping
-from .budgets import budgeted, unit_rates
-from .columns import columns, combined_columns, grpo_over
-from .combine import Combined, combine
-from .decoupled import decoupled_normalise, resolve_weights
-from .discriminative import Score, discriminative_weights, ratio_weights, weighed
-from .filters import varied_groups
-from .group_normalise import Centre, Scale, Singleton, group_normalise
-from .kl import KlKind, kl_estimate
-from .lists import LambdaScheme, dcg_discounts, lambda_weights
-from .moments import RunningMoments
-from .overlong import Beyond, overlong_penalty
-from .pairs import best_worst_pairs, labelled_pairs, ranked_pairs, valid_members
-from .prompts import extreme_row, first_row, first_rows, unsolved_groups
-from .quantiles import QuantileTracker
-from .report import mean_or_none, share
-from .scaled import GroupScale, scaled
-from .standardise import Stabiliser, batch_moments, batch_sum, is_constant, standardise
-from .state import Tracker, saved_ids
-from .success import RecentSuccess
-from .terms import Action, Comparison, Gate, Optional, Term
-from .tokens import by_position, generalised_advantages, log_ratios, mean_logprobs, token_ends
-from .variance import max_variance_subset
-from .weighted import weighted_normalise
+from trainer_client.signals.parts.aggregation import Aggregation, token_weights
+from trainer_client.signals.parts.asymmetric import asymmetric_shaping
+from trainer_client.signals.parts.budgets import budgeted, unit_rates
+from trainer_client.signals.parts.columns import columns, combined_columns, grpo_over
+from trainer_client.signals.parts.combine import Combined, combine
+from trainer_client.signals.parts.decoupled import decoupled_normalise, resolve_weights
+from trainer_client.signals.parts.discriminative import Score, discriminative_weights, ratio_weights, weighed
+from trainer_client.signals.parts.filters import varied_groups
+from trainer_client.signals.parts.group_normalise import Centre, Scale, Singleton, group_normalise
+from trainer_client.signals.parts.kl import KlKind, kl_estimate
+from trainer_client.signals.parts.lists import LambdaScheme, dcg_discounts, lambda_weights
+from trainer_client.signals.parts.moments import RunningMoments
+from trainer_client.signals.parts.overlong import Beyond, overlong_penalty
+from trainer_client.signals.parts.pairs import best_worst_pairs, labelled_pairs, ranked_pairs, valid_members
+from trainer_client.signals.parts.prompts import extreme_row, first_row, first_rows, unsolved_groups
+from trainer_client.signals.parts.quantiles import QuantileTracker
+from trainer_client.signals.parts.report import mean_or_none, share
+from trainer_client.signals.parts.scaled import GroupScale, scaled
+from trainer_client.signals.parts.standardise import Stabiliser, batch_moments, batch_sum, is_constant, standardise
+from trainer_client.signals.parts.state import Tracker, saved_ids
+from trainer_client.signals.parts.success import RecentSuccess
+from trainer_client.signals.parts.terms import Action, Comparison, Gate, Optional, Term
+from trainer_client.signals.parts.tokens import (
+    by_position,
+    generalised_advantages,
+    log_ratios,
+    mean_logprobs,
+    token_ends,
+)
+from trainer_client.signals.parts.variance import max_variance_subset
+from trainer_client.signals.parts.weighted import weighted_normalise
 
 __all__ = [
     "Action",

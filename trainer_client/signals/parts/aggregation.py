@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 
 Aggregation = Literal["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "seq-mean-token-sum-norm", "dr-grpo"]
 
@@ -24,12 +24,12 @@ def token_weights(mask: BoolArray, mode: Aggregation, *, horizon: int | None = N
         horizon: that constant length; the width of the mask when None.
 
     Raises:
-        BadOption: the mode is unknown.
+        OptionError: the mode is unknown.
 
     Source: volcengine/verl verl/trainer/ppo/core_algos.py ``agg_loss`` @b178a3cd.
     """
     if mode not in get_args(Aggregation):
-        raise BadOption(f"mode: {mode!r} is not one of {', '.join(get_args(Aggregation))}")
+        raise OptionError(f"mode: {mode!r} is not one of {', '.join(get_args(Aggregation))}")
     counted = mask.astype(np.float64)
     tokens = counted.sum(1, keepdims=True)
     if mode == "token-mean":

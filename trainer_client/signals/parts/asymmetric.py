@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals._arrays import FloatArray, as_floats
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 
 
 def asymmetric_shaping(
@@ -27,15 +27,15 @@ def asymmetric_shaping(
         low: curvature below the threshold; 0 is the limit, a straight line of slope 1.
 
     Raises:
-        BadOption: ``threshold`` lies outside [0, 1], or ``low`` is negative.
+        OptionError: ``threshold`` lies outside [0, 1], or ``low`` is negative.
 
     Source: arXiv 2509.18056; the lower branch as in ZhangZikun6666/TempSamp-R1 scripts/timelens @55a92280, a
     re-implementation by others.
     """
     if not 0 <= threshold <= 1:
-        raise BadOption(f"threshold: {threshold} is outside [0, 1]")
+        raise OptionError(f"threshold: {threshold} is outside [0, 1]")
     if low < 0:
-        raise BadOption(f"low: {low} is negative; 0 is a straight line")
+        raise OptionError(f"low: {low} is negative; 0 is a straight line")
     reward = np.clip(as_floats("rewards", rewards), 0.0, 1.0)
     above = threshold + high * np.log1p(np.maximum(reward - threshold, 0.0))
     below = np.maximum(threshold - reward, 0.0)

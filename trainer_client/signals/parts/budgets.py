@@ -9,7 +9,7 @@ import numpy as np
 
 from trainer_client.signals._arrays import FloatArray, IntArray
 from trainer_client.signals._batch import SignalBatch
-from trainer_client.signals._errors import BadInput
+from trainer_client.signals._errors import InputError
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._signal import Signal
 
@@ -19,7 +19,7 @@ def unit_rates(batch: SignalBatch, name: str) -> FloatArray:
     values: FloatArray = batch[name]
     bad = np.flatnonzero(batch.valid & ((values < 0) | (values > 1)))
     if bad.size:
-        raise BadInput(f"{name}: row {bad[0]} holds {values[bad[0]]}; a success rate lies in [0, 1], map it there")
+        raise InputError(f"{name}: row {bad[0]} holds {values[bad[0]]}; a success rate lies in [0, 1], map it there")
     return values[batch.valid]
 
 

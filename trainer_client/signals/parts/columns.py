@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
 from trainer_client.signals._batch import SignalBatch
-from trainer_client.signals._errors import BadInput
+from trainer_client.signals._errors import InputError
 from trainer_client.signals._signal import Signal
 from trainer_client.signals.parts.combine import Combined, combine
 from trainer_client.signals.parts.group_normalise import group_normalise
@@ -19,7 +19,7 @@ def columns(batch: SignalBatch, number: int) -> FloatArray:
     """The components ``[N, K]``, refusing another number of columns than the method reads."""
     components: FloatArray = batch["components"]
     if components.shape[1] != number:
-        raise BadInput(f"components: {components.shape[1]} columns where the method reads {number}")
+        raise InputError(f"components: {components.shape[1]} columns where the method reads {number}")
     return components
 
 

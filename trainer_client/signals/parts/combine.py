@@ -19,7 +19,7 @@ from trainer_client.signals._arrays import (
     require_finite,
     require_length,
 )
-from trainer_client.signals._errors import BadInput, BadOption, MissingScore, TooManyMissing
+from trainer_client.signals._errors import InputError, MissingScoreError, OptionError, TooManyMissingError
 from trainer_client.signals._groups import GroupIds, Groups
 from trainer_client.signals.parts.terms import Action, Optional, Term
 
@@ -87,15 +87,15 @@ def combine(
         The rewards and their derivation.
 
     Raises:
-        BadInput: shapes differ, a valid score is not finite, a code has no name.
-        BadOption: ``drop_group`` without groups, an unknown ``optional``, ``max_missing`` outside [0, 1].
-        TooManyMissing: a term's share of missing scores passes ``max_missing``.
-        MissingScore: a score is missing under a code whose action is ``abort``.
+        InputError: shapes differ, a valid score is not finite, a code has no name.
+        OptionError: ``drop_group`` without groups, an unknown ``optional``, ``max_missing`` outside [0, 1].
+        TooManyMissingError: a term's share of missing scores passes ``max_missing``.
+        MissingScoreError: a score is missing under a code whose action is ``abort``.
     """
     if optional not in get_args(Optional):
-        raise BadOption(f"optional: {optional!r} is not one of {', '.join(get_args(Optional))}")
+        raise OptionError(f"optional: {optional!r} is not one of {', '.join(get_args(Optional))}")
     if not 0 <= max_missing <= 1:
-        raise BadOption(f"max_missing: {max_missing} is not a share between 0 and 1")
+        raise OptionError(f"max_missing: {max_missing} is not a share between 0 and 1")
     table = _Table.read(scores, valid, terms, codes, legend, asked, groups)
     actions = table.actions()
     table.fill_floors(actions)
@@ -143,28 +143,28 @@ class _Table:
     ) -> _Table:
         table = as_floats("scores", scores, 2)
         if table.shape[1] != len(terms):
-            raise BadInput(f"scores: {table.shape[1]} columns for {len(terms)} terms; one term per column is needed")
+            raise InputError(f"scores: {table.shape[1]} columns for {len(terms)} terms; one term per column is needed")
         everything = np.ones(table.shape, np.bool_)
         given = everything if valid is None else as_bools("valid", valid, 2)
         wanted = everything if asked is None else as_bools("asked", asked, 2)
         reasons = None if codes is None else np.asarray(codes)
         for name, array in (("valid", given), ("asked", wanted), ("codes", reasons)):
             if array is not None and array.shape != table.shape:
-                raise BadInput(f"{name}: shape {array.shape} differs from the scores' {table.shape}")
+                raise InputError(f"{name}: shape {array.shape} differs from the scores' {table.shape}")
         given = given & wanted
         require_finite("scores", table, given, [term.name for term in terms])
         partition = None if groups is None else Groups.of(groups)
         if partition is not None:
             require_length("groups", partition.rows, table.shape[0])
         elif any("drop_group" in term.on_missing.values() for term in terms):
-            raise BadOption("on_missing: drop_group needs the groups of the rows; pass groups=")
+            raise OptionError("on_missing: drop_group needs the groups of the rows; pass groups=")
         names = dict(legend) if isinstance(legend, Mapping) else dict(enumerate(legend or ()))
         return cls(terms, np.where(given, table, 0.0), given, given.copy(), wanted, reasons, names, partition)
 
     def name_of(self, code: object) -> str:
         if isinstance(code, (int, np.integer)):
             if int(code) not in self.legend:
-                raise BadInput(f"codes: {code} is not in the legend; name every code")
+                raise InputError(f"codes: {code} is not in the legend; name every code")
             return self.legend[int(code)]
         return str(code)
 
@@ -233,14 +233,14 @@ def _stop_on(table: _Table, actions: IntArray, missing: BoolArray, share: FloatA
     abort = np.argwhere(missing & (actions == _CODE["abort"]))
     if abort.size:
         row, column = (int(i) for i in abort[0])
-        raise MissingScore(
+        raise MissingScoreError(
             f"{table.describe(row, column)}: no score, and on_missing says abort ({len(abort)} entries); "
             "repair the source, or choose mask, floor or drop_group for this code"
         )
     if bool((share > max_missing).any()):
         column = int(np.argmax(share))
         row = int(np.argmax(missing[:, column]))
-        raise TooManyMissing(
+        raise TooManyMissingError(
             f"{table.terms[column].name!r}: {share[column]:.1%} of its scores are missing, more than "
             f"max_missing = {max_missing:.1%}; first at {table.describe(row, column)}. "
             "Repair its source before training on, or raise max_missing"

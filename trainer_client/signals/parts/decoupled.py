@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray, Reduce
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 from trainer_client.signals._groups import Groups
 from trainer_client.signals.parts.group_normalise import Singleton, group_normalise
 from trainer_client.signals.parts.standardise import standardise
@@ -43,7 +43,7 @@ def decoupled_normalise(
         reduce: sums over ranks, for ``scale="batch"``.
 
     Raises:
-        BadOption: another number of weights than components.
+        OptionError: another number of weights than components.
     """
     factors = resolve_weights(weights, components.shape[1])
     total = np.zeros(components.shape[0])
@@ -61,9 +61,9 @@ def resolve_weights(weights: Sequence[float] | None, columns: int) -> FloatArray
     """``[K]`` weights, 1 each when None.
 
     Raises:
-        BadOption: another number of weights than columns.
+        OptionError: another number of weights than columns.
     """
     factors = np.ones(columns) if weights is None else np.asarray(weights, dtype=np.float64)
     if factors.shape != (columns,):
-        raise BadOption(f"weights: {factors.size} given for {columns} components; give one for each")
+        raise OptionError(f"weights: {factors.size} given for {columns} components; give one for each")
     return factors

@@ -8,7 +8,7 @@ import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
 from trainer_client.signals._batch import SignalBatch
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 from trainer_client.signals._groups import Groups
 from trainer_client.signals._signal import Signal
 from trainer_client.signals.parts.tokens import mean_logprobs
@@ -65,12 +65,12 @@ def discriminative_weights(
         quality: ``[N]`` right answers share by its softmax; None alike (DisCO).
 
     Raises:
-        BadOption: ``tau`` is not positive.
+        OptionError: ``tau`` is not positive.
 
     Source: DisCO (arXiv 2505.12366), DRPO (arXiv 2510.04474).
     """
     if tau is not None and not tau > 0:
-        raise BadOption(f"tau: {tau} must be positive; None shares alike")
+        raise OptionError(f"tau: {tau} must be positive; None shares alike")
     right, wrong = rewards >= 1.0, rewards <= 0.0
     both = groups.spread(groups.any(right) & groups.any(wrong))
     alike = np.zeros(rewards.size)

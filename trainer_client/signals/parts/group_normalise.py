@@ -16,7 +16,7 @@ from trainer_client.signals._arrays import (
     require_finite,
     require_length,
 )
-from trainer_client.signals._errors import BadInput, BadOption
+from trainer_client.signals._errors import InputError, OptionError
 from trainer_client.signals._groups import GroupIds, Groups
 from trainer_client.signals.parts.standardise import batch_moments, is_constant
 
@@ -68,8 +68,8 @@ def group_normalise(
         ``[N]`` float64. Exactly 0 for a constant group, unless the centre comes from outside the group.
 
     Raises:
-        BadInput: shapes differ, a valid reward is not finite, or ``singleton="error"`` met a group of one.
-        BadOption: an option is out of range.
+        InputError: shapes differ, a valid reward is not finite, or ``singleton="error"`` met a group of one.
+        OptionError: an option is out of range.
     """
     reward, partition, mask, baseline = _read(rewards, groups, valid, values)
     _check_options(centre, scale, ddof, eps, singleton, baseline)
@@ -78,7 +78,7 @@ def group_normalise(
         x, g, b = reward[mask], partition.take(mask), None if baseline is None else baseline[mask]
     if singleton == "error" and bool((g.sizes == 1).any()):
         label = g.labels[int(np.argmax(g.sizes == 1))]
-        raise BadInput(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
+        raise InputError(f"groups: {label!r} has one valid member; generate more, or choose singleton='zero'")
     divisor = _batch_divisor(x, ddof, eps, tolerance, reduce) if scale == "batch" else 1.0
     rule = _Rule(centre, scale, ddof, eps, singleton == "raw", quantile, tolerance, divisor)
     result = np.empty(x.size)
@@ -191,10 +191,10 @@ def _check_options(
         ("singleton", singleton, get_args(Singleton)),
     ):
         if given not in known:
-            raise BadOption(f"{name}: {given!r} is not one of {', '.join(known)}")
+            raise OptionError(f"{name}: {given!r} is not one of {', '.join(known)}")
     if ddof not in (0, 1):
-        raise BadOption(f"ddof: {ddof} is neither 0 (population) nor 1 (sample)")
+        raise OptionError(f"ddof: {ddof} is neither 0 (population) nor 1 (sample)")
     if not eps >= 0:
-        raise BadOption(f"eps: {eps} is negative; it is added to the scale")
+        raise OptionError(f"eps: {eps} is negative; it is added to the scale")
     if (centre == "value") != (values is not None):
-        raise BadOption("values: baselines are needed with centre='value', and only there")
+        raise OptionError("values: baselines are needed with centre='value', and only there")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals._arrays import FloatArray, as_floats
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 
 KlKind = Literal["k1", "abs", "k2", "k3"]
 
@@ -20,12 +20,12 @@ def kl_estimate(logprobs: ArrayLike, ref_logprobs: ArrayLike, kind: KlKind = "k3
     within 20 and the value within 10, as verl does.
 
     Raises:
-        BadOption: the kind is unknown.
+        OptionError: the kind is unknown.
 
     Source: J. Schulman, "Approximating KL divergence" (2020); volcengine/verl ``kl_penalty`` @b178a3cd.
     """
     if kind not in get_args(KlKind):
-        raise BadOption(f"kind: {kind!r} is not one of {', '.join(get_args(KlKind))}")
+        raise OptionError(f"kind: {kind!r} is not one of {', '.join(get_args(KlKind))}")
     d = as_floats("logprobs", logprobs) - as_floats("ref_logprobs", ref_logprobs)
     if kind == "k1":
         return d

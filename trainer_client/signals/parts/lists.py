@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from trainer_client.signals._arrays import FloatArray
-from trainer_client.signals._errors import BadInput, BadOption
+from trainer_client.signals._errors import InputError, OptionError
 
 LambdaScheme = Literal["dcg", "dcg2"]
 
@@ -26,17 +26,17 @@ def lambda_weights(scores: FloatArray, labels: FloatArray, *, scheme: LambdaSche
         scheme: which second factor.
 
     Raises:
-        BadOption: an unknown scheme.
-        BadInput: a label beyond 100, of which the gain would swallow all others.
+        OptionError: an unknown scheme.
+        InputError: a label beyond 100, of which the gain would swallow all others.
 
     Source: LiPO (arXiv 2402.01878) eq. 7, with the inverse of D that its text has lost; LambdaLoss (Wang et al. 2018);
     google/rax rax/_src/lambdaweights.py @af92de1f, which multiplies by the length of the list.
     """
     if scheme not in get_args(LambdaScheme):
-        raise BadOption(f"scheme: {scheme!r} is not one of {', '.join(get_args(LambdaScheme))}")
+        raise OptionError(f"scheme: {scheme!r} is not one of {', '.join(get_args(LambdaScheme))}")
     if bool((np.abs(labels) > _LARGEST).any()):
         worst = labels[np.argmax(np.abs(labels))]
-        raise BadInput(f"labels: {worst} is too large an exponent of 2; map labels to [0, 1]")
+        raise InputError(f"labels: {worst} is too large an exponent of 2; map labels to [0, 1]")
     ranks = np.empty(scores.size)
     ranks[np.argsort(-scores, kind="stable")] = np.arange(1, scores.size + 1)
     gain = np.exp2(labels)

@@ -31,7 +31,7 @@ class RunningMoments(Tracker):
         """Take in a batch of values.
 
         Raises:
-            BadInput: a value is not finite.
+            InputError: a value is not finite.
         """
         batch = as_floats("values", values).ravel()
         require_finite("values", batch)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals._arrays import FloatArray, as_floats
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 
 Beyond = Literal["floor", "falling"]
 
@@ -32,12 +32,12 @@ def overlong_penalty(
         ``[N]``, at most 0.
 
     Raises:
-        BadOption: ``cache`` is not within ``[0, max_length]``, or 0 with ``beyond="falling"``.
+        OptionError: ``cache`` is not within ``[0, max_length]``, or 0 with ``beyond="falling"``.
     """
     if not 0 <= cache <= max_length:
-        raise BadOption(f"cache: {cache} must lie between 0 and max_length = {max_length}")
+        raise OptionError(f"cache: {cache} must lie between 0 and max_length = {max_length}")
     if cache == 0 and beyond == "falling":
-        raise BadOption("cache: 0 leaves no slope to fall along; choose beyond='floor' for a step")
+        raise OptionError("cache: 0 leaves no slope to fall along; choose beyond='floor' for a step")
     excess = as_floats("lengths", lengths) - (max_length - cache)
     if cache == 0:
         return np.where(excess > 0, -factor, 0.0)

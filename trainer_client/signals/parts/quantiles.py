@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals._arrays import FloatArray, as_floats, require_finite
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 from trainer_client.signals.parts.state import Tracker
 
 
@@ -32,7 +32,7 @@ class QuantileTracker(Tracker):
 
     def __init__(self, *, levels: int = 19, rate: float = 0.1) -> None:
         if levels < 1 or not rate > 0:
-            raise BadOption(f"levels: {levels} and rate: {rate} must be positive")
+            raise OptionError(f"levels: {levels} and rate: {rate} must be positive")
         self.levels: FloatArray = np.arange(1, levels + 1) / (levels + 1)
         self.rate = rate
         self.quantiles: FloatArray | None = None
@@ -41,7 +41,7 @@ class QuantileTracker(Tracker):
         """Take in the values of a step; without any nothing changes.
 
         Raises:
-            BadInput: a value is not finite.
+            InputError: a value is not finite.
         """
         seen = as_floats("values", values).ravel()
         require_finite("values", seen)

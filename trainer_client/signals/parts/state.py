@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from trainer_client.signals._errors import BadInput, StateMismatch
+from trainer_client.signals._errors import InputError, StateMismatchError
 
 
 def saved_ids(ids: Iterable[Hashable]) -> list[Any]:
     """Ids of prompts as they are kept, which have to survive JSON.
 
     Raises:
-        BadInput: an id is neither an integer nor a string.
+        InputError: an id is neither an integer nor a string.
     """
     plain = [value.item() if hasattr(value, "item") else value for value in ids]
     odd = next((value for value in plain if not isinstance(value, str | int)), None)
     if odd is not None:
-        raise BadInput(f"groups: {odd!r} is neither an integer nor a string, and could not be saved with the state")
+        raise InputError(f"groups: {odd!r} is neither an integer nor a string, and could not be saved with the state")
     return plain
 
 
@@ -40,17 +40,19 @@ class Tracker:
         """Continue exactly where ``state_dict`` was taken.
 
         Raises:
-            StateMismatch: the state is of another kind or version, or lacks a part.
+            StateMismatchError: the state is of another kind or version, or lacks a part.
         """
         found = (state.get("kind"), state.get("version"))
         if found != (self.kind, self.version):
-            raise StateMismatch(
+            raise StateMismatchError(
                 f"{self.kind}: the state is of {found[0]!r}, version {found[1]}; version {self.version} is read here"
             )
         try:
             self._restore(state)
         except (KeyError, TypeError) as error:
-            raise StateMismatch(f"{self.kind}: the state is damaged ({error}); start from an earlier one") from error
+            raise StateMismatchError(
+                f"{self.kind}: the state is damaged ({error}); start from an earlier one"
+            ) from error
 
     def _state(self) -> dict[str, Any]:
         """The state without kind and version: that of the parts, unless a subclass says otherwise."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 from trainer_client.signals._groups import Groups
 from trainer_client.signals.parts.state import Tracker, saved_ids
 
@@ -29,7 +29,7 @@ class RecentSuccess(Tracker):
 
     def __init__(self, *, enough: int = 16, known_after: int = 8) -> None:
         if enough < 1 or known_after < 1:
-            raise BadOption(f"enough: {enough} and known_after: {known_after} must be at least 1")
+            raise OptionError(f"enough: {enough} and known_after: {known_after} must be at least 1")
         self.enough, self.known_after = enough, known_after
         self._seen: dict[Hashable, tuple[int, float, list[float]]] = {}
 

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 
 Action = Literal["mask", "floor", "drop_group", "abort"]
 
@@ -37,9 +37,9 @@ class Gate:
 
     def __post_init__(self) -> None:
         if self.comparison not in _COMPARE:
-            raise BadOption(f"gate: comparison {self.comparison!r} is not one of {', '.join(_COMPARE)}")
+            raise OptionError(f"gate: comparison {self.comparison!r} is not one of {', '.join(_COMPARE)}")
         if not (math.isfinite(self.threshold) and math.isfinite(self.closed)):
-            raise BadOption("gate: threshold and closed must be finite numbers")
+            raise OptionError("gate: threshold and closed must be finite numbers")
 
     def is_open(self, scores: FloatArray) -> BoolArray:
         """``[N]``: where the condition holds."""
@@ -69,16 +69,16 @@ class Term:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.weight):
-            raise BadOption(f"{self.name}: weight {self.weight} is not finite")
+            raise OptionError(f"{self.name}: weight {self.weight} is not finite")
         if self.gate is not None and not self.required:
-            raise BadOption(f"{self.name}: a gate decides about the row and cannot be optional; require it")
+            raise OptionError(f"{self.name}: a gate decides about the row and cannot be optional; require it")
         for code, action in self.on_missing.items():
             if action not in get_args(Action):
-                raise BadOption(
+                raise OptionError(
                     f"{self.name}: on_missing[{code!r}] = {action!r} is not one of {', '.join(get_args(Action))}"
                 )
         if "floor" in self.on_missing.values() and (self.floor is None or not math.isfinite(self.floor)):
-            raise BadOption(f"{self.name}: on_missing asks for the floor, but no finite floor is declared")
+            raise OptionError(f"{self.name}: on_missing asks for the floor, but no finite floor is declared")
 
     def action(self, code: str) -> Action:
         """What to do about a score missing under ``code``."""

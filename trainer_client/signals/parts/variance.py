@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray
-from trainer_client.signals._errors import BadOption
+from trainer_client.signals._errors import OptionError
 from trainer_client.signals._groups import Groups
 
 _SAME = 1e-9
@@ -19,12 +19,12 @@ def max_variance_subset(values: FloatArray, groups: Groups, keep: int) -> BoolAr
     variances the smallest ``k`` is taken; tied rows are told apart by batch order.
 
     Raises:
-        BadOption: ``keep`` is below 1.
+        OptionError: ``keep`` is below 1.
 
     Source: OSU-NLP-Group/cobalt preproc/process_multi_turn_taco.py @18ce6aed.
     """
     if keep < 1:
-        raise BadOption(f"keep: {keep} rows; choose at least 1")
+        raise OptionError(f"keep: {keep} rows; choose at least 1")
     if not values.size:
         return np.zeros(0, np.bool_)
     size = groups.sizes

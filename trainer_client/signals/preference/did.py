@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     FloatArray,
     Groups,
     IntArray,
+    OptionError,
     Pair,
     Paper,
     Signal,
@@ -69,12 +69,12 @@ def rejected_weights(rewards: FloatArray, groups: Groups, *, scale: float = 1.0,
     ``power = -1`` gives the distribution of the differential information, ``softmax(r / scale)``, for the chosen side.
 
     Raises:
-        BadOption: ``scale`` is not positive.
+        OptionError: ``scale`` is not positive.
 
     Source: An Information-Theoretic Perspective on Preference Optimization, reconstructed from the abstract.
     """
     if not scale > 0:
-        raise BadOption(f"scale: {scale} must be positive")
+        raise OptionError(f"scale: {scale} must be positive")
     logits = -power * rewards / scale
     raised = np.exp(groups.apply(np.subtract, logits, groups.max(logits)))
     return groups.apply(np.divide, raised, groups.sum(raised))

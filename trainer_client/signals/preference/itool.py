@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     Input,
+    InputError,
     Pair,
     Paper,
     Signal,
@@ -100,12 +100,12 @@ def option_reward(probabilities: Sequence[float]) -> float:
     ``(1.0 * A + 0.1 * B - 1.0 * C - 2.0 * D) / 4``.
 
     Raises:
-        BadInput: there are not four.
+        InputError: there are not four.
 
     Source: iTool, zeng-yirong/iTool mcts/mcts_vllm.py @871eceb4.
     """
     if len(probabilities) != _OPTIONS.size:
-        raise BadInput(f"probabilities: {len(probabilities)} given for {_OPTIONS.size} options")
+        raise InputError(f"probabilities: {len(probabilities)} given for {_OPTIONS.size} options")
     return float(np.asarray(probabilities) @ _OPTIONS) / _OPTIONS.size
 
 
@@ -122,12 +122,12 @@ def tree_choice(
         exploration: weight of the second part.
 
     Raises:
-        BadInput: there is no child, or the parent has not been visited.
+        InputError: there is no child, or the parent has not been visited.
 
     Source: iTool, zeng-yirong/iTool mcts/mcts_vllm.py @871eceb4.
     """
     if not values.size or parent_visits < 1:
-        raise BadInput(f"children: {values.size} under a parent visited {parent_visits} times; at least 1 of each")
+        raise InputError(f"children: {values.size} under a parent visited {parent_visits} times; at least 1 of each")
     bound = exploration * priors * np.sqrt(np.log(parent_visits) / (visits + 1.0))
     return int(np.argmax(values / (visits + 1.0) + bound))
 

@@ -11,12 +11,12 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     Input,
     Laws,
+    OptionError,
     Pair,
     Paper,
     Signal,
@@ -85,10 +85,10 @@ def replay_quotas(pairs: Sequence[int], *, share: float = 0.3, decay: float = 0.
         decay: from one iteration to the one before it.
 
     Raises:
-        BadOption: ``share`` or ``decay`` is outside [0, 1].
+        OptionError: ``share`` or ``decay`` is outside [0, 1].
 
     Source: DNO (arXiv 2404.03715) section 5.1.
     """
     if not (0.0 <= share <= 1.0 and 0.0 <= decay <= 1.0):
-        raise BadOption(f"share: {share} and decay: {decay} must lie in [0, 1]")
+        raise OptionError(f"share: {share} and decay: {decay} must lie in [0, 1]")
     return [int(number * share * decay**age + 1e-9) for age, number in enumerate(pairs)]

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     IntArray,
     Laws,
+    OptionError,
     Pair,
     Paper,
     Signal,
@@ -91,12 +91,12 @@ def rejection_sample(rewards: FloatArray, groups: Groups, draw: Draw, *, number:
         beta: temperature.
 
     Raises:
-        BadOption: ``number`` is below 1, or ``beta`` not positive.
+        OptionError: ``number`` is below 1, or ``beta`` not positive.
 
     Source: RSO (arXiv 2309.06657) appendix A.1, algorithm 1.
     """
     if number < 1 or not beta > 0:
-        raise BadOption(f"number: {number} must be at least 1, and beta: {beta} positive")
+        raise OptionError(f"number: {number} must be at least 1, and beta: {beta} positive")
     turn = np.full(rewards.size, -1, np.int64)
     wanted = np.minimum(groups.sizes, number)
     have = np.zeros(len(groups), np.int64)

@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     FloatArray,
     Input,
     Laws,
+    OptionError,
     Pair,
     Paper,
     Signal,
@@ -110,12 +110,12 @@ def denoise_pairs(strength: FloatArray, action: Denoise = "soft", *, smoothing: 
         smoothing: the alpha of ``soft``, not given in the paper.
 
     Raises:
-        BadOption: an unknown action, or ``smoothing`` outside [0, 1].
+        OptionError: an unknown action, or ``smoothing`` outside [0, 1].
 
     Source: Secrets of RLHF II sections 2.3, 2.4.
     """
     if action not in get_args(Denoise) or not 0.0 <= smoothing <= 1.0:
-        raise BadOption(f"action: {action!r} has to be known, and smoothing: {smoothing} in [0, 1]")
+        raise OptionError(f"action: {action!r} has to be known, and smoothing: {smoothing} in [0, 1]")
     doubted = strength < 0
     flipped = np.where(doubted, 1.0 if action == "flip" else 0.0, 0.0)
     label = np.where(doubted, 1.0 - smoothing if action == "soft" else 1.0, 1.0)

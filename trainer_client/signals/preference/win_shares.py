@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, FloatArray, Groups, Input, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, Groups, Input, InputError, Signal, SignalBatch, register
 
 _WINS = Input(
     "wins",
@@ -43,13 +43,13 @@ def win_shares(wins: FloatArray, groups: Groups, *, own: float | None = None) ->
             others, 0 for a row without any (DNO).
 
     Raises:
-        BadInput: a probability lies outside [0, 1].
+        InputError: a probability lies outside [0, 1].
     """
     together = groups.index[:, None] == groups.index[None, :]
     np.fill_diagonal(together, False)
     bad = np.argwhere(together & ((wins < 0) | (wins > 1)))
     if bad.size:
-        raise BadInput(f"wins: row {bad[0][0]}, column {bad[0][1]} holds {wins[tuple(bad[0])]}, outside [0, 1]")
+        raise InputError(f"wins: row {bad[0][0]}, column {bad[0][1]} holds {wins[tuple(bad[0])]}, outside [0, 1]")
     total = np.where(together, wins, 0.0).sum(1)
     sizes = groups.spread(groups.sizes)
     mean: FloatArray = total / np.maximum(sizes - 1, 1) if own is None else (total + own) / sizes

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     Laws,
+    OptionError,
     Signal,
     SignalBatch,
     golden,
@@ -53,10 +53,10 @@ def mixed_groups(
         correct: lowest reward of a right row.
 
     Raises:
-        BadOption: ``drop`` is none of these.
+        OptionError: ``drop`` is none of these.
     """
     if drop not in get_args(Uniform):
-        raise BadOption(f"drop: {drop!r} is not one of {', '.join(get_args(Uniform))}")
+        raise OptionError(f"drop: {drop!r} is not one of {', '.join(get_args(Uniform))}")
     number, right = groups.sum(valid), groups.sum(valid & (rewards >= correct))
     kept = number > 0
     if drop != "all_incorrect":

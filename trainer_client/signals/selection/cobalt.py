@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
     Case,
     Input,
+    InputError,
     Laws,
     Request,
     Signal,
@@ -68,7 +68,7 @@ def cobalt_trajectories(batch: SignalBatch, *, keep: int = 4, pool: int = 16) ->
     turns = batch.objects("turn_scores")
     for row in np.flatnonzero(batch.valid).tolist():
         if any(not 0 <= rate <= 1 for rate in turns[row]):
-            raise BadInput(f"turn_scores: row {row} holds {list(turns[row])}; pass rates lie in [0, 1]")
+            raise InputError(f"turn_scores: row {row} holds {list(turns[row])}; pass rates lie in [0, 1]")
     rates: list[Sequence[float]] = [turns[i] if v and len(turns[i]) else [0.0] for i, v in enumerate(batch.valid)]
     gain = np.array([max(r) - min(r) for r in rates])
     useful = batch.valid & (gain > 0) & np.array([max(r) >= 1 for r in rates], np.bool_)

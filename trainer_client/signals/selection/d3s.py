@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     Input,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -62,7 +62,7 @@ def d3s(
     plain = group_normalise(batch.rewards, batch.groups, batch.valid, ddof=ddof, eps=eps)
     share = between(rows_first, rows_last, batch.step, total_steps)
     if not 0.0 < share <= 1.0:
-        raise BadOption(f"d3s: a share of {share} of the rows; choose more than 0 and at most 1")
+        raise OptionError(f"d3s: a share of {share} of the rows; choose more than 0 and at most 1")
     taken = plain[valid]
     if scope == "batch":
         parts = Groups.of(np.zeros(taken.size, np.int64))
@@ -95,12 +95,12 @@ def top_tokens(keys: FloatArray, mask: BoolArray, share: float) -> BoolArray:
         share: above 0, at most 1.
 
     Raises:
-        BadOption: ``share`` is outside its range.
+        OptionError: ``share`` is outside its range.
 
     Source: D3S (arXiv 2509.22115) section 3.2; rounding up is ours.
     """
     if not 0.0 < share <= 1.0:
-        raise BadOption(f"share: {share} of the tokens; choose more than 0 and at most 1")
+        raise OptionError(f"share: {share} of the tokens; choose more than 0 and at most 1")
     chosen = np.zeros(mask.shape, np.bool_)
     places = np.flatnonzero(mask)
     number = int(np.ceil(share * places.size - 1e-9))
@@ -112,9 +112,9 @@ def between(start: float, end: float, step: int | None, steps: int) -> float:
     """The value at ``step`` of a straight line from ``start`` to ``end`` over ``steps``; ``end`` from then on.
 
     Raises:
-        BadOption: ``steps`` is below 1.
+        OptionError: ``steps`` is below 1.
     """
     if steps < 1:
-        raise BadOption(f"steps: {steps} must be at least 1")
+        raise OptionError(f"steps: {steps} must be at least 1")
     progress = min(max((step or 0) / steps, 0.0), 1.0)
     return (1.0 - progress) * start + progress * end

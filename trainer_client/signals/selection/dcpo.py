@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     IntArray,
     Laws,
+    OptionError,
     Signal,
     SignalBatch,
     register,
@@ -56,12 +56,12 @@ def contrastive_subset(rewards: FloatArray, lengths: IntArray, groups: Groups, s
         share: of a group that is kept.
 
     Raises:
-        BadOption: ``share`` is outside (0, 1].
+        OptionError: ``share`` is outside (0, 1].
 
     Source: DCPO (ChatShopBuddy), reconstructed from the abstract and a note: 8 of 16 rows are kept.
     """
     if not 0.0 < share <= 1.0:
-        raise BadOption(f"share: {share} of a group; choose more than 0 and at most 1")
+        raise OptionError(f"share: {share} of a group; choose more than 0 and at most 1")
     least = np.minimum(groups.sizes, 2)
     kept = np.maximum(np.floor(share * groups.sizes + 1e-9).astype(np.int64), least)
     best = -(-kept // 2)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
+    OptionError,
     Signal,
     SignalBatch,
     SignalError,
@@ -67,7 +67,7 @@ def release_dynamic_sampling(batch: SignalBatch) -> Signal:
 def dynamic_sampling_range(batch: SignalBatch, *, low: float = 0.0, high: float = 1.0) -> Signal:
     """DAPO's dynamic sampling as in OpenRLHF: groups are kept by their mean reward."""
     if not low < high:
-        raise BadOption(f"dynamic_sampling_range: low = {low} must be below high = {high}")
+        raise OptionError(f"dynamic_sampling_range: low = {low} must be below high = {high}")
     keep = groups_in_range(batch.rewards, batch.groups, batch.valid, low=low, high=high)
     return batch.signal(keep=keep, report={"dynamic_sampling/kept": share(keep, batch)})
 
@@ -88,7 +88,7 @@ class DynamicSampling(Tracker):
 
     def __init__(self, *, prompts: int, max_rounds: int = 10) -> None:
         if prompts < 1 or max_rounds < 0:
-            raise BadOption(f"prompts: {prompts} and max_rounds: {max_rounds} must be at least 1 and 0")
+            raise OptionError(f"prompts: {prompts} and max_rounds: {max_rounds} must be at least 1 and 0")
         self.prompts = prompts
         self.max_rounds = max_rounds
         self.rounds = 0

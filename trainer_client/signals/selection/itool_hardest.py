@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     Input,
     Laws,
+    OptionError,
     Signal,
     SignalBatch,
     register,
@@ -48,12 +48,12 @@ def hardest(difficulty: FloatArray, kinds: Groups, share: float = 0.3) -> BoolAr
     """``[N]`` the ``share`` of each kind of sample with the largest difficulty, at least one; ties in batch order.
 
     Raises:
-        BadOption: ``share`` is outside (0, 1].
+        OptionError: ``share`` is outside (0, 1].
 
     Source: iTool, zeng-yirong/iTool mcts/utils.py @871eceb4.
     """
     if not 0.0 < share <= 1.0:
-        raise BadOption(f"share: {share} of the samples; choose more than 0 and at most 1")
+        raise OptionError(f"share: {share} of the samples; choose more than 0 and at most 1")
     number = np.maximum(np.floor(share * kinds.sizes + 1e-9).astype(np.int64), 1)
     result: BoolArray = kinds.rank(difficulty, descending=True) < kinds.spread(number)
     return result

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -175,10 +175,10 @@ def rollouts_needed(rates: FloatArray, max_n: int, *, confidence: float = 0.9, c
     ``probability``: ``ln(1 - confidence) / ln(max(p, 1-p))``; ``expectation``: ``1 / (p * (1-p)) - 1``.
 
     Raises:
-        BadOption: the cost is unknown.
+        OptionError: the cost is unknown.
     """
     if cost not in get_args(Cost):
-        raise BadOption(f"cost: {cost!r} is not one of {', '.join(get_args(Cost))}")
+        raise OptionError(f"cost: {cost!r} is not one of {', '.join(get_args(Cost))}")
     if cost == "probability":
         needed = np.log(1.0 - confidence) / np.log(np.maximum(rates, 1.0 - rates))
     else:
@@ -221,19 +221,19 @@ def allocate_knapsack(
         cost: of `rollouts_needed`.
 
     Raises:
-        BadOption: the least numbers add up to more than ``total``, or a bound makes no sense.
+        OptionError: the least numbers add up to more than ``total``, or a bound makes no sense.
 
     Source: Knapsack RL (arXiv 2509.25849); liziniu/KnapsackRL verl/trainer/ppo/exploration_utils.py @ca5d5f5b, whose
     solver credits an item without an extra rollout with nothing and so spreads too thin.
     """
     if not 0 <= min_n <= max_n or not 0 < confidence < 1:
-        raise BadOption(f"min_n: {min_n} and max_n: {max_n} must rise from 0, confidence: {confidence} lie in (0, 1)")
+        raise OptionError(f"min_n: {min_n} and max_n: {max_n} must rise from 0, confidence: {confidence} lie in (0, 1)")
     failed, teaches = known & (rates <= 0), known & (rates > 0) & (rates < 1)
     of_failed, of_solved = (min_n if n is None else n for n in (failed_n, solved_n))
     budget = np.select([~known, failed, teaches], [default_n, of_failed, min_n], of_solved).astype(np.int64)
     left = total - int(budget.sum())
     if left < 0:
-        raise BadOption(f"total: {total} is less than the {total - left} rollouts that the least numbers add up to")
+        raise OptionError(f"total: {total} is less than the {total - left} rollouts that the least numbers add up to")
     others = failed if bool(failed.any()) else ~teaches
     p, surplus = rates[teaches], 0
     if fallback and bool(others.any()):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -58,12 +58,12 @@ def rare_event_bands(rates: FloatArray, sizes: IntArray, *, band: float = 2.0) -
         band: width of the bands in rollouts, at least 1.
 
     Raises:
-        BadOption: ``band`` is below 1.
+        OptionError: ``band`` is below 1.
 
     Source: arXiv 2602.03452; the band of hard prompts is taken as the mirror of that of easy ones.
     """
     if band < 1:
-        raise BadOption(f"band: {band} rollouts hold no rare event; choose at least 1")
+        raise OptionError(f"band: {band} rollouts hold no rare event; choose at least 1")
     hard = _rare(rates, sizes, band) & (rates <= 0.5)
     easy = _rare(1.0 - rates, sizes, band) & (rates > 0.5)
     first, second = np.flatnonzero(hard), np.flatnonzero(easy)

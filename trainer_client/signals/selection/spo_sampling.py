@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from trainer_client.signals.authoring import BadOption, FloatArray, IntArray, Laws, Signal, SignalBatch, register
+from trainer_client.signals.authoring import FloatArray, IntArray, Laws, OptionError, Signal, SignalBatch, register
 
 
 @register(
@@ -40,11 +40,11 @@ def draw_prompts(weights: FloatArray, size: int, rng: Generator) -> IntArray:
     """``size`` positions drawn by weight without replacement; with it only where there are fewer of positive weight.
 
     Raises:
-        BadOption: ``size`` is negative, or no weight is positive.
+        OptionError: ``size`` is negative, or no weight is positive.
     """
     total = float(weights.sum())
     if size < 0 or bool((weights < 0).any()) or (size and not total > 0):
-        raise BadOption(f"size: cannot draw {size} of {weights.size} prompts whose weights sum to {total}")
+        raise OptionError(f"size: cannot draw {size} of {weights.size} prompts whose weights sum to {total}")
     if not size:
         return np.zeros(0, np.int64)
     enough = int((weights > 0).sum()) >= size

@@ -13,7 +13,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, FloatArray, IntArray, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import (
+    FloatArray,
+    IntArray,
+    Laws,
+    OptionError,
+    Paper,
+    Signal,
+    SignalBatch,
+    register,
+)
 from trainer_client.signals.parts.budgets import budgeted, unit_rates
 from trainer_client.signals.parts.state import Tracker, saved_ids
 
@@ -93,14 +102,14 @@ def allocate_contrast(
         solver: see above.
 
     Raises:
-        BadOption: the least numbers add up to more than ``total``.
+        OptionError: the least numbers add up to more than ``total``.
 
     Source: V_0 (arXiv 2602.03584) eq. 9, 10, as quoted in a public digest.
     """
     if not 0 <= low <= high:
-        raise BadOption(f"low: {low} and high: {high} must rise from 0")
+        raise OptionError(f"low: {low} and high: {high} must rise from 0")
     if total < low * rates.size:
-        raise BadOption(f"total: {total} is less than {low} rollouts for each of {rates.size} prompts")
+        raise OptionError(f"total: {total} is less than {low} rollouts for each of {rates.size} prompts")
     sizes = np.arange(low, high + 1)
     wrong = 1.0 - rates[:, None]
     utility = sizes * wrong * (1.0 - wrong ** np.maximum(sizes - 1, 0))
@@ -164,7 +173,7 @@ class OutcomeWindow(Tracker):
 
     def __init__(self, *, size: int = 256, strength: float = 2.0, neighbours: int = 16) -> None:
         if size < 1 or neighbours < 1 or not strength > 0:
-            raise BadOption(f"size: {size}, neighbours: {neighbours} and strength: {strength} must be positive")
+            raise OptionError(f"size: {size}, neighbours: {neighbours} and strength: {strength} must be positive")
         self.size, self.strength, self.neighbours = size, strength, neighbours
         self._pairs: deque[tuple[Hashable, float, list[float] | None]] = deque(maxlen=size)
 

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.random import Generator
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -110,11 +110,11 @@ def copy_smoothing(copies: IntArray, rule: Literal["inverse", "sqrt", "none"] = 
     ``inverse``: a group weighs the same however often it is drawn; ``sqrt``: as the root of it; ``none``: as often.
 
     Raises:
-        BadOption: the rule is unknown.
+        OptionError: the rule is unknown.
     """
     power = {"inverse": 1.0, "sqrt": 0.5, "none": 0.0}
     if rule not in power:
-        raise BadOption(f"smoothing: {rule!r} is not one of {', '.join(power)}")
+        raise OptionError(f"smoothing: {rule!r} is not one of {', '.join(power)}")
     return np.where(copies > 0, np.maximum(copies, 1) ** -power[rule], 0.0)
 
 

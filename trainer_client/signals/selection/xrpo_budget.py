@@ -11,7 +11,16 @@ from math import cos, inf, log, pi, sin, sqrt, tan
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, FloatArray, IntArray, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import (
+    FloatArray,
+    IntArray,
+    Laws,
+    OptionError,
+    Paper,
+    Signal,
+    SignalBatch,
+    register,
+)
 from trainer_client.signals.parts.budgets import budgeted
 
 PAPER = Paper("xrpo", __doc__, provenance="secondary")
@@ -48,10 +57,10 @@ def student_quantile(confidence: float, df: int) -> float:
     ``atan(t / sqrt(df))``.
 
     Raises:
-        BadOption: ``confidence`` is outside (0, 1), or ``df`` below 1.
+        OptionError: ``confidence`` is outside (0, 1), or ``df`` below 1.
     """
     if not 0.0 < confidence < 1.0 or df < 1:
-        raise BadOption(f"confidence: {confidence} must lie in (0, 1), df: {df} be at least 1")
+        raise OptionError(f"confidence: {confidence} must lie in (0, 1), df: {df} be at least 1")
     low, high = 0.0, pi / 2
     for _ in range(80):
         middle = (low + high) / 2

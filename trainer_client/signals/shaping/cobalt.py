@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
     FloatArray,
     Input,
+    InputError,
     Laws,
     Paper,
     Signal,
@@ -69,7 +69,7 @@ def improvement_reward(pass_rates: ArrayLike, previous_best: ArrayLike, *, weigh
         weight: size of the term.
 
     Raises:
-        BadInput: a rate lies outside [0, 1].
+        InputError: a rate lies outside [0, 1].
 
     Source: OSU-NLP-Group/cobalt verl/code_reward_func_think.py @18ce6aed.
     """
@@ -78,7 +78,7 @@ def improvement_reward(pass_rates: ArrayLike, previous_best: ArrayLike, *, weigh
         require_finite(name, array)
         outside = np.flatnonzero((array < 0) | (array > 1))
         if outside.size:
-            raise BadInput(f"{name}: row {outside[0]} holds {array[outside[0]]}; a share of tests lies in [0, 1]")
+            raise InputError(f"{name}: row {outside[0]} holds {array[outside[0]]}; a share of tests lies in [0, 1]")
     base = np.select([rate >= 1, rate >= 0.5, rate > 0], [1.0, 0.2, 0.0], -0.1)
     gap = rate - best
     better = base + weight * gap / np.where(best < 1, 1.0 - best, 1.0)

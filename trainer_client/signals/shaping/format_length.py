@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
+    InputError,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -60,7 +60,7 @@ def format_length(
     """
     components = batch["components"]
     if components.shape[1] != 2:
-        raise BadInput(f"components: {components.shape[1]} columns where the method reads 2")
+        raise InputError(f"components: {components.shape[1]} columns where the method reads 2")
     live = batch.components_given.all(1)
     form = 0.5 * components.sum(1)
     if mode == "format":
@@ -77,14 +77,14 @@ def length_surrogate(lengths: ArrayLike, *, max_length: int = 3072, peak: float 
     after it. It keeps falling beyond ``max_length``.
 
     Raises:
-        BadOption: ``peak`` is not strictly between 0 and 1, or ``max_length`` is not positive.
+        OptionError: ``peak`` is not strictly between 0 and 1, or ``max_length`` is not positive.
 
     Source: insightLLM/rl-without-gt rl/verl/lib/src/rewards/math_reward.py @c1e2077c.
     """
     if not 0 < peak < 1:
-        raise BadOption(f"peak: {peak} must lie strictly between 0 and 1")
+        raise OptionError(f"peak: {peak} must lie strictly between 0 and 1")
     if max_length <= 0:
-        raise BadOption(f"max_length: {max_length} tokens; it must be positive")
+        raise OptionError(f"max_length: {max_length} tokens; it must be positive")
     share = as_floats("lengths", lengths) / max_length
     rising = 1.0 - (1.0 - share / peak) ** 2
     falling = 1.0 - 2.0 * ((share - peak) / (1.0 - peak)) ** 2

@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     Input,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -53,7 +53,7 @@ def gcpo(
     ``format_scores`` are added where the batch carries them. ``length`` weighs the reward for longer answers.
     """
     if max_length < 1:
-        raise BadOption(f"gcpo: max_length = {max_length} must be at least 1")
+        raise OptionError(f"gcpo: max_length = {max_length} must be at least 1")
     valid, groups = batch.taken()
     accuracy, shows = batch["accuracy"][valid], batch["behaviour"][valid]
     sign = conditional_sign(accuracy, shows, groups, margin=margin)

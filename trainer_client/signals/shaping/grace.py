@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     Input,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -102,10 +102,12 @@ def mean_pool(hidden: FloatArray, mask: BoolArray, *, skip: int = 0) -> FloatArr
         skip: leading states to leave out, such as those of a system prompt.
 
     Raises:
-        BadInput: the shapes do not fit.
+        InputError: the shapes do not fit.
     """
     if hidden.ndim != 3 or mask.shape != hidden.shape[:2]:
-        raise BadInput(f"hidden: shape {hidden.shape} does not fit a mask of {mask.shape}; expected [N, T, H], [N, T]")
+        raise InputError(
+            f"hidden: shape {hidden.shape} does not fit a mask of {mask.shape}; expected [N, T, H], [N, T]"
+        )
     inside = mask & (np.arange(mask.shape[1]) >= skip)
     total = np.where(inside[:, :, None], hidden, 0.0).sum(1)
     return _unit(total / np.maximum(inside.sum(1), 1)[:, None])
@@ -138,12 +140,12 @@ def contrastive_embedding_reward(
         crossing: weight of other groups; 0 where there is one group only.
 
     Raises:
-        BadOption: ``temperature`` is not positive.
+        OptionError: ``temperature`` is not positive.
 
     Source: GRACE, GasolSun36/GRACE verl/workers/reward_manager/grace.py @f636fdc7.
     """
     if not temperature > 0:
-        raise BadOption(f"temperature: {temperature} must be positive")
+        raise OptionError(f"temperature: {temperature} must be positive")
     q, m = _unit(query), _unit(rationale)
     positive = (q * m).sum(1) / temperature
     nearness = np.zeros(len(q))

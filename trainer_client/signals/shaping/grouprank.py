@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
     Case,
     FloatArray,
     Input,
+    InputError,
     Paper,
     Signal,
     SignalBatch,
@@ -69,7 +69,7 @@ def grouprank(
     for row in np.flatnonzero(batch.valid & answered).tolist():
         if predicted[row] is not None:
             if len(predicted[row]) != len(gold[row]):
-                raise BadInput(
+                raise InputError(
                     f"predicted_scores: row {row} has {len(predicted[row])} for {len(gold[row])} documents; "
                     "give one for each"
                 )
@@ -88,7 +88,7 @@ def _scores_of(name: str, listed: Sequence[Sequence[float]], rows: list[int]) ->
     bad = np.argwhere(~(np.isfinite(table) & (table >= 0)))
     if bad.size:
         row, document = rows[bad[0][0]], bad[0][1]
-        raise BadInput(
+        raise InputError(
             f"{name}: row {row}, document {document} holds {table[tuple(bad[0])]}; scores are finite, from 0"
         )
     return table
@@ -125,18 +125,18 @@ def ranking_score(
         alignment: weight of agreeing in distribution.
 
     Raises:
-        BadInput: lengths differ, or a score is negative or not finite.
+        InputError: lengths differ, or a score is negative or not finite.
 
     Source: GroupRank (arXiv 2511.11653) eq. 4 to 6. Base 2, the gain, the ties, and scores turned into
     distributions by their sum are choices of ours: the paper does not state them.
     """
     ours, true = as_floats("predicted_scores", predicted, 1), as_floats("gold_scores", gold, 1)
     if ours.size != true.size:
-        raise BadInput(f"predicted_scores: {ours.size} scores for {true.size} documents; give one for each")
+        raise InputError(f"predicted_scores: {ours.size} scores for {true.size} documents; give one for each")
     for name, scores in (("predicted_scores", ours), ("gold_scores", true)):
         require_finite(name, scores)
         if bool((scores < 0).any()):
-            raise BadInput(f"{name}: {scores.min()} is negative; scores start at 0")
+            raise InputError(f"{name}: {scores.min()} is negative; scores start at 0")
     parts = ranking_scores(ours[None], true[None], k=k, gamma=gamma, alignment=alignment)
     return RankingScore(*(float(part[0]) for part in parts))
 
@@ -170,13 +170,13 @@ def fused_labels(point_ranks: ArrayLike, list_ranks: ArrayLike, *, beta: float =
     """Pseudo-relevance of documents from two rankers: ``-beta * ln point - (1 - beta) * ln list``, ranks from 1.
 
     Raises:
-        BadInput: a rank is below 1.
+        InputError: a rank is below 1.
 
     Source: GroupRank (arXiv 2511.11653) eq. 2.
     """
     point, listed = as_floats("point_ranks", point_ranks), as_floats("list_ranks", list_ranks)
     if bool((point < 1).any() or (listed < 1).any()):
-        raise BadInput("ranks: a rank is below 1; the best document has rank 1")
+        raise InputError("ranks: a rank is below 1; the best document has rank 1")
     return -beta * np.log(point) - (1.0 - beta) * np.log(listed)
 
 

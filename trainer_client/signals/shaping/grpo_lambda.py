@@ -11,12 +11,12 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     FloatArray,
     Groups,
     Laws,
     Needs,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -66,10 +66,10 @@ def leading_groups(accuracy: FloatArray, share: float) -> BoolArray:
     """``[Q]`` the ``ceil(share * Q)`` groups of highest accuracy, ties in order; one that solved nothing never leads.
 
     Raises:
-        BadOption: ``share`` is outside [0, 1].
+        OptionError: ``share`` is outside [0, 1].
     """
     if not 0.0 <= share <= 1.0:
-        raise BadOption(f"share: {share} must lie in [0, 1]")
+        raise OptionError(f"share: {share} must lie in [0, 1]")
     # The small number keeps ceil(0.2 * 5) at 1 although 0.2 * 5 may round up.
     number = int(np.ceil(share * accuracy.size - 1e-9))
     chosen = np.zeros(accuracy.size, np.bool_)

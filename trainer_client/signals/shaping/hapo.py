@@ -11,13 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Groups,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -70,7 +70,7 @@ class HAPO(Tracker):
         ngram: int = 3,
     ) -> None:
         if not 0.0 <= weight <= 1.0:
-            raise BadOption(f"hapo: weight = {weight} must lie in [0, 1], or wrong answers could pass right ones")
+            raise OptionError(f"hapo: weight = {weight} must lie in [0, 1], or wrong answers could pass right ones")
         self.weight, self.tolerance = weight, tolerance
         self.shape: HistoryShape = shape
         self.repetition, self.ngram = repetition, ngram
@@ -129,7 +129,7 @@ def history_length_reward(
         tolerance: width of that band, as a share of the history.
 
     Raises:
-        BadOption: an unknown shape.
+        OptionError: an unknown shape.
 
     Source: HAPO, HCY123902/HAPO utils.py @c91ae3b6.
     """
@@ -144,7 +144,7 @@ def history_length_reward(
         short = np.where(lengths < past, 1.0 - lengths / past, np.maximum(over, -0.7))
         reward = np.where(correct, short, np.maximum(over, -1.0))
     else:
-        raise BadOption(f"shape: {shape!r} is neither 'cosine' nor 'linear'")
+        raise OptionError(f"shape: {shape!r} is neither 'cosine' nor 'linear'")
     return np.where(known, reward, 0.0)
 
 
@@ -160,12 +160,12 @@ def repetition_penalty(
         first_only: of repeats that overlap only the first is punished.
 
     Raises:
-        BadOption: ``penalty`` is positive or ``ngram`` below 1.
+        OptionError: ``penalty`` is positive or ``ngram`` below 1.
 
     Source: HAPO, HCY123902/HAPO utils.py @c91ae3b6, after E. Yeo et al., "Demystifying Long Chain-of-Thought".
     """
     if penalty > 0 or ngram < 1:
-        raise BadOption(f"penalty: {penalty} must be at most 0, and ngram: {ngram} at least 1")
+        raise OptionError(f"penalty: {penalty} must be at most 0, and ngram: {ngram} at least 1")
     seen: set[tuple[Hashable, ...]] = set()
     hit = np.zeros(len(tokens), np.bool_)
     covered = -1
@@ -190,7 +190,7 @@ class LengthHistory(Tracker):
 
     def __init__(self, *, statistic: LengthStatistic = "min") -> None:
         if statistic not in ("min", "mean"):
-            raise BadOption(f"statistic: {statistic!r} is neither 'min' nor 'mean'")
+            raise OptionError(f"statistic: {statistic!r} is neither 'min' nor 'mean'")
         self.statistic: LengthStatistic = statistic
         self._known: dict[Hashable, tuple[float, int]] = {}
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     FloatArray,
     Input,
+    InputError,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -61,12 +61,12 @@ def length_curriculum(
     triangle is the more accurate, the band the shorter; the correctness-heavy weights are 0.6 and 0.3.
     """
     if batch.step is None:
-        raise BadInput("length_curriculum: the budget depends on the step; pass step= to SignalBatch")
+        raise InputError("length_curriculum: the budget depends on the step; pass step= to SignalBatch")
     budget = token_budget(batch.step, start=start, final=final, steps=steps, decays=decays, decay=decay)
     traced = "trace_lengths" in batch
     lengths = batch["trace_lengths"] if traced else batch.lengths
     if min(correct_weight, length_weight, format_weight) < 0:
-        raise BadOption("length_curriculum: weights must not be negative")
+        raise OptionError("length_curriculum: weights must not be negative")
     rewards = (
         correct_weight * batch.rewards
         + length_weight * length_reward(lengths, budget, shape=shape)
@@ -97,14 +97,14 @@ def token_budget(
         decay: how the drops are made.
 
     Raises:
-        BadOption: a budget or count is below 1, or ``decay`` is unknown.
+        OptionError: a budget or count is below 1, or ``decay`` is unknown.
 
     Source: Train Long, Think Short (arXiv 2508.08940) section 3.2.
     """
     if decay not in get_args(Decay):
-        raise BadOption(f"decay: {decay!r} is not one of {', '.join(get_args(Decay))}")
+        raise OptionError(f"decay: {decay!r} is not one of {', '.join(get_args(Decay))}")
     if start < 1 or final < 1 or steps < 1 or decays < 1:
-        raise BadOption(f"start {start}, final {final}, steps {steps} and decays {decays} must be at least 1")
+        raise OptionError(f"start {start}, final {final}, steps {steps} and decays {decays} must be at least 1")
     done = min(max(step, 0) * (decays + 1) // steps, decays)
     if decay == "linear":
         return start + (final - start) * done / decays
@@ -123,12 +123,12 @@ def length_reward(
         shape: below the budget it rises from 0 (``triangle``) or is ``peak`` throughout (``band``).
 
     Raises:
-        BadOption: the budget is not positive, or the shape is unknown.
+        OptionError: the budget is not positive, or the shape is unknown.
     """
     if shape not in get_args(LengthShape):
-        raise BadOption(f"shape: {shape!r} is not one of {', '.join(get_args(LengthShape))}")
+        raise OptionError(f"shape: {shape!r} is not one of {', '.join(get_args(LengthShape))}")
     if not budget > 0:
-        raise BadOption(f"budget: {budget} must be positive")
+        raise OptionError(f"budget: {budget} must be positive")
     used = as_floats("lengths", lengths) / budget
     rising = used if shape == "triangle" else np.ones_like(used)
     return peak * np.where(used <= 1.0, rising, np.maximum(2.0 - used, 0.0))

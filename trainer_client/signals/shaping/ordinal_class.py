@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Input,
+    InputError,
+    OptionError,
     Signal,
     SignalBatch,
     as_floats,
@@ -71,8 +71,8 @@ def ordinal_class(
                 coarse=coarse,
                 false_alarm=false_alarm,
             )
-        except BadInput as error:
-            raise BadInput(f"row {row}: {error}") from None
+        except InputError as error:
+            raise InputError(f"row {row}: {error}") from None
     return batch.signal(keep=keep, rewards=rewards)
 
 
@@ -83,17 +83,17 @@ def error_reward(errors: ArrayLike, shape: ErrorShape = "inverse", *, temperatur
     ``exp(-m / temperature)``; ``logarithm``: ``-ln m``, errors held above 1e-8.
 
     Raises:
-        BadInput: an error is negative or not finite.
-        BadOption: the shape is unknown, or the temperature not positive.
+        InputError: an error is negative or not finite.
+        OptionError: the shape is unknown, or the temperature not positive.
 
     Source: FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/reward.py @2c208b85.
     """
     if shape not in get_args(ErrorShape) or not temperature > 0:
-        raise BadOption(f"shape: {shape!r} of {', '.join(get_args(ErrorShape))}, at a temperature above 0")
+        raise OptionError(f"shape: {shape!r} of {', '.join(get_args(ErrorShape))}, at a temperature above 0")
     error = as_floats("errors", errors)
     require_finite("errors", error)
     if bool((error < 0).any()):
-        raise BadInput(f"errors: {error.min()} is negative; give squared errors")
+        raise InputError(f"errors: {error.min()} is negative; give squared errors")
     if shape == "negative":
         return -error
     if shape == "inverse":
@@ -132,21 +132,21 @@ def ordinal_class_reward(
         The mean; 0 where no cell is scored.
 
     Raises:
-        BadInput: shapes differ, or a value is not finite.
-        BadOption: bounds do not increase, or another number of weights than classes.
+        InputError: shapes differ, or a value is not finite.
+        OptionError: bounds do not increase, or another number of weights than classes.
 
     Source: FAKER-Air, kaist-cvml/FAKER-Air aurora/rl/reward.py @2c208b85 (``exact=1, coarse=0`` is the paper's form).
     """
     ours, true = as_floats("prediction", prediction), as_floats("target", target)
     if ours.shape != true.shape:
-        raise BadInput(f"prediction: shape {ours.shape} differs from the target's {true.shape}")
+        raise InputError(f"prediction: shape {ours.shape} differs from the target's {true.shape}")
     require_finite("prediction", ours.ravel())
     require_finite("target", true.ravel())
     edges = np.asarray(bounds, dtype=np.float64)
     if bool((np.diff(edges) <= 0).any()):
-        raise BadOption(f"bounds: {list(bounds)} do not increase")
+        raise OptionError(f"bounds: {list(bounds)} do not increase")
     if class_weights is not None and len(class_weights) != edges.size + 1:
-        raise BadOption(f"class_weights: {len(class_weights)} given for {edges.size + 1} classes; give one for each")
+        raise OptionError(f"class_weights: {len(class_weights)} given for {edges.size + 1} classes; give one for each")
     scored = true > 0
     if not bool(scored.any()):
         return 0.0

@@ -10,7 +10,16 @@ from itertools import chain
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadInput, FloatArray, Input, IntArray, Laws, Signal, SignalBatch, register
+from trainer_client.signals.authoring import (
+    FloatArray,
+    Input,
+    InputError,
+    IntArray,
+    Laws,
+    Signal,
+    SignalBatch,
+    register,
+)
 
 _DIMENSION_COMPARISONS = Input(
     "dimension_comparisons",
@@ -141,7 +150,7 @@ def _means(size: int, rows: IntArray, listed: Sequence[Sequence[float]], name: s
     owner = np.repeat(rows, number)
     wrong = np.flatnonzero(~((outcomes >= 0) & (outcomes <= 1)))
     if wrong.size:
-        raise BadInput(f"{name}: row {owner[wrong[0]]} holds {outcomes[wrong[0]]}; outcomes lie in [0, 1]")
+        raise InputError(f"{name}: row {owner[wrong[0]]} holds {outcomes[wrong[0]]}; outcomes lie in [0, 1]")
     means = np.full(size, np.nan)
     met = number > 0
     means[rows[met]] = np.bincount(owner, outcomes, size)[rows[met]] / number[met]
@@ -152,7 +161,7 @@ def win_rates(comparisons: Iterable[Comparison], members: int) -> FloatArray:
     """``[G]`` share of its comparisons that a member won; NaN for one never compared.
 
     Raises:
-        BadInput: a member does not exist or is compared with itself, or an outcome lies outside [0, 1].
+        InputError: a member does not exist or is compared with itself, or an outcome lies outside [0, 1].
     """
     won, met = np.zeros(members), np.zeros(members)
     for first, second, outcome in _checked(comparisons, members):
@@ -177,12 +186,12 @@ def bradley_terry(
         rounds: of the iteration; it stops early once nothing moves.
 
     Raises:
-        BadInput: as `win_rates`, or ``prior`` is not positive.
+        InputError: as `win_rates`, or ``prior`` is not positive.
 
     Source: D. Hunter, "MM algorithms for generalized Bradley-Terry models" (2004).
     """
     if not prior > 0:
-        raise BadInput(f"prior: {prior} must be positive, or a member that won everything has no finite strength")
+        raise InputError(f"prior: {prior} must be positive, or a member that won everything has no finite strength")
     won, met = np.full(members, prior / 2), np.zeros((members, members))
     for first, second, outcome in _checked(comparisons, members):
         won[first] += outcome
@@ -220,13 +229,13 @@ def dimension_win_rates(
         weights: of the dimensions by name; 1 for those not named.
 
     Raises:
-        BadInput: a weight is negative, or those of both sides are 0.
+        InputError: a weight is negative, or those of both sides are 0.
 
     Source: Pref-GRPO, CodeGoat24/Pref-GRPO fastvideo/rewards/unifiedreward_flex.py @3e787f6d.
     """
     factors = np.array([(weights or {}).get(name, 1.0) for name in dimensions])
     if min([overall_weight, dimension_weight, *factors.tolist()]) < 0 or not overall_weight + dimension_weight > 0:
-        raise BadInput("weights: they must not be negative, and not both of overall and dimensions 0")
+        raise InputError("weights: they must not be negative, and not both of overall and dimensions 0")
     if not dimensions:
         return overall
     rates = np.array(list(dimensions.values()))
@@ -240,7 +249,7 @@ def dimension_win_rates(
 def _checked(comparisons: Iterable[Comparison], members: int) -> Iterable[Comparison]:
     for number, (first, second, outcome) in enumerate(comparisons):
         if first == second or not (0 <= first < members and 0 <= second < members):
-            raise BadInput(f"comparisons: number {number} is of {first} and {second} among {members} members")
+            raise InputError(f"comparisons: number {number} is of {first} and {second} among {members} members")
         if not 0 <= outcome <= 1:
-            raise BadInput(f"comparisons: number {number} has the outcome {outcome}, which lies outside [0, 1]")
+            raise InputError(f"comparisons: number {number} has the outcome {outcome}, which lies outside [0, 1]")
         yield first, second, outcome

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, Case, Signal, SignalBatch, golden, method, register
+from trainer_client.signals.authoring import Case, OptionError, Signal, SignalBatch, golden, method, register
 from trainer_client.signals.parts.moments import RunningMoments
 from trainer_client.signals.parts.state import Tracker
 
@@ -33,7 +33,7 @@ class RunningRewardScale(Tracker):
 
     def __init__(self, *, centre: bool = False, clip: float = 0.0, least: float = 1e-6) -> None:
         if clip < 0 or not least > 0:
-            raise BadOption(f"running_reward_scale: clip = {clip} is negative, or least = {least} not positive")
+            raise OptionError(f"running_reward_scale: clip = {clip} is negative, or least = {least} not positive")
         self.centre, self.clip, self.least = centre, clip, least
         self.moments = self._fresh()
 

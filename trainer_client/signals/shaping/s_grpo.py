@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
@@ -18,6 +17,7 @@ from trainer_client.signals.authoring import (
     Input,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -77,14 +77,14 @@ def decaying_exits(
             (``position``).
 
     Raises:
-        BadOption: ``base`` is not above 0, or ``decay`` is unknown.
+        OptionError: ``base`` is not above 0, or ``decay`` is unknown.
 
     Source: S-GRPO (arXiv 2505.07686).
     """
     if not base > 0:
-        raise BadOption(f"base: {base} must be above 0")
+        raise OptionError(f"base: {base} must be above 0")
     if decay not in ("count", "position"):
-        raise BadOption(f"decay: {decay!r} is neither count nor position")
+        raise OptionError(f"decay: {decay!r} is neither count nor position")
     place = groups.rank(order)
     if decay == "position":
         before = place
@@ -106,10 +106,10 @@ def exit_positions(
     the path has fewer than ``exits`` inner places.
 
     Raises:
-        BadOption: a count is negative.
+        OptionError: a count is negative.
     """
     if length < 0 or exits < 0:
-        raise BadOption(f"length: {length} and exits: {exits} must not be negative")
+        raise OptionError(f"length: {length} and exits: {exits} must not be negative")
     inner = max(length - 1, 0)
     number = min(exits, inner)
     if spacing == "even":

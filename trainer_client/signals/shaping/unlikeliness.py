@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadInput,
-    BadOption,
     Case,
     FloatArray,
     Groups,
+    InputError,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -49,7 +49,7 @@ def unlikeliness_reward(batch: SignalBatch, *, penalty: float = 0.25) -> Signal:
     """
     bad = np.flatnonzero(batch.valid & (batch.rewards < 0))
     if bad.size:
-        raise BadInput(
+        raise InputError(
             f"rewards: row {bad[0]} holds {batch.rewards[bad[0]]}, and the penalty would raise it; shift rewards to "
             "start at 0"
         )
@@ -85,13 +85,13 @@ def unlikeliness(rewards: FloatArray, scores: FloatArray, groups: Groups, *, pen
         penalty: what the likeliest of many loses, in [0, 1].
 
     Raises:
-        BadOption: ``penalty`` is outside [0, 1].
+        OptionError: ``penalty`` is outside [0, 1].
 
     Source: "Rewarding the Unlikely" (arXiv 2506.02355) section 4; AndreHe02/rewarding-unlikely-release
     verl/trainer/ppo/ray_lean_trainer.py @ca1cff05.
     """
     if not 0.0 <= penalty <= 1.0:
-        raise BadOption(f"penalty: {penalty} must lie in [0, 1]")
+        raise OptionError(f"penalty: {penalty} must lie in [0, 1]")
     share = groups.apply(np.divide, groups.rank(scores).astype(np.float64), groups.sizes)
     return rewards * (1.0 - penalty * share)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, Laws, Pair, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Laws, OptionError, Pair, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.group_normalise import group_normalise
 from trainer_client.signals.parts.tokens import log_ratios
 
@@ -30,7 +30,7 @@ def copg(batch: SignalBatch, *, beta: float = 0.1) -> Signal:
     offline data use `copg_pairs`.
     """
     if not beta > 0:
-        raise BadOption(f"copg: beta = {beta} must be positive")
+        raise OptionError(f"copg: beta = {beta} must be positive")
     regularised = batch.rewards - beta * log_ratios(batch)
     advantages = group_normalise(regularised, batch.groups, batch.valid, centre="leave_one_out", scale="none")
     return batch.signal(advantages=advantages, rewards=regularised)
@@ -51,7 +51,7 @@ def copg_pairs(batch: SignalBatch, *, beta: float = 0.1) -> Signal:
     the earlier row first.
     """
     if not beta > 0:
-        raise BadOption(f"copg_pairs: beta = {beta} must be positive")
+        raise OptionError(f"copg_pairs: beta = {beta} must be positive")
     valid, groups = batch.taken()
     rows = np.flatnonzero(valid)
     pairs = []

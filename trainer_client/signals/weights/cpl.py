@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, Pair, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import OptionError, Pair, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.pairs import ranked_pairs
 
 PAPER = Paper("cpl", __doc__, provenance="code")
@@ -27,7 +27,7 @@ def cpl(batch: SignalBatch, *, tie_width: float = 0.0, ties: bool = True) -> Sig
     `trainer_client.losses.contrastive_preference` is the loss.
     """
     if tie_width < 0:
-        raise BadOption(f"cpl: tie_width = {tie_width} is negative")
+        raise OptionError(f"cpl: tie_width = {tie_width} is negative")
     clear = ranked_pairs(batch.rewards, batch.groups, batch.valid, min_margin=tie_width)
     if not ties:
         return batch.signal(pairs=clear)

@@ -5,7 +5,7 @@ DRPO (arXiv 2510.04474); Optimization-AI/DRPO verl/verl/trainer/ppo/core_algos.p
 
 from __future__ import annotations
 
-from trainer_client.signals.authoring import BadOption, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Laws, OptionError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.discriminative import weighed
 
 PAPER = Paper("drpo", __doc__, provenance="code")
@@ -26,6 +26,6 @@ def drpo(batch: SignalBatch, *, max_length: int = 8192, sharpness: float = 0.1, 
     between takes no part.
     """
     if max_length < 1 or not sharpness > 0:
-        raise BadOption(f"drpo: max_length = {max_length} and sharpness = {sharpness} must be positive")
+        raise OptionError(f"drpo: max_length = {max_length} and sharpness = {sharpness} must be positive")
     quality = (1.0 - batch.lengths / max_length) / sharpness
     return weighed(batch, "likelihood", tau, quality, "drpo")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, Case, Laws, Pair, Paper, Signal, SignalBatch, golden, register
+from trainer_client.signals.authoring import Case, Laws, OptionError, Pair, Paper, Signal, SignalBatch, golden, register
 from trainer_client.signals.parts.lists import LambdaScheme, lambda_weights
 from trainer_client.signals.parts.tokens import log_ratios
 
@@ -31,7 +31,7 @@ def lipo(batch: SignalBatch, *, beta: float = 0.05, scheme: LambdaScheme = "dcg"
     compute them at each step. The loss of a pair is ``weight * log(1 + exp(-beta * (log-ratio_i - log-ratio_j)))``.
     """
     if not beta > 0:
-        raise BadOption(f"lipo: beta = {beta} must be positive")
+        raise OptionError(f"lipo: beta = {beta} must be positive")
     valid, groups = batch.taken()
     rows, scores = np.flatnonzero(valid), beta * log_ratios(batch)
     pairs = []

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
-    BadOption,
     BoolArray,
     Case,
     FloatArray,
     Input,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -79,14 +79,14 @@ def perception_weights(
         average: over which tokens the mean is taken; tokens that are not kept count in its divisor.
 
     Raises:
-        BadOption: ``top`` is outside (0, 1].
+        OptionError: ``top`` is outside (0, 1].
 
     Source: PAPO, MikeWangWZHL/PAPO verl/workers/actor/dp_actor.py @fb63bf45.
     """
     kept = mask
     if top is not None:
         if not 0.0 < top <= 1.0:
-            raise BadOption(f"top: {top} of a row's tokens; choose more than 0 and at most 1")
+            raise OptionError(f"top: {top} of a row's tokens; choose more than 0 and at most 1")
         kept = mask & (divergence >= _row_quantile(divergence, mask, 1.0 - top)[:, None])
     return np.where(kept, token_weights(mask, average), 0.0) * rows[:, None]
 

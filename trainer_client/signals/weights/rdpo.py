@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from trainer_client.signals.authoring import BadOption, Pair, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import OptionError, Pair, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.pairs import best_worst_pairs, ranked_pairs
 
 PAPER = Paper("rdpo", __doc__, provenance="code")
@@ -27,7 +27,7 @@ def rdpo(batch: SignalBatch, *, flip_rate: float = 0.1, which: Literal["best_wor
     correct the loss of a reward model in the same way.
     """
     if not 0.0 <= flip_rate < 0.5:
-        raise BadOption(f"rdpo: flip_rate = {flip_rate} must lie in [0, 0.5); from there on labels say nothing")
+        raise OptionError(f"rdpo: flip_rate = {flip_rate} must lie in [0, 0.5); from there on labels say nothing")
     make = best_worst_pairs if which == "best_worst" else ranked_pairs
     scale = 1.0 - 2.0 * flip_rate
     pairs = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainer_client.signals.authoring import BadOption, Laws, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Laws, OptionError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.pairs import best_worst_pairs
 
 PAPER = Paper("rpo", __doc__, provenance="code")
@@ -30,7 +30,7 @@ def rpo(batch: SignalBatch, *, eta: float = 0.2) -> Signal:
     the tokens of all baseline rows together.
     """
     if eta < 0:
-        raise BadOption(f"rpo: eta = {eta} is negative")
+        raise OptionError(f"rpo: eta = {eta} is negative")
     pairs = best_worst_pairs(batch.rewards, batch.groups, batch.valid)
     baseline = np.zeros(batch.rows, np.bool_)
     baseline[[pair.chosen for pair in pairs]] = True

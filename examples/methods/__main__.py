@@ -1,6 +1,6 @@
-"""Scores real model outputs on a math server once, and prints what five presets make of the scores.
+"""Scores real model outputs on a math server once, and prints what five methods make of the scores.
 
-Usage: ``python -m examples.presets [FILE.jsonl]``
+Usage: ``python -m examples.methods [FILE.jsonl]``
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from trainer_client.signals import SignalBatch, method
 
 _ROLLOUTS = Path(__file__).parents[2] / "tests" / "data" / "math" / "math_rollouts.jsonl"
 _RECIPE = Recipe.loads('advantage = "none"\n[rewards.correct]\nverifier = "math"\n')
-_PRESETS = ("grpo", "dr_grpo", "rloo", "mc_grpo", "ngrpo")
+_METHODS = ("grpo", "dr_grpo", "rloo", "mc_grpo", "ngrpo")
 _SHOWN = 3
 
 
@@ -40,7 +40,7 @@ def main() -> None:
     table = asyncio.run(_score(path))
     groups = np.array(table.group_ids)
     batch = SignalBatch(table.rewards, table.group_ids, table.mask)
-    signals = {name: method(name)(batch).advantages for name in _PRESETS}
+    signals = {name: method(name)(batch).advantages for name in _METHODS}
     mixed = _mixed(groups, table.rewards)
     print(
         f"{len(table)} rollouts in {len(set(table.group_ids))} groups, {len(mixed)} of them with right and wrong ones"

@@ -1,1 +1,0 @@
-"""Five presets on the same real rollouts: what each makes of a group."""
