@@ -121,6 +121,10 @@ class ServerConfig(_Section):
         """The same for a server that only this host can reach."""
         return self.model_copy(update={"server": self.server.model_copy(update={"tls": None})})
 
+    def with_cache(self, size: int) -> ServerConfig:
+        """The same with a cache of verdicts of that many bytes."""
+        return self.model_copy(update={"limits": self.limits.model_copy(update={"cache_bytes": size})})
+
     def host(self, verifier: Verifier) -> Hosted:
         """Binds a verifier to its settings.
 

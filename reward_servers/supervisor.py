@@ -80,6 +80,8 @@ class ServerProcess:
         insecure: Whether plain text is accepted on an address that others can reach.
         replica: Number among the replicas of the server, counted from 1; 0 when it is the only one.
         plain: Whether it speaks plain text even where its settings have certificates: for use on this host alone.
+        import_path: Folders that it may import verifiers from, besides what is installed.
+        cache_bytes: Size of its cache of verdicts; None for what the settings say.
     """
 
     server: str
@@ -91,6 +93,8 @@ class ServerProcess:
     insecure: bool = False
     replica: int = 0
     plain: bool = False
+    import_path: tuple[str, ...] = ()
+    cache_bytes: int | None = None
 
     @property
     def label(self) -> str:
@@ -106,9 +110,11 @@ class ServerProcess:
         """
         given = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
         line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent", "--peers", str(peers)]
-        for name, value in (given | {"workers": self.workers}).items():
+        for name, value in (given | {"workers": self.workers, "cache-bytes": self.cache_bytes}).items():
             if value is not None:
                 line += [f"--{name}", str(value)]
+        for folder in self.import_path:
+            line += ["--import-path", folder]
         if self.insecure:
             line.append("--insecure")
         if self.plain:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_servers.cli._console import print_table, remark
-from reward_servers.cli._labels import Match, compare, read_labels
+from reward_servers.labels import Match, compare, read_labels
 from trainer_client import Outcome, RolloutFile, ScoreTable
 
 __all__ = ["agreement_of", "print_agreement"]

@@ -1,4 +1,4 @@
-"""The servers that a command starts for a recipe."""
+"""Files that say where servers are, and what is printed of what servers say."""
 
 from __future__ import annotations
 
@@ -7,81 +7,13 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._whole_file import whole_file
-from reward_servers.supervisor import ServerProcess
 
-if TYPE_CHECKING:
-    from trainer_client import Server
-
-__all__ = [
-    "PrefixedLog",
-    "QuietLog",
-    "addresses_elsewhere",
-    "programs_of",
-    "read_endpoints",
-    "verifiers_elsewhere",
-    "write_endpoints",
-]
+__all__ = ["PrefixedLog", "QuietLog", "read_endpoints", "write_endpoints"]
 
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
-
-
-def addresses_elsewhere(servers: Iterable[Server], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """Where the servers are that run elsewhere, by name: where the command line says, else where the recipe does."""
-    found = {server.name: given.get(server.name) or server.endpoints for server in servers}
-    return {name: addresses for name, addresses in found.items() if addresses}
-
-
-def verifiers_elsewhere(servers: Iterable[Server], addresses: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
-    """The same, by the names of the verifiers that they host."""
-    return {
-        verifier: addresses[server.name]
-        for server in servers
-        if server.name in addresses
-        for verifier in server.verifiers
-    }
-
-
-def programs_of(
-    servers: Iterable[Server],
-    folder: Path,
-    *,
-    host: str | None = None,
-    port: int | None = None,
-    workers: int | None = None,
-    insecure: bool = False,
-    plain: bool = False,
-) -> list[ServerProcess]:
-    """What to start for servers that do not run elsewhere.
-
-    Args:
-        servers: Servers of a recipe.
-        folder: Folder that paths of settings files are relative to.
-        host: Address to listen on.
-        port: Port of the first process; the others follow. 0: any free ones. None: what the settings say.
-        workers: Worker processes of each.
-        insecure: Whether plain text is accepted on an address that others can reach.
-        plain: Whether they speak plain text even where their settings have certificates.
-    """
-    programs: list[ServerProcess] = []
-    for server in servers:
-        if server.endpoints:
-            continue
-        config = str(folder / server.config) if server.config is not None else None
-        for replica in range(server.replicas):
-            if port:
-                given: int | None = port + len(programs)
-            else:
-                # A port of the settings file can be taken once.
-                given = port if replica == 0 else 0
-            number = replica + 1 if server.replicas > 1 else 0
-            programs.append(
-                ServerProcess(server.name, server.verifiers, config, host, given, workers, insecure, number, plain)
-            )
-    return programs
 
 
 def read_endpoints(path: Path) -> dict[str, list[str]]:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_servers.cli._console import print_table, remark
-from reward_servers.cli._labels import Labels, Match, compare, read_labels
 from reward_servers.cli._whole_file import whole_file
+from reward_servers.labels import Labels, Match, compare, read_labels
 from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
 from trainer_client.signals import SignalError
 

@@ -46,15 +46,10 @@ def score(
     Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates; 2: the input or the recipe is
     wrong.
     """
-    from reward_servers.cli._fleet import (
-        QuietLog,
-        addresses_elsewhere,
-        programs_of,
-        read_endpoints,
-        verifiers_elsewhere,
-    )
+    from reward_servers.cli._fleet import QuietLog, read_endpoints
     from reward_servers.cli._outputs import describe_run, payoff_of, print_run, write_scores
     from reward_servers.cli._scoring import Session
+    from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)

@@ -32,6 +32,8 @@ def serve(
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     peers: Annotated[Path | None, typer.Option("--peers", hidden=True)] = None,
     plain: Annotated[bool, typer.Option("--plain", hidden=True)] = False,
+    import_path: Annotated[list[str] | None, typer.Option("--import-path", hidden=True)] = None,
+    cache_bytes: Annotated[int | None, typer.Option("--cache-bytes", hidden=True, min=0)] = None,
 ) -> int:
     """Serve verifiers until SIGTERM or Ctrl-C.
 
@@ -46,13 +48,15 @@ def serve(
         _end_with_parent()
     if any(":" in name for name in names):
         # A verifier being written lives in the working directory; at the end of the path it can shadow nothing.
-        sys.path.append(os.getcwd())
+        sys.path += [*(import_path or ()), os.getcwd()]
     from reward_servers.config import load_config
     from reward_servers.server import serve as serve_until_stopped
 
     settings = load_config(config, host=host, port=port, workers=workers, insecure=insecure or None)
     if plain:
         settings = settings.without_tls()
+    if cache_bytes is not None:
+        settings = settings.with_cache(cache_bytes)
     _run(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
     return 0
 

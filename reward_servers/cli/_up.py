@@ -37,7 +37,7 @@ def up(
     Each is a process of its own, started again when it dies. One Ctrl-C stops all of them: they finish what they have
     admitted. A second one kills them.
     """
-    from reward_servers.cli._fleet import programs_of
+    from reward_servers.fleet import programs_of
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)
@@ -54,7 +54,8 @@ def up(
 
 
 async def _keep(recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float) -> None:
-    from reward_servers.cli._fleet import PrefixedLog, addresses_elsewhere, verifiers_elsewhere
+    from reward_servers.cli._fleet import PrefixedLog
+    from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
     from reward_servers.supervisor import Supervisor
 
     servers = recipe.all_servers

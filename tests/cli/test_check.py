@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.cli._labels import Match, compare
+from reward_servers.labels import Match, compare
 
 from .conftest import Cli
 

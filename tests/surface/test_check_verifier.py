@@ -1,0 +1,102 @@
+"""``check_verifier`` finds what it says that it finds."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reward_servers.core import Verifier
+from reward_servers.testing import VerifierCheckError, check_verifier
+
+from . import lawless
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def to_file(*lines: Mapping[str, Any]) -> Path:
+        path = tmp_path / "cases.jsonl"
+        common = {"prompt": "6*7?", "reference": {"answer": "42"}}
+        rows = [{"rollout_id": f"r{n}", **common, **one} for n, one in enumerate(lines)]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return path
+
+    return to_file
+
+
+RIGHT = {"response": "42", "expected": {"score": 1.0}}
+WRONG = {"response": "41", "expected": {"score": 0.0, "code": "wrong"}}
+
+
+def test_a_lawful_verifier_passes(write: Write) -> None:
+    report = check_verifier(lawless.lawful, write(RIGHT, WRONG))
+    assert (report.verifier, report.labelled) == ("test/lawful@1", 2)
+    assert len(report.laws) == 7
+    assert report.digest.startswith("sha256:")
+    assert report.table.scores[:, 0].tolist() == [1.0, 0.0]
+
+
+def test_what_says_that_it_draws_is_not_asked_twice(write: Write) -> None:
+    report = check_verifier(lawless.honest_random, write(RIGHT))
+    assert "the same item gets the same verdict" not in report.laws
+
+
+def test_a_verifier_of_groups_is_given_whole_groups(write: Write) -> None:
+    groups = [{"response": "x" * n, "group_id": f"g{n % 2}", "expected": {"score": float(n > 2)}} for n in range(1, 5)]
+    assert check_verifier(lawless.whole, write(*groups)).labelled == 4
+
+
+LAWLESS = [
+    (lawless.random, "the same item gets the same verdict"),
+    (lawless.first, "the same item gets the same verdict"),
+    (lawless.first, "the order of a batch changes nothing"),
+    (lawless.large, "scores are in the declared range: deep brackets"),
+    (lawless.fragile, "every response gets a verdict: empty: no score: fault of the service: verifier_error"),
+    (lawless.sleepy, "1 MB is judged in time: 1 MB of one letter: no score: fault of the service: wall_limit"),
+]
+
+
+@pytest.mark.parametrize(("verifier", "law"), LAWLESS, ids=[f"{one.name} {law[:20]}" for one, law in LAWLESS])
+def test_each_law_that_is_broken_is_named(write: Write, verifier: Verifier, law: str) -> None:
+    with pytest.raises(VerifierCheckError) as caught:
+        check_verifier(verifier, write(RIGHT, WRONG, {"response": "40"}))
+    assert any(finding.startswith(law) for finding in caught.value.findings), str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_labels_and_codes_that_disagree_are_listed_with_what_came(write: Write) -> None:
+    wrong = {"response": "41", "expected": {"score": 1.0}}
+    code = {"response": "40", "expected": {"score": 0.0, "code": "no_answer"}}
+    with pytest.raises(VerifierCheckError) as caught:
+        check_verifier(lawless.lawful, write(RIGHT, wrong, code))
+    assert caught.value.findings == [
+        "agrees with its labels: r1: label 1, score 0 (wrong)",
+        "agrees with its labels: r2: expected code no_answer, score 0 (wrong)",
+    ]
+
+
+def test_a_file_without_labels_is_no_check(write: Write) -> None:
+    with pytest.raises(VerifierCheckError, match="none has a label"):
+        check_verifier(lawless.lawful, write({"response": "42"}))
+    with pytest.raises(ValueError, match="line 1: rollout 'r0': response: is missing"):
+        check_verifier(lawless.lawful, write({}))
+
+
+def test_a_verifier_that_takes_any_reference_lets_mistakes_of_the_data_pass(write: Write) -> None:
+    with pytest.raises(VerifierCheckError, match="malformed reference: score"):
+        check_verifier(lawless.gullible, write(RIGHT, WRONG))
+    assert check_verifier(lawless.careless, write(RIGHT, WRONG)).labelled == 2
+
+
+@pytest.mark.parametrize("name", ["exact", "choice", "length", "format"])
+def test_our_own_verifiers_keep_the_laws(write: Write, name: str) -> None:
+    options: dict[str, dict[str, Any]] = {"length": {"max": 10}, "format": {"tags": ["answer"]}}
+    response = {"choice": "B", "format": "<answer>42</answer>"}.get(name, "42")
+    one = {"response": response, "reference": {"answer": "B" if name == "choice" else "42"}, "expected": {"score": 1.0}}
+    assert check_verifier(name, write(one), options=options.get(name)).labelled == 1

@@ -1,0 +1,136 @@
+"""Servers that live as long as a block, a client, or the process that started them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from reward_servers.local import LocalServers
+from reward_servers.supervisor import ServerRefusedError
+from trainer_client import AsyncRewardClient, Recipe, RewardClient, Rollout
+
+TOML = """
+[servers.rules]
+verifiers = ["exact", "length"]
+[rewards.correct]
+verifier = "exact"
+[rewards.short]
+verifier = "length"
+options = { max = 100 }
+"""
+RECIPE = Recipe.loads(TOML)
+ROLLOUTS = [Rollout("a", "p", "42", reference={"answer": "42"}), Rollout("b", "p", "41", reference={"answer": "42"})]
+SCORES = [[1.0, 1.0], [0.0, 1.0]]
+PATIENCE = 60.0
+
+
+def gone(pids: Iterable[int]) -> bool:
+    """Whether the processes have ended; waits for them."""
+    until = time.monotonic() + PATIENCE
+    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_a_recipe_is_served_for_the_length_of_a_block(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(TOML)
+    servers = LocalServers(path)
+    with servers as endpoints, RewardClient(path, endpoints) as client:
+        assert client.score(ROLLOUTS).scores.tolist() == SCORES
+        pids = list(servers.pids.values())
+        assert len(pids) == 1
+    assert gone(pids)
+    with pytest.raises(RuntimeError, match="make another"):
+        servers.start()
+
+
+async def test_it_works_in_a_running_loop() -> None:
+    async with LocalServers(RECIPE) as endpoints, AsyncRewardClient(RECIPE, endpoints) as client:
+        assert (await client.score(ROLLOUTS)).scores.tolist() == SCORES
+
+
+def test_a_server_that_dies_is_started_again_where_it_was() -> None:
+    servers = LocalServers(RECIPE)
+    with servers as endpoints, RewardClient(RECIPE, endpoints) as client:
+        (pid,) = servers.pids.values()
+        os.kill(pid, signal.SIGKILL)
+        assert client.score(ROLLOUTS).scores.tolist() == SCORES
+        assert servers.endpoints == endpoints
+        assert list(servers.pids.values()) != [pid]
+
+
+def test_a_server_that_cannot_start_says_why_and_leaves_nothing() -> None:
+    recipe = Recipe.loads(TOML + '[rewards.more]\nverifier = "nowhere"\n')
+    with pytest.raises(ServerRefusedError, match="no verifier 'nowhere' is installed"):
+        LocalServers(recipe).start()
+    assert not [one for one in psutil.Process().children(recursive=True) if "reward_servers" in " ".join(one.cmdline())]
+
+
+def test_settings_files_are_found_beside_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[limits]\nitems = 7\n")
+    path = tmp_path / "recipe.toml"
+    path.write_text(TOML.replace("[rewards.correct]", 'config = "settings.toml"\n[rewards.correct]'))
+    servers = LocalServers(path)
+    with servers:
+        (pid,) = servers.pids.values()
+        assert str(tmp_path / "settings.toml") in psutil.Process(pid).cmdline()
+
+
+def test_the_blocks_own_error_is_the_one_that_is_seen() -> None:
+    with pytest.raises(LookupError, match="mine"), LocalServers(RECIPE):
+        raise LookupError("mine")
+
+
+PROGRAM = """
+import sys, time
+from reward_servers.local import LocalServers
+if __name__ == "__main__":
+    servers = LocalServers(sys.argv[1])
+    with servers:
+        print(*servers.pids.values(), flush=True)
+        time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_a_killed_process_leaves_no_server(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "recipe.toml").write_text(TOML)
+    (tmp_path / "program.py").write_text(PROGRAM)
+    program = subprocess.Popen(
+        [sys.executable, "program.py", "recipe.toml"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout is not None
+    pids = [int(pid) for pid in program.stdout.readline().split()]
+    assert pids
+    program.send_signal(number)
+    program.wait(PATIENCE)
+    program.stdout.close()
+    assert gone(pids)
+
+
+async def test_a_block_that_is_cancelled_while_starting_leaves_nothing() -> None:
+    async def begin() -> None:
+        async with LocalServers(RECIPE):
+            await asyncio.sleep(600)
+
+    task = asyncio.create_task(begin())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    until = time.monotonic() + PATIENCE
+    while [one for one in psutil.Process().children() if "exact" in one.cmdline()]:
+        assert time.monotonic() < until
+        await asyncio.sleep(0.05)
