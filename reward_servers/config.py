@@ -12,6 +12,10 @@ client_ca = "clients.pem"       # ask clients for a certificate
 
 [limits]
 items = 65536
+client_items = 20000            # one client at most; without it, nearly all while it is alone
+
+[auth]
+tokens = "tokens.toml"          # callers need a token of this file; see docs/operations.md
 
 [verifiers.judge]               # settings of a verifier
 base_url = "http://127.0.0.1:8000/v1"
@@ -82,6 +86,13 @@ class _Server(_Section):
     insecure: bool = False
     drain_seconds: float = Field(default=60.0, gt=0)
     tls: TlsConfig | None = None
+    connections: int = Field(default=1024, ge=1)
+    streams: int = Field(default=256, ge=1)
+    reflection: bool = True
+
+
+class _Auth(_Section):
+    tokens: Path | None = None
 
 
 _DEFAULTS = ServerLimits()
@@ -90,6 +101,8 @@ _DEFAULTS = ServerLimits()
 class _Limits(_Section):
     items: int = Field(default=_DEFAULTS.items, ge=1)
     bytes: int = Field(default=_DEFAULTS.bytes, ge=1)
+    client_items: int = Field(default=_DEFAULTS.client_items, ge=0)
+    client_bytes: int = Field(default=_DEFAULTS.client_bytes, ge=0)
     call_items: int = Field(default=_DEFAULTS.call_items, ge=1)
     message_bytes: int = Field(default=_DEFAULTS.message_bytes, ge=1 << 16, le=1 << 30)
     suggested_items: int = Field(default=_DEFAULTS.suggested_items, ge=1)
@@ -108,6 +121,7 @@ class ServerConfig(_Section):
 
     server: _Server = Field(default_factory=_Server)
     limits: _Limits = Field(default_factory=_Limits)
+    auth: _Auth = Field(default_factory=_Auth)
     verifiers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     item_limits: dict[str, _ItemLimits] = Field(default_factory=dict)
     endpoints: dict[str, str | list[str]] = Field(default_factory=dict)

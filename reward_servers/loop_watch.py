@@ -26,32 +26,39 @@ class _Watch:
         self._period = tolerated / 4
         self._loop = asyncio.get_running_loop()
         self._thread_of_loop = threading.get_ident()
-        self._beaten = time.monotonic()
-        self._beat: asyncio.TimerHandle | None = None
+        self._seen_alive = time.monotonic()
+        self._next: asyncio.TimerHandle | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._look, name="assay-loop-watch", daemon=True)
 
     def start(self) -> None:
-        self._on_beat()
+        self._note_alive()
         self._thread.start()
 
     def stop(self) -> None:
-        if self._beat is not None:
-            self._beat.cancel()
+        if self._next is not None:
+            self._next.cancel()
         self._ended.set()
         self._thread.join()
 
-    def _on_beat(self) -> None:
-        self._beaten = time.monotonic()
-        self._beat = self._loop.call_later(self._period, self._on_beat)
+    def _note_alive(self) -> None:
+        self._seen_alive = time.monotonic()
+        self._next = self._loop.call_later(self._period, self._note_alive)
 
     def _look(self) -> None:
-        told = 0.0
+        told = last_seen = 0.0
+        looked, cpu, paused = time.monotonic(), time.process_time(), 0.0
         while not self._ended.wait(self._period):
-            beaten = self._beaten
-            held = time.monotonic() - beaten
-            if held > self._tolerated and beaten != told:
-                told = beaten
+            now, cpu_now, seen = time.monotonic(), time.process_time(), self._seen_alive
+            if seen != last_seen:
+                last_seen, paused = seen, 0.0
+            # Where this thread did not run either and no processor was used, the process was stopped or had none to
+            # run on: that is no verifier's doing.
+            paused += max(0.0, now - looked - 2 * self._period - (cpu_now - cpu))
+            looked, cpu = now, cpu_now
+            held = now - seen - paused
+            if held > self._tolerated and seen != told:
+                told = seen
                 frame = sys._current_frames().get(self._thread_of_loop)
                 stack = "".join(traceback.format_stack(frame)[-_DEEPEST:]) if frame is not None else ""
                 _log.error(

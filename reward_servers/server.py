@@ -12,22 +12,18 @@ from pathlib import Path
 
 import grpc
 import grpc.aio
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import Scorer, SettingsError, find, installed
 from reward_servers.loop_watch import watched_loop
 from reward_servers.remote import Peers
-from reward_servers.services import RewardServicer
+from reward_servers.services import Clients, RewardServicer, add_standard_services
 from trainer_client import TLS
 
 __all__ = ["Running", "running", "serve"]
 
 _log = logging.getLogger("assay.server")
-_SERVING = health_pb2.HealthCheckResponse.SERVING
-_NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 class Running:
@@ -75,6 +71,10 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", -1),
         # Two servers on one port would share its connections at random: a port that is taken is an error.
         ("grpc.so_reuseport", 0),
+        # What has not arrived whole is counted by no one: bounded are the messages that a connection may send at once.
+        ("grpc.max_concurrent_streams", config.server.streams),
+        ("grpc.max_allowed_incoming_connections", config.server.connections),
+        ("grpc.max_metadata_size", 16 << 10),
         # Clients of a quiet period keep their connection alive with pings.
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.min_ping_interval_without_data_ms", 5000),
@@ -140,6 +140,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     if unknown:
         _log.info("settings of %s are not used: they are not served here", ", ".join(unknown))
     hosted = [config.host(one) for one in verifiers]
+    clients = Clients(config.auth.tokens)
     remotes = Peers(config.endpoints, peers, _client_tls(config.client.tls))
     scorer = Scorer(hosted, config.server_limits(), workers=config.server.workers, remotes=remotes)
     server = grpc.aio.server(options=_options(config))
@@ -155,9 +156,10 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         one.name: f"{entries[one.name].distribution}, {one.path}" if one.name in entries else one.path
         for one in verifiers
     }
-    servicer = RewardServicer(scorer, origins, {})
+    servicer = RewardServicer(scorer, origins, {}, clients)
     servicer.register(server)
-    probe = await _add_standard_services(server, [one.name for one in verifiers])
+    names = [one.name for one in verifiers]
+    probe = await add_standard_services(server, names, with_reflection=config.server.reflection)
     await server.start()
     alive = Running(server, address, scorer, servicer, probe)
     try:
@@ -166,17 +168,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         await alive.drain(config.server.drain_seconds)
 
 
-async def _add_standard_services(server: grpc.aio.Server, names: Sequence[str]) -> health.aio.HealthServicer:
-    probe = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(probe, server)
-    rewards = service_pb2.DESCRIPTOR.services_by_name["RewardService"].full_name
-    for name in ("", rewards, *names):
-        await probe.set(name, _SERVING)
-    reflection.enable_server_reflection((rewards, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    return probe
-
-
-def _calm_garbage_collector() -> None:
+def _freeze_garbage() -> None:
     """Makes collections rare: items are freed by their counts, and walking a full cache costs a fifth of the CPU."""
     gc.collect()
     gc.freeze()
@@ -190,7 +182,7 @@ async def serve(
     peers: Path | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
+    """Serves until SIGTERM, SIGINT or SIGHUP, then drains.
 
     Args:
         config: Settings of the process.
@@ -205,10 +197,10 @@ async def serve(
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with running(config, names, peers=peers) as server, watched_loop():
-        _calm_garbage_collector()
+        _freeze_garbage()
         if ready is not None:
             ready(server.address)
         await stop.wait()

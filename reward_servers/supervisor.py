@@ -27,7 +27,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-__all__ = ["ServerProcess", "ServerRefusedError", "Supervisor", "SupervisorError"]
+from reward_servers.config import load_config
+from reward_servers.core import SettingsError
+
+__all__ = ["ServerProcess", "ServerRefusedError", "Supervisor", "SupervisorError", "drain_seconds"]
 
 _FINAL = (2, 70)
 """Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
@@ -40,6 +43,7 @@ _SETTLED = 30.0
 _LONGEST_LINE = 1 << 16
 _LAST_WORDS = 2.0
 _STILL_STARTING = 30.0
+_AFTER_DRAIN = 5.0
 
 Log = Callable[[str, str], None]
 """Takes the label of a process and a line that it wrote or that concerns it."""
@@ -135,7 +139,7 @@ class Supervisor:
         *,
         elsewhere: Mapping[str, Sequence[str]] | None = None,
         log: Log | None = None,
-        grace: float = 30.0,
+        grace: float | None = None,
     ) -> None:
         """Prepares; nothing is started yet.
 
@@ -143,9 +147,11 @@ class Supervisor:
             programs: What to run.
             elsewhere: Addresses of verifiers on servers that others run, for verifiers here that ask them.
             log: Takes the lines of the processes; None drops them.
-            grace: Seconds that the processes may take to finish when they are stopped.
+            grace: Seconds that the processes may take to finish when they are stopped; None for as long as they may
+                take to drain, and a little more.
         """
-        self.grace = grace
+        # Whoever is stopped before it has drained loses what it had admitted.
+        self.grace = drain_seconds(programs) + _AFTER_DRAIN if grace is None else grace
         self._elsewhere = dict(elsewhere or {})
         self._log: Log = log or (lambda label, line: None)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -387,6 +393,17 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             rest = b""
     if rest:
         yield rest.decode("utf-8", "replace")
+
+
+def drain_seconds(programs: Sequence[ServerProcess]) -> float:
+    """How long servers may take to finish what they have admitted, as their settings say."""
+    longest = 0.0
+    for program in programs:
+        # Settings that cannot be read are the server's to refuse.
+        with contextlib.suppress(SettingsError):
+            path = Path(program.config) if program.config is not None else None
+            longest = max(longest, load_config(path).server.drain_seconds)
+    return longest
 
 
 def _ending(code: int) -> str:

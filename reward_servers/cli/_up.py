@@ -30,7 +30,10 @@ def up(
     endpoints_file: Annotated[
         Path | None, typer.Option(help="Write where the servers are (JSON), once all of them answer.")
     ] = None,
-    grace: Annotated[float, typer.Option(help="Seconds to finish what is under way when stopped.", min=0)] = 30.0,
+    grace: Annotated[
+        float | None,
+        typer.Option(help="Seconds to finish what is under way when stopped; at least what servers may drain.", min=0),
+    ] = None,
 ) -> int:
     """Start all servers of a recipe and keep them running.
 
@@ -53,14 +56,20 @@ def up(
     return 0
 
 
-async def _keep(recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float) -> None:
+async def _keep(
+    recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float | None
+) -> None:
     from reward_servers.cli._fleet import PrefixedLog
     from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
-    from reward_servers.supervisor import Supervisor
+    from reward_servers.supervisor import Supervisor, drain_seconds
 
     servers = recipe.all_servers
     elsewhere = verifiers_elsewhere(servers, addresses_elsewhere(servers, {}))
     log = PrefixedLog(["assay", *(program.label for program in programs)])
+    least = drain_seconds(programs)
+    if grace is not None and grace < least:
+        log("assay", f"--grace {grace:g} is less than the servers may take to drain; {least:g} s it is")
+        grace = None
     supervisor = Supervisor(programs, elsewhere=elsewhere, log=log, grace=grace)
     running = asyncio.create_task(_run(supervisor, recipe, endpoints_file))
     signals = 0
@@ -75,7 +84,7 @@ async def _keep(recipe: Recipe, programs: list[ServerProcess], endpoints_file: P
             log("assay", "killing the servers")
             supervisor.kill()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     try:
         await running

@@ -22,6 +22,7 @@ from reward_servers.core._errors import (
     UpstreamError,
     VerifierDefinitionError,
     VerifierNotFoundError,
+    shown,
 )
 from reward_servers.core._hosted import Hosted, Instance, host
 from reward_servers.core._model import Content, Document, Group, Message, Part, PromptContext, Rollout, ToolCall
@@ -90,5 +91,6 @@ __all__ = [
     "installed",
     "item_seed",
     "schema_of",
+    "shown",
     "verifier",
 ]

@@ -1,4 +1,4 @@
-"""How much a server takes in at a time."""
+"""How much a server takes in at a time, and how much of that from each of its clients."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reward_servers.core._errors import OverloadedError, RequestError
 
-__all__ = ["Admission", "Hold", "ServerLimits"]
+__all__ = ["Admission", "Hold", "ServerLimits", "Share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,8 @@ class ServerLimits:
     Attributes:
         items: Rollouts times evaluations that are admitted and not finished.
         bytes: Bytes of the requests that are admitted and not finished.
+        client_items: The same for one client; 0 for no quota beside its fair share.
+        client_bytes: The same for one client; 0 for no quota beside its fair share.
         call_items: Rollouts times evaluations in one call.
         message_bytes: Size of one message.
         suggested_items: A batch size at which the server works well.
@@ -24,22 +26,38 @@ class ServerLimits:
 
     items: int = 65_536
     bytes: int = 1 << 30
+    client_items: int = 0
+    client_bytes: int = 0
     call_items: int = 32_768
     message_bytes: int = 64 << 20
     suggested_items: int = 256
     cache_bytes: int = 128 << 20
 
 
+@dataclass(slots=True)
+class Share:
+    """What one client has in flight.
+
+    Attributes:
+        items: Its items.
+        bytes: Bytes of its requests.
+    """
+
+    items: int = 0
+    bytes: int = 0
+
+
 class Hold:
     """Bytes of a message, counted from its arrival until they are given back. As a context, it ends with the block."""
 
-    def __init__(self, admission: Admission, size: int) -> None:
+    def __init__(self, admission: Admission, size: int, client: str) -> None:
         self._admission = admission
         self._size = size
+        self._client = client
 
     def release(self) -> None:
         """Gives the bytes back; once is enough."""
-        self._admission.bytes -= self._size
+        self._admission.give_back(self._client, size=self._size)
         self._size = 0
 
     def __enter__(self) -> Hold:
@@ -51,50 +69,86 @@ class Hold:
         self.release()
 
 
+_KEPT_FREE = 8
+"""Of every so many items and bytes one is kept free for clients that have less than their fair share in flight."""
+
+
 class Admission:
-    """Counts what is in flight and refuses what does not fit."""
+    """Counts what is in flight and refuses what does not fit.
+
+    A client alone may use nearly all of a server. What it cannot do is fill it: a part stays free for clients that have
+    less than their fair share, which is the whole divided by the number of clients that are there.
+    """
 
     def __init__(self, limits: ServerLimits) -> None:
         self.limits = limits
         self.items = 0
         self.bytes = 0
+        self.shares: dict[str, Share] = {}
+        self.refused = 0
 
-    def hold(self, size: int) -> Hold:
+    def hold(self, size: int, client: str = "") -> Hold:
         """Takes the bytes of a message in.
 
         Raises:
             RequestError: They could never fit.
             OverloadedError: They do not fit now.
         """
-        if size > self.limits.bytes:
-            raise RequestError(
-                f"groups: {size} bytes in one call, the limit is {self.limits.bytes}; send smaller batches"
-            )
-        if self.bytes + size > self.limits.bytes:
-            raise self._overloaded()
+        quota = self.limits.client_bytes or self.limits.bytes
+        if size > min(quota, self.limits.bytes):
+            limit = min(quota, self.limits.bytes)
+            raise RequestError(f"groups: {size} bytes in one call, the limit is {limit}; send smaller batches")
+        share = self.shares.get(client)
+        if not self._fits(size, share.bytes if share else None, self.bytes, self.limits.bytes, quota):
+            raise self._overloaded(client)
         self.bytes += size
-        return Hold(self, size)
+        self.shares.setdefault(client, Share()).bytes += size
+        return Hold(self, size, client)
 
-    def admit(self, items: int) -> None:
+    def admit(self, items: int, client: str = "") -> None:
         """Takes that many items in.
 
         Raises:
             RequestError: They could never fit.
             OverloadedError: They do not fit now.
         """
-        most = min(self.limits.call_items, self.limits.items)
+        quota = self.limits.client_items or self.limits.items
+        most = min(self.limits.call_items, self.limits.items, quota)
         if items > most:
             raise RequestError(
                 f"groups: {items} rollouts times evaluations in one call, the limit is {most}; send smaller batches"
             )
-        if self.items + items > self.limits.items:
-            raise self._overloaded()
+        share = self.shares.get(client)
+        if not self._fits(items, share.items if share else None, self.items, self.limits.items, quota):
+            raise self._overloaded(client)
         self.items += items
+        self.shares.setdefault(client, Share()).items += items
 
-    def _overloaded(self) -> OverloadedError:
+    def _fits(self, more: int, own: int | None, total: int, limit: int, quota: int) -> bool:
+        clients = len(self.shares) + (own is None)
+        after = (own or 0) + more
+        if after > quota or total + more > limit:
+            return False
+        within_share = clients > 1 and after <= limit // clients
+        return within_share or total == 0 or total + more <= limit - limit // _KEPT_FREE
+
+    def give_back(self, client: str, items: int = 0, size: int = 0) -> None:
+        """Gives back what was taken in for a client."""
+        self.items -= items
+        self.bytes -= size
+        share = self.shares.get(client)
+        if share is not None:
+            share.items -= items
+            share.bytes -= size
+            if share.items <= 0 and share.bytes <= 0:
+                del self.shares[client]
+
+    def _overloaded(self, client: str) -> OverloadedError:
+        self.refused += 1
+        share = self.shares.get(client, Share())
         return OverloadedError(
-            f"{self.items} items and {self.bytes} bytes are in flight; the limits are "
-            f"{self.limits.items} and {self.limits.bytes}",
+            f"{self.items} items and {self.bytes} bytes are in flight, {share.items} and {share.bytes} of them yours; "
+            f"the limits are {self.limits.items} and {self.limits.bytes}, a part of which is kept for other clients",
             retry_after=self.retry_after(),
         )
 

@@ -91,7 +91,7 @@ class Call:
         self._open[position] = 0
         self._remaining -= 1
         if self.counted:
-            self._admission.items -= 1
+            self._admission.give_back(self.request.client, 1)
         self._deliver(position, result)
         if self._remaining == 0:
             self._end()
@@ -112,7 +112,7 @@ class Call:
     def close(self) -> None:
         """The caller has gone away: its work is stopped and nothing more is delivered."""
         if self.counted:
-            self._admission.items -= self._remaining
+            self._admission.give_back(self.request.client, self._remaining)
         self._open = bytearray(len(self._open))
         self._remaining = 0
         self._end()

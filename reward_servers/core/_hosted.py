@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import sha256
-from types import ModuleType
 from typing import Any
 
 from reward_servers.core._context import Ask, Context, VerifierId
+from reward_servers.core._digest import digest_of
 from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFoundError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
@@ -23,6 +20,8 @@ from reward_servers.core._verifier import ItemLimits, Role, Runs, Verifier
 __all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of", "spread"]
 
 Judged = Verdict | Fault
+_KEPT_REFERENCE = 16 << 10
+"""Bytes of a reference that is kept once read: those that many items share are short."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,40 +44,6 @@ class Hosted:
     def floor(self) -> float:
         """Score of a candidate that exceeded a bound."""
         return self.verifier.floor
-
-
-def _judging_modules(module: ModuleType) -> list[ModuleType]:
-    """The modules that a verifier's verdicts are made in: its own, and what it uses of its package and of ours."""
-    ours = {module.__name__.partition(".")[0], "reward_servers", "sandbox"}
-    found = {module.__name__: module}
-    waiting = [module]
-    while waiting:
-        for value in list(vars(waiting.pop()).values()):
-            name = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-            if not isinstance(name, str) or name in found or name.startswith("reward_servers.core"):
-                continue
-            used = sys.modules.get(name) if name.partition(".")[0] in ours else None
-            if used is not None:
-                found[name] = used
-                waiting.append(used)
-    return [found[name] for name in sorted(found)]
-
-
-def _source(module: ModuleType) -> str:
-    try:
-        return inspect.getsource(module)
-    except (OSError, TypeError):
-        return module.__name__
-
-
-def _digest(verifier: Verifier, settings: Settings | None) -> str:
-    module = inspect.getmodule(verifier.target)
-    source = "\0".join(map(_source, _judging_modules(module))) if module is not None else ""
-    shaping: Mapping[str, Any] = {}
-    if settings is not None:
-        shaping = settings.model_dump(mode="json", exclude=set(settings.neutral))
-    text = "\0".join([verifier.name, verifier.version, verifier.path, source, json.dumps(shaping, sort_keys=True)])
-    return "sha256:" + sha256(text.encode()).hexdigest()[:32]
 
 
 def host(verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: ItemLimits | None = None) -> Hosted:
@@ -105,7 +70,7 @@ def host(verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: 
             raise SettingsError(str(error)) from None
     elif settings:
         raise SettingsError(f"{root}: the verifier takes no settings; remove {', '.join(sorted(settings))}")
-    identity = VerifierId(verifier.name, verifier.version, _digest(verifier, decoded))
+    identity = VerifierId(verifier.name, verifier.version, digest_of(verifier, decoded))
     return Hosted(verifier, given, identity, limits or verifier.limits)
 
 
@@ -200,7 +165,8 @@ class Instance:
 
     def reference(self, subject: Rollout | Group) -> Any:
         """The decoded reference, or the dataset fault that stands in its place."""
-        return self._references(subject.reference)
+        data = subject.reference
+        return self._references(data) if len(data) <= _KEPT_REFERENCE else self._decode_reference(data)
 
     def arguments(self, subject: Rollout | Group, options: bytes, context: Context | None) -> list[Any] | Fault:
         """The arguments of the function in its own order, or the fault of a reference that cannot be used."""

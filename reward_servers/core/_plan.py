@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reward_servers.core._cache import KeyMaker, fields
-from reward_servers.core._errors import RequestError
+from reward_servers.core._errors import RequestError, shown
 from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Party
@@ -19,6 +19,10 @@ from reward_servers.core._work import Evaluation, Executor, Job, MakeKey, Reques
 __all__ = ["Planner"]
 
 _PLANS = 1024
+_PLAN_BYTES = 16 << 20
+"""Bytes of options that are remembered as checked."""
+_OPTION_BYTES = 256 << 10
+_NAME = 256
 _WORTH_KEEPING = 5e-5
 """Seconds below which judging an item again is cheaper than digesting it, looking it up and keeping its verdict."""
 
@@ -39,7 +43,8 @@ class Planner:
     def __init__(self, hosted: Mapping[str, Hosted], executors: Mapping[str, Executor]) -> None:
         self._hosted = hosted
         self._executors = executors
-        self._known: OrderedDict[Evaluation, _Bound | Fault] = OrderedDict()
+        self._known: OrderedDict[Evaluation, _Bound] = OrderedDict()
+        self._known_bytes = 0
 
     def bind(self, evaluations: Sequence[Evaluation]) -> list[_Bound | Fault]:
         """Finds the verifier of each evaluation; a fault for one that cannot be served.
@@ -56,18 +61,28 @@ class Planner:
         return bounds
 
     def _bind(self, evaluation: Evaluation) -> _Bound | Fault:
-        bound = self._known.get(evaluation)
-        if bound is None:
-            bound = self._known[evaluation] = self._bind_anew(evaluation)
-            if len(self._known) > _PLANS:
-                self._known.popitem(last=False)
+        problem = _too_large(evaluation)
+        if problem:
+            return _caller("invalid_options" if "options" in problem else "invalid_request", problem)
+        known = self._known.get(evaluation)
+        if known is not None:
+            return known
+        bound = self._check(evaluation)
+        # What is wrong is not remembered: it comes once, or from someone who means harm.
+        if isinstance(bound, _Bound):
+            self._known[evaluation] = bound
+            self._known_bytes += len(evaluation.options)
+            while len(self._known) > _PLANS or self._known_bytes > _PLAN_BYTES:
+                dropped, _ = self._known.popitem(last=False)
+                self._known_bytes -= len(dropped.options)
         return bound
 
-    def _bind_anew(self, evaluation: Evaluation) -> _Bound | Fault:
+    def _check(self, evaluation: Evaluation) -> _Bound | Fault:
         hosted = self._hosted.get(evaluation.verifier)
         if hosted is None:
             names = ", ".join(sorted(self._hosted))
-            return _caller("unknown_verifier", f"verifier: {evaluation.verifier!r} is not hosted here; hosted: {names}")
+            asked = shown(evaluation.verifier)
+            return _caller("unknown_verifier", f"verifier: {asked} is not hosted here; hosted: {names}")
         who = hosted.identity
         if evaluation.version and evaluation.version != who.version:
             return _caller(
@@ -88,8 +103,8 @@ class Planner:
                 return _caller("invalid_options", f"{who.name}: {error}")
         elif evaluation.options not in (b"", b"{}"):
             return _caller("invalid_options", f"{who.name}: options: the verifier takes none; remove them")
-        asked = evaluation.cpu_limit
-        cpu = hosted.limits.cpu if asked is None or asked <= 0 else min(asked, hosted.limits.cpu)
+        wanted = evaluation.cpu_limit
+        cpu = hosted.limits.cpu if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu)
         return _Bound(hosted, self._executors[who.name], evaluation.options, cpu)
 
     @staticmethod
@@ -105,6 +120,7 @@ class Planner:
                 request.seed,
                 request.deadline,
                 now,
+                request.client,
                 lane,
                 _key_of(bound, request),
             )
@@ -134,6 +150,20 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
         return base + fields(str(index))
 
     return key
+
+
+def _too_large(evaluation: Evaluation) -> str:
+    """What of an evaluation is longer than any that is meant; empty when nothing is."""
+    if len(evaluation.options) > _OPTION_BYTES:
+        return f"options: {len(evaluation.options)} bytes, the limit is {_OPTION_BYTES}"
+    for name, value in (
+        ("verifier", evaluation.verifier),
+        ("version_constraint", evaluation.version),
+        ("expected_digest", evaluation.digest),
+    ):
+        if len(value) > _NAME:
+            return f"{name}: {len(value)} characters, the limit is {_NAME}"
+    return ""
 
 
 def _caller(code: str, message: str, *, retryable: bool = False) -> Fault:

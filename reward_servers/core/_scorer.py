@@ -116,7 +116,7 @@ class Scorer:
         bounds = self._planner.bind(request.evaluations)
         try:
             if not inner:
-                self.admission.admit(items)
+                self.admission.admit(items, request.client)
         except OverloadedError as refusal:
             if not partial:
                 raise

@@ -106,6 +106,7 @@ class Verifier:
         device: Device that a batching verifier asks for, such as ``"cuda"``; empty otherwise.
         max_batch: Items that a batching verifier takes at once.
         aspects: Names of aspects that verdicts may carry, when they are known in advance.
+        libraries: Distributions whose version may change its verdicts; they are part of its digest.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Verifier:
     device: str = ""
     max_batch: int = 64
     aspects: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function itself, as a unit test does."""
@@ -285,6 +287,7 @@ def verifier(
     device: str = "",
     max_batch: int = 64,
     aspects: Sequence[str] = (),
+    libraries: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Verifier]:
     """Declares a verifier.
 
@@ -301,6 +304,7 @@ def verifier(
         device: Device for a class with ``score_batch``; an operator's setting overrides it.
         max_batch: Items that ``score_batch`` takes at once.
         aspects: Names of aspects that verdicts carry.
+        libraries: Distributions whose version may change its verdicts, such as ``"sympy"``; part of its digest.
 
     Returns:
         A decorator that turns a function or class into a ``Verifier``.
@@ -326,6 +330,7 @@ def verifier(
         "device": device,
         "max_batch": max_batch,
         "aspects": tuple(aspects),
+        "libraries": tuple(libraries),
     }
     _check_values(declared)
     return lambda target: _declare(target, scope, cost, declared)

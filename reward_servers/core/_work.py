@@ -42,12 +42,14 @@ class Request:
         request_id: Names the call across retries; empty for none.
         seed: Seed of the run.
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
+        client: Who asks; clients take turns, and each has its share of the server.
     """
 
     evaluations: Sequence[Evaluation]
     request_id: str = ""
     seed: int = 0
     deadline: float | None = None
+    client: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +90,8 @@ class Job:
         seed: Seed of the run.
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
         queued_at: When the call was opened, on the performance counter.
-        lane: Whose turn it takes in a queue; the jobs of one call share it.
+        client: Who asks: clients take turns in a queue.
+        lane: Whose turn it takes among those of its client; the jobs of one call share it.
         key: Makes the key under which others may join a unit and its verdict is kept; None when units have none.
     """
 
@@ -99,6 +102,7 @@ class Job:
     seed: int
     deadline: float | None
     queued_at: float
+    client: str
     lane: object
     key: MakeKey | None
 

@@ -6,32 +6,60 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TypeVar
+from typing import TypeVar, cast
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
+from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import Call, RequestError
 from reward_servers.services import _wire
+from reward_servers.services._scan import SCANNED_FROM, check_density
 
-__all__ = ["Intake", "Opened", "parse"]
+__all__ = ["Intake", "Opened", "check_counts", "parse"]
 
+_PIECES_OF_AN_ITEM = 8
+"""Messages, parts and documents that come with an item, for a whole call, at most."""
+_MOST_EVALUATIONS = 64
 _PARTS = 8
 """Parts of a message that are added in one turn, so that a message of thousands lets others in between."""
 
 _M = TypeVar("_M", bound=Message)
 
 
-def parse(kind: type[_M], data: bytes) -> _M:
+def parse(kind: type[_M], data: bytes, most: int = 0) -> _M:
     """Parses a message.
 
+    Args:
+        kind: Which one.
+        data: Its bytes.
+        most: Items of a call at most.
+
     Raises:
-        RequestError: The bytes are no message of that kind.
+        RequestError: The bytes are no message of that kind, or hold far more than such a call can.
     """
+    if len(data) > SCANNED_FROM:
+        check_density(cast("Descriptor", kind.DESCRIPTOR), data, _PIECES_OF_AN_ITEM * most)
     try:
         return kind.FromString(data)
     except DecodeError as error:
         raise RequestError(f"the request cannot be read as {kind.DESCRIPTOR.full_name}: {error}") from None
+
+
+def check_counts(message: service_pb2.ScoreRequest, most: int) -> None:
+    """Refuses what would cost before anything of it is admitted.
+
+    Raises:
+        RequestError: There are too many groups, evaluations or blobs; the message names them.
+    """
+    for name, count, limit in (
+        ("groups", len(message.groups), most),
+        ("evaluations", len(message.evaluations), _MOST_EVALUATIONS),
+        ("blobs", len(message.blobs), most),
+    ):
+        if count > limit:
+            raise RequestError(f"{name}: {count} of them in one call, the limit is {limit}; send smaller batches")
 
 
 @dataclass(slots=True, frozen=True)

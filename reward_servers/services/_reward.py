@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
+from google.protobuf.message import Message
 
 from protos import CONTRACT
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
@@ -17,7 +18,8 @@ from protos.assay.rewards.v1 import types_pb2
 from reward_servers import __version__
 from reward_servers.core import Call, Hold, OverloadedError, Request, RequestError, Result, Scorer, Skip, SkipReason
 from reward_servers.services import _wire
-from reward_servers.services._intake import Intake, Opened, parse
+from reward_servers.services._clients import Clients, NotAllowedError
+from reward_servers.services._intake import Intake, Opened, check_counts, parse
 
 __all__ = ["RewardServicer"]
 
@@ -30,15 +32,22 @@ _STATUS = {
 _PUSHBACK = "grpc-retry-pushback-ms"
 _CODE = "assay-code"
 _FLUSH = 0.002
+_LONGEST_MESSAGE = 1500
+_LONGEST_ID = 1024
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def _refuse(context: Context, error: RequestError) -> NoReturn:
+async def _refuse(context: Context, error: RequestError | NotAllowedError) -> NoReturn:
+    # The status travels in a header of limited size: a message beyond it would hide the status behind another.
+    message = str(error)[:_LONGEST_MESSAGE]
+    if isinstance(error, NotAllowedError):
+        await context.abort(error.status, message)
+        raise AssertionError("abort does not return")
     metadata: tuple[tuple[str, str], ...] = ((_CODE, error.code),)
     if isinstance(error, OverloadedError):
         metadata += ((_PUSHBACK, str(int(error.retry_after * 1000))),)
-    await context.abort(_STATUS[error.kind], str(error), metadata)
+    await context.abort(_STATUS[error.kind], message, metadata)
     raise AssertionError("abort does not return")
 
 
@@ -53,9 +62,9 @@ def _ends(context: Context) -> float | None:
 class _Header:
     """What a call asks, and the aspect names that its results refer to."""
 
-    def __init__(self, scorer: Scorer, first: service_pb2.ScoreRequest, ends: float | None) -> None:
+    def __init__(self, scorer: Scorer, first: service_pb2.ScoreRequest, ends: float | None, client: str) -> None:
         evaluations = _wire.read_evaluations(first.evaluations)
-        self.request = Request(evaluations, first.request_id, first.seed, ends)
+        self.request = Request(evaluations, first.request_id[:_LONGEST_ID], first.seed, ends, client)
         self.width = len(evaluations)
         self._hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
         self.names = [_wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
@@ -70,26 +79,25 @@ class _Header:
 class RewardServicer:
     """Answers the contract's calls from a scorer."""
 
-    def __init__(self, scorer: Scorer, origins: Mapping[str, str], facts: Mapping[str, str]) -> None:
+    def __init__(
+        self, scorer: Scorer, origins: Mapping[str, str], facts: Mapping[str, str], clients: Clients | None = None
+    ) -> None:
         self._scorer = scorer
+        self._clients = clients or Clients()
         self._origins = origins
         self._facts = facts
         self._intake = Intake()
         self.draining = False
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Lets a server answer with this. Messages that carry rollouts come as bytes: the intake parses them."""
+        """Lets a server answer with this. Messages come as bytes: what cannot be parsed is refused in our own words."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         pb = service_pb2
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             "Score": unary(self.score, None, pb.ScoreResponse.SerializeToString),
             "ScoreStream": stream(self.score_stream, None, pb.ScoreStreamResponse.SerializeToString),
-            "ListVerifiers": unary(
-                self.list_verifiers, pb.ListVerifiersRequest.FromString, pb.ListVerifiersResponse.SerializeToString
-            ),
-            "GetServerInfo": unary(
-                self.get_server_info, pb.GetServerInfoRequest.FromString, pb.GetServerInfoResponse.SerializeToString
-            ),
+            "ListVerifiers": unary(self.list_verifiers, None, pb.ListVerifiersResponse.SerializeToString),
+            "GetServerInfo": unary(self.get_server_info, None, pb.GetServerInfoResponse.SerializeToString),
         }
         name = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
@@ -102,15 +110,16 @@ class RewardServicer:
     async def score(self, data: bytes, context: Context) -> service_pb2.ScoreResponse:
         """Judges a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
         await self._refuse_while_draining(context)
-        batch = _Batch(self._scorer, _ends(context))
         try:
-            with self._scorer.admission.hold(len(data)) as hold:
+            caller = self._clients.check(context)
+            batch = _Batch(self._scorer, _ends(context), caller.name)
+            with self._scorer.admission.hold(len(data), caller.name) as hold:
                 call = await self._intake.take(partial(batch.open, data, hold))
                 try:
                     await call.wait()
                 finally:
                     call.close()
-        except RequestError as error:
+        except (RequestError, NotAllowedError) as error:
             await _refuse(context, error)
         response = batch.response
         response.verifiers.extend(batch.header.identities())
@@ -122,7 +131,11 @@ class RewardServicer:
     ) -> AsyncIterator[service_pb2.ScoreStreamResponse]:
         """Judges chunks as they arrive and answers items as they finish."""
         await self._refuse_while_draining(context)
-        stream = _Stream(self._scorer, _ends(context), self._intake)
+        try:
+            caller = self._clients.check(context)
+        except NotAllowedError as error:
+            await _refuse(context, error)
+        stream = _Stream(self._scorer, _ends(context), self._intake, caller.name)
         reader = asyncio.get_running_loop().create_task(stream.read(requests))
         try:
             while (response := await stream.next_response()) is not None:
@@ -135,10 +148,9 @@ class RewardServicer:
             reader.cancel()
             stream.close()
 
-    async def list_verifiers(
-        self, request: service_pb2.ListVerifiersRequest, context: Context
-    ) -> service_pb2.ListVerifiersResponse:
+    async def list_verifiers(self, data: bytes, context: Context) -> service_pb2.ListVerifiersResponse:
         """Lists what is hosted."""
+        await self._read_question(service_pb2.ListVerifiersRequest, data, context)
         return service_pb2.ListVerifiersResponse(
             verifiers=[
                 _wire.describe(hosted, self._origins.get(name, ""))
@@ -146,10 +158,9 @@ class RewardServicer:
             ]
         )
 
-    async def get_server_info(
-        self, request: service_pb2.GetServerInfoRequest, context: Context
-    ) -> service_pb2.GetServerInfoResponse:
+    async def get_server_info(self, data: bytes, context: Context) -> service_pb2.GetServerInfoResponse:
         """Tells version, limits and load."""
+        await self._read_question(service_pb2.GetServerInfoRequest, data, context)
         limits = self._scorer.limits
         facts = {**self._facts, **{name: str(value) for name, value in self._scorer.facts().items()}}
         return service_pb2.GetServerInfoResponse(
@@ -164,6 +175,14 @@ class RewardServicer:
             facts=facts,
         )
 
+    async def _read_question(self, kind: type[Message], data: bytes, context: Context) -> None:
+        """Refuses what is no such question, and whoever may not ask."""
+        try:
+            self._clients.check(context)
+            parse(kind, data)
+        except (RequestError, NotAllowedError) as error:
+            await _refuse(context, error)
+
     def _load(self) -> types_pb2.ServerLoad:
         return _wire.load(self._scorer.admission, self.draining)
 
@@ -175,15 +194,18 @@ class RewardServicer:
 class _Batch:
     """One call of Score: its results are filled in at their places as they become known."""
 
-    def __init__(self, scorer: Scorer, ends: float | None) -> None:
+    def __init__(self, scorer: Scorer, ends: float | None, client: str) -> None:
         self._scorer = scorer
         self._ends = ends
+        self._client = client
         self.response = service_pb2.ScoreResponse()
         self.header: _Header
 
     def open(self, data: bytes, hold: Hold) -> Opened:
-        message = parse(service_pb2.ScoreRequest, data)
-        header = self.header = _Header(self._scorer, message, self._ends)
+        most = self._scorer.limits.call_items
+        message = parse(service_pb2.ScoreRequest, data, most)
+        check_counts(message, most)
+        header = self.header = _Header(self._scorer, message, self._ends, self._client)
         reader = _wire.GroupReader()
         reader.take_blobs(message.blobs)
         places: list[types_pb2.Result] = []
@@ -202,9 +224,10 @@ class _Batch:
 class _Stream:
     """One call of ScoreStream: chunks that are being judged and results that wait to be sent."""
 
-    def __init__(self, scorer: Scorer, ends: float | None, intake: Intake) -> None:
+    def __init__(self, scorer: Scorer, ends: float | None, intake: Intake, client: str) -> None:
         self._scorer = scorer
         self._ends = ends
+        self._client = client
         self._intake = intake
         self._header: _Header | None = None
         self._announced = -1
@@ -228,7 +251,7 @@ class _Stream:
 
     async def _take(self, data: bytes) -> None:
         try:
-            hold, refusal = self._scorer.admission.hold(len(data)), None
+            hold, refusal = self._scorer.admission.hold(len(data), self._client), None
         except OverloadedError as error:
             hold, refusal = None, Skip(SkipReason.OVERLOADED, error.retry_after)
         try:
@@ -240,7 +263,9 @@ class _Stream:
         self._calls.add(call)
 
     def _open(self, data: bytes, hold: Hold | None, refusal: Skip | None) -> Opened:
-        chunk = parse(service_pb2.ScoreStreamRequest, data).chunk
+        most = self._scorer.limits.call_items
+        chunk = parse(service_pb2.ScoreStreamRequest, data, most).chunk
+        check_counts(chunk, most)
         header = self._header_for(chunk)
         self._reader.take_blobs(chunk.blobs)
         indices: list[int] = []
@@ -264,7 +289,7 @@ class _Stream:
         if self._header is None:
             if not chunk.evaluations:
                 raise RequestError("chunk.evaluations: the first chunk names the verifiers")
-            self._header = _Header(self._scorer, chunk, self._ends)
+            self._header = _Header(self._scorer, chunk, self._ends, self._client)
         elif chunk.evaluations and _wire.read_evaluations(chunk.evaluations) != self._header.request.evaluations:
             raise RequestError("chunk.evaluations: they are those of the first chunk; open another stream for others")
         return self._header

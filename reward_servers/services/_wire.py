@@ -31,6 +31,7 @@ from reward_servers.core import (
     ToolCall,
     Verdict,
     schema_of,
+    shown,
 )
 
 __all__ = [
@@ -68,6 +69,10 @@ _UNITS = {"character": types_pb2.STEP_UNIT_CHARACTER, "token": types_pb2.STEP_UN
 _LONGEST_US = (1 << 32) - 1
 _PART = 128
 """Rollouts that are read at a time: few enough that their texts are judged while the processor's caches hold them."""
+
+
+_PIECES = 16_384
+"""Messages, parts or documents of one rollout or prompt."""
 
 
 def _duration(seconds: float) -> Duration:
@@ -147,7 +152,7 @@ def parts(messages: Iterable[types_pb2.Group]) -> Iterator[list[types_pb2.Group]
     held = 0
     for group in messages:
         part.append(group)
-        held += len(group.rollouts)
+        held += len(group.rollouts) or 1
         if held >= _PART:
             yield part
             part, held = [], 0
@@ -189,6 +194,8 @@ def _read_rollout(
 def _read_content(message: types_pb2.Content, blobs: Mapping[str, tuple[bytes, str]]) -> Content:
     if message.WhichOneof("form") != "messages":
         return message.text
+    _check_pieces("messages", len(message.messages.messages))
+    _check_pieces("parts", sum(len(one.parts) + len(one.tool_calls) for one in message.messages.messages))
     return tuple(
         Message(
             one.role,
@@ -213,13 +220,19 @@ def _read_part(message: types_pb2.Part, blobs: Mapping[str, tuple[bytes, str]]) 
 
 def _blob(digest: str, blobs: Mapping[str, tuple[bytes, str]]) -> tuple[bytes, str]:
     if digest not in blobs:
-        raise RequestError(f"blobs: none has digest {digest!r}; send every blob that parts refer to")
+        raise RequestError(f"blobs: none has digest {shown(digest)}; send every blob that parts refer to")
     return blobs[digest]
 
 
+def _check_pieces(name: str, count: int) -> None:
+    if count > _PIECES:
+        raise RequestError(f"groups: {count} {name} in one place, the limit is {_PIECES}")
+
+
 def _read_documents(
-    messages: Iterable[types_pb2.Document], blobs: Mapping[str, tuple[bytes, str]]
+    messages: Sequence[types_pb2.Document], blobs: Mapping[str, tuple[bytes, str]]
 ) -> tuple[Document, ...]:
+    _check_pieces("documents", len(messages))
     documents = []
     for one in messages:
         text = one.text

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import signal
 import sys
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 
 from protos.assay.rewards.v1 import reward_service_pb2 as pb
@@ -20,6 +23,7 @@ async def _start() -> tuple[asyncio.subprocess.Process, str]:
         *(sys.executable, "-m", "reward_servers", "serve", "tests.core.unruly:pid", "--workers", "2"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
     )
     assert process.stdout is not None
     line = (await process.stdout.readline()).decode()
@@ -34,14 +38,28 @@ def _request(*seconds: str, request_id: str = "") -> pb.ScoreRequest:
     return request
 
 
-async def test_sigterm_loses_no_admitted_item_and_takes_no_new_one() -> None:
+def _to_all(group: int, number: signal.Signals) -> None:
+    """What a terminal, a job scheduler or ``killpg`` does: the signal reaches the server and all its processes."""
+    for one in psutil.Process(group).children(recursive=True):
+        one.send_signal(number)
+    os.killpg(group, number)
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_being_told_to_stop_loses_no_admitted_item_and_takes_no_new_one(
+    number: signal.Signals, everyone: bool
+) -> None:
     process, address = await _start()
     async with grpc.aio.insecure_channel(address) as channel:
         stub = stub_of(channel)
         admitted = stub.Score(_request("1", "1", "1", "1"))
         while (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.items_in_flight < 4:
             await asyncio.sleep(0.01)
-        process.send_signal(signal.SIGTERM)
+        if everyone:
+            _to_all(process.pid, number)
+        else:
+            process.send_signal(number)
         while True:
             try:
                 await stub.Score(_request("0"))
@@ -50,6 +68,9 @@ async def test_sigterm_loses_no_admitted_item_and_takes_no_new_one() -> None:
                 break
         response = await admitted
     assert [one.verdict.score for one in response.results] == [1.0] * 4
+    # Each ran once.
+    evidence = [json.loads(one.verdict.evidence_json) for one in response.results]
+    assert len({one["pid"] for one in evidence}) <= 2
     assert await asyncio.wait_for(process.wait(), 30) == 0
 
 

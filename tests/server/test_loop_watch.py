@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -34,3 +37,24 @@ async def test_waiting_does_not_hold_the_loop(caplog: pytest.LogCaptureFixture) 
         async with watched_loop(5.0):
             await asyncio.sleep(0.6)
     assert _told(caplog) == []
+
+
+def test_a_process_that_was_stopped_blames_no_verifier() -> None:
+    program = (
+        "import asyncio, logging, sys\n"
+        "from reward_servers.loop_watch import watched_loop\n"
+        "logging.basicConfig(stream=sys.stdout)\n"
+        "async def main():\n"
+        "    async with watched_loop(0.2):\n"
+        "        print('ready', flush=True)\n"
+        "        await asyncio.sleep(3)\n"
+        "asyncio.run(main())\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGCONT)
+        assert process.communicate(timeout=60)[0] == ""

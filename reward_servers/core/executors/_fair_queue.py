@@ -10,19 +10,25 @@ from reward_servers.core._work import Unit
 __all__ = ["FairQueue"]
 
 
+_Lanes = OrderedDict[object, deque[Unit]]
+
+
 class FairQueue:
-    """First in, first out within a lane; lanes take turns. Settled units are dropped on the way out."""
+    """First in, first out within a lane; the lanes of a client take turns, and so do clients.
+
+    However many calls a client sends, it has one turn among the others. Settled units are dropped on the way out.
+    """
 
     def __init__(self) -> None:
-        self._lanes: OrderedDict[object, deque[Unit]] = OrderedDict()
+        self._clients: OrderedDict[str, _Lanes] = OrderedDict()
 
     def __len__(self) -> int:
         """The number of queued units, settled ones included."""
-        return sum(map(len, self._lanes.values()))
+        return sum(len(lane) for lanes in self._clients.values() for lane in lanes.values())
 
     def __bool__(self) -> bool:
         """Whether anything is queued."""
-        return bool(self._lanes)
+        return bool(self._clients)
 
     def extend(self, units: Sequence[Unit]) -> None:
         """Adds units of one job at the end of its lane."""
@@ -31,25 +37,24 @@ class FairQueue:
     def push_front(self, unit: Unit) -> None:
         """Puts a unit before all others, such as one that is tried again."""
         self._lane(unit).appendleft(unit)
-        self._lanes.move_to_end(unit.job.lane, last=False)
+        self._clients[unit.job.client].move_to_end(unit.job.lane, last=False)
+        self._clients.move_to_end(unit.job.client, last=False)
 
     def _lane(self, unit: Unit) -> deque[Unit]:
-        lane = self._lanes.get(unit.job.lane)
+        lanes = self._clients.get(unit.job.client)
+        if lanes is None:
+            lanes = self._clients[unit.job.client] = OrderedDict()
+        lane = lanes.get(unit.job.lane)
         if lane is None:
-            lane = self._lanes[unit.job.lane] = deque()
+            lane = lanes[unit.job.lane] = deque()
         return lane
 
     def pop(self) -> Unit | None:
         """Takes one unit; None when the queue is empty."""
-        lanes = self._lanes
-        while lanes:
-            key = next(iter(lanes))
-            lane = lanes[key]
+        while self._clients:
+            client, lanes, key, lane = self._next()
             unit = lane.popleft()
-            if not lane:
-                del lanes[key]
-            elif len(lanes) > 1:
-                lanes.move_to_end(key)
+            self._turn(client, lanes, key, lane)
             if not unit.settled:
                 return unit
         return None
@@ -64,8 +69,8 @@ class FairQueue:
             The units; none when the queue is empty.
         """
         taken: list[Unit] = []
-        while self._lanes and not taken:
-            key, lane = next(iter(self._lanes.items()))
+        while self._clients and not taken:
+            client, lanes, key, lane = self._next()
             first = lane[0]
             room = 1 if first.deaths else limit(first)
             while room and lane and lane[0].job is first.job and (lane[0] is first or not lane[0].deaths):
@@ -73,8 +78,23 @@ class FairQueue:
                 if not unit.settled:
                     taken.append(unit)
                     room -= 1
-            if lane:
-                self._lanes.move_to_end(key)
-            else:
-                del self._lanes[key]
+            self._turn(client, lanes, key, lane)
         return taken
+
+    def _next(self) -> tuple[str, _Lanes, object, deque[Unit]]:
+        client = next(iter(self._clients))
+        lanes = self._clients[client]
+        key = next(iter(lanes))
+        return client, lanes, key, lanes[key]
+
+    def _turn(self, client: str, lanes: _Lanes, key: object, lane: deque[Unit]) -> None:
+        """Lets the others have their turn."""
+        if not lane:
+            del lanes[key]
+            if not lanes:
+                del self._clients[client]
+                return
+        elif len(lanes) > 1:
+            lanes.move_to_end(key)
+        if len(self._clients) > 1:
+            self._clients.move_to_end(client)

@@ -1,0 +1,113 @@
+"""The digest of a verifier: what can change its verdicts, and nothing else.
+
+Code counts without its comments and its layout, so that two replicas differ when they would judge differently and not
+when a line was wrapped. Settings count unless the verifier calls them neutral, libraries where it names them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec, resolve_name
+from pathlib import Path
+from typing import Any
+
+from reward_servers.core._cache import fields
+from reward_servers.core._schemas import Settings
+from reward_servers.core._verifier import Verifier
+
+__all__ = ["canonical_code", "digest_of"]
+
+_NOT_JUDGING = ("reward_servers.core",)
+
+
+def digest_of(verifier: Verifier, settings: Settings | None) -> str:
+    """The digest of a verifier with its settings."""
+    shaping: Mapping[str, Any] = {}
+    if settings is not None:
+        shaping = settings.model_dump(mode="json", exclude=set(settings.neutral))
+    module = verifier.target.__module__
+    code = [part for name, tree in sorted(_judging_code(module).items()) for part in (name, canonical_code(tree))]
+    libraries = [part for name in sorted(verifier.libraries) for part in (name, _version(name))]
+    identity = fields(verifier.name, verifier.version, verifier.path, json.dumps(shaping, sort_keys=True))
+    return "sha256:" + sha256(fields(identity, fields(*code), fields(*libraries))).hexdigest()[:32]
+
+
+def _version(library: str) -> str:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def _judging_code(module: str) -> dict[str, ast.AST]:
+    """The code that verdicts are made in: the verifier's module, and what it imports of its package and of ours."""
+    ours = (module.partition(".")[0], "reward_servers", "sandbox")
+    found: dict[str, ast.AST] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.partition(".")[0] not in ours or name.startswith(_NOT_JUDGING):
+            continue
+        path, package = _file_of(name)
+        if path is None:
+            continue
+        found[name] = ast.parse(path.read_bytes())
+        waiting += _imports(found[name], package)
+    return found
+
+
+def _file_of(name: str) -> tuple[Path | None, str]:
+    """The source of a module and the package that it belongs to; None where there is none."""
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        spec = None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None, ""
+    return Path(spec.origin), spec.parent or ""
+
+
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (one.name for one in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                try:
+                    base = resolve_name("." * node.level + base, package)
+                except ImportError:
+                    continue
+            yield base
+            yield from (f"{base}.{one.name}" for one in node.names)
+
+
+def canonical_code(tree: ast.AST) -> str:
+    """Code as text that stays the same when only comments or layout change, whatever the version of Python."""
+    parts: list[str] = []
+    _write(tree, parts)
+    return "".join(parts)
+
+
+def _write(value: object, parts: list[str]) -> None:
+    if isinstance(value, ast.Constant):
+        parts.append(f"({type(value.value).__name__} {value.value!r})")
+    elif isinstance(value, ast.AST):
+        parts.append(f"({type(value).__name__}")
+        for name in value._fields:
+            child = getattr(value, name, None)
+            # Fields that are empty are not written: later versions of Python have more of them.
+            if child is not None and child != [] and name not in ("type_comment", "type_ignores", "kind"):
+                parts.append(f" {name}=")
+                _write(child, parts)
+        parts.append(")")
+    elif isinstance(value, list):
+        for one in value:
+            _write(one, parts)
+            parts.append(",")
+    else:
+        parts.append(repr(value))

@@ -1,0 +1,77 @@
+"""Health and reflection, as every gRPC server has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
+
+__all__ = ["add_standard_services"]
+
+
+async def add_standard_services(
+    server: grpc.aio.Server, names: Sequence[str], *, with_reflection: bool
+) -> health.aio.HealthServicer:
+    """Adds health, and reflection where it is wanted.
+
+    Args:
+        server: The server.
+        names: Verifiers that health is asked for by name.
+        with_reflection: Whether the server tells its services to whoever asks.
+
+    Returns:
+        The health service, which says serving.
+    """
+    probe = health.aio.HealthServicer()
+    lenient: Any = _Lenient(server)
+    health_pb2_grpc.add_HealthServicer_to_server(probe, lenient)
+    rewards = service_pb2.DESCRIPTOR.services_by_name["RewardService"].full_name
+    for name in ("", rewards, *names):
+        await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
+    if with_reflection:
+        reflection.enable_server_reflection((rewards, health.SERVICE_NAME, reflection.SERVICE_NAME), lenient)
+    return probe
+
+
+class _Lenient:
+    """Takes handlers for a server, and makes them read a message that is none as an empty one.
+
+    gRPC answers such a message with UNKNOWN and writes a traceback for each: whoever sends them would fill the log.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
+        """Adds handlers of services."""
+        self._server.add_generic_rpc_handlers(tuple(map(_LenientHandler, handlers)))
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Does nothing: what is registered by method comes as a generic handler as well."""
+
+
+class _LenientHandler(grpc.GenericRpcHandler):
+    def __init__(self, inner: grpc.GenericRpcHandler) -> None:
+        self._inner = inner
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        """The handler of a method, as the service has it but for how it reads."""
+        handler: Any = self._inner.service(handler_call_details)
+        if handler is None or handler.request_deserializer is None:
+            return handler
+        read = handler.request_deserializer
+
+        def lenient(data: bytes) -> Any:
+            try:
+                return read(data)
+            except DecodeError:
+                return read(b"")
+
+        return handler._replace(request_deserializer=lenient)

@@ -1,0 +1,91 @@
+"""What changes a verifier's digest, and what does not."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from reward_servers.core import Verifier, host
+from reward_servers.core._digest import canonical_code
+
+_CODE = '''"""A module."""
+from __future__ import annotations
+from {package}.helper import worth
+from reward_servers import Rollout, Settings, verifier
+
+
+class Chosen(Settings):
+    """Settings."""
+
+    neutral = frozenset({{"address"}})
+    address: str = ""
+    strict: bool = False
+
+
+@verifier("acme/probe", version="1", libraries=["numpy"{more}])
+class Probe:
+    """A verifier."""
+
+    def setup(self, settings: Chosen) -> None:
+        """Takes settings."""
+
+    def score(self, rollout: Rollout) -> float:
+        """Judges."""
+        return worth(rollout.response)
+'''
+_HELPER = "def worth(text):\n    return float(len(text) > 3)\n"
+
+
+def _probe(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch, helper: str = _HELPER, code: str = _CODE, more: str = ""
+) -> Verifier:
+    package = folder / name / "probed"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text(helper)
+    (package / "module.py").write_text(code.format(package="probed", more=more))
+    monkeypatch.syspath_prepend(str(folder / name))
+    for module in [one for one in sys.modules if one.partition(".")[0] == "probed"]:
+        del sys.modules[module]
+    importlib.invalidate_caches()
+    found = importlib.import_module("probed.module").Probe
+    assert isinstance(found, Verifier)
+    return found
+
+
+def test_comments_and_layout_do_not_change_a_digest_and_code_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digest(name: str, **how: str) -> str:
+        return host(_probe(tmp_path, name, monkeypatch, **how)).identity.digest
+
+    plain = digest("plain")
+    assert (
+        digest(
+            "comment", helper="# why\n\n\ndef worth(text):  # what\n    return float(\n        len(text) > 3\n    )\n"
+        )
+        == plain
+    )
+    assert digest("other", helper=_HELPER.replace("3", "4")) != plain
+    assert digest("text", helper=_HELPER.replace("3", "'3'")) != plain
+    assert digest("library", more=', "no-such-library"') != plain
+    own = _CODE.replace("return worth", "return 0.5 * worth")
+    assert digest("own", code=own) != plain
+
+
+def test_settings_change_a_digest_unless_they_are_neutral(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    probe = _probe(tmp_path, "settings", monkeypatch)
+    plain = host(probe).identity.digest
+    assert host(probe, {"address": "elsewhere"}).identity.digest == plain
+    assert host(probe, {"strict": True}).identity.digest != plain
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("x = 1", "x = True"), ("x = b'a'", "x = 'a'"), ("x = None", "x = ''"), ("f()", "f(None)")]
+)
+def test_different_code_is_written_differently(one: str, other: str) -> None:
+    assert canonical_code(ast.parse(one)) != canonical_code(ast.parse(other))
