@@ -120,7 +120,7 @@ class RemoteVerifier:
             options=json.loads(options) if options else {},
             deadline=min(_LONGEST, remaining) if remaining is not None else _LONGEST,
         )
-        recipe = Recipe((reward,), advantage=None, max_missing=1.0)
+        recipe = Recipe((reward,), advantage=None, max_missing=1.0, reasoning_marks=rollout.reasoning_marks)
         try:
             table = await self._client.with_recipe(recipe).score([_sent(rollout)], seed=seed)
         except RequestRejectedError as error:

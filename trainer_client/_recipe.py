@@ -147,6 +147,8 @@ class Recipe:
         servers: where verifiers run. A verifier named by none has a server of its own, called like it.
         advantage: method of ``trainer_client.signals``, with options, or a list of stages; None for no advantages.
         max_missing: largest tolerated share of missing scores, for each reward on its own.
+        reasoning_marks: pairs of marks between which a response is reasoning, such as ``("<plan>", "</plan>")``, for
+            all verifiers. The usual ones (``<think>``, ``[THINK]``, Harmony's channels, ...) are known without.
     """
 
     rewards: tuple[Reward, ...]
@@ -154,6 +156,7 @@ class Recipe:
     servers: tuple[Server, ...] = ()
     advantage: AdvantageSetting | None = "grpo"
     max_missing: float = 0.2
+    reasoning_marks: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.rewards:
@@ -163,6 +166,7 @@ class Recipe:
         if not 0 <= self.max_missing <= 1:
             raise RecipeError(f"{self.max_missing} is not a share between 0 and 1", "max_missing")
         self._check_hosts()
+        self._check_marks()
         self.estimator()
         try:
             _ = self.digest
@@ -179,6 +183,14 @@ class Recipe:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def _check_marks(self) -> None:
+        for pair in self.reasoning_marks:
+            usable = len(pair) == 2 and all(isinstance(mark, str) and mark.strip() for mark in pair)
+            if not usable or pair[0] == pair[1]:
+                raise RecipeError(
+                    f'{pair!r} is not an opening and a closing mark, such as ["<plan>", "</plan>"]', "reasoning_marks"
+                )
 
     def _check_hosts(self) -> None:
         host: dict[str, str] = {}

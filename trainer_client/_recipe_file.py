@@ -79,6 +79,7 @@ def _recipe(top: _Reader) -> Recipe:
     name = top.take("name", "recipe", _text)
     advantage = top.take("advantage", "grpo", _advantage)
     max_missing = top.take("max_missing", 0.2, _number)
+    reasoning_marks = top.take("reasoning_marks", (), _pairs)
     top.finish()
     return Recipe(
         name=name,
@@ -86,6 +87,7 @@ def _recipe(top: _Reader) -> Recipe:
         servers=tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
         advantage=advantage,
         max_missing=max_missing,
+        reasoning_marks=reasoning_marks,
     )
 
 
@@ -174,6 +176,14 @@ def _texts(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
         reader.refuse(key, f'expected a list of texts such as ["a", "b"], found {_kind(value)}')
     return tuple(value)
+
+
+def _pairs(reader: _Reader, key: str, value: Any) -> tuple[tuple[str, str], ...]:
+    pairs = value if isinstance(value, list) else [value]
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(mark, str) for mark in pair):
+            reader.refuse(key, f'expected a list of pairs such as [["<plan>", "</plan>"]], found {_kind(value)}')
+    return tuple((opening, closing) for opening, closing in pairs)
 
 
 def _flag(reader: _Reader, key: str, value: Any) -> bool:

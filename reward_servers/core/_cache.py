@@ -107,7 +107,10 @@ class KeyMaker:
         shared = subject.prompt_context
         if shared is not self._shared:
             self._shared_state = self._base.copy()
-            self._shared_state.update(fields(_content(shared.prompt), shared.reference, _documents(shared.documents)))
+            marks = repr(shared.reasoning_marks).encode("utf-8", "replace") if shared.reasoning_marks else b""
+            self._shared_state.update(
+                fields(_content(shared.prompt), shared.reference, _documents(shared.documents), marks)
+            )
             self._shared = shared
         state = self._shared_state.copy()
         if isinstance(subject, Rollout):

@@ -76,6 +76,7 @@ class PromptContext:
         reference: The group's reference as JSON; empty when there is none.
         documents: Documents that every rollout of the group could read.
         size: Number of rollouts of the complete group; 0 when it is not known.
+        reasoning_marks: Pairs of marks around reasoning, in addition to those that ``engines.text`` knows.
     """
 
     group_id: str = ""
@@ -83,6 +84,7 @@ class PromptContext:
     reference: bytes = b""
     documents: tuple[Document, ...] = ()
     size: int = 0
+    reasoning_marks: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -141,6 +143,11 @@ class Rollout:
     def group_id(self) -> str:
         """The caller's name for the group."""
         return self.prompt_context.group_id
+
+    @property
+    def reasoning_marks(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of marks around reasoning in the response, in addition to those that every verifier knows."""
+        return self.prompt_context.reasoning_marks
 
     @property
     def transcript(self) -> str:

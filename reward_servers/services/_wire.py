@@ -121,6 +121,7 @@ class GroupReader:
                 group.reference_json,
                 _read_documents(group.documents, blobs) if group.documents else (),
                 group.size,
+                _read_marks(group.reasoning_marks) if group.reasoning_marks else (),
             )
             rollouts: list[Rollout] = []
             for rollout in group.rollouts:
@@ -189,6 +190,14 @@ def _read_rollout(
         tuple(token_ids) if token_ids else (),
         message.metadata_json,
     )
+
+
+def _read_marks(messages: Iterable[types_pb2.ReasoningMarks]) -> tuple[tuple[str, str], ...]:
+    marks = tuple((one.open, one.close) for one in messages)
+    for place, pair in enumerate(marks):
+        if not all(mark.strip() for mark in pair) or pair[0] == pair[1]:
+            raise RequestError(f"groups.reasoning_marks[{place}]: open and close are two different texts, not blank")
+    return marks
 
 
 def _read_content(message: types_pb2.Content, blobs: Mapping[str, tuple[bytes, str]]) -> Content:

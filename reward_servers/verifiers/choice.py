@@ -71,13 +71,13 @@ class ChoiceOptions(Options):
 
 
 # On the loop: only the end of a response is searched, with patterns that take linear time.
-@verifier("choice", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
+@verifier("choice", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
 async def choice(rollout: Rollout, ref: ChoiceReference, options: ChoiceOptions) -> Score:
     """Whether the choice that the response states is the right one."""
     choices = ref.choices or dict.fromkeys(ascii_uppercase[: options.count], "")
     if ref.label not in choices:
         raise DatasetError(f"reference.answer: {ref.answer!r} is beyond the {options.count} choices of option `count`")
-    stated = stated_choice(visible(rollout.response).text, choices)
+    stated = stated_choice(visible(rollout.response, rollout.reasoning_marks).text, choices)
     evidence = {"statement": stated.quote, "stated": stated.label, "answer": ref.label}
     if stated.label is None:
         code = "ambiguous" if stated.status == "ambiguous" else "no_answer"

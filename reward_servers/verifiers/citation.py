@@ -59,7 +59,7 @@ def _evidence(report: Report) -> dict[str, Any]:
 
 @verifier(
     "citation",
-    version="1",
+    version="2",
     limits=ItemLimits(response=1 << 20),
     aspects=(
         "coverage",
@@ -75,7 +75,7 @@ def _evidence(report: Report) -> dict[str, Any]:
 def citation(rollout: Rollout, options: CitationOptions) -> Score:
     """Share of the response's statements that cite a document of the rollout; invented citations give nothing."""
     sources = [Source(one.id, one.text, one.uri, one.title) for one in rollout.documents]
-    report = check_citations(rollout.response, sources, by_position=options.by_position)
+    report = check_citations(rollout.response, sources, by_position=options.by_position, marks=rollout.reasoning_marks)
     stopped = [gate for gate in options.gates if gate in report.flags]
     if not report.claims:
         value, code = None, "no_answer" if not rollout.response.strip() else "no_statements"

@@ -91,7 +91,7 @@ class CodeSettings(Settings):
 _LIMITS = ItemLimits(cpu=7200.0, wall=7200.0, memory=0)
 
 
-@verifier("code", version="1", cost=Cost.SANDBOX, limits=_LIMITS)
+@verifier("code", version="2", cost=Cost.SANDBOX, limits=_LIMITS)
 class Code:
     """Whether the program in the response passes the tests, each in a sandbox of its own."""
 
@@ -107,7 +107,9 @@ class Code:
         chosen = JudgeOptions(**options.model_dump())
         try:
             spec = parse_reference(ref.fields(), ceiling=self._ceiling)
-            submission = Submission.from_response(rollout.response, spec, chosen, prompt=rollout.prompt)
+            submission = Submission.from_response(
+                rollout.response, spec, chosen, prompt=rollout.prompt, marks=rollout.reasoning_marks
+            )
             return _score(judge(submission, spec, self._slots, chosen))
         except BadReference as error:
             raise DatasetError(f"reference.{error}") from None

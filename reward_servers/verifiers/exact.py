@@ -57,8 +57,8 @@ class ExactOptions(Options):
         return Form(self.case, self.whitespace, self.punctuation, self.compatibility)
 
 
-def _taken(response: str, options: ExactOptions) -> str | None:
-    text = visible(response).text
+def _taken(rollout: Rollout, options: ExactOptions) -> str | None:
+    text = visible(rollout.response, rollout.reasoning_marks).text
     if options.take == "all":
         return text
     if options.take == "last_line":
@@ -69,10 +69,10 @@ def _taken(response: str, options: ExactOptions) -> str | None:
 
 
 # On the loop: a comparison takes microseconds. What could take longer is bounded before it is read.
-@verifier("exact", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
+@verifier("exact", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
 async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) -> Score:
     """Whether the response, or a named part of it, equals a reference answer."""
-    taken = _taken(rollout.response, options)
+    taken = _taken(rollout, options)
     if taken is None or not taken.strip():
         return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
     if len(taken) > max(_LONGEST, 8 * max(map(len, ref.answers))):

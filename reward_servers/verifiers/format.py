@@ -133,7 +133,7 @@ def _json_rules(
 
 
 # In a worker process: a schema's patterns may take exponential time on what a candidate writes.
-@verifier("format", version="1")
+@verifier("format", version="2")
 def format(rollout: Rollout, ref: FormatReference, options: FormatOptions) -> Score:
     """Whether the response has the form asked for: tags, a box, JSON that meets a schema."""
     problems: list[str] = []
@@ -141,7 +141,7 @@ def format(rollout: Rollout, ref: FormatReference, options: FormatOptions) -> Sc
     if options.tags:
         tags = check_tags(rollout.response, options.tags)
         rules.update({f"tags_{rule}": held for rule, held in tags.items() if rule != "only" or options.only_tags})
-    text = visible(rollout.response).text
+    text = visible(rollout.response, rollout.reasoning_marks).text
     if options.boxed:
         boxes = boxed(text)
         rules["boxed"] = len(boxes) == 1 and bool((boxes[0] or "").strip())

@@ -32,6 +32,7 @@ from reward_servers.engines.judging import (
     Status,
     unit_score,
 )
+from reward_servers.verifiers._shown import shown
 
 __all__ = ["Judge", "JudgeOptions", "JudgeReference", "JudgeSettings"]
 
@@ -85,6 +86,7 @@ class JudgeOptions(Options):
     criteria: str = Field("", description="What to judge by; empty for a sentence that fits the protocol.")
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
+    show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     position: Literal["first", "second"] = Field("first", description="Place of this rollout in a pairwise question.")
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
 
@@ -96,7 +98,7 @@ class JudgeOptions(Options):
 
 
 @verifier(
-    "judge", version="1", deterministic=False, limits=ItemLimits(wall=300.0, response=1 << 18), aspects=("rating",)
+    "judge", version="2", deterministic=False, limits=ItemLimits(wall=300.0, response=1 << 18), aspects=("rating",)
 )
 class Judge:
     """What a language model says: yes or no, a rating, or which of two responses is better."""
@@ -123,7 +125,7 @@ class Judge:
 
     async def score(self, rollout: Rollout, ref: JudgeReference, options: JudgeOptions, ctx: Context) -> Score:
         """Asks until there is a verdict, or reports why there is none."""
-        response = rollout.transcript if options.show_transcript else rollout.response
+        response = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if not response.strip():
             return Score.floor("no_answer", "the response is empty")
         question = _question(rollout, response, ref, options, ctx.seed)

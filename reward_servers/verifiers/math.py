@@ -90,7 +90,7 @@ def math(rollout: Rollout, ref: Answer, options: MathOptions) -> Score | Fault:
     """Whether the final answer equals the reference, exactly and explainably."""
     answers = tuple(map(str, ref.answer if isinstance(ref.answer, list) else [ref.answer]))
     gold = Gold(answers, ref.mode, ref.hint, tuple(sorted(ref.choices.items())))
-    return _score(judge(rollout.response, gold, options.policy()))
+    return _score(judge(rollout.response, gold, options.policy(), marks=rollout.reasoning_marks))
 
 
 def _score(judgement: Judgement) -> Score | Fault:

@@ -24,6 +24,7 @@ from reward_servers import (
     verifier,
 )
 from reward_servers.engines.judging import spread_pairs
+from reward_servers.verifiers._shown import shown
 
 __all__ = ["PairwiseOptions", "pairwise"]
 
@@ -37,6 +38,7 @@ class PairwiseOptions(Options):
     by: Literal["judge", "preference"] = "judge"
     criteria: str = Field("", description="What the judge compares by; empty for its own sentence.")
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
+    show_reasoning: bool = Field(False, description="Whether the judge sees reasoning, or only what is visible.")
     both_orders: bool = Field(True, description="Whether the judge sees each pair in both orders, counting half each.")
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
     max_pairs: int | None = Field(None, ge=1, description="Pairs compared; None for all. Fewer are spread evenly.")
@@ -90,8 +92,11 @@ def _with_opponent(rollout: Rollout, opponent: str) -> bytes:
 
 async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> float:
     """The share that ``first`` wins; both orders are halves of one comparison."""
-    asked = {"protocol": "pairwise", **options.model_dump(include={"criteria", "show_reference", "max_reasks"})}
-    reference = _with_opponent(first, second.response)
+    asked = {
+        "protocol": "pairwise",
+        **options.model_dump(include={"criteria", "show_reference", "show_reasoning", "max_reasks"}),
+    }
+    reference = _with_opponent(first, shown(second, reasoning=options.show_reasoning))
     positions = ("first", "second") if options.both_orders else ("first",)
     verdicts = await asyncio.gather(
         *(ctx.score("judge", first, reference=reference, options={**asked, "position": place}) for place in positions)
@@ -134,16 +139,16 @@ async def _shares(
     return shares
 
 
-def _out_of_contest(rollout: Rollout) -> str:
+def _out_of_contest(rollout: Rollout, text: str) -> str:
     """Why a response loses without being compared; empty when it is to be compared."""
-    if not rollout.response.strip():
+    if not text.strip():
         return "no_answer"
     return "limit" if len(rollout.response.encode("utf-8", "replace")) > _LONGEST else ""
 
 
 @verifier(
     "pairwise",
-    version="1",
+    version="2",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=900.0),
@@ -153,13 +158,14 @@ async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequ
     """The share of comparisons within its group that each response wins; a tie counts half."""
     rollouts = list(group)
     names = [rollout.rollout_id for rollout in rollouts]
-    out = [_out_of_contest(rollout) for rollout in rollouts]
+    texts = [shown(rollout, reasoning=options.show_reasoning) for rollout in rollouts]
+    out = [_out_of_contest(rollout, text) for rollout, text in zip(rollouts, texts, strict=True)]
     decided: dict[tuple[int, int], float | FaultError] = {}
     contests: list[tuple[int, int]] = []
     pairs = spread_pairs(names, ctx.seed, options.max_pairs)
     for a, b in pairs:
         # Equal responses tie, and one that is out loses: nobody needs to be asked.
-        if out[a] or out[b] or rollouts[a].response == rollouts[b].response:
+        if out[a] or out[b] or texts[a] == texts[b]:
             decided[a, b] = 0.5 if bool(out[a]) == bool(out[b]) else float(not out[a])
         else:
             contests.append((a, b))

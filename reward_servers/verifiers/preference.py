@@ -72,7 +72,7 @@ def _turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], 
 
 
 # The memory bound is off: a device's libraries reserve far more address space than they use.
-@verifier("preference", version="1", limits=ItemLimits(wall=300.0, memory=0, response=1 << 20), aspects=("logit",))
+@verifier("preference", version="2", limits=ItemLimits(wall=300.0, memory=0, response=1 << 20), aspects=("logit",))
 class Preference:
     """How good a preference model finds the response, between 0 and 1."""
 
@@ -116,7 +116,7 @@ class Preference:
     def _prepare(self, rollout: Rollout, options: PreferenceOptions) -> Encoded | Score | Fault:
         response = _turns(rollout.content, "assistant")
         if not options.show_reasoning:
-            response = tuple((role, visible(text).text) for role, text in response)
+            response = tuple((role, visible(text, rollout.reasoning_marks).text) for role, text in response)
         if not any(text.strip() for role, text in response if role == "assistant"):
             return Score.floor("no_answer", "the response is empty")
         try:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from reward_servers import Context, DatasetError, FaultError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.verifiers._shown import shown
 
 __all__ = ["Criterion", "RubricOptions", "RubricReference", "rubric"]
 
@@ -47,6 +48,7 @@ class RubricOptions(Options):
     )
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
+    show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
 
 
@@ -77,12 +79,14 @@ def _report(faults: dict[str, FaultError], asked: int) -> FaultError:
 
 # A criterion without a verdict leaves the whole without one: a sum over those that happened to be judged would depend
 # on the judge's load.
-@verifier("rubric", version="1", deterministic=False, concurrency=512, limits=ItemLimits(wall=900.0, response=1 << 18))
+@verifier("rubric", version="2", deterministic=False, concurrency=512, limits=ItemLimits(wall=900.0, response=1 << 18))
 async def rubric(rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
     """How much of a weighted list of criteria the response meets, as a judge sees it."""
-    if not rollout.response.strip() and not options.show_transcript:
+    if not shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning).strip():
         return Score.floor("no_answer", "the response is empty")
-    shared = options.model_dump(include={"protocol", "show_reference", "show_transcript", "max_reasks"})
+    shared = options.model_dump(
+        include={"protocol", "show_reference", "show_transcript", "show_reasoning", "max_reasks"}
+    )
     asked = [one for one in ref.rubric if one.weight]
     answers = await asyncio.gather(
         *(ctx.score("judge", rollout, options={**shared, "criteria": one.text}) for one in asked),

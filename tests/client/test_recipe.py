@@ -59,6 +59,16 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert estimator.name == "grpo"
 
 
+def test_marks_around_reasoning() -> None:
+    small = '[rewards.a]\nverifier = "m"\n'
+    recipe = Recipe.loads(f'reasoning_marks = [["<plan>", "</plan>"]]\n{small}')
+    assert recipe.reasoning_marks == (("<plan>", "</plan>"),)
+    assert recipe.digest != Recipe.loads(small).digest
+    for wrong in ('["<plan>", "</plan>"]', '[["<plan>"]]', '[["<plan>", " "]]', '[["+", "+"]]', '"<plan>"'):
+        with pytest.raises(RecipeError, match=r"1: reasoning_marks: .*<plan>"):
+            Recipe.loads(f"reasoning_marks = {wrong}\n{small}")
+
+
 SMALL = Recipe.loads('[rewards.a]\nverifier = "m"\n')
 
 WRONG = [

@@ -16,9 +16,11 @@ from protos.assay.rewards.v1 import reward_service_pb2 as pb
 from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
 from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import ServerConfig, load_config
+from reward_servers.core import find
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import stub_of
+from trainer_client import AsyncRewardClient, Recipe, Rollout
 
 from .harness import CASES
 
@@ -74,7 +76,37 @@ async def test_rubric_and_pairwise_ask_a_judge_on_another_server() -> None:
             won = await stub.Score(request("pairwise", "good", "bad", reference={}))
     assert [one.verdict.score for one in scored.results] == [1.0, 0.0]
     assert [one.verdict.score for one in won.results] == [1.0, 0.0]
-    assert json.loads(scored.results[0].verdict.evidence_json)["used"]["judge"]["version"] == "1"
+    assert json.loads(scored.results[0].verdict.evidence_json)["used"]["judge"]["version"] == find("judge").version
+
+
+async def test_marks_of_a_recipe_reach_every_server_and_what_those_ask() -> None:
+    recipe = Recipe.loads(
+        """
+        reasoning_marks = [["<plan>", "</plan>"]]
+        advantage = "none"
+        [rewards.exact]
+        verifier = "exact"
+        [rewards.rubric]
+        verifier = "rubric"
+        options = { show_reference = false }
+        """
+    )
+    reference = {"answer": "good", "rubric": [{"id": "a", "text": "It is fine.", "weight": 1}]}
+    texts = ["<plan>bad</plan>good", "<PLAN>good</PLAN>bad", "<plan>good"]
+    rollouts = [Rollout(f"r{place}", "p", text, reference=reference) for place, text in enumerate(texts)]
+    with FakeChatServer(script).running() as url:
+        judging = config(verifiers={"judge": {"base_url": url, "model": "m", "max_retries": 0}})
+        async with (
+            serving(judging, "judge") as (address, _),
+            serving(config(endpoints={"judge": address}), "exact", "rubric") as (asked, _),
+            AsyncRewardClient(recipe, {"exact": [asked], "rubric": [asked]}) as client,
+        ):
+            table = await client.score(rollouts)
+    assert [[table.cell(row, name).score for name in ("exact", "rubric")] for row in range(3)] == [
+        [1, 1],
+        [0, 0],
+        [0, 0],
+    ]
 
 
 async def test_a_judge_that_is_away_is_a_fault_across_servers() -> None:

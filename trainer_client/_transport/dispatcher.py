@@ -133,7 +133,10 @@ class Dispatcher:
 
     async def _send(self, chunk: Chunk, replica: Replica) -> CallFailure | None:
         """One call. Returns how it failed, or None."""
-        request, unusable = wire.build_request(chunk, self._batch.rollouts, self._batch.name, self._batch.labels)
+        batch = self._batch
+        request, unusable = wire.build_request(
+            chunk, batch.rollouts, batch.name, batch.labels, batch.recipe.reasoning_marks
+        )
         for row, outcome in unusable.items():
             self._store.settle([(row, column) for column in chunk.columns], outcome)
         rows = [row for _, rows in chunk.parts for row in rows if row not in unusable]

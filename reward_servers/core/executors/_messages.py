@@ -133,7 +133,16 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
         subject = unit.subject
         if subject.prompt_context is not context:
             context, place = subject.prompt_context, len(shared)
-            shared.append((context.group_id, context.prompt, context.reference, context.documents, context.size))
+            shared.append(
+                (
+                    context.group_id,
+                    context.prompt,
+                    context.reference,
+                    context.documents,
+                    context.size,
+                    context.reasoning_marks,
+                )
+            )
         if isinstance(subject, Group):
             items.append((place, [_rollout(rollout) for rollout in subject.rollouts], seed, deadline))
         else:

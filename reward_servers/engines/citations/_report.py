@@ -11,7 +11,7 @@ from reward_servers.engines.citations._markers import Marker, find_markers
 from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
 from reward_servers.engines.citations._sources import Index, Source
 from reward_servers.engines.citations._statements import needs_citation, split_statements
-from reward_servers.engines.text import visible
+from reward_servers.engines.text import Marks, visible
 
 __all__ = ["Report", "Statement", "check_citations"]
 
@@ -88,18 +88,19 @@ def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for group in groups for one in group))
 
 
-def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool = True) -> Report:
+def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool = True, marks: Marks = ()) -> Report:
     """Finds and resolves the citations of an answer.
 
     Args:
         answer: The answer; reasoning spans and code are no part of it.
         sources: The documents that its author could read; nothing else exists.
         by_position: Whether ``[k]`` may mean the k-th document, for an answer without a reference list.
+        marks: Pairs of marks around reasoning, in addition to those that are known.
 
     Returns:
         The report.
     """
-    layout = lay_out(visible(answer).text)
+    layout = lay_out(visible(answer, marks).text)
     index = Index(sources, by_position=by_position)
     index.use_list(layout.references)
     markers = find_markers(layout.text, index)

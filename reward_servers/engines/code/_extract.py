@@ -5,7 +5,7 @@
     Blocks       which of several blocks counts: last (default), first, all (joined), entry (the last that defines
                  the function under test, else the last)
 
-Reasoning sections are looked at first: code in them is a draft and never counts. Blocks tagged with another language
+Only the visible text is looked at: code in reasoning is a draft and never counts. Blocks tagged with another language
 never count, blocks without a tag only where no block carries the language's. Blank blocks give way to others.
 """
 
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from reward_servers.engines.code._languages import ALIASES
 from reward_servers.engines.code._syntax import Unparsable, parse
+from reward_servers.engines.text import Marks, visible
 
 Rule = Literal["fence", "untagged_fence", "whole_response", "none"]
 Blocks = Literal["last", "first", "all", "entry"]
@@ -26,10 +27,6 @@ BLOCKS: tuple[Blocks, ...] = ("last", "first", "all", "entry")
 _FENCE = re.compile(r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$")
 _OPENS_BESIDE_TAG = re.compile(r"^[ \t]*(?:<[A-Za-z_]+>[ \t]*)+(?=```)")
 _CLOSES_BESIDE_TAG = re.compile(r"(?<=```)[ \t]*(?:</[A-Za-z_]+>[ \t]*)+\r?$")
-_TAGS = ("think", "thinking", "thought", "reasoning", "scratchpad")
-_THINK_OPEN = re.compile(rf"\s*<(?:{'|'.join(_TAGS)})>", re.IGNORECASE)
-_THINK_CLOSE = re.compile(rf"</(?:{'|'.join(_TAGS)})>", re.IGNORECASE)
-_CLOSING_TAGS = tuple(f"</{tag}>" for tag in _TAGS)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,7 +40,7 @@ class Extraction:
         span: Start and end in the response, in characters; of the first and last block when several are joined.
         blocks: How many blocks of the language there were.
         truncated: The response ends inside the block, or inside a reasoning section.
-        thinking_chars: Characters of reasoning set aside.
+        hidden_chars: Characters of reasoning and comments set aside.
         note: Why there is no program, or what was unusual.
     """
 
@@ -53,7 +50,7 @@ class Extraction:
     span: tuple[int, int] | None = None
     blocks: int = 0
     truncated: bool = False
-    thinking_chars: int = 0
+    hidden_chars: int = 0
     note: str = ""
 
 
@@ -73,6 +70,7 @@ def extract(
     blocks: Blocks = "last",
     entry: str | None = None,
     bare: bool = False,
+    marks: Marks = (),
 ) -> Extraction:
     """Find the program in a response.
 
@@ -82,9 +80,11 @@ def extract(
         blocks: Which block counts when there are several.
         entry: Name of the function under test, for `blocks="entry"`.
         bare: Take a response without any fence as the program itself (Python: only if it parses).
+        marks: Pairs of marks around reasoning, in addition to those that are known.
     """
-    answer, open_thought = _split_thinking(response)
-    found = _fenced(response, answer)
+    shown = visible(response, marks)
+    hidden = len(response) - shown.size
+    found = _fenced(response, shown.pieces)
     chosen, rule = _of_language(found, language)
     if chosen:
         picked = _pick(chosen, blocks, entry)
@@ -95,67 +95,32 @@ def extract(
             span=(picked[0].start, picked[-1].end),
             blocks=len(chosen),
             truncated=not picked[-1].closed,
-            thinking_chars=answer,
+            hidden_chars=hidden,
         )
-    text = response[answer:]
-    if bare and not found and text.strip() and not open_thought and _plausible(text, language):
-        whole = (answer, len(response))
-        return Extraction(text, language, "whole_response", span=whole, blocks=1, thinking_chars=answer)
-    if open_thought:
+    # As a whole the answer is a program, in which comments of markup are text.
+    text = response[shown.begins :]
+    if bare and not found and text.strip() and not shown.open and _plausible(text, language):
+        whole = (shown.begins, len(response))
+        return Extraction(text, language, "whole_response", span=whole, blocks=1, hidden_chars=hidden)
+    if shown.open:
         note = "the response ends inside its reasoning"
     elif found:
         tags = sorted({block.tag[:20] or "untagged" for block in found})
         note = f"no block of {language}; found: {', '.join(tags[:5])}"
     else:
         note = "no fenced block"
-    return Extraction(None, language, "none", truncated=open_thought, thinking_chars=answer, note=note)
+    return Extraction(None, language, "none", truncated=shown.open, hidden_chars=hidden, note=note)
 
 
-def _split_thinking(response: str) -> tuple[int, bool]:
-    """Where the answer begins, and whether the response ends inside a reasoning section.
-
-    Sections may come one after another and may hold unfinished fences. A closing tag that comes first means that
-    the template had opened the section already. An opening tag counts at the start of a line outside every fence,
-    so that programs may speak of tags.
-    """
-    thinking = _starts_inside(response)
-    answer = 0
-    fence: re.Match[str] | None = None
-    for start, end in _lines(response):
+def _lines(text: str, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Start and end of each line of some pieces of a text, without its line break."""
+    for start, stop in pieces:
         position = start
-        while True:
-            if thinking:
-                close = _THINK_CLOSE.search(response, position, end)
-                if close is None:
-                    break
-                thinking, fence, position, answer = False, None, close.end(), close.end()
-            opening = _THINK_OPEN.match(response, position, end) if fence is None else None
-            if opening is None:
-                break
-            thinking, position = True, opening.end()
-        if not thinking and position == start:
-            fence = _next_fence(fence, response[start:end])
-    return (len(response) if thinking else answer), thinking
-
-
-def _starts_inside(response: str) -> bool:
-    """Whether the first tag that begins or ends a line is a closing one."""
-    for start, end in _lines(response):
-        if _THINK_OPEN.match(response, start, end):
-            return False
-        line = response[start:end].strip().lower()
-        if line.startswith(_CLOSING_TAGS) or line.endswith(_CLOSING_TAGS):
-            return True
-    return False
-
-
-def _lines(text: str, position: int = 0) -> Iterator[tuple[int, int]]:
-    """Start and end of each line, without its line break."""
-    while position < len(text):
-        newline = text.find("\n", position)
-        end = len(text) if newline < 0 else newline
-        yield position, end
-        position = end + 1
+        while position < stop:
+            newline = text.find("\n", position, stop)
+            end = stop if newline < 0 else newline
+            yield position, end
+            position = end + 1
 
 
 def _next_fence(fence: re.Match[str] | None, line: str) -> re.Match[str] | None:
@@ -174,13 +139,13 @@ def _next_fence(fence: re.Match[str] | None, line: str) -> re.Match[str] | None:
     return None if closes else fence
 
 
-def _fenced(response: str, position: int) -> list[_Block]:
-    """All fenced blocks from a position on; the last may lack its closing fence."""
+def _fenced(response: str, pieces: Sequence[tuple[int, int]]) -> list[_Block]:
+    """All fenced blocks of the visible pieces; the last may lack its closing fence."""
     found: list[_Block] = []
     fence: re.Match[str] | None = None
     body: list[str] = []
     body_start = 0
-    for start, end in _lines(response, position):
+    for start, end in _lines(response, pieces):
         line = response[start:end].rstrip("\r")
         after = _next_fence(fence, line)
         if after is fence:

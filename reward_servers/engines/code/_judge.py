@@ -24,6 +24,7 @@ from reward_servers.engines.code._shadowed import top_names
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, StdioTests, TestSpec
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
+from reward_servers.engines.text import Marks
 from sandbox import CompileFailure, Prepared, Program, ProgramRefused, RunResult
 
 _EXCERPT = 1000
@@ -75,12 +76,18 @@ class Submission:
 
     @classmethod
     def from_response(
-        cls, response: str, spec: TestSpec, options: JudgeOptions | None = None, *, prompt: str = ""
+        cls,
+        response: str,
+        spec: TestSpec,
+        options: JudgeOptions | None = None,
+        *,
+        prompt: str = "",
+        marks: Marks = (),
     ) -> Self:
-        """Find the program in the response of a model."""
+        """Find the program in the response of a model; `marks` are further pairs around its reasoning."""
         chosen = options or JudgeOptions()
         entry = (spec.entry or "").partition(".")[0] or None
-        found = extract(response, spec.language, blocks=chosen.blocks, entry=entry, bare=chosen.bare)
+        found = extract(response, spec.language, blocks=chosen.blocks, entry=entry, bare=chosen.bare, marks=marks)
         return cls(found.source, found, prompt)
 
 

@@ -57,8 +57,9 @@ def parse_reply(
         The status, and the value when the status is ok.
     """
     protocol = Protocol(protocol)
-    shown, is_open = visible(raw[-_LONGEST:])
-    if is_open or finish_reason == "length":
+    reply = visible(raw[-_LONGEST:])
+    shown = reply.text
+    if reply.open or finish_reason == "length":
         return Reply(Status.TRUNCATED)
     if not shown.strip():
         return Reply(Status.EMPTY)

@@ -6,17 +6,15 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from reward_servers.engines.math._visible import closing_tag, needs_masking, visible
 from reward_servers.engines.math.errors import LimitExceeded
 from reward_servers.engines.math.extraction import phrases, retraction
 from reward_servers.engines.math.policy import Policy
 from reward_servers.engines.math.result import Extraction
 from reward_servers.engines.math.vocabulary.units import is_noun
+from reward_servers.engines.text import Marks, box_before, read_box, visible
 
 NONE = Extraction(None, -1, -1, "none")
 
-_BRACES = re.compile(r"[{}]|\\.", re.S)
-_BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
 _GAP_FILL = r"(?:[\s$.:)(\]\[*]|\\[()\[\],;:! ]|\\quad|\\qquad|[A-Za-z]\w*\s*(?:=|:)|\\text\s*\{\s*\}|&)"
 _JOIN = (
     r"(?:[,;\uff0c\u3001\uff1b和及与或と]|\b(?:and|or|und|oder|et|ou|y)\b|\\text\s*\{[\s,]*(?:and|or|und|oder|et|ou|y)\s*\}"
@@ -35,19 +33,37 @@ _LINE = re.compile(r"answer\s*:\s*([^\n]+)", re.I)
 _ANSWER_TAG = re.compile(r"<answer>(.*?)</answer>", re.S | re.I)
 
 
-def extract(response: str, policy: Policy) -> Extraction:
+def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
     """Find the answer of a response under a policy.
+
+    Args:
+        response: The whole text of the candidate.
+        policy: How an answer is found.
+        marks: Pairs of marks around reasoning, in addition to those that are known.
+
+    Returns:
+        The answer, with its place in the response.
 
     Raises:
         LimitExceeded: The response is longer than the policy's bound.
     """
     if len(response) > policy.limits.response_chars:
         raise LimitExceeded("response_chars", f"{len(response)} > {policy.limits.response_chars}")
-    text = response
-    if policy.require_think_end and not closing_tag(response):
+    if not (policy.think or policy.require_think_end):
+        return _found(response, policy)
+    shown = visible(response, marks)
+    if policy.require_think_end and not shown.closed:
         return Extraction(None, -1, -1, "no closed think section")
-    if policy.think and needs_masking(response):
-        text, _ = visible(response)
+    if not policy.think:
+        return _found(response, policy)
+    found = _found(shown.text, policy)
+    if found.start >= 0:
+        start, end = shown.origin(found.start, found.end)
+        found = found._replace(start=start, end=end)
+    return found
+
+
+def _found(text: str, policy: Policy) -> Extraction:
     if policy.window:
         text = " " * max(0, len(text) - policy.window) + text[-policy.window :]
     for rule in policy.extraction:
@@ -71,17 +87,15 @@ def decimal_comma(text: str) -> str:
 
 
 def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -> Extraction:
-    at = text.rfind("\\boxed", 0, limit)
+    at = box_before(text, limit)
     if at < 0:
-        at = text.rfind("\\fbox", 0, limit)
-        if at < 0:
-            return NONE
+        return NONE
     if hidden > _MAX_HIDDEN:
         raise LimitExceeded("boxes", f"more than {_MAX_HIDDEN} boxes that do not count")
     tag = text.rfind("<answer>") if "<" in text else -1
     if tag > at and "tag" in policy.extraction:
         return NONE
-    found = _read_box(text, at)
+    found = read_box(text, at)
     if found is None:
         return Extraction(None, at, len(text), "truncated")
     start, end, after = found
@@ -120,37 +134,11 @@ def _around(text: str, candidate: int, after: int) -> int:
     for _ in range(8):
         if candidate < 0:
             break
-        found = _read_box(text, candidate)
+        found = read_box(text, candidate)
         if found is not None and found[2] >= after:
             return candidate
         candidate = text.rfind("\\boxed", 0, candidate)
     return -1
-
-
-def _read_box(text: str, at: int) -> tuple[int, int, int] | None:
-    """Start and end of the content of the box at `at`, and the position after the box."""
-    brace = at + (6 if text.startswith("\\boxed", at) else 5)
-    while brace < len(text) and text[brace] in " \t\n":
-        brace += 1
-    if not text.startswith("{", brace):
-        bare = _BARE.match(text, brace)
-        return None if bare is None else (bare.start(1), bare.end(1), bare.end(1))
-    close = text.find("}", brace)
-    if close < 0:
-        return None
-    inner = text[brace + 1 : close]
-    if "{" not in inner and "\\" not in inner:
-        return brace + 1, close, close + 1
-    depth = 0
-    for match in _BRACES.finditer(text, brace):
-        sign = match[0]
-        if sign == "{":
-            depth += 1
-        elif sign == "}":
-            depth -= 1
-            if depth == 0:
-                return brace + 1, match.start(), match.end()
-    return None
 
 
 def _doubt(text: str, at: int, start: int, end: int, after: int) -> Extraction | None:
@@ -178,7 +166,7 @@ def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
         previous = text.rfind("\\boxed", 0, first)
         if previous < 0:
             break
-        found = _read_box(text, previous)
+        found = read_box(text, previous)
         if found is None or found[2] > first or first - found[2] > 120 or not _joins(text, found[2], first):
             break
         contents.append(text[found[0] : found[1]])

@@ -26,11 +26,12 @@ from reward_servers.engines.math.result import Decision, Extraction, Judgement, 
 from reward_servers.engines.math.values.exact import Undefined, exact
 from reward_servers.engines.math.values.scalars import Answer
 from reward_servers.engines.math.vocabulary.words import text_key, text_list
+from reward_servers.engines.text import Marks
 
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "2"
+VERSION = "3"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
@@ -231,7 +232,12 @@ def _hinted(node: Node, hint: Hint | None, limits: Limits) -> Node:
 
 
 def judge(
-    response: str, gold: str | Gold | CompiledGold, policy: Policy = DEFAULT, *, symbolic: SymbolicPool | None = None
+    response: str,
+    gold: str | Gold | CompiledGold,
+    policy: Policy = DEFAULT,
+    *,
+    symbolic: SymbolicPool | None = None,
+    marks: Marks = (),
 ) -> Judgement:
     """Judge one response.
 
@@ -242,6 +248,7 @@ def judge(
         gold: The reference, its `Gold`, or the compiled gold (which brings its own policy).
         policy: Ignored for a compiled gold.
         symbolic: Workers for the last stage; None uses the pool of this process, started when first needed.
+        marks: Pairs of marks around reasoning, in addition to those that are known.
     """
     if isinstance(gold, CompiledGold):
         compiled, policy = gold, gold.policy
@@ -253,7 +260,7 @@ def judge(
             nothing = Extraction(None, -1, -1, "not looked for")
             return Judgement(Outcome.GOLD_INVALID, "gold", str(exc), nothing, source, None, None, policy.name, VERSION)
     try:
-        found = extract(response, policy)
+        found = extract(response, policy, marks)
     except LimitExceeded as exc:
         nothing = Extraction(None, -1, -1, "too long")
         return Judgement(

@@ -1,23 +1,32 @@
 """Texts as models write them: what is visible, what a reader calls the same, and what was stated as the answer.
 
-Nouns: *reasoning* is what stands in spans such as ``<think>``; the *visible* text is the rest; a *form* says which
-differences between two texts do not count; a *statement* is a place where a response names its answer in so many words.
+Nouns: *reasoning* is what stands in spans such as ``<think>``; the *visible* text is what is neither reasoning nor a
+comment; a *form* says which differences between two texts do not count; a *statement* is a place where a response names
+its answer in so many words.
 """
 
+from reward_servers.engines.text._boxes import Box, box_before, boxed, read_box
 from reward_servers.engines.text._choices import Choice, stated_choice
+from reward_servers.engines.text._fences import fenced
 from reward_servers.engines.text._normal import Form
+from reward_servers.engines.text._parts import last_line, tagged
+from reward_servers.engines.text._reasoning import Marks
 from reward_servers.engines.text._tags import TAG_NAME, check_tags
-from reward_servers.engines.text._visible import Visible, boxed, fenced, last_line, tagged, visible
+from reward_servers.engines.text._visible import Visible, visible
 
 __all__ = [
     "TAG_NAME",
+    "Box",
     "Choice",
     "Form",
+    "Marks",
     "Visible",
+    "box_before",
     "boxed",
     "check_tags",
     "fenced",
     "last_line",
+    "read_box",
     "stated_choice",
     "tagged",
     "visible",

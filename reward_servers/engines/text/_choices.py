@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from reward_servers.engines.text._normal import Form
-from reward_servers.engines.text._visible import last_line
+from reward_servers.engines.text._parts import last_line
 
 __all__ = ["Choice", "stated_choice"]
 

@@ -88,7 +88,9 @@ def test_code_in_the_reasoning_never_counts() -> None:
     assert found("<think>\n```python\ndraft\n```\n</think>\nNo code.") is None
     assert found("<think>\n```python\ndraft\n</think>\n```python\nx\n```") == "x\n"
     assert found("draft:\n```python\ny\n```\n</think>\n```python\nx\n```") == "x\n"
-    assert found("<think>a</think>\n```python\nx\n```\n<think>\n```python\nz\n```\n</think>\n") is None
+    assert found("<think>a</think>\n```python\nx\n```\n<think>\n```python\nz\n```\n</think>\n") == "x\n"
+    assert found("```python\nx\n```\n<!--\n```python\ny\n```\n-->") == "x\n"
+    assert found("<plan>\n```python\nx\n```\n</plan>", marks=[("<plan>", "</plan>")]) is None
 
 
 def test_a_response_that_ends_inside_its_reasoning() -> None:
@@ -153,4 +155,4 @@ def test_a_fenced_program_comes_back_whole(program: str) -> None:
     ids=range(9),
 )
 def test_hostile_responses_cost_linear_time(response: str) -> None:
-    assert extract(response, "python").thinking_chars <= len(response)
+    assert extract(response, "python").hidden_chars <= len(response)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_servers.engines.text import Form, boxed, check_tags, fenced, stated_choice, tagged, visible
-
-
-@pytest.mark.parametrize(
-    ("text", "shown", "is_open"),
-    [
-        ("plain < text", "plain < text", False),
-        ("<think>a</think>b", "b", False),
-        ("a</think>b", "b", False),
-        ("x<think>a<think>b</think>c", "xc", False),
-        ("<think>a</think>b<think>c", "b", True),
-        ("<THINKING >a</Thinking>b", "b", False),
-        ("<thinker>a</thinker>", "<thinker>a</thinker>", False),
-    ],
-)
-def test_visible(text: str, shown: str, is_open: bool) -> None:
-    assert visible(text) == (shown, is_open)
+from reward_servers.engines.text import Form, boxed, check_tags, fenced, stated_choice, tagged
 
 
 def test_boxes_tags_and_fences() -> None:
-    assert boxed(r"\boxed{\frac{1}{2}} \boxed{\{x\}} \fboxed{y} \boxed{z") == [r"\frac{1}{2}", r"\{x\}", "y", None]
+    assert boxed(r"\boxed{\frac{1}{2}} \boxed{\{x\}} \fbox{y} \boxed 3 \boxedx{z}") == [
+        r"\frac{1}{2}",
+        r"\{x\}",
+        "y",
+        "3",
+    ]
+    assert boxed(r"\boxed{\boxed{1}} \boxed{z") == [r"\boxed{1}", None]
     assert tagged("<a>1</a><a>2</a><a>3", "a") == ["1", "2"]
     assert fenced("```py\na\n```\n~~~\n```\nb\n~~~\n```\nopen") == ["a\n", "```\nb\n"]
     assert check_tags("<a>1</a> <b>2</b>", ["a", "b"]) == dict.fromkeys(("present", "once", "order", "only"), True)

@@ -16,12 +16,23 @@ from trainer_client._transport.plan import Chunk
 
 
 def build_request(
-    chunk: Chunk, rollouts: Sequence[Rollout], batch: str, labels: Labels
+    chunk: Chunk,
+    rollouts: Sequence[Rollout],
+    batch: str,
+    labels: Labels,
+    reasoning_marks: Sequence[tuple[str, str]] = (),
 ) -> tuple[service.ScoreStreamRequest, dict[int, ClientOutcome]]:
     """Build the message of a chunk.
 
     The same work keeps its name: the request id follows from the batch, the spec and the evaluations asked, and
     the index of a rollout is its row. A server can therefore join a retry with work still under way.
+
+    Args:
+        chunk: what to send.
+        rollouts: those of the batch, by row.
+        batch: name of the batch.
+        labels: what servers log.
+        reasoning_marks: pairs of marks around reasoning, in addition to those that servers know.
 
     Returns:
         The message, and the rows left out of it because they cannot be sent, with the reason.
@@ -46,6 +57,12 @@ def build_request(
     unusable: dict[int, ClientOutcome] = {}
     for encoded, rows in chunk.parts:
         _add_group(message, encoded, rows, rollouts, blobs, unusable)
+    if reasoning_marks:
+        marks = [
+            types.ReasoningMarks(open=_clean(opening), close=_clean(closing)) for opening, closing in reasoning_marks
+        ]
+        for group in message.groups:
+            group.reasoning_marks.extend(marks)
     message.blobs.extend(blobs.values())
     return request, unusable
 

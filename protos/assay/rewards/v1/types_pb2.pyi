@@ -389,6 +389,28 @@ class Rollout(google.protobuf.message.Message):
 global___Rollout = Rollout
 
 @typing.final
+class ReasoningMarks(google.protobuf.message.Message):
+    """Two marks between which a response is reasoning and not its answer. Both are literal and match in any case."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    OPEN_FIELD_NUMBER: builtins.int
+    CLOSE_FIELD_NUMBER: builtins.int
+    open: builtins.str
+    """What reasoning begins with."""
+    close: builtins.str
+    """What it ends with."""
+    def __init__(
+        self,
+        *,
+        open: builtins.str = ...,
+        close: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["close", b"close", "open", b"open"]) -> None: ...
+
+global___ReasoningMarks = ReasoningMarks
+
+@typing.final
 class Group(google.protobuf.message.Message):
     """The rollouts of one prompt. What they share travels once."""
 
@@ -400,6 +422,7 @@ class Group(google.protobuf.message.Message):
     REFERENCE_JSON_FIELD_NUMBER: builtins.int
     DOCUMENTS_FIELD_NUMBER: builtins.int
     ROLLOUTS_FIELD_NUMBER: builtins.int
+    REASONING_MARKS_FIELD_NUMBER: builtins.int
     group_id: builtins.str
     """The caller's name for the group, unique within a call."""
     size: builtins.int
@@ -418,6 +441,10 @@ class Group(google.protobuf.message.Message):
     def rollouts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Rollout]:
         """The rollouts."""
 
+    @property
+    def reasoning_marks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ReasoningMarks]:
+        """Marks around reasoning in the responses, in addition to those that every verifier knows."""
+
     def __init__(
         self,
         *,
@@ -427,9 +454,10 @@ class Group(google.protobuf.message.Message):
         reference_json: builtins.bytes = ...,
         documents: collections.abc.Iterable[global___Document] | None = ...,
         rollouts: collections.abc.Iterable[global___Rollout] | None = ...,
+        reasoning_marks: collections.abc.Iterable[global___ReasoningMarks] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["prompt", b"prompt"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["documents", b"documents", "group_id", b"group_id", "prompt", b"prompt", "reference_json", b"reference_json", "rollouts", b"rollouts", "size", b"size"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["documents", b"documents", "group_id", b"group_id", "prompt", b"prompt", "reasoning_marks", b"reasoning_marks", "reference_json", b"reference_json", "rollouts", b"rollouts", "size", b"size"]) -> None: ...
 
 global___Group = Group
 

@@ -1,0 +1,72 @@
+r"""Boxes: ``\boxed{...}``, ``\fbox{...}`` and ``\boxed 5``."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+__all__ = ["Box", "box_before", "boxed", "read_box"]
+
+_BRACES = re.compile(r"[{}]|\\.", re.S)
+_BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
+_BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
+
+
+class Box(NamedTuple):
+    """A box in a text.
+
+    Attributes:
+        start: First position of its content.
+        end: The position behind its content.
+        after: The position behind the box.
+    """
+
+    start: int
+    end: int
+    after: int
+
+
+def box_before(text: str, limit: int | None = None) -> int:
+    r"""Where the last ``\boxed`` before a position is, else the last ``\fbox``; -1 for neither."""
+    at = text.rfind("\\boxed", 0, limit)
+    return at if at >= 0 else text.rfind("\\fbox", 0, limit)
+
+
+def read_box(text: str, at: int) -> Box | None:
+    """Reads the box that begins at a position; None when its braces never close or it holds nothing."""
+    brace = at + (6 if text.startswith("\\boxed", at) else 5)
+    while brace < len(text) and text[brace] in " \t\n":
+        brace += 1
+    if not text.startswith("{", brace):
+        bare = _BARE.match(text, brace)
+        return None if bare is None else Box(bare.start(1), bare.end(1), bare.end(1))
+    close = text.find("}", brace)
+    if close < 0:
+        return None
+    inner = text[brace + 1 : close]
+    if "{" not in inner and "\\" not in inner:
+        return Box(brace + 1, close, close + 1)
+    depth = 0
+    for match in _BRACES.finditer(text, brace):
+        sign = match[0]
+        if sign == "{":
+            depth += 1
+        elif sign == "}":
+            depth -= 1
+            if depth == 0:
+                return Box(brace + 1, match.start(), match.end())
+    return None
+
+
+def boxed(text: str) -> list[str | None]:
+    """The contents of every outermost box, in order; None for one that never ends, behind which nothing can be told."""
+    found: list[str | None] = []
+    at = 0
+    while (opening := _BOX.search(text, at)) is not None:
+        box = read_box(text, opening.start())
+        if box is None:
+            found.append(None)
+            break
+        found.append(text[box.start : box.end])
+        at = box.after
+    return found

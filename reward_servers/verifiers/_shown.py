@@ -1,0 +1,34 @@
+"""What a reader of a rollout is shown: its visible text, unless it asks for more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reward_servers import Rollout
+from reward_servers.core import Message, Part
+from reward_servers.engines.text import visible
+
+__all__ = ["shown"]
+
+
+def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False) -> str:
+    """Writes what a reader sees of a rollout.
+
+    Args:
+        rollout: The rollout.
+        transcript: Whether it sees all turns and tool calls, or the last answer.
+        reasoning: Whether it sees reasoning that stands in the text.
+    """
+    if not transcript:
+        return rollout.response if reasoning else visible(rollout.response, rollout.reasoning_marks).text
+    if reasoning:
+        return rollout.transcript
+    content = rollout.content
+    if isinstance(content, str):
+        return visible(content, rollout.reasoning_marks).text
+    turns = tuple(_without_reasoning(turn, rollout) if turn.role == "assistant" else turn for turn in content)
+    return replace(rollout, content=turns).transcript
+
+
+def _without_reasoning(message: Message, rollout: Rollout) -> Message:
+    return replace(message, parts=(Part("text", visible(message.text, rollout.reasoning_marks).text),))
