@@ -43,7 +43,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from reward_servers.core import Hosted, ItemLimits, ServerLimits, SettingsError, Verifier, host
+from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind
 from reward_servers.core._schemas import explain
 
 __all__ = ["ClientTls", "ServerConfig", "TlsConfig", "bind_refusal", "load_config"]
@@ -139,7 +139,7 @@ class ServerConfig(_Section):
         """The same with a cache of verdicts of that many bytes."""
         return self.model_copy(update={"limits": self.limits.model_copy(update={"cache_bytes": size})})
 
-    def host(self, verifier: Verifier) -> Hosted:
+    def host(self, verifier: Verifier) -> BoundVerifier:
         """Binds a verifier to its settings.
 
         Raises:
@@ -148,7 +148,7 @@ class ServerConfig(_Section):
         changed = self.item_limits.get(verifier.name, _ItemLimits()).model_dump(exclude_none=True)
         limits = ItemLimits(**{**asdict(verifier.limits), **changed})
         try:
-            return host(verifier, self.verifiers.get(verifier.name), limits)
+            return bind(verifier, self.verifiers.get(verifier.name), limits)
         except SettingsError as error:
             table = verifier.name if "/" not in verifier.name else f'"{verifier.name}"'
             raise SettingsError(f"{error}; see [verifiers.{table}] in the settings file (--config)") from None

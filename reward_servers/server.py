@@ -18,7 +18,7 @@ from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refus
 from reward_servers.core import Scorer, SettingsError, find, installed
 from reward_servers.loop_watch import watched_loop
 from reward_servers.remote import Peers
-from reward_servers.services import Clients, RewardServicer, add_standard_services
+from reward_servers.rpc import Clients, RewardServicer, add_standard_services
 from trainer_client import TLS
 
 __all__ = ["Running", "running", "serve"]

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 
 import openai
 
-from reward_servers.core import Evaluation, Group, PromptContext, Request, Result, Rollout, Scorer, Verdict, find, host
+from reward_servers.core import Evaluation, Group, PromptContext, Request, Result, Rollout, Scorer, Verdict, bind, find
 from reward_servers.engines.judging import Protocol, Question
 from tests.fakes.chat_server import FakeChatServer
 
@@ -72,7 +72,7 @@ async def _measure(url: str, items: int, size: int, rounds: int) -> None:
         Question(Protocol.LIKERT_1_10, "It is right.", one.prompt, (one.response,), "100").messages()
         for one in rollouts
     ]
-    scorer = Scorer([host(find("judge"), {"base_url": url, "model": "m", "concurrency": _IN_FLIGHT})])
+    scorer = Scorer([bind(find("judge"), {"base_url": url, "model": "m", "concurrency": _IN_FLIGHT})])
     await scorer.start()
     client = openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
     ratios: list[tuple[float, float]] = []

@@ -5,7 +5,8 @@ in a *request*; a *unit* is one rollout (or group) for one evaluation; an *execu
 verdict, a fault or a skip.
 """
 
-from reward_servers.core._admission import Admission, Hold, ServerLimits
+from reward_servers.core._admission import Admission, Reservation, ServerLimits
+from reward_servers.core._bound import BoundVerifier, Instance, bind
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote
 from reward_servers.core._context import Context, VerifierId, item_seed
@@ -24,18 +25,18 @@ from reward_servers.core._errors import (
     VerifierNotFoundError,
     shown,
 )
-from reward_servers.core._hosted import Hosted, Instance, host
 from reward_servers.core._model import Content, Document, Group, Message, Part, PromptContext, Rollout, ToolCall
 from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._registry import Entry, find, installed
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
-from reward_servers.core._verifier import Cost, Item, ItemLimits, Runs, Verifier, verifier
+from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, verifier
 from reward_servers.core._work import Evaluation, Request, Result
 
 __all__ = [
     "Admission",
     "AssayServerError",
+    "BoundVerifier",
     "Call",
     "CallerError",
     "Content",
@@ -49,8 +50,6 @@ __all__ = [
     "Fault",
     "FaultError",
     "Group",
-    "Hold",
-    "Hosted",
     "Instance",
     "Item",
     "ItemLimits",
@@ -60,14 +59,15 @@ __all__ = [
     "OverloadedError",
     "Part",
     "Party",
+    "Placement",
     "PromptContext",
     "Reference",
     "Remote",
     "Request",
     "RequestError",
+    "Reservation",
     "Result",
     "Rollout",
-    "Runs",
     "Score",
     "Scorer",
     "ServerLimits",
@@ -86,8 +86,8 @@ __all__ = [
     "VerifierDefinitionError",
     "VerifierId",
     "VerifierNotFoundError",
+    "bind",
     "find",
-    "host",
     "installed",
     "item_seed",
     "schema_of",

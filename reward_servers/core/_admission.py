@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from reward_servers.core._errors import OverloadedError, RequestError
 
-__all__ = ["Admission", "Hold", "ServerLimits", "Share"]
+__all__ = ["Admission", "Reservation", "ServerLimits", "Share"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Share:
     bytes: int = 0
 
 
-class Hold:
+class Reservation:
     """Bytes of a message, counted from its arrival until they are given back. As a context, it ends with the block."""
 
     def __init__(self, admission: Admission, size: int, client: str) -> None:
@@ -60,7 +60,7 @@ class Hold:
         self._admission.give_back(self._client, size=self._size)
         self._size = 0
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> Reservation:
         """Begins the block."""
         return self
 
@@ -87,7 +87,7 @@ class Admission:
         self.shares: dict[str, Share] = {}
         self.refused = 0
 
-    def hold(self, size: int, client: str = "") -> Hold:
+    def hold(self, size: int, client: str = "") -> Reservation:
         """Takes the bytes of a message in.
 
         Raises:
@@ -103,7 +103,7 @@ class Admission:
             raise self._overloaded(client)
         self.bytes += size
         self.shares.setdefault(client, Share()).bytes += size
-        return Hold(self, size, client)
+        return Reservation(self, size, client)
 
     def admit(self, items: int, client: str = "") -> None:
         """Takes that many items in.

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from reward_servers.core._admission import Admission, Hold
+from reward_servers.core._admission import Admission, Reservation
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Skip, SkipReason
 from reward_servers.core._work import Job, Request, Result, Unit
@@ -42,7 +42,14 @@ class Call:
     """
 
     def __init__(
-        self, owner: CallOwner, request: Request, deliver: Deliver, items: int, hold: Hold | None, *, counted: bool
+        self,
+        owner: CallOwner,
+        request: Request,
+        deliver: Deliver,
+        items: int,
+        hold: Reservation | None,
+        *,
+        counted: bool,
     ) -> None:
         self._owner = owner
         self._admission = owner.admission

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._context import Context, VerifierId
 from reward_servers.core._errors import (
@@ -18,7 +19,6 @@ from reward_servers.core._errors import (
     ServiceError,
     UpstreamError,
 )
-from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, Usage, Verdict
 from reward_servers.core._work import Evaluation, Request, Result
@@ -46,7 +46,7 @@ class Remote(Protocol):
 
 
 class _Opens(Protocol):
-    hosted: dict[str, Hosted]
+    hosted: dict[str, BoundVerifier]
 
     def open(self, request: Request, deliver: Deliver, items: int, *, inner: bool) -> Call: ...
 

@@ -28,7 +28,7 @@ def digest_of(verifier: Verifier, settings: Settings | None) -> str:
     """The digest of a verifier with its settings."""
     shaping: Mapping[str, Any] = {}
     if settings is not None:
-        shaping = settings.model_dump(mode="json", exclude=set(settings.neutral))
+        shaping = settings.model_dump(mode="json", exclude=set(settings.score_neutral))
     module = verifier.target.__module__
     code = [part for name, tree in sorted(_judging_code(module).items()) for part in (name, canonical_code(tree))]
     libraries = [part for name in sorted(verifier.libraries) for part in (name, _version(name))]

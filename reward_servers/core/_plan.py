@@ -7,13 +7,13 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._cache import KeyMaker, fields
 from reward_servers.core._errors import RequestError, shown
-from reward_servers.core._hosted import Hosted
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Party
 from reward_servers.core._schemas import decode
-from reward_servers.core._verifier import Cost, Role, Runs
+from reward_servers.core._verifier import Cost, Placement, Role
 from reward_servers.core._work import Evaluation, Executor, Job, MakeKey, Request
 
 __all__ = ["Planner"]
@@ -31,7 +31,7 @@ _WORTH_KEEPING = 5e-5
 class _Bound:
     """An evaluation that can be served."""
 
-    hosted: Hosted
+    hosted: BoundVerifier
     executor: Executor
     options: bytes
     cpu_limit: float
@@ -40,7 +40,7 @@ class _Bound:
 class Planner:
     """Turns evaluations into jobs. The same evaluation comes with every call, so what was checked is remembered."""
 
-    def __init__(self, hosted: Mapping[str, Hosted], executors: Mapping[str, Executor]) -> None:
+    def __init__(self, hosted: Mapping[str, BoundVerifier], executors: Mapping[str, Executor]) -> None:
         self._hosted = hosted
         self._executors = executors
         self._known: OrderedDict[Evaluation, _Bound] = OrderedDict()
@@ -138,7 +138,7 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
     if verifier.deterministic and bound.executor.expected(bound.hosted) < _WORTH_KEEPING:
         return None
     if verifier.deterministic:
-        seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE else None
+        seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Placement.DEVICE else None
         maker = KeyMaker(bound.hosted.identity.digest, repr(bound.cpu_limit), bound.options, seed=seed)
         return lambda subject, index: maker.key(subject)
     if not request.request_id:

@@ -76,7 +76,7 @@ def find(name: str) -> Verifier:
         VerifierNotFoundError: It is not installed, or cannot be imported.
     """
     if ":" in name:
-        from reward_servers.core._hosted import load_path
+        from reward_servers.core._bound import load_path
 
         try:
             return load_path(name)

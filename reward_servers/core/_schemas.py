@@ -33,13 +33,13 @@ class Settings(BaseModel):
     """What the operator gives when a server starts: model paths, endpoints, secrets. Unknown settings are refused.
 
     Attributes:
-        neutral: Names of settings that do not shape scores (an address, a key, a concurrency); they stay out of the
-            verifier's digest.
+        score_neutral: Names of settings that do not shape scores (an address, a key, a concurrency); they stay out
+            of the verifier's digest.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    neutral: ClassVar[frozenset[str]] = frozenset()
+    score_neutral: ClassVar[frozenset[str]] = frozenset()
 
 
 Model = TypeVar("Model", bound=BaseModel)

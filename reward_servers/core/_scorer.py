@@ -10,16 +10,16 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from reward_servers.core._admission import Admission, Hold, ServerLimits
+from reward_servers.core._admission import Admission, Reservation, ServerLimits
+from reward_servers.core._bound import BoundVerifier, limit_verdict
 from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Composer, Remote
 from reward_servers.core._errors import OverloadedError
-from reward_servers.core._hosted import Hosted, bound_exceeded
 from reward_servers.core._model import Content, Group, Message, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
-from reward_servers.core._verifier import Runs
+from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Executor, Job, Request, Result, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
@@ -31,7 +31,7 @@ class Scorer:
 
     def __init__(
         self,
-        hosted: Sequence[Hosted],
+        hosted: Sequence[BoundVerifier],
         limits: ServerLimits | None = None,
         *,
         workers: int = 1,
@@ -50,17 +50,17 @@ class Scorer:
         self._idle: asyncio.Event | None = None
         self._build_executors(hosted, workers)
 
-    def _build_executors(self, hosted: Sequence[Hosted], workers: int) -> None:
-        pooled = [one for one in hosted if one.verifier.runs is Runs.PROCESS]
+    def _build_executors(self, hosted: Sequence[BoundVerifier], workers: int) -> None:
+        pooled = [one for one in hosted if one.verifier.runs is Placement.PROCESS]
         if pooled:
             pool = ProcessExecutor(pooled, self._settle, workers)
             self._owned.append(pool)
             self._executors.update({one.identity.name: pool for one in pooled})
         for one in hosted:
             executor: Executor
-            if one.verifier.runs is Runs.DEVICE:
+            if one.verifier.runs is Placement.DEVICE:
                 executor = ProcessExecutor([one], self._settle, 1)
-            elif one.verifier.runs is Runs.LOOP:
+            elif one.verifier.runs is Placement.LOOP:
                 executor = LoopExecutor(one, self._settle, self._composer.ask)
             else:
                 continue
@@ -91,7 +91,7 @@ class Scorer:
         request: Request,
         deliver: Deliver,
         items: int,
-        hold: Hold | None = None,
+        hold: Reservation | None = None,
         *,
         partial: bool = False,
         inner: bool = False,
@@ -262,7 +262,7 @@ def _size(message: Message) -> int:
 
 
 def _too_long(job: Job) -> Verdict:
-    return bound_exceeded(job.hosted.floor, f"response longer than {job.hosted.limits.response} bytes")
+    return limit_verdict(job.hosted.floor, f"response longer than {job.hosted.limits.response} bytes")
 
 
 def _incomplete(job: Job, group: Group) -> Fault:

@@ -21,10 +21,10 @@ from reward_servers.core._errors import VerifierDefinitionError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._schemas import Options, Reference, Settings
 
-__all__ = ["Cost", "Item", "ItemLimits", "Role", "Runs", "Verifier", "verifier"]
+__all__ = ["Cost", "Item", "ItemLimits", "Placement", "Role", "Verifier", "verifier"]
 
 
-class Runs(Enum):
+class Placement(Enum):
     """Where a verifier runs."""
 
     LOOP = "loop"
@@ -51,7 +51,7 @@ class Role(Enum):
     CONTEXT = 3
 
 
-_DEFAULT_COST = {Runs.LOOP: Cost.NETWORK, Runs.PROCESS: Cost.CPU, Runs.DEVICE: Cost.DEVICE}
+_DEFAULT_COST = {Placement.LOOP: Cost.NETWORK, Placement.PROCESS: Cost.CPU, Placement.DEVICE: Cost.DEVICE}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 
 
@@ -112,7 +112,7 @@ class Verifier:
     name: str
     version: str
     target: Callable[..., Any]
-    runs: Runs
+    runs: Placement
     scope: str = "rollout"
     roles: tuple[Role, ...] = ()
     reference: type[Reference] | None = None
@@ -225,9 +225,9 @@ def _item_types(target: type) -> dict[Role, Any]:
     return found
 
 
-def _inspect(target: Callable[..., Any], scope: str) -> tuple[Runs, dict[Role, Any], type[Settings] | None]:
+def _inspect(target: Callable[..., Any], scope: str) -> tuple[Placement, dict[Role, Any], type[Settings] | None]:
     if not inspect.isclass(target):
-        runs = Runs.LOOP if inspect.iscoroutinefunction(target) else Runs.PROCESS
+        runs = Placement.LOOP if inspect.iscoroutinefunction(target) else Placement.PROCESS
         return runs, _read_parameters(target, scope, 0), None
     settings = _settings_of(target)
     if hasattr(target, "score_batch"):
@@ -237,11 +237,11 @@ def _inspect(target: Callable[..., Any], scope: str) -> tuple[Runs, dict[Role, A
             raise VerifierDefinitionError(
                 f"{target.__qualname__}: score_batch runs in a process of its own; make it `def`"
             )
-        return Runs.DEVICE, _item_types(target), settings
+        return Placement.DEVICE, _item_types(target), settings
     score = getattr(target, "score", None)
     if score is None:
         raise VerifierDefinitionError(f"{target.__qualname__}: a verifier class needs `score` or `score_batch`")
-    runs = Runs.LOOP if inspect.iscoroutinefunction(score) else Runs.PROCESS
+    runs = Placement.LOOP if inspect.iscoroutinefunction(score) else Placement.PROCESS
     return runs, _read_parameters(score, scope, 1), settings
 
 
@@ -338,7 +338,7 @@ def verifier(
 
 def _declare(target: Callable[..., Any], scope: str, cost: Cost | None, declared: Mapping[str, Any]) -> Verifier:
     runs, parameters, settings = _inspect(target, scope)
-    if runs is not Runs.LOOP:
+    if runs is not Placement.LOOP:
         _check_importable(target, declared["name"])
     return Verifier(
         target=target,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from reward_servers.core._hosted import Hosted
+from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Outcome, Usage
 
@@ -95,7 +95,7 @@ class Job:
         key: Makes the key under which others may join a unit and its verdict is kept; None when units have none.
     """
 
-    hosted: Hosted
+    hosted: BoundVerifier
     executor: Executor
     options: bytes
     cpu_limit: float
@@ -167,7 +167,7 @@ class Executor(Protocol):
     def abandon(self, units: Sequence[Unit]) -> None:
         """Drops units that nobody waits for any more, and stops their work."""
 
-    def expected(self, hosted: Hosted) -> float:
+    def expected(self, hosted: BoundVerifier) -> float:
         """Seconds that an item of a verifier takes, as far as is known."""
 
     def facts(self) -> Mapping[str, str]:

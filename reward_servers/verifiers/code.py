@@ -78,7 +78,7 @@ class CodeSettings(Settings):
         read_only: Further directories that programs may read, such as a toolchain outside ``/usr``.
     """
 
-    neutral: ClassVar[frozenset[str]] = frozenset({"cgroup", "cgroup_parent"})
+    score_neutral: ClassVar[frozenset[str]] = frozenset({"cgroup", "cgroup_parent"})
 
     cgroup: Literal["auto", "require", "off"] = "auto"
     cgroup_parent: str | None = None

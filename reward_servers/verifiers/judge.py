@@ -50,7 +50,7 @@ _PAIRWISE = "The better response does what the prompt asks more correctly and co
 class JudgeSettings(Settings):
     """The endpoint, the model and how it is asked."""
 
-    neutral: ClassVar[frozenset[str]] = frozenset(
+    score_neutral: ClassVar[frozenset[str]] = frozenset(
         {"base_url", "api_key_env", "concurrency", "timeout", "total_timeout", "max_retries"}
     )
 

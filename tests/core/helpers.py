@@ -25,7 +25,7 @@ from reward_servers.core import (
     Skip,
     Verdict,
     Verifier,
-    host,
+    bind,
 )
 
 __all__ = ["Asked", "as_fault", "as_skip", "as_verdict", "group", "opened", "outcomes", "request", "scored", "scoring"]
@@ -39,7 +39,7 @@ async def scoring(
     limits: ServerLimits | None = None,
 ) -> AsyncIterator[Scorer]:
     """A scorer that hosts verifiers."""
-    hosted = [host(one, (settings or {}).get(one.name)) for one in verifiers]
+    hosted = [bind(one, (settings or {}).get(one.name)) for one in verifiers]
     scorer = Scorer(hosted, limits, workers=workers)
     try:
         await scorer.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.core import Verifier, host
+from reward_servers.core import Verifier, bind
 from reward_servers.core._digest import canonical_code
 
 _CODE = '''"""A module."""
@@ -21,7 +21,7 @@ from reward_servers import Rollout, Settings, verifier
 class Chosen(Settings):
     """Settings."""
 
-    neutral = frozenset({{"address"}})
+    score_neutral = frozenset({{"address"}})
     address: str = ""
     strict: bool = False
 
@@ -61,7 +61,7 @@ def test_comments_and_layout_do_not_change_a_digest_and_code_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def digest(name: str, **how: str) -> str:
-        return host(_probe(tmp_path, name, monkeypatch, **how)).identity.digest
+        return bind(_probe(tmp_path, name, monkeypatch, **how)).identity.digest
 
     plain = digest("plain")
     assert (
@@ -79,9 +79,9 @@ def test_comments_and_layout_do_not_change_a_digest_and_code_does(
 
 def test_settings_change_a_digest_unless_they_are_neutral(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     probe = _probe(tmp_path, "settings", monkeypatch)
-    plain = host(probe).identity.digest
-    assert host(probe, {"address": "elsewhere"}).identity.digest == plain
-    assert host(probe, {"strict": True}).identity.digest != plain
+    plain = bind(probe).identity.digest
+    assert bind(probe, {"address": "elsewhere"}).identity.digest == plain
+    assert bind(probe, {"strict": True}).identity.digest != plain
 
 
 @pytest.mark.parametrize(

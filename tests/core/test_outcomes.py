@@ -11,7 +11,7 @@ import pytest
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import Fault, Party, Result, Score, Step, Verdict
 from reward_servers.core._outcomes import to_verdict
-from reward_servers.services._wire import AspectNames, fill_result
+from reward_servers.rpc._wire import AspectNames, fill_result
 
 
 def sent(returned: object) -> types_pb2.Result:

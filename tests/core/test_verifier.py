@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reward_servers import Context, Fault, Item, Options, Reference, Rollout, Score, verifier
-from reward_servers.core import Cost, ItemLimits, Runs, VerifierDefinitionError
+from reward_servers.core import Cost, ItemLimits, Placement, VerifierDefinitionError
 from tests.core import unruly
 from tests.typed import declared
 
@@ -26,9 +26,9 @@ class Choices(Options):
 
 
 def test_where_a_verifier_runs_follows_from_its_kind() -> None:
-    assert (unruly.equal.runs, unruly.equal.cost) == (Runs.PROCESS, Cost.CPU)
-    assert (unruly.wait.runs, unruly.wait.cost) == (Runs.LOOP, Cost.NETWORK)
-    assert (declared(unruly.Batch).runs, declared(unruly.Batch).cost) == (Runs.DEVICE, Cost.DEVICE)
+    assert (unruly.equal.runs, unruly.equal.cost) == (Placement.PROCESS, Cost.CPU)
+    assert (unruly.wait.runs, unruly.wait.cost) == (Placement.LOOP, Cost.NETWORK)
+    assert (declared(unruly.Batch).runs, declared(unruly.Batch).cost) == (Placement.DEVICE, Cost.DEVICE)
 
 
 def test_parameters_are_found_by_annotation_in_any_order() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from protos.assay.rewards.v1 import reward_service_pb2 as pb
 from protos.assay.rewards.v1 import types_pb2 as types
-from reward_servers.services import RewardServicer
+from reward_servers.rpc import RewardServicer
 from tests.core import unruly
 from tests.core.helpers import scoring
 

@@ -18,9 +18,9 @@ from protos.assay.rewards.v1 import reward_service_pb2 as pb
 from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import load_config
 from reward_servers.core import RequestError, SettingsError
+from reward_servers.rpc import Clients
+from reward_servers.rpc._scan import check_density
 from reward_servers.server import Running, running
-from reward_servers.services import Clients
-from reward_servers.services._scan import check_density
 from tests.typed import stub_of
 
 _NAMES = ("tests.core.unruly:equal", "tests.core.unruly:wait", "tests.core.unruly:patient")

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from reward_servers.core import (
+    BoundVerifier,
     Document,
     Evaluation,
     Fault,
     Group,
-    Hosted,
     Outcome,
     PromptContext,
     Request,
@@ -23,7 +23,7 @@ from reward_servers.core import (
     Scorer,
     Verdict,
     Verifier,
-    host,
+    bind,
 )
 
 CASES = Path(__file__).parent.parent / "data" / "verifiers"
@@ -103,9 +103,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(*verifiers: Verifier | Hosted) -> AsyncIterator[Bench]:
+async def bench(*verifiers: Verifier | BoundVerifier) -> AsyncIterator[Bench]:
     """Hosts verifiers for the length of a test."""
-    hosted = [host(one) if isinstance(one, Verifier) else one for one in verifiers]
+    hosted = [bind(one) if isinstance(one, Verifier) else one for one in verifiers]
     scorer = Scorer(hosted, workers=1)
     try:
         await scorer.start()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Fault, Group, RequestError, Skip, StartupError, Verdict, host
+from reward_servers.core import Fault, Group, RequestError, Skip, StartupError, Verdict, bind
 from reward_servers.verifiers.judge import Judge
 from tests.fakes.chat_server import FakeChatServer, Said, Script
 from tests.typed import declared
@@ -25,7 +25,7 @@ from .harness import Bench, bench, evidence, rollout
 async def judging(fake: FakeChatServer, **settings: Any) -> AsyncIterator[Bench]:
     """A judge that asks the fake."""
     with fake.running() as url:
-        hosted = host(declared(Judge), {"base_url": url, "model": "m", "max_retries": 2, **settings})
+        hosted = bind(declared(Judge), {"base_url": url, "model": "m", "max_retries": 2, **settings})
         async with bench(hosted) as running:
             yield running
 
@@ -186,7 +186,7 @@ async def test_a_judge_that_stays_away_is_a_retryable_fault(said: Said) -> None:
 
 async def test_an_unreachable_judge_is_a_retryable_fault() -> None:
     settings = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "max_retries": 0}
-    async with bench(host(declared(Judge), settings)) as running:
+    async with bench(bind(declared(Judge), settings)) as running:
         fault = await running.fault("judge", rollout("4"))
     assert (fault.code, fault.retryable) == ("judge_unavailable", True)
 
@@ -287,9 +287,9 @@ async def test_a_verdict_of_a_judge_is_never_reused_for_another_request() -> Non
 
 def test_settings_that_shape_no_score_stay_out_of_the_digest() -> None:
     base = {"base_url": "http://a/v1", "model": "m"}
-    digest = host(declared(Judge), base).identity.digest
-    assert host(declared(Judge), {**base, "base_url": "http://b/v1", "concurrency": 3}).identity.digest == digest
-    assert host(declared(Judge), {**base, "model": "n"}).identity.digest != digest
+    digest = bind(declared(Judge), base).identity.digest
+    assert bind(declared(Judge), {**base, "base_url": "http://b/v1", "concurrency": 3}).identity.digest == digest
+    assert bind(declared(Judge), {**base, "model": "n"}).identity.digest != digest
 
 
 def _alone(text: str) -> Group:

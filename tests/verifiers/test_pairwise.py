@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Fault, Group, Outcome, Verdict, host
+from reward_servers.core import Fault, Group, Outcome, Verdict, bind
 from reward_servers.engines.judging import spread_pairs
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
@@ -40,7 +40,7 @@ def by_number(first: str, second: str) -> str:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(pairwise, host(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
+        async with bench(pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
             yield running
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from reward_servers.core import Fault, Hosted, RequestError, StartupError, Verdict, host
+from reward_servers.core import BoundVerifier, Fault, RequestError, StartupError, Verdict, bind
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.preference import tiny
@@ -26,9 +26,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 MEAN, STD, RANGE = 0.25, 2.0, 10.0
 
 
-def hosted(path: Path) -> Hosted:
+def hosted(path: Path) -> BoundVerifier:
     settings = {"path": str(path), "max_length": 32, "mean": MEAN, "std": STD, "linear_range": RANGE}
-    return host(declared(Preference), settings)
+    return bind(declared(Preference), settings)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

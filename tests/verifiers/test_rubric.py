@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Group, Rollout, host
+from reward_servers.core import Group, Rollout, bind
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.rubric import rubric
 from tests.fakes.chat_server import FakeChatServer, Said
@@ -30,7 +30,7 @@ def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(rubric, host(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
+        async with bench(rubric, bind(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
             yield running
 
 

@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_servers.core._hosted import bound_exceeded
+from reward_servers.core._bound import limit_verdict
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict
 from reward_servers.core._work import DeathKind, Unit
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
@@ -85,9 +85,9 @@ def after_death(unit: Unit, cause: Cause, *, on_device: bool) -> Outcome | None:
         spent = "" if on_device else " with little CPU used"
         return Fault(Party.SERVICE, "wall_limit", f"{name} took more than {limits.wall:g} s{spent}")
     if cause.exhausted == "cpu":
-        return bound_exceeded(hosted.floor, f"CPU limit of {unit.job.cpu_limit:g} s")
+        return limit_verdict(hosted.floor, f"CPU limit of {unit.job.cpu_limit:g} s")
     if cause.exhausted == "memory" and (cause.fresh or DeathKind.BOUND in unit.deaths):
-        return bound_exceeded(hosted.floor, "memory limit")
+        return limit_verdict(hosted.floor, "memory limit")
     if cause.kind is DeathKind.CRASH and DeathKind.CRASH in unit.deaths:
         note = f"the verifier's process died twice on this item ({cause})"
         return Verdict(hosted.floor, "crashed_verifier", note=note)

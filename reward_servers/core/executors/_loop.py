@@ -15,8 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from reward_servers.core._bound import BoundVerifier, Instance, outcome_of, replicate
 from reward_servers.core._context import Ask
-from reward_servers.core._hosted import Hosted, Instance, outcome_of, spread
 from reward_servers.core._outcomes import Fault, Outcome, Party
 from reward_servers.core._work import Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
@@ -54,7 +54,7 @@ class _Runner:
 class LoopExecutor:
     """Runs the items of one verifier on the loop, up to its concurrency."""
 
-    def __init__(self, hosted: Hosted, settle: Settle, ask: Ask) -> None:
+    def __init__(self, hosted: BoundVerifier, settle: Settle, ask: Ask) -> None:
         self._hosted = hosted
         self._settle = settle
         self._ask = ask
@@ -81,7 +81,7 @@ class LoopExecutor:
             if runner.unit in wanted:
                 self._stop(runner, None)
 
-    def expected(self, hosted: Hosted) -> float:
+    def expected(self, hosted: BoundVerifier) -> float:
         """An item waits for others, who knows how long."""
         return math.inf
 
@@ -151,7 +151,7 @@ class LoopExecutor:
             try:
                 arguments = instance.arguments(subject, job.options, context)
                 if isinstance(arguments, Fault):
-                    outcomes = spread(subject, arguments)
+                    outcomes = replicate(subject, arguments)
                 else:
                     outcomes = instance.settle(await instance.function(*arguments), subject, context)
             except asyncio.CancelledError as error:
@@ -159,7 +159,7 @@ class LoopExecutor:
             except GeneratorExit:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
-                outcomes = spread(subject, outcome_of(error, self._hosted.verifier))
+                outcomes = replicate(subject, outcome_of(error, self._hosted.verifier))
             finally:
                 runner.unit = None
             if runner.lost:
@@ -184,11 +184,11 @@ class LoopExecutor:
         """
         assert runner.task is not None
         if not runner.task.cancelling():
-            return spread(unit.subject, outcome_of(error, self._hosted.verifier))
+            return replicate(unit.subject, outcome_of(error, self._hosted.verifier))
         if runner.stopped is None or runner.task.uncancel() > 0:
             raise asyncio.CancelledError
         runner.stopped = None
-        return None if runner.fault is None else spread(unit.subject, runner.fault)
+        return None if runner.fault is None else replicate(unit.subject, runner.fault)
 
     @staticmethod
     async def _absorb_cancellation(runner: _Runner) -> None:
@@ -216,7 +216,7 @@ class LoopExecutor:
         if runner.fault is not None:
             run_us = int((time.perf_counter() - runner.started) * 1e6)
             queue_us = int((runner.started - unit.job.queued_at) * 1e6)
-            self._settle(unit, spread(unit.subject, runner.fault), queue_us, run_us, None)
+            self._settle(unit, replicate(unit.subject, runner.fault), queue_us, run_us, None)
         self._grow()
 
     def _schedule_watch(self) -> None:

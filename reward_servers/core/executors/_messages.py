@@ -22,9 +22,9 @@ from reward_servers.core._work import Unit
 __all__ = [
     "ChunkResults",
     "FrameReader",
-    "Hosting",
     "MessageError",
     "ResultsWriter",
+    "WorkerSpec",
     "decode_chunk",
     "encode_chunk",
     "frame",
@@ -51,7 +51,7 @@ class MessageError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Hosting:
+class WorkerSpec:
     """One verifier that a worker is to set up.
 
     Attributes:

@@ -15,14 +15,14 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 
+from reward_servers.core._bound import BoundVerifier, replicate
 from reward_servers.core._errors import StartupError
-from reward_servers.core._hosted import Hosted, spread
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage
-from reward_servers.core._verifier import Runs
+from reward_servers.core._verifier import Placement
 from reward_servers.core._work import DeathKind, Settle, Unit
 from reward_servers.core.executors._deaths import Cause, after_death, cause_of_death, out_of_memory_kills
 from reward_servers.core.executors._fair_queue import FairQueue
-from reward_servers.core.executors._messages import Hosting
+from reward_servers.core.executors._messages import WorkerSpec
 from reward_servers.core.executors._watchdog import Watchdog
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 
@@ -42,13 +42,13 @@ _START_FAILURES = 3
 class ProcessExecutor:
     """A pool of worker processes that host the same verifiers."""
 
-    def __init__(self, hosted: Sequence[Hosted], settle: Settle, workers: int) -> None:
+    def __init__(self, hosted: Sequence[BoundVerifier], settle: Settle, workers: int) -> None:
         self._hosted = list(hosted)
         self._settle = settle
         self._size = workers
-        self._device = any(one.verifier.runs is Runs.DEVICE for one in hosted)
+        self._device = any(one.verifier.runs is Placement.DEVICE for one in hosted)
         self._context = multiprocessing.get_context("spawn" if self._device else "forkserver")
-        self._hostings = [Hosting(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory) for one in hosted]
+        self._specs = [WorkerSpec(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory) for one in hosted]
         self._index = {id(one): place for place, one in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()
         self._queue = FairQueue()
@@ -67,7 +67,7 @@ class ProcessExecutor:
             StartupError: A worker said why it cannot start here.
         """
         if not self._device:
-            modules = sorted({hosting.path.partition(":")[0] for hosting in self._hostings})
+            modules = sorted({hosting.path.partition(":")[0] for hosting in self._specs})
             ours = ("_worker_main", "_fork_parent")
             self._context.set_forkserver_preload([*modules, *(f"reward_servers.core.executors.{one}" for one in ours)])
         self._first_ready = asyncio.get_running_loop().create_future()
@@ -84,7 +84,7 @@ class ProcessExecutor:
     def abandon(self, units: Sequence[Unit]) -> None:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
 
-    def expected(self, hosted: Hosted) -> float:
+    def expected(self, hosted: BoundVerifier) -> float:
         """Seconds that an item has taken lately."""
         return max(1e-6, self._item_time.get(id(hosted), _FIRST_GUESS))
 
@@ -115,7 +115,7 @@ class ProcessExecutor:
             await asyncio.wait_for(self._closing.wait(), delay)
         if self._closing.is_set():
             return
-        worker = WorkerProcess(self, self._hostings)
+        worker = WorkerProcess(self, self._specs)
         worker.host_kills = out_of_memory_kills()
         self._workers.add(worker)
         try:
@@ -243,4 +243,4 @@ class ProcessExecutor:
 
     def _finish(self, unit: Unit, outcome: Outcome) -> None:
         run_us = int((time.perf_counter() - unit.job.queued_at) * 1e6)
-        self._settle(unit, spread(unit.subject, outcome), 0, run_us, None)
+        self._settle(unit, replicate(unit.subject, outcome), 0, run_us, None)

@@ -17,15 +17,15 @@ from typing import Any, Protocol, cast
 
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
-from reward_servers.core._verifier import Runs
+from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Unit
 from reward_servers.core.executors import _orphans as orphans
 from reward_servers.core.executors import _worker_main
 from reward_servers.core.executors._messages import (
     ChunkResults,
     FrameReader,
-    Hosting,
     MessageError,
+    WorkerSpec,
     encode_chunk,
     pickled,
     read_message,
@@ -71,7 +71,7 @@ class Chunk:
     @property
     def together(self) -> bool:
         """Whether the units are judged in one go."""
-        return self.units[0].job.hosted.verifier.runs is Runs.DEVICE
+        return self.units[0].job.hosted.verifier.runs is Placement.DEVICE
 
     def pending(self) -> list[Unit]:
         """The units that are not finished, the one that runs first."""
@@ -99,9 +99,9 @@ class WorkerEvents(Protocol):
 class WorkerProcess(asyncio.Protocol):
     """One worker process, its pipe and the chunks that it holds."""
 
-    def __init__(self, events: WorkerEvents, hostings: Sequence[Hosting]) -> None:
+    def __init__(self, events: WorkerEvents, specs: Sequence[WorkerSpec]) -> None:
         self._events = events
-        self._hostings = hostings
+        self._specs = specs
         self._reader = FrameReader()
         self._transport: asyncio.Transport | None = None
         self._process: multiprocessing.Process | None = None
@@ -145,7 +145,7 @@ class WorkerProcess(asyncio.Protocol):
         """Starts the process."""
         ours, theirs = context.Pipe(duplex=True)
         process = context.Process(  # type: ignore[attr-defined]
-            target=_worker_main.main, args=(theirs, self._hostings), daemon=True, name="assay-worker"
+            target=_worker_main.main, args=(theirs, self._specs), daemon=True, name="assay-worker"
         )
         with orphans.starting():
             await asyncio.get_running_loop().run_in_executor(None, process.start)

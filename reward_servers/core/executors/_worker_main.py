@@ -25,13 +25,13 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from typing import Any
 
+from reward_servers.core._bound import Instance, limit_verdict, load_path, outcome_of, replicate
 from reward_servers.core._context import Context
-from reward_servers.core._hosted import Instance, bound_exceeded, load_path, outcome_of, spread
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Usage
-from reward_servers.core._verifier import Item, Runs
+from reward_servers.core._verifier import Item, Placement
 from reward_servers.core.executors._leftovers import Leftovers
-from reward_servers.core.executors._messages import FrameReader, Hosting, ResultsWriter, decode_chunk, hello
+from reward_servers.core.executors._messages import FrameReader, ResultsWriter, WorkerSpec, decode_chunk, hello
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 
@@ -54,13 +54,13 @@ _TO_THE_SERVER = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that terminals, job schedulers and ``killpg`` send to every process; the server acts on them for all."""
 
 
-def main(connection: Connection, hostings: Sequence[Hosting]) -> None:
+def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
     """Sets the verifiers up, says so, and serves chunks until the server goes away.
 
     Args:
         connection: One end of a socket pair whose other end the server holds. Two descriptors come over it first:
             the memory for the progress, and a pipe for what is printed.
-        hostings: The verifiers to set up.
+        specs: The verifiers to set up.
     """
     channel = socket.socket(fileno=connection.fileno())
     _, (memory, printed), _, _ = socket.recv_fds(channel, 1, 2)
@@ -69,10 +69,8 @@ def main(connection: Connection, hostings: Sequence[Hosting]) -> None:
     progress = Progress(memory, last=True)
     os.close(memory)
     try:
-        verifiers = [load_path(hosting.path) for hosting in hostings]
-        instances = [
-            Instance(verifier, hosting.settings) for verifier, hosting in zip(verifiers, hostings, strict=True)
-        ]
+        verifiers = [load_path(hosting.path) for hosting in specs]
+        instances = [Instance(verifier, hosting.settings) for verifier, hosting in zip(verifiers, specs, strict=True)]
     except Exception as error:  # noqa: BLE001 - any reason not to start is told to the operator in words
         channel.sendall(hello({"refused": f"{type(error).__name__}: {error}"}))
         channel.detach()
@@ -80,7 +78,7 @@ def main(connection: Connection, hostings: Sequence[Hosting]) -> None:
     facts = {name: value for instance in instances for name, value in instance.facts().items()}
     channel.sendall(hello({"facts": facts, "parent": os.getppid()}))
     with contextlib.suppress(ConnectionError):
-        _Worker(channel, hostings, instances, progress).serve()
+        _Worker(channel, specs, instances, progress).serve()
     for instance in instances:
         instance.close()
     channel.detach()
@@ -133,10 +131,10 @@ def _memory_now() -> int:
 
 class _Worker:
     def __init__(
-        self, channel: socket.socket, hostings: Sequence[Hosting], instances: Sequence[Instance], progress: Progress
+        self, channel: socket.socket, specs: Sequence[WorkerSpec], instances: Sequence[Instance], progress: Progress
     ) -> None:
         self._channel = channel
-        self._hostings = hostings
+        self._specs = specs
         self._instances = instances
         self._progress = progress
         self._reader = FrameReader()
@@ -185,10 +183,10 @@ class _Worker:
 
     def _run_chunk(self, number: int, hosting: int, options: bytes, cpu_limit: float, shared: Any, items: Any) -> None:
         instance = self._instances[hosting]
-        self._bound_memory(self._hostings[hosting].memory)
+        self._bound_memory(self._specs[hosting].memory)
         subjects = decode_chunk(shared, items)
         self._timer_limit = 0.0
-        if instance.verifier.runs is Runs.DEVICE:
+        if instance.verifier.runs is Placement.DEVICE:
             self._progress.begin(number, 0)
             self._run_batch(number, instance, options, subjects)
         else:
@@ -240,20 +238,20 @@ class _Worker:
         try:
             arguments = instance.arguments(subject, options, context)
             if isinstance(arguments, Fault):
-                outcomes = spread(subject, arguments)
+                outcomes = replicate(subject, arguments)
             else:
                 outcomes = instance.settle(instance.function(*arguments), subject, context)
         except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
             exhausted = isinstance(error, MemoryError)
-            outcomes = spread(subject, outcome_of(error, instance.verifier))
+            outcomes = replicate(subject, outcome_of(error, instance.verifier))
         if os.getpid() != self._me:
             os._exit(0)  # a child that the verifier forked and let return
         if exhausted:
             self._check_whose_memory()
         cpu = _cpu_now() - cpu
         if cpu > cpu_limit:
-            exceeded = bound_exceeded(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
-            outcomes = spread(subject, exceeded)
+            exceeded = limit_verdict(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
+            outcomes = replicate(subject, exceeded)
         ended = time.perf_counter()
         self._leftovers.end()
         self._report(number, place, outcomes, ended - started, cpu, context)

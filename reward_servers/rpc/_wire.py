@@ -11,13 +11,13 @@ from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import (
     Admission,
+    BoundVerifier,
     Content,
     Cost,
     Document,
     Evaluation,
     Fault,
     Group,
-    Hosted,
     Message,
     Part,
     Party,
@@ -335,7 +335,7 @@ def _fill_skip(message: types_pb2.Skip, skip: Skip) -> None:
         message.retry_after.CopyFrom(_duration(skip.retry_after))
 
 
-def identity(hosted: Hosted | None, name: str, aspects: AspectNames) -> types_pb2.VerifierIdentity:
+def identity(hosted: BoundVerifier | None, name: str, aspects: AspectNames) -> types_pb2.VerifierIdentity:
     """The header entry of an evaluation; a verifier that is not hosted has a name only."""
     if hosted is None:
         return types_pb2.VerifierIdentity(name=name)
@@ -356,7 +356,7 @@ def load(admission: Admission, draining: bool) -> types_pb2.ServerLoad:
     )
 
 
-def describe(hosted: Hosted, origin: str) -> service_pb2.VerifierInfo:
+def describe(hosted: BoundVerifier, origin: str) -> service_pb2.VerifierInfo:
     """Everything a caller can know about a verifier."""
     verifier, limits = hosted.verifier, hosted.limits
     return service_pb2.VerifierInfo(

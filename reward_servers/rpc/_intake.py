@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError, Message
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import Call, RequestError
-from reward_servers.services import _wire
-from reward_servers.services._scan import SCANNED_FROM, check_density
+from reward_servers.rpc import _wire
+from reward_servers.rpc._scan import SCANNED_FROM, check_density
 
 __all__ = ["Intake", "Opened", "check_counts", "parse"]
 

@@ -16,10 +16,20 @@ from protos import CONTRACT
 from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
 from protos.assay.rewards.v1 import types_pb2
 from reward_servers import __version__
-from reward_servers.core import Call, Hold, OverloadedError, Request, RequestError, Result, Scorer, Skip, SkipReason
-from reward_servers.services import _wire
-from reward_servers.services._clients import Clients, NotAllowedError
-from reward_servers.services._intake import Intake, Opened, check_counts, parse
+from reward_servers.core import (
+    Call,
+    OverloadedError,
+    Request,
+    RequestError,
+    Reservation,
+    Result,
+    Scorer,
+    Skip,
+    SkipReason,
+)
+from reward_servers.rpc import _wire
+from reward_servers.rpc._clients import Clients, NotAllowedError
+from reward_servers.rpc._intake import Intake, Opened, check_counts, parse
 
 __all__ = ["RewardServicer"]
 
@@ -201,7 +211,7 @@ class _Batch:
         self.response = service_pb2.ScoreResponse()
         self.header: _Header
 
-    def open(self, data: bytes, hold: Hold) -> Opened:
+    def open(self, data: bytes, hold: Reservation) -> Opened:
         most = self._scorer.limits.call_items
         message = parse(service_pb2.ScoreRequest, data, most)
         check_counts(message, most)
@@ -262,7 +272,7 @@ class _Stream:
             raise
         self._calls.add(call)
 
-    def _open(self, data: bytes, hold: Hold | None, refusal: Skip | None) -> Opened:
+    def _open(self, data: bytes, hold: Reservation | None, refusal: Skip | None) -> Opened:
         most = self._scorer.limits.call_items
         chunk = parse(service_pb2.ScoreStreamRequest, data, most).chunk
         check_counts(chunk, most)

@@ -15,9 +15,9 @@ from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFo
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
 from reward_servers.core._schemas import Options, Settings, decode
-from reward_servers.core._verifier import ItemLimits, Role, Runs, Verifier
+from reward_servers.core._verifier import ItemLimits, Placement, Role, Verifier
 
-__all__ = ["Hosted", "Instance", "bound_exceeded", "host", "load_path", "outcome_of", "spread"]
+__all__ = ["BoundVerifier", "Instance", "bind", "limit_verdict", "load_path", "outcome_of", "replicate"]
 
 Judged = Verdict | Fault
 _KEPT_REFERENCE = 16 << 10
@@ -25,7 +25,7 @@ _KEPT_REFERENCE = 16 << 10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Hosted:
+class BoundVerifier:
     """A verifier with what the operator gave it.
 
     Attributes:
@@ -46,7 +46,9 @@ class Hosted:
         return self.verifier.floor
 
 
-def host(verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: ItemLimits | None = None) -> Hosted:
+def bind(
+    verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: ItemLimits | None = None
+) -> BoundVerifier:
     """Binds a verifier to its settings.
 
     Args:
@@ -71,7 +73,7 @@ def host(verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: 
     elif settings:
         raise SettingsError(f"{root}: the verifier takes no settings; remove {', '.join(sorted(settings))}")
     identity = VerifierId(verifier.name, verifier.version, digest_of(verifier, decoded))
-    return Hosted(verifier, given, identity, limits or verifier.limits)
+    return BoundVerifier(verifier, given, identity, limits or verifier.limits)
 
 
 def load_path(path: str) -> Verifier:
@@ -95,12 +97,12 @@ def load_path(path: str) -> Verifier:
     return found
 
 
-def bound_exceeded(floor: float, what: str) -> Verdict:
+def limit_verdict(floor: float, what: str) -> Verdict:
     """The verdict of a candidate that exceeded a bound: the floor score and code ``limit``."""
     return Verdict(floor, "limit", note=what)
 
 
-def spread(subject: Rollout | Group, outcome: Outcome) -> list[Outcome]:
+def replicate(subject: Rollout | Group, outcome: Outcome) -> list[Outcome]:
     """The same outcome for every rollout of a subject."""
     return [outcome] * (len(subject) if isinstance(subject, Group) else 1)
 
@@ -114,9 +116,9 @@ def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
     if isinstance(error, FaultError):
         return error.to_fault()
     if isinstance(error, MemoryError):
-        return bound_exceeded(verifier.floor, "memory limit")
+        return limit_verdict(verifier.floor, "memory limit")
     if isinstance(error, RecursionError):
-        return bound_exceeded(verifier.floor, "nesting limit")
+        return limit_verdict(verifier.floor, "nesting limit")
     return Fault(Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {error}"[:2000])
 
 
@@ -133,11 +135,11 @@ class Instance:
                 self._object.setup(verifier.settings.model_validate_json(settings))
             elif hasattr(self._object, "setup"):
                 self._object.setup()
-            function = self._object.score_batch if verifier.runs is Runs.DEVICE else self._object.score
+            function = self._object.score_batch if verifier.runs is Placement.DEVICE else self._object.score
         self.function = function
         self._order = tuple(role.value for role in verifier.roles)
         self._subject_alone = self._order == (Role.ROLLOUT.value,)
-        self.wants_context = Role.CONTEXT in verifier.roles or verifier.runs is Runs.DEVICE
+        self.wants_context = Role.CONTEXT in verifier.roles or verifier.runs is Placement.DEVICE
         self._options = lru_cache(maxsize=64)(self._decode_options)
         self._references = lru_cache(maxsize=256)(self._decode_reference)
 
