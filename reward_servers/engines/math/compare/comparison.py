@@ -85,6 +85,8 @@ class Comparison:
 
     def _refused(self, gold: Node, answer: Node) -> Answer | None:
         """What the policy refuses in the form of an answer, whatever its value."""
+        if isinstance(answer, Rel) and answer.ops[-1] == "=":
+            answer = answer.terms[-1]  # what stands before the last sign is shown equal, or names it
         if not self.policy.operators and has_head(answer, UNEVALUATED) and not has_head(gold, UNEVALUATED):
             return Answer(False, "restated question", "an unevaluated sum, product, integral, limit or derivative")
         if not self.policy.arithmetic and has_head(answer, ARITHMETIC) and not has_head(gold, ARITHMETIC):

@@ -6,8 +6,10 @@ from fractions import Fraction
 
 from reward_servers.engines.math.compare import containers
 from reward_servers.engines.math.compare.context import Context
+from reward_servers.engines.math.compare.named import evaluated, is_curve, is_formula, named_value, names_something
 from reward_servers.engines.math.compare.realsets import is_set_like
 from reward_servers.engines.math.nodes import (
+    UNEVALUATED,
     Call,
     Head,
     Kind,
@@ -17,6 +19,7 @@ from reward_servers.engines.math.nodes import (
     Seq,
     Sym,
     Text,
+    has_head,
     integer,
     neg,
     substitute,
@@ -47,8 +50,8 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
         return _value_of(context, gold, answer)
     if _equation(gold) and not is_set_like(answer):
         assert isinstance(gold, Rel)
-        value = named_value(gold)
-        if value is None or _curve(gold.terms[0]):
+        value = named_value(gold) or evaluated(gold)
+        if value is None or is_curve(gold.terms[0]):
             return Answer(False, "equation", "the gold is an equation, the answer is not")
         return context.equal(value, answer)
     named = (_set_named(gold, answer), _set_named(answer, gold))
@@ -141,55 +144,6 @@ def _exact_part(node: Node) -> Node:
 # Named values -----------------------------------------------------------------------------------
 
 
-def named_value(rel: Rel) -> Node | None:
-    """The value that a chain of equations gives to what stands on its left, None if it gives none."""
-    first, last = rel.terms[0], rel.terms[-1]
-    if _names_something(first):
-        return last
-    if len(rel.terms) == 2 and isinstance(last, Sym) and not symbols(first):
-        return first
-    if _bare_composite(first) and not symbols(last) and not isinstance(last, Seq):
-        return last
-    return None
-
-
-def _curve(left: Node) -> bool:
-    """Whether `left = constant` is an equation in x and y, such as a line: a + b = 5 is a value, x + y = 5 is not."""
-    return isinstance(left, Call) and left.head in (Head.ADD, Head.MUL, Head.DIV) and {"x", "y"} <= symbols(left)
-
-
-def _names_something(node: Node) -> bool:
-    match node:
-        case Sym() | Text():
-            return True
-        case Call(Head.APPLY, _):
-            return True
-        case Call(Head.ABS | Head.NORM | Head.RATIO | Head.DET, args):
-            return all(_names_something(a) or _bare_composite(a) for a in args)
-        case Seq(Kind.TUPLE | Kind.SET | Kind.ANGLE, items):
-            return all(isinstance(i, Sym) for i in items)
-        case _:
-            return False
-
-
-def _bare_composite(node: Node) -> bool:
-    """A sum, product or quotient of plain letters (`a+b`, `AB`, `m/n`): the quantity asked for."""
-    names = [n for n in walk(node) if isinstance(n, Sym)]
-    quotient = isinstance(node, Call) and node.head == Head.DIV
-    if (len(names) < 2 or len(set(names)) != len(names)) and not quotient:
-        return False
-    parts = [n for n in walk(node) if not isinstance(n, Sym)]
-    if any(isinstance(p, Call) and p.head in (Head.SIN, Head.COS, Head.TAN) for p in parts):
-        return (
-            isinstance(node, Call)
-            and node.head in (Head.SIN, Head.COS, Head.TAN)
-            and all(isinstance(a, Sym) for a in node.args)
-        )
-    return bool(names) and all(
-        isinstance(p, Call) and p.head in (Head.ADD, Head.MUL, Head.DIV, Head.NEG) for p in parts
-    )
-
-
 def _value_of(context: Context, gold: Node, answer: Node) -> Answer:
     """An equation as the answer to a gold that is a value."""
     assert isinstance(answer, Rel)
@@ -200,6 +154,8 @@ def _value_of(context: Context, gold: Node, answer: Node) -> Answer:
         return context.equal(gold, Seq(Kind.LIST, named))
     if context.policy.chains and value is None and not symbols(answer.terms[-1]) and not symbols(answer.terms[0]):
         value = answer.terms[-1]
+    if value is None and (value := evaluated(answer)) is not None:
+        return _evaluation(context, gold, answer, value)
     if value is None:
         return Answer(False, "equation", "an equation is not the value of anything named")
     first = answer.terms[0]
@@ -207,10 +163,26 @@ def _value_of(context: Context, gold: Node, answer: Node) -> Answer:
         return Answer(False, "equation", "the name on the left occurs in the value")
     if not context.policy.chains:
         for step in answer.terms[1:-1]:
-            if not _names_something(step) and not context.equal(value, step).same:
+            if not names_something(step) and not is_formula(step, value) and not _step(context, value, step):
                 return Answer(False, "false chain", "a step of the chain does not equal its end")
     found = context.equal(gold, value)
     return found._replace(rule=f"named value, {found.rule}")
+
+
+def _step(context: Context, value: Node, step: Node) -> bool:
+    """Whether a step of a chain equals its end; an operator there is no restated question."""
+    return (context.scalar if has_head(step, UNEVALUATED) else context.equal)(value, step).same is True
+
+
+def _evaluation(context: Context, gold: Node, answer: Rel, value: Node) -> Answer:
+    """The end of a chain of constants answers, if all of the chain is true."""
+    found = context.equal(gold, value)
+    if not found.same:
+        return found
+    for step in answer.terms[:-1]:
+        if not _step(context, value, step):
+            return Answer(False, "false chain", "a step of the chain does not equal its end")
+    return found._replace(rule=f"evaluation, {found.rule}")
 
 
 # Equations --------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from reward_servers.engines.math.errors import AnswerSyntaxError
-from reward_servers.engines.math.nodes import Kind, Node, Seq, Text
+from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Rel, Seq, Text
+from reward_servers.engines.math.normal import named
 from reward_servers.engines.math.normal.structure import normal
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.syntax.grammar import parse
@@ -15,6 +16,7 @@ _LABEL = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*)?(?:[Pp]art\s+)?\((?P<name>[a-h]|i{1,3}|iv|v)\)"
     r"(?P<tail>\s*(?::\s*)?\})?(?:\s|\\[ ,;:!]|\\q?quad(?![A-Za-z])|~|:)*"
 )
+_OPERATORS = ("P(", "E(", "Var(", "Cov(", "Corr(")
 _ORDERS = (tuple("abcdefgh"), ("i", "ii", "iii", "iv", "v"))
 _SEPARATOR = re.compile(r"(?:\\q?quad|\band|\\text\s*\{[\s,;]*(?:and)?\s*\})$")
 _UNFINISHED = re.compile(r"[-+*/^=<>_(\[{]$|\\(?:cdot|times|pm|mp|le|ge|ne|leq|geq|neq)$")
@@ -30,7 +32,7 @@ def read(text: str, limits: Limits) -> Node:
     """
     labelled = _parts(text)
     if labelled is None:
-        return normal(parse(text, limits), limits)
+        return _read(text, limits)
     items: list[Node] = []
     for part in labelled:
         try:
@@ -38,6 +40,24 @@ def read(text: str, limits: Limits) -> Node:
         except AnswerSyntaxError:
             items.append(Text(text_key(part)))
     return Seq(Kind.TUPLE, tuple(items))
+
+
+def _read(text: str, limits: Limits) -> Node:
+    found = named.split(text) if "=" in text or "\\approx" in text else None
+    try:
+        node = normal(parse(text, limits), limits)
+        if found is None or not (isinstance(node, Rel) and _is_operator_applied(node.terms[0], found[0])):
+            return node
+    except AnswerSyntaxError:
+        if found is None:
+            raise
+    name, value = found
+    return Rel(("=",), (Text(name), normal(parse(value, limits), limits)))
+
+
+def _is_operator_applied(left: Node, name: str) -> bool:
+    """Whether `P(X > 2)` or `E[X^2]` was read as a product."""
+    return isinstance(left, Call) and left.head is Head.MUL and name.startswith(_OPERATORS)
 
 
 def _parts(text: str) -> list[str] | None:

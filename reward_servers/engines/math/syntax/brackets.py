@@ -59,16 +59,17 @@ def _french(cursor: Cursor, left: str) -> bool:
     """Whether `[a,b[` is meant: the bracket is closed by an opening one."""
     if left != "[":
         return False
-    depth, previous = 0, cursor.token
+    depth, previous, listed = 0, cursor.token, False
     for token in cursor.tokens[cursor.at + 1 :]:
         if token.kind == "op" and token.text in ("(", "["):
-            if token.text == "[" and depth == 0 and previous.text not in ("[", ",", ";", "("):
+            if token.text == "[" and depth == 0 and listed and previous.text not in ("[", ",", ";", "("):
                 return True
             depth += 1
         elif token.kind == "op" and token.text in (")", "]"):
             if depth == 0:
                 return False
             depth -= 1
+        listed = listed or (depth == 0 and token.text in (",", ";"))
         previous = token
     return False
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reward_servers.engines.math.errors import LimitExceeded
-from reward_servers.engines.math.nodes import Call, Head, Node, Num
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Num, Seq
 from reward_servers.engines.math.syntax.cursor import MUL, Cursor
 
 
@@ -17,8 +17,7 @@ def starts_factor(cursor: Cursor, left: Node) -> bool:
         stray = token.text == "1" and cursor.peek().text != "/"
         return cursor.previous.kind != "num" and not isinstance(left, Num) and not stray
     if token.kind == "op" and token.text == "[":
-        closed = cursor.previous.text in (")", "]")
-        return (isinstance(left, Num) or closed) and not cursor.outward
+        return not cursor.outward
     return token.kind in ("let", "cmd") or token.kind == "op"
 
 
@@ -27,6 +26,22 @@ def product(cursor: Cursor, left: Node, power: int) -> Node | None:
     if power >= MUL or not starts_factor(cursor, left):
         return None
     return extended(cursor, Head.MUL, left, cursor.expression(MUL))
+
+
+def braced(cursor: Cursor, left: Node, power: int) -> Node | None:
+    r"""`2\{x+1\}`: braces behind a factor group; behind anything else, or with several elements, they are a set."""
+    if power >= MUL:
+        return None
+    right = cursor.expression(MUL)
+    left, right = grouped(left), grouped(right)
+    if isinstance(left, Seq) or isinstance(right, Seq):
+        raise AnswerSyntaxError("a set as a factor", cursor.previous.pos)
+    return extended(cursor, Head.MUL, left, right)
+
+
+def grouped(node: Node) -> Node:
+    """The only element of a set written with braces that may group."""
+    return node.items[0] if isinstance(node, Seq) and node.kind is Kind.SET and len(node.items) == 1 else node
 
 
 def extended(cursor: Cursor, head: Head, left: Node, right: Node) -> Node:

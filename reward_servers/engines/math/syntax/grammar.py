@@ -28,7 +28,7 @@ from reward_servers.engines.math.syntax.cursor import (
     Table,
 )
 from reward_servers.engines.math.syntax.environments import environment
-from reward_servers.engines.math.syntax.factors import extended, product
+from reward_servers.engines.math.syntax.factors import braced, extended, product
 from reward_servers.engines.math.syntax.items import alternatives
 from reward_servers.engines.math.syntax.lexer import Lexer
 from reward_servers.engines.math.syntax.scripts import argument_all
@@ -286,6 +286,7 @@ _OPERATORS: dict[str, Callable[[Cursor, Node, int], Node | None]] = {
     "||": _bars,
     "(": _parenthesis,
     **dict.fromkeys(("[", "{", "lfloor", "lceil", "<|", "begin:"), product),
+    "\\{": braced,
     **dict.fromkeys(measures.CURRENCIES, _currency_after),
     **dict.fromkeys(("∧", "∨", "_", "?", "circ"), _nothing),
 }
