@@ -16,6 +16,7 @@ from reward_servers.engines.math.compare.comparison import Comparison
 from reward_servers.engines.math.compare.quantities import inside
 from reward_servers.engines.math.compare.strings import string_key
 from reward_servers.engines.math.errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
+from reward_servers.engines.math.extraction import sentences
 from reward_servers.engines.math.extraction.phrases import last_value
 from reward_servers.engines.math.nodes import Head, Interval, Kind, Matrix, Node, Num, Seq, Text
 from reward_servers.engines.math.normal.conditions import aligned
@@ -25,7 +26,7 @@ from reward_servers.engines.math.policy import DEFAULT, Limits, Policy
 from reward_servers.engines.math.result import Decision, Extraction, Judgement, Outcome
 from reward_servers.engines.math.values.exact import Undefined, exact
 from reward_servers.engines.math.values.scalars import Answer
-from reward_servers.engines.math.vocabulary.words import text_key, text_list
+from reward_servers.engines.math.vocabulary.words import CJK, polarity, text_key, text_list
 from reward_servers.engines.text import Marks
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ _WRAPPED = re.compile(
     r"\s*(?:\$\$?(?P<dollar>[^$]*)\$\$?|\\\((?P<paren>.*)\\\)|\\\[(?P<bracket>.*)\\\])\s*\.?\s*", re.S
 )
 _COMMAND = re.compile(r"\\(?!text|mathrm|mbox)[A-Za-z]+")
-_WORDY = re.compile(r"[^\W\d_]{2,}")
+_WORDY = re.compile(rf"[^\W\d_]{{2,}}|[{CJK}]")
 _REMEMBERED = 64
 
 
@@ -271,8 +272,9 @@ def judge(
         reason = _MISSING.get(found.rule, found.rule)
         return Judgement(outcome, found.rule, reason, found, compiled.source, compiled.form, None, policy.name, VERSION)
     decision = decide(found.text, compiled, symbolic)
-    if found.core is not None and decision.rule == "unparsed":
-        decision = decide(found.core, compiled, symbolic)
+    core = found.core or sentences.stated_value(found.text)
+    if core is not None and (decision.rule == "unparsed" or (found.core is None and not decision.final)):
+        decision = decide(core, compiled, symbolic)
     if found.rival is not None:
         decision = _beside(decision, found.rival, compiled, symbolic)
     if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
@@ -378,6 +380,10 @@ def _parsed(answer: str, part: _One, policy: Policy, comparison: Comparison) -> 
         return Decision(Outcome.CORRECT, "text", "the same words", part.key)
     if isinstance(part.node, Text) and (words := text_list(part.source)) is not None and words == text_list(answer):
         return Decision(Outcome.CORRECT, "text list", "the same words in another order", ", ".join(words))
+    if isinstance(part.node, Text) and (asked := polarity(part.source)) is not None:
+        said = polarity(answer)
+        if said is not None:
+            return Decision(Outcome.CORRECT if said is asked else Outcome.INCORRECT, "yes or no", "", str(said))
     try:
         node = read(answer, policy.limits)
     except LimitExceeded as exc:

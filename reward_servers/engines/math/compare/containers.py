@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from reward_servers.engines.math.compare.context import Context
+from reward_servers.engines.math.compare.quantities import total
 from reward_servers.engines.math.compare.realsets import NotReal, Reader, is_set_like
 from reward_servers.engines.math.errors import LimitExceeded
 from reward_servers.engines.math.nodes import (
@@ -143,6 +144,8 @@ def _spelled_out(pieces: list[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
 def same(context: Context, gold: Node, answer: Node) -> Answer:
     """Collections on at least one side."""
     gold, answer = _opened(gold), _opened(answer)
+    if (amounts := _amounts(context, gold, answer)) is not None:
+        return amounts
     if EMPTY in (gold, answer):
         return Answer(gold == answer, "empty set")
     if isinstance(gold, Matrix) or isinstance(answer, Matrix):
@@ -171,6 +174,14 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     if gold.kind == Kind.OR or any(isinstance(i, Rel) for i in gold.items):
         return Answer(False, "kind", "alternatives are no tuple")
     return all_same(context, gold.items, answer.items, "list as tuple")
+
+
+def _amounts(context: Context, gold: Node, answer: Node) -> Answer | None:
+    """`1 hour 30 minutes` against `90 minutes`; None where neither is an amount in several units."""
+    mine, theirs = total(gold, context.limits), total(answer, context.limits)
+    if mine is None or theirs is None or mine[0] != theirs[0]:
+        return None
+    return Answer(mine[1] == theirs[1], "compound amount")
 
 
 def _components(node: Node, other: Node) -> Node:

@@ -5,13 +5,39 @@ from __future__ import annotations
 from fractions import Fraction
 
 from reward_servers.engines.math.compare.context import Context
-from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, Quantity, Sym, Text, heads, integer, symbols
+from reward_servers.engines.math.nodes import (
+    Call,
+    Const,
+    Head,
+    Kind,
+    Node,
+    Num,
+    Quantity,
+    Seq,
+    Sym,
+    Text,
+    heads,
+    integer,
+    symbols,
+)
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.values.exact import exact
 from reward_servers.engines.math.values.scalars import Answer
 from reward_servers.engines.math.vocabulary.units import compatible, in_dollars, is_generic, known_unit
 
 _PI_OVER_180 = Call(Head.DIV, (Const("pi"), integer(180)))
+_SCALES = {
+    "s": ("time", 1),
+    "min": ("time", 60),
+    "h": ("time", 3600),
+    "day": ("time", 86400),
+    "inch": ("length", 1),
+    "foot": ("length", 12),
+    "yard": ("length", 36),
+    "oz": ("weight", 1),
+    "lb": ("weight", 16),
+}
+"""Units that are named together in one amount, in the smallest of their kind."""
 _HUNDRED = integer(100)
 MEASURES = heads("percent deg clock ratio mod base")
 _SIGNED = heads("percent deg clock ratio")
@@ -46,6 +72,25 @@ def quantities(context: Context, gold: Node, answer: Node) -> Answer:
     if mode != "ignore" and _conflict(answer, gold):
         return Answer(False, "unit", f"{answer.unit} is another kind of measure")
     return _labelled("unit added", context.equal(gold, answer.value))
+
+
+def total(node: Node, limits: Limits) -> tuple[str, Fraction] | None:
+    """A duration, length or weight given in one unit or several (`1 hour 30 minutes`), in the smallest unit.
+
+    Returns:
+        The kind of measure and the amount, None where the node is no such amount.
+    """
+    parts = node.items if isinstance(node, Seq) and node.kind is Kind.LIST else (node,)
+    kinds: set[str] = set()
+    amount = Fraction(0)
+    for part in parts:
+        scale = _SCALES.get(part.unit) if isinstance(part, Quantity) else None
+        value = exact(part.value, limits.bits) if isinstance(part, Quantity) else None
+        if scale is None or value is None:
+            return None
+        kinds.add(scale[0])
+        amount += value * scale[1]
+    return (kinds.pop(), amount) if len(kinds) == 1 else None
 
 
 def _signed(node: Node) -> bool:
@@ -244,6 +289,9 @@ def _digits(node: Node) -> tuple[str, int | None] | None:
         return digits.key, int(base.value)
     if isinstance(node, Num) and node.value.denominator == 1 and node.value >= 0:
         return str(node.value), None
+    if isinstance(node, Num) and node.places and node.value >= 0:
+        whole, rest = divmod(node.value * 10**node.places, 10**node.places)
+        return f"{whole or ''}.{int(rest):0{node.places}d}", None
     letters: list[str] = []
     stack = [node]
     while stack:

@@ -22,7 +22,7 @@ _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*"
 _LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b")
 _LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
-_MATH_JOIN = re.compile(r"\s*(?:,|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
+_MATH_JOIN = re.compile(r"\s*(?:,|;|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
 _CUT = re.compile(
     r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
     r"|,?\s+or\s+(?:about|approximately|roughly)\s|,\s+i\.e|\s\(i\.e|"

@@ -103,6 +103,8 @@ def _hoisted(node: Node) -> Node:
         over_integers = _is_dropped(domain, set()) and Const("R") not in children(domain)
         return Seq(Kind.LIST, node.args) if over_integers else node
     value, condition = _parted(node)
+    if condition is not None and not _is_dropped(condition, set()) and not symbols(condition) & symbols(value):
+        return value  # `4 (k > 0)`: a condition on what the value does not mention
     return node if condition is None else Seq(Kind.LIST, (value, condition))
 
 

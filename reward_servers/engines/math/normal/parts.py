@@ -7,6 +7,7 @@ import re
 from reward_servers.engines.math.errors import AnswerSyntaxError
 from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Rel, Seq, Text
 from reward_servers.engines.math.normal import named
+from reward_servers.engines.math.normal.remarks import without_remark
 from reward_servers.engines.math.normal.structure import normal
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.syntax.grammar import parse
@@ -15,6 +16,10 @@ from reward_servers.engines.math.vocabulary.words import text_key
 _LABEL = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*)?(?:[Pp]art\s+)?\((?P<name>[a-h]|i{1,3}|iv|v)\)"
     r"(?P<tail>\s*(?::\s*)?\})?(?:\s|\\[ ,;:!]|\\q?quad(?![A-Za-z])|~|:)*"
+)
+_POINTED_LABEL = re.compile(
+    r"(?:^|(?<=[\s,;]))(?:\\(?:text|textbf|mathrm)\s*\{\s*)?(?P<name>[a-h])[.)](?![0-9])"
+    r"(?P<tail>\s*\})?(?:\s|\\[ ,;:!])*"
 )
 _OPERATORS = ("P(", "E(", "Var(", "Cov(", "Corr(")
 _ORDERS = (tuple("abcdefgh"), ("i", "ii", "iii", "iv", "v"))
@@ -50,7 +55,10 @@ def _read(text: str, limits: Limits) -> Node:
             return node
     except AnswerSyntaxError:
         if found is None:
-            raise
+            rest = without_remark(text)
+            if rest is None:
+                raise
+            return _read(rest, limits)
     name, value = found
     return Rel(("=",), (Text(name), normal(parse(value, limits), limits)))
 
@@ -62,13 +70,17 @@ def _is_operator_applied(left: Node, name: str) -> bool:
 
 def _parts(text: str) -> list[str] | None:
     """The texts behind the labels, None where the text is not a run of labelled parts from the first label on."""
-    if "(" not in text:
+    if "(" not in text and not text.lstrip(" $\\").startswith(("a.", "a)", "text{a.", "text{a)")):
         return None
     text = text.strip().strip("$").strip()
-    first = _LABEL.match(text)
-    if first is None:
-        return None
-    labels = [first, *_LABEL.finditer(text, first.end())]
+    for label in (_LABEL, _POINTED_LABEL):
+        first = label.match(text)
+        if first is not None:
+            return _labelled(text, [first, *label.finditer(text, first.end())])
+    return None
+
+
+def _labelled(text: str, labels: list[re.Match[str]]) -> list[str] | None:
     names = tuple(m["name"] for m in labels)
     if len(labels) < 2 or not any(names == order[: len(names)] for order in _ORDERS):
         return None

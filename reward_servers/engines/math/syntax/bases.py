@@ -13,7 +13,8 @@ from reward_servers.engines.math.syntax.tokens import Token
 from reward_servers.engines.math.vocabulary.words import BASE_WORDS
 
 _BASE = re.compile(
-    r"\(?(?:\\(?:text|mathrm)\s*\{)?(?P<digits>[0-9A-Fa-f]+(?:(?:\\[,;: ]|\{,\}| )[0-9A-Fa-f]{3,4})*)\}?\)?\s*_\s*"
+    r"\(?(?:\\(?:text|mathrm)\s*\{)?"
+    r"(?P<digits>[0-9A-Fa-f]+(?:(?:\\[,;: ]|\{,\}| )[0-9A-Fa-f]{3,4})*(?:\.[0-9A-Fa-f]+)?)\}?\)?\s*_\s*"
     r"\{?\s*(?:\\(?:text|mathrm|textbf|rm)\s*\{)?\s*\(?(?:base[\s-]*\}?\s*)?(?P<base>[0-9]{1,2}|[a-z]+)\)?\s*\}?\s*\}?|(?P<plain>[0-9A-Fa-f]+)\s*\(?(?:\\text\s*\{)?[\s(]*base[\s-]*(?:\})?\s*"
     r"(?P<word>[0-9]{1,2}|[a-z]+)[\s)}]*|0(?P<prefix>[bxo])(?P<code>[0-9A-Fa-f]+)"
 )
@@ -31,7 +32,7 @@ def numeral(text: str) -> Node | None:
         digits, name = _APART.sub("", match["digits"] or match["plain"]), match["base"] or match["word"]
         base = int(name) if name.isdigit() else BASE_WORDS.get(name, 0)
     named = not any(c.isdigit() for c in digits) and not (base == 16 and len(digits) > 1)
-    if named or not 2 <= base <= 16 or any(int(c, 16) >= base for c in digits):
+    if named or not 2 <= base <= 16 or any(int(c, 16) >= base for c in digits if c != "."):
         return None
     return Call(Head.BASE, (Text(digits.upper().lstrip("0") or "0"), Num(Fraction(base))))
 

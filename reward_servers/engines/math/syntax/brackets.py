@@ -81,7 +81,7 @@ def braces(cursor: Cursor) -> Node:
         cursor.advance()
         return EMPTY
     if cursor.token.text.startswith("begin:"):
-        system = environment(cursor)
+        system = environment(cursor, braced=True)
         if cursor.is_op("\\}"):
             cursor.advance()
         return system

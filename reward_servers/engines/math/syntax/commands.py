@@ -16,6 +16,7 @@ _FUNCTION_LETTERS = frozenset("fghFGH")
 _CONSTANTS: dict[str, Node] = {
     "infty": INFINITY,
     "infinity": INFINITY,
+    "infin": INFINITY,
     "oo": INFINITY,
     "inf": INFINITY,
     "emptyset": EMPTY,
@@ -165,7 +166,7 @@ def command(cursor: Cursor) -> Node:
     if name in ACCENTS:
         return _accent(cursor, name)
     if name.startswith("vec_"):
-        return Sym(name)
+        return Sym(name_of(cursor, name))
     if name in FUNCTIONS:
         return functions.function(cursor, name)
     if name in GREEK or name in ("variable",):
@@ -195,7 +196,7 @@ def _letters(cursor: Cursor) -> str:
 def _accent(cursor: Cursor, name: str) -> Node:
     inner = cursor.take().text if cursor.token.kind in ("let", "cmd") else raw_script(cursor)
     if inner in ("i", "j", "k", "imath", "jmath") and name in ("vec", "hat", "widehat", "overrightarrow"):
-        return Sym("vec_" + inner.removesuffix("math")[-1:]) if len(inner) == 1 else Sym("vec_" + inner[0])
+        return Sym(name_of(cursor, "vec_" + inner[0]))
     mark = {"overline": "bar", "widehat": "hat", "widetilde": "tilde", "overrightarrow": "vec"}.get(name, name)
     if mark == "vec" and len(inner) == 1:
         return Sym(name_of(cursor, inner))

@@ -11,10 +11,16 @@ from reward_servers.engines.math.vocabulary.tables import names
 _MATRICES = names("matrix pmatrix bmatrix Bmatrix vmatrix Vmatrix smallmatrix array")
 
 
-def environment(cursor: Cursor) -> Node:
-    """A matrix, or `cases` read as a system."""
+def environment(cursor: Cursor, *, braced: bool = False) -> Node:
+    """A matrix, or `cases` read as pieces or as a system.
+
+    Args:
+        cursor: At the beginning of the environment.
+        braced: Whether a brace stands before it: then an array is set out like `cases`.
+    """
     start = cursor.take()
     kind = start.text.partition(":")[2]
+    pieces = kind.endswith("cases") or (braced and kind == "array")
     if kind not in _MATRICES and kind not in ("cases", "dcases", "rcases"):
         raise AnswerSyntaxError(f"unknown environment {kind}", start.pos)
     bars, cursor.bars = cursor.bars, 0
@@ -29,9 +35,9 @@ def environment(cursor: Cursor) -> Node:
             if row:
                 rows.append(tuple(row))
             row = []
-        elif cursor.is_op("&") or (kind.endswith("cases") and row and cursor.token.text in ("if", "for", "when")):
+        elif cursor.is_op("&") or (pieces and row and cursor.token.text in ("if", "for", "when")):
             cursor.advance()
-        elif kind.endswith("cases") and cursor.token.text in ("otherwise", "else", "elsewhere"):
+        elif pieces and cursor.token.text in ("otherwise", "else", "elsewhere"):
             cursor.advance()
             row.append(Text("otherwise"))
             cursor.advance(cursor.is_op(",", "."))
@@ -44,18 +50,22 @@ def environment(cursor: Cursor) -> Node:
     cursor.bars = bars
     if row:
         rows.append(tuple(row))
-    return _shaped(kind, rows, start.pos)
+    return _pieces(rows, start.pos) if pieces else _matrix(kind, rows, start.pos)
 
 
-def _shaped(kind: str, rows: list[tuple[Node, ...]], pos: int) -> Node:
+def _pieces(rows: list[tuple[Node, ...]], pos: int) -> Node:
+    if not rows or len({len(r) for r in rows}) != 1:
+        raise AnswerSyntaxError("cases with ragged rows", pos)
+    if len(rows[0]) == 1:
+        return Seq(Kind.LIST, tuple(r[0] for r in rows))
+    if len(rows[0]) != 2:
+        raise AnswerSyntaxError("cases with more than a value and a condition", pos)
+    return Call(Head.CASES, tuple(cell for row in rows for cell in row))
+
+
+def _matrix(kind: str, rows: list[tuple[Node, ...]], pos: int) -> Node:
     if not rows or len({len(r) for r in rows}) != 1:
         raise AnswerSyntaxError("a matrix with ragged rows", pos)
-    if kind.endswith("cases"):
-        if len(rows[0]) == 1:
-            return Seq(Kind.LIST, tuple(r[0] for r in rows))
-        if len(rows[0]) != 2:
-            raise AnswerSyntaxError("cases with more than a value and a condition", pos)
-        return Call(Head.CASES, tuple(cell for row in rows for cell in row))
     matrix = Matrix(tuple(rows))
     if kind == "vmatrix":
         return Call(Head.DET, (matrix,))

@@ -31,9 +31,13 @@ from reward_servers.engines.math.syntax.environments import environment
 from reward_servers.engines.math.syntax.factors import braced, extended, product
 from reward_servers.engines.math.syntax.items import alternatives
 from reward_servers.engines.math.syntax.lexer import Lexer
+from reward_servers.engines.math.syntax.operators import union_over
 from reward_servers.engines.math.syntax.scripts import argument_all
 
-_PACKED = re.compile(r"\s*(?P<mark>`+|\*\*|[\"“])(?P<inner>.+?)(?:(?P=mark)|”)\s*", re.S)
+_PACKED = re.compile(r"\s*(?P<mark>`+|\*\*|['\"“‘])(?P<inner>.+?)(?:(?P=mark)|[”’])\s*", re.S)
+_THIN = re.compile(r"(?<=[0-9])\\!(?=[0-9])")
+_BRACED_DIGITS = re.compile(r"(?<=[0-9])\{([0-9]+)\}(?=[0-9])")
+_DECIMAL_COMMA = re.compile(r"(?<![0-9,}])([0-9]{1,9})\{,\}([0-9]{1,2}|[0-9]{4,9})(?![0-9{,])")
 
 
 def parse(text: str, limits: Limits) -> Node:
@@ -50,6 +54,7 @@ def parse(text: str, limits: Limits) -> Node:
     packed = _PACKED.fullmatch(text)
     if packed is not None and packed["mark"] not in packed["inner"]:
         text = packed["inner"]  # marks of code, bold or quotation around the whole
+    text = _joined_digits(text)
     based = bases.numeral(text) if "_" in text or "base" in text or text.startswith("0") else None
     if based is not None:
         return based
@@ -65,6 +70,17 @@ def parse(text: str, limits: Limits) -> Node:
     if depth_of(node) > limits.height:
         raise LimitExceeded("height", f"a tree higher than {limits.height}")
     return node
+
+
+def _joined_digits(text: str) -> str:
+    r"""Digits that TeX sets together: `20\!21`, `2{0}21`; and the braced comma of a decimal, `4{,}5`."""
+    if "\\!" in text:
+        text = _THIN.sub("", text)
+    if "{" not in text:
+        return text
+    if "\\" not in text and "^" not in text and "_" not in text:
+        text = _BRACED_DIGITS.sub(r"\1", text)
+    return _DECIMAL_COMMA.sub(r"\1.\2", text) if "{,}" in text else text
 
 
 # Where an expression begins ---------------------------------------------------------------------
@@ -318,6 +334,7 @@ _TABLE = Table(
         **dict.fromkeys(("lfloor", "lceil"), brackets.rounded),
         **dict.fromkeys(measures.CURRENCIES, measures.currency),
         "begin:": environment,
+        "∪": union_over,
         **dict.fromkeys(("^", "_"), powers.left_script),
     },
     infix={

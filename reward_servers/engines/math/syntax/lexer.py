@@ -29,7 +29,15 @@ from reward_servers.engines.math.vocabulary.tables import (
     names,
 )
 from reward_servers.engines.math.vocabulary.units import CURRENCY_CODES, UNIT_WORDS
-from reward_servers.engines.math.vocabulary.words import CONNECTORS, HEDGES, LABEL_WORDS, NEGATIONS, NUMBER_WORDS
+from reward_servers.engines.math.vocabulary.words import (
+    CJK,
+    CONNECTORS,
+    HEDGES,
+    JOINTS,
+    LABEL_WORDS,
+    NEGATIONS,
+    NUMBER_WORDS,
+)
 
 _STYLED = re.compile("[\U0001d400-\U0001d7ff]")
 """Mathematical alphanumerics: letters and digits in bold, italic, script and the like."""
@@ -37,6 +45,7 @@ _BRACED = frozenset({":}", "=}", "<}", ">}"})
 """A sign in braces is the sign without the space around it."""
 _WORD = re.compile(r"[A-Za-z]{2,}'(?:t|s|re|ve)\b|[A-Za-z]+")
 _TEXT_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+_CJK_WORD = re.compile(f"[{CJK}]+")
 _MERIDIAN = re.compile(r"([AaPp])\.?\s?[Mm]\b\.?")
 _ROMAN = re.compile(r"[IVX]{2,5}")
 _TIMES_TEN = re.compile(r"\s*10\s*(?:\^|\*\*)")
@@ -214,15 +223,25 @@ class Lexer(Scanner):
         elif (script := char.translate(SUBSCRIPTS)) != char:
             return self._script("_", script, SUBSCRIPTS, pos)
         elif char.isalpha():
-            match = _TEXT_WORD.match(self.text, pos, end)
+            match = (_CJK_WORD if _CJK_WORD.match(char) else _TEXT_WORD).match(self.text, pos, end)
             word = match[0] if match else char
-            self.push("word", word, pos)
+            self._foreign_word(word, pos)
             return pos + len(word)
         elif char in "\u200b\u200c\u200d\ufeff\u2060\u2061\u2062":
             pass
         else:
             raise AnswerSyntaxError(f"unexpected character {char!a}", pos)
         return pos + 1
+
+    def _foreign_word(self, word: str, pos: int) -> None:
+        """A word in another script: `and`, `or` and what remains of it where it begins with one of them."""
+        for prefix, joint in JOINTS.items():
+            if word.startswith(prefix):
+                self.push("word", joint, pos)
+                if word != prefix:
+                    self._foreign_word(word[len(prefix) :], pos + len(prefix))
+                return
+        self.push("word", word, pos)
 
     def _script(self, mark: str, first: str, table: dict[int, int], pos: int) -> int:
         run, after = first, pos + 1

@@ -22,14 +22,17 @@ from reward_servers.engines.math.vocabulary.tables import (
 from reward_servers.engines.math.vocabulary.units import UNIT_WORDS
 
 _COMMAND = re.compile(r"\\(?:([A-Za-z]+)\*?|(.))", re.S)
+_ONE_COMMAND = re.compile(r"\\[A-Za-z]+")
 _TWICE = re.compile(r"\\\\([A-Za-z]+|[{}%$])")
 _BOLD = frozenset({"mathbf", "boldsymbol", "bm", "pmb", "symbf"})
+_COMMAND_OR_REST = re.compile(r"\\(?P<name>[A-Za-z]+)|[^\\]+")
 _LAYOUT = names("align aligned equation gather gathered split document center math displaymath")
 _PARSED = names(
     """frac dfrac tfrac cfrac sqrt binom dbinom tbinom sum prod int iint oint lim infty emptyset varnothing pi
-    begin end mathbb overline vec hat bar pmod bmod mod choose over angle"""
+    begin end mathbb overline vec hat bar pmod bmod mod choose over angle infin AA"""
 )
-_KNOWN = _PARSED | FUNCTIONS | GREEK | set(OPERATORS) | set(RELATIONS) | DROPPED | TEXT_FONTS | FONTS | DOTS
+_SIUNITX = names("num SI qty si unit")
+_KNOWN = _PARSED | _SIUNITX | FUNCTIONS | GREEK | set(OPERATORS) | set(RELATIONS) | DROPPED | TEXT_FONTS | FONTS | DOTS
 _GLUED = tuple(
     sorted(
         {"quad", "qquad", "vert", "cdot", "div", "pm", "pi", *(n for n in OPERATORS if len(n) > 4)},
@@ -55,6 +58,8 @@ def command(lexer: Scanner, pos: int, end: int) -> int:
         prefix = next((p for p in _GLUED if name.startswith(p)), None)
         if prefix is not None:
             name, after = prefix, pos + 1 + len(prefix)
+    if name in _SIUNITX:
+        return _siunitx(lexer, after, end)
     if name in TEXT_FONTS:
         return _text_group(lexer, name, after, end, pos)
     if name in DROPPED:
@@ -99,6 +104,24 @@ def _escaped(lexer: Scanner, char: str, pos: int, after: int) -> int:
         lexer.operator(OPERATORS[char], pos)
     elif char not in "\"'":
         raise AnswerSyntaxError(f"unknown command \\{char}", pos)
+    return after
+
+
+def _siunitx(lexer: Scanner, after: int, end: int) -> int:
+    r"""`\num{1200}`, `\SI{9.8}{\meter\per\second}`: a number, and a unit in the names of commands."""
+    while after < end and lexer.text[after] == "[":
+        after = lexer.text.find("]", after, end) + 1 or end
+    brace = _open_brace(lexer.text, after, end)
+    while brace >= 0:
+        close = group_end(lexer.text, brace, end)
+        for match in _COMMAND_OR_REST.finditer(lexer.text, brace + 1, close):
+            if match["name"]:
+                lexer.push("word", match["name"], match.start())
+            else:
+                lexer.run(match.start(), match.end(), in_text=not lexer.text[match.start()].isdigit())
+        after = close + 1
+        brace = _open_brace(lexer.text, after, end)
+        lexer.spaced = True
     return after
 
 
@@ -180,7 +203,7 @@ def _font(lexer: Scanner, name: str, after: int, end: int, pos: int) -> int:
         lexer.push("cmd", "vec_" + content.lstrip("\\")[0], pos)
     elif content.isalpha() and content.isascii() and len(content) > 1:
         lexer.run(brace + 1, close, in_text=True)
-    elif len(content) <= 1:
+    elif len(content) <= 1 or _ONE_COMMAND.fullmatch(content):
         lexer.run(brace + 1, close, in_text=False)
     else:
         lexer.push("op", "{", pos)

@@ -6,6 +6,7 @@ from fractions import Fraction
 
 from reward_servers.engines.math.errors import AnswerSyntaxError
 from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Num, Quantity, Rel, Seq, Sym, Text, symbols
+from reward_servers.engines.math.syntax import numerals
 from reward_servers.engines.math.syntax.cursor import ANY, MUL, POST, RATIO, UNIT, Cursor
 from reward_servers.engines.math.syntax.scripts import raw_script
 from reward_servers.engines.math.vocabulary.tables import names
@@ -184,7 +185,7 @@ def word(cursor: Cursor, left: Node, strength: int) -> Node | None:
     if low == "per" and cursor.peek().text.lower() == "cent" and strength < POST:
         cursor.advance(2)
         return Call(Head.PERCENT, (left,))
-    if low in ("degrees", "degree", "deg") and strength < POST:
+    if low in ("degrees", "degree", "deg", "度") and strength < POST:
         cursor.advance()
         return temperature(cursor, left) or Call(Head.DEG, (left,))
     if low in ("am", "pm") and isinstance(left, Num) and left.value <= 12:
@@ -197,6 +198,11 @@ def word(cursor: Cursor, left: Node, strength: int) -> Node | None:
     if low == "choose" and strength < MUL:
         cursor.advance()
         return Call(Head.BINOM, (left, cursor.expression(MUL)))
+    if low == "out" and cursor.peek().text.lower() == "of" and strength < MUL:
+        cursor.advance(2)
+        return Call(Head.DIV, (left, cursor.expression(MUL)))
+    if low in ("repeating", "recurring") and isinstance(left, Num) and strength < POST:
+        return _recurring(cursor, left)
     if low == "to" and strength < RATIO:
         cursor.advance()
         return Call(Head.RATIO, (left, cursor.expression(RATIO)))
@@ -208,6 +214,16 @@ def word(cursor: Cursor, left: Node, strength: int) -> Node | None:
     if strength >= UNIT:
         return None
     return unit(cursor, left)
+
+
+def _recurring(cursor: Cursor, left: Num) -> Node:
+    """`0.1666 repeating`: the decimal whose end goes on as it looks."""
+    numeral = cursor.previous.text
+    repeated = numerals.recurring(numeral) if cursor.previous.kind == "num" else None
+    if repeated is None:
+        raise AnswerSyntaxError("digits that show no repeating pattern", cursor.token.pos)
+    cursor.advance()
+    return repeated
 
 
 def unit(cursor: Cursor, left: Node) -> Node:

@@ -91,6 +91,18 @@ def decimal(whole: str, decimals: str) -> Num:
     return Num(Fraction(digits_to_int(whole + decimals), 10 ** len(decimals)), len(decimals))
 
 
+def recurring(numeral: str) -> Num | None:
+    """The value of digits that are said to repeat: their shown period, or their last digit."""
+    whole, point, decimals = numeral.partition(".")
+    if not point or not decimals.isdigit() or not (whole.isdigit() or not whole):
+        return None
+    before, period = _period(decimals)
+    if not period:
+        before, period = decimals[:-1], decimals[-1]
+    base = Fraction(digits_to_int(whole + before), 10 ** len(before))
+    return Num(base + Fraction(int(period), 10 ** len(before) * (10 ** len(period) - 1)))
+
+
 def _repeating(whole: str, decimals: str, mark: str, pos: int) -> Num:
     period = re.sub(r"[^0-9]", "", mark)
     if not period:

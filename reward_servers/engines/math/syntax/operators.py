@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from reward_servers.engines.math.errors import AnswerSyntaxError
-from reward_servers.engines.math.nodes import INFINITY, Call, Const, Head, Node, Num, Rel, Sym
-from reward_servers.engines.math.syntax.cursor import ADD, UNIT, Cursor
+from reward_servers.engines.math.nodes import INFINITY, Call, Const, Head, Kind, Node, Num, Rel, Seq, Sym
+from reward_servers.engines.math.syntax.cursor import ADD, SET, UNIT, Cursor
 from reward_servers.engines.math.syntax.items import alternatives
 from reward_servers.engines.math.syntax.scripts import argument, script
 from reward_servers.engines.math.vocabulary.tables import names
@@ -91,6 +91,22 @@ def operator(cursor: Cursor, name: str) -> Node:
     if isinstance(low, Rel) and low.ops == ("=",):
         variable, low = low.terms
     return Call(Head(name), (_body(cursor), variable, low or _NO_VARIABLE, high or _NO_VARIABLE))
+
+
+def union_over(cursor: Cursor) -> Node:
+    r"""`\bigcup_{k \in Z} (2k, 2k+1)`: the union of a family, told by its member and its index."""
+    sign = cursor.take()
+    if not cursor.is_op("_"):
+        raise AnswerSyntaxError("a union without its sets", sign.pos)
+    cursor.advance()
+    index = _bound(cursor)
+    bounds = [index]
+    if cursor.is_op("^"):
+        cursor.advance()
+        bounds.append(script(cursor))
+    member = cursor.expression(SET)
+    condition = bounds[0] if len(bounds) == 1 else Seq(Kind.LIST, tuple(bounds))
+    return Call(Head.BUILDER, (member, condition))
 
 
 def _bound(cursor: Cursor) -> Node:

@@ -19,10 +19,8 @@ def power(cursor: Cursor, left: Node) -> Node:
 
 def _power(cursor: Cursor, left: Node) -> Node:
     cursor.advance()
-    if cursor.is_op("circ", "degree") or (
-        cursor.is_op("{") and cursor.peek().text in ("circ", "degree") and cursor.peek(2).text == "}"
-    ):
-        cursor.advance(3 if cursor.is_op("{") else 1)
+    if (length := _degree_sign(cursor)) > 0:
+        cursor.advance(length)
         return _degrees(cursor, left)
     if cursor.token.kind == "let" and cursor.token.text == "o" and isinstance(left, Num):
         cursor.advance()
@@ -39,6 +37,16 @@ def _power(cursor: Cursor, left: Node) -> Node:
     if isinstance(left, Sym) and cursor.is_op("_"):  # x^2_1
         left = Sym(name_of(cursor, left.name))
     return Call(Head.POW, (left, exponent))
+
+
+def _degree_sign(cursor: Cursor) -> int:
+    r"""How many tokens make a degree sign here: `\circ`, `{\circ}`, `{^\circ}`; 0 where none stands."""
+    texts = [cursor.peek(k).text for k in range(4)]
+    if texts[0] in ("circ", "degree"):
+        return 1
+    if texts[0] == "{" and texts[1] in ("circ", "degree") and texts[2] == "}":
+        return 3
+    return 4 if texts[:2] == ["{", "^"] and texts[2] in ("circ", "degree") and texts[3] == "}" else 0
 
 
 def _degrees(cursor: Cursor, left: Node) -> Node:

@@ -29,7 +29,7 @@ DROPPED = names(
     """left right mleft mright big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr bigm middle displaystyle
     textstyle scriptstyle quad qquad limits nolimits rm bf it sf tt mathstrut strut hfill noindent centering checkmark
     blacksquare qed allowbreak nobreak thinspace medspace thickspace enspace space par normalsize large Large small
-    nonumber hline"""
+    nonumber hline therefore because ensurestackMath"""
 )
 """Presentation only: the command disappears and what follows stays."""
 
@@ -101,7 +101,7 @@ RELATIONS = pairs(
 
 OPERATORS = pairs(
     r"""
-    *: times cdot ast bullet cdotp
+    *: times cdot ast bullet cdotp *
     /: div slash
     ±: pm
     ∓: mp

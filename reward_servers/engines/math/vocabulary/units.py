@@ -10,12 +10,13 @@ import re
 from fractions import Fraction
 
 from reward_servers.engines.math.vocabulary.tables import names
+from reward_servers.engines.math.vocabulary.words import CJK
 
 _ALIASES = """
-cm: centimeter centimetre
-mm: millimeter millimetre
-m: meter metre mtr
-km: kilometer kilometre
+cm: centimeter centimetre 厘米 公分 センチ
+mm: millimeter millimetre 毫米
+m: meter metre mtr 米 メートル 미터
+km: kilometer kilometre 千米 公里 キロ 킬로미터
 nm: nanometer nanometre
 um: micrometer micrometre micron
 dm: decimeter decimetre
@@ -23,15 +24,15 @@ inch: inches in
 foot: feet ft
 yard: yd
 mile: mi
-kg: kilogram kilo
-g: gram gm
+kg: kilogram kilo 千克 公斤
+g: gram gm 克
 mg: milligram
 ton: tonne
 lb: pound lbs
 oz: ounce
 stone:
-l: liter litre L
-ml: milliliter millilitre mL
+l: liter litre L 升
+ml: milliliter millilitre mL 毫升
 cl: centiliter centilitre
 gallon: gal
 quart: qt
@@ -39,14 +40,14 @@ pint: pt
 cup:
 tablespoon: tbsp
 teaspoon: tsp
-s: second sec
+s: second sec 秒 초
 ms: millisecond
-min: minute mins
-h: hour hr hrs
-day:
+min: minute mins 分钟 분
+h: hour hr hrs 小时 時間 시간
+day: 天 日 일
 week: wk
 month:
-year: yr yrs
+year: yr yrs 年 岁 歳
 decade:
 century: centuries
 n: newton N
@@ -82,9 +83,9 @@ dollar: usd USD buck dollars
 cent: cents ¢ penny pennies
 euro: eur EUR €
 gbp: GBP £
-yen: jpy JPY ¥
+yen: jpy JPY ¥ 円 日元
 rupee: inr INR ₹ Rs rs
-yuan: rmb RMB CNY cny
+yuan: rmb RMB CNY cny 元 块 人民币
 peso:
 bit:
 byte:
@@ -94,7 +95,7 @@ gb: GB gigabyte
 rad: radian
 unit: units
 rpm:
-people: person persons peoples
+people: 人 명 person persons peoples
 child: children
 man: men
 woman: women
@@ -113,6 +114,12 @@ _COMPOUND = {
     "sqft": "foot^2",
     "cc": "cm^3",
     "sqm": "m^2",
+    "平方米": "m^2",
+    "平方厘米": "cm^2",
+    "平方千米": "km^2",
+    "平方公里": "km^2",
+    "立方米": "m^3",
+    "立方厘米": "cm^3",
 }
 _DROP = names("a an the of each total in long wide tall high old away altogether only")
 
@@ -161,6 +168,9 @@ tenth tenths hundredth hundredths thousandth thousandths millionth millionths
 )
 
 
+_CJK_SIGN = re.compile(f"[{CJK}]")
+_CJK_MEANING = frozenset("不非无没半倍万萬亿億千百十多余約约至以或和与及만억배")
+"""Signs that change what a number says."""
 _POINTING = names("this that these those when where while which because since so therefore hence then from")
 
 
@@ -187,7 +197,9 @@ def known_unit(word: str) -> str | None:
 
 def is_noun(word: str) -> bool:
     """Whether an unknown word may be read as the noun that a number counts."""
-    return word.isalpha() and len(word) > 1 and word.lower() not in _MEANING
+    if len(word) == 1:
+        return _CJK_SIGN.fullmatch(word) is not None and word not in _CJK_MEANING
+    return word.isalpha() and word.lower() not in _MEANING and not (word[0] in _CJK_MEANING or word[-1] in "倍以")
 
 
 def changes_meaning(words: list[str]) -> bool:

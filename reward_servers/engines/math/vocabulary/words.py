@@ -18,12 +18,19 @@ _PARTS = {word: number for number, word in enumerate(_PART_NAMES.split(), 2)}
 _PARTS |= {"halves": 2, "fourth": 4, "fourths": 4} | {
     word + "s": number for word, number in _PARTS.items() if number > 2
 }
-SCALE_WORDS = {"hundred": 100, **_SCALES, "dozen": 12}
+_CJK_SCALES = {"百": 100, "千": 1000, "万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8, "억": 10**8}
+SCALE_WORDS = {"hundred": 100, **_SCALES, "dozen": 12, **_CJK_SCALES}
 """Words that multiply a numeral before them."""
 
 NUMBER_WORDS = frozenset((*_SMALL, *_TENS, "hundred", *_SCALES, *_PARTS, "dozen", "negative", "minus"))
 
 BASE_WORDS = _SMALL | {"binary": 2, "octal": 8, "decimal": 10, "hex": 16}
+
+
+CJK = "\u3005\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+"""Characters of Chinese, Japanese and Korean, for a character class."""
+JOINTS = {"或者": "or", "或": "or", "または": "or", "또는": "or", "以及": "and", "和": "and", "与": "and", "及": "and"}
+"""Words that join alternatives or elements in other scripts."""
 
 
 def number_from_words(words: list[str]) -> Fraction | None:
@@ -119,12 +126,37 @@ def text_list(text: str) -> tuple[str, ...] | None:
     return tuple(sorted(parts))
 
 
+_AFFIRMED = names("yes true ja oui sí да 是 是的 对 正确 真 はい 예 네")
+_DENIED = names("no false nein non нет 否 不是 不对 错 错误 假 いいえ 아니요 아니오")
+_LEADING_WORD = re.compile(r"\s*(?P<word>[^\W\d_]+)\s*(?:[.,;:!—–(，。；：！-].*)?", re.S)
+
+
+def polarity(text: str) -> bool | None:
+    """Whether a text says yes or no, true or false, alone or before an explanation; None where it says neither.
+
+    An explanation that says the opposite makes it neither.
+    """
+    plain = re.sub(r"[{}$*_`\"]", " ", _MACRO.sub(" ", text))
+    match = _LEADING_WORD.fullmatch(plain)
+    if match is None:
+        return None
+    word = match["word"].casefold()
+    if word not in _AFFIRMED and word not in _DENIED:
+        return None
+    opposite = _DENIED if word in _AFFIRMED else _AFFIRMED
+    later = plain[match.end("word") :].casefold()
+    return None if opposite.intersection(re.findall(r"[^\W\d_]+", later)) else word in _AFFIRMED
+
+
 _SYNONYM_GROUPS = """
+does not exist: 不存在|存在しない
 does not exist: dne|doesn't exist|limit does not exist|limit doesn't exist|do not exist|not exist|nonexistent
+no solution: 无解|无实数解|解なし|해가 없다
 no solution: no solutions|no real solution|no real solutions|there is no solution|there are no solutions
 no solution: there are no real solutions|there is no real solution|has no solution|has no solutions|none|empty set
 no solution: no real solutions exist|no real solution exists|there exist no solutions|there exist no real solutions
 no solution: null set|no such|no roots|no real roots|no values|no solution exists|no solutions exist|set is empty
+infinity: 无穷大|无穷|正无穷
 infinity: infinitely many|infinite|infinitely many solutions|infinite solutions|infinite number|positive infinity|inf
 infinity: infinite number of solutions|there are infinitely many|there are infinitely many solutions|plus infinity
 negative infinity: minus infinity|-infinity|- infinity|-inf
