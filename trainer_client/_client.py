@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from trainer_client._batch import Labels
 from trainer_client._core import Core
 from trainer_client._errors import ClientClosedError, RewardError
+from trainer_client._local import LocalCommand
 from trainer_client._recipe import Recipe, as_recipe
 from trainer_client._result import RolloutResult
 from trainer_client._rollout import Rollout, as_rollouts, not_a_rollout
@@ -47,7 +48,11 @@ class _BaseClient:
         tls: TLS | None = None,
     ) -> None:
         self._recipe = as_recipe(recipe)
-        self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls))
+        local = None
+        if endpoints == "local":
+            endpoints = None
+            local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
+        self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls), local)
         self._method = self._recipe.estimator()
         self._owns_core = True
 
@@ -118,7 +123,8 @@ class RewardClient(_BaseClient):
     Args:
         recipe: what to ask, and what to make of it: a recipe, or the path of one.
         endpoints: where the servers are: ``"host:port"``, several of them for replicas, or a mapping from the names
-            of the recipe's servers to either. Left out: what the recipe says.
+            of the recipe's servers to either. ``"local"``: the client starts what the recipe needs on this host, at
+            first use, and ends it with itself. Left out: what the recipe says.
         pin: keep to the versions of verifiers first met, so that none changes during a run.
         batching: how work is cut into calls.
         retries: when items are sent again.
@@ -126,6 +132,7 @@ class RewardClient(_BaseClient):
 
     Raises:
         RecipeError: the recipe cannot be used, or an address is none.
+        ServerUnavailableError: ``"local"``, and the servers are not installed here.
         OSError: a file cannot be read.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from trainer_client._batch import Batch, Labels
 from trainer_client._errors import RecipeError, ServerUnavailableError
+from trainer_client._local import LocalCommand
 from trainer_client._outcomes import OutcomeStore
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
@@ -38,24 +40,39 @@ class Core:
 
     Args:
         settings: what the client was told.
+        local: starts the servers of the client's recipe on this host, at first use.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, local: LocalCommand | None = None) -> None:
         self._settings = settings
+        self._local = local
+        self._local_endpoints: Mapping[str, tuple[str, ...]] = {}
         self._handle = RuntimeHandle(settings)
-        weakref.finalize(self, self._handle.abandon)
+        self._watch()
         self._intake: Intake | None = None
 
     def __getstate__(self) -> Mapping[str, object]:
-        return {"_settings": self._settings, "_handle": self._handle}
+        return {"_settings": self._settings, "_handle": self._handle, "_local": self._local}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        self.__dict__.update(state, _intake=None)
+        self.__dict__.update(state, _intake=None, _local_endpoints={})
+        self._watch()
+
+    def _watch(self) -> None:
         weakref.finalize(self, self._handle.abandon)
+        if self._local is not None:
+            weakref.finalize(self, self._local.close)
 
     def close(self) -> None:
         """End everything; work that others wait for is cancelled."""
         self._handle.close()
+        if self._local is not None:
+            self._local.close()
+
+    async def _make_ready(self) -> None:
+        """Have servers to ask: where the client starts them itself, its first work waits for them."""
+        if self._local is not None and not self._local_endpoints:
+            self._local_endpoints = await asyncio.to_thread(self._local.endpoints)
 
     def addresses(self, recipe: Recipe, server: str, verifier: str) -> tuple[str, ...]:
         """Endpoints of a server: what the client was told, else what the recipe says.
@@ -64,7 +81,8 @@ class Core:
             RecipeError: neither says where it is.
         """
         settings = self._settings
-        found = settings.endpoints.get(server) or settings.default_endpoints or recipe.server_of(verifier).endpoints
+        told = settings.endpoints.get(server) or settings.default_endpoints
+        found = told or self._local_endpoints.get(server) or recipe.server_of(verifier).endpoints
         if not found:
             raise RecipeError(
                 f'it is not known where server {server!r} is; give the client endpoints={{"{server}": ["host:port"]}} '
@@ -90,6 +108,7 @@ class Core:
         labels: Labels,
         estimator: Estimator | Pipeline | None,
     ) -> ScoreTable:
+        await self._make_ready()
         store = OutcomeStore(len(rollouts), len(recipe.rewards))
         batch = Batch(rollouts, recipe, store, labels, runtime.loop.time())
         await self._settle(runtime, batch)
@@ -137,6 +156,7 @@ class Core:
         return desk
 
     async def _run_merged(self, work: PendingBatch, complete: Callable[[Batch, list[int]], None]) -> None:
+        await self._make_ready()
         runtime = self._handle.runtime()
         batch = Batch(
             work.rollouts,
@@ -174,6 +194,7 @@ class Core:
         return {reward.name: await self._facts(runtime, recipe, reward.verifier_name) for reward in recipe.rewards}
 
     async def _facts(self, runtime: Runtime, recipe: Recipe, verifier: str) -> VerifierInfo:
+        await self._make_ready()
         server = recipe.server_of(verifier).name
         pool = runtime.pool(server, self.addresses(recipe, server, verifier))
         try:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import logging
 import os
-import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
@@ -14,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["serve"]
+from reward_servers.cli._parent import end_with_parent
 
-_PR_SET_PDEATHSIG = 1
+__all__ = ["serve"]
 
 
 def serve(
@@ -45,7 +43,7 @@ def serve(
         os.execv(sys.executable, [sys.executable, "-P", "-m", "reward_servers", *sys.argv[1:]])  # noqa: S606
     _set_up_logging(log_level)
     if with_parent:
-        _end_with_parent()
+        end_with_parent()
     if any(":" in name for name in names):
         # A verifier being written lives in the working directory; at the end of the path it can shadow nothing.
         sys.path += [*(import_path or ()), os.getcwd()]
@@ -73,19 +71,6 @@ def _set_up_logging(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=names[level.upper()], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-
-
-def _end_with_parent() -> None:
-    """Makes the kernel send SIGTERM when the process that started this one ends: no server is left behind.
-
-    A parent that has ended before this call is gone already, and this process belongs to another.
-    """
-    if sys.platform != "linux":
-        return
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _announce(address: str, names: Sequence[str]) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reward_servers.cli._parent import end_with_parent
+
 if TYPE_CHECKING:
     from reward_servers.supervisor import ServerProcess, Supervisor
     from trainer_client import Recipe
@@ -34,6 +36,8 @@ def up(
         float | None,
         typer.Option(help="Seconds to finish what is under way when stopped; at least what servers may drain.", min=0),
     ] = None,
+    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    plain: Annotated[bool, typer.Option("--plain", hidden=True)] = False,
 ) -> int:
     """Start all servers of a recipe and keep them running.
 
@@ -43,8 +47,12 @@ def up(
     from reward_servers.fleet import programs_of
     from trainer_client import Recipe
 
+    if with_parent:
+        end_with_parent()
     loaded = Recipe.load(recipe)
-    programs = programs_of(loaded.all_servers, recipe.parent, host=host, port=port, workers=workers, insecure=insecure)
+    programs = programs_of(
+        loaded.all_servers, recipe.parent, host=host, port=port, workers=workers, insecure=insecure, plain=plain
+    )
     if not programs:
         print("nothing to start: the recipe gives endpoints for every server", file=sys.stderr)
         return 0

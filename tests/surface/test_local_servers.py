@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import multiprocessing
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -16,7 +20,7 @@ import pytest
 
 from reward_servers.local import LocalServers
 from reward_servers.supervisor import ServerRefusedError
-from trainer_client import AsyncRewardClient, Recipe, RewardClient, Rollout
+from trainer_client import AsyncRewardClient, Recipe, RewardClient, Rollout, ServerUnavailableError
 
 TOML = """
 [servers.rules]
@@ -134,3 +138,128 @@ async def test_a_block_that_is_cancelled_while_starting_leaves_nothing() -> None
     while [one for one in psutil.Process().children() if "exact" in one.cmdline()]:
         assert time.monotonic() < until
         await asyncio.sleep(0.05)
+
+
+# A client that starts its servers itself
+
+
+def servers_of(pid: int) -> list[int]:
+    """Processes of servers below a process."""
+    return [one.pid for one in psutil.Process(pid).children(recursive=True) if "serve" in one.cmdline()]
+
+
+def test_a_client_starts_what_its_recipe_needs_at_first_use(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(TOML)
+    for recipe in (path, RECIPE):
+        before = set(servers_of(os.getpid()))
+        client = RewardClient(recipe, endpoints="local")
+        assert set(servers_of(os.getpid())) == before
+        assert client.score(ROLLOUTS).scores.tolist() == SCORES
+        pids = set(servers_of(os.getpid())) - before
+        assert len(pids) >= 1
+        other = client.with_recipe(replace(RECIPE, name="another"))
+        assert other.score(ROLLOUTS).scores.tolist() == SCORES
+        assert client.submit(ROLLOUTS[0]).result(PATIENCE).reward == 2.0
+        client.close()
+        assert gone(pids)
+
+
+async def test_an_event_loop_goes_on_while_the_servers_start() -> None:
+    async with AsyncRewardClient(RECIPE, "local") as client:
+        ticks = 0
+
+        async def tick() -> None:
+            nonlocal ticks
+            while True:
+                await asyncio.sleep(0.01)
+                ticks += 1
+
+        ticking = asyncio.create_task(tick())
+        described = await client.describe()
+        ticking.cancel()
+    assert described["correct"].id.name == "exact"
+    assert ticks > 10
+
+
+def test_a_dropped_client_leaves_no_server() -> None:
+    before = set(servers_of(os.getpid()))
+    client = RewardClient(RECIPE, "local")
+    client.score(ROLLOUTS)
+    pids = set(servers_of(os.getpid())) - before
+    del client
+    gc.collect()
+    assert gone(pids)
+
+
+def test_a_copy_of_the_client_uses_the_servers_of_the_first() -> None:
+    with RewardClient(RECIPE, "local") as client:
+        client.score(ROLLOUTS)
+        before = set(servers_of(os.getpid()))
+        with pickle.loads(pickle.dumps(client)) as twin:
+            assert twin.score(ROLLOUTS).scores.tolist() == SCORES
+        context = multiprocessing.get_context("fork")
+        results = context.SimpleQueue()
+        child = context.Process(target=lambda: results.put(client.score(ROLLOUTS).scores.tolist()))
+        child.start()
+        assert results.get() == SCORES
+        child.join()
+        assert set(servers_of(os.getpid())) == before
+        assert client.score(ROLLOUTS).scores.tolist() == SCORES
+
+
+def test_a_client_says_why_its_servers_do_not_start() -> None:
+    recipe = Recipe.loads(TOML + '[rewards.more]\nverifier = "nowhere"\n')
+    with (
+        RewardClient(recipe, "local") as client,
+        pytest.raises(ServerUnavailableError, match="no verifier 'nowhere' is installed"),
+    ):
+        client.score(ROLLOUTS)
+
+
+def test_a_client_without_servers_beside_it_says_so_at_once(tmp_path: Path) -> None:
+    program = """
+import importlib.util, os
+found = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *more: None if name == "reward_servers" else found(name, *more)
+os.environ["PATH"] = ""
+from trainer_client import Recipe, RewardClient, ServerUnavailableError
+try:
+    RewardClient(Recipe.loads('[rewards.a]\\nverifier = "exact"\\n'), "local")
+except ServerUnavailableError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "the extra 'server'" in done.stdout
+
+
+CLIENT_PROGRAM = """
+import sys, time
+import psutil
+from trainer_client import RewardClient
+client = RewardClient(sys.argv[1], "local")
+client.describe()
+assert "reward_servers" not in sys.modules
+print(*[one.pid for one in psutil.Process().children(recursive=True)], flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_a_killed_process_leaves_nothing_of_its_clients_servers(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "recipe.toml").write_text(TOML)
+    (tmp_path / "program.py").write_text(CLIENT_PROGRAM)
+    program = subprocess.Popen(
+        [sys.executable, "program.py", "recipe.toml"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert program.stdout is not None
+    pids = [int(pid) for pid in program.stdout.readline().split()]
+    assert len(pids) > 1
+    program.send_signal(number)
+    program.wait(PATIENCE)
+    program.stdout.close()
+    assert gone(pids)
