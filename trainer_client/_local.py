@@ -143,14 +143,13 @@ class LocalCommand:
         process, self._process = self._process, None
         if process is None or self._owner != os.getpid():
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            process.wait(2 * _GRACE_S)
-        except subprocess.TimeoutExpired:
+        # The second one tells the command to kill its servers, the third ends it itself; they end with it.
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+                process.send_signal(number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_GRACE_S)
+                break
         self._endpoints = None
 
 
@@ -164,7 +163,7 @@ def _after_fork_in_child() -> None:
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
-_OPTIONS = ("--host", "127.0.0.1", "--with-parent", "--plain", "--grace", str(_GRACE_S))
+_OPTIONS = ("--host", "127.0.0.1", "--with-parent", "--plain")
 
 
 def _command() -> list[str]:

@@ -34,17 +34,18 @@ options = { max = 100 }
 RECIPE = Recipe.loads(TOML)
 ROLLOUTS = [Rollout("a", "p", "42", reference={"answer": "42"}), Rollout("b", "p", "41", reference={"answer": "42"})]
 SCORES = [[1.0, 1.0], [0.0, 1.0]]
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
-def gone(pids: Iterable[int]) -> bool:
+def gone(processes: Iterable[psutil.Process]) -> bool:
     """Whether the processes have ended; waits for them."""
-    until = time.monotonic() + PATIENCE
-    while any(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE for pid in pids):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
+    _, alive = psutil.wait_procs(list(processes), timeout=PATIENCE)
+    return all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
+
+
+def alive(pids: Iterable[int]) -> list[psutil.Process]:
+    """The processes of that number now: later it may be that of another."""
+    return [psutil.Process(pid) for pid in pids]
 
 
 def test_a_recipe_is_served_for_the_length_of_a_block(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_a_recipe_is_served_for_the_length_of_a_block(tmp_path: Path) -> None:
     servers = LocalServers(path)
     with servers as endpoints, RewardClient(path, endpoints) as client:
         assert client.score(ROLLOUTS).scores.tolist() == SCORES
-        pids = list(servers.pids.values())
+        pids = alive(servers.pids.values())
         assert len(pids) == 1
     assert gone(pids)
     with pytest.raises(RuntimeError, match="make another"):
@@ -116,7 +117,7 @@ def test_a_killed_process_leaves_no_server(tmp_path: Path, number: signal.Signal
         [sys.executable, "program.py", "recipe.toml"], cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
     assert program.stdout is not None
-    pids = [int(pid) for pid in program.stdout.readline().split()]
+    pids = alive(map(int, program.stdout.readline().split()))
     assert pids
     program.send_signal(number)
     program.wait(PATIENCE)
@@ -143,9 +144,9 @@ async def test_a_block_that_is_cancelled_while_starting_leaves_nothing() -> None
 # A client that starts its servers itself
 
 
-def servers_of(pid: int) -> list[int]:
+def servers_of(pid: int) -> list[psutil.Process]:
     """Processes of servers below a process."""
-    return [one.pid for one in psutil.Process(pid).children(recursive=True) if "serve" in one.cmdline()]
+    return [one for one in psutil.Process(pid).children(recursive=True) if "serve" in one.cmdline()]
 
 
 def test_a_client_starts_what_its_recipe_needs_at_first_use(tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_a_killed_process_leaves_nothing_of_its_clients_servers(tmp_path: Path, 
         text=True,
     )
     assert program.stdout is not None
-    pids = [int(pid) for pid in program.stdout.readline().split()]
+    pids = alive(map(int, program.stdout.readline().split()))
     assert len(pids) > 1
     program.send_signal(number)
     program.wait(PATIENCE)
