@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from reward_servers.engines.math.errors import LimitExceeded
-from reward_servers.engines.math.extraction import phrases, retraction
+from reward_servers.engines.math.extraction import phrases, retraction, stated
 from reward_servers.engines.math.policy import Policy
 from reward_servers.engines.math.result import Extraction
 from reward_servers.engines.math.vocabulary.units import is_noun
@@ -259,6 +259,9 @@ _RULES: dict[str, Callable[[str, Policy], Extraction]] = {
     "tag": _tag,
     "hash": _hash,
     "phrase": _phrase,
+    "alone": lambda text, policy: stated.alone(text),
+    "emphasis": lambda text, policy: stated.emphasis(text),
+    "sentence": lambda text, policy: stated.last_sentence(text),
     "minerva": _minerva,
     "answer_line": _answer_line,
     "last_math": lambda text, policy: phrases.last_math(text),

@@ -32,7 +32,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "3"
+VERSION = "4"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
@@ -173,7 +173,7 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
     if spec.hint == "text":
         return _One(text, Text(text_key(text)), None, None, text_key(text))
     try:
-        node = read(text, policy.limits)
+        node = read(text, policy.limits, plain_units=True)
     except LimitExceeded as exc:
         raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
     except AnswerSyntaxError as exc:
@@ -310,7 +310,7 @@ def _beside(decision: Decision, rival: str, gold: CompiledGold, symbolic: Symbol
 
 
 _MISSING = {
-    "none": "no box, tag or stated phrase holds an answer",
+    "none": "no box, tag, phrase, emphasis or last sentence states one answer",
     "truncated": "the last box or tag is not closed",
     "negated": "the answer is taken back",
     "struck out": "the answer is invisible or struck out",

@@ -5,7 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-Rule = Literal["box", "latest", "tag", "hash", "phrase", "minerva", "answer_line", "last_math", "last_value", "whole"]
+Rule = Literal[
+    "box",
+    "latest",
+    "tag",
+    "hash",
+    "phrase",
+    "alone",
+    "emphasis",
+    "sentence",
+    "minerva",
+    "answer_line",
+    "last_math",
+    "last_value",
+    "whole",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class Policy:
     """
 
     name: str = "default"
-    extraction: tuple[Rule, ...] = ("box", "tag", "hash", "phrase")
+    extraction: tuple[Rule, ...] = ("box", "tag", "hash", "phrase", "alone", "emphasis", "sentence")
     tolerance: float = 0.0
     gold_precision: bool = False
     float_rounding: int | None = None
@@ -104,7 +118,15 @@ _MATH_VERIFY = replace(
 PROFILES: dict[str, Policy] = {
     "default": DEFAULT,
     "box_only": replace(DEFAULT, name="box_only", extraction=("box",)),
-    "strict": replace(DEFAULT, name="strict", arithmetic=False, reduced=True, percent=False, units="require"),
+    "strict": replace(
+        DEFAULT,
+        name="strict",
+        extraction=("box", "tag", "hash", "phrase"),
+        arithmetic=False,
+        reduced=True,
+        percent=False,
+        units="require",
+    ),
     "math_verify": _MATH_VERIFY,
     "minerva": replace(
         DEFAULT,

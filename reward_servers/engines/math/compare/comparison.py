@@ -112,6 +112,8 @@ class Comparison:
             return containers.same(self.context, gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):
             return containers.same_matrix(self.context, gold, answer)
+        if not isinstance(gold, Quantity) and not _measure(gold):
+            answer = quantities.with_unit(gold, answer)
         if isinstance(gold, Quantity) or isinstance(answer, Quantity):
             return quantities.quantities(self.context, gold, answer)
         if _measure(gold) or _measure(answer):

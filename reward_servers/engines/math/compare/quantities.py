@@ -23,7 +23,14 @@ from reward_servers.engines.math.nodes import (
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.values.exact import exact
 from reward_servers.engines.math.values.scalars import Answer
-from reward_servers.engines.math.vocabulary.units import compatible, in_dollars, is_generic, known_unit
+from reward_servers.engines.math.vocabulary.units import (
+    COMPOUND_LETTERS,
+    MICRO,
+    compatible,
+    in_dollars,
+    is_generic,
+    known_unit,
+)
 
 _PI_OVER_180 = Call(Head.DIV, (Const("pi"), integer(180)))
 _SCALES = {
@@ -48,7 +55,7 @@ def quantities(context: Context, gold: Node, answer: Node) -> Answer:
     mode = context.policy.units
     gold, answer = _priced(gold), _priced(answer)
     if isinstance(gold, Quantity) and not isinstance(answer, Quantity):
-        answer = _as_quantity(answer, gold.unit) or answer
+        answer = _as_quantity(answer, gold.unit) or with_unit(gold.value, answer)
     if isinstance(answer, Quantity) and not isinstance(gold, Quantity):
         gold = _as_quantity(gold, answer.unit) or gold
     if isinstance(gold, Quantity) and isinstance(answer, Quantity):
@@ -91,6 +98,14 @@ def total(node: Node, limits: Limits) -> tuple[str, Fraction] | None:
         kinds.add(scale[0])
         amount += value * scale[1]
     return (kinds.pop(), amount) if len(kinds) == 1 else None
+
+
+def with_unit(gold: Node, answer: Node) -> Node:
+    """The answer as a number with its unit, where its letters cannot be variables: the gold has none."""
+    names = symbols(answer)
+    if symbols(gold) or not names or not names <= COMPOUND_LETTERS | {"mu"}:
+        return answer
+    return _as_quantity(answer, None) or answer
 
 
 def _signed(node: Node) -> bool:
@@ -225,7 +240,7 @@ def _based(gold: Node, answer: Node) -> Answer:
     return Answer(mine[0] == theirs[0], "base", f"numeral {mine[0]} vs {theirs[0]}")
 
 
-def _as_quantity(node: Node, unit: str) -> Node | None:
+def _as_quantity(node: Node, unit: str | None) -> Node | None:
     """`10m`, `30 m/s` for a gold in these units: the letters are the gold's unit, not variables."""
     numbers: list[Node] = []
     powers: dict[str, int] = {}
@@ -233,7 +248,7 @@ def _as_quantity(node: Node, unit: str) -> Node | None:
         return None
     form = "*".join(sorted(f"{n}^{p}" if p != 1 else n for n, p in powers.items() if p))
     value = numbers[0] if len(numbers) == 1 else Call(Head.MUL, tuple(numbers))
-    return Quantity(value, unit) if form == unit else None
+    return Quantity(value, form) if unit is None or form == unit else None
 
 
 def _unit_factors(node: Node, power: int, numbers: list[Node], powers: dict[str, int]) -> bool:
@@ -249,7 +264,7 @@ def _unit_factors(node: Node, power: int, numbers: list[Node], powers: dict[str,
             powers[unit] = powers.get(unit, 0) + 1
             return _unit_factors(value, 1, numbers, powers)
         case Call(Head.MUL, args):
-            return all(_unit_factors(a, power, numbers, powers) for a in args)
+            return all(_unit_factors(a, power, numbers, powers) for a in _with_micro(args))
         case Call(Head.DIV, (top, below)) if symbols(node):
             return _unit_factors(top, power, numbers, powers) and _unit_factors(below, -power, numbers, powers)
         case Call(Head.POW, (Sym() as base, Num(exponent))) if exponent.denominator == 1:
@@ -259,6 +274,17 @@ def _unit_factors(node: Node, power: int, numbers: list[Node], powers: dict[str,
         case _:
             numbers.append(node)
             return True
+
+
+def _with_micro(args: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Factors with a `mu` and the unit behind it as one unit."""
+    joined: list[Node] = []
+    for arg in args:
+        if joined and joined[-1] == Sym("mu") and isinstance(arg, Sym) and arg.name in MICRO:
+            joined[-1] = Sym(MICRO[arg.name])
+        else:
+            joined.append(arg)
+    return tuple(joined)
 
 
 def _ratio_parts(node: Node) -> tuple[Node, ...] | None:

@@ -16,14 +16,25 @@ _LINK = (
 )
 _AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])" + _LINK, re.I)
 _AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
+_OTHER_KEYS = ("答", "选", "選", "正解", "답", "antwort", "réponse", "respuesta", "resposta", "risposta", "ответ")
+"""One of these stands in whatever `_OTHERS` matches."""
+_OTHERS = re.compile(
+    r"答案?(?:应该|应当|应)?(?:\s*(?:是|为|為)\s*[:：]?|\s*[:：])|(?:故|应|應|所以|因此)?(?:选|選)(?:择|擇)?(?:\s*[:：])?(?=\s*[(（]?[A-J])"
+    r"|(?:答え|解答|正解|答)\s*(?:は|[:：])|(?:정답|해답|답)\s*(?:은|는|[:：])"
+    r"|\bantwort\s*(?:ist|lautet|[:：])(?!\s*(?:nicht|kein))|\bréponse(?:\s+(?:finale|correcte))?\s*(?:est|[:：])(?!\s*pas\b)"
+    r"|\brespuesta(?:\s+(?:final|correcta))?\s*(?:es|[:：])|\bresposta(?:\s+(?:final|correta))?\s*(?:é|[:：])"
+    r"|\brisposta(?:\s+(?:finale|corretta))?\s*(?:è|[:：])|\bответ\s*(?:[:：—–-]|равен|есть)(?!\s*не\b)",
+    re.I,
+)
 _CORRECT_BEFORE = re.compile(r"(?:correct|right|best|final)\s+$", re.I)
 _HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
 _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
 _LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b")
 _LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
-_MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
+MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
 _MATH_JOIN = re.compile(r"\s*(?:,|;|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
 _CUT = re.compile(
+    r"[。！？]|，(?=因为|由于|所以|其中|即|故|但)|です|である|입니다|이다|이에요|예요|"
     r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
     r"|,?\s+or\s+(?:about|approximately|roughly)\s|,\s+i\.e|\s\(i\.e|"
     r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”"
@@ -51,7 +62,7 @@ def find(text: str) -> Extraction:
         if match is not None:
             best = match.end()
             break
-    best = max(best, _option(text, low), _line_a(text, low))
+    best = max(best, _option(text, low), _line_a(text, low), _in_other_languages(text, low))
     if best >= 0:
         return clause(text, best)
     if "correct" in low or "right" in low or "best" in low:
@@ -59,6 +70,14 @@ def find(text: str) -> Extraction:
         if letters:
             return Extraction(letters[-1][1], letters[-1].start(1), letters[-1].end(1), "phrase")
     return NONE
+
+
+def _in_other_languages(text: str, low: str) -> int:
+    """After `答案是`, `Die Antwort ist` and the like, -1 where none of them is said."""
+    if not any(word in low for word in _OTHER_KEYS):
+        return -1
+    last = _last(_OTHERS, text)
+    return -1 if last is None else last.end()
 
 
 def _option(text: str, low: str) -> int:
@@ -83,6 +102,11 @@ def _line_a(text: str, low: str) -> int:
     return match.end() if match is not None else -1
 
 
+def formulas(text: str) -> list[str]:
+    """The contents of all formulas of a text."""
+    return [next(g for g in match.groups() if g is not None) for match in MATH.finditer(text)]
+
+
 def clause(text: str, start: int) -> Extraction:
     """The answer that begins at `start`: formulas with their unit, or words up to the end of the clause."""
     lead = _LEAD.match(text, start)
@@ -90,7 +114,7 @@ def clause(text: str, start: int) -> Extraction:
     window = text[start : start + 2000]
     if not window.strip():
         return NONE
-    math = _MATH.match(window)
+    math = MATH.match(window)
     if math is not None:
         return _formulas(window, math, start)
     cut = _CUT.search(window)
@@ -110,7 +134,7 @@ def _formulas(window: str, math: re.Match[str], start: int) -> Extraction:
     parts = [next(g for g in math.groups() if g is not None)]
     end = math.end()
     while (joint := _MATH_JOIN.match(window, end)) is not None:
-        following = _MATH.match(window, joint.end())
+        following = MATH.match(window, joint.end())
         if following is None:
             break
         parts += [" or " if "or" in joint[0] else ", ", next(g for g in following.groups() if g is not None)]
@@ -134,7 +158,7 @@ def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
 
 def last_math(text: str) -> Extraction:
     """The last formula of the text."""
-    found = _last(_MATH, text)
+    found = _last(MATH, text)
     if found is None:
         return NONE
     content = next(g for g in found.groups() if g is not None).strip()

@@ -28,8 +28,13 @@ _UNFINISHED = re.compile(r"[-+*/^=<>_(\[{]$|\\(?:cdot|times|pm|mp|le|ge|ne|leq|g
 _FACTOR = re.compile(r"[+*/^=<>_)\]]|\\(?:cdot|times|le|ge|ne|leq|geq|neq)(?![A-Za-z])")
 
 
-def read(text: str, limits: Limits) -> Node:
+def read(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
     """The normal form of a text; labelled parts make a tuple, words among them stay words.
+
+    Args:
+        text: An answer or a reference.
+        limits: The bounds.
+        plain_units: Whether letters apart from a number may be its unit, as in a reference.
 
     Raises:
         AnswerSyntaxError: The text has no labelled parts and is no answer of the grammar.
@@ -37,20 +42,20 @@ def read(text: str, limits: Limits) -> Node:
     """
     labelled = _parts(text)
     if labelled is None:
-        return _read(text, limits)
+        return _read(text, limits, plain_units)
     items: list[Node] = []
     for part in labelled:
         try:
-            items.append(normal(parse(part, limits), limits))
+            items.append(normal(parse(part, limits, plain_units=plain_units), limits))
         except AnswerSyntaxError:
             items.append(Text(text_key(part)))
     return Seq(Kind.TUPLE, tuple(items))
 
 
-def _read(text: str, limits: Limits) -> Node:
+def _read(text: str, limits: Limits, plain_units: bool) -> Node:
     found = named.split(text) if "=" in text or "\\approx" in text else None
     try:
-        node = normal(parse(text, limits), limits)
+        node = normal(parse(text, limits, plain_units=plain_units), limits)
         if found is None or not (isinstance(node, Rel) and _is_operator_applied(node.terms[0], found[0])):
             return node
     except AnswerSyntaxError:
@@ -58,9 +63,9 @@ def _read(text: str, limits: Limits) -> Node:
             rest = without_remark(text)
             if rest is None:
                 raise
-            return _read(rest, limits)
+            return _read(rest, limits, plain_units)
     name, value = found
-    return Rel(("=",), (Text(name), normal(parse(value, limits), limits)))
+    return Rel(("=",), (Text(name), normal(parse(value, limits, plain_units=plain_units), limits)))
 
 
 def _is_operator_applied(left: Node, name: str) -> bool:

@@ -37,10 +37,11 @@ class Table:
 class Cursor:
     """State of one parse: the tokens, the position, and what encloses it."""
 
-    def __init__(self, tokens: list[Token], limits: Limits, table: Table) -> None:
+    def __init__(self, tokens: list[Token], limits: Limits, table: Table, *, plain_units: bool = False) -> None:
         self.tokens = tokens
         self.limits = limits
         self.table = table
+        self.plain_units = plain_units  # letters behind a number may be its unit
         self.at = 0
         self.depth = 0  # open brackets of any kind
         self.level = 0  # levels of recursion

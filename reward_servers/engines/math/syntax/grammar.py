@@ -32,6 +32,7 @@ from reward_servers.engines.math.syntax.factors import braced, extended, product
 from reward_servers.engines.math.syntax.items import alternatives
 from reward_servers.engines.math.syntax.lexer import Lexer
 from reward_servers.engines.math.syntax.operators import union_over
+from reward_servers.engines.math.syntax.plain_units import plain_unit
 from reward_servers.engines.math.syntax.scripts import argument_all
 
 _PACKED = re.compile(r"\s*(?P<mark>`+|\*\*|['\"“‘])(?P<inner>.+?)(?:(?P=mark)|[”’])\s*", re.S)
@@ -40,12 +41,13 @@ _BRACED_DIGITS = re.compile(r"(?<=[0-9])\{([0-9]+)\}(?=[0-9])")
 _DECIMAL_COMMA = re.compile(r"(?<![0-9,}])([0-9]{1,9})\{,\}([0-9]{1,2}|[0-9]{4,9})(?![0-9{,])")
 
 
-def parse(text: str, limits: Limits) -> Node:
+def parse(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
     """Read one answer.
 
     Args:
         text: The answer alone, as extracted; LaTeX, plain text or unicode.
         limits: Bounds on characters, tokens, digits and depth.
+        plain_units: Whether letters apart from a number may be its unit (`300 K`), as in a reference.
 
     Raises:
         AnswerSyntaxError: The text is no answer of this grammar; says where.
@@ -63,7 +65,7 @@ def parse(text: str, limits: Limits) -> Node:
         del tokens[-2]
     if len(tokens) == 1:
         raise AnswerSyntaxError("nothing to read", 0)
-    cursor = Cursor(tokens, limits, _TABLE)
+    cursor = Cursor(tokens, limits, _TABLE, plain_units=plain_units)
     node = alternatives(cursor)
     if cursor.token.kind != "end":
         raise AnswerSyntaxError(f"unexpected {cursor.token.text!r}", cursor.token.pos)
@@ -241,6 +243,8 @@ def _nothing(cursor: Cursor, left: Node, power: int) -> Node | None:
 
 def _letter(cursor: Cursor, left: Node, power: int) -> Node | None:
     if power < UNIT:
+        if (measured := plain_unit(cursor, left)) is not None:
+            return measured
         if cursor.token.upright and measures.starts_unit(cursor, left):
             return measures.unit(cursor, left)
         if cursor.peek().text == "Omega" and (ohms := measures.ohms(cursor, left)) is not None:
@@ -254,11 +258,18 @@ def _command(cursor: Cursor, left: Node, power: int) -> Node | None:
     if handler is not None:
         return handler(cursor, left, power)
     if power < UNIT:
+        if name == "mu" and (measured := plain_unit(cursor, left)) is not None:
+            return measured
         if name.endswith("frac") and (measured := measures.unit_fraction(cursor, left)) is not None:
             return measured
         if "Omega" in (name, cursor.peek().text) and (ohms := measures.ohms(cursor, left)) is not None:
             return ohms
     return product(cursor, left, power)
+
+
+def _word(cursor: Cursor, left: Node, power: int) -> Node | None:
+    measured = plain_unit(cursor, left) if power < UNIT else None
+    return measures.word(cursor, left, power) if measured is None else measured
 
 
 def _choose(cursor: Cursor, left: Node, power: int) -> Node | None:
@@ -340,7 +351,7 @@ _TABLE = Table(
     infix={
         "rel": _relation,
         "op": _operator,
-        "word": measures.word,
+        "word": _word,
         "cmd": _command,
         "let": _letter,
         "num": product,

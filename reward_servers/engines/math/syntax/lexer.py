@@ -45,6 +45,7 @@ _BRACED = frozenset({":}", "=}", "<}", ">}"})
 """A sign in braces is the sign without the space around it."""
 _WORD = re.compile(r"[A-Za-z]{2,}'(?:t|s|re|ve)\b|[A-Za-z]+")
 _TEXT_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+_BELOW_LETTERS = names("mol kg cm km mm nm min")
 _CJK_WORD = re.compile(f"[{CJK}]+")
 _MERIDIAN = re.compile(r"([AaPp])\.?\s?[Mm]\b\.?")
 _ROMAN = re.compile(r"[IVX]{2,5}")
@@ -168,6 +169,7 @@ class Lexer(Scanner):
 
     def _plain_run(self, run: str, pos: int) -> None:
         after_value = (bool(self.tokens) and self.tokens[-1].kind in ("num", "word")) or self._after_value()
+        after_value = after_value or self._below_unit(run)
         low = run.lower()
         following = self.text[pos + len(run) : pos + len(run) + 1]
         if run in _PLAIN_COMMANDS and not (run in UNIT_WORDS and after_value and following != "("):
@@ -192,6 +194,12 @@ class Lexer(Scanner):
             self._spelled(run, pos)
         else:
             self.push("word", run, pos)
+
+    def _below_unit(self, run: str) -> bool:
+        """Whether a unit may stand here because one stands above it: `kJ/mol`, `J/(mol K)`."""
+        texts = [t.text for t in self.tokens[-3:]]
+        above = self.tokens[-3:-2] if texts[-2:] == ["/", "("] else self.tokens[-2:-1] if texts[-1:] == ["/"] else []
+        return bool(above) and (above[0].kind == "word" or (above[0].kind == "let" and run in _BELOW_LETTERS))
 
     def _spelled(self, run: str, pos: int) -> None:
         for offset, letter in enumerate(run):

@@ -87,6 +87,8 @@ def _plain(lexer: Scanner, name: str, pos: int) -> None:
         lexer.operator(OPERATORS[name], pos)
     elif name in DOTS:
         lexer.push("cmd", "dots", pos)
+    elif name == "AA":
+        lexer.push("word", "Å", pos)
     elif name == "char":
         raise AnswerSyntaxError("a character code", pos)
     else:

@@ -10,7 +10,7 @@ from reward_servers.engines.math.syntax import numerals
 from reward_servers.engines.math.syntax.cursor import ANY, MUL, POST, RATIO, UNIT, Cursor
 from reward_servers.engines.math.syntax.scripts import raw_script
 from reward_servers.engines.math.vocabulary.tables import names
-from reward_servers.engines.math.vocabulary.units import compatible, known_unit, unit_form
+from reward_servers.engines.math.vocabulary.units import MICRO, compatible, known_unit, unit_form
 from reward_servers.engines.math.vocabulary.words import SCALE_WORDS, number_from_words
 
 CURRENCIES = {"currency": "dollar", "currency€": "euro", "currency£": "gbp", "currency¥": "yen", "currency₹": "rupee"}
@@ -231,6 +231,9 @@ def unit(cursor: Cursor, left: Node) -> Node:
     start = cursor.token.pos
     if left in _ARTICLES and not (cursor.token.text in ("unit", "units") or known_unit(cursor.token.text)):
         raise AnswerSyntaxError("an article and its noun", start)
+    if cursor.token.text in MICRO and isinstance(left, Call) and left.head is Head.MUL and left.args[-1] == Sym("mu"):
+        rest = left.args[:-1]
+        return Quantity(rest[0] if len(rest) == 1 else Call(Head.MUL, rest), MICRO[cursor.take().text])
     parts: list[str] = []
     below = False  # inside the brackets of "J/(mol K)"
     while True:

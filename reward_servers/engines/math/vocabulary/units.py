@@ -18,7 +18,7 @@ mm: millimeter millimetre 毫米
 m: meter metre mtr 米 メートル 미터
 km: kilometer kilometre 千米 公里 キロ 킬로미터
 nm: nanometer nanometre
-um: micrometer micrometre micron
+um: µm μm micrometer micrometre micron
 dm: decimeter decimetre
 inch: inches in
 foot: feet ft
@@ -95,6 +95,27 @@ gb: GB gigabyte
 rad: radian
 unit: units
 rpm:
+milliampere: mA
+millivolt: mV
+kilovolt: kV
+milliwatt: mW
+megawatt: MW
+gigawatt: GW
+millijoule: mJ
+megajoule: MJ
+kilonewton: kN
+nanofarad: nF
+picofarad: pF
+megapascal: MPa
+gigapascal: GPa
+millimole: mmol
+kilomole: kmol
+millitesla: mT
+electronvolt: eV
+kiloelectronvolt: keV
+megaelectronvolt: MeV
+gigaelectronvolt: GeV
+angstrom: Å Å
 people: 人 명 person persons peoples
 child: children
 man: men
@@ -121,6 +142,11 @@ _COMPOUND = {
     "立方米": "m^3",
     "立方厘米": "cm^3",
 }
+MICRO = {"m": "um", "s": "microsecond", "g": "microgram", "F": "microfarad", "A": "microampere", "C": "microcoulomb"}
+"""Units behind a `\\mu` that stands for a millionth."""
+PLAIN_LETTERS = frozenset("mgsNJWVAKL")
+"""Letters that are a unit where they stand alone behind a number; in a compound more are."""
+COMPOUND_LETTERS = PLAIN_LETTERS | frozenset("CTFHhl")
 _DROP = names("a an the of each total in long wide tall high old away altogether only")
 
 

@@ -1,0 +1,136 @@
+"""Answers that no box and no phrase marks: a response that is the answer, a last emphasis, a last sentence.
+
+Each rule takes one value or none: where a candidate of the same rank says something else, nothing was stated.
+"""
+
+from __future__ import annotations
+
+import re
+
+from reward_servers.engines.math.extraction import phrases, sentences
+from reward_servers.engines.math.result import Extraction
+from reward_servers.engines.math.vocabulary.words import CJK
+
+NONE = Extraction(None, -1, -1, "none")
+
+_REACH = 1500
+_SHORT = 240
+_EMPHASIS = re.compile(r"\*\*(?!\s)(?P<star>[^*\n]{1,200}?)(?<!\s)\*\*|__(?!\s)(?P<line>[^_\n]{1,200}?)(?<!\s)__")
+_AT_THE_END = re.compile(r"[\s.!$)\]”\"']*")
+_VALUE = re.compile(
+    r"[-+−]?\\?[$€£]?\s?[0-9][^\s]*(?:\s+\S+){0,3}|[A-Z]|\([A-Ja-j]\)|[A-Za-z]\w*\s*=.*|[^A-Za-z]*[0-9=\\].*", re.S
+)
+_HEADING = re.compile(r".*[:：]$|(?:step|case|part|method|option|schritt|étape)\b.*|\d+[.)]\s+[A-Za-z].*", re.I | re.S)
+_BOUNDARY = re.compile(r"(?<=[.!?。！？])(?:\s+|(?=[" + CJK + r"]))|(?<![:：])\n\s*")
+_FORMULA_ONLY = re.compile(
+    r"(?:(?:so|thus|therefore|hence|then|finally|and|we\s+(?:get|have|obtain|find)|this\s+gives|which\s+gives)\b[\s,:]*)*"
+    r"(?P<formula>\S.*?)[\s.]*",
+    re.I | re.S,
+)
+_FOREIGN = re.compile(
+    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|ist|beträgt|est|vaut|es|равно|равен|составляет|は|은|는))\s*[:：]?\s*"
+    r"(?P<core>(?:\$|\\\[|\\\(|[-−+]?[0-9]|[A-J](?![A-Za-z])).*)",
+    re.S,
+)
+_FOREIGN_DENIAL = re.compile(r"不|没|未|nicht|kein|n'est|pas\b|\bno\b|не\b|아니|ない|可能|如果|若|wenn\b|\bsi\b|если")
+_STATEMENTS = re.compile(r"\b(?:is|are|equals?|was|were)\s+(?:\$|\\\(|[-−+]?\\?\$?[0-9])|[^<>!=]=[^=]")
+
+
+def alone(text: str) -> Extraction:
+    """A response that is nothing but one answer, on one line or in one formula."""
+    found = phrases.bare(text)
+    if (
+        found.text is None
+        or not any(map(str.isalnum, found.text))
+        or ("\n" in found.text and not _one_formula(found.text))
+    ):
+        return NONE
+    inner = _EMPHASIS.fullmatch(found.text)
+    if inner is not None:
+        return _at(text, found.start + 2, found.end - 2, "alone")
+    return found._replace(rule="alone")
+
+
+def emphasis(text: str) -> Extraction:
+    """The emphasised value at the end, where no other emphasised value differs from it."""
+    spans = [m for m in _EMPHASIS.finditer(text) if _is_value(m["star"] or m["line"])]
+    if not spans or not _AT_THE_END.fullmatch(text, spans[-1].end()):
+        return NONE
+    last = spans[-1]["star"] or spans[-1]["line"]
+    if any(_folded(m["star"] or m["line"]) != _folded(last) for m in spans):
+        return NONE
+    return _at(text, spans[-1].start() + 2, spans[-1].end() - 2, "emphasis")
+
+
+def last_sentence(text: str) -> Extraction:
+    """The value that the last sentence states by a verb or an equals sign."""
+    end = len(text.rstrip())
+    start = _sentence_start(text, end)
+    sentence = text[start:end]
+    if not sentence or sentence.endswith(("?", "？", ":", "：", ",")) or len(sentence) > 400:
+        return NONE
+    if not sentence.endswith((".", "。", "!", "！", "$", "\\]", "\\)", "*", ")")) and len(text.strip()) > _SHORT:
+        return NONE  # the response may have been cut off
+    core = _core(sentence)
+    if core is None or not any(map(str.isalnum, core)):
+        return NONE
+    at = text.rfind(core, start, end)
+    return NONE if at < 0 else Extraction(core, at, at + len(core), "sentence")
+
+
+def _core(sentence: str) -> str | None:
+    plain = sentence.replace("**", "").strip()
+    formulas = phrases.formulas(plain)
+    if len(formulas) == 1:
+        match = _FORMULA_ONLY.fullmatch(plain)
+        if match is not None and match["formula"].strip(" .,:$\\[]()") == formulas[0].strip(" .,:$\\[]()"):
+            return formulas[0] if "=" in formulas[0] else None
+    stated = sentences.stated_value(plain)
+    if stated is not None:
+        return stated if len(_STATEMENTS.findall(_outside_formulas(plain))) <= 1 and _short(stated) else None
+    foreign = _FOREIGN.fullmatch(plain.rstrip("。.！! "))
+    if foreign is not None and not plain.isascii() and not _FOREIGN_DENIAL.search(foreign["lead"]):
+        inner = phrases.formulas(foreign["core"])
+        return inner[0].strip() if len(inner) == 1 else foreign["core"].strip() if not inner else None
+    return None
+
+
+def _short(core: str) -> bool:
+    """Whether what a sentence states is a value and not a further clause."""
+    return any(c.isdigit() or c in "\\$" for c in core) or len(core.split()) <= 4
+
+
+def _outside_formulas(sentence: str) -> str:
+    for formula in phrases.formulas(sentence):
+        sentence = sentence.replace(formula, "0")
+    return sentence
+
+
+def _sentence_start(text: str, end: int) -> int:
+    """Where the last sentence begins: formulas are not cut, and a formula on its own line belongs to its sentence."""
+    low = max(0, end - _REACH)
+    spans = [(m.start() + low, m.end() + low) for m in phrases.MATH.finditer(text[low:end])]
+    start = low
+    for match in _BOUNDARY.finditer(text, low, end):
+        inside = any(a < match.end() and match.start() < b for a, b in spans)
+        displayed = any(a == match.end() and text[a : a + 2] in ("$$", "\\[") for a, _ in spans)
+        if not inside and not displayed and text[match.end() : end].strip():
+            start = match.end()
+    return start
+
+
+def _one_formula(text: str) -> bool:
+    match = phrases.MATH.match(text)
+    return match is not None and match.end() == len(text)
+
+
+def _is_value(text: str) -> bool:
+    return _VALUE.fullmatch(text.strip()) is not None and _HEADING.fullmatch(text.strip()) is None
+
+
+def _folded(text: str) -> str:
+    return "".join(text.split()).strip("$.")
+
+
+def _at(text: str, start: int, end: int, rule: str) -> Extraction:
+    return Extraction(text[start:end], start, end, rule)
