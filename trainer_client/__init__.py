@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import (
+    BlockingCallError,
     ClientClosedError,
     IncompleteBatchError,
     RecipeError,
@@ -72,6 +73,7 @@ __all__ = [
     "TLS",
     "AsyncRewardClient",
     "Batching",
+    "BlockingCallError",
     "Cell",
     "ClientClosedError",
     "Document",

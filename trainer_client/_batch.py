@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from trainer_client._outcomes import OutcomeStore
+from trainer_client._outcomes import ClientOutcome, Outcome, OutcomeStore
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
+
+_ABANDONED = ClientOutcome(Outcome.SKIP, "abandoned", message="the caller gave it up")
 
 
 class Labels(NamedTuple):
@@ -33,6 +35,7 @@ class Batch:
         sizes: size of each complete group; None when every group of the batch is complete.
         floors: floor of each column's verifier, where a server has told it.
         name: an id that no other batch has; requests are named after it.
+        on_abandon: called when rollouts were given up, by whoever works on them.
     """
 
     rollouts: Sequence[Rollout]
@@ -43,3 +46,11 @@ class Batch:
     sizes: Mapping[str, int] | None = None
     floors: dict[int, float] = field(default_factory=dict)
     name: str = field(default_factory=lambda: os.urandom(16).hex())
+    on_abandon: list[Callable[[], None]] = field(default_factory=list)
+
+    def abandon(self, rows: Sequence[int]) -> None:
+        """Rollouts are not waited for any more: their open cells are settled, and calls end that hold nothing else."""
+        width = self.store.width
+        self.store.settle([(row, column) for row in rows for column in range(width)], _ABANDONED)
+        for tell in self.on_abandon:
+            tell()

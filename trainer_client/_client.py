@@ -7,7 +7,7 @@ import concurrent.futures
 import os
 import queue
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -18,6 +18,8 @@ from trainer_client._local import LocalCommand
 from trainer_client._recipe import Recipe, as_recipe
 from trainer_client._result import RolloutResult
 from trainer_client._rollout import Rollout, as_rollouts, not_a_rollout
+from trainer_client._session.futures import LoopFuture
+from trainer_client._session.runtime import refuse_on_private_thread
 from trainer_client._session.sinks import LoopSink, ScoringJob, ThreadSink
 from trainer_client._session.stream import GroupStream, StreamItem, grouped
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
@@ -163,7 +165,7 @@ class RewardClient(_BaseClient):
         run: str = "",
         step: int = 0,
         seed: int = 0,
-    ) -> Iterator[ScoreTable]:
+    ) -> Generator[ScoreTable, None, None]:
         """Score rollouts as they come, and yield a table for each group as it completes.
 
         Args:
@@ -187,21 +189,26 @@ class RewardClient(_BaseClient):
         space = threading.Event()
         order = ScoringJob(self._recipe, Labels(run, step, seed))
         whole = _waited(self._core.judges_groups(self._recipe))
-        stream = GroupStream(self._core, order, self._method, group_size, whole, ready.put, space.set)
+        stream = GroupStream(
+            self._core.submit, self._core.given_up, order, self._method, group_size, whole, ready.put, space.set
+        )
         yielded = 0
-        for item in grouped(rollouts):
-            stream.add(item)
-            while stream.open >= window:
-                space.clear()
-                if stream.open >= window:
-                    space.wait()
-            while not ready.empty():
+        try:
+            for item in grouped(rollouts):
+                stream.add(item)
+                while stream.open >= window:
+                    space.clear()
+                    if stream.open >= window:
+                        space.wait()
+                while not ready.empty():
+                    yielded += 1
+                    yield _table(ready.get())
+            stream.finish()
+            while yielded < stream.started:
                 yielded += 1
                 yield _table(ready.get())
-        stream.finish()
-        while yielded < stream.started:
-            yielded += 1
-            yield _table(ready.get())
+        finally:
+            stream.abandon()
 
     def submit(
         self,
@@ -224,7 +231,7 @@ class RewardClient(_BaseClient):
         """
         _require(rollout)
         order = ScoringJob(self._recipe, Labels(run, step, seed))
-        future: concurrent.futures.Future[RolloutResult] = concurrent.futures.Future()
+        future = self._core.futures.make()
         if group_size:
             self._core.assemble(order, rollout, future, _THREADS, group_size)
         else:
@@ -276,7 +283,7 @@ class AsyncRewardClient(_BaseClient):
         run: str = "",
         step: int = 0,
         seed: int = 0,
-    ) -> AsyncIterator[ScoreTable]:
+    ) -> AsyncGenerator[ScoreTable, None]:
         """Score rollouts as they come, and yield a table for each group as it completes: see `RewardClient.stream`.
 
         The input may be asynchronous; it is read while groups are yielded.
@@ -293,7 +300,9 @@ class AsyncRewardClient(_BaseClient):
 
         order = ScoringJob(self._recipe, Labels(run, step, seed))
         whole = await _awaited(self._core.judges_groups(self._recipe))
-        stream = GroupStream(self._core, order, self._method, group_size, whole, emit, progress)
+        stream = GroupStream(
+            self._core.submit, self._core.given_up, order, self._method, group_size, whole, emit, progress
+        )
 
         async def feed() -> None:
             try:
@@ -320,6 +329,7 @@ class AsyncRewardClient(_BaseClient):
                     yield _table(result)
         finally:
             feeding.cancel()
+            stream.abandon()
 
     def submit(
         self,
@@ -333,7 +343,7 @@ class AsyncRewardClient(_BaseClient):
         """Score one rollout: see `RewardClient.submit`."""
         _require(rollout)
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[RolloutResult] = loop.create_future()
+        future = LoopFuture(loop, self._core.given_up)
         if group_size:
             order = ScoringJob(self._recipe, Labels(run, step, seed))
             self._core.assemble(order, rollout, future, LoopSink(loop, order), group_size)
@@ -378,8 +388,13 @@ _THREADS = ThreadSink()
 
 
 def _waited(future: concurrent.futures.Future[_T]) -> _T:
-    """Wait; whoever stops waiting (Ctrl-C) ends the work."""
+    """Wait; whoever stops waiting (Ctrl-C) ends the work.
+
+    Raises:
+        BlockingCallError: in a callback, on the thread that would have to do the work.
+    """
     try:
+        refuse_on_private_thread()
         return future.result()
     except concurrent.futures.CancelledError:
         raise ClientClosedError from None

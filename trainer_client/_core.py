@@ -14,6 +14,7 @@ from trainer_client._local import LocalCommand
 from trainer_client._outcomes import OutcomeStore
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
+from trainer_client._session.futures import ThreadFutures
 from trainer_client._session.group_buffer import GroupBuffer
 from trainer_client._session.microbatch import MicroBatcher, PendingBatch
 from trainer_client._session.runtime import Runtime, RuntimeHandle
@@ -41,6 +42,10 @@ class Core:
     Args:
         settings: what the client was told.
         local: starts the servers of the client's recipe on this host, at first use.
+
+    Attributes:
+        given_up: `abandoned`, for futures, which must not keep a client alive that no one has any more.
+        futures: makes the futures of single samples, for threads.
     """
 
     def __init__(self, settings: Settings, local: LocalCommand | None = None) -> None:
@@ -50,12 +55,17 @@ class Core:
         self._handle = RuntimeHandle(settings)
         self._watch()
         self._intake: Intake | None = None
+        self.given_up = _weakly(self.abandoned)
+        self.futures = ThreadFutures(self.given_up)
 
     def __getstate__(self) -> Mapping[str, object]:
         return {"_settings": self._settings, "_handle": self._handle, "_local": self._local}
 
     def __setstate__(self, state: Mapping[str, object]) -> None:
-        self.__dict__.update(state, _intake=None, _local_endpoints={})
+        given_up = _weakly(self.abandoned)
+        self.__dict__.update(
+            state, _intake=None, _local_endpoints={}, given_up=given_up, futures=ThreadFutures(given_up)
+        )
         self._watch()
 
     def _watch(self) -> None:
@@ -149,23 +159,31 @@ class Core:
             def later(seconds: float, call: Callable[[], None]) -> None:
                 runtime.loop.call_soon_threadsafe(runtime.loop.call_later, seconds, call)
 
-            batcher = MicroBatcher(runtime, batching.max_items, batching.max_delay_s, self._run_merged)
+            batcher = MicroBatcher(
+                runtime.loop, runtime.endings, batching.max_items, batching.max_delay_s, self._run_merged
+            )
             desk = self._intake = Intake(
                 runtime, batcher, GroupBuffer(self.submit, later, batching.group_timeout_s, runtime.endings)
             )
         return desk
 
-    async def _run_merged(self, work: PendingBatch, complete: Callable[[Batch, list[int]], None]) -> None:
+    def abandoned(self) -> None:
+        """Someone has stopped waiting for single samples: see `MicroBatcher.abandoned`."""
+        if self._intake is not None:
+            self._intake.batcher.abandoned()
+
+    async def _run_merged(self, work: PendingBatch) -> None:
         await self._make_ready()
         runtime = self._handle.runtime()
         batch = Batch(
             work.rollouts,
             work.order.recipe,
-            OutcomeStore(len(work.rollouts), len(work.order.recipe.rewards), lambda rows: complete(batch, rows)),
+            OutcomeStore(len(work.rollouts), len(work.order.recipe.rewards), work.complete),
             work.order.labels,
             runtime.loop.time(),
             work.sizes,
         )
+        work.begin(batch)
         await self._settle(runtime, batch)
 
     # Questions
@@ -202,3 +220,15 @@ class Core:
         except Expired:
             raise ServerUnavailableError(server, "did not answer in time") from None
         return facts.verifiers[verifier]
+
+
+def _weakly(method: Callable[[], None]) -> Callable[[], None]:
+    """A method that may be called after its object is gone."""
+    reference = weakref.WeakMethod(method)
+
+    def call() -> None:
+        known = reference()
+        if known is not None:
+            known()
+
+    return call

@@ -7,6 +7,7 @@
     ├── ServerUnavailableError (ConnectionError)  no replica of a server answers
     ├── StateError (ValueError)                   a saved state is of another recipe: keys that differ, remedy
     ├── IncompleteBatchError                      too many scores are missing; carries the table
+    ├── BlockingCallError (RuntimeError)          a method that waits was called in a callback
     └── ClientClosedError (RuntimeError)          the client was used after ``close()``
 
 What happens to a single item (a fault, a skip) is not an exception but an outcome in the `ScoreTable`.
@@ -150,3 +151,18 @@ class ClientClosedError(RewardError, RuntimeError):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*(args or ("the client is closed; make a new one",)))
+
+
+class BlockingCallError(RewardError, RuntimeError):
+    """A method that waits was called in a callback of a future, on the thread that would have to do the work."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(
+            *(
+                args
+                or (
+                    "a callback of a future runs on the client's own thread, where waiting for the client would never "
+                    "end; hand the result to another thread, or use submit()",
+                )
+            )
+        )

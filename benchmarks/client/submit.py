@@ -24,7 +24,7 @@ async def measure(address: str, rounds: int = 15) -> tuple[float, float, float]:
     """Milliseconds of CPU of a batch, of submits from a loop and from a thread, each in its least disturbed round."""
     rollouts = rollouts_of(COUNT)
     times: dict[str, list[float]] = {"batch": [], "loop": [], "thread": []}
-    client, blocking = AsyncRewardClient(address), RewardClient(RECIPE, address)
+    client, blocking = AsyncRewardClient(RECIPE, address), RewardClient(RECIPE, address)
 
     def from_thread() -> None:
         futures = [blocking.submit(rollout) for rollout in rollouts]

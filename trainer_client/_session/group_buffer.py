@@ -28,6 +28,10 @@ class BufferedGroup:
         for place, result in zip(tokens, results, strict=True):
             self.sinks[place].deliver([self.tokens[place]], [result])
 
+    def is_abandoned(self, token: int) -> bool:
+        """Whether no one waits for any result of the group, which is judged as a whole: see `ResultSink`."""
+        return all(sink.is_abandoned(token) for sink, token in zip(self.sinks, self.tokens, strict=True))
+
 
 class GroupBuffer:
     """Gathers the rollouts of a group that callers submit one by one.

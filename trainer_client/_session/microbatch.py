@@ -7,10 +7,11 @@ any thread, loop and recipe come together here; each is answered as soon as it i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from trainer_client._batch import Batch, Labels
 from trainer_client._errors import ClientClosedError, IncompleteBatchError
@@ -18,12 +19,12 @@ from trainer_client._result import RolloutResult, rewards_of, table_of
 from trainer_client._rollout import Rollout
 from trainer_client._session.sinks import ResultSink, ScoringJob
 
-if TYPE_CHECKING:
-    from trainer_client._session.runtime import Runtime
+_SWEEP_DELAY = 0.05
+"""Seconds in which cancellations gather before calls are ended for them."""
 
 
 class PendingBatch:
-    """Rollouts of one order that travel together, as parallel lists.
+    """Rollouts of one job that travel together, as parallel lists.
 
     Objects that live as long as a request are what Python's collector walks through, so nothing is made for each
     rollout that need not be.
@@ -32,11 +33,12 @@ class PendingBatch:
         order: what is asked.
         rollouts: what to score.
         sinks: where each result goes.
-        tokens: under what name.
-        sizes: size of each group of which all rollouts are at hand.
+        tokens: what each sink knows its result by.
+        sizes: size of each group of which all rollouts are here.
+        batch: the batch that it has become; None before.
     """
 
-    __slots__ = ("order", "rollouts", "sinks", "sizes", "tokens")
+    __slots__ = ("_open", "batch", "order", "rollouts", "sinks", "sizes", "tokens")
 
     def __init__(self, order: ScoringJob) -> None:
         self.order = order
@@ -44,6 +46,8 @@ class PendingBatch:
         self.sinks: list[ResultSink] = []
         self.tokens: list[Any] = []
         self.sizes: dict[str, int] = {}
+        self.batch: Batch | None = None
+        self._open = bytearray()
 
     def take(self, rows: Sequence[int]) -> PendingBatch:
         """Some of it."""
@@ -54,29 +58,85 @@ class PendingBatch:
         part.sizes = self.sizes
         return part
 
+    def begin(self, batch: Batch) -> None:
+        """It has become a batch."""
+        self.batch = batch
+        self._open = bytearray(b"\1") * len(self.rollouts)
 
-RunBatch: TypeAlias = Callable[[PendingBatch, Callable[[Batch, list[int]], None]], Awaitable[None]]
+    def complete(self, rows: Sequence[int]) -> None:
+        """Rows of the batch are done: answer those who wait for them."""
+        batch = self.batch
+        assert batch is not None
+        rewards, aborted = rewards_of(batch, rows)
+        results: list[RolloutResult | BaseException] = [
+            _aborted(RolloutResult(batch, row, None)) if row in aborted else RolloutResult(batch, row, reward)
+            for row, reward in zip(rows, rewards, strict=True)
+        ]
+        for row in rows:
+            self._open[row] = 0
+        self.answer(rows, results)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell an error to all who still wait."""
+        rows = [row for row in range(len(self.rollouts)) if not self._open or self._open[row]]
+        self.answer(rows, [error] * len(rows))
+
+    def answer(self, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
+        """Hand results to their sinks, all of one sink at once."""
+        by_sink: dict[ResultSink, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
+        for row, result in zip(rows, results, strict=True):
+            tokens, found = by_sink.setdefault(self.sinks[row], ([], []))
+            tokens.append(self.tokens[row])
+            found.append(result)
+        for sink, (tokens, found) in by_sink.items():
+            sink.deliver(tokens, found)
+
+    def wanted(self) -> list[int]:
+        """Rows that some one waits for."""
+        return [row for row, sink in enumerate(self.sinks) if not sink.is_abandoned(self.tokens[row])]
+
+    def sweep(self) -> None:
+        """Give up what no one waits for any more."""
+        if self.batch is not None:
+            rows = [row for row, open_ in enumerate(self._open) if open_ and self._is_abandoned(row)]
+            if rows:
+                self.batch.abandon(rows)
+
+    def _is_abandoned(self, row: int) -> bool:
+        return self.sinks[row].is_abandoned(self.tokens[row])
+
+
+RunBatch: TypeAlias = Callable[[PendingBatch], Awaitable[None]]
 
 
 class MicroBatcher:
-    """Gathers rollouts and runs them as batches on a runtime.
+    """Gathers rollouts and runs them as batches on a loop.
 
     Args:
-        runtime: where the batches run.
+        loop: where the batches run.
+        endings: what is called when the client is closed.
         items: rollouts times rewards that are enough for a call.
         wait: seconds that a rollout waits for others.
-        run: settles a batch, telling which rows are complete.
+        run: settles a batch.
     """
 
-    def __init__(self, runtime: Runtime, items: int, wait: float, run: RunBatch) -> None:
-        self._runtime = runtime
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        endings: list[Callable[[], None]],
+        items: int,
+        wait: float,
+        run: RunBatch,
+    ) -> None:
+        self._loop = loop
         self._items = items
         self._wait = wait
         self._run = run
         self._lock = threading.Lock()
         self._gathering: dict[tuple[str, Labels], PendingBatch] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        runtime.endings.append(partial(_drop, self._gathering))
+        self._running: dict[asyncio.Task[None], PendingBatch] = {}
+        self._sweep_is_due = False
+        endings.append(partial(_drop, self._gathering))
 
     def add(
         self, order: ScoringJob, rollouts: Sequence[Rollout], tokens: Sequence[Any], sink: ResultSink, size: int = 0
@@ -104,64 +164,48 @@ class MicroBatcher:
             after = len(work.rollouts)
         full = max(1, self._items // len(order.recipe.rewards))
         if before < full <= after:
-            self._runtime.loop.call_soon_threadsafe(self._flush, work)
+            self._loop.call_soon_threadsafe(self._flush, work)
         elif not before:
-            self._runtime.loop.call_soon_threadsafe(self._runtime.loop.call_later, self._wait, self._flush, work)
+            self._loop.call_soon_threadsafe(self._loop.call_later, self._wait, self._flush, work)
+
+    def abandoned(self) -> None:
+        """Someone has stopped waiting: find out for what, from any thread, once for many."""
+        if not self._sweep_is_due:
+            self._sweep_is_due = True
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._loop.call_later, _SWEEP_DELAY, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweep_is_due = False
+        for work in list(self._running.values()):
+            work.sweep()
 
     def _flush(self, work: PendingBatch) -> None:
         with self._lock:
             if self._gathering.get(work.order.key) is not work:
                 return
             del self._gathering[work.order.key]
-        for wave in _waves(work):
-            task = self._runtime.loop.create_task(self._settle(wave))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        for wave in _waves(work, work.wanted()):
+            task = self._loop.create_task(self._settle(wave))
+            self._running[task] = wave
+            task.add_done_callback(self._running.pop)
 
     async def _settle(self, work: PendingBatch) -> None:
-        waiting = bytearray(b"\1") * len(work.rollouts)
-        first = work.sinks[0]
-        only = first if all(sink is first for sink in work.sinks) else None
-
-        def complete(batch: Batch, rows: list[int]) -> None:
-            rewards, aborted = rewards_of(batch, rows)
-            results: list[RolloutResult | BaseException] = [
-                _aborted(RolloutResult(batch, row, None)) if row in aborted else RolloutResult(batch, row, reward)
-                for row, reward in zip(rows, rewards, strict=True)
-            ]
-            for row in rows:
-                waiting[row] = 0
-            if only is not None:
-                only.deliver([work.tokens[row] for row in rows], results)
-            else:
-                _distribute(work, rows, results)
-
         try:
-            await self._run(work, complete)
-        except (Exception, asyncio.CancelledError) as error:
-            rows = [row for row, waits in enumerate(waiting) if waits]
-            # Cancelled from outside: only closing the client does that.
-            told = ClientClosedError() if isinstance(error, asyncio.CancelledError) else error
-            _distribute(work, rows, [told] * len(rows))
-            if isinstance(error, asyncio.CancelledError):
-                raise
-
-
-def _distribute(work: PendingBatch, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
-    by_post: dict[ResultSink, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
-    for row, result in zip(rows, results, strict=True):
-        tokens, found = by_post.setdefault(work.sinks[row], ([], []))
-        tokens.append(work.tokens[row])
-        found.append(result)
-    for sink, (tokens, found) in by_post.items():
-        sink.deliver(tokens, found)
+            await self._run(work)
+        except Exception as error:  # noqa: BLE001 (raised where the results are read)
+            work.fail(error)
+        except asyncio.CancelledError:
+            # From outside: only closing the client does that.
+            work.fail(ClientClosedError())
+            raise
 
 
 def _drop(gathering: dict[tuple[str, Labels], PendingBatch]) -> None:
     """Tell those whose rollouts were not sent yet that the client was closed."""
     while gathering:
         _, work = gathering.popitem()
-        _distribute(work, range(len(work.rollouts)), [ClientClosedError()] * len(work.rollouts))
+        work.fail(ClientClosedError())
 
 
 def _aborted(scored: RolloutResult) -> IncompleteBatchError:
@@ -171,12 +215,12 @@ def _aborted(scored: RolloutResult) -> IncompleteBatchError:
     )
 
 
-def _waves(work: PendingBatch) -> list[PendingBatch]:
+def _waves(work: PendingBatch, rows: Sequence[int]) -> list[PendingBatch]:
     """Batches in which ids are unique and the rollouts of a group have one prompt.
 
     The rollouts come from callers that know nothing of each other; what does not fit together goes apart.
     """
-    left = list(range(len(work.rollouts)))
+    left = list(rows)
     waves: list[PendingBatch] = []
     while left:
         wave: list[int] = []
@@ -191,7 +235,7 @@ def _waves(work: PendingBatch) -> list[PendingBatch]:
                 continue
             seen.add(rollout.rollout_id)
             wave.append(row)
-        if not waves and not later:
+        if len(wave) == len(work.rollouts):
             return [work]
         waves.append(work.take(wave))
         left = later

@@ -21,7 +21,7 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from trainer_client._errors import ClientClosedError
+from trainer_client._errors import BlockingCallError, ClientClosedError
 from trainer_client._session.dispatch import BatchRunner
 from trainer_client._settings import Settings
 from trainer_client._transport.pool import Pool
@@ -60,6 +60,7 @@ class Runtime:
         _living.add(self)
 
     def _run(self) -> None:
+        _here.is_private = True
         asyncio.set_event_loop(self.loop)
         try:
             self.loop.run_forever()
@@ -131,6 +132,19 @@ class Runtime:
         if others:
             # gRPC tells the end of calls that were cut off a moment later, to this loop; closed, it would raise there.
             await asyncio.sleep(_LAST_EVENTS)
+
+
+_here = threading.local()
+
+
+def refuse_on_private_thread() -> None:
+    """Refuse to wait on a thread that does a client's work: callbacks of futures run there.
+
+    Raises:
+        BlockingCallError: this is such a thread.
+    """
+    if getattr(_here, "is_private", False):
+        raise BlockingCallError
 
 
 _living: weakref.WeakSet[Runtime] = weakref.WeakSet()

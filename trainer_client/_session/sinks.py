@@ -10,6 +10,7 @@ from trainer_client._batch import Labels
 from trainer_client._recipe import Recipe
 from trainer_client._result import RolloutResult
 from trainer_client._rollout import Rollout
+from trainer_client._session.futures import ThreadFuture, settle
 
 
 class ScoringJob(NamedTuple):
@@ -33,6 +34,9 @@ class ResultSink(Protocol):
 
     def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
         """Take results, in the order of the tokens they were asked under. Called on the private loop."""
+
+    def is_abandoned(self, token: Any) -> bool:
+        """Whether no one waits for a result any more. Called on the private loop."""
 
 
 class LoopSink:
@@ -62,6 +66,10 @@ class LoopSink:
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(self.answer, tokens, results)
 
+    def is_abandoned(self, token: asyncio.Future[RolloutResult]) -> bool:
+        """See `ResultSink`."""
+        return token.cancelled() or self.loop.is_closed()
+
     @staticmethod
     def answer(
         tokens: Sequence[asyncio.Future[RolloutResult]], results: Sequence[RolloutResult | BaseException]
@@ -79,13 +87,10 @@ class LoopSink:
 class ThreadSink:
     """Results for futures that threads wait for."""
 
-    def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
+    def deliver(self, tokens: Sequence[ThreadFuture], results: Sequence[RolloutResult | BaseException]) -> None:
         """See `ResultSink`."""
-        # Last first: a thread that waits for its futures in order wakes up once, when all of these are there.
-        for future, result in zip(reversed(tokens), reversed(results), strict=True):
-            if not future.set_running_or_notify_cancel():
-                continue
-            if isinstance(result, BaseException):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        settle(tokens, results)
+
+    def is_abandoned(self, token: ThreadFuture) -> bool:
+        """See `ResultSink`."""
+        return token.cancelled()

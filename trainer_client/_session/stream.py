@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from trainer_client._errors import RolloutError
 from trainer_client._result import RolloutResult, table_of
 from trainer_client._rollout import Rollout, as_rollouts, not_a_rollout
-from trainer_client._session.sinks import ScoringJob
+from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client._table import ScoreTable
 
 if TYPE_CHECKING:
-    from trainer_client._core import Core
     from trainer_client.signals import Estimator, Pipeline
+
+Submit: TypeAlias = Callable[[ScoringJob, Sequence[Rollout], Sequence[Any], ResultSink, int], None]
 
 StreamItem: TypeAlias = Rollout | Sequence[Rollout]
 """A rollout, or all rollouts of a prompt."""
@@ -46,7 +47,8 @@ class GroupStream:
     """One stream of groups.
 
     Args:
-        core: the client.
+        submit: hands over rollouts: see `Core.submit`.
+        given_up: called when the stream is abandoned: see `Core.abandoned`.
         order: what is asked.
         estimator: what makes advantages of the rewards of a group.
         group_size: rollouts of a complete group, for rollouts that arrive one by one; None: a group is complete
@@ -62,7 +64,8 @@ class GroupStream:
 
     def __init__(
         self,
-        core: Core,
+        submit: Submit,
+        given_up: Callable[[], None],
         order: ScoringJob,
         estimator: Estimator | Pipeline | None,
         group_size: int | None,
@@ -70,7 +73,8 @@ class GroupStream:
         emit: Callable[[ScoreTable | BaseException], None],
         progress: Callable[[], None] = lambda: None,
     ) -> None:
-        self._core = core
+        self._submit = submit
+        self._given_up = given_up
         self._order = order
         self._estimator = estimator
         self._group_size = group_size or 0
@@ -80,6 +84,7 @@ class GroupStream:
         self._lock = threading.Lock()
         self._groups: dict[str, OpenGroup] = {}
         self._failed = False
+        self._abandoned = False
         self.open = 0
         self.started = 0
 
@@ -131,7 +136,17 @@ class GroupStream:
             self.open += len(rollouts)
         size = group.size if len(rollouts) == group.size else 0
         tokens = [(group, first + i) for i in range(len(rollouts))]
-        self._core.submit(self._order, rollouts, tokens, self, size)
+        self._submit(self._order, rollouts, tokens, self, size)
+
+    def abandon(self) -> None:
+        """No one reads the stream any more: what is not judged need not be."""
+        self._abandoned = True
+        if self.open:
+            self._given_up()
+
+    def is_abandoned(self, token: object) -> bool:
+        """Whether no one waits for a result: see `ResultSink`."""
+        return self._abandoned
 
     def finish(self) -> None:
         """No more rollouts come: groups are complete as they are."""
@@ -147,6 +162,8 @@ class GroupStream:
 
     def deliver(self, tokens: Sequence[Any], results: Sequence[RolloutResult | BaseException]) -> None:
         """Take results: see `ResultSink`."""
+        if self._abandoned:
+            return
         for (group, place), result in zip(tokens, results, strict=True):
             with self._lock:
                 self.open -= 1

@@ -30,6 +30,8 @@ _PIECES = 4
 _MISMATCHES_TOLERATED = 3
 _SMALLEST_SHARE = 16
 """Items below which a batch is not spread further over replicas."""
+_JOIN_TIME = 0.2
+"""Seconds that a call goes on beside the one that replaces it, so that the server has joined their work."""
 _STALL_DISTRUST = 30.0
 """Seconds that a replica without progress is passed over, the first time."""
 
@@ -68,6 +70,9 @@ class Dispatcher:
         self._tasks = tasks
         self._info: ServerInfo | None = None
         self._open: set[OpenCall] = set()
+        self._duplicates = False
+        self._acquiring: dict[asyncio.Task[None], Chunk] = {}
+        batch.on_abandon.append(self._prune)
         self._again = SecondTries(batch, pool, retries, budget, self._send_again, tasks)
 
     async def run(self, columns: Sequence[int], groups: Sequence[EncodedGroup]) -> None:
@@ -108,10 +113,12 @@ class Dispatcher:
             # A quarter is left for what the estimate of a message's size does not count.
             size = min(size, self._info.max_message_bytes * 3 // 4 or size)
         for chunk in pack(work, max(1, items), size):
-            self._tasks.create_task(self._deliver(chunk, avoid))
+            task = self._tasks.create_task(self._deliver(chunk, avoid))
+            self._acquiring[task] = chunk
+            task.add_done_callback(lambda done: self._acquiring.pop(done, None))
 
     async def _deliver(self, chunk: Chunk, avoid: Collection[str]) -> None:
-        """Send a chunk and see to what the call leaves open."""
+        """Find a replica for a chunk and send it there."""
         items, suspect = chunk.items, chunk.is_suspect
         try:
             replica = await self._pool.acquire(chunk.needs, items, chunk.spec.expires, avoid=avoid, suspect=suspect)
@@ -121,15 +128,23 @@ class Dispatcher:
         except ServerUnavailableError as error:
             self._store.settle(chunk.cells(), _unavailable(str(error)))
             return
+        task = asyncio.current_task()
+        if task is not None:
+            self._acquiring.pop(task, None)
+        await self._deliver_to(replica, chunk)
+
+    async def _deliver_to(self, replica: Replica, chunk: Chunk) -> None:
+        """Send a chunk to a replica where it is counted already, and see to what the call leaves open."""
         try:
             failure = await self._send(chunk, replica)
         finally:
-            self._pool.release(replica, items, suspect=suspect)
+            self._pool.release(replica, chunk.items, suspect=chunk.is_suspect)
         if failure is None:
             self._fleet.succeeded(replica)
         else:
             await self._after(chunk, replica, failure)
-        self._end_settled_calls()
+        if self._duplicates:
+            self._end_settled_calls()
 
     async def _send(self, chunk: Chunk, replica: Replica) -> CallFailure | None:
         """One call. Returns how it failed, or None."""
@@ -168,16 +183,47 @@ class Dispatcher:
         if not chunk.spec.repeatable or not self._hedges.spend(call.unanswered):
             call.end(CallFailure(FailureClass.STALLED, "stalled", words))
             return
+        self._duplicates = True
         self._fleet.distrust(call.replica, words, _STALL_DISTRUST)
         for asked, parts in unfinished(chunk, self._store):
             copy = chunk.successor(parts, asked)
             copy.takeovers += 1
             self._start(copy, copy.items, {address})
 
+    def _prune(self) -> None:
+        """Rollouts were given up: end what works on nothing else, and send the rest of the other calls once more.
+
+        Under the name that it has, so that a server joins it with the work under way, which survives the end of the
+        first call, while what no call asks for any more is stopped.
+        """
+        for task, chunk in list(self._acquiring.items()):
+            if not self._has_open(chunk):
+                task.cancel()
+        loop = asyncio.get_running_loop()
+        for call in list(self._open):
+            chunk = call.chunk
+            rest = unfinished(chunk, self._store)
+            if not rest:
+                call.end(SETTLED)
+            elif not (chunk.spec.at_once or chunk.spec.whole_groups or call.moved) and call.unanswered > sum(
+                len(rows) * len(asked) for asked, parts in rest for _, rows in parts
+            ):
+                call.moved = True
+                for asked, parts in rest:
+                    self._join(call.replica, chunk.successor(parts, asked))
+                loop.call_later(_JOIN_TIME, call.end, SETTLED)
+
+    def _join(self, replica: Replica, chunk: Chunk) -> None:
+        self._pool.count(replica, chunk.items, suspect=chunk.is_suspect)
+        self._tasks.create_task(self._deliver_to(replica, chunk))
+
+    def _has_open(self, chunk: Chunk) -> bool:
+        return any(self._store.is_open(row, column) for row, column in chunk.cells())
+
     def _end_settled_calls(self) -> None:
         """End calls of which no item is open any more: another replica was faster, or the caller gave them up."""
         for call in list(self._open):
-            if not any(self._store.is_open(row, column) for row, column in call.chunk.cells()):
+            if not self._has_open(call.chunk):
                 call.end(SETTLED)
 
     async def _after(self, chunk: Chunk, replica: Replica, failure: CallFailure) -> None:

@@ -168,12 +168,16 @@ class Pool:
             return None
         chosen = choose(self.fleet.replicas, wish.needs, wish.avoid, wish.suspect, wish.items)
         if chosen is not None:
-            chosen.outstanding += wish.items
-            chosen.suspects += wish.suspect
-            self._calls += 1
-            self.fleet.watch(chosen)
-            self._progress.watch()
+            self.count(chosen, wish.items, suspect=wish.suspect)
         return chosen
+
+    def count(self, replica: Replica, items: int, *, suspect: bool = False) -> None:
+        """A call of that many items begins at a replica; `release` ends it."""
+        replica.outstanding += items
+        replica.suspects += suspect
+        self._calls += 1
+        self.fleet.watch(replica)
+        self._progress.watch()
 
     def _serve_waiting(self) -> None:
         """Give what has become free to those who wait, the first first."""
