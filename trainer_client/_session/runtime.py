@@ -155,22 +155,25 @@ def _before_fork() -> None:
     paused = [runtime for runtime in list(_living) if runtime._pools]
     for runtime in paused:
         runtime.pause()
-    if paused:
-        _await_end_of_grpc()
+    if paused and not _await_end_of_grpc(_POLLER_TIMEOUT):
+        logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may hang")
+    elif _handles:
+        # What clients that were closed have left behind, if anything.
+        _await_end_of_grpc(_LAST_EVENTS)
 
 
-def _await_end_of_grpc() -> None:
-    """Wait for the thread that polls for ``grpc.aio``, which ends with the last object that uses it.
+def _await_end_of_grpc(seconds: float) -> bool:
+    """Wait for the thread that polls for ``grpc.aio``, which ends with the last object that uses it; whether it did.
 
     Calls that were cut off live on for a moment in the frames of exceptions and tasks.
     """
-    until = time.monotonic() + _POLLER_TIMEOUT
+    until = time.monotonic() + seconds
     while any("_poll_wrapper" in thread.name for thread in threading.enumerate()):
-        gc.collect()
         if time.monotonic() > until:
-            logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may hang")
-            return
+            return False
+        gc.collect()
         time.sleep(0.002)
+    return True
 
 
 def _after_fork_in_parent() -> None:
