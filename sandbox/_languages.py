@@ -25,6 +25,8 @@ class Language:
         run: Arguments of the interpreter after its name; `{memory_mib}` is filled in.
         address_space: Whether the program runs under a limit of its address space; else one of its data, which
             leaves out what is reserved but not used.
+        waits_for_reader: Whether it writes the rest when a pipe is full. One that does not, and loses what it had not
+            written when it exits, writes to files instead.
         out_of_memory: Texts near the end of standard error by which it says that it ran out of memory.
         package: What to install if the tool is missing.
         build_limits: Limits of compiling unless the caller gives others.
@@ -36,6 +38,7 @@ class Language:
     build: tuple[str, ...] = ()
     run: tuple[str, ...] = ()
     address_space: bool = True
+    waits_for_reader: bool = True
     out_of_memory: tuple[bytes, ...] = ()
     package: str = ""
     build_limits: Limits = _BUILD_LIMITS
@@ -69,6 +72,7 @@ _ROWS = (
         tool="node",
         run=("--max-old-space-size={memory_mib}", "main.js"),
         address_space=False,  # V8 reserves far more than it uses
+        waits_for_reader=False,
         out_of_memory=(b"heap out of memory", b"allocation failed"),
         package="nodejs",
     ),

@@ -192,6 +192,8 @@ class IsolationReport:
         wall_clock: `run_queue` if waiting for a processor is subtracted, else `elapsed`.
         proc: `fresh`: a run sees only its own processes.
         uid_map: Host user id behind the program's user id, e.g. `0->1879050000`.
+        users: `own` if no other slot runs as that user of the host, so that what the kernel counts for a user is
+            counted for the slot; `shared` if slots have one user in common.
         interpreter: The Python that runs Python programs, with its version.
         steps: Result of each step of the self-test, canaries included.
     """
@@ -203,6 +205,7 @@ class IsolationReport:
     wall_clock: str
     proc: str
     uid_map: str
+    users: str
     interpreter: str
     steps: tuple[Step, ...]
 

@@ -11,11 +11,12 @@ import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from sandbox._inside import _kernel, _program, _rootfs, _wire
+from sandbox._inside import _kernel, _program, _rootfs, _seccomp, _wire
 from sandbox._inside._seccomp import Filter
 
 _DESCRIPTORS = 256
 _NATIVE_STACK_BYTES = 64 << 20
+_STACK_SHARE = 4  # of the memory of a program, for one stack
 _RESERVING_STACK_BYTES = 8 << 20  # every thread has one
 _RESERVING_BASE_BYTES = 64 << 20  # an engine such as V8 with its threads, doing nothing
 # Below a page no core file is written; 1 and not 0 keeps the dump from a crash handler behind a pipe as well.
@@ -23,7 +24,10 @@ _NO_CORE = (1, 1)
 _USER = 1000
 _OWN_INODES = 4  # the root of the tree, two directories of ours, and the source
 _TMP_FLAGS = _kernel.MS_NOSUID | _kernel.MS_NODEV
-_PROC_FLAGS = _TMP_FLAGS | _kernel.MS_NOEXEC
+# What can be written there reaches the init, or the scheduling of the whole slot.
+_PROC_FLAGS = _TMP_FLAGS | _kernel.MS_NOEXEC | _kernel.MS_RDONLY
+_PENDING = 256  # timers and queued signals, which the kernel counts for the whole user otherwise
+_NOT_EXECUTABLE = 126
 SOCKET = 3
 """Descriptor of the connection with the owner, until the program takes its place."""
 _REHEARSAL = {"mode": "", "bounds": {"cpu_s": 1.0}, "files": {"": b""}, "code": marshal.dumps(compile("0", "", "eval"))}
@@ -35,12 +39,25 @@ Bounds = Mapping[str, float]
 class Rights:
     """What a program may do, and what it inherits."""
 
-    def __init__(self, seccomp: Filter) -> None:
-        self.filter = seccomp
+    def __init__(self, shared_user: bool) -> None:
+        """Assemble the filters.
+
+        Args:
+            shared_user: Whether other slots may run as the same user of the host.
+        """
+        machine = _kernel.machine()
+        self.filter = Filter(_seccomp.build(machine))
+        self.last_filter = Filter(_seccomp.build_for_shared_user(machine)) if shared_user else None
+        self.pipe_watch = Filter(_seccomp.build_pipe_watch(machine)) if shared_user else None
         with open("/proc/sys/kernel/cap_last_cap") as file:
             self.last_capability = int(file.read())
         with open("/proc/self/statm") as file:
             self.address_space = int(file.read().split()[0]) * resource.getpagesize()
+
+    def lock_in(self) -> None:
+        """Refuse what was still needed by us: the last thing before foreign code."""
+        if self.last_filter is not None:
+            self.last_filter.load()
 
 
 def fail(sock: socket.socket, where: str, error: BaseException) -> NoReturn:
@@ -85,7 +102,7 @@ def become(sock: socket.socket, rights: Rights, groups: Sequence[int], disk: int
         received = _wire.receive_job(sock)
         if received is None:
             os._exit(0)
-        return _carry_out(sock, rights.address_space, *received)
+        return _carry_out(sock, rights, *received)
     except BaseException as error:  # noqa: BLE001 - up to here nothing of the program has run, so it is ours
         fail(sock, "job", error)
 
@@ -115,17 +132,19 @@ def _rehearse() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, _NO_CORE)
 
 
-def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors: list[int]) -> _program.Program:
+def _carry_out(sock: socket.socket, rights: Rights, job: dict[str, Any], descriptors: list[int]) -> _program.Program:
     mode = job["mode"]
     _write_files(job["files"])
     if mode == "compile":
-        code, job, descriptors = _compile(sock, base, job)
+        code, job, descriptors = _compile(sock, rights.address_space, job)
     elif mode == "python":
         code = marshal.loads(job["code"])  # noqa: S302 - it is for the program itself to spoil
     sock.detach()  # closed or replaced by number from here on
     if mode in ("compile", "python"):
         _arrange(descriptors, len(descriptors))
-        _bound(job["bounds"], base)
+        _bound(job["bounds"], rights.address_space)
+        _program.bound_thread_stacks(int(job["bounds"]["memory"]) // _STACK_SHARE)
+        rights.lock_in()
         return _program.Program(*code, job["data"])
     bounds = job["bounds"]
     # The connection stays until the program takes over, which closes it; should that fail, it is to be said.
@@ -133,14 +152,18 @@ def _carry_out(sock: socket.socket, base: int, job: dict[str, Any], descriptors:
     _arrange([*descriptors, os.dup(SOCKET)], place + 1)
     sock = socket.socket(fileno=place)
     try:
-        _bound(bounds, None)
+        _bound(bounds, None, output_file=job.get("output_file", False))
         if mode != "build":
             _restore_signals()
         _bound_memory(int(bounds["memory"]), reserves=not job["address_space"])
         if mode == "build":
-            _build(sock, job["argv"], job["output"])
+            _build(sock, rights, job["argv"], job["output"])
+        rights.lock_in()
         os.execve(SOCKET if job["artefact"] else job["argv"][0], job["argv"], os.environ)  # noqa: S606 - no shell
     except OSError as error:
+        if job.get("artefact"):  # what its source has made of it, say by naming a loader that there is not
+            os.write(2, f"{job['argv'][0]}: {error.strerror}\n".encode())
+            os._exit(_NOT_EXECUTABLE)
         fail(sock, "exec", error)
 
 
@@ -157,11 +180,14 @@ def _compile(sock: socket.socket, base: int, job: dict[str, Any]) -> tuple[tuple
     except MemoryError:
         _wire.send_frame(sock, _wire.REJECTED, b"mMemoryError while compiling")
         os._exit(0)
-    except (SyntaxError, ValueError, RecursionError, OverflowError, SystemError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the compiler raises was caused by the source
         import traceback  # not needed by most
 
         text = "".join(traceback.format_exception_only(error))
         _wire.send_frame(sock, _wire.REJECTED, b"s" + text.encode("utf-8", "backslashreplace"))
+        os._exit(0)
+    if len(packed) > _wire.MAX_FRAME:
+        _wire.send_frame(sock, _wire.REJECTED, b"mthe compiled program is too large")
         os._exit(0)
     _wire.send_frame(sock, _wire.COMPILED, packed)
     received = _wire.receive_job(sock)
@@ -192,10 +218,10 @@ def _arrange(descriptors: Sequence[int], first_closed: int) -> None:
     _kernel.close_from(first_closed)
 
 
-def _bound(bounds: Bounds, address_space: int | None) -> None:
+def _bound(bounds: Bounds, address_space: int | None, *, output_file: bool = False) -> None:
     """Set the limits that the kernel keeps per process, the last thing before foreign code."""
     cpu = math.ceil(bounds["cpu_s"]) + 1
-    disk = int(bounds["disk"])
+    disk = int(max(bounds["disk"], bounds["output"]) if output_file else bounds["disk"])
     for kind, value in (
         (resource.RLIMIT_CPU, (cpu, cpu + 1)),
         (resource.RLIMIT_CORE, _NO_CORE),
@@ -204,6 +230,8 @@ def _bound(bounds: Bounds, address_space: int | None) -> None:
         (resource.RLIMIT_NPROC, (int(bounds["processes"]) + 1,) * 2),  # the init counts
         (resource.RLIMIT_MEMLOCK, (0, 0)),
         (resource.RLIMIT_MSGQUEUE, (0, 0)),
+        (resource.RLIMIT_RTPRIO, (0, 0)),
+        (resource.RLIMIT_SIGPENDING, (_PENDING, _PENDING)),
     ):
         resource.setrlimit(kind, value)
     if address_space is not None:
@@ -222,7 +250,7 @@ def _bound_memory(memory: int, *, reserves: bool) -> None:
         stack = _RESERVING_STACK_BYTES
     else:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        stack = min(_NATIVE_STACK_BYTES, memory // 4)
+        stack = min(_NATIVE_STACK_BYTES, memory // _STACK_SHARE)
     resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
 
 
@@ -232,16 +260,18 @@ def _restore_signals() -> None:
         _kernel.default_signal(number)
 
 
-def _build(sock: socket.socket, argv: list[str], output: str) -> NoReturn:
+def _build(sock: socket.socket, rights: Rights, argv: list[str], output: str) -> NoReturn:
     """Run a compiler, hand its product out and end as it ended."""
     pid = os.fork()
     if pid == 0:
         with contextlib.suppress(OSError):
             _restore_signals()
+            rights.lock_in()
             os.execve(argv[0], argv, os.environ)  # noqa: S606 - no shell is meant
         os._exit(127)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     if code == 0:
-        product = os.open(output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        _wire.send_frame(sock, _wire.ARTEFACT, b"", (product,))
+        with contextlib.suppress(OSError):  # no product is a failure to compile
+            product = os.open(output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            _wire.send_frame(sock, _wire.ARTEFACT, b"", (product,))
     os._exit(code if code >= 0 else 128 - code)

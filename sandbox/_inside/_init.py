@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from sandbox._inside import _child, _kernel, _program, _wire
+from sandbox._inside._pipes import PipeWatch
 
 _NAMESPACES = _kernel.CLONE_NEWUSER | _kernel.CLONE_NEWPID | _kernel.CLONE_NEWNS | _kernel.CLONE_NEWIPC
 _WALL = 0x40000000  # wait for children whatever signal they end with
@@ -61,30 +62,38 @@ class Maker:
             # The interpreter's handler would make this the one signal that the program can send to us.
             handler = _kernel.default_signal(_kernel.SIGINT)
             _kernel.prctl(_kernel.PR_SET_DUMPABLE, 0)
+            watch = self._rights.pipe_watch
+            listener = watch.load_with_listener() if watch is not None else None
             main = os.fork()
             if main == 0:
                 _kernel.restore_signal(_kernel.SIGINT, handler)
                 return _child.become(sock, self._rights, groups, disk, files)
-            _kernel.close_others(sock.fileno())
+            _kernel.close_others(sock.fileno(), *(() if listener is None else (listener,)))
             _kernel.drop_capabilities()
+            pipes = None if listener is None else PipeWatch(listener)
         except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             _child.fail(sock, "init", error)
-        _reap(sock, main)
+        _reap(sock, main, pipes)
 
 
-def _reap(sock: socket.socket, main: int) -> NoReturn:
+def _reap(sock: socket.socket, main: int, pipes: PipeWatch | None) -> NoReturn:
     """Wait for the program, end what it left behind, report and go."""
+    options = _WALL if pipes is None else _WALL | os.WNOHANG
     user = system = 0.0
     largest = 0
     result = 0
     try:
         while True:
-            pid, status, usage = os.wait4(-1, _WALL)
+            pid, status, usage = os.wait4(-1, options)
+            if pid == 0 and pipes is not None:
+                pipes.serve()
+                continue
             user += usage.ru_utime
             system += usage.ru_stime
             largest = max(largest, usage.ru_maxrss)
             if pid == main:
                 result = status
+                options = _WALL
                 if not _kernel.kill_others():
                     break
     except ChildProcessError:  # all that it left behind is gone

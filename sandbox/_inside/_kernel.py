@@ -121,7 +121,7 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, options
 
 
 def unmount(target: str) -> None:
-    """Detach a mount."""
+    """Take a mount out of the tree; who has it open keeps it."""
     _check(libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
 
 
@@ -190,12 +190,14 @@ def close_from(first: int) -> None:
     syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
 
 
-def close_others(kept: int) -> None:
-    """Close every descriptor but the standard streams and one more."""
-    if kept > _FIRST:
-        first, last = ctypes.c_uint(_FIRST), ctypes.c_uint(kept - 1)
-        syscall("close_range", CLOSE_RANGE, first, last, ctypes.c_uint(0))
-    close_from(kept + 1)
+def close_others(*kept: int) -> None:
+    """Close every descriptor but the standard streams and some more."""
+    first = _FIRST
+    for number in sorted(kept):
+        if number > first:
+            syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(number - 1), ctypes.c_uint(0))
+        first = number + 1
+    close_from(first)
 
 
 _capability_header = (ctypes.c_uint32 * 2)(0x20080522, 0)

@@ -92,12 +92,12 @@ def _start(spec: dict[str, Any], links: _zygote.Links, groups: list[int]) -> _pr
     os.close(ready_read)
     try:
         with steps("id_maps"):
-            _map_ids(pid, spec["uid"], spec["gid"])
+            word = _map_ids(pid, spec)
     except _kernel.SetupError:
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         os.waitpid(pid, 0)
         raise
-    os.write(ready_write, b"m")
+    os.write(ready_write, word)
     os.close(ready_write)
     return None
 
@@ -110,10 +110,24 @@ def _leave_mount_namespace() -> bool:
     return True
 
 
-def _map_ids(pid: int, uid: int, gid: int) -> None:
-    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
-        with open(f"/proc/{pid}/{name}", "w") as file:
-            file.write(text)
+def _map_ids(pid: int, spec: dict[str, Any]) -> bytes:
+    """Map the ids of a zygote's namespace; says whether the user behind them is the slot's own."""
+    with open(f"/proc/{pid}/setgroups", "w") as file:
+        file.write("deny")
+    own = spec["own_uid"]
+    if spec["sub_uid"] is not None:
+        command = [spec["newuidmap"], str(pid), "0", str(spec["sub_uid"]), "1"]
+        null = os.open(os.devnull, os.O_RDWR)
+        files = [(os.POSIX_SPAWN_DUP2, null, number) for number in (1, 2)]
+        helper = os.posix_spawn(command[0], command, os.environ, file_actions=files)
+        own = os.waitstatus_to_exitcode(os.waitpid(helper, 0)[1]) == 0
+        os.close(null)
+    if not own or spec["sub_uid"] is None:
+        with open(f"/proc/{pid}/uid_map", "w") as file:
+            file.write(f"0 {spec['uid']} 1")
+    with open(f"/proc/{pid}/gid_map", "w") as file:
+        file.write(f"0 {spec['gid']} 1")
+    return _wire.OWN_USER if own else _wire.SHARED_USER
 
 
 def _remove(groups: list[str]) -> None:

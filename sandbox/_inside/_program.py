@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import atexit
 import gc
 import io
@@ -18,8 +19,8 @@ _FLUSH_FAILED = 120
 _OURS = [
     "sandbox",
     "sandbox._inside",
-    *(f"sandbox._inside.{name}" for name in ("_channel", "_child", "_init", "_kernel", "_launcher", "_program")),
-    *(f"sandbox._inside.{name}" for name in ("_rootfs", "_seccomp", "_steps", "_wire", "_zygote")),
+    *(f"sandbox._inside.{name}" for name in ("_channel", "_child", "_init", "_kernel", "_launcher", "_pipes")),
+    *(f"sandbox._inside.{name}" for name in ("_program", "_rootfs", "_seccomp", "_steps", "_wire", "_zygote")),
 ]
 
 
@@ -77,6 +78,22 @@ def forget_ourselves() -> None:
     sys.argv[:] = ["main.py"]
     sys.path[0] = _rootfs.BOX
     sys.path_importer_cache.pop(_rootfs.BOX, None)  # it did not exist when it was looked at first
+
+
+def bound_thread_stacks(most: int) -> None:
+    """Let programs ask for thread stacks of any size, as some do by habit, and give them no more than they may have.
+
+    An interpreter of today needs little of a stack, but a reserved one counts as used.
+    """
+    set_size = _thread.stack_size
+
+    def stack_size(size: int = 0, /) -> int:
+        return set_size(min(size, most))
+
+    _thread.stack_size = stack_size
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading.__dict__["stack_size"] = stack_size
 
 
 def open_streams() -> None:

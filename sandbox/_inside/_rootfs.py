@@ -12,6 +12,9 @@ BOX = "/tmp/box"  # noqa: S108 - a path behind the wall
 """Working directory of a program."""
 SHARED_MEMORY = "/tmp/shm"  # noqa: S108 - a path behind the wall
 PACKAGES = "/opt/packages"
+WRITABLE = "/tmp"  # noqa: S108 - a path behind the wall
+READ_ONLY = "/opt/read-only"
+"""Where the artefacts of compilers are mounted twice while a slot starts."""
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _SYSTEM_CONFIGURATION = ("/etc/alternatives", "/etc/ld.so.cache")
@@ -67,6 +70,7 @@ def _bind_packages(root: str, packages: Mapping[str, str], hidden: Sequence[str]
     empty = root + "/opt/none"
     os.makedirs(root + PACKAGES)
     os.makedirs(empty)
+    os.makedirs(root + READ_ONLY)
     for path in hidden:
         if os.path.isdir(root + path):
             _kernel.mount(empty, root + path, None, _kernel.MS_BIND)

@@ -16,12 +16,16 @@ from typing import Any
 
 ZYGOTE = "zygote"
 """Step of a failure that is none of the isolation."""
+OWN_USER = b"o"
+"""Word of the launcher: the ids are mapped, and no other slot has this one's user of the host."""
+SHARED_USER = b"s"
 READY = b"R"
 FAILED = b"F"
 SPARE = b"S"
 COMPILED = b"C"
 REJECTED = b"X"
 ARTEFACT = b"A"
+KEPT = b"K"
 ENDED = b"T"
 
 MAX_FRAME = 256 << 20
@@ -30,15 +34,17 @@ _MAX_DESCRIPTORS = 8
 _LENGTH = struct.Struct("!I")
 _FRAME = struct.Struct("!cI")
 SPARE_REQUEST = struct.Struct("!QQ")
-"""What the owner asks a spare by: bytes that it may store, files that it may make."""
+"""What the owner asks a zygote by. Alone it is for a spare: bytes that it may store, files that it may make. With the
+descriptor of a compiler's product it is for a copy of that: its size, and nothing."""
 END_REPORT = struct.Struct("!iddQ")
 """Payload of ENDED: wait status, user and system seconds, largest resident set in KiB."""
 
 
 def _send(sock: socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
-    ancillary = []
-    if descriptors:
-        ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors)))
+    if not descriptors:  # by a call that no filter refuses
+        sock.sendall(data, socket.MSG_NOSIGNAL)
+        return
+    ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
     sent = sock.sendmsg([data], ancillary, socket.MSG_NOSIGNAL)
     if sent < len(data):
         sock.sendall(memoryview(data)[sent:])
@@ -80,6 +86,16 @@ def receive_job(sock: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         return None
     body = _receive_exactly(sock, _LENGTH.unpack(head)[0])
     return marshal.loads(body), descriptors  # noqa: S302 - from the owner, who is trusted
+
+
+def receive_request(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Read what an owner asks of a zygote; empty when it has closed."""
+    return _receive_head(sock, SPARE_REQUEST.size)
+
+
+def send_request(sock: socket.socket, first: int, second: int, descriptors: Sequence[int] = ()) -> None:
+    """Ask something of a zygote, see `SPARE_REQUEST`."""
+    _send(sock, SPARE_REQUEST.pack(first, second), descriptors)
 
 
 def send_frame(sock: socket.socket, letter: bytes, payload: bytes = b"", descriptors: Sequence[int] = ()) -> None:

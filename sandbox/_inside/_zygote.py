@@ -1,13 +1,16 @@
 """The warm process of a slot: first in its namespaces, holds the interpreter and the packages, never runs a program.
 
 On each request it clones one *spare*: namespaces, file system and process ready, waiting for its job. The owner talks
-to the spare directly, so a request never waits for the making of its process.
+to the spare directly, so a request never waits for the making of its process. It also keeps what compilers made, in a
+place that programs see as read-only: a file that each run of a rollout executes must carry nothing from run to run,
+neither a mode nor a time nor an attribute.
 """
 
 from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import os
 import select
 import signal
@@ -17,7 +20,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sandbox._inside import _child, _init, _kernel, _program, _rootfs, _wire
-from sandbox._inside._seccomp import Filter, build
 from sandbox._inside._steps import Steps
 
 # Held by every warm interpreter: small, and imported by most programs.
@@ -77,16 +79,18 @@ def main(
     """
     control = links.control
     try:
-        if os.read(mapped, 1) != b"m":
+        word = os.read(mapped, 1)
+        if word not in (_wire.OWN_USER, _wire.SHARED_USER):
             os._exit(1)
         os.close(mapped)
         _enter(steps, tree, root)
         _preload(spec["preload"])
         with steps("filter"):
-            rights = _child.Rights(Filter(build(_kernel.machine())))
+            rights = _child.Rights(word == _wire.SHARED_USER)
         _try_filter(steps, rights)
+        shelf = _Shelf(steps)
         maker = _init.Maker(rights, _sets(groups, spec["turns"]))
-        report = "\0".join((sys.version.split()[0], *steps.done))
+        report = "\0".join((sys.version.split()[0], word.decode(), *steps.done))
         _wire.send_frame(control, _wire.READY, report.encode())
         _stand_in_streams()
         gc.freeze()
@@ -96,7 +100,7 @@ def main(
     except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
         _wire.send_frame(control, _wire.FAILED, f"{_wire.ZYGOTE}\0{type(error).__name__}: {error}".encode())
         os._exit(1)
-    return _serve(links, maker)
+    return _serve(links, maker, shelf)
 
 
 def _enter(steps: Steps, tree: Tree | None, root: str) -> None:
@@ -162,15 +166,50 @@ def _try_filter(steps: Steps, rights: _child.Rights) -> None:
             raise OSError(code, os.strerror(code))
 
 
-def _serve(links: Links, maker: _init.Maker) -> _program.Program:
+class _Shelf:
+    """A file system for what compilers made: written to here, and read-only in the descriptors that are given out."""
+
+    def __init__(self, steps: Steps) -> None:
+        """Make it. It is in no tree afterwards, so no program finds it."""
+        self._numbers = itertools.count()
+        with steps("artefacts"):
+            flags = _kernel.MS_NOSUID | _kernel.MS_NODEV
+            _kernel.mount("artefacts", _rootfs.WRITABLE, "tmpfs", flags, "size=2g,mode=0700")
+            _kernel.mount(_rootfs.WRITABLE, _rootfs.READ_ONLY, None, _kernel.MS_BIND)
+            _kernel.make_read_only(_rootfs.READ_ONLY)
+            self._writing = os.open(_rootfs.WRITABLE, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._reading = os.open(_rootfs.READ_ONLY, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            _kernel.unmount(_rootfs.READ_ONLY)
+            _kernel.unmount(_rootfs.WRITABLE)
+
+    def keep(self, product: int, size: int) -> int:
+        """Copy a file; returns a descriptor of the copy, which has no name and goes with its last descriptor."""
+        name = f"program-{next(self._numbers)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        copy = os.open(name, flags, 0o555, dir_fd=self._writing)
+        try:
+            kept = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._reading)
+            os.unlink(name, dir_fd=self._writing)
+            offset = 0
+            while offset < size and (sent := os.sendfile(copy, product, offset, size - offset)):
+                offset += sent
+        finally:
+            os.close(copy)
+        return kept
+
+
+def _serve(links: Links, maker: _init.Maker, shelf: _Shelf) -> _program.Program:
     control = links.control
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(links.owner, select.POLLIN)
     while links.owner not in dict(poll.poll()):
-        request = control.recv(_wire.SPARE_REQUEST.size)
+        request, descriptors = _wire.receive_request(control)
         if len(request) < _wire.SPARE_REQUEST.size:
             break
+        if descriptors:
+            _keep(control, shelf, descriptors[0], _wire.SPARE_REQUEST.unpack(request)[0])
+            continue
         mine, theirs = socket.socketpair()
         try:
             made = maker.make(theirs, (control, mine), *_wire.SPARE_REQUEST.unpack(request))
@@ -184,3 +223,14 @@ def _serve(links: Links, maker: _init.Maker) -> _program.Program:
         mine.close()
         theirs.close()
     os._exit(0)
+
+
+def _keep(control: socket.socket, shelf: _Shelf, product: int, size: int) -> None:
+    try:
+        kept = shelf.keep(product, size)
+    except OSError as error:
+        _wire.send_frame(control, _wire.FAILED, f"artefact\0{error}".encode())
+    else:
+        _wire.send_frame(control, _wire.KEPT, b"", (kept,))
+        os.close(kept)
+    os.close(product)

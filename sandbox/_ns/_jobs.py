@@ -22,7 +22,6 @@ from sandbox._types import CompileFailure, Exit, Limits, Program
 _MAX_NAME = 255
 _MAX_DEPTH = 16
 _MAX_ARTEFACT = 64 << 20
-_COPY = 1 << 20
 _PAGE = 4096
 
 
@@ -35,7 +34,7 @@ class Artefact:
         language: Its row.
         tool: Path of the compiler or interpreter.
         code: Python only: program and driver as compiled, opaque to us.
-        binary: Descriptor of the sealed product of a compiler, -1 if there is none.
+        binary: Descriptor of the product of a compiler, on a file system that is read-only; -1 if there is none.
         runs: How many more runs the caller has announced.
     """
 
@@ -103,6 +102,7 @@ def _bounds(limits: Limits) -> dict[str, float]:
         "cpu_s": limits.cpu_s,
         "memory": limits.memory_bytes,
         "disk": limits.disk_bytes,
+        "output": 1 + max(limits.stdout_bytes, limits.stderr_bytes),
         "processes": limits.processes,
     }
 
@@ -122,7 +122,12 @@ def run_job(artefact: Artefact, limits: Limits, data: str) -> dict[str, Any]:
     job: dict[str, Any] = {"bounds": _bounds(limits)}
     if not language.tool:
         return {**job, "mode": "python", "files": _files(program), "code": artefact.code, "data": data}
-    job |= {"mode": "exec", "address_space": language.address_space, "artefact": artefact.binary >= 0}
+    job |= {
+        "mode": "exec",
+        "address_space": language.address_space,
+        "output_file": not language.waits_for_reader,
+        "artefact": artefact.binary >= 0,
+    }
     if artefact.binary >= 0:
         return {**job, "files": dict(program.files), "argv": ["./main"]}
     memory = limits.memory_bytes >> 20
@@ -159,21 +164,20 @@ def launch(
     try:
         opened.append(_sealed(stdin))
         for _ in range(2):
-            reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            reading, writing = _pipe() if TABLE[program.language].waits_for_reader else _output_file()
             ours.append(reading)
             opened.append(writing)
-            os.set_blocking(writing, True)
         if job.get("data", "none") != "none":
             data, theirs = socket.socketpair()
             data.setblocking(False)
             opened.append(theirs.detach())
-        if artefact is not None and artefact.binary >= 0:
-            opened.append(os.open(f"/proc/self/fd/{artefact.binary}", os.O_RDONLY | os.O_CLOEXEC))
+        # Its own descriptor is closed by the program's start, so what a run does with its file is not seen by the next.
+        shared = [artefact.binary] if artefact is not None and artefact.binary >= 0 else []
         processes = child.wait_ready()
         if child.group is not None:
             child.group.begin(limits.memory_bytes)
         meter = Meter(processes, child.group)
-        _wire.send_job(child.sock, job, opened)
+        _wire.send_job(child.sock, job, [*opened, *shared])
     except OSError as error:
         _abandon(child, ours, data)
         raise SandboxFailure("send", f"{type(error).__name__}: {error}") from error
@@ -193,6 +197,26 @@ def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:
         os.close(descriptor)
     if data is not None:
         data.close()
+
+
+def _pipe() -> tuple[int, int]:
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+def _output_file() -> tuple[int, int]:
+    """A file that is appended to, in memory; its reading and its writing end."""
+    file = os.memfd_create("output", os.MFD_CLOEXEC)
+    try:
+        reading = os.open(f"/proc/self/fd/{file}", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return reading, os.open(f"/proc/self/fd/{file}", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        except BaseException:
+            os.close(reading)
+            raise
+    finally:
+        os.close(file)
 
 
 def _sealed(content: bytes) -> int:
@@ -293,7 +317,7 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, patie
         pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
 
 
-def collect_build(running: Running, program: Program, tool: str) -> Artefact | CompileFailure:
+def collect_build(running: Running, program: Program, tool: str, zygote: Zygote) -> Artefact | CompileFailure:
     """Turn the run of a compiler into its product or its complaint."""
     result = running.result()
     product = running.product()
@@ -301,27 +325,11 @@ def collect_build(running: Running, program: Program, tool: str) -> Artefact | C
         text = (result.stderr or result.stdout).decode("utf-8", "replace")
         return CompileFailure(text or f"the compiler ended: {result.ended}", result.ended)
     if product is None:
-        raise SandboxFailure("build", "the compiler succeeded but its product did not arrive")
-    size = os.fstat(product).st_size
+        return CompileFailure("the compiler made no program")
+    status = os.fstat(product)
+    if not stat.S_ISREG(status.st_mode):
+        return CompileFailure("what the compiler made is not a file")
+    size = status.st_size
     if size > _MAX_ARTEFACT:
         return CompileFailure(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}", Exit.DISK_LIMIT)
-    return Artefact(program, TABLE[program.language], tool, binary=_copy(product))
-
-
-def _copy(product: int) -> int:
-    """Copy a compiler's product into a sealed memory file of our own."""
-    status = os.fstat(product)
-    size = status.st_size
-    if not stat.S_ISREG(status.st_mode):
-        raise SandboxFailure("build", "the product of the compiler is not a file")
-    own = os.memfd_create("main", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        offset = 0
-        while offset < size and (part := os.pread(product, _COPY, offset)):
-            _write_all(own, part)
-            offset += len(part)
-        _seal(own)
-    except BaseException:
-        os.close(own)
-        raise
-    return own
+    return Artefact(program, TABLE[program.language], tool, binary=zygote.keep(product, size))

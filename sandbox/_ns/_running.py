@@ -16,48 +16,19 @@ from sandbox._errors import SandboxClosed, SandboxFailure
 from sandbox._inside import _wire
 from sandbox._languages import Language
 from sandbox._ns._meter import Meter
+from sandbox._ns._streams import FileStream, Stream
 from sandbox._ns._zygote import Child, Zygote
 from sandbox._types import Exit, Limits, RunResult
 
-_CHUNK = 1 << 16  # as much as a pipe holds
 _SHORTEST_CHECK_S = 0.01
 _LONGEST_CHECK_S = 0.25
 """Tasks that wait in turns are told from tasks that wait for each other within such a time only."""
+_LOOK_S = 0.05
+"""How often the size of an output that goes to a file is looked at."""
 _DEATH_S = 30.0
 _SHORT_RUN_S = 0.005
 """After this time the next process is made beside a run, which it would hold up before."""
 _TAIL = 4096
-
-
-class Stream:
-    """One output of a run, kept up to its limit."""
-
-    def __init__(self, descriptor: int, limit: int) -> None:
-        self.descriptor = descriptor
-        self.data = bytearray()
-        self.truncated = False
-        self.open = True
-        self.was_full = False
-        self._limit = limit
-
-    def read(self) -> bool:
-        """Take what is there; False when nothing more was."""
-        self.was_full = False
-        try:
-            part = os.read(self.descriptor, _CHUNK)
-        except BlockingIOError:
-            return False
-        except ConnectionResetError:
-            part = b""
-        if not part:
-            self.open = False
-            return False
-        self.was_full = len(part) == _CHUNK
-        room = self._limit - len(self.data)
-        self.data += part[:room]
-        if len(part) > room:
-            self.truncated = True
-        return True
 
 
 @dataclasses.dataclass(slots=True)
@@ -65,8 +36,8 @@ class Endpoints:
     """The owner's ends of a run's descriptors.
 
     Attributes:
-        stdout: Reading end.
-        stderr: Reading end.
+        stdout: Reading end of a pipe, or a file.
+        stderr: The same.
         data: Data descriptor, None if the program has none.
     """
 
@@ -125,21 +96,24 @@ class Running:
         self._report: tuple[int, float, int] | None = None
         self._ended = False
         self._to_send = memoryview(b"")
-        self.stdout = Stream(ends.stdout, limits.stdout_bytes)
-        self.stderr = Stream(ends.stderr, limits.stderr_bytes)
+        output = Stream if language.waits_for_reader else FileStream
+        self.stdout = output(ends.stdout, limits.stdout_bytes)
+        self.stderr = output(ends.stderr, limits.stderr_bytes)
         self.reply = Stream(ends.data.fileno() if ends.data else -1, limits.reply_bytes)
         self._streams = {stream.descriptor: stream for stream in (self.stdout, self.stderr)}
         if ends.data is not None:
             self._streams[self.reply.descriptor] = self.reply
         self._poll = select.poll()
-        for descriptor in self._streams:
-            self._poll.register(descriptor, select.POLLIN)
+        for descriptor, stream in self._streams.items():
+            if not isinstance(stream, FileStream):
+                self._poll.register(descriptor, select.POLLIN)
         self._poll.register(child.pidfd, select.POLLIN)
         self._poll.register(child.sock, select.POLLIN)
         self._poll.register(wake, select.POLLIN)
         self._processors = min(len(os.sched_getaffinity(0)), limits.processes)
         started = time.monotonic()
         self._next_check = started + self._check_after(limits.cpu_s, limits.wall_s)
+        self._look_at = math.inf if language.waits_for_reader else started + _LOOK_S
         self._spare_at = started + _SHORT_RUN_S
 
     def _check_after(self, cpu_left: float, wall_left: float) -> float:
@@ -199,12 +173,16 @@ class Running:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 return False
-            wait = min(self._next_check, self._spare_at, deadline or math.inf) - now
+            wait = min(self._next_check, self._spare_at, self._look_at, deadline or math.inf) - now
             self._serve(self._poll.poll(max(0.0, math.ceil(wait * 1000))))
             now = time.monotonic()
             if now >= self._spare_at:
                 self._spare_at = math.inf
                 self._zygote.request_spares()
+            if now >= self._look_at:
+                self._look_at = now + _LOOK_S
+                if not self._killed and any(stream.overflows() for stream in self._streams.values()):
+                    self._end(Exit.OUTPUT_LIMIT)
             if now >= self._next_check:
                 self._check()
         return True
@@ -226,8 +204,7 @@ class Running:
                 self._read(self._streams[descriptor])
         if self._ended:
             for stream in self._streams.values():
-                while stream.open and not stream.truncated and stream.read():
-                    pass
+                stream.drain()
 
     def _read_frame(self) -> None:
         """Take one word of the init's."""

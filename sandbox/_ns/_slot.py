@@ -78,6 +78,7 @@ class NsSandbox:
             wall_clock="run_queue" if os.path.exists("/proc/self/schedstat") else "elapsed",
             proc="fresh",
             uid_map=f"0->{zygote.uid}",
+            users="shared" if zygote.shares_user else "own",
             interpreter=f"{self._interpreter.path} {zygote.version}",
             steps=tuple(Step(name, True) for name in zygote.steps),
         )
@@ -275,7 +276,7 @@ class NsSandbox:
         running = self._send(zygote, child, job, limits, program, b"", None, patience)
         try:
             running.drive(lambda: False)
-            made = _jobs.collect_build(running, program, tool)
+            made = _jobs.collect_build(running, program, tool, zygote)
             return Attempt(made, running.doubtful, running.elapsed_s, running.excused)
         finally:
             running.close()

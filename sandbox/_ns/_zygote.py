@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import itertools
 import os
 import select
 import signal
@@ -15,6 +14,7 @@ import time
 from sandbox._errors import SandboxFailure, SandboxUnavailable
 from sandbox._inside import _wire
 from sandbox._ns._cgroup import Group, Hierarchy
+from sandbox._ns._ids import choose
 from sandbox._ns._packages import Interpreter
 from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
@@ -23,11 +23,7 @@ _ANSWER_S = 30.0
 _MAX_LEAVING = 4
 MAX_SPARES = 2
 """Spares at once. One takes longer to make than a short run takes, so for a row of runs a second is begun."""
-_FIRST_UNUSED_ID = 0x70000000
-_IDS = 0x10000000
-_IDS_PER_OWNER = 64
 _LAUNCHER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "_inside/__main__.py")
-_numbers = itertools.count()
 # All that a program finds in its environment. The fixed hash seed makes verdicts reproducible.
 _ENVIRONMENT = {
     "HOME": "/tmp/box",  # noqa: S108 - a path behind the wall
@@ -114,9 +110,11 @@ class Zygote:
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = 0
         self._requested: collections.deque[tuple[int, int]] = collections.deque()
+        self._arrived: collections.deque[Child] = collections.deque()
         self._usual = space(Limits())
         self._leaving: list[Child] = []
-        self.uid = os.geteuid()
+        self.uid = -1
+        self.shares_user = True
         self._errors = os.memfd_create("launcher-errors", os.MFD_CLOEXEC)
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_ANSWER_S)
@@ -155,14 +153,14 @@ class Zygote:
     def _greet(
         self, process: subprocess.Popen[bytes], interpreter: Interpreter, preload: tuple[str, ...]
     ) -> tuple[str, list[str]]:
-        gid = os.getegid()
-        if self.uid == 0:
-            # Nobody's ids: root inside owns nothing outside, and no two slots share them.
-            self.uid = gid = _FIRST_UNUSED_ID + (os.getpid() * _IDS_PER_OWNER + next(_numbers) % _IDS_PER_OWNER) % _IDS
+        ids = choose((*interpreter.directories, *map(os.path.dirname, interpreter.packages.values())))
         spec = {
             "owner": os.getpid(),
-            "uid": self.uid,
-            "gid": gid,
+            "uid": ids.uid,
+            "gid": ids.gid,
+            "own_uid": ids.own,
+            "sub_uid": ids.sub_uid,
+            "newuidmap": ids.newuidmap,
             "directories": list(interpreter.directories),
             "packages": dict(interpreter.packages),
             "hidden": list(interpreter.hidden),
@@ -185,7 +183,9 @@ class Zygote:
             if step == _wire.ZYGOTE:  # behind the wall already: a package that cannot be imported, say
                 raise SandboxFailure(step, detail)
             raise SandboxUnavailable(step, remedy(step), detail)
-        return fields[0], fields[1:]
+        self.shares_user = fields[1].encode() == _wire.SHARED_USER
+        self.uid = ids.uid if self.shares_user or ids.sub_uid is None else ids.sub_uid
+        return fields[0], fields[2:]
 
     def request_spares(self, ahead: int = 1) -> None:
         """Ask for spares until there are so many, without waiting for them; they are made for runs like the last."""
@@ -194,7 +194,7 @@ class Zygote:
     def _request(self, wanted: tuple[int, int], ahead: int = 1) -> None:
         while len(self._requested) < ahead:
             try:
-                self._control.sendall(_wire.SPARE_REQUEST.pack(*wanted))
+                _wire.send_request(self._control, *wanted)
             except OSError:  # noticed by `take`
                 return
             self._requested.append(wanted)
@@ -229,8 +229,28 @@ class Zygote:
         self.runs += 1
         return child
 
+    def keep(self, product: int, size: int) -> int:
+        """Have a compiler's product kept; returns a descriptor of the copy, which no program can change.
+
+        Raises:
+            SandboxFailure: The zygote is gone or has no room for it.
+        """
+        while len(self._arrived) < len(self._requested):  # their answers come first
+            self._arrived.append(self._receive_spare())
+        try:
+            _wire.send_request(self._control, size, 0, (product,))
+            letter, payload, descriptors = _wire.receive_frame(self._control)
+        except (OSError, EOFError) as error:
+            raise SandboxFailure("artefact", f"{type(error).__name__}: {error}") from error
+        if letter != _wire.KEPT or len(descriptors) != 1:
+            raise SandboxFailure("artefact", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+        return descriptors[0]
+
     def _collect(self) -> Child:
         self._requested.popleft()
+        return self._arrived.popleft() if self._arrived else self._receive_spare()
+
+    def _receive_spare(self) -> Child:
         try:
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:

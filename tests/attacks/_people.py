@@ -18,20 +18,37 @@ from pathlib import Path
 from sandbox._inside import _kernel
 
 _USER = 64_123
+_FIRST_SUB_ID = 1_000_000_000
 _VISIBLE_PREFIX = "/mnt/python"
 
 
-def become_user() -> None:
-    """Show the interpreter in a place that anyone can reach, and give up root for good."""
+def become_user(*, sub_ids: bool = False) -> None:
+    """Show the interpreter in a place that anyone can reach, and give up root for good.
+
+    Args:
+        sub_ids: Whether the host shall know the user, with subordinate ids; as seen by this process only.
+    """
     _kernel.unshare(_kernel.CLONE_NEWNS)
     _kernel.mount(None, "/", None, _kernel.MS_REC | _kernel.MS_PRIVATE)
     _kernel.mount("mnt", "/mnt", "tmpfs", 0, "mode=0755")
     os.mkdir(_VISIBLE_PREFIX)
     _kernel.mount(sys.base_prefix, _VISIBLE_PREFIX, None, _kernel.MS_BIND)
+    if sub_ids:
+        _add_line("/etc/passwd", f"attacks:x:{_USER}:{_USER}::/nonexistent:/bin/false")
+        _add_line("/etc/subuid", f"attacks:{_FIRST_SUB_ID}:65536")
     os.setgroups([])
     os.setresgid(_USER, _USER, _USER)
     os.setresuid(_USER, _USER, _USER)
     _kernel.prctl(_kernel.PR_SET_DUMPABLE, 1)
+
+
+def _add_line(path: str, line: str) -> None:
+    """Have this mount namespace see a file of the host with one line more."""
+    known = Path(path).read_text() if os.path.exists(path) else ""
+    changed = f"/mnt/{os.path.basename(path)}"
+    Path(changed).write_text(f"{known.rstrip()}\n{line}\n")
+    if os.path.exists(path):
+        _kernel.mount(changed, path, None, _kernel.MS_BIND)
 
 
 def visible_python() -> str:

@@ -63,7 +63,7 @@ def test_the_init_is_out_of_reach(run: Runner, name: str) -> None:
     result = run(
         f"try:\n {_ON_THE_INIT[name]}\nexcept OSError as e: print('blocked', type(e).__name__)\nelse: print(1)"
     )
-    assert result.stdout == b"blocked PermissionError\n"
+    assert result.stdout.startswith(b"blocked ")
 
 
 def test_signals_to_the_init_are_ignored(run: Runner) -> None:

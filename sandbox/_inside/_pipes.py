@@ -1,0 +1,114 @@
+"""The number of pipes of a run, bounded by its init.
+
+The kernel bounds the memory of pipes for a whole user of the host, and gives each of them less when that is used up: a
+program could make those of other slots smaller by holding many. There is no limit of the kernel's for one run. So
+where slots share a user, a filter asks the init before each pipe is made.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+import signal
+import struct
+
+from sandbox._inside import _kernel
+
+MOST = 64
+"""Pipes of a run at once. A user of the host may have some thousand of the usual size before the kernel saves."""
+_RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND
+_NOTICE_BYTES = 80
+_HEAD = struct.Struct("=QIIi")  # id, pid, flags, number of the call
+_ANSWER = struct.Struct("=QqiI")
+_CONTINUE = 1
+_MAKES_PIPE = {"x86_64": (22, 293), "aarch64": (59,)}
+
+
+class PipeWatch:
+    """Answers a filter's questions while the program runs."""
+
+    def __init__(self, listener: int) -> None:
+        """Begin. The signal that tells of an ended child is blocked from now on, and read instead.
+
+        Args:
+            listener: Descriptor on which the filter asks.
+        """
+        self._listener = listener
+        self._fifos = 0
+        self._since_count = 0
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+        mask = (ctypes.c_uint64 * 16)(1 << (signal.SIGCHLD - 1))
+        self._ended = int(_kernel.libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK))
+        if self._ended < 0:
+            raise OSError(ctypes.get_errno(), "signalfd")
+        self._poll = select.poll()
+        self._poll.register(listener, select.POLLIN)
+        self._poll.register(self._ended, select.POLLIN)
+
+    def serve(self) -> None:
+        """Answer until a child may have ended."""
+        while True:
+            for descriptor, event in self._poll.poll():
+                if descriptor == self._ended:
+                    os.read(self._ended, 128)
+                    return
+                if event & select.POLLIN:
+                    self._answer()
+                else:  # there is no process left that could ask
+                    self._poll.unregister(descriptor)
+
+    def _answer(self) -> None:
+        notice = ctypes.create_string_buffer(_NOTICE_BYTES)
+        if _kernel.libc.ioctl(self._listener, ctypes.c_ulong(_RECEIVE), notice) < 0:
+            return  # the one who asked was killed meanwhile
+        number, _, _, call = _HEAD.unpack_from(notice.raw)
+        fifo = call not in _MAKES_PIPE[_kernel.machine()]
+        if self._may_have_one_more():
+            self._since_count += not fifo
+            self._fifos += fifo
+            answer = _ANSWER.pack(number, 0, 0, _CONTINUE)
+        else:
+            answer = _ANSWER.pack(number, 0, -errno.EMFILE, 0)
+        _kernel.libc.ioctl(self._listener, ctypes.c_ulong(_SEND), ctypes.create_string_buffer(answer, _ANSWER.size))
+
+    def _may_have_one_more(self) -> bool:
+        if self._since_count + self._fifos < MOST:
+            return True
+        self._since_count = _living_pipes()
+        return self._since_count + self._fifos < MOST
+
+
+def _living_pipes() -> int:
+    """Pipes that the processes of the run hold; as many as there may be if one of them hides its own."""
+    found = set()
+    for pid in os.listdir("/proc"):
+        if not pid.isdigit() or pid == "1":
+            continue
+        try:
+            numbers = os.listdir(f"/proc/{pid}/fd")
+        except PermissionError:
+            if _is_gone(pid):
+                continue
+            return MOST
+        except OSError:  # it has ended
+            continue
+        for number in numbers:
+            try:
+                target = os.readlink(f"/proc/{pid}/fd/{number}")
+            except OSError:
+                continue
+            if target.startswith("pipe:"):
+                found.add(target)
+    return len(found)
+
+
+def _is_gone(pid: str) -> bool:
+    """Whether a process has ended with all its threads, so that it is only waited for."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            state = file.read().rpartition(b")")[2].split()[0]
+        return state in (b"Z", b"X") and len(os.listdir(f"/proc/{pid}/task")) == 1
+    except OSError:
+        return True

@@ -1,0 +1,66 @@
+"""What a run writes, kept up to a limit."""
+
+from __future__ import annotations
+
+import os
+
+_CHUNK = 1 << 16  # as much as a pipe holds
+
+
+class Stream:
+    """One output of a run, kept up to its limit."""
+
+    def __init__(self, descriptor: int, limit: int) -> None:
+        self.descriptor = descriptor
+        self.data = bytearray()
+        self.truncated = False
+        self.open = True
+        self.was_full = False
+        self._limit = limit
+
+    def read(self) -> bool:
+        """Take what is there; False when nothing more was."""
+        self.was_full = False
+        try:
+            part = os.read(self.descriptor, _CHUNK)
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            part = b""
+        if not part:
+            self.open = False
+            return False
+        self.was_full = len(part) == _CHUNK
+        room = self._limit - len(self.data)
+        self.data += part[:room]
+        if len(part) > room:
+            self.truncated = True
+        return True
+
+    def overflows(self) -> bool:
+        """Whether more has been written than is kept, where this can be seen without reading."""
+        return self.truncated
+
+    def drain(self) -> None:
+        """Take all that is left, when no process can write any more."""
+        while self.open and not self.truncated and self.read():
+            pass
+
+
+class FileStream(Stream):
+    """One output of a run that goes to a file: the program neither waits for a reader nor sees that it should."""
+
+    def overflows(self) -> bool:
+        """See `Stream.overflows`."""
+        self.truncated = self.truncated or os.fstat(self.descriptor).st_size > self._limit
+        return self.truncated
+
+    def drain(self) -> None:
+        """See `Stream.drain`."""
+        self.overflows()
+        while len(self.data) < self._limit:
+            part = os.pread(self.descriptor, self._limit - len(self.data), len(self.data))
+            if not part:
+                break
+            self.data += part
+        self.open = False
