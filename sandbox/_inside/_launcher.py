@@ -42,6 +42,7 @@ def main() -> _program.Program | None:
     Returns:
         In a process that is to become a Python program: the program.
     """
+    os.environ.pop("ASSAY_HELPER", None)  # says what this process is, and is no affair of programs
     control = socket.socket(fileno=int(sys.argv[1]))
     received = _wire.receive_job(control)
     if received is None:
