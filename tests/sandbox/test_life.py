@@ -68,7 +68,7 @@ def test_mixed_runs_leave_nothing() -> None:
     descriptors = len(os.listdir("/proc/self/fd"))
     with sandbox.open_sandbox() as box:
         # The allocator comes to rest first; what is measured is what goes on growing.
-        for number in range(max(2 * len(_MIXED), _RUNS // 20)):
+        for number in range(max(5 * len(_MIXED), _RUNS // 20)):
             _one(box, _MIXED[number % len(_MIXED)])
         _one(box, _MIXED[0])
         before = stable(_uids(box))
