@@ -62,7 +62,7 @@ _ROWS = (
         "cpp",
         "main.cpp",
         tool="g++",
-        build=("-O2", "-std=gnu++17", "-o", OUTPUT, "main.cpp"),
+        build=("-O2", "-std=gnu++20", "-o", OUTPUT, "main.cpp"),
         out_of_memory=(b"std::bad_alloc",),
         package="g++",
     ),

@@ -25,6 +25,7 @@ _SHOWN = (
     "pytz",
     "tzdata",
     "six.py",
+    "sortedcontainers",
 )
 _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/")
 
@@ -70,8 +71,11 @@ def locate(config: SandboxConfig) -> Interpreter:
         for name in _listdir(library):
             if name.startswith("python3"):
                 hidden.update(f"{library}/{name}/{kind}" for kind in ("site-packages", "dist-packages"))
-    place = config.packages or sysconfig.get_path("purelib")
-    packages = {name: f"{place}/{name}" for name in _SHOWN if os.path.exists(f"{place}/{name}")}
+    places = [config.packages or sysconfig.get_path("purelib")]
+    if config.packages is None and config.python is None:
+        places += [place for place in sys.path if place.endswith("site-packages")]  # packages borrowed by a .pth file
+    found = {name: [f"{place}/{name}" for place in places if os.path.exists(f"{place}/{name}")] for name in _SHOWN}
+    packages = {name: paths[0] for name, paths in found.items() if paths}
     directories = sorted(real for base in prefixes if not _is_system(real := os.path.realpath(base)))
     shown = (*directories, *map(os.path.realpath, config.read_only))
     return Interpreter(path, shown, packages, tuple(sorted(filter(os.path.isdir, hidden))))

@@ -7,6 +7,10 @@
 
 Only the visible text is looked at: code in reasoning is a draft and never counts. Blocks tagged with another language
 never count, blocks without a tag only where no block carries the language's. Blank blocks give way to others.
+
+A fence may have text before it on its line: an opening one a title (`**Solution:** ```python`), a closing one the last
+line of the program. A fence inside a string of the program is none of its own: a Python block that does not compile as
+far as the first fence that could close it ends at the last one up to which it does.
 """
 
 from __future__ import annotations
@@ -25,8 +29,15 @@ Blocks = Literal["last", "first", "all", "entry"]
 BLOCKS: tuple[Blocks, ...] = ("last", "first", "all", "entry")
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$")
+# After text, and at the end of the line: a fence with the tag of a language, and one that ends a program.
+_TITLED_FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\s`~]+)[ \t]*\Z")
+_LAST_LINE = re.compile(r"(?P<mark>`{3,})[ \t]*\Z")
+_MOST_FENCES = 20
+_LONGEST_TRIED = 1 << 17
+_PART_OF = {"cpp": "c", "typescript": "javascript"}
 _OPENS_BESIDE_TAG = re.compile(r"^[ \t]*(?:<[A-Za-z_]+>[ \t]*)+(?=```)")
 _CLOSES_BESIDE_TAG = re.compile(r"(?<=```)[ \t]*(?:</[A-Za-z_]+>[ \t]*)+\r?$")
+_TAGGED = frozenset().union(*ALIASES.values())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,7 +95,7 @@ def extract(
     """
     shown = visible(response, marks)
     hidden = len(response) - shown.size
-    found = _fenced(response, shown.pieces)
+    found = _fenced(response, shown.pieces, language)
     chosen, rule = _of_language(found, language)
     if chosen:
         picked = _pick(chosen, blocks, entry)
@@ -123,46 +134,87 @@ def _lines(text: str, pieces: Sequence[tuple[int, int]]) -> Iterator[tuple[int, 
             position = end + 1
 
 
-def _next_fence(fence: re.Match[str] | None, line: str) -> re.Match[str] | None:
-    """The fence that is open after this line, given the one that was open before it."""
+def _opening(line: str) -> re.Match[str] | None:
+    """The fence that a line opens."""
     # Templates of answers put their tags on the line of a fence: <answer>```python ... ```</answer>.
-    beside = _OPENS_BESIDE_TAG if fence is None else _CLOSES_BESIDE_TAG
-    match = _FENCE.match(beside.sub("", line))
+    match = _FENCE.match(_OPENS_BESIDE_TAG.sub("", line))
     if match is None:
-        return fence
-    if fence is None:
-        # An info string with a backtick is inline code, not a fence.
-        inline = match["mark"].startswith("`") and "`" in match["info"]
-        return None if inline else match
-    deeper = len(match["indent"]) > len(fence["indent"]) + 3
-    closes = match["mark"].startswith(fence["mark"]) and not match["info"].strip() and not deeper
-    return None if closes else fence
+        titled = _after_text(_TITLED_FENCE, line)
+        return titled if titled is not None and titled["info"].lower() in _TAGGED else None
+    # An info string with a backtick is inline code, not a fence.
+    return None if match["mark"].startswith("`") and "`" in match["info"] else match
 
 
-def _fenced(response: str, pieces: Sequence[tuple[int, int]]) -> list[_Block]:
+def _closing(fence: re.Match[str], line: str) -> str | None:
+    """The last line of the program, if a line closes a fence: what stands before the mark, `""` if nothing does."""
+    line = _CLOSES_BESIDE_TAG.sub("", line)
+    match = _FENCE.match(line)
+    if match is not None:
+        deeper = len(match["indent"]) > len(fence.groupdict().get("indent") or "") + 3
+        closes = match["mark"].startswith(fence["mark"]) and not match["info"].strip() and not deeper
+        return "" if closes else None
+    if not fence["mark"].startswith("`"):
+        return None
+    last = _after_text(_LAST_LINE, line)
+    return line[: last.start()] if last is not None and last["mark"].startswith(fence["mark"]) else None
+
+
+def _after_text(pattern: re.Pattern[str], line: str) -> re.Match[str] | None:
+    """A fence at the end of a line, after text that holds no other one."""
+    first = min((place for place in (line.find("`"), line.find("~~~")) if place > 0), default=-1)
+    return pattern.match(line, first) if first > 0 and line[:first].strip() else None
+
+
+def _fenced(response: str, pieces: Sequence[tuple[int, int]], language: str) -> list[_Block]:
     """All fenced blocks of the visible pieces; the last may lack its closing fence."""
     found: list[_Block] = []
-    fence: re.Match[str] | None = None
-    body: list[str] = []
-    body_start = 0
-    for start, end in _lines(response, pieces):
-        line = response[start:end].rstrip("\r")
-        after = _next_fence(fence, line)
-        if after is fence:
-            if fence is not None:
-                body.append(line)
-        elif fence is None:
-            body, body_start = [], min(end + 1, len(response))
-        else:
-            found.append(_block(fence, body, body_start, start, closed=True))
-        fence = after
-    if fence is not None:
-        found.append(_block(fence, body, body_start, len(response), closed=False))
+    lines = list(_lines(response, pieces))
+    index = 0
+    while index < len(lines):
+        start, end = lines[index]
+        fence = _opening(response[start:end].rstrip("\r"))
+        index += 1
+        if fence is None:
+            continue
+        block, index = _closed_block(response, lines, index, fence, language)
+        found.append(block)
     return found
 
 
+def _closed_block(
+    response: str, lines: list[tuple[int, int]], first: int, fence: re.Match[str], language: str
+) -> tuple[_Block, int]:
+    """The block that a fence opens, and the number of the line after it."""
+    body: list[str] = []
+    begin = lines[first][0] if first < len(lines) else len(response)
+    fits: tuple[_Block, int] | None = None
+    nearest: tuple[_Block, int] | None = None
+    tries = 0
+    for index in range(first, len(lines)):
+        start, end = lines[index]
+        line = response[start:end].rstrip("\r")
+        last = _closing(fence, line)
+        if last is not None:
+            block = _block(fence, [*body, last] if last else body, begin, start + len(last), closed=True)
+            nearest = nearest or (block, index + 1)
+            tries += 1
+            in_python = block.tag in ALIASES["python"] or (not block.tag and language == "python")
+            if not in_python or len(block.text) > _LONGEST_TRIED:
+                return nearest
+            if _plausible(block.text, "python"):
+                if not last:
+                    return block, index + 1
+                fits = (block, index + 1)
+            if tries == _MOST_FENCES:
+                break
+        body.append(line)
+    if fits or nearest:
+        return fits or nearest  # type: ignore[return-value]
+    return _block(fence, body, begin, len(response), closed=False), len(lines)
+
+
 def _block(opening: re.Match[str], body: list[str], start: int, end: int, *, closed: bool) -> _Block:
-    indent = opening["indent"]
+    indent = opening.groupdict().get("indent") or ""
     lines = (
         [line[len(indent) :] if line.startswith(indent) else line.lstrip(" \t") for line in body] if indent else body
     )
@@ -173,8 +225,9 @@ def _block(opening: re.Match[str], body: list[str], start: int, end: int, *, clo
 
 def _of_language(found: list[_Block], language: str) -> tuple[list[_Block], Rule]:
     """Blocks that carry the language's tag, else those without any tag; blank ones only where all are blank."""
-    names = ALIASES[language]
-    tagged = [block for block in found if block.tag in names]
+    tagged = [block for block in found if block.tag in ALIASES[language]]
+    # The older language is a part of the newer one, and its compiler takes both.
+    tagged = tagged or [block for block in found if block.tag in ALIASES.get(_PART_OF.get(language, ""), ())]
     chosen = tagged or [block for block in found if not block.tag]
     rule: Rule = "fence" if tagged else "untagged_fence"
     return [block for block in chosen if block.text.strip()] or chosen, rule

@@ -156,3 +156,50 @@ def test_a_fenced_program_comes_back_whole(program: str) -> None:
 )
 def test_hostile_responses_cost_linear_time(response: str) -> None:
     assert extract(response, "python").hidden_chars <= len(response)
+
+
+ADD = "a, b = map(int, input().split())\nprint(a + b)"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        f"```python\n{ADD}```\n",
+        f"```python\n{ADD}```\nThis reads two numbers.\n",
+        f"Here:\n```py\n{ADD}  ```</answer>\n",
+        f"**Solution:** ```python\n{ADD}\n```\n",
+        f"Code: ```python3\n{ADD}```\nand prose, with ```ticks``` in it.\n",
+        f"1. ```python\n{ADD}\n```\n",
+    ],
+)
+def test_text_on_the_line_of_a_fence(response: str) -> None:
+    found = extract(response, "python")
+    assert (found.source or "").strip() == ADD
+    assert not found.truncated
+
+
+@pytest.mark.parametrize("inner", ["```\n2 3\n```", "```text\n2 3\n```", "Example: ```\n2 3\n```", "```\n1\n```\n```\n2\n```"])
+@pytest.mark.parametrize("quote", ['"""', "'''"])
+def test_a_fence_inside_a_string_is_part_of_the_program(inner: str, quote: str) -> None:
+    program = f"{quote}\n{inner}\n{quote}\n{ADD}\n"
+    for tag in ("python", ""):
+        found = extract(f"First:\n```{tag}\n{program}```\nThen use it:\n\n```text\n5\n```\n", "python")
+        assert found.source == program
+    two = extract(f"```python\n{program}```\nBetter:\n```python\nprint(1)\n```\n", "python")
+    assert (two.source, two.blocks) == ("print(1)\n", 2)
+
+
+def test_a_block_that_never_compiles_ends_at_its_first_fence() -> None:
+    found = extract("```python\nprint(\n```\nwords\n```python\nprint(2)\n```\n", "python", blocks="first")
+    assert found.source == "print(\n"
+
+
+def test_a_c_block_where_cpp_is_asked_for() -> None:
+    assert extract("```c\nint main(){}\n```", "cpp").source == "int main(){}\n"
+    assert extract("```c\nint main(){}\n```\n```cpp\nint x;\n```", "cpp").source == "int x;\n"
+    assert extract("```cpp\nint main(){}\n```", "c").source is None
+
+
+def test_a_title_is_no_closing_fence() -> None:
+    assert extract("Use ```python``` for this.\n```python\nx\n```", "python").source == "x\n"
+    assert extract("see ```this``` and that```\n```python\nx\n```", "python").source == "x\n"
