@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from reward_servers.engines.code._data import as_data
 from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
@@ -40,10 +41,12 @@ class Calls:
 
     Args:
         result: The run.
+        data: Read values of libraries and objects with fields as the lists and dicts that they hold.
     """
 
-    def __init__(self, result: RunResult) -> None:
+    def __init__(self, result: RunResult, *, data: bool = False) -> None:
         self.result = result
+        self._data = data
         self._lines = [line for line in result.reply.split(b"\n") if line]
 
     def outcome(self, index: int) -> Returned | Failed:
@@ -59,17 +62,19 @@ class Calls:
             return failed(first["load"], "loading the program")
         whole = len(lines) - self.result.reply_truncated
         if index < whole:
-            return read_answer(checked_answer(lines[index]))
+            return read_answer(checked_answer(lines[index]), data=self._data)
         if self.result.reply_truncated:
             return Failed(Verdict.OUTPUT_LIMIT, "the results are too large")
         verdict = run_verdict(self.result) or Verdict.RUNTIME_ERROR
         return Failed(verdict, f"the program ended ({self.result.ended.value}) without an answer")
 
 
-def make_calls(box: Sandbox, prepared: Prepared, calls: Sequence[CandidateCall], limits: Limits) -> Calls:
-    """Run a program once and make calls of it, in order and in one process."""
-    request = plain.dumps_json([[call.name, call.args, call.kwargs] for call in calls])
-    return Calls(box.run(prepared, request=request, limits=limits))
+def make_calls(
+    box: Sandbox, prepared: Prepared, calls: Sequence[CandidateCall], limits: Limits, *, data: bool = False
+) -> Calls:
+    """Run a program once and make calls of it, in order and in one process. For `data` see `Calls`."""
+    request = plain.dumps_json([[call.name, call.args, call.kwargs, dict(call.how)] for call in calls])
+    return Calls(box.run(prepared, request=request, limits=limits), data=data)
 
 
 def checked_answer(message: bytes) -> dict[str, Any]:
@@ -94,6 +99,9 @@ def checked_answer(message: bytes) -> dict[str, Any]:
             kept[name] = True
     if "ok" in answer:
         kept["ok"] = answer["ok"]
+    if type(answer.get("theirs")) is int:
+        kept["theirs"] = answer["theirs"]
+    kept |= _checked_exchange(answer)
     if isinstance(answer.get("load"), dict):
         kept["load"] = {name: value for name, value in answer["load"].items() if isinstance(value, str)}
     changed = answer.get("changed")
@@ -103,7 +111,28 @@ def checked_answer(message: bytes) -> dict[str, Any]:
     return kept
 
 
-def read_answer(answer: dict[str, Any]) -> Returned | Failed:
+def _checked_exchange(answer: dict[str, Any]) -> dict[str, Any]:
+    """What goes along with an answer, or is asked in place of one: files, and a question about an object lent."""
+    kept: dict[str, Any] = {}
+    asked, files = answer.get("callback"), answer.get("files")
+    if isinstance(asked, dict) and type(asked.get("number")) is int:
+        words = {name: asked[name] for name in ("attr", "get", "set") if isinstance(asked.get(name), str)}
+        args = asked.get("args") if isinstance(asked.get("args"), list) else []
+        kwargs = asked.get("kwargs") if isinstance(asked.get("kwargs"), dict) else {}
+        kept["callback"] = {"number": asked["number"], **words, "args": args, "kwargs": kwargs}
+    if isinstance(files, dict):
+        written, gone = files.get("written"), files.get("gone")
+        kept["files"] = {
+            "written": {path: content for path, content in written.items() if content is None or type(content) is str}
+            if isinstance(written, dict)
+            else {},
+            "gone": [path for path in gone if isinstance(path, str)] if isinstance(gone, list) else [],
+            "directory": str(files.get("directory")),
+        }
+    return kept
+
+
+def read_answer(answer: dict[str, Any], *, data: bool = False) -> Returned | Failed:
     """One answer of the driver as an outcome.
 
     Raises:
@@ -113,7 +142,7 @@ def read_answer(answer: dict[str, Any]) -> Returned | Failed:
         raise plain.LibraryValue("an iterator or an object")
     if "ok" in answer:
         try:
-            return Returned(plain.decode(answer["ok"]))
+            return Returned(plain.decode(as_data(answer["ok"]) if data else answer["ok"]))
         except plain.LibraryValue:
             raise
         except (plain.NotPlain, RecursionError) as problem:

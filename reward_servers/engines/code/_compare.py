@@ -127,9 +127,36 @@ def _same_data(got: Any, expected: Any, comparison: Comparison) -> bool:
         return (
             isinstance(got, dict)
             and len(got) == len(expected)
-            and all(key in got and _same_data(got[key], value, comparison) for key, value in expected.items())
+            and all(
+                key in keyed and _same_data(keyed[key], value, comparison)
+                for keyed in (got if got.keys() == expected.keys() else _with_text_keys(got),)
+                for key, value in expected.items()
+            )
         )
     return type(got) is type(expected) and bool(got == expected)
+
+
+def _with_text_keys(got: dict[Any, Any]) -> dict[Any, Any]:
+    """A dict with its keys as JSON writes them, which knows only text; itself if two keys would be one.
+
+    `{1: 2}` is written as `{"1": 2}`, so an expected value in JSON cannot say which of the two it means.
+    """
+    named = {
+        _KEYS.get(key, key) if key is None or isinstance(key, bool) else _key(key): value for key, value in got.items()
+    }
+    return named if len(named) == len(got) else got
+
+
+_KEYS = {None: "null", True: "true", False: "false"}
+
+
+def _key(key: Any) -> Any:
+    if isinstance(key, int | float | tuple):
+        try:
+            return repr(key)
+        except ValueError:  # an integer of thousands of digits
+            return key
+    return key
 
 
 def _as_float(number: int | float) -> float:

@@ -80,11 +80,15 @@ Bound = Const | Outcome | Apply | Candidate | Module | Local | Unknown | Builtin
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CandidateCall:
-    """One call of the program: name, and arguments as they cross the border (see `plain.encode`)."""
+    """One call of the program: name, arguments as they cross the border (see `plain.encode`), and what to return.
+
+    How is given to the driver: `runs` coroutines, an `argument` in place of the result, a `list` of what it yields.
+    """
 
     name: str
     args: Any
     kwargs: Any
+    how: tuple[tuple[str, Any], ...] = ()
 
 
 class Folder:

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import typing
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any, Self
 
 from reward_servers.engines.code._calls import Failed, Returned, make_calls
-from reward_servers.engines.code._checker import preload_for, run_checker
+from reward_servers.engines.code._checker import run_checker
 from reward_servers.engines.code._compare import compare_output, compare_value
 from reward_servers.engines.code._convert import Converted
+from reward_servers.engines.code._data import comparable, typed
 from reward_servers.engines.code._errors import BadOptions, BadReference
 from reward_servers.engines.code._extract import BLOCKS, Blocks, Extraction, extract
 from reward_servers.engines.code._fold import CandidateCall
-from reward_servers.engines.code._guest import driver_source, plain
+from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._host import Unaffordable, calls_in, evaluate
+from reward_servers.engines.code._names import top_names
 from reward_servers.engines.code._plan import Plan, PlannedTest, plan_tests
+from reward_servers.engines.code._program import as_program
 from reward_servers.engines.code._protocol import run_code_test
 from reward_servers.engines.code._scoring import SCORINGS, Scoring, score
-from reward_servers.engines.code._shadowed import top_names
 from reward_servers.engines.code._slots import Slots
-from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, StdioTests, TestSpec
+from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, TestSpec
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
 from reward_servers.engines.text import Marks
-from sandbox import CompileFailure, Prepared, Program, ProgramRefused, RunResult
+from sandbox import CompileFailure, Prepared, ProgramRefused, RunResult
 
 _EXCERPT = 1000
-_TYPING = re.compile(rb"\b(?:" + "|".join(name for name in typing.__all__ if name[0].isupper()).encode() + rb")\b")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -119,6 +119,10 @@ def judge(submission: Submission, spec: TestSpec, slots: Slots, options: JudgeOp
     return run.judged(source.encode("utf-8", "surrogatepass"))
 
 
+class _NotCompiled(Exception):
+    """A second preparation of the program failed."""
+
+
 class _Judging:
     """One submission on its way to a judgement."""
 
@@ -130,7 +134,9 @@ class _Judging:
         self._notes: dict[str, Any] = {}
         self._plan: Plan | None = None
         if isinstance(spec.tests, CodeTests):
-            self._plan = plan_tests(spec.tests, spec.setup, submission.prompt, split=options.split_checks)
+            self._plan = plan_tests(
+                spec.tests, spec.setup, submission.prompt, split=options.split_checks, prelude=spec.prelude
+            )
             self._tests: tuple[StdioTest | CallTest | PlannedTest, ...] = self._plan.tests
             if len(self._tests) > spec.most_tests:
                 problem = f"holds {len(self._tests)} tests, above this server's {spec.most_tests}"
@@ -139,6 +145,7 @@ class _Judging:
         else:
             self._tests = spec.tests.tests
         self._omitted: list[str] = []
+        self._talks: Prepared | None = None
 
     def _note_names(self, plan: Plan) -> None:
         self._notes["names_from_program"] = list(plan.from_program)
@@ -157,24 +164,34 @@ class _Judging:
         """Compile, run the tests, sum up."""
         box = self._slots.program
         try:
-            prepared = box.prepare(self._program(source), self._spec.limits.compile, runs=len(self._tests))
+            program = as_program(source, self._spec, talks=self._needs_talk())
+            prepared = box.prepare(program, self._spec.limits.compile, runs=len(self._tests))
         except ProgramRefused as refusal:
             return self.without_running(Verdict.TOO_LARGE, refusal.reason)
         if isinstance(prepared, CompileFailure):
             return self.without_running(Verdict.COMPILE_ERROR, prepared.message)
+        self._talks = prepared if self._needs_talk() else None
         try:
             return self._judgement(tuple(self._run_all(prepared)))
+        except _NotCompiled as refusal:
+            return self.without_running(Verdict.COMPILE_ERROR, str(refusal))
         finally:
             box.discard(prepared)
+            if self._talks is not None and self._talks is not prepared:
+                box.discard(self._talks)
 
-    def _program(self, source: bytes) -> Program:
-        python = self._spec.language == "python"
-        return Program(
-            language=self._spec.language,
-            source=source,
-            preload=preload_for(source) if python else None,
-            driver=None if isinstance(self._spec.tests, StdioTests) else _driver(source),
-        )
+    def _needs_talk(self) -> bool:
+        return any(isinstance(test, PlannedTest) and test.converted is None for test in self._tests)
+
+    def _talking(self, prepared: Prepared) -> Prepared:
+        """The program with the driver that test code talks to, made when it is needed."""
+        if self._talks is None:
+            program = as_program(prepared.program.source, self._spec, talks=True)
+            made = self._slots.program.prepare(program, self._spec.limits.compile, runs=len(self._tests))
+            if isinstance(made, CompileFailure):  # it compiled before, so it was near its limit
+                raise _NotCompiled(made.message)
+            self._talks = made
+        return self._talks
 
     def _run_all(self, prepared: Prepared) -> Iterator[TestResult]:
         for test in self._tests:
@@ -270,9 +287,10 @@ class _Judging:
 
     def _call(self, prepared: Prepared, test: CallTest) -> TestResult:
         tests, limits, compare = self._spec.tests, self._spec.limits.run, self._spec.compare
-        entry = tests.entry if isinstance(tests, CallTests) else ""
-        call = CandidateCall(entry, plain.encode(list(test.args)), plain.encode(dict(test.kwargs)))
-        calls = make_calls(self._slots.program, prepared, [call], limits)
+        assert isinstance(tests, CallTests)
+        args = [typed(value, kind) for value, kind in zip_longest(test.args, tests.types[: len(test.args)])]
+        call = CandidateCall(tests.entry, args, plain.encode(dict(test.kwargs)), tests.how)
+        calls = make_calls(self._slots.program, prepared, [call], limits, data=True)
         detail: dict[str, Any] = {"args": _excerpt(_shown(test.args)), "expected": _excerpt(_shown(test.expected))}
         try:
             outcome = calls.outcome(0)
@@ -284,11 +302,12 @@ class _Judging:
         detail["returned"] = _excerpt(_shown(outcome.value))
         verdict = run_verdict(calls.result)
         if verdict is None and compare.kind == "checker":
-            args = list(test.args)
-            verdict, said = run_checker(self._slots, compare, args, outcome.value, test.expected, limits)
+            given = list(test.args)
+            verdict, said = run_checker(self._slots, compare, given, outcome.value, test.expected, limits)
             detail.update(said)
         elif verdict is None:
-            right = compare_value(compare, outcome.value, test.expected)
+            got = comparable(outcome.value, tests.return_type)
+            right = any(compare_value(compare, got, value) for value in (test.expected, *test.alternatives))
             verdict = Verdict.ACCEPTED if right else Verdict.WRONG_ANSWER
         return self._result(test, verdict, "calls", calls.result, detail)
 
@@ -300,7 +319,7 @@ class _Judging:
             except (plain.LibraryValue, Unaffordable):
                 pass  # these values are handled in a sandbox only
         assert self._plan is not None
-        outcome = run_code_test(self._slots, prepared, self._plan, test, self._spec.limits.run)
+        outcome = run_code_test(self._slots, self._talking(prepared), self._plan, test, self._spec.limits.run)
         if outcome.verdict is None:
             return None
         return self._result(test, outcome.verdict, "code", outcome.run, outcome.detail)
@@ -350,8 +369,3 @@ def _excerpt(text: str | bytes) -> str:
     cut = text[: 4 * _EXCERPT].decode("utf-8", "replace") if isinstance(text, bytes) else text
     short = cut if len(cut) <= _EXCERPT else f"{cut[:_EXCERPT]}… ({len(text)} in all)"
     return short.encode("utf-8", "replace").decode()
-
-
-def _driver(source: bytes) -> bytes:
-    """The driver of functions under test; `typing` is costly to import, so only for programs that speak of it."""
-    return driver_source(*(("annotations",) if _TYPING.search(source) else ()), "candidate")

@@ -6,12 +6,15 @@ import ast
 import builtins
 import re
 import sys
+from collections.abc import Iterable
 
 from reward_servers.engines.code._guest import plain
-from reward_servers.engines.code._syntax import parse, symbols
+from reward_servers.engines.code._syntax import Unparsable, parse, symbols
 
 _CAP_WORDS = re.compile(r"_*[A-Z][A-Za-z0-9]*\Z")
 _OF_DATA = frozenset(name for kind in plain.BASES for name in dir(kind))
+
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 KNOWN_MODULES = frozenset(("pytest", "numpy", "scipy", "pandas", "sympy", "hypothesis"))
 
@@ -38,6 +41,35 @@ def candidate_module(name: str) -> bool:
     """Whether an import of the test code means the program: no module of that name is known."""
     top = name.partition(".")[0]
     return top not in sys.stdlib_module_names and top not in KNOWN_MODULES
+
+
+def top_names(source: str) -> frozenset[str]:
+    """Names that a program binds at its top, whatever surrounds the statement there."""
+    try:
+        return frozenset(bindings(parse(source)))
+    except Unparsable:
+        return frozenset()  # the compiler will say so
+
+
+def bindings(module: ast.Module) -> dict[str, list[ast.stmt]]:
+    """Names bound at the top of a module, with the statements that bind them."""
+    found: dict[str, list[ast.stmt]] = {}
+    for statement in module.body:
+        for name in _bound_by(statement):
+            found.setdefault(name, []).append(statement)
+    return found
+
+
+def _bound_by(node: ast.AST) -> Iterable[str]:
+    if isinstance(node, _DEFINITIONS):
+        yield node.name
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        yield from ((item.asname or item.name).partition(".")[0] for item in node.names)
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id
+    elif not isinstance(node, ast.Lambda):
+        for child in ast.iter_child_nodes(node):
+            yield from _bound_by(child)
 
 
 def imported_names(module: ast.Module) -> frozenset[str]:
@@ -80,7 +112,23 @@ def class_names(code: str) -> frozenset[str]:
     for node in ast.walk(module):
         if isinstance(node, ast.Attribute) and node.attr not in _OF_DATA:
             found |= made.get(_last_name(node.value), set())
-    return frozenset(found - {""})
+    return frozenset((found | _handed(module, found)) - {""})
+
+
+def _handed(module: ast.Module, found: set[str]) -> set[str]:
+    """Names that are given to functions of the code under a name that it treats so: `check(f)`."""
+    parameters = {
+        node.name: [argument.arg for argument in node.args.args]
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef)
+    }
+    handed: set[str] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in parameters:
+            pairs = zip(parameters[node.func.id], node.args, strict=False)
+            named = [(str(word.arg), word.value) for word in node.keywords]
+            handed |= {_last_name(value) for name, value in (*pairs, *named) if name in found}
+    return handed
 
 
 def _last_name(node: ast.expr) -> str:

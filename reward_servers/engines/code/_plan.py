@@ -15,17 +15,20 @@ from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._host import Apply, Expression, Outcome, calls_in
 from reward_servers.engines.code._names import class_names, free_names, imported_names
+from reward_servers.engines.code._prelude import node_helpers
 from reward_servers.engines.code._shadowed import subjects
 from reward_servers.engines.code._spec import CodeTests
 from reward_servers.engines.code._syntax import Unparsable, parse
 
 _LONGEST_PROMPT = 100_000
-# Test code that means to change the process of the program would silently fail every program.
-_FEEDS = re.compile(r"builtins\.input|\bsys\.stdin\b")
-# Replacing standard output is no harm: what the program prints is written to it.
-_PATCHES = re.compile(
-    r"(?<![.\w])(?:(?:unittest\.)?mock\.)?patch(?:\.object|\.dict|\.multiple)?\("
-    r"(?!\s*(?:[\"']sys\.|sys,\s*[\"'])std(?:out|err))"
+_FILES = re.compile(
+    r"\bopen\(|tempfile|tmp_path|pathlib|\bPath\(|shutil|zipfile|tarfile|sqlite3|\bglob\b|(?:to|read)_(?:csv|json|excel)"
+    r"|\bos\.(?:remove|unlink|mkdir|makedirs|rmdir|listdir|walk|scandir|rename|replace|chdir|getcwd|path\.\w*(?:exists|is|get))"
+)
+# Code that runs what it finds in a file would run what the program wrote, beside the tests.
+_RUNS_FILES = re.compile(
+    r"\b(?:pickle|cPickle|joblib|dill|shelve|marshal|runpy|ctypes|subprocess|importlib|multiprocessing)\b"
+    r"|\bos\.(?:system|popen|exec\w+|spawn\w+|posix_spawn\w*)\(|\b(?:exec|eval|__import__)\(|allow_pickle|load_extension"
 )
 _DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -61,6 +64,7 @@ class Plan:
         from_program: Names that the program has to define.
         classes: Names that the code treats as classes.
         about_builtins: Whether the tests ask the program for nothing but names of built-ins.
+        shares_files: Whether the code reads or writes files, which the program then sees, too.
     """
 
     tests: tuple[PlannedTest, ...]
@@ -70,10 +74,13 @@ class Plan:
     from_program: tuple[str, ...]
     classes: tuple[str, ...]
     about_builtins: bool = False
+    shares_files: bool = False
 
 
 @functools.lru_cache(maxsize=512)
-def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bool = False) -> Plan:
+def plan_tests(
+    tests: CodeTests, setup: str = "", prompt: str = "", *, split: bool = False, prelude: str = "auto"
+) -> Plan:
     """Plan the tests of some test code. Cached, because the rollouts of a group share it.
 
     Args:
@@ -81,6 +88,7 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
         setup: Trusted helpers from the reference.
         prompt: The task's prompt; helpers that it defines beside a stub of the function under test are trusted too.
         split: Make every assertion of a converted test a test of its own.
+        prelude: Of the reference; `leetcode` brings helpers for linked lists and trees.
 
     Raises:
         BadReference: The code or the helpers do not compile, or there is no test.
@@ -89,6 +97,8 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
         collected = collect(tests)
     except RecursionError:
         raise BadReference("tests.code", "is nested too deeply", "Write shorter expressions") from None
+    nodes, node_source = node_helpers(prelude, collected.free - _defined_names(setup))
+    setup = f"{node_source}\n{setup}" if nodes else setup
     defined = _defined_names(setup)
     helpers, helper_source = _helpers(prompt, collected, tests.entry, defined)
     from_program = (collected.free - defined - helpers) | (_builtin_stubs(prompt) if tests.entry is None else set())
@@ -97,13 +107,11 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
     planned: list[PlannedTest] = []
     for found, shadowed in zip(collected.tests, subjects(module, collected.tests, asked), strict=True):
         planned.extend(_planned(found, from_program | shadowed, shadowed, split=split))
-    if any(test.converted is None for test in planned):
-        if _FEEDS.search(collected.code):
-            raise BadReference(
-                "tests.code", "replaces the input of the program, which is elsewhere", "Write stdio tests"
-            )
-        if _PATCHES.search(collected.code):
-            raise BadReference("tests.code", "patches the program, which is elsewhere", "Test results only")
+    text = f"{setup}\n{collected.code}"
+    shares_files = any(test.converted is None for test in planned) and _FILES.search(text) is not None
+    if shares_files and (runs := _RUNS_FILES.search(text)) is not None:
+        problem = f"shares files with the program and uses {runs[0].strip('(')}, which could run what the program wrote"
+        raise BadReference("tests.code", problem, "Test without it")
     return Plan(
         tests=tuple(planned),
         code=collected.code,
@@ -112,6 +120,7 @@ def plan_tests(tests: CodeTests, setup: str = "", prompt: str = "", *, split: bo
         from_program=tuple(sorted(from_program)),
         classes=tuple(sorted(class_names(f"{helper_source}\n{setup}\n{collected.code}"))),
         about_builtins=not asked,
+        shares_files=shares_files,
     )
 
 

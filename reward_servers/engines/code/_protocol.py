@@ -28,6 +28,10 @@ _PATIENCE = 3.0
 _STARVED = 2.0
 """A host that is so many times too slow, before and after, is to blame for what the clock excuses."""
 
+_TESTS = ("asking", "files", "lending", "remote", "patching", "shim", "tests")
+# What only makes ready, and asks the program for nothing.
+_PREPARES = frozenset(("describe", "patch", "unpatch", "environment"))
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CodeOutcome:
@@ -70,9 +74,7 @@ def _converse(
     slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTest, limits: Limits, patience: float
 ) -> tuple[Protocol, RunResult]:
     """Have the test code and the program talk once; the program may owe answers for `patience` times its limit."""
-    driver = slots.driver(
-        "asking", "remote", "shim", "tests", preload=preload_for(f"{plan.setup}\n{plan.code}".encode())
-    )
+    driver = slots.driver(*_TESTS, preload=preload_for(f"{plan.setup}\n{plan.code}".encode()))
     # Each side waits for the other, so only the time in which a side is asked counts; see `Protocol`.
     backstop = 10 * limits.wall_s + 120
     program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=backstop))
@@ -105,6 +107,8 @@ def _task(plan: Plan, test: PlannedTest) -> bytes:
         "function": chosen.function,
         "owner": chosen.owner,
         "parameters": chosen.parameters,
+        "shares": plan.shares_files,
+        "nodes": [],
         "seed": 0,
     }
     return plain.dumps_json(task)
@@ -149,7 +153,7 @@ class Protocol:
                 if question["op"] == "done":
                     self.said = question
                     return
-                self._asked += question["op"] != "describe"
+                self._asked += question["op"] not in _PREPARES
                 answer = self._ask_program(message)
                 if answer is None:
                     return

@@ -15,12 +15,12 @@ import builtins
 from collections.abc import Iterable, Sequence
 
 from reward_servers.engines.code._collect import Found
+from reward_servers.engines.code._names import bindings
 
 _CALLABLE = frozenset(name for name in dir(builtins) if callable(getattr(builtins, name)) and name[0] != "_")
 _TYPES = frozenset(name for name in _CALLABLE if isinstance(getattr(builtins, name), type))
 _EXCEPTIONS = frozenset(name for name in _TYPES if issubclass(getattr(builtins, name), BaseException))
 _SUBJECTS = _CALLABLE - _EXCEPTIONS
-_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 def subjects(module: ast.Module, tests: Sequence[Found], program: frozenset[str]) -> list[frozenset[str]]:
@@ -31,7 +31,7 @@ def subjects(module: ast.Module, tests: Sequence[Found], program: frozenset[str]
         tests: Its tests.
         program: Names that are the program's anyway.
     """
-    bound = _bindings(module)
+    bound = bindings(module)
     silent = []
     for test in tests:
         nodes = _reached(test, module, bound)
@@ -44,35 +44,6 @@ def subjects(module: ast.Module, tests: Sequence[Found], program: frozenset[str]
     common = common - _TYPES or common
     inner = frozenset(name for nodes in silent if nodes is not None for name in _innermost(nodes, common)) or common
     return [frozenset() if nodes is None else inner & _called(nodes, bound) for nodes in silent]
-
-
-def top_names(source: str) -> frozenset[str]:
-    """Names that a program binds at its top, whatever surrounds the statement there."""
-    try:
-        return frozenset(_bindings(ast.parse(source)))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return frozenset()  # the compiler will say so
-
-
-def _bindings(module: ast.Module) -> dict[str, list[ast.stmt]]:
-    """Names bound at the top of a module, with the statements that bind them."""
-    found: dict[str, list[ast.stmt]] = {}
-    for statement in module.body:
-        for name in _bound_by(statement):
-            found.setdefault(name, []).append(statement)
-    return found
-
-
-def _bound_by(node: ast.AST) -> Iterable[str]:
-    if isinstance(node, _DEFINITIONS):
-        yield node.name
-    elif isinstance(node, ast.Import | ast.ImportFrom):
-        yield from ((item.asname or item.name).partition(".")[0] for item in node.names)
-    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-        yield node.id
-    elif not isinstance(node, ast.Lambda):
-        for child in ast.iter_child_nodes(node):
-            yield from _bound_by(child)
 
 
 def _reached(test: Found, module: ast.Module, bound: dict[str, list[ast.stmt]]) -> list[ast.AST]:

@@ -16,10 +16,12 @@ from collections.abc import Mapping
 from typing import Any, Literal, get_args
 
 from reward_servers.engines.code._compare import TEXT_KINDS, VALUE_KINDS, Comparison, Kind
+from reward_servers.engines.code._data import TYPES, comparable
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._limits import Ceiling, RunLimits, parse_limits
+from reward_servers.engines.code._prelude import check_prelude
 from reward_servers.engines.code._reader import Fields, describe
 
 Style = Literal["assert", "unittest"]
@@ -59,14 +61,26 @@ class CallTest:
     kwargs: Mapping[str, Any]
     expected: Any
     public: bool = False
+    alternatives: tuple[Any, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class CallTests:
-    """Tests of one function, method of a class `Solution`, or `Class.method`."""
+    """Tests of one function, method of a class `Solution`, or `Class.method`.
+
+    Attributes:
+        entry: Its name.
+        tests: The calls.
+        types: Type of each positional argument that JSON has no word for (`ListNode`, ...), else None.
+        return_type: The same of the result.
+        how: What the driver does with the result, see `CandidateCall`.
+    """
 
     entry: str
     tests: tuple[CallTest, ...]
+    types: tuple[str | None, ...] = ()
+    return_type: str | None = None
+    how: tuple[tuple[str, Any], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,6 +112,7 @@ class TestSpec:
         limits: What one test may use, and what compiling may use.
         setup: Trusted Python source with helpers that the tests use. It runs beside the tests, never the program.
         most_tests: How many tests the test code may turn out to hold.
+        prelude: Names that the program finds without importing them: `auto`, `none`, `leetcode`, or Python source.
     """
 
     __test__ = False  # not a class for pytest to collect
@@ -108,6 +123,7 @@ class TestSpec:
     limits: RunLimits
     setup: str = ""
     most_tests: int = 1000
+    prelude: str = "auto"
 
     @property
     def entry(self) -> str | None:
@@ -149,9 +165,21 @@ def parse_reference(
         limits=parse_limits(fields, ceiling),
         setup=fields.take("setup", str, ""),
         most_tests=ceiling.tests,
+        prelude=_parse_prelude(fields, known),
     )
     fields.done(strict=False)
     return spec
+
+
+def _parse_prelude(fields: Fields, language: str) -> str:
+    body = fields.raw("prelude") if fields.has("prelude") else "auto"
+    if isinstance(body, list) and all(isinstance(line, str) for line in body):
+        body = "\n".join(body)
+    if not isinstance(body, str):
+        raise fields.error("prelude", f"is {describe(body)}", "Give auto, none, leetcode or Python source")
+    if language != "python" and body not in ("auto", "none"):
+        raise fields.error("prelude", f"is given for {language}", "Only Python programs take one")
+    return check_prelude(body, fields.path("prelude"))
 
 
 def _decoded(value: Any, field: str) -> Any:
@@ -215,6 +243,9 @@ def _parse_calls(tests: Fields) -> CallTests:
     entry = _parse_entry(tests)
     if entry is None:
         raise tests.error("entry", "is missing", "Give the name of the function under test")
+    types = _parse_types(tests)
+    return_type = _parse_type(tests, tests.take("return_type", str, "") or None, "return_type")
+    how = _parse_how(tests)
     parsed = []
     for number, case in enumerate(_cases(tests), start=1):
         args, kwargs = case.take("args", list, []), case.take("kwargs", dict, {})
@@ -228,12 +259,41 @@ def _parse_calls(tests: Fields) -> CallTests:
                 name=case.take("name", str, f"test {number}"),
                 args=tuple(args),
                 kwargs=kwargs,
-                expected=expected,
+                expected=comparable(expected, return_type),
                 public=case.take("public", bool, default=False),
+                alternatives=tuple(case.take("alternatives", list, [])),
             )
         )
         case.done()
-    return CallTests(entry, tuple(parsed))
+    return CallTests(entry, tuple(parsed), types, return_type, how)
+
+
+def _parse_types(tests: Fields) -> tuple[str | None, ...]:
+    given = tests.take("arg_types", list, [])
+    return tuple(_parse_type(tests, kind, "arg_types") for kind in given)
+
+
+def _parse_type(tests: Fields, kind: Any, field: str) -> str | None:
+    if kind is not None and kind not in TYPES:
+        raise tests.error(field, f"names the unknown type {kind!r}", f"Give null or one of {', '.join(TYPES)}")
+    return None if kind is None else str(kind)
+
+
+def _parse_how(tests: Fields) -> tuple[tuple[str, Any], ...]:
+    """What counts as the result: that of the coroutine, of all that is yielded, or an argument changed in place."""
+    how: list[tuple[str, Any]] = [("runs", True)]
+    if tests.take("iterables", bool, default=False):
+        how.append(("list", True))
+    if tests.has("in_place"):
+        place = tests.raw("in_place")
+        if place is True:
+            place = 0
+        if isinstance(place, bool) or not isinstance(place, int | str):
+            raise tests.error("in_place", f"is {describe(place)}", "Give true, or number or name of the argument")
+        how.append(("argument", place))
+    else:
+        tests.take("in_place", bool, default=False)
+    return tuple(how)
 
 
 def _parse_entry(tests: Fields) -> str | None:

@@ -290,9 +290,9 @@ def test_a_test_that_asks_for_nothing_is_left_out(judged: Judge) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "def test_a(tmp_path):\n    assert f(1)",
+        "def test_a(request):\n    assert f(1)",
         "import pytest\ndef test_a():\n    pytest.importorskip('x')\n    assert f(1)",
-        "def test_a():\n    assert f(lambda x: x)",
+        "import pickle, os\ndef test_a():\n    assert f(pickle.load(open('a')))",
         "from hypothesis import given\n@given()\ndef test_a():\n    assert f(1)",
         "def test_a():\n    while True: pass",
         "return 1\ndef test_a():\n    assert f(id(1))",
@@ -351,20 +351,6 @@ class T(unittest.TestCase):
     judgement = judged(source, unittests(code))
     assert judgement.score == 1.0, judgement.evidence()
     assert judged(source.replace("hello'", "bye'"), unittests(code)).score == pytest.approx(1 / 3)
-
-
-def test_test_code_that_feeds_input_is_a_bad_reference(judged: Judge) -> None:
-    code = "from unittest.mock import patch\ndef test_a():\n    with patch('builtins.input', return_value='1'):\n"
-    with pytest.raises(BadReference, match="stdio"):
-        judged("def f(): return input()", unittests(code + "        assert f() == '1'"))
-
-
-def test_test_code_that_patches_is_a_bad_reference(judged: Judge) -> None:
-    code = (
-        "from unittest.mock import patch\n@patch('builtins.print')\ndef test_a(spy):\n    f(1)\n    assert spy.called"
-    )
-    with pytest.raises(BadReference, match="patches the program"):
-        judged("def f(x): print(x)", unittests(code))
 
 
 def test_tests_under_the_main_guard(judged: Judge) -> None:

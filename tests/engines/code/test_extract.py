@@ -178,7 +178,9 @@ def test_text_on_the_line_of_a_fence(response: str) -> None:
     assert not found.truncated
 
 
-@pytest.mark.parametrize("inner", ["```\n2 3\n```", "```text\n2 3\n```", "Example: ```\n2 3\n```", "```\n1\n```\n```\n2\n```"])
+@pytest.mark.parametrize(
+    "inner", ["```\n2 3\n```", "```text\n2 3\n```", "Example: ```\n2 3\n```", "```\n1\n```\n```\n2\n```"]
+)
 @pytest.mark.parametrize("quote", ['"""', "'''"])
 def test_a_fence_inside_a_string_is_part_of_the_program(inner: str, quote: str) -> None:
     program = f"{quote}\n{inner}\n{quote}\n{ADD}\n"

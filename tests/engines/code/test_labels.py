@@ -16,7 +16,15 @@ from tests.code_cases._lines import judge_line, read_lines
 DATA = Path(__file__).parents[2] / "data" / "code"
 
 
-@pytest.mark.parametrize(("name", "lines"), [("code_cases.jsonl", 82), ("code_cases_more.jsonl", 255)])
+LABELS = [
+    ("code_cases.jsonl", 82),
+    ("code_cases_more.jsonl", 255),
+    ("code_cases_public.jsonl", 120),
+    ("code_extraction.jsonl", 16),
+]
+
+
+@pytest.mark.parametrize(("name", "lines"), LABELS)
 def test_every_labelled_program(name: str, lines: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(DATA / name)]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{lines}/{lines}"

@@ -12,19 +12,26 @@ from importlib import resources
 
 
 @functools.cache
-def driver_source(*names: str) -> bytes:
-    """Text of a driver: the codec, then the named files, in one module.
+def driver_source(*names: str, codec: bool = True) -> bytes:
+    """Text of a driver: the codec and its library, then the named files, in one module.
 
     Args:
         names: Files of this package without their ending, in order.
+        codec: Whether the codec comes before them.
     """
-    lines = ["from __future__ import annotations"]
-    for name in ("plain", *names):
+    module = ast.parse("from __future__ import annotations" if codec else "")
+    for name in (*(("plain", "library") if codec else ()), *names):
         text = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
-        kept = text.splitlines()
         for node in ast.parse(text).body:
-            if isinstance(node, ast.ImportFrom) and str(node.module).startswith(("__future__", "reward_servers")):
-                for number in range(node.lineno - 1, node.end_lineno or node.lineno):
-                    kept[number] = ""
-        lines += kept
-    return "\n".join(lines).encode()
+            ours = isinstance(node, ast.ImportFrom) and str(node.module).startswith(("__future__", "reward_servers"))
+            if not ours and not _is_text(node):
+                module.body.append(node)
+    for inner in ast.walk(module):
+        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            # The text is compiled beside every program, so it had better be short.
+            inner.body = [part for part in inner.body if not _is_text(part)] or [ast.Pass()]
+    return ast.unparse(ast.fix_missing_locations(module)).encode()
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)

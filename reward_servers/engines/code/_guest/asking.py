@@ -1,6 +1,7 @@
 """Questions to the program from the sandbox of the test code, and what it raises in place of an answer.
 
-ask               one message to the program, and its answer
+ask               one message to the program, and its answer; what the program asks meanwhile is answered
+exchange          what is told beside every message: shared files, and the answers to what the program asks
 describe          what some names of the program are
 lineage           what a class of the program inherits from
 exception         the exception that an answer stands for
@@ -10,10 +11,11 @@ exception_class   an exception class of the program, with the bases it has there
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._guest.plain import NotPlain, decode, dumps_json, loads_json
+from reward_servers.engines.code._guest.plain import NotPlain, Unpassable, decode, dumps_json, loads_json
 
 if TYPE_CHECKING:
 
@@ -27,6 +29,8 @@ class Gone(BaseException):
 
 _ours: list[BaseException] = []
 _exceptions: dict[str, type] = {}
+ours: dict[int, BaseException] = {}
+"""Exceptions that test code raised when the program called it, by number."""
 
 
 def is_from_program(error: BaseException) -> bool:
@@ -34,14 +38,53 @@ def is_from_program(error: BaseException) -> bool:
     return any(error is raised for raised in _ours)
 
 
+class Exchange:
+    """What goes along with the messages.
+
+    Attributes:
+        files: The shared files, None if none are shared.
+        answer: Answers a question of the program about an object of the test code.
+        before: Called before each message that makes the program do something.
+    """
+
+    files: Any = None
+    answer: Callable[[dict[str, Any]], dict[str, Any]] | None = None
+    before: Callable[[], None] | None = None
+
+
+exchange = Exchange()
+_DOES_NOTHING = ("describe", "lineage")
+
+
 def ask(message: dict[str, Any]) -> dict[str, Any]:
     """Send one message to the program and return its answer."""
+    if exchange.before is not None and message["op"] not in _DOES_NOTHING:
+        exchange.before()
+    answer = _sent_and_heard(message)
+    while "callback" in answer and exchange.answer is not None:
+        answer = _sent_and_heard({"op": "back", **exchange.answer(answer["callback"])})
+    return answer
+
+
+def _sent_and_heard(message: dict[str, Any]) -> dict[str, Any]:
+    if exchange.files is not None:
+        try:
+            changes = exchange.files.changes()
+        except OSError as problem:
+            raise Unpassable(str(problem)) from None
+        message = {**message, "files": changes} if changes else message
     send(dumps_json(message))
     answer = receive()
     if answer is None:
         raise Gone
     fields = loads_json(answer)
-    return fields if isinstance(fields, dict) else {}
+    if not isinstance(fields, dict):
+        return {}
+    if exchange.files is not None:
+        exchange.files.apply(fields.get("files"))
+    if "printed" in fields:
+        sys.stdout.write(str(fields["printed"]))
+    return fields
 
 
 def from_program(error: BaseException) -> BaseException:
@@ -51,7 +94,10 @@ def from_program(error: BaseException) -> BaseException:
 
 
 def exception(answer: dict[str, Any]) -> BaseException:
-    """An exception of the same name here: one that test code imported, else the nearest built-in one."""
+    """An exception of the same name here: one that test code raised or imported, else the nearest built-in one."""
+    own = ours.get(answer.get("theirs", -1))
+    if own is not None:
+        return own
     for name in answer.get("bases", ()):
         known = _exceptions.get(name)
         if known is not None:
@@ -67,9 +113,15 @@ def exception(answer: dict[str, Any]) -> BaseException:
         return (ValueError if issubclass(kind, ValueError) else Exception)(answer.get("message", ""))
 
 
-def describe(names: list[str]) -> dict[str, str]:
-    """What each of some names of the program is: function, class, exception, data, absent."""
-    found = decode(ask({"op": "describe", "names": names}).get("ok"))
+def describe(names: list[str], nodes: list[str] | None = None, shares: bool = False) -> dict[str, str]:
+    """What each of some names of the program is: function, class, exception, data, absent.
+
+    Args:
+        names: The names.
+        nodes: Classes of nodes that this side knows, from now on.
+        shares: Whether files are shared from now on.
+    """
+    found = decode(ask({"op": "describe", "names": names, "nodes": nodes or [], "shares": shares}).get("ok"))
     return found if isinstance(found, dict) else {}
 
 
@@ -103,4 +155,15 @@ def exception_class(name: str, attribute: Callable[[Any, str], Any]) -> type:
     return _exceptions.get(name) or Exception
 
 
-__all__ = ["Gone", "ask", "describe", "exception", "exception_class", "from_program", "is_from_program", "lineage"]
+__all__ = [
+    "Gone",
+    "ask",
+    "describe",
+    "exception",
+    "exception_class",
+    "exchange",
+    "from_program",
+    "is_from_program",
+    "lineage",
+    "ours",
+]

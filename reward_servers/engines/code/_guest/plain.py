@@ -20,9 +20,18 @@ Other = Callable[[Any, int], Any] | None
 MAX_DEPTH = 200
 SAME_HASH = 64
 LIBRARY = frozenset(("Decimal", "Fraction", "date", "time", "datetime", "timedelta", "range"))
+EXTENDED = frozenset(("ndarray", "Series", "DataFrame", "Timestamp", "record", "nodes", "named", "fields"))
 _SMALL = 1 << 63
 BASES: tuple[Any, ...] = (bool, int, float, complex, str, bytes, bytearray, list, tuple, set, frozenset, dict)
 _SIMPLE = frozenset((str, bool, type(None)))
+_PASSED_TYPES = frozenset((bool, int, float, complex, str, bytes, list, tuple, set, frozenset, dict))
+# Kept, because test code may replace them where the program runs.
+_to_json, _from_json = json.dumps, json.loads
+
+encoders: list[Callable[[Any, int, Other], Any]] = []
+"""Further kinds of values: each gives the wire form of a value, or None. See `library`."""
+decoders: dict[str, Callable[[Any, int, Other], Any]] = {}
+"""Their counterparts by tag."""
 
 
 class NotPlain(Exception):
@@ -72,13 +81,13 @@ def loads(data: bytes, library: bool = False) -> Any:
 
 def dumps_json(data: Any) -> bytes:
     """Write data that are in wire form already as one line."""
-    return json.dumps(data, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
+    return _to_json(data, ensure_ascii=True, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 def loads_json(data: bytes) -> Any:
     """Decode JSON from an untrusted sender, with one kind of error for all that may be wrong with it."""
     try:
-        return json.loads(data)
+        return _from_json(data)
     except (ValueError, RecursionError) as error:
         raise NotPlain(f"malformed data: {type(error).__name__}") from None
 
@@ -103,14 +112,16 @@ def encode(value: Any, depth: int = 0, other: Other = None) -> Any:
     if kind is list:
         return [encode(item, depth + 1, other) for item in value]
     stands = other(value, depth) if other is not None and kind not in BASES else None
-    return _encode_tagged(value, depth + 1, other) if stands is None else {"$": "object", "v": stands}
+    if stands is None:
+        return _encode_tagged(value, depth + 1, other)
+    return stands if type(stands) is dict and "$" in stands else {"$": "object", "v": stands}
 
 
 def _encode_tagged(value: Any, depth: int, other: Other = None) -> Any:
     """Containers other than exact lists, rarer scalars, and subclasses as their base type."""
     base = next((base for base in BASES if isinstance(value, base)), None)
     if base is None:
-        return _encode_library(value, depth)
+        return _encode_library(value, depth, other)
     if base in (int, float):
         return encode(base.__pos__(value), depth)
     if base is str:
@@ -121,13 +132,40 @@ def _encode_tagged(value: Any, depth: int, other: Other = None) -> Any:
     if base in (bytes, bytearray):
         return {"$": base.__name__, "v": base.hex(value)}
     if base is dict:
+        kept = _encode_kind_of_dict(value, depth, other)
+        if kept is not None:
+            return kept
         items = [[encode(k, depth, other), encode(v, depth, other)] for k, v in base.items(value)]
         return {"$": "dict", "v": items}
     members = [encode(item, depth, other) for item in base.__iter__(value)]
     return members if base is list else {"$": base.__name__, "v": members}
 
 
-def _encode_library(value: Any, depth: int) -> Any:
+def _encode_kind_of_dict(value: Any, depth: int, other: Other) -> Any:
+    """A dict that answers for absent keys, None for any other."""
+    kind, module = type(value).__name__, type(value).__module__
+    if module != "collections" or kind not in ("Counter", "defaultdict"):
+        return None
+    factory = getattr(value, "default_factory", int)
+    if factory not in _PASSED_TYPES:
+        return None
+    items = [[encode(k, depth, other), encode(v, depth, other)] for k, v in dict.items(value)]
+    return {"$": kind, "v": [factory.__name__, items]}
+
+
+def _decode_kind_of_dict(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:
+    import collections
+
+    name, items = inner
+    pairs = _decode_container("dict", items, library, depth, other)
+    if tag == "defaultdict":
+        return collections.defaultdict(next(kind for kind in _PASSED_TYPES if kind.__name__ == name), pairs)
+    counted: collections.Counter[Any] = collections.Counter()
+    dict.update(counted, pairs)
+    return counted
+
+
+def _encode_library(value: Any, depth: int, other: Other) -> Any:
     """Scalars of numpy as their Python value, and a few value types of the standard library."""
     kind = type(value)
     module, name = kind.__module__, kind.__name__
@@ -146,7 +184,13 @@ def _encode_library(value: Any, depth: int) -> Any:
     if kind is range:
         return {"$": "range", "v": [encode(value.start), encode(value.stop), encode(value.step)]}
     if module == "collections" and name == "deque":
-        return {"$": "deque", "v": [encode(item, depth) for item in value]}
+        return {"$": "deque", "v": [encode(item, depth, other) for item in value]}
+    if kind is type and value in _PASSED_TYPES:
+        return {"$": "named", "v": f"builtins.{value.__name__}"}
+    for encoder in encoders:
+        data = encoder(value, depth, other)
+        if data is not None:
+            return data
     raise NotPlain(f"a {module}.{kind.__qualname__} is no plain data")
 
 
@@ -174,15 +218,32 @@ def decode(data: Any, library: bool = False, depth: int = 0, other: Other = None
     if tag == "object" and other is not None:
         return other(inner, depth)
     try:
+        if tag in EXTENDED:
+            return _decode_extended(tag, inner, library, depth + 1, other)
         if tag == "deque" and not library:
             raise LibraryValue("a collections.deque")
+        if tag in ("Counter", "defaultdict"):
+            return _decode_kind_of_dict(tag, inner, library, depth + 1, other)
         if tag in ("tuple", "set", "frozenset", "deque", "dict"):
             return _decode_container(tag, inner, library, depth + 1, other)
         return _decode_scalar(tag, inner, library)
     except NotPlain:
         raise
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
         raise NotPlain(f"malformed {tag}: {type(error).__name__}") from None
+
+
+def _decode_extended(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:
+    """Read a value that `encoders` made; of these only the names of built-in types are read everywhere."""
+    if tag == "named" and not library:
+        found = next((kind for kind in _PASSED_TYPES if inner == f"builtins.{kind.__name__}"), None)
+        if found is not None:
+            return found
+    if not library:
+        raise LibraryValue(f"a {tag}")
+    if tag not in decoders:
+        raise NotPlain(f"a {tag} where none is read")
+    return decoders[tag](inner, depth, other)
 
 
 def _decode_container(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:

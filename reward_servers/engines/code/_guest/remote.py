@@ -14,11 +14,21 @@ and hold the same.
 from __future__ import annotations
 
 import builtins
-import sys
 from typing import Any
 
-from reward_servers.engines.code._guest.asking import ask, exception, exception_class, from_program, lineage
+from reward_servers.engines.code._guest.asking import (
+    ask,
+    exception,
+    exception_class,
+    exchange,
+    from_program,
+    lineage,
+    ours,
+)
+from reward_servers.engines.code._guest.lending import answering, lend, lent
+from reward_servers.engines.code._guest.library import encode_fields, nodes_of
 from reward_servers.engines.code._guest.plain import (
+    BASES,
     NotPlain,
     TooDeep,
     Unpassable,
@@ -49,7 +59,7 @@ def _value(answer: dict[str, Any]) -> Any:
         error = NameError(f"the program defines no {answer['absent']}")
     else:
         error = TypeError(f"the program's result: {answer.get('not_plain', 'not understood')}")
-    raise from_program(error)
+    raise from_program(error) if error not in ours.values() else error
 
 
 def _decoded(data: Any) -> Any:
@@ -59,16 +69,24 @@ def _decoded(data: Any) -> Any:
         raise from_program(TypeError(f"the program's result: {problem}")) from None
 
 
-def _object(said: Any, depth: int) -> Any:
-    """What stands for an object of the program.
+def _decoded_argument(data: Any) -> Any:
+    """A value that the program hands to something of the test code: there objects are what they are."""
+    return decode(data, True, other=lambda said, depth: _object(said, depth, allowed=True))
 
-    Only where the test code names a class of the program. Elsewhere one that could be plain data is, as of built-in
-    types, and any other is a mistake of the program: an object could give each question the answer it likes.
+
+def _object(said: Any, depth: int, *, allowed: bool = False) -> Any:
+    """What stands for an object of the program, or the object of the test code that it was lent.
+
+    Only where the test code names a class of the program, or looks into what one of its functions returns. Elsewhere
+    one that could be plain data is, as of built-in types, and any other is a mistake of the program: an object could
+    give each question the answer it likes.
     """
+    if isinstance(said, dict) and "theirs" in said:
+        return lent(said["theirs"])
     if not isinstance(said, dict) or type(said.get("handle")) is not int:
         raise NotPlain("malformed object")
     handle, name = said["handle"], str(said.get("class"))
-    if not _expected:
+    if not _expected and not allowed:
         if "plain" in said:
             return decode(said["plain"], True, depth + 1)
         if said.get("iterates") is True:
@@ -88,38 +106,61 @@ async def _awaited(handle: int) -> Any:
     return _value(ask({"op": "await", "handle": handle}))
 
 
-def _sent(value: Any) -> list[Any]:
+def sent(value: Any) -> list[Any]:
+    """The wire form of a value that goes to the program."""
     if isinstance(value, RemoteFunction):
         return ["target", value._target]
     if isinstance(value, _RemoteClass):
         return ["target", {"name": value.__name__}]
     try:
-        return ["value", encode(value, other=_number)]
+        return ["value", encode(value, other=_standing)]
     except TooDeep as problem:
         raise TypeError(f"an argument is {problem}") from None
     except NotPlain as problem:
         raise Unpassable(f"an argument of the program: {problem}") from None
 
 
-def _number(value: Any, _: int) -> int | None:
-    """What stands for an object of the program that goes back to it."""
-    return value._handle if isinstance(value, RemoteObject | RemoteIterator) else None
+def _standing(value: Any, depth: int) -> Any:
+    """What stands for an object that goes to the program: its number there, or one under which it is lent.
+
+    None for what goes by value: data of libraries, names of the standard library, nodes.
+    """
+    if isinstance(value, RemoteObject | RemoteIterator):
+        return value._handle
+    if isinstance(value, RemoteFunction):
+        return {"target": value._target}
+    if isinstance(value, _RemoteClass):
+        return {"target": {"name": value.__name__}}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return encode_fields(value, depth, _standing)
+    if isinstance(value, BASES):
+        return None
+    if type(value).__name__ in ("ListNode", "TreeNode") and nodes_of(value) is not None:
+        return None
+    if not hasattr(type(value), "__dataclass_fields__") and nodes_of(value) is None:
+        try:
+            encode(value, depth)
+        except NotPlain:
+            pass
+        else:
+            return None
+    return lend(value)
 
 
 def invoke(target: dict[str, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Call something of the program, and repeat here what it did to its arguments in place."""
-    sent = [_sent(value) for value in args]
-    named = {name: _sent(value) for name, value in kwargs.items()}
-    answer = ask({"op": "call", **target, "args": sent, "kwargs": named})
-    if "printed" in answer:
-        sys.stdout.write(str(answer["printed"]))
+    values = [sent(value) for value in args]
+    named = {name: sent(value) for name, value in kwargs.items()}
+    answer = ask({"op": "call", **target, "args": values, "kwargs": named})
     for index, now in answer.get("changed", ()):
         _change(args[index], _decoded(now))
     return _value(answer)
 
 
 def _change(value: Any, now: Any) -> None:
-    if isinstance(value, list | bytearray) and isinstance(now, list | bytearray):
+    if now is not None and type(value) is type(now) and nodes_of(value) is not None:
+        vars(value).update(vars(now))
+    elif isinstance(value, list | bytearray) and isinstance(now, list | bytearray):
         value[:] = now
     elif isinstance(value, dict | set) and type(value) is type(now):
         value.clear()
@@ -196,7 +237,7 @@ class RemoteObject(metaclass=_RemoteClass):
         return _get({"handle": self._handle, "attr": name})
 
     def __setattr__(self, name: str, value: Any) -> None:
-        _value(ask({"op": "set", "handle": self._handle, "attr": name, "value": _sent(value)}))
+        _value(ask({"op": "set", "handle": self._handle, "attr": name, "value": sent(value)}))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RemoteObject):
@@ -313,6 +354,8 @@ def stand_in(name: str, kind: str) -> Any:
     if kind == "class" and name in _treated:
         _expected.add(name)
         return _class(name)
+    if name in _treated and kind in ("function", "absent"):
+        _expected.add(name)  # the test code looks into what it returns
     if kind == "exception":
         return exception_class(name, _of_exception)
     if kind == "data":
@@ -337,4 +380,6 @@ def _of_exception(error: Any, name: str) -> Any:
     return _get({"handle": handle, "attr": name})
 
 
-__all__ = ["stand_in", "treat_as_classes"]
+exchange.answer = answering(sent, _decoded_argument)
+
+__all__ = ["sent", "stand_in", "treat_as_classes"]

@@ -1,7 +1,8 @@
 """The part of pytest that test code of tasks uses, for a sandbox that has no pytest.
 
 Offered: `raises` (with `match`), `approx`, `fail`, `skip`, `param`, `mark.parametrize` and marks that change nothing,
-function-scoped `fixture`s without parameters, and the fixture `capsys`. Anything else is refused by name.
+function-scoped `fixture`s without parameters, and the fixtures `capsys`, `monkeypatch`, `tmp_path`. Anything else is
+refused by name.
 """
 
 from __future__ import annotations
@@ -9,11 +10,14 @@ from __future__ import annotations
 import inspect
 import io
 import math
+import pathlib
 import re
 import sys
+import tempfile
 import types
 from typing import Any
 
+from reward_servers.engines.code._guest.patching import MonkeyPatch
 from reward_servers.engines.code._guest.plain import Unpassable
 
 
@@ -172,6 +176,11 @@ def with_fixtures(function: Any, given: dict[str, Any]) -> tuple[dict[str, Any],
                 running.append(value)
                 value = next(value)
             arguments[name] = value
+        elif name in ("monkeypatch", "tmp_path"):
+            arguments[name] = MonkeyPatch() if name == "monkeypatch" else pathlib.Path(tempfile.mkdtemp())
+            if name == "monkeypatch":
+                running.append(arguments[name].finish())
+                next(running[-1])
         elif name == "capsys":
             arguments[name] = _Capture()
             running.append(arguments[name].finish())

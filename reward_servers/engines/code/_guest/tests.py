@@ -18,9 +18,12 @@ import types
 import unittest
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._guest.asking import Gone, describe, is_from_program
+from reward_servers.engines.code._guest.asking import Gone, describe, exchange, is_from_program
+from reward_servers.engines.code._guest.files import Shared, import_nothing_from_files
+from reward_servers.engines.code._guest.library import has_node_class, scopes
+from reward_servers.engines.code._guest.patching import forward_changes, install_patching
 from reward_servers.engines.code._guest.plain import Unpassable, dumps_json, loads_json
-from reward_servers.engines.code._guest.remote import stand_in, treat_as_classes
+from reward_servers.engines.code._guest.remote import sent, stand_in, treat_as_classes
 from reward_servers.engines.code._guest.shim import Failed, Skipped, install, with_fixtures
 
 if TYPE_CHECKING:
@@ -79,9 +82,14 @@ def _run(task: dict[str, Any]) -> None:
     sys.modules.update({"__main__": module, "program": package})
     names = module.__dict__
     names["__package__"] = "program"  # relative imports of the test code mean the program too
+    scopes[:] = [names]
+    if task["shares"]:
+        exchange.files = Shared()
+        import_nothing_from_files()
     exec(_compiled(task["setup"], None), names)  # noqa: S102
     wanted = [name for name in task["free"] if name not in names]
-    for name, kind in describe(wanted).items():
+    nodes = [kind for kind in ("ListNode", "TreeNode") if kind in task["nodes"] or has_node_class(kind)]
+    for name, kind in describe(wanted, nodes, task["shares"]).items():
         names[name] = stand_in(name, kind)
     exec(_compiled(task["code"], set(task["keep"])), names)  # noqa: S102
     if task["owner"]:
@@ -181,6 +189,8 @@ def _main() -> None:
     random.seed(task["seed"])
     treat_as_classes(task["classes"])
     install()
+    install_patching(sent, lambda owner: isinstance(owner, _Program))
+    exchange.before = forward_changes
     sys.meta_path.append(_Finder(task["known"]))
     outcome = _outcome(task)
     if outcome is not None:
