@@ -19,7 +19,7 @@ DATA = Path(__file__).parents[2] / "data" / "code"
 LABELS = [
     ("code_cases.jsonl", 82),
     ("code_cases_more.jsonl", 255),
-    ("code_cases_public.jsonl", 120),
+    ("code_cases_public.jsonl", 121),
     ("code_extraction.jsonl", 16),
 ]
 
