@@ -10,11 +10,12 @@ from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._pairs import spread_pairs
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import Question
-from reward_servers.engines.judging._reply import MARGINS, SCALES, Protocol, Reply, Status, unit_score
+from reward_servers.engines.judging._reply import MARGINS, SCALES, Channel, Protocol, Reply, Status, unit_score
 
 __all__ = [
     "MARGINS",
     "SCALES",
+    "Channel",
     "ChatClient",
     "ChatError",
     "ChatRejected",

@@ -1,6 +1,7 @@
-"""Finds verdict forms in a reply: lines, labels in brackets, JSON objects.
+"""Finds verdict forms in a text: lines, labels in brackets, JSON objects.
 
-A form is what a protocol offers, nothing else: free text is never guessed.
+A form is what a protocol offers, nothing else: free text is never guessed. All of it reads texts in their normal form,
+the judge's reply and what the candidate wrote alike.
 """
 
 from __future__ import annotations
@@ -11,31 +12,45 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reward_servers.engines.judging._clean import plain, plain_places
 from reward_servers.engines.judging._json import json_spans, read_json
+from reward_servers.engines.judging._objects import comparison_of, criteria_of, damaged_score, score_of, verdict_of
 from reward_servers.engines.judging._reply import MARGINS, SCALES, Protocol
 
-__all__ = ["AMBIGUOUS", "Form", "find_forms", "number", "whole_reply"]
+__all__ = ["AMBIGUOUS", "Form", "find_forms", "whole_text"]
 
-AMBIGUOUS = object()
-"""Value of a form that names several verdicts, such as a range of numbers."""
 
+class _Ambiguous:
+    """A form that names several verdicts, such as a range of numbers."""
+
+
+AMBIGUOUS = _Ambiguous()
+
+_LONGEST_VALUE = 400
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
-_PREFIX = r"[ \t>#•-]*(?:(?:my|the|final)\s+)*(?:verdict\s*(?::|is)\s*)?"
-_SCORE_LINE = re.compile(
-    rf"^{_PREFIX}(?P<key>(?:final\s+)?(?:score|rating)\s*[:=]|\[RESULT\]\s*:?)\s*(?P<value>\S[^\n]*)$",
+_OF = r"(?:\s*/\s*\d{1,4}|\s+out\s+of\s+\d{1,4})?"
+_PREFIX = (
+    r"[ \t>#•\-\[(]*(?:\d{1,2}[.)]\s+)?"
+    r"(?:(?:my|the|final|overall)\s+)*(?:(?:verdict|answer|judge?ment)\s*(?::|is\b)\s*)?"
+)
+_SCORE_KEY = r"(?:(?:final|overall|total)\s+)?(?:score|rating)(?:\s*\([^()\n]{1,30}\))?\s*[:=]"
+_SCORE_LINE = re.compile(rf"^{_PREFIX}(?P<key>{_SCORE_KEY})\s*", re.IGNORECASE | re.MULTILINE)
+_SCORE_ANYWHERE = re.compile(rf"(?<![^\W_])(?P<key>{_SCORE_KEY}|(?:score|rating)\s+(?:is|of))\s*", re.IGNORECASE)
+_RESULT = re.compile(r"(?P<key>\[RESULT\]\s*:?)\s*", re.IGNORECASE)
+_RANGE = re.compile(rf"{_NUMBER}\s*(?:-|–|—|~|/\d+\s*-|to|or|and)\s*{_NUMBER}(?![\w%])", re.IGNORECASE)
+_ENDS_NUMBER = re.compile(
+    r"\s*(?:$|\n|[.;!)(\]}–—-](?!\d)|,\s*\D|(?:because|since|as)\b|points?\b|[^\w\s%,./+=*^<>:~-])"
+)
+_CHOICE = r"(?P<value>yes|no|true|false)(?P<or>\s*(?:/|\bor\b|\band\b)\s*(?:yes|no|true|false)\b)?"
+_ENDS_WORD = r"(?=\s*(?:$|[.,;:!)\]}(\[\n–—-]|(?:because|since|as|due)\b|[^\w\s/&'\"?=<>+*^%$@]))"
+_CORRECT_KEY = r"correct\s*[:=]\s*"
+_CORRECT_LINE = re.compile(rf"^{_PREFIX}{_CORRECT_KEY}{_CHOICE}{_ENDS_WORD}", re.IGNORECASE | re.MULTILINE)
+_CORRECT_ANYWHERE = re.compile(
+    r"(?:^|[.;:,!?)\]>#–—-] ?|\b(?:but|so|thus|hence|therefore|then|and|is|finally)\s+)"
+    rf"{_CORRECT_KEY}{_CHOICE}{_ENDS_WORD}",
     re.IGNORECASE | re.MULTILINE,
 )
-_RANGE = re.compile(rf"{_NUMBER}\s*(?:-|–|—|~|to|or|and)\s*{_NUMBER}(?![\w%])", re.IGNORECASE)
-_REST = re.compile(r"\s*(?:$|[.;!)(\]–—-]|,\s*\D|(?:because|since|as)\b|points?\b)", re.IGNORECASE)
-_CORRECT_LINE = re.compile(
-    rf"^{_PREFIX}(?P<key>correct\s*:)\s*(?P<value>yes|no)\s*[.!]?\s*$", re.IGNORECASE | re.MULTILINE
-)
 _LABEL = re.compile(r"\[\[\s*([^\[\]\n]{1,20}?)\s*\]\]")
-_ONE_LINE = re.compile(rf"[^\d\n:]{{1,40}}:\s*({_NUMBER})(?:\s*/\s*(\d{{1,4}})|\s+out\s+of\s+(\d{{1,4}}))?\s*[.。]?")
-_LOOSE_SCORE = re.compile(
-    r"""["'](?P<key>score|rating)["']\s*:\s*["']?(?P<value>[+-]?\d+(?:\.\d+)?)["']?\s*(?=[,}]|$)""", re.IGNORECASE
-)
+_LABELLED = re.compile(rf"(?:[^\d\n:]{{1,40}}:\s*)?({_NUMBER}{_OF})\s*[.。]?")
 
 _OFFERED: dict[Protocol, dict[str, Any]] = {
     Protocol.PAIRWISE: {"A": "A", "B": "B", "C": "tie"},
@@ -43,20 +58,26 @@ _OFFERED: dict[Protocol, dict[str, Any]] = {
     Protocol.EQUIVALENCE: {"A=B": True, "A!=B": False},
 }
 _GRADES = ("correct", "incorrect", "not_attempted")
-_YES_NO = {"yes": True, "no": False, "true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """A verdict form: where it stands, its text and its value (None for a form whose value cannot be used)."""
+    """A verdict form in a normal text.
+
+    Attributes:
+        start: Its first position.
+        end: The position behind it.
+        value: Its value, which may be ``AMBIGUOUS``.
+        leads: Whether nothing stands before it on its line.
+    """
 
     start: int
     end: int
-    text: str
     value: Any
+    leads: bool = False
 
 
-def number(text: str, high: int | None = None) -> float | None:
+def _number(text: str, high: int | None = None) -> float | None:
     """Reads a number, or ``n/high`` and ``n out of high``; None when the text is anything else."""
     match = re.fullmatch(rf"\s*({_NUMBER})(?:\s*/\s*(\d{{1,4}})|\s+out\s+of\s+(\d{{1,4}}))?\s*", text, re.IGNORECASE)
     if match is None or ((match[2] or match[3]) and int(match[2] or match[3]) != high):
@@ -69,175 +90,111 @@ def number(text: str, high: int | None = None) -> float | None:
 
 def _scored(value: str, high: int) -> Any:
     """The value behind a score key: a number, AMBIGUOUS for a range, None for anything else."""
-    head = re.match(rf"{_NUMBER}(?:\s*/\s*\d+|\s+out\s+of\s+\d+)?", value, re.IGNORECASE)
+    bracketed = re.match(rf"\[\[\s*({_NUMBER})\s*\]\]", value)
+    if bracketed is not None:
+        return _number(bracketed[1])
+    head = re.match(rf"{_NUMBER}{_OF}", value, re.IGNORECASE)
     if head is None:
         return None
     if _RANGE.match(value):
         return AMBIGUOUS
-    return number(head[0], high) if _REST.match(value[head.end() :]) else None
+    return _number(head[0], high) if _ENDS_NUMBER.match(value, head.end()) else None
 
 
-def _likert_lines(text: str, high: int) -> Iterator[Form]:
-    flat, places = _flattened(text)
-    for match in _SCORE_LINE.finditer(flat):
-        value = _scored(match["value"], high)
+def _scores(text: str, high: int, *, anywhere: bool) -> Iterator[Form]:
+    for pattern in (_SCORE_ANYWHERE if anywhere else _SCORE_LINE, _RESULT):
+        for match in pattern.finditer(text):
+            yield from _score(text, match, high)
+    for match in _LABEL.finditer(text):
+        value = _number(match[1])
         if value is not None:
-            shown = re.match(_NUMBER, match["value"])
-            label = match["key"] + " " + (shown[0] if shown else "")
-            yield Form(places[match.start("key")], places[match.end() - 1] + 1, label, value)
+            yield Form(match.start(), match.end(), value)
 
 
-def _correct_lines(text: str) -> Iterator[Form]:
-    flat, places = _flattened(text)
-    for match in _CORRECT_LINE.finditer(flat):
-        label = f"{match['key']} {match['value']}"
-        yield Form(
-            places[match.start("key")], places[match.end("value") - 1] + 1, label, match["value"].lower() == "yes"
-        )
+def _score(text: str, key: re.Match[str], high: int) -> Iterator[Form]:
+    stop = text.find("\n", key.end())
+    said = text[key.end() : len(text) if stop < 0 else stop][:_LONGEST_VALUE]
+    value = _scored(said, high)
+    if value is not None:
+        shown = re.match(rf"\[\[[^\]]*\]\]|{_NUMBER}{_OF}", said, re.IGNORECASE)
+        yield Form(key.start("key"), key.end() + (shown.end() if shown else 0), value)
 
 
-def _flattened(text: str) -> tuple[str, list[int]]:
-    """The text without emphasis and with JSON objects blanked, and the place of each of its characters in the text."""
-    blanked = list(text)
-    for start, end in json_spans(text):
-        blanked[start:end] = [mark if mark == "\n" else "\0" for mark in text[start:end]]
-    return plain_places("".join(blanked))
+def _corrects(text: str, *, anywhere: bool) -> Iterator[Form]:
+    for match in (_CORRECT_ANYWHERE if anywhere else _CORRECT_LINE).finditer(text):
+        value: Any = match["value"].casefold() in ("yes", "true")
+        yield Form(match.start(), match.end(), AMBIGUOUS if match["or"] else value)
 
 
 def _labels(text: str, protocol: Protocol) -> Iterator[Form]:
     offered = _OFFERED[protocol]
     for match in _LABEL.finditer(text):
-        label = plain(re.sub(r"\s+", "", match[1])).upper()
+        label = re.sub(r"\s+", "", match[1]).upper()
         if label in offered:
-            yield Form(match.start(), match.end(), match[0], offered[label])
+            yield Form(match.start(), match.end(), offered[label])
 
 
-def _field(found: dict[Any, Any], names: Sequence[str]) -> list[Any]:
-    return [value for key, value in found.items() if isinstance(key, str) and plain(key).strip().casefold() in names]
-
-
-def _score_of(decoded: Any, high: int) -> Any:
-    """The one score of an object, at the top or one level down; None when there is none that can be used."""
-    if not isinstance(decoded, dict):
-        return None
-    scores = _field(decoded, ("score", "rating"))
-    if not scores:
-        nested = [value for value in decoded.values() if isinstance(value, dict)]
-        scores = [score for one in nested for score in _field(one, ("score", "rating"))]
-    return _numeric(scores[0], high) if len(scores) == 1 else None
-
-
-def _numeric(value: Any, high: int | None = None) -> float | None:
-    if isinstance(value, str):
-        return number(plain(value), high)
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
-        return None
-    return float(value)
-
-
-def _criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
-    """The verdict of every criterion; None when one is missing, unknown, given twice or not a yes or no."""
-    if isinstance(decoded, dict):
-        listed = _field(decoded, ("verdicts",))
-        if len(decoded) == 1 and listed and isinstance(listed[0], list):
-            decoded = listed[0]
-        else:
-            pairs = list(decoded.items())
-    if isinstance(decoded, list):
-        if not all(isinstance(one, dict) for one in decoded):
-            return None
-        named = [(_field(one, ("name", "id", "criterion")), _field(one, ("verdict", "met"))) for one in decoded]
-        if not all(len(names) == 1 and len(verdicts) == 1 for names, verdicts in named):
-            return None
-        pairs = [(names[0], verdicts[0]) for names, verdicts in named]
-    elif not isinstance(decoded, dict):
-        return None
-    known = {key.casefold(): key for key in keys}
-    result: dict[str, bool] = {}
-    for name, verdict in pairs:
-        key = known.get(str(name).strip().casefold())
-        met = _YES_NO.get(verdict.strip().casefold()) if isinstance(verdict, str) else verdict
-        if key is None or key in result or not isinstance(met, bool):
-            return None
-        result[key] = met
-    return {key: result[key] for key in keys} if len(result) == len(keys) else None
-
-
-def _comparison_of(decoded: Any) -> dict[str, float] | None:
-    if not isinstance(decoded, dict):
-        return None
-    values: dict[str, float] = {}
-    for key in ("score_1", "score_2", "ranking"):
-        found = _field(decoded, (key,))
-        value = _numeric(found[0]) if len(found) == 1 else None
-        if value is None or (key == "ranking" and value != int(value)):
-            return None
-        values[key] = value
-    return values
-
-
-def _objects(text: str, protocol: Protocol, keys: Sequence[str]) -> Iterator[Form]:
-    for start, end in json_spans(text):
-        source = text[start:end]
+def _objects(text: str, protocol: Protocol, keys: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator[Form]:
+    for start, end in spans:
         try:
-            decoded = read_json(source)
+            decoded = read_json(text[start:end])
         except ValueError:
             continue
         value: Any = None
         if protocol in SCALES:
-            value = _score_of(decoded, SCALES[protocol][1])
+            value = score_of(decoded, lambda said: _number(said, SCALES[protocol][1]))
+        elif protocol is Protocol.BINARY:
+            value = verdict_of(decoded)
         elif protocol is Protocol.RUBRIC:
-            value = _criteria_of(decoded, keys)
+            value = criteria_of(decoded, keys)
         elif protocol is Protocol.GENRM:
-            value = _comparison_of(decoded)
+            value = comparison_of(decoded, _number)
         if value is not None:
-            yield Form(start, end, source, value)
+            yield Form(start, end, value)
 
 
-def _damaged_object(text: str) -> Iterator[Form]:
-    """An object spoilt by unescaped quotes or a missing last brace, with one score field in the whole text."""
-    opening = text.find("{")
-    fields = list(_LOOSE_SCORE.finditer(text))
-    if opening < 0 or len(fields) != 1 or fields[0].start() < opening:
-        return
-    spans = list(json_spans(text))
-    if spans:
-        try:
-            read_json(text[spans[0][0] : spans[0][1]])
-        except ValueError:
-            pass
-        else:
-            return
-    elif re.search(r"(?:\d|true|false|null|\"|\]|\})\s*(?:```\s*)?$", text) is None or text.count('"') % 2:
-        return
-    found = fields[0]
-    yield Form(opening, len(text), f"{found['key']}: {found['value']}", float(found["value"]))
+def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywhere: bool = False) -> list[Form]:
+    """All verdict forms of a protocol in a normal text, mentions included, in order.
 
-
-def find_forms(text: str, protocol: Protocol, keys: Sequence[str]) -> list[Form]:
-    """All verdict forms of a protocol in a cleaned reply, mentions included."""
+    Args:
+        text: The text.
+        protocol: The protocol.
+        keys: Ids of the criteria, for ``rubric_json``.
+        anywhere: Whether forms that begin a line elsewhere may stand in the middle of one.
+    """
     if protocol in _OFFERED:
         return list(_labels(text, protocol))
-    if protocol is Protocol.BINARY:
-        return list(_correct_lines(text))
     if protocol is Protocol.GRADE:
         return []
-    forms = list(_objects(text, protocol, keys))
+    spans = list(json_spans(text))
+    forms = list(_objects(text, protocol, keys, spans))
+    outside = _blanked(text, spans)
+    if protocol is Protocol.BINARY:
+        forms += _corrects(outside, anywhere=anywhere)
     if protocol in SCALES:
-        forms += _likert_lines(text, SCALES[protocol][1])
-        if not forms:
-            forms += _damaged_object(text)
-    return forms
+        forms += _scores(outside, SCALES[protocol][1], anywhere=anywhere)
+        if not forms and (damaged := damaged_score(text, spans)) is not None:
+            forms.append(Form(*damaged))
+    return sorted(forms, key=lambda form: (form.end, form.start))
 
 
-def whole_reply(text: str, protocol: Protocol) -> Any:
-    """The value of a reply that is nothing but a verdict; None when it is anything else."""
-    bare = plain(text).strip()
+def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
+    """The text with JSON objects blanked: what they quote is no line."""
+    parts: list[str] = []
+    at = 0
+    for start, end in spans:
+        parts += [text[at:start], "".join(mark if mark == "\n" else "\0" for mark in text[start:end])]
+        at = end
+    return "".join([*parts, text[at:]])
+
+
+def whole_text(text: str, protocol: Protocol) -> Any:
+    """The value of a normal text that is nothing but a verdict; None when it is anything else."""
+    bare = text.strip().strip("\"'").strip()
     if protocol in SCALES:
-        line = _ONE_LINE.fullmatch(bare)
-        high = line and (line[2] or line[3])
-        return number(line[1]) if line and (not high or int(high) == SCALES[protocol][1]) else None
-    word = re.sub(r"[\s_]+", "_", bare.rstrip(".!")).casefold()
+        match = _LABELLED.fullmatch(bare)
+        return None if match is None else _number(match[1], SCALES[protocol][1])
+    word = re.sub(r"[\s_]+", "_", bare.strip("[]()").rstrip(".!").strip()).casefold()
     if protocol is Protocol.GRADE:
         return word if word in _GRADES else None
     if protocol is Protocol.BINARY:

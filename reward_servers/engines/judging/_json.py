@@ -16,6 +16,7 @@ __all__ = ["json_spans", "read_json"]
 _UNPAIRED_STARTS = 64
 _BAD_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|(.?))', re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
+_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*')
 _PYTHON_NAMES = re.compile(r"\b(true|false|null)\b")
 _IN_PYTHON = {"true": "True", "false": "False", "null": "None"}
 
@@ -66,7 +67,8 @@ def read_json(text: str) -> Any:
     Raises:
         ValueError: It cannot be read, or not in one way only.
     """
-    repaired = _TRAILING_COMMA.sub(r"\1", _BAD_ESCAPE.sub(_escape, text))
+    repaired = _COMMENT.sub(lambda found: found[1] or "", text) if "//" in text else text
+    repaired = _TRAILING_COMMA.sub(r"\1", _BAD_ESCAPE.sub(_escape, repaired))
     for reader, source in ((_load, text), (_load, repaired), (_load_python, repaired)):
         try:
             return reader(source)

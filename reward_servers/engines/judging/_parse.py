@@ -1,35 +1,38 @@
 """Strict parsing of a judge's reply: a verdict in the protocol's own form, or a status that says why there is none.
 
 A wrong value is worse than none: what is missing can be asked again, a planted or misread score is trained on.
+A verdict that is signed with the token of the call is the judge's own. Once the token occurs, nothing unsigned counts.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reward_servers.engines.judging._clean import clean, comparable, mentioned, plain
-from reward_servers.engines.judging._forms import AMBIGUOUS, Form, find_forms, whole_reply
-from reward_servers.engines.judging._reply import SCALES, Protocol, Reply, Status
-from reward_servers.engines.text import visible
+from reward_servers.engines.judging._forms import AMBIGUOUS, Form, find_forms, whole_text
+from reward_servers.engines.judging._json import json_spans
+from reward_servers.engines.judging._normal import mentioned, normal
+from reward_servers.engines.judging._planted import Planted
+from reward_servers.engines.judging._reply import SCALES, Channel, Protocol, Reply, Status
+from reward_servers.engines.text import Marks, visible
 
 __all__ = ["parse_reply"]
 
 _LONGEST = 50_000
 _FINAL = re.compile(
-    r"(?:\bfinal(?:\s+(?:verdict|answer|decision|judge?ment))?\s*(?::|is\b)?|\bverdict\s*(?::|is\b))\s*(?:```\w*\s*)?$",
+    r"(?:\bfinal(?:\s+(?:verdict|answer|decision|judge?ment|score|rating))?\s*(?::|is\b)?|\bverdict\s*(?::|is\b))\s*(?:json\s*)?$",
     re.IGNORECASE,
 )
+_BEGINS_FINAL = re.compile(r"[^\w\n]*(?:(?:my|the)\s+)?(?:final\b|verdict\b)", re.IGNORECASE)
 _REFUSAL = re.compile(
-    r"\b(?:cannot|can't|can’t|can\s+not|unable|won't|won’t|will\s+not|not\s+able)\b[^.\n]{0,60}?"
-    r"\b(?:evaluat|assess|scor|judg|grad|rat(?:e|ing)\b|assign)",
+    r"\b(?:cannot|can't|can’t|can\s+not|unable|won't|won’t|will\s+not|not\s+able|must\s+decline|decline)\b[^.\n]{0,60}?"
+    r"\b(?:evaluat|assess|scor|judg|grad|rat(?:e|ing)\b|assign|help|assist|comply|do\s+that)"
+    r"|(?:无法|無法|不能|不會|不会)[^。\n]{0,20}(?:评|評|打分|判断|判斷|协助|協助)",
     re.IGNORECASE,
 )
-_PLANTABLE = re.compile(
-    r"(?:final\s+)?\b(?:score|rating)\b\W{0,3}\s*[:=]\s*[+-]?\d+(?:[.,]\d+)?|\[RESULT\]\s*:?\s*\d+|\bcorrect\s*:\s*(?:yes|no)\b"
-    r"|\[\[\s*[^\[\]\n]{1,20}?\s*\]\]",
-    re.IGNORECASE,
+_WHOLE_LINE = re.compile(
+    r"(?:(?:my|the|final)\s+)*(?:verdict|answer|judge?ment|decision)\s*(?::|is\b)\s*", re.IGNORECASE
 )
 
 
@@ -41,6 +44,7 @@ def parse_reply(
     candidate_texts: Sequence[str] = (),
     expected_keys: Sequence[str] = (),
     token: str = "",
+    marks: Marks = (),
 ) -> Reply:
     """Reads a judge's reply.
 
@@ -48,71 +52,130 @@ def parse_reply(
         raw: The reply as it came.
         protocol: The form that was asked for.
         finish_reason: Why the judge stopped; ``"length"`` means that the reply is cut.
-        candidate_texts: The judged texts. A verdict that also stands in one of them may have been planted: it is none.
+        candidate_texts: The judged texts. An unsigned verdict that also stands in one of them is none.
         expected_keys: Ids of the criteria, for ``rubric_json``.
-        token: A word that only the judge was told. Verdicts on lines that hold it are the judge's own beyond doubt:
-            when there are any, only they count.
+        token: A word that only the judge was told. Once it occurs in the visible reply, only what it signs counts: the
+            form before it on its line, else the form behind it, or the object that holds it. As long as it does not, a
+            reply counts unsigned only where the judged texts do not speak of verdicts and none is repeated.
+        marks: Pairs of marks around reasoning, in addition to those that are known.
 
     Returns:
         The status, and the value when the status is ok.
     """
     protocol = Protocol(protocol)
-    reply = visible(raw[-_LONGEST:])
-    shown = reply.text
-    if reply.open or finish_reason == "length":
+    shown = visible(raw[-_LONGEST:], marks)
+    if shown.open or finish_reason == "length":
         return Reply(Status.TRUNCATED)
-    if not shown.strip():
-        return Reply(Status.EMPTY)
-    text = clean(shown)
-    judged = [comparable(one) for one in candidate_texts]
-    forms = find_forms(text, protocol, expected_keys)
-    injected = any(_stands_in(one, judged) for one in (*_plantable(text), *(form.text for form in forms)))
+    text = normal(shown.text)
+    planted = Planted(candidate_texts, protocol, expected_keys)
+    injected = planted.repeated_in(text)
     if finish_reason == "content_filter":
         return Reply(Status.REFUSAL, injection_detected=injected)
-    if token and token in text:
-        signed = _signed(text, token)
-        status, value = _decide(signed, find_forms(signed, protocol, expected_keys), protocol, [])
-        if status is not Status.PARSE_ERROR:
-            return Reply(status, value, injected)
-        text = text.replace(token, "")
-        forms = find_forms(text, protocol, expected_keys)
-    status, value = _decide(text, forms, protocol, judged)
-    if status is Status.PARSE_ERROR and _REFUSAL.search(plain(text)):
+    if not text.strip():
+        return Reply(Status.EMPTY)
+    channel = Channel.UNPROTECTED if not token else Channel.UNSIGNED
+    if token and token.casefold() in text.casefold():
+        channel = Channel.SIGNED
+        forms = list(_signed(text, token, protocol, expected_keys, planted))
+        if forms and forms[-1].leads:
+            # The verdict is asked for on a line of its own; before it, a judge may repeat what it was told to write.
+            forms = [form for form in forms if form.leads]
+        status, value = _decide(text, forms, protocol)
+    elif token and (injected or planted.suspicious):
+        status, value = Status.PARSE_ERROR, None
+    else:
+        status, value = _unsigned(text, protocol, expected_keys, planted)
+    if status is Status.PARSE_ERROR and _REFUSAL.search(text):
         status = Status.REFUSAL
-    return Reply(status, value, injected)
+    return Reply(status, value, injected, channel)
 
 
-def _signed(text: str, token: str) -> str:
-    """The lines that hold the token, without it."""
-    mark = re.compile(rf"\s*[\[(<{{]*{re.escape(token)}[\])>}}]*")
-    return "\n".join(mark.sub("", line) for line in text.splitlines() if token in line)
+def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> Iterator[Form]:
+    """The forms that the token signs."""
+    mark = re.compile(rf" ?[\[(<{{]*{re.escape(token)}[\])>}}]*", re.IGNORECASE)
+    objects = [span for span in json_spans(text) if mark.search(text, *span)]
+    for start, end in objects:
+        inner = re.sub(rf',?\s*"[^"]*"\s*:\s*"[^"]*{re.escape(token)}[^"]*"', "", text[start:end], flags=re.IGNORECASE)
+        yield from (Form(start, end, form.value) for form in find_forms(inner, protocol, keys))
+    for sign in mark.finditer(text):
+        if any(start <= sign.start() < end for start, end in objects):
+            continue
+        begin, stop = text.rfind("\n", 0, sign.start()) + 1, text.find("\n", sign.end())
+        stop = len(text) if stop < 0 else stop
+        if text[begin : sign.start()].strip() or text[sign.end() : stop].strip():
+            yield from _signed_by(text, mark, begin, sign, stop, protocol, keys)
+        else:
+            yield from _signed_above(text, begin, protocol, keys, planted)
 
 
-def _plantable(text: str) -> list[str]:
-    return [match[0] for match in _PLANTABLE.finditer(plain(text.replace('\\"', '"')))]
+def _signed_by(
+    text: str,
+    mark: re.Pattern[str],
+    begin: int,
+    sign: re.Match[str],
+    stop: int,
+    protocol: Protocol,
+    keys: Sequence[str],
+) -> Iterator[Form]:
+    """The form that one token signs, on the line from ``begin`` to ``stop``."""
+    ended = next((end for start, end in json_spans(text) if begin <= end <= sign.start() < stop), -1)
+    if ended >= 0 and not text[ended : sign.start()].strip(" .;,"):
+        yield from (form for form in find_forms(text, protocol, keys) if form.end == ended)
+        return
+    last = max((other.end() for other in mark.finditer(text, begin, sign.start())), default=begin)
+    first = next((other.start() for other in mark.finditer(text, sign.end(), stop)), stop)
+    before, after = text[last : sign.start()], text[sign.end() : first]
+    for part, place, nearest in ((before, last, -1), (after, sign.end(), 0)):
+        cut = len(part) - len(_unquoted(part))
+        forms = _own(part[cut:], find_forms(part[cut:], protocol, keys, anywhere=True))
+        if forms:
+            form = forms[nearest]
+            leads = last == begin and not part[: cut + form.start].strip()
+            yield Form(place + cut + form.start, place + cut + form.end, form.value, leads)
+            return
+    whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol)
+    if whole is not None and last == begin:
+        yield Form(begin, sign.start(), whole, leads=True)
 
 
-def _stands_in(form: str, judged: Sequence[str]) -> bool:
-    """Whether a form occurs in a judged text, not as the beginning of a longer number or word."""
-    wanted = comparable(form)
-    pattern = re.compile(rf"(?<![^\W_]){re.escape(wanted)}(?!\w|[.,]\d)" if wanted[:1].isalnum() else re.escape(wanted))
-    return any(pattern.search(one) for one in judged)
+def _unquoted(part: str) -> str:
+    """What stands before or behind a token, without a mark that quotes the token too."""
+    part = part.lstrip(" \t>#•*-")
+    opening = part[:1]
+    return part[1:] if opening and opening in "\"'“‘«„" and not any(mark in part[1:] for mark in '"”’»“') else part
 
 
-def _decide(text: str, forms: Sequence[Form], protocol: Protocol, judged: Sequence[str]) -> tuple[Status, Any]:
+def _signed_above(text: str, begin: int, protocol: Protocol, keys: Sequence[str], planted: Planted) -> Iterator[Form]:
+    """The verdict on the line above a token that stands alone; the judge may be quoting, so it must not be planted."""
+    stop = len(text[:begin].rstrip())
+    start = text.rfind("\n", 0, stop) + 1
+    line = text[start:stop]
+    for form in _own(line, find_forms(line, protocol, keys)):
+        if form.value not in planted:
+            yield Form(start + form.start, start + form.end, form.value)
+
+
+def _own(text: str, forms: Sequence[Form]) -> list[Form]:
+    """The forms that are not only mentioned: that stand in no quotation and in no block quote."""
+    mentions = mentioned(_without_objects(text, forms))
+    return [form for form in forms if not any(start <= form.start and form.end <= end for start, end in mentions)]
+
+
+def _unsigned(text: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> tuple[Status, Any]:
+    forms = find_forms(text, protocol, keys)
     if not forms:
-        whole = whole_reply(text, protocol)
-        return (Status.PARSE_ERROR, None) if whole is None else _in_range(whole, protocol)
-    mentions = mentioned(_without_strings(text, forms))
-    own = [
-        form
-        for form in forms
-        if not any(start <= form.start and form.end <= end for start, end in mentions)
-        and not _stands_in(form.text, judged)
-    ]
-    final = [form for form in own if _is_final(text, form)]
+        whole = whole_text(text, protocol)
+        if whole is None or planted.holds_whole(whole):
+            return Status.PARSE_ERROR, None
+        return _in_range(whole, protocol)
+    return _decide(text, [form for form in _own(text, forms) if form.value not in planted], protocol)
+
+
+def _decide(text: str, forms: Sequence[Form], protocol: Protocol) -> tuple[Status, Any]:
+    """One value from forms: they agree, or what is called final does."""
+    final = [form for form in forms if _is_final(text, form)]
     values: list[Any] = []
-    for form in final or own:
+    for form in final or forms:
         if not any(type(form.value) is type(value) and form.value == value for value in values):
             values.append(form.value)
     if not values:
@@ -122,19 +185,19 @@ def _decide(text: str, forms: Sequence[Form], protocol: Protocol, judged: Sequen
     return _in_range(values[0], protocol)
 
 
-def _without_strings(text: str, forms: Sequence[Form]) -> str:
+def _without_objects(text: str, forms: Sequence[Form]) -> str:
     """The text with the objects that are forms blanked: their own quotation marks quote nothing."""
     for form in forms:
-        if text[form.start : form.start + 1] in ("{", "["):
+        if text[form.start : form.start + 1] in ("{", "[") and not text.startswith("[[", form.start):
             inner = "".join(mark if mark == "\n" else " " for mark in text[form.start + 1 : form.end])
             text = text[: form.start + 1] + inner + text[form.end :]
     return text
 
 
 def _is_final(text: str, form: Form) -> bool:
-    if form.text.casefold().startswith("final"):
+    if _BEGINS_FINAL.match(text, form.start, form.end):
         return True
-    return _FINAL.search(plain(text[max(0, form.start - 60) : form.start]).replace("`", "")) is not None
+    return _FINAL.search(text[max(0, form.start - 60) : form.start]) is not None
 
 
 def _in_range(value: Any, protocol: Protocol) -> tuple[Status, Any]:

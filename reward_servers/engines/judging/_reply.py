@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["MARGINS", "SCALES", "Protocol", "Reply", "Status", "unit_score"]
+__all__ = ["MARGINS", "SCALES", "Channel", "Protocol", "Reply", "Status", "unit_score"]
 
 
 class Protocol(StrEnum):
@@ -40,9 +40,24 @@ class Status(StrEnum):
     INCONSISTENT = "inconsistent"
 
 
+class Channel(StrEnum):
+    """How far a reply can be told from what a candidate wrote.
+
+    ``signed``: it holds the token that only the judge was told. ``unsigned``: it was asked to and does not.
+    ``unprotected``: there was no token.
+    """
+
+    SIGNED = "signed"
+    UNSIGNED = "unsigned"
+    UNPROTECTED = "unprotected"
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """A parsed reply.
+
+    A reply that should have been signed, is not, and repeats a verdict of a judged text has no value: this cannot be
+    written down.
 
     Attributes:
         status: What became of it.
@@ -50,11 +65,22 @@ class Reply:
             ``MARGINS`` (pairwise_arena5), a bool (binary, equivalence), an offered word (grade_word), a bool for each
             criterion (rubric_json), or the three numbers (genrm_json).
         injection_detected: Whether the reply repeats a verdict form that the judged text contains.
+        channel: Whether the verdict is signed.
+
+    Raises:
+        ValueError: The fields contradict each other.
     """
 
     status: Status
     value: Any = None
     injection_detected: bool = False
+    channel: Channel = Channel.UNPROTECTED
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != (self.status is not Status.OK):
+            raise ValueError(f"status {self.status.value} with value {self.value!r}")
+        if self.value is not None and self.injection_detected and self.channel is Channel.UNSIGNED:
+            raise ValueError("an unsigned verdict that repeats a planted one is no verdict")
 
     @property
     def margin(self) -> int | None:

@@ -1,0 +1,120 @@
+"""What JSON objects say as verdicts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from reward_servers.engines.judging._json import read_json
+
+__all__ = ["comparison_of", "criteria_of", "damaged_score", "score_of", "verdict_of"]
+
+_YES_NO = {"yes": True, "no": False, "true": True, "false": False}
+_LOOSE_SCORE = re.compile(
+    # A number at the very end of the text may have been cut: only one that something follows is whole.
+    r"""["'](?P<key>score|rating)["']\s*:\s*["']?(?P<value>[+-]?\d+(?:\.\d+)?)(?=["'\s,}])["']?\s*(?=[,}]|$)""",
+    re.IGNORECASE,
+)
+_WHOLE_END = re.compile(r"(?:\d\s+|true|false|null|\"|\]|\})\s*$")
+
+Read = Callable[[str], float | None]
+
+
+def _field(found: dict[Any, Any], names: Sequence[str]) -> list[Any]:
+    return [value for key, value in found.items() if isinstance(key, str) and key.strip().casefold() in names]
+
+
+def _numeric(value: Any, read: Read) -> float | None:
+    if isinstance(value, str):
+        return read(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e15:
+        return None
+    return float(value)
+
+
+def score_of(decoded: Any, read: Read) -> float | None:
+    """The one score of an object, at the top or one level down; None when there is none that can be used."""
+    if not isinstance(decoded, dict):
+        return None
+    scores = _field(decoded, ("score", "rating"))
+    if not scores:
+        nested = [value for value in decoded.values() if isinstance(value, dict)]
+        scores = [score for one in nested for score in _field(one, ("score", "rating"))]
+    return _numeric(scores[0], read) if len(scores) == 1 else None
+
+
+def _met(value: Any) -> bool | None:
+    if isinstance(value, str):
+        return _YES_NO.get(value.strip().casefold())
+    return value if isinstance(value, bool) else None
+
+
+def verdict_of(decoded: Any) -> bool | None:
+    """The one ``correct`` of an object, at the top or one level down."""
+    if not isinstance(decoded, dict):
+        return None
+    found = _field(decoded, ("correct",))
+    if not found:
+        found = [value for one in decoded.values() if isinstance(one, dict) for value in _field(one, ("correct",))]
+    return _met(found[0]) if len(found) == 1 else None
+
+
+def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
+    """The verdict of every criterion; None when one is missing, unknown, given twice or not a yes or no."""
+    if isinstance(decoded, dict):
+        listed = _field(decoded, ("verdicts",))
+        if len(decoded) == 1 and listed and isinstance(listed[0], list):
+            decoded = listed[0]
+        else:
+            pairs = list(decoded.items())
+    if isinstance(decoded, list):
+        if not all(isinstance(one, dict) for one in decoded):
+            return None
+        named = [(_field(one, ("name", "id", "criterion")), _field(one, ("verdict", "met"))) for one in decoded]
+        if not all(len(names) == 1 and len(verdicts) == 1 for names, verdicts in named):
+            return None
+        pairs = [(names[0], verdicts[0]) for names, verdicts in named]
+    elif not isinstance(decoded, dict):
+        return None
+    known = {key.casefold(): key for key in keys}
+    result: dict[str, bool] = {}
+    for name, verdict in pairs:
+        key = known.get(str(name).strip().casefold())
+        met = _met(verdict)
+        if key is None or key in result or met is None:
+            return None
+        result[key] = met
+    return {key: result[key] for key in keys} if len(result) == len(keys) else None
+
+
+def comparison_of(decoded: Any, read: Read) -> dict[str, float] | None:
+    """The three numbers of a generative reward model's comparison."""
+    if not isinstance(decoded, dict):
+        return None
+    values: dict[str, float] = {}
+    for key in ("score_1", "score_2", "ranking"):
+        found = _field(decoded, (key,))
+        value = _numeric(found[0], read) if len(found) == 1 else None
+        if value is None or (key == "ranking" and value != int(value)):
+            return None
+        values[key] = value
+    return values
+
+
+def damaged_score(text: str, spans: Sequence[tuple[int, int]]) -> tuple[int, int, float] | None:
+    """An object spoilt by unescaped quotes or a missing last brace, with one score field in the whole text."""
+    opening = text.find("{")
+    fields = list(_LOOSE_SCORE.finditer(text))
+    if opening < 0 or len(fields) != 1 or fields[0].start() < opening:
+        return None
+    if spans:
+        try:
+            read_json(text[slice(*spans[0])])
+        except ValueError:
+            pass
+        else:
+            return None
+    elif _WHOLE_END.search(text) is None or text.count('"') % 2:
+        return None
+    return opening, len(text), float(fields[0]["value"])
