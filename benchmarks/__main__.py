@@ -26,6 +26,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "code": ("benchmarks.code",),
     "sandbox": ("benchmarks.sandbox",),
     "judge": ("benchmarks.verifiers.judge",),
+    "preference": ("benchmarks.preference",),
 }
 
 

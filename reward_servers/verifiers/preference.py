@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from reward_servers import (
+    CallerError,
     DatasetError,
     Fault,
     Item,
@@ -22,17 +24,33 @@ from reward_servers import (
     StartupError,
     verifier,
 )
-from reward_servers.engines.preference import (
-    Conversation,
-    Encoded,
-    Encoder,
-    EncodingError,
-    ModelUnusable,
-    PreferenceModel,
-)
+from reward_servers.engines.models import Conversation, Encoded, EncodingError, ModelUnusableError, Outputs
+from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from reward_servers.engines.text import visible
 
-__all__ = ["Preference", "PreferenceOptions", "PreferenceSettings"]
+__all__ = ["GoldenSettings", "HeadSettings", "Preference", "PreferenceOptions", "PreferenceSettings"]
+
+
+class HeadSettings(BaseModel):
+    """One output of a model with several."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    output: int = Field(ge=0, description="Its place among the model's outputs, from 0.")
+    mean: float = Field(0.0, allow_inf_nan=False)
+    std: float = Field(1.0, gt=0, allow_inf_nan=False)
+    weight: float = Field(1.0, allow_inf_nan=False)
+
+
+class GoldenSettings(BaseModel):
+    """A score that the model's card states; the server refuses to start when the model gives another."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str
+    response: str
+    logit: float = Field(allow_inf_nan=False)
+    tolerance: float = Field(0.05, gt=0)
 
 
 class PreferenceSettings(Settings):
@@ -41,13 +59,23 @@ class PreferenceSettings(Settings):
     path: Path = Field(description="Directory with configuration, tokenizer and safetensors weights.")
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    batch_size: int = Field(1, ge=1, le=256, description="Sequences of one forward pass; 1 is best on a CPU.")
     threads: int = Field(0, ge=0, description="Threads for computing on the CPU; 0 leaves the choice to torch.")
     max_length: int = Field(4096, ge=8, description="Tokens of prompt and response together.")
+    prefix_memory_mb: int = Field(512, ge=0, description="Memory for prompts that are kept between batches.")
     template: Literal["chat", "pair", "concat"] = "chat"
+    add_eos: Literal["auto", "true", "false"] = Field(
+        "auto", description="Whether a conversation ends in the end-of-sequence token."
+    )
     label: int | None = Field(None, ge=0, description="Output to read, for a model with several.")
     mean: float = Field(0.0, allow_inf_nan=False, description="Subtracted from the logit.")
     std: float = Field(1.0, gt=0, allow_inf_nan=False, description="Divides the logit after that.")
+    heads: dict[str, HeadSettings] = Field(
+        default_factory=dict, description="Outputs by name, for a model with several."
+    )
+    normaliser: str = Field(
+        "", max_length=100, description="Version of the means and deviations, kept in the evidence."
+    )
+    golden: tuple[GoldenSettings, ...] = Field((), description="Scores that the model's card states.")
     linear_range: float = Field(20.0, gt=0, description="For scale 'linear': -range to range becomes 0 to 1.")
 
 
@@ -62,6 +90,9 @@ class PreferenceOptions(Options):
         "sigmoid", description="'linear' keeps differences as they are, clipped at both ends of the range."
     )
     show_reasoning: bool = Field(False, description="Whether the model sees reasoning spans of the response.")
+    weights: dict[str, float] | None = Field(
+        None, max_length=64, description="Weights of the model's heads by name, in place of the server's."
+    )
 
 
 def _turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], ...]:
@@ -72,7 +103,7 @@ def _turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], 
 
 
 # The memory bound is off: a device's libraries reserve far more address space than they use.
-@verifier("preference", version="2", limits=ItemLimits(wall=300.0, memory=0, response=1 << 20), aspects=("logit",))
+@verifier("preference", version="3", limits=ItemLimits(wall=300.0, memory=0, response=1 << 20), aspects=("logit",))
 class Preference:
     """How good a preference model finds the response, between 0 and 1."""
 
@@ -80,22 +111,31 @@ class Preference:
 
     def setup(self, settings: PreferenceSettings) -> None:
         """Loads the model."""
+        declared = {name: Head(**head.model_dump()) for name, head in settings.heads.items()}
         try:
             self._model = PreferenceModel(
                 settings.path,
                 device=settings.device,
                 dtype=settings.dtype,
-                batch_size=settings.batch_size,
+                template=settings.template,
                 max_length=settings.max_length,
+                add_eos=settings.add_eos,
                 label=settings.label,
+                heads=declared,
+                golden=[Golden(one.prompt, one.response, one.logit, one.tolerance) for one in settings.golden],
                 threads=settings.threads,
+                prefix_bytes=settings.prefix_memory_mb << 20,
             )
-            self._encoder = Encoder(self._model.tokenizer, settings.template, self._model.max_length)
         except ImportError as error:
             raise StartupError(f"preference: {error}; install it with: pip install 'assay[model]'") from None
-        except (ModelUnusable, EncodingError) as error:
+        except ModelUnusableError as error:
             raise StartupError(f"preference: {error}") from None
         self._settings = settings
+        self._heads = self._model.heads
+        if not declared:
+            self._heads = {
+                name: replace(head, mean=settings.mean, std=settings.std) for name, head in self._heads.items()
+            }
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Scores what can be scored, and says of each of the others why not."""
@@ -107,25 +147,28 @@ class Preference:
             if isinstance(prepared, Encoded):
                 item.context.usage.input_tokens += len(prepared.ids)
                 encoded.append(prepared)
-        logits = iter(zip(encoded, self._model.logits(encoded), strict=True))
+        outputs = iter(zip(encoded, self._model.run(encoded), strict=True))
         return [
-            self._scored(*next(logits), item.options) if outcome is None else outcome
+            self._scored(*next(outputs), item.options) if outcome is None else outcome
             for item, outcome in zip(items, outcomes, strict=True)
         ]
 
     def _prepare(self, rollout: Rollout, options: PreferenceOptions) -> Encoded | Score | Fault:
+        if unknown := sorted(set(options.weights or ()) - set(self._heads)):
+            what = f"options.weights: the model has no head {unknown[0]!r}; it has {', '.join(self._heads)}"
+            return CallerError(what, code="unknown_head").to_fault()
         response = _turns(rollout.content, "assistant")
         if not options.show_reasoning:
             response = tuple((role, visible(text, rollout.reasoning_marks).text) for role, text in response)
         if not any(text.strip() for role, text in response if role == "assistant"):
             return Score.floor("no_answer", "the response is empty")
         try:
-            encoded = self._encoder.encode(
+            encoded = self._model.encoder.encode(
                 Conversation(_turns(rollout.prompt_context.prompt, "user"), response), options.truncation
             )
         except EncodingError as error:
             return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()
-        longest = self._encoder.max_length
+        longest = self._model.encoder.max_length
         if encoded.prompt_tokens >= longest and options.truncation == "refuse":
             what = f"prompt: {encoded.prompt_tokens} tokens leave no room for a response within {longest}"
             return DatasetError(what, code="prompt_too_long").to_fault()
@@ -133,19 +176,28 @@ class Preference:
             return Score.floor("limit", f"{encoded.tokens} tokens, of at most {longest}")
         return encoded
 
-    def _scored(self, encoded: Encoded, logit: float, options: PreferenceOptions) -> Score | Fault:
-        if not math.isfinite(logit):
-            return ServiceError(f"the model gave {logit}", code="not_finite").to_fault()
-        standard = (logit - self._settings.mean) / self._settings.std
+    def _scored(self, encoded: Encoded, outputs: Outputs, options: PreferenceOptions) -> Score | Fault:
+        if outputs.out_of_memory:
+            what = f"the device has no memory for {len(encoded.ids)} tokens; lower max_length or free memory"
+            return ServiceError(what, code="out_of_memory").to_fault()
+        standard = combine(self._heads, outputs.values, options.weights)
+        if not math.isfinite(standard):
+            return ServiceError(f"the model gave {list(outputs.values)}", code="not_finite").to_fault()
         if options.scale == "sigmoid":
             value = 1 / (1 + math.exp(-standard)) if standard >= 0 else math.exp(standard) / (1 + math.exp(standard))
         else:
             value = min(1.0, max(0.0, 0.5 + standard / (2 * self._settings.linear_range)))
-        evidence = {
+        evidence: dict[str, Any] = {
             "tokens": encoded.tokens,
             "cut": encoded.cut,
             "truncation": options.truncation,
             "escaped": encoded.escaped,
             "model": self._model.fingerprint,
         }
-        return Score(value, aspects={"logit": logit}, evidence=evidence)
+        if self._settings.normaliser:
+            evidence["normaliser"] = self._settings.normaliser
+        if self._settings.heads:
+            aspects = {name: head.standard(outputs.values[head.output]) for name, head in self._heads.items()}
+        else:
+            aspects = {name: outputs.values[head.output] for name, head in self._heads.items()}
+        return Score(value, aspects=aspects, evidence=evidence)

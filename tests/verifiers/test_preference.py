@@ -14,7 +14,7 @@ import pytest_asyncio
 from reward_servers.core import BoundVerifier, Fault, RequestError, StartupError, Verdict, bind
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
-from tests.engines.preference import tiny
+from tests.engines.models import tiny
 from tests.typed import declared
 from trainer_client import Recipe, Reward, RewardClient
 from trainer_client import Rollout as ClientRollout
@@ -86,6 +86,25 @@ async def test_reasoning_is_shown_only_when_asked_for(running: Bench) -> None:
     plain = await running.verdict("preference", rollout("w1", prompt="w2"))
     shown = await running.verdict("preference", with_reasoning, {"show_reasoning": True})
     assert hidden.score == plain.score != shown.score
+
+
+async def test_several_heads_are_aspects_and_can_be_weighed_by_a_request(tmp_path: Path) -> None:
+    heads = {"kind": {"output": 0, "mean": 0.5, "std": 2.0, "weight": 0.25}, "true": {"output": 2}}
+    settings = {"path": str(tiny.llama(tmp_path, labels=3)), "heads": heads, "normaliser": "2026-11"}
+    async with bench(host(declared(Preference), settings)) as running:
+        one = await running.verdict("preference", rollout("w3", prompt="w1"), {"scale": "linear"})
+        only = await running.verdict(
+            "preference", rollout("w3", prompt="w1"), {"scale": "linear", "weights": {"true": 2.0}}
+        )
+        unknown = await running.fault("preference", rollout("w3", prompt="w1"), {"weights": {"funny": 1.0}})
+    parts = dict(one.aspects)
+    assert parts["kind"] is not None
+    assert parts["true"] is not None
+    assert one.score == pytest.approx(0.5 + (0.25 * parts["kind"] + parts["true"]) / 40)
+    assert only.score == pytest.approx(0.5 + 2 * parts["true"] / 40)
+    assert evidence(one)["normaliser"] == "2026-11"
+    assert (unknown.party.value, unknown.code) == ("caller", "unknown_head")
+    assert "kind, true" in unknown.message
 
 
 async def test_a_path_is_a_setting_and_never_an_option(running: Bench) -> None:

@@ -1,10 +1,10 @@
-"""Preference models: sequence classifiers that give a conversation one number, from local files.
+"""Preference models: sequence classifiers that give a conversation one number per head, from local files.
 
-Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids with what was cut or made harmless; the
-*model* turns each into a logit that depends on nothing but the conversation, whatever is scored beside it.
+Nouns: a *head* is one output of the model with its normaliser and its weight; *raw* is the output itself, *standard*
+the output after the normaliser; a *golden score* is one that the model's card or its trainer states.
 """
 
-from reward_servers.engines.preference._encode import Conversation, Encoded, Encoder, EncodingError
-from reward_servers.engines.preference._model import ModelUnusable, PreferenceModel
+from reward_servers.engines.preference._heads import Head, combine, named_heads
+from reward_servers.engines.preference._model import Golden, PreferenceModel
 
-__all__ = ["Conversation", "Encoded", "Encoder", "EncodingError", "ModelUnusable", "PreferenceModel"]
+__all__ = ["Golden", "Head", "PreferenceModel", "combine", "named_heads"]

@@ -1,0 +1,1 @@
+"""Preference models: the ways in which one is usually served, side by side."""

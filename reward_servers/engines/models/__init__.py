@@ -1,0 +1,25 @@
+"""Models from local files: load, prove that the parts fit, tokenise, run.
+
+Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids with what was cut or made harmless. The
+*forward* pass turns each into outputs that depend on nothing but the conversation, whatever is scored beside it.
+"""
+
+from reward_servers.engines.models._encoding import AddEos, Conversation, Encoded, Encoder, EncodingError, Template
+from reward_servers.engines.models._fit import check_fit
+from reward_servers.engines.models._forward import Forward, Outputs
+from reward_servers.engines.models._loading import Loaded, ModelUnusableError, load_classifier
+
+__all__ = [
+    "AddEos",
+    "Conversation",
+    "Encoded",
+    "Encoder",
+    "EncodingError",
+    "Forward",
+    "Loaded",
+    "ModelUnusableError",
+    "Outputs",
+    "Template",
+    "check_fit",
+    "load_classifier",
+]

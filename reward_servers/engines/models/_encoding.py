@@ -1,0 +1,200 @@
+"""From a conversation to token ids.
+
+What a candidate writes is text: control tokens inside it are broken up, so that it cannot end its turn or begin
+another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["AddEos", "Conversation", "Encoded", "Encoder", "EncodingError", "Template", "Truncation"]
+
+Truncation = Literal["refuse", "left", "middle"]
+Template = Literal["chat", "pair", "concat"]
+AddEos = Literal["auto", "true", "false"]
+Turns = Sequence[tuple[str, str]]
+
+_PROMPTS = 256
+# Siblings whose first token differs only because it was merged with the end of the prompt still share what is before.
+_SHARED_STEP = 16
+
+
+class EncodingError(ValueError):
+    """The tokenizer's template refuses the conversation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """Turns as (role, text); the last ones are the response.
+
+    Attributes:
+        prompt: The turns before the response.
+        response: The turns of the response.
+    """
+
+    prompt: tuple[tuple[str, str], ...]
+    response: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Token ids.
+
+    Attributes:
+        ids: What the model is shown.
+        types: Which segment each belongs to, for models of pairs; empty when the tokenizer tells none apart.
+        tokens: Tokens of the whole conversation.
+        prompt_tokens: Tokens of the conversation with an empty response.
+        shared: How many of the first ids come of the prompt alone. It depends on this conversation only.
+        escaped: Control tokens that were broken up.
+    """
+
+    ids: tuple[int, ...]
+    types: tuple[int, ...] = ()
+    tokens: int = 0
+    prompt_tokens: int = 0
+    shared: int = 0
+    escaped: int = 0
+
+    @property
+    def cut(self) -> int:
+        """Tokens that the model is not shown."""
+        return self.tokens - len(self.ids)
+
+
+class Encoder:
+    """Applies a template and the tokenizer.
+
+    Attributes:
+        max_length: Tokens that the model is shown at most.
+        adds_eos: Whether an end-of-sequence token is added where the template has none.
+    """
+
+    def __init__(self, tokenizer: Any, template: Template, max_length: int, add_eos: AddEos = "auto") -> None:
+        """Takes the tokenizer.
+
+        Args:
+            tokenizer: A tokenizer of transformers.
+            template: ``"chat"`` is the tokenizer's own template, ``"pair"`` two segments, ``"concat"`` prompt and
+                response one after the other.
+            max_length: Tokens that the model is shown at most.
+            add_eos: Whether a sequence ends in the tokenizer's end-of-sequence token. ``"auto"`` adds it with
+                ``"concat"``, as the usual trainers of preference models do, unless the tokenizer ends sequences
+                with a token of its own.
+
+        Raises:
+            EncodingError: There is no chat template, or no end-of-sequence token to add.
+        """
+        if template == "chat" and not tokenizer.chat_template:
+            raise EncodingError("the tokenizer has no chat template; use template 'pair' or 'concat'")
+        self._tokenizer = tokenizer
+        self._template = template
+        self.max_length = max_length
+        added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+        control = {*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}
+        self.control = tuple(sorted((token for token in control if len(token) > 1), key=len, reverse=True))
+        self._control = re.compile("|".join(map(re.escape, self.control)) or r"(?!)")
+        self._prompts: OrderedDict[tuple[Any, ...], list[int]] = OrderedDict()
+        self.adds_eos = self._should_add_eos(add_eos)
+
+    def _should_add_eos(self, add_eos: AddEos) -> bool:
+        eos = self._tokenizer.eos_token_id
+        if add_eos == "true" and eos is None:
+            raise EncodingError("add_eos is 'true', but the tokenizer has no end-of-sequence token; set it to 'false'")
+        if add_eos != "auto":
+            return add_eos == "true"
+        if self._template != "concat" or eos is None:
+            return False
+        ends = [self._tokenizer("a", add_special_tokens=special)["input_ids"][-1:] for special in (True, False)]
+        return bool(ends[0] == ends[1])
+
+    def encode(self, conversation: Conversation, truncation: Truncation) -> Encoded:
+        """Encodes a conversation.
+
+        Args:
+            conversation: The conversation.
+            truncation: ``"left"`` keeps the end of what is too long, ``"middle"`` the beginning and the end;
+                ``"refuse"`` keeps all, and the caller sees that it does not fit.
+
+        Returns:
+            The token ids.
+
+        Raises:
+            EncodingError: The template refuses the conversation, such as for the order of its roles.
+        """
+        prompt, in_prompt = self._harmless(conversation.prompt)
+        response, in_response = self._harmless(conversation.response)
+        tokens = self._tokens(prompt, response)
+        ids, types = tokens["input_ids"], tokens.get("token_type_ids") or []
+        alone = self._prompt_alone(prompt, tuple(role for role, _ in response))
+        shown = self._truncated(ids, truncation)
+        return Encoded(
+            shown,
+            self._truncated(types, truncation) if any(types) else (),
+            len(ids),
+            len(alone),
+            _common(shown, alone) // _SHARED_STEP * _SHARED_STEP,
+            in_prompt + in_response,
+        )
+
+    def _prompt_alone(self, prompt: Turns, roles: tuple[str, ...]) -> list[int]:
+        """Ids of the prompt with an empty response, computed once for the rollouts of a group."""
+        key = (tuple(prompt), roles)
+        known = self._prompts.get(key)
+        if known is None:
+            known = self._prompts[key] = self._tokens(prompt, tuple((role, "") for role in roles))["input_ids"]
+            if len(self._prompts) > _PROMPTS:
+                self._prompts.popitem(last=False)
+        else:
+            self._prompts.move_to_end(key)
+        return known
+
+    def _harmless(self, turns: Turns) -> tuple[list[tuple[str, str]], int]:
+        kept, found = [], 0
+        for role, text in turns:
+            # A space after its first character leaves a control token readable, and no control token.
+            changed, count = self._control.subn(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+            kept.append((role, changed))
+            found += count
+        return kept, found
+
+    def _tokens(self, prompt: Turns, response: Turns) -> dict[str, list[int]]:
+        tokens: dict[str, list[int]]
+        if self._template == "chat":
+            messages = [{"role": role, "content": text} for role, text in (*prompt, *response)]
+            try:
+                text = self._tokenizer.apply_chat_template(messages, tokenize=False)
+            except Exception as error:  # noqa: BLE001 - templates are programs of their own and raise anything
+                raise EncodingError(f"the chat template refuses the conversation: {error}") from None
+            # Many templates write the first token themselves; a second one would shift every score.
+            first = self._tokenizer.bos_token
+            tokens = dict(self._tokenizer(text, add_special_tokens=not (first and text.startswith(first))))
+        else:
+            before, after = ("\n\n".join(text for _, text in turns) for turns in (prompt, response))
+            pair = self._template == "pair"
+            tokens = dict(self._tokenizer(before, after) if pair else self._tokenizer(before + after))
+        ids, eos = tokens["input_ids"], self._tokenizer.eos_token_id
+        if self.adds_eos and ids[-1:] != [eos]:
+            tokens["input_ids"] = [*ids, eos]
+            if types := tokens.get("token_type_ids"):
+                tokens["token_type_ids"] = [*types, types[-1]]
+        return tokens
+
+    def _truncated(self, ids: list[int], truncation: Truncation) -> tuple[int, ...]:
+        if len(ids) <= self.max_length or truncation == "refuse":
+            return tuple(ids)
+        if truncation == "left":
+            return tuple(ids[-self.max_length :])
+        head = self.max_length // 2
+        return tuple(ids[:head] + ids[head - self.max_length :])
+
+
+def _common(ids: Sequence[int], others: Sequence[int]) -> int:
+    """Length of the longest common beginning."""
+    length = min(len(ids), len(others))
+    return next((place for place in range(length) if ids[place] != others[place]), length)

@@ -1,0 +1,225 @@
+"""The forward pass: outputs that do not depend on what is scored beside them.
+
+The bits of a score depend on the shapes of the matrices that it is computed with. So nothing is padded and nothing is
+batched: every sequence is computed in shapes that follow from itself. On a CPU this is as fast as the best packing. The
+beginning that the rollouts of a group share, their prompt, is computed once and kept as keys and values. A sequence is
+split there whether or not a sibling comes with it, so its bits are the same alone.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import logging
+from array import array
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reward_servers.engines.models._encoding import Encoded
+from reward_servers.engines.models._loading import Loaded
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Forward", "Outputs"]
+
+logger = logging.getLogger(__name__)
+
+# A prefix has at least so many tokens, and at least this share of what follows it. With fewer, a second pass over the
+# weights costs more than a group of eight saves.
+_SHORTEST_PREFIX = 64
+_PREFIX_SHARE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What a model says of one sequence.
+
+    Attributes:
+        values: One number per output of the model; empty when the device had no memory for the sequence.
+        reused: Tokens whose keys and values another sequence had already computed.
+    """
+
+    values: tuple[float, ...]
+    reused: int = 0
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether the device had no memory for it, alone and with nothing kept."""
+        return not self.values
+
+
+class Forward:
+    """Runs sequences through a model, one at a time.
+
+    Attributes:
+        outputs: Numbers that the model gives a sequence.
+        splits: Whether shared beginnings are computed once.
+    """
+
+    def __init__(self, loaded: Loaded, *, prefix_bytes: int) -> None:
+        """Takes a model.
+
+        Args:
+            loaded: The model.
+            prefix_bytes: Memory that kept beginnings may take; 0 keeps none between batches.
+        """
+        import torch
+
+        self._torch = torch
+        self._loaded = loaded
+        model = loaded.model
+        # Decoders read the last token. Which one that is follows from the length; a comparison with the padding token
+        # would take a final end-of-sequence for padding where the two are the same.
+        self._reads_last = hasattr(model, "score") and model.base_model is not model
+        self._has_types = int(getattr(model.config, "type_vocab_size", None) or 0) > 1
+        # Newer versions of transformers call keys and values of earlier tokens `cache`.
+        named = "cache" in inspect.signature(model.base_model.forward).parameters
+        self._cache_argument = "cache" if named else "past_key_values"
+        self._kept = _Prefixes(prefix_bytes)
+        self.outputs = int(model.config.num_labels)
+        self.splits = self._reads_last and self._can_split()
+
+    def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
+        """Computes the outputs of each sequence.
+
+        Args:
+            sequences: Encoded conversations; each of 1 to the model's longest sequence of tokens.
+
+        Returns:
+            Their outputs, in order; each to the last bit the same alone and beside any others.
+        """
+        found: list[Outputs | None] = [None] * len(sequences)
+        for place in sorted(range(len(sequences)), key=lambda place: self._prefix_of(sequences[place])):
+            found[place] = self._run_alone(sequences[place])
+        return [one for one in found if one is not None]
+
+    def forget(self) -> None:
+        """Frees the beginnings that are kept between batches."""
+        self._kept.clear()
+
+    def _prefix_of(self, one: Encoded) -> tuple[int, ...]:
+        """The beginning that is computed by itself: it follows from the sequence, never from what comes with it."""
+        length = min(one.shared, len(one.ids) - 1)
+        if not self.splits or length < max(_SHORTEST_PREFIX, (len(one.ids) - length) // _PREFIX_SHARE):
+            return ()
+        return one.ids[:length]
+
+    def _run_alone(self, one: Encoded) -> Outputs:
+        for first_try in (True, False):
+            try:
+                with self._torch.inference_mode():
+                    return self._outputs(one)
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
+                logger.warning("%d tokens: %s", len(one.ids), str(error).splitlines()[0])
+            self._kept.clear()
+            if first_try and self._loaded.device.startswith("cuda"):
+                self._torch.cuda.empty_cache()
+        return Outputs(())
+
+    def _outputs(self, one: Encoded) -> Outputs:
+        if not self._reads_last:
+            inputs = {"input_ids": self._tensor(one.ids)}
+            if self._has_types:
+                inputs["token_type_ids"] = self._tensor(one.types or (0,) * len(one.ids))
+            return Outputs(self._values(self._loaded.model(**inputs).logits[0]))
+        base = self._loaded.model.base_model
+        prefix = self._prefix_of(one)
+        if not prefix:
+            hidden = base(input_ids=self._tensor(one.ids), use_cache=False).last_hidden_state
+            return Outputs(self._values(self._loaded.model.score(hidden[0, -1:])[0]))
+        kept = self._kept.get(prefix)
+        cache = kept or self._prefill(prefix)
+        rest = self._tensor(one.ids[len(prefix) :])
+        known = {self._cache_argument: _branch(cache)}
+        hidden = base(input_ids=rest, use_cache=True, **known).last_hidden_state
+        values = self._values(self._loaded.model.score(hidden[0, -1:])[0])
+        return Outputs(values, len(prefix) if kept is not None else 0)
+
+    def _prefill(self, prefix: tuple[int, ...]) -> Any:
+        from transformers import DynamicCache
+
+        cache = DynamicCache(config=self._loaded.model.config)
+        self._loaded.model.base_model(input_ids=self._tensor(prefix), use_cache=True, **{self._cache_argument: cache})
+        self._kept.put(prefix, cache)
+        return cache
+
+    def _tensor(self, ids: Sequence[int]) -> torch.Tensor:
+        return self._torch.tensor([ids], dtype=self._torch.long, device=self._loaded.device)
+
+    @staticmethod
+    def _values(logits: torch.Tensor) -> tuple[float, ...]:
+        return tuple(logits.double().cpu().tolist())
+
+    def _can_split(self) -> bool:
+        """Whether a sequence in two parts gives what it gives whole, and the first part can be used twice."""
+        torch, rows = self._torch, self._loaded.model.get_input_embeddings().num_embeddings
+        length = min(self._loaded.max_length or 2 * _SHORTEST_PREFIX, 2 * _SHORTEST_PREFIX)
+        ids = tuple(torch.randint(0, rows, (length,), generator=torch.Generator().manual_seed(0)).tolist())
+        if length <= _SHORTEST_PREFIX + 1:
+            return False
+        self.splits = False
+        whole = self._run_alone(Encoded(ids)).values
+        self.splits = True
+        try:
+            probe = Encoded(ids, shared=_SHORTEST_PREFIX)
+            first, again = self._run_alone(probe).values, self._run_alone(probe).values
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as error:
+            logger.info("prompts are not shared between the rollouts of a group: %s", error)
+            return False
+        finally:
+            self._kept.clear()
+        slack = 0.02 if self._loaded.model.dtype != torch.float32 else 1e-4
+        close = all(abs(one - other) <= slack * (1 + abs(other)) for one, other in zip(first, whole, strict=True))
+        if not (close and first == again):
+            logger.info(
+                "prompts are not shared between the rollouts of a group: the model keeps more than keys and values"
+            )
+        return close and first == again
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _branch(cache: Any) -> Any:
+    """A cache that begins as another and leaves it as it is: layers replace tensors and never write into them."""
+    branch = copy.copy(cache)
+    branch.layers = [copy.copy(layer) for layer in cache.layers]
+    return branch
+
+
+class _Prefixes:
+    """Keys and values of beginnings that were used last, within a bound of memory."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._bytes = 0
+        self._caches: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()
+
+    def get(self, prefix: tuple[int, ...]) -> Any | None:
+        key = array("q", prefix).tobytes()
+        if (found := self._caches.get(key)) is None:
+            return None
+        self._caches.move_to_end(key)
+        return found[0]
+
+    def put(self, prefix: tuple[int, ...], cache: Any) -> None:
+        tensors = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None]
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        self._caches[array("q", prefix).tobytes()] = (cache, size)
+        self._bytes += size
+        # The newest stays whatever its size: the rollouts of its group come next.
+        while self._bytes > self._limit and len(self._caches) > 1:
+            _, (_, freed) = self._caches.popitem(last=False)
+            self._bytes -= freed
+
+    def clear(self) -> None:
+        self._caches.clear()
+        self._bytes = 0

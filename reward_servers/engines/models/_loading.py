@@ -1,0 +1,198 @@
+"""Reading a model and its tokenizer from a directory.
+
+Nothing is downloaded and no code of the directory is run. Whatever is wrong with the files is one error that names the
+file and the remedy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Loaded", "ModelUnusableError", "load_classifier"]
+
+_NEEDED = "config.json"
+_PIECE = 1 << 22
+# What changes a score: the weights, the configuration, and all that turns text into token ids.
+_DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+
+
+class ModelUnusableError(RuntimeError):
+    """The files are not a model that can be used here; the message names the file and the remedy."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to run, and its tokenizer.
+
+    Attributes:
+        path: The directory.
+        model: The model of transformers, in evaluation mode, on its device.
+        tokenizer: Its tokenizer.
+        device: Such as ``"cpu"`` or ``"cuda:0"``.
+        max_length: Tokens of the longest sequence that the model has positions for; None when it says no bound.
+        fingerprint: Digest of every file that a score depends on, of the floating-point type, the kind of device and
+            the libraries' versions.
+    """
+
+    path: Path
+    model: Any
+    tokenizer: Any
+    device: str
+    max_length: int | None
+    fingerprint: str
+
+
+def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
+    """Loads a sequence classifier.
+
+    Args:
+        path: A directory with configuration, tokenizer and safetensors weights.
+        device: Where to run, such as ``"cpu"`` or ``"cuda:0"``.
+        dtype: Name of a floating-point type of torch.
+        threads: Threads of this process for computing on the CPU; 0 leaves the choice to torch.
+
+    Returns:
+        The model and its tokenizer.
+
+    Raises:
+        ModelUnusableError: The files or the device cannot be used.
+        ImportError: torch or transformers is missing.
+    """
+    if not (path / _NEEDED).is_file():
+        raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    if threads:
+        torch.set_num_threads(threads)
+    _check_device(torch, device)
+    options = {"local_files_only": True, "trust_remote_code": False}
+    with _quietly(), _named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+    _check_weights(path)
+    with _quietly(), _named(path, "model", "download the model again; it must be a sequence classifier"):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            path, use_safetensors=True, output_loading_info=True, **options, **_dtype_option(getattr(torch, dtype))
+        )
+    if info["missing_keys"]:
+        missing = ", ".join(sorted(info["missing_keys"])[:3])
+        raise ModelUnusableError(
+            f"{path} is not a trained sequence classifier: it has no weights for {missing}; "
+            "give a model that was trained with such a head"
+        )
+    with _named(path, "model", "free memory of the device, or give a smaller model"):
+        model = model.eval().requires_grad_(False).to(device)
+    _check_finite(torch, path, model)
+    return Loaded(path, model, tokenizer, device, _positions(model, tokenizer), _fingerprint(path, dtype, device))
+
+
+def _dtype_option(dtype: Any) -> dict[str, Any]:
+    import transformers
+
+    version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
+    return {"dtype" if version >= (4, 56) else "torch_dtype": dtype}
+
+
+def _check_device(torch: Any, device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # noqa: BLE001 - every backend of torch raises its own
+        reason = str(error).splitlines()[0]
+        raise ModelUnusableError(
+            f"device {device!r} cannot be used: {reason}; use 'cpu' or a device of this host"
+        ) from None
+
+
+@contextmanager
+def _named(path: Path, what: str, remedy: str) -> Iterator[None]:
+    """Turns any error of the libraries' readers, which raise nearly everything, into one that names file and remedy."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the docstring says
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ModelUnusableError(f"{path}: the {what} cannot be loaded: {reason}; {remedy}") from None
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Loads without a progress bar: it clutters logs, and its lock between processes outlives a worker."""
+    import transformers
+
+    bars: Any = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()
+
+
+def _check_weights(path: Path) -> None:
+    """Reads the head of each file of weights, so that a broken one is named."""
+    from safetensors import safe_open
+
+    files = sorted(path.glob("*.safetensors"))
+    if not files:
+        raise ModelUnusableError(f"{path} has no *.safetensors file; convert the weights to safetensors")
+    for file in files:
+        try:
+            with safe_open(file, framework="np"):
+                pass
+        except Exception as error:  # noqa: BLE001 - the reader's own error type derives from Exception alone
+            raise ModelUnusableError(
+                f"{file} is truncated or no safetensors file ({error}); download it again"
+            ) from None
+
+
+def _check_finite(torch: Any, path: Path, model: Any) -> None:
+    head = next(
+        (getattr(model, name) for name in ("score", "classifier", "classification_head") if hasattr(model, name)), None
+    )
+    for name, parameter in head.named_parameters() if head is not None else ():
+        if not bool(torch.isfinite(parameter).all()):
+            raise ModelUnusableError(
+                f"{path}: the head's {name} holds values that are not finite; download the model again"
+            )
+
+
+def _positions(model: Any, tokenizer: Any) -> int | None:
+    """Tokens of the longest sequence.
+
+    Models of the RoBERTa family count positions from one behind the padding's id, so that a table of n positions serves
+    fewer than n tokens.
+    """
+    config = model.config
+    longest = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    for name, module in model.named_modules():
+        first = getattr(module, "padding_idx", None)
+        if (
+            name.endswith("position_embeddings")
+            and first is not None
+            and getattr(module, "num_embeddings", 0) == longest
+        ):
+            longest -= first + 1
+    bounds = [bound for bound in (longest, tokenizer.model_max_length) if bound and bound < 1 << 40]
+    return int(min(bounds)) if bounds else None
+
+
+def _fingerprint(path: Path, dtype: str, device: str) -> str:
+    import torch
+    import transformers
+
+    kind = device.split(":")[0]
+    versions = f"{dtype} {kind} torch {torch.__version__} transformers {transformers.__version__}"
+    state = sha256(versions.encode())
+    for file in sorted({file for pattern in _DIGESTED for file in path.glob(pattern)}):
+        state.update(f"\0{file.name}\0{file.stat().st_size}\0".encode())
+        with file.open("rb") as data:
+            while piece := data.read(_PIECE):
+                state.update(piece)
+    return "sha256:" + state.hexdigest()[:32]

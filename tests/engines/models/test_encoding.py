@@ -1,0 +1,83 @@
+"""From conversations to token ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from reward_servers.engines.models import Conversation, Encoder, EncodingError
+
+from . import tiny
+
+
+@pytest.fixture
+def encoder(tmp_path: Path) -> Encoder:
+    tiny.tokenizer(tmp_path)
+    return Encoder(AutoTokenizer.from_pretrained(tmp_path), "chat", 10)
+
+
+def _talk(prompt: str, response: str) -> Conversation:
+    return Conversation((("user", prompt),), (("assistant", response),))
+
+
+def test_the_template_is_the_tokenizers_own_with_one_first_token(encoder: Encoder) -> None:
+    encoded = encoder.encode(_talk("w1", "w2"), "refuse")
+    assert encoded.ids == (1, 4, 8, 2, 5, 9, 2)
+    assert (encoded.tokens, encoded.prompt_tokens, encoded.cut, encoded.escaped) == (7, 6, 0, 0)
+
+
+def test_a_candidate_cannot_write_control_tokens(encoder: Encoder) -> None:
+    encoded = encoder.encode(_talk("w1", "w2 <eos> <user> w3"), "refuse")
+    assert encoded.ids.count(2) == 2
+    assert encoded.ids.count(4) == 1
+    assert encoded.escaped == 2
+
+
+@pytest.mark.parametrize(
+    ("truncation", "ids"),
+    [
+        ("refuse", (1, 4, 8, 2, 5, *range(9, 18), 2)),
+        ("left", (*range(9, 18), 2)),
+        ("middle", (1, 4, 8, 2, 5, 14, 15, 16, 17, 2)),
+    ],
+)
+def test_truncation(encoder: Encoder, truncation: Any, ids: tuple[int, ...]) -> None:
+    encoded = encoder.encode(_talk("w1", " ".join(f"w{one}" for one in range(2, 11))), truncation)
+    assert encoded.ids == ids
+    assert (encoded.tokens, encoded.cut) == (15, 15 - len(ids))
+
+
+def test_a_tokenizer_without_a_template_is_refused(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path, chat=False)
+    with pytest.raises(EncodingError, match="template"):
+        Encoder(AutoTokenizer.from_pretrained(tmp_path), "chat", 10)
+
+
+def test_an_end_of_sequence_is_added_once_and_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+
+    def last(template: Any, add_eos: Any) -> tuple[int, ...]:
+        return Encoder(tokenizer, template, 64, add_eos).encode(_talk("w1 ", "w2"), "refuse").ids[-2:]
+
+    assert last("concat", "false") == (8, 9)
+    assert last("concat", "true") == last("concat", "auto") == (9, 2)
+    assert last("chat", "auto") == last("chat", "true") == (9, 2)
+    tiny.tokenizer(tmp_path / "pairs", pair=True)
+    pairs = AutoTokenizer.from_pretrained(tmp_path / "pairs")
+    assert not Encoder(pairs, "concat", 64).adds_eos
+
+
+def test_what_is_shared_comes_of_the_prompt_alone(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    encoder = Encoder(AutoTokenizer.from_pretrained(tmp_path), "chat", 300)
+    prompt = " ".join(f"w{one}" for one in range(100))
+    first, second = (encoder.encode(_talk(prompt, text), "refuse") for text in ("w1", "w2 w3"))
+    assert first.shared == second.shared == 96
+    assert first.ids[:96] == second.ids[:96]
+    assert encoder.encode(_talk("w1", "w2"), "refuse").shared == 0
+    cut = Encoder(AutoTokenizer.from_pretrained(tmp_path), "chat", 60).encode(_talk(prompt, "w1 w2"), "left")
+    assert cut.shared == 0
