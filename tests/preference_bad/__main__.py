@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from reward_servers.core import Fault, StartupError, Verdict, host
+from reward_servers.core import Fault, StartupError, Verdict, bind
 from reward_servers.verifiers.preference import Preference
 from tests.preference_bad import BAD, Bad
 from tests.typed import declared
@@ -33,7 +33,7 @@ async def what_is_wrong(bad: Bad, path: Path) -> str:
     """
     bad.make(path)
     try:
-        async with bench(host(declared(Preference), {"path": str(path), **bad.settings})) as running:
+        async with bench(bind(declared(Preference), {"path": str(path), **bad.settings})) as running:
             if not bad.fault:
                 return "the server started"
             texts = ["w1 w2", "w150 w3", "w4"]

@@ -91,7 +91,7 @@ async def test_reasoning_is_shown_only_when_asked_for(running: Bench) -> None:
 async def test_several_heads_are_aspects_and_can_be_weighed_by_a_request(tmp_path: Path) -> None:
     heads = {"kind": {"output": 0, "mean": 0.5, "std": 2.0, "weight": 0.25}, "true": {"output": 2}}
     settings = {"path": str(tiny.llama(tmp_path, labels=3)), "heads": heads, "normaliser": "2026-11"}
-    async with bench(host(declared(Preference), settings)) as running:
+    async with bench(bind(declared(Preference), settings)) as running:
         one = await running.verdict("preference", rollout("w3", prompt="w1"), {"scale": "linear"})
         only = await running.verdict(
             "preference", rollout("w3", prompt="w1"), {"scale": "linear", "weights": {"true": 2.0}}
