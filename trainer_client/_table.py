@@ -130,7 +130,9 @@ class ScoreTable:
     def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **known: Any) -> ScoreTable:
         """The table of a settled store; ``known`` are the constructor's other arguments."""
         inputs: dict[str, list[Any]] = {}
-        if all(len(rollout.token_ids) for rollout in rollouts):
+        # An answer that ended at once has no token ids to give, and is known to be 0 tokens long by its empty text.
+        counted = any(len(rollout.token_ids) for rollout in rollouts)
+        if counted and all(len(rollout.token_ids) or not rollout.response for rollout in rollouts):
             inputs["lengths"] = [len(rollout.token_ids) for rollout in rollouts]
         if all(rollout.finish_reason for rollout in rollouts):
             inputs["truncated"] = [rollout.finish_reason == "length" for rollout in rollouts]
@@ -296,34 +298,32 @@ class ScoreTable:
                 f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
                 "state (it was pickled, say): read table.advantages where client.score() gave the table"
             )
-        components, given = self._components()
-        known = {"components": components, "components_valid": given}
-        return estimator(
-            SignalBatch(
-                self.rewards,
-                self.group_ids,
-                self.mask,
-                step=self._step,
-                sharded=self._partial,
-                **{**known, **self._inputs, **inputs},
-            )
-        )
+        known: dict[str, Any] = {"rewards": self.rewards, **self._inputs}
+        if "components" in estimator.reads:
+            known |= {"components": self._components(), "components_valid": self.combined.components_valid}
+        # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
+        offered = {name: value for name, value in known.items() if name in estimator.reads}
+        batch = {"rewards": None, "groups": self.group_ids, **offered, **inputs}
+        return estimator(SignalBatch(valid=self.mask, step=self._step, sharded=self._partial, **batch))
 
-    def _components(self) -> tuple[FloatArray, BoolArray]:
-        """``[N, R]`` scores as the gates leave them, and which of them take part.
+    def _components(self) -> FloatArray:
+        """``[N, R]`` scores as the sum reads them: see `signals.Combined`.
 
-        What a closed gate shuts out counts 0, and the gate's own entry carries the value declared for that case, so
-        that the weighted sum over a row is its reward for methods that take the rewards apart, too.
+        Raises:
+            RecipeError: a closed gate's value has no weight to reach a method by that takes the rewards apart.
         """
         combined = self.combined
         weights = np.array([reward.weight for reward in self.recipe.rewards])
-        weighted = np.where(weights == 0, 1.0, weights)
-        closed = combined.closed_by >= 0
-        gated = combined.contributions / weighted
-        rows = np.flatnonzero(closed)
-        gated[rows, combined.closed_by[rows]] += combined.closed_value[rows] / weighted[combined.closed_by[rows]]
-        components = np.where(closed[:, None], gated, np.where(self.valid, self.scores, 0.0))
-        return components, self.valid | closed[:, None]
+        whole = self.mask & (combined.closed_by >= 0) & combined.components_valid.all(axis=1)
+        lost = np.flatnonzero(whole & ~np.isclose(combined.components @ weights, self.rewards))
+        if lost.size:
+            gate = self.columns[combined.closed_by[lost[0]]]
+            raise RecipeError(
+                "closes its gate with a value, but neither it nor a reward behind it has a weight: a method that takes "
+                f"the rewards apart never sees it (rollout {self.rollout_ids[lost[0]]!r}); give one of them a weight",
+                f"rewards.{gate}",
+            )
+        return combined.components
 
     @cached_property
     def advantages(self) -> FloatArray:

@@ -123,6 +123,18 @@ def test_no_verdict_is_none(address: str) -> None:
     assert rewards == [1.0, 0.0, None, None]
 
 
+@pytest.mark.parametrize("rule", ['on_missing = { default = "drop_group" }', "required = false"])
+def test_what_needs_the_whole_group_is_refused_where_its_size_is_not_known(address: str, rule: str) -> None:
+    recipe = Recipe.loads(
+        'max_missing = 1.0\n[servers.rules]\nverifiers = ["exact", "length"]\n[rewards.correct]\nverifier = "exact"\n'
+        f'[rewards.short]\nverifier = "length"\noptions = {{ max = 100 }}\n{rule}\n'
+    )
+    given = {"prompts": ["p", "p"], "completions": ["2", "3"], "reference": [{"answer": "2"}] * 2}
+    with pytest.raises(RecipeError, match="group_size=num_generations"):
+        call(reward_function(recipe, address), **given)
+    assert call(reward_function(recipe, address, group_size=2), **given) == [2.0, 1.0]
+
+
 def test_the_function_is_a_named_coroutine_function() -> None:
     function = reward_function(Recipe.loads(RECIPE), "127.0.0.1:1")
     assert inspect.iscoroutinefunction(function)

@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 import torch
 
 from trainer_client import losses
-from trainer_client.signals import SignalBatch, method
+from trainer_client.signals import OptionError, SignalBatch, method
 
 DATA = Path(__file__).parents[1] / "data" / "golden" / "golden_B.jsonl"
 CASES = [case for case in load([DATA]) if case.method in ("loss_aggregation", "kl_estimator")]
@@ -31,7 +31,7 @@ def test_aggregation_and_kl_agree_with_the_vectors() -> None:
     for case in CASES:
         if case.method == "kl_estimator":
             pair = tensor(case.inputs["logprob"]), tensor(case.inputs["ref_logprob"])
-            found = losses.kl_penalty(*pair, case.params["kl_penalty"]).tolist()
+            found = losses.kl_penalty(*pair, torch.ones_like(pair[0]), case.params["kl_penalty"]).tolist()
         else:
             table = tensor(case.inputs["loss_matrix"])
             mask = torch.arange(table.shape[1]) < torch.tensor(case.inputs["lengths"])[:, None]
@@ -53,7 +53,7 @@ def test_on_policy_every_loss_has_the_policy_gradient() -> None:
     expected = (-advantages).tolist()
     for loss in (losses.clipped_policy_loss, losses.cispo):
         logprobs = old.clone().requires_grad_()
-        assert gradient(loss(logprobs, old, advantages), logprobs) == expected
+        assert gradient(loss(logprobs, old, advantages, mask), logprobs) == expected
     logprobs = old.clone().requires_grad_()
     per_row = torch.from_numpy(signal.advantages)
     assert gradient(losses.gspo(logprobs, old, per_row, mask), logprobs) == expected
@@ -62,15 +62,16 @@ def test_on_policy_every_loss_has_the_policy_gradient() -> None:
 def test_the_clip_stops_the_gradient_on_its_own_side_only() -> None:
     old = tensor([[0.0, 0.0, 0.0, 0.0]])
     logprobs = torch.log(tensor([[1.25, 1.25, 0.75, 0.75]])).requires_grad_()
-    advantages = tensor([[1.0, -1.0, 1.0, -1.0]])
-    found = gradient(losses.clipped_policy_loss(logprobs, old, advantages, clip_high=0.28), logprobs)
+    advantages, every = tensor([[1.0, -1.0, 1.0, -1.0]]), torch.ones(1, 4, dtype=torch.bool)
+    found = gradient(losses.clipped_policy_loss(logprobs, old, advantages, every, clip_high=0.28), logprobs)
     assert found[0] == pytest.approx([-1.25, 1.25, -0.75, 0.0])
-    found = gradient(losses.clipped_policy_loss(logprobs, old, advantages), logprobs)
+    found = gradient(losses.clipped_policy_loss(logprobs, old, advantages, every), logprobs)
     assert found[0] == pytest.approx([0.0, 1.25, -0.75, 0.0])
 
 
 def test_dual_clip_bounds_the_loss_of_a_negative_advantage() -> None:
-    loss = losses.clipped_policy_loss(tensor([[3.0]]), tensor([[0.0]]), tensor([[-1.0]]), dual_clip=3.0)
+    one = torch.ones(1, 1, dtype=torch.bool)
+    loss = losses.clipped_policy_loss(tensor([[3.0]]), tensor([[0.0]]), tensor([[-1.0]]), one, dual_clip=3.0)
     assert loss.item() == 3.0
 
 
@@ -85,9 +86,66 @@ def test_padding_does_not_reach_the_loss() -> None:
     assert losses.aggregate(table, torch.tensor([[True, False]]), "token-mean").item() == 1.0
 
 
+def masked_loss(name: str, logprobs: torch.Tensor, old: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
+    """A loss of which only the first token counts."""
+    mask = torch.tensor([[True, False]])
+    if name == "perception":
+        return losses.perception_loss(logprobs, old, mask.double())
+    if name == "cispo":
+        tokens = losses.cispo(logprobs, old, advantages, mask)
+    elif name == "clip":
+        tokens = losses.clipped_policy_loss(logprobs, old, advantages, mask)
+    elif name == "dual_clip":
+        tokens = losses.clipped_policy_loss(logprobs, old, -advantages, mask, dual_clip=3.0)
+    elif name == "gspo":
+        tokens = losses.gspo(logprobs, old, advantages[:, 0], mask)
+    elif name == "segments":
+        items = torch.zeros(1, 2, dtype=torch.long)
+        tokens = losses.segment_ratio_loss(logprobs, old, advantages, items, mask, limit=1)
+    else:
+        tokens = losses.kl_penalty(logprobs, old, mask, name)  # type: ignore[arg-type]
+    return losses.aggregate(tokens, mask, "seq-mean-token-mean")
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf"), float("inf")])
+@pytest.mark.parametrize(
+    "name", ["cispo", "clip", "dual_clip", "gspo", "segments", "k1", "k2", "k3", "abs", "perception"]
+)
+def test_padding_does_not_reach_a_gradient(name: str, bad: float) -> None:
+    for where in range(3):
+        inputs = [tensor([[-1.0, -1.0]]), tensor([[-1.1, -1.0]]), tensor([[1.0, 1.0]])]
+        inputs[where][0, 1] = bad
+        inputs[0].requires_grad_()
+        loss = masked_loss(name, *inputs)
+        loss.backward()  # type: ignore[no-untyped-call]
+        found = inputs[0].grad
+        assert found is not None
+        assert torch.isfinite(loss)
+        assert torch.isfinite(found).all()
+        assert found[0, 1] == 0.0
+
+
+@pytest.mark.parametrize("mode", ["token-mean", "seq-mean-token-sum", "seq-mean-token-mean", "dr-grpo"])
+def test_micro_batches_that_know_the_step_add_up_to_it(mode: Any) -> None:
+    table = tensor([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0]])
+    mask = torch.arange(4) < torch.tensor([4, 1, 2])[:, None]
+    whole = losses.aggregate(table, mask, mode).item()
+    counts = {"tokens": int(mask.sum()), "sequences": 3}
+    parts = [losses.aggregate(table[rows], mask[rows], mode, **counts).item() for rows in (slice(0, 1), slice(1, 3))]
+    assert sum(parts) == pytest.approx(whole)
+    with pytest.raises(OptionError, match="tokens: 3 for the whole step, but this part of it has 7"):
+        losses.aggregate(table, mask, mode, tokens=3)
+
+
+def test_the_quality_of_a_length_is_not_rounded_to_single_precision() -> None:
+    quality = losses.length_quality(torch.tensor([[True] * 4 + [False]]))
+    assert quality.dtype == torch.float64
+    assert quality.item() == pytest.approx(2.0, rel=1e-15)
+
+
 def test_an_unknown_kl_is_refused() -> None:
     with pytest.raises(ValueError, match="not one of"):
-        losses.kl_penalty(tensor([0.0]), tensor([0.0]), "k4")  # type: ignore[arg-type]
+        losses.kl_penalty(tensor([0.0]), tensor([0.0]), tensor([1.0]), "k4")  # type: ignore[arg-type]
 
 
 def test_item_ratios_share_a_gradient_within_the_item_and_clip_it_as_one() -> None:

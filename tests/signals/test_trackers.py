@@ -19,6 +19,7 @@ from trainer_client.signals import (
     SignalError,
     StateMismatchError,
     method,
+    method_of,
     resolve,
 )
 from trainer_client.signals.parts import RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
@@ -132,7 +133,9 @@ def test_an_id_that_json_would_change_is_refused_before_it_is_kept(name: str) ->
         "embeddings": [[1.0], [1.0]],
         "texts": ["a", "b"],
     }
-    batch = SignalBatch([1.0, 0.0], ids, **inputs)
+    reads = method_of(name).reads
+    inputs = {key: value for key, value in {"rewards": [1.0, 0.0], **inputs}.items() if key in reads}
+    batch = SignalBatch(groups=ids, **inputs)
     with pytest.raises(InputError, match=r"\('book', 1\) is neither an integer nor a string"):
         method(name)(batch)
 

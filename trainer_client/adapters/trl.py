@@ -6,7 +6,9 @@
     trainer = GRPOTrainer(model=..., reward_funcs=reward, ...)
 
 TRL computes advantages itself, so the function returns rewards, after weights and gates; a rollout without a reward
-is None, which TRL leaves out of its group's statistics. The recipe's ``advantage`` is not used. Checked with TRL 1.16.
+is None, which TRL leaves out of its group's statistics where this is the sole reward function. Beside others it sums
+what is there, so that None counts as 0: put rules of your own into the recipe, as verifiers, and not into a second
+reward function. The recipe's ``advantage`` is not used. Checked with TRL 1.16.
 
 What a rollout is made of:
 
@@ -66,8 +68,9 @@ def reward_function(
             of one trainer. A function that is assigned to a module's variable of this name can be pickled.
         reference: the column to take the reference from, or a mapping from keys of the reference to columns.
         task: task of every rollout, where the data has no column ``task``.
-        group_size: generations per prompt, for recipes with a verifier that judges groups. Every process must then
-            hold whole groups: ``per_device_train_batch_size`` a multiple of ``num_generations``.
+        group_size: generations per prompt, for recipes with a verifier that judges groups, an optional reward or
+            ``drop_group``. Every process must then hold whole groups: ``per_device_train_batch_size`` a multiple of
+            ``num_generations``.
         token_ids: whether to send the completions' token ids, for verifiers that count tokens.
         seed: seed of verifiers that draw.
 
@@ -91,6 +94,7 @@ def reward_function(
     async def reward(prompts: Sequence[Any], completions: Sequence[Any], **given: Any) -> list[float | None]:
         nonlocal checked
         if not checked and group_size is None:
+            _refuse_group_rules(client.recipe)
             await _refuse_group_verifiers(client)
         checked = True
         step = int(getattr(given.get("trainer_state"), "global_step", 0))
@@ -108,6 +112,18 @@ def reward_function(
     # As if it had been defined where it is made: that is how pickle finds a function.
     reward.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
     return reward
+
+
+def _refuse_group_rules(recipe: Recipe) -> None:
+    """Refuse a recipe in which one rollout's reward depends on its siblings: a process may hold a part of a group."""
+    for reward in recipe.rewards:
+        dropping = "drop_group" in reward.on_missing.values()
+        if dropping or not reward.required:
+            said = "drops the group of a rollout without a score" if dropping else "is optional, the mean of its group"
+            raise RecipeError(
+                f"{said}, and a process may hold a part of a group; pass group_size=num_generations to reward_function",
+                f"rewards.{reward.name}",
+            )
 
 
 async def _refuse_group_verifiers(client: RewardClient | AsyncRewardClient) -> None:

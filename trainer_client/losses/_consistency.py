@@ -20,10 +20,10 @@ def perception_loss(logprobs: Tensor, masked_logprobs: Tensor, weights: Tensor, 
 
     Source: PAPO (arXiv 2507.06448); MikeWangWZHL/PAPO verl/workers/actor/dp_actor.py @fb63bf45.
     """
-    divergence = kl_penalty(logprobs, masked_logprobs, "k3")
+    divergence = kl_penalty(logprobs, masked_logprobs, weights != 0, "k3")
     if cap is not None:
         divergence = divergence.clamp(max=cap)
-    return -(weights * torch.where(weights != 0, divergence, 0.0)).sum()
+    return -(weights * divergence).sum()
 
 
 def double_entropy(

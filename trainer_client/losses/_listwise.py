@@ -21,7 +21,7 @@ def lambda_loss(scores: Tensor, labels: Tensor, *, scheme: LambdaScheme = "dcg")
     Args:
         scores: ``[K]``, ``beta * (logp - ref_logp)`` of each answer.
         labels: ``[K]`` such as win rates.
-        scheme: how the exchange of two answers is valued; see `trainer_client.signals.preference.lambda_weights`.
+        scheme: how the exchange of two answers is valued; see `trainer_client.signals.parts.lambda_weights`.
 
     Source: LiPO (arXiv 2402.01878) section 3.3.
     """

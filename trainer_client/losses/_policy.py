@@ -8,26 +8,46 @@ from torch import Tensor
 from trainer_client.signals.parts import Aggregation, KlKind, token_weights
 
 
-def aggregate(token_losses: Tensor, mask: Tensor, mode: Aggregation, *, horizon: int | None = None) -> Tensor:
+def aggregate(
+    token_losses: Tensor,
+    mask: Tensor,
+    mode: Aggregation,
+    *,
+    horizon: int | None = None,
+    tokens: int | None = None,
+    sequences: int | None = None,
+) -> Tensor:
     """Scalar loss of ``[N, T]`` token losses.
 
     Args:
         token_losses: ``[N, T]``.
         mask: ``[N, T]`` generated tokens of rows that take part.
-        mode: see `trainer_client.signals.weights.token_weights`.
+        mode: see `trainer_client.signals.parts.token_weights`.
         horizon: constant length of the modes that divide by one.
+        tokens: generated tokens of the whole optimiser step, where this is a micro-batch or a rank's part of it: the
+            parts' losses then add up to the step's. None if this is all of it.
+        sequences: the same for rows that have a token.
     """
-    weights = token_weights(mask.bool().cpu().numpy(), mode, horizon=horizon)
+    counts = {"tokens": tokens, "sequences": sequences}
+    weights = token_weights(mask.bool().cpu().numpy(), mode, horizon=horizon, **counts)
     return (torch.from_numpy(weights).to(token_losses) * torch.where(mask.bool(), token_losses, 0.0)).sum()
 
 
-def kl_penalty(logprobs: Tensor, ref_logprobs: Tensor, kind: KlKind = "k3") -> Tensor:
-    """Differentiable twin of `trainer_client.signals.weights.kl_estimate`.
+def kl_penalty(logprobs: Tensor, ref_logprobs: Tensor, mask: Tensor, kind: KlKind = "k3") -> Tensor:
+    """``[N, T]`` differentiable twin of `trainer_client.signals.parts.kl_estimate`; 0 outside the mask.
+
+    The gradient of ``k1`` vanishes in expectation over the policy's own samples; as a loss, choose another.
+
+    Args:
+        logprobs: ``[N, T]`` under the policy.
+        ref_logprobs: ``[N, T]`` under the reference policy.
+        mask: ``[N, T]`` generated tokens; what stands elsewhere reaches no gradient.
+        kind: estimator.
 
     Raises:
         ValueError: the kind is unknown.
     """
-    d = logprobs - ref_logprobs
+    d = _within(logprobs, mask) - _within(ref_logprobs, mask)
     if kind == "k1":
         return d
     if kind == "abs":
@@ -44,6 +64,7 @@ def clipped_policy_loss(
     logprobs: Tensor,
     old_logprobs: Tensor,
     advantages: Tensor,
+    mask: Tensor,
     *,
     clip_low: float = 0.2,
     clip_high: float = 0.2,
@@ -55,12 +76,13 @@ def clipped_policy_loss(
         logprobs: ``[N, T]`` under the policy.
         old_logprobs: ``[N, T]`` under the sampling policy.
         advantages: ``[N, T]``, from ``signal.over_tokens(mask)``.
+        mask: ``[N, T]`` generated tokens; what stands elsewhere, infinity and NaN included, reaches no gradient.
         clip_low: how far the ratio may fall. DAPO's clip-higher is ``clip_low=0.2, clip_high=0.28``.
         clip_high: how far it may rise.
         dual_clip: bound on the loss of a negative advantage, in multiples of it (arXiv 1912.09729).
     """
-    ratio = (logprobs - old_logprobs).clamp(-20.0, 20.0).exp()
-    return _clipped(ratio, advantages, clip_low, clip_high, dual_clip)
+    ratio = (_within(logprobs, mask) - _within(old_logprobs, mask)).clamp(-20.0, 20.0).exp()
+    return _clipped(ratio, _within(advantages, mask), clip_low, clip_high, dual_clip)
 
 
 def gspo(
@@ -85,8 +107,8 @@ def gspo(
         clip_high: how far it may rise.
     """
     inside = mask.bool()
-    gap = torch.where(inside, logprobs - old_logprobs, 0.0)
-    row = gap.sum(-1) / inside.sum(-1).clamp(min=1)
+    logprobs = _within(logprobs, mask)
+    row = (logprobs - _within(old_logprobs, mask)).sum(-1) / inside.sum(-1).clamp(min=1)
     ratio = (logprobs - logprobs.detach() + row.detach().unsqueeze(-1)).clamp(max=10.0).exp()
     return _clipped(ratio, advantages.unsqueeze(-1).expand_as(ratio), clip_low, clip_high, None)
 
@@ -95,6 +117,7 @@ def cispo(
     logprobs: Tensor,
     old_logprobs: Tensor,
     advantages: Tensor,
+    mask: Tensor,
     *,
     clip_low: float | None = None,
     clip_high: float = 4.0,
@@ -105,11 +128,19 @@ def cispo(
         logprobs: ``[N, T]`` under the policy.
         old_logprobs: ``[N, T]`` under the sampling policy.
         advantages: ``[N, T]``.
+        mask: ``[N, T]`` generated tokens; what stands elsewhere, infinity and NaN included, reaches no gradient.
         clip_low: lowest ratio; None for none, as in TRL.
         clip_high: highest ratio, as an absolute bound.
     """
-    ratio = (logprobs - old_logprobs).clamp(-20.0, 20.0).exp().clamp(min=clip_low, max=clip_high)
-    return -ratio.detach() * advantages * logprobs
+    logprobs = _within(logprobs, mask)
+    gap = (logprobs - _within(old_logprobs, mask)).clamp(-20.0, 20.0)
+    ratio = gap.exp().clamp(min=clip_low, max=clip_high)
+    return -ratio.detach() * _within(advantages, mask) * logprobs
+
+
+def _within(values: Tensor, mask: Tensor) -> Tensor:
+    """Zeros outside the mask, put there before any arithmetic: 0 times the gradient of infinity is NaN."""
+    return torch.where(mask.bool(), values, 0.0)
 
 
 def _clipped(ratio: Tensor, advantages: Tensor, low: float, high: float, dual: float | None) -> Tensor:

@@ -167,6 +167,9 @@ def ranked_preference(scores: Tensor, quality: Tensor, *, bias: float = 1.0) -> 
         quality: ``[P]``; equal ones make no pair.
         bias: as in `contrastive_preference`.
 
+    Every pair counts in the average. The release divides by the pairs whose loss is not 0, so that pairs which single
+    precision rounds to 0 drop out of it.
+
     Source: jhejna/cpl research/algs/cpl.py @b333667b, which orders equal ones as they come.
     """
     better = quality[:, None] > quality[None, :]

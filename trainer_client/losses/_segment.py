@@ -42,4 +42,4 @@ def segment_ratio_loss(
     total = bins.scatter_add(-1, slot, gap)
     count = bins.scatter_add(-1, slot, inside.to(gap.dtype))
     ratio = (total / count.clamp(min=1.0)).clamp(-20.0, 20.0).exp().gather(-1, slot)
-    return torch.where(inside, _clipped(ratio, advantages, clip_low, clip_high, None), 0.0)
+    return torch.where(inside, _clipped(ratio, torch.where(inside, advantages, 0.0), clip_low, clip_high, None), 0.0)

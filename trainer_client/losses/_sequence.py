@@ -44,7 +44,7 @@ def discriminative(
 
     For each prompt, the weighted mean score of its right answers less ``tau * log mean exp(s / tau)`` over its wrong
     ones; averaged over all prompts, those without both kinds counting as 0. The gradient with respect to the scores is
-    `trainer_client.signals.weights.discriminative_weights`.
+    `trainer_client.signals.parts.discriminative_weights`.
 
     Args:
         logprobs: ``[N, T]`` under the policy.
@@ -96,7 +96,7 @@ def release_discriminative(
 
 
 def length_quality(mask: Tensor, *, max_length: int | None = None, sharpness: float = 0.1) -> Tensor:
-    """``[N]`` DRPO's quality of an answer, ``(1 - length / max_length) / sharpness``: short ones weigh more.
+    """``[N]`` DRPO's quality of an answer, in float64: ``(1 - length / max_length) / sharpness``.
 
     Args:
         mask: ``[N, T]`` generated tokens.
@@ -104,7 +104,7 @@ def length_quality(mask: Tensor, *, max_length: int | None = None, sharpness: fl
         sharpness: the published Lambda; a large one weighs all lengths alike.
     """
     limit = mask.shape[-1] if max_length is None else max_length
-    return (1.0 - mask.bool().sum(-1) / limit) / sharpness
+    return (1.0 - mask.bool().sum(-1).double() / limit) / sharpness
 
 
 def weighted_likelihood(logprobs: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ def _constrained(
     kind: Literal["k1", "k3"],
 ) -> Constrained:
     inside = mask.bool()
-    tokens = torch.where(inside, kl_penalty(old, logprobs, kind), 0.0)
+    tokens = kl_penalty(old, logprobs, mask, kind)
     kl = tokens.sum() / inside.sum().clamp(min=1)
     penalty = (weight * (kl - bound)).clamp(min=0.0).detach() * kl
     return Constrained(penalty - objective, objective, kl)

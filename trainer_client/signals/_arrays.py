@@ -18,13 +18,29 @@ Reduce: TypeAlias = Callable[[FloatArray], FloatArray]
 """Elementwise sum of a small array over ranks."""
 
 
+def as_array(name: str, values: Any, dtype: Any = None) -> AnyArray:
+    """Return ``values`` as an array, whatever library they come from.
+
+    Raises:
+        InputError: numpy cannot read them, such as a tensor on a device, one that records gradients, or bfloat16.
+    """
+    try:
+        return np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{name}: numpy cannot read it ({error}); pass an array, or a tensor as "
+            "tensor.detach().cpu() (bfloat16 first as tensor.float())"
+        ) from None
+
+
 def as_floats(name: str, values: ArrayLike, ndim: int | None = None) -> FloatArray:
     """Return ``values`` as float64, refusing what is not numeric or has another number of axes."""
     try:
         array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{name}: not a numeric array ({error}); use NaN with a validity mask for missing values"
+            f"{name}: not a numeric array ({error}); use NaN with a validity mask for missing values, and pass a "
+            "tensor as tensor.detach().cpu() (bfloat16 first as tensor.float())"
         ) from None
     _check_ndim(name, array, ndim)
     return array
@@ -32,7 +48,7 @@ def as_floats(name: str, values: ArrayLike, ndim: int | None = None) -> FloatArr
 
 def as_bools(name: str, values: ArrayLike, ndim: int | None = None) -> BoolArray:
     """Return ``values`` as booleans; 0 and 1 are accepted, other numbers are refused."""
-    array = np.asarray(values)
+    array = as_array(name, values)
     if array.size == 0:
         array = array.astype(np.bool_)
     if array.dtype != np.bool_:
@@ -46,7 +62,7 @@ def as_bools(name: str, values: ArrayLike, ndim: int | None = None) -> BoolArray
 
 def as_ints(name: str, values: ArrayLike, ndim: int | None = None) -> IntArray:
     """Return ``values`` as int64; a float array is accepted when every value is whole."""
-    array = np.asarray(values)
+    array = as_array(name, values)
     if array.dtype.kind == "f":
         bad = np.flatnonzero(~(array == np.floor(array)).ravel())
         if bad.size:

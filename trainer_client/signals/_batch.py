@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -38,11 +39,15 @@ class SignalBatch:
         reduce: elementwise sum of a small array over ranks.
         inputs: further arrays under the names of `INPUTS`.
 
+    Attributes:
+        rows: number of rollouts.
+        ahead: what the later stages of a pipeline read; empty outside of one. A filter looks at that.
+
     Raises:
-        InputError: a name is unknown, a shape does not fit, or an entry that counts is not finite.
+        InputError: a name is unknown, a shape does not fit, or an entry that counts is not finite or out of range.
     """
 
-    __slots__ = ("_columns", "_valid", "reduce", "rows", "sharded", "step")
+    __slots__ = ("_columns", "_valid", "ahead", "reduce", "rows", "sharded", "step")
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class SignalBatch:
         self.step = step
         self.sharded = sharded
         self.reduce = reduce
+        self.ahead: frozenset[str] = frozenset()
         self._columns: dict[str, Any] = {}
         lengths: dict[str, tuple[str, int]] = {}
         for name, value in given.items():
@@ -85,11 +91,20 @@ class SignalBatch:
             where &= self._valid.reshape((-1,) + (1,) * (array.ndim - 1))
         if declared.axes == "NN":
             where &= self._valid
-        partner = self._columns.get(declared.beside or ("mask" if declared.axes == "NT" else ""))
-        if partner is not None:
-            where &= partner
+        if declared.beside in self._columns:
+            where &= self._columns[declared.beside]
+        elif declared.axes == "NT" and ("mask" in self._columns or "lengths" in self._columns):
+            where &= self.mask
         require_finite(declared.name, array, where)
+        _require_within(declared, array, where)
+        if declared.name == "token_rewards":
+            _require_inside(declared.name, array, where, self._valid)
         return array if bool(where.all()) else np.where(where, array, 0.0)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the inputs that the batch carries."""
+        return frozenset(self._columns)
 
     def __contains__(self, name: str) -> bool:
         return name in self._columns
@@ -191,13 +206,15 @@ class SignalBatch:
     def replace(self, *, valid: ArrayLike | None = None, **inputs: Any) -> SignalBatch:
         """A copy with some inputs or the mask replaced; None removes an input."""
         columns = {**self._columns, **inputs}
-        return SignalBatch(
+        changed = SignalBatch(
             valid=self._valid if valid is None else valid,
             step=self.step,
             sharded=self.sharded,
             reduce=self.reduce,
             **columns,
         )
+        changed.ahead = self.ahead
+        return changed
 
     def signal(self, *, keep: BoolArray | None = None, **fields: Any) -> Signal:
         """A `Signal` for this batch: rows that are not valid, or not kept, get weight and advantage 0."""
@@ -212,10 +229,41 @@ class SignalBatch:
             fields["weights"] = live.astype(np.float64)
         return Signal(valid=valid, keep=kept, **fields)
 
+    def before(self, ahead: frozenset[str]) -> SignalBatch:
+        """The same batch, knowing what later stages read."""
+        same = copy(self)
+        same.ahead = ahead
+        return same
+
     def after(self, signal: Signal) -> SignalBatch:
         """The batch that a later stage sees: new rewards, and only the rows that were kept."""
         changed: Mapping[str, Any] = {} if signal.rewards is None else {"rewards": signal.rewards}
         return self.replace(valid=self._valid & signal.valid & signal.keep, **changed)
+
+
+def _require_within(declared: Input, array: FloatArray, where: BoolArray) -> None:
+    """Refuse values outside the range that an input declares."""
+    if declared.within is None:
+        return
+    low, high = declared.within
+    bad = np.argwhere(where & ((array < low) | (array > high)))
+    if bad.size:
+        place = f"row {bad[0][0]}" + (f", column {bad[0][1]}" if array.ndim > 1 else "")
+        raise InputError(
+            f"{declared.name}: {place} holds {array[tuple(bad[0])]} ({len(bad)} such entries); it lies between {low:g} "
+            f"and {high:g}, map it there"
+        )
+
+
+def _require_inside(name: str, array: FloatArray, mask: BoolArray, valid: BoolArray) -> None:
+    """Refuse a reward on a token that the policy did not generate, where no credit could reach it."""
+    lost = np.argwhere(valid[:, None] & ~mask & np.isfinite(array) & (array != 0))
+    if lost.size:
+        row, column = (int(i) for i in lost[0])
+        raise InputError(
+            f"{name}: row {row}, column {column} holds {array[row, column]} outside the mask ({len(lost)} such "
+            "entries), on a token that the policy did not generate; put it on the last generated token before"
+        )
 
 
 def _read(declared: Input, value: Any, lengths: dict[str, tuple[str, int]]) -> Any:
@@ -223,7 +271,7 @@ def _read(declared: Input, value: Any, lengths: dict[str, tuple[str, int]]) -> A
     name, axes = declared.name, declared.axes
     converted: Any
     if declared.kind == "ids":
-        converted = Groups.of(value)
+        converted = Groups.of(value, name)
         shape: tuple[int, ...] = (converted.rows,)
     elif declared.kind == "rows":
         converted = list(value)

@@ -7,16 +7,24 @@ Groups may be interleaved and of unequal size. Three layouts are told apart once
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
+from enum import Enum
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from trainer_client.signals._arrays import AnyArray, BoolArray, FloatArray, IntArray
+from trainer_client.signals._arrays import AnyArray, BoolArray, FloatArray, IntArray, as_array
 from trainer_client.signals._errors import InputError
 
 GroupIds = ArrayLike | Iterable[Hashable]
 QuantileMethod = Literal["linear", "lower", "higher"]
+
+TOLERANCE = 1e-6
+"""Values are *constant* when their deviation is at most this share of their size: some units in float32's last place.
+
+What single precision leaves of equal rewards, or a weighted sum of them in another order, is no signal; filters and
+estimators alike go by this one number.
+"""
 
 
 class Groups:
@@ -43,29 +51,33 @@ class Groups:
         self._uniform = size if self.contiguous and size and bool((self.sizes == size).all()) else 0
 
     @classmethod
-    def of(cls, ids: GroupIds | Groups) -> Groups:
+    def of(cls, ids: GroupIds | Groups, name: str = "groups") -> Groups:
         """Group rows by equal ids (integers, strings, or any hashable values).
 
+        Args:
+            ids: one per row: a list, an array, or a tensor of any library that numpy can read.
+            name: what errors call them.
+
         Raises:
-            InputError: ids are not one per row, or are floating-point numbers.
+            InputError: ids are not one per row, or cannot be told apart by their value: floating-point numbers, None,
+                objects that are equal only to themselves.
         """
         if isinstance(ids, Groups):
             return ids
-        array = ids if isinstance(ids, np.ndarray) else None
+        array = as_array(name, ids) if hasattr(ids, "__array__") else None
         if array is None:
             items = list(ids)  # type: ignore[arg-type]
-            if items and all(map(int.__instancecheck__, items)):
-                array = np.asarray(items)
-            else:
-                return cls._of_hashables(items)
+            array = _integers(items)
+            if array is None:
+                return cls._of_hashables(items, name)
         if array.ndim != 1:
-            raise InputError(f"groups: expected one id per row, found shape {array.shape}")
+            raise InputError(f"{name}: expected one id per row, found shape {array.shape}")
         if array.dtype.kind == "f" and array.size:
-            raise InputError("groups: floating-point ids cannot be compared safely; pass integers or strings")
+            raise InputError(f"{name}: floating-point ids cannot be compared safely; pass integers or strings")
         if array.size == 0:
             return cls(array, np.zeros(0, np.int64), index=None, contiguous=True)
         if array.dtype.kind not in "iubUS":
-            return cls._of_hashables(array.tolist())
+            return cls._of_hashables(array.tolist(), name)
         return cls._of_array(array)
 
     @classmethod
@@ -85,11 +97,16 @@ class Groups:
         return cls(unique[by_appearance], sizes, index=index, contiguous=False)
 
     @classmethod
-    def _of_hashables(cls, items: list[Any]) -> Groups:
+    def _of_hashables(cls, items: list[Any], name: str) -> Groups:
+        # A tensor without axes is a number in a box; boxes are equal only to themselves.
+        items = [as_array(name, item).tolist() if hasattr(item, "__array__") else item for item in items]
         try:
             numbers = {label: i for i, label in enumerate(dict.fromkeys(items))}
         except TypeError as error:
-            raise InputError(f"groups: {error}; ids must be integers, strings or hashable values") from None
+            raise InputError(f"{name}: {error}; ids must be integers, strings or hashable values") from None
+        for label in numbers:
+            if fault := _without_value(label):
+                raise InputError(f"{name}: row {items.index(label)} holds {fault}; pass integers or strings")
         index = np.fromiter(map(numbers.__getitem__, items), np.int64, len(items))
         labels = np.empty(len(numbers), object)
         labels[:] = list(numbers)
@@ -191,10 +208,29 @@ class Groups:
         return found
 
     def deviation(self, values: FloatArray, ddof: int = 0) -> FloatArray:
-        """Standard deviation of each group; 0 where ``size <= ddof`` and, exactly, for equal values."""
-        shifted = self.apply(np.subtract, values, self.first(values))
+        """Standard deviation of each group; 0 where ``size <= ddof`` and, exactly, for constant values."""
+        first = self.first(values)
+        shifted = self.apply(np.subtract, values, first)
         centred = self.apply(np.subtract, shifted, self.mean(shifted))
-        return np.sqrt(self.sum(centred * centred) / np.maximum(self.sizes - ddof, 1)) * (self.sizes > ddof)
+        squares = self.sum(centred * centred)
+        spread = (self.sizes > ddof) & ~self.is_constant(squares, first)
+        return np.sqrt(squares / np.maximum(self.sizes - ddof, 1)) * spread
+
+    def is_constant(self, squares: FloatArray, first: FloatArray, tolerance: float = TOLERANCE) -> BoolArray:
+        """``[Q]`` groups without a spread of their own.
+
+        Args:
+            squares: ``[Q]`` sum of squared deviations from the group's mean.
+            first: ``[Q]`` the group's first value, which stands for the size of all where they are nearly equal.
+            tolerance: largest deviation that counts as none, as a share of that size.
+        """
+        constant: BoolArray = squares <= self.sizes * (tolerance * np.abs(first)) ** 2
+        return constant
+
+    def constant(self, values: FloatArray) -> BoolArray:
+        """``[Q]`` groups whose values are equal, up to `TOLERANCE`."""
+        result: BoolArray = self.deviation(values) == 0
+        return result
 
     def quantile(self, values: FloatArray, q: float, method: QuantileMethod = "linear") -> FloatArray:
         """The ``q``-quantile of each group; ``lower`` and ``higher`` pick a member."""
@@ -269,6 +305,28 @@ class Groups:
             return values[:0]
         reduced: AnyArray = operator.reduceat(self._sorted(values), self.starts, axis=0)
         return reduced
+
+
+def _integers(items: list[Any]) -> AnyArray | None:
+    """A list of plain integers as an array; None for other ids, and for integers beyond 64 bits."""
+    if not items or not all(map(int.__instancecheck__, items)):
+        return None
+    try:
+        return np.asarray(items, dtype=np.int64)
+    except OverflowError:
+        return None
+
+
+def _without_value(label: Any) -> str:
+    """What is wrong with an id that says nothing of equality; empty for one that does."""
+    if label is None:
+        return "no id (None)"
+    if isinstance(label, float):
+        return f"the number {label!r}, and floating-point ids cannot be compared safely"
+    compared: object = type(label).__eq__
+    if compared is object.__eq__ and not isinstance(label, Enum):
+        return f"a {type(label).__name__}, which is equal only to itself"
+    return ""
 
 
 def _runs(array: AnyArray) -> tuple[AnyArray, IntArray]:

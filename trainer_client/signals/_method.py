@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, get_args
 
 from trainer_client.signals._errors import OptionError
-from trainer_client.signals._inputs import Input, declare
+from trainer_client.signals._inputs import INPUTS, Input, declare
 from trainer_client.signals._laws import Laws
 
 Needs = Literal["row", "group", "batch", "state"]
@@ -137,8 +137,9 @@ class Method:
 
     @property
     def reads(self) -> frozenset[str]:
-        """Every input that it may read."""
-        return frozenset(name for wish in (*self.inputs, *self.optional) for name in wish.split("|"))
+        """Every input that it may read, those included that say which entries of another count."""
+        named = frozenset(name for wish in (*self.inputs, *self.optional) for name in wish.split("|"))
+        return named | {INPUTS[name].beside for name in named} - {""}
 
 
 METHODS: dict[str, Method] = {}

@@ -8,7 +8,7 @@ from typing import Any
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import OptionError, StateMismatchError
 from trainer_client.signals._method import NEEDS, Needs
-from trainer_client.signals._registry import Estimator, method, method_of
+from trainer_client.signals._registry import Estimator, method, method_of, refuse_unread
 from trainer_client.signals._signal import Signal
 
 Setting = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -44,13 +44,25 @@ class Pipeline:
         """Inputs that any stage reads."""
         return tuple(dict.fromkeys(name for stage in self.stages for name in stage.inputs))
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of all inputs that any stage may read."""
+        return frozenset().union(*(stage.reads for stage in self.stages))
+
     def __call__(self, batch: SignalBatch) -> Signal:
-        """Compute the signal of a batch, stage by stage."""
-        joined = signal = self.stages[0](batch)
-        for stage in self.stages[1:]:
+        """Compute the signal of a batch, stage by stage.
+
+        Raises:
+            SignalError: see `Estimator`; an input is unread where no stage reads it.
+        """
+        refuse_unread(self.name, self.reads, batch)
+        joined: Signal | None = None
+        for number, stage in enumerate(self.stages):
+            batch = batch.before(frozenset().union(*(later.reads for later in self.stages[number + 1 :])))
+            signal = stage.apply(batch)
+            joined = signal if joined is None else joined.then(signal)
             batch = batch.after(signal)
-            signal = stage(batch)
-            joined = joined.then(signal)
+        assert joined is not None
         return joined
 
     def state_dict(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import (
+    InputError,
     MissingInputError,
     OptionError,
     StateMismatchError,
@@ -25,6 +26,7 @@ from trainer_client.signals._errors import (
 from trainer_client.signals._inputs import INPUTS
 from trainer_client.signals._method import METHODS, NEEDS, STAGES, Method, Needs, Stage
 from trainer_client.signals._signal import Signal
+from trainer_client.signals._turns import Turns, joins
 
 
 class Estimator:
@@ -59,13 +61,27 @@ class Estimator:
         """Names of the inputs it reads."""
         return self.spec.inputs
 
+    @property
+    def reads(self) -> frozenset[str]:
+        """Names of all inputs that it may read."""
+        return self.spec.reads
+
     def __call__(self, batch: SignalBatch) -> Signal:
         """Compute the signal of a batch.
 
+        A batch that carries ``trajectories`` has rows that are turns. Where the method does not read them itself, each
+        trajectory counts once, and its advantage goes to all of its rows.
+
         Raises:
             MissingInputError: the batch lacks an input.
+            InputError: the batch carries an input that the method does not read.
             WholeBatchError: the batch is a shard, and the estimator cannot work on one.
         """
+        refuse_unread(self.name, self.reads, batch)
+        return self.apply(batch)
+
+    def apply(self, batch: SignalBatch) -> Signal:
+        """The same for a stage of a pipeline, whose batch carries what other stages read as well."""
         for wanted in self.inputs:
             if not any(name in batch for name in wanted.split("|")):
                 raise MissingInputError(
@@ -80,6 +96,10 @@ class Estimator:
                     f"{self.name}: takes statistics over the whole step; gather the rollouts, or pass "
                     "reduce= (a sum over ranks) to SignalBatch"
                 )
+        if joins(batch, self.reads):
+            turns = Turns(batch, self.name, self.reads)
+            if not turns.alike:
+                return turns.spread(self._run(turns.joined))
         signal: Signal = self._run(batch)
         return signal
 
@@ -116,6 +136,24 @@ class Estimator:
     def __repr__(self) -> str:
         chosen = ", ".join(f"{key}={value!r}" for key, value in self.options.items())
         return f"method({self.name!r}{', ' if chosen else ''}{chosen})"
+
+
+_SHAPE = frozenset({"groups", "lengths", "mask", "trajectories"})
+"""Inputs that say what the rows are; carrying them is no wish that a method could leave unheard."""
+
+
+def refuse_unread(name: str, reads: frozenset[str], batch: SignalBatch) -> None:
+    """Refuse inputs that were given and would change nothing.
+
+    Raises:
+        InputError: the batch carries one.
+    """
+    unread = sorted(batch.names - reads - _SHAPE)
+    if unread:
+        raise InputError(
+            f"{unread[0]}: {name} does not read it; it reads {', '.join(sorted(reads))}. Leave it out, remove it with "
+            f"batch.replace({unread[0]}=None), or choose a method that reads it"
+        )
 
 
 def method(name: str, **overrides: Any) -> Estimator:

@@ -46,6 +46,7 @@ class FakeServer(service_grpc.RewardServiceServicer):
         max_items: largest request, as told to clients; 0 for no limit. Likewise ``max_message_bytes``.
         items_limit: items it says it can hold; 0 for no limit.
         score_range: lowest and highest score, as told to clients, which believe no other; two zeros: it tells none.
+        floor: score for a candidate that gave nothing to judge, as told to clients; within ``score_range``.
         deterministic: whether it says that the same item always gets the same verdict.
     """
 
@@ -75,6 +76,7 @@ class FakeServer(service_grpc.RewardServiceServicer):
         self.max_message_bytes = 0
         self.items_limit = 0
         self.score_range = (0.0, 0.0)
+        self.floor = 0.0
         self.deterministic = True
         self._port = port
         self._asked: Counter[tuple[str, str]] = Counter()
@@ -170,6 +172,7 @@ class FakeServer(service_grpc.RewardServiceServicer):
                     deterministic=self.deterministic,
                     score_min=self.score_range[0],
                     score_max=self.score_range[1],
+                    floor=self.floor,
                 )
                 for name in self.verifiers
             ]

@@ -28,15 +28,16 @@ PAPER = Paper("dapo", __doc__, provenance="code")
 def dapo(
     batch: SignalBatch,
     *,
-    max_length: int = 20480,
-    cache: int = 4096,
+    max_length: int,
+    cache: int,
     factor: float = 1.0,
     eps: float = 1e-6,
 ) -> Signal:
     """DAPO: soft overlong punishment, dynamic sampling by the unpunished reward, GRPO.
 
     The filter looks at the reward before punishment (the accuracy), so that a group of equally wrong answers of
-    different lengths is still dropped.
+    different lengths is still dropped. ``max_length`` and ``cache`` are those of the run's generation (20480 and 4096
+    in the paper): with other limits no answer would be punished, so they have no default.
     """
     keep = varied_groups(batch.rewards, batch.groups, batch.valid)
     rewards = batch.rewards + overlong_penalty(batch.lengths, max_length=max_length, cache=cache, factor=factor)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import Case, Paper, Signal, SignalBatch, golden, method, register
+from trainer_client.signals.authoring import Case, Paper, Signal, SignalBatch, golden, method, register, resolve
 from trainer_client.signals.parts.decoupled import decoupled_normalise
 from trainer_client.signals.parts.group_normalise import Singleton
 from trainer_client.signals.parts.standardise import standardise
@@ -88,19 +88,14 @@ def release_gdpo_trl(batch: SignalBatch, *, weights: tuple[float, ...] | None = 
     return batch.signal(advantages=standardise(joined, batch.valid, eps=eps, reduce=batch.reduce))
 
 
-def summed(case: Case) -> SignalBatch:
-    """The same batch with the weighted sum of what is present as its rewards, as TRL forms it."""
-    batch = case.components()
-    signal = method("weighted_sum", weights=tuple(case.params["weights"]), missing="omit")(batch)
-    return batch.after(signal)
-
-
 @golden("trl_group_advantage")
 def _(case: Case) -> Any:
     eps = case.params["epsilon"]
     if case.params["multi_objective_aggregation"] == "normalize_then_sum":
         return method("gdpo", weights=tuple(case.params["weights"]), eps=eps)(case.components()).advantages
-    return method("grpo_trl", scale=case.params["scale_rewards"], eps=eps)(summed(case)).advantages
+    summed = {"name": "weighted_sum", "weights": case.params["weights"], "missing": "omit"}
+    relative = {"name": "grpo_trl", "scale": case.params["scale_rewards"], "eps": eps}
+    return resolve([summed, relative])(case.components()).advantages
 
 
 @golden("gdpo_batch_normalised")

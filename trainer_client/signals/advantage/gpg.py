@@ -41,7 +41,7 @@ def gpg(
     valid, groups = batch.taken()
     rewards = batch.rewards[valid]
     if alpha_mode == "informative_groups":
-        counted = np.array([len(groups), float((groups.deviation(rewards) > 0).sum())])
+        counted = np.array([len(groups), float((~groups.constant(rewards)).sum())])
     else:
         counted = np.array([rewards.size, float(np.count_nonzero(rewards))])
     every, useful = batch_sum(counted, batch.reduce)

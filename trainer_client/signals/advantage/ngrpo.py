@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from trainer_client.signals.authoring import (
+    TOLERANCE,
     Case,
     FloatArray,
     Groups,
@@ -100,7 +101,7 @@ def virtual_normalise(
     centred = groups.apply(np.subtract, gap, mean)
     squares = groups.sum(centred * centred) + count * mean * mean
     largest = np.maximum(np.abs(virtual), groups.max(np.abs(rewards)))
-    degenerate = (squares <= total * (1e-12 * largest) ** 2) | (total <= ddof)
+    degenerate = (squares <= total * (TOLERANCE * largest) ** 2) | (total <= ddof)
     divisor = np.sqrt(squares / np.maximum(total - ddof, 1)) + eps
     degenerate |= divisor == 0.0
     factor = np.where(degenerate, 0.0, 1.0 / np.where(degenerate, 1.0, divisor))

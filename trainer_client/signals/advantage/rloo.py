@@ -21,6 +21,7 @@ from trainer_client.signals.authoring import (
     golden,
     method,
     register,
+    resolve,
 )
 from trainer_client.signals.parts.group_normalise import Singleton, group_normalise
 from trainer_client.signals.parts.standardise import standardise
@@ -75,13 +76,6 @@ def rloo(
     return batch.signal(advantages=advantages)
 
 
-def summed(case: Case) -> SignalBatch:
-    """The same batch with the weighted sum of what is present as its rewards, as TRL forms it."""
-    batch = case.components()
-    signal = method("weighted_sum", weights=tuple(case.params["weights"]), missing="omit")(batch)
-    return batch.after(signal)
-
-
 @golden("rloo")
 def _(case: Case) -> Any:
     return method("rloo", singleton="raw")(case.batch()).advantages
@@ -94,4 +88,6 @@ def _(case: Case) -> Any:
 
 @golden("trl_rloo")
 def _(case: Case) -> Any:
-    return method("rloo", normalise=case.params["normalize_advantages"])(summed(case)).advantages
+    summed = {"name": "weighted_sum", "weights": case.params["weights"], "missing": "omit"}
+    relative = {"name": "rloo", "normalise": case.params["normalize_advantages"]}
+    return resolve([summed, relative])(case.components()).advantages

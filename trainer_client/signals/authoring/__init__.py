@@ -18,7 +18,7 @@ from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._draws import uniforms
 from trainer_client.signals._errors import InputError, MissingInputError, OptionError, SignalError
 from trainer_client.signals._golden import Case, golden, one_group
-from trainer_client.signals._groups import Groups
+from trainer_client.signals._groups import TOLERANCE, Groups
 from trainer_client.signals._inputs import Input
 from trainer_client.signals._laws import Laws, labelled, third_column, within_unit
 from trainer_client.signals._method import Needs, Paper, register
@@ -27,6 +27,7 @@ from trainer_client.signals._registry import method
 from trainer_client.signals._signal import Pair, Request, Signal
 
 __all__ = [
+    "TOLERANCE",
     "AnyArray",
     "BoolArray",
     "Case",

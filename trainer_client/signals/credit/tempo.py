@@ -37,7 +37,7 @@ def tempo(batch: SignalBatch, *, td: float = 1.0, ddof: int = 1, eps: float = 1e
     centred = group_normalise(rewards, groups, scale="none")
     spread = groups.deviation(rewards, ddof)
     # As in `group_normalise`: what rounding leaves of equal rewards is no spread.
-    flat = spread <= 1e-12 * np.abs(groups.first(rewards))
+    flat = groups.constant(rewards)
     factor = groups.spread(np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread + eps)))
     credit = factor[:, None] * (centred[:, None] + td * changes)
     shared = float((changes != 0).sum() / max(int(mask.sum()), 1))

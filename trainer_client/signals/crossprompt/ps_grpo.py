@@ -47,7 +47,7 @@ def ps_grpo(
     batch: SignalBatch,
     *,
     consistency: float = 1.0,
-    accuracy: float = 0.0,
+    accuracy_weight: float = 0.0,
     wordings: int = 0,
     rollouts: int = 0,
     seed: int = 0,
@@ -58,8 +58,8 @@ def ps_grpo(
 
     ``groups`` are the questions with all wordings together, ``variants`` the wordings; advantages are taken within a
     wording. ``wordings`` and ``rollouts`` limit what a row is compared with, drawn by ``seed`` and ``batch.step``
-    (3 and 1 in the paper; 0 for all). With a weight on ``accuracy`` that input is added. A question in one wording
-    has nothing to agree with: its rows are left out.
+    (3 and 1 in the paper; 0 for all). ``accuracy_weight`` times the input ``accuracy`` is added. A question in
+    one wording has nothing to agree with: its rows are left out.
     """
     valid, groups = batch.taken()
     variants = batch.ids("variants").take(valid)
@@ -72,8 +72,8 @@ def ps_grpo(
         rng=np.random.default_rng((seed, batch.step or 0)),
     )
     rewards = consistency * agreed
-    if accuracy:
-        rewards = rewards + accuracy * batch["accuracy"][valid]
+    if accuracy_weight:
+        rewards = rewards + accuracy_weight * batch["accuracy"][valid]
     keep = np.ones(batch.rows, np.bool_)
     keep[valid] = compared
     relative = group_normalise(rewards, groups.cross(variants), compared, ddof=ddof, eps=eps)

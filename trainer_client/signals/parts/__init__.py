@@ -10,7 +10,7 @@ from trainer_client.signals.parts.columns import columns, combined_columns, grpo
 from trainer_client.signals.parts.combine import Combined, combine
 from trainer_client.signals.parts.decoupled import decoupled_normalise, resolve_weights
 from trainer_client.signals.parts.discriminative import Score, discriminative_weights, ratio_weights, weighed
-from trainer_client.signals.parts.filters import varied_groups
+from trainer_client.signals.parts.filters import teaching_groups, varied_groups
 from trainer_client.signals.parts.group_normalise import Centre, Scale, Singleton, group_normalise
 from trainer_client.signals.parts.kl import KlKind, kl_estimate
 from trainer_client.signals.parts.lists import LambdaScheme, dcg_discounts, lambda_weights
@@ -90,6 +90,7 @@ __all__ = [
     "scaled",
     "share",
     "standardise",
+    "teaching_groups",
     "token_ends",
     "token_weights",
     "unit_rates",

@@ -40,6 +40,10 @@ class Combined:
             ``contributions.sum(1) + closed_value`` is the reward of a valid row.
         closed_by: ``[N]`` index of the term whose gate closed, -1 for none.
         closed_value: ``[N]`` value declared by that gate, 0 for none.
+        components: ``[N, R]`` scores as the sum reads them: a floor in place of what is missing, 0 for what a closed
+            gate shuts out, and the value that the gate declares for that case put where it counts. The weighted sum
+            over a row whose components are all valid is its reward.
+        components_valid: ``[N, R]`` which of them take part; an optional score that is missing does not.
         missing_share: ``[R]`` share of the scores that were needed and not there.
         dropped: ``[N]`` rows lost because their whole group was dropped.
     """
@@ -49,6 +53,8 @@ class Combined:
     contributions: FloatArray
     closed_by: IntArray
     closed_value: FloatArray
+    components: FloatArray
+    components_valid: BoolArray
     missing_share: FloatArray
     dropped: BoolArray
 
@@ -110,7 +116,11 @@ def combine(
     row_valid = ~(missing & ~table.present & required).any(1) & (needed & table.present).any(1) & ~dropped
     contributions = _contributions(table, needed, row_valid, required, optional)
     rewards = np.where(row_valid, contributions.sum(1) + gates.closed_value, np.nan)
-    return Combined(rewards, row_valid, contributions, gates.closed_by, gates.closed_value, share, dropped)
+    components = _components(table, gates)
+    given = table.present | ~(gates.reached & table.asked) & (gates.closed_by >= 0)[:, None]
+    return Combined(
+        rewards, row_valid, contributions, gates.closed_by, gates.closed_value, components, given, share, dropped
+    )
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -245,6 +255,30 @@ def _stop_on(table: _Table, actions: IntArray, missing: BoolArray, share: FloatA
             f"max_missing = {max_missing:.1%}; first at {table.describe(row, column)}. "
             "Repair its source before training on, or raise max_missing"
         )
+
+
+def _components(table: _Table, gates: _Gates) -> FloatArray:
+    """``[N, R]`` scores of which the weighted sum is the reward.
+
+    The value of a closed gate goes to the gate's own entry. A gate of weight 0 has none that counts: there it goes to
+    all the rewards that it shuts out, in equal parts.
+    """
+    weights = np.array([term.weight for term in table.terms])
+    counts = table.present & gates.reached
+    components: FloatArray = np.where(counts, table.scores, 0.0)
+    for column, term in enumerate(table.terms):
+        rows = (gates.closed_by == column) & (gates.closed_value != 0)
+        if not bool(rows.any()):
+            continue
+        if term.weight != 0:
+            components[rows, column] += gates.closed_value[rows] / term.weight
+            continue
+        shut = ~gates.reached & rows[:, None] & table.asked
+        total = (shut * weights).sum(1)
+        carried = rows & (total != 0)
+        share = np.divide(gates.closed_value, total, out=np.zeros(table.rows), where=carried)
+        components = np.where(shut & (weights != 0), components + share[:, None], components)
+    return components
 
 
 def _contributions(

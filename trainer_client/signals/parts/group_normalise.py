@@ -17,7 +17,7 @@ from trainer_client.signals._arrays import (
     require_length,
 )
 from trainer_client.signals._errors import InputError, OptionError
-from trainer_client.signals._groups import GroupIds, Groups
+from trainer_client.signals._groups import TOLERANCE, GroupIds, Groups
 from trainer_client.signals.parts.standardise import batch_moments, is_constant
 
 Centre = Literal["mean", "median", "leave_one_out", "quantile", "value", "none"]
@@ -42,7 +42,7 @@ def group_normalise(
     singleton: Singleton = "zero",
     values: ArrayLike | None = None,
     quantile: float = 0.5,
-    tolerance: float = 1e-12,
+    tolerance: float = TOLERANCE,
     reduce: Reduce | None = None,
 ) -> FloatArray:
     """Advantages relative to the group: ``(r - centre) / (scale + eps)``.
@@ -138,7 +138,7 @@ def _normalise(x: FloatArray, g: Groups, rule: _Rule, values: FloatArray | None)
     shifted = g.apply(np.subtract, x, first)
     centred = g.apply(np.subtract, shifted, g.mean(shifted))
     squares = g.sum(centred * centred)
-    degenerate = squares <= g.sizes * (rule.tolerance * np.abs(first)) ** 2
+    degenerate = g.is_constant(squares, first, rule.tolerance)
     top = _centred(x, g, shifted, centred, rule.centre, values, rule.quantile)
     from_group = rule.centre not in ("value", "none")
     single = g.sizes == 1

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from trainer_client.signals._arrays import BoolArray, FloatArray, Reduce
+from trainer_client.signals._groups import TOLERANCE
 
 Stabiliser = Literal["std", "variance", "floor"]
 
@@ -47,8 +48,8 @@ def batch_moments(
     return n, mean, float(squares[0])
 
 
-def is_constant(n: float, mean: float, squares: float, tolerance: float = 1e-12) -> bool:
-    """Whether a set of values is constant up to the rounding of its mean."""
+def is_constant(n: float, mean: float, squares: float, tolerance: float = TOLERANCE) -> bool:
+    """Whether the values of a whole batch are constant, up to `TOLERANCE`."""
     return n == 0 or squares <= n * (tolerance * abs(mean)) ** 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from trainer_client.signals._arrays import FloatArray
-from trainer_client.signals._groups import Groups
+from trainer_client.signals._groups import TOLERANCE, Groups
 
 
 def weighted_normalise(rewards: FloatArray, groups: Groups, counts: FloatArray, *, eps: float = 1e-6) -> FloatArray:
@@ -26,7 +26,7 @@ def weighted_normalise(rewards: FloatArray, groups: Groups, counts: FloatArray, 
     shifted = groups.apply(np.subtract, rewards, groups.first(rewards))
     centred = groups.apply(np.subtract, shifted, groups.sum(counts * shifted) / safe)
     squares = groups.sum(counts * centred * centred)
-    degenerate = squares <= often * (1e-12 * groups.max(np.abs(rewards))) ** 2
+    degenerate = squares <= often * (TOLERANCE * groups.max(np.abs(rewards))) ** 2
     divisor = np.sqrt(squares / safe) + eps
     factor = np.where(degenerate | (divisor == 0), 0.0, 1.0 / np.where(divisor == 0, 1.0, divisor))
     scaled: FloatArray = groups.apply(np.multiply, centred, factor)

@@ -23,7 +23,7 @@ from trainer_client.signals.authoring import (
     method,
     register,
 )
-from trainer_client.signals.parts.filters import varied_groups
+from trainer_client.signals.parts.filters import teaching_groups
 from trainer_client.signals.parts.report import share
 from trainer_client.signals.parts.state import Tracker
 
@@ -37,8 +37,13 @@ from trainer_client.signals.parts.state import Tracker
     formula="keep a group whose rewards differ",
 )
 def dynamic_sampling(batch: SignalBatch, *, keep_singletons: bool = True) -> Signal:
-    """DAPO's dynamic sampling: groups whose rewards are all equal are dropped."""
-    keep = varied_groups(batch.rewards, batch.groups, batch.valid, keep_singletons=keep_singletons)
+    """DAPO's dynamic sampling: groups whose rewards are all equal are dropped.
+
+    In a pipeline it looks at what the later stages read: before ``gdpo``, which takes the rewards apart, a group is
+    kept if any of its rewards differs. Before shaping (``overlong``) it looks at the plain reward, behind it at the
+    shaped one.
+    """
+    keep = teaching_groups(batch, keep_singletons=keep_singletons)
     return batch.signal(keep=keep, report={"dynamic_sampling/kept": share(keep, batch)})
 
 

@@ -58,7 +58,7 @@ def vspo(
     values = task_values(rewards, groups, max_reward=max_reward)
     # Drawn in the order of the ids, so that the order of the rows says nothing.
     order = np.argsort([repr(label) for label in groups.labels.tolist()], kind="stable")
-    varied = groups.deviation(rewards) > 0
+    varied = ~groups.constant(rewards)
     copies = np.ones(len(groups), np.int64)
     rng = np.random.default_rng((seed, batch.step or 0))
     copies[order] = resample_groups(values[order], varied[order], rng)

@@ -41,7 +41,7 @@ _BEHAVIOUR = Input("behaviour", "N", "bool", "rollout shows the behaviour in que
 def gcpo(
     batch: SignalBatch,
     *,
-    behaviour: float = 0.2,
+    behaviour_weight: float = 0.2,
     format_weight: float = 0.1,
     length: float = 0.0,
     max_length: int = 4096,
@@ -57,7 +57,7 @@ def gcpo(
     valid, groups = batch.taken()
     accuracy, shows = batch["accuracy"][valid], batch["behaviour"][valid]
     sign = conditional_sign(accuracy, shows, groups, margin=margin)
-    rewards = accuracy + behaviour * groups.spread(sign) * shows
+    rewards = accuracy + behaviour_weight * groups.spread(sign) * shows
     if "format_scores" in batch:
         rewards = rewards + format_weight * batch["format_scores"][valid]
     if length:
