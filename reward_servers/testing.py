@@ -18,11 +18,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reward_servers.core import Verifier, find
+from reward_servers.core import Verifier
 from reward_servers.labels import Match, compare, read_labels
 from reward_servers.local import ServerThread
 from reward_servers.supervisor import ServerProcess
-from trainer_client import Cell, Outcome, Recipe, Reward, RewardClient, Rollout, ScoreTable, Server, read_rollouts
+from trainer_client import (
+    Cell,
+    Outcome,
+    Recipe,
+    Reward,
+    RewardClient,
+    Rollout,
+    ScoreTable,
+    Server,
+    VerifierInfo,
+    read_rollouts,
+)
 
 __all__ = ["CheckReport", "VerifierCheckError", "check_verifier"]
 
@@ -96,7 +107,7 @@ class CheckReport:
 class _Check:
     """One check on its way."""
 
-    verifier: Verifier
+    info: VerifierInfo
     rollouts: list[Rollout]
     score: Callable[[Sequence[Rollout]], ScoreTable]
     findings: list[str] = field(default_factory=list)
@@ -141,35 +152,40 @@ def check_verifier(
         ServerRefusedError: The verifier cannot be served, with the reason.
         ValueError: The file holds no rollout that can be used.
     """
-    found = verifier if isinstance(verifier, Verifier) else find(verifier)
     rollouts = _read(cases)
-    hosted = (found.path if isinstance(verifier, Verifier) else verifier, *beside)
+    # By name it is not imported here: what it needs may be hidden by the folder that the test runs in.
+    hosted = (verifier.path if isinstance(verifier, Verifier) else verifier, *beside)
     settings = str(config) if config is not None else None
     # The folders of this process, so that what a test can import its server can. No cache: it would answer for itself.
     program = ServerProcess(
         _SERVER, hosted, settings, "127.0.0.1", 0, 1, plain=True, import_path=_folders(), cache_bytes=0
     )
-    reward = Reward(_REWARD, found.name, options=dict(options or {}), deadline=timeout_s)
-    recipe = Recipe((reward,), "check", (Server(_SERVER, (found.name,)),), advantage=None, max_missing=1.0)
-    with ServerThread([program]) as servers, RewardClient(recipe, servers.endpoints) as client:
-        check = _Check(found, rollouts, client.score)
+    with ServerThread([program]) as servers, _client_of(servers, options, timeout_s) as client:
+        check = _Check(client.describe()[_REWARD], rollouts, client.score)
         table = client.score(rollouts)
         labelled = _compare_with_labels(check, table)
         _check_order(check, table)
-        if found.deterministic:
+        if check.info.is_deterministic:
             _check_repetition(check, table)
         sound = _sound(table, rollouts)
         if sound:
             _check_responses(check, sound, _ODD, "every response gets a verdict")
             _check_responses(check, sound, _LARGE, "1 MB is judged in time")
-            if found.reference is not None:
+            if check.info.reference_schema is not None:
                 _check_references(check, sound)
         else:
             check.find("every response gets a verdict", "all rollouts of the file", "none has one, so no law was tried")
     if check.findings:
-        raise VerifierCheckError(found.name, check.findings)
+        raise VerifierCheckError(check.info.id.name, check.findings)
     identity = table.versions[0][0]
     return CheckReport(f"{identity.name}@{identity.version}", identity.digest, labelled, tuple(check.laws), table)
+
+
+def _client_of(servers: ServerThread, options: Mapping[str, Any] | None, timeout_s: float) -> RewardClient:
+    name = servers.verifiers[_SERVER][0]
+    reward = Reward(_REWARD, name, options=dict(options or {}), deadline=timeout_s)
+    recipe = Recipe((reward,), "check", (Server(_SERVER, (name,)),), advantage=None, max_missing=1.0)
+    return RewardClient(recipe, servers.endpoints)
 
 
 def _folders() -> tuple[str, ...]:
@@ -213,10 +229,10 @@ def _check_repetition(check: _Check, table: ScoreTable) -> None:
 
 def _check_order(check: _Check, table: ScoreTable) -> None:
     """Turns the batch round: whole groups for a verifier of groups, since who stands first may matter to it."""
-    if not check.verifier.deterministic:
+    if not check.info.is_deterministic:
         return
     law = check.names("the order of a batch changes nothing")
-    if check.verifier.scope == "group":
+    if check.info.judges_groups:
         names = list(dict.fromkeys(rollout.group_id for rollout in check.rollouts))
         turned = [rollout for name in reversed(names) for rollout in check.rollouts if rollout.group_id == name]
     else:
@@ -243,7 +259,7 @@ def _sound(table: ScoreTable, rollouts: Sequence[Rollout]) -> list[Rollout]:
 
 def _variants(check: _Check, sound: Sequence[Rollout], changes: Mapping[str, Mapping[str, Any]]) -> list[Rollout]:
     """For each change the first rollout with it, among copies of its siblings where groups are judged."""
-    members = sound if check.verifier.scope == "group" else sound[:1]
+    members = sound if check.info.judges_groups else sound[:1]
     made = []
     for name, change in changes.items():
         for place, rollout in enumerate(members):

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, cast
 
 import grpc.aio
 
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
 from reward_servers.core import Verifier
+from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
 
 if TYPE_CHECKING:
-    from protos.assay.rewards.v1.reward_service_pb2_grpc import RewardServiceAsyncStub
+    from trainer_client.contract.v1.reward_service_pb2_grpc import RewardServiceAsyncStub
 
 
 def declared(found: object) -> Verifier:

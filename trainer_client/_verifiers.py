@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class VerifierId(NamedTuple):
@@ -34,6 +34,11 @@ class VerifierInfo(NamedTuple):
         description: what it judges, in a sentence.
         score_min: its lowest score; where it declares no range, the lowest number.
         score_max: its highest score; where it declares no range, the highest number.
+        cost: what a judgement costs: trivial, cpu, sandbox, network or device; empty when it does not say.
+        origin: the package that it comes from, and its import path.
+        limits: bounds of one item: CPU and wall time in seconds, memory and response in bytes.
+        reference_schema: JSON schema of the references that it reads; None when it reads none.
+        options_schema: JSON schema of its options; None when it has none.
     """
 
     id: VerifierId
@@ -44,6 +49,11 @@ class VerifierInfo(NamedTuple):
     description: str
     score_min: float
     score_max: float
+    cost: str = ""
+    origin: str = ""
+    limits: Mapping[str, float] = {}
+    reference_schema: Any = None
+    options_schema: Any = None
 
 
 class ServerInfo(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any
 
 import grpc.aio
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
-from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
+from trainer_client.contract.v1 import types_pb2 as types
 
 
 class Echo(rpc.RewardServiceServicer):

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 import grpc.aio
 
 from benchmarks.client._common import LATEX, echo_server
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
 from trainer_client import AsyncRewardClient, Batching, Recipe, Rollout
+from trainer_client.contract.v1 import reward_service_pb2 as pb
 
 RECIPE = Recipe.loads('[rewards.echo]\nverifier = "echo"\n')
 GOAL = 2.0

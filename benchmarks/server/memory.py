@@ -13,9 +13,9 @@ from typing import Any
 import grpc.aio
 
 from benchmarks.server._common import ServerProcess, our_server
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
-from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
+from trainer_client.contract.v1 import types_pb2 as types
 
 _BATCH = 512
 _IN_FLIGHT = 4

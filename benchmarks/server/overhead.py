@@ -18,8 +18,8 @@ import grpc.aio
 
 from benchmarks.server._common import ServerProcess, bare_server, latex, our_server
 from benchmarks.server.bare import METHOD, Request, Response
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 _SIZE = 2048
 _GROUP = 8

@@ -16,9 +16,9 @@ import numpy as np
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from benchmarks.server._common import latex, our_server
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
-from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
+from trainer_client.contract.v1 import types_pb2 as types
 
 _BATCH = 64
 _CALLERS = 8

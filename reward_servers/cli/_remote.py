@@ -9,11 +9,11 @@ from typing import Any
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
 from reward_servers.cli._errors import UserError
 from trainer_client import TLS
 from trainer_client._settings import credentials_of
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import reward_service_pb2_grpc as service_grpc
 
 __all__ = ["ask", "require"]
 

@@ -11,11 +11,11 @@ from typing import TypeVar, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import Call, RequestError
 from reward_servers.rpc import _wire
 from reward_servers.rpc._scan import SCANNED_FROM, check_density
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import types_pb2
 
 __all__ = ["Intake", "Opened", "check_counts", "parse"]
 

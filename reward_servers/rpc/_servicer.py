@@ -12,9 +12,6 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from protos import CONTRACT
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import types_pb2
 from reward_servers import __version__
 from reward_servers.core import (
     Call,
@@ -30,6 +27,9 @@ from reward_servers.core import (
 from reward_servers.rpc import _wire
 from reward_servers.rpc._clients import Clients, NotAllowedError
 from reward_servers.rpc._intake import Intake, Opened, check_counts, parse
+from trainer_client.contract import CONTRACT
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import types_pb2
 
 __all__ = ["RewardServicer"]
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
 __all__ = ["add_standard_services"]
 

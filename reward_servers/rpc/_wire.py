@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import (
     Admission,
     BoundVerifier,
@@ -33,6 +31,8 @@ from reward_servers.core import (
     schema_of,
     shown,
 )
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import types_pb2
 
 __all__ = [
     "AspectNames",

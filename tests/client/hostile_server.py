@@ -15,8 +15,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import types_pb2 as types
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 Results = list[types.Result]
 Twist = Callable[[Results], Results]

@@ -39,7 +39,7 @@ def test_nothing_heavy_is_imported() -> None:
     )
     # gRPC itself looks for its companions (health, reflection) and takes what is installed.
     base = roots("import grpc, numpy, google.protobuf.duration_pb2")
-    assert roots(everything) - base == {"protos", "trainer_client"}
+    assert roots(everything) - base == {"trainer_client"}
 
 
 def test_a_recipe_can_be_read_without_grpc() -> None:

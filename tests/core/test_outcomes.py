@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protos.assay.rewards.v1 import types_pb2
 from reward_servers.core import Fault, Party, Result, Score, Step, Verdict
 from reward_servers.core._outcomes import to_verdict
 from reward_servers.rpc._wire import AspectNames, fill_result
+from trainer_client.contract.v1 import types_pb2
 
 
 def sent(returned: object) -> types_pb2.Result:

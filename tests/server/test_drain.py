@@ -13,9 +13,9 @@ import grpc.aio
 import psutil
 import pytest
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import types_pb2 as types
 from tests.typed import stub_of
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 
 async def _start() -> tuple[asyncio.subprocess.Process, str]:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.rpc import RewardServicer
 from tests.core import unruly
 from tests.core.helpers import scoring
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 _LARGE = 2500
 """Rollouts of a message that is taken in over several turns."""

@@ -14,14 +14,14 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import load_config
 from reward_servers.core import RequestError, SettingsError
 from reward_servers.rpc import Clients
 from reward_servers.rpc._scan import check_density
 from reward_servers.server import Running, running
 from tests.typed import stub_of
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 _NAMES = ("tests.core.unruly:equal", "tests.core.unruly:wait", "tests.core.unruly:patient")
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

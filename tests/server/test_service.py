@@ -13,13 +13,13 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
-from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import load_config
 from reward_servers.core import SettingsError, VerifierNotFoundError
 from reward_servers.server import Running, running
 from tests.typed import stub_of
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
+from trainer_client.contract.v1 import types_pb2 as types
 
 _NAMES = ("tests.core.unruly:equal", "tests.core.unruly:unruly", "tests.core.unruly:wait", "tests.core.unruly:patient")
 _OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]

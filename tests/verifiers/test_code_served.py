@@ -8,10 +8,10 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
 from reward_servers.supervisor import ServerProcess, Supervisor
 from tests.typed import stub_of
 from trainer_client import AsyncRewardClient, Outcome, Recipe, Reward, Rollout, Server
+from trainer_client.contract.v1 import reward_service_pb2 as pb
 
 _RECIPE = Recipe((Reward("tests", "code"),), servers=(Server("s", ("code",)),), advantage=None, max_missing=1.0)
 _ADD = "```python\ndef add(a, b):\n    return a + b\n```"

@@ -12,15 +12,15 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as rpc
-from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import ServerConfig, load_config
 from reward_servers.core import find
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import stub_of
 from trainer_client import AsyncRewardClient, Recipe, Rollout
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
+from trainer_client.contract.v1 import types_pb2 as types
 
 from .harness import CASES
 

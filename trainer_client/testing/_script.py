@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from protos.assay.rewards.v1 import types_pb2
+from trainer_client.contract.v1 import types_pb2
 
 
 @dataclass(frozen=True, slots=True)

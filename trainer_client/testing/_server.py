@@ -14,9 +14,9 @@ from typing import Any, Literal, Self
 import grpc
 import grpc.aio
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service_pb2
-from protos.assay.rewards.v1 import reward_service_pb2_grpc as service_grpc
-from protos.assay.rewards.v1 import types_pb2
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import reward_service_pb2_grpc as service_grpc
+from trainer_client.contract.v1 import types_pb2
 from trainer_client.testing._script import EndCall, Fault, Item, NoAnswer, Outcome, Script, Verdict, message_of
 
 

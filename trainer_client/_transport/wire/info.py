@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from typing import Final
+from typing import Any, Final
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service
-from protos.assay.rewards.v1 import types_pb2 as types
 from trainer_client._transport.failures import UnusableReply
 from trainer_client._verifiers import ServerInfo, VerifierId, VerifierInfo
+from trainer_client.contract.v1 import reward_service_pb2 as service
+from trainer_client.contract.v1 import types_pb2 as types
 
 _LARGEST: Final = sys.float_info.max
+# A newer server may name a class that is not known here.
+_COSTS: Final = {
+    number: name.removeprefix("COST_CLASS_").lower() for name, number in service.CostClass.items() if number
+}
 
 
 def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInfoResponse) -> ServerInfo:
@@ -50,8 +55,25 @@ def _read_verifiers(listing: service.ListVerifiersResponse) -> dict[str, Verifie
             description=entry.description,
             score_min=low,
             score_max=high,
+            cost=_COSTS.get(entry.cost_class, ""),
+            origin=entry.origin,
+            limits={
+                "cpu": entry.limits.cpu.ToNanoseconds() / 1e9,
+                "wall": entry.limits.wall.ToNanoseconds() / 1e9,
+                "memory": entry.limits.memory_bytes,
+                "response": entry.limits.response_bytes,
+            },
+            reference_schema=_read_schema(name, entry.reference_schema_json),
+            options_schema=_read_schema(name, entry.options_schema_json),
         )
     return verifiers
+
+
+def _read_schema(name: str, encoded: bytes) -> Any:
+    try:
+        return json.loads(encoded) if encoded else None
+    except ValueError as error:
+        raise UnusableReply(f"verifier {name!r} has a schema that is no JSON: {error}") from None
 
 
 def read_id(identity: types.VerifierIdentity) -> VerifierId:

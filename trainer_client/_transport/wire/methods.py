@@ -6,8 +6,8 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service
 from trainer_client._transport.failures import UnusableReply
+from trainer_client.contract.v1 import reward_service_pb2 as service
 
 _SERVICE: Final = "/assay.rewards.v1.RewardService/"
 SCORE: Final = _SERVICE + "Score"

@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
-from protos.assay.rewards.v1 import reward_service_pb2 as service
-from protos.assay.rewards.v1 import types_pb2 as types
 from trainer_client._outcomes import ClientOutcome, Outcome, OutcomeStore, Party
 from trainer_client._transport.failures import REFUSAL_CODES, UnusableReply, bounded_delay
 from trainer_client._transport.wire.info import read_id
+from trainer_client.contract.v1 import reward_service_pb2 as service
+from trainer_client.contract.v1 import types_pb2 as types
 
 _SKIPS: Final = {
     types.SKIP_REASON_DEADLINE: "deadline",

@@ -4,7 +4,7 @@ isort:skip_file
 The service that every reward server offers."""
 
 import abc
-import protos.assay.rewards.v1.reward_service_pb2
+import trainer_client.contract.v1.reward_service_pb2
 import collections.abc
 import grpc
 import grpc.aio
@@ -28,26 +28,26 @@ class RewardServiceStub:
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     Score: grpc.UnaryUnaryMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.ScoreRequest,
-        protos.assay.rewards.v1.reward_service_pb2.ScoreResponse,
+        trainer_client.contract.v1.reward_service_pb2.ScoreRequest,
+        trainer_client.contract.v1.reward_service_pb2.ScoreResponse,
     ]
     """Judges a batch and answers when all of it is done. Results come in the order of rollouts, then of evaluations."""
 
     ScoreStream: grpc.StreamStreamMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.ScoreStreamRequest,
-        protos.assay.rewards.v1.reward_service_pb2.ScoreStreamResponse,
+        trainer_client.contract.v1.reward_service_pb2.ScoreStreamRequest,
+        trainer_client.contract.v1.reward_service_pb2.ScoreStreamResponse,
     ]
     """Judges chunks as they arrive and answers each item as it finishes, in any order."""
 
     ListVerifiers: grpc.UnaryUnaryMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.ListVerifiersRequest,
-        protos.assay.rewards.v1.reward_service_pb2.ListVerifiersResponse,
+        trainer_client.contract.v1.reward_service_pb2.ListVerifiersRequest,
+        trainer_client.contract.v1.reward_service_pb2.ListVerifiersResponse,
     ]
     """Lists the verifiers that the server hosts."""
 
     GetServerInfo: grpc.UnaryUnaryMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.GetServerInfoRequest,
-        protos.assay.rewards.v1.reward_service_pb2.GetServerInfoResponse,
+        trainer_client.contract.v1.reward_service_pb2.GetServerInfoRequest,
+        trainer_client.contract.v1.reward_service_pb2.GetServerInfoResponse,
     ]
     """Tells the server's version, limits and load."""
 
@@ -61,26 +61,26 @@ class RewardServiceAsyncStub:
     """
 
     Score: grpc.aio.UnaryUnaryMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.ScoreRequest,
-        protos.assay.rewards.v1.reward_service_pb2.ScoreResponse,
+        trainer_client.contract.v1.reward_service_pb2.ScoreRequest,
+        trainer_client.contract.v1.reward_service_pb2.ScoreResponse,
     ]
     """Judges a batch and answers when all of it is done. Results come in the order of rollouts, then of evaluations."""
 
     ScoreStream: grpc.aio.StreamStreamMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.ScoreStreamRequest,
-        protos.assay.rewards.v1.reward_service_pb2.ScoreStreamResponse,
+        trainer_client.contract.v1.reward_service_pb2.ScoreStreamRequest,
+        trainer_client.contract.v1.reward_service_pb2.ScoreStreamResponse,
     ]
     """Judges chunks as they arrive and answers each item as it finishes, in any order."""
 
     ListVerifiers: grpc.aio.UnaryUnaryMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.ListVerifiersRequest,
-        protos.assay.rewards.v1.reward_service_pb2.ListVerifiersResponse,
+        trainer_client.contract.v1.reward_service_pb2.ListVerifiersRequest,
+        trainer_client.contract.v1.reward_service_pb2.ListVerifiersResponse,
     ]
     """Lists the verifiers that the server hosts."""
 
     GetServerInfo: grpc.aio.UnaryUnaryMultiCallable[
-        protos.assay.rewards.v1.reward_service_pb2.GetServerInfoRequest,
-        protos.assay.rewards.v1.reward_service_pb2.GetServerInfoResponse,
+        trainer_client.contract.v1.reward_service_pb2.GetServerInfoRequest,
+        trainer_client.contract.v1.reward_service_pb2.GetServerInfoResponse,
     ]
     """Tells the server's version, limits and load."""
 
@@ -96,33 +96,33 @@ class RewardServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def Score(
         self,
-        request: protos.assay.rewards.v1.reward_service_pb2.ScoreRequest,
+        request: trainer_client.contract.v1.reward_service_pb2.ScoreRequest,
         context: _ServicerContext,
-    ) -> typing.Union[protos.assay.rewards.v1.reward_service_pb2.ScoreResponse, collections.abc.Awaitable[protos.assay.rewards.v1.reward_service_pb2.ScoreResponse]]:
+    ) -> typing.Union[trainer_client.contract.v1.reward_service_pb2.ScoreResponse, collections.abc.Awaitable[trainer_client.contract.v1.reward_service_pb2.ScoreResponse]]:
         """Judges a batch and answers when all of it is done. Results come in the order of rollouts, then of evaluations."""
 
     @abc.abstractmethod
     def ScoreStream(
         self,
-        request_iterator: _MaybeAsyncIterator[protos.assay.rewards.v1.reward_service_pb2.ScoreStreamRequest],
+        request_iterator: _MaybeAsyncIterator[trainer_client.contract.v1.reward_service_pb2.ScoreStreamRequest],
         context: _ServicerContext,
-    ) -> typing.Union[collections.abc.Iterator[protos.assay.rewards.v1.reward_service_pb2.ScoreStreamResponse], collections.abc.AsyncIterator[protos.assay.rewards.v1.reward_service_pb2.ScoreStreamResponse]]:
+    ) -> typing.Union[collections.abc.Iterator[trainer_client.contract.v1.reward_service_pb2.ScoreStreamResponse], collections.abc.AsyncIterator[trainer_client.contract.v1.reward_service_pb2.ScoreStreamResponse]]:
         """Judges chunks as they arrive and answers each item as it finishes, in any order."""
 
     @abc.abstractmethod
     def ListVerifiers(
         self,
-        request: protos.assay.rewards.v1.reward_service_pb2.ListVerifiersRequest,
+        request: trainer_client.contract.v1.reward_service_pb2.ListVerifiersRequest,
         context: _ServicerContext,
-    ) -> typing.Union[protos.assay.rewards.v1.reward_service_pb2.ListVerifiersResponse, collections.abc.Awaitable[protos.assay.rewards.v1.reward_service_pb2.ListVerifiersResponse]]:
+    ) -> typing.Union[trainer_client.contract.v1.reward_service_pb2.ListVerifiersResponse, collections.abc.Awaitable[trainer_client.contract.v1.reward_service_pb2.ListVerifiersResponse]]:
         """Lists the verifiers that the server hosts."""
 
     @abc.abstractmethod
     def GetServerInfo(
         self,
-        request: protos.assay.rewards.v1.reward_service_pb2.GetServerInfoRequest,
+        request: trainer_client.contract.v1.reward_service_pb2.GetServerInfoRequest,
         context: _ServicerContext,
-    ) -> typing.Union[protos.assay.rewards.v1.reward_service_pb2.GetServerInfoResponse, collections.abc.Awaitable[protos.assay.rewards.v1.reward_service_pb2.GetServerInfoResponse]]:
+    ) -> typing.Union[trainer_client.contract.v1.reward_service_pb2.GetServerInfoResponse, collections.abc.Awaitable[trainer_client.contract.v1.reward_service_pb2.GetServerInfoResponse]]:
         """Tells the server's version, limits and load."""
 
 def add_RewardServiceServicer_to_server(servicer: RewardServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -3,7 +3,7 @@
 isort:skip_file
 The service that every reward server offers."""
 
-import protos.assay.rewards.v1.types_pb2
+import trainer_client.contract.v1.types_pb2
 import builtins
 import collections.abc
 import google.protobuf.descriptor
@@ -103,24 +103,24 @@ class ScoreRequest(google.protobuf.message.Message):
     step: builtins.int
     """Training step, for logs."""
     @property
-    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.Group]:
+    def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Group]:
         """The rollouts, by prompt."""
 
     @property
-    def evaluations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.Evaluation]:
+    def evaluations(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Evaluation]:
         """The verifiers, each asked for every rollout."""
 
     @property
-    def blobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.Blob]:
+    def blobs(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Blob]:
         """Blobs that parts and documents refer to."""
 
     def __init__(
         self,
         *,
         request_id: builtins.str = ...,
-        groups: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.Group] | None = ...,
-        evaluations: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.Evaluation] | None = ...,
-        blobs: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.Blob] | None = ...,
+        groups: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Group] | None = ...,
+        evaluations: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Evaluation] | None = ...,
+        blobs: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Blob] | None = ...,
         seed: builtins.int = ...,
         run: builtins.str = ...,
         step: builtins.int = ...,
@@ -139,23 +139,23 @@ class ScoreResponse(google.protobuf.message.Message):
     RESULTS_FIELD_NUMBER: builtins.int
     LOAD_FIELD_NUMBER: builtins.int
     @property
-    def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.VerifierIdentity]:
+    def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.VerifierIdentity]:
         """The verifiers that answered, one for each evaluation."""
 
     @property
-    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.Result]:
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Result]:
         """One result for each rollout and evaluation."""
 
     @property
-    def load(self) -> protos.assay.rewards.v1.types_pb2.ServerLoad:
+    def load(self) -> trainer_client.contract.v1.types_pb2.ServerLoad:
         """The server's load when it answered."""
 
     def __init__(
         self,
         *,
-        verifiers: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.VerifierIdentity] | None = ...,
-        results: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.Result] | None = ...,
-        load: protos.assay.rewards.v1.types_pb2.ServerLoad | None = ...,
+        verifiers: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.VerifierIdentity] | None = ...,
+        results: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Result] | None = ...,
+        load: trainer_client.contract.v1.types_pb2.ServerLoad | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["load", b"load"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["load", b"load", "results", b"results", "verifiers", b"verifiers"]) -> None: ...
@@ -193,23 +193,23 @@ class ScoreStreamResponse(google.protobuf.message.Message):
     RESULTS_FIELD_NUMBER: builtins.int
     LOAD_FIELD_NUMBER: builtins.int
     @property
-    def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.VerifierIdentity]:
+    def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.VerifierIdentity]:
         """The verifiers, one for each evaluation: in the first response, and again when verdicts have named new aspects."""
 
     @property
-    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[protos.assay.rewards.v1.types_pb2.Result]:
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Result]:
         """Finished items, in any order."""
 
     @property
-    def load(self) -> protos.assay.rewards.v1.types_pb2.ServerLoad:
+    def load(self) -> trainer_client.contract.v1.types_pb2.ServerLoad:
         """The server's load."""
 
     def __init__(
         self,
         *,
-        verifiers: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.VerifierIdentity] | None = ...,
-        results: collections.abc.Iterable[protos.assay.rewards.v1.types_pb2.Result] | None = ...,
-        load: protos.assay.rewards.v1.types_pb2.ServerLoad | None = ...,
+        verifiers: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.VerifierIdentity] | None = ...,
+        results: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Result] | None = ...,
+        load: trainer_client.contract.v1.types_pb2.ServerLoad | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["load", b"load"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["load", b"load", "results", b"results", "verifiers", b"verifiers"]) -> None: ...
@@ -287,7 +287,7 @@ class VerifierInfo(google.protobuf.message.Message):
     origin: builtins.str
     """Where the verifier comes from: distribution and import path."""
     @property
-    def identity(self) -> protos.assay.rewards.v1.types_pb2.VerifierIdentity:
+    def identity(self) -> trainer_client.contract.v1.types_pb2.VerifierIdentity:
         """Name, version, digest and aspects."""
 
     @property
@@ -297,7 +297,7 @@ class VerifierInfo(google.protobuf.message.Message):
     def __init__(
         self,
         *,
-        identity: protos.assay.rewards.v1.types_pb2.VerifierIdentity | None = ...,
+        identity: trainer_client.contract.v1.types_pb2.VerifierIdentity | None = ...,
         description: builtins.str = ...,
         scope: global___Scope.ValueType = ...,
         deterministic: builtins.bool = ...,
@@ -398,7 +398,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         """Bounds of a call."""
 
     @property
-    def load(self) -> protos.assay.rewards.v1.types_pb2.ServerLoad:
+    def load(self) -> trainer_client.contract.v1.types_pb2.ServerLoad:
         """How busy it is."""
 
     @property
@@ -411,7 +411,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         version: builtins.str = ...,
         contract: builtins.str = ...,
         limits: global___ServerLimits | None = ...,
-        load: protos.assay.rewards.v1.types_pb2.ServerLoad | None = ...,
+        load: trainer_client.contract.v1.types_pb2.ServerLoad | None = ...,
         facts: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["limits", b"limits", "load", b"load"]) -> builtins.bool: ...

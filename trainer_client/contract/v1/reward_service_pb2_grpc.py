@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from protos.assay.rewards.v1 import reward_service_pb2 as assay_dot_rewards_dot_v1_dot_reward__service__pb2
+from trainer_client.contract.v1 import reward_service_pb2 as assay_dot_rewards_dot_v1_dot_reward__service__pb2
 
 GRPC_GENERATED_VERSION = '1.66.2'
 GRPC_VERSION = grpc.__version__

@@ -1,1 +1,0 @@
-"""Generated messages and stubs of the contract, version 1."""
