@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,12 +16,18 @@ if TYPE_CHECKING:
 Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 """``"host:port"``; several for replicas; or a mapping from names of servers in the recipe to either.
 
+A name that has several addresses stands for as many replicas, and is looked up again every few seconds.
+``"file:endpoints.json"`` is a JSON object of lists of addresses by server, as ``assay up --endpoints-file`` writes it.
+It is read again when it changes. An IPv6 host is written in brackets: ``"[::1]:50051"``.
+
 ``"grpcs://host:port"`` is always encrypted and ``"grpc://host:port"`` never; without a scheme it depends on whether the
 client has `TLS` files.
 """
 
-_ADDRESS = re.compile(r"[^/\s]+:\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+")
-"""A host with its port, or a name that gRPC resolves (its naming document)."""
+_ADDRESS = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^/\s:\[\]]+):\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+|file:.+"
+)
+"""A host with its port, a name that gRPC resolves (its naming document), or a file of addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +180,16 @@ def check_address(address: str, key: str) -> None:
     """
     target = target_of(address)
     if not _ADDRESS.fullmatch(target):
-        raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051"', key)
+        remedy = "; an IPv6 host is written in brackets" if target.count(":") > 1 else ""
+        raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051" or "[::1]:50051"{remedy}', key)
 
 
 def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:
     addresses = (value,) if isinstance(value, str) else tuple(value)
     for address in addresses:
         check_address(address, key)
-    return addresses
+    # A file is the same one wherever the process, or one that gets this by pickle, goes later.
+    return tuple(
+        f"file:{os.path.abspath(address.removeprefix('file:'))}" if address.startswith("file:") else address
+        for address in addresses
+    )

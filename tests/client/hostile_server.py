@@ -243,9 +243,11 @@ class Hostile:
 
 
 @contextlib.asynccontextmanager
-async def serve(peer: Hostile) -> AsyncIterator[str]:
-    """Serve on a free port; gives the address."""
-    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1)])
+async def serve(
+    peer: Hostile, host: str = "127.0.0.1", port: int = 0, credentials: grpc.ServerCredentials | None = None
+) -> AsyncIterator[str]:
+    """Serve on a port, 0 for a free one; gives the address."""
+    server = grpc.aio.server(options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)])
     handlers: dict[str, Any] = {
         "ListVerifiers": grpc.unary_unary_rpc_method_handler(peer.list_verifiers),
         "GetServerInfo": grpc.unary_unary_rpc_method_handler(peer.get_server_info),
@@ -253,10 +255,13 @@ async def serve(peer: Hostile) -> AsyncIterator[str]:
         "ScoreStream": grpc.stream_stream_rpc_method_handler(peer.score_stream),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        bound = server.add_insecure_port(f"{host}:{port}")
+    else:
+        bound = server.add_secure_port(f"{host}:{port}", credentials)
     await server.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield f"{host}:{bound}"
     finally:
         await server.stop(None)
 

@@ -19,6 +19,7 @@ import grpc.aio
 from trainer_client._errors import RequestRejectedError, RewardError, ServerUnavailableError
 from trainer_client._settings import TLS, Retries
 from trainer_client._transport import refusals, tls_check
+from trainer_client._transport.addresses import Place
 from trainer_client._transport.failures import (
     NOT_A_SERVICE,
     CallFailure,
@@ -54,7 +55,6 @@ class Fleet:
 
     Args:
         server: its name in the recipe.
-        addresses: its endpoints.
         pins: digest by verifier; the first seen is added, unless ``pin`` is False.
         pin: whether to keep to the digests first seen.
         retries: patience.
@@ -62,14 +62,14 @@ class Fleet:
         changed: called when something about the replicas has changed.
 
     Attributes:
-        replicas: all of them.
+        replicas: all of them, as far as their addresses are known.
+        trouble: why no address is known, if none is.
         paused: whether no call may start, since the process is about to fork.
     """
 
     def __init__(
         self,
         server: str,
-        addresses: Sequence[str],
         pins: dict[str, str],
         pin: bool,
         retries: Retries,
@@ -83,7 +83,9 @@ class Fleet:
         self._retries = retries
         self._tls = tls
         self._changed = changed
-        self.replicas = [Replica(address, tls) for address in addresses]
+        self.replicas: list[Replica] = []
+        self.trouble = ""
+        self._leaving: list[Replica] = []
         self._probes: dict[Replica, asyncio.Task[None]] = {}
         self._liveness: dict[Replica, LivenessProbe] = {}
         self._unavailable_since: float | None = None
@@ -127,7 +129,7 @@ class Fleet:
             RequestRejectedError: every replica refuses to be asked.
         """
         now = asyncio.get_running_loop().time()
-        if not self.paused and all(r.refuses for r in self.replicas):
+        if not self.paused and self.replicas and all(r.refuses for r in self.replicas):
             raise RequestRejectedError(self.reasons(), "refused", self.server)
         if now >= expires:
             raise Expired
@@ -147,7 +149,7 @@ class Fleet:
 
     def reasons(self) -> str:
         """Every replica, and what it said last."""
-        return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas)
+        return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas) or self.trouble
 
     # What calls tell
 
@@ -310,10 +312,36 @@ class Fleet:
 
     # Life
 
+    @property
+    def busy(self) -> bool:
+        """Whether calls are under way."""
+        return any(replica.calls for replica in self.replicas)
+
+    async def update(self, places: Sequence[Place]) -> None:
+        """Have one replica at each place. Those that are elsewhere get no more work, and end with their calls."""
+        known = {Place(replica.address, replica.authority): replica for replica in self.replicas}
+        if known.keys() == set(places) and known:
+            return
+        gone = [replica for place, replica in known.items() if place not in places]
+        new = [Replica(place.address, self._tls, place.authority) for place in places if place not in known]
+        if self._unavailable_since is not None or gone:
+            told = ", ".join(replica.address for replica in new) or "none"
+            logger.info("server %r: new addresses: %s; gone: %d", self.server, told, len(gone))
+        self.replicas = [replica for replica in self.replicas if replica not in gone] + new
+        for replica in gone:
+            replica.retired = True
+        for replica in new:
+            replica.paused = self.paused
+        for replica in [r for r in (*gone, *self._leaving) if not r.calls]:
+            await replica.close()
+        self._leaving = [r for r in (*gone, *self._leaving) if r.calls]
+        self.start_probes()
+        self._changed()
+
     async def pause(self) -> None:
         """End all calls and close the channels."""
         self.paused = True
-        for replica in self.replicas:
+        for replica in (*self.replicas, *self._leaving):
             replica.paused = True
             await replica.close()
 
@@ -331,5 +359,5 @@ class Fleet:
         for task in list(self._probes.values()):
             task.cancel()
         await asyncio.gather(*self._probes.values(), return_exceptions=True)
-        for replica in self.replicas:
+        for replica in (*self.replicas, *self._leaving):
             await replica.close()

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 from trainer_client._errors import RequestRejectedError
 from trainer_client._settings import TLS, Retries
+from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.choice import choose, has_time, joint_info
+from trainer_client._transport.discovery import Discovery
 from trainer_client._transport.fleet import Fleet
 from trainer_client._transport.progress import ProgressWatch
 from trainer_client._transport.replica import Health, Replica
@@ -41,7 +43,7 @@ class Pool:
 
     Args:
         server: its name in the recipe.
-        addresses: its endpoints.
+        addresses: its endpoints, as users write them: see `AddressBook`.
         pins: digest by verifier; the first seen is added, unless ``pin`` is False.
         pin: whether to keep to the digests first seen.
         retries: patience.
@@ -62,7 +64,8 @@ class Pool:
         tls: TLS | None,
     ) -> None:
         self.server = server
-        self.fleet = Fleet(server, addresses, pins, pin, retries, tls, self._notify)
+        self.fleet = Fleet(server, pins, pin, retries, tls, self._notify)
+        self._discovery = Discovery(AddressBook(server, addresses), self.fleet)
         self._retries = retries
         self._progress = ProgressWatch(self.fleet, retries, self._waits)
         self._changed: asyncio.Future[None] | None = None
@@ -85,6 +88,7 @@ class Pool:
         fleet, loop = self.fleet, asyncio.get_running_loop()
         if not self._calls and not self._waiting:
             fleet.begin()
+        await self._discovery.use()
         fleet.start_probes()
         patience = _Patience(self._retries.unavailable_timeout_s)
         needs = dict.fromkeys(names, "")
@@ -246,6 +250,7 @@ class Pool:
     async def close(self) -> None:
         """End everything."""
         await self._progress.stop()
+        await self._discovery.close()
         await self.fleet.close()
 
 

@@ -7,7 +7,6 @@ once when a replica is not reached at the first try, tells which mistake it is.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ssl
 from typing import Final
 
@@ -18,13 +17,13 @@ _ALERT_WAIT: Final = 0.5
 """Seconds that a server gets to refuse the client's certificate after the handshake, as TLS 1.3 has it."""
 
 _ALERTS: Final = {
-    "CERTIFICATE_REQUIRED": "the server asks for a certificate of the client; give TLS(cert=..., key=...)",
-    "HANDSHAKE_FAILURE": "the server asks for a certificate of the client; give TLS(cert=..., key=...)",
-    "UNKNOWN_CA": "the server does not trust the authority that signed the client's certificate",
-    "BAD_CERTIFICATE": "the server does not accept the client's certificate",
+    "CERTIFICATE_REQUIRED": "it asks for a certificate of the client; give TLS(cert=..., key=...)",
+    "HANDSHAKE_FAILURE": "it asks for a certificate of the client; give TLS(cert=..., key=...)",
+    "UNKNOWN_CA": "it does not trust the authority that signed the client's certificate",
+    "BAD_CERTIFICATE": "it does not accept the client's certificate",
     "CERTIFICATE_EXPIRED": "the client's certificate has expired",
-    "CERTIFICATE_UNKNOWN": "the server does not accept the client's certificate",
-    "WRONG_VERSION_NUMBER": "the server speaks plain text; write grpc:// before its address, or give it certificates",
+    "CERTIFICATE_UNKNOWN": "it does not accept the client's certificate",
+    "WRONG_VERSION_NUMBER": "it speaks plain text; write grpc:// before its address, or give it certificates",
 }
 
 
@@ -78,16 +77,21 @@ async def _try_encrypted(host: str, port: int, name: str, tls: TLS) -> str:
     except ssl.SSLError as error:
         return _of_alert(error)
     try:
+        # A server of gRPC speaks first. Some end the connection without a word when they want another certificate.
         async with asyncio.timeout(_ALERT_WAIT):
-            await reader.read(1)
+            if await reader.read(1):
+                return ""
     except ssl.SSLError as error:
         return _of_alert(error)
-    except (OSError, TimeoutError):
+    except TimeoutError:
+        return ""
+    except OSError:
         pass
     finally:
-        with contextlib.suppress(Exception):
-            writer.transport.abort()
-    return ""
+        writer.transport.abort()
+    if tls.cert is None:
+        return f"TLS: the server ends the connection after the handshake, so {_ALERTS['CERTIFICATE_REQUIRED']}"
+    return "TLS: the server ends the connection after the handshake: it does not accept the client's certificate"
 
 
 def _of_certificate(error: ssl.SSLCertVerificationError, name: str, tls: TLS) -> str:
@@ -104,5 +108,5 @@ def _of_alert(error: ssl.SSLError) -> str:
     reason = (error.reason or "").upper()
     for alert, words in _ALERTS.items():
         if alert in reason:
-            return f"TLS: {words} ({error.reason})"
+            return f"TLS: the server refuses the handshake: {words} ({error.reason})"
     return f"TLS: the handshake failed ({error.reason or error})"

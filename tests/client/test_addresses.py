@@ -1,0 +1,202 @@
+"""Where replicas are: names that stand for several, files that change, IPv6, and mistakes of encryption."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import trustme
+
+from trainer_client import (
+    TLS,
+    AsyncRewardClient,
+    Batching,
+    Recipe,
+    RecipeError,
+    RequestRejectedError,
+    RewardClient,
+    Rollout,
+    ScoreTable,
+)
+from trainer_client.testing import FakeServer
+
+from .hostile_server import Hostile, serve
+
+RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 30.0\n')
+SMALL = Batching(max_items=8)
+
+
+def rollouts(count: int = 64) -> list[Rollout]:
+    return [Rollout(f"r{n}", "p", str(n / count), group_id=f"g{n // 4}") for n in range(count)]
+
+
+async def until(condition: Callable[[], bool], client: AsyncRewardClient) -> None:
+    """Score until something is so."""
+    async with asyncio.timeout(30):
+        while not condition():
+            assert (await client.score(rollouts())).valid.all()
+            await asyncio.sleep(0.05)
+
+
+class Names:
+    """A name service: the one thing between a name and its addresses that a test cannot have for real."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hosts: list[str] = []
+        real = socket.getaddrinfo
+
+        def answer(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+            if host != "rewards.test":
+                return real(host, port, *args, **kwargs)
+            return [entry for known in self.hosts for entry in real(known, port, *args, **kwargs)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_a_name_with_several_addresses_is_balanced_over_all_and_followed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, encrypted: bool
+) -> None:
+    names, credentials, tls = Names(monkeypatch), None, None
+    if encrypted:
+        authority = trustme.CA()
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        credentials, tls = _credentials(authority, "rewards.test"), TLS(ca=str(tmp_path / "ca.pem"))
+    peers = [Hostile("works") for _ in range(3)]
+    async with contextlib.AsyncExitStack() as stack:
+        first = await stack.enter_async_context(serve(peers[0], "127.0.0.2", credentials=credentials))
+        port = int(first.rpartition(":")[2])
+        for number in (1, 2):
+            await stack.enter_async_context(serve(peers[number], f"127.0.0.{number + 2}", port, credentials))
+        names.hosts = ["127.0.0.2", "127.0.0.3"]
+        client = await stack.enter_async_context(
+            AsyncRewardClient(RECIPE, f"rewards.test:{port}", batching=SMALL, tls=tls)
+        )
+        await until(lambda: bool(peers[0].calls and peers[1].calls), client)
+        names.hosts = ["127.0.0.3", "127.0.0.4"]
+        await until(lambda: peers[2].calls > 0, client)
+        before = peers[0].calls
+        await client.score(rollouts())
+        assert peers[0].calls == before
+
+
+def test_an_endpoints_file_is_followed(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.json"
+    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+
+    def put(*addresses: str) -> None:
+        part = tmp_path / "part"
+        part.write_text(json.dumps({"echo": list(addresses)}))
+        part.rename(file)
+
+    def score(client: RewardClient) -> ScoreTable:
+        return client.score([Rollout(f"r{n}", "p", "x" * n) for n in range(8)])
+
+    with FakeServer({"echo": lambda item: len(item.response)}) as old:
+        put(old.address)
+        client = RewardClient(recipe, f"file:{file}")
+        assert score(client).valid.all()
+    # The server is gone; another one comes up elsewhere, and the file says where.
+    with FakeServer({"echo": lambda item: len(item.response)}) as new:
+        put(new.address)
+        assert score(client).valid.all()
+        assert len(new.items) == 8
+        client.close()
+
+
+def test_a_file_that_comes_later_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.json"
+
+    def script(item: Any) -> float:
+        return 0.5
+
+    with FakeServer({"echo": script}) as server, RewardClient(RECIPE, f"file:{file}") as client:
+        future = client.submit(rollouts()[0])
+        with pytest.raises(TimeoutError):
+            future.result(0.3)
+        file.write_text(json.dumps({"echo": server.address}))
+        assert future.result(20).reward == 0.5
+
+
+async def test_ipv6_addresses_work() -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(serve(Hostile("works"), "[::1]"))
+        except RuntimeError:
+            pytest.skip("this host has no IPv6")
+        client = await stack.enter_async_context(AsyncRewardClient(RECIPE, address))
+        assert (await client.score(rollouts())).valid.all()
+
+
+@pytest.mark.parametrize("address", ["::1:50051", "fe80::1:50051", "host", "[::1]", "a b:1"])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(RecipeError, match=r"\[::1\]:50051"):
+        RewardClient(RECIPE, address)
+
+
+def _credentials(authority: trustme.CA, name: str, clients: trustme.CA | None = None) -> grpc.ServerCredentials:
+    issued = authority.issue_cert(name)
+    return grpc.ssl_server_credentials(
+        [(issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes())],
+        clients.cert_pem.bytes() if clients else None,
+        clients is not None,
+    )
+
+
+def _files(folder: Path, name: str, authority: trustme.CA, client: trustme.CA | None = None) -> TLS:
+    ca = folder / f"{name}.pem"
+    authority.cert_pem.write_to_path(str(ca))
+    if client is None:
+        return TLS(ca=str(ca))
+    issued = client.issue_cert("trainer.test")
+    cert, key = folder / f"{name}.cert", folder / f"{name}.key"
+    issued.cert_chain_pems[0].write_to_path(str(cert))
+    issued.private_key_pem.write_to_path(str(key))
+    return TLS(ca=str(ca), cert=str(cert), key=str(key))
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        ("wrong authority", "not signed by the authorities in"),
+        ("wrong name", "is not for '127.0.0.1'"),
+        ("server is plain", "it speaks plain text"),
+        ("client is plain", "the server is encrypted and this client is not"),
+        ("no client certificate", "asks for a certificate of the client"),
+        ("foreign client certificate", "client's certificate"),
+    ],
+)
+async def test_mistakes_of_encryption_are_said_as_such_at_the_first_try(
+    tmp_path: Path, mistake: str, said: str
+) -> None:
+    ours, theirs = trustme.CA(), trustme.CA()
+    name = "elsewhere.test" if mistake == "wrong name" else "127.0.0.1"
+    asks = "client certificate" in mistake
+    credentials = _credentials(ours, name, ours if asks else None) if mistake != "server is plain" else None
+    tls: TLS | None = _files(tmp_path, "right", ours)
+    if mistake == "wrong authority":
+        tls = _files(tmp_path, "wrong", theirs)
+    elif mistake == "client is plain":
+        tls = None
+    elif mistake == "foreign client certificate":
+        tls = _files(tmp_path, "foreign", ours, theirs)
+    async with (
+        serve(Hostile("works"), credentials=credentials) as address,
+        AsyncRewardClient(RECIPE, address, tls=tls) as client,
+        asyncio.timeout(20),
+    ):
+        with pytest.raises(RequestRejectedError, match=said):
+            await client.score(rollouts())
+    if asks:
+        async with (
+            serve(Hostile("works"), credentials=credentials) as address,
+            AsyncRewardClient(RECIPE, address, tls=_files(tmp_path, "good", ours, ours)) as client,
+        ):
+            assert (await client.score(rollouts())).valid.all()

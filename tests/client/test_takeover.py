@@ -1,0 +1,115 @@
+"""Work is spread from the first batch on, and does not stay where it makes no progress."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from trainer_client import AsyncRewardClient, Batching, Recipe, RequestRejectedError, Retries, Rollout
+from trainer_client.testing import FakeServer, Item, Verdict
+
+RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+QUICK = Retries(initial_backoff_s=0.005, max_backoff_s=0.05, stall_timeout_s=0.3)
+SMALL = Batching(max_items=16)
+
+
+def rollouts(count: int = 96) -> list[Rollout]:
+    return [Rollout(f"r{n}", "p", str(n / count), group_id=f"g{n // 4}") for n in range(count)]
+
+
+def works(item: Item) -> Verdict:
+    return Verdict(float(item.response), delay_s=0.02)
+
+
+def stuck(item: Item) -> Verdict:
+    return Verdict(0.0, delay_s=3600.0)
+
+
+async def test_the_first_batch_of_a_client_is_spread_over_all_replicas() -> None:
+    async with (
+        FakeServer({"echo": works}) as one,
+        FakeServer({"echo": works}) as two,
+        FakeServer({"echo": works}) as three,
+    ):
+        servers = [one, two, three]
+        for _ in range(5):
+            before = [len(server.items) for server in servers]
+            async with AsyncRewardClient(RECIPE, [server.address for server in servers]) as client:
+                await client.score(rollouts())
+            assert [len(s.items) - known for s, known in zip(servers, before, strict=True)] == [32, 32, 32]
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+async def test_a_replica_that_is_alive_without_progress_loses_its_items(deterministic: bool) -> None:
+    async with FakeServer({"echo": stuck}) as bad, FakeServer({"echo": works}) as good:
+        bad.deterministic = good.deterministic = deterministic
+        async with AsyncRewardClient(RECIPE, [bad.address, good.address], retries=QUICK, batching=SMALL) as client:
+            async with asyncio.timeout(30):
+                table = await client.score(rollouts())
+            np.testing.assert_array_equal(table.scores[:, 0], np.arange(96) / 96)
+            assert bad.items
+            assert bad.cancelled == bad.stream_calls
+            # It is passed over now.
+            before = len(bad.items)
+            await client.score(rollouts())
+            assert len(bad.items) == before
+
+
+async def test_two_replicas_are_asked_at_once_only_within_the_budget() -> None:
+    async with FakeServer({"echo": stuck}) as bad, FakeServer({"echo": works}) as good:
+        retries = replace(QUICK, hedge_ratio=0.0, budget_floor=0)
+        async with AsyncRewardClient(RECIPE, [bad.address, good.address], retries=retries, batching=SMALL) as client:
+            async with asyncio.timeout(30):
+                table = await client.score(rollouts())
+    assert table.valid.all()
+
+
+async def test_what_only_takes_long_is_left_alone() -> None:
+    def slow(item: Item) -> Verdict:
+        return Verdict(float(item.response), delay_s=1.5)
+
+    async with FakeServer({"echo": slow}) as server:
+        async with AsyncRewardClient(RECIPE, server.address, retries=QUICK) as client:
+            table = await client.score(rollouts())
+        assert table.valid.all()
+        assert len(server.items) == 96
+        assert server.cancelled == 0
+
+
+async def test_long_waits_are_logged_with_the_endpoint_and_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    def slow(item: Item) -> Verdict:
+        return Verdict(1.0, delay_s=1.0)
+
+    retries = Retries(report_interval_s=0.2, unavailable_timeout_s=1.0)
+    with caplog.at_level(logging.WARNING, "trainer_client"):
+        async with (
+            FakeServer({"echo": slow}) as server,
+            AsyncRewardClient(RECIPE, server.address, retries=retries) as client,
+        ):
+            await client.score(rollouts(8))
+        assert any(f"8 items wait at {server.address}" in record.getMessage() for record in caplog.records)
+        caplog.clear()
+        nowhere = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\n')
+        async with AsyncRewardClient(nowhere, "127.0.0.1:1", retries=retries) as client:
+            table = await client.score(rollouts(8))
+    assert set(table.codes[:, 0].tolist()) == {"unavailable"}
+    said = [record.getMessage() for record in caplog.records]
+    assert any("have waited for a replica" in words and "127.0.0.1:1: UNAVAILABLE" in words for words in said)
+
+
+async def test_another_version_everywhere_is_said_at_once_with_both_digests() -> None:
+    async with (
+        FakeServer({"echo": works}) as one,
+        FakeServer({"echo": works}) as two,
+        AsyncRewardClient(RECIPE, [one.address, two.address], batching=SMALL) as client,
+    ):
+        await client.score(rollouts())
+        one.digests["echo"] = two.digests["echo"] = "d2"
+        async with asyncio.timeout(20):
+            with pytest.raises(RequestRejectedError, match=r"pinned \(d1 of echo; .* hosts d2 of echo") as caught:
+                await client.score(rollouts())
+    assert caught.value.code == "digest_mismatch"

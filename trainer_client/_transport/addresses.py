@@ -1,0 +1,123 @@
+"""Where the replicas of a server are: addresses as told, names that stand for several, and files that change.
+
+gRPC connects a channel to one address of a name, or balances in a way in which a client cannot see which replica is
+slow, full or broken. So a name with several addresses becomes several replicas here, looked up again now and then; a
+name with one address is left to gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+FILE: Final = "file:"
+_FILE_INTERVAL: Final = 1.0
+_NAME_INTERVAL: Final = 5.0
+"""Seconds between looks."""
+
+
+class Place(NamedTuple):
+    """One replica's address, and the name it was found under (empty where it is its own), which certificates bear."""
+
+    address: str
+    authority: str = ""
+
+
+class AddressBook:
+    """Addresses of one server.
+
+    Args:
+        server: its name, under which files list its addresses.
+        told: addresses as users write them; ``file:PATH`` is a JSON object of lists of addresses, by server.
+
+    Attributes:
+        interval: seconds between looks; None where nothing can change.
+        trouble: why there is no address, if there is none.
+    """
+
+    def __init__(self, server: str, told: Sequence[str]) -> None:
+        self._server = server
+        self._told = tuple(told)
+        self.trouble = ""
+        self.interval: float | None = None
+        if any(address.startswith(FILE) for address in told):
+            self.interval = _FILE_INTERVAL
+        elif any(_name_of(address) for address in told):
+            self.interval = _NAME_INTERVAL
+
+    async def look(self) -> list[Place]:
+        """The addresses as they are now, each once."""
+        found: list[Place] = []
+        for address in self._told:
+            for one in self._read(address) if address.startswith(FILE) else (address,):
+                found += await _resolve(one)
+        return list(dict.fromkeys(found))
+
+    def _read(self, address: str) -> list[str]:
+        path = Path(address.removeprefix(FILE))
+        try:
+            listed = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            self.trouble = f"{path}: {error}"
+            return []
+        found = listed.get(self._server) if isinstance(listed, dict) else None
+        if isinstance(found, str):
+            found = [found]
+        if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
+            example = f'{{"{self._server}": ["host:port"]}}'
+            self.trouble = f"{path}: names no addresses of server {self._server!r}, as {example} does"
+            return []
+        return found
+
+
+def _parts(address: str) -> tuple[str, str]:
+    """The scheme that says whether a connection is encrypted, and the rest."""
+    for scheme in ("grpcs://", "grpc://"):
+        if address.startswith(scheme):
+            return scheme, address.removeprefix(scheme)
+    return "", address
+
+
+def _name_of(address: str) -> tuple[str, int] | None:
+    """Host and port of an address that is a name, and may stand for several."""
+    _, target = _parts(address)
+    if target.startswith("dns:"):
+        target = target.removeprefix("dns:").lstrip("/")
+    elif target.startswith(("unix", "xds:", "ipv4:", "ipv6:", FILE)):
+        return None
+    host, _, port = target.rpartition(":")
+    if not host or not port.isdigit() or "/" in host or host.lower().rstrip(".") == "localhost":
+        return None
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host, int(port)
+    return None
+
+
+async def _resolve(address: str) -> list[Place]:
+    scheme, target = _parts(address)
+    for literal in ("ipv4:", "ipv6:"):
+        if target.startswith(literal):
+            return [Place(f"{scheme}{one}") for one in target.removeprefix(literal).split(",") if one]
+    name = _name_of(address)
+    if name is None:
+        return [Place(address)]
+    host, port = name
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        # gRPC says so, in its words, when it tries.
+        return [Place(address)]
+    hosts = sorted({str(entry[4][0]) for entry in found if entry[0] == socket.AF_INET})
+    if not hosts:
+        # A replica with addresses of both kinds is one replica.
+        hosts = sorted({f"[{entry[4][0]}]" for entry in found if entry[0] == socket.AF_INET6})
+    if len(hosts) < 2:
+        return [Place(address)]
+    return [Place(f"{scheme}{one}:{port}", f"{host}:{port}") for one in hosts]

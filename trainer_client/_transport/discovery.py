@@ -1,0 +1,67 @@
+"""`Discovery`: keeps a fleet's replicas where its addresses are."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from trainer_client._transport.addresses import AddressBook
+from trainer_client._transport.fleet import Fleet
+from trainer_client._transport.replica import task_is_cancelled
+
+_UNUSED = 30.0
+"""Seconds without work after which no one looks any more, until there is work again."""
+
+
+class Discovery:
+    """Looks up the addresses of a server, first when it is used, and then again and again for as long as it is.
+
+    Args:
+        book: the addresses.
+        fleet: the replicas.
+    """
+
+    def __init__(self, book: AddressBook, fleet: Fleet) -> None:
+        self._book = book
+        self._fleet = fleet
+        self._looked = -math.inf
+        self._used = -math.inf
+        self._first: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def use(self) -> None:
+        """The server is used: its addresses are known when this returns, and followed from now on."""
+        loop = asyncio.get_running_loop()
+        self._used = loop.time()
+        if self._looked == -math.inf:
+            if self._first is None:
+                self._first = loop.create_task(self._look())
+            # Several may wait for it, and one of them may be cancelled.
+            await asyncio.shield(self._first)
+        if self._book.interval is not None and (self._task is None or self._task.done()):
+            self._task = loop.create_task(self._follow(self._book.interval))
+
+    async def _look(self) -> None:
+        places = await self._book.look()
+        self._looked = asyncio.get_running_loop().time()
+        self._fleet.trouble = "" if places else self._book.trouble
+        if places or not self._fleet.replicas:
+            await self._fleet.update(places)
+
+    async def _follow(self, interval: float) -> None:
+        loop = asyncio.get_running_loop()
+        while self._fleet.busy or loop.time() - self._used < _UNUSED:
+            if loop.time() - self._looked >= interval:
+                try:
+                    await self._look()
+                except asyncio.CancelledError:
+                    if task_is_cancelled():
+                        raise
+            await asyncio.sleep(interval)
+
+    async def close(self) -> None:
+        """Look no more."""
+        tasks = [task for task in (self._first, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
