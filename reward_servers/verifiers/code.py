@@ -65,6 +65,7 @@ class CodeOptions(Options):
     split_checks: bool = False
     blocks: Literal["last", "first", "all", "entry"] = "last"
     bare: bool = False
+    prelude: Literal["auto", "none", "leetcode"] = "auto"
     source_bytes: int = Field(1 << 20, ge=1, le=16 << 20)
 
 
@@ -104,9 +105,9 @@ class Code:
 
     def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
         """Judges one program."""
-        chosen = JudgeOptions(**options.model_dump())
+        chosen = JudgeOptions(**options.model_dump(exclude={"prelude"}))
         try:
-            spec = parse_reference(ref.fields(), ceiling=self._ceiling)
+            spec = parse_reference(ref.fields(), ceiling=self._ceiling, prelude=options.prelude)
             submission = Submission.from_response(
                 rollout.response, spec, chosen, prompt=rollout.prompt, marks=rollout.reasoning_marks
             )
@@ -135,8 +136,18 @@ def _score(judgement: Judgement) -> Score:
     return Score(
         judgement.score,
         code=judgement.code,
-        aspects={"passed": float(judgement.passed), "tests": float(judgement.total)},
-        note=f"{judgement.passed} of {judgement.total} tests passed: {judgement.verdict.value}",
+        aspects={
+            "passed": float(judgement.passed),
+            "tests": float(judgement.total),
+            "rejected_by_error": judgement.rejected_by_error / judgement.total,
+        },
+        note=_note(judgement),
         evidence=judgement.evidence(),
         feedback={name: value for name, value in judgement.feedback().items() if value},
     )
+
+
+def _note(judgement: Judgement) -> str:
+    note = f"{judgement.passed} of {judgement.total} tests passed: {judgement.verdict.value}"
+    errors = judgement.rejected_by_error
+    return f"{note}; {errors} rejected by an error of the checker or the tests" if errors else note

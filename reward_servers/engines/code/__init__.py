@@ -26,13 +26,17 @@ Reference (JSON object)
                synonyms; `tests` may be a string of JSON, `code` a list of strings. `entry` names a function, a
                method of a class `Solution`, or `Class.method` (also `Class().method`). `public` marks what the policy
                may see (for code: true, or a list of names of tests).
+               A call may say `arg_types`, `return_type`, `iterables`, `in_place`, see docs/verifiers/code.md.
+               Rows of public collections are read as they are shipped, see `_published`.
     compare    {"kind": ...}; stdio: `lines` (default), `tokens`, `float` (`abs`, `rel`, 1e-6 each by default),
                `exact`, `checker` (`code`); the first three take `ignore_case`. call: `value` (default; `abs`, `rel`),
                `python_eq`, `checker`. Checkers are Python with `check(stdin, stdout, expected)`, or
-               `check(args, result, expected)`; one that raises on an answer has found it wrong.
+               `check(args, result, expected)`; one that raises on an answer has found it wrong, unless no answer
+               can be the cause, or `expected_is_right` and it fails on the expected one.
     limits     `cpu_s`, `wall_s`, `memory_mb`, `stdout_bytes`, `stderr_bytes`, `disk_mb`, `files`, `processes` of each
                test; `compile_cpu_s`, `compile_wall_s`. Asking for more than the server's `Ceiling` is an error.
     setup      Python helpers that the tests use; trusted, run beside the tests and never beside the program
+    prelude    names that the program finds without importing them: `auto`, `none`, `leetcode`, or Python source
 
 What is one test: a case; an assertion at the top of assert code; a call of `check(f)` or a statement with assertions;
 a test function or method, once per written-out set of parameters. `JudgeOptions.split_checks` counts the assertions of
@@ -41,12 +45,12 @@ object, or about data, that earlier assertions may have changed runs after those
 nothing is left out and named in the notes.
 
 Test code names the program by its functions or by any module that does not exist (`from solution import f`). It finds
-unittest, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `capsys`, `fail`, `skip`,
-`param`), and `random` seeded with 0. Arguments changed in place are changed for the test too, exceptions come as the
-nearest built-in type, and what the program prints appears on the test's own standard output. Test code that feeds the
-standard input of the program is refused: write stdio tests. A generator of the program may be gone through. Classes
-of the program can be instantiated and used by test code; equality of two such objects is the program's own to say, so
-tests that rely on it trust it.
+unittest with `mock`, the everyday part of pytest (`raises`, `approx`, `mark.parametrize`, `fixture`, `capsys`,
+`monkeypatch`, `tmp_path`, `fail`, `skip`, `param`), and `random` seeded with 0. Arguments changed in place are changed
+for the test too, exceptions come as the nearest built-in type, what the program prints appears on the test's own
+standard output, and files, patches and callbacks of the test reach the program. Classes of the program can be
+instantiated and used by test code; equality of two such objects is the program's own to say, so tests that rely on it
+trust it. Names of built-ins are the program's in tests that ask it for nothing else, see `_shadowed`.
 
 Verdicts and what they become in a service (`Judgement.code`)
     accepted                                  `accepted`; `partial` where some tests failed, whatever the reason

@@ -22,6 +22,7 @@ from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._limits import Ceiling, RunLimits, parse_limits
 from reward_servers.engines.code._prelude import check_prelude
+from reward_servers.engines.code._published import as_reference
 from reward_servers.engines.code._reader import Fields, describe
 
 Style = Literal["assert", "unittest"]
@@ -132,7 +133,11 @@ class TestSpec:
 
 
 def parse_reference(
-    reference: bytes | str | Mapping[str, Any], *, ceiling: Ceiling | None = None, language: str | None = None
+    reference: bytes | str | Mapping[str, Any],
+    *,
+    ceiling: Ceiling | None = None,
+    language: str | None = None,
+    prelude: str = "auto",
 ) -> TestSpec:
     """Read the reference of a task.
 
@@ -140,11 +145,13 @@ def parse_reference(
         reference: JSON text or the decoded object.
         ceiling: Largest limits that this server allows, and the limits used where the reference gives none.
         language: Language where the reference names none (default Python).
+        prelude: Prelude where the reference of a Python program gives none.
 
     Raises:
         BadReference: Something in it is missing, misspelt or contradictory.
     """
-    fields = Fields(_decoded(reference, "reference"))
+    given = _decoded(reference, "reference")
+    fields = Fields(as_reference(given) if isinstance(given, Mapping) else given)
     name = fields.take("language", str, language or "python")
     known = canonical(name)
     if known is None:
@@ -165,14 +172,14 @@ def parse_reference(
         limits=parse_limits(fields, ceiling),
         setup=fields.take("setup", str, ""),
         most_tests=ceiling.tests,
-        prelude=_parse_prelude(fields, known),
+        prelude=_parse_prelude(fields, known, prelude),
     )
     fields.done(strict=False)
     return spec
 
 
-def _parse_prelude(fields: Fields, language: str) -> str:
-    body = fields.raw("prelude") if fields.has("prelude") else "auto"
+def _parse_prelude(fields: Fields, language: str, default: str) -> str:
+    body = fields.raw("prelude") if fields.has("prelude") else default if language == "python" else "auto"
     if isinstance(body, list) and all(isinstance(line, str) for line in body):
         body = "\n".join(body)
     if not isinstance(body, str):

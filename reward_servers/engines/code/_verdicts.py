@@ -17,6 +17,7 @@ from reward_servers.engines.code._extract import Extraction
 from sandbox import Exit, RunResult
 
 _SHOWN_FAILURES = 10
+_SAYING_NO = frozenset(("AssertionError", "Failed", "SystemExit", ""))
 
 
 class Verdict(StrEnum):
@@ -123,6 +124,19 @@ class Judgement:
         return sum(result.verdict is Verdict.ACCEPTED for result in self.results)
 
     @property
+    def rejected_by_error(self) -> int:
+        """Number of tests in which a checker or test code raised an error of its own on what the program gave.
+
+        Each is a wrong answer. A reference with which most programs end so is worth a look.
+        """
+        return sum(
+            result.verdict is Verdict.WRONG_ANSWER
+            and "where" in result.detail
+            and result.detail.get("raised", "AssertionError") not in _SAYING_NO
+            for result in self.results
+        )
+
+    @property
     def pass_fraction(self) -> float:
         """Accepted tests by all tests."""
         return self.passed / self.total if self.total else 0.0
@@ -145,6 +159,7 @@ class Judgement:
             "score": self.score,
             "passed": self.passed,
             "total": self.total,
+            "rejected_by_error": self.rejected_by_error,
             "verdicts": dict(Counter(result.verdict.value for result in self.results)),
             "tests": [result.as_json(detail=id(result) in shown) for result in self.results],
             "notes": self.notes,

@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from reward_servers.engines.code import Slots, StdioTests, Submission, judge, parse_reference
+from reward_servers.engines.code import CodeTests, Slots, StdioTests, Submission, judge, parse_reference
 
 _PAGE = (Path(__file__).parents[3] / "docs" / "verifiers" / "code.md").read_text(encoding="utf-8")
 _EXAMPLES = re.findall(r"^```json\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
-_FUNCTION = "def add(a, b):\n    return a + b\n"
+_FUNCTION = """
+def add(a, b):
+    return a + b
+def double(a):
+    a[:] = [2 * x for x in a]
+def backwards(head):
+    before = None
+    while head:
+        head.next, before, head = before, head, head.next
+    return before
+"""
 _PROGRAM = "print(sum(map(int, input().split())))\n"
+_WRONG = {"sum(": "-sum(", "a + b": "a - b - 1", "2 * x": "3 * x", "return before": "return None"}
 
 
 def test_every_kind_of_test_has_an_example() -> None:
-    kinds = {json.loads(text).get("mode") or _kind(json.loads(text)["tests"]) for text in _EXAMPLES}
-    assert kinds == {"stdio", "call", "assert", "unittest"}
-
-
-def _kind(tests: object) -> str:
-    return str(tests["kind"]) if isinstance(tests, dict) else "stdio"
+    tests = [parse_reference(text).tests for text in _EXAMPLES]
+    kinds = {one.style if isinstance(one, CodeTests) else type(one).__name__ for one in tests}
+    assert kinds == {"StdioTests", "CallTests", "assert", "unittest"}
 
 
 @pytest.mark.parametrize("text", _EXAMPLES)
 def test_a_right_program_passes_and_a_wrong_one_fails(text: str, slots: Slots) -> None:
     spec = parse_reference(text)
-    right = _PROGRAM if isinstance(spec.tests, StdioTests) else _FUNCTION
+    right = wrong = _PROGRAM if isinstance(spec.tests, StdioTests) else _FUNCTION
+    for part, other in _WRONG.items():
+        wrong = wrong.replace(part, other)
     assert judge(Submission(right), spec, slots).score == 1.0
-    assert judge(Submission(right.replace("sum(", "-sum(").replace("a + b", "a - b - 1")), spec, slots).score == 0.0
+    assert judge(Submission(wrong), spec, slots).score == 0.0
