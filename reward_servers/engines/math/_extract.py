@@ -22,6 +22,7 @@ _JOIN = (
 )
 _GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
 _COUNTED = re.compile(r"[$\\)]*\s+([a-z]{3,})[, ]+and\s+[$\\(]*")
+_OR = re.compile(r"\b(?:or|oder|ou|o)\b|或|または")
 _MAX_HIDDEN = 40
 _OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)")
 _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
@@ -161,6 +162,7 @@ def _struck_out(text: str, at: int) -> bool:
 def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
     """Boxes joined by and, or, comma, read as one list."""
     contents = [text[start:end]]
+    joint = ", "
     first, limit = at, start
     while len(contents) < 200:
         previous = text.rfind("\\boxed", 0, first)
@@ -170,11 +172,13 @@ def _joined(text: str, at: int, start: int, end: int) -> Extraction | None:
         if found is None or found[2] > first or first - found[2] > 120 or not _joins(text, found[2], first):
             break
         contents.append(text[found[0] : found[1]])
+        if _OR.search(text, found[2], first):
+            joint = " or "
         first, limit = previous, found[0]
     if len(contents) == 1:
         return None
     unique = list(dict.fromkeys(c.strip() for c in reversed(contents)))
-    return Extraction(", ".join(unique), limit, end, "joined boxes")
+    return Extraction(joint.join(unique), limit, end, "joined boxes")
 
 
 def _joins(text: str, start: int, end: int) -> bool:
@@ -227,6 +231,8 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     found = phrases.find(text)
     if not policy.hedges or found.text is None:
         return found
+    if text[: found.start].rstrip().endswith('"') and (letter := phrases.letter_before(text, found.start)) is not None:
+        return found._replace(rival=letter)
     if retraction.is_mentioned_only(text, found.start):
         return Extraction(None, found.start, found.end, "negated")
     later = retraction.afterwards(text, found.end)

@@ -32,7 +32,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "4"
+VERSION = "5"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
@@ -294,16 +294,18 @@ def judge(
 
 
 def _beside(decision: Decision, rival: str, gold: CompiledGold, symbolic: SymbolicPool | None) -> Decision:
-    """The decision about an answer after which another one is stated: both must be right.
+    """The decision about an answer beside which another one is stated: both must be right.
 
     A box that holds no letter is no choice; where a choice is asked for, the stated letter is the answer.
     """
+    asked = any(part.letters for part in gold.parts)
+    if not asked and choices.answer_letters(rival) is not None:
+        return decision  # the letter of an option, where its value is asked for
     other = decide(rival, gold, symbolic)
     if other.rule == "unparsed" or not other.outcome.is_verdict:
         return decision
     if decision.outcome is Outcome.CORRECT and other.outcome is Outcome.INCORRECT:
         return Decision(Outcome.INCORRECT, "contradicted", f"another answer is stated later: {other.reason}", None)
-    asked = any(part.letters for part in gold.parts)
     if asked and decision.outcome is Outcome.INCORRECT and decision.rule != "choice" and other.rule == "choice":
         return other
     return decision

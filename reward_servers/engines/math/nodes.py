@@ -111,6 +111,8 @@ class Kind(StrEnum):
     SQUARE = "[]"
     SET = "{}"
     ANGLE = "<>"
+    PARTS = "parts"
+    """The answers to labelled parts, in their order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from reward_servers.engines.math import DEFAULT, PROFILES, Outcome, extract, jud
         (r"\fbox{12}", "12", "box"),
         (r"\boxed{1} no, \boxed{2}", "2", "box"),
         (r"\boxed{1} and \boxed{2}", "1, 2", "joined boxes"),
-        (r"$x=\boxed{2}$ or $x=\boxed{3}$", "2, 3", "joined boxes"),
+        (r"$x=\boxed{2}$ or $x=\boxed{3}$", "2 or 3", "joined boxes"),
         (r"\boxed{\boxed{5} \text{ or } 6}", r"\boxed{5} \text{ or } 6", "box"),
         ("<answer>7</answer>", "7", "tag"),
         ("<answer>the sum is \\boxed{7}</answer>", "7", "box"),

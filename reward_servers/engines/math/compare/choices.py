@@ -56,7 +56,7 @@ def gold_letters(text: str, *, choice: bool = False) -> frozenset[str] | None:
         return frozenset(letters) if choice or all(letter <= "J" for letter in letters) else None
     if _JOINED.fullmatch(bare) and all(a < b for a, b in itertools.pairwise(bare)):
         return frozenset(bare)  # "ACD" chooses three
-    labelled = re.fullmatch(r"\(([A-J])\)\s*\S.*", bare)
+    labelled = re.fullmatch(r"\(([A-J])\)\s*\S.*", bare) or re.fullmatch(r"([A-J])[.)]\s+\S.*", bare)
     return frozenset(labelled[1]) if labelled else None
 
 

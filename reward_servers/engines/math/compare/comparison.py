@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reward_servers.engines.math.compare import containers, letters, quantities, relations, residues
+from reward_servers.engines.math.compare import containers, letters, pieces, quantities, relations, residues
 from reward_servers.engines.math.compare.context import Context
 from reward_servers.engines.math.compare.quantities import MEASURES, inside
 from reward_servers.engines.math.errors import LimitExceeded
@@ -107,7 +107,9 @@ class Comparison:
         if isinstance(gold, Rel) or isinstance(answer, Rel) or containers.is_set_of_reals(gold, answer):
             return relations.same(self.context, gold, answer)
         if inside(gold, Head.CASES) is not None and inside(answer, Head.CASES) is not None:
-            return containers.same_pieces(self.context, gold, answer)
+            return pieces.same_pieces(self.context, gold, answer)
+        if Head.CASES in (_head(gold), _head(answer)) and not _is_collection(gold) and not _is_collection(answer):
+            return pieces.same_as_expression(self.context, gold, answer)
         if _is_collection(gold) or _is_collection(answer):
             return containers.same(self.context, gold, answer)
         if isinstance(gold, Matrix) or isinstance(answer, Matrix):
@@ -234,6 +236,10 @@ def _infinite(node: Node) -> bool:
     if isinstance(node, Call):
         return node.head not in OPAQUE and any(_infinite(a) for a in node.args)
     return node == INFINITY
+
+
+def _head(node: Node) -> Head | None:
+    return node.head if isinstance(node, Call) else None
 
 
 def _measure(node: Node) -> bool:

@@ -13,7 +13,6 @@ from reward_servers.engines.math.nodes import (
     ONE,
     ZERO,
     Call,
-    Const,
     Head,
     Interval,
     Kind,
@@ -23,7 +22,6 @@ from reward_servers.engines.math.nodes import (
     Rel,
     Seq,
     Sym,
-    Text,
     is_assignment,
     substitute,
     symbols,
@@ -32,8 +30,7 @@ from reward_servers.engines.math.nodes import (
 from reward_servers.engines.math.values.scalars import Answer
 
 _UNORDERED = frozenset({Kind.LIST, Kind.OR, Kind.SET})
-_TUPLES = frozenset({Kind.TUPLE, Kind.SQUARE, Kind.ANGLE})
-_OTHERWISE = Text("otherwise")
+_TUPLES = frozenset({Kind.TUPLE, Kind.SQUARE, Kind.ANGLE, Kind.PARTS})
 
 
 def is_set_of_reals(gold: Node, answer: Node) -> bool:
@@ -111,36 +108,6 @@ def all_same(context: Context, gold: tuple[Node, ...], answer: tuple[Node, ...],
     return unsure or Answer(True, rule)
 
 
-def same_pieces(context: Context, gold: Node, answer: Node) -> Answer:
-    """Functions given piece by piece: the same values under the same conditions, in any order."""
-    assert isinstance(gold, Call)
-    assert isinstance(answer, Call)
-    if len(gold.args) != len(answer.args):
-        return Answer(False, "pieces", "another number of pieces")
-    mine, left = _pieces(gold), _pieces(answer)
-    if mine[-1][1] != left[-1][1] and _OTHERWISE in (mine[-1][1], left[-1][1]):
-        mine, left = _spelled_out(mine), _spelled_out(left)
-    for piece in mine:
-        found = next((p for p in left if all_same(context, piece[::-1], p[::-1], "piece").same), None)
-        if found is None:
-            return Answer(False, "pieces", "a piece of the gold is not in the answer")
-        left.remove(found)
-    return Answer(True, "pieces")
-
-
-def _pieces(node: Call) -> list[tuple[Node, Node]]:
-    return list(zip(node.args[::2], node.args[1::2], strict=True))
-
-
-def _spelled_out(pieces: list[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
-    """The pieces with what is left of the real line in place of `otherwise`."""
-    *before, (value, condition) = pieces
-    if condition != _OTHERWISE or not before:
-        return pieces
-    covered = before[0][1] if len(before) == 1 else Call(Head.UNION, tuple(c for _, c in before))
-    return [*before, (value, Call(Head.SETMINUS, (Const("R"), covered)))]
-
-
 def same(context: Context, gold: Node, answer: Node) -> Answer:
     """Collections on at least one side."""
     gold, answer = _opened(gold), _opened(answer)
@@ -173,7 +140,9 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
         return _tuples_of(context, gold, answer)
     if gold.kind == Kind.OR or any(isinstance(i, Rel) for i in gold.items):
         return Answer(False, "kind", "alternatives are no tuple")
-    return all_same(context, gold.items, answer.items, "list as tuple")
+    if answer.kind is Kind.PARTS:
+        return all_same(context, gold.items, answer.items, "list as parts")
+    return Answer(False, "kind", "values in no order are no tuple")
 
 
 def _amounts(context: Context, gold: Node, answer: Node) -> Answer | None:
@@ -251,7 +220,7 @@ def _ordered(context: Context, gold: Seq, answer: Seq) -> Answer:
         return all_same(context, gold.items, answer.items, "list as tuple")
     if answer.kind not in _TUPLES:
         return Answer(False, "kind", "a set is not a tuple")
-    if len(gold.items) == 2 and {gold.kind, answer.kind} == {Kind.TUPLE, Kind.SQUARE}:
+    if len(gold.items) == 2 and (gold.kind is Kind.SQUARE) != (answer.kind is Kind.SQUARE):
         return Answer(False, "brackets", "round and square brackets differ")
     return all_same(context, gold.items, answer.items, "tuple")
 

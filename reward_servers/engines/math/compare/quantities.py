@@ -295,7 +295,7 @@ def _ratio_parts(node: Node) -> tuple[Node, ...] | None:
     return None
 
 
-def _minutes(node: Node) -> tuple[int, bool] | None:
+def _minutes(node: Node) -> tuple[Fraction, bool] | None:
     """Minutes after midnight, and whether the half of the day was said."""
     if not (isinstance(node, Call) and isinstance(node.args[0], Num) and isinstance(node.args[1], Num)):
         return None
@@ -303,7 +303,7 @@ def _minutes(node: Node) -> tuple[int, bool] | None:
     assert isinstance(half, Text)
     if half.key:
         hour = hour % 12 + (12 if half.key == "pm" else 0)
-    return int(hour * 60 + minute), bool(half.key) or hour > 12
+    return hour * 60 + minute, bool(half.key) or hour > 12
 
 
 def _digits(node: Node) -> tuple[str, int | None] | None:

@@ -38,6 +38,8 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     """At least one side is a relation or a set of reals."""
     if not context.policy.chains and (false := _false_approximation(context, answer)) is not None:
         return false
+    if not context.policy.chains and _is_about(answer) and not _is_about(gold) and _is_whole(gold):
+        return Answer(False, "approximation", "an approximation for an exact number")
     gold, answer = _member(_exact_part(gold)), _member(_exact_part(answer))
     if gold == answer:
         return Answer(True, "identical")
@@ -110,6 +112,15 @@ def _false_approximation(context: Context, node: Node) -> Answer | None:
             if sign_of(Call(Head.ADD, (place, neg(error))), context.limits) in (-1, 0):
                 return Answer(False, "false approximation", "off by its last place or more")
     return None
+
+
+def _is_about(node: Node) -> bool:
+    r"""Whether the node is `\approx 42` without anything that it approximates."""
+    return isinstance(node, Rel) and node.ops == ("~",) and node.terms[0] == Sym("□")
+
+
+def _is_whole(node: Node) -> bool:
+    return isinstance(node, Num) and not node.places and node.value.denominator == 1
 
 
 def _equation(node: Node) -> bool:

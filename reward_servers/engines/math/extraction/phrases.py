@@ -14,7 +14,7 @@ _LINK = (
     r"(?:is|are|was|will be|would be|must be|should be|becomes|equals|comes (?:out )?to(?: be)?|:|=)"
     r"(?!\s*(?:not|n't)\b)\s*(?:therefore|thus|simply|just|equal to|given by|option|choice|indeed|exactly|then|:)?\s*"
 )
-_AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])" + _LINK, re.I)
+_AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])[\"\']?" + _LINK, re.I)
 _AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
 _OTHER_KEYS = ("答", "选", "選", "正解", "답", "antwort", "réponse", "respuesta", "resposta", "risposta", "ответ")
 """One of these stands in whatever `_OTHERS` matches."""
@@ -26,6 +26,7 @@ _OTHERS = re.compile(
     r"|\brisposta(?:\s+(?:finale|corretta))?\s*(?:è|[:：])|\bответ\s*(?:[:：—–-]|равен|есть)(?!\s*не\b)",
     re.I,
 )
+_OPTION_NAMED = re.compile(r"(?:option\s+)?\(?(?P<letter>[A-J])(?:[).:]|\s*$)", re.I)
 _CORRECT_BEFORE = re.compile(r"(?:correct|right|best|final)\s+$", re.I)
 _HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
 _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
@@ -100,6 +101,13 @@ def _line_a(text: str, low: str) -> int:
             return -1
     match = _LINE_A.match(text, max(0, low.rfind("\n", 0, at)))
     return match.end() if match is not None else -1
+
+
+def letter_before(text: str, start: int) -> str | None:
+    """The option that is named before the `"answer"` of a JSON object, which often gives its value alone."""
+    earlier = find(text[: max(0, text.lower().rfind("answer", 0, start))])
+    named = None if earlier.text is None else _OPTION_NAMED.match(earlier.text)
+    return None if named is None else named["letter"]
 
 
 def formulas(text: str) -> list[str]:

@@ -8,7 +8,7 @@ from reward_servers.engines.math.vocabulary.tables import names
 from reward_servers.engines.math.vocabulary.words import HEDGES, NEGATIONS
 
 _MACRO = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mbox|textnormal)\s*(?=\{)")
-_BEING = re.compile(r"(?P<lead>.*\b(?:is|are|was|were|be|equals?|becomes))\s+(?P<core>\S.*)", re.S)
+_BEING = re.compile(r"(?P<lead>.*\b(?:is|are|was|were|be|equals?|becomes))(?:\s*[:：])?\s+(?P<core>\S.*)", re.S)
 _HAVING = re.compile(
     r"(?P<lead>.*?\b(?:has|have|had|gets?|got|needs?|costs?|contains?|makes?|made|earns?|earned|spends?|spent|takes?|took"
     r"|receives?|received|weighs?|travels?|traveled|sells?|sold|bought|buys?|ate|eats?|pays?|paid|saves?|saved|owes?"

@@ -49,7 +49,7 @@ def read(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
             items.append(normal(parse(part, limits, plain_units=plain_units), limits))
         except AnswerSyntaxError:
             items.append(Text(text_key(part)))
-    return Seq(Kind.TUPLE, tuple(items))
+    return Seq(Kind.PARTS, tuple(items))
 
 
 def _read(text: str, limits: Limits, plain_units: bool) -> Node:

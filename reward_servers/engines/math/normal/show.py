@@ -28,6 +28,7 @@ _BRACKETS = {
     Kind.SQUARE: ("[", "]"),
     Kind.SET: ("{", "}"),
     Kind.ANGLE: ("<", ">"),
+    Kind.PARTS: ("(", ")"),
 }
 _INFIX = {
     Head.ADD: (" + ", 1),

@@ -189,7 +189,7 @@ def _number_set(cursor: Cursor, name: str, pos: int) -> Node:
 def _letters(cursor: Cursor) -> str:
     letters = ""
     while cursor.token.kind in ("let", "word"):
-        letters += cursor.take().text
+        letters = name_of(cursor, letters + cursor.take().text)
     return letters
 
 

@@ -101,9 +101,11 @@ def _number(cursor: Cursor) -> Node:
 def _leading_relation(cursor: Cursor) -> Node:
     """`= 5` and `< 5` at the very beginning: what stands on the left was left out."""
     token = cursor.token
-    if cursor.at == 0 and token.text in ("=", "~"):
+    if cursor.at == 0 and token.text == "=":
         cursor.advance()
         return cursor.expression(REL)
+    if cursor.at == 0 and token.text == "~":
+        return Sym("□")
     if cursor.at == 0 and token.text in BOUNDS:
         return Sym("□")
     raise AnswerSyntaxError(f"unexpected {token.text!r}", token.pos)
@@ -120,6 +122,14 @@ def _opening(cursor: Cursor) -> Node:
 def _minus(cursor: Cursor) -> Node:
     cursor.advance()
     return neg(cursor.expression(SIGN))
+
+
+def _bullet(cursor: Cursor) -> Node:
+    """A mark before the whole answer, as in a list."""
+    if cursor.at > 0:
+        raise AnswerSyntaxError("unexpected '*'", cursor.token.pos)
+    cursor.advance()
+    return cursor.expression(ANY)
 
 
 def _plus(cursor: Cursor) -> Node:
@@ -243,7 +253,7 @@ def _nothing(cursor: Cursor, left: Node, power: int) -> Node | None:
 
 def _letter(cursor: Cursor, left: Node, power: int) -> Node | None:
     if power < UNIT:
-        if (measured := plain_unit(cursor, left)) is not None:
+        if (measured := plain_unit(cursor, left, power)) is not None:
             return measured
         if cursor.token.upright and measures.starts_unit(cursor, left):
             return measures.unit(cursor, left)
@@ -258,7 +268,7 @@ def _command(cursor: Cursor, left: Node, power: int) -> Node | None:
     if handler is not None:
         return handler(cursor, left, power)
     if power < UNIT:
-        if name == "mu" and (measured := plain_unit(cursor, left)) is not None:
+        if name == "mu" and (measured := plain_unit(cursor, left, power)) is not None:
             return measured
         if name.endswith("frac") and (measured := measures.unit_fraction(cursor, left)) is not None:
             return measured
@@ -268,7 +278,7 @@ def _command(cursor: Cursor, left: Node, power: int) -> Node | None:
 
 
 def _word(cursor: Cursor, left: Node, power: int) -> Node | None:
-    measured = plain_unit(cursor, left) if power < UNIT else None
+    measured = plain_unit(cursor, left, power)
     return measures.word(cursor, left, power) if measured is None else measured
 
 
@@ -336,6 +346,7 @@ _TABLE = Table(
     opening={
         "-": _minus,
         "+": _plus,
+        "*": _bullet,
         **dict.fromkeys(("±", "∓"), _plus_minus),
         **dict.fromkeys(("(", "[", "]"), brackets.bracketed),
         "\\{": brackets.braces,

@@ -32,12 +32,15 @@ def _semicolons(cursor: Cursor) -> Node:
 
 
 def _commas(cursor: Cursor) -> Node:
-    items, joined_by_and = [item(cursor)], True
+    items, joined_by_and, joined_by_or = [item(cursor)], True, False
     joint = cursor.token
     while comma(cursor):
         joined_by_and = joined_by_and and joint.text.lower() in ("and", "∧")
+        joined_by_or = joined_by_or or cursor.previous.text.lower() == "or"
         items.append(item(cursor))
         joint = cursor.token
+    if joined_by_or and len(items) == 2:
+        return lists.join(Kind.OR, items)
     if joined_by_and and lists.is_conjunction(items):
         return functools.reduce(lambda a, b: Call(Head.INTERSECT, (a, b)), items)
     return lists.listed(items, cursor.limits)

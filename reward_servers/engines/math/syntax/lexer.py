@@ -292,6 +292,8 @@ class Lexer(Scanner):
         if text.startswith("->", pos):
             self.push("op", "to", pos)
             return pos + 2
+        if char == "@":
+            char = ","  # "25 @ $18" gives a number and a price
         if char in "([":
             self.depth += 1
         elif char in ")]":

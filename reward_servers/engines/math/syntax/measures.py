@@ -146,6 +146,10 @@ def ratio(cursor: Cursor, left: Node) -> Node:
     if looks and isinstance(left, Num) and minute.num is not None and cursor.peek().text not in (":", "/", "^"):
         cursor.advance()
         return Call(Head.CLOCK, (left, minute.num, _meridian(cursor)))
+    seconds = cursor.peek(2).num if looks and cursor.peek().text == ":" else None
+    if seconds is not None and minute.num is not None and cursor.peek(3).text.lower() in ("am", "pm"):
+        cursor.advance(3)
+        return Call(Head.CLOCK, (left, Num(minute.num.value + seconds.value / 60), _meridian(cursor)))
     right = cursor.expression(RATIO)
     if isinstance(left, Call) and left.head in (Head.RATIO, Head.CLOCK):
         return Call(Head.RATIO, (*[a for a in left.args if not isinstance(a, Text)], right))

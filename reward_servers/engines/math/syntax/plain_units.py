@@ -7,15 +7,15 @@ them from factors, and nothing may follow them.
 from __future__ import annotations
 
 from reward_servers.engines.math.nodes import Node, Quantity, symbols
-from reward_servers.engines.math.syntax.cursor import Cursor
+from reward_servers.engines.math.syntax.cursor import REL, Cursor
 from reward_servers.engines.math.vocabulary.units import COMPOUND_LETTERS, MICRO, PLAIN_LETTERS, known_unit, unit_form
 
-_AFTER = frozenset({"", ",", ";", ")", "]", "}", "\\}", ".", "and", "or"})
+_AFTER = frozenset({"", ",", ";", ".", "and", "or"})
 
 
-def plain_unit(cursor: Cursor, left: Node) -> Node | None:
-    """The number with the unit under the cursor, None where the letters may be factors."""
-    if not cursor.plain_units or not cursor.token.spaced or symbols(left):
+def plain_unit(cursor: Cursor, left: Node, power: int) -> Node | None:
+    """The number with the unit under the cursor, None where the letters may be factors or only part of the answer."""
+    if not cursor.plain_units or power > REL or cursor.depth or not cursor.token.spaced or symbols(left):
         return None
     parts: list[str] = []
     atoms = 0
