@@ -26,7 +26,7 @@ from trainer_client.contract.v1 import types_pb2 as assay_dot_rewards_dot_v1_dot
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%assay/rewards/v1/reward_service.proto\x12\x10\x61ssay.rewards.v1\x1a\x1c\x61ssay/rewards/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"\xce\x01\n\x0cScoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\x06groups\x18\x02 \x03(\x0b\x32\x17.assay.rewards.v1.Group\x12\x31\n\x0b\x65valuations\x18\x03 \x03(\x0b\x32\x1c.assay.rewards.v1.Evaluation\x12%\n\x05\x62lobs\x18\x04 \x03(\x0b\x32\x16.assay.rewards.v1.Blob\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0b\n\x03run\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\x04\"\x9d\x01\n\rScoreResponse\x12\x35\n\tverifiers\x18\x01 \x03(\x0b\x32\".assay.rewards.v1.VerifierIdentity\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.assay.rewards.v1.Result\x12*\n\x04load\x18\x03 \x01(\x0b\x32\x1c.assay.rewards.v1.ServerLoad\"C\n\x12ScoreStreamRequest\x12-\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1e.assay.rewards.v1.ScoreRequest\"\xa3\x01\n\x13ScoreStreamResponse\x12\x35\n\tverifiers\x18\x01 \x03(\x0b\x32\".assay.rewards.v1.VerifierIdentity\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.assay.rewards.v1.Result\x12*\n\x04load\x18\x03 \x01(\x0b\x32\x1c.assay.rewards.v1.ServerLoad\"\x16\n\x14ListVerifiersRequest\"J\n\x15ListVerifiersResponse\x12\x31\n\tverifiers\x18\x01 \x03(\x0b\x32\x1e.assay.rewards.v1.VerifierInfo\"\xf8\x02\n\x0cVerifierInfo\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".assay.rewards.v1.VerifierIdentity\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12&\n\x05scope\x18\x03 \x01(\x0e\x32\x17.assay.rewards.v1.Scope\x12\x15\n\rdeterministic\x18\x04 \x01(\x08\x12/\n\ncost_class\x18\x05 \x01(\x0e\x32\x1b.assay.rewards.v1.CostClass\x12\x11\n\tscore_min\x18\x06 \x01(\x01\x12\x11\n\tscore_max\x18\x07 \x01(\x01\x12\r\n\x05\x66loor\x18\x08 \x01(\x01\x12\x1d\n\x15reference_schema_json\x18\t \x01(\x0c\x12\x1b\n\x13options_schema_json\x18\n \x01(\x0c\x12,\n\x06limits\x18\x0b \x01(\x0b\x32\x1c.assay.rewards.v1.ItemLimits\x12\x0e\n\x06origin\x18\x0c \x01(\t\"\x8b\x01\n\nItemLimits\x12&\n\x03\x63pu\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wall\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x16\n\x0eresponse_bytes\x18\x04 \x01(\x04\"\x16\n\x14GetServerInfoRequest\"\x87\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12.\n\x06limits\x18\x03 \x01(\x0b\x32\x1e.assay.rewards.v1.ServerLimits\x12*\n\x04load\x18\x04 \x01(\x0b\x32\x1c.assay.rewards.v1.ServerLoad\x12\x41\n\x05\x66\x61\x63ts\x18\x05 \x03(\x0b\x32\x32.assay.rewards.v1.GetServerInfoResponse.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x0cServerLimits\x12\x11\n\tmax_items\x18\x01 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fsuggested_items\x18\x03 \x01(\r*B\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_ROLLOUT\x10\x01\x12\x0f\n\x0bSCOPE_GROUP\x10\x02*\x9a\x01\n\tCostClass\x12\x1a\n\x16\x43OST_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OST_CLASS_TRIVIAL\x10\x01\x12\x12\n\x0e\x43OST_CLASS_CPU\x10\x02\x12\x16\n\x12\x43OST_CLASS_SANDBOX\x10\x03\x12\x16\n\x12\x43OST_CLASS_NETWORK\x10\x04\x12\x15\n\x11\x43OST_CLASS_DEVICE\x10\x05\x32\xfd\x02\n\rRewardService\x12H\n\x05Score\x12\x1e.assay.rewards.v1.ScoreRequest\x1a\x1f.assay.rewards.v1.ScoreResponse\x12^\n\x0bScoreStream\x12$.assay.rewards.v1.ScoreStreamRequest\x1a%.assay.rewards.v1.ScoreStreamResponse(\x01\x30\x01\x12`\n\rListVerifiers\x12&.assay.rewards.v1.ListVerifiersRequest\x1a\'.assay.rewards.v1.ListVerifiersResponse\x12`\n\rGetServerInfo\x12&.assay.rewards.v1.GetServerInfoRequest\x1a\'.assay.rewards.v1.GetServerInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%assay/rewards/v1/reward_service.proto\x12\x10\x61ssay.rewards.v1\x1a\x1c\x61ssay/rewards/v1/types.proto\x1a\x1egoogle/protobuf/duration.proto\"\x81\x02\n\x0cScoreRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\x06groups\x18\x02 \x03(\x0b\x32\x17.assay.rewards.v1.Group\x12\x31\n\x0b\x65valuations\x18\x03 \x03(\x0b\x32\x1c.assay.rewards.v1.Evaluation\x12%\n\x05\x62lobs\x18\x04 \x03(\x0b\x32\x16.assay.rewards.v1.Blob\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0b\n\x03run\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\x04\x12\x31\n\x0bresult_form\x18\x08 \x01(\x0e\x32\x1c.assay.rewards.v1.ResultForm\"\xa0\x01\n\rResultColumns\x12\r\n\x05index\x18\x01 \x03(\r\x12\x12\n\nevaluation\x18\x02 \x03(\r\x12\r\n\x05score\x18\x03 \x03(\x01\x12\x0c\n\x04\x63ode\x18\x04 \x03(\r\x12\r\n\x05\x63odes\x18\x05 \x03(\t\x12\x10\n\x08queue_us\x18\x06 \x03(\r\x12\x0e\n\x06run_us\x18\x07 \x03(\r\x12\x0e\n\x06\x63pu_us\x18\x08 \x03(\r\x12\x0e\n\x06\x63\x61\x63hed\x18\t \x03(\x08\"\xcf\x01\n\rScoreResponse\x12\x35\n\tverifiers\x18\x01 \x03(\x0b\x32\".assay.rewards.v1.VerifierIdentity\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.assay.rewards.v1.Result\x12*\n\x04load\x18\x03 \x01(\x0b\x32\x1c.assay.rewards.v1.ServerLoad\x12\x30\n\x07\x63olumns\x18\x04 \x01(\x0b\x32\x1f.assay.rewards.v1.ResultColumns\"C\n\x12ScoreStreamRequest\x12-\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1e.assay.rewards.v1.ScoreRequest\"\xd5\x01\n\x13ScoreStreamResponse\x12\x35\n\tverifiers\x18\x01 \x03(\x0b\x32\".assay.rewards.v1.VerifierIdentity\x12)\n\x07results\x18\x02 \x03(\x0b\x32\x18.assay.rewards.v1.Result\x12*\n\x04load\x18\x03 \x01(\x0b\x32\x1c.assay.rewards.v1.ServerLoad\x12\x30\n\x07\x63olumns\x18\x04 \x01(\x0b\x32\x1f.assay.rewards.v1.ResultColumns\"\x16\n\x14ListVerifiersRequest\"J\n\x15ListVerifiersResponse\x12\x31\n\tverifiers\x18\x01 \x03(\x0b\x32\x1e.assay.rewards.v1.VerifierInfo\"\xf8\x02\n\x0cVerifierInfo\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".assay.rewards.v1.VerifierIdentity\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12&\n\x05scope\x18\x03 \x01(\x0e\x32\x17.assay.rewards.v1.Scope\x12\x15\n\rdeterministic\x18\x04 \x01(\x08\x12/\n\ncost_class\x18\x05 \x01(\x0e\x32\x1b.assay.rewards.v1.CostClass\x12\x11\n\tscore_min\x18\x06 \x01(\x01\x12\x11\n\tscore_max\x18\x07 \x01(\x01\x12\r\n\x05\x66loor\x18\x08 \x01(\x01\x12\x1d\n\x15reference_schema_json\x18\t \x01(\x0c\x12\x1b\n\x13options_schema_json\x18\n \x01(\x0c\x12,\n\x06limits\x18\x0b \x01(\x0b\x32\x1c.assay.rewards.v1.ItemLimits\x12\x0e\n\x06origin\x18\x0c \x01(\t\"\x8b\x01\n\nItemLimits\x12&\n\x03\x63pu\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04wall\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmemory_bytes\x18\x03 \x01(\x04\x12\x16\n\x0eresponse_bytes\x18\x04 \x01(\x04\"-\n\x14GetServerInfoRequest\x12\x15\n\rwith_activity\x18\x01 \x01(\x08\"\xd0\x03\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x63ontract\x18\x02 \x01(\t\x12.\n\x06limits\x18\x03 \x01(\x0b\x32\x1e.assay.rewards.v1.ServerLimits\x12*\n\x04load\x18\x04 \x01(\x0b\x32\x1c.assay.rewards.v1.ServerLoad\x12\x41\n\x05\x66\x61\x63ts\x18\x05 \x03(\x0b\x32\x32.assay.rewards.v1.GetServerInfoResponse.FactsEntry\x12\x32\n\x0cresult_forms\x18\x06 \x03(\x0e\x32\x1c.assay.rewards.v1.ResultForm\x12-\n\x06\x63lient\x18\x07 \x01(\x0b\x32\x1d.assay.rewards.v1.ClientShare\x12\x34\n\x08\x61\x63tivity\x18\x08 \x03(\x0b\x32\".assay.rewards.v1.VerifierActivity\x12.\n\nslow_items\x18\t \x03(\x0b\x32\x1a.assay.rewards.v1.SlowItem\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"w\n\x0b\x43lientShare\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x17\n\x0fitems_in_flight\x18\x02 \x01(\r\x12\x17\n\x0f\x62ytes_in_flight\x18\x03 \x01(\x04\x12\x13\n\x0bitems_limit\x18\x04 \x01(\r\x12\x13\n\x0b\x62ytes_limit\x18\x05 \x01(\x04\"\xaf\x01\n\x10VerifierActivity\x12\x10\n\x08verifier\x18\x01 \x01(\t\x12\x10\n\x08verdicts\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61ults\x18\x03 \x01(\x04\x12\r\n\x05skips\x18\x04 \x01(\x04\x12\x0e\n\x06\x63\x61\x63hed\x18\x05 \x01(\x04\x12\x13\n\x0brun_seconds\x18\x06 \x01(\x01\x12\x0f\n\x07run_p50\x18\x07 \x01(\x01\x12\x0f\n\x07run_p99\x18\x08 \x01(\x01\x12\x11\n\tqueue_p99\x18\t \x01(\x01\"\xb8\x01\n\x08SlowItem\x12\x10\n\x08verifier\x18\x01 \x01(\t\x12\x12\n\nrollout_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x0b\n\x03run\x18\x04 \x01(\t\x12\x0c\n\x04step\x18\x05 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x10\n\x08queue_us\x18\x07 \x01(\x04\x12\x0e\n\x06run_us\x18\x08 \x01(\x04\x12\x0e\n\x06\x63pu_us\x18\t \x01(\x04\x12\x0b\n\x03why\x18\n \x01(\t\x12\n\n\x02\x61t\x18\x0b \x01(\x01\"U\n\x0cServerLimits\x12\x11\n\tmax_items\x18\x01 \x01(\r\x12\x19\n\x11max_message_bytes\x18\x02 \x01(\x04\x12\x17\n\x0fsuggested_items\x18\x03 \x01(\r*X\n\nResultForm\x12\x1b\n\x17RESULT_FORM_UNSPECIFIED\x10\x00\x12\x14\n\x10RESULT_FORM_ROWS\x10\x01\x12\x17\n\x13RESULT_FORM_COLUMNS\x10\x02*B\n\x05Scope\x12\x15\n\x11SCOPE_UNSPECIFIED\x10\x00\x12\x11\n\rSCOPE_ROLLOUT\x10\x01\x12\x0f\n\x0bSCOPE_GROUP\x10\x02*\x9a\x01\n\tCostClass\x12\x1a\n\x16\x43OST_CLASS_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OST_CLASS_TRIVIAL\x10\x01\x12\x12\n\x0e\x43OST_CLASS_CPU\x10\x02\x12\x16\n\x12\x43OST_CLASS_SANDBOX\x10\x03\x12\x16\n\x12\x43OST_CLASS_NETWORK\x10\x04\x12\x15\n\x11\x43OST_CLASS_DEVICE\x10\x05\x32\xfd\x02\n\rRewardService\x12H\n\x05Score\x12\x1e.assay.rewards.v1.ScoreRequest\x1a\x1f.assay.rewards.v1.ScoreResponse\x12^\n\x0bScoreStream\x12$.assay.rewards.v1.ScoreStreamRequest\x1a%.assay.rewards.v1.ScoreStreamResponse(\x01\x30\x01\x12`\n\rListVerifiers\x12&.assay.rewards.v1.ListVerifiersRequest\x1a\'.assay.rewards.v1.ListVerifiersResponse\x12`\n\rGetServerInfo\x12&.assay.rewards.v1.GetServerInfoRequest\x1a\'.assay.rewards.v1.GetServerInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,34 +35,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSERVERINFORESPONSE_FACTSENTRY']._loaded_options = None
   _globals['_GETSERVERINFORESPONSE_FACTSENTRY']._serialized_options = b'8\001'
-  _globals['_SCOPE']._serialized_start=1723
-  _globals['_SCOPE']._serialized_end=1789
-  _globals['_COSTCLASS']._serialized_start=1792
-  _globals['_COSTCLASS']._serialized_end=1946
+  _globals['_RESULTFORM']._serialized_start=2747
+  _globals['_RESULTFORM']._serialized_end=2835
+  _globals['_SCOPE']._serialized_start=2837
+  _globals['_SCOPE']._serialized_end=2903
+  _globals['_COSTCLASS']._serialized_start=2906
+  _globals['_COSTCLASS']._serialized_end=3060
   _globals['_SCOREREQUEST']._serialized_start=122
-  _globals['_SCOREREQUEST']._serialized_end=328
-  _globals['_SCORERESPONSE']._serialized_start=331
-  _globals['_SCORERESPONSE']._serialized_end=488
-  _globals['_SCORESTREAMREQUEST']._serialized_start=490
-  _globals['_SCORESTREAMREQUEST']._serialized_end=557
-  _globals['_SCORESTREAMRESPONSE']._serialized_start=560
-  _globals['_SCORESTREAMRESPONSE']._serialized_end=723
-  _globals['_LISTVERIFIERSREQUEST']._serialized_start=725
-  _globals['_LISTVERIFIERSREQUEST']._serialized_end=747
-  _globals['_LISTVERIFIERSRESPONSE']._serialized_start=749
-  _globals['_LISTVERIFIERSRESPONSE']._serialized_end=823
-  _globals['_VERIFIERINFO']._serialized_start=826
-  _globals['_VERIFIERINFO']._serialized_end=1202
-  _globals['_ITEMLIMITS']._serialized_start=1205
-  _globals['_ITEMLIMITS']._serialized_end=1344
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=1346
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=1368
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=1371
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=1634
-  _globals['_GETSERVERINFORESPONSE_FACTSENTRY']._serialized_start=1590
-  _globals['_GETSERVERINFORESPONSE_FACTSENTRY']._serialized_end=1634
-  _globals['_SERVERLIMITS']._serialized_start=1636
-  _globals['_SERVERLIMITS']._serialized_end=1721
-  _globals['_REWARDSERVICE']._serialized_start=1949
-  _globals['_REWARDSERVICE']._serialized_end=2330
+  _globals['_SCOREREQUEST']._serialized_end=379
+  _globals['_RESULTCOLUMNS']._serialized_start=382
+  _globals['_RESULTCOLUMNS']._serialized_end=542
+  _globals['_SCORERESPONSE']._serialized_start=545
+  _globals['_SCORERESPONSE']._serialized_end=752
+  _globals['_SCORESTREAMREQUEST']._serialized_start=754
+  _globals['_SCORESTREAMREQUEST']._serialized_end=821
+  _globals['_SCORESTREAMRESPONSE']._serialized_start=824
+  _globals['_SCORESTREAMRESPONSE']._serialized_end=1037
+  _globals['_LISTVERIFIERSREQUEST']._serialized_start=1039
+  _globals['_LISTVERIFIERSREQUEST']._serialized_end=1061
+  _globals['_LISTVERIFIERSRESPONSE']._serialized_start=1063
+  _globals['_LISTVERIFIERSRESPONSE']._serialized_end=1137
+  _globals['_VERIFIERINFO']._serialized_start=1140
+  _globals['_VERIFIERINFO']._serialized_end=1516
+  _globals['_ITEMLIMITS']._serialized_start=1519
+  _globals['_ITEMLIMITS']._serialized_end=1658
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=1660
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=1705
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=1708
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=2172
+  _globals['_GETSERVERINFORESPONSE_FACTSENTRY']._serialized_start=2128
+  _globals['_GETSERVERINFORESPONSE_FACTSENTRY']._serialized_end=2172
+  _globals['_CLIENTSHARE']._serialized_start=2174
+  _globals['_CLIENTSHARE']._serialized_end=2293
+  _globals['_VERIFIERACTIVITY']._serialized_start=2296
+  _globals['_VERIFIERACTIVITY']._serialized_end=2471
+  _globals['_SLOWITEM']._serialized_start=2474
+  _globals['_SLOWITEM']._serialized_end=2658
+  _globals['_SERVERLIMITS']._serialized_start=2660
+  _globals['_SERVERLIMITS']._serialized_end=2745
+  _globals['_REWARDSERVICE']._serialized_start=3063
+  _globals['_REWARDSERVICE']._serialized_end=3444
 # @@protoc_insertion_point(module_scope)

@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
+class _ResultForm:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ResultFormEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ResultForm.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    RESULT_FORM_UNSPECIFIED: _ResultForm.ValueType  # 0
+    """Rows."""
+    RESULT_FORM_ROWS: _ResultForm.ValueType  # 1
+    """One Result for each rollout and evaluation."""
+    RESULT_FORM_COLUMNS: _ResultForm.ValueType  # 2
+    """Columns for verdicts that have nothing but a score and a code; rows for everything else."""
+
+class ResultForm(_ResultForm, metaclass=_ResultFormEnumTypeWrapper):
+    """How results are written."""
+
+RESULT_FORM_UNSPECIFIED: ResultForm.ValueType  # 0
+"""Rows."""
+RESULT_FORM_ROWS: ResultForm.ValueType  # 1
+"""One Result for each rollout and evaluation."""
+RESULT_FORM_COLUMNS: ResultForm.ValueType  # 2
+"""Columns for verdicts that have nothing but a score and a code; rows for everything else."""
+global___ResultForm = ResultForm
+
 class _Scope:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: typing_extensions.TypeAlias = ValueType
@@ -94,6 +118,7 @@ class ScoreRequest(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     RUN_FIELD_NUMBER: builtins.int
     STEP_FIELD_NUMBER: builtins.int
+    RESULT_FORM_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Names this call across retries: (request_id, index, evaluation) is judged once."""
     seed: builtins.int
@@ -102,6 +127,8 @@ class ScoreRequest(google.protobuf.message.Message):
     """Name of the training run, for logs."""
     step: builtins.int
     """Training step, for logs."""
+    result_form: global___ResultForm.ValueType
+    """The form in which results are wanted. Servers that do not offer it, as their info says, answer with rows."""
     @property
     def groups(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Group]:
         """The rollouts, by prompt."""
@@ -124,10 +151,79 @@ class ScoreRequest(google.protobuf.message.Message):
         seed: builtins.int = ...,
         run: builtins.str = ...,
         step: builtins.int = ...,
+        result_form: global___ResultForm.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["blobs", b"blobs", "evaluations", b"evaluations", "groups", b"groups", "request_id", b"request_id", "run", b"run", "seed", b"seed", "step", b"step"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blobs", b"blobs", "evaluations", b"evaluations", "groups", b"groups", "request_id", b"request_id", "result_form", b"result_form", "run", b"run", "seed", b"seed", "step", b"step"]) -> None: ...
 
 global___ScoreRequest = ScoreRequest
+
+@typing.final
+class ResultColumns(google.protobuf.message.Message):
+    """Verdicts that have nothing but a score and a code, column by column: entry n of each column is about the same item."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    INDEX_FIELD_NUMBER: builtins.int
+    EVALUATION_FIELD_NUMBER: builtins.int
+    SCORE_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    CODES_FIELD_NUMBER: builtins.int
+    QUEUE_US_FIELD_NUMBER: builtins.int
+    RUN_US_FIELD_NUMBER: builtins.int
+    CPU_US_FIELD_NUMBER: builtins.int
+    CACHED_FIELD_NUMBER: builtins.int
+    @property
+    def index(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Rollout.index of the rollout."""
+
+    @property
+    def evaluation(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Position of the evaluation in the request; empty where it is 0 for all."""
+
+    @property
+    def score(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """The score."""
+
+    @property
+    def code(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """The code, as its position in `codes`."""
+
+    @property
+    def codes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The codes that occur."""
+
+    @property
+    def queue_us(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Time the item waited, in microseconds."""
+
+    @property
+    def run_us(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """Time the item ran, in microseconds."""
+
+    @property
+    def cpu_us(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """CPU time of the item's own work, in microseconds; empty where it is 0 for all."""
+
+    @property
+    def cached(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bool]:
+        """Whether the verdict came from the cache or from another item's run; empty where none did."""
+
+    def __init__(
+        self,
+        *,
+        index: collections.abc.Iterable[builtins.int] | None = ...,
+        evaluation: collections.abc.Iterable[builtins.int] | None = ...,
+        score: collections.abc.Iterable[builtins.float] | None = ...,
+        code: collections.abc.Iterable[builtins.int] | None = ...,
+        codes: collections.abc.Iterable[builtins.str] | None = ...,
+        queue_us: collections.abc.Iterable[builtins.int] | None = ...,
+        run_us: collections.abc.Iterable[builtins.int] | None = ...,
+        cpu_us: collections.abc.Iterable[builtins.int] | None = ...,
+        cached: collections.abc.Iterable[builtins.bool] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cached", b"cached", "code", b"code", "codes", b"codes", "cpu_us", b"cpu_us", "evaluation", b"evaluation", "index", b"index", "queue_us", b"queue_us", "run_us", b"run_us", "score", b"score"]) -> None: ...
+
+global___ResultColumns = ResultColumns
 
 @typing.final
 class ScoreResponse(google.protobuf.message.Message):
@@ -138,17 +234,22 @@ class ScoreResponse(google.protobuf.message.Message):
     VERIFIERS_FIELD_NUMBER: builtins.int
     RESULTS_FIELD_NUMBER: builtins.int
     LOAD_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
     @property
     def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.VerifierIdentity]:
         """The verifiers that answered, one for each evaluation."""
 
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.Result]:
-        """One result for each rollout and evaluation."""
+        """One result for each rollout and evaluation that is not in the columns."""
 
     @property
     def load(self) -> trainer_client.contract.v1.types_pb2.ServerLoad:
         """The server's load when it answered."""
+
+    @property
+    def columns(self) -> global___ResultColumns:
+        """Plain verdicts, when the request asked for columns."""
 
     def __init__(
         self,
@@ -156,9 +257,10 @@ class ScoreResponse(google.protobuf.message.Message):
         verifiers: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.VerifierIdentity] | None = ...,
         results: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Result] | None = ...,
         load: trainer_client.contract.v1.types_pb2.ServerLoad | None = ...,
+        columns: global___ResultColumns | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["load", b"load"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["load", b"load", "results", b"results", "verifiers", b"verifiers"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "load", b"load"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "load", b"load", "results", b"results", "verifiers", b"verifiers"]) -> None: ...
 
 global___ScoreResponse = ScoreResponse
 
@@ -192,6 +294,7 @@ class ScoreStreamResponse(google.protobuf.message.Message):
     VERIFIERS_FIELD_NUMBER: builtins.int
     RESULTS_FIELD_NUMBER: builtins.int
     LOAD_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
     @property
     def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[trainer_client.contract.v1.types_pb2.VerifierIdentity]:
         """The verifiers, one for each evaluation: in the first response, and again when verdicts have named new aspects."""
@@ -204,15 +307,20 @@ class ScoreStreamResponse(google.protobuf.message.Message):
     def load(self) -> trainer_client.contract.v1.types_pb2.ServerLoad:
         """The server's load."""
 
+    @property
+    def columns(self) -> global___ResultColumns:
+        """Plain verdicts, when the first chunk asked for columns."""
+
     def __init__(
         self,
         *,
         verifiers: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.VerifierIdentity] | None = ...,
         results: collections.abc.Iterable[trainer_client.contract.v1.types_pb2.Result] | None = ...,
         load: trainer_client.contract.v1.types_pb2.ServerLoad | None = ...,
+        columns: global___ResultColumns | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["load", b"load"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["load", b"load", "results", b"results", "verifiers", b"verifiers"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "load", b"load"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "load", b"load", "results", b"results", "verifiers", b"verifiers"]) -> None: ...
 
 global___ScoreStreamResponse = ScoreStreamResponse
 
@@ -356,9 +464,15 @@ class GetServerInfoRequest(google.protobuf.message.Message):
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    WITH_ACTIVITY_FIELD_NUMBER: builtins.int
+    with_activity: builtins.bool
+    """Whether to tell what the verifiers have done, too."""
     def __init__(
         self,
+        *,
+        with_activity: builtins.bool = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["with_activity", b"with_activity"]) -> None: ...
 
 global___GetServerInfoRequest = GetServerInfoRequest
 
@@ -389,6 +503,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     LIMITS_FIELD_NUMBER: builtins.int
     LOAD_FIELD_NUMBER: builtins.int
     FACTS_FIELD_NUMBER: builtins.int
+    RESULT_FORMS_FIELD_NUMBER: builtins.int
+    CLIENT_FIELD_NUMBER: builtins.int
+    ACTIVITY_FIELD_NUMBER: builtins.int
+    SLOW_ITEMS_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of the software."""
     contract: builtins.str
@@ -405,6 +523,22 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     def facts(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """Facts about the host that verifiers report, such as what bounds a sandbox's memory."""
 
+    @property
+    def result_forms(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___ResultForm.ValueType]:
+        """Forms of results that the server can write beside rows."""
+
+    @property
+    def client(self) -> global___ClientShare:
+        """Who asks, as the server knows it, and what it may take."""
+
+    @property
+    def activity(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___VerifierActivity]:
+        """What each verifier has done since the server started, when asked for."""
+
+    @property
+    def slow_items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SlowItem]:
+        """Items that took longest lately, the slowest first, when asked for."""
+
     def __init__(
         self,
         *,
@@ -413,11 +547,157 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         limits: global___ServerLimits | None = ...,
         load: trainer_client.contract.v1.types_pb2.ServerLoad | None = ...,
         facts: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
+        result_forms: collections.abc.Iterable[global___ResultForm.ValueType] | None = ...,
+        client: global___ClientShare | None = ...,
+        activity: collections.abc.Iterable[global___VerifierActivity] | None = ...,
+        slow_items: collections.abc.Iterable[global___SlowItem] | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["limits", b"limits", "load", b"load"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["contract", b"contract", "facts", b"facts", "limits", b"limits", "load", b"load", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["client", b"client", "limits", b"limits", "load", b"load"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["activity", b"activity", "client", b"client", "contract", b"contract", "facts", b"facts", "limits", b"limits", "load", b"load", "result_forms", b"result_forms", "slow_items", b"slow_items", "version", b"version"]) -> None: ...
 
 global___GetServerInfoResponse = GetServerInfoResponse
+
+@typing.final
+class ClientShare(google.protobuf.message.Message):
+    """A client's share of a server."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    ITEMS_IN_FLIGHT_FIELD_NUMBER: builtins.int
+    BYTES_IN_FLIGHT_FIELD_NUMBER: builtins.int
+    ITEMS_LIMIT_FIELD_NUMBER: builtins.int
+    BYTES_LIMIT_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """The client: `cert:NAME`, `token:NAME` or `addr:ADDRESS`."""
+    items_in_flight: builtins.int
+    """Its items that are admitted and not finished."""
+    bytes_in_flight: builtins.int
+    """Bytes of those."""
+    items_limit: builtins.int
+    """How many it may have; 0 where it has no quota beside its fair share."""
+    bytes_limit: builtins.int
+    """How many bytes it may have; 0 where it has no quota beside its fair share."""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        items_in_flight: builtins.int = ...,
+        bytes_in_flight: builtins.int = ...,
+        items_limit: builtins.int = ...,
+        bytes_limit: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes_in_flight", b"bytes_in_flight", "bytes_limit", b"bytes_limit", "items_in_flight", b"items_in_flight", "items_limit", b"items_limit", "name", b"name"]) -> None: ...
+
+global___ClientShare = ClientShare
+
+@typing.final
+class VerifierActivity(google.protobuf.message.Message):
+    """What a verifier has done since the server started."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERIFIER_FIELD_NUMBER: builtins.int
+    VERDICTS_FIELD_NUMBER: builtins.int
+    FAULTS_FIELD_NUMBER: builtins.int
+    SKIPS_FIELD_NUMBER: builtins.int
+    CACHED_FIELD_NUMBER: builtins.int
+    RUN_SECONDS_FIELD_NUMBER: builtins.int
+    RUN_P50_FIELD_NUMBER: builtins.int
+    RUN_P99_FIELD_NUMBER: builtins.int
+    QUEUE_P99_FIELD_NUMBER: builtins.int
+    verifier: builtins.str
+    """Name of the verifier."""
+    verdicts: builtins.int
+    """Items that got a verdict."""
+    faults: builtins.int
+    """Items that got a fault."""
+    skips: builtins.int
+    """Items that were skipped."""
+    cached: builtins.int
+    """Items whose verdict came from the cache or from another item's run."""
+    run_seconds: builtins.float
+    """Seconds that items ran, all together."""
+    run_p50: builtins.float
+    """Half of the items ran no longer than this, in seconds."""
+    run_p99: builtins.float
+    """All but one in a hundred ran no longer than this, in seconds."""
+    queue_p99: builtins.float
+    """All but one in a hundred waited no longer than this, in seconds."""
+    def __init__(
+        self,
+        *,
+        verifier: builtins.str = ...,
+        verdicts: builtins.int = ...,
+        faults: builtins.int = ...,
+        skips: builtins.int = ...,
+        cached: builtins.int = ...,
+        run_seconds: builtins.float = ...,
+        run_p50: builtins.float = ...,
+        run_p99: builtins.float = ...,
+        queue_p99: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cached", b"cached", "faults", b"faults", "queue_p99", b"queue_p99", "run_p50", b"run_p50", "run_p99", b"run_p99", "run_seconds", b"run_seconds", "skips", b"skips", "verdicts", b"verdicts", "verifier", b"verifier"]) -> None: ...
+
+global___VerifierActivity = VerifierActivity
+
+@typing.final
+class SlowItem(google.protobuf.message.Message):
+    """An item that took long."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    VERIFIER_FIELD_NUMBER: builtins.int
+    ROLLOUT_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    RUN_FIELD_NUMBER: builtins.int
+    STEP_FIELD_NUMBER: builtins.int
+    CODE_FIELD_NUMBER: builtins.int
+    QUEUE_US_FIELD_NUMBER: builtins.int
+    RUN_US_FIELD_NUMBER: builtins.int
+    CPU_US_FIELD_NUMBER: builtins.int
+    WHY_FIELD_NUMBER: builtins.int
+    AT_FIELD_NUMBER: builtins.int
+    verifier: builtins.str
+    """Name of the verifier."""
+    rollout_id: builtins.str
+    """The caller's name for the rollout, or for the group of a group verifier."""
+    request_id: builtins.str
+    """The call that it came with."""
+    run: builtins.str
+    """Name of the training run."""
+    step: builtins.int
+    """Training step."""
+    code: builtins.str
+    """Code of its outcome."""
+    queue_us: builtins.int
+    """Time it waited, in microseconds."""
+    run_us: builtins.int
+    """Time it ran, in microseconds."""
+    cpu_us: builtins.int
+    """CPU time of its own work, in microseconds."""
+    why: builtins.str
+    """Why: "queued", "computing", "waiting", "retried"."""
+    at: builtins.float
+    """When it finished, in seconds since 1970."""
+    def __init__(
+        self,
+        *,
+        verifier: builtins.str = ...,
+        rollout_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        run: builtins.str = ...,
+        step: builtins.int = ...,
+        code: builtins.str = ...,
+        queue_us: builtins.int = ...,
+        run_us: builtins.int = ...,
+        cpu_us: builtins.int = ...,
+        why: builtins.str = ...,
+        at: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["at", b"at", "code", b"code", "cpu_us", b"cpu_us", "queue_us", b"queue_us", "request_id", b"request_id", "rollout_id", b"rollout_id", "run", b"run", "run_us", b"run_us", "step", b"step", "verifier", b"verifier", "why", b"why"]) -> None: ...
+
+global___SlowItem = SlowItem
 
 @typing.final
 class ServerLimits(google.protobuf.message.Message):
