@@ -14,6 +14,12 @@ client_ca = "clients.pem"       # ask clients for a certificate
 items = 65536
 client_items = 20000            # one client at most; without it, nearly all while it is alone
 
+[metrics]
+port = 9464                     # http://127.0.0.1:9464/metrics; without it, none
+
+[tracing]
+endpoint = "http://127.0.0.1:4317"  # takes spans as OTLP over gRPC; needs assay[otel]
+
 [auth]
 tokens = "tokens.toml"          # callers need a token of this file; see docs/operations.md
 
@@ -91,6 +97,15 @@ class _Server(_Section):
     reflection: bool = True
 
 
+class _Metrics(_Section):
+    host: str = "127.0.0.1"
+    port: int | None = Field(default=None, ge=0, le=65535)
+
+
+class _Tracing(_Section):
+    endpoint: str | None = None
+
+
 class _Auth(_Section):
     tokens: Path | None = None
 
@@ -122,6 +137,8 @@ class ServerConfig(_Section):
     server: _Server = Field(default_factory=_Server)
     limits: _Limits = Field(default_factory=_Limits)
     auth: _Auth = Field(default_factory=_Auth)
+    metrics: _Metrics = Field(default_factory=_Metrics)
+    tracing: _Tracing = Field(default_factory=_Tracing)
     verifiers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     item_limits: dict[str, _ItemLimits] = Field(default_factory=dict)
     endpoints: dict[str, str | list[str]] = Field(default_factory=dict)
@@ -138,6 +155,10 @@ class ServerConfig(_Section):
     def with_cache(self, size: int) -> ServerConfig:
         """The same with a cache of verdicts of that many bytes."""
         return self.model_copy(update={"limits": self.limits.model_copy(update={"cache_bytes": size})})
+
+    def with_metrics(self, port: int) -> ServerConfig:
+        """The same with metrics on a port."""
+        return self.model_copy(update={"metrics": self.metrics.model_copy(update={"port": port})})
 
     def host(self, verifier: Verifier) -> BoundVerifier:
         """Binds a verifier to its settings.

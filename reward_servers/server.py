@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -14,9 +15,19 @@ import grpc
 import grpc.aio
 from grpc_health.v1 import health
 
+from reward_servers import __version__
 from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import Scorer, SettingsError, find, installed
 from reward_servers.loop_watch import watched_loop
+from reward_servers.observe import (
+    CONTENT_TYPE,
+    CallLog,
+    MetricsServer,
+    Tracing,
+    exposition,
+    server_families,
+    slow_report,
+)
 from reward_servers.remote import Peers
 from reward_servers.rpc import Clients, RewardServicer, add_standard_services
 from trainer_client import TLS
@@ -156,16 +167,68 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         one.name: f"{entries[one.name].distribution}, {one.path}" if one.name in entries else one.path
         for one in verifiers
     }
-    servicer = RewardServicer(scorer, origins, {}, clients)
+    tracing = Tracing.to(config.tracing.endpoint)
+    servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
     servicer.register(server)
     names = [one.name for one in verifiers]
     probe = await add_standard_services(server, names, with_reflection=config.server.reflection)
+    pages = await _serve_metrics(config, scorer, servicer)
     await server.start()
     alive = Running(server, address, scorer, servicer, probe)
+    _say_started(config, address, scorer)
     try:
         yield alive
     finally:
         await alive.drain(config.server.drain_seconds)
+        tracing.close()
+        if pages is not None:
+            await pages.close()
+
+
+async def _serve_metrics(config: ServerConfig, scorer: Scorer, servicer: RewardServicer) -> MetricsServer | None:
+    """Serves metrics where the settings name a port for them."""
+    metrics = config.metrics
+    if metrics.port is None:
+        return None
+    server = MetricsServer(
+        {
+            "/metrics": lambda: (
+                CONTENT_TYPE,
+                exposition(server_families(scorer, __version__, draining=servicer.draining)),
+            ),
+            "/slow": lambda: ("application/json", slow_report(scorer.stats.slow)),
+        }
+    )
+    try:
+        address = await server.start(metrics.host, metrics.port)
+    except OSError as error:
+        raise SettingsError(f"metrics.port: {metrics.host}:{metrics.port}: {error.strerror}") from None
+    _log.info("metrics at http://%s/metrics", address)
+    return server
+
+
+def _say_started(config: ServerConfig, address: str, scorer: Scorer) -> None:
+    """Writes what an operator wants to know of a server once: what it is and what bounds it."""
+    server, limits = config.server, config.limits
+    _log.info(
+        "started",
+        extra={
+            "fields": {
+                "address": address,
+                "version": __version__,
+                "pid": os.getpid(),
+                "workers": server.workers,
+                "verifiers": ",".join(f"{one.identity.name}@{one.identity.version}" for one in scorer.hosted.values()),
+                "digests": ",".join(one.identity.digest for one in scorer.hosted.values()),
+                "tls": "mutual" if server.tls and server.tls.client_ca else "server" if server.tls else "none",
+                "tokens": config.auth.tokens is not None,
+                "items": limits.items,
+                "bytes": limits.bytes,
+                "message_bytes": limits.message_bytes,
+                "drain_seconds": server.drain_seconds,
+            }
+        },
+    )
 
 
 def _freeze_garbage() -> None:

@@ -34,9 +34,9 @@ def _bare_batch(size: int, start: int) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def _our_batch(verifier: str) -> Callable[[int, int], bytes]:
+def _our_batch(verifier: str, form: pb.ResultForm) -> Callable[[int, int], bytes]:
     def build(size: int, start: int) -> bytes:
-        request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)])
+        request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)], result_form=form)
         for first in range(start, start + size, _GROUP):
             group = request.groups.add(group_id=f"group-{first}", size=_GROUP)
             group.prompt.text = "Solve the problem."
@@ -83,8 +83,10 @@ async def _run(rounds: int, items: int) -> None:
     with bare_server() as bare, our_server(names[0]) as inline, our_server(names[1]) as pooled:
         modes = [
             _Mode("bare echo", bare, METHOD, _bare_batch),
-            _Mode("inline", inline, ours, _our_batch("bench/inline")),
-            _Mode("pool", pooled, ours, _our_batch("bench/pooled")),
+            _Mode("inline, columns", inline, ours, _our_batch("bench/inline", pb.RESULT_FORM_COLUMNS)),
+            _Mode("inline, rows", inline, ours, _our_batch("bench/inline", pb.RESULT_FORM_ROWS)),
+            _Mode("pool, columns", pooled, ours, _our_batch("bench/pooled", pb.RESULT_FORM_COLUMNS)),
+            _Mode("pool, rows", pooled, ours, _our_batch("bench/pooled", pb.RESULT_FORM_ROWS)),
         ]
         for turn in range(rounds):
             for size in (64, 512):
@@ -92,13 +94,13 @@ async def _run(rounds: int, items: int) -> None:
                     # Texts of a round are new to the server: a cache that answered would flatter it.
                     await mode.measure(size, items, (turn * 2 + (size == 512)) * items)
     columns = ("per call", "least us", "ratio", "median us", "ratio", "with workers")
-    print(f"{'server':<10}" + "".join(f"{name:>14}" for name in columns))
+    print(f"{'server':<16}" + "".join(f"{name:>14}" for name in columns))
     for size in (64, 512):
         floors = [pick(modes[0].costs[size]) for pick in (min, median)]
         for mode in modes:
             least, middle = (pick(mode.costs[size]) for pick in (min, median))
             figures = (least, least / floors[0], middle, middle / floors[1], min(mode.trees[size]))
-            print(f"{mode.name:<10}{size:>14}" + "".join(f"{figure:>14.2f}" for figure in figures))
+            print(f"{mode.name:<16}{size:>14}" + "".join(f"{figure:>14.2f}" for figure in figures))
 
 
 def main() -> None:

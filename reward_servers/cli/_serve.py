@@ -26,7 +26,11 @@ def serve(
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Serve in plain text on an address that others can reach.")
     ] = False,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Port for metrics over HTTP; none unless said.", min=0, max=65535)
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_format: Annotated[str, typer.Option(help="text, or json: one object a line.")] = "text",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
     peers: Annotated[Path | None, typer.Option("--peers", hidden=True)] = None,
     plain: Annotated[bool, typer.Option("--plain", hidden=True)] = False,
@@ -41,7 +45,7 @@ def serve(
     if not _runs_as_module():
         # Worker processes import the main module again: it must be one of this package, not the console script.
         os.execv(sys.executable, [sys.executable, "-P", "-m", "reward_servers", *sys.argv[1:]])  # noqa: S606
-    _set_up_logging(log_level)
+    _set_up_logging(log_level, log_format)
     if with_parent:
         end_with_parent()
     if any(":" in name for name in names):
@@ -51,6 +55,8 @@ def serve(
     from reward_servers.server import serve as serve_until_stopped
 
     settings = load_config(config, host=host, port=port, workers=workers, insecure=insecure or None)
+    if metrics_port is not None:
+        settings = settings.with_metrics(metrics_port)
     if plain:
         settings = settings.without_tls()
     if cache_bytes is not None:
@@ -64,13 +70,15 @@ def _runs_as_module() -> bool:
     return spec is not None and spec.name == "reward_servers.__main__"
 
 
-def _set_up_logging(level: str) -> None:
+def _set_up_logging(level: str, form: str) -> None:
+    from reward_servers.observe import set_up_logging
+
     names = logging.getLevelNamesMapping()
     if level.upper() not in names:
         raise typer.BadParameter(f"{level!r} is not one of debug, info, warning, error", param_hint="--log-level")
-    logging.basicConfig(
-        stream=sys.stderr, level=names[level.upper()], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    if form not in ("text", "json"):
+        raise typer.BadParameter(f"{form!r} is neither text nor json", param_hint="--log-format")
+    set_up_logging(names[level.upper()], form)
 
 
 def _announce(address: str, names: Sequence[str]) -> None:

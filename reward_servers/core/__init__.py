@@ -5,7 +5,7 @@ in a *request*; a *unit* is one rollout (or group) for one evaluation; an *execu
 verdict, a fault or a skip.
 """
 
-from reward_servers.core._admission import Admission, Reservation, ServerLimits
+from reward_servers.core._admission import Admission, Reservation, ServerLimits, Share
 from reward_servers.core._bound import BoundVerifier, Instance, bind
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote
@@ -30,10 +30,12 @@ from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, Sk
 from reward_servers.core._registry import Entry, find, installed
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
+from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats
 from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, verifier
 from reward_servers.core._work import Evaluation, Request, Result
 
 __all__ = [
+    "BOUNDS",
     "Admission",
     "AssayServerError",
     "BoundVerifier",
@@ -50,6 +52,7 @@ __all__ = [
     "Fault",
     "FaultError",
     "Group",
+    "Histogram",
     "Instance",
     "Item",
     "ItemLimits",
@@ -74,9 +77,12 @@ __all__ = [
     "ServiceError",
     "Settings",
     "SettingsError",
+    "Share",
     "Skip",
     "SkipReason",
+    "SlowItem",
     "StartupError",
+    "Stats",
     "Step",
     "ToolCall",
     "UpstreamError",
@@ -86,6 +92,7 @@ __all__ = [
     "VerifierDefinitionError",
     "VerifierId",
     "VerifierNotFoundError",
+    "VerifierStats",
     "bind",
     "find",
     "installed",

@@ -30,6 +30,11 @@ class VerdictCache:
         self.hits = 0
         self.misses = 0
 
+    @property
+    def size(self) -> int:
+        """The size of the entries in bytes, about."""
+        return self._bytes
+
     def __len__(self) -> int:
         """The number of entries."""
         return len(self._entries)

@@ -10,12 +10,17 @@ from typing import Protocol
 from reward_servers.core._admission import Admission, Reservation
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Skip, SkipReason
+from reward_servers.core._stats import VerifierStats
 from reward_servers.core._work import Job, Request, Result, Unit
 
-__all__ = ["Call", "CallOwner", "Deliver"]
+__all__ = ["Call", "CallOwner", "Deliver", "DeliverPlain"]
 
 Deliver = Callable[[int, Result], None]
 """Takes the result of a position: rollout number times evaluations, plus evaluation."""
+
+DeliverPlain = Callable[[Sequence[int], Sequence[float], Sequence[str], int, Sequence[int]], None]
+"""Takes verdicts of one evaluation that have nothing but a score and a code: positions, scores, codes, the microseconds
+that all of them waited, and those that each ran."""
 
 
 class CallOwner(Protocol):
@@ -37,6 +42,7 @@ class Call:
         request: What is asked.
         width: How many evaluations it asks for.
         jobs: One for each evaluation; a fault for one that cannot be served.
+        stats: Where its items are counted, one for each evaluation; None for a verifier that is not hosted.
         units: What was queued for it.
         counted: Whether its items are counted by the admission.
     """
@@ -50,10 +56,12 @@ class Call:
         hold: Reservation | None,
         *,
         counted: bool,
+        plain: DeliverPlain | None = None,
     ) -> None:
         self._owner = owner
         self._admission = owner.admission
         self._deliver = deliver
+        self._deliver_plain = plain
         self._open = bytearray(b"\1") * items
         self._remaining = items
         self._hold = hold
@@ -65,6 +73,7 @@ class Call:
         self.request = request
         self.width = len(request.evaluations)
         self.jobs: list[Job | Fault] = []
+        self.stats: list[VerifierStats | None] = []
         self.units: list[Unit] = []
         self.counted = counted
 
@@ -99,7 +108,38 @@ class Call:
         self._remaining -= 1
         if self.counted:
             self._admission.give_back(self.request.client, 1)
+        stats = self.stats[position % self.width] if self.stats else None
+        if stats is not None:
+            stats.note(result)
         self._deliver(position, result)
+        if self._remaining == 0:
+            self._end()
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whether verdicts may be given many at once."""
+        return self._deliver_plain is not None
+
+    def give_plain(
+        self,
+        positions: Sequence[int],
+        scores: Sequence[float],
+        codes: Sequence[str],
+        queue_us: int,
+        run_us: Sequence[int],
+    ) -> None:
+        """Passes verdicts of one evaluation on, none of which is answered yet; see `DeliverPlain`."""
+        if self._ended or self._deliver_plain is None:
+            return
+        for position in positions:
+            self._open[position] = 0
+        self._remaining -= len(positions)
+        if self.counted:
+            self._admission.give_back(self.request.client, len(positions))
+        stats = self.stats[positions[0] % self.width]
+        if stats is not None:
+            stats.note_plain(codes, queue_us, run_us)
+        self._deliver_plain(positions, scores, codes, queue_us, run_us)
         if self._remaining == 0:
             self._end()
 

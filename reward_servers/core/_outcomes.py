@@ -169,10 +169,18 @@ def _encode(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace") if value else b""
 
 
-def _default_code(value: float, low: float, high: float) -> str:
+def default_code(value: float, low: float, high: float) -> str:
+    """The code of a verdict whose verifier gave none."""
     if value >= high:
         return "accepted"
     return "wrong" if value <= low else "partial"
+
+
+def plain_score(returned: object, low: float, high: float) -> float | None:
+    """The score of what is nothing but a float within the range or a truth value; None for all else."""
+    if type(returned) is float:
+        return returned if low <= returned <= high else None
+    return high if returned is True else low if returned is False else None
 
 
 def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdict | Fault:
@@ -188,8 +196,9 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
         A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that
         breaks its own declaration must not reach a policy.
     """
-    if type(returned) is float and low <= returned <= high:
-        return Verdict(returned, _default_code(returned, low, high))
+    plain = plain_score(returned, low, high)
+    if plain is not None:
+        return Verdict(plain, default_code(plain, low, high))
     if isinstance(returned, Fault):
         return returned
     score = returned if isinstance(returned, Score) else None
@@ -200,13 +209,13 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
     if not low <= value <= high:
         return _invalid(f"its score {value!r} is outside [{low:g}, {high:g}]")
     if score is None:
-        return Verdict(value, _default_code(value, low, high))
+        return Verdict(value, default_code(value, low, high))
     wrong = _wrong_part(score)
     if wrong:
         return _invalid(wrong)
     return Verdict(
         value,
-        _sendable(score.code) or _default_code(value, low, high),
+        _sendable(score.code) or default_code(value, low, high),
         tuple((_sendable(name), part) for name, part in score.aspects.items()),
         tuple(score.steps),
         _sendable(score.note),

@@ -123,6 +123,7 @@ class Planner:
                 request.client,
                 lane,
                 _key_of(bound, request),
+                (request.request_id, request.run, request.step),
             )
             if isinstance(bound, _Bound)
             else bound

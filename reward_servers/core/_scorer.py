@@ -7,23 +7,28 @@ any transport.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from reward_servers.core._admission import Admission, Reservation, ServerLimits
 from reward_servers.core._bound import BoundVerifier, limit_verdict
 from reward_servers.core._cache import VerdictCache
-from reward_servers.core._call import Call, Deliver
+from reward_servers.core._call import Call, Deliver, DeliverPlain
 from reward_servers.core._compose import Composer, Remote
 from reward_servers.core._errors import OverloadedError
 from reward_servers.core._model import Content, Group, Message, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
+from reward_servers.core._stats import SlowItem, Stats
 from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Executor, Job, Request, Result, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
 __all__ = ["Scorer"]
+
+_SLOW_US = 50_000
+"""Microseconds below which no item is told as slow."""
 
 
 class Scorer:
@@ -41,6 +46,7 @@ class Scorer:
         self.hosted = {one.identity.name: one for one in hosted}
         self.admission = Admission(self.limits)
         self.cache = VerdictCache(self.limits.cache_bytes)
+        self.stats = Stats(list(self.hosted))
         self._composer = Composer(self, remotes or {})
         self._executors: dict[str, Executor] = {}
         self._owned: list[Executor] = []
@@ -53,13 +59,13 @@ class Scorer:
     def _build_executors(self, hosted: Sequence[BoundVerifier], workers: int) -> None:
         pooled = [one for one in hosted if one.verifier.runs is Placement.PROCESS]
         if pooled:
-            pool = ProcessExecutor(pooled, self._settle, workers)
+            pool = ProcessExecutor(pooled, self._settle, workers, self.stats.note_death)
             self._owned.append(pool)
             self._executors.update({one.identity.name: pool for one in pooled})
         for one in hosted:
             executor: Executor
             if one.verifier.runs is Placement.DEVICE:
-                executor = ProcessExecutor([one], self._settle, 1)
+                executor = ProcessExecutor([one], self._settle, 1, self.stats.note_death)
             elif one.verifier.runs is Placement.LOOP:
                 executor = LoopExecutor(one, self._settle, self._composer.ask)
             else:
@@ -95,6 +101,7 @@ class Scorer:
         *,
         partial: bool = False,
         inner: bool = False,
+        plain: DeliverPlain | None = None,
     ) -> Call:
         """Admits a request; its groups are then added to the call.
 
@@ -105,6 +112,7 @@ class Scorer:
             hold: Its bytes, given back when the call ends; None when none are counted.
             partial: Answer what does not fit with a skip, instead of refusing the whole.
             inner: Asked by a verifier whose own item is admitted already: nothing is counted twice.
+            plain: Takes many verdicts at once that have nothing but a score and a code; None to take them one by one.
 
         Returns:
             The call: add the groups and wait for it, or close it to abandon what is not finished.
@@ -121,11 +129,13 @@ class Scorer:
             if not partial:
                 raise
             call = Call(self, request, deliver, items, hold, counted=False)
+            call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
             call.skip(Skip(SkipReason.OVERLOADED, refusal.retry_after))
             return call
-        call = Call(self, request, deliver, items, hold, counted=not inner)
+        call = Call(self, request, deliver, items, hold, counted=not inner, plain=plain)
         try:
             call.jobs = self._planner.jobs(bounds, request, call)
+            call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
             self._calls.add(call)
             call.arm()
         except BaseException:
@@ -142,11 +152,43 @@ class Scorer:
                 for position in range(start, start + width * sum(len(group) for group in groups), width):
                     call.give(position, Result(job))
                 continue
+            if call.takes_plain and isinstance(job.executor, LoopExecutor) and job.executor.is_quick:
+                self._judge_at_once(call, job, job.executor, groups, start)
+                continue
             make = self._wholes if job.hosted.verifier.scope == "group" else self._singles
             units = make(call, job, groups, start, keys)
             if units:
                 call.units += units
                 job.executor.submit(units)
+
+    def _judge_at_once(
+        self, call: Call, job: Job, executor: LoopExecutor, groups: Sequence[Group], position: int
+    ) -> None:
+        """Judges what needs neither a queue nor a turn of its own; what does after all goes the usual way."""
+        width, limit = call.width, job.hosted.limits.response
+        rollouts: list[Rollout] = []
+        positions: list[int] = []
+        for group in groups:
+            for rollout in group.rollouts:
+                if _longer(rollout.content, limit):
+                    call.give(position, Result(_too_long(job)))
+                else:
+                    rollouts.append(rollout)
+                    positions.append(position)
+                position += width
+        queue_us = int((time.perf_counter() - job.queued_at) * 1e6)
+        found = executor.judge_at_once(job, rollouts)
+        if found.ranks:
+            call.give_plain(
+                [positions[rank] for rank in found.ranks], found.scores, found.codes, queue_us, found.run_us
+            )
+        for rank, outcome, run_us in found.others:
+            call.give(positions[rank], Result(outcome, queue_us, run_us))
+        if found.done < len(rollouts):
+            left = zip(rollouts[found.done :], positions[found.done :], strict=True)
+            units = [Unit(job, rollout, [(call, (place,))]) for rollout, place in left]
+            call.units += units
+            executor.submit(units)
 
     def _singles(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges each rollout for itself."""
@@ -211,6 +253,8 @@ class Scorer:
         if unit.settled:
             return
         unit.settled = True
+        if queue_us + run_us > _SLOW_US and queue_us + run_us > self.stats.slow.threshold:
+            self._note_slow(unit, outcomes[0], queue_us, run_us, usage)
         if unit.key is not None:
             self._flying.pop(unit.key, None)
             if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
@@ -220,6 +264,21 @@ class Scorer:
             for place, position in enumerate(positions):
                 subscriber.give(position, Result(outcomes[place], queue_us, run_us, usage, shared))
             shared = True
+
+    def _note_slow(self, unit: Unit, outcome: Outcome, queue_us: int, run_us: int, usage: Usage | None) -> None:
+        subject = unit.subject
+        name = subject.prompt_context.group_id if isinstance(subject, Group) else subject.rollout_id
+        code = outcome.reason.value if isinstance(outcome, Skip) else outcome.code
+        verifier, cpu_us = unit.job.hosted.identity.name, usage.cpu_us if usage is not None else 0
+        total, retried = queue_us + run_us, bool(unit.deaths)
+        origin = unit.job.origin
+        item = SlowItem(total, time.time(), verifier, name, origin, code, queue_us, run_us, cpu_us, retried)
+        self.stats.slow.note(item)
+
+    def workers(self) -> dict[str, tuple[int, int]]:
+        """For each pool of workers, how many of them are ready and how many there should be."""
+        pools = [one for one in self._owned if isinstance(one, ProcessExecutor)]
+        return {pool.name: pool.workers for pool in pools}
 
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
         """Forgets a call that is complete or closed, and abandons units that nobody else waits for."""

@@ -43,6 +43,8 @@ class Request:
         seed: Seed of the run.
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
         client: Who asks; clients take turns, and each has its share of the server.
+        run: Name of the training run, for reports.
+        step: Training step, for reports.
     """
 
     evaluations: Sequence[Evaluation]
@@ -50,6 +52,8 @@ class Request:
     seed: int = 0
     deadline: float | None = None
     client: str = ""
+    run: str = ""
+    step: int = 0
 
 
 @dataclass(slots=True)
@@ -93,6 +97,7 @@ class Job:
         client: Who asks: clients take turns in a queue.
         lane: Whose turn it takes among those of its client; the jobs of one call share it.
         key: Makes the key under which others may join a unit and its verdict is kept; None when units have none.
+        origin: Request id, run and step, for reports.
     """
 
     hosted: BoundVerifier
@@ -105,6 +110,7 @@ class Job:
     client: str
     lane: object
     key: MakeKey | None
+    origin: tuple[str, str, int] = ("", "", 0)
 
 
 class DeathKind(Enum):

@@ -69,7 +69,7 @@ def request(verifier: str, *groups: Group, timeout: float | None = None, **field
     return Asked(list(groups), Request([evaluation], deadline=deadline, **fields))
 
 
-def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, result: None, **how: bool) -> Call:
+def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, result: None, **how: Any) -> Call:
     """A call that all its groups have been added to."""
     rollouts = sum(len(group) for group in asked.groups)
     hold = scorer.admission.hold(100 * rollouts)

@@ -24,6 +24,15 @@ class _Caller:
     def time_remaining(self) -> float | None:
         return None
 
+    def invocation_metadata(self) -> tuple[()]:
+        return ()
+
+    def auth_context(self) -> dict[str, list[bytes]]:
+        return {}
+
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
 
 def _message(verifier: str, rollouts: int, text: str) -> bytes:
     request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)])
@@ -60,6 +69,8 @@ async def test_a_call_that_is_cancelled_at_any_await_gives_back_all_that_it_took
     data, other = _message(verifier, _LARGE, text), _message(verifier, _LARGE, text)
     async with scoring(unruly.equal, unruly.patient, workers=1) as scorer:
         servicer = RewardServicer(scorer, {}, {})
+        whole = await servicer.score(_message("test/equal", 20, "a"), cast("Any", _Caller()))
+        assert len(whole.results) == 20
         for steps in (*range(60), 100, 200):
             work = [
                 servicer.score(one, cast("Any", _Caller())) if method == "score" else _stream(servicer, one)

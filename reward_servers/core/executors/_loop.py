@@ -13,12 +13,15 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from reward_servers.core._bound import BoundVerifier, Instance, outcome_of, replicate
 from reward_servers.core._context import Ask
-from reward_servers.core._outcomes import Fault, Outcome, Party
-from reward_servers.core._work import Settle, Unit
+from reward_servers.core._model import Rollout
+from reward_servers.core._outcomes import Fault, Outcome, Party, default_code, plain_score
+from reward_servers.core._verifier import Cost, Role
+from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
 
 __all__ = ["LoopExecutor"]
@@ -28,6 +31,19 @@ _TURN = 0.002
 _TICK = 0.05
 _GRACE = 1.0
 """Seconds in which a coroutine ends that has been cancelled; whoever takes longer has swallowed it."""
+
+
+_WAITS: Any = object()
+
+
+def _result_of(coroutine: Any) -> Any:
+    """What a coroutine returns without waiting for anything; ``_WAITS`` when it waits, and is closed."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    return _WAITS
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +67,27 @@ class _Runner:
     task: asyncio.Task[None] | None = None
 
 
+@dataclass(slots=True)
+class AtOnce:
+    """What was judged at once.
+
+    Attributes:
+        ranks: Ranks of the items whose verdict is nothing but a score and a code.
+        scores: Their scores.
+        codes: Their codes.
+        run_us: Microseconds that each ran.
+        others: Rank, outcome and run time of the other items.
+        done: How many items were judged, from the first on.
+    """
+
+    ranks: list[int] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
+    run_us: list[int] = field(default_factory=list)
+    others: list[tuple[int, Outcome, int]] = field(default_factory=list)
+    done: int = 0
+
+
 class LoopExecutor:
     """Runs the items of one verifier on the loop, up to its concurrency."""
 
@@ -64,6 +101,10 @@ class LoopExecutor:
         self._watch: asyncio.TimerHandle | None = None
         self._growing = False
         self._active = 0
+        verifier = hosted.verifier
+        self._may_be_quick = (
+            verifier.cost is Cost.TRIVIAL and verifier.scope == "rollout" and Role.CONTEXT not in verifier.roles
+        )
 
     async def start(self) -> None:
         """Sets the verifier up."""
@@ -73,6 +114,50 @@ class LoopExecutor:
         """Queues units and sees that runners take them."""
         self._queue.extend(units)
         self._grow()
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether items can be judged at once: the verifier says that it costs nothing, and none waits."""
+        return self._may_be_quick and not self._queue
+
+    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout]) -> AtOnce:
+        """Judges items one after the other without a task, for as long as a turn of the loop may take.
+
+        Returns:
+            What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
+            verifier waits for something, and is never judged in this way again.
+        """
+        instance, verifier, found = self._instance, self._hosted.verifier, AtOnce()
+        assert instance is not None
+        low, high, started = verifier.low, verifier.high, time.perf_counter()
+        turn_ends = started + _TURN
+        for rank, rollout in enumerate(rollouts):
+            try:
+                arguments = instance.arguments(rollout, job.options, None)
+                if isinstance(arguments, Fault):
+                    outcome: Outcome | None = arguments
+                elif (returned := _result_of(instance.function(*arguments))) is _WAITS:
+                    self._may_be_quick = False
+                    return found
+                else:
+                    score = plain_score(returned, low, high)
+                    outcome = instance.settle(returned, rollout, None)[0] if score is None else None
+            except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
+                outcome = outcome_of(error, verifier)
+            ended = time.perf_counter()
+            run_us, started = int((ended - started) * 1e6), ended
+            if outcome is not None:
+                found.others.append((rank, outcome, run_us))
+            else:
+                assert score is not None
+                found.ranks.append(rank)
+                found.scores.append(score)
+                found.codes.append(default_code(score, low, high))
+                found.run_us.append(run_us)
+            found.done = rank + 1
+            if ended > turn_ends:
+                break
+        return found
 
     def abandon(self, units: Sequence[Unit]) -> None:
         """Cancels the coroutines of items that run, which closes their upstream calls."""

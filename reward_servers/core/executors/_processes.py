@@ -13,7 +13,7 @@ import math
 import multiprocessing
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reward_servers.core._bound import BoundVerifier, replicate
 from reward_servers.core._errors import StartupError
@@ -42,8 +42,15 @@ _START_FAILURES = 3
 class ProcessExecutor:
     """A pool of worker processes that host the same verifiers."""
 
-    def __init__(self, hosted: Sequence[BoundVerifier], settle: Settle, workers: int) -> None:
+    def __init__(
+        self,
+        hosted: Sequence[BoundVerifier],
+        settle: Settle,
+        workers: int,
+        note_death: Callable[[str, str], None] = lambda pool, kind: None,
+    ) -> None:
         self._hosted = list(hosted)
+        self._note_death = note_death
         self._settle = settle
         self._size = workers
         self._device = any(one.verifier.runs is Placement.DEVICE for one in hosted)
@@ -87,6 +94,16 @@ class ProcessExecutor:
     def expected(self, hosted: BoundVerifier) -> float:
         """Seconds that an item has taken lately."""
         return max(1e-6, self._item_time.get(id(hosted), _FIRST_GUESS))
+
+    @property
+    def name(self) -> str:
+        """What a report calls this pool."""
+        return self._hosted[0].identity.name if self._device else "shared"
+
+    @property
+    def workers(self) -> tuple[int, int]:
+        """How many workers are ready, and how many there should be."""
+        return sum(worker.ready for worker in self._workers), self._size
 
     def facts(self) -> Mapping[str, str]:
         """What the verifiers tell of the host; every worker tells the same."""
@@ -154,6 +171,7 @@ class ProcessExecutor:
             if unit not in suspects:
                 self._queue.push_front(unit)
         cause = cause_of_death(worker, exit_code)
+        self._note_death(self.name, cause.exhausted or cause.kind.value)
         for unit in suspects:
             self._after_death(unit, cause, alone=len(suspects) == 1)
         self._spawn(0.0)

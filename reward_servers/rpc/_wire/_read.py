@@ -1,84 +1,31 @@
-"""Between messages and the core's types: the only module of the server that reads or builds messages."""
+"""From messages to the core's types."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from google.protobuf.duration_pb2 import Duration
-
 from reward_servers.core import (
-    Admission,
-    BoundVerifier,
     Content,
-    Cost,
     Document,
     Evaluation,
-    Fault,
     Group,
     Message,
     Part,
-    Party,
     PromptContext,
     RequestError,
-    Result,
     Rollout,
-    Skip,
-    SkipReason,
-    Step,
     ToolCall,
-    Verdict,
-    schema_of,
     shown,
 )
-from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = [
-    "AspectNames",
-    "GroupReader",
-    "add_results",
-    "count_rollouts",
-    "describe",
-    "fill_result",
-    "identity",
-    "load",
-    "parts",
-    "read_evaluations",
-]
+__all__ = ["GroupReader", "count_rollouts", "parts", "read_evaluations"]
 
-_PARTIES = {
-    Party.DATASET: types_pb2.PARTY_DATASET,
-    Party.SERVICE: types_pb2.PARTY_SERVICE,
-    Party.UPSTREAM: types_pb2.PARTY_UPSTREAM,
-    Party.CALLER: types_pb2.PARTY_CALLER,
-}
-_REASONS = {
-    SkipReason.DEADLINE: types_pb2.SKIP_REASON_DEADLINE,
-    SkipReason.NOT_NEEDED: types_pb2.SKIP_REASON_NOT_NEEDED,
-    SkipReason.OVERLOADED: types_pb2.SKIP_REASON_OVERLOADED,
-}
-_COSTS = {
-    Cost.TRIVIAL: service_pb2.COST_CLASS_TRIVIAL,
-    Cost.CPU: service_pb2.COST_CLASS_CPU,
-    Cost.SANDBOX: service_pb2.COST_CLASS_SANDBOX,
-    Cost.NETWORK: service_pb2.COST_CLASS_NETWORK,
-    Cost.DEVICE: service_pb2.COST_CLASS_DEVICE,
-}
-_UNITS = {"character": types_pb2.STEP_UNIT_CHARACTER, "token": types_pb2.STEP_UNIT_TOKEN}
-_LONGEST_US = (1 << 32) - 1
 _PART = 128
 """Rollouts that are read at a time: few enough that their texts are judged while the processor's caches hold them."""
-
-
 _PIECES = 16_384
 """Messages, parts or documents of one rollout or prompt."""
-
-
-def _duration(seconds: float) -> Duration:
-    duration = Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration
 
 
 class GroupReader:
@@ -249,132 +196,3 @@ def _read_documents(
             text = _blob(one.blob.digest, blobs)[0].decode("utf-8", "replace")
         documents.append(Document(one.id, text, one.title, one.uri))
     return tuple(documents)
-
-
-class AspectNames:
-    """Gives each aspect name of a verifier its position in the response's header."""
-
-    def __init__(self, declared: Iterable[str] = ()) -> None:
-        self.places = {name: place for place, name in enumerate(declared)}
-
-    def place(self, name: str) -> int:
-        """The position of a name, which is added when it is new."""
-        return self.places.setdefault(name, len(self.places))
-
-
-def add_results(
-    response: service_pb2.ScoreResponse, indices: Iterable[int], evaluations: int
-) -> list[types_pb2.Result]:
-    """Adds empty results to a response, in the order of rollouts and then of evaluations, to be filled later."""
-    add, places = response.results.add, []
-    for index in indices:
-        for evaluation in range(evaluations):
-            place = add(index=index)
-            if evaluation:
-                place.evaluation = evaluation
-            places.append(place)
-    return places
-
-
-def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -> None:
-    """Fills the message of one result, all but which item it belongs to."""
-    message.queue_us = result.queue_us if result.queue_us < _LONGEST_US else _LONGEST_US
-    message.run_us = result.run_us if result.run_us < _LONGEST_US else _LONGEST_US
-    if result.cached:
-        message.cached = True
-    outcome = result.outcome
-    if isinstance(outcome, Verdict):
-        verdict = message.verdict
-        verdict.score = outcome.score
-        verdict.code = outcome.code
-        if not outcome.plain:
-            _fill_details(verdict, outcome, names)
-    elif isinstance(outcome, Fault):
-        _fill_fault(message.fault, outcome)
-    else:
-        _fill_skip(message.skip, outcome)
-    usage = result.usage
-    if usage is not None and (usage.cpu_us or usage.upstream_calls):
-        message.usage.cpu_us = usage.cpu_us
-        if usage.upstream_calls:
-            message.usage.upstream_calls = usage.upstream_calls
-            message.usage.input_tokens = usage.input_tokens
-            message.usage.output_tokens = usage.output_tokens
-
-
-def _fill_details(message: types_pb2.Verdict, verdict: Verdict, names: AspectNames) -> None:
-    for name, value in verdict.aspects:
-        message.aspects.add(name=names.place(name), value=value)
-    for step in verdict.steps:
-        _fill_step(message.steps.add(), step)
-    if verdict.note:
-        message.note = verdict.note
-    if verdict.evidence:
-        message.evidence_json = verdict.evidence
-    if verdict.feedback:
-        message.feedback_json = verdict.feedback
-
-
-def _fill_step(message: types_pb2.StepScore, step: Step) -> None:
-    message.message, message.start, message.end = step.message, step.start, step.end
-    message.unit = _UNITS.get(step.unit, types_pb2.STEP_UNIT_UNSPECIFIED)
-    if step.score is not None:
-        message.score = step.score
-
-
-def _fill_fault(message: types_pb2.Fault, fault: Fault) -> None:
-    message.party = _PARTIES[fault.party]
-    message.code, message.message, message.retryable = fault.code, fault.message, fault.retryable
-    if fault.retry_after is not None:
-        message.retry_after.CopyFrom(_duration(fault.retry_after))
-
-
-def _fill_skip(message: types_pb2.Skip, skip: Skip) -> None:
-    message.reason = _REASONS[skip.reason]
-    if skip.retry_after is not None:
-        message.retry_after.CopyFrom(_duration(skip.retry_after))
-
-
-def identity(hosted: BoundVerifier | None, name: str, aspects: AspectNames) -> types_pb2.VerifierIdentity:
-    """The header entry of an evaluation; a verifier that is not hosted has a name only."""
-    if hosted is None:
-        return types_pb2.VerifierIdentity(name=name)
-    who = hosted.identity
-    return types_pb2.VerifierIdentity(
-        name=who.name, version=who.version, digest=who.digest, aspects=list(aspects.places)
-    )
-
-
-def load(admission: Admission, draining: bool) -> types_pb2.ServerLoad:
-    """How busy the server is."""
-    return types_pb2.ServerLoad(
-        items_in_flight=max(0, admission.items),
-        bytes_in_flight=max(0, admission.bytes),
-        items_limit=admission.limits.items,
-        bytes_limit=admission.limits.bytes,
-        draining=draining,
-    )
-
-
-def describe(hosted: BoundVerifier, origin: str) -> service_pb2.VerifierInfo:
-    """Everything a caller can know about a verifier."""
-    verifier, limits = hosted.verifier, hosted.limits
-    return service_pb2.VerifierInfo(
-        identity=identity(hosted, verifier.name, AspectNames(verifier.aspects)),
-        description=verifier.description,
-        scope=service_pb2.SCOPE_GROUP if verifier.scope == "group" else service_pb2.SCOPE_ROLLOUT,
-        deterministic=verifier.deterministic,
-        cost_class=_COSTS[verifier.cost],
-        score_min=verifier.low,
-        score_max=verifier.high,
-        floor=verifier.floor,
-        reference_schema_json=schema_of(verifier.reference),
-        options_schema_json=schema_of(verifier.options),
-        limits=service_pb2.ItemLimits(
-            cpu=_duration(limits.cpu),
-            wall=_duration(limits.wall),
-            memory_bytes=limits.memory,
-            response_bytes=limits.response,
-        ),
-        origin=origin,
-    )

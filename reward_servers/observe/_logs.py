@@ -1,0 +1,81 @@
+"""Logs: one line for each event, as text or as JSON, and never so many that they are the problem.
+
+No line holds a prompt, a response, a reference or a key. A call is known by its request id, run, step and client.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from typing import TextIO
+
+__all__ = ["FloodFilter", "JsonFormatter", "set_up_logging"]
+
+_TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_PER_SECOND = 100.0
+_BURST = 1000.0
+_LONGEST = 8000
+
+
+class JsonFormatter(logging.Formatter):
+    """Writes a record as one JSON object: time, level, logger, message, and the fields that it carries."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Writes a record."""
+        line: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage()[:_LONGEST],
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)[-_LONGEST:]
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = getattr(record, "fields", {})
+        written = " ".join(f"{name}={value}" for name, value in fields.items() if value not in ("", 0, None))
+        line = super().format(record)
+        return f"{line} {written}" if written else line
+
+
+class FloodFilter(logging.Filter):
+    """Lets only so many records of a logger through, and says how many it has not."""
+
+    def __init__(self, per_second: float = _PER_SECOND, burst: float = _BURST) -> None:
+        super().__init__()
+        self._rate = per_second
+        self._burst = burst
+        self._allowed: dict[str, tuple[float, float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a record is written."""
+        now = time.monotonic()
+        left, filled, dropped = self._allowed.get(record.name, (self._burst, now, 0))
+        left = min(self._burst, left + self._rate * (now - filled))
+        if left < 1.0:
+            self._allowed[record.name] = (left, now, dropped + 1)
+            return False
+        if dropped:
+            record.msg = f"[{dropped} records of {record.name} were left out] {record.msg}"
+        self._allowed[record.name] = (left - 1.0, now, 0)
+        return True
+
+
+def set_up_logging(level: int, form: str, stream: TextIO | None = None) -> None:
+    """Sends all records to a stream.
+
+    Args:
+        level: The lowest level that is written.
+        form: ``"text"`` or ``"json"``.
+        stream: Where to; standard error unless said.
+    """
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonFormatter() if form == "json" else _TextFormatter(_TEXT))
+    handler.addFilter(FloodFilter())
+    logging.basicConfig(level=level, handlers=[handler], force=True)
