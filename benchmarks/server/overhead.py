@@ -34,7 +34,7 @@ def _bare_batch(size: int, start: int) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def _our_batch(verifier: str, form: pb.ResultForm) -> Callable[[int, int], bytes]:
+def _our_batch(verifier: str, form: Any) -> Callable[[int, int], bytes]:
     def build(size: int, start: int) -> bytes:
         request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)], result_form=form)
         for first in range(start, start + size, _GROUP):

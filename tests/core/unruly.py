@@ -222,6 +222,12 @@ async def rank(group: Group) -> Sequence[Score | Fault]:
     return [Score(sizes.index(len(one.response)) / max(1, len(sizes) - 1)) for one in group]
 
 
+@verifier("test/text", version="1", cost=Cost.TRIVIAL)
+async def exact_text(rollout: Rollout, ref: Expected) -> bool:
+    """Whether the response is the reference, at no cost."""
+    return rollout.response == ref.answer
+
+
 @verifier("test/lengths", version="1", scope="group", score_range=(0, 1e9), cost=Cost.NETWORK)
 async def lengths(group: Group) -> Sequence[float]:
     """How long each response of a group is."""
