@@ -19,6 +19,9 @@ from reward_servers.rpc import _wire
 from reward_servers.rpc._calls import Batch, Stream
 from reward_servers.rpc._clients import Clients, NotAllowedError
 from reward_servers.rpc._intake import Intake, parse
+from trainer_client.contract import CONTRACT
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
+from trainer_client.contract.v1 import types_pb2
 
 __all__ = ["RewardServicer"]
 

@@ -17,14 +17,14 @@ from typing import Any
 import grpc.aio
 import pytest
 
-from protos.assay.rewards.v1 import reward_service_pb2 as pb
-from protos.assay.rewards.v1 import types_pb2 as types
 from reward_servers.config import load_config
 from reward_servers.observe import CallLog, FloodFilter, JsonFormatter, Tracing, exposition, server_families
 from reward_servers.server import running
 from tests.core import unruly
 from tests.core.helpers import group, outcomes, request, scoring
 from tests.typed import stub_of
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 _NAMES = tuple(f"tests.core.unruly:{name}" for name in ("equal", "unruly", "wait", "exact_text"))
 
