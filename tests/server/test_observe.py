@@ -80,7 +80,7 @@ async def test_metrics_count_what_happened(caplog: pytest.LogCaptureFixture) -> 
     assert found['assay_cached_items_total{verifier="test/equal"}'] == 1
     assert found['assay_calls_total{method="Score",status="OK"}'] == 2
     assert found['assay_calls_total{method="Score",status="NOT_FOUND"}'] == 1
-    assert found['assay_client_items_total{client="addr:127.0.0.1"}'] == 6
+    assert found['assay_client_items_total{client="addr:127.0.0.1"}'] == 7
     assert found["assay_items_in_flight"] == 0
     assert found["assay_received_bytes_total"] > 0 < found["assay_sent_bytes_total"]
     assert [one["why"] for one in slow if one["rollout_id"] == "r2"] == ["retried"]
