@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test check matrix gen bench clean
+.PHONY: install demo test test-languages check matrix gen bench clean
 
 install: $(VENV)/.complete
 
@@ -28,6 +28,12 @@ demo: $(VENV)/.light
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# The toolchains of the distribution, as root, and TypeScript; then the tests of all languages, none of them skipped.
+test-languages: install
+	apt-get install -y --no-install-recommends gcc g++ nodejs npm default-jdk-headless golang-go rustc
+	npm install --global --no-audit --no-fund typescript
+	ASSAY_NEED_LANGUAGES=1 $(BIN)/python -m pytest -n 2 --timeout 120 tests/engines/code/test_languages.py
 
 check: install
 	$(BIN)/ruff check .

@@ -66,7 +66,11 @@ def _languages(interpreter: Interpreter) -> list[Finding]:
             _, path = look_up(name)
         except SandboxError:
             row = TABLE[name]
-            findings.append(Finding(f"language {name}", False, f"{row.tool} is not installed", row.remedy))
+            findings.append(
+                Finding(
+                    f"language {name}", False, f"{', '.join((row.tool, *row.needs))}: not all installed", row.remedy
+                )
+            )
             continue
         if path and not interpreter.shows(path):
             findings.append(Finding(f"language {name}", False, f"{path} is not shown inside", not_shown(path)))

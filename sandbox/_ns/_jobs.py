@@ -35,6 +35,7 @@ class Artefact:
         tool: Path of the compiler or interpreter.
         code: Python only: program and driver as compiled, opaque to us.
         binary: Descriptor of the product of a compiler, on a file system that is read-only; -1 if there is none.
+        text: What was built for an interpreter, copied into every run.
         runs: How many more runs the caller has announced.
     """
 
@@ -43,6 +44,7 @@ class Artefact:
     tool: str
     code: bytes = b""
     binary: int = -1
+    text: bytes = b""
     runs: int = 0
 
     def close(self) -> None:
@@ -66,9 +68,10 @@ def check(program: Program, language: Language, most: int) -> None:
         raise ProgramRefused(f"no preload set {program.preload!r}; there are: {', '.join(PRELOADS)}")
     if language.tool and (program.driver is not None or program.preload is not None):
         raise UnsupportedLanguage(program.language, "drivers and preload sets exist for python only")
-    files = {*program.files, language.source}
-    if len(files) == len(program.files):
-        raise ProgramRefused(f"file name {language.source!r} is that of the program itself")
+    own = {language.source_name(program.source), language.product} - {""}
+    files = {*program.files, *own}
+    if taken := own & program.files.keys():
+        raise ProgramRefused(f"file name {min(taken)!r} is that of the program itself")
     for name in program.files:
         parts = name.split("/")
         if len(parts) > _MAX_DEPTH or not all(map(_is_plain, parts)):
@@ -108,7 +111,7 @@ def _bounds(limits: Limits) -> dict[str, float]:
 
 
 def _files(program: Program) -> dict[str, bytes]:
-    return {**program.files, TABLE[program.language].source: program.source}
+    return {**program.files, TABLE[program.language].source_name(program.source): program.source}
 
 
 def armed_job(limits: Limits, data: str) -> dict[str, Any]:
@@ -130,15 +133,20 @@ def run_job(artefact: Artefact, limits: Limits, data: str) -> dict[str, Any]:
     }
     if artefact.binary >= 0:
         return {**job, "files": dict(program.files), "argv": ["./main"]}
-    memory = limits.memory_bytes >> 20
-    argv = [artefact.tool, *(argument.format(memory_mib=memory) for argument in language.run)]
-    return {**job, "files": _files(program), "argv": argv}
+    argv = language.run_command(artefact.tool, program.source, limits.memory_bytes >> 20)
+    files = {**program.files, language.product: artefact.text} if language.product else _files(program)
+    return {**job, "files": files, "argv": argv}
 
 
 def build_job(program: Program, limits: Limits, tool: str) -> dict[str, Any]:
     """The job of compiling with a compiler."""
-    argv = [tool, *TABLE[program.language].build]
-    job: dict[str, Any] = {"mode": "build", "bounds": _bounds(limits), "address_space": True}
+    language = TABLE[program.language]
+    argv = language.build_command(tool, program.source)
+    job: dict[str, Any] = {
+        "mode": "build",
+        "bounds": _bounds(limits),
+        "address_space": language.builds_in_address_space,
+    }
     return {**job, "files": _files(program), "argv": argv, "output": OUTPUT, "artefact": False}
 
 
@@ -332,4 +340,7 @@ def collect_build(running: Running, program: Program, tool: str, zygote: Zygote)
     size = status.st_size
     if size > _MAX_ARTEFACT:
         return CompileFailure(f"the compiled program has {size} bytes, more than {_MAX_ARTEFACT}", Exit.DISK_LIMIT)
-    return Artefact(program, TABLE[program.language], tool, binary=zygote.keep(product, size))
+    language = TABLE[program.language]
+    if language.product:
+        return Artefact(program, language, tool, text=os.pread(product, size, 0))
+    return Artefact(program, language, tool, binary=zygote.keep(product, size))

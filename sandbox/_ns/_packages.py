@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import os
 import sys
 import sysconfig
@@ -27,6 +28,8 @@ _SHOWN = (
     "six.py",
     "sortedcontainers",
 )
+# Where a distribution keeps the settings without which a toolchain below /usr does not start.
+_SETTINGS = "/etc/java-*-openjdk"
 _SYSTEM = ("/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/")
 
 
@@ -77,7 +80,8 @@ def locate(config: SandboxConfig) -> Interpreter:
     found = {name: [f"{place}/{name}" for place in places if os.path.exists(f"{place}/{name}")] for name in _SHOWN}
     packages = {name: paths[0] for name, paths in found.items() if paths}
     directories = sorted(real for base in prefixes if not _is_system(real := os.path.realpath(base)))
-    shown = (*directories, *map(os.path.realpath, config.read_only))
+    settings = glob.glob(_SETTINGS)
+    shown = (*directories, *settings, *map(os.path.realpath, config.read_only))
     return Interpreter(path, shown, packages, tuple(sorted(filter(os.path.isdir, hidden))))
 
 

@@ -101,7 +101,7 @@ class NsSandbox:
         bounds = limits or language.build_limits
         _jobs.check_space(program, bounds)
         with self._in_use():
-            if not tool or language.build:
+            if not tool or language.is_built:
                 made, _ = settle(
                     lambda patience: self._make(program, bounds, runs, patience), self._probe, bounds.wall_s
                 )

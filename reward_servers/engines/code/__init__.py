@@ -14,7 +14,7 @@ here. Assertions become comparisons through their syntax tree; test code that do
 sandbox, and only plain data pass between it and the program. Exit codes and texts of a program never count as success.
 
 Reference (JSON object)
-    language   `python` (default), `cpp`, `c`, `javascript`, `bash`
+    language   `python` (default), `cpp`, `c`, `java`, `go`, `rust`, `javascript`, `typescript`, `bash`
     tests      one of
         {"kind": "stdio", "cases": [{"stdin", "stdout", "name"?, "public"?}]}
         {"kind": "call", "entry": "f", "cases": [{"args"?, "kwargs"?, "returns", "name"?, "public"?}]}

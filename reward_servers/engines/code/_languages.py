@@ -7,6 +7,10 @@ ALIASES: dict[str, frozenset[str]] = {
     "cpp": frozenset(("cpp", "c++", "cc", "cxx", "c++11", "c++14", "c++17", "c++20", "cpp17", "cpp20", "g++")),
     "c": frozenset(("c", "c11", "c99", "h")),
     "javascript": frozenset(("javascript", "js", "node", "nodejs", "mjs", "ecmascript")),
+    "typescript": frozenset(("typescript", "ts", "tsx", "mts")),
+    "java": frozenset(("java", "java8", "java11", "java17", "java21", "openjdk")),
+    "go": frozenset(("go", "golang")),
+    "rust": frozenset(("rust", "rs", "rustc")),
     "bash": frozenset(("bash", "sh", "shell", "zsh")),
 }
 
