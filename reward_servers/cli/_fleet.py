@@ -6,21 +6,31 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from reward_servers.cli._console import remark
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._whole_file import whole_file
+
+if TYPE_CHECKING:
+    from trainer_client import Server
 
 __all__ = ["PrefixedLog", "QuietLog", "read_endpoints", "write_endpoints"]
 
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
-def read_endpoints(path: Path) -> dict[str, list[str]]:
+def read_endpoints(path: Path, servers: Iterable[Server]) -> dict[str, list[str]]:
     """Reads a file that says where servers are: an object of lists of ``host:port``, by the server's name.
 
+    Args:
+        path: The file.
+        servers: Servers of the recipe.
+
     Raises:
-        UserError: The file does not hold that.
+        UserError: The file does not hold that, or names a server that the recipe does not have.
     """
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -31,7 +41,25 @@ def read_endpoints(path: Path) -> dict[str, list[str]]:
         for addresses in found.values()
     ):
         raise UserError(f'{path}: expected an object such as {{"math": ["127.0.0.1:50051"]}}')
+    _check_names(path, found, [server.name for server in servers])
     return found
+
+
+def _check_names(path: Path, found: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuses what looks like a mistyped name. A file may say more than a recipe needs: that is remarked."""
+    lacking = [name for name in names if name not in found]
+    unknown = [name for name in found if name not in names]
+    for name in unknown:
+        close = get_close_matches(name, lacking, n=1, cutoff=0.5)
+        if close:
+            raise UserError(f"{path}: {name!r} is no server of the recipe; did you mean {close[0]!r}?")
+    if unknown and len(lacking) == len(names):
+        raise UserError(
+            f"{path}: it names {', '.join(map(repr, unknown))}, and none of the recipe's servers: "
+            f"{', '.join(map(repr, names))}"
+        )
+    if unknown:
+        remark(f"{path}: {', '.join(map(repr, unknown))} not needed by the recipe")
 
 
 def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:

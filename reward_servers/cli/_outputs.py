@@ -6,13 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reward_servers.cli._console import print_table, remark
-from reward_servers.cli._whole_file import whole_file
 from reward_servers.labels import Labels, Match, compare, read_labels
 from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
 from trainer_client.signals import SignalError
@@ -64,12 +63,12 @@ def payoff_of(table: ScoreTable) -> Payoff:
 
 
 def write_scores(
-    path: Path, rollouts: Sequence[Rollout], table: ScoreTable, payoff: Payoff, *, evidence: bool = False
+    file: IO[str], rollouts: Sequence[Rollout], table: ScoreTable, payoff: Payoff, *, evidence: bool = False
 ) -> None:
-    """Writes one line per rollout, in the order of the input; the file appears whole or not at all.
+    """Writes one line per rollout, in the order of the input.
 
     Args:
-        path: The file.
+        file: Where to.
         rollouts: The rollouts in their order.
         table: Their scores, in any order.
         payoff: What is made of them.
@@ -79,12 +78,11 @@ def write_scores(
         OSError: The file cannot be written.
     """
     row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    with whole_file(path) as file:
-        for rollout in rollouts:
-            row = row_of[rollout.rollout_id]
-            line = _line(rollout, table, row, evidence)
-            line["reward"], line["advantage"] = payoff.reward(row), payoff.advantage(row)
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    for rollout in rollouts:
+        row = row_of[rollout.rollout_id]
+        line = _line(rollout, table, row, evidence)
+        line["reward"], line["advantage"] = payoff.reward(row), payoff.advantage(row)
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def _line(rollout: Rollout, table: ScoreTable, row: int, evidence: bool) -> dict[str, Any]:
@@ -132,6 +130,8 @@ def describe_run(table: ScoreTable, payoff: Payoff, found: RolloutFile, seconds:
         "recipe": table.recipe.name,
         "advantage_std": float(advantages.std()) if advantages is not None else None,
         "remark": "" if outcome["incomplete"] else payoff.reason,
+        "grouped_by_prompt": found.grouped_by_prompt,
+        "ungrouped": found.ungrouped,
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
         "label_problems": labels.problems,
     }
@@ -151,8 +151,13 @@ def _agreement(table: ScoreTable, column: int, labels: Labels) -> dict[str, int]
     return {"total": counts.total(), **{match.value: counts[match] for match in Match}}
 
 
-def print_run(outcome: Mapping[str, Any], path: Path) -> None:
-    """Prints the run in figures, for people."""
+def print_run(outcome: Mapping[str, Any], path: Path | None) -> None:
+    """Prints the run in figures, for people.
+
+    Args:
+        outcome: See `describe_run`.
+        path: The file that was written; None for none.
+    """
     columns = ["reward", "verifier", "scored", "mean", "std", "p50", "p99"]
     labelled = any(reward["agreement"] for reward in outcome["rewards"])
     if labelled:
@@ -178,10 +183,18 @@ def print_run(outcome: Mapping[str, Any], path: Path) -> None:
         f"{outcome['rollouts']} rollouts in {outcome['groups']} groups, {outcome['degenerate_groups']} degenerate; "
         f"{outcome['rewarded']} with a reward, mean {_figure(outcome['mean_reward'])}; {outcome['seconds']:.1f} s"
     )
-    print(f"written to {path}")
+    if path is not None:
+        print(f"written to {path}")
     for text in (f"incomplete: {outcome['incomplete']}" if outcome["incomplete"] else "", outcome["remark"]):
         if text:
             remark(text)
+    if outcome["grouped_by_prompt"]:
+        remark(f"{outcome['grouped_by_prompt']} rollouts have no group_id; those with the same prompt are one group")
+    if outcome["ungrouped"]:
+        remark(
+            f"{outcome['ungrouped']} rollouts have neither group_id nor prompt; each is a group of its own, from which "
+            "no group method can learn: add group_id, or name its column by --map group_id=COLUMN"
+        )
 
 
 def _figure(value: float | None) -> str:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reward_servers.cli._errors import SAID_NO, UserError
+from reward_servers.cli._inputs import read_columns, unfitting
 from reward_servers.cli._tls import Ca, Cert, Key, tls_of
+from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
@@ -21,12 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["score"]
 
 _PROBLEMS_SHOWN = 20
+_STDOUT = Path("-")
 
 
 def score(
     source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Rollouts, one per line.")],
     recipe: Annotated[Path, typer.Option("--recipe", "-r", help="Recipe file (TOML).")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write, one line per rollout.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write, one line per rollout; - for standard output.")
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="FIELD=COLUMN", help="Where the file has a field. Repeatable, or with commas."),
+    ] = None,
     endpoints_file: Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")] = None,
     ca: Ca = None,
     cert: Cert = None,
@@ -53,10 +64,15 @@ def score(
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)
-    _check_place(out)
-    found = _read(source)
-    endpoints = read_endpoints(endpoints_file) if endpoints_file is not None else {}
+    if out is not None and out != _STDOUT:
+        refuse_overwriting(
+            "--out", out, {"the input": source, "the recipe": recipe, "the file of endpoints": endpoints_file}
+        )
+    elif out is not None and as_json:
+        raise UserError("--out - and --json both write to standard output; choose one, or name a file")
+    found = _read(source, read_columns(columns or ()))
     servers = loaded.all_servers
+    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
     elsewhere = addresses_elsewhere(servers, endpoints)
     ours = [server for server in servers if server.name not in elsewhere]
     # For this command alone: on free ports and in plain text, whatever the settings say for servers that stay.
@@ -66,29 +82,28 @@ def score(
     )
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
     payoff = payoff_of(table)
-    write_scores(out, found.rollouts, table, payoff, evidence=evidence)
+    if out == _STDOUT:
+        write_scores(sys.stdout, found.rollouts, table, payoff, evidence=evidence)
+    elif out is not None:
+        with whole_file(out) as file:
+            write_scores(file, found.rollouts, table, payoff, evidence=evidence)
     outcome = describe_run(table, payoff, found, seconds)
     for problem in outcome["label_problems"]:
         print(f"{source}: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False))
     else:
-        print_run(outcome, out)
+        with contextlib.redirect_stdout(sys.stderr if out == _STDOUT else sys.stdout):
+            print_run(outcome, None if out == _STDOUT else out)
     return SAID_NO if outcome["incomplete"] else 0
 
 
-def _check_place(out: Path) -> None:
-    """Whether the scores can be written there: said before an hour of scoring, not after it."""
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: the folder {out.parent} does not exist; make it first")
-    if out.is_dir():
-        raise UserError(f"--out {out}: it is a folder; give the name of a file")
-
-
-def _read(source: Path) -> RolloutFile:
+def _read(source: Path, columns: Mapping[str, str]) -> RolloutFile:
     from trainer_client import read_rollouts
 
-    found = read_rollouts(source)
+    found = read_rollouts(source, columns)
+    if not found.rollouts and found.columns:
+        raise UserError(unfitting(source, found, columns))
     for problem in found.problems[:_PROBLEMS_SHOWN]:
         print(f"{source}: {problem}", file=sys.stderr)
     if len(found.problems) > _PROBLEMS_SHOWN:

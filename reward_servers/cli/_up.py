@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._parent import end_with_parent
+from reward_servers.cli._whole_file import refuse_overwriting, remove_file
 
 if TYPE_CHECKING:
     from reward_servers.supervisor import ServerProcess, Supervisor
@@ -56,11 +57,9 @@ def up(
     if not programs:
         print("nothing to start: the recipe gives endpoints for every server", file=sys.stderr)
         return 0
-    try:
-        asyncio.run(_keep(loaded, programs, endpoints_file, grace))
-    finally:
-        if endpoints_file is not None:
-            endpoints_file.unlink(missing_ok=True)
+    if endpoints_file is not None:
+        refuse_overwriting("--endpoints-file", endpoints_file, {"the recipe": recipe})
+    asyncio.run(_keep(loaded, programs, endpoints_file, grace))
     return 0
 
 
@@ -110,6 +109,11 @@ async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | No
         for name, addresses in endpoints.items():
             print(f"{name} listening on {','.join(addresses)}")
         print("ready", flush=True)
-        if endpoints_file is not None:
-            write_endpoints(endpoints_file, endpoints)
-        await supervisor.wait()
+        if endpoints_file is None:
+            await supervisor.wait()
+            return
+        write_endpoints(endpoints_file, endpoints)
+        try:
+            await supervisor.wait()
+        finally:
+            remove_file(endpoints_file)

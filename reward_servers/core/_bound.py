@@ -14,7 +14,7 @@ from reward_servers.core._digest import digest_of
 from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFoundError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
-from reward_servers.core._schemas import Options, Settings, decode
+from reward_servers.core._schemas import Options, Settings, decode, decode_reference
 from reward_servers.core._verifier import ItemLimits, Placement, Role, Verifier
 
 __all__ = ["BoundVerifier", "Instance", "bind", "limit_verdict", "load_path", "outcome_of", "replicate"]
@@ -157,7 +157,7 @@ class Instance:
                 + ", ".join(self.verifier.reference.model_fields),
             )
         try:
-            return decode(self.verifier.reference, data, "reference")
+            return decode_reference(self.verifier.reference, data)
         except ValueError as error:
             return Fault(Party.DATASET, "invalid_reference", str(error))
 

@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import signal
+import stat
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -207,3 +209,115 @@ def test_a_terminal_gets_a_progress_bar_and_a_table(cli: Cli) -> None:
     assert b"scoring" in shown
     assert b"/100" in shown
     assert "probe/slow" in shown.decode()
+
+
+def raw(cli: Cli, name: str, *rows: dict[str, Any]) -> Path:
+    path = cli.folder / name
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_the_output_never_destroys_what_is_there(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts("in.jsonl", answer("4"), answer("5"))
+    before = source.read_text()
+    alias = cli.folder / "alias.jsonl"
+    alias.symlink_to(source)
+    for place, what in (
+        (source, "the input"),
+        (alias, "the input"),
+        (recipe, "the recipe"),
+        ("./in.jsonl", "the input"),
+    ):
+        assert f"that is {what}, which would be lost" in cli.error("score", source, "-r", recipe, "-o", place)
+    assert source.read_text() == before
+    assert recipe.read_text() == EXACT
+
+
+def test_links_are_followed_and_devices_and_pipes_are_written_to(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts("in.jsonl", answer("4"), answer("5"))
+    target, link = cli.folder / "target.jsonl", cli.folder / "link.jsonl"
+    link.symlink_to(target)
+    cli.run("score", source, "-r", recipe, "-o", link)
+    assert link.is_symlink()
+    assert [row["reward"] for row in lines_of(target)] == [1.0, 0.0]
+
+    device = cli.folder / "null"
+    with contextlib.suppress(PermissionError):
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        cli.run("score", source, "-r", recipe, "-o", device)
+        assert stat.S_ISCHR(device.stat().st_mode)
+
+    pipe = cli.folder / "pipe"
+    os.mkfifo(pipe)
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    reader.start()
+    cli.run("score", source, "-r", recipe, "-o", pipe)
+    reader.join(PATIENCE)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert len(read[0].splitlines()) == 2
+
+
+def test_the_output_may_be_left_out_or_be_standard_output(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts("in.jsonl", answer("4"), answer("5"))
+    before = sorted(cli.folder.iterdir())
+    done = cli.run("score", source, "-r", recipe)
+    assert "2 rollouts in 1 groups" in done.stdout
+    assert "written to" not in done.stdout
+    done = cli.run("score", source, "-r", recipe, "-o", "-")
+    assert [json.loads(line)["reward"] for line in done.stdout.splitlines()] == [1.0, 0.0]
+    assert "2 rollouts in 1 groups" in done.stderr
+    assert sorted(cli.folder.iterdir()) == before
+    assert "standard output" in cli.error("score", source, "-r", recipe, "-o", "-", "--json")
+
+
+def test_a_file_in_another_shape_is_scored_by_naming_its_columns(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    rows = [{"question": f"q{n // 2}", "completion": str(4 + n % 2), "answer": 4, "id": n} for n in range(4)]
+    source = raw(cli, "own.jsonl", *rows)
+    said = cli.error("score", source, "-r", recipe)
+    assert "Columns here: question, completion, answer, id" in said
+    proposed = "--map response=completion --map reference.answer=answer --map prompt=question"
+    assert proposed in said
+    done = cli.run("score", source, "-r", recipe, "-o", "out.jsonl", *proposed.split(), "--map", "rollout_id=id")
+    scored = lines_of(cli.folder / "out.jsonl")
+    assert [row["rollout_id"] for row in scored] == ["0", "1", "2", "3"]
+    assert [row["reward"] for row in scored] == [1.0, 0.0, 1.0, 0.0]
+    assert all(row["advantage"] > 0 for row in scored[::2])
+    assert "4 rollouts have no group_id; those with the same prompt are one group" in done.stderr
+    assert "2 groups" in done.stdout
+    assert "FIELD=COLUMN" in cli.error("score", source, "-r", recipe, "--map", "completion")
+    assert "no field of a rollout" in cli.error("score", source, "-r", recipe, "--map", "respnse=completion")
+
+
+def test_a_plain_reference_is_an_answer(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT + '[rewards.tags]\nverifier = "format"\noptions = { tags = ["a"] }\n')
+    plain = [
+        {"rollout_id": str(n), "group_id": "g", "response": "4", "reference": value}
+        for n, value in enumerate(["4", 4, "5"])
+    ]
+    source = raw(cli, "plain.jsonl", *plain)
+    done = cli.run("score", source, "-r", recipe, "-o", "out.jsonl")
+    assert [row["scores"]["right"] for row in lines_of(cli.folder / "out.jsonl")] == [1.0, 1.0, 0.0]
+    assert "fault" not in done.stdout
+
+
+def test_rows_from_which_nothing_can_be_learned_say_so(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = raw(cli, "bare.jsonl", {"response": "4", "reference": "4"}, {"response": "5", "reference": "4"})
+    done = cli.run("score", source, "-r", recipe)
+    assert "2 rollouts have neither group_id nor prompt" in done.stderr
+
+
+def test_a_mistyped_server_in_a_file_of_endpoints_is_an_error(cli: Cli) -> None:
+    recipe = cli.write("r.toml", EXACT)
+    source = cli.rollouts("in.jsonl", answer("4"))
+    typo = cli.write("typo.json", '{"exat": ["127.0.0.1:1"]}')
+    assert "did you mean 'exact'" in cli.error("score", source, "-r", recipe, "--endpoints-file", typo)
+    other = cli.write("other.json", '{"judge": ["127.0.0.1:1"]}')
+    assert "none of the recipe's servers: 'exact'" in cli.error(
+        "score", source, "-r", recipe, "--endpoints-file", other
+    )

@@ -35,9 +35,9 @@ BAD = [
     (b'{"rollout_id": "a\xff"}', "not UTF-8: invalid start byte at byte 17"),
     (b'{"rollout_id": "a", "prompt": "p", "response": NaN}', "NaN is not a JSON value"),
     (b"[" * 200_000, "not JSON"),
-    (line(prompt=...), "prompt: is missing"),
     (line(response=None), "response: is missing"),
-    (line(rollout_id=7), "rollout_id: expected a text"),
+    (line(rollout_id=True), "rollout_id: expected a text"),
+    (line(group_id=1.5), "group_id: expected text"),
     (line(response=7), "response: expected text or a list of messages, found int"),
     (line(task=1), "task: expected text, found int"),
     (line(metadata=[1]), "metadata: expected an object, found list"),
@@ -72,9 +72,57 @@ def test_duplicates_and_prompts_that_differ_within_a_group(tmp_path: Path) -> No
     lines = [line(group_id="g"), line(), line(rollout_id="b", group_id="g", prompt="other")]
     path.write_bytes(b"\n".join(lines))
     assert read_rollouts(path).problems == [
-        LineProblem(2, "rollout_id: 'a' stands on line 1 already"),
+        LineProblem(2, "rollout_id: 'a' is used on line 1 already"),
         LineProblem(3, "prompt: differs from line 1, of the same group 'g'"),
     ]
+
+
+def test_columns_of_another_shape_are_given_to_fields(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    table = {"question": "6*7?", "completion": "42", "answer": 42, "extra": {"id": 7, "tags": ["x", "y"]}, "more": 1}
+    path.write_text(json.dumps(table) + "\n")
+    columns = {
+        "prompt": "question",
+        "response": "completion",
+        "reference.answer": "answer",
+        "rollout_id": "extra.id",
+        "metadata.tag": "extra.tags.1",
+    }
+    found = read_rollouts(path, columns)
+    assert not found.problems
+    (rollout,) = found.rollouts
+    assert (rollout.rollout_id, rollout.prompt, rollout.response) == ("7", "6*7?", "42")
+    assert (rollout.reference, rollout.metadata) == ({"answer": 42}, {"tag": "y"})
+    assert rollout.extra == {"extra": {"id": 7, "tags": ["x", "y"]}, "more": 1}
+    assert list(found.columns) == ["question", "completion", "answer", "extra", "more"]
+    assert list(iter_rollouts(path, lambda problem: None, columns)) == [rollout]
+    for wrong in ("respnse", "reference.", "response.text"):
+        with pytest.raises(RolloutError, match=f"'{wrong}' is no field of a rollout"):
+            read_rollouts(path, {wrong: "completion"})
+
+
+def test_rows_without_ids_are_called_after_their_line_and_grouped_by_their_prompt(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    chat = [{"role": "user", "content": "p"}]
+    rows = [
+        line(rollout_id=...),
+        line(rollout_id=5, prompt="q"),
+        line(rollout_id=...),
+        line(rollout_id=..., prompt=chat),
+        line(rollout_id=..., prompt=chat),
+        line(rollout_id="own", group_id=3),
+        line(rollout_id="bare", prompt=...),
+    ]
+    path.write_bytes(b"\n".join(rows))
+    found = read_rollouts(path)
+    assert not found.problems
+    names = ["line-1", "5", "line-3", "line-4", "line-5", "own", "bare"]
+    assert [rollout.rollout_id for rollout in found.rollouts] == names
+    groups = [rollout.group_id for rollout in found.rollouts]
+    assert groups[0] == groups[2] != groups[1]
+    assert groups[3] == groups[4] not in groups[:3]
+    assert groups[5:] == ["3", "bare"]
+    assert (found.grouped_by_prompt, found.ungrouped) == (5, 1)
 
 
 def test_reading_is_lazy(tmp_path: Path) -> None:
