@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from trainer_client._errors import (
     BlockingCallError,
     ClientClosedError,
-    IncompleteBatchError,
     RecipeError,
     RequestRejectedError,
     RewardError,
@@ -32,6 +31,7 @@ from trainer_client._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainer_client._client import AsyncRewardClient, RewardClient
+    from trainer_client._details import Cell
     from trainer_client._files import (
         LineProblem,
         RolloutFile,
@@ -42,12 +42,13 @@ if TYPE_CHECKING:
         write_rollouts,
     )
     from trainer_client._outcomes import Outcome
-    from trainer_client._recipe import Recipe, Reward, Server
+    from trainer_client._recipe import Recipe
     from trainer_client._result import RolloutResult
+    from trainer_client._rewards import Reward, Server
     from trainer_client._rollout import Document, Rollout
     from trainer_client._settings import TLS, Batching, Endpoints, Retries
     from trainer_client._summary import RewardSummary, Summary
-    from trainer_client._table import Cell, ScoreTable
+    from trainer_client._table import IncompleteBatchError, ScoreTable
     from trainer_client._verifiers import VerifierId, VerifierInfo
     from trainer_client.signals import advantages
 
@@ -58,12 +59,14 @@ _HOME = {
         "write_rollouts",
     ),
     "_outcomes": ("Outcome",),
-    "_recipe": ("Recipe", "Reward", "Server"),
+    "_recipe": ("Recipe",),
+    "_rewards": ("Reward", "Server"),
     "_rollout": ("Document", "Rollout"),
     "_result": ("RolloutResult",),
     "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
     "_summary": ("RewardSummary", "Summary"),
-    "_table": ("Cell", "ScoreTable"),
+    "_details": ("Cell",),
+    "_table": ("IncompleteBatchError", "ScoreTable"),
     "_verifiers": ("VerifierId", "VerifierInfo"),
     "signals": ("advantages",),
 }  # fmt: skip

@@ -16,10 +16,7 @@ All errors survive pickling, since trainers re-raise them across processes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from trainer_client._table import ScoreTable
+from typing import Any
 
 
 class RewardError(Exception):
@@ -124,23 +121,6 @@ class StateError(RewardError, ValueError):
         super().__init__(reason, keys)
         self.reason = reason
         self.keys = keys
-
-    def __str__(self) -> str:
-        return self.reason
-
-
-class IncompleteBatchError(RewardError):
-    """More scores are missing than the recipe tolerates, or one under a code that asks to stop.
-
-    Attributes:
-        reason: which reward, what share, where first, and the remedy.
-        table: everything that was scored.
-    """
-
-    def __init__(self, reason: str, table: ScoreTable) -> None:
-        super().__init__(reason, table)
-        self.reason = reason
-        self.table = table
 
     def __str__(self) -> str:
         return self.reason

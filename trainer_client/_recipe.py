@@ -9,130 +9,18 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import check_address
+from trainer_client._recipe_file import load_recipe, parse_recipe
+from trainer_client._rewards import AdvantageSetting, Reward, Server
 
 if TYPE_CHECKING:
-    from trainer_client.signals import Estimator, Gate, Pipeline, Term
-
-Action: TypeAlias = Literal["mask", "floor", "drop_group", "abort"]
-"""What a missing score does: see `Reward.on_missing`."""
-
-AdvantageSetting: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-"""Name of a method, a table with its name and options, or a list of such stages."""
-
-DEFAULT_DEADLINE = 300.0
-
-
-@dataclass(frozen=True, slots=True)
-class Server:
-    """A reward server: one process, or several replicas of it.
-
-    Attributes:
-        name: what errors and reports call it.
-        verifiers: names of the verifiers that it hosts.
-        endpoints: ``host:port`` of each replica, when it runs elsewhere; empty when it is started for the recipe.
-        config: settings file for the server, for commands that start it.
-        replicas: how many to start.
-    """
-
-    name: str
-    verifiers: tuple[str, ...]
-    endpoints: tuple[str, ...] = ()
-    config: str | None = None
-    replicas: int = 1
-
-    def __post_init__(self) -> None:
-        place = f"servers.{self.name}"
-        if not self.verifiers:
-            raise RecipeError('is empty; name what the server hosts, such as ["math"]', f"{place}.verifiers")
-        if self.replicas < 1:
-            raise RecipeError(f"{self.replicas} is not a count of at least 1", f"{place}.replicas")
-        for address in self.endpoints:
-            check_address(address, f"{place}.endpoints")
-
-
-@dataclass(frozen=True, slots=True)
-class Reward:
-    """One score of a rollout, and its part in the reward.
-
-    Attributes:
-        name: name of the column.
-        verifier: ``name``, or ``name@version`` to accept that version only.
-        tasks: rollouts of these tasks are scored; None for all.
-        options: given to the verifier, which validates them.
-        weight: factor of the score in the sum.
-        required: whether a rollout without this score is left out of training.
-        gate: makes the score a condition: what it shuts out is replaced by the gate's ``closed`` value.
-        deadline: seconds from handing over a rollout to giving up on this score.
-        cpu_limit: seconds of CPU time an item may take, when less than the server's own limit.
-        on_missing: what a missing score does, by fault or skip code, ``"default"`` for all others: ``mask`` the
-            rollout (the default), take the verifier's ``floor``, ``drop_group``, or ``abort`` the batch.
-    """
-
-    name: str
-    verifier: str
-    tasks: tuple[str, ...] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    weight: float = 1.0
-    required: bool = True
-    gate: Gate | None = None
-    deadline: float = DEFAULT_DEADLINE
-    cpu_limit: float | None = None
-    on_missing: Mapping[str, Action] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        place = f"rewards.{self.name}"
-        if not self.name:
-            raise RecipeError("a reward needs a name; its scores stand under it", place)
-        name, at, version = self.verifier.partition("@")
-        if not name or (at and not version):
-            raise RecipeError(f'{self.verifier!r} is not "name" or "name@version"', f"{place}.verifier")
-        if self.tasks is not None and not self.tasks:
-            raise RecipeError("is empty, so nothing would be scored; leave it out for all tasks", f"{place}.tasks")
-        for key in ("weight", "deadline"):
-            if isinstance(getattr(self, key), int):
-                # What is equal has one form: 1 and 1.0 are the same weight, and give the same digest.
-                object.__setattr__(self, key, float(getattr(self, key)))
-        if not math.isfinite(self.weight):
-            raise RecipeError(f"{self.weight} is not a finite number", f"{place}.weight")
-        for key in ("deadline", "cpu_limit"):
-            seconds = getattr(self, key)
-            if seconds is not None and not 0 < seconds < math.inf:
-                raise RecipeError(f"{seconds} is not a positive number of seconds", f"{place}.{key}")
-        if self.gate is not None and not self.required:
-            raise RecipeError(
-                "a gate decides about the whole rollout and cannot be optional; drop required = false",
-                f"{place}.required",
-            )
-        for code, action in self.on_missing.items():
-            if action not in get_args(Action):
-                raise RecipeError(
-                    f"{action!r} is not one of {', '.join(get_args(Action))}", f"{place}.on_missing.{code}"
-                )
-        try:
-            # A copy: a change of the caller's dict must not reach a recipe that is known by its digest.
-            options = json.loads(json.dumps(self.options, allow_nan=False))
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f"cannot be sent as JSON: {error}", f"{place}.options") from None
-        object.__setattr__(self, "options", options)
-
-    @property
-    def verifier_name(self) -> str:
-        """The verifier without its version."""
-        return self.verifier.partition("@")[0]
-
-    @property
-    def version(self) -> str:
-        """The version that is accepted; empty for any."""
-        return self.verifier.partition("@")[2]
+    from trainer_client.signals import Estimator, Pipeline, Term
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,9 +114,7 @@ class Recipe:
             RecipeError: with the line, the key and the remedy.
             OSError: the file cannot be read.
         """
-        from trainer_client._recipe_file import load_recipe
-
-        return load_recipe(path)
+        return load_recipe(path, cls)
 
     @classmethod
     def loads(cls, text: str) -> Recipe:
@@ -237,9 +123,7 @@ class Recipe:
         Raises:
             RecipeError: with the line, the key and the remedy.
         """
-        from trainer_client._recipe_file import parse_recipe
-
-        return parse_recipe(text)
+        return parse_recipe(text, cls)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from trainer_client._errors import RecipeError
-from trainer_client._recipe import DEFAULT_DEADLINE, Recipe, Reward, Server
+from trainer_client._rewards import DEFAULT_DEADLINE, Reward, Server
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
 _COMPARISONS = {"at_least": ">=", "above": ">", "at_most": "<=", "below": "<"}
 
 
-def load_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """See `Recipe.load`."""
+def load_recipe(path: str | os.PathLike[str], build: Callable[..., _T]) -> _T:
+    """Read a file: see `Recipe.load`; ``build`` takes what it says by the names of a recipe's attributes."""
     with open(path, "rb") as file:
         content = file.read()
     try:
@@ -25,11 +25,11 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise RecipeError(f"not UTF-8: {error.reason}", "", line, os.fspath(path)) from None
-    return parse_recipe(text, os.fspath(path))
+    return parse_recipe(text, build, os.fspath(path))
 
 
-def parse_recipe(text: str, path: str | None = None) -> Recipe:
-    """See `Recipe.loads`."""
+def parse_recipe(text: str, build: Callable[..., _T], path: str | None = None) -> _T:
+    """Read a text: see `load_recipe`."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -38,7 +38,7 @@ def parse_recipe(text: str, path: str | None = None) -> Recipe:
         line = int(at[1]) if at else text.count("\n") + 1
         raise RecipeError(f"not TOML: {reason}", "", line, path) from None
     try:
-        return _recipe(_Reader(table))
+        return build(**_fields(_Reader(table)))
     except RecipeError as error:
         raise RecipeError(error.reason, error.key, line_of(text, error.key), path) from None
 
@@ -72,7 +72,7 @@ class _Reader:
             self.refuse(key, f"is not a key here; {hint}")
 
 
-def _recipe(top: _Reader) -> Recipe:
+def _fields(top: _Reader) -> dict[str, Any]:
     nothing: dict[str, Any] = {}
     rewards = top.take("rewards", nothing, _table)
     servers = top.take("servers", nothing, _table)
@@ -81,14 +81,14 @@ def _recipe(top: _Reader) -> Recipe:
     max_missing = top.take("max_missing", 0.2, _number)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
     top.finish()
-    return Recipe(
-        name=name,
-        rewards=tuple(_reward(key, _nested("rewards", key, value)) for key, value in rewards.items()),
-        servers=tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
-        advantage=advantage,
-        max_missing=max_missing,
-        reasoning_marks=reasoning_marks,
-    )
+    return {
+        "name": name,
+        "rewards": tuple(_reward(key, _nested("rewards", key, value)) for key, value in rewards.items()),
+        "servers": tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
+        "advantage": advantage,
+        "max_missing": max_missing,
+        "reasoning_marks": reasoning_marks,
+    }
 
 
 def _server(name: str, table: _Reader) -> Server:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trainer_client._details import Cell
 from trainer_client._outcomes import Outcome, OutcomeStore
-from trainer_client._table import Cell, ScoreTable
+from trainer_client._table import ScoreTable
 
 if TYPE_CHECKING:
     from trainer_client._batch import Batch

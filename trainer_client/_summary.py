@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from trainer_client._errors import IncompleteBatchError
 from trainer_client._outcomes import Outcome
-
-if TYPE_CHECKING:
-    from trainer_client._table import ScoreTable
+from trainer_client._recipe import Recipe
+from trainer_client._verifiers import VerifierId
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +97,53 @@ class Summary:
         return "\n".join(lines)
 
 
-def summarise(table: ScoreTable) -> Summary:
-    """See `ScoreTable.summary`."""
+class Scores(Protocol):
+    """What a summary reads of a score table: see `ScoreTable`."""
+
+    recipe: Recipe
+    group_ids: list[str]
+    columns: tuple[str, ...]
+    outcomes: NDArray[np.uint8]
+    scores: NDArray[np.float64]
+    code_numbers: NDArray[np.int32]
+    code_names: tuple[str, ...]
+    versions: tuple[tuple[VerifierId, ...], ...]
+    seconds: float
+
+    @property
+    def parties(self) -> NDArray[np.str_]:
+        """Whose failure each fault is."""
+
+    @property
+    def run_seconds(self) -> NDArray[np.float64]:
+        """How long each item ran."""
+
+    @property
+    def queue_seconds(self) -> NDArray[np.float64]:
+        """How long each item waited."""
+
+    @property
+    def cached(self) -> NDArray[np.bool_]:
+        """Whether each verdict came from a cache."""
+
+
+def summarise(
+    table: Scores,
+    rewards: NDArray[np.float64] | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    incomplete: str = "",
+) -> Summary:
+    """Figures of a table: see `ScoreTable.summary`.
+
+    Args:
+        table: the scores.
+        rewards: ``[N]`` rewards; None where the batch cannot be used.
+        mask: ``[N]`` rollouts that have one.
+        incomplete: why it cannot be used.
+    """
     group_number = {group: number for number, group in enumerate(dict.fromkeys(table.group_ids))}
-    incomplete, rewarded, mean, degenerate = "", 0, None, len(group_number)
-    try:
-        rewards, mask = table.rewards, table.mask
-    except IncompleteBatchError as error:
-        incomplete = str(error)
-    else:
+    rewarded, mean, degenerate = 0, None, len(group_number)
+    if rewards is not None and mask is not None:
         rewarded = int(mask.sum())
         mean = float(rewards[mask].mean()) if rewarded else None
         numbers = np.array([group_number[group] for group in table.group_ids], np.int64)[mask]
@@ -116,7 +153,7 @@ def summarise(table: ScoreTable) -> Summary:
         np.maximum.at(high, numbers, rewards[mask])
         degenerate = int((low >= high).sum())
     return Summary(
-        rollouts=len(table),
+        rollouts=len(table.group_ids),
         groups=len(group_number),
         rewarded=rewarded,
         mean_reward=mean,
@@ -127,7 +164,7 @@ def summarise(table: ScoreTable) -> Summary:
     )
 
 
-def _reward(table: ScoreTable, column: int) -> RewardSummary:
+def _reward(table: Scores, column: int) -> RewardSummary:
     outcomes = table.outcomes[:, column]
     codes = np.array(table.code_names)[table.code_numbers[:, column]]
     scored = outcomes == Outcome.VERDICT

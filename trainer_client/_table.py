@@ -9,23 +9,22 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._errors import IncompleteBatchError, RecipeError, StateError
+from trainer_client._details import Cell, Times, read_details, read_times
+from trainer_client._errors import RecipeError, RewardError, StateError
 from trainer_client._outcomes import Outcome, OutcomeStore
 from trainer_client._recipe import Recipe
 from trainer_client._rollout import Rollout
 from trainer_client._state import keeps_state
-from trainer_client._transport import wire
+from trainer_client._summary import Summary, summarise
 from trainer_client._verifiers import VerifierId
 
 if TYPE_CHECKING:
-    from trainer_client._summary import Summary
     from trainer_client.signals import Combined, Estimator, Pipeline, Signal
 
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -35,45 +34,21 @@ IntArray: TypeAlias = NDArray[np.int32]
 PARTIES = ("", "dataset", "service", "upstream", "caller")
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One reward of one rollout, with everything its verifier said.
+class IncompleteBatchError(RewardError):
+    """More scores are missing than the recipe tolerates, or one under a code that asks to stop.
 
     Attributes:
-        outcome: verdict, fault, skip, or not asked.
-        score: the score; None without a verdict.
-        code: what was found, or why there is no score.
-        party: whose failure a fault is; empty otherwise.
-        message: what happened, of a fault or skip.
-        retryable: whether a fault may pass; the client has tried as often as it was told.
-        retry_after: seconds that the server asks to wait before that; None when it did not say.
-        note: one line for a reader.
-        evidence: what was extracted and compared. Private: may quote references and hidden tests.
-        feedback: what the policy may be shown.
-        aspects: parts of the judgement; None for one that could not be judged.
-        steps: scores of parts of the response: message, start, end, unit, score.
-        usage: CPU seconds, calls and tokens that the item cost.
-        queue_seconds: time it waited at the server.
-        run_seconds: time it ran.
-        cached: whether the verdict came from a cache.
+        reason: which reward, what share, where first, and the remedy.
+        table: everything that was scored.
     """
 
-    outcome: Outcome
-    score: float | None
-    code: str
-    party: str = ""
-    message: str = ""
-    retryable: bool = False
-    retry_after: float | None = None
-    note: str = ""
-    evidence: Any = None
-    feedback: Any = None
-    aspects: Mapping[str, float | None] = field(default_factory=dict)
-    steps: Sequence[Mapping[str, Any]] = ()
-    usage: Mapping[str, float] = field(default_factory=dict)
-    queue_seconds: float = 0.0
-    run_seconds: float = 0.0
-    cached: bool = False
+    def __init__(self, reason: str, table: ScoreTable) -> None:
+        super().__init__(reason, table)
+        self.reason = reason
+        self.table = table
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class ScoreTable:
@@ -172,8 +147,8 @@ class ScoreTable:
         return np.array(PARTIES)[self.party_numbers]
 
     @cached_property
-    def _times(self) -> wire.Times:
-        return wire.read_times(self._store.sources)
+    def _times(self) -> Times:
+        return read_times(self._store.sources)
 
     @cached_property
     def queue_seconds(self) -> FloatArray:
@@ -211,7 +186,7 @@ class ScoreTable:
         column = self.column(reward) if isinstance(reward, str) else reward
         outcome = Outcome(int(self.outcomes[row, column]))
         aspects = self.versions[column][0].aspects if self.versions[column] else ()
-        details = wire.read_details(self._store.sources[row * len(self.columns) + column], aspects)
+        details = read_details(self._store.sources[row * len(self.columns) + column], aspects)
         evidence, feedback = details.pop("evidence_json", b""), details.pop("feedback_json", b"")
         return Cell(
             outcome=outcome,
@@ -345,9 +320,10 @@ class ScoreTable:
 
     def summary(self) -> Summary:
         """Figures per reward and for the batch."""
-        from trainer_client._summary import summarise
-
-        return summarise(self)
+        try:
+            return summarise(self, self.rewards, self.mask)
+        except IncompleteBatchError as error:
+            return summarise(self, incomplete=str(error))
 
     @classmethod
     def concat(cls, tables: Sequence[ScoreTable]) -> ScoreTable:

@@ -14,10 +14,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from trainer_client._batch import Batch, Labels
-from trainer_client._errors import ClientClosedError, IncompleteBatchError
+from trainer_client._errors import ClientClosedError
 from trainer_client._result import RolloutResult, rewards_of, table_of
 from trainer_client._rollout import Rollout
 from trainer_client._session.sinks import ResultSink, ScoringJob
+from trainer_client._table import IncompleteBatchError
 
 _SWEEP_DELAY = 0.05
 """Seconds in which cancellations gather before calls are ended for them."""

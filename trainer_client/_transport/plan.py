@@ -13,7 +13,8 @@ from typing import NamedTuple
 from trainer_client._batch import Batch
 from trainer_client._errors import RolloutError
 from trainer_client._outcomes import OutcomeStore
-from trainer_client._recipe import Recipe, Reward
+from trainer_client._recipe import Recipe
+from trainer_client._rewards import Reward
 from trainer_client._rollout import Rollout
 from trainer_client._transport.encoding import EncodedGroup, encode_json
 from trainer_client._verifiers import VerifierInfo

@@ -23,9 +23,6 @@ from trainer_client._transport.wire.read import (
     ExpectedVerifier,
     ReplyReader,
     ScorelessResult,
-    Times,
-    read_details,
-    read_times,
 )
 
 __all__ = [
@@ -37,15 +34,12 @@ __all__ = [
     "ExpectedVerifier",
     "ReplyReader",
     "ScorelessResult",
-    "Times",
     "build_request",
     "parse_info",
     "parse_listing",
     "parse_response",
     "parse_results",
-    "read_details",
     "read_info",
-    "read_times",
     "serialize_chunk",
     "serialize_request",
 ]

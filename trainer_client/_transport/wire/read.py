@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import enum
-from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -244,72 +243,3 @@ def _read_scoreless(result: types.Result, row: int, column: int, remaining: floa
 
 def _seconds(duration: Duration) -> float:
     return bounded_delay(float(duration.seconds) + duration.nanos * 1e-9)
-
-
-class Times(NamedTuple):
-    """Flat columns of times in microseconds, and of whether a verdict came from a cache."""
-
-    queue_us: array[int]
-    run_us: array[int]
-    cached: bytearray
-
-
-def read_times(sources: Sequence[Any]) -> Times:
-    """Times of settled cells; 0 where no server answered."""
-    times = Times(array("I", bytes(4 * len(sources))), array("I", bytes(4 * len(sources))), bytearray(len(sources)))
-    for cell, source in enumerate(sources):
-        if source is None or isinstance(source, ClientOutcome):
-            continue
-        result = types.Result.FromString(source) if isinstance(source, bytes) else source
-        times.queue_us[cell] = result.queue_us
-        times.run_us[cell] = result.run_us
-        times.cached[cell] = result.cached
-    return times
-
-
-def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
-    """Everything a result says beyond its score, code and times, as plain values."""
-    if source is None:
-        return {}
-    if isinstance(source, ClientOutcome):
-        return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
-    if isinstance(source, bytes):
-        source = types.Result.FromString(source)
-    details: dict[str, Any] = {}
-    details["queue_seconds"] = source.queue_us * 1e-6
-    details["run_seconds"] = source.run_us * 1e-6
-    details["cached"] = source.cached
-    if source.HasField("fault"):
-        fault = source.fault
-        details["message"] = fault.message
-        details["retryable"] = fault.retryable
-        details["retry_after"] = _seconds(fault.retry_after) if fault.HasField("retry_after") else None
-    if source.HasField("usage"):
-        usage = source.usage
-        details["usage"] = {
-            "cpu_seconds": usage.cpu_us * 1e-6,
-            "upstream_calls": usage.upstream_calls,
-            "input_tokens": usage.input_tokens,
-            "output_tokens": usage.output_tokens,
-        }
-    if not source.HasField("verdict"):
-        return details
-    verdict = source.verdict
-    details["note"] = verdict.note
-    details["evidence_json"] = verdict.evidence_json
-    details["feedback_json"] = verdict.feedback_json
-    details["aspects"] = {
-        aspects[a.name] if a.name < len(aspects) else str(a.name): a.value if a.HasField("value") else None
-        for a in verdict.aspects
-    }
-    details["steps"] = [
-        {
-            "message": step.message,
-            "start": step.start,
-            "end": step.end,
-            "unit": "token" if step.unit == types.STEP_UNIT_TOKEN else "character",
-            "score": step.score if step.HasField("score") else None,
-        }
-        for step in verdict.steps
-    ]
-    return details

@@ -1,0 +1,121 @@
+"""What a result says beyond its score and code, read when it is asked for."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from trainer_client._outcomes import ClientOutcome, Outcome
+from trainer_client.contract.v1 import types_pb2 as types
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One reward of one rollout, with everything its verifier said.
+
+    Attributes:
+        outcome: verdict, fault, skip, or not asked.
+        score: the score; None without a verdict.
+        code: what was found, or why there is no score.
+        party: whose failure a fault is; empty otherwise.
+        message: what happened, of a fault or skip.
+        retryable: whether a fault may pass; the client has tried as often as it was told.
+        retry_after: seconds that the server asks to wait before that; None when it did not say.
+        note: one line for a reader.
+        evidence: what was extracted and compared. Private: may quote references and hidden tests.
+        feedback: what the policy may be shown.
+        aspects: parts of the judgement; None for one that could not be judged.
+        steps: scores of parts of the response: message, start, end, unit, score.
+        usage: CPU seconds, calls and tokens that the item cost.
+        queue_seconds: time it waited at the server.
+        run_seconds: time it ran.
+        cached: whether the verdict came from a cache.
+    """
+
+    outcome: Outcome
+    score: float | None
+    code: str
+    party: str = ""
+    message: str = ""
+    retryable: bool = False
+    retry_after: float | None = None
+    note: str = ""
+    evidence: Any = None
+    feedback: Any = None
+    aspects: Mapping[str, float | None] = field(default_factory=dict)
+    steps: Sequence[Mapping[str, Any]] = ()
+    usage: Mapping[str, float] = field(default_factory=dict)
+    queue_seconds: float = 0.0
+    run_seconds: float = 0.0
+    cached: bool = False
+
+
+class Times(NamedTuple):
+    """Flat columns of times in microseconds, and of whether a verdict came from a cache."""
+
+    queue_us: array[int]
+    run_us: array[int]
+    cached: bytearray
+
+
+def read_times(sources: Sequence[Any]) -> Times:
+    """Times of settled cells; 0 where no server answered."""
+    times = Times(array("I", bytes(4 * len(sources))), array("I", bytes(4 * len(sources))), bytearray(len(sources)))
+    for cell, source in enumerate(sources):
+        if source is None or isinstance(source, ClientOutcome):
+            continue
+        result = types.Result.FromString(source) if isinstance(source, bytes) else source
+        times.queue_us[cell] = result.queue_us
+        times.run_us[cell] = result.run_us
+        times.cached[cell] = result.cached
+    return times
+
+
+def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
+    """Everything a result says beyond its score, code and times, as plain values."""
+    if source is None:
+        return {}
+    if isinstance(source, ClientOutcome):
+        return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
+    if isinstance(source, bytes):
+        source = types.Result.FromString(source)
+    details: dict[str, Any] = {}
+    details["queue_seconds"] = source.queue_us * 1e-6
+    details["run_seconds"] = source.run_us * 1e-6
+    details["cached"] = source.cached
+    if source.HasField("fault"):
+        fault = source.fault
+        details["message"] = fault.message
+        details["retryable"] = fault.retryable
+        details["retry_after"] = fault.retry_after.ToNanoseconds() * 1e-9 if fault.HasField("retry_after") else None
+    if source.HasField("usage"):
+        usage = source.usage
+        details["usage"] = {
+            "cpu_seconds": usage.cpu_us * 1e-6,
+            "upstream_calls": usage.upstream_calls,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+        }
+    if not source.HasField("verdict"):
+        return details
+    verdict = source.verdict
+    details["note"] = verdict.note
+    details["evidence_json"] = verdict.evidence_json
+    details["feedback_json"] = verdict.feedback_json
+    details["aspects"] = {
+        aspects[a.name] if a.name < len(aspects) else str(a.name): a.value if a.HasField("value") else None
+        for a in verdict.aspects
+    }
+    details["steps"] = [
+        {
+            "message": step.message,
+            "start": step.start,
+            "end": step.end,
+            "unit": "token" if step.unit == types.STEP_UNIT_TOKEN else "character",
+            "score": step.score if step.HasField("score") else None,
+        }
+        for step in verdict.steps
+    ]
+    return details
