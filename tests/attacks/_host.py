@@ -203,3 +203,35 @@ class Sampler(threading.Thread):
 def _resident(path: str) -> int:
     fields = _text(path).split()
     return int(fields[1]) * _PAGE if len(fields) > 1 else 0
+
+
+class Written:
+    """What this service writes to its terminal and its log while it runs programs.
+
+    From now on both go to a file, and to where standard error went before when it is closed.
+    """
+
+    def __init__(self) -> None:
+        self._file = os.memfd_create("written")
+        self._error = os.dup(2)
+        self._seen = 0
+        for descriptor in (1, 2):
+            os.dup2(self._file, descriptor)
+
+    def complaint(self) -> str:
+        """What was written since the last call and would act on a terminal, in words; empty if nothing."""
+        size = os.fstat(self._file).st_size
+        text = os.pread(self._file, size - self._seen, self._seen)
+        self._seen = size
+        acting = bytes(sorted({byte for byte in text if (byte < 0x20 and byte not in b"\t\n") or byte == 0x7F}))
+        return f"the service wrote control characters {acting!r}" if acting else ""
+
+    def close(self) -> None:
+        """Give back the descriptors and show what was written."""
+        text = os.pread(self._file, os.fstat(self._file).st_size, 0)
+        for descriptor in (1, 2):
+            os.dup2(self._error, descriptor)
+        os.close(self._file)
+        while text:
+            text = text[os.write(self._error, text) :]
+        os.close(self._error)

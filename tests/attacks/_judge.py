@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -92,12 +93,20 @@ class Outcome:
         )
 
 
-def check_expectation(expect: dict[str, Any], result: Outcome, slowdown: float) -> str:
-    """What of `expect` does not hold, in words; empty if all does."""
+def check_expectation(expect: dict[str, Any], result: Outcome, slowness: Callable[[], float]) -> str:
+    """What of `expect` does not hold, in words; empty if all does.
+
+    Args:
+        expect: Of the line.
+        result: What became of the program.
+        slowness: Measures how many times slower the host is, when nothing of the run exists. It is asked only about a
+            run that took too long, so that a program which slows itself down is not excused by that.
+    """
     wrong = []
     if result.verdict not in expect["verdict_in"]:
         wrong.append(f"verdict {result.verdict}, stderr {result.stderr[-300:]!r}")
-    if "max_wall_s" in expect and result.elapsed_s > expect["max_wall_s"] * slowdown:
+    most = expect.get("max_wall_s")
+    if most is not None and result.elapsed_s > most and result.elapsed_s > most * slowness():
         wrong.append(f"took {result.elapsed_s:.2f} s")
     if "stdout_equals" in expect and result.stdout != expect["stdout_equals"].encode():
         wrong.append(f"stdout {result.stdout[:200]!r}")
@@ -112,7 +121,8 @@ def check_expectation(expect: dict[str, Any], result: Outcome, slowdown: float) 
     if "exit_code" in expect and result.exit_code != expect["exit_code"]:
         wrong.append(f"exit code {result.exit_code}")
     if "signal" in expect:
-        codes = expect.get("or_exit_code_in", ())
+        number = expect["signal"]
+        codes = (*expect.get("or_exit_code_in", ()), 128 + number, -number)
         if result.signal != expect["signal"] and result.exit_code not in codes:
             wrong.append(f"signal {result.signal}, exit code {result.exit_code}")
     return ", ".join(wrong)
@@ -167,6 +177,10 @@ def judge_host(line: Line, result: Outcome, sampler: Sampler, memory_bound: str)
 _TAKEN_FOR_ALL = (
     r"number of processes|no process|core file|another slot|other slots|next run|is gone when|slot is free"
     r"|nothing further|no file named|is refused|collecting|no tree|unavailable"
+    # Compared with the fields of `expect`, or counted by the listeners that were planted.
+    r"|stdout|stderr|exit code|expect\.|listeners?\b|accepts no connection|connection"
+    # What the service itself writes, see `_host.Written`.
+    r"|escape|control (bytes|characters)|logs?\b|terminal"
     r"|processes are|mounts?\b|cgroups?\b|descriptors?\b|shared memory (objects|segments|files)|files? (is|are) left"
 )
 
@@ -215,7 +229,19 @@ def _well_before(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: s
     return f"answered after {result.elapsed_s:.2f} s" if result.elapsed_s > limits["wall_s"] / 2 else ""
 
 
+def _signaled(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
+    by_signal = result.signal is not None or result.exit_code is None or result.exit_code > 128 or result.exit_code < 0
+    return "" if by_signal else f"ended with exit code {result.exit_code} and no signal"
+
+
+def _stored(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
+    most = 4 * limits.get("disk_mb", 64) * MIB
+    return f"stored {sampler.stored_bytes} bytes" if sampler.stored_bytes > most else ""
+
+
 _MEASURES = (
+    (r"(ended|killed|death) by (a |the )?signal|signal that ended", _signaled),
+    (r"stored|disk", _stored),
     (r"without one the capability report", _memory),
     (r"memory peak (?!of the whole)", _memory_single),
     (r"reported cpu_s", _cpu_near),

@@ -70,7 +70,11 @@ def _home_of_user() -> Iterator[str]:
 
 @contextlib.contextmanager
 def service(
-    who: str, arguments: Sequence[str], environment: dict[str, str], descriptor: int
+    who: str,
+    arguments: Sequence[str],
+    environment: dict[str, str],
+    descriptor: int,
+    module: str = "tests.attacks._worker",
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start the worker with a terminal of its own.
 
@@ -79,6 +83,7 @@ def service(
         arguments: Of the worker after its descriptor.
         environment: Variables beyond the usual ones.
         descriptor: Inherited, for its results.
+        module: What is started.
     """
     root = Path(__file__).resolve().parents[2]
     with contextlib.ExitStack() as stack:
@@ -97,7 +102,7 @@ def service(
                 become_user()
 
         process = subprocess.Popen(
-            [python, "-m", "tests.attacks._worker", str(descriptor), *arguments],
+            [python, "-m", module, str(descriptor), *arguments],
             stdin=slave,
             stdout=slave,
             stderr=None,

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from reward_servers.engines.code import CodeEngineError, Slots
 from sandbox import CompileFailure, Limits, Program, ProgramRefused, RunResult, Sandbox, SandboxConfig
 from tests.attacks import _plants
 from tests.attacks._grading import judge_fraud
-from tests.attacks._host import Sampler, settled, stable
+from tests.attacks._host import Sampler, Written, settled, stable
 from tests.attacks._judge import (
     PASSED,
     Judgement,
@@ -40,6 +41,7 @@ _MIB = 1 << 20
 _SETTLE_S = 1.0
 _BUILD = 3.0  # a compiler may use this many times the CPU time of a run
 _GONE_S = 0.5
+_REFUSED = re.compile(rb"^(OSError|PermissionError|BlockingIOError): \\[Errno", re.MULTILINE)
 
 
 class Case:
@@ -121,12 +123,11 @@ class Case:
         for plant in line["probe"].get("plant", ()):
             if plant["kind"] == "parallel_run":
                 program = Program("python", plant["code"].encode())
-                return partial(_complaint, self._other, program, _limits(line))
+                return partial(_plant, self._other, program, _limits(line))
         return partial(self._hello, self._other)
 
     def _judge_run(self, line: Line, result: Outcome, sampler: Sampler) -> Judgement:
-        slowdown = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-        if complaint := check_expectation(line["expect"], result, slowdown):
+        if complaint := check_expectation(line["expect"], result, self._slot.slowness):
             return fail(complaint)
         kind = line["probe"]["kind"]
         if kind == "stdout_marker":
@@ -165,9 +166,11 @@ class _Neighbour:
             self.complaint = str(error)
 
 
-def _complaint(box: Sandbox, program: Program, limits: Limits) -> str:
+def _plant(box: Sandbox, program: Program, limits: Limits) -> str:
+    """Run a program that is to be noticed. That it was refused what would be noticed is well, too."""
     result = _execute(box, program, b"", limits)
-    return "" if isinstance(result, RunResult) and result.ok else repr(result)
+    well = isinstance(result, RunResult) and (result.ok or _REFUSED.search(result.stderr))
+    return "" if well else repr(result)
 
 
 def _limits(line: Line) -> Limits:
@@ -213,6 +216,7 @@ def main() -> None:
     config = SandboxConfig(python=sys.executable, packages=packages)
     with (
         os.fdopen(int(descriptor), "w") as out,
+        contextlib.closing(Written()) as written,
         sandbox.open_sandbox(config=config) as slot,
         sandbox.open_sandbox(config=config) as other,
         Slots(partial(sandbox.open_sandbox, config=config)) as slots,
@@ -221,6 +225,8 @@ def main() -> None:
         slots.program, slots.trusted  # noqa: B018
         for line in load(paths):
             judgement = _judge(line, slot, other, slots, token)
+            if (complaint := written.complaint()) and judgement.status is Status.PASS:
+                judgement = fail(complaint)
             row = {"id": line["id"], "status": judgement.status, "reason": judgement.reason}
             out.write(json.dumps(row) + "\n")
             out.flush()
