@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from reward_servers import (
     Context,
@@ -24,17 +24,23 @@ from reward_servers import (
 from reward_servers.engines.judging import (
     SCALES,
     ChatClient,
+    ChatError,
     ChatRejected,
     ChatUnavailable,
+    Controls,
     Exchange,
+    Prices,
     Protocol,
     Question,
-    Status,
+    Spend,
     unit_score,
 )
 from reward_servers.verifiers._shown import shown
 
 __all__ = ["Judge", "JudgeOptions", "JudgeReference", "JudgeSettings"]
+
+_ITEMS = 256
+Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
 
 _PROTOCOLS = {
     "binary": Protocol.BINARY,
@@ -47,24 +53,46 @@ _WITHOUT_REFERENCE = "The response does what the prompt asks, correctly and comp
 _PAIRWISE = "The better response does what the prompt asks more correctly and completely; length alone is no merit."
 
 
+class SpendSettings(Settings):
+    """What this server may spend since its start; 0 for no bound."""
+
+    max_requests: int = Field(0, ge=0)
+    max_tokens: int = Field(0, ge=0, description="Tokens read and written.")
+    max_cost: float = Field(0.0, ge=0, allow_inf_nan=False)
+    input_price: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens read.")
+    output_price: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens written.")
+
+    def spend(self) -> Spend:
+        """The account."""
+        prices = Prices(self.input_price, self.output_price)
+        return Spend(self.max_requests, self.max_tokens, self.max_cost, prices)
+
+
 class JudgeSettings(Settings):
     """The endpoint, the model and how it is asked."""
 
     score_neutral: ClassVar[frozenset[str]] = frozenset(
-        {"base_url", "api_key_env", "concurrency", "timeout", "total_timeout", "max_retries"}
+        {"base_url", "api_key_env", "concurrency", "timeout", "total_timeout", "spend"}
     )
 
-    base_url: str = Field(pattern=r"^https?://", description="Root of the protocol, such as http://127.0.0.1:8000/v1.")
+    base_url: Url | Annotated[tuple[Url, ...], Field(min_length=1)] = Field(
+        description="Root of the protocol, such as http://127.0.0.1:8000/v1, or several that serve the same model."
+    )
     model: str = Field(min_length=1)
     api_key_env: str = Field("", description="Name of the environment variable that holds the key; empty for no key.")
-    concurrency: int = Field(64, ge=1, le=4096, description="Requests in flight.")
+    concurrency: int = Field(64, ge=1, le=4096, description="Requests in flight at most, at each address.")
     timeout: float = Field(60.0, gt=0, description="Seconds for one request.")
     total_timeout: float = Field(240.0, gt=0, description="Seconds for an item, re-asks and retries included.")
-    max_retries: int = Field(5, ge=0, description="Retries of a request that failed in passing.")
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(2048, ge=16)
     send_seed: bool = Field(True, description="Whether each request carries a seed that follows from the item's.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="Further parameters of every request.")
+    spend: SpendSettings = Field(default_factory=lambda: SpendSettings.model_validate({}))
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
 
 
 class JudgeReference(Reference):
@@ -89,6 +117,9 @@ class JudgeOptions(Options):
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     position: Literal["first", "second"] = Field("first", description="Place of this rollout in a pairwise question.")
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
+    on_provoked: Literal["floor", "fault"] = Field(
+        "floor", description="What a failure of the judge that the response provably caused is: the floor, or a fault."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> JudgeOptions:
@@ -98,26 +129,39 @@ class JudgeOptions(Options):
 
 
 @verifier(
-    "judge", version="2", deterministic=False, limits=ItemLimits(wall=300.0, response=1 << 18), aspects=("rating",)
+    "judge",
+    version="3",
+    deterministic=False,
+    # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
+    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    aspects=("rating",),
 )
 class Judge:
     """What a language model says: yes or no, a rating, or which of two responses is better."""
 
     def setup(self, settings: JudgeSettings) -> None:
-        """Opens the connection pool."""
+        """Opens the connection pools."""
         key = os.environ.get(settings.api_key_env, "") if settings.api_key_env else "none"
         if not key:
             raise StartupError(f"judge: api_key_env names {settings.api_key_env}, which is not set in the environment")
         parameters = {"temperature": settings.temperature, "max_tokens": settings.max_tokens, **settings.parameters}
         self._chat = ChatClient(
-            settings.base_url, settings.model, key, settings.timeout, settings.max_retries, parameters
+            settings.urls,
+            settings.model,
+            key,
+            settings.concurrency,
+            settings.timeout,
+            parameters,
+            settings.spend.spend(),
         )
         try:
             self._chat.open()
         except ImportError as error:
             raise StartupError(f"judge: {error}; install it with: pip install 'assay[judge]'") from None
+        self._controls = Controls()
         self._settings = settings
-        self.concurrency = settings.concurrency
+        # Items that wait for a place, or for their next attempt, are no requests in flight.
+        self.concurrency = max(_ITEMS, 2 * settings.concurrency * len(settings.urls))
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -130,33 +174,68 @@ class Judge:
             return Score.floor("no_answer", "the response is empty")
         question = _question(rollout, response, ref, options, ctx.seed)
         exchange = Exchange(question)
+        failure, said = await self._hold(exchange, options, ctx)
+        if failure:
+            return await self._without_verdict(failure, said, exchange, options, ctx)
+        value = unit_score(question.protocol, exchange.value)
+        if options.position == "second":
+            value = 1.0 - value
+        rating = {"rating": float(exchange.value)} if question.protocol in SCALES else {}
+        return Score(value, aspects=rating, evidence=exchange.evidence())
+
+    def _budget(self, ctx: Context) -> float:
         left, longest = ctx.remaining(), self._settings.total_timeout
+        return longest if left is None else min(left, longest)
+
+    async def _hold(self, exchange: Exchange, options: JudgeOptions, ctx: Context) -> tuple[str, str]:
+        """Holds the exchange; why there is no verdict, in a word and in a sentence, both empty when there is one.
+
+        Raises:
+            UpstreamError: The endpoint is away.
+        """
         try:
-            reply = await exchange.run(
+            await exchange.run(
                 self._chat,
                 reasks=options.max_reasks,
-                budget=longest if left is None else min(left, longest),
+                budget=self._budget(ctx),
                 send_seed=self._settings.send_seed,
             )
         except ChatUnavailable as error:
-            raise UpstreamError(
-                str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
-            ) from None
+            raise _fault("unavailable", str(error), exchange, retryable=True, retry_after=error.retry_after) from None
         except ChatRejected as error:
-            raise UpstreamError(str(error), code="judge_rejected") from None
+            return error.reason, str(error)
         finally:
-            ctx.usage.upstream_calls += exchange.calls
-            ctx.usage.input_tokens += exchange.input_tokens
-            ctx.usage.output_tokens += exchange.output_tokens
-        if reply.status is not Status.OK:
-            said = ", ".join(one["status"] for one in exchange.replies)
-            last = exchange.replies[-1]["text"][:300]
-            raise UpstreamError(f"no usable verdict ({said}); the last reply: {last!r}", code="judge_unparsed")
-        value = unit_score(question.protocol, reply.value)
-        if options.position == "second":
-            value = 1.0 - value
-        rating = {"rating": float(reply.value)} if question.protocol in SCALES else {}
-        return Score(value, aspects=rating, evidence=exchange.evidence())
+            _count(ctx, exchange)
+        statuses = ", ".join(one["status"] for one in exchange.replies)
+        return exchange.failure, f"no usable verdict ({statuses})"
+
+    async def _without_verdict(
+        self, failure: str, said: str, exchange: Exchange, options: JudgeOptions, ctx: Context
+    ) -> Score:
+        """The floor for a failure that the response provably caused, a fault for every other."""
+        try:
+            provoked = exchange.repeats_plants or await self._controls.proves(
+                failure, exchange.question, self._chat, self._budget(ctx), lambda control: _count(ctx, control)
+            )
+        except ChatError as error:
+            # Whether the response caused it cannot be told as long as the judge is away.
+            raise _fault("unavailable", f"{said}; control call: {error}", exchange, retryable=True) from None
+        code = "planted" if exchange.repeats_plants else failure
+        if provoked and options.on_provoked == "floor":
+            return Score.floor(f"provoked_{code}", f"the response caused it: {said}", exchange.evidence())
+        raise _fault(f"provoked_{code}" if provoked else failure, said, exchange)
+
+
+def _fault(
+    reason: str, said: str, exchange: Exchange, *, retryable: bool = False, retry_after: float | None = None
+) -> UpstreamError:
+    return UpstreamError(said, code=f"judge_{reason}", retryable=retryable, retry_after=retry_after)
+
+
+def _count(ctx: Context, exchange: Exchange) -> None:
+    ctx.usage.upstream_calls += exchange.calls
+    ctx.usage.input_tokens += exchange.input_tokens
+    ctx.usage.output_tokens += exchange.output_tokens
 
 
 def _question(rollout: Rollout, response: str, ref: JudgeReference, options: JudgeOptions, seed: int) -> Question:

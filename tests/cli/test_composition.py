@@ -45,7 +45,7 @@ def judge() -> Iterator[tuple[FakeChatServer, str]]:
 
 
 def prepare(cli: Cli, url: str) -> tuple[Path, Path]:
-    cli.write("judge.toml", f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\nmax_retries = 0\n')
+    cli.write("judge.toml", f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\ntotal_timeout = 5\n')
     rows = [{"response": text, "reference": {"rubric": CRITERIA}} for text in ("good", "bad")]
     return cli.write("recipe.toml", RECIPE), cli.rollouts("in.jsonl", *rows)
 

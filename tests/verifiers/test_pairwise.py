@@ -40,7 +40,9 @@ def by_number(first: str, second: str) -> str:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
+        async with bench(
+            pairwise, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        ) as running:
             yield running
 
 

@@ -30,7 +30,7 @@ def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(rubric, bind(declared(Judge), {"base_url": url, "model": "m", "max_retries": 0})) as running:
+        async with bench(rubric, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})) as running:
             yield running
 
 

@@ -6,25 +6,31 @@ an *exchange* is the question with its re-asks and replies.
 """
 
 from reward_servers.engines.judging._chat import ChatClient, ChatError, ChatRejected, ChatUnavailable, Completion
+from reward_servers.engines.judging._control import Controls
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._pairs import spread_pairs
 from reward_servers.engines.judging._parse import parse_reply
-from reward_servers.engines.judging._question import Question
+from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._reply import MARGINS, SCALES, Channel, Protocol, Reply, Status, unit_score
+from reward_servers.engines.judging._spend import Prices, Spend
 
 __all__ = [
     "MARGINS",
     "SCALES",
+    "TEMPLATE",
     "Channel",
     "ChatClient",
     "ChatError",
     "ChatRejected",
     "ChatUnavailable",
     "Completion",
+    "Controls",
     "Exchange",
+    "Prices",
     "Protocol",
     "Question",
     "Reply",
+    "Spend",
     "Status",
     "parse_reply",
     "spread_pairs",

@@ -11,10 +11,17 @@ from typing import Any
 
 from reward_servers.engines.judging._chat import ChatClient, Message
 from reward_servers.engines.judging._parse import parse_reply
-from reward_servers.engines.judging._question import Question
+from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._reply import Reply, Status
 
 __all__ = ["Exchange"]
+
+_FAILURES = {
+    Status.REFUSAL.value: "refused",
+    Status.AMBIGUOUS.value: "ambiguous",
+    Status.TRUNCATED.value: "truncated",
+    Status.EMPTY.value: "empty",
+}
 
 
 @dataclass(slots=True)
@@ -29,6 +36,7 @@ class Exchange:
         calls: Completions asked for.
         input_tokens: Their tokens read.
         output_tokens: Their tokens written.
+        value: The verdict; None as long as there is none.
     """
 
     question: Question
@@ -38,6 +46,7 @@ class Exchange:
     calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    value: Any = None
 
     async def run(self, chat: ChatClient, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
         """Holds the exchange.
@@ -71,14 +80,21 @@ class Exchange:
             reply = parse_reply(
                 completion.text,
                 self.question.protocol,
-                finish_reason=completion.finish_reason,
+                finish_reason="content_filter" if completion.finish_reason == "refusal" else completion.finish_reason,
                 candidate_texts=self.question.responses,
                 token=self.question.token,
             )
             self.replies.append(
-                {"status": reply.status.value, "text": completion.text, "planted": reply.injection_detected}
+                {
+                    "status": reply.status.value,
+                    "text": completion.text,
+                    "planted": reply.injection_detected,
+                    "channel": reply.channel.value,
+                    "finish_reason": completion.finish_reason,
+                }
             )
-            if reply.status is Status.OK:
+            self.value = reply.value
+            if reply.status is Status.OK or completion.finish_reason == "content_filter":
                 break
             said: Message = {"role": "assistant", "content": completion.text or "(nothing)"}
             messages = [*opening, said, self.question.again()]
@@ -86,4 +102,28 @@ class Exchange:
 
     def evidence(self) -> dict[str, Any]:
         """The exchange as data; the prompt follows from the item, so its digest stands for it."""
-        return {**self.served_by, "prompt": self.prompt, "replies": self.replies}
+        usage = {"calls": self.calls, "input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+        return {
+            **self.served_by,
+            "template": TEMPLATE,
+            "prompt": self.prompt,
+            "replies": self.replies,
+            "usage": usage,
+        }
+
+    @property
+    def failure(self) -> str:
+        """What kept the exchange from a verdict, in a word; empty when it has one."""
+        if not self.replies:
+            return "empty"
+        last = self.replies[-1]
+        if last["status"] == Status.OK.value:
+            return ""
+        if last["finish_reason"] == "content_filter":
+            return "filtered"
+        return _FAILURES.get(str(last["status"]), "unparsed")
+
+    @property
+    def repeats_plants(self) -> bool:
+        """Whether some reply repeats a verdict that stands in the judged text."""
+        return any(one["planted"] for one in self.replies)

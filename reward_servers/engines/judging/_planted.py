@@ -71,7 +71,8 @@ class Planted:
             self._values |= {_name(value) for value in keyed_values(written, protocol, keys)}
             self._whole |= {_name(whole_text(line, protocol)) for line in written.splitlines()} - {_name(None)}
             self.suspicious |= _TALK.search(written) is not None
-        self.suspicious |= bool(self._values)
+        # A line that is nothing but a number is an answer like any other; one that is nothing but a yes may not be.
+        self.suspicious |= bool(self._values) or (bool(self._whole) and protocol not in SCALES)
 
     def __contains__(self, value: Any) -> bool:
         """Whether a verdict of this value stands in a judged text."""

@@ -1,0 +1,84 @@
+"""Control calls: whether a judge fails on a response because of that response, or on anything that it is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from hashlib import blake2b
+
+from reward_servers.engines.judging._chat import ChatClient, ChatError
+from reward_servers.engines.judging._exchange import Exchange
+from reward_servers.engines.judging._question import Question
+
+__all__ = ["Controls"]
+
+_NEUTRAL = "I do not know the answer to this."
+_KEPT = 4096
+
+
+class Controls:
+    """Asks the same questions about neutral responses, once for each prompt, criteria and kind of failure."""
+
+    def __init__(self) -> None:
+        """Begins with nothing known."""
+        self._known: OrderedDict[bytes, asyncio.Future[bool]] = OrderedDict()
+
+    async def proves(
+        self, failure: str, question: Question, chat: ChatClient, budget: float, count: Callable[[Exchange], None]
+    ) -> bool:
+        """Whether a failure is proved to come of the response: the same question without it passes.
+
+        Args:
+            failure: ``"context"`` is tried with an empty response, ``"refused"`` and ``"filtered"`` with a neutral one.
+                No other failure can be proved in this way.
+            question: The question that failed.
+            chat: The endpoint.
+            budget: Seconds for the control call.
+            count: Told the exchange of a control call, which costs as much as any other.
+        """
+        if failure not in ("context", "refused", "filtered"):
+            return False
+        neutral = "" if failure == "context" else _NEUTRAL
+        control = replace(question, responses=(neutral,) * len(question.responses), seed=0)
+        key = _key(failure, control)
+        return await self._once(key, lambda: _passes(control, chat, budget, count))
+
+    async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
+        known = self._known.get(key)
+        if known is not None and not known.cancelled():
+            return await asyncio.shield(known)
+        future = self._known[key] = asyncio.get_running_loop().create_future()
+        try:
+            passed = await ask()
+        except BaseException:
+            # An outage proves nothing, and is not remembered.
+            self._known.pop(key, None)
+            future.cancel()
+            raise
+        future.set_result(passed)
+        while len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return passed
+
+
+def _key(failure: str, control: Question) -> bytes:
+    state = blake2b(digest_size=16)
+    for text in (failure, control.protocol.value, control.criteria, control.prompt, control.reference):
+        encoded = text.encode("utf-8", "replace")
+        state.update(len(encoded).to_bytes(8, "big") + encoded)
+    return state.digest()
+
+
+async def _passes(control: Question, chat: ChatClient, budget: float, count: Callable[[Exchange], None]) -> bool:
+    exchange = Exchange(control)
+    try:
+        await exchange.run(chat, reasks=0, budget=budget, send_seed=False)
+    except ChatError as error:
+        if getattr(error, "reason", "") in ("context", "filtered"):
+            return False
+        raise
+    finally:
+        count(exchange)
+    return exchange.failure not in ("refused", "filtered")
