@@ -151,7 +151,7 @@ def _out_of_contest(rollout: Rollout, text: str) -> str:
     version="2",
     scope="group",
     deterministic=False,
-    limits=ItemLimits(wall=900.0),
+    limits=ItemLimits(wall=3600.0),
     aspects=("valid_pairs", "asked_pairs"),
 )
 async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequence[Score | Fault]:

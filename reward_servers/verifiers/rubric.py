@@ -79,7 +79,7 @@ def _report(faults: dict[str, FaultError], asked: int) -> FaultError:
 
 # A criterion without a verdict leaves the whole without one: a sum over those that happened to be judged would depend
 # on the judge's load.
-@verifier("rubric", version="2", deterministic=False, concurrency=512, limits=ItemLimits(wall=900.0, response=1 << 18))
+@verifier("rubric", version="2", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
 async def rubric(rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
     """How much of a weighted list of criteria the response meets, as a judge sees it."""
     if not shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning).strip():
