@@ -24,6 +24,7 @@ from reward_servers.engines.math import (
     Judgement,
     Outcome,
     Policy,
+    integers_in,
     judge,
 )
 
@@ -45,12 +46,14 @@ class Answer(Reference):
         mode: Whether any of several answers is right, or all are asked for.
         hint: The kind of answer, where the data set knows it.
         choices: Letter and text of each option of a choice.
+        integers: Variables that stand for integers, beside those that the prompt declares.
     """
 
     answer: str | int | float | list[str | int | float] = Field(union_mode="left_to_right")
     mode: Literal["any", "all"] = "any"
     hint: Literal["number", "integer", "expression", "set", "interval", "choice", "text"] | None = None
     choices: dict[str, str] = Field(default_factory=dict)
+    integers: list[str] = Field(default_factory=list)
 
 
 class MathOptions(Options):
@@ -89,7 +92,8 @@ class MathOptions(Options):
 def math(rollout: Rollout, ref: Answer, options: MathOptions) -> Score | Fault:
     """Whether the final answer equals the reference, exactly and explainably."""
     answers = tuple(map(str, ref.answer if isinstance(ref.answer, list) else [ref.answer]))
-    gold = Gold(answers, ref.mode, ref.hint, tuple(sorted(ref.choices.items())))
+    integers = tuple(sorted({*ref.integers, *integers_in(rollout.prompt)}))
+    gold = Gold(answers, ref.mode, ref.hint, tuple(sorted(ref.choices.items())), integers)
     return _score(judge(rollout.response, gold, options.policy(), marks=rollout.reasoning_marks))
 
 

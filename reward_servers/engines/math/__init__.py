@@ -10,7 +10,6 @@ about form (`Policy`, `PROFILES`); a *judgement* says what was found, what decid
 
 from typing import TYPE_CHECKING
 
-from reward_servers.engines.math._extract import extract
 from reward_servers.engines.math.errors import (
     AnswerSyntaxError,
     GoldInvalid,
@@ -19,6 +18,8 @@ from reward_servers.engines.math.errors import (
     SymbolicUnavailable,
 )
 from reward_servers.engines.math.explanation import explain
+from reward_servers.engines.math.extraction.answer import extract
+from reward_servers.engines.math.extraction.problems import integers_in
 from reward_servers.engines.math.judging import VERSION, CompiledGold, Gold, compile_gold, judge
 from reward_servers.engines.math.policy import DEFAULT, PROFILES, Limits, Policy
 from reward_servers.engines.math.result import Extraction, Judgement, Outcome
@@ -57,5 +58,6 @@ __all__ = [
     "default_pool",
     "explain",
     "extract",
+    "integers_in",
     "judge",
 ]

@@ -10,13 +10,13 @@ from fractions import Fraction
 from threading import Lock
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from reward_servers.engines.math._extract import decimal_comma, extract
 from reward_servers.engines.math.compare import choices
 from reward_servers.engines.math.compare.comparison import Comparison
 from reward_servers.engines.math.compare.quantities import inside
 from reward_servers.engines.math.compare.strings import string_key
 from reward_servers.engines.math.errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
 from reward_servers.engines.math.extraction import sentences
+from reward_servers.engines.math.extraction.answer import decimal_comma, extract
 from reward_servers.engines.math.extraction.phrases import last_value
 from reward_servers.engines.math.nodes import Head, Interval, Kind, Matrix, Node, Num, Seq, Text
 from reward_servers.engines.math.normal.conditions import aligned
@@ -32,7 +32,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "5"
+VERSION = "6"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
@@ -58,12 +58,14 @@ class Gold:
         mode: Whether any of them is right, or all are asked for together.
         hint: The kind of answer, where the data set says so.
         options: Letter and text of each choice.
+        integers: Names of variables that stand for integers (see `integers_in`).
     """
 
     answers: tuple[str, ...]
     mode: Literal["any", "all"] = "any"
     hint: Hint | None = None
     options: tuple[tuple[str, str], ...] = ()
+    integers: tuple[str, ...] = ()
 
     @classmethod
     def any_of(cls, answers: Sequence[str], hint: Hint | None = None) -> Gold:
@@ -326,7 +328,7 @@ def decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None = None
         return known
     if len(answer) > gold.policy.limits.answer_chars:
         return Decision(Outcome.LIMIT, "answer_chars", f"an answer of {len(answer)} characters", None)
-    decision = _decide(answer, gold, Comparison(gold.policy, symbolic))
+    decision = _decide(answer, gold, Comparison(gold.policy, symbolic, frozenset(gold.spec.integers)))
     if len(answer) < 256 and decision.outcome.is_verdict:
         with gold.lock:
             gold.decided[answer] = decision

@@ -10,7 +10,17 @@ from pathlib import Path
 import pytest
 
 import reward_servers.engines.math as engine
-from reward_servers.engines.math import DEFAULT, PROFILES, Gold, GoldInvalid, Outcome, compile_gold, explain, judge
+from reward_servers.engines.math import (
+    DEFAULT,
+    PROFILES,
+    Gold,
+    GoldInvalid,
+    Outcome,
+    compile_gold,
+    explain,
+    integers_in,
+    judge,
+)
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "math"
@@ -49,6 +59,7 @@ def test_exports() -> None:
         "default_pool",
         "explain",
         "extract",
+        "integers_in",
         "judge",
     ]
     for name in engine.__all__:
@@ -123,6 +134,32 @@ def test_choices_with_their_texts() -> None:
         assert judge(f"\\boxed{{{answer}}}", gold).correct, answer
     for answer in ("C", "ellipse", "12", "(B) 12", "A, B", "77"):
         assert not judge(f"\\boxed{{{answer}}}", gold).correct, answer
+
+
+@pytest.mark.parametrize(
+    ("problem", "names"),
+    [
+        ("Let $n$ be a positive integer. Find the number of ways.", ("n",)),
+        ("For integers $m$ and $n$ with m > n, find ...", ("m", "n")),
+        ("where a and b are relatively prime positive integers", ("b",)),
+        ("where $a$ and $b$ are relatively prime positive integers", ("a", "b")),
+        ("Suppose $x_1, x_2$ are integers", ("x_1", "x_2")),
+        ("for all $k \\in \\mathbb{Z}$", ("k",)),
+        ("Let x be a real number.", ()),
+        ("How many integers are there?", ()),
+        ("Let $x$ be a real number and $q$ a prime.", ()),
+        ("The integer part of x", ()),
+    ],
+)
+def test_problems_declare_integers(problem: str, names: tuple[str, ...]) -> None:
+    assert integers_in(problem) == names
+
+
+def test_declared_integers_are_compared_at_integers() -> None:
+    gold = Gold(("\\cos^2(\\pi x)",), integers=("x",))
+    assert judge("\\boxed{1}", gold).correct
+    assert not judge("\\boxed{1}", "\\cos^2(\\pi x)").correct
+    assert not judge("\\boxed{2}", gold).correct
 
 
 def test_hints() -> None:

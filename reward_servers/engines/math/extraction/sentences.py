@@ -22,6 +22,11 @@ _UNSURE = (
     | HEDGES
     | names("might may could can if unless whether suppose assume let think thought believe what how")
 )
+_STATEMENTS = re.compile(
+    r"\b(?:is|are|equals?|was|were|be|has|have|had|gives?|gets?|got|needs?|costs?|makes?)\s+(?:\w+\s+)?(?:\$|\\\(|[-−+]?\\?\$?[0-9])"
+    r"|[^<>!=\s]\s*=\s*[^=\s]"
+)
+_CLAUSE = re.compile(r"\bthat\s+[^,.]*?\b(?:is|are|has|have|equals?)\s+\S+")
 _END = " \t\n.!,;"
 
 
@@ -35,6 +40,11 @@ def stated_value(text: str) -> str | None:
     match = _BEING.fullmatch(plain) or _HAVING.fullmatch(plain)
     if match is None:
         return None
+    if len(_STATEMENTS.findall(plain)) > 1:
+        plain = _CLAUSE.sub(" ", plain)  # "the probability that x is 5 is 0.2" states one
+        match = _BEING.fullmatch(plain)
+        if match is None or len(_STATEMENTS.findall(plain)) != 1:
+            return None
     words = {word.lower() for word in _WORD.findall(match["lead"])}
     if not words - {"is", "are", "be"} or words & _UNSURE or any(w.endswith("n't") for w in words):
         return None

@@ -33,7 +33,11 @@ _FOREIGN = re.compile(
     re.S,
 )
 _FOREIGN_DENIAL = re.compile(r"不|没|未|nicht|kein|n'est|pas\b|\bno\b|не\b|아니|ない|可能|如果|若|wenn\b|\bsi\b|если")
-_STATEMENTS = re.compile(r"\b(?:is|are|equals?|was|were)\s+(?:\$|\\\(|[-−+]?\\?\$?[0-9])|[^<>!=]=[^=]")
+_CONCLUDING = re.compile(
+    r"(?:so|thus|therefore|hence|then|finally|in\s+total|altogether|overall|in\s+conclusion|as\s+a\s+result|consequently"
+    r"|it\s+follows|this\s+means|因此|所以|故|综上|also|damit|donc|ainsi|por\s+lo\s+tanto|поэтому|따라서|したがって|よって)(?!\w)",
+    re.I,
+)
 
 
 def alone(text: str) -> Extraction:
@@ -74,8 +78,21 @@ def last_sentence(text: str) -> Extraction:
     core = _core(sentence)
     if core is None or not any(map(str.isalnum, core)):
         return NONE
+    before = text[:start].rstrip()
+    if _is_parallel(before[_sentence_start(before, len(before)) :], sentence):
+        return NONE
     at = text.rfind(core, start, end)
     return NONE if at < 0 else Extraction(core, at, at + len(core), "sentence")
+
+
+def _is_parallel(previous: str, sentence: str) -> bool:
+    """Whether two sentences enumerate: mostly the same words, other values, and no word that concludes."""
+    if _CONCLUDING.match(sentence.lstrip(" *_")):
+        return False
+    mine, others = (set(re.findall(r"[^\W\d_]+", s.lower())) for s in (sentence, previous))
+    values, others_values = (set(re.findall(r"\d+", s)) for s in (sentence, previous))
+    shared = len(mine & others)
+    return bool(values and others_values) and values != others_values and 2 * shared >= max(len(mine), len(others))
 
 
 def _core(sentence: str) -> str | None:
@@ -87,7 +104,7 @@ def _core(sentence: str) -> str | None:
             return formulas[0] if "=" in formulas[0] else None
     stated = sentences.stated_value(plain)
     if stated is not None:
-        return stated if len(_STATEMENTS.findall(_outside_formulas(plain))) <= 1 and _short(stated) else None
+        return stated if _short(stated) else None
     foreign = _FOREIGN.fullmatch(plain.rstrip("。.！! "))
     if foreign is not None and not plain.isascii() and not _FOREIGN_DENIAL.search(foreign["lead"]):
         inner = phrases.formulas(foreign["core"])
@@ -98,12 +115,6 @@ def _core(sentence: str) -> str | None:
 def _short(core: str) -> bool:
     """Whether what a sentence states is a value and not a further clause."""
     return any(c.isdigit() or c in "\\$" for c in core) or len(core.split()) <= 4
-
-
-def _outside_formulas(sentence: str) -> str:
-    for formula in phrases.formulas(sentence):
-        sentence = sentence.replace(formula, "0")
-    return sentence
 
 
 def _sentence_start(text: str, end: int) -> int:
