@@ -19,11 +19,11 @@ ROLLOUTS = 1_048_576
 GROUP = 8
 ROWS, TOKENS, COMPONENTS = 65_536, 64, 3
 REQUIRED: dict[str, dict[str, Any]] = {
-    **{name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "overlong_openrlhf")},
+    **{name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "overlong_openrlhf", "dapo")},
     "fgrpo": {"targets": (0.9, 0.9)},
     "w_grpo": {"negative": 0.5},
 }
-"""Options of presets that have no default for them."""
+"""Options of methods that have no default for them."""
 COLUMNS = {"format_length": 2, "rarg": 4, "searchllm": 4}
 """Presets that read another number of components."""
 AXES = {"P": 8, "E": 16, "D": 16, "I": 8, "S": 2, "H": 64, "M": 10, "J": 3, "C": 2, "O": 2}
@@ -90,7 +90,7 @@ def grpo_at_scale() -> float:
 
 
 def make_batch(spec: Method) -> SignalBatch:
-    """A batch with every input that a preset reads."""
+    """A batch with every input that a method reads."""
     rng = np.random.default_rng(1)
     sizes = {"N": ROWS, "T": TOKENS, "K": COLUMNS.get(spec.name, COMPONENTS), **AXES}
     groups = np.repeat(np.arange(ROWS // GROUP), GROUP)
@@ -128,7 +128,7 @@ def make_batch(spec: Method) -> SignalBatch:
 def table() -> None:
     """Print every estimator's time."""
     base = best(two_passes(np.random.default_rng(0).integers(0, 2, ROWS).astype(np.float64)))
-    print(f"\nall presets, {ROWS:,} rows, {TOKENS} tokens where tokens are read; two passes {base * 1e3:.2f} ms")
+    print(f"\nall methods, {ROWS:,} rows, {TOKENS} tokens where tokens are read; two passes {base * 1e3:.2f} ms")
     for spec in methods():
         if spec.name in UNSUITED:
             print(f"  {spec.name:<40} left out: {UNSUITED[spec.name]}")

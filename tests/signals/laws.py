@@ -1,6 +1,6 @@
 """Batches to try the laws of methods with: every input that a method reads, drawn by its declaration.
 
-What a method obeys stands in its file (`trainer_client.signals.authoring.Laws`); `LAWS` is read from there.
+What a method obeys is in its file (`trainer_client.signals.authoring.Laws`); `LAWS` is read from there.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def test_rank_grpo_credits_an_item_with_what_follows_it_only() -> None:
     signal = run("rank_grpo", None, [0, 0], **inputs)
     assert signal.token_advantages[0].tolist() == pytest.approx([0.707, 0, 0], abs=1e-3)
     assert signal.token_advantages[1].tolist() == pytest.approx([-0.707, 0, 0], abs=1e-3)
-    shaped = run("rank_grpo", None, [0, 0], **inputs, length_shaping=True, eos=[[0, 1, 0], [0, 0, 1]])
+    shaped = run("rank_grpo", None, [0, 0], **inputs, endings=(-0.1, 0.1, -0.1), eos=[[0, 1, 0], [0, 0, 1]])
     assert shaped.token_advantages[:, 1:].tolist() == [[-0.1, 0.0], [0.0, 0.1]]
 
 
@@ -223,7 +223,7 @@ def test_rank_grpo_does_not_take_a_newline_for_an_item() -> None:
         "item_of_token": [[0, 1, -1], [0, 1, 2]],
         "eos": [[0, 1, 0], [0, 0, 1]],
         "lengths": [2, 3],
-        "length_shaping": True,
+        "endings": (-0.1, 0.1, -0.1),
     }
     ours = run("rank_grpo", None, [0, 0], **inputs).token_advantages
     released = run("release/rank_grpo", None, [0, 0], **inputs).token_advantages

@@ -47,7 +47,7 @@ def test_who_takes_the_surplus() -> None:
     assert allocate_knapsack(solved, all_known(solved), 16).tolist() == [5, 11]
     every = np.array([0.5, 0.5, 0.5])
     assert allocate_knapsack(every, all_known(every), 24, max_n=16).tolist() == [8, 8, 8]
-    assert allocate_knapsack(every[:1], all_known(every[:1]), 40, max_n=16).tolist() == [40], "nobody else is there"
+    assert allocate_knapsack(every[:1], all_known(every[:1]), 40, max_n=16).tolist() == [40], "no other prompt is there"
 
 
 def test_unknown_prompts_get_the_usual_number_and_no_surplus() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,15 @@ def test_describe_in_a_terminal() -> None:
     with pytest.raises(UnknownMethodError, match="did you mean dr_grpo"):
         describe("dr_grp")
     assert {line.split()[0] for line in overview().splitlines()} == {spec.name for spec in methods()}
+
+
+def test_signals_import_nothing_of_the_client() -> None:
+    for path in (PAGE.parents[1] / "trainer_client" / "signals").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            inside = module == "trainer_client.signals" or module.startswith("trainer_client.signals.")
+            assert inside or not module.startswith(("trainer_client", "protos", "reward_servers")), f"{path}: {module}"
+            assert not isinstance(node, ast.ImportFrom) or not node.level, f"{path}: a relative import"
 
 
 def test_importing_the_main_path_loads_no_method_and_nothing_heavy() -> None:

@@ -36,7 +36,7 @@ def test_missing_optional_is_neutral_among_siblings() -> None:
     scores = [[1, 1.0], [1, 0.0], [1, NAN], [0, NAN], [0, NAN]]
     valid = [[True, True], [True, True], [True, False], [True, False], [True, False]]
     result = combine(scores, valid, terms, groups=[0, 0, 0, 1, 1], max_missing=1)
-    # Row 2 gets the mean of 0.5 and 0.0; nobody in group 1 has the term, so it is 0 for all of them.
+    # Row 2 gets the mean of 0.5 and 0.0; no row of group 1 has the term, so it is 0 for all of them.
     assert result.rewards.tolist() == [1.5, 1.0, 1.25, 0.0, 0.0]
     group = result.contributions[:3, 1]
     assert group[2] - group.mean() == 0.0

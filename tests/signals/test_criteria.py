@@ -20,11 +20,11 @@ def test_a_rubric_pays_the_share_of_its_criteria() -> None:
     )
     signal = method("rubric_reward")(batch)
     assert signal.rewards == pytest.approx([0.75, 0, 0, 0])
-    assert signal.weights.tolist() == [1, 1, 1, 0], "nobody judged the last"
+    assert signal.weights.tolist() == [1, 1, 1, 0], "the last was not judged"
     assert signal.report["rubric/partly_judged"] == 0.5
     assert signal.report["rubric/hit_rates"] == pytest.approx([2 / 3, 1 / 2, 1])
     partly = known(method("rubric_reward")(SignalBatch(components=[[1, 0]], components_valid=[[1, 0]])).rewards)
-    assert partly.tolist() == [1.0], "what nobody judged is in neither sum"
+    assert partly.tolist() == [1.0], "what was not judged is in neither sum"
     with pytest.raises(InputError, match="row 1 has no criterion"):
         method("rubric_reward")(SignalBatch(components=[[1], [1]], criterion_weights=[[1], [-1]]))
 

@@ -33,7 +33,7 @@ def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_switches_of_a_release_in_combination() -> None:
-    """What the vectors at hand do not combine, worked out by the release's own rules."""
+    """What the vectors do not combine, worked out by the release's own rules."""
     carr = {"rubric_reward_ratio": 0.5, "normalize_rubric_reward": True}
     both = Case(
         "carr_group_reward",

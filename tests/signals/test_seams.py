@@ -210,6 +210,17 @@ def test_a_value_outside_the_range_of_its_input_is_refused() -> None:
     assert SignalBatch([1.0, 0.0], [0, 0], [True, False], prior_values=[0.5, 1.5])["prior_values"][1] == 0.0
 
 
+def test_a_reward_beyond_what_a_shaping_is_made_for_is_not_clipped() -> None:
+    cases: dict[str, dict[str, Any]] = {
+        "asymmetric_shaping": {},
+        "tempsamp_r1": {"groups": [0, 0], "helped": [False, True]},
+    }
+    for name, more in cases.items():
+        with pytest.raises(InputError, match=r"rewards: 3.0 \(row 1\) lies outside \[0, 1\]"):
+            method(name)(SignalBatch([1.0, 3.0], **more))
+        assert method(name)(SignalBatch([1.0, np.nan], valid=[True, False], **more)).rewards is not None
+
+
 def test_the_limits_of_dapo_have_to_be_said() -> None:
     with pytest.raises(OptionError, match="dapo: max_length, cache must be given"):
         method("dapo")

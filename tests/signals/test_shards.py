@@ -98,7 +98,7 @@ def test_a_share_of_a_step_is_refused_where_it_would_give_a_wrong_number(name: s
 
 @pytest.mark.parametrize("name", LAWS)
 def test_only_declared_inputs_are_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mask stands in for lengths and the other way round, and ``beside`` inputs belong to their partners."""
+    """The mask may replace lengths and the other way round, and ``beside`` inputs belong to their partners."""
     spec, looked_at = method_of(name), set[str]()
     batches = [batch_of(draw_inputs(name, LAWS[name], seed)) for seed in range(12)]
     estimators = [make(name, LAWS[name]) for _ in batches]

@@ -87,7 +87,7 @@ class Method:
     Attributes:
         name: name in a recipe; ``release/NAME`` for one that reproduces a release's departure from its paper.
         target: the function or class.
-        stage: the package that it stands in.
+        stage: the package that it is in.
         needs: how much of the step must be present: a ``row``, the whole ``group``, the whole ``batch``, or
             ``state`` carried over steps (which implies the whole batch). May depend on options that have a
             default.

@@ -210,7 +210,7 @@ def _files() -> Mapping[str, Sequence[str]]:
 
 
 def _load_near(name: str) -> None:
-    """Import the files that a method is likely to stand in: those called as it is, or as it begins."""
+    """Import the files that a method is likely to be in: those called as it is, or as it begins."""
     stem = name.removeprefix("release/") if isinstance(name, str) else ""
     while stem:
         for module in _files().get(stem, ()):

@@ -63,7 +63,7 @@ class Signal:
         feature_advantages: ``[N, E]`` credit of each feature that a row has; 0 where it has not.
         returns: ``[N, T]`` targets for a critic.
         budget: ``[N]`` rollouts to generate for a row's prompt.
-        copies: ``[N]`` times that a row stands in the step after resampling; repeat the row or use the weights, not
+        copies: ``[N]`` times that a row is in the step after resampling; repeat the row or use the weights, not
             both.
         pairs: preference pairs.
         requests: what the trainer has to generate.

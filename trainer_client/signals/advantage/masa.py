@@ -271,7 +271,7 @@ def meta_prediction_score(
 
     Args:
         prediction: what the policy said; empty for one that could not be read.
-        question: text of the prompt; a notion that stands in it is no prediction.
+        question: text of the prompt; a notion that is in it is no prediction.
         texts: rollouts.
         scores: their rewards.
         lengths: their tokens.

@@ -102,7 +102,7 @@ class PIPO(_Progressive):
     like="pipo",
     provenance="code",
     source="JacckMa/pipo_verl verl/trainer/ppo/layback_utils.py, ray_trainer.py @7f48e231",
-    formula="as pipo; the step's mean stands twice in the window, its first copy already in xi; population sd",
+    formula="as pipo; the step's mean is in the window twice, its first copy already in xi; population sd",
 )
 class ReleasePIPO(PIPO):
     """PIPO as released: the window holds the present step, and a step that made things worse teaches nothing."""

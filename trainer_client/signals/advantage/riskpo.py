@@ -120,7 +120,7 @@ class RiskPO(Tracker):
         return batch.signal(advantages=batch.scatter(found.advantages), report=report)
 
     def _quantiles(self, papers: Papers, level: str) -> FloatArray:
-        """``[B]`` the quantile that each bundle is held against."""
+        """``[B]`` the quantile that each bundle is compared with."""
         own = papers.bundles.quantile(papers.scores, self.options[level])
         tracked = self._tracker.at(self.options[level])
         if tracked is None or self.quantiles == "batch":

@@ -111,7 +111,7 @@ class JobApplication(Tracker):
             )
 
     def _watch(self, decisions: IntArray) -> dict[str, Any]:
-        """Shares of this batch, held against all before it."""
+        """Shares of this batch, compared with all before it."""
         number, accepted = decisions.size, int((decisions == 1).sum())
         share = accepted / max(number, 1)
         before = self._accepted / self._seen if self._seen else share

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 from trainer_client.signals.authoring import Input, InputError, Paper, Signal, SignalBatch, register
+from trainer_client.signals.parts.report import mean_or_none
 
 PAPER = Paper("mind-paraworld", __doc__, provenance="secondary")
 
@@ -36,7 +37,8 @@ _FACTS = Input(
 def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float = 0.5) -> Signal:
     """Mind-ParaWorld: a search is worth its answer and the facts it found, each counted once.
 
-    The report holds the curve's end, and how many answered before they had seen all facts.
+    The report holds the curve's end, the share of calls that returned a fact, and how many answered before they had
+    seen all facts.
     """
     hits, facts = batch.objects("hits"), batch.objects("facts")
     bare = [row for row in np.flatnonzero(batch.valid).tolist() if not len(facts[row])]
@@ -46,8 +48,12 @@ def mind_paraworld(batch: SignalBatch, *, answer: float = 1.0, coverage: float =
     found = np.array([curve[-1] if curve else 0.0 for curve in curves])
     attempted = batch["attempted"] if "attempted" in batch else np.ones(batch.rows, np.bool_)
     seen = found[batch.valid]
+    called = [
+        hit_precision(hits[row], facts[row])[-1] for row in np.flatnonzero(batch.valid).tolist() if len(hits[row])
+    ]
     report = {
-        "mind_paraworld/coverage": float(seen.mean()) if seen.size else None,
+        "mind_paraworld/coverage": mean_or_none(seen),
+        "mind_paraworld/hit_precision": mean_or_none(np.array(called)),
         "mind_paraworld/premature": int((batch.valid & attempted & (found < 1)).sum()),
     }
     return batch.signal(rewards=answer * batch["correct"] + coverage * found, report=report)

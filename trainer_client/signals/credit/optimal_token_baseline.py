@@ -82,7 +82,7 @@ def optimal_token_baseline(
         sum_pi_squared: ``[N, T]`` sum of squared next-token probabilities.
         mask: ``[N, T]`` generated tokens.
         groups: partition of the rows.
-        eps: keeps the division defined where nobody has a token.
+        eps: keeps the division defined where no row has a token.
         zero_tail: baseline 0 where only the longest row is left, which would else be compared with itself.
 
     Source: volcengine/verl verl/trainer/ppo/core_algos.py @b178a3cd.

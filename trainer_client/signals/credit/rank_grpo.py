@@ -18,6 +18,7 @@ from trainer_client.signals.authoring import (
     Input,
     IntArray,
     Laws,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -34,6 +35,9 @@ _ITEM_OF_TOKEN = Input("item_of_token", "NT", "int", "items of the list that end
 _EOS = Input("eos", "NT", "bool", "token that ends the list")
 
 
+Gain = Literal["to_go", "own"]
+
+
 @register(
     "rank_grpo",
     paper=PAPER,
@@ -41,69 +45,65 @@ _EOS = Input("eos", "NT", "bool", "token that ends the list")
     inputs=(_ITEM_REWARDS, _ITEM_OF_TOKEN, "groups", "lengths|mask"),
     optional=(_EOS,),
     formula="g_j = sum_{k >= j} hit_k / log2(k + 2); A_j = (g_j - mean) / (std + 1e-4) at place j, for its tokens",
-    laws=Laws(options={"length_shaping": True}),
+    laws=Laws(options={"endings": (-0.1, 0.1, -0.1)}),
 )
 def rank_grpo(
     batch: SignalBatch,
     *,
-    gain: Literal["to_go", "own"] = "to_go",
+    gain: Gain = "to_go",
     divide_by_std: bool = True,
-    length_shaping: bool = False,
-    overflow: float = -0.1,
-    complete: float = 0.1,
-    early: float = -0.1,
+    endings: tuple[float, ...] = (),
     eps: float = 1e-4,
 ) -> Signal:
     """Rank-GRPO: each item of a recommended list is compared with those at the same place in its siblings' lists.
 
     ``item_rewards`` are hits, 0 where the list is too short. With ``to_go`` an item is credited with the discounted
-    hits from its place on, with ``own`` with its own. ``length_shaping`` adds a penalty to tokens past the last item,
-    and a reward or penalty to the ``eos`` token of a list that is complete or ends early.
+    hits from its place on, with ``own`` with its own. ``endings`` are added to tokens past the last item, and to the
+    ``eos`` token of a list that is complete, or ends early: published -0.1, 0.1 and -0.1, or none.
     """
-    endings = (overflow, complete, early) if length_shaping else (0.0, 0.0, 0.0)
-    return _rank_grpo(batch, items_over_tokens, gain == "to_go", divide_by_std, endings, eps)
+    return _rank_grpo(batch, items_over_tokens, gain, divide_by_std, endings, eps)
 
 
 @register(
     "release/rank_grpo",
-    paper=PAPER,
-    needs="group",
+    like="rank_grpo",
     inputs=(_ITEM_REWARDS, _ITEM_OF_TOKEN, _EOS, "groups", "lengths|mask"),
+    optional=(),
     formula="as rank_grpo; the token that ends the list counts as one of its items",
-    laws=Laws(options={"length_shaping": True}),
+    laws=Laws(options={"endings": (-0.1, 0.1, -0.1)}),
 )
 def release_rank_grpo(
     batch: SignalBatch,
     *,
-    gain: Literal["to_go", "own"] = "to_go",
+    gain: Gain = "to_go",
     divide_by_std: bool = True,
-    length_shaping: bool = False,
-    overflow: float = -0.1,
-    complete: float = 0.1,
-    early: float = -0.1,
+    endings: tuple[float, ...] = (),
     eps: float = 1e-4,
 ) -> Signal:
     """Rank-GRPO of its release, where a list closed by a newline counts one item too many.
 
     One item short it earns the reward of a complete list, and complete it is punished for overflowing.
     """
-    endings = (overflow, complete, early) if length_shaping else (0.0, 0.0, 0.0)
-    return _rank_grpo(batch, released_item_tokens, gain == "to_go", divide_by_std, endings, eps)
+    return _rank_grpo(batch, released_item_tokens, gain, divide_by_std, endings, eps)
 
 
 def _rank_grpo(
     batch: SignalBatch,
     over_tokens: Callable[..., FloatArray],
-    to_go: bool,
+    gain: Gain,
     divide_by_std: bool,
-    endings: tuple[float, float, float],
+    endings: tuple[float, ...],
     eps: float,
 ) -> Signal:
     valid, groups = batch.taken()
     hits: FloatArray = batch["item_rewards"][valid]
-    per_item = item_advantages(gain_to_go(hits) if to_go else hits, groups, divide_by_std=divide_by_std, eps=eps)
+    per_item = item_advantages(
+        gain_to_go(hits) if gain == "to_go" else hits, groups, divide_by_std=divide_by_std, eps=eps
+    )
     mask = batch.mask[valid]
-    overflow, complete, early = endings
+    if endings and len(endings) != 3:
+        raise OptionError(f"endings: {len(endings)} numbers; give overflow, complete and early, or none")
+    overflow, complete, early = endings or (0.0, 0.0, 0.0)
     eos = batch["eos"][valid] if "eos" in batch else np.zeros(mask.shape, np.bool_)
     tokens = over_tokens(
         per_item, batch["item_of_token"][valid], mask, eos, overflow=overflow, complete=complete, early=early

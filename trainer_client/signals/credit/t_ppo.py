@@ -57,7 +57,7 @@ def truncated_advantages(
     """``[N, T]`` GAE in which an unfinished row ends on its own last estimate.
 
     After its last token a finished row has the value 0. An unfinished one is taken to go on as before, with
-    ``V(s_l) = V(s_{l-1})``, and its reward is not counted: nobody has judged it. Its last error is then
+    ``V(s_l) = V(s_{l-1})``, and its reward is not counted: it was not judged. Its last error is then
     ``(gamma - 1) * V(s_{l-1})``.
 
     Args:

@@ -29,7 +29,7 @@ def webdetective(batch: SignalBatch, *, refusal: float = 0.5) -> Signal:
     """WebDetective: search, refusal and use of evidence apart; as a reward, a refusal earns where evidence lacks.
 
     ``rewards``: 1 for a right answer, ``refusal`` for refusing without sufficient evidence, else 0. A row of which
-    nobody knows whether its evidence suffices is not valid.
+    of which it is not known whether its evidence suffices is not valid.
     """
     valid = batch.valid
     parts = [batch[name][valid] for name in _SEARCH]

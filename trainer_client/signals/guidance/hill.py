@@ -59,7 +59,7 @@ def hill(
     threshold: float = 0.5,
     eps: float = 1e-6,
 ) -> Signal:
-    """HiLL: of several hints, the one that makes outcomes differ without being leant on replaces an unsolved group.
+    """HiLL: of several hints, the one that makes outcomes differ without being relied on replaces an unsolved group.
 
     ``helped`` rows were written with the hint that ``candidates`` names, others without. ``reliance`` of the rows, if
     given, weighs a hint down by how much its right answers need it; ``refused`` marks hints that leak the answer,

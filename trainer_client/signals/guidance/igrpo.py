@@ -57,7 +57,7 @@ def igrpo_drafts(
 def igrpo(batch: SignalBatch, *, ddof: int = 1, eps: float = 1e-6) -> Signal:
     """iGRPO, stage 2: GRPO over the refinements; ratios and KL are taken under the prompt with the draft.
 
-    Drafts may stand in the batch; they take no part. Reported is the share of refinements better than the best of them.
+    Drafts may be in the batch; they take no part. Reported is the share of refinements better than the best of them.
     """
     refined = batch.valid & ~batch["drafts"]
     advantages = group_normalise(batch.rewards, batch.groups, refined, ddof=ddof, eps=eps)

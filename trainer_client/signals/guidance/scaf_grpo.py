@@ -54,7 +54,7 @@ def _hinted_rows(inputs: dict[str, Any]) -> None:
     laws=Laws(rewards="binary"),
 )
 def scaf_grpo_hints(batch: SignalBatch, *, warmup_steps: int = 0) -> Signal:
-    """Scaf-GRPO, first half: a prompt that nobody solved is tried again with more and more of its hints.
+    """Scaf-GRPO, first half: an unsolved prompt is tried again with more and more of its hints.
 
     Requests are of kind ``hint``, with ``level``, ``tier`` and ``hints``: the texts to put behind the question. The
     paper has three tiers (knowledge, planning, solution) of four hints; the release leaves out planning.
@@ -88,7 +88,7 @@ def scaf_grpo(
     ddof: int = 1,
     eps: float = 1e-6,
 ) -> Signal:
-    """Scaf-GRPO, second half: the answer of the least help that solved a prompt stands in for a failed one.
+    """Scaf-GRPO, second half: the answer of the least help that solved a prompt replaces a failed one.
 
     Rows with a hint are in the batch beside the plain ones, in the same group. Requests of kind ``replace`` name the
     row replaced (``replaces``) and whether the answer is trained under the ``plain`` prompt (off-policy) or with its

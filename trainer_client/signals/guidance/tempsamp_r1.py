@@ -21,7 +21,7 @@ from trainer_client.signals.parts.group_normalise import group_normalise
     inputs=("rewards", "groups", "helped"),
     provenance="secondary",
     formula="r >= t: t + a * ln(r - t + 1); r < t: t - (exp(b*(t-r)) - 1) / (exp(b) - 1); then GRPO",
-    laws=Laws(constant=True),
+    laws=Laws(constant=True, rewards="binary"),
 )
 def tempsamp_r1(
     batch: SignalBatch,

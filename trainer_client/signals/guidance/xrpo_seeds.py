@@ -1,4 +1,4 @@
-"""XRPO's seeding: a prompt that nobody solved is shown examples from the growing corpus of solved ones.
+"""XRPO's seeding: an unsolved prompt is shown examples from the growing corpus of solved ones.
 
 XRPO (arXiv 2510.06672), public reviews; the similarity bound is ours.
 """
@@ -25,7 +25,7 @@ from trainer_client.signals.parts.state import Tracker, saved_ids
     laws=Laws(rewards="binary"),
 )
 class XRPOSeeds(Tracker):
-    """XRPO's seeding: a prompt that nobody solved is shown examples from the growing corpus of solved ones.
+    """XRPO's seeding: an unsolved prompt is shown examples from the growing corpus of solved ones.
 
     Requests are of kind ``seed``; ``examples`` are pairs of prompt id and solution, to be cut to the prompt limit. A
     prompt with nothing similar enough has none and is tried plainly. A group's solution is its best row's text.

@@ -125,7 +125,7 @@ def combine(
 
 @dataclass(slots=True, eq=False, repr=False)
 class _Table:
-    """The score table as read: ``given`` is what came, ``present`` also what a floor stands in for."""
+    """The score table as read: ``given`` is what came, ``present`` also what a floor replaces."""
 
     terms: Sequence[Term]
     scores: FloatArray

@@ -28,7 +28,7 @@ class Gate:
     Attributes:
         threshold: compared with the score.
         comparison: how; the gate is open when ``score <comparison> threshold``.
-        closed: what stands in place of all that a closed gate shuts out.
+        closed: the value that replaces all that a closed gate shuts out.
     """
 
     threshold: float

@@ -80,7 +80,7 @@ def rejection_sample(rewards: FloatArray, groups: Groups, draw: Draw, *, number:
     """``[N]`` turn in which each row was accepted, counted within its group from 0; -1 for one that was not.
 
     In each pass over the rows that are left a row is accepted when its number is below ``exp((r - max r) / beta)``, the
-    largest reward taken anew at the start of the pass. Groups stop at ``number`` rows, or at all of theirs. A large
+    largest reward taken again at the start of the pass. Groups stop at ``number`` rows, or at all of theirs. A large
     ``beta`` accepts everyone, a small one the best.
 
     Args:

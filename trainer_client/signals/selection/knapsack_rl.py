@@ -6,7 +6,7 @@ value, which is exact.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,25 +117,27 @@ def release_knapsack_rl(
     fallback: bool = True,
     confidence: float = 0.9,
 ) -> Signal:
-    """Knapsack RL's release, which spreads too thin and stops where nobody can take a surplus.
+    """Knapsack RL's release, which spreads too thin and stops where no prompt can take a surplus.
 
     A prompt whose rate is not known has no valid row; it is given ``default_n``, as the release does.
     """
     groups = batch.groups
     known = groups.any(batch.valid)
     rates = groups.sum(np.where(batch.valid, batch["success_rates"], 0.0)) / np.maximum(groups.sum(batch.valid), 1)
-    budget = release_knapsack(
-        rates,
-        known,
-        default_n=default_n,
-        min_n=min_n,
-        max_n=max_n,
-        failed_n=failed_n,
-        solved_n=solved_n,
-        fallback=fallback,
-        confidence=confidence,
-    )
-    return batch.signal(budget=groups.spread(budget))
+    failed = min_n if failed_n is None else failed_n
+    solved = min_n if solved_n is None else solved_n
+    bounds = _Bounds(default_n, min_n, max_n, failed, solved)
+    return batch.signal(budget=groups.spread(_released(rates, known, bounds, fallback, confidence)))
+
+
+class _Bounds(NamedTuple):
+    """Rollouts of a prompt: unknown, at least and at most where it teaches, always failing, always solved."""
+
+    default: int
+    least: int
+    most: int
+    failed: int
+    solved: int
 
 
 def _share(flags: BoolArray) -> float:
@@ -213,7 +215,7 @@ def allocate_knapsack(
         total: rollouts to give.
         default_n: for an unknown prompt.
         min_n: least for a prompt that both fails and succeeds.
-        max_n: most for such a prompt, unless nobody else is there to take what is left.
+        max_n: most for such a prompt, unless no other prompt can take what is left.
         failed_n: for one that always fails; ``min_n`` when None.
         solved_n: for one that always succeeds; ``min_n`` when None.
         fallback: see above.
@@ -252,18 +254,7 @@ def _add(budget: IntArray, where: BoolArray, amount: int) -> IntArray:
     return budget
 
 
-def release_knapsack(
-    rates: FloatArray,
-    known: BoolArray,
-    *,
-    default_n: int = 8,
-    min_n: int = 2,
-    max_n: int = 128,
-    failed_n: int | None = None,
-    solved_n: int | None = None,
-    fallback: bool = True,
-    confidence: float = 0.9,
-) -> IntArray:
+def _released(rates: FloatArray, known: BoolArray, n: _Bounds, fallback: bool, confidence: float) -> IntArray:
     """``[Q]`` rollouts as the release gives them; see `allocate_knapsack` for the arguments.
 
     It departs in three ways: a prompt without an extra rollout is credited with nothing, one with ``k`` with all of
@@ -275,30 +266,30 @@ def release_knapsack(
     Source: liziniu/KnapsackRL verl/trainer/ppo/exploration_utils.py @ca5d5f5b.
     """
     p = np.where(known, rates, 0.0).astype(np.float32)
-    total = default_n * p.size
+    total = n.default * p.size
     teaches = known & (p > 0) & (p < 1)
-    budget = np.full(p.size, default_n, np.int64)
-    budget[teaches] = min_n
-    budget[known & (p == 0)] = min_n if failed_n is None else failed_n
-    budget[known & (p >= 1)] = min_n if solved_n is None else solved_n
+    budget = np.full(p.size, n.default, np.int64)
+    budget[teaches] = n.least
+    budget[known & (p == 0)] = n.failed
+    budget[known & (p >= 1)] = n.solved
     left, failing = total - int(budget.sum()), p == 0
     if left > 0 and not teaches.any():
         if not failing.any():
-            return np.full(p.size, default_n, np.int64)
+            return np.full(p.size, n.default, np.int64)
         budget[failing] += even_split(left, int(failing.sum()))
         return budget
     # The release's own estimate: the rate in double precision, the quotient rounded to single.
     exact = rates[teaches]
     need = np.log(1.0 - confidence) / np.log(np.maximum(exact, 1.0 - exact))
-    needed = int(np.minimum(need.astype(np.float32), max_n).astype(np.int64).sum())
+    needed = int(np.minimum(need.astype(np.float32), n.most).astype(np.int64).sum())
     if needed < left and fallback:
         others = failing if failing.any() else ~teaches
         if not others.any():
-            raise SignalError("release/knapsack_rl: nobody can take the surplus; the release stops here as well")
+            raise SignalError("release/knapsack_rl: no prompt can take the surplus; the release stops here as well")
         budget[others] += even_split(left - needed, int(others.sum()))
         left = needed
     if left > 0:
-        budget[teaches] += _spread(p[teaches], min_n, max_n - min_n, left)
+        budget[teaches] += _spread(p[teaches], n.least, n.most - n.least, left)
     if int(budget.sum()) != total:
         raise SignalError(f"release/knapsack_rl: gave {budget.sum()} rollouts of {total}; the release stops as well")
     return budget

@@ -45,7 +45,7 @@ class V0(Tracker):
     """V_0: rollouts by the expected number of wrong ones that stand beside a right one.
 
     ``success_rates`` come from a value model, served elsewhere, that reads the policy's last 256 outcomes. Without
-    them the outcomes are kept here and a Beta estimate stands in for it, shrunk to the nearest prompts by
+    them the outcomes are kept here and a Beta estimate replaces it, shrunk to the nearest prompts by
     ``embeddings`` if the batch carries them. ``greedy`` is the paper's solver; the utility is convex at first for
     hard prompts, where ``exact`` finds more. Rewards are outcomes from 0 to 1.
     """

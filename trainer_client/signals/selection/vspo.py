@@ -49,7 +49,7 @@ def vspo(
 ) -> Signal:
     """VSPO: groups without spread give their places to unsolved and uncertain ones, each copy counting less.
 
-    ``copies`` says how often a group stands in the step and 0 drops it. The advantages of a copy are smoothed and held
+    ``copies`` says how often a group is in the step and 0 drops it. The advantages of a copy are smoothed and held
     within ``clip``; the weights multiply them by the number of copies, for a trainer that keeps one row instead of
     repeating it. The draw depends on the ids, ``seed`` and ``batch.step``.
     """
@@ -84,7 +84,7 @@ def task_values(rewards: FloatArray, groups: Groups, *, max_reward: float = 1.0)
 
 
 def resample_groups(values: FloatArray, varied: BoolArray, rng: Generator) -> IntArray:
-    """``[Q]`` times that each group stands in the batch after groups without spread gave up their places.
+    """``[Q]`` times that each group is in the batch after groups without spread gave up their places.
 
     The freed places are drawn with replacement from the others by their value. Where no group has a value the batch
     stays as it is.

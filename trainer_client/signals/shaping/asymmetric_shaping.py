@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client.signals.authoring import Case, Paper, Signal, SignalBatch, golden, method, register
+from trainer_client.signals.authoring import (
+    Case,
+    Laws,
+    Paper,
+    Signal,
+    SignalBatch,
+    golden,
+    method,
+    register,
+    within_unit,
+)
 from trainer_client.signals.parts.asymmetric import asymmetric_shaping
 
 PAPER = Paper("tempsamp-r1", __doc__, provenance="secondary")
@@ -21,6 +31,7 @@ PAPER = Paper("tempsamp-r1", __doc__, provenance="secondary")
     needs="row",
     inputs=("rewards",),
     formula="r >= t: t + a * ln(r - t + 1); r < t: t - (exp(b*(t-r)) - 1) / (exp(b) - 1)",
+    laws=Laws(prepare=within_unit),
 )
 def asymmetric(batch: SignalBatch, *, threshold: float = 0.8, high: float = 0.01, low: float = 1.0) -> Signal:
     """TempSamp-R1's shaping on its own: high rewards are flattened, low ones kept apart; for rewards in [0, 1]."""

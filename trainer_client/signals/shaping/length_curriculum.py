@@ -56,7 +56,7 @@ def length_curriculum(
 ) -> Signal:
     """Curriculum of token budgets: correctness, keeping to a budget that shrinks over training, and format.
 
-    The budget stands in the prompt as well: `token_budget` gives it to the trainer before generation, and the
+    The budget is in the prompt as well: `token_budget` gives it to the trainer before generation, and the
     report holds it. ``trace_lengths`` counts the reasoning alone; without it the whole response is counted. The
     triangle is the more accurate, the band the shorter; the correctness-heavy weights are 0.6 and 0.3.
     """

@@ -26,7 +26,7 @@ def copg(batch: SignalBatch, *, beta: float = 0.1) -> Signal:
     """CoPG: the leave-one-out advantage of the regularised reward, right off-policy too, without importance ratios.
 
     ``-2 beta`` times it is the gradient of ``sum_{i>j} (R_i - R_j)^2 / (k - 1)`` with respect to the log-probabilities.
-    Compute it anew at each step: R moves with the policy. Equal rewards still teach while the log-ratios differ. For
+    Compute it again at each step: R moves with the policy. Equal rewards still teach while the log-ratios differ. For
     offline data use `copg_pairs`.
     """
     if not beta > 0:
