@@ -48,13 +48,15 @@ class _BaseClient:
         batching: Batching | None = None,
         retries: Retries | None = None,
         tls: TLS | None = None,
+        token: str | None = None,
     ) -> None:
         self._recipe = as_recipe(recipe)
         local = None
         if endpoints == "local":
             endpoints = None
             local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
-        self._core = Core(Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls), local)
+        settings = Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls, token=token)
+        self._core = Core(settings, local)
         self._method = self._recipe.estimator()
         self._owns_core = True
 
@@ -131,6 +133,8 @@ class RewardClient(_BaseClient):
         batching: how work is cut into calls.
         retries: when items are sent again.
         tls: files for encrypted connections.
+        token: bearer token for servers that ask for one, or ``"file:PATH"``, read again whenever a replica is asked
+            what it is. Never sent unencrypted to another host.
 
     Raises:
         RecipeError: the recipe cannot be used, or an address is none.

@@ -37,6 +37,8 @@ class Recipe:
         max_missing: largest tolerated share of missing scores, for each reward on its own.
         reasoning_marks: pairs of marks between which a response is reasoning, such as ``("<plan>", "</plan>")``, for
             all verifiers. The usual ones (``<think>``, ``[THINK]``, Harmony's channels, ...) are known without.
+        follow_upgrades: whether a new digest of a verifier is taken over between batches, when no replica hosts the one
+            that the run began with and its version has stayed the same. Otherwise the run stops.
     """
 
     rewards: tuple[Reward, ...]
@@ -45,6 +47,7 @@ class Recipe:
     advantage: AdvantageSetting | None = "grpo"
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
+    follow_upgrades: bool = False
 
     def __post_init__(self) -> None:
         if not self.rewards:

@@ -80,6 +80,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
     advantage = top.take("advantage", "grpo", _advantage)
     max_missing = top.take("max_missing", 0.2, _number)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
+    follow_upgrades = top.take("follow_upgrades", False, _flag)
     top.finish()
     return {
         "name": name,
@@ -88,6 +89,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
         "advantage": advantage,
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
+        "follow_upgrades": follow_upgrades,
     }
 
 

@@ -122,6 +122,7 @@ class Settings:
     batching: Batching = field(default_factory=Batching)
     retries: Retries = field(default_factory=Retries)
     tls: TLS | None = None
+    token: str = field(default="", repr=False)
 
     @classmethod
     def make(
@@ -132,13 +133,15 @@ class Settings:
         batching: Batching | None,
         retries: Retries | None,
         tls: TLS | None,
+        token: str | None = None,
     ) -> Settings:
         """Settings from a client's arguments.
 
         Raises:
             RecipeError: an address is none.
-            OSError: a file of certificates cannot be read.
+            OSError: a file of certificates or of a token cannot be read.
         """
+        token = _token_source(token or "")
         if tls is not None:
             tls.credentials()
         named: dict[str, tuple[str, ...]] = {}
@@ -147,7 +150,26 @@ class Settings:
             named = {name: _addresses(value, f"endpoints.{name}") for name, value in endpoints.items()}
         elif endpoints is not None:
             default = _addresses(endpoints, "endpoints")
-        return cls(named, default, pin, batching or Batching(), retries or Retries(), tls)
+        return cls(named, default, pin, batching or Batching(), retries or Retries(), tls, token)
+
+
+def read_token(source: str) -> str:
+    """The bearer token that a client was given, read from its file where it was given one; empty for none.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not source.startswith("file:"):
+        return source
+    with open(source.removeprefix("file:"), encoding="utf-8") as file:
+        return file.read().strip()
+
+
+def _token_source(token: str) -> str:
+    source = f"file:{os.path.abspath(token.removeprefix('file:'))}" if token.startswith("file:") else token
+    if source and (not read_token(source).isascii() or not read_token(source).isprintable()):
+        raise RecipeError("is not a bearer token: one line of ASCII", "token")
+    return source
 
 
 def is_encrypted(address: str, tls: TLS | None) -> bool:

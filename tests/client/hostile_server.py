@@ -152,15 +152,23 @@ class Hostile:
     Attributes:
         kind: what is wrong with it, one of ``KINDS``.
         calls: how often it was asked for scores.
+        token: bearer token that it asks for; empty for none.
         trivial: whether its verifier claims to take microseconds, so that it is asked for all results at once.
     """
 
-    def __init__(self, kind: str, *, trivial: bool = False) -> None:
+    def __init__(self, kind: str, *, trivial: bool = False, token: str = "") -> None:
         self.kind = kind
         self.calls = 0
+        self.token = token
         self.trivial = trivial
 
+    async def _admit(self, context: Any) -> None:
+        sent = dict(context.invocation_metadata()).get("authorization")
+        if self.token and sent != f"Bearer {self.token}":
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "send a token of mine")
+
     async def list_verifiers(self, request: bytes, context: Any) -> bytes:
+        await self._admit(context)
         kind = self.kind
         if kind == "garbage list":
             return b"\xff\xff\xff"
@@ -182,6 +190,7 @@ class Hostile:
         return pb.ListVerifiersResponse(verifiers=[info] * count).SerializeToString()
 
     async def get_server_info(self, request: bytes, context: Any) -> bytes:
+        await self._admit(context)
         if self.kind == "garbage info":
             return b"\x0a\xff"
         if self.kind == "silent info":
@@ -193,6 +202,7 @@ class Hostile:
         return answer.SerializeToString()
 
     async def score(self, raw: bytes, context: Any) -> bytes:
+        await self._admit(context)
         self.calls += 1
         answer = b""
         # Fields of one name have one number in both answers, so bytes of several messages are one message.
@@ -201,6 +211,7 @@ class Hostile:
         return answer
 
     async def score_stream(self, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        await self._admit(context)
         self.calls += 1
         async for raw in requests:
             async for part in self._replies(pb.ScoreStreamRequest.FromString(raw).chunk, context):

@@ -200,3 +200,29 @@ async def test_mistakes_of_encryption_are_said_as_such_at_the_first_try(
             AsyncRewardClient(RECIPE, address, tls=_files(tmp_path, "good", ours, ours)) as client,
         ):
             assert (await client.score(rollouts())).valid.all()
+
+
+@pytest.mark.parametrize("trivial", [False, True])
+async def test_a_token_is_sent_and_a_wrong_one_is_said(tmp_path: Path, trivial: bool) -> None:
+    file = tmp_path / "token"
+    file.write_text("open sesame\n")
+    peer = Hostile("works", trivial=trivial, token="open sesame")
+    async with serve(peer) as address:
+        for token in ("open sesame", f"file:{file}"):
+            async with AsyncRewardClient(RECIPE, address, token=token) as client:
+                assert (await client.score(rollouts())).valid.all()
+                assert "sesame" not in repr(client.__getstate__())
+        async with AsyncRewardClient(RECIPE, address, token="another") as client, asyncio.timeout(20):
+            with pytest.raises(RequestRejectedError, match="asks for credentials"):
+                await client.score(rollouts())
+
+
+async def test_a_token_is_not_sent_unencrypted_to_another_host() -> None:
+    async with AsyncRewardClient(RECIPE, "192.0.2.1:50051", token="secret") as client, asyncio.timeout(20):
+        with pytest.raises(RequestRejectedError, match="not sent unencrypted"):
+            await client.score(rollouts())
+
+
+def test_what_is_no_token_is_refused() -> None:
+    with pytest.raises(RecipeError, match="token"):
+        RewardClient(RECIPE, "127.0.0.1:1", token="two\nlines")

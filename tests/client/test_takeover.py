@@ -113,3 +113,20 @@ async def test_another_version_everywhere_is_said_at_once_with_both_digests() ->
             with pytest.raises(RequestRejectedError, match=r"pinned \(d1 of echo; .* hosts d2 of echo") as caught:
                 await client.score(rollouts())
     assert caught.value.code == "digest_mismatch"
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+async def test_an_upgrade_within_a_version_is_followed_between_batches_if_the_recipe_says_so(version: str) -> None:
+    recipe = Recipe.loads('max_missing = 1.0\nfollow_upgrades = true\n[rewards.main]\nverifier = "echo"\n')
+    async with (
+        FakeServer({"echo": works}) as server,
+        AsyncRewardClient(recipe, server.address, retries=QUICK, batching=SMALL) as client,
+    ):
+        assert {known.digest for known in (await client.score(rollouts())).versions[0]} == {"d1"}
+        server.digests["echo"], server.versions["echo"] = "d2", version
+        # What the upgrade meets in the middle of a batch has a fault, and is not judged by another version.
+        caught = await client.score(rollouts())
+        assert set(caught.codes[:, 0].tolist()) == {"digest_mismatch"}
+        table = await client.score(rollouts())
+    assert table.valid.all() == (version == "1")
+    assert {known.digest for known in table.versions[0]} == ({"d2"} if version == "1" else set())

@@ -79,7 +79,7 @@ class Runtime:
         if pool is None:
             settings = self._settings
             pins = self._pins.setdefault(server, {})
-            pool = Pool(server, addresses, pins, settings.pin, settings.retries, settings.tls)
+            pool = Pool(server, addresses, pins, settings.pin, settings.retries, settings.tls, settings.token)
             self._pools[key] = pool
         return pool
 

@@ -88,6 +88,8 @@ class Dispatcher:
         except ServerUnavailableError as error:
             self._settle_all(columns, groups, _unavailable(str(error)))
             return
+        if self._batch.recipe.follow_upgrades:
+            self._fleet.follow_upgrades(names)
         for column in columns:
             self._batch.floors[column] = self._info.verifiers[rewards[column].verifier_name].floor
         self._again.know(groups)
@@ -127,6 +129,15 @@ class Dispatcher:
             return
         except ServerUnavailableError as error:
             self._store.settle(chunk.cells(), _unavailable(str(error)))
+            return
+        except RequestRejectedError as error:
+            if error.code != "digest_mismatch" or not self._batch.recipe.follow_upgrades:
+                raise
+            # Within a batch versions are not mixed; the next one follows.
+            words = str(error)
+            self._store.settle(
+                chunk.cells(), ClientOutcome(Outcome.FAULT, error.code, Party.SERVICE, words, retryable=True)
+            )
             return
         task = asyncio.current_task()
         if task is not None:

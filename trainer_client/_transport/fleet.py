@@ -59,6 +59,7 @@ class Fleet:
         pin: whether to keep to the digests first seen.
         retries: patience.
         tls: files for encrypted connections.
+        token: bearer token, or where it is read.
         changed: called when something about the replicas has changed.
 
     Attributes:
@@ -74,6 +75,7 @@ class Fleet:
         pin: bool,
         retries: Retries,
         tls: TLS | None,
+        token: str,
         changed: Callable[[], None],
     ) -> None:
         self.server = server
@@ -82,6 +84,8 @@ class Fleet:
         self._pin = pin
         self._retries = retries
         self._tls = tls
+        self._token = token
+        self._versions: dict[str, str] = {}
         self._changed = changed
         self.replicas: list[Replica] = []
         self.trouble = ""
@@ -150,6 +154,21 @@ class Fleet:
     def reasons(self) -> str:
         """Every replica, and what it said last."""
         return "; ".join(f"{r.address}: {r.reason or r.health.value}" for r in self.replicas) or self.trouble
+
+    def follow_upgrades(self, names: Collection[str]) -> None:
+        """Pin what replicas host now, for verifiers whose pinned digest none hosts, if the version is the same."""
+        for name in names:
+            hosted = [r.info.verifiers[name].id for r in self.replicas if r.can_serve({name: ""}) and r.info]
+            known = self.pins.get(name)
+            if known and hosted and all(verifier.digest != known for verifier in hosted):
+                for verifier in hosted:
+                    if verifier.version == self._versions.get(name):
+                        logger.warning(
+                            "server %r: %s is followed from digest %s to %s, both of version %s",
+                            self.server, name, known, verifier.digest, verifier.version,
+                        )  # fmt: skip
+                        self.pins[name] = verifier.digest
+                        break
 
     # What calls tell
 
@@ -239,10 +258,10 @@ class Fleet:
             self._unavailable_since = asyncio.get_running_loop().time()
 
     def _probe(self, replica: Replica) -> None:
-        if replica not in self._probes and not replica.retired:
-            task = asyncio.get_running_loop().create_task(self._probe_until_up(replica))
-            self._probes[replica] = task
-            task.add_done_callback(lambda _: self._probes.pop(replica, None))
+        running = self._probes.get(replica)
+        # One that is done asks no more, though it may not have been taken out yet.
+        if (running is None or running.done()) and not replica.retired:
+            self._probes[replica] = asyncio.get_running_loop().create_task(self._probe_until_up(replica))
 
     async def _probe_until_up(self, replica: Replica) -> None:
         delay = _PROBE_FIRST
@@ -254,6 +273,10 @@ class Fleet:
 
     async def _describe(self, replica: Replica) -> bool:
         """Ask a replica what it is; whether it can be given work."""
+        if self._token and tls_check.is_exposed(replica.address, replica.tls):
+            refused = CallFailure(FailureClass.REFUSED, "refused", "")
+            self._mark_down(replica, refused, "a token is not sent unencrypted to another host; give TLS(ca=...)")
+            return False
         try:
             info = await replica.describe()
         except grpc.aio.AioRpcError as error:
@@ -265,7 +288,7 @@ class Fleet:
         except UnusableReply as error:
             self._mark_down(replica, unusable(str(error)))
         except OSError as error:
-            # A file of certificates that was there when the client was made.
+            # A file of certificates or of a token that was there when the client was made.
             self._mark_down(replica, CallFailure(FailureClass.GONE, "certificates", str(error)))
         except Interrupted:
             pass
@@ -291,6 +314,8 @@ class Fleet:
             self._starting_until = asyncio.get_running_loop().time() + _START_GRACE
         for name, verifier in info.verifiers.items():
             digest = verifier.id.digest
+            if self._pin and name not in self.pins:
+                self._versions[name] = verifier.id.version
             if self._pin and self.pins.setdefault(name, digest) != digest:
                 logger.warning(
                     "server %r: replica %s hosts %s with digest %s, and this client has pinned %s; it gets none of it",
@@ -323,13 +348,18 @@ class Fleet:
         if known.keys() == set(places) and known:
             return
         gone = [replica for place, replica in known.items() if place not in places]
-        new = [Replica(place.address, self._tls, place.authority) for place in places if place not in known]
+        new = [
+            Replica(place.address, self._tls, place.authority, self._token) for place in places if place not in known
+        ]
         if self._unavailable_since is not None or gone:
             told = ", ".join(replica.address for replica in new) or "none"
             logger.info("server %r: new addresses: %s; gone: %d", self.server, told, len(gone))
         self.replicas = [replica for replica in self.replicas if replica not in gone] + new
         for replica in gone:
             replica.retired = True
+            self._liveness.pop(replica, None)
+            if (probe := self._probes.pop(replica, None)) is not None:
+                probe.cancel()
         for replica in new:
             replica.paused = self.paused
         for replica in [r for r in (*gone, *self._leaving) if not r.calls]:

@@ -47,7 +47,8 @@ class LivenessProbe:
     async def _ask(self) -> None:
         while True:
             await asyncio.sleep(min(_PERIOD, self._silence))
-            if not self._replica.calls:
+            # Items are counted before their call begins.
+            if not self._replica.outstanding:
                 return
             asked = asyncio.get_running_loop().time()
             try:

@@ -48,6 +48,7 @@ class Pool:
         pin: whether to keep to the digests first seen.
         retries: patience.
         tls: files for encrypted connections.
+        token: bearer token, or where it is read: see `read_token`.
 
     Attributes:
         server: its name in the recipe.
@@ -62,9 +63,10 @@ class Pool:
         pin: bool,
         retries: Retries,
         tls: TLS | None,
+        token: str = "",
     ) -> None:
         self.server = server
-        self.fleet = Fleet(server, pins, pin, retries, tls, self._notify)
+        self.fleet = Fleet(server, pins, pin, retries, tls, token, self._notify)
         self._discovery = Discovery(AddressBook(server, addresses), self.fleet)
         self._retries = retries
         self._progress = ProgressWatch(self.fleet, retries, self._waits)

@@ -77,7 +77,7 @@ class ProgressWatch:
             now = loop.time()
             calls = [(replica, call) for replica in self._fleet.replicas for call in list(replica.calls)]
             waiting, since = self._waits()
-            if not calls and not waiting:
+            if not waiting and not any(replica.outstanding for replica in self._fleet.replicas):
                 return
             for replica, call in calls:
                 self._look_at(replica, call, now)

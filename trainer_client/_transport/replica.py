@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 import grpc
 import grpc.aio
 
-from trainer_client._settings import TLS, credentials_of
+from trainer_client._settings import TLS, credentials_of, read_token
 from trainer_client._transport import wire
 from trainer_client._transport.failures import CallFailure, Interrupted
 from trainer_client._transport.plan import Chunk
@@ -97,7 +97,7 @@ class Replica:
         heard: when it last gave a result that could be used, on the loop's clock.
     """
 
-    def __init__(self, address: str, tls: TLS | None, authority: str = "") -> None:
+    def __init__(self, address: str, tls: TLS | None, authority: str = "", token: str = "") -> None:
         self.address = address
         self.health = Health.UNKNOWN
         self.info: ServerInfo | None = None
@@ -115,6 +115,8 @@ class Replica:
         self.heard = -math.inf
         self.tls = tls
         self.authority = authority
+        self._token = token
+        self._metadata: tuple[tuple[str, str], ...] | None = None
         self._verdicts = 0.0
         self._scoreless = 0.0
         self._channel: grpc.aio.Channel | None = None
@@ -150,9 +152,14 @@ class Replica:
             Interrupted: the client is paused.
         """
         channel = self._open()
+        if self._token:
+            self._metadata = (("authorization", f"Bearer {read_token(self._token)}"),)
         listing: _Info = channel.unary_unary(wire.LIST_VERIFIERS, _empty, None)
         info: _Info = channel.unary_unary(wire.GET_SERVER_INFO, _empty, None)
-        answers = await asyncio.gather(listing(None, timeout=_DESCRIBE_TIMEOUT), info(None, timeout=_DESCRIBE_TIMEOUT))
+        answers = await asyncio.gather(
+            listing(None, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
+            info(None, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
+        )
         self.info = wire.read_info(wire.parse_listing(answers[0]), wire.parse_info(answers[1]))
         return self.info
 
@@ -164,7 +171,7 @@ class Replica:
             Interrupted: the client is paused.
         """
         ask: _Info = self._open().unary_unary(wire.GET_SERVER_INFO, _empty, None)
-        await ask(None, timeout=seconds)
+        await ask(None, timeout=seconds, metadata=self._metadata)
 
     def score(self, request: service.ScoreStreamRequest, seconds: float) -> UnaryCall:
         """Send a request; the server is told that it has that many seconds.
@@ -180,7 +187,7 @@ class Replica:
         channel = self._open()
         if self._score is None:
             self._score = channel.unary_unary(wire.SCORE, wire.serialize_request, None)
-        return self._score(request.chunk, timeout=seconds)
+        return self._score(request.chunk, timeout=seconds, metadata=self._metadata)
 
     def stream(self, request: service.ScoreStreamRequest, seconds: float) -> StreamCall:
         """Send a request; the server is told that it has that many seconds.
@@ -195,7 +202,7 @@ class Replica:
         if self._stream is None:
             # A stream that sends one message is on the wire what a call with one request is, and costs less.
             self._stream = channel.unary_stream(wire.SCORE_STREAM, wire.serialize_chunk, None)
-        return self._stream(request, timeout=seconds)
+        return self._stream(request, timeout=seconds, metadata=self._metadata)
 
     def cancel_calls(self, why: CallFailure) -> None:
         """End all calls."""
