@@ -184,7 +184,7 @@ def _outcome(cell: Cell) -> Outcome:
     if cell.outcome is CellOutcome.SKIP:
         return Skip(SkipReason(cell.code))
     party = Party(cell.party) if cell.party else Party.SERVICE
-    return Fault(party, cell.code, cell.message, cell.retryable, cell.retry_after)
+    return Fault(party, cell.code, cell.message, cell.retryable, cell.retry_after, _encoded(cell.evidence))
 
 
 def _usage(cell: Cell) -> Usage:

@@ -116,5 +116,9 @@ class Composer:
 
 def _fault_error(name: str, fault: Fault) -> FaultError:
     return _ERRORS[fault.party](
-        f"{name}: {fault.message}", code=fault.code, retryable=fault.retryable, retry_after=fault.retry_after
+        f"{name}: {fault.message}",
+        code=fault.code,
+        retryable=fault.retryable,
+        retry_after=fault.retry_after,
+        evidence=fault.evidence,
     )

@@ -16,7 +16,10 @@ AssayServerError
 
 from __future__ import annotations
 
-from reward_servers.core._outcomes import Fault, Party
+from collections.abc import Mapping
+from typing import Any
+
+from reward_servers.core._outcomes import Fault, Party, encode_evidence
 
 __all__ = [
     "AssayServerError",
@@ -108,22 +111,31 @@ class FaultError(AssayServerError):
         code: Short stable code.
         retryable: Whether the same item may succeed later.
         retry_after: Seconds to wait before that.
+        evidence: What was tried, as values or as JSON. Private: may quote references.
     """
 
     party = Party.SERVICE
     default_code = "service_fault"
 
     def __init__(
-        self, message: str, *, code: str = "", retryable: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        code: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+        evidence: Mapping[str, Any] | bytes | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code or self.default_code
         self.retryable = retryable
         self.retry_after = retry_after
+        self.evidence = evidence
 
     def to_fault(self) -> Fault:
         """The same as data."""
-        return Fault(self.party, self.code, str(self), self.retryable, self.retry_after)
+        evidence = self.evidence if isinstance(self.evidence, bytes) else encode_evidence(self.evidence)
+        return Fault(self.party, self.code, str(self), self.retryable, self.retry_after, evidence)
 
 
 class DatasetError(FaultError):

@@ -120,6 +120,7 @@ class Fault:
     message: str
     retryable: bool = False
     retry_after: float | None = None
+    evidence: bytes = b""
 
     def __post_init__(self) -> None:
         """Makes sure that it can be sent, whatever a verifier has put into it."""
@@ -165,7 +166,8 @@ class Usage:
         self.output_tokens += other.output_tokens
 
 
-def _encode(value: Mapping[str, Any]) -> bytes:
+def encode_evidence(value: Mapping[str, Any] | None) -> bytes:
+    """Evidence or feedback as JSON; empty when there is none."""
     return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace") if value else b""
 
 
@@ -219,8 +221,8 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
         tuple((_sendable(name), part) for name, part in score.aspects.items()),
         tuple(score.steps),
         _sendable(score.note),
-        _encode(score.evidence),
-        _encode(score.feedback),
+        encode_evidence(score.evidence),
+        encode_evidence(score.feedback),
     )
 
 

@@ -221,7 +221,8 @@ class Judge:
             # Whether the response caused it cannot be told as long as the judge is away.
             raise _fault("unavailable", f"{said}; control call: {error}", exchange, retryable=True) from None
         code = "planted" if exchange.repeats_plants else failure
-        if provoked and options.on_provoked == "floor":
+        # Of two responses it is not known which one caused it: neither may lose for what the other wrote.
+        if provoked and options.on_provoked == "floor" and options.protocol != "pairwise":
             return Score.floor(f"provoked_{code}", f"the response caused it: {said}", exchange.evidence())
         raise _fault(f"provoked_{code}" if provoked else failure, said, exchange)
 
@@ -229,7 +230,9 @@ class Judge:
 def _fault(
     reason: str, said: str, exchange: Exchange, *, retryable: bool = False, retry_after: float | None = None
 ) -> UpstreamError:
-    return UpstreamError(said, code=f"judge_{reason}", retryable=retryable, retry_after=retry_after)
+    return UpstreamError(
+        said, code=f"judge_{reason}", retryable=retryable, retry_after=retry_after, evidence=exchange.evidence()
+    )
 
 
 def _count(ctx: Context, exchange: Exchange) -> None:

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from reward_servers import Context, DatasetError, FaultError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers import (
+    Context,
+    DatasetError,
+    FaultError,
+    ItemLimits,
+    Options,
+    Reference,
+    Rollout,
+    Score,
+    Verdict,
+    verifier,
+)
 from reward_servers.verifiers._shown import shown
 
 __all__ = ["Criterion", "RubricOptions", "RubricReference", "rubric"]
@@ -48,6 +59,9 @@ class RubricOptions(Options):
     )
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
+    on_provoked: Literal["floor", "fault"] = Field(
+        "floor", description="What a failure of the judge that the response provably caused is: the floor, or a fault."
+    )
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
 
@@ -74,6 +88,7 @@ def _report(faults: dict[str, FaultError], asked: int) -> FaultError:
         code=worst.code,
         retryable=worst.retryable,
         retry_after=max(waits) if worst.retryable and waits else None,
+        evidence=worst.evidence,
     )
 
 
@@ -84,14 +99,16 @@ async def rubric(rollout: Rollout, ref: RubricReference, options: RubricOptions,
     """How much of a weighted list of criteria the response meets, as a judge sees it."""
     if not shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning).strip():
         return Score.floor("no_answer", "the response is empty")
-    shared = options.model_dump(
-        include={"protocol", "show_reference", "show_transcript", "show_reasoning", "max_reasks"}
-    )
+    shared = options.model_dump(exclude={"scale"})
     asked = [one for one in ref.rubric if one.weight]
     answers = await asyncio.gather(
         *(ctx.score("judge", rollout, options={**shared, "criteria": one.text}) for one in asked),
         return_exceptions=True,
     )
+    provoked = [one for one in answers if isinstance(one, Verdict) and one.code.startswith("provoked_")]
+    if provoked:
+        # The floor of one criterion could be a gain: that of a criterion that costs when it is met.
+        return Score.floor(provoked[0].code, provoked[0].note, {"judge": provoked[0].evidence.decode()})
     values: dict[str, float] = {}
     faults: dict[str, FaultError] = {}
     evidence = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 import time
@@ -376,3 +377,101 @@ def test_settings_that_shape_no_score_stay_out_of_the_digest() -> None:
 def _alone(text: str) -> Group:
     one = rollout(text)
     return Group(one.prompt_context, [one])
+
+
+async def test_a_fault_has_every_reply_as_evidence() -> None:
+    async with judging(served(lambda request, number: Said("Hmm."))) as running:
+        fault = await running.fault("judge", rollout("4"), {"max_reasks": 1})
+    tried = json.loads(fault.evidence)
+    assert [one["text"] for one in tried["replies"]] == ["Hmm.", "Hmm."]
+    assert tried["usage"]["calls"] == 2
+
+
+async def test_what_may_be_spent_is_never_exceeded() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    items = [rollout(str(one), rollout_id=str(one)) for one in range(12)]
+    async with judging(fake, spend={"max_requests": 5}) as running:
+        outcomes = await running.outcomes("judge", items)
+    assert len(fake.requests) == 5
+    assert sum(isinstance(one, Verdict) for one in outcomes) == 5
+    assert {one.code for one in outcomes if isinstance(one, Fault)} == {"judge_budget"}
+
+
+async def test_another_address_takes_over() -> None:
+    good = served(lambda request, number: "correct: yes")
+    bad = served(lambda request, number: Said(status=500))
+    with good.running() as one, bad.running() as other:
+        settings = {"base_url": [other, one], "model": "m", "total_timeout": 20}
+        async with bench(bind(declared(Judge), settings)) as running:
+            outcomes = await running.outcomes("judge", [rollout(str(n), rollout_id=str(n)) for n in range(20)])
+    assert all(isinstance(one, Verdict) for one in outcomes)
+    assert len(good.requests) == 20
+
+
+async def test_a_key_that_an_endpoint_repeats_reaches_no_message(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = "sk-SECRET-12345"
+    monkeypatch.setenv("JUDGE_KEY", key)
+    for said in (
+        Said(f"Incorrect API key provided: {key}", status=401, error_code=key),
+        Said(f"bad request with {key}", status=400),
+        Said(f"try later, {key}", status=503, headers={"x-key": key}),
+        Said(body=f"<html>{key}</html>".encode()),
+    ):
+        fake = served([said] * 9)
+        async with judging(fake, api_key_env="JUDGE_KEY", total_timeout=1) as running:
+            fault = await running.fault("judge", rollout("4"))
+        assert key not in repr(fault)
+    assert key not in "".join(capfd.readouterr())
+
+
+async def test_content_parts_and_refusals_of_the_protocol_are_read() -> None:
+    def body(message: dict[str, Any]) -> Said:
+        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **message}}
+        return Said(body=json.dumps({"object": "chat.completion", "model": "m", "choices": [choice]}).encode())
+
+    parts = [{"type": "thinking", "thinking": "correct: no"}, {"type": "text", "text": "correct: yes"}]
+    async with judging(served([body({"content": parts})])) as running:
+        assert (await running.verdict("judge", rollout("4"))).score == 1.0
+    refusal = body({"content": None, "refusal": "I must decline."})
+    async with judging(served(lambda request, number: refusal)) as running:
+        assert (await running.fault("judge", rollout("4"))).code == "judge_refused"
+    calls = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+    tool = body({"content": None, "tool_calls": calls})
+    async with judging(served(lambda request, number: tool)) as running:
+        assert (await running.fault("judge", rollout("4"))).code == "judge_empty"
+
+
+def _shared_prefix(one: Sequence[str], other: Sequence[str]) -> int:
+    shortest = min(len(one), len(other))
+    return next((place for place in range(shortest) if one[place] != other[place]), shortest)
+
+
+async def test_questions_share_what_a_prefix_cache_can_keep() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    prompt, response = "Explain it. " * 60, "A sentence of the response that says little. " * 150
+    async with judging(fake) as running:
+        for criteria in ("It names the year.", "It is polite."):
+            await running.verdict("judge", rollout(response, prompt=prompt), {"criteria": criteria})
+        await running.verdict("judge", rollout(f"Another: {response}", prompt=prompt, rollout_id="s"))
+    first, second, sibling = map(shown, fake.requests)
+    assert _shared_prefix(first, second) >= 0.95 * min(len(first), len(second))
+    assert _shared_prefix(first, sibling) >= len(prompt)
+
+
+async def test_ten_criteria_cost_little_more_prefill_than_one() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    response = "word " * 1_500
+    criteria = [f"Criterion {number}: the response names its source and is polite." for number in range(10)]
+    async with judging(fake) as running:
+        for one in criteria:
+            await running.verdict("judge", rollout(response, prompt="Explain it."), {"criteria": one})
+    prompts = [shown(request).split() for request in fake.requests]
+    cached: list[list[str]] = []
+    prefill = []
+    for words in prompts:
+        kept = max((_shared_prefix(words, other) for other in cached), default=0)
+        prefill.append(len(words) - kept)
+        cached.append(words)
+    assert sum(prefill) <= 1.3 * prefill[0]

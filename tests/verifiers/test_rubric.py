@@ -124,3 +124,17 @@ async def test_without_a_judge_the_fault_says_what_is_missing() -> None:
         fault = await running.fault("rubric", rollout("text", criteria(a=1)))
     assert (fault.party.value, fault.code) == ("service", "verifier_not_reachable")
     assert "[endpoints]" in fault.message
+
+
+async def test_a_failure_that_the_response_caused_on_one_criterion_is_no_gain() -> None:
+    """A refusal to say whether a harmful criterion is met must not count as not met."""
+
+    def script(request: dict[str, Any], number: int) -> Said | str:
+        asked = request["messages"][1]["content"]
+        return "I can't help with that." if "HARM" in asked and "Criteria: About c" in asked else YES
+
+    async with judging(FakeChatServer(script)) as running:
+        bad = await running.verdict("rubric", rollout("HARM", criteria(a=1, c=-2)), {"scale": "range"})
+        good = await running.verdict("rubric", rollout("good", criteria(a=1, c=-2)), {"scale": "range"})
+    assert (bad.score, bad.code) == (0.0, "provoked_refused")
+    assert good.score == pytest.approx(1 / 3)

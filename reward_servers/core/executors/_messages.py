@@ -228,7 +228,8 @@ def _encode_outcome(outcome: Outcome) -> list[Any]:
         evidence, feedback = outcome.evidence.decode(), outcome.feedback.decode()
         return ["v", outcome.score, outcome.code, outcome.aspects, steps, outcome.note, evidence, feedback]
     if isinstance(outcome, Fault):
-        return ["f", outcome.party.value, outcome.code, outcome.message, outcome.retryable, outcome.retry_after]
+        party, evidence = outcome.party.value, outcome.evidence.decode()
+        return ["f", party, outcome.code, outcome.message, outcome.retryable, outcome.retry_after, evidence]
     return ["s", outcome.reason.value, outcome.retry_after]
 
 
@@ -293,8 +294,10 @@ def _decode_outcome(values: Sequence[Any]) -> Outcome:
             _text(feedback).encode(),
         )
     if kind == "f":
-        party, code, message, retryable, retry_after = rest
-        return Fault(Party(party), _text(code), _text(message), bool(retryable), _part(retry_after))
+        party, code, message, retryable, retry_after, evidence = rest
+        return Fault(
+            Party(party), _text(code), _text(message), bool(retryable), _part(retry_after), _text(evidence).encode()
+        )
     reason, retry_after = rest
     return Skip(SkipReason(reason), _part(retry_after))
 

@@ -277,6 +277,8 @@ def _fill_fault(message: types_pb2.Fault, fault: Fault) -> None:
     message.code, message.message, message.retryable = fault.code, fault.message, fault.retryable
     if fault.retry_after is not None:
         message.retry_after.CopyFrom(duration(fault.retry_after))
+    if fault.evidence:
+        message.evidence_json = fault.evidence
 
 
 def _fill_skip(message: types_pb2.Skip, skip: Skip) -> None:

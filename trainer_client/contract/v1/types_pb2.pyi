@@ -647,6 +647,7 @@ class Fault(google.protobuf.message.Message):
     MESSAGE_FIELD_NUMBER: builtins.int
     RETRYABLE_FIELD_NUMBER: builtins.int
     RETRY_AFTER_FIELD_NUMBER: builtins.int
+    EVIDENCE_JSON_FIELD_NUMBER: builtins.int
     party: global___Party.ValueType
     """Whose failure it is."""
     code: builtins.str
@@ -655,6 +656,8 @@ class Fault(google.protobuf.message.Message):
     """What happened and what to do about it."""
     retryable: builtins.bool
     """Whether the same item may succeed when it is sent again."""
+    evidence_json: builtins.bytes
+    """Private evidence as JSON: what was tried, such as the replies of a judge. May quote references."""
     @property
     def retry_after(self) -> google.protobuf.duration_pb2.Duration:
         """How long to wait before that."""
@@ -667,9 +670,10 @@ class Fault(google.protobuf.message.Message):
         message: builtins.str = ...,
         retryable: builtins.bool = ...,
         retry_after: google.protobuf.duration_pb2.Duration | None = ...,
+        evidence_json: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["retry_after", b"retry_after"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["code", b"code", "message", b"message", "party", b"party", "retry_after", b"retry_after", "retryable", b"retryable"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["code", b"code", "evidence_json", b"evidence_json", "message", b"message", "party", b"party", "retry_after", b"retry_after", "retryable", b"retryable"]) -> None: ...
 
 global___Fault = Fault
 
