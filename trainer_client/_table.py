@@ -255,7 +255,8 @@ class ScoreTable:
 
         Args:
             inputs: what the method needs beyond rewards, groups, components, lengths (where rollouts have token ids)
-                and truncation (where they have a finish reason); by the names of ``signals.INPUTS``.
+                and truncation (where they have a finish reason); by the names of ``signals.INPUTS``. One that it does
+                not read is refused.
 
         Raises:
             IncompleteBatchError: see `combined`.

@@ -25,7 +25,7 @@ REQUIRED: dict[str, dict[str, Any]] = {
 }
 """Options of methods that have no default for them."""
 COLUMNS = {"format_length": 2, "rarg": 4, "searchllm": 4}
-"""Presets that read another number of components."""
+"""Methods that read another number of components."""
 AXES = {"P": 8, "E": 16, "D": 16, "I": 8, "S": 2, "H": 64, "M": 10, "J": 3, "C": 2, "O": 2}
 """Lengths of the axes besides rows, tokens and components."""
 UNSUITED = {
@@ -34,7 +34,7 @@ UNSUITED = {
     "release/knapsack_rl": "a dynamic programme over prompts and rollouts, as released",
     "ps_grpo": "reads a similarity of every row with every other",
 }
-"""Presets that a batch of this size does not suit, and why."""
+"""Methods that a batch of this size does not suit, and why."""
 ROW_OBJECTS: dict[str, Any] = {
     "predictions": [None] * 7 + [{"math_notion": "angle, circle", "solution_length": 50, "pass_rate": 4}],
     "texts": ["the angle of a circle", "a median"] * 4,

@@ -59,7 +59,7 @@ def test_unknown_prompts_get_the_usual_number_and_no_surplus() -> None:
         allocate_knapsack(np.zeros(2), np.zeros(2, bool), 15)
 
 
-def test_knapsack_preset_learns_from_rewards_and_plans_for_the_next_visit() -> None:
+def test_knapsack_method_learns_from_rewards_and_plans_for_the_next_visit() -> None:
     estimator = method("knapsack_rl", known_after=4)
     rewards, prompts = [1, 0, 0, 0, 0, 0, 0, 0], ["a"] * 4 + ["b"] * 4
     budget = known(estimator(SignalBatch(rewards, prompts)).budget)

@@ -1,4 +1,4 @@
-"""Every preset against the laws it should have."""
+"""Every method against the laws it should have."""
 
 from __future__ import annotations
 

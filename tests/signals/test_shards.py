@@ -1,4 +1,4 @@
-"""What a preset says of its needs: how much of a step it has to see, and which inputs it reads."""
+"""What a method says of its needs: how much of a step it has to see, and which inputs it reads."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_an_id_that_json_would_change_is_refused_before_it_is_kept(name: str) ->
 
 
 @pytest.mark.parametrize("name", [name for name, laws in LAWS.items() if make(name, laws).needs == "state"])
-def test_a_state_of_another_preset_or_a_damaged_one_is_refused(name: str) -> None:
+def test_a_state_of_another_method_or_a_damaged_one_is_refused(name: str) -> None:
     estimator = make(name, LAWS[name])
     saved = json.loads(json.dumps(estimator.state_dict()))
     assert saved["method"] == name

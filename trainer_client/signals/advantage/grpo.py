@@ -70,7 +70,10 @@ def grpo_verl(batch: SignalBatch, *, scale: Literal["group", "none"] = "group", 
 @register(
     "release/grpo_verl_vectorized",
     like="grpo_verl",
-    source="volcengine/verl verl/trainer/ppo/core_algos.py @b178a3cd compute_grpo_vectorized_outcome_advantage",
+    source=(
+        "volcengine/verl verl/trainer/ppo/core_algos.py @b178a3cd compute_grpo_vectorized_outcome_advantage, "
+        "corrected by @1dda039b"
+    ),
     formula="A_i = (r_i - mean) / (sqrt(max(var, 1e-6)) + eps)",
 )
 def release_grpo_verl_vectorized(

@@ -108,7 +108,10 @@ def reinforce_plus_plus_openrlhf(batch: SignalBatch, *, gamma: float = 1.0, floo
 @register(
     "release/reinforce_plus_plus",
     like="reinforce_plus_plus",
-    source="volcengine/verl verl/trainer/ppo/core_algos.py @b178a3cd compute_reinforce_plus_plus_outcome_advantage",
+    source=(
+        "volcengine/verl verl/trainer/ppo/core_algos.py @b178a3cd compute_reinforce_plus_plus_outcome_advantage, "
+        "corrected by @1dda039b"
+    ),
     formula="as reinforce_plus_plus, with mean = sum / (n + 1e-8), and returns cut at masked tokens",
     reducible=False,
 )

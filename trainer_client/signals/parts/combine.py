@@ -73,7 +73,7 @@ def combine(
 ) -> Combined:
     """Weighted sum of the scores of each rollout, under gates, over the mask.
 
-    The rules for gates and for missing scores stand at the head of the ``combination`` package.
+    The rules for gates and for missing scores are in ``docs/signals.md``, "Combining scores".
 
     Args:
         scores: ``[N, R]``; entries that are not valid may hold anything, NaN included.

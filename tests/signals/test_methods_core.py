@@ -1,4 +1,4 @@
-"""Batches, signals, presets and pipelines: the shape that all methods share."""
+"""Batches, signals, methods and pipelines: the shape that all methods share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from trainer_client.signals import (
 )
 
 
-def test_a_preset_by_name_and_with_options() -> None:
+def test_a_method_by_name_and_with_options() -> None:
     batch = SignalBatch([1, 0, 0, 1], ["p", "q", "p", "q"])
     assert known(method("dr_grpo")(batch).advantages).tolist() == [0.5, -0.5, -0.5, 0.5]
     assert known(method("grpo", eps=1.0, ddof=0)(batch).advantages).tolist() == pytest.approx(
@@ -95,7 +95,7 @@ def test_a_shard_is_refused_or_reduced() -> None:
 
 
 def options_of(setting: str | dict[str, Any]) -> Mapping[str, Any]:
-    """Options of a setting that names one preset."""
+    """Options of a setting that names one method."""
     estimator = resolve(setting)
     assert isinstance(estimator, Estimator)
     return estimator.options
@@ -112,7 +112,7 @@ def test_resolve_reads_what_a_recipe_writes() -> None:
         resolve([])
 
 
-def test_every_preset_says_what_it_is() -> None:
+def test_every_method_says_what_it_is() -> None:
     for spec in methods():
         assert spec.summary.endswith("."), spec.name
         assert spec.source, spec.name

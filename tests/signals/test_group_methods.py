@@ -1,4 +1,4 @@
-"""What the presets of the papers do at their edges, and where they depart from their releases on purpose."""
+"""What the methods of the papers do at their edges, and where they depart from their releases on purpose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def method(name: str, **options: Any) -> Any:
 
 
 def run(name: str, rewards: Any = None, groups: Any = None, valid: Any = None, **rest: Any) -> Any:
-    """One call; keywords that are no option of the preset are inputs."""
+    """One call; keywords that are no option of the method are inputs."""
     spec = method_of(name)
     options = {key: rest.pop(key) for key in (*spec.required, *spec.defaults) if key in rest}
     return method(name, **options)(SignalBatch(rewards, groups, valid, **rest))

@@ -1,4 +1,4 @@
-"""Help, selection, lists, exits and other wordings: what the presets do at their edges."""
+"""Help, selection, lists, exits and other wordings: what the methods do at their edges."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.signals.test_group_presets import method, run
+from tests.signals.test_group_methods import method, run
 from trainer_client.signals import Groups, InputError, OptionError, SignalBatch
 from trainer_client.signals.crossprompt.ps_grpo import set_overlap
 from trainer_client.signals.guidance.arise import SkillLibrary, choose_skill
