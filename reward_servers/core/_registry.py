@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+
+from packaging.requirements import Requirement
 
 from reward_servers.core._errors import VerifierDefinitionError, VerifierNotFoundError
 from reward_servers.core._verifier import Verifier
@@ -28,6 +30,33 @@ class Entry:
     distribution: str
     point: EntryPoint
 
+    def lacking(self) -> list[str]:
+        """What the extras of its entry point ask for and this host does not have.
+
+        A verifier that imports such a package when it first needs it would start without it, and then fail on some
+        items alone.
+        """
+        dist = self.point.dist
+        if dist is None:
+            return []
+        wanted = [Requirement(line) for line in dist.requires or ()]
+        return [
+            f"{one.name}{one.specifier} ({_version_of(one.name) or 'not installed'})"
+            for one in wanted
+            if one.marker is not None
+            and any(one.marker.evaluate({"extra": extra}) for extra in self.point.extras)
+            and not one.marker.evaluate({"extra": ""})
+            # Of itself: another of its extras, whose packages are listed on their own.
+            and one.name != dist.name
+            and not _has(one)
+        ]
+
+    @property
+    def remedy(self) -> str:
+        """The command that installs what it needs."""
+        dist = self.point.dist
+        return f"pip install '{dist.name if dist is not None else ''}[{','.join(self.point.extras)}]'"
+
     def load(self) -> Verifier:
         """Imports the verifier.
 
@@ -35,6 +64,9 @@ class Entry:
             VerifierNotFoundError: A package that the verifier needs is missing, or the path leads nowhere.
             VerifierDefinitionError: What is there is not a verifier of that name.
         """
+        lacking = self.lacking()
+        if lacking:
+            raise VerifierNotFoundError(f"{self.name} needs {', '.join(lacking)}; install it with: {self.remedy}")
         try:
             loaded = self.point.load()
         except ImportError as error:
@@ -59,7 +91,7 @@ def installed() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for point in entry_points(group=GROUP):
         distribution = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "unknown"
-        entry = Entry(point.name, point.value, distribution, point)
+        entry = Entry(point.name, f"{point.module}:{point.attr}", distribution, point)
         other = found.get(point.name)
         if other is not None and other.path != entry.path:
             raise VerifierDefinitionError(
@@ -86,3 +118,15 @@ def find(name: str) -> Verifier:
     if entry is None:
         raise VerifierNotFoundError(f"no verifier {name!r} is installed; installed: {', '.join(installed())}")
     return entry.load()
+
+
+def _has(wanted: Requirement) -> bool:
+    found = _version_of(wanted.name)
+    return found is not None and wanted.specifier.contains(found, prereleases=True)
+
+
+def _version_of(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

@@ -126,8 +126,19 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(Path(__file__).with_name("probe.py"), folder / "assay_probe.py")
     metadata = folder / "assay_probe-0.1.dist-info"
     metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: assay-probe\nVersion: 0.1\n")
-    points = {"length": "length", "slow": "slow", "down": "down", "refuses": "Refuses", "crashes": "Crashes"}
+    (metadata / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: assay-probe\nVersion: 0.1\nProvides-Extra: rare\n"
+        "Requires-Dist: assay-not-there>=1; extra == 'rare'\nRequires-Dist: typer>=1000; extra == 'rare'\n"
+        "Requires-Dist: pydantic; extra == 'rare'\n"
+    )
+    points = {
+        "length": "length",
+        "slow": "slow",
+        "down": "down",
+        "refuses": "Refuses",
+        "crashes": "Crashes",
+        "needy": "length [rare]",
+    }
     lines = [f"probe/{name} = assay_probe:{attribute}" for name, attribute in points.items()]
     (metadata / "entry_points.txt").write_text("[assay.verifiers]\n" + "\n".join(lines) + "\n")
     return folder

@@ -88,3 +88,22 @@ def test_list_of_a_running_server(cli: Cli) -> None:
     assert rows["probe/length"]["options_schema"]["properties"]["by"]["default"] == 0.0
     assert rows["exact"]["digest"].startswith("sha256:")
     assert "no reward server answers" in cli.error("list", "--endpoint", "127.0.0.1:1")
+
+
+def test_a_verifier_whose_extra_is_not_installed_refuses_to_start(cli: Cli) -> None:
+    said = cli.error("serve", "probe/needy")
+    assert "probe/needy needs assay-not-there>=1 (not installed), typer>=1000 (" in said
+    assert said.endswith("install it with: pip install 'assay-probe[rare]'")
+    rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
+    assert "assay-not-there" in rows["probe/needy"]["problem"]
+    assert not rows["exact"]["problem"]
+
+
+def test_math_does_not_start_without_what_its_harder_items_need(cli: Cli) -> None:
+    metadata = cli.folder / "old" / "python_flint-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: python-flint\nVersion: 0.1\n")
+    cli.env["PYTHONPATH"] = f"{metadata.parent}:{cli.env['PYTHONPATH']}"
+    said = cli.error("serve", "math")
+    assert "math needs python-flint>=0.6 (0.1)" in said
+    assert "pip install 'assay[math]'" in said
