@@ -31,6 +31,7 @@ from trainer_client._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from trainer_client._client import AsyncRewardClient, RewardClient
+    from trainer_client._describe import describe_server
     from trainer_client._details import Cell
     from trainer_client._files import (
         LineProblem,
@@ -49,10 +50,11 @@ if TYPE_CHECKING:
     from trainer_client._settings import TLS, Batching, Endpoints, Retries
     from trainer_client._summary import RewardSummary, Summary
     from trainer_client._table import IncompleteBatchError, ScoreTable
-    from trainer_client._verifiers import VerifierId, VerifierInfo
+    from trainer_client._verifiers import ServerInfo, VerifierId, VerifierInfo
     from trainer_client.signals import advantages
 
 _HOME = {
+    "_describe": ("describe_server",),
     "_client": ("AsyncRewardClient", "RewardClient"),
     "_files": (
         "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
@@ -67,7 +69,7 @@ _HOME = {
     "_summary": ("RewardSummary", "Summary"),
     "_details": ("Cell",),
     "_table": ("IncompleteBatchError", "ScoreTable"),
-    "_verifiers": ("VerifierId", "VerifierInfo"),
+    "_verifiers": ("ServerInfo", "VerifierId", "VerifierInfo"),
     "signals": ("advantages",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -98,12 +100,14 @@ __all__ = [
     "RolloutResult",
     "ScoreTable",
     "Server",
+    "ServerInfo",
     "ServerUnavailableError",
     "StateError",
     "Summary",
     "VerifierId",
     "VerifierInfo",
     "advantages",
+    "describe_server",
     "format_rollout",
     "iter_rollouts",
     "parse_rollout",

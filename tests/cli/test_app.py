@@ -7,8 +7,7 @@ import sys
 
 from reward_servers import __version__
 from reward_servers.cli._app import COMMANDS
-
-from .conftest import COMMAND, Cli
+from tests.cli.conftest import COMMAND, Cli
 
 LIGHT = """
 import sys

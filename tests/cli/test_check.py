@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from reward_servers.labels import Match, compare
-
-from .conftest import Cli
+from tests.cli.conftest import Cli
 
 REQUIRED = {
     "verifier", "version", "total", "agree", "false_positive", "false_negative", "unscored", "disagreements",

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.cli.conftest import Cli, read_line, servers_of, wait_until
 from tests.fakes.chat_server import FakeChatServer, Said
 from trainer_client import RewardClient, read_rollouts
-
-from .conftest import Cli, read_line, servers_of, wait_until
 
 RECIPE = """
 advantage = "none"

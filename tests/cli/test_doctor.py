@@ -6,7 +6,7 @@ import json
 import socket
 from typing import Any
 
-from .conftest import Cli
+from tests.cli.conftest import Cli
 
 
 def findings(cli: Cli, *arguments: object, code: int = 0) -> dict[str, dict[str, Any]]:

@@ -11,8 +11,7 @@ import pytest
 
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._new import _names_for
-
-from .conftest import PATIENCE, Cli
+from tests.cli.conftest import PATIENCE, Cli
 
 
 def test_a_new_verifier_is_installed_tested_listed_served_and_scored(cli: Cli, tmp_path: Path) -> None:

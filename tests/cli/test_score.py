@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import COMMAND, PATIENCE, Cli, servers_of, wait_until
+from tests.cli.conftest import COMMAND, PATIENCE, Cli, servers_of, wait_until
 
 EXACT = '[rewards.right]\nverifier = "exact"\n'
 

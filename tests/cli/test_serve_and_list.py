@@ -7,7 +7,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from .conftest import PATIENCE, Cli, read_line
+from tests.cli.conftest import PATIENCE, Cli, read_line
 
 
 def test_the_ready_line_names_address_and_verifiers_and_sigterm_ends_it(cli: Cli) -> None:

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from reward_servers.supervisor import ServerProcess, ServerRefusedError, Supervisor
-
-from .conftest import PATIENCE, Cli, read_line, wait_until
+from tests.cli.conftest import PATIENCE, Cli, read_line, wait_until
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,8 @@ import signal
 
 import psutil
 
+from tests.cli.conftest import PATIENCE, Cli, read_line, servers_of, wait_until
 from trainer_client import RewardClient, Rollout
-
-from .conftest import PATIENCE, Cli, read_line, servers_of, wait_until
 
 RECIPE = """
 max_missing = 1.0

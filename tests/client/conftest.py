@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.client.scripted_server import Scripted
 from trainer_client import Recipe, Retries, Rollout
-
-from .scripted_server import Scripted
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.client.conftest import rollouts_of
+from tests.client.scripted_server import Scripted
 from trainer_client import AsyncRewardClient, BlockingCallError, Recipe, RewardClient, RolloutResult
-
-from .conftest import rollouts_of
-from .scripted_server import Scripted
 
 Serve = Callable[..., Any]
 SLOW = json.dumps({"score": 0.5, "delay_s": 60.0})

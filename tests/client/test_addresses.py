@@ -14,6 +14,7 @@ import grpc
 import pytest
 import trustme
 
+from tests.client.hostile_server import Hostile, serve
 from trainer_client import (
     TLS,
     AsyncRewardClient,
@@ -26,8 +27,6 @@ from trainer_client import (
     ScoreTable,
 )
 from trainer_client.testing import FakeServer
-
-from .hostile_server import Hostile, serve
 
 RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 30.0\n')
 SMALL = Batching(max_items=8)

@@ -14,9 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.client.conftest import Process, rollouts_of
 from trainer_client import AsyncRewardClient, ClientClosedError, Recipe, RewardClient, Rollout
-
-from .conftest import Process, rollouts_of
 
 TEXTS = ['{"score": %s}' % (n / 8) for n in range(8)]
 SCORES = [n / 8 for n in range(8)]

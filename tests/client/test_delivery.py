@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.client.conftest import rollouts_of
+from tests.client.scripted_server import Scripted
 from trainer_client import (
     AsyncRewardClient,
     Batching,
@@ -23,9 +25,6 @@ from trainer_client import (
     RolloutError,
 )
 from trainer_client.signals import MissingInputError
-
-from .conftest import rollouts_of
-from .scripted_server import Scripted
 
 Serve = Callable[..., Any]
 

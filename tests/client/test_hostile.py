@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from tests.client.hostile_server import INFOS, KINDS, PAGES, Hostile, serve, serve_page
 from trainer_client import (
     AsyncRewardClient,
     Batching,
@@ -20,8 +21,6 @@ from trainer_client import (
     Rollout,
     ScoreTable,
 )
-
-from .hostile_server import INFOS, KINDS, PAGES, Hostile, serve, serve_page
 
 COUNT = 64
 RETRIES = Retries(

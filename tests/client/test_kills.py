@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.client.conftest import Process, rollouts_of
 from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward, RewardClient
-
-from .conftest import Process, rollouts_of
 
 Spawn = Callable[..., Process]
 

@@ -11,10 +11,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.client.conftest import Process, rollouts_of
+from tests.client.faulty_network import link
 from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward
-
-from .conftest import Process, rollouts_of
-from .faulty_network import link
 
 Spawn = Callable[..., Process]
 

@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.client.conftest import Process, rollouts_of
+from tests.client.scripted_server import Scripted
 from trainer_client import AsyncRewardClient, Recipe, Reward, RewardClient, ScoreTable, StateError
-
-from .conftest import Process, rollouts_of
-from .scripted_server import Scripted
 
 Serve = Callable[..., Awaitable[str]]
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.client.conftest import Process, rollouts_of
+from tests.client.scripted_server import Scripted
 from trainer_client import AsyncRewardClient, Recipe, RequestRejectedError, Reward, RewardClient, Rollout, ScoreTable
 from trainer_client.signals import WholeBatchError
-
-from .conftest import Process, rollouts_of
-from .scripted_server import Scripted
 
 Serve = Callable[..., Any]
 SCRIPTS = [json.dumps({"score": n / 32}) for n in range(32)]

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.client.conftest import rollouts_of
+from tests.client.scripted_server import Scripted
 from trainer_client import (
     AsyncRewardClient,
     Batching,
@@ -19,9 +21,6 @@ from trainer_client import (
     Rollout,
     RolloutError,
 )
-
-from .conftest import rollouts_of
-from .scripted_server import Scripted
 
 Serve = Callable[..., Any]
 LENIENT = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)

@@ -8,10 +8,9 @@ losses, of parts that many methods share, and of judgements, which the servers m
 from importlib import import_module
 from pkgutil import iter_modules
 
+from tests.golden._harness import Outcome, differences, load, run
 from trainer_client.signals._golden import GOLDEN, Case
 from trainer_client.signals._registry import load_all
-
-from ._harness import Outcome, differences, load, run
 
 __all__ = ["GOLDEN", "Case", "Outcome", "differences", "load", "run"]
 

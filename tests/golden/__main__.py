@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from . import load, run
+from tests.golden import load, run
 
 DATA = Path(__file__).parents[1] / "data" / "golden"
 

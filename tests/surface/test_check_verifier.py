@@ -12,8 +12,7 @@ import pytest
 
 from reward_servers.core import Verifier
 from reward_servers.testing import VerifierCheckError, check_verifier
-
-from . import lawless
+from tests.surface import lawless
 
 Write = Callable[..., Path]
 

@@ -20,8 +20,7 @@ from reward_servers.verifiers.choice import ChoiceOptions, ChoiceReference, choi
 from reward_servers.verifiers.exact import ExactOptions, ExactReference, exact
 from reward_servers.verifiers.format import FormatOptions, FormatReference, format
 from reward_servers.verifiers.math import Answer, MathOptions, math
-
-from .harness import bench
+from tests.verifiers.harness import bench
 
 PLAN = (("<plan>", "</plan>"),)
 _MARKS = [

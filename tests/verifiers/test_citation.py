@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from reward_servers.core import Document
 from reward_servers.verifiers.citation import citation
-
-from .harness import bench, check_cases, evidence, rollout
+from tests.verifiers.harness import bench, check_cases, evidence, rollout
 
 DOCUMENTS = [Document("d1", "The tower is tall."), Document("d2", "Varga won.", uri="https://a.example/v")]
 

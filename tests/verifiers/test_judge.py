@@ -19,8 +19,7 @@ from reward_servers.engines.judging import TEMPLATE
 from reward_servers.verifiers.judge import Judge
 from tests.fakes.chat_server import FakeChatServer, Said, Script
 from tests.typed import declared
-
-from .harness import Bench, bench, evidence, rollout
+from tests.verifiers.harness import Bench, bench, evidence, rollout
 
 
 @asynccontextmanager

@@ -11,9 +11,8 @@ import pytest
 
 from reward_servers.server import running as serving
 from tests.fakes.chat_server import FakeChatServer
+from tests.verifiers.test_served import config
 from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout
-
-from .test_served import config
 
 CANDIDATES = 100
 _PLANTS = [

@@ -15,8 +15,7 @@ from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import declared
-
-from .harness import Bench, bench, evidence, group
+from tests.verifiers.harness import Bench, bench, evidence, group
 
 Decide = Callable[[str, str], Said | str]
 

@@ -16,10 +16,9 @@ from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import tiny
 from tests.typed import declared
+from tests.verifiers.harness import Bench, bench, evidence, group, rollout
 from trainer_client import Recipe, Reward, RewardClient
 from trainer_client import Rollout as ClientRollout
-
-from .harness import Bench, bench, evidence, group, rollout
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -13,8 +13,7 @@ from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.rubric import rubric
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import declared
-
-from .harness import Bench, bench, evidence, rollout
+from tests.verifiers.harness import Bench, bench, evidence, rollout
 
 
 def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:

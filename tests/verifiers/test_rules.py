@@ -9,8 +9,7 @@ from reward_servers.verifiers.choice import choice
 from reward_servers.verifiers.exact import exact
 from reward_servers.verifiers.format import format as format_
 from reward_servers.verifiers.length import length
-
-from .harness import bench, check_cases, evidence, rollout
+from tests.verifiers.harness import bench, check_cases, evidence, rollout
 
 
 @pytest.mark.parametrize("verifier", [exact, choice, format_, length], ids=lambda one: one.name)

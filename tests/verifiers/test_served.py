@@ -17,12 +17,11 @@ from reward_servers.core import find
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import stub_of
+from tests.verifiers.harness import CASES
 from trainer_client import AsyncRewardClient, Recipe, Rollout
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import reward_service_pb2_grpc as rpc
 from trainer_client.contract.v1 import types_pb2 as types
-
-from .harness import CASES
 
 
 @pytest.mark.parametrize("name", ["exact", "choice", "citation"])

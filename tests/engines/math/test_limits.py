@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from reward_servers.engines.math import DEFAULT, GoldInvalid, Limits, Outcome, compile_gold, judge
-
-from .hostile import answers
+from tests.engines.math.hostile import answers
 
 ROOT = Path(__file__).parents[3]
 

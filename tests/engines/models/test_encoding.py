@@ -9,8 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from reward_servers.engines.models import Conversation, Encoder, EncodingError
-
-from . import tiny
+from tests.engines.models import tiny
 
 
 @pytest.fixture

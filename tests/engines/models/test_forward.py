@@ -11,8 +11,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from reward_servers.engines.models import Conversation, Encoded, Encoder, Forward, ModelUnusableError, load_classifier
-
-from . import architectures, tiny
+from tests.engines.models import architectures, tiny
 
 torch.set_num_threads(1)
 
