@@ -205,8 +205,7 @@ def evaluate(suite: str, cases: list[Case], verbose: bool) -> None:
 
 def gold_of(text: str) -> str:
     """The reference inside a gold that is a whole solution, by the policy's own extraction."""
-    from reward_servers.engines.math import PROFILES
-    from reward_servers.engines.math.extraction.answer import extract
+    from reward_servers.engines.math import PROFILES, extract
 
     if "boxed" not in text and len(text) < 200:
         return text

@@ -128,6 +128,8 @@ def clause(text: str, start: int) -> Extraction:
     cut = _CUT.search(window)
     end = cut.start() if cut else len(window)
     content = window[:end].strip().rstrip('*_`"”.,;: ')
+    if content.endswith("}") and content.count("}") > content.count("{"):
+        content = content.rstrip("} \n")  # the end of a JSON object
     if content.endswith("|") and content.count("|") == 1:
         content = content[:-1].rstrip()  # the end of a table's row
     if not content:

@@ -44,6 +44,7 @@ _OTHER_LANGUAGES = (
 _CALLED_WRONG = re.compile(
     # Of the answer just given: right behind it, or in a near sentence that names it.
     rf"{_CLOSING}[,;:—–-]?\s*{_FILLER}(?:(?:{_IT}|{_THE_ANSWER})\s*)?(?:{_VERDICT}|{_CONTRACTED}|{_OTHER_LANGUAGES})"
+    rf"|{_CLOSING}[,;]?\s*but\s+{_IT}\s+(?:is\s+not|isn['’]t|was\s+not|wasn['’]t)\s*(?:[.!;\n]|$)"
     rf"|{_CLOSING}\(\s*(?:this\s+is\s+)?{_JUDGED}\s*\)"
     rf"|(?:.*?(?:[.!?\n$\]])\s*){_FILLER}{_THE_ANSWER}(?:\s+{_VERDICT}|{_CONTRACTED})",
     re.I | re.S,
@@ -51,7 +52,7 @@ _CALLED_WRONG = re.compile(
 _ADMITTED = re.compile(
     r"(?<!\bif )\b(?:I|we)\s+(?:have\s+|just\s+|'ve\s+)?(?:made|messed|got|had)\s+(?:an?\s+|it\s+|that\s+|this\s+|up\b)"
     r"(?:\w+\s+){0,2}(?:mistake|error|wrong|slip)?"
-    r"|\b(?:my\s+(?:mistake|bad|apologies)|scratch\s+that|strike\s+that|disregard\s+that|correction)\b"
+    r"|\b(?:I'm|I’m|I\s+am|we\s+are|we're)\s+(?:wrong|mistaken|incorrect)\b|\b(?:my\s+(?:mistake|bad|apologies)|scratch\s+that|strike\s+that|disregard\s+that|correction)\b"
     r"|\blet\s+me\s+(?:redo|re-do|correct|fix|recompute|recalculate|revise|reconsider)\b|更正|订正",
     re.I,
 )

@@ -28,7 +28,7 @@ _FORMULA_ONLY = re.compile(
     re.I | re.S,
 )
 _FOREIGN = re.compile(
-    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|ist|beträgt|est|vaut|es|равно|равен|составляет|は|은|는))\s*[:：]?\s*"
+    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|\b(?:ist|beträgt|est|vaut|es|é|è|равно|равен|составляет)\b|は|은|는))\s*[:：]?\s*"
     r"(?P<core>(?:\$|\\\[|\\\(|[-−+]?[0-9]|[A-J](?![A-Za-z])).*)",
     re.S,
 )
@@ -106,7 +106,7 @@ def _core(sentence: str) -> str | None:
     if stated is not None:
         return stated if _short(stated) else None
     foreign = _FOREIGN.fullmatch(plain.rstrip("。.！! "))
-    if foreign is not None and not plain.isascii() and not _FOREIGN_DENIAL.search(foreign["lead"]):
+    if foreign is not None and not _FOREIGN_DENIAL.search(foreign["lead"]):
         inner = phrases.formulas(foreign["core"])
         return inner[0].strip() if len(inner) == 1 else foreign["core"].strip() if not inner else None
     return None
