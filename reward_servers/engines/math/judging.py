@@ -32,7 +32,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "6"
+VERSION = "7"
 """Changes whenever a verdict may change."""
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
