@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox._inside import _kernel, _program, _rootfs, _seccomp, _wire
+from sandbox._inside._pipes import PipeWatch
 from sandbox._inside._seccomp import Filter
 
 _DESCRIPTORS = 256
@@ -48,7 +49,7 @@ class Rights:
         machine = _kernel.machine()
         self.filter = Filter(_seccomp.build(machine))
         self.last_filter = Filter(_seccomp.build_for_shared_user(machine)) if shared_user else None
-        self.pipe_watch = Filter(_seccomp.build_pipe_watch(machine)) if shared_user else None
+        self.pipe_watch = PipeWatch(Filter(_seccomp.build_pipe_watch(machine))) if shared_user else None
         with open("/proc/sys/kernel/cap_last_cap") as file:
             self.last_capability = int(file.read())
         with open("/proc/self/statm") as file:

@@ -62,15 +62,17 @@ class Maker:
             # The interpreter's handler would make this the one signal that the program can send to us.
             handler = _kernel.default_signal(_kernel.SIGINT)
             _kernel.prctl(_kernel.PR_SET_DUMPABLE, 0)
-            watch = self._rights.pipe_watch
-            listener = watch.load_with_listener() if watch is not None else None
+            pipes = self._rights.pipe_watch
+            if pipes is not None:
+                pipes.install()
             main = os.fork()
             if main == 0:
                 _kernel.restore_signal(_kernel.SIGINT, handler)
                 return _child.become(sock, self._rights, groups, disk, files)
-            _kernel.close_others(sock.fileno(), *(() if listener is None else (listener,)))
+            _kernel.close_others(sock.fileno(), *(() if pipes is None else pipes.descriptors))
             _kernel.drop_capabilities()
-            pipes = None if listener is None else PipeWatch(listener)
+            if pipes is not None:
+                pipes.begin()
         except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             _child.fail(sock, "init", error)
         _reap(sock, main, pipes)

@@ -15,6 +15,7 @@ import signal
 import struct
 
 from sandbox._inside import _kernel
+from sandbox._inside._seccomp import Filter
 
 MOST = 64
 """Pipes of a run at once. A user of the host may have some thousand of the usual size before the kernel saves."""
@@ -27,25 +28,41 @@ _MAKES_PIPE = {"x86_64": (22, 293), "aarch64": (59,)}
 
 
 class PipeWatch:
-    """Answers a filter's questions while the program runs."""
+    """Answers a filter's questions while the program runs.
 
-    def __init__(self, listener: int) -> None:
-        """Begin. The signal that tells of an ended child is blocked from now on, and read instead.
+    All that can be is made by the zygote: what an init touches first is copied for it.
+    """
+
+    def __init__(self, seccomp: Filter) -> None:
+        """Prepare for all runs of a slot.
 
         Args:
-            listener: Descriptor on which the filter asks.
+            seccomp: The filter that asks.
         """
-        self._listener = listener
+        self._filter = seccomp
         self._fifos = 0
         self._since_count = 0
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        mask = (ctypes.c_uint64 * 16)(1 << (signal.SIGCHLD - 1))
-        self._ended = int(_kernel.libc.signalfd(-1, mask, os.O_CLOEXEC | os.O_NONBLOCK))
+        self._ended_children = (ctypes.c_uint64 * 16)(1 << (signal.SIGCHLD - 1))
+        self._ended = int(_kernel.libc.signalfd(-1, self._ended_children, os.O_CLOEXEC | os.O_NONBLOCK))
         if self._ended < 0:
             raise OSError(ctypes.get_errno(), "signalfd")
         self._poll = select.poll()
-        self._poll.register(listener, select.POLLIN)
         self._poll.register(self._ended, select.POLLIN)
+        self._listener = -1
+
+    def install(self) -> None:
+        """Bind this process and all that it will start to the filter."""
+        self._listener = self._filter.load_with_listener()
+
+    @property
+    def descriptors(self) -> tuple[int, int]:
+        """Those that are needed to serve."""
+        return self._listener, self._ended
+
+    def begin(self) -> None:
+        """Be the one who answers: the signal that tells of an ended child is read from now on."""
+        _kernel.libc.sigprocmask(signal.SIG_BLOCK, self._ended_children, None)
+        self._poll.register(self._listener, select.POLLIN)
 
     def serve(self) -> None:
         """Answer until a child may have ended."""
