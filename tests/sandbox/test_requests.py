@@ -105,7 +105,7 @@ def test_tool_that_is_not_shown_inside(tmp_path: Path, monkeypatch: pytest.Monke
     shell.write_bytes(Path("/bin/bash").read_bytes())
     shell.chmod(0o755)
     tmp_path.chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("sandbox._languages._which", lambda _: str(shell))  # one outside the distribution's places
     program = Program("bash", b"echo $BASH")
     with sandbox.open_sandbox() as box, pytest.raises(UnsupportedLanguage, match="read_only"):
         box.prepare(program)
