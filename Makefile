@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test test-languages check matrix gen bench clean
+.PHONY: install demo test test-languages check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -59,6 +59,10 @@ gen: $(CODEGEN)/.complete
 
 bench: install
 	$(BIN)/python -m benchmarks
+
+# Faults at three replicas under load, on loopback; CHAOS="--short" for every fault once, "--minutes 30" for combinations.
+chaos: install
+	$(BIN)/python -m benchmarks.chaos $(CHAOS)
 
 clean:
 	rm -rf $(VENV) $(CODEGEN) .demo build dist .mypy_cache .ruff_cache .pytest_cache

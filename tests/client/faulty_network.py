@@ -30,7 +30,11 @@ class Link:
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection."""
-        far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
+        try:
+            far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
+        except OSError:
+            writer.transport.abort()
+            return
         self._writers |= {writer, far_writer}
         for way in (self._pass(reader, far_writer), self._pass(far_reader, writer, answers=True)):
             pump = asyncio.create_task(way)

@@ -1,0 +1,1 @@
+"""Faults under load: what is lost, what changes, and what is done twice."""
