@@ -88,7 +88,7 @@ def resolve(setting: Setting, weights: Sequence[float] | None = None) -> Estimat
     Args:
         setting: the setting.
         weights: factor of each reward, for methods that take the rewards apart and join them again by ``weights``;
-            a setting that names its own keeps them.
+            a setting that names its own keeps them. All 1, they say nothing, and a method keeps those of its paper.
 
     Raises:
         OptionError: the setting has another form, or an option does not fit.
@@ -108,7 +108,7 @@ def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) ->
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise OptionError('advantage: a table needs name = "...", the method; its other keys are options')
-    if weights is not None and "weights" not in options:
+    if weights is not None and any(weight != 1.0 for weight in weights) and "weights" not in options:
         spec = method_of(name)
         if "components" in spec.inputs and "weights" in spec.defaults:
             options["weights"] = tuple(weights)
