@@ -40,8 +40,10 @@ key = "client.key"
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
@@ -52,7 +54,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind
 from reward_servers.core._schemas import explain
 
-__all__ = ["ClientTls", "ServerConfig", "TlsConfig", "bind_refusal", "load_config"]
+__all__ = ["ClientTls", "ServerConfig", "TlsConfig", "bind_refusal", "drain_seconds", "load_config"]
 
 
 class _Section(BaseModel):
@@ -202,6 +204,16 @@ def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:
         return ServerConfig.model_validate(data)
     except ValidationError as error:
         raise SettingsError(explain(error, str(path) if path is not None else "settings")) from None
+
+
+def drain_seconds(files: Iterable[str | None]) -> float:
+    """How long servers with these settings files may take to finish what they have admitted."""
+    longest = 0.0
+    for file in files:
+        # Settings that cannot be read are the server's to refuse.
+        with contextlib.suppress(SettingsError):
+            longest = max(longest, load_config(Path(file) if file is not None else None).server.drain_seconds)
+    return longest
 
 
 def bind_refusal(config: ServerConfig) -> str | None:

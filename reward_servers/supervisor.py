@@ -3,11 +3,6 @@
 Nouns: a `ServerProcess` says what to start; a `Supervisor` starts several, restarts one that dies on the port that it
 had, and stops all of them together. A server that refuses to start ends the whole, with the server's own words. The
 servers find each other: each is told of a file that says where every verifier is.
-
-    programs = [ServerProcess("math", ("math",))]
-    async with Supervisor(programs) as supervisor:
-        supervisor.endpoints["math"]    # ("127.0.0.1:43121",)
-        await supervisor.wait()         # returns never, or raises ServerRefusedError
 """
 
 from __future__ import annotations
@@ -27,10 +22,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from reward_servers.config import load_config
-from reward_servers.core import SettingsError
+from reward_servers.config import drain_seconds
 
-__all__ = ["ServerProcess", "ServerRefusedError", "Supervisor", "SupervisorError", "drain_seconds"]
+__all__ = ["ServerProcess", "ServerRefusedError", "Supervisor", "SupervisorError"]
 
 _FINAL = (2, 70)
 """Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
@@ -83,6 +77,7 @@ class ServerProcess:
         workers: Worker processes; None for what the settings say.
         insecure: Whether plain text is accepted on an address that others can reach.
         replica: Number among the replicas of the server, counted from 1; 0 when it is the only one.
+        metrics: Port for its metrics; None for what the settings say.
         plain: Whether it speaks plain text even where its settings have certificates: for use on this host alone.
         import_path: Folders that it may import verifiers from, besides what is installed.
         cache_bytes: Size of its cache of verdicts; None for what the settings say.
@@ -99,6 +94,7 @@ class ServerProcess:
     plain: bool = False
     import_path: tuple[str, ...] = ()
     cache_bytes: int | None = None
+    metrics: int | None = None
 
     @property
     def label(self) -> str:
@@ -113,8 +109,9 @@ class ServerProcess:
             peers: The file that says where every verifier is.
         """
         given = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
+        given |= {"workers": self.workers, "cache-bytes": self.cache_bytes, "metrics-port": self.metrics}
         line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent", "--peers", str(peers)]
-        for name, value in (given | {"workers": self.workers, "cache-bytes": self.cache_bytes}).items():
+        for name, value in given.items():
             if value is not None:
                 line += [f"--{name}", str(value)]
         for folder in self.import_path:
@@ -151,7 +148,7 @@ class Supervisor:
                 take to drain, and a little more.
         """
         # Whoever is stopped before it has drained loses what it had admitted.
-        self.grace = drain_seconds(programs) + _AFTER_DRAIN if grace is None else grace
+        self.grace = drain_seconds(program.config for program in programs) + _AFTER_DRAIN if grace is None else grace
         self._elsewhere = dict(elsewhere or {})
         self._log: Log = log or (lambda label, line: None)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -176,6 +173,11 @@ class Supervisor:
     def restarts(self) -> int:
         """How often a process was started again after it had died."""
         return sum(keeper.restarts for keeper in self._keepers)
+
+    @property
+    def states(self) -> dict[str, tuple[bool, int]]:
+        """For each process, by its label, whether it runs and how often it was started again."""
+        return {keeper.program.label: (bool(keeper.pid), keeper.restarts) for keeper in self._keepers}
 
     @property
     def pids(self) -> dict[str, int]:
@@ -393,17 +395,6 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
             rest = b""
     if rest:
         yield rest.decode("utf-8", "replace")
-
-
-def drain_seconds(programs: Sequence[ServerProcess]) -> float:
-    """How long servers may take to finish what they have admitted, as their settings say."""
-    longest = 0.0
-    for program in programs:
-        # Settings that cannot be read are the server's to refuse.
-        with contextlib.suppress(SettingsError):
-            path = Path(program.config) if program.config is not None else None
-            longest = max(longest, load_config(path).server.drain_seconds)
-    return longest
 
 
 def _ending(code: int) -> str:

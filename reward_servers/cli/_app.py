@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_servers.cli import _check, _doctor, _explain, _list, _methods, _new, _score, _serve, _up
+from reward_servers.cli import _check, _doctor, _explain, _health, _list, _methods, _new, _score, _serve, _top, _up
 from reward_servers.cli._errors import DEFECT, INTERRUPTED, UNREAD, USER_ERROR, describe, unexpected
 
 __all__ = ["COMMANDS", "run"]
@@ -18,6 +18,8 @@ __all__ = ["COMMANDS", "run"]
 COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("serve", _serve.serve),
     ("up", _up.up),
+    ("health", _health.health),
+    ("top", _top.top),
     ("score", _score.score),
     ("check", _check.check),
     ("list", _list.list_verifiers),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,6 +34,10 @@ def up(
     endpoints_file: Annotated[
         Path | None, typer.Option(help="Write where the servers are (JSON), once all of them answer.")
     ] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Port for metrics of the whole; the servers' own follow. None unless said.", min=1),
+    ] = None,
     grace: Annotated[
         float | None,
         typer.Option(help="Seconds to finish what is under way when stopped; at least what servers may drain.", min=0),
@@ -59,26 +64,29 @@ def up(
         return 0
     if endpoints_file is not None:
         refuse_overwriting("--endpoints-file", endpoints_file, {"the recipe": recipe})
-    asyncio.run(_keep(loaded, programs, endpoints_file, grace))
+    asyncio.run(_keep(loaded, programs, endpoints_file, grace, metrics_port))
     return 0
 
 
 async def _keep(
-    recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float | None
+    recipe: Recipe, programs: list[ServerProcess], endpoints_file: Path | None, grace: float | None, metrics: int | None
 ) -> None:
     from reward_servers.cli._fleet import PrefixedLog
+    from reward_servers.config import drain_seconds
     from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
-    from reward_servers.supervisor import Supervisor, drain_seconds
+    from reward_servers.supervisor import Supervisor
 
     servers = recipe.all_servers
     elsewhere = verifiers_elsewhere(servers, addresses_elsewhere(servers, {}))
     log = PrefixedLog(["assay", *(program.label for program in programs)])
-    least = drain_seconds(programs)
+    least = drain_seconds(program.config for program in programs)
     if grace is not None and grace < least:
         log("assay", f"--grace {grace:g} is less than the servers may take to drain; {least:g} s it is")
         grace = None
+    if metrics is not None:
+        programs = [replace(program, metrics=metrics + 1 + place) for place, program in enumerate(programs)]
     supervisor = Supervisor(programs, elsewhere=elsewhere, log=log, grace=grace)
-    running = asyncio.create_task(_run(supervisor, recipe, endpoints_file))
+    running = asyncio.create_task(_run(supervisor, recipe, endpoints_file, metrics))
     signals = 0
 
     def on_signal() -> None:
@@ -100,10 +108,11 @@ async def _keep(
             raise
 
 
-async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | None) -> None:
+async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | None, metrics: int | None) -> None:
     from reward_servers.cli._fleet import write_endpoints
+    from reward_servers.observe import fleet_metrics
 
-    async with supervisor:
+    async with supervisor, fleet_metrics(lambda: supervisor.states, metrics):
         started = supervisor.endpoints
         endpoints = {server.name: server.endpoints or started[server.name] for server in recipe.all_servers}
         for name, addresses in endpoints.items():

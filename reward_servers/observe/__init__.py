@@ -2,6 +2,7 @@
 
 from reward_servers.observe._calls import CallLog, CallRecord
 from reward_servers.observe._exposition import CONTENT_TYPE, Family, exposition
+from reward_servers.observe._fleet_metrics import fleet_metrics
 from reward_servers.observe._http import MetricsServer
 from reward_servers.observe._logs import FloodFilter, JsonFormatter, set_up_logging
 from reward_servers.observe._server_metrics import process_families, server_families
@@ -18,6 +19,7 @@ __all__ = [
     "MetricsServer",
     "Tracing",
     "exposition",
+    "fleet_metrics",
     "process_families",
     "server_families",
     "set_up_logging",

@@ -1,0 +1,38 @@
+"""``assay health``: whether servers answer and take work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reward_servers.cli._tls import Ca, Cert, Key, tls_of
+
+__all__ = ["health"]
+
+_UNHEALTHY = 1
+
+
+def health(
+    endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to ask.")] = None,
+    endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.01)] = 5.0,
+    token: Annotated[str | None, typer.Option(envvar="ASSAY_TOKEN", help="Token, where servers ask for one.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Say whether servers answer and take work; the exit code is 1 when one does not."""
+    from reward_servers.cli._fleet_view import addresses_of, look
+
+    seen = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout)
+    if as_json:
+        rows = [{"address": one.address, "serving": one.serving, "problem": one.problem} for one in seen]
+        print(json.dumps(rows, indent=1))
+    else:
+        for one in seen:
+            print(f"{one.address}  {'serving' if one.serving else one.problem}")
+    return 0 if all(one.serving for one in seen) else _UNHEALTHY

@@ -1,0 +1,116 @@
+"""``assay top``: what a fleet of servers is doing, live."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reward_servers.cli._tls import Ca, Cert, Key, tls_of
+
+if TYPE_CHECKING:
+    from reward_servers.cli._fleet_view import Seen
+
+__all__ = ["top"]
+
+_COLUMNS = (
+    *("server", "state", "in flight", "verifier", "items/s", "verdicts", "faults", "skips", "cached"),
+    *("run p50", "run p99", "wait p99"),
+)
+_SLOW_COLUMNS = ("server", "verifier", "rollout", "step", "code", "waited", "ran", "cpu", "why")
+_CLEAR = "\x1b[H\x1b[2J"
+
+Counts = Mapping[tuple[str, str], int]
+
+
+def top(
+    endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to watch.")] = None,
+    endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
+    interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
+    slow: Annotated[bool, typer.Option("--slow", help="Show the slowest items of the last minutes instead.")] = False,
+    token: Annotated[str | None, typer.Option(envvar="ASSAY_TOKEN", help="Token, where servers ask for one.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+) -> int:
+    """Show what servers are doing: items per second, outcomes, times, and what is slow."""
+    from reward_servers.cli._console import print_table
+    from reward_servers.cli._fleet_view import addresses_of, look
+
+    tls, addresses = tls_of(ca, cert, key), addresses_of(endpoints or [], endpoints_file)
+    before: Counts = {}
+    looked = 0.0
+    while True:
+        seen, now = look(addresses, tls, token, timeout=5.0), time.monotonic()
+        counts = _counts(seen)
+        rows = _slow_rows(seen) if slow else _rows(seen, counts, before, now - looked)
+        if not once and sys.stdout.isatty():
+            sys.stdout.write(_CLEAR)
+        print_table(_SLOW_COLUMNS if slow else _COLUMNS, rows)
+        if once:
+            return 0
+        sys.stdout.flush()
+        before, looked = counts, now
+        time.sleep(interval)
+
+
+def _counts(seen: Sequence[Seen]) -> dict[tuple[str, str], int]:
+    return {
+        (one.address, row.verifier): row.verdicts + row.faults + row.skips
+        for one in seen
+        if one.info is not None
+        for row in one.info.activity
+    }
+
+
+def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
+    rows: list[list[str]] = []
+    for one in seen:
+        state = "serving" if one.serving else one.problem.partition(":")[0].lower()
+        if one.info is None:
+            rows.append([one.address, state, *[""] * (len(_COLUMNS) - 2)])
+            continue
+        load = one.info.load
+        for row in one.info.activity:
+            key = (one.address, row.verifier)
+            rate = f"{(counts[key] - before[key]) / seconds:.0f}" if key in before else ""
+            rows.append(
+                [
+                    one.address,
+                    state,
+                    f"{load.items_in_flight}/{load.items_limit}",
+                    row.verifier,
+                    rate,
+                    *map(str, (row.verdicts, row.faults, row.skips, row.cached)),
+                    *(_time(value) for value in (row.run_p50, row.run_p99, row.queue_p99)),
+                ]
+            )
+    return rows
+
+
+def _slow_rows(seen: Sequence[Seen]) -> list[list[str]]:
+    items = [(one.address, item) for one in seen if one.info is not None for item in one.info.slow_items]
+    items.sort(key=lambda pair: -(pair[1].queue_us + pair[1].run_us))
+    return [
+        [
+            address,
+            item.verifier,
+            item.rollout_id,
+            str(item.step),
+            item.code,
+            *(_time(value / 1e6) for value in (item.queue_us, item.run_us, item.cpu_us)),
+            item.why,
+        ]
+        for address, item in items[:30]
+    ]
+
+
+def _time(seconds: float) -> str:
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1e3:.1f} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f} µs"
