@@ -22,12 +22,12 @@ __all__ = ["PrefixedLog", "QuietLog", "read_endpoints", "write_endpoints"]
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
-def read_endpoints(path: Path, servers: Iterable[Server]) -> dict[str, list[str]]:
+def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[str, list[str]]:
     """Reads a file that says where servers are: an object of lists of ``host:port``, by the server's name.
 
     Args:
         path: The file.
-        servers: Servers of the recipe.
+        servers: Servers of the recipe; None where any name will do.
 
     Raises:
         UserError: The file does not hold that, or names a server that the recipe does not have.
@@ -41,7 +41,8 @@ def read_endpoints(path: Path, servers: Iterable[Server]) -> dict[str, list[str]
         for addresses in found.values()
     ):
         raise UserError(f'{path}: expected an object such as {{"math": ["127.0.0.1:50051"]}}')
-    _check_names(path, found, [server.name for server in servers])
+    if servers is not None:
+        _check_names(path, found, [server.name for server in servers])
     return found
 
 
