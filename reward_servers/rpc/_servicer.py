@@ -49,7 +49,15 @@ async def _refuse(context: Context, error: RequestError | NotAllowedError, recor
         metadata = ((_CODE, error.code),)
     if isinstance(error, OverloadedError):
         metadata += ((_PUSHBACK, str(int(error.retry_after * 1000))),)
-    await context.abort(status, message, metadata)
+    try:
+        await context.abort(status, message, metadata)
+    except grpc.aio.AbortError:
+        raise
+    except Exception:
+        # A caller that has gone cannot be told; a traceback for each of them would fill the log.
+        if context.done():
+            raise asyncio.CancelledError from None
+        raise
     raise AssertionError("abort does not return")
 
 

@@ -139,7 +139,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(2**32) if arguments.seed is None else arguments.seed
     print(f"seed {seed}", flush=True)
     names = [f"tests.core.unruly:{name}" for name in ("equal", "exact_text", "lengths")]
-    line = [sys.executable, "-P", "-m", "reward_servers", "serve", *names, "--workers", "1"]
+    line = [sys.executable, "-P", "-m", "reward_servers", "serve", *names, "--workers", "1", "--cache-bytes", "0"]
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w+", errors="replace") as log:
         with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=log, text=True) as server:
             assert server.stdout is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -23,12 +24,13 @@ from trainer_client import Recipe, Reward, RewardClient, Rollout
 _COMMAND = [sys.executable, "-P", "-m", "reward_servers"]
 _TWICE = ("assay_items_total", "assay_server_restarts_total")
 """What has to be scraped twice, from the servers and from the supervisor."""
+pytestmark = pytest.mark.xdist_group("fleet")
 _DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def _free_ports(count: int) -> int:
     """The first of several free ports that follow each other."""
-    for first in range(24_000, 30_000, 7):
+    for first in range(20_000 + os.getpid() % 1000 * 10, 32_000, 7):
         sockets = [socket.socket() for _ in range(count)]
         try:
             for place, one in enumerate(sockets):
@@ -153,11 +155,7 @@ def _ask(port: int, query: str) -> list[Any]:
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
 @pytest.mark.parametrize(
     "check",
-    [
-        ("check", "config", "prometheus.yml"),
-        ("check", "rules", "assay_rules.yml"),
-        ("test", "rules", "assay_rules_test.yml"),
-    ],
+    ["check config prometheus.yml", "check rules assay_rules.yml", "test rules assay_rules_test.yml"],
 )
 def test_promtool_finds_nothing_wrong(check: str) -> None:
     done = subprocess.run(
