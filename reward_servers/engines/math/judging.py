@@ -167,8 +167,9 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> _One:
         raise GoldInvalid("an empty reference answer")
     if policy.decimal_comma and "$" not in answer:
         text = decimal_comma(text)
-    letters = _letters(text, spec, policy)
-    number = simple_number(text) if letters is None else None
+    number = simple_number(text)
+    letters = None if number is not None and not spec.options else _letters(text, spec, policy)
+    number = number if letters is None else None
     if number is not None and spec.hint not in ("text", "integer"):
         places = len(text.rstrip(". $").partition(".")[2])
         return _One(text, Num(number, places), number, None, text)
@@ -274,9 +275,9 @@ def judge(
         reason = _MISSING.get(found.rule, found.rule)
         return Judgement(outcome, found.rule, reason, found, compiled.source, compiled.form, None, policy.name, VERSION)
     decision = decide(found.text, compiled, symbolic)
-    core = found.core or sentences.stated_value(found.text)
-    if core is not None and (decision.rule == "unparsed" or (found.core is None and not decision.final)):
-        decision = decide(core, compiled, symbolic)
+    if decision.rule == "unparsed" or (found.core is None and not decision.final):
+        core = found.core or sentences.stated_value(found.text)
+        decision = decision if core is None else decide(core, compiled, symbolic)
     if found.rival is not None:
         decision = _beside(decision, found.rival, compiled, symbolic)
     if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:

@@ -102,8 +102,12 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
 def tokens_of(text: str, marks: Marks = (), most: int = 10_000) -> list[Token]:
     """The marks in a text, in order; of more than ``most``, one more than that."""
     scanner = _scanner(tuple((opening, closing) for opening, closing in marks))
-    if scanner.firsts and not any(first in text for first in scanner.firsts):
-        return []
+    for first in scanner.firsts:
+        if first in text:
+            break
+    else:
+        if scanner.firsts:
+            return []
     return [_token(match) for match in islice(scanner.pattern.finditer(text), most + 1)]
 
 

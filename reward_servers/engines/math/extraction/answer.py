@@ -58,7 +58,7 @@ def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
     if not policy.think:
         return _found(response, policy)
     found = _found(shown.text, policy)
-    if found.start >= 0:
+    if found.start >= 0 and shown.text is not response:
         start, end = shown.origin(found.start, found.end)
         found = found._replace(start=start, end=end)
     return found
@@ -231,7 +231,10 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     found = phrases.find(text)
     if not policy.hedges or found.text is None:
         return found
-    if text[: found.start].rstrip().endswith('"') and (letter := phrases.letter_before(text, found.start)) is not None:
+    if (
+        text[max(0, found.start - 8) : found.start].rstrip().endswith('"')
+        and (letter := phrases.letter_before(text, found.start)) is not None
+    ):
         return found._replace(rival=letter)
     if retraction.is_mentioned_only(text, found.start):
         return Extraction(None, found.start, found.end, "negated")

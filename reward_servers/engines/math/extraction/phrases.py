@@ -17,6 +17,7 @@ _LINK = (
 _AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])[\"\']?" + _LINK, re.I)
 _AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
 _OTHER_KEYS = ("答", "选", "選", "正解", "답", "antwort", "réponse", "respuesta", "resposta", "risposta", "ответ")
+_ASCII_KEYS = tuple(key for key in _OTHER_KEYS if key.isascii())
 """One of these stands in whatever `_OTHERS` matches."""
 _OTHERS = re.compile(
     r"答案?(?:应该|应当|应)?(?:\s*(?:是|为|為)\s*[:：]?|\s*[:：])|(?:故|应|應|所以|因此)?(?:选|選)(?:择|擇)?(?:\s*[:：])?(?=\s*[(（]?[A-J])"
@@ -75,7 +76,10 @@ def find(text: str) -> Extraction:
 
 def _in_other_languages(text: str, low: str) -> int:
     """After `答案是`, `Die Antwort ist` and the like, -1 where none of them is said."""
-    if not any(word in low for word in _OTHER_KEYS):
+    for word in _ASCII_KEYS if low.isascii() else _OTHER_KEYS:
+        if word in low:
+            break
+    else:
         return -1
     last = _last(_OTHERS, text)
     return -1 if last is None else last.end()

@@ -79,6 +79,11 @@ _MENTIONED_BEFORE = re.compile(
     r"(?:\s+(?:that|as|it\s+is|it's|the\s+answer\s+is|the\s+answer\s+would\s+be|to\s+be))*[\s:,$\"“'*]*(?:\\\(|\\\[)?\s*$",
     re.I,
 )
+_MENTIONING = (
+    *("might", "may", "could", "would", "common", "frequent", "typical", "usual", "easy", "tempting", "classic"),
+    *("natural", "naive", "wrong", "incorrect", "erroneous", "false"),
+)
+"""One of these stands in whatever `_MENTIONED_BEFORE` matches."""
 _NOT_BEFORE = re.compile(
     r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?"
     r"(?:\$|\\\(|\\\[)*\s*$",
@@ -109,10 +114,13 @@ _NOTHING = Afterwards()
 
 def is_mentioned_only(text: str, at: int) -> bool:
     """Whether the words right before `at` say that what follows is not asserted."""
-    before = text[max(0, at - 120) : at]
+    before = text[max(0, at - 120) : at].lower()
     if ("n't" in before or "not" in before or "never" in before) and _NOT_BEFORE.search(before[-40:]):
         return True
-    return _MENTIONED_BEFORE.search(before) is not None
+    for word in _MENTIONING:
+        if word in before:
+            return _MENTIONED_BEFORE.search(before) is not None
+    return False
 
 
 def afterwards(text: str, end: int) -> Afterwards:
