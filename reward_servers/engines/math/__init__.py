@@ -20,7 +20,8 @@ from reward_servers.engines.math.errors import (
 from reward_servers.engines.math.explanation import explain
 from reward_servers.engines.math.extraction.answer import extract
 from reward_servers.engines.math.extraction.problems import integers_in
-from reward_servers.engines.math.judging import VERSION, CompiledGold, Gold, compile_gold, judge
+from reward_servers.engines.math.golds import CompiledGold, Gold, compile_gold
+from reward_servers.engines.math.judging import VERSION, judge
 from reward_servers.engines.math.policy import DEFAULT, PROFILES, Limits, Policy
 from reward_servers.engines.math.result import Extraction, Judgement, Outcome
 
