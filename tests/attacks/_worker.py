@@ -41,7 +41,7 @@ _MIB = 1 << 20
 _SETTLE_S = 1.0
 _BUILD = 3.0  # a compiler may use this many times the CPU time of a run
 _GONE_S = 0.5
-_REFUSED = re.compile(rb"^(OSError|PermissionError|BlockingIOError): \\[Errno", re.MULTILINE)
+_REFUSED = re.compile(rb"^(OSError|PermissionError|BlockingIOError): \[Errno", re.MULTILINE)
 
 
 class Case:

@@ -58,6 +58,13 @@ def test_a_signal_may_be_told_as_an_exit_code(code: int) -> None:
     assert not check_expectation({"verdict_in": ["runtime_error"], "signal": 9}, result, lambda: 1.0)
 
 
+def test_a_refused_plant_is_told_from_a_broken_one() -> None:
+    from tests.attacks._worker import _REFUSED
+
+    assert _REFUSED.search(b"Traceback ...\nPermissionError: [Errno 1] Operation not permitted\n")
+    assert not _REFUSED.search(b"NameError: name 'x' is not defined\n")
+
+
 def test_what_the_service_writes_is_looked_at() -> None:
     source = (
         "import os\nfrom tests.attacks._host import Written\nw = Written()\nos.write(2, b'a line\\n')\n"
