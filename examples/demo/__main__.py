@@ -21,7 +21,7 @@ def _cell(table: ScoreTable, row: int, column: int) -> str:
     return f"{table.scores[row, column]:.2f} {code}" if table.valid[row, column] else f"none ({code})"
 
 
-def _show(table: ScoreTable) -> None:
+def show(table: ScoreTable) -> None:
     """One line for each rollout: a score with its code for each reward, the reward made of them, the advantage."""
     heads = [f"{name:<22}" for name in table.columns]
     print(f"  {'rollout':<14} {' '.join(heads)} {'reward':>6} {'advantage':>9}")
@@ -44,7 +44,7 @@ async def _score(name: str) -> None:
     hosting = "; ".join(f"{server.name} with {', '.join(server.verifiers)}" for server in recipe.all_servers)
     print(f"{name}: servers {hosting}")
     async with Supervisor(programs) as supervisor, AsyncRewardClient(recipe, supervisor.endpoints) as client:
-        _show(await client.score(chosen))
+        show(await client.score(chosen))
 
 
 def main() -> None:

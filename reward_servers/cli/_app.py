@@ -10,7 +10,20 @@ from typing import Annotated, Any
 
 import typer
 
-from reward_servers.cli import _check, _doctor, _explain, _health, _list, _methods, _new, _score, _serve, _top, _up
+from reward_servers.cli import (
+    _check,
+    _doctor,
+    _explain,
+    _health,
+    _list,
+    _methods,
+    _new,
+    _score,
+    _serve,
+    _top,
+    _train,
+    _up,
+)
 from reward_servers.cli._errors import DEFECT, INTERRUPTED, UNREAD, USER_ERROR, describe, unexpected
 
 __all__ = ["COMMANDS", "run"]
@@ -26,6 +39,7 @@ COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("new", _new.new),
     ("explain", _explain.explain),
     ("methods", _methods.methods),
+    ("train", _train.train),
     ("doctor", _doctor.doctor),
 )
 """Name and function of each command. A new command is a module and a line here."""

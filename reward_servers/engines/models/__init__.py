@@ -7,7 +7,14 @@ Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids
 from reward_servers.engines.models._encoding import AddEos, Conversation, Encoded, Encoder, EncodingError, Template
 from reward_servers.engines.models._fit import check_fit
 from reward_servers.engines.models._forward import Forward, Outputs
-from reward_servers.engines.models._loading import Loaded, ModelUnusableError, load_classifier
+from reward_servers.engines.models._loading import (
+    Loaded,
+    ModelUnusableError,
+    load_base,
+    load_classifier,
+    quietly,
+    reads_last,
+)
 
 __all__ = [
     "AddEos",
@@ -21,5 +28,8 @@ __all__ = [
     "Outputs",
     "Template",
     "check_fit",
+    "load_base",
     "load_classifier",
+    "quietly",
+    "reads_last",
 ]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.models._encoding import Encoded
-from reward_servers.engines.models._loading import Loaded
+from reward_servers.engines.models._loading import Loaded, reads_last
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ class Forward:
         model = loaded.model
         # Decoders read the last token. Which one that is follows from the length; a comparison with the padding token
         # would take a final end-of-sequence for padding where the two are the same.
-        self._reads_last = hasattr(model, "score") and model.base_model is not model
+        self._reads_last = reads_last(model)
         self._has_types = int(getattr(model.config, "type_vocab_size", None) or 0) > 1
         # Newer versions of transformers call keys and values of earlier tokens `cache`.
         named = "cache" in inspect.signature(model.base_model.forward).parameters

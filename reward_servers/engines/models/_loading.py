@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Loaded", "ModelUnusableError", "load_classifier"]
+__all__ = ["Loaded", "ModelUnusableError", "load_base", "load_classifier", "quietly", "reads_last"]
 
 _NEEDED = "config.json"
 _PIECE = 1 << 22
@@ -63,6 +63,47 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
         ModelUnusableError: The files or the device cannot be used.
         ImportError: torch or transformers is missing.
     """
+    model, tokenizer, missing_keys = _read(path, dtype, device, threads)
+    import torch
+
+    if missing_keys:
+        missing = ", ".join(missing_keys[:3])
+        raise ModelUnusableError(
+            f"{path} is not a trained sequence classifier: it has no weights for {missing}; "
+            "give a model that was trained with such a head"
+        )
+    with _named(path, "model", "free memory of the device, or give a smaller model"):
+        model = model.eval().requires_grad_(False).to(device)
+    _check_finite(torch, path, model)
+    return Loaded(path, model, tokenizer, device, _positions(model, tokenizer), _fingerprint(path, dtype, device))
+
+
+def load_base(path: Path) -> Loaded:
+    """Loads a model to train: a head that its files lack begins with random weights, for one output.
+
+    Args:
+        path: A directory with configuration, tokenizer and safetensors weights.
+
+    Returns:
+        The model in float32, on the CPU, with its tokenizer; weights may be changed.
+
+    Raises:
+        ModelUnusableError: The files cannot be used.
+        ImportError: torch or transformers is missing.
+    """
+    model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=1)
+    if model.config.pad_token_id is None:
+        model.config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+    return Loaded(path, model, tokenizer, "cpu", _positions(model, tokenizer), "")
+
+
+def reads_last(model: Any) -> bool:
+    """Whether a classifier of transformers reads the last token of a sequence, as decoders do."""
+    return hasattr(model, "score") and model.base_model is not model
+
+
+def _read(path: Path, dtype: str, device: str, threads: int, **changes: Any) -> tuple[Any, Any, list[str]]:
+    """Model, tokenizer, and the weights that the files lack."""
     if not (path / _NEEDED).is_file():
         raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
     import torch
@@ -72,23 +113,15 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
         torch.set_num_threads(threads)
     _check_device(torch, device)
     options = {"local_files_only": True, "trust_remote_code": False}
-    with _quietly(), _named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
+    with quietly(), _named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
         tokenizer = AutoTokenizer.from_pretrained(path, **options)
     _check_weights(path)
-    with _quietly(), _named(path, "model", "download the model again; it must be a sequence classifier"):
+    options |= {"use_safetensors": True, "output_loading_info": True, **changes}
+    with quietly(), _named(path, "model", "download the model again; it must be a sequence classifier"):
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            path, use_safetensors=True, output_loading_info=True, **options, **_dtype_option(getattr(torch, dtype))
+            path, **options, **_dtype_option(getattr(torch, dtype))
         )
-    if info["missing_keys"]:
-        missing = ", ".join(sorted(info["missing_keys"])[:3])
-        raise ModelUnusableError(
-            f"{path} is not a trained sequence classifier: it has no weights for {missing}; "
-            "give a model that was trained with such a head"
-        )
-    with _named(path, "model", "free memory of the device, or give a smaller model"):
-        model = model.eval().requires_grad_(False).to(device)
-    _check_finite(torch, path, model)
-    return Loaded(path, model, tokenizer, device, _positions(model, tokenizer), _fingerprint(path, dtype, device))
+    return model, tokenizer, sorted(info["missing_keys"])
 
 
 def _dtype_option(dtype: Any) -> dict[str, Any]:
@@ -121,18 +154,24 @@ def _named(path: Path, what: str, remedy: str) -> Iterator[None]:
 
 
 @contextmanager
-def _quietly() -> Iterator[None]:
-    """Loads without a progress bar: it clutters logs, and its lock between processes outlives a worker."""
+def quietly() -> Iterator[None]:
+    """Keeps transformers quiet while it loads or writes.
+
+    Progress bars clutter logs, and their lock between processes outlives a worker. What its reports of missing weights
+    say is said by our errors.
+    """
     import transformers
 
-    bars: Any = transformers.utils.logging
-    shown = bars.is_progress_bar_enabled()
-    bars.disable_progress_bar()
+    said: Any = transformers.utils.logging
+    shown, level = said.is_progress_bar_enabled(), said.get_verbosity()
+    said.disable_progress_bar()
+    said.set_verbosity_error()
     try:
         yield
     finally:
+        said.set_verbosity(level)
         if shown:
-            bars.enable_progress_bar()
+            said.enable_progress_bar()
 
 
 def _check_weights(path: Path) -> None:

@@ -91,11 +91,10 @@ class PreferenceModel:
         self._forward = Forward(loaded, prefix_bytes=prefix_bytes)
         try:
             self.heads = named_heads(heads or {}, label, self._forward.outputs, loaded.model.config.id2label)
-            ways: tuple[AddEos, ...] = (add_eos,)
-            if add_eos == "auto" and golden:
-                other: AddEos = "false" if Encoder(loaded.tokenizer, template, self.max_length).adds_eos else "true"
-                ways = ("auto", other)
-            encoders = [Encoder(loaded.tokenizer, template, self.max_length, way) for way in ways]
+            encoders = [Encoder(loaded.tokenizer, template, self.max_length, add_eos)]
+            if add_eos == "auto" and golden and loaded.tokenizer.eos_token_id is not None:
+                other: AddEos = "false" if encoders[0].adds_eos else "true"
+                encoders.append(Encoder(loaded.tokenizer, template, self.max_length, other))
             self.encoder = encoders[0] if not golden else self._fitting(encoders, golden)
         except EncodingError as error:
             raise ModelUnusableError(f"{path}: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ def test_a_golden_score_decides_whether_an_end_of_sequence_is_added(tmp_path: Pa
         assert found.encoder.adds_eos == wanted.encoder.adds_eos
         assert found.fingerprint == wanted.fingerprint
     assert plain.fingerprint != ended.fingerprint
+
+
+def test_a_golden_score_of_a_model_without_an_end_of_sequence(tmp_path: Path) -> None:
+    path = tiny.bert(tmp_path)
+    config = json.loads((path / "tokenizer_config.json").read_text())
+    del config["eos_token"]
+    (path / "tokenizer_config.json").write_text(json.dumps(config))
+    golden = Golden("w1", "w2", _raw(_model(path, template="pair"), "w1", "w2"), tolerance=1e-5)
+    assert not _model(path, template="pair", golden=[golden]).encoder.adds_eos
 
 
 def test_a_golden_score_that_is_not_met_is_told_with_what_was_measured(tmp_path: Path) -> None:
