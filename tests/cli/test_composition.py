@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from reward_servers.verifiers.judge import Judge
 from tests.cli.conftest import Cli, read_line, servers_of, wait_until
 from tests.fakes.chat_server import FakeChatServer, Said
+from tests.typed import declared
 from trainer_client import RewardClient, read_rollouts
 
 RECIPE = """
@@ -54,7 +56,7 @@ def test_score_starts_a_server_that_no_reward_names(cli: Cli, judge: tuple[FakeC
     cli.run("score", rollouts, "--recipe", recipe, "-o", "out.jsonl", "--evidence")
     lines = [json.loads(line) for line in (cli.folder / "out.jsonl").read_text().splitlines()]
     assert [line["scores"]["quality"] for line in lines] == [1.0, 0.5]
-    assert lines[0]["evidence"]["quality"]["used"]["judge"]["version"] == "1"
+    assert lines[0]["evidence"]["quality"]["used"]["judge"]["version"] == declared(Judge).version
 
 
 def test_up_introduces_its_servers_and_a_restarted_one_is_found_again(
