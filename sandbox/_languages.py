@@ -15,6 +15,7 @@ _BUILD_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=1024 * MIB, disk_b
 _LARGE_BUILD = dataclasses.replace(_BUILD_LIMITS, memory_bytes=2048 * MIB, processes=256)
 OUTPUT = "/tmp/box/main"  # noqa: S108 - a path behind the wall
 _SHELL = "/bin/sh"
+_SYSTEM = ("/usr/", "/bin/")
 _JVM_BUILD = "-J-Xshare:auto -J-XX:+UseSerialGC -J-XX:-UsePerfData -J-XX:TieredStopAtLevel=1"
 
 
@@ -219,8 +220,12 @@ def _tools(row: Language) -> tuple[str, ...]:
 
 
 def _which(tool: str) -> str | None:
-    """Path of a program: of the distribution if it has one, since programs can see that in any case."""
-    return shutil.which(tool, path="/usr/local/bin:/usr/bin:/bin") or shutil.which(tool)
+    """Path of a program: of the distribution if that has it, since programs can see it in any case."""
+    found = shutil.which(tool)
+    if found is None or found.startswith(_SYSTEM):
+        return found
+    places = [place for place in os.environ.get("PATH", "").split(":") if f"{place}/".startswith(_SYSTEM)]
+    return shutil.which(tool, path=":".join(places)) or found
 
 
 def look_up(name: str) -> tuple[Language, str]:
