@@ -117,12 +117,12 @@ async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | No
         endpoints = {server.name: server.endpoints or started[server.name] for server in recipe.all_servers}
         for name, addresses in endpoints.items():
             print(f"{name} listening on {','.join(addresses)}")
-        print("ready", flush=True)
-        if endpoints_file is None:
-            await supervisor.wait()
-            return
-        write_endpoints(endpoints_file, endpoints)
+        # Whoever waits for the word reads the file next.
+        if endpoints_file is not None:
+            write_endpoints(endpoints_file, endpoints)
         try:
+            print("ready", flush=True)
             await supervisor.wait()
         finally:
-            remove_file(endpoints_file)
+            if endpoints_file is not None:
+                remove_file(endpoints_file)

@@ -68,11 +68,11 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Fleet]:
         assert process.stdout is not None
         while "ready" not in (said := process.stdout.readline()):
             assert said
-        endpoints = json.loads((folder / "e.json").read_text())
-        recipe = Recipe((Reward("right", "exact"),), advantage=None)
-        with RewardClient(recipe, {"exact": endpoints["one"]}) as client:
-            client.score([Rollout(f"r{n}", "q", "a", reference={"answer": "a"}) for n in range(20)])
         try:
+            endpoints = json.loads((folder / "e.json").read_text())
+            recipe = Recipe((Reward("right", "exact"),), advantage=None)
+            with RewardClient(recipe, {"exact": endpoints["one"]}) as client:
+                client.score([Rollout(f"r{n}", "q", "a", reference={"answer": "a"}) for n in range(20)])
             yield _Fleet(port, [address for one in endpoints.values() for address in one])
         finally:
             process.send_signal(signal.SIGHUP)

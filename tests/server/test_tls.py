@@ -17,7 +17,16 @@ from reward_servers.config import load_config
 from reward_servers.core import SettingsError
 from reward_servers.server import running
 from tests.fakes.chat_server import FakeChatServer
-from trainer_client import TLS, AsyncRewardClient, Recipe, Retries, Reward, RewardClient, Rollout, write_rollouts
+from trainer_client import (
+    TLS,
+    AsyncRewardClient,
+    Recipe,
+    RequestRejectedError,
+    Reward,
+    RewardClient,
+    Rollout,
+    write_rollouts,
+)
 
 RECIPE = Recipe((Reward("right", "exact", deadline=20.0),), advantage=None)
 ROLLOUTS = [Rollout(text, "q", text, reference={"answer": "good"}) for text in ("good", "bad")]
@@ -75,13 +84,16 @@ def test_scores_arrive_over_tls_and_plain_text_does_not(files: Files, tmp_path: 
         with RewardClient(RECIPE, {"exact": address}, tls=TLS(ca=files.ca)) as client:
             assert client.score(ROLLOUTS).scores[:, 0].tolist() == [1.0, 0.0]
         recipe = Recipe(RECIPE.rewards, advantage=None, max_missing=1.0)
-        with RewardClient(
-            recipe, {"exact": f"grpc://{address}"}, tls=TLS(ca=files.ca), retries=Retries(unavailable_timeout_s=1)
-        ) as client:
-            assert client.score(ROLLOUTS).codes[0, 0] == "unavailable"
-        with RewardClient(recipe, {"exact": f"grpcs://{address}"}, retries=Retries(unavailable_timeout_s=1)) as client:
-            # The system's authorities do not know the test's.
-            assert client.score(ROLLOUTS).codes[0, 0] == "unavailable"
+        with (
+            RewardClient(recipe, {"exact": f"grpc://{address}"}, tls=TLS(ca=files.ca)) as client,
+            pytest.raises(RequestRejectedError, match="the server is encrypted and this client is not"),
+        ):
+            client.score(ROLLOUTS)
+        with (
+            RewardClient(recipe, {"exact": f"grpcs://{address}"}) as client,
+            pytest.raises(RequestRejectedError, match="not signed by an authority that this system trusts"),
+        ):
+            client.score(ROLLOUTS)
 
 
 def test_a_server_may_ask_clients_for_a_certificate(files: Files, tmp_path: Path) -> None:
@@ -90,10 +102,11 @@ def test_a_server_may_ask_clients_for_a_certificate(files: Files, tmp_path: Path
         known = TLS(files.ca, files.certificate, files.key)
         with RewardClient(recipe, {"exact": address}, tls=known) as client:
             assert client.score(ROLLOUTS).scores[:, 0].tolist() == [1.0, 0.0]
-        with RewardClient(
-            recipe, {"exact": address}, tls=TLS(files.ca), retries=Retries(unavailable_timeout_s=1)
-        ) as client:
-            assert client.score(ROLLOUTS).codes[0, 0] == "unavailable"
+        with (
+            RewardClient(recipe, {"exact": address}, tls=TLS(files.ca)) as client,
+            pytest.raises(RequestRejectedError, match="it asks for a certificate of the client"),
+        ):
+            client.score(ROLLOUTS)
         with_key = ("--ca", files.ca, "--cert", files.certificate, "--key", files.key)
         listed = command("list", "--endpoint", address, "--json", *with_key)
         assert [one["name"] for one in json.loads(listed.stdout)] == ["exact"]

@@ -78,9 +78,11 @@ def test_a_server_that_dies_is_started_again_where_it_was() -> None:
 
 def test_a_server_that_cannot_start_says_why_and_leaves_nothing() -> None:
     recipe = Recipe.loads(TOML + '[rewards.more]\nverifier = "nowhere"\n')
+    before = set(psutil.Process().children(recursive=True))
     with pytest.raises(ServerRefusedError, match="no verifier 'nowhere' is installed"):
         LocalServers(recipe).start()
-    assert not [one for one in psutil.Process().children(recursive=True) if "reward_servers" in " ".join(one.cmdline())]
+    begun = set(psutil.Process().children(recursive=True)) - before
+    assert not [one for one in begun if "reward_servers" in " ".join(one.cmdline())]
 
 
 def test_settings_files_are_found_beside_the_recipe(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ async def test_code_scores_tests_and_keeps_hidden_ones_out_of_the_feedback() -> 
         (0.0, "no_code"),
         (1.0, "accepted"),
     ]
-    assert dict(found[1].aspects) == {"passed": 1.0, "tests": 2.0}
+    assert dict(found[1].aspects) == {"passed": 1.0, "tests": 2.0, "rejected_by_error": 0.0}
     assert [sorted(json.loads(one.feedback or b"{}")) for one in found] == [[], [], ["message"], ["tests"]]
     assert json.loads(found[1].evidence)["passed"] == 1
     assert facts["code.isolation"] == "ns"
