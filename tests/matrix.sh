@@ -9,7 +9,7 @@ check() {
     name=$1
     shift
     environment=build/matrix/$name
-    wanted="$* pytest pytest-asyncio pytest-timeout"
+    wanted="$* pytest pytest-asyncio pytest-timeout trustme"
     if [ "$(cat "$environment/installed" 2>/dev/null || true)" != "$wanted" ]; then
         rm -rf "$environment"
         "$python" -m venv "$environment"

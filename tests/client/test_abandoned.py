@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.client.conftest import ROOT, rollouts_of
+from tests.client.conftest import rollouts_of
 from tests.client.scripted_server import Scripted
 from trainer_client import AsyncRewardClient, BlockingCallError, Recipe, RewardClient, RolloutResult
 
@@ -180,29 +176,3 @@ def test_a_blocking_call_in_a_callback_is_refused_at_once(recipe: Recipe) -> Non
         assert len(errors) == 3
         assert "submit()" in str(errors[0])
         assert client.score(rollouts_of(["x"], prefix="after")).valid.all()
-
-
-def test_of_a_call_in_which_some_are_given_up_only_the_others_run_and_each_once(tmp_path: Path) -> None:
-    log = tmp_path / "judged"
-    log.touch()
-    recipe = Recipe.loads('[rewards.main]\nverifier = "probe/counted"\n')
-    command = [sys.executable, "-m", "reward_servers", "serve", "tests.client.counted:counted", "--workers", "2"]
-    environment = {**os.environ, "PROBE_LOG": str(log), "PYTHONPATH": str(ROOT)}
-
-    def judged() -> list[str]:
-        return log.read_text().split()
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT) as server:
-        try:
-            assert server.stdout is not None
-            address = server.stdout.readline().split()[2]
-            with RewardClient(recipe, address) as client:
-                futures = [client.submit(rollout) for rollout in rollouts_of([f"x{n}" for n in range(200)])]
-                asyncio.run(until(lambda: len(judged()) >= 8))
-                for future in futures[40:]:
-                    future.cancel()
-                assert [future.result(60).reward for future in futures[:40]] == [0.5] * 40
-                # As many as two workers hold, besides what they had begun.
-                assert len(judged()) == len(set(judged())) < 100
-        finally:
-            server.kill()

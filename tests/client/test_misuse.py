@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import reward_servers
 from trainer_client import AsyncRewardClient, Recipe, RecipeError, RewardClient, Rollout, RolloutError, RolloutFile
 from trainer_client.adapters.trl import reward_function
 
@@ -44,7 +43,6 @@ def test_a_path_is_a_recipe_everywhere(tmp_path: Path) -> None:
 
 
 WRONG = [
-    (reward_servers.Rollout("42"), r"reward_servers\.Rollout.* import Rollout from trainer_client"),
     ({"rollout_id": "a"}, r"Rollout\(\*\*fields\)"),
     ("rollouts.jsonl", r"read_rollouts\(path\)\.rollouts"),
     (RolloutFile([Rollout("a", "p", "r")]), r"\.rollouts"),

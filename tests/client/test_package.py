@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import pickle
 import re
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import reward_servers
 import trainer_client
 from trainer_client import RecipeError, RequestRejectedError, RolloutError, ServerUnavailableError, StateError
 
@@ -61,10 +59,6 @@ def test_the_public_names() -> None:
             assert name.endswith("Error")
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = trainer_client.Nothing
-
-
-def test_there_is_one_version() -> None:
-    assert trainer_client.__version__ == reward_servers.__version__ == importlib.metadata.version("assay")
 
 
 def test_no_page_names_a_distribution_that_no_index_carries() -> None:
