@@ -30,10 +30,19 @@ from trainer_client._errors import (
 from trainer_client._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from trainer_client._client import AsyncRewardClient, RewardClient
-    from trainer_client._describe import describe_server
-    from trainer_client._details import Cell
-    from trainer_client._files import (
+    from trainer_client._client.asynchronous import AsyncRewardClient
+    from trainer_client._client.blocking import RewardClient
+    from trainer_client._client.describe import describe_server
+    from trainer_client._settings import TLS, Batching, Endpoints, Retries
+    from trainer_client.recipe.recipe import Recipe
+    from trainer_client.recipe.rewards import Reward, Server
+    from trainer_client.result.details import Cell
+    from trainer_client.result.outcomes import Outcome
+    from trainer_client.result.rollout_result import RolloutResult
+    from trainer_client.result.summary import RewardSummary, Summary
+    from trainer_client.result.table import IncompleteBatchError, ScoreTable
+    from trainer_client.result.verifiers import ServerInfo, VerifierId, VerifierInfo
+    from trainer_client.rollout.files import (
         LineProblem,
         RolloutFile,
         format_rollout,
@@ -42,34 +51,27 @@ if TYPE_CHECKING:
         read_rollouts,
         write_rollouts,
     )
-    from trainer_client._outcomes import Outcome
-    from trainer_client._recipe import Recipe
-    from trainer_client._result import RolloutResult
-    from trainer_client._rewards import Reward, Server
-    from trainer_client._rollout import Document, Rollout
-    from trainer_client._settings import TLS, Batching, Endpoints, Retries
-    from trainer_client._summary import RewardSummary, Summary
-    from trainer_client._table import IncompleteBatchError, ScoreTable
-    from trainer_client._verifiers import ServerInfo, VerifierId, VerifierInfo
+    from trainer_client.rollout.types import Document, Rollout
     from trainer_client.signals import advantages
 
 _HOME = {
-    "_describe": ("describe_server",),
-    "_client": ("AsyncRewardClient", "RewardClient"),
-    "_files": (
+    "_client.asynchronous": ("AsyncRewardClient",),
+    "_client.blocking": ("RewardClient",),
+    "_client.describe": ("describe_server",),
+    "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
+    "recipe.recipe": ("Recipe",),
+    "recipe.rewards": ("Reward", "Server"),
+    "result.details": ("Cell",),
+    "result.outcomes": ("Outcome",),
+    "result.rollout_result": ("RolloutResult",),
+    "result.summary": ("RewardSummary", "Summary"),
+    "result.table": ("IncompleteBatchError", "ScoreTable"),
+    "result.verifiers": ("ServerInfo", "VerifierId", "VerifierInfo"),
+    "rollout.files": (
         "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
         "write_rollouts",
     ),
-    "_outcomes": ("Outcome",),
-    "_recipe": ("Recipe",),
-    "_rewards": ("Reward", "Server"),
-    "_rollout": ("Document", "Rollout"),
-    "_result": ("RolloutResult",),
-    "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
-    "_summary": ("RewardSummary", "Summary"),
-    "_details": ("Cell",),
-    "_table": ("IncompleteBatchError", "ScoreTable"),
-    "_verifiers": ("ServerInfo", "VerifierId", "VerifierInfo"),
+    "rollout.types": ("Document", "Rollout"),
     "signals": ("advantages",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}

@@ -10,14 +10,14 @@ import asyncio
 import logging
 from collections.abc import Mapping
 
-from trainer_client._batch import Batch
-from trainer_client._outcomes import ClientOutcome, Outcome, Party
 from trainer_client._settings import Batching, Retries
 from trainer_client._transport.dispatcher import Dispatcher
 from trainer_client._transport.encoding import encode_groups
 from trainer_client._transport.plan import select
 from trainer_client._transport.pool import Pool
 from trainer_client._transport.retry import RetryBudget
+from trainer_client.result.batch import Batch
+from trainer_client.result.outcomes import ClientOutcome, Outcome, Party
 
 logger = logging.getLogger("trainer_client")
 

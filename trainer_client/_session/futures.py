@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
 from typing import Any
 
-from trainer_client._result import RolloutResult
+from trainer_client.result.rollout_result import RolloutResult
 
 _SHARERS = 256
 

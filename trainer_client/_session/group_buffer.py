@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from trainer_client._errors import ClientClosedError, RolloutError
-from trainer_client._result import RolloutResult
-from trainer_client._rollout import Rollout
 from trainer_client._session.sinks import ResultSink, ScoringJob
+from trainer_client.result.rollout_result import RolloutResult
+from trainer_client.rollout.types import Rollout
 
 
 @dataclass(slots=True, eq=False)

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-from trainer_client._batch import Batch, Labels
 from trainer_client._errors import ClientClosedError
-from trainer_client._result import RolloutResult, rewards_of, table_of
-from trainer_client._rollout import Rollout
 from trainer_client._session.sinks import ResultSink, ScoringJob
-from trainer_client._table import IncompleteBatchError
+from trainer_client.result.batch import Batch, Labels
+from trainer_client.result.rollout_result import RolloutResult, rewards_of, table_of
+from trainer_client.result.table import IncompleteBatchError
+from trainer_client.rollout.types import Rollout
 
 _SWEEP_DELAY = 0.05
 """Seconds in which cancellations gather before calls are ended for them."""

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from trainer_client._batch import Labels
-from trainer_client._recipe import Recipe
-from trainer_client._result import RolloutResult
-from trainer_client._rollout import Rollout
 from trainer_client._session.futures import ThreadFuture, settle
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.result.batch import Labels
+from trainer_client.result.rollout_result import RolloutResult
+from trainer_client.rollout.types import Rollout
 
 
 class ScoringJob(NamedTuple):

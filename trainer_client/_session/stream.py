@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from trainer_client._errors import RolloutError
-from trainer_client._result import RolloutResult, table_of
-from trainer_client._rollout import Rollout, as_rollouts, not_a_rollout
 from trainer_client._session.sinks import ResultSink, ScoringJob
-from trainer_client._table import ScoreTable
+from trainer_client.result.rollout_result import RolloutResult, table_of
+from trainer_client.result.table import ScoreTable
+from trainer_client.rollout.types import Rollout, as_rollouts, not_a_rollout
 
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline

@@ -9,7 +9,6 @@ from typing import TypeAlias
 import grpc
 import grpc.aio
 
-from trainer_client._outcomes import OutcomeStore
 from trainer_client._transport import wire
 from trainer_client._transport.failures import (
     INTERRUPTED,
@@ -23,6 +22,7 @@ from trainer_client._transport.failures import (
 from trainer_client._transport.plan import Chunk
 from trainer_client._transport.replica import Replica, StreamCall, UnaryCall, task_is_cancelled
 from trainer_client.contract.v1 import reward_service_pb2 as service
+from trainer_client.result.outcomes import OutcomeStore
 
 
 class OpenCall:

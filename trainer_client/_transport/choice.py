@@ -7,7 +7,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 
 from trainer_client._transport.replica import Health, Replica
-from trainer_client._verifiers import ServerInfo, VerifierInfo
+from trainer_client.result.verifiers import ServerInfo, VerifierInfo
 
 
 def choose(

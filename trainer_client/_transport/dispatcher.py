@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 
-from trainer_client._batch import Batch
 from trainer_client._errors import RequestRejectedError, ServerUnavailableError
-from trainer_client._outcomes import DEADLINE, ClientOutcome, Outcome, Party
 from trainer_client._settings import Batching, Retries
 from trainer_client._transport import wire
 from trainer_client._transport.call import OpenCall
@@ -23,7 +21,9 @@ from trainer_client._transport.pool import Pool
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.retry import RetryBudget, backoff
 from trainer_client._transport.second_try import SecondTries
-from trainer_client._verifiers import ServerInfo
+from trainer_client.result.batch import Batch
+from trainer_client.result.outcomes import DEADLINE, ClientOutcome, Outcome, Party
+from trainer_client.result.verifiers import ServerInfo
 
 _PIECES = 4
 """Chunks that a suspect is cut into."""

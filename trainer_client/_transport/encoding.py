@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from trainer_client._content import Content, read_turns
 from trainer_client._errors import RolloutError
-from trainer_client._outcomes import ClientOutcome, Outcome, Party
-from trainer_client._rollout import Rollout
+from trainer_client.result.outcomes import ClientOutcome, Outcome, Party
+from trainer_client.rollout.content import Content, read_turns
+from trainer_client.rollout.types import Rollout
 
 _ROW_BYTES = 64
 """What a message holds beside its texts, generously."""

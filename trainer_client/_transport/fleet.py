@@ -31,7 +31,7 @@ from trainer_client._transport.failures import (
 )
 from trainer_client._transport.liveness import LivenessProbe
 from trainer_client._transport.replica import Health, Replica, task_is_cancelled
-from trainer_client._verifiers import ServerInfo
+from trainer_client.result.verifiers import ServerInfo
 
 logger = logging.getLogger("trainer_client")
 

@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from trainer_client._batch import Batch
 from trainer_client._errors import RolloutError
-from trainer_client._outcomes import OutcomeStore
-from trainer_client._recipe import Recipe
-from trainer_client._rewards import Reward
-from trainer_client._rollout import Rollout
 from trainer_client._transport.encoding import EncodedGroup, encode_json
-from trainer_client._verifiers import VerifierInfo
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.recipe.rewards import Reward
+from trainer_client.result.batch import Batch
+from trainer_client.result.outcomes import OutcomeStore
+from trainer_client.result.verifiers import VerifierInfo
+from trainer_client.rollout.types import Rollout
 
 _LOSSES_OF_A_SUSPECT = 2
 

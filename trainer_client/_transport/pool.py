@@ -19,7 +19,7 @@ from trainer_client._transport.discovery import Discovery
 from trainer_client._transport.fleet import Fleet
 from trainer_client._transport.progress import ProgressWatch
 from trainer_client._transport.replica import Health, Replica
-from trainer_client._verifiers import ServerInfo
+from trainer_client.result.verifiers import ServerInfo
 
 _SMALLEST_WINDOW = 16.0
 _LOOK_AGAIN = 0.25

@@ -16,8 +16,8 @@ from trainer_client._settings import TLS, credentials_of, read_token
 from trainer_client._transport import wire
 from trainer_client._transport.failures import CallFailure, Interrupted
 from trainer_client._transport.plan import Chunk
-from trainer_client._verifiers import ServerInfo
 from trainer_client.contract.v1 import reward_service_pb2 as service
+from trainer_client.result.verifiers import ServerInfo
 
 _DESCRIBE_TIMEOUT = 5.0
 _LARGEST_REPLY = 256 << 20

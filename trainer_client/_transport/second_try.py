@@ -11,9 +11,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
-from trainer_client._batch import Batch
 from trainer_client._errors import RequestRejectedError
-from trainer_client._outcomes import Outcome
 from trainer_client._settings import Retries
 from trainer_client._transport.choice import has_better, has_other
 from trainer_client._transport.encoding import EncodedGroup
@@ -22,6 +20,8 @@ from trainer_client._transport.pool import Pool
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.retry import Opinions, RetryBudget, backoff
 from trainer_client._transport.wire import Ending, ScorelessResult
+from trainer_client.result.batch import Batch
+from trainer_client.result.outcomes import Outcome
 
 
 class _Again(NamedTuple):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trainer_client._batch import Labels
-from trainer_client._content import Content, read_turns
-from trainer_client._outcomes import ClientOutcome, Outcome, Party
-from trainer_client._rollout import Document, Rollout
 from trainer_client._transport.encoding import EncodedGroup, encode_json
 from trainer_client._transport.plan import Chunk
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
+from trainer_client.result.batch import Labels
+from trainer_client.result.outcomes import ClientOutcome, Outcome, Party
+from trainer_client.rollout.content import Content, read_turns
+from trainer_client.rollout.types import Document, Rollout
 
 
 def build_request(

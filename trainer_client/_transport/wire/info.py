@@ -7,9 +7,9 @@ import sys
 from typing import Any, Final
 
 from trainer_client._transport.failures import UnusableReply
-from trainer_client._verifiers import ServerInfo, VerifierId, VerifierInfo
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
+from trainer_client.result.verifiers import ServerInfo, VerifierId, VerifierInfo
 
 _LARGEST: Final = sys.float_info.max
 # A newer server may name a class that is not known here.

@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 
 from google.protobuf.duration_pb2 import Duration
 
-from trainer_client._outcomes import ClientOutcome, Outcome, OutcomeStore, Party
 from trainer_client._transport.failures import REFUSAL_CODES, UnusableReply, bounded_delay
 from trainer_client._transport.wire.info import read_id
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
+from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Party
 
 _SKIPS: Final = {
     types.SKIP_REASON_DEADLINE: "deadline",

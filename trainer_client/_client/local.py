@@ -23,7 +23,7 @@ from collections import deque
 from pathlib import Path
 
 from trainer_client._errors import ServerUnavailableError
-from trainer_client._recipe import Recipe
+from trainer_client.recipe.recipe import Recipe
 
 _NAME = "local"
 _GRACE_S = 5

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from trainer_client._content import Content, ContentError, read_turns
 from trainer_client._errors import RolloutError
+from trainer_client.rollout.content import Content, ContentError, read_turns
 
 if TYPE_CHECKING:
     import numpy as np

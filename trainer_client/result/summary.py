@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._outcomes import Outcome
-from trainer_client._recipe import Recipe
-from trainer_client._verifiers import VerifierId
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.result.outcomes import Outcome
+from trainer_client.result.verifiers import VerifierId
 
 
 @dataclass(frozen=True, slots=True)

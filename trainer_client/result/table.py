@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._details import Cell, Times, read_details, read_times
 from trainer_client._errors import RecipeError, RewardError, StateError
-from trainer_client._outcomes import Outcome, OutcomeStore
-from trainer_client._recipe import Recipe
-from trainer_client._rollout import Rollout
-from trainer_client._state import keeps_state
-from trainer_client._summary import Summary, summarise
-from trainer_client._verifiers import VerifierId
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.recipe.state import keeps_state
+from trainer_client.result.details import Cell, Times, read_details, read_times
+from trainer_client.result.outcomes import Outcome, OutcomeStore
+from trainer_client.result.summary import Summary, summarise
+from trainer_client.result.verifiers import VerifierId
+from trainer_client.rollout.types import Rollout
 
 if TYPE_CHECKING:
     from trainer_client.signals import Combined, Estimator, Pipeline, Signal

@@ -8,21 +8,21 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from trainer_client._batch import Batch, Labels
+from trainer_client._client.local import LocalCommand
 from trainer_client._errors import RecipeError, ServerUnavailableError
-from trainer_client._local import LocalCommand
-from trainer_client._outcomes import OutcomeStore
-from trainer_client._recipe import Recipe
-from trainer_client._rollout import Rollout
 from trainer_client._session.futures import ThreadFutures
 from trainer_client._session.group_buffer import GroupBuffer
 from trainer_client._session.microbatch import MicroBatcher, PendingBatch
 from trainer_client._session.runtime import Runtime, RuntimeHandle
 from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client._settings import Settings
-from trainer_client._table import ScoreTable
 from trainer_client._transport.fleet import Expired
-from trainer_client._verifiers import VerifierInfo
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.result.batch import Batch, Labels
+from trainer_client.result.outcomes import OutcomeStore
+from trainer_client.result.table import ScoreTable
+from trainer_client.result.verifiers import VerifierInfo
+from trainer_client.rollout.types import Rollout
 
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline

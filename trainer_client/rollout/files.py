@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from trainer_client._errors import RolloutError
-from trainer_client._rollout import Document, Rollout
+from trainer_client.rollout.types import Document, Rollout
 
 PathLike: TypeAlias = str | os.PathLike[str]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trainer_client._errors import StateError
-from trainer_client._recipe import Recipe, digest_of
+from trainer_client.recipe.recipe import Recipe, digest_of
 
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline

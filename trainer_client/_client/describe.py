@@ -12,7 +12,7 @@ from trainer_client._settings import TLS, check_address
 from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReply, read_failure
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.tls_check import find_mistake
-from trainer_client._verifiers import ServerInfo
+from trainer_client.result.verifiers import ServerInfo
 
 
 def describe_server(address: str, *, tls: TLS | None = None, timeout_s: float = 10.0) -> ServerInfo:

@@ -16,8 +16,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
-from trainer_client._recipe_file import load_recipe, parse_recipe
-from trainer_client._rewards import AdvantageSetting, Reward, Server
+from trainer_client.recipe.file import load_recipe, parse_recipe
+from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
 
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline, Term

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from trainer_client._errors import RecipeError
-from trainer_client._rewards import DEFAULT_DEADLINE, Reward, Server
+from trainer_client.recipe.rewards import DEFAULT_DEADLINE, Reward, Server
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")

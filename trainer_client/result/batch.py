@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from trainer_client._outcomes import ClientOutcome, Outcome, OutcomeStore
-from trainer_client._recipe import Recipe
-from trainer_client._rollout import Rollout
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore
+from trainer_client.rollout.types import Rollout
 
 _ABANDONED = ClientOutcome(Outcome.SKIP, "abandoned", message="the caller gave it up")
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from trainer_client._outcomes import ClientOutcome, Outcome
 from trainer_client.contract.v1 import types_pb2 as types
+from trainer_client.result.outcomes import ClientOutcome, Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer_client._details import Cell
-from trainer_client._outcomes import Outcome, OutcomeStore
-from trainer_client._table import ScoreTable
+from trainer_client.result.details import Cell
+from trainer_client.result.outcomes import Outcome, OutcomeStore
+from trainer_client.result.table import ScoreTable
 
 if TYPE_CHECKING:
-    from trainer_client._batch import Batch
+    from trainer_client.result.batch import Batch
     from trainer_client.signals import Estimator, Pipeline
 
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._verifiers import VerifierId
+from trainer_client.result.verifiers import VerifierId
 
 
 class Outcome(enum.IntEnum):

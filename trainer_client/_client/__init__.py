@@ -1,0 +1,1 @@
+"""The two faces of the client, what they share, and the servers that it starts itself."""

@@ -1,0 +1,117 @@
+"""`BaseClient`: what both faces of the client take, and what they answer without asking a server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from trainer_client._client.core import Core
+from trainer_client._client.local import LocalCommand
+from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
+from trainer_client.recipe.recipe import Recipe, as_recipe
+from trainer_client.recipe.state import load, save
+from trainer_client.result.table import ScoreTable
+from trainer_client.rollout.types import Rollout, not_a_rollout
+
+if TYPE_CHECKING:
+    from trainer_client.recipe.state import Method
+
+
+class BaseClient:
+    """What both faces take, and what they answer without asking a server."""
+
+    _core: Core
+    _recipe: Recipe
+    _method: Method | None
+    _owns_core: bool
+
+    def __init__(
+        self,
+        recipe: Recipe | str | os.PathLike[str],
+        endpoints: Endpoints | None = None,
+        *,
+        pin: bool = True,
+        batching: Batching | None = None,
+        retries: Retries | None = None,
+        tls: TLS | None = None,
+        token: str | None = None,
+    ) -> None:
+        self._recipe = as_recipe(recipe)
+        local = None
+        if endpoints == "local":
+            endpoints = None
+            local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
+        settings = Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls, token=token)
+        self._core = Core(settings, local)
+        self._method = self._recipe.estimator()
+        self._owns_core = True
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is asked, and what is made of it."""
+        return self._recipe
+
+    def with_recipe(self, recipe: Recipe | str | os.PathLike[str]) -> Self:
+        """A client of another recipe over the same connections, with a state of its own.
+
+        Closing it leaves the connections open; they are closed with this client.
+
+        Raises:
+            RecipeError: the recipe cannot be used.
+            OSError: its file cannot be read.
+        """
+        other = type(self).__new__(type(self))
+        other._recipe = as_recipe(recipe)
+        other._core = self._core
+        other._method = other._recipe.estimator()
+        other._owns_core = False
+        return other
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of the recipe's methods, of JSON types, for a checkpoint: what they remember of earlier steps.
+
+        It holds a digest of what shapes it: the methods with their options, and the rewards that they read.
+        """
+        return save(self._recipe, self._method)
+
+    def load_state_dict(self, state: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Go on where a state was saved.
+
+        Args:
+            state: what `state_dict` returned, possibly through JSON.
+            strict: refuse a state that was saved under other methods, options or rewards.
+
+        Raises:
+            StateError: it was, with the keys of the recipe that differ; or the state is damaged. Nothing is loaded.
+        """
+        self._method = load(self._recipe, state, strict=strict)
+
+    def __getstate__(self) -> Mapping[str, object]:
+        return {
+            "_recipe": self._recipe,
+            "_core": self._core,
+            "_owns_core": self._owns_core,
+            "_state": self.state_dict(),
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update({name: value for name, value in state.items() if name != "_state"})
+        self.load_state_dict(state["_state"])
+
+
+def require_rollout(rollout: Rollout) -> None:
+    if not isinstance(rollout, Rollout):
+        raise not_a_rollout(rollout)
+
+
+def table_or_raise(result: ScoreTable | BaseException) -> ScoreTable:
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def combined_at_once(table: ScoreTable) -> ScoreTable:
+    """Combine at once, so that an incomplete batch is an error here and not where the rewards are first used."""
+    table.combined  # noqa: B018
+    return table

@@ -1,0 +1,1 @@
+"""What is asked: recipes, their files, and the state of their methods."""

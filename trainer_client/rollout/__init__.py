@@ -1,0 +1,1 @@
+"""What goes out: rollouts, the content of their messages, and files of them."""
