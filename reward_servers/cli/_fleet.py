@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -78,7 +79,7 @@ class PrefixedLog:
 
     def __call__(self, label: str, line: str) -> None:
         """Prints a line."""
-        print(f"{label:<{self._width}} | {line}", file=sys.stderr, flush=True)
+        _print(f"{label:<{self._width}} | {line}")
 
 
 class QuietLog:
@@ -90,4 +91,10 @@ class QuietLog:
     def __call__(self, label: str, line: str) -> None:
         """Prints a line, unless it is routine or will be said as the command's own error."""
         if self._verbose or not _ROUTINE.search(line):
-            print(f"{label} | {line}", file=sys.stderr, flush=True)
+            _print(f"{label} | {line}")
+
+
+def _print(line: str) -> None:
+    # Servers are kept running and stopped also where the reader of their log has ended.
+    with contextlib.suppress(BrokenPipeError):
+        print(line, file=sys.stderr, flush=True)

@@ -93,11 +93,11 @@ async def _keep(
         nonlocal signals
         signals += 1
         if signals == 1:
-            log("assay", "stopping; once more kills")
             running.cancel()
+            log("assay", "stopping; once more kills")
         else:
-            log("assay", "killing the servers")
             supervisor.kill()
+            log("assay", "killing the servers")
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)

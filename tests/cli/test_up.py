@@ -61,6 +61,21 @@ def test_up_serves_a_recipe_restarts_what_dies_and_stops_on_ctrl_c(cli: Cli) -> 
     assert not endpoints_file.exists()
 
 
+def test_it_restarts_and_stops_its_servers_where_the_reader_of_its_log_has_ended(cli: Cli) -> None:
+    process = cli.start("up", cli.write("recipe.toml", RECIPE), "--workers", 1)
+    while read_line(process.stdout) != "ready":
+        pass
+    assert process.stderr is not None
+    process.stderr.close()
+    first = servers_of(process.pid)
+    os.kill(first[0].pid, signal.SIGKILL)
+    wait_until(lambda: len(set(servers_of(process.pid)) - set(first)) == 1, "the restarted server")
+    servers = servers_of(process.pid)
+    process.send_signal(signal.SIGTERM)
+    process.wait(PATIENCE)
+    assert not any(psutil.pid_exists(server.pid) for server in servers)
+
+
 def test_one_server_that_refuses_stops_the_whole(cli: Cli) -> None:
     recipe = cli.write("recipe.toml", '[rewards.a]\nverifier = "exact"\n[rewards.b]\nverifier = "probe/refuses"\n')
     line = cli.error("up", recipe)
