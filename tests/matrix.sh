@@ -21,6 +21,20 @@ check() {
     "$environment/bin/python" -m pytest tests/client -q -p no:cacheprovider
 }
 
-check protobuf5 'protobuf==5.29.*' 'grpcio==1.66.2' 'numpy==1.26.*'
-check protobuf6 'protobuf==6.33.*' 'grpcio==1.76.*' 'numpy>=2'
-check protobuf7 'protobuf>=7,<8' 'grpcio>=1.85' 'numpy>=2'
+# The tests mostly wait, so the environments are tried side by side.
+trial() {
+    check "$@" >"build/matrix/$1.log" 2>&1
+}
+mkdir -p build/matrix
+trial protobuf5 'protobuf==5.29.*' 'grpcio==1.66.2' 'numpy==1.26.*' &
+first=$!
+trial protobuf6 'protobuf==6.33.*' 'grpcio==1.76.*' 'numpy>=2' &
+second=$!
+trial protobuf7 'protobuf>=7,<8' 'grpcio>=1.85' 'numpy>=2' &
+third=$!
+failed=0
+wait "$first" || failed=1
+wait "$second" || failed=1
+wait "$third" || failed=1
+cat build/matrix/*.log
+exit "$failed"
