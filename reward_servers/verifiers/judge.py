@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -37,9 +38,11 @@ from reward_servers.engines.judging import (
 )
 from reward_servers.verifiers._shown import shown
 
-__all__ = ["Judge", "JudgeOptions", "JudgeReference", "JudgeSettings"]
+__all__ = ["OPPONENT_PROVOKED", "Judge", "JudgeOptions", "JudgeReference", "JudgeSettings"]
 
 _ITEMS = 256
+OPPONENT_PROVOKED = "opponent_provoked"
+"""Code of a comparison that the other response loses; aspect of a floor score where it is to blame as well."""
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
 
 _PROTOCOLS = {
@@ -130,7 +133,7 @@ class JudgeOptions(Options):
 
 @verifier(
     "judge",
-    version="3",
+    version="4",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall=3600.0, response=1 << 18),
@@ -214,17 +217,24 @@ class Judge:
     ) -> Score:
         """The floor for a failure that the response provably caused, a fault for every other."""
         try:
-            provoked = exchange.repeats_plants or await self._controls.proves(
-                failure, exchange.question, self._chat, self._budget(ctx), lambda control: _count(ctx, control)
-            )
+            blame = exchange.planters() if exchange.repeats_plants else ()
+            if not any(blame):
+                blame = await self._controls.provokers(
+                    failure, exchange.question, self._chat, self._budget(ctx), lambda control: _count(ctx, control)
+                )
         except ChatError as error:
             # Whether the response caused it cannot be told as long as the judge is away.
             raise _fault("unavailable", f"{said}; control call: {error}", exchange, retryable=True) from None
         code = "planted" if exchange.repeats_plants else failure
-        # Of two responses it is not known which one caused it: neither may lose for what the other wrote.
-        if provoked and options.on_provoked == "floor" and options.protocol != "pairwise":
-            return Score.floor(f"provoked_{code}", f"the response caused it: {said}", exchange.evidence())
-        raise _fault(f"provoked_{code}" if provoked else failure, said, exchange)
+        if not any(blame) or options.on_provoked == "fault":
+            raise _fault(f"provoked_{code}" if any(blame) else failure, said, exchange)
+        own = blame[-1] if options.position == "second" else blame[0]
+        opponent = len(blame) > 1 and (blame[0] if options.position == "second" else blame[1])
+        if not own:
+            note = f"the other response caused it: {said}"
+            return Score(1.0, OPPONENT_PROVOKED, note=note, evidence=exchange.evidence())
+        floor = Score.floor(f"provoked_{code}", f"the response caused it: {said}", exchange.evidence())
+        return replace(floor, aspects={OPPONENT_PROVOKED: 1.0}) if opponent else floor
 
 
 def _fault(

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field
 
@@ -25,8 +25,12 @@ from reward_servers import (
 )
 from reward_servers.engines.judging import spread_pairs
 from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers.judge import OPPONENT_PROVOKED
 
 __all__ = ["PairwiseOptions", "pairwise"]
+
+T = TypeVar("T")
+Shares = tuple[float, float]
 
 _LONGEST = 1 << 18
 """Bytes of a response that is compared: what the judge takes."""
@@ -90,8 +94,8 @@ def _with_opponent(rollout: Rollout, opponent: str) -> bytes:
     return json.dumps({**known, "opponent": opponent}).encode()
 
 
-async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> float:
-    """The share that ``first`` wins; both orders are halves of one comparison."""
+async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> Shares:
+    """The shares that the two win; both orders are halves of one comparison."""
     asked = {
         "protocol": "pairwise",
         **options.model_dump(include={"criteria", "show_reference", "show_reasoning", "max_reasks"}),
@@ -101,16 +105,19 @@ async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, 
     verdicts = await asyncio.gather(
         *(ctx.score("judge", first, reference=reference, options={**asked, "position": place}) for place in positions)
     )
-    return sum(verdict.score for verdict in verdicts) / len(verdicts)
+    # A response that provoked a failure of the judge loses, and so does the other one if it did as well.
+    won = sum(verdict.score for verdict in verdicts) / len(verdicts)
+    lost = sum(1.0 - verdict.score for verdict in verdicts if not dict(verdict.aspects).get(OPPONENT_PROVOKED))
+    return won, lost / len(verdicts)
 
 
 async def _score_of(rollout: Rollout, ctx: Context) -> float:
     return (await ctx.score("preference", rollout)).score
 
 
-async def _settled(tasks: Sequence[Awaitable[float]]) -> list[float | FaultError]:
+async def _settled(tasks: Sequence[Awaitable[T]]) -> list[T | FaultError]:
     """The results, faults among them; any other error is a defect and is raised."""
-    results: list[float | FaultError] = []
+    results: list[T | FaultError] = []
     for one in await asyncio.gather(*tasks, return_exceptions=True):
         if isinstance(one, BaseException) and not isinstance(one, FaultError):
             raise one
@@ -120,14 +127,14 @@ async def _settled(tasks: Sequence[Awaitable[float]]) -> list[float | FaultError
 
 async def _shares(
     rollouts: Sequence[Rollout], pairs: Sequence[tuple[int, int]], options: PairwiseOptions, ctx: Context
-) -> list[float | FaultError]:
-    """The share that the first of each pair wins."""
+) -> list[Shares | FaultError]:
+    """What the two of each pair win."""
     if options.by == "judge":
         return await _settled([_ask_judge(rollouts[a], rollouts[b], options, ctx) for a, b in pairs])
     members = sorted({place for pair in pairs for place in pair})
     verdicts = await _settled([_score_of(rollouts[place], ctx) for place in members])
     scores = dict(zip(members, verdicts, strict=True))
-    shares: list[float | FaultError] = []
+    shares: list[Shares | FaultError] = []
     for a, b in pairs:
         first, second = scores[a], scores[b]
         if isinstance(first, FaultError):
@@ -135,7 +142,8 @@ async def _shares(
         elif isinstance(second, FaultError):
             shares.append(second)
         else:
-            shares.append(0.5 if abs(first - second) <= options.tie_margin else float(first > second))
+            won = 0.5 if abs(first - second) <= options.tie_margin else float(first > second)
+            shares.append((won, 1.0 - won))
     return shares
 
 
@@ -148,7 +156,7 @@ def _out_of_contest(rollout: Rollout, text: str) -> str:
 
 @verifier(
     "pairwise",
-    version="2",
+    version="3",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),
@@ -160,21 +168,23 @@ async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequ
     names = [rollout.rollout_id for rollout in rollouts]
     texts = [shown(rollout, reasoning=options.show_reasoning) for rollout in rollouts]
     out = [_out_of_contest(rollout, text) for rollout, text in zip(rollouts, texts, strict=True)]
-    decided: dict[tuple[int, int], float | FaultError] = {}
+    decided: dict[tuple[int, int], Shares | FaultError] = {}
     contests: list[tuple[int, int]] = []
     pairs = spread_pairs(names, ctx.seed, options.max_pairs)
     for a, b in pairs:
         # Equal responses tie, and one that is out loses: nobody needs to be asked.
         if out[a] or out[b] or texts[a] == texts[b]:
-            decided[a, b] = 0.5 if bool(out[a]) == bool(out[b]) else float(not out[a])
+            won = 0.5 if bool(out[a]) == bool(out[b]) else float(not out[a])
+            decided[a, b] = (won, 1.0 - won)
         else:
             contests.append((a, b))
     decided.update(zip(contests, await _shares(rollouts, contests, options, ctx), strict=True))
     tallies = [_Tally() for _ in rollouts]
     for a, b in pairs:
-        share = decided[a, b]
-        tallies[a].add(names[b], share)
-        tallies[b].add(names[a], share if isinstance(share, FaultError) else 1.0 - share)
+        shares = decided[a, b]
+        first, second = (shares, shares) if isinstance(shares, FaultError) else shares
+        tallies[a].add(names[b], first)
+        tallies[b].add(names[a], second)
     return [
         Score.floor(code, "the response is not compared") if code else tally.judgement(options.min_valid)
         for code, tally in zip(out, tallies, strict=True)

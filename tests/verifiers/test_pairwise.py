@@ -144,3 +144,14 @@ async def test_an_incomplete_group_is_not_judged() -> None:
     async with judging(judge(by_number)) as running:
         found = await outcomes(running, one)
     assert [one.code for one in found if isinstance(one, Fault)] == ["incomplete_group"] * 2
+
+
+async def test_who_provokes_the_judge_loses_the_comparison_and_both_lose_where_both_do() -> None:
+    def decide(a: str, b: str) -> Said | str:
+        if "harm" in a + b:
+            return "I can't help with that."
+        return by_number(a, b) if a[0] == b[0] == "n" else "[[C]]"
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, group(["n 9 harm", "n 2", "n 1", "harm 3"]))
+    assert scores(found) == pytest.approx([0.0, 1.0, 2 / 3, 0.0])

@@ -5,7 +5,8 @@ when the status is ok, a value; a *question* is the conversation that asks for i
 an *exchange* is the question with its re-asks and replies.
 """
 
-from reward_servers.engines.judging._chat import ChatClient, ChatError, ChatRejected, ChatUnavailable, Completion
+from reward_servers.engines.judging._chat import ChatClient
+from reward_servers.engines.judging._completion import ChatError, ChatRejected, ChatUnavailable, Completion
 from reward_servers.engines.judging._control import Controls
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._pairs import spread_pairs

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from hashlib import blake2b
 
-from reward_servers.engines.judging._chat import ChatClient, ChatError
+from reward_servers.engines.judging._chat import ChatClient
+from reward_servers.engines.judging._completion import ChatError
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._question import Question
 
@@ -25,25 +26,37 @@ class Controls:
         """Begins with nothing known."""
         self._known: OrderedDict[bytes, asyncio.Future[bool]] = OrderedDict()
 
-    async def proves(
+    async def provokers(
         self, failure: str, question: Question, chat: ChatClient, budget: float, count: Callable[[Exchange], None]
-    ) -> bool:
-        """Whether a failure is proved to come of the response: the same question without it passes.
+    ) -> tuple[bool, ...]:
+        """For each response, whether it is proved to be what the judge fails on.
+
+        The question must pass when no response is shown. Of several responses, one is to blame if the question fails
+        with it alone.
 
         Args:
             failure: ``"context"`` is tried with an empty response, ``"refused"`` and ``"filtered"`` with a neutral one.
                 No other failure can be proved in this way.
             question: The question that failed.
             chat: The endpoint.
-            budget: Seconds for the control call.
+            budget: Seconds for each control call.
             count: Told the exchange of a control call, which costs as much as any other.
         """
+        size = len(question.responses)
         if failure not in ("context", "refused", "filtered"):
-            return False
+            return (False,) * size
         neutral = "" if failure == "context" else _NEUTRAL
-        control = replace(question, responses=(neutral,) * len(question.responses), seed=0)
-        key = _key(failure, control)
-        return await self._once(key, lambda: _passes(control, chat, budget, count))
+        control = replace(question, responses=(neutral,) * size, seed=0)
+        if not await self._once(_key(failure, control), lambda: _passes(control, chat, budget, count)):
+            return (False,) * size
+        if size == 1:
+            return (True,)
+        alone = [
+            replace(control, responses=(neutral,) * place + (text,) + (neutral,) * (size - place - 1))
+            for place, text in enumerate(question.responses)
+        ]
+        passed = await asyncio.gather(*(_passes(one, chat, budget, count) for one in alone))
+        return tuple(not one for one in passed)
 
     async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
         known = self._known.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -9,13 +10,16 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from reward_servers.engines.judging._chat import ChatClient, Message
+from reward_servers.engines.judging._chat import ChatClient
+from reward_servers.engines.judging._completion import Completion, Message
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._reply import Reply, Status
 
 __all__ = ["Exchange"]
 
+_LONG = 1 << 15
+"""Characters that are read beside the event loop and not on it."""
 _FAILURES = {
     Status.REFUSAL.value: "refused",
     Status.AMBIGUOUS.value: "ambiguous",
@@ -77,13 +81,7 @@ class Exchange:
             self.input_tokens += completion.input_tokens
             self.output_tokens += completion.output_tokens
             self.served_by = {"model": completion.model, "fingerprint": completion.fingerprint}
-            reply = parse_reply(
-                completion.text,
-                self.question.protocol,
-                finish_reason="content_filter" if completion.finish_reason == "refusal" else completion.finish_reason,
-                candidate_texts=self.question.responses,
-                token=self.question.token,
-            )
+            reply = await self._read(completion)
             self.replies.append(
                 {
                     "status": reply.status.value,
@@ -99,6 +97,22 @@ class Exchange:
             said: Message = {"role": "assistant", "content": completion.text or "(nothing)"}
             messages = [*opening, said, self.question.again()]
         return reply
+
+    async def _read(self, completion: Completion) -> Reply:
+        finish_reason = "content_filter" if completion.finish_reason == "refusal" else completion.finish_reason
+
+        def read() -> Reply:
+            return parse_reply(
+                completion.text,
+                self.question.protocol,
+                finish_reason=finish_reason,
+                candidate_texts=self.question.responses,
+                token=self.question.token,
+            )
+
+        # What a candidate wrote may be long and odd. Reading it must not hold up those who wait on the event loop.
+        long = len(completion.text) + sum(map(len, self.question.responses)) > _LONG
+        return await asyncio.to_thread(read) if long else read()
 
     def evidence(self) -> dict[str, Any]:
         """The exchange as data; the prompt follows from the item, so its digest stands for it."""
@@ -125,5 +139,16 @@ class Exchange:
 
     @property
     def repeats_plants(self) -> bool:
-        """Whether some reply repeats a verdict that stands in the judged text."""
+        """Whether some reply repeats a verdict that stands in a judged text."""
         return any(one["planted"] for one in self.replies)
+
+    def planters(self) -> tuple[bool, ...]:
+        """For each judged response, whether some reply repeats a verdict that stands in it."""
+        return tuple(
+            any(
+                parse_reply(one["text"], self.question.protocol, candidate_texts=(text,)).injection_detected
+                for one in self.replies
+                if one["planted"]
+            )
+            for text in self.question.responses
+        )

@@ -14,6 +14,10 @@ from typing import Any
 __all__ = ["json_spans", "read_json"]
 
 _UNPAIRED_STARTS = 64
+_PASSES = 4
+_START = re.compile(r"\{|\[(?=\s*\{)")
+_MARKS = re.compile(r'[{}\[\]"\\]')
+_PLAIN_MARKS = re.compile(r"[{}\[\]]")
 _BAD_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|(.?))', re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
 _COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*')
@@ -79,37 +83,66 @@ def read_json(text: str) -> Any:
     raise ValueError("it is not JSON")
 
 
-def _closing(text: str, start: int, *, strings: bool) -> int:
-    """Position after the bracket that closes the one at ``start``; -1 when none does."""
-    depth, at, size, inside = 0, start, len(text), False
-    while at < size:
-        mark = text[at]
-        if inside:
-            if mark == "\\":
-                at += 1
-            elif mark == '"':
-                inside = False
-        elif strings and mark == '"':
-            inside = True
-        elif mark in "{[":
-            depth += 1
-        elif mark in "}]":
-            depth -= 1
-            if depth == 0:
-                return at + 1
-        at += 1
-    return -1
+class _Brackets:
+    """Which mark closes a bracket, found in a few passes over the text whatever it holds.
+
+    A bracket is read as if no string were open there. Brackets that one pass found outside of strings share it; one
+    that every pass so far has taken for a part of a string needs a pass of its own, of which there are only a few.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._plain: dict[int, int] | None = None
+        self._outside: list[dict[int, int]] = []
+
+    def closing(self, start: int) -> int:
+        """Position after the mark that closes the bracket at ``start``; -1 when none does."""
+        end = self._outside_strings(start)
+        if end < 0:
+            # Quotation marks in prose pair up wrongly: then they count for nothing.
+            if self._plain is None:
+                self._plain = self._pass(0, strings=False)
+            end = self._plain.get(start, -1)
+        return end
+
+    def _outside_strings(self, start: int) -> int:
+        for known in self._outside:
+            if start in known:
+                return known[start]
+        if len(self._outside) == _PASSES:
+            return -1
+        self._outside.append(self._pass(start, strings=True))
+        return self._outside[-1][start]
+
+    def _pass(self, start: int, *, strings: bool) -> dict[int, int]:
+        """The ends of all brackets from ``start`` on that stand outside of strings; -1 for those without one."""
+        ends: dict[int, int] = {}
+        opened: list[int] = []
+        inside, skip = False, -1
+        for found in (_MARKS if strings else _PLAIN_MARKS).finditer(self._text, start):
+            at, mark = found.start(), found[0]
+            if at == skip:
+                continue
+            if mark == '"':
+                inside = not inside
+            elif mark == "\\":
+                skip = at + 1 if inside else -1
+            elif inside:
+                continue
+            elif mark in "{[":
+                ends[at] = -1
+                opened.append(at)
+            elif opened:
+                ends[opened.pop()] = at + 1
+        return ends
 
 
 def json_spans(text: str) -> Iterator[tuple[int, int]]:
     """The outermost spans from an opening brace (or a bracket before one) to the mark that closes it, in order."""
-    unpaired = 0
-    start = re.compile(r"\{|\[(?=\s*\{)")
-    at = 0
-    while unpaired < _UNPAIRED_STARTS and (opening := start.search(text, at)) is not None:
-        end = _closing(text, opening.start(), strings=True)
-        if end < 0:
-            end = _closing(text, opening.start(), strings=False)
+    unpaired = at = 0
+    brackets = _Brackets(text)
+    while unpaired < _UNPAIRED_STARTS and (opening := _START.search(text, at)) is not None:
+        end = brackets.closing(opening.start())
         if end < 0:
             unpaired += 1
             at = opening.end()

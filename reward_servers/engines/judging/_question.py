@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 
-from reward_servers.engines.judging._chat import Message
+from reward_servers.engines.judging._completion import Message
 from reward_servers.engines.judging._reply import Protocol
 
 __all__ = ["TEMPLATE", "Question"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 __all__ = ["Window"]
 
@@ -43,6 +44,7 @@ class Window:
         self._resume_at = 0.0
         self._failures = 0
         self._rest = _FIRST_REST
+        self._rested_at = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
@@ -51,16 +53,26 @@ class Window:
         return self._resume_at
 
     @property
+    def pause(self) -> float:
+        """Seconds until requests are admitted again."""
+        return max(0.0, self._resume_at - time.monotonic())
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a turn."""
+        return len(self._waiting)
+
+    @property
     def room(self) -> int:
         """Requests that could be sent at once."""
         return 0 if time.monotonic() < self._resume_at else max(0, int(self.limit) - self.in_flight)
 
-    async def enter(self, until: float, patience: float) -> int:
+    async def enter(self, until: float, patience: Callable[[], float]) -> int:
         """Waits for a turn.
 
         Args:
             until: When to give up, on the monotonic clock.
-            patience: The longest pause of the endpoint that is worth waiting for, in seconds.
+            patience: The longest pause of the endpoint that is worth waiting for at present, in seconds.
 
         Returns:
             How many requests are in flight with this one.
@@ -76,7 +88,7 @@ class Window:
                 pause = self._resume_at - now
                 if first and pause <= 0 and self.in_flight < int(self.limit):
                     break
-                if now >= until or pause > patience:
+                if now >= until or pause > patience():
                     raise TimeoutError
                 if turn is None or turn.done():
                     again = asyncio.get_running_loop().create_future()
@@ -142,10 +154,17 @@ class Window:
         self._slow_start = False
         self._decreased_at, self._since_decrease = now, 0
 
-    def failed(self) -> None:
-        """A request failed for another reason; after many in a row the endpoint is left alone for a while."""
+    def failed(self, sent_at: float) -> None:
+        """A request failed for another reason; after many in a row the endpoint is left alone for a while.
+
+        Args:
+            sent_at: When the request was sent. Those that were in flight when a rest began say nothing new.
+        """
+        if sent_at < self._rested_at:
+            return
         self._failures += 1
         if self._failures >= _FAILURES:
-            self._resume_at = max(self._resume_at, time.monotonic() + self._rest)
+            self._rested_at = time.monotonic()
+            self._resume_at = max(self._resume_at, self._rested_at + self._rest)
             self._rest = min(_LONGEST_REST, 2 * self._rest)
             self._failures = _FAILURES - 1

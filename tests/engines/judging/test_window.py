@@ -13,13 +13,13 @@ from reward_servers.engines.judging._window import Window
 
 
 async def _enter(window: Window, count: int) -> list[int]:
-    return [await window.enter(time.monotonic() + 5, 5.0) for _ in range(count)]
+    return [await window.enter(time.monotonic() + 5, lambda: 5.0) for _ in range(count)]
 
 
 async def test_the_window_opens_as_requests_succeed_and_never_beyond_what_the_operator_says() -> None:
     window = Window(12)
     await _enter(window, 8)
-    waiting = asyncio.ensure_future(window.enter(time.monotonic() + 5, 5.0))
+    waiting = asyncio.ensure_future(window.enter(time.monotonic() + 5, lambda: 5.0))
     await asyncio.sleep(0)
     assert not waiting.done()
     window.succeeded()
@@ -29,7 +29,7 @@ async def test_the_window_opens_as_requests_succeed_and_never_beyond_what_the_op
     assert window.limit == 12
     await _enter(window, 3)
     with pytest.raises(TimeoutError):
-        await window.enter(time.monotonic() + 0.01, 5.0)
+        await window.enter(time.monotonic() + 0.01, lambda: 5.0)
 
 
 async def test_after_a_refusal_it_stays_below_what_was_refused() -> None:
@@ -62,18 +62,18 @@ async def test_a_pause_holds_everyone_back_and_one_that_is_too_long_is_refused()
     window.refused(time.monotonic(), 2, 0.05)
     assert window.room == 0
     began = time.monotonic()
-    await window.enter(began + 5, 1.0)
+    await window.enter(began + 5, lambda: 1.0)
     assert time.monotonic() >= window.resume_at
     window.refused(time.monotonic(), 2, 30.0)
     with pytest.raises(TimeoutError):
-        await window.enter(time.monotonic() + 60, 1.0)
+        await window.enter(time.monotonic() + 60, lambda: 1.0)
 
 
 async def test_who_gives_up_leaves_the_queue() -> None:
     window = Window(1)
     await _enter(window, 1)
-    gone = asyncio.ensure_future(window.enter(time.monotonic() + 5, 5.0))
-    behind = asyncio.ensure_future(window.enter(time.monotonic() + 5, 5.0))
+    gone = asyncio.ensure_future(window.enter(time.monotonic() + 5, lambda: 5.0))
+    behind = asyncio.ensure_future(window.enter(time.monotonic() + 5, lambda: 5.0))
     await asyncio.sleep(0)
     gone.cancel()
     await asyncio.sleep(0)
@@ -83,12 +83,23 @@ async def test_who_gives_up_leaves_the_queue() -> None:
 
 async def test_many_failures_in_a_row_give_the_endpoint_a_rest() -> None:
     window = Window(8)
+    sent_at = time.monotonic()
     for _ in range(7):
-        window.failed()
+        window.failed(sent_at)
     assert window.room == 8
-    window.failed()
+    window.failed(sent_at)
     assert window.room == 0
-    assert 0 < window.resume_at - time.monotonic() <= 1.0
+    assert 0 < window.pause <= 1.0
+
+
+async def test_what_was_in_flight_when_a_rest_began_does_not_lengthen_it() -> None:
+    window = Window(64)
+    sent_at = time.monotonic()
+    for _ in range(40):
+        window.failed(sent_at)
+    assert window.pause <= 1.0
+    window.failed(time.monotonic())
+    assert 1.0 < window.pause <= 2.0
 
 
 def test_a_spend_is_reserved_and_never_exceeded() -> None:

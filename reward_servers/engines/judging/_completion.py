@@ -1,0 +1,153 @@
+"""What an endpoint of the OpenAI chat-completions protocol sends back, and what its failures mean.
+
+Nothing that an endpoint writes into an error reaches a message: it may hold the key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import openai
+
+__all__ = [
+    "ChatError",
+    "ChatRejected",
+    "ChatUnavailable",
+    "Completion",
+    "Message",
+    "TransientError",
+    "completion_of",
+    "status_error",
+]
+
+Message = dict[str, str]
+
+_TRANSIENT = frozenset({408, 409, 425, 429})
+_BUSY = frozenset({429, 503, 529})
+_FILTERED = re.compile(r"content[_ ]filter|content[_ ]management|responsible_?ai|content[_ ]policy", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"context[_ ]length|maximum context|context window|too many (?:input )?tokens|prompt is too long|string_above_max"
+    r"|longer than the maximum|exceeds? the (?:maximum|model)",
+    re.IGNORECASE,
+)
+_CODE = re.compile(r"[a-z][a-z_]{2,39}")
+
+
+class ChatError(Exception):
+    """The endpoint gave no completion."""
+
+
+class ChatUnavailable(ChatError):
+    """It could not be reached, was too busy, or failed, for as long as the budget lasted.
+
+    Attributes:
+        retry_after: Seconds after which it may work, when the endpoint said so.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class ChatRejected(ChatError):
+    """It refused the request, and would again.
+
+    Attributes:
+        reason: ``"filtered"``: a filter of content; ``"context"``: the prompt is too long; ``"budget"``: the spend of
+            this server is used up; ``"rejected"``: a wrong key or model, a spent quota.
+    """
+
+    def __init__(self, message: str, reason: str = "rejected") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class TransientError(Exception):
+    """This attempt failed; another may not."""
+
+    def __init__(self, message: str, retry_after: float | None = None, *, busy: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.busy = busy
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came back.
+
+    Attributes:
+        text: The visible text.
+        finish_reason: Why the model stopped; ``"refusal"`` where the endpoint says that it declined.
+        model: The model that answered, as the endpoint calls it.
+        fingerprint: The endpoint's own mark of its configuration; empty when it gives none.
+        input_tokens: Tokens of the conversation, as the endpoint counts them.
+        output_tokens: Tokens of the reply.
+    """
+
+    text: str
+    finish_reason: str
+    model: str
+    fingerprint: str
+    input_tokens: int
+    output_tokens: int
+
+
+def completion_of(reply: Any) -> Completion | None:
+    choices = getattr(reply, "choices", None)
+    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
+        return None
+    message, usage = choices[0].message, getattr(reply, "usage", None)
+    refusal = getattr(message, "refusal", None)
+    text = _text(message.content)
+    finish_reason = choices[0].finish_reason or ""
+    if isinstance(refusal, str) and refusal and not text:
+        text, finish_reason = refusal, "refusal"
+    return Completion(
+        text,
+        str(finish_reason),
+        str(reply.model or ""),
+        str(getattr(reply, "system_fingerprint", None) or ""),
+        int(getattr(usage, "prompt_tokens", 0) or 0),
+        int(getattr(usage, "completion_tokens", 0) or 0),
+    )
+
+
+def _text(content: Any) -> str:
+    """The visible text of a message; parts that hold reasoning or no text are left out."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    said = [part if isinstance(part, dict) else getattr(part, "__dict__", {}) for part in parts]
+    return "".join(str(part.get("text") or "") for part in said if part.get("type") in ("text", "output_text", None))
+
+
+def status_error(url: str, error: openai.APIStatusError) -> Exception:
+    """What a status means. Of the body only a code of known form is shown, and only to those who wrote no key there."""
+    status, code = error.status_code, str(error.code or "")
+    said = f"status {status}" + (f" ({code})" if _CODE.fullmatch(code) else "")
+    body = f"{code} {error} {error.body}"
+    if (status in _TRANSIENT or status >= 500) and code != "insufficient_quota":
+        return TransientError(said, _retry_after(error.response.headers), busy=status in _BUSY)
+    reason = "rejected"
+    if status in (400, 413, 422):
+        reason = "filtered" if _FILTERED.search(body) else "context" if _TOO_LONG.search(body) else "rejected"
+    return ChatRejected(f"{url} refused the request with {said}", reason)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait (RFC 9110, section 10.2.3: a number or a date), or the common ``retry-after-ms``."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        said = headers.get("retry-after", "")
+        if said.strip().replace(".", "", 1).isdigit():
+            return float(said)
+        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()) if said else None
+    except (ValueError, TypeError):
+        return None

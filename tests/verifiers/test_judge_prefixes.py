@@ -1,0 +1,42 @@
+"""What the questions of one response and one prompt share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.verifiers.harness import rollout
+from tests.verifiers.judging import judging, served, shown
+
+
+def _shared_prefix(one: Sequence[str], other: Sequence[str]) -> int:
+    shortest = min(len(one), len(other))
+    return next((place for place in range(shortest) if one[place] != other[place]), shortest)
+
+
+async def test_questions_share_what_a_prefix_cache_can_keep() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    prompt, response = "Explain it. " * 60, "A sentence of the response that says little. " * 150
+    async with judging(fake) as running:
+        for criteria in ("It names the year.", "It is polite."):
+            await running.verdict("judge", rollout(response, prompt=prompt), {"criteria": criteria})
+        await running.verdict("judge", rollout(f"Another: {response}", prompt=prompt, rollout_id="s"))
+    first, second, sibling = map(shown, fake.requests)
+    assert _shared_prefix(first, second) >= 0.95 * min(len(first), len(second))
+    assert _shared_prefix(first, sibling) >= len(prompt)
+
+
+async def test_ten_criteria_cost_little_more_prefill_than_one() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    response = "word " * 1_500
+    criteria = [f"Criterion {number}: the response names its source and is polite." for number in range(10)]
+    async with judging(fake) as running:
+        for one in criteria:
+            await running.verdict("judge", rollout(response, prompt="Explain it."), {"criteria": one})
+    prompts = [shown(request).split() for request in fake.requests]
+    cached: list[list[str]] = []
+    prefill = []
+    for words in prompts:
+        kept = max((_shared_prefix(words, other) for other in cached), default=0)
+        prefill.append(len(words) - kept)
+        cached.append(words)
+    assert sum(prefill) <= 1.3 * prefill[0]

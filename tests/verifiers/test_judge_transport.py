@@ -1,0 +1,163 @@
+"""A judge whose endpoint fails, is slow or is full; keys and spending."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from reward_servers.core import Fault, StartupError, Verdict, bind
+from reward_servers.verifiers.judge import Judge
+from tests.fakes.chat_server import Said
+from tests.typed import declared
+from tests.verifiers.harness import bench, rollout
+from tests.verifiers.judging import judging, served, shown
+
+
+async def test_passing_failures_are_retried() -> None:
+    fake = served([Said(status=500), Said(hang_up=True), "correct: yes"])
+    async with judging(fake) as running:
+        assert (await running.verdict("judge", rollout("4"))).score == 1.0
+    assert len(fake.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "said", [Said(status=503), Said(hang_up=True), Said(body=b"<html>"), Said(body=b"{}"), Said(delay=0.6)]
+)
+async def test_a_judge_that_stays_away_is_a_retryable_fault(said: Said) -> None:
+    fake = served(lambda request, number: said)
+    async with judging(fake, total_timeout=1.2, timeout=0.3) as running:
+        fault = await running.fault("judge", rollout("4"))
+    assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
+    assert len(fake.requests) >= 2
+
+
+async def test_an_unreachable_judge_is_a_retryable_fault() -> None:
+    settings = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "total_timeout": 1}
+    async with bench(bind(declared(Judge), settings)) as running:
+        fault = await running.fault("judge", rollout("4"))
+    assert (fault.code, fault.retryable) == ("judge_unavailable", True)
+
+
+@pytest.mark.parametrize(
+    "said", [Said(status=401), Said(status=400), Said(status=429, error_code="insufficient_quota")]
+)
+async def test_what_retrying_cannot_mend_is_told_at_once(said: Said) -> None:
+    fake = served(lambda request, number: said)
+    async with judging(fake) as running:
+        fault = await running.fault("judge", rollout("4"))
+    assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_rejected", False)
+    assert len(fake.requests) == 1
+
+
+async def test_a_pause_that_the_judge_asks_for_holds_every_request_back() -> None:
+    opens_at: list[float] = []
+
+    def script(request: dict[str, Any], number: int) -> Said:
+        if number == 0:
+            opens_at.append(time.monotonic() + 0.9)
+            return Said(status=429, headers={"retry-after": "1"})
+        return Said("correct: yes") if time.monotonic() >= opens_at[0] else Said(status=400)
+
+    fake = served(script)
+    async with judging(fake, concurrency=1) as running:
+        outcomes = await running.outcomes("judge", [rollout(str(one), rollout_id=str(one)) for one in range(3)])
+    assert all(isinstance(one, Verdict) for one in outcomes)
+    assert len(fake.requests) == 4
+
+
+async def test_a_pause_beyond_the_budget_is_told_to_the_caller() -> None:
+    fake = served(lambda request, number: Said(status=429, headers={"retry-after": "600"}))
+    async with judging(fake, total_timeout=5) as running:
+        fault = await running.fault("judge", rollout("4"))
+    assert (fault.code, fault.retry_after, len(fake.requests)) == ("judge_unavailable", 600.0, 1)
+
+
+async def test_the_operator_bounds_what_is_in_flight() -> None:
+    fake = served(lambda request, number: Said("correct: yes", delay=0.02))
+    items = [rollout(str(one), rollout_id=str(one)) for one in range(40)]
+    async with judging(fake, concurrency=4) as running:
+        await running.outcomes("judge", items)
+    assert fake.peak == 4
+    assert fake.connections <= 5
+
+
+async def test_one_slow_item_delays_no_other() -> None:
+    others = threading.Semaphore(0)
+
+    def script(request: dict[str, Any], number: int) -> Said:
+        if "slow" not in shown(request):
+            others.release()
+            return Said("correct: yes")
+        all_came = all(others.acquire(timeout=20) for _ in range(5))
+        return Said("correct: yes") if all_came else Said(status=400)
+
+    items = [rollout("slow"), *(rollout(f"quick {one}", rollout_id=str(one)) for one in range(5))]
+    async with judging(served(script)) as running:
+        outcomes = await running.outcomes("judge", items)
+    assert all(isinstance(one, Verdict) for one in outcomes)
+
+
+async def test_what_may_be_spent_is_never_exceeded() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    items = [rollout(str(one), rollout_id=str(one)) for one in range(12)]
+    async with judging(fake, spend={"max_requests": 5}) as running:
+        outcomes = await running.outcomes("judge", items)
+    assert len(fake.requests) == 5
+    assert sum(isinstance(one, Verdict) for one in outcomes) == 5
+    assert {one.code for one in outcomes if isinstance(one, Fault)} == {"judge_budget"}
+
+
+async def test_another_address_takes_over() -> None:
+    good = served(lambda request, number: "correct: yes")
+    bad = served(lambda request, number: Said(status=500))
+    with good.running() as one, bad.running() as other:
+        settings = {"base_url": [other, one], "model": "m", "total_timeout": 20}
+        async with bench(bind(declared(Judge), settings)) as running:
+            outcomes = await running.outcomes("judge", [rollout(str(n), rollout_id=str(n)) for n in range(20)])
+    assert all(isinstance(one, Verdict) for one in outcomes)
+    assert len(good.requests) == 20
+
+
+async def test_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", "sk-test")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
+    fake = served(["correct: yes", "correct: yes"])
+    async with judging(fake, api_key_env="JUDGE_KEY") as running:
+        await running.verdict("judge", rollout("4"))
+    assert fake.keys == ["Bearer sk-test"]
+    monkeypatch.delenv("JUDGE_KEY")
+    with pytest.raises(StartupError, match="JUDGE_KEY"):
+        async with judging(fake, api_key_env="JUDGE_KEY"):
+            pass
+
+
+async def test_a_key_that_an_endpoint_repeats_reaches_no_message(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = "sk-SECRET-12345"
+    monkeypatch.setenv("JUDGE_KEY", key)
+    for said in (
+        Said(f"Incorrect API key provided: {key}", status=401, error_code=key),
+        Said(f"bad request with {key}", status=400),
+        Said(f"try later, {key}", status=503, headers={"x-key": key}),
+        Said(body=f"<html>{key}</html>".encode()),
+    ):
+        fake = served([said] * 9)
+        async with judging(fake, api_key_env="JUDGE_KEY", total_timeout=1) as running:
+            fault = await running.fault("judge", rollout("4"))
+        assert key not in repr(fault)
+    assert key not in "".join(capfd.readouterr())
+
+
+async def test_who_waits_at_an_address_that_is_left_alone_goes_to_another() -> None:
+    good = served(lambda request, number: "correct: yes")
+    bad = served(lambda request, number: Said(status=500, delay=0.05))
+    with good.running() as one, bad.running() as other:
+        settings = {"base_url": [other, one], "model": "m", "total_timeout": 2, "concurrency": 8}
+        async with bench(bind(declared(Judge), settings)) as running:
+            outcomes = await running.outcomes("judge", [rollout(str(n), rollout_id=str(n)) for n in range(120)])
+    assert [one for one in outcomes if not isinstance(one, Verdict)] == []
+    assert len(good.requests) == 120
