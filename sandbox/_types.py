@@ -8,7 +8,7 @@ time spent waiting for a processor is subtracted, so that neither depends on the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
@@ -261,7 +261,15 @@ class Sandbox(Protocol):
             SandboxFailure: Ours; may be tried again.
         """
 
-    def run(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"", request: bytes | None = None) -> RunResult:
+    def run(
+        self,
+        prepared: Prepared,
+        *,
+        limits: Limits,
+        stdin: bytes = b"",
+        request: bytes | None = None,
+        args: Sequence[str] = (),
+    ) -> RunResult:
         """Run a prepared program in a process, file system and namespaces of its own.
 
         Args:
@@ -269,13 +277,31 @@ class Sandbox(Protocol):
             limits: Limits of this run.
             stdin: Standard input; ends after these bytes.
             request: What a driver reads from the data descriptor.
+            args: Arguments on the program's command line.
 
         Raises:
             SandboxFailure: Ours; may be tried again.
         """
 
-    def start(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"") -> Session:
-        """Start a prepared program that is talked to over its data descriptor."""
+    def start(
+        self,
+        prepared: Prepared,
+        *,
+        limits: Limits,
+        stdin: bytes = b"",
+        raw: bool = False,
+        args: Sequence[str] = (),
+    ) -> Session:
+        """Start a prepared program that is talked to over its data descriptor.
+
+        Args:
+            prepared: From `prepare` of this sandbox.
+            limits: Limits of this run.
+            stdin: Standard input; ends after these bytes.
+            raw: Talk to a program of any language over its standard input and output instead. Messages then are bytes
+                as they come, in both directions.
+            args: Arguments on the program's command line.
+        """
 
     def slowness(self) -> float:
         """How many times slower this host is than it should be, by a probe of our own while nothing else runs here.

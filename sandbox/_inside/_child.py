@@ -8,6 +8,7 @@ import math
 import os
 import resource
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -146,7 +147,8 @@ def _carry_out(sock: socket.socket, rights: Rights, job: dict[str, Any], descrip
         _bound(job["bounds"], rights.address_space)
         _program.bound_thread_stacks(int(job["bounds"]["memory"]) // _STACK_SHARE)
         rights.lock_in()
-        return _program.Program(*code, job["data"])
+        sys.argv[1:] = job["args"]
+        return _program.Program(*code, "none" if job["data"] == "raw" else job["data"])
     bounds = job["bounds"]
     # The connection stays until the program takes over, which closes it; should that fail, it is to be said.
     place = len(descriptors)

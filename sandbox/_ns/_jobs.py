@@ -8,6 +8,7 @@ import os
 import select
 import socket
 import stat
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, UnsupportedLanguage
@@ -19,6 +20,8 @@ from sandbox._ns._starvation import Attempt
 from sandbox._ns._zygote import Child, Zygote
 from sandbox._types import CompileFailure, Exit, Limits, Program
 
+RAW = "raw"
+"""Use of the data descriptor: none, because the conversation goes over standard input and output."""
 _MAX_NAME = 255
 _MAX_DEPTH = 16
 _MAX_ARTEFACT = 64 << 20
@@ -114,17 +117,17 @@ def _files(program: Program) -> dict[str, bytes]:
     return {**program.files, TABLE[program.language].source_name(program.source): program.source}
 
 
-def armed_job(limits: Limits, data: str) -> dict[str, Any]:
+def armed_job(limits: Limits, data: str, args: Sequence[str]) -> dict[str, Any]:
     """The job of a process that has compiled its program already."""
-    return {"bounds": _bounds(limits), "data": data}
+    return {"bounds": _bounds(limits), "data": data, "args": list(args)}
 
 
-def run_job(artefact: Artefact, limits: Limits, data: str) -> dict[str, Any]:
+def run_job(artefact: Artefact, limits: Limits, data: str, args: Sequence[str]) -> dict[str, Any]:
     """The job of running what was prepared."""
     program, language = artefact.program, artefact.language
-    job: dict[str, Any] = {"bounds": _bounds(limits)}
+    job: dict[str, Any] = {"bounds": _bounds(limits), "data": data, "args": list(args)}
     if not language.tool:
-        return {**job, "mode": "python", "files": _files(program), "code": artefact.code, "data": data}
+        return {**job, "mode": "python", "files": _files(program), "code": artefact.code}
     job |= {
         "mode": "exec",
         "address_space": language.address_space,
@@ -132,10 +135,10 @@ def run_job(artefact: Artefact, limits: Limits, data: str) -> dict[str, Any]:
         "artefact": artefact.binary >= 0,
     }
     if artefact.binary >= 0:
-        return {**job, "files": dict(program.files), "argv": ["./main"]}
+        return {**job, "files": dict(program.files), "argv": ["./main", *args]}
     argv = language.run_command(artefact.tool, program.source, limits.memory_bytes >> 20)
     files = {**program.files, language.product: artefact.text} if language.product else _files(program)
-    return {**job, "files": files, "argv": argv}
+    return {**job, "files": files, "argv": [*argv, *args]}
 
 
 def build_job(program: Program, limits: Limits, tool: str) -> dict[str, Any]:
@@ -175,7 +178,9 @@ def launch(
             reading, writing = _pipe() if TABLE[program.language].waits_for_reader else _output_file()
             ours.append(reading)
             opened.append(writing)
-        if job.get("data", "none") != "none":
+        if job.get("data") == RAW:
+            data = _talk_by_streams(opened)
+        elif job.get("data", "none") != "none" and not TABLE[program.language].tool:
             data, theirs = socket.socketpair()
             data.setblocking(False)
             opened.append(theirs.detach())
@@ -197,6 +202,17 @@ def launch(
             os.close(descriptor)
     ends = Endpoints(ours[0], ours[1], data)
     return Running(child, meter, ends, limits, TABLE[program.language], wake, zygote, patience)
+
+
+def _talk_by_streams(opened: list[int]) -> socket.socket:
+    """Put one connection in the place of standard input and output; returns our end of it."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    for place in (0, 1):
+        os.close(opened[place])
+        opened[place] = os.dup(theirs.fileno())
+    theirs.close()
+    return ours
 
 
 def _abandon(child: Child, ours: list[int], data: socket.socket | None) -> None:

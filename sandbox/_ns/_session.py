@@ -15,8 +15,9 @@ _LENGTH = struct.Struct("!I")
 class NsSession:
     """See `Session`. The messages travel with their length in front of them."""
 
-    def __init__(self, running: Running, limits: Limits, lock: threading.Lock) -> None:
+    def __init__(self, running: Running, limits: Limits, lock: threading.Lock, *, raw: bool = False) -> None:
         self._running = running
+        self._raw = raw
         self._largest = limits.reply_bytes
         self._lock = lock
         self._result: RunResult | None = None
@@ -31,7 +32,7 @@ class NsSession:
         """See `Session.send`."""
         with self._lock:
             self._check()
-            self._running.feed(_LENGTH.pack(len(message)) + message, last=False)
+            self._running.feed(message if self._raw else _LENGTH.pack(len(message)) + message, last=False)
 
     def receive(self, timeout_s: float | None = None) -> bytes | None:
         """See `Session.receive`."""
@@ -40,6 +41,10 @@ class NsSession:
             data = self._running.reply.data
             if not self._running.drive(self._decided, timeout_s):
                 raise TimeoutError(f"no message within {timeout_s} s")
+            if self._raw:
+                message = bytes(data)
+                del data[:]
+                return message or None
             size = self._size()
             if size is None or size > self._largest or len(data) < _LENGTH.size + size:
                 return None
@@ -82,6 +87,8 @@ class NsSession:
         """Whether the next message is there, or can never come."""
         if not self._running.reply.open:
             return True
+        if self._raw:
+            return bool(self._running.reply.data)
         size = self._size()
         if size is None:
             return False

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -116,14 +116,22 @@ class NsSandbox:
                 self._armed = (self._next_key, *self._armed[1:])
             return Prepared(program, self._next_key)
 
-    def run(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"", request: bytes | None = None) -> RunResult:
+    def run(
+        self,
+        prepared: Prepared,
+        *,
+        limits: Limits,
+        stdin: bytes = b"",
+        request: bytes | None = None,
+        args: Sequence[str] = (),
+    ) -> RunResult:
         """See `Sandbox.run`."""
         artefact = self._artefact(prepared)
         _jobs.check_space(prepared.program, limits)
         with self._in_use():
             result, slow = settle(
                 lambda patience: self._retried(
-                    lambda: self._run(prepared.key, artefact, limits, stdin, request, patience)
+                    lambda: self._run(prepared.key, artefact, limits, stdin, request, args, patience)
                 ),
                 self._probe,
                 limits.wall_s,
@@ -137,13 +145,22 @@ class NsSandbox:
         with self._in_use():
             return self._probe()
 
-    def start(self, prepared: Prepared, *, limits: Limits, stdin: bytes = b"") -> Session:
+    def start(
+        self,
+        prepared: Prepared,
+        *,
+        limits: Limits,
+        stdin: bytes = b"",
+        raw: bool = False,
+        args: Sequence[str] = (),
+    ) -> Session:
         """See `Sandbox.start`."""
         artefact = self._artefact(prepared)
         _jobs.check_space(prepared.program, limits)
+        data = _jobs.RAW if raw else "session"
         with self._in_use():
-            running = self._retried(lambda: self._begin(prepared.key, artefact, limits, stdin, "session", 1.0))
-            self._session = NsSession(running, limits, self._lock)
+            running = self._retried(lambda: self._begin(prepared.key, artefact, limits, stdin, data, args, 1.0))
+            self._session = NsSession(running, limits, self._lock, raw=raw)
             return self._session
 
     def discard(self, prepared: Prepared) -> None:
@@ -289,7 +306,7 @@ class NsSandbox:
                 raise SandboxFailure("probe", made.message)
             self._probe_artefact = made
         probe = self._probe_artefact
-        ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, 1.0))
+        ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, (), 1.0))
         return slowness(ran.value)
 
     def _run(
@@ -299,10 +316,11 @@ class NsSandbox:
         limits: Limits,
         stdin: bytes,
         request: bytes | None,
+        args: Sequence[str],
         patience: float,
     ) -> Attempt[RunResult]:
         data = "request" if artefact.program.driver is not None else "none"
-        running = self._begin(key, artefact, limits, stdin, data, patience)
+        running = self._begin(key, artefact, limits, stdin, data, args, patience)
         try:
             if data == "request":
                 with contextlib.suppress(EOFError):  # what the program did instead is in the result
@@ -316,7 +334,16 @@ class NsSandbox:
             self._last_end = time.monotonic()
             self._zygotes[artefact.program.preload or _NO_PRELOAD].request_spares()
 
-    def _begin(self, key: int, artefact: Artefact, limits: Limits, stdin: bytes, data: str, patience: float) -> Running:
+    def _begin(
+        self,
+        key: int,
+        artefact: Artefact,
+        limits: Limits,
+        stdin: bytes,
+        data: str,
+        args: Sequence[str],
+        patience: float,
+    ) -> Running:
         program = artefact.program
         artefact.runs = max(0, artefact.runs - 1)
         armed = self._armed
@@ -324,10 +351,10 @@ class NsSandbox:
         if armed is not None and armed[0] == key and space(armed[1]) == space(limits):
             self._armed = None
             zygote, child = self._zygotes[program.preload or _NO_PRELOAD], armed[2]
-            job = _jobs.armed_job(limits, data)
+            job = _jobs.armed_job(limits, data, args)
             return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
         zygote, child = self._take(program, limits)
-        job = _jobs.run_job(artefact, limits, data)
+        job = _jobs.run_job(artefact, limits, data, args)
         return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
 
     def _send(

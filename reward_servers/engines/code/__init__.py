@@ -20,6 +20,7 @@ Reference (JSON object)
         {"kind": "call", "entry": "f", "cases": [{"args"?, "kwargs"?, "returns", "name"?, "public"?}]}
         {"kind": "assert", "code": "assert f(1) == 2 ...", "entry"?, "public"?}
         {"kind": "unittest", "code": "class T(unittest.TestCase) ... or def test_x() ...", "entry"?, "public"?}
+        {"kind": "interactive", "interactor": {"language"?, "code", "files"?, "args"?, "style"?}, "cases"}
                A bare list of cases (for assert and unittest: bare code, or a list of its parts), or an object
                without `kind`, goes with `"mode": "<kind>"` beside it. `input`,
                `output`, `expected`, `fn`, `fn_name`, `entry_point` and the kinds `function` and `pytest` are read as
@@ -29,8 +30,9 @@ Reference (JSON object)
                A call may say `arg_types`, `return_type`, `iterables`, `in_place`, see docs/verifiers/code.md.
                Rows of public collections are read as they are shipped, see `_published`.
     compare    {"kind": ...}; stdio: `lines` (default), `tokens`, `float` (`abs`, `rel`, 1e-6 each by default),
-               `exact`, `checker` (`code`); the first three take `ignore_case`. call: `value` (default; `abs`, `rel`),
-               `python_eq`, `checker`. Checkers are Python with `check(stdin, stdout, expected)`, or
+               `exact`, `checker` (`code`), `validator` (`program`, like an interactor); the first three take
+               `ignore_case`. call: `value` (default; `abs`, `rel`), `python_eq`, `checker`.
+               Checkers are Python with `check(stdin, stdout, expected)`, or
                `check(args, result, expected)`; one that raises on an answer has found it wrong, unless no answer
                can be the cause, or `expected_is_right` and it fails on the expected one.
     limits     `cpu_s`, `wall_s`, `memory_mb`, `stdout_bytes`, `stderr_bytes`, `disk_mb`, `files`, `processes` of each
@@ -76,6 +78,7 @@ from reward_servers.engines.code._spec import (
     CallTest,
     CallTests,
     CodeTests,
+    InteractiveTests,
     StdioTest,
     StdioTests,
     TestSpec,
@@ -94,6 +97,7 @@ __all__ = [
     "CodeTests",
     "Comparison",
     "Extraction",
+    "InteractiveTests",
     "JudgeOptions",
     "Judgement",
     "Limits",

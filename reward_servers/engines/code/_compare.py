@@ -8,6 +8,7 @@
     value        JSON data: list = tuple, bool is no int, an int may stand for an expected float, never the reverse
     python_eq    Python's own equality of plain data: (1, 2) != [1, 2], 1 == True, 3.0 == 3
     checker      trusted code decides, in a sandbox of its own (`_checker`)
+    validator    a trusted program of a problem package does (`_packaged`)
 
 Text is decoded as UTF-8 with replacement, and CRLF counts as LF. NaN and infinity never match a number.
 """
@@ -19,8 +20,8 @@ import math
 import re
 from typing import Any, Literal
 
-Kind = Literal["lines", "tokens", "float", "exact", "value", "python_eq", "checker"]
-TEXT_KINDS: frozenset[str] = frozenset(("lines", "tokens", "float", "exact", "checker"))
+Kind = Literal["lines", "tokens", "float", "exact", "value", "python_eq", "checker", "validator"]
+TEXT_KINDS: frozenset[str] = frozenset(("lines", "tokens", "float", "exact", "checker", "validator"))
 VALUE_KINDS: frozenset[str] = frozenset(("value", "python_eq", "checker"))
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z", re.ASCII)
 

@@ -18,12 +18,20 @@ from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._host import Unaffordable, calls_in, evaluate
 from reward_servers.engines.code._names import top_names
+from reward_servers.engines.code._packaged import interact, validate
 from reward_servers.engines.code._plan import Plan, PlannedTest, plan_tests
 from reward_servers.engines.code._program import as_program
 from reward_servers.engines.code._protocol import run_code_test
 from reward_servers.engines.code._scoring import SCORINGS, Scoring, score
 from reward_servers.engines.code._slots import Slots
-from reward_servers.engines.code._spec import CallTest, CallTests, CodeTests, StdioTest, TestSpec
+from reward_servers.engines.code._spec import (
+    CallTest,
+    CallTests,
+    CodeTests,
+    InteractiveTests,
+    StdioTest,
+    TestSpec,
+)
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
 from reward_servers.engines.text import Marks
 from sandbox import CompileFailure, Prepared, ProgramRefused, RunResult
@@ -198,7 +206,11 @@ class _Judging:
             if isinstance(test, PlannedTest) and self._says_nothing(test):
                 result: TestResult | None = None
             elif isinstance(test, StdioTest):
-                result = self._stdio(prepared, test)
+                tests = self._spec.tests
+                if isinstance(tests, InteractiveTests):
+                    result = self._interactive(prepared, test, tests)
+                else:
+                    result = self._stdio(prepared, test)
             elif isinstance(test, CallTest):
                 result = self._call(prepared, test)
             else:
@@ -260,7 +272,19 @@ class _Judging:
             detail=detail,
         )
 
+    def _cases(self) -> tuple[tuple[str, str], ...]:
+        """Input and answer of every test, for the programs of a problem package."""
+        return tuple((test.stdin, test.expected) for test in self._tests if isinstance(test, StdioTest))
+
     # Kinds of tests
+
+    def _interactive(self, prepared: Prepared, test: StdioTest, tests: InteractiveTests) -> TestResult:
+        number = self._tests.index(test)
+        verdict, run, said = interact(
+            self._slots, prepared, tests.interactor, self._cases(), number, self._spec.limits.run
+        )
+        detail = {"stdin": _excerpt(test.stdin), "stderr": _excerpt(run.stderr[-_EXCERPT:]), **said}
+        return self._result(test, verdict, "interactive", run, detail)
 
     def _stdio(self, prepared: Prepared, test: StdioTest) -> TestResult:
         limits, compare = self._spec.limits.run, self._spec.compare
@@ -276,7 +300,11 @@ class _Judging:
             "signal": run.signal,
         }
         verdict = run_verdict(run)
-        if verdict is None and compare.kind == "checker":
+        if verdict is None and self._spec.validator is not None:
+            number = self._tests.index(test)
+            verdict, said = validate(self._slots, self._spec.validator, self._cases(), number, run.stdout, limits)
+            detail.update(said)
+        elif verdict is None and compare.kind == "checker":
             answer = run.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
             verdict, said = run_checker(self._slots, compare, test.stdin, answer, test.expected, limits)
             detail.update(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reward_servers.engines.code._checker import preload_for
 from reward_servers.engines.code._guest import driver_source
 from reward_servers.engines.code._prelude import prelude_driver
-from reward_servers.engines.code._spec import CallTests, CodeTests, StdioTests, TestSpec
+from reward_servers.engines.code._spec import CallTests, CodeTests, InteractiveTests, StdioTests, TestSpec
 from sandbox import Program
 
 _CALLS = ("calling", "calls")
@@ -28,7 +28,7 @@ def as_program(source: bytes, spec: TestSpec, *, talks: bool = False) -> Program
 
 def _driver(source: bytes, spec: TestSpec, *, talks: bool) -> bytes | None:
     tests = spec.tests
-    if isinstance(tests, StdioTests):
+    if isinstance(tests, StdioTests | InteractiveTests):
         if spec.prelude in ("auto", "none"):
             return None
         return _FUTURE + prelude_driver(spec.prelude, source, nodes=False) + b"\nload('__main__')\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +17,9 @@ from sandbox import (
     SandboxClosed,
     SandboxFailure,
 )
+
+_KEPT_PROGRAMS = 8
+_BUILD = Limits(cpu_s=60.0, wall_s=180.0, memory_bytes=2 << 30, disk_bytes=512 << 20)
 
 
 class Slots:
@@ -32,6 +35,7 @@ class Slots:
     def __init__(self, opener: Callable[[], Sandbox]) -> None:
         self._opener = opener
         self._open: dict[str, Sandbox] = {}
+        self._programs: dict[Hashable, Prepared | CompileFailure] = {}
         self._drivers: dict[tuple[str | None, ...], Prepared] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -69,6 +73,21 @@ class Slots:
                 raise SandboxFailure("driver", prepared.message)
             self._drivers[key] = prepared
         return self._drivers[key]
+
+    def trusted_program(self, key: Hashable, make: Callable[[], Program]) -> Prepared | CompileFailure:
+        """A trusted program prepared in the slot of trusted code, the last few of which are kept.
+
+        Args:
+            key: What tells it from others.
+            make: Makes it.
+        """
+        if key not in self._programs:
+            while len(self._programs) >= _KEPT_PROGRAMS:
+                oldest = self._programs.pop(next(iter(self._programs)))
+                if not isinstance(oldest, CompileFailure):
+                    self.trusted.discard(oldest)
+            self._programs[key] = self.trusted.prepare(make(), _BUILD)
+        return self._programs[key]
 
     def close(self) -> None:
         """Close both slots for good. May be called twice."""

@@ -21,6 +21,7 @@ from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._limits import Ceiling, RunLimits, parse_limits
+from reward_servers.engines.code._packaged import JudgingProgram, JudgingStyle
 from reward_servers.engines.code._prelude import check_prelude
 from reward_servers.engines.code._published import as_reference
 from reward_servers.engines.code._reader import Fields, describe
@@ -33,6 +34,7 @@ _KINDS = {
     "assert": "assert",
     "unittest": "unittest",
     "pytest": "unittest",
+    "interactive": "interactive",
 }
 
 
@@ -51,6 +53,14 @@ class StdioTests:
     """Tests of a whole program."""
 
     tests: tuple[StdioTest, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class InteractiveTests:
+    """Tests of a program that talks to an interactor; of each test this gets input and answer as files."""
+
+    tests: tuple[StdioTest, ...]
+    interactor: JudgingProgram
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,34 +112,39 @@ class CodeTests:
     public: bool | frozenset[str] = False
 
 
+Tests = StdioTests | InteractiveTests | CallTests | CodeTests
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class TestSpec:
     """Everything needed to judge a program, from the reference of its task.
 
     Attributes:
         language: As the sandbox names it.
-        tests: One of the three kinds.
+        tests: One of the four kinds.
         compare: How answers are compared; for `CodeTests` the assertions themselves say it.
         limits: What one test may use, and what compiling may use.
         setup: Trusted Python source with helpers that the tests use. It runs beside the tests, never the program.
         most_tests: How many tests the test code may turn out to hold.
         prelude: Names that the program finds without importing them: `auto`, `none`, `leetcode`, or Python source.
+        validator: For the comparison `validator`: the program that decides.
     """
 
     __test__ = False  # not a class for pytest to collect
 
     language: str
-    tests: StdioTests | CallTests | CodeTests
+    tests: Tests
     compare: Comparison
     limits: RunLimits
     setup: str = ""
     most_tests: int = 1000
     prelude: str = "auto"
+    validator: JudgingProgram | None = None
 
     @property
     def entry(self) -> str | None:
         """Name of the function under test, where the reference gives one."""
-        return None if isinstance(self.tests, StdioTests) else self.tests.entry
+        return self.tests.entry if isinstance(self.tests, CallTests | CodeTests) else None
 
 
 def parse_reference(
@@ -158,17 +173,19 @@ def parse_reference(
         raise fields.error("language", f"is the unknown {name!r}", f"Known: {', '.join(ALIASES)}")
     mode = fields.take("mode", str, "")
     tests, kind = _parse_tests(fields, mode)
-    if kind != "stdio" and known != "python":
+    if kind not in ("stdio", "interactive") and known != "python":
         raise fields.error("language", f"is {known}, but tests of kind {kind} need Python", "Write stdio tests")
     ceiling = ceiling or Ceiling()
     if not isinstance(tests, CodeTests) and len(tests.tests) > ceiling.tests:
         raise fields.error(
             "tests", f"holds {len(tests.tests)} tests, above this server's {ceiling.tests}", "Give fewer"
         )
+    compare, validator = _parse_compare(fields, kind)
     spec = TestSpec(
         language=known,
         tests=tests,
-        compare=_parse_compare(fields, kind),
+        compare=compare,
+        validator=validator,
         limits=parse_limits(fields, ceiling),
         setup=fields.take("setup", str, ""),
         most_tests=ceiling.tests,
@@ -199,7 +216,7 @@ def _decoded(value: Any, field: str) -> Any:
         raise BadReference(field, f"is no JSON: {error}", "Write a JSON object") from None
 
 
-def _parse_tests(fields: Fields, mode: str) -> tuple[StdioTests | CallTests | CodeTests, str]:
+def _parse_tests(fields: Fields, mode: str) -> tuple[Tests, str]:
     """Read `tests`, which says its kind itself or, as a bare list or object, by `mode` beside it."""
     body = fields.raw("tests") if fields.has("tests") else None
     if body is None:
@@ -215,7 +232,9 @@ def _parse_tests(fields: Fields, mode: str) -> tuple[StdioTests | CallTests | Co
     if kind is None or (mode and _KINDS.get(mode) != kind):
         raise tests.error("kind", f"is {name!r}", f"Give one of {', '.join(_KINDS)}")
     if kind == "stdio":
-        parsed: StdioTests | CallTests | CodeTests = _parse_stdio(tests)
+        parsed: Tests = _parse_stdio(tests)
+    elif kind == "interactive":
+        parsed = InteractiveTests(_parse_stdio(tests, kind).tests, _parse_judging(tests, "interactor"))
     elif kind == "call":
         parsed = _parse_calls(tests)
     else:
@@ -231,14 +250,36 @@ def _cases(tests: Fields) -> list[Fields]:
     return [Fields(case, f"{tests.path('cases')}[{index}]") for index, case in enumerate(cases)]
 
 
-def _parse_stdio(tests: Fields) -> StdioTests:
+_ANSWERS = {"interactive": ("",)}
+
+
+def _parse_judging(fields: Fields, name: str) -> JudgingProgram:
+    """A program of a problem package: `language`, `code`, and if need be `files`, `args`, `style`."""
+    field = fields.path(name)
+    body = Fields(fields.take(name, dict), field)
+    given = body.take("language", str, "python")
+    language = canonical(given)
+    if language is None:
+        raise body.error("language", f"is the unknown {given!r}", f"Known: {', '.join(ALIASES)}")
+    source, files, args = body.take("code", str), body.take("files", dict, {}), body.take("args", list, [])
+    if not all(isinstance(text, str) for text in (*files.values(), *args)):
+        raise body.error("files", "or args hold something else than strings", "Give strings")
+    name = body.take("style", str, "kattis")
+    style = next((known for known in get_args(JudgingStyle) if known == name), None)
+    if style is None:
+        raise body.error("style", f"is {name!r}", f"Give one of {', '.join(get_args(JudgingStyle))}")
+    body.done()
+    return JudgingProgram(field, language, source, tuple(files.items()), tuple(args), style)
+
+
+def _parse_stdio(tests: Fields, kind: str = "stdio") -> StdioTests:
     parsed = []
     for number, case in enumerate(_cases(tests), start=1):
         parsed.append(
             StdioTest(
                 name=case.take("name", str, f"test {number}"),
                 stdin=case.take("stdin", str, "", aliases=("input",)),
-                expected=case.take("stdout", str, aliases=("output", "expected")),
+                expected=case.take("stdout", str, *_ANSWERS.get(kind, ()), aliases=("output", "expected", "answer")),
                 public=case.take("public", bool, default=False),
             )
         )
@@ -326,12 +367,20 @@ def _parse_code(tests: Fields, style: Style) -> CodeTests:
     return CodeTests(style, body, _parse_entry(tests), public)
 
 
-def _parse_compare(fields: Fields, kind: str) -> Comparison:
+def _parse_compare(fields: Fields, kind: str) -> tuple[Comparison, JudgingProgram | None]:
     """Read `compare`; the default is `lines` for stdio, `value` for calls."""
-    default: Kind = "lines" if kind == "stdio" else "value"
+    default: Kind = "lines" if kind in ("stdio", "interactive") else "value"
     compare = Fields(fields.take("compare", dict, {}), fields.path("compare"))
     name = compare.take("kind", str, default)
-    allowed = TEXT_KINDS if kind == "stdio" else VALUE_KINDS if kind == "call" else frozenset(("value", "python_eq"))
+    if kind == "interactive" and compare.has("kind"):
+        raise compare.error("kind", "is given for interactive tests", "The interactor decides")
+    allowed = (
+        TEXT_KINDS
+        if kind in ("stdio", "interactive")
+        else VALUE_KINDS
+        if kind == "call"
+        else frozenset(("value", "python_eq"))
+    )
     known = next((item for item in get_args(Kind) if item == name and item in allowed), None)
     if known is None:
         raise compare.error("kind", f"is {name!r}", f"Tests of kind {kind} take {', '.join(sorted(allowed))}")
@@ -347,7 +396,8 @@ def _parse_compare(fields: Fields, kind: str) -> Comparison:
         code=compare.take("code", str) if known == "checker" else None,
         expected_is_right=compare.take("expected_is_right", bool, default=False) if known == "checker" else False,
     )
+    validator = _parse_judging(compare, "program") if known == "validator" else None
     compare.done()
     if result.abs < 0 or result.rel < 0:
         raise compare.error("abs" if result.abs < 0 else "rel", "is negative", "Give 0 or more")
-    return result
+    return result, validator

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.engines.code import CodeTests, Slots, StdioTests, Submission, judge, parse_reference
+from reward_servers.engines.code import (
+    CodeTests,
+    InteractiveTests,
+    Slots,
+    StdioTests,
+    Submission,
+    judge,
+    parse_reference,
+)
 
 _PAGE = (Path(__file__).parents[3] / "docs" / "verifiers" / "code.md").read_text(encoding="utf-8")
 _EXAMPLES = re.findall(r"^```json\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
@@ -29,13 +37,13 @@ _WRONG = {"sum(": "-sum(", "a + b": "a - b - 1", "2 * x": "3 * x", "return befor
 def test_every_kind_of_test_has_an_example() -> None:
     tests = [parse_reference(text).tests for text in _EXAMPLES]
     kinds = {one.style if isinstance(one, CodeTests) else type(one).__name__ for one in tests}
-    assert kinds == {"StdioTests", "CallTests", "assert", "unittest"}
+    assert kinds == {"StdioTests", "InteractiveTests", "CallTests", "assert", "unittest"}
 
 
 @pytest.mark.parametrize("text", _EXAMPLES)
 def test_a_right_program_passes_and_a_wrong_one_fails(text: str, slots: Slots) -> None:
     spec = parse_reference(text)
-    right = wrong = _PROGRAM if isinstance(spec.tests, StdioTests) else _FUNCTION
+    right = wrong = _PROGRAM if isinstance(spec.tests, StdioTests | InteractiveTests) else _FUNCTION
     for part, other in _WRONG.items():
         wrong = wrong.replace(part, other)
     assert judge(Submission(right), spec, slots).score == 1.0

@@ -20,6 +20,7 @@ LABELS = [
     ("code_cases.jsonl", 82),
     ("code_cases_more.jsonl", 255),
     ("code_cases_public.jsonl", 121),
+    ("code_cases_output.jsonl", 22),
     ("code_extraction.jsonl", 16),
 ]
 
