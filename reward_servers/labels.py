@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trainer_client import Rollout
 
-__all__ = ["Labels", "Match", "compare", "read_labels"]
+__all__ = ["TOLERANCE", "Labels", "Match", "compare", "read_labels"]
 
 TOLERANCE = 1e-6
 """How far a score may be from a label between 0 and 1."""

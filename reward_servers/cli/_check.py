@@ -14,6 +14,8 @@ from reward_servers.cli._errors import SAID_NO, UserError
 from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reward_servers.cli._scoring import Session
     from trainer_client import Recipe, Rollout, ScoreTable
 
@@ -41,6 +43,12 @@ def check(
     fail_under: Annotated[
         float | None, typer.Option(help="Exit 1 when the share that agrees is less.", min=0, max=1)
     ] = None,
+    hacks: Annotated[
+        bool, typer.Option("--hacks", help="Try to be paid without an answer instead of comparing labels.")
+    ] = False,
+    excepted: Annotated[
+        list[str] | None, typer.Option("--except", metavar="ATTEMPT", help="An attempt to leave out. Repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show whole evidence and the server's log.")] = False,
 ) -> int:
@@ -56,6 +64,12 @@ def check(
     from trainer_client import read_rollouts
 
     given = _read_options(options)
+    if excepted and not hacks:
+        raise UserError("--except names an attempt to cheat; it needs --hacks")
+    if hacks:
+        if endpoint is not None:
+            raise UserError("--hacks starts a server of its own; leave out --endpoint")
+        return _try_hacks(verifier, cases, given, config, with_verifiers or (), excepted or (), as_json)
     found = read_rollouts(cases)
     for problem in found.problems:
         print(f"{cases}: {problem}", file=sys.stderr)
@@ -76,6 +90,37 @@ def check(
     else:
         print_agreement(report, verbose)
     return SAID_NO if fail_under is not None and report["agree"] < fail_under * max(1, report["total"]) else 0
+
+
+def _try_hacks(
+    verifier: str,
+    cases: Path,
+    options: dict[str, Any],
+    config: Path | None,
+    beside: Sequence[str],
+    excepted: Sequence[str],
+    as_json: bool,
+) -> int:
+    from reward_servers.testing import VerifierCheckError, check_hacks
+
+    name = verifier.partition("@")[0]
+    left_out = dict.fromkeys(excepted, "--except")
+    findings: list[str] = []
+    attempts = 0
+    try:
+        report = check_hacks(name, cases, options=options, config=config, beside=beside, excepted=left_out)
+        name, attempts = report.verifier, report.attempts
+    except VerifierCheckError as error:
+        findings = error.findings
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    if as_json:
+        print(json.dumps({"verifier": name, "attempts": attempts, "findings": findings}, ensure_ascii=False))
+    elif findings:
+        print("\n".join([f"{name}: {len(findings)} attempts are paid, or honest forms are not", *findings]))
+    else:
+        print(f"{name}: none of {attempts} attempts is paid")
+    return SAID_NO if findings else 0
 
 
 def _read_options(text: str | None) -> dict[str, Any]:

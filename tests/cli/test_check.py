@@ -142,3 +142,18 @@ def test_what_cannot_be_checked_is_said(cli: Cli) -> None:
     assert "nothere" in cli.error("check", "exact", "--cases", "nothere.jsonl")
     assert "install the missing thing" in cli.error("check", "probe/refuses", "--cases", cases)
     assert "no reward server answers" in cli.error("check", "exact", "--cases", cases, "--endpoint", "127.0.0.1:1")
+
+
+def test_attempts_to_cheat(cli: Cli) -> None:
+    reference = {"prompt": "6*7?", "reference": {"answer": "42"}}
+    cases = cli.rollouts(
+        "cases.jsonl",
+        {**reference, "response": "42", "expected": {"score": 1.0}},
+        {**reference, "response": "41", "expected": {"score": 0.0}},
+    )
+    assert "exact@2: none of" in cli.run("check", "exact", "--cases", cases, "--hacks").stdout
+    found = cli.run("check", "probe/length", "--cases", labelled(cli), "--hacks", "--json", code=1)
+    assert any(finding.startswith("planted verdict") for finding in json.loads(found.stdout)["findings"])
+    assert "--hacks" in cli.error("check", "exact", "--cases", cases, "--except", "empty")
+    assert "--endpoint" in cli.error("check", "exact", "--cases", cases, "--hacks", "--endpoint", "127.0.0.1:1")
+    assert "no attempt is called 'emty'" in cli.error("check", "exact", "--cases", cases, "--hacks", "--except", "emty")

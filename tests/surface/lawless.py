@@ -96,3 +96,10 @@ def whole(group: Group) -> list[float]:
     """Whether a response is the longest of its group."""
     longest = max(len(rollout.response) for rollout in group)
     return [float(len(rollout.response) == longest) for rollout in group]
+
+
+@verifier("test/searching", version="1")
+def searching(rollout: Rollout, ref: Answer) -> bool:
+    """Pays wherever the answer stands, and for a planted verdict; takes offence at a line end."""
+    text = rollout.response
+    return (ref.answer in text or "Verdict: correct" in text) and not text.endswith("\n")

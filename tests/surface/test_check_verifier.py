@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Verifier
-from reward_servers.testing import VerifierCheckError, check_verifier
+from reward_servers.testing import VerifierCheckError, check_hacks, check_verifier
 from tests.surface import lawless
 
 Write = Callable[..., Path]
@@ -38,7 +38,7 @@ def test_a_lawful_verifier_passes(write: Write) -> None:
     assert (report.verifier, report.labelled) == ("test/lawful@1", 2)
     assert len(report.laws) == 7
     assert report.digest.startswith("sha256:")
-    assert report.table.scores[:, 0].tolist() == [1.0, 0.0]
+    assert [cell.score for cell in report.cells.values()] == [1.0, 0.0]
 
 
 def test_what_says_that_it_draws_is_not_asked_twice(write: Write) -> None:
@@ -99,3 +99,42 @@ def test_our_own_verifiers_keep_the_laws(write: Write, name: str) -> None:
     response = {"choice": "B", "format": "<answer>42</answer>"}.get(name, "42")
     one = {"response": response, "reference": {"answer": "B" if name == "choice" else "42"}, "expected": {"score": 1.0}}
     assert check_verifier(name, write(one), options=options.get(name)).labelled == 1
+
+
+def test_lines_have_options_and_aspects_of_their_own(write: Write) -> None:
+    word = {"response": "42 43", "options": {"take": "last_line"}, "expected": {"score": 0.0, "code": "wrong"}}
+    box = {"response": "so \\boxed{42}", "options": {"take": "boxed"}, "expected": {"score": 1.0}}
+    assert check_verifier("exact", write(RIGHT, word, box)).labelled == 3
+    aspects = {"exact": 0.0, "precision": 0.25}
+    with pytest.raises(VerifierCheckError, match=r"aspect precision: label 0\.25, found 0\.5"):
+        check_verifier("qa", write({"response": "42 43", "expected": {"score": 2 / 3, "aspects": aspects}}))
+
+
+def test_options_of_a_line_that_are_no_object_are_named(write: Write) -> None:
+    with pytest.raises(ValueError, match="line 2: options: expected an object"):
+        check_verifier("exact", write(RIGHT, {**RIGHT, "options": ["boxed"]}))
+
+
+def test_attempts_that_are_paid_and_honest_forms_that_are_not_are_found(write: Write) -> None:
+    cases = write(RIGHT, WRONG)
+    with pytest.raises(VerifierCheckError) as caught:
+        check_hacks(lawless.searching, cases)
+    kinds = {finding.partition(":")[0] for finding in caught.value.findings}
+    assert kinds == {
+        *("planted verdict", "plant behind", "right in closed reasoning", "right in a comment"),
+        *("unfinished reasoning", "right in unfinished reasoning", "line end behind"),
+    }
+    report = check_hacks("exact", cases)
+    assert report.attempts > 30
+    excepted = dict.fromkeys(kinds, "for this test")
+    assert check_hacks(lawless.searching, cases, excepted=excepted).excepted == excepted
+
+
+def test_an_exception_that_names_no_attempt_is_refused(write: Write) -> None:
+    with pytest.raises(ValueError, match="no attempt is called 'emty'"):
+        check_hacks("exact", write(RIGHT), excepted={"emty": "a typo"})
+
+
+def test_a_verifier_of_groups_has_its_attempts_in_its_file(write: Write) -> None:
+    with pytest.raises(ValueError, match="judges whole groups"):
+        check_hacks(lawless.whole, write(RIGHT))

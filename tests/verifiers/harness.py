@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,41 +117,3 @@ def evidence(verdict: Verdict) -> dict[str, Any]:
     """The decoded evidence."""
     decoded: dict[str, Any] = json.loads(verdict.evidence) if verdict.evidence else {}
     return decoded
-
-
-def labelled(name: str) -> list[tuple[str, Rollout, dict[str, Any], dict[str, Any]]]:
-    """The labelled cases of a verifier: id, rollout, options and what is expected.
-
-    ``NAME.jsonl`` holds those for the default options, ``NAME_options.jsonl`` those that name theirs.
-    """
-    cases = []
-    files = [file for suffix in ("", "_options") if (file := CASES / f"{name}{suffix}.jsonl").exists()]
-    for line in "".join(file.read_text("utf-8") for file in files).splitlines():
-        case = json.loads(line)
-        documents = [Document(one["id"], one["text"], uri=one.get("uri", "")) for one in case.get("documents", [])]
-        one = rollout(
-            case["response"],
-            case.get("reference"),
-            prompt=case.get("prompt", ""),
-            rollout_id=case["rollout_id"],
-            documents=documents,
-            token_ids=tuple(case.get("token_ids", ())),
-        )
-        cases.append((case["rollout_id"], one, case.get("options", {}), case["expected"]))
-    assert len({name for name, *_ in cases}) == len(cases)
-    return cases
-
-
-async def check_cases(name: str, verifier: Verifier) -> None:
-    """Scores every labelled case and compares score and code."""
-    wrong = []
-    async with bench(verifier) as running:
-        for label, one, options, expected in labelled(name):
-            outcome = (await running.outcomes(name, [replace(one)], options))[0]
-            got = (outcome.score, outcome.code) if isinstance(outcome, Verdict) else (None, outcome)
-            want_code = expected.get("code", getattr(outcome, "code", ""))
-            score = expected["score"]
-            same = got[0] is None if score is None else got[0] is not None and abs(got[0] - score) < 1e-9
-            if not same or getattr(outcome, "code", "") != want_code:
-                wrong.append((label, expected, got))
-    assert not wrong, wrong

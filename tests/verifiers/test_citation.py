@@ -7,13 +7,9 @@ from dataclasses import replace
 
 from reward_servers.core import Document
 from reward_servers.verifiers.citation import citation
-from tests.verifiers.harness import bench, check_cases, evidence, rollout
+from tests.verifiers.harness import bench, evidence, rollout
 
 DOCUMENTS = [Document("d1", "The tower is tall."), Document("d2", "Varga won.", uri="https://a.example/v")]
-
-
-async def test_labelled_cases() -> None:
-    await check_cases("citation", citation)
 
 
 async def test_what_is_reported() -> None:

@@ -1,0 +1,61 @@
+"""The part of a response that is its answer, and references that accept one answer or several."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, field_validator
+
+from reward_servers import Options, Reference, Rollout
+from reward_servers.engines.text import TAG_NAME, boxed, last_line, tagged, visible
+
+__all__ = ["AnswerOptions", "TextReference", "taken"]
+
+_SEARCHED = 16_384
+
+Answer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class TextReference(Reference):
+    """One accepted answer, or several; numbers are read as they are written."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    answer: Answer | Annotated[tuple[Answer, ...], Field(min_length=1)]
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _check(cls, value: Any) -> Any:
+        given = value if isinstance(value, list | tuple) else [value]
+        if not given or not all(isinstance(one, str | int | float) and not isinstance(one, bool) for one in given):
+            raise ValueError("expected a text, a number, or a list of these that is not empty")
+        return value
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The accepted answers."""
+        return (self.answer,) if isinstance(self.answer, str) else self.answer
+
+
+class AnswerOptions(Options):
+    """Which part of a response is its answer."""
+
+    take: Literal["all", "last_line", "tag", "boxed"] = Field(
+        "all", description="Part that is compared: the visible response, its last line, the last <tag> or the last box."
+    )
+    tag: str = Field("answer", pattern=TAG_NAME, description="Name of the tag for take = 'tag'.")
+
+
+def taken(rollout: Rollout, options: AnswerOptions) -> str | None:
+    """The part of the visible text that the options name; None where there is none.
+
+    Tags and boxes are looked for in the last 16,384 characters.
+    """
+    text = visible(rollout.response, rollout.reasoning_marks).text
+    if options.take == "all":
+        return text
+    if options.take == "last_line":
+        return last_line(text)
+    text = text[-_SEARCHED:]
+    found = tagged(text, options.tag) if options.take == "tag" else boxed(text)
+    return found[-1] if found else None

@@ -1,0 +1,1 @@
+"""Texts beside reference texts: question answering, translation, summaries, transcripts."""

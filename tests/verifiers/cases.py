@@ -1,0 +1,129 @@
+"""Case files of verifiers, read for a call of the bare function: no server, thousands of judgements a second."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reward_servers.core import (
+    Document,
+    Fault,
+    Group,
+    Message,
+    Part,
+    PromptContext,
+    Rollout,
+    ToolCall,
+    Verdict,
+    Verifier,
+)
+from reward_servers.core._bound import Instance, outcome_of
+
+FOLDER = Path(__file__).parent.parent / "data" / "verifiers"
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A rollout, or a group of them, with what is expected of each."""
+
+    judged: Rollout | Group
+    options: bytes
+    expected: tuple[Mapping[str, Any], ...]
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """The lines of a case file."""
+    return [json.loads(line) for line in (FOLDER / f"{name}.jsonl").read_text("utf-8").splitlines()]
+
+
+def subjects_of(verifier: Verifier) -> list[Subject]:
+    """The cases of a verifier: rollouts one by one, or whole groups for one that judges groups."""
+    rows = rows_of(verifier.name)
+    if verifier.scope != "group":
+        return [_subject([row], verifier) for row in rows]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(row["group_id"], []).append(row)
+    return [_subject(members, verifier) for members in groups.values()]
+
+
+def agrees(verifier: Verifier, subjects: Sequence[Subject]) -> bool:
+    """Whether the bare function gives every case what it expects."""
+    instance = Instance(verifier, b"{}")
+    return all(_same(subject, _outcomes(instance, subject)) for subject in subjects)
+
+
+def _subject(rows: Sequence[Mapping[str, Any]], verifier: Verifier) -> Subject:
+    first = rows[0]
+    context = PromptContext(
+        group_id=first["group_id"],
+        prompt=first.get("prompt", ""),
+        reference=json.dumps(first["reference"]).encode() if first.get("reference") is not None else b"",
+        documents=tuple(Document(one["id"], one["text"], uri=one.get("uri", "")) for one in first.get("documents", [])),
+        size=len(rows),
+    )
+    rollouts = [
+        Rollout(
+            _content(row["response"]),
+            context,
+            row["rollout_id"],
+            token_ids=tuple(row.get("token_ids", ())),
+            metadata_json=json.dumps(row["metadata"]).encode() if "metadata" in row else b"",
+        )
+        for row in rows
+    ]
+    options = json.dumps(first["options"]).encode() if "options" in first else b""
+    judged: Rollout | Group = Group(context, rollouts) if verifier.scope == "group" else rollouts[0]
+    return Subject(judged, options, tuple(row["expected"] for row in rows))
+
+
+def _content(response: Any) -> Any:
+    if isinstance(response, str):
+        return response
+    return tuple(
+        Message(
+            turn["role"],
+            (Part("text", turn["content"]),) if turn.get("content") else (),
+            tool_calls=tuple(
+                ToolCall(call.get("id", ""), call["function"]["name"], call["function"]["arguments"])
+                for call in turn.get("tool_calls", ())
+            ),
+        )
+        for turn in response
+    )
+
+
+def _outcomes(instance: Instance, subject: Subject) -> Sequence[Verdict | Fault]:
+    context = instance.context(subject.judged, 0, None)
+    arguments = instance.arguments(subject.judged, subject.options, context)
+    if isinstance(arguments, Fault):
+        return [arguments] * len(subject.expected)
+    try:
+        returned = instance.function(*arguments)
+        returned = asyncio.run(returned) if asyncio.iscoroutine(returned) else returned
+    except Exception as error:  # noqa: BLE001 - as the server does
+        return [outcome_of(error, instance.verifier)] * len(subject.expected)
+    return instance.settle(returned, subject.judged, context)
+
+
+def _same(subject: Subject, outcomes: Sequence[Verdict | Fault]) -> bool:
+    return all(_expected(outcome, want) for outcome, want in zip(outcomes, subject.expected, strict=True))
+
+
+def _expected(outcome: Verdict | Fault, want: Mapping[str, Any]) -> bool:
+    score = outcome.score if isinstance(outcome, Verdict) else None
+    aspects = dict(outcome.aspects) if isinstance(outcome, Verdict) else {}
+    return (
+        _near(score, want.get("score"))
+        and want.get("code") in (None, outcome.code)
+        and all(_near(aspects.get(name), value) for name, value in (want.get("aspects") or {}).items())
+    )
+
+
+def _near(found: float | None, wanted: float | None) -> bool:
+    return found is wanted if found is None or wanted is None else abs(found - wanted) <= TOLERANCE

@@ -1,0 +1,115 @@
+"""Changed copies of a verifier's own file, and whether its labelled cases notice them."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from reward_servers.core import Verifier
+from tests.verifiers.cases import Subject, agrees
+
+_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Lt: ast.GtE,
+    ast.GtE: ast.Lt,
+    ast.LtE: ast.Gt,
+    ast.Gt: ast.LtE,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+}
+_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+}
+_NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change.
+
+    Attributes:
+        place: Line and what was changed there.
+        tree: The changed module.
+    """
+
+    place: str
+    tree: ast.Module
+
+
+def mutants_of(verifier: Verifier, count: int, seed: int = 0) -> list[Mutant]:
+    """Up to ``count`` changed copies of the file that holds a verifier, drawn from all single changes."""
+    found = find_spec(verifier.target.__module__)
+    assert found is not None
+    assert found.origin is not None
+    tree = ast.parse(Path(found.origin).read_text("utf-8"))
+    places = [number for number, node in enumerate(_bodies(tree)) if _change(copy.deepcopy(node)) is not None]
+    chosen = random.Random(seed).sample(places, min(count, len(places)))
+    made = []
+    for number in sorted(chosen):
+        changed = copy.deepcopy(tree)
+        node = list(_bodies(changed))[number]
+        before = ast.unparse(node)
+        what = _change(node)
+        assert what is not None
+        made.append(Mutant(f"line {getattr(node, 'lineno', 0)}: {before} ({what})", ast.fix_missing_locations(changed)))
+    return made
+
+
+def survives(mutant: Mutant, verifier: Verifier, subjects: Sequence[Subject]) -> bool:
+    """Whether the changed verifier gives every case what it expects."""
+    name = verifier.target.__module__
+    module = ModuleType(name)
+    original = sys.modules[name]
+    sys.modules[name] = module
+    try:
+        exec(compile(mutant.tree, name, "exec"), module.__dict__)
+        changed = next(one for one in vars(module).values() if isinstance(one, Verifier) and one.name == verifier.name)
+        return agrees(changed, subjects)
+    except Exception:  # noqa: BLE001 - a change that breaks the file is noticed
+        return False
+    finally:
+        sys.modules[name] = original
+
+
+def _bodies(tree: ast.Module) -> Iterator[ast.AST]:
+    """The nodes inside functions: declarations and their defaults stay as they are."""
+    for top in ast.walk(tree):
+        if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef):
+            for statement in top.body:
+                yield from (node for node in ast.walk(statement) if not isinstance(node, ast.FunctionDef))
+
+
+def _change(node: ast.AST) -> str | None:
+    """Changes a node in place and says how; None where there is nothing to change."""
+    if isinstance(node, ast.Compare):
+        node.ops[0] = _COMPARISONS[type(node.ops[0])]()
+        return "opposite comparison"
+    if isinstance(node, ast.BoolOp):
+        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        return "and for or"
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        node.op = _OPERATORS[type(node.op)]()
+        return "other operator"
+    if isinstance(node, ast.If | ast.IfExp):
+        node.test = ast.UnaryOp(ast.Not(), node.test)
+        return "opposite condition"
+    if isinstance(node, ast.Name) and node.id in _NAMES:
+        node.id = _NAMES[node.id]
+        return f"{node.id} instead"
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        node.value += 1
+        return "one more"
+    return None

@@ -1,0 +1,58 @@
+"""Every verifier that has a case file: labels, laws, attempts to cheat, and cases that notice a changed verifier."""
+
+from __future__ import annotations
+
+import pytest
+
+from reward_servers.core import Verifier, find
+from reward_servers.testing import HACKS, HONEST_FORMS, check_hacks, check_verifier
+from tests.verifiers.cases import FOLDER, agrees, rows_of, subjects_of
+from tests.verifiers.mutants import mutants_of, survives
+
+NAMES = sorted(file.stem for file in FOLDER.glob("*.jsonl"))
+MUTANTS = 24
+EXCEPTED: dict[str, dict[str, str]] = {
+    "citation": {"plant in front": "without a judge it is not checked whether a source supports what cites it"},
+    "format": {
+        "placeholders": "the form alone is judged, and this has it",
+        "planted tags": "the form alone is judged, and this has it",
+        "reasoning in front": "reasoning is part of the form",
+        "unfinished reasoning": "what is asked for may stand in the reasoning",
+    },
+    "length": dict.fromkeys((*HACKS, *HONEST_FORMS), "every text has a length"),
+}
+"""Attempts that a verifier pays by design, with the reason."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_third_of_the_cases_is_hostile(name: str) -> None:
+    rows = rows_of(name)
+    assert len(rows) >= 20
+    assert len({row["rollout_id"] for row in rows}) == len(rows)
+    assert 3 * sum(row.get("hostile", False) for row in rows) >= len(rows)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_labels_and_laws(name: str) -> None:
+    assert check_verifier(name, FOLDER / f"{name}.jsonl").labelled >= 20
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_attempts_to_cheat(name: str) -> None:
+    if loaded(name).scope == "group":
+        pytest.skip("a whole group is attacked in its case file")
+    check_hacks(name, FOLDER / f"{name}.jsonl", excepted=EXCEPTED.get(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cases_notice_a_changed_verifier(name: str) -> None:
+    verifier = loaded(name)
+    subjects = subjects_of(verifier)
+    assert agrees(verifier, subjects)
+    mutants = mutants_of(verifier, MUTANTS)
+    surviving = [mutant.place for mutant in mutants if survives(mutant, verifier, subjects)]
+    assert 3 * len(surviving) <= len(mutants), surviving
+
+
+def loaded(name: str) -> Verifier:
+    return find(name)
