@@ -24,6 +24,7 @@ from sandbox._open import open_sandbox
 from sandbox._types import (
     CompileFailure,
     Exit,
+    Invocation,
     IsolationReport,
     Limits,
     Prepared,
@@ -39,6 +40,7 @@ __all__ = [
     "CompileFailure",
     "Exit",
     "Finding",
+    "Invocation",
     "IsolationReport",
     "Limits",
     "Prepared",

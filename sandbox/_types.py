@@ -8,7 +8,7 @@ time spent waiting for a processor is subtracted, so that neither depends on the
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from types import TracebackType
 from typing import Protocol, Self
@@ -98,6 +98,24 @@ class Exit(StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Invocation:
+    """What one run of a prepared program gets beside it.
+
+    Attributes:
+        args: Arguments on its command line.
+        files: Further files of its working directory, by their relative names.
+        keeps: A directory below the working directory whose files the result is to hold; it is made if it is missing.
+    """
+
+    args: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    keeps: str = ""
+
+
+_NOTHING = Invocation()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class RunResult:
     """What one run did. Nothing in it was claimed by the program, except the bytes that it wrote.
 
@@ -116,6 +134,8 @@ class RunResult:
         elapsed_s: Elapsed time as a clock on the wall shows it.
         peak_memory_bytes: Largest memory of the run: of the whole run where a cgroup counts it, else of its
             largest process. None where it could not be read.
+        files: What the main process left in the directory of `Invocation.keeps`, by its name there; empty if that is
+            more than `Limits.reply_bytes`, which `reply_truncated` then says.
     """
 
     ended: Exit
@@ -131,6 +151,7 @@ class RunResult:
     wall_s: float
     elapsed_s: float
     peak_memory_bytes: int | None
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -268,7 +289,7 @@ class Sandbox(Protocol):
         limits: Limits,
         stdin: bytes = b"",
         request: bytes | None = None,
-        args: Sequence[str] = (),
+        given: Invocation = _NOTHING,
     ) -> RunResult:
         """Run a prepared program in a process, file system and namespaces of its own.
 
@@ -277,9 +298,10 @@ class Sandbox(Protocol):
             limits: Limits of this run.
             stdin: Standard input; ends after these bytes.
             request: What a driver reads from the data descriptor.
-            args: Arguments on the program's command line.
+            given: What this run gets beside the program.
 
         Raises:
+            ProgramRefused: A name of a file.
             SandboxFailure: Ours; may be tried again.
         """
 
@@ -290,7 +312,7 @@ class Sandbox(Protocol):
         limits: Limits,
         stdin: bytes = b"",
         raw: bool = False,
-        args: Sequence[str] = (),
+        given: Invocation = _NOTHING,
     ) -> Session:
         """Start a prepared program that is talked to over its data descriptor.
 
@@ -300,7 +322,7 @@ class Sandbox(Protocol):
             stdin: Standard input; ends after these bytes.
             raw: Talk to a program of any language over its standard input and output instead. Messages then are bytes
                 as they come, in both directions.
-            args: Arguments on the program's command line.
+            given: What this run gets beside the program.
         """
 
     def slowness(self) -> float:

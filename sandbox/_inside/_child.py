@@ -139,8 +139,11 @@ def _carry_out(sock: socket.socket, rights: Rights, job: dict[str, Any], descrip
     _write_files(job["files"])
     if mode == "compile":
         code, job, descriptors = _compile(sock, rights.address_space, job)
+        _write_files(job["files"])
     elif mode == "python":
         code = marshal.loads(job["code"])  # noqa: S302 - it is for the program itself to spoil
+    if job.get("keeps"):
+        _leave_to_child(sock, job["keeps"], job["most_kept"])
     sock.detach()  # closed or replaced by number from here on
     if mode in ("compile", "python"):
         _arrange(descriptors, len(descriptors))
@@ -168,6 +171,41 @@ def _carry_out(sock: socket.socket, rights: Rights, job: dict[str, Any], descrip
             os.write(2, f"{job['argv'][0]}: {error.strerror}\n".encode())
             os._exit(_NOT_EXECUTABLE)
         fail(sock, "exec", error)
+
+
+def _leave_to_child(sock: socket.socket, directory: str, most: int) -> None:
+    """Go on in a child; this process hands out the files of a directory once the child has ended, and ends like it."""
+    os.makedirs(directory, exist_ok=True)
+    pid = os.fork()
+    if pid == 0:
+        return
+    _kernel.close_others(sock.fileno())
+    _restore_signals()
+    status = os.waitpid(pid, 0)[1]
+    try:
+        _wire.send_frame(sock, _wire.LEFT, _files_of(directory, most))
+    finally:
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            _kernel.default_signal(-code)
+            os.kill(os.getpid(), -code)
+        os._exit(max(0, code))
+
+
+def _files_of(directory: str, most: int) -> bytes:
+    """The regular files of a directory, packed."""
+    files: dict[str, bytes] = {}
+    left = most
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if not entry.is_file(follow_symlinks=False):
+                continue
+            left -= entry.stat(follow_symlinks=False).st_size
+            if left < 0:
+                return _wire.TOO_LARGE
+            with open(entry.path, "rb") as file:
+                files[entry.name] = file.read()
+    return _wire.pack_files(files)
 
 
 def _compile(sock: socket.socket, base: int, job: dict[str, Any]) -> tuple[tuple[Any, Any], dict[str, Any], list[int]]:

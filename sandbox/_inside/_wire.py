@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import array
 import marshal
+import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ZYGOTE = "zygote"
@@ -26,6 +27,7 @@ COMPILED = b"C"
 REJECTED = b"X"
 ARTEFACT = b"A"
 KEPT = b"K"
+LEFT = b"L"
 ENDED = b"T"
 
 MAX_FRAME = 256 << 20
@@ -38,6 +40,9 @@ SPARE_REQUEST = struct.Struct("!QQ")
 descriptor of a compiler's product it is for a copy of that: its size, and nothing."""
 END_REPORT = struct.Struct("!iddQ")
 """Payload of ENDED: wait status, user and system seconds, largest resident set in KiB."""
+TOO_LARGE = b"!"
+"""Payload of LEFT: the files are larger than allowed."""
+_ENTRY = struct.Struct("!II")
 
 
 def _send(sock: socket.socket, data: bytes, descriptors: Sequence[int]) -> None:
@@ -117,3 +122,25 @@ def receive_frame(sock: socket.socket) -> tuple[bytes, bytes, list[int]]:
     if size > MAX_FRAME:
         raise ValueError(f"frame of {size} bytes")
     return letter, _receive_exactly(sock, size), descriptors
+
+
+def pack_files(files: Mapping[str, bytes]) -> bytes:
+    """Payload of LEFT: the files that a run leaves behind."""
+    parts = []
+    for name, content in files.items():
+        encoded = os.fsencode(name)
+        parts += [_ENTRY.pack(len(encoded), len(content)), encoded, content]
+    return b"".join(parts)
+
+
+def unpack_files(payload: bytes) -> dict[str, bytes]:
+    """Read what `pack_files` wrote; what is no such thing yields less."""
+    files: dict[str, bytes] = {}
+    position = 0
+    while position + _ENTRY.size <= len(payload):
+        name, content = _ENTRY.unpack_from(payload, position)
+        position += _ENTRY.size
+        key = payload[position : position + name].decode("utf-8", "replace")
+        files[key] = payload[position + name : position + name + content]
+        position += name + content
+    return files

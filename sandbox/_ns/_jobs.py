@@ -8,7 +8,7 @@ import os
 import select
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, UnsupportedLanguage
@@ -18,7 +18,7 @@ from sandbox._ns._meter import Meter
 from sandbox._ns._running import Endpoints, Running
 from sandbox._ns._starvation import Attempt
 from sandbox._ns._zygote import Child, Zygote
-from sandbox._types import CompileFailure, Exit, Limits, Program
+from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program
 
 RAW = "raw"
 """Use of the data descriptor: none, because the conversation goes over standard input and output."""
@@ -72,10 +72,15 @@ def check(program: Program, language: Language, most: int) -> None:
     if language.tool and (program.driver is not None or program.preload is not None):
         raise UnsupportedLanguage(program.language, "drivers and preload sets exist for python only")
     own = {language.source_name(program.source), language.product} - {""}
-    files = {*program.files, *own}
     if taken := own & program.files.keys():
         raise ProgramRefused(f"file name {min(taken)!r} is that of the program itself")
-    for name in program.files:
+    _check_names(program.files, own)
+
+
+def _check_names(names: Iterable[str], own: Iterable[str]) -> None:
+    """Refuse names that are no plain relative paths, or lie below others."""
+    files = {*names, *own}
+    for name in names:
         parts = name.split("/")
         if len(parts) > _MAX_DEPTH or not all(map(_is_plain, parts)):
             raise ProgramRefused(f"file name {name!r} is not a plain relative path")
@@ -91,15 +96,19 @@ def _is_plain(part: str) -> bool:
     return part not in ("", ".", "..") and b"\0" not in encoded and len(encoded) <= _MAX_NAME
 
 
-def check_space(program: Program, limits: Limits) -> None:
-    """Refuse a program whose own files do not fit into what a run may store.
+def check_space(program: Program, limits: Limits, given: Invocation | None = None) -> None:
+    """Refuse a program whose own files do not fit into what a run may store, and names that no file can have.
 
     Raises:
-        ProgramRefused: They do not.
+        ProgramRefused: One of them.
     """
-    sizes = (len(program.source), *map(len, program.files.values()))
+    files = dict(program.files)
+    if given is not None:
+        _check_names([*given.files, *([f"{given.keeps}/*"] if given.keeps else [])], files)
+        files |= given.files
+    sizes = (len(program.source), *map(len, files.values()))
     size = sum(-(-one // _PAGE) * _PAGE for one in sizes)
-    if size > limits.disk_bytes or len(program.files) >= limits.files:
+    if size > limits.disk_bytes or len(files) >= limits.files:
         raise ProgramRefused(f"source and files take {size} bytes, more than the run may store")
 
 
@@ -117,17 +126,17 @@ def _files(program: Program) -> dict[str, bytes]:
     return {**program.files, TABLE[program.language].source_name(program.source): program.source}
 
 
-def armed_job(limits: Limits, data: str, args: Sequence[str]) -> dict[str, Any]:
+def armed_job(limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
     """The job of a process that has compiled its program already."""
-    return {"bounds": _bounds(limits), "data": data, "args": list(args)}
+    return _job_of(limits, data, given)
 
 
-def run_job(artefact: Artefact, limits: Limits, data: str, args: Sequence[str]) -> dict[str, Any]:
+def run_job(artefact: Artefact, limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
     """The job of running what was prepared."""
     program, language = artefact.program, artefact.language
-    job: dict[str, Any] = {"bounds": _bounds(limits), "data": data, "args": list(args)}
+    job = _job_of(limits, data, given)
     if not language.tool:
-        return {**job, "mode": "python", "files": _files(program), "code": artefact.code}
+        return {**job, "mode": "python", "files": {**_files(program), **given.files}, "code": artefact.code}
     job |= {
         "mode": "exec",
         "address_space": language.address_space,
@@ -135,10 +144,21 @@ def run_job(artefact: Artefact, limits: Limits, data: str, args: Sequence[str]) 
         "artefact": artefact.binary >= 0,
     }
     if artefact.binary >= 0:
-        return {**job, "files": dict(program.files), "argv": ["./main", *args]}
+        return {**job, "files": {**program.files, **given.files}, "argv": ["./main", *given.args]}
     argv = language.run_command(artefact.tool, program.source, limits.memory_bytes >> 20)
     files = {**program.files, language.product: artefact.text} if language.product else _files(program)
-    return {**job, "files": files, "argv": [*argv, *args]}
+    return {**job, "files": {**files, **given.files}, "argv": [*argv, *given.args]}
+
+
+def _job_of(limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
+    """What every job of running says."""
+    job: dict[str, Any] = {
+        "bounds": _bounds(limits),
+        "data": data,
+        "args": list(given.args),
+        "files": dict(given.files),
+    }
+    return {**job, "keeps": given.keeps, "most_kept": limits.reply_bytes} if given.keeps else job
 
 
 def build_job(program: Program, limits: Limits, tool: str) -> dict[str, Any]:

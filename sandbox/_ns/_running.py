@@ -93,6 +93,7 @@ class Running:
         self._excused = False
         self._killed = False
         self._products: list[int] = []
+        self._left: bytes | None = None
         self._report: tuple[int, float, int] | None = None
         self._ended = False
         self._to_send = memoryview(b"")
@@ -216,6 +217,8 @@ class Running:
         self._products += descriptors
         if letter == _wire.FAILED:
             raise SandboxFailure("job", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+        if letter == _wire.LEFT:
+            self._left = payload
         if letter == _wire.ENDED and len(payload) == _wire.END_REPORT.size:
             status, user, system, largest = _wire.END_REPORT.unpack(payload)
             self._report = (status, user + system, largest * 1024)
@@ -302,6 +305,7 @@ class Running:
         code = os.waitstatus_to_exitcode(status) if status is not None else -int(signal.SIGKILL)
         ended = self._exit_of(code, cpu, killed_for_memory)
         peak = group.peak_bytes() if group is not None else None
+        left = self._left or b""
         return RunResult(
             ended=ended,
             exit_code=code if ended is Exit.EXITED else None,
@@ -311,11 +315,12 @@ class Running:
             reply=bytes(self.reply.data),
             stdout_truncated=self.stdout.truncated,
             stderr_truncated=self.stderr.truncated,
-            reply_truncated=self.reply.truncated,
+            reply_truncated=self.reply.truncated or left == _wire.TOO_LARGE,
             cpu_s=cpu,
             wall_s=self._meter.wall_s,
             elapsed_s=self._meter.elapsed_s,
             peak_memory_bytes=peak if peak is not None else largest,
+            files=_wire.unpack_files(left),
         )
 
     def _exit_of(self, code: int, cpu: float, killed_for_memory: bool) -> Exit:

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -25,6 +25,7 @@ from sandbox._ns._zygote import MAX_SPARES, Child, Zygote, space
 from sandbox._types import (
     CompileFailure,
     Exit,
+    Invocation,
     IsolationReport,
     Limits,
     Prepared,
@@ -38,6 +39,7 @@ from sandbox._types import (
 _T = TypeVar("_T")
 _NO_PRELOAD = ""
 _PROBE_KEY = -1
+_NOTHING = Invocation()
 _IN_A_ROW_S = 0.002
 """With a shorter pause between two runs a third one is expected at once, and its process made beside the second."""
 
@@ -123,15 +125,15 @@ class NsSandbox:
         limits: Limits,
         stdin: bytes = b"",
         request: bytes | None = None,
-        args: Sequence[str] = (),
+        given: Invocation = _NOTHING,
     ) -> RunResult:
         """See `Sandbox.run`."""
         artefact = self._artefact(prepared)
-        _jobs.check_space(prepared.program, limits)
+        _jobs.check_space(prepared.program, limits, given)
         with self._in_use():
             result, slow = settle(
                 lambda patience: self._retried(
-                    lambda: self._run(prepared.key, artefact, limits, stdin, request, args, patience)
+                    lambda: self._run(prepared.key, artefact, limits, stdin, request, given, patience)
                 ),
                 self._probe,
                 limits.wall_s,
@@ -152,14 +154,14 @@ class NsSandbox:
         limits: Limits,
         stdin: bytes = b"",
         raw: bool = False,
-        args: Sequence[str] = (),
+        given: Invocation = _NOTHING,
     ) -> Session:
         """See `Sandbox.start`."""
         artefact = self._artefact(prepared)
-        _jobs.check_space(prepared.program, limits)
+        _jobs.check_space(prepared.program, limits, given)
         data = _jobs.RAW if raw else "session"
         with self._in_use():
-            running = self._retried(lambda: self._begin(prepared.key, artefact, limits, stdin, data, args, 1.0))
+            running = self._retried(lambda: self._begin(prepared.key, artefact, limits, stdin, data, given, 1.0))
             self._session = NsSession(running, limits, self._lock, raw=raw)
             return self._session
 
@@ -306,7 +308,7 @@ class NsSandbox:
                 raise SandboxFailure("probe", made.message)
             self._probe_artefact = made
         probe = self._probe_artefact
-        ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, (), 1.0))
+        ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, _NOTHING, 1.0))
         return slowness(ran.value)
 
     def _run(
@@ -316,11 +318,11 @@ class NsSandbox:
         limits: Limits,
         stdin: bytes,
         request: bytes | None,
-        args: Sequence[str],
+        given: Invocation,
         patience: float,
     ) -> Attempt[RunResult]:
         data = "request" if artefact.program.driver is not None else "none"
-        running = self._begin(key, artefact, limits, stdin, data, args, patience)
+        running = self._begin(key, artefact, limits, stdin, data, given, patience)
         try:
             if data == "request":
                 with contextlib.suppress(EOFError):  # what the program did instead is in the result
@@ -341,7 +343,7 @@ class NsSandbox:
         limits: Limits,
         stdin: bytes,
         data: str,
-        args: Sequence[str],
+        given: Invocation,
         patience: float,
     ) -> Running:
         program = artefact.program
@@ -351,10 +353,10 @@ class NsSandbox:
         if armed is not None and armed[0] == key and space(armed[1]) == space(limits):
             self._armed = None
             zygote, child = self._zygotes[program.preload or _NO_PRELOAD], armed[2]
-            job = _jobs.armed_job(limits, data, args)
+            job = _jobs.armed_job(limits, data, given)
             return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
         zygote, child = self._take(program, limits)
-        job = _jobs.run_job(artefact, limits, data, args)
+        job = _jobs.run_job(artefact, limits, data, given)
         return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
 
     def _send(

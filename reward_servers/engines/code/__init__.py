@@ -20,7 +20,8 @@ Reference (JSON object)
         {"kind": "call", "entry": "f", "cases": [{"args"?, "kwargs"?, "returns", "name"?, "public"?}]}
         {"kind": "assert", "code": "assert f(1) == 2 ...", "entry"?, "public"?}
         {"kind": "unittest", "code": "class T(unittest.TestCase) ... or def test_x() ...", "entry"?, "public"?}
-        {"kind": "interactive", "interactor": {"language"?, "code", "files"?, "args"?, "style"?}, "cases"}
+        {"kind": "interactive", "interactor": {"language"?, "code", "files"?, "args"?, "style"?, "passes"?},
+         "cases"}
                A bare list of cases (for assert and unittest: bare code, or a list of its parts), or an object
                without `kind`, goes with `"mode": "<kind>"` beside it. `input`,
                `output`, `expected`, `fn`, `fn_name`, `entry_point` and the kinds `function` and `pytest` are read as
@@ -72,6 +73,7 @@ from reward_servers.engines.code._errors import BadOptions, BadReference, CodeEn
 from reward_servers.engines.code._extract import Extraction, extract
 from reward_servers.engines.code._judge import JudgeOptions, Submission, judge
 from reward_servers.engines.code._limits import Ceiling, RunLimits
+from reward_servers.engines.code._parse import parse_reference
 from reward_servers.engines.code._scoring import improvement_reward
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._spec import (
@@ -82,7 +84,6 @@ from reward_servers.engines.code._spec import (
     StdioTest,
     StdioTests,
     TestSpec,
-    parse_reference,
 )
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict
 from sandbox import Limits

@@ -206,11 +206,7 @@ class _Judging:
             if isinstance(test, PlannedTest) and self._says_nothing(test):
                 result: TestResult | None = None
             elif isinstance(test, StdioTest):
-                tests = self._spec.tests
-                if isinstance(tests, InteractiveTests):
-                    result = self._interactive(prepared, test, tests)
-                else:
-                    result = self._stdio(prepared, test)
+                result = self._packaged(prepared, test) or self._stdio(prepared, test)
             elif isinstance(test, CallTest):
                 result = self._call(prepared, test)
             else:
@@ -272,39 +268,29 @@ class _Judging:
             detail=detail,
         )
 
-    def _cases(self) -> tuple[tuple[str, str], ...]:
-        """Input and answer of every test, for the programs of a problem package."""
-        return tuple((test.stdin, test.expected) for test in self._tests if isinstance(test, StdioTest))
-
     # Kinds of tests
 
-    def _interactive(self, prepared: Prepared, test: StdioTest, tests: InteractiveTests) -> TestResult:
-        number = self._tests.index(test)
-        verdict, run, said = interact(
-            self._slots, prepared, tests.interactor, self._cases(), number, self._spec.limits.run
-        )
-        detail = {"stdin": _excerpt(test.stdin), "stderr": _excerpt(run.stderr[-_EXCERPT:]), **said}
-        return self._result(test, verdict, "interactive", run, detail)
+    def _packaged(self, prepared: Prepared, test: StdioTest) -> TestResult | None:
+        """A test that a program of a problem package decides; None if there is none."""
+        tests, validator = self._spec.tests, self._spec.validator
+        case, limits = (test.stdin, test.expected), self._spec.limits.run
+        if isinstance(tests, InteractiveTests):
+            how = "interactive"
+            verdict, run, said = interact(self._slots, prepared, tests.interactor, case, limits)
+        elif validator is not None:
+            how = "stdio"
+            verdict, run, said = validate(self._slots, prepared, validator, case, limits)
+        else:
+            return None
+        return self._result(test, verdict, how, run, {**_shown_run(test, run), **said})
 
     def _stdio(self, prepared: Prepared, test: StdioTest) -> TestResult:
         limits, compare = self._spec.limits.run, self._spec.compare
         box = self._slots.program
         run = box.run(prepared, stdin=test.stdin.encode("utf-8", "surrogatepass"), limits=limits)
-        detail: dict[str, Any] = {
-            "stdin": _excerpt(test.stdin),
-            "expected": _excerpt(test.expected),
-            "stdout": _excerpt(run.stdout),
-            "stderr": _excerpt(run.stderr[-_EXCERPT:]),
-            "ended": run.ended.value,
-            "exit_code": run.exit_code,
-            "signal": run.signal,
-        }
+        detail = _shown_run(test, run)
         verdict = run_verdict(run)
-        if verdict is None and self._spec.validator is not None:
-            number = self._tests.index(test)
-            verdict, said = validate(self._slots, self._spec.validator, self._cases(), number, run.stdout, limits)
-            detail.update(said)
-        elif verdict is None and compare.kind == "checker":
+        if verdict is None and compare.kind == "checker":
             answer = run.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
             verdict, said = run_checker(self._slots, compare, test.stdin, answer, test.expected, limits)
             detail.update(said)
@@ -373,6 +359,19 @@ class _Judging:
                 return self._result(test, Verdict.WRONG_ANSWER, "calls", calls.result, detail)
         verdict = next(iter(failures.values())).verdict if failures else run_verdict(calls.result)
         return self._result(test, verdict or Verdict.ACCEPTED, "calls", calls.result, {})
+
+
+def _shown_run(test: StdioTest, run: RunResult) -> dict[str, Any]:
+    """What a whole program was given, and what it made of it."""
+    return {
+        "stdin": _excerpt(test.stdin),
+        "expected": _excerpt(test.expected),
+        "stdout": _excerpt(run.stdout),
+        "stderr": _excerpt(run.stderr[-_EXCERPT:]),
+        "ended": run.ended.value,
+        "exit_code": run.exit_code,
+        "signal": run.signal,
+    }
 
 
 def _holds(expression: Any, results: list[Any]) -> bool:

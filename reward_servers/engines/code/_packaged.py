@@ -1,12 +1,16 @@
 """Programs of problem packages that judge: output validators and interactors, in any language.
 
-    validate   a validator reads what the program wrote
+    validate   runs the program, and a validator reads what it wrote
     interact   an interactor talks to the program over standard input and output
 
 Both get the names of files with input and answer, and say by their exit code what they found: 42 or 43 as Kattis and
 the ICPC format do (with a directory for feedback as the third argument), or 0, 1, 2 as testlib does (a validator with
 `/dev/stdin` for the output between the two). Any other end is a wrong answer, because the program's output may be its
 cause; the data set is at fault only where the judging program does not compile.
+
+In a problem of several passes the program is run again, by itself, as long as the judging program says yes and leaves a
+file `nextpass.in` in the directory for feedback: that is the input of the next pass. What else it leaves there is there
+again in its next run, and nothing of the program's is.
 """
 
 from __future__ import annotations
@@ -14,13 +18,25 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from reward_servers.engines.code._checker import preload_for, trusted_limits
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
-from sandbox import CompileFailure, Exit, Limits, Prepared, Program, RunResult, SandboxFailure, Session
+from sandbox import (
+    CompileFailure,
+    Exit,
+    Invocation,
+    Limits,
+    Prepared,
+    Program,
+    ProgramRefused,
+    RunResult,
+    SandboxFailure,
+    Session,
+)
 
 JudgingStyle = Literal["kattis", "testlib"]
 _SAID: dict[JudgingStyle, dict[int, Verdict]] = {
@@ -30,6 +46,7 @@ _SAID: dict[JudgingStyle, dict[int, Verdict]] = {
 _TURN_S = 0.005
 _LAST_WORD_S = 1.0
 _EXCERPT = 500
+_MOST_FEEDBACK = 64 << 20
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,6 +60,7 @@ class JudgingProgram:
         files: Further files beside it, such as `testlib.h`.
         args: Further arguments.
         style: Of its arguments and exit codes.
+        passes: How often it may have the program run in one test.
     """
 
     field: str
@@ -51,36 +69,68 @@ class JudgingProgram:
     files: tuple[tuple[str, str], ...] = ()
     args: tuple[str, ...] = ()
     style: JudgingStyle = "kattis"
+    passes: int = 1
 
 
-Cases = tuple[tuple[str, str], ...]
-"""Input and answer of each test of a task."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Pass:
+    """One run of the program in a test: what it is given, and what the judging program remembers."""
+
+    number: int
+    given: bytes
+    feedback: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
 
-def _prepared(slots: Slots, judging: JudgingProgram, cases: Cases) -> Prepared:
-    """The program with the files of all tests, compiled once for the rollouts of a group."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Ruling:
+    """What a judging program says of one pass, and the pass that it asks for."""
+
+    verdict: Verdict
+    detail: dict[str, Any]
+    then: _Pass | None = None
+
+
+def _prepared(slots: Slots, judging: JudgingProgram) -> Prepared:
+    """The program, compiled once for all tests of the rollouts of a group."""
 
     def make() -> Program:
-        files = {name: text.encode() for name, text in judging.files}
-        for number, (given, answer) in enumerate(cases):
-            files[f"tests/{number}.in"] = given.encode("utf-8", "surrogatepass")
-            files[f"tests/{number}.ans"] = answer.encode("utf-8", "surrogatepass")
-        files["feedback/about"] = b""
         source = judging.source.encode()
         preload = preload_for(source) if judging.language == "python" else None
-        return Program(judging.language, source, files, preload)
+        return Program(judging.language, source, {name: text.encode() for name, text in judging.files}, preload)
 
-    made = slots.trusted_program((judging, cases), make)
+    try:
+        made = slots.trusted_program(judging, make)
+    except ProgramRefused as refusal:
+        raise BadReference(judging.field, f"cannot be run: {refusal.reason}", "Give other files") from None
     if isinstance(made, CompileFailure):
         raise BadReference(judging.field, f"does not compile: {made.message[:500]}", "Repair the judging program")
     return made
 
 
-def _arguments(judging: JudgingProgram, number: int, *, output: bool) -> list[str]:
-    given, answer = f"tests/{number}.in", f"tests/{number}.ans"
+def _invocation(judging: JudgingProgram, turn: _Pass, answer: str, *, output: bool) -> Invocation:
+    files = {"test.in": turn.given, "test.ans": answer.encode("utf-8", "surrogatepass"), "feedback/.pass": b""}
+    files |= {f"feedback/{name}": content for name, content in turn.feedback.items()}
     if judging.style == "kattis":
-        return [given, answer, "feedback/", *judging.args]
-    return [given, "/dev/stdin" if output else "/dev/null", answer, *judging.args]
+        arguments = ("test.in", "test.ans", "feedback/", *judging.args)
+    else:
+        arguments = ("test.in", "/dev/stdin" if output else "/dev/null", "test.ans", *judging.args)
+    return Invocation(arguments, files, "feedback" if judging.passes > 1 else "")
+
+
+def _ruling(judging: JudgingProgram, run: RunResult, turn: _Pass, where: str) -> _Ruling:
+    """What the end of a judging program means, why, and what comes next."""
+    verdict, detail = _said(judging, run, where)
+    given = run.files.get("nextpass.in")
+    if verdict is not Verdict.ACCEPTED:
+        return _Ruling(verdict, detail)
+    if run.reply_truncated:
+        return _Ruling(Verdict.WRONG_ANSWER, {"where": where, "raised": "too much feedback"})
+    if given is None:
+        return _Ruling(verdict, detail)
+    if turn.number == judging.passes:
+        return _Ruling(Verdict.WRONG_ANSWER, {"where": where, "raised": f"more than {judging.passes} passes"})
+    feedback = {name: content for name, content in run.files.items() if name != "nextpass.in"}
+    return _Ruling(verdict, detail, _Pass(turn.number + 1, given, feedback))
 
 
 def _said(judging: JudgingProgram, run: RunResult, where: str) -> tuple[Verdict, dict[str, Any]]:
@@ -95,65 +145,98 @@ def _said(judging: JudgingProgram, run: RunResult, where: str) -> tuple[Verdict,
 
 
 def validate(
-    slots: Slots, judging: JudgingProgram, cases: Cases, number: int, output: bytes, limits: Limits
-) -> tuple[Verdict, dict[str, Any]]:
-    """Let a validator decide on the output of one test.
+    slots: Slots, program: Prepared, judging: JudgingProgram, test: tuple[str, str], limits: Limits
+) -> tuple[Verdict, RunResult, dict[str, Any]]:
+    """Run a program, once or in several passes, and let a validator decide on what it writes.
 
     Args:
-        slots: Where it runs.
+        slots: Both sandboxes.
+        program: In the slot of programs.
         judging: The validator.
-        cases: Input and answer of all tests.
-        number: Which test.
-        output: What the program wrote.
-        limits: Of the program.
+        test: Input and answer.
+        limits: Of each run of the program.
+
+    Returns:
+        The verdict, the last run of the program, and what happened.
 
     Raises:
         BadReference: The validator does not compile.
     """
-    prepared = _prepared(slots, judging, cases)
-    arguments = _arguments(judging, number, output=True)
-    run = slots.trusted.run(prepared, limits=_room(limits, cases, judging), stdin=output, args=arguments)
-    return _said(judging, run, "validator")
+    given, answer = test
+    turn = _Pass(1, given.encode("utf-8", "surrogatepass"))
+    while True:
+        run = slots.program.run(program, stdin=turn.given, limits=limits)
+        ended = run_verdict(run)
+        if ended is not None:
+            return ended, run, _about(turn)
+        prepared = _prepared(slots, judging)
+        invocation = _invocation(judging, turn, answer, output=True)
+        allowed = _room(limits, invocation, judging)
+        said = slots.trusted.run(prepared, limits=allowed, stdin=run.stdout, given=invocation)
+        ruling = _ruling(judging, said, turn, "validator")
+        if ruling.then is None:
+            return ruling.verdict, run, {**_about(turn), **ruling.detail}
+        turn = ruling.then
 
 
-def _room(limits: Limits, cases: Cases, judging: JudgingProgram) -> Limits:
-    """Limits of a judging program, with space for the files of all tests."""
+def _about(turn: _Pass) -> dict[str, Any]:
+    return {} if turn.number == 1 else {"pass": turn.number}
+
+
+def _room(limits: Limits, given: Invocation, judging: JudgingProgram) -> Limits:
+    """Limits of a judging program, with space for its files, and as much for what it keeps."""
     allowed = trusted_limits(limits)
-    texts = [text for case in cases for text in case] + [text for _, text in judging.files] + [judging.source]
-    needed = sum(4096 + 4 * len(text) for text in texts)
-    files = allowed.files + len(texts)
-    return dataclasses.replace(allowed, disk_bytes=max(allowed.disk_bytes, needed + (16 << 20)), files=files)
+    texts = [*given.files.values(), *(text for _, text in judging.files), judging.source]
+    needed = sum(4096 + 4 * len(text) for text in texts) + (16 << 20)
+    return dataclasses.replace(
+        allowed,
+        disk_bytes=max(allowed.disk_bytes, needed),
+        reply_bytes=max(allowed.reply_bytes, _MOST_FEEDBACK),
+        files=allowed.files + len(texts),
+    )
 
 
 def interact(
-    slots: Slots, program: Prepared, judging: JudgingProgram, cases: Cases, number: int, limits: Limits
+    slots: Slots, program: Prepared, judging: JudgingProgram, test: tuple[str, str], limits: Limits
 ) -> tuple[Verdict, RunResult, dict[str, Any]]:
-    """Let an interactor talk to a program, and decide.
+    """Let an interactor talk to a program, in one run or several, and decide.
 
     Args:
         slots: Both sandboxes.
         program: In the slot of programs.
         judging: The interactor.
-        cases: Input and answer of all tests.
-        number: Which test.
-        limits: Of the program.
+        test: Input and answer.
+        limits: Of each run of the program.
 
     Returns:
-        The verdict, the run of the program, and what happened.
+        The verdict, the last run of the program, and what happened.
 
     Raises:
         BadReference: The interactor does not compile.
         sandbox.SandboxFailure: The host kept the interactor waiting for so long that the program ran out of time.
     """
-    interactor = _prepared(slots, judging, cases)
-    allowed = _room(limits, cases, judging)
+    given, answer = test
+    turn = _Pass(1, given.encode("utf-8", "surrogatepass"))
+    while True:
+        ruling, run = _interaction(slots, program, judging, turn, answer, limits)
+        if ruling.then is None:
+            return ruling.verdict, run, {**_about(turn), **ruling.detail}
+        turn = ruling.then
+
+
+def _interaction(
+    slots: Slots, program: Prepared, judging: JudgingProgram, turn: _Pass, answer: str, limits: Limits
+) -> tuple[_Ruling, RunResult]:
+    """One conversation."""
+    interactor = _prepared(slots, judging)
+    invocation = _invocation(judging, turn, answer, output=False)
+    allowed = _room(limits, invocation, judging)
     # The program's clock goes on while the interactor computes, which it may do for as long as its own limit.
     wall = dataclasses.replace(limits, wall_s=limits.wall_s + allowed.cpu_s)
     allowed = dataclasses.replace(allowed, wall_s=2 * wall.wall_s)
     asked = slots.program.start(program, limits=wall, raw=True)
     try:
-        arguments = _arguments(judging, number, output=False)
-        asking = slots.trusted.start(interactor, limits=allowed, raw=True, args=arguments)
+        asking = slots.trusted.start(interactor, limits=allowed, raw=True, given=invocation)
         try:
             flooded = _relay(asked, asking, limits.stdout_bytes)
             said_by_itself = flooded is None
@@ -164,19 +247,22 @@ def interact(
                 asking.finish(kill=not said_by_itself)
         finally:
             judged = asking.finish()
-        verdict, detail = _said(judging, judged, "interactor")
-        run = run or asked.finish(kill=verdict is not Verdict.ACCEPTED)
+        ruling = _ruling(judging, judged, turn, "interactor")
+        run = run or asked.finish(kill=ruling.verdict is not Verdict.ACCEPTED)
     except BaseException:
         asked.finish(kill=True)
         raise
     if run.ended is Exit.WALL_LIMIT and judged.elapsed_s - judged.wall_s > limits.cpu_s + limits.wall_s / 2:
         raise SandboxFailure("starved", f"the interactor waited for {judged.elapsed_s - judged.wall_s:.1f} s")
     if limit is not None and limit.is_limit and not said_by_itself:
-        return limit, run, {}
+        return _Ruling(limit, {}), run
     # A program that was told no mostly ends badly, too: which of the two came first would be a matter of load.
-    if verdict is Verdict.ACCEPTED:
-        return run_verdict(run) or verdict, run, detail
-    return verdict, run, {**detail, "exit_code": run.exit_code}
+    ended = run_verdict(run) if ruling.verdict is Verdict.ACCEPTED else None
+    if ended is not None:
+        return _Ruling(ended, ruling.detail), run
+    if ruling.verdict is Verdict.ACCEPTED:
+        return ruling, run
+    return dataclasses.replace(ruling, detail={**ruling.detail, "exit_code": run.exit_code}), run
 
 
 def _relay(program: Session, interactor: Session, most: int) -> bool | None:

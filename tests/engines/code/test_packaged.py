@@ -79,6 +79,10 @@ def test_a_judging_program_that_does_not_compile_is_a_bad_reference(judged: Judg
         ({"style": "domjudge"}, "compare.program.style"),
         ({"files": {"a": 1}}, "compare.program.files"),
         ({"kode": "x"}, "compare.program.kode"),
+        ({"passes": 0}, "compare.program.passes"),
+        ({"passes": 101}, "compare.program.passes"),
+        ({"passes": 2, "style": "testlib"}, "compare.program.passes"),
+        ({"files": {"../a": ""}}, "compare.program"),
     ],
 )
 def test_malformed_judging_programs(judged: Judge, fields: dict[str, Any], field: str) -> None:
@@ -186,3 +190,109 @@ def test_interactive_tests_take_no_comparison(judged: Judge) -> None:
         judged(GUESS, interactive(compare={"kind": "tokens"}))
     with pytest.raises(BadReference, match="kind"):
         judged(GUESS, {"tests": {"kind": "multi-pass", "cases": [{"input": "1"}]}})
+
+
+# The first pass writes what the second one gets to undo: a text in letters for one in digits.
+TWO_PASSES = """
+import os, sys
+data, feedback = open(sys.argv[1]).read().split(), sys.argv[3]
+output = sys.stdin.read().split()
+if data[0] == 'encode':
+    if len(output) != 1 or not output[0].isalpha():
+        sys.exit(43)
+    open(feedback + 'secret', 'w').write(data[1])
+    open(feedback + 'nextpass.in', 'w').write('decode ' + output[0][::-1])
+    sys.exit(42)
+sys.exit(42 if output == [open(feedback + 'secret').read()] else 43)
+"""
+TWO_PASSES_CPP = """
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <string>
+int main(int, char **argv) {
+    std::ifstream in(argv[1]);
+    std::string kind, word, output, feedback(argv[3]), rest;
+    in >> kind >> word;
+    if (!(std::cin >> output) || (std::cin >> rest)) return 43;
+    if (kind == "encode") {
+        for (char c : output) if (c < 'a' || c > 'z') return 43;
+        std::ofstream(feedback + "secret") << word;
+        std::reverse(output.begin(), output.end());
+        std::ofstream(feedback + "nextpass.in") << "decode " << output;
+        return 42;
+    }
+    std::string secret;
+    std::ifstream(feedback + "secret") >> secret;
+    return output == secret ? 42 : 43;
+}
+"""
+CODER = """
+kind, word = input().split()
+if kind == 'encode': print(''.join(chr(97 + int(c)) for c in word))
+else: print(''.join(str(ord(c) - 97) for c in reversed(word)))
+"""
+
+
+def passing(code: str = TWO_PASSES, passes: int = 2, **fields: Any) -> dict[str, Any]:
+    cases = [{"stdin": "encode 123\n", "stdout": ""}, {"stdin": "encode 0\n", "stdout": ""}]
+    return {"tests": cases, "compare": {"kind": "validator", "program": {"code": code, "passes": passes, **fields}}}
+
+
+@pytest.mark.parametrize("reference", [passing(), passing(TWO_PASSES_CPP, language="cpp")], ids=["python", "cpp"])
+def test_problems_of_several_passes(judged: Judge, reference: dict[str, Any]) -> None:
+    right = judged(CODER, reference)
+    assert right.score == 1.0, right.evidence()
+    forgetful = judged(CODER.replace("reversed(word)", "word"), reference)
+    assert [result.verdict.value for result in forgetful.results] == ["wrong_answer", "accepted"]
+    assert forgetful.results[0].detail["pass"] == 2
+    assert judged("print('abc')", reference).score == 0.0
+    breaking = judged(CODER.replace("else: ", "else: 1 / 0; "), reference)
+    assert breaking.verdict is Verdict.RUNTIME_ERROR
+    assert judged(CODER.replace("else: ", "else:\n    while True: pass\n    "), reference).verdict is Verdict.TIME_LIMIT
+
+
+def test_a_program_takes_nothing_from_pass_to_pass(judged: Judge) -> None:
+    remembers = "import os\n" + CODER.replace(
+        "if kind", "open('mine', 'w').write(word) if kind == 'encode' else 0\nif kind"
+    )
+    cheats = remembers.replace(
+        "else: print", "elif os.path.exists('mine'): print(open('mine').read())\nelse: print(7); 0 and print"
+    )
+    assert judged(remembers, passing()).score == 1.0
+    assert judged(cheats, passing()).score == 0.0
+
+
+def test_no_program_makes_passes_without_end(judged: Judge) -> None:
+    """A validator that asks for as many passes as the output says is no shelter for it."""
+    endless = (
+        "import sys\nif 'more' in sys.stdin.read(): open(sys.argv[3] + 'nextpass.in', 'w').write('x')\nsys.exit(42)"
+    )
+    judgement = judged("print('more')", passing(endless, passes=3))
+    assert judgement.verdict is Verdict.WRONG_ANSWER
+    assert judgement.rejected_by_error == 2
+    assert judgement.results[0].detail["raised"] == "more than 3 passes"
+    assert judged("print('enough')", passing(endless, passes=3)).score == 1.0
+    # One pass is all where the reference says nothing of more.
+    assert judged("print('more')", passing(endless, passes=1)).score == 1.0
+    no = "import sys\nopen(sys.argv[3] + 'nextpass.in', 'w').write('x')\nsys.exit(43)"
+    assert judged("print('more')", passing(no)).verdict is Verdict.WRONG_ANSWER
+
+
+def test_an_interactor_of_several_passes(judged: Judge) -> None:
+    talks = "import sys\nn = int(open(sys.argv[1]).read())\nprint(n, flush=True)\nif int(input()) != 2 * n: sys.exit(43)\nif n < 40: open(sys.argv[3] + 'nextpass.in', 'w').write(str(2 * n))\nsys.exit(42)"
+    reference = {
+        "tests": {
+            "kind": "interactive",
+            "interactor": {"code": talks, "passes": 4},
+            "cases": [{"input": "5"}, {"input": "33"}],
+        }
+    }
+    right = judged("print(2 * int(input()))", reference)
+    assert right.score == 1.0, right.evidence()
+    wrong = judged("n = int(input())\nprint(2 * n + (n == 20))", reference)
+    assert [result.verdict.value for result in wrong.results] == ["wrong_answer", "accepted"]
+    assert (
+        judged("n = int(input())\nprint(2 * n)\nif n == 20: raise SystemExit(1)", reference).verdict
+        is Verdict.RUNTIME_ERROR
+    )
