@@ -15,7 +15,7 @@ from pathlib import Path
 
 from examples.demo.__main__ import show
 from reward_servers.local import LocalServers
-from reward_servers.training import Objective, Run, read_pairs, train_preference
+from reward_servers.training import Run, read_pairs, train_preference
 from trainer_client import Recipe, RewardClient, read_rollouts
 
 _HERE = Path(__file__).parent
@@ -29,7 +29,6 @@ config = {config!r}
 
 [rewards.helpful]
 verifier = "preference"
-options = {{ scale = "linear" }}
 """
 
 
@@ -82,7 +81,7 @@ def main() -> None:
     out = Path(sys.argv[1] if len(sys.argv) > 1 else ".demo/preference")
     shutil.rmtree(out, ignore_errors=True)
     base = _encoder(out)
-    run = Run(base, max_length=96, objective=Objective(), freeze=True, epochs=60, learning_rate=0.02)
+    run = Run(base, max_length=96, freeze=True, pooling="mean", epochs=60, learning_rate=0.02)
     report = train_preference(read_pairs(_HERE / "pairs.jsonl"), run, out / "model")
     print(f"trained on written pairs: {report.accuracy:.2f} of {report.pairs} held-out pairs right", flush=True)
     recipe = out / "recipe.toml"

@@ -11,7 +11,7 @@ import typer
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
-    from reward_servers.engines.models import Template
+    from reward_servers.engines.models import Pooling, Template
     from reward_servers.training import Report
 
 __all__ = ["train"]
@@ -34,6 +34,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 5e-5,
     batch_size: Annotated[int, typer.Option(help="Pairs of a step.")] = 16,
     freeze: Annotated[bool, typer.Option("--freeze", help="Train the head only.")] = False,
+    pooling: Annotated[str, typer.Option(help="What a new head reads: own, or mean of an encoder.")] = "own",
     seed: Annotated[int, typer.Option(help="Of head, order and split.")] = 0,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Draw every preference by lot: the control.")
@@ -47,6 +48,8 @@ def train(
         raise UserError(f"--template: {template!r} is not one of chat, pair, concat")
     if objective not in ("bradley_terry", "robust"):
         raise UserError(f"--objective: {objective!r} is not one of bradley_terry, robust")
+    if pooling not in ("own", "mean"):
+        raise UserError(f"--pooling: {pooling!r} is not one of own, mean")
     if out.exists() and any(out.iterdir()):
         raise UserError(f"--out: {out} is not empty; give a directory that does not exist")
     from reward_servers.engines.models import ModelUnusableError
@@ -64,6 +67,7 @@ def train(
             learning_rate=learning_rate,
             batch_size=batch_size,
             freeze=freeze,
+            pooling=cast("Pooling", pooling),
             seed=seed,
             shuffle_labels=shuffle_labels,
             threads=threads,

@@ -17,7 +17,8 @@ from reward_servers.engines.models import (
     reads_last,
 )
 from reward_servers.engines.preference import PreferenceModel
-from reward_servers.training._fit import Example, fit
+from reward_servers.training._examples import Example
+from reward_servers.training._fit import fit
 from reward_servers.training._pairs import PreferencePair, split_by_prompt
 from reward_servers.training._report import Report, report_on
 from reward_servers.training._settings import Run, TrainingError
@@ -65,7 +66,7 @@ def train_preference(
         coins = torch.randint(0, 2, (len(training),), generator=draw).tolist()
         training = [pair.turned() if coin else pair for pair, coin in zip(training, coins, strict=True)]
     transformers.set_seed(run.seed)
-    loaded = load_base(run.base)
+    loaded = load_base(run.base, run.pooling)
     template = run.template or _template_for(loaded)
     longest = min(run.max_length, loaded.max_length or run.max_length)
     examples, left_out = _examples(loaded, template, longest, training)

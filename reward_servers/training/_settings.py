@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reward_servers.engines.models import Template
+from reward_servers.engines.models import Pooling, Template
 from reward_servers.training._objective import Objective
 
 __all__ = ["Run", "TrainingError"]
@@ -28,6 +28,7 @@ class Run:
         learning_rate: Peak of the learning rate, which rises and falls linearly.
         batch_size: Pairs of a step.
         freeze: Whether only the head is trained.
+        pooling: What a new head reads: ``"own"`` what the model's class gives it, ``"mean"`` an encoder's average.
         held_out: Share of the prompts that the report is made on.
         seed: Of the head, of the order and of the split.
         shuffle_labels: Whether every preference is drawn by lot: the control that shows what chance looks like.
@@ -42,6 +43,7 @@ class Run:
     learning_rate: float = 5e-5
     batch_size: int = 16
     freeze: bool = False
+    pooling: Pooling = "own"
     held_out: float = 0.2
     seed: int = 0
     shuffle_labels: bool = False

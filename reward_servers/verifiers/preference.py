@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,6 +121,8 @@ class Preference:
                 add_eos=settings.add_eos,
                 label=settings.label,
                 heads=declared,
+                mean=settings.mean,
+                std=settings.std,
                 golden=[Golden(one.prompt, one.response, one.logit, one.tolerance) for one in settings.golden],
                 threads=settings.threads,
                 prefix_bytes=settings.prefix_memory_mb << 20,
@@ -132,10 +133,6 @@ class Preference:
             raise StartupError(f"preference: {error}") from None
         self._settings = settings
         self._heads = self._model.heads
-        if not declared:
-            self._heads = {
-                name: replace(head, mean=settings.mean, std=settings.std) for name, head in self._heads.items()
-            }
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Scores what can be scored, and says of each of the others why not."""

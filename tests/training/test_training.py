@@ -14,6 +14,7 @@ import torch
 
 from reward_servers.cli._app import run as command
 from reward_servers.core import Verdict, bind
+from reward_servers.engines.models import load_classifier
 from reward_servers.training import (
     Objective,
     PairsError,
@@ -26,7 +27,7 @@ from reward_servers.training import (
     train_preference,
 )
 from reward_servers.verifiers.preference import Preference
-from tests.engines.models import tiny
+from tests.engines.models import architectures, tiny
 from tests.typed import declared
 from tests.verifiers.harness import bench, rollout
 
@@ -54,6 +55,28 @@ def _lines(path: Path, pairs: list[PreferencePair]) -> Path:
 
 
 SMALL: dict[str, Any] = {"epochs": 6, "learning_rate": 5e-3, "batch_size": 8, "max_length": 64}
+
+
+def _roberta(path: Path) -> Path:
+    return architectures.make("roberta", path)
+
+
+@pytest.mark.parametrize("make", [_roberta, tiny.bert])
+def test_a_frozen_backbone_is_left_as_it_is(tmp_path: Path, make: Any) -> None:
+    pairs = [*_pairs(20), *_pairs(20)]
+    run = Run(make(tmp_path / "base"), freeze=True, **{**SMALL, "epochs": 2})
+    train_preference(pairs, run, tmp_path / "out")
+    before, after = (load_classifier(tmp_path / one, device="cpu", dtype="float32").model for one in ("base", "out"))
+    first, second = before.state_dict(), after.state_dict()
+    changed = {name.split(".")[0] for name, value in first.items() if not torch.equal(value, second[name])}
+    assert changed == {"classifier"}
+
+
+def test_a_head_on_averages_learns_and_is_served(tmp_path: Path) -> None:
+    options = {**SMALL, "epochs": 60, "learning_rate": 0.05}
+    run = Run(tiny.bert(tmp_path / "base"), freeze=True, pooling="mean", **options)
+    report = train_preference(_pairs(90), run, tmp_path / "out")
+    assert report.accuracy > 0.9
 
 
 @pytest.mark.parametrize("make", [tiny.bert, tiny.llama])

@@ -10,10 +10,13 @@ from reward_servers.engines.models._forward import Forward, Outputs
 from reward_servers.engines.models._loading import (
     Loaded,
     ModelUnusableError,
+    Pooling,
+    head_of,
     load_base,
     load_classifier,
     quietly,
     reads_last,
+    takes_segments,
 )
 
 __all__ = [
@@ -26,10 +29,13 @@ __all__ = [
     "Loaded",
     "ModelUnusableError",
     "Outputs",
+    "Pooling",
     "Template",
     "check_fit",
+    "head_of",
     "load_base",
     "load_classifier",
     "quietly",
     "reads_last",
+    "takes_segments",
 ]

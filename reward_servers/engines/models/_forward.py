@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.models._encoding import Encoded
-from reward_servers.engines.models._loading import Loaded, reads_last
+from reward_servers.engines.models._loading import Loaded, reads_last, takes_segments
 
 if TYPE_CHECKING:
     import torch
@@ -74,7 +74,7 @@ class Forward:
         # Decoders read the last token. Which one that is follows from the length; a comparison with the padding token
         # would take a final end-of-sequence for padding where the two are the same.
         self._reads_last = reads_last(model)
-        self._has_types = int(getattr(model.config, "type_vocab_size", None) or 0) > 1
+        self._has_types = takes_segments(model)
         # Newer versions of transformers call keys and values of earlier tokens `cache`.
         named = "cache" in inspect.signature(model.base_model.forward).parameters
         self._cache_argument = "cache" if named else "past_key_values"

@@ -11,12 +11,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-__all__ = ["Loaded", "ModelUnusableError", "load_base", "load_classifier", "quietly", "reads_last"]
+from reward_servers.engines.models._pooled import is_pooled, pooled_classifier, read_head
+
+__all__ = [
+    "Loaded",
+    "ModelUnusableError",
+    "Pooling",
+    "head_of",
+    "load_base",
+    "load_classifier",
+    "quietly",
+    "reads_last",
+    "takes_segments",
+]
 
 _NEEDED = "config.json"
 _PIECE = 1 << 22
+Pooling = Literal["own", "mean"]
+_HEADS = ("score", "classifier", "classification_head")
 # What changes a score: the weights, the configuration, and all that turns text into token ids.
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 
@@ -78,11 +92,13 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
     return Loaded(path, model, tokenizer, device, _positions(model, tokenizer), _fingerprint(path, dtype, device))
 
 
-def load_base(path: Path) -> Loaded:
+def load_base(path: Path, pooling: Pooling = "own") -> Loaded:
     """Loads a model to train: a head that its files lack begins with random weights, for one output.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
+        pooling: What the head reads: ``"own"`` what the class of transformers gives it, ``"mean"`` the average of an
+            encoder's hidden states.
 
     Returns:
         The model in float32, on the CPU, with its tokenizer; weights may be changed.
@@ -91,7 +107,11 @@ def load_base(path: Path) -> Loaded:
         ModelUnusableError: The files cannot be used.
         ImportError: torch or transformers is missing.
     """
-    model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=1)
+    if pooling == "mean" and not is_pooled(path):
+        base, tokenizer = _read_encoder(path, "float32")
+        model = pooled_classifier(base, 1)
+    else:
+        model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=1)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     return Loaded(path, model, tokenizer, "cpu", _positions(model, tokenizer), "")
@@ -102,26 +122,63 @@ def reads_last(model: Any) -> bool:
     return hasattr(model, "score") and model.base_model is not model
 
 
+def takes_segments(model: Any) -> bool:
+    """Whether a model is told which segment each token belongs to."""
+    return int(getattr(model.config, "type_vocab_size", None) or 0) > 1
+
+
+def head_of(model: Any) -> Any | None:
+    """The last part of a classifier of transformers, which turns hidden states into its outputs; None if unknown."""
+    return next((getattr(model, name) for name in _HEADS if hasattr(model, name)), None)
+
+
 def _read(path: Path, dtype: str, device: str, threads: int, **changes: Any) -> tuple[Any, Any, list[str]]:
     """Model, tokenizer, and the weights that the files lack."""
     if not (path / _NEEDED).is_file():
         raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
     import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
     if threads:
         torch.set_num_threads(threads)
     _check_device(torch, device)
-    options = {"local_files_only": True, "trust_remote_code": False}
-    with quietly(), _named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
-    _check_weights(path)
-    options |= {"use_safetensors": True, "output_loading_info": True, **changes}
-    with quietly(), _named(path, "model", "download the model again; it must be a sequence classifier"):
-        model, info = AutoModelForSequenceClassification.from_pretrained(
-            path, **options, **_dtype_option(getattr(torch, dtype))
-        )
+    if is_pooled(path):
+        base, tokenizer = _read_encoder(path, dtype)
+        with _named(path / "head.safetensors", "head", "train it again"):
+            weights = read_head(path)
+            return pooled_classifier(base, len(weights["bias"]), weights), tokenizer, []
+    tokenizer = _tokenizer(path)
+    model, info = _weights(path, AutoModelForSequenceClassification, dtype, "a sequence classifier", **changes)
     return model, tokenizer, sorted(info["missing_keys"])
+
+
+def _read_encoder(path: Path, dtype: str) -> tuple[Any, Any]:
+    """A model that gives hidden states, and its tokenizer."""
+    from transformers import AutoModel
+
+    tokenizer = _tokenizer(path)
+    model, _ = _weights(path, AutoModel, dtype, "an encoder")
+    return model, tokenizer
+
+
+def _tokenizer(path: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    with quietly(), _named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
+        return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+
+
+def _weights(path: Path, kind: Any, dtype: str, what: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
+    """The model of a class of transformers, and what it says of loading."""
+    import torch
+
+    _check_weights(path)
+    options = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, **changes}
+    with quietly(), _named(path, "model", f"download the model again; it must be {what}"):
+        model, info = kind.from_pretrained(
+            path, output_loading_info=True, **options, **_dtype_option(getattr(torch, dtype))
+        )
+    return model, info
 
 
 def _dtype_option(dtype: Any) -> dict[str, Any]:
@@ -192,9 +249,7 @@ def _check_weights(path: Path) -> None:
 
 
 def _check_finite(torch: Any, path: Path, model: Any) -> None:
-    head = next(
-        (getattr(model, name) for name in ("score", "classifier", "classification_head") if hasattr(model, name)), None
-    )
+    head = head_of(model)
     for name, parameter in head.named_parameters() if head is not None else ():
         if not bool(torch.isfinite(parameter).all()):
             raise ModelUnusableError(

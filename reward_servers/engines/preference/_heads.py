@@ -32,7 +32,12 @@ class Head:
 
 
 def named_heads(
-    declared: Mapping[str, Head], label: int | None, outputs: int, names: Mapping[int, str]
+    declared: Mapping[str, Head],
+    label: int | None,
+    outputs: int,
+    names: Mapping[int, str],
+    mean: float = 0.0,
+    std: float = 1.0,
 ) -> dict[str, Head]:
     """Finds the heads that a model is read by.
 
@@ -41,21 +46,26 @@ def named_heads(
         label: The output to read when none are declared.
         outputs: How many outputs the model has.
         names: The model's own names of its outputs.
+        mean: Subtracted from the output of the one head, when none are declared.
+        std: Divides it after that.
 
     Returns:
         The heads by name.
 
     Raises:
-        ModelUnusableError: An output does not exist, or it is not said which of several to read.
+        ModelUnusableError: An output does not exist, or it is not said which of several to read, or both ways of saying
+            it are mixed.
     """
     if declared and label is not None:
         raise ModelUnusableError("`label` and `heads` exclude each other; name the output as a head")
+    if declared and (mean, std) != (0.0, 1.0):
+        raise ModelUnusableError("`mean` and `std` belong to a model without `heads`; give each head its own")
     if not declared:
         if label is None and outputs != 1:
             raise ModelUnusableError(
                 f"the model has {outputs} outputs {dict(names)}; say which with `label` or `heads`"
             )
-        declared = {"logit": Head(label or 0)}
+        declared = {"logit": Head(label or 0, mean, std)}
     for name, head in declared.items():
         if head.output >= outputs:
             raise ModelUnusableError(

@@ -62,6 +62,8 @@ class PreferenceModel:
         add_eos: AddEos = "auto",
         label: int | None = None,
         heads: Mapping[str, Head] | None = None,
+        mean: float = 0.0,
+        std: float = 1.0,
         golden: Sequence[Golden] = (),
         threads: int = 0,
         prefix_bytes: int = 1 << 29,
@@ -78,6 +80,8 @@ class PreferenceModel:
                 decide where there are any.
             label: Which output to read, for a model with several and no declared heads.
             heads: Heads by name.
+            mean: Of the output of the one head, when none are declared.
+            std: Its deviation.
             golden: Scores of the first head that must be met.
             threads: Threads of this process for computing on the CPU; 0 leaves the choice to torch.
             prefix_bytes: Memory for prompts that are kept between batches.
@@ -90,7 +94,8 @@ class PreferenceModel:
         self.max_length = min(max_length, loaded.max_length or max_length)
         self._forward = Forward(loaded, prefix_bytes=prefix_bytes)
         try:
-            self.heads = named_heads(heads or {}, label, self._forward.outputs, loaded.model.config.id2label)
+            names = loaded.model.config.id2label
+            self.heads = named_heads(heads or {}, label, self._forward.outputs, names, mean, std)
             encoders = [Encoder(loaded.tokenizer, template, self.max_length, add_eos)]
             if add_eos == "auto" and golden and loaded.tokenizer.eos_token_id is not None:
                 other: AddEos = "false" if encoders[0].adds_eos else "true"

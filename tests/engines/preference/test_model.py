@@ -33,7 +33,9 @@ def test_one_of_several_outputs_is_named(tmp_path: Path) -> None:
         _model(path, label=3)
     with pytest.raises(ModelUnusableError, match="exclude each other"):
         _model(path, label=1, heads={"kind": Head(0)})
-    assert _model(path, label=2).heads["logit"].output == 2
+    with pytest.raises(ModelUnusableError, match="give each head its own"):
+        _model(path, mean=1.0, heads={"kind": Head(0)})
+    assert _model(path, label=2, mean=1.0, std=2.0).heads["logit"] == Head(2, 1.0, 2.0)
     assert set(_model(path, heads={"kind": Head(0), "true": Head(2)}).heads) == {"kind", "true"}
 
 
