@@ -17,8 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
-from reward_servers.supervisor import Log as Log
-from reward_servers.supervisor import ServerProcess, Supervisor
+from reward_servers.supervisor import Log, ServerProcess, Supervisor
 from trainer_client import Recipe
 
 __all__ = ["LocalServers", "ServerThread"]

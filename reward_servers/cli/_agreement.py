@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reward_servers.cli._console import print_table, remark
+from reward_servers.cli._console import print_note, print_table
 from reward_servers.labels import Match, compare, read_labels
 from trainer_client import Outcome, RolloutFile, ScoreTable
 
@@ -97,9 +97,9 @@ def print_agreement(report: Mapping[str, Any], verbose: bool) -> None:
         for case in report["unlabelled_cases"] if verbose else ():
             _print_case(case, verbose)
     for problem in report["label_problems"]:
-        remark(problem)
+        print_note(problem)
     if report["lines_left_out"]:
-        remark(f"{len(report['lines_left_out'])} lines cannot be used as rollouts and are not counted")
+        print_note(f"{len(report['lines_left_out'])} lines cannot be used as rollouts and are not counted")
 
 
 def _print_case(case: Mapping[str, Any], verbose: bool) -> None:

@@ -24,7 +24,7 @@ from reward_servers.cli import (
     _train,
     _up,
 )
-from reward_servers.cli._errors import DEFECT, INTERRUPTED, UNREAD, USER_ERROR, describe, unexpected
+from reward_servers.cli._errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USER_ERROR, describe, unexpected
 
 __all__ = ["COMMANDS", "run"]
 
@@ -100,9 +100,9 @@ def run(arguments: Sequence[str]) -> int:
         # Whoever read the output has seen enough (click turns that into an exit code that is a "no" here). Nothing more
         # must be written to it, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
+        return EXIT_UNREAD
     except (KeyboardInterrupt, typer.Abort):
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except _UsageError as error:
         return _usage(error)
     except Exception as error:  # noqa: BLE001 - printed whole below, unless the user can mend it
@@ -110,7 +110,7 @@ def run(arguments: Sequence[str]) -> int:
         if debug or line is None:
             traceback.print_exc()
         print(f"error: {line or unexpected(error)}", file=sys.stderr)
-        return USER_ERROR if line is not None else DEFECT
+        return EXIT_USER_ERROR if line is not None else EXIT_DEFECT
     return code if isinstance(code, int) else 0
 
 
@@ -118,7 +118,7 @@ def _usage(error: Any) -> int:
     # With no arguments the message is the help text itself.
     if type(error).__name__ == "NoArgsIsHelpError":
         print(error.format_message(), file=sys.stderr)
-        return USER_ERROR
+        return EXIT_USER_ERROR
     path = error.ctx.command_path if error.ctx is not None else "assay"
     print(f"error: {error.format_message()} (see `{path} --help`)", file=sys.stderr)
-    return USER_ERROR
+    return EXIT_USER_ERROR

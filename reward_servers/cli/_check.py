@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_servers.cli._errors import SAID_NO, UserError
+from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def check(
         print(json.dumps(report, ensure_ascii=False))
     else:
         print_agreement(report, verbose)
-    return SAID_NO if fail_under is not None and report["agree"] < fail_under * max(1, report["total"]) else 0
+    return EXIT_NO if fail_under is not None and report["agree"] < fail_under * max(1, report["total"]) else 0
 
 
 def _try_hacks(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Advance", "print_table", "progress", "remark"]
+__all__ = ["Advance", "print_note", "print_table", "progress"]
 
 
 class Advance(Protocol):
@@ -17,7 +17,7 @@ class Advance(Protocol):
         """Adds to what is done."""
 
 
-def remark(text: str) -> None:
+def print_note(text: str) -> None:
     """Prints a line to stderr."""
     print(text, file=sys.stderr, flush=True)
 

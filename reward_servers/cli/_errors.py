@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["DEFECT", "INTERRUPTED", "SAID_NO", "UNREAD", "USER_ERROR", "UserError", "describe", "unexpected"]
+__all__ = [
+    "EXIT_DEFECT",
+    "EXIT_INTERRUPTED",
+    "EXIT_NO",
+    "EXIT_UNREAD",
+    "EXIT_USER_ERROR",
+    "UserError",
+    "describe",
+    "unexpected",
+]
 
-SAID_NO = 1
+EXIT_NO = 1
 """Exit code of a command that ran and whose answer is no."""
-USER_ERROR = 2
+EXIT_USER_ERROR = 2
 """Exit code of a mistake of the user."""
-DEFECT = 70
+EXIT_DEFECT = 70
 """Exit code of a defect of ours (EX_SOFTWARE): never to be mistaken for an answer."""
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """Exit code after Ctrl-C."""
-UNREAD = 141
-"""Exit code when nobody reads the output to its end, as of a process that SIGPIPE ends."""
+EXIT_UNREAD = 141
+"""Exit code when the output is not read to its end, as of a process that SIGPIPE ends."""
 
 _FAMILIES = (
     ("reward_servers.core", "AssayServerError"),
@@ -63,7 +72,7 @@ def describe(error: BaseException) -> str | None:
 
 
 def unexpected(error: BaseException) -> str:
-    """Writes an error that is nobody's mistake at the keyboard in one line."""
+    """Writes an error that is no mistake of the user in one line."""
     return _one_line(f"{type(error).__name__}: {error}")
 
 

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.cli._console import remark
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._whole_file import whole_file
 
@@ -61,7 +61,7 @@ def _check_names(path: Path, found: Mapping[str, Any], names: Sequence[str]) -> 
             f"{', '.join(map(repr, names))}"
         )
     if unknown:
-        remark(f"{path}: {', '.join(map(repr, unknown))} not needed by the recipe")
+        print_note(f"{path}: {', '.join(map(repr, unknown))} not needed by the recipe")
 
 
 def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:

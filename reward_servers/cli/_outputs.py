@@ -11,17 +11,17 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_servers.cli._console import print_table, remark
+from reward_servers.cli._console import print_note, print_table
 from reward_servers.labels import Labels, Match, compare, read_labels
 from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
 from trainer_client.signals import SignalError
 
-__all__ = ["Payoff", "describe_run", "payoff_of", "print_run", "write_scores"]
+__all__ = ["TrainingSignal", "describe_run", "print_run", "training_signal_of", "write_scores"]
 
 Numbers = NDArray[np.float64]
 
 
-class Payoff:
+class TrainingSignal:
     """What the recipe makes of the scores.
 
     Attributes:
@@ -48,22 +48,22 @@ class Payoff:
         return float(self.advantages[row])
 
 
-def payoff_of(table: ScoreTable) -> Payoff:
+def training_signal_of(table: ScoreTable) -> TrainingSignal:
     """Rewards and advantages, as far as the scores and the recipe's method allow."""
     try:
         rewards = table.rewards
     except IncompleteBatchError as error:
-        return Payoff(None, None, str(error))
+        return TrainingSignal(None, None, str(error))
     if table.recipe.advantage is None:
-        return Payoff(rewards, None, "")
+        return TrainingSignal(rewards, None, "")
     try:
-        return Payoff(rewards, table.advantages, "")
+        return TrainingSignal(rewards, table.advantages, "")
     except (RewardError, SignalError) as error:
-        return Payoff(rewards, None, f"no advantages: {error}")
+        return TrainingSignal(rewards, None, f"no advantages: {error}")
 
 
 def write_scores(
-    file: IO[str], rollouts: Sequence[Rollout], table: ScoreTable, payoff: Payoff, *, evidence: bool = False
+    file: IO[str], rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool = False
 ) -> None:
     """Writes one line per rollout, in the order of the input.
 
@@ -71,7 +71,7 @@ def write_scores(
         file: Where to.
         rollouts: The rollouts in their order.
         table: Their scores, in any order.
-        payoff: What is made of them.
+        signal: What is made of them.
         evidence: Whether to write the private evidence of each verdict too.
 
     Raises:
@@ -81,7 +81,7 @@ def write_scores(
     for rollout in rollouts:
         row = row_of[rollout.rollout_id]
         line = _line(rollout, table, row, evidence)
-        line["reward"], line["advantage"] = payoff.reward(row), payoff.advantage(row)
+        line["reward"], line["advantage"] = signal.reward(row), signal.advantage(row)
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -111,12 +111,12 @@ def _fault(cell: Cell) -> dict[str, str]:
     return {"party": cell.party, "code": cell.code, "message": cell.message}
 
 
-def describe_run(table: ScoreTable, payoff: Payoff, found: RolloutFile, seconds: float) -> dict[str, Any]:
+def describe_run(table: ScoreTable, signal: TrainingSignal, found: RolloutFile, seconds: float) -> dict[str, Any]:
     """The run in figures, for JSON.
 
     Args:
         table: The scores.
-        payoff: What is made of them.
+        signal: What is made of them.
         found: What the input file held.
         seconds: How long the scoring took.
     """
@@ -125,11 +125,11 @@ def describe_run(table: ScoreTable, payoff: Payoff, found: RolloutFile, seconds:
     outcome["seconds"] = seconds
     for column, reward in enumerate(outcome["rewards"]):
         reward["agreement"] = _agreement(table, column, labels)
-    advantages = payoff.advantages
+    advantages = signal.advantages
     outcome |= {
         "recipe": table.recipe.name,
         "advantage_std": float(advantages.std()) if advantages is not None else None,
-        "remark": "" if outcome["incomplete"] else payoff.reason,
+        "remark": "" if outcome["incomplete"] else signal.reason,
         "grouped_by_prompt": found.grouped_by_prompt,
         "ungrouped": found.ungrouped,
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
@@ -187,11 +187,13 @@ def print_run(outcome: Mapping[str, Any], path: Path | None) -> None:
         print(f"written to {path}")
     for text in (f"incomplete: {outcome['incomplete']}" if outcome["incomplete"] else "", outcome["remark"]):
         if text:
-            remark(text)
+            print_note(text)
     if outcome["grouped_by_prompt"]:
-        remark(f"{outcome['grouped_by_prompt']} rollouts have no group_id; those with the same prompt are one group")
+        print_note(
+            f"{outcome['grouped_by_prompt']} rollouts have no group_id; those with the same prompt are one group"
+        )
     if outcome["ungrouped"]:
-        remark(
+        print_note(
             f"{outcome['ungrouped']} rollouts have neither group_id nor prompt; each is a group of its own, from which "
             "no group method can learn: add group_id, or name its column by --map group_id=COLUMN"
         )

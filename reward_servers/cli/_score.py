@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reward_servers.cli._errors import SAID_NO, UserError
+from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, unfitting
 from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
+    from reward_servers.cli._outputs import TrainingSignal
     from reward_servers.cli._scoring import Session
-    from trainer_client import Recipe, Rollout, RolloutFile, ScoreTable
+    from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable
 
 __all__ = ["score"]
 
@@ -57,10 +58,7 @@ def score(
     Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates; 2: the input or the recipe is
     wrong.
     """
-    from reward_servers.cli._fleet import QuietLog, read_endpoints
-    from reward_servers.cli._outputs import describe_run, payoff_of, print_run, write_scores
-    from reward_servers.cli._scoring import Session
-    from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
+    from reward_servers.cli._outputs import describe_run, print_run, training_signal_of
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)
@@ -71,23 +69,12 @@ def score(
     elif out is not None and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     found = _read(source, read_columns(columns or ()))
-    servers = loaded.all_servers
-    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
-    elsewhere = addresses_elsewhere(servers, endpoints)
-    ours = [server for server in servers if server.name not in elsewhere]
-    # For this command alone: on free ports and in plain text, whatever the settings say for servers that stay.
-    programs = programs_of(ours, recipe.parent, host="127.0.0.1", port=0, workers=workers, plain=True)
-    session = Session(
-        programs, QuietLog(verbose), elsewhere, tls_of(ca, cert, key), verifiers_elsewhere(servers, elsewhere)
-    )
+    session = _session(loaded, recipe.parent, endpoints_file, tls_of(ca, cert, key), workers, verbose=verbose)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
-    payoff = payoff_of(table)
-    if out == _STDOUT:
-        write_scores(sys.stdout, found.rollouts, table, payoff, evidence=evidence)
-    elif out is not None:
-        with whole_file(out) as file:
-            write_scores(file, found.rollouts, table, payoff, evidence=evidence)
-    outcome = describe_run(table, payoff, found, seconds)
+    signal = training_signal_of(table)
+    if out is not None:
+        _write(out, found.rollouts, table, signal, evidence=evidence)
+    outcome = describe_run(table, signal, found, seconds)
     for problem in outcome["label_problems"]:
         print(f"{source}: {problem}", file=sys.stderr)
     if as_json:
@@ -95,7 +82,7 @@ def score(
     else:
         with contextlib.redirect_stdout(sys.stderr if out == _STDOUT else sys.stdout):
             print_run(outcome, None if out == _STDOUT else out)
-    return SAID_NO if outcome["incomplete"] else 0
+    return EXIT_NO if outcome["incomplete"] else 0
 
 
 def _read(source: Path, columns: Mapping[str, str]) -> RolloutFile:
@@ -111,6 +98,33 @@ def _read(source: Path, columns: Mapping[str, str]) -> RolloutFile:
     if not found.rollouts:
         raise UserError(f"{source}: no line can be used as a rollout")
     return found
+
+
+def _session(
+    recipe: Recipe, folder: Path, endpoints_file: Path | None, tls: TLS | None, workers: int | None, *, verbose: bool
+) -> Session:
+    """The recipe's servers: those that run elsewhere, and those that are started for this command alone."""
+    from reward_servers.cli._fleet import QuietLog, read_endpoints
+    from reward_servers.cli._scoring import Session
+    from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
+
+    servers = recipe.all_servers
+    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
+    elsewhere = addresses_elsewhere(servers, endpoints)
+    ours = [server for server in servers if server.name not in elsewhere]
+    # On free ports and in plain text, whatever the settings say for servers that stay.
+    programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
+    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere))
+
+
+def _write(out: Path, rollouts: list[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool) -> None:
+    from reward_servers.cli._outputs import write_scores
+
+    if out == _STDOUT:
+        write_scores(sys.stdout, rollouts, table, signal, evidence=evidence)
+        return
+    with whole_file(out) as file:
+        write_scores(file, rollouts, table, signal, evidence=evidence)
 
 
 async def _run(session: Session, rollouts: list[Rollout], recipe: Recipe) -> tuple[ScoreTable, float]:

@@ -245,11 +245,13 @@ def _inspect(target: Callable[..., Any], scope: str) -> tuple[Placement, dict[Ro
     return runs, _read_parameters(score, scope, 1), settings
 
 
-def _check_values(declared: Mapping[str, Any]) -> None:
-    """Refuses numbers that no item could be judged by."""
+def _check_values(declared: Mapping[str, Any], scope: str) -> None:
+    """Refuses values that no item could be judged by."""
     low, high, floor, limits = (declared[key] for key in ("low", "high", "floor", "limits"))
     problem = ""
-    if not isinstance(declared["version"], str) or not declared["version"]:
+    if scope not in ("rollout", "group"):
+        problem = f"scope is 'rollout' or 'group', not {scope!r}"
+    elif not isinstance(declared["version"], str) or not declared["version"]:
         problem = f"version is a text such as '1', not {declared['version']!r}"
     elif not (math.isfinite(low) and math.isfinite(high) and low < high):
         problem = f"score_range is two finite numbers, the lower one first, not {(low, high)}"
@@ -314,10 +316,7 @@ def verifier(
     """
     if not _NAME.fullmatch(name):
         raise VerifierDefinitionError(f"{name!r} is not a verifier name: use lower case, such as 'acme/exact'")
-    if scope not in ("rollout", "group"):
-        raise VerifierDefinitionError(f"{name}: scope is 'rollout' or 'group', not {scope!r}")
     low, high = score_range
-
     declared = {
         "name": name,
         "version": version,
@@ -332,7 +331,7 @@ def verifier(
         "aspects": tuple(aspects),
         "libraries": tuple(libraries),
     }
-    _check_values(declared)
+    _check_values(declared, scope)
     return lambda target: _declare(target, scope, cost, declared)
 
 

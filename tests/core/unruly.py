@@ -61,40 +61,48 @@ def _leave_a_child(*, own_session: bool) -> None:
         os._exit(0)
 
 
-@verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
-def unruly(rollout: Rollout) -> float | Score | Fault:
-    """Does what the response says."""
-    command, _, argument = rollout.response.partition(" ")
-    if command == "raise":
-        raise ValueError("a defect")
+def _disturb_the_worker(command: str, argument: str) -> None:
+    """End, block or confuse the process that judges."""
     if command == "exit":
         sys.exit(3)
     if command == "interrupt":
         raise KeyboardInterrupt
-    if command == "fault":
-        raise UpstreamError("the other side is down", code="down", retryable=True, retry_after=0.5)
-    if command == "sleep":
-        time.sleep(float(argument or 60))
-    if command == "spin":
-        _spin()
-    if command == "child":
-        subprocess.run([sys.executable, "-c", "while True: pass"], check=False)
     if command == "abort":
-        os.abort()
-    if command == "orphan":
-        _leave_a_child(own_session=argument == "away")
         os.abort()
     if command == "abort-once":
         marker = Path(argument)
         if not marker.exists():
             marker.touch()
             os.abort()
-    if command == "memory":
-        return float(len(bytearray(2 << 30)))
+    if command == "sleep":
+        time.sleep(float(argument or 60))
+    if command == "spin":
+        _spin()
+    if command == "deaf":
+        signal.signal(signal.SIGPROF, signal.SIG_IGN)
+        _spin()
+    if command == "garbage":
+        for descriptor in range(3, 64):
+            with contextlib.suppress(OSError):
+                os.write(descriptor, b"\x08\0\0\0\x80\4\x95abcde" * 3)
+        time.sleep(60)
+    if command == "flood":
+        for _ in range(1000):
+            os.write(1, b"x" * 9_999 + b"\n")
+    if command == "print":
+        print("to standard output")
+        os.write(1, b"and to its descriptor\n")
     if command == "leak":
         LEAKED.append(bytearray(16 << 20))
-    if command == "recurse":
-        return float(_recurse(0))
+
+
+def _start_processes(command: str, argument: str) -> None:
+    """Start processes, and leave some of them behind."""
+    if command == "child":
+        subprocess.run([sys.executable, "-c", "while True: pass"], check=False)
+    if command == "orphan":
+        _leave_a_child(own_session=argument == "away")
+        os.abort()
     if command == "leave":
         subprocess.Popen(["sleep", argument], start_new_session=True)
     if command == "leave-twice":
@@ -107,26 +115,28 @@ def unruly(rollout: Rollout) -> float | Score | Fault:
     if command == "fork":
         # The child returns from the verifier, too.
         os.fork()
-    if command == "deaf":
-        signal.signal(signal.SIGPROF, signal.SIG_IGN)
-        _spin()
-    if command == "garbage":
-        for descriptor in range(3, 64):
-            with contextlib.suppress(OSError):
-                os.write(descriptor, b"\x08\0\0\0\x80\4\x95abcde" * 3)
-        time.sleep(60)
-    if command == "flood":
-        for _ in range(1000):
-            os.write(1, b"x" * 9_999 + b"\n")
     if command == "many":
         children = [
             subprocess.Popen([sys.executable, "-c", "x = bytearray(90 << 20); import time; time.sleep(60)"])
             for _ in range(4)
         ]
         children[0].wait()
-    if command == "print":
-        print("to standard output")
-        os.write(1, b"and to its descriptor\n")
+
+
+@verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
+def unruly(rollout: Rollout) -> float | Score | Fault:
+    """Does what the response says."""
+    command, _, argument = rollout.response.partition(" ")
+    _disturb_the_worker(command, argument)
+    _start_processes(command, argument)
+    if command == "raise":
+        raise ValueError("a defect")
+    if command == "fault":
+        raise UpstreamError("the other side is down", code="down", retryable=True, retry_after=0.5)
+    if command == "memory":
+        return float(len(bytearray(2 << 30)))
+    if command == "recurse":
+        return float(_recurse(0))
     if command == "number":
         return float(argument)
     if command == "text":

@@ -24,12 +24,13 @@ What a rollout is made of:
 from __future__ import annotations
 
 import asyncio
+import inspect
 import itertools
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 from trainer_client import (
     AsyncRewardClient,
@@ -41,8 +42,10 @@ from trainer_client import (
     Rollout,
     RolloutError,
     ScoreTable,
+    VerifierInfo,
 )
 
+_T = TypeVar("_T")
 RewardFunction: TypeAlias = Callable[..., Awaitable[list[float | None]]]
 
 _ANSWERS = ("answer", "solution", "ground_truth")
@@ -81,9 +84,7 @@ def reward_function(
         RecipeError: the recipe cannot be used, or the name cannot be that of a function.
         OSError: the recipe's file cannot be read.
     """
-    client = recipe if isinstance(recipe, RewardClient | AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
-    if client is recipe and endpoints is not None:
-        raise RecipeError("the client knows where its servers are; pass endpoints to it", "endpoints")
+    client = _client_of(recipe, endpoints)
     title = name or "".join(c if c.isalnum() else "_" for c in client.recipe.name)
     if not title.isidentifier():
         raise RecipeError(f"{title!r} cannot name a function; pass name=", "name")
@@ -101,10 +102,7 @@ def reward_function(
         label = f"trl-{os.environ.get('RANK', '0')}-{next(calls)}"
         rollouts = columns.rollouts(label, prompts, completions, given)
         labels: dict[str, Any] = {"run": title, "step": step, "seed": seed}
-        if isinstance(client, AsyncRewardClient):
-            table = await client.score(rollouts, **labels)
-        else:
-            table = await asyncio.to_thread(client.score, rollouts, **labels)
+        table = await _waited(client.score, rollouts, **labels)
         _log(table, given)
         return [reward if ok else None for reward, ok in zip(table.rewards.tolist(), table.mask.tolist(), strict=True)]
 
@@ -112,6 +110,23 @@ def reward_function(
     # As if it had been defined where it is made: that is how pickle finds a function.
     reward.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
     return reward
+
+
+def _client_of(
+    recipe: Recipe | str | os.PathLike[str] | RewardClient | AsyncRewardClient, endpoints: Endpoints | None
+) -> RewardClient | AsyncRewardClient:
+    if not isinstance(recipe, RewardClient | AsyncRewardClient):
+        return AsyncRewardClient(recipe, endpoints)
+    if endpoints is not None:
+        raise RecipeError("the client knows where its servers are; pass endpoints to it", "endpoints")
+    return recipe
+
+
+async def _waited(method: Callable[..., Awaitable[_T] | _T], *arguments: Any, **labels: Any) -> _T:
+    """Call a method of a client of either kind; one that waits does so in a thread."""
+    if inspect.iscoroutinefunction(method):
+        return cast("_T", await method(*arguments, **labels))
+    return cast("_T", await asyncio.to_thread(method, *arguments, **labels))
 
 
 def _refuse_group_rules(recipe: Recipe) -> None:
@@ -128,10 +143,7 @@ def _refuse_group_rules(recipe: Recipe) -> None:
 
 async def _refuse_group_verifiers(client: RewardClient | AsyncRewardClient) -> None:
     """Refuse a recipe with a verifier that judges groups, since it is not known how many rollouts a group has."""
-    if isinstance(client, AsyncRewardClient):
-        described = await client.describe()
-    else:
-        described = await asyncio.to_thread(client.describe)
+    described: Mapping[str, VerifierInfo] = await _waited(client.describe)
     if any(info.judges_groups for info in described.values()):
         raise RecipeError(
             f"recipe {client.recipe.name!r} has a verifier that judges groups; pass group_size=num_generations to "

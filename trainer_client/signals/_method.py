@@ -183,13 +183,9 @@ def register(
     Raises:
         OptionError: the name is taken, or something is neither given nor known.
     """
-    model = METHODS.get(like) if like is not None else None
-    if like is not None and model is None:
-        raise OptionError(f"method {name!r}: like = {like!r} is not registered; put it above")
+    model = _model(name, like)
     papers = () if paper is None else (paper,) if isinstance(paper, Paper | str) else tuple(paper)
-    for each in papers:
-        if isinstance(each, Paper):
-            PAPERS[each.key] = each
+    PAPERS.update({each.key: each for each in papers if isinstance(each, Paper)})
     first = next((each for each in papers if isinstance(each, Paper)), None)
 
     def add(target: _T) -> _T:
@@ -208,19 +204,39 @@ def register(
             "reducible": reducible,
         }
         known = {key: value for key, value in given.items() if value is not None}
-        if model is not None:
-            METHODS[name] = replace(model, name=name, target=target, laws=laws or Laws(), **known)
-            return target
-        absent = [key for key in given if key not in known and key not in _DEFAULTS]
-        if absent:
-            raise OptionError(f"method {name!r}: give {', '.join(absent)} to register()")
-        METHODS[name] = Method(name=name, target=target, laws=laws or Laws(), **{**_DEFAULTS, **known})
+        METHODS[name] = _method(model, name, target, laws or Laws(), known, list(given))
         return target
 
     return add
 
 
 _DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False}
+
+
+def _model(name: str, like: str | None) -> Method | None:
+    """The method that another is registered like; None for one of its own."""
+    if like is None:
+        return None
+    if like not in METHODS:
+        raise OptionError(f"method {name!r}: like = {like!r} is not registered; put it above")
+    return METHODS[like]
+
+
+def _method(
+    model: Method | None,
+    name: str,
+    target: Callable[..., Any],
+    laws: Laws,
+    known: Mapping[str, Any],
+    fields: Sequence[str],
+) -> Method:
+    """A method from what is known of its fields, and for the others from its model, or what all have by default."""
+    if model is not None:
+        return replace(model, name=name, target=target, laws=laws, **known)
+    absent = [key for key in fields if key not in known and key not in _DEFAULTS]
+    if absent:
+        raise OptionError(f"method {name!r}: give {', '.join(absent)} to register()")
+    return Method(name=name, target=target, laws=laws, **{**_DEFAULTS, **known})
 
 
 def _paragraph(doc: str | None) -> str:

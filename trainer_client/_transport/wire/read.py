@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -14,13 +14,13 @@ from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Party
 
+Reply: TypeAlias = service.ScoreStreamResponse | service.ScoreResponse
+
 _SKIPS: Final = {
     types.SKIP_REASON_DEADLINE: "deadline",
     types.SKIP_REASON_NOT_NEEDED: "not_needed",
     types.SKIP_REASON_OVERLOADED: "overloaded",
 }
-
-
 _EARLY: Final = 1.0
 """Seconds before the call's deadline from which on a skip for that reason is believed."""
 _LONGEST_CODE: Final = 128
@@ -91,9 +91,7 @@ class ReplyReader:
         self._ranges = [(one.low, one.high) for one in expected]
         self.awaited = set(rows) if width == 1 else {row * width + e for row in rows for e in range(width)}
 
-    def read(
-        self, reply: service.ScoreStreamResponse | service.ScoreResponse, remaining: float
-    ) -> tuple[int, list[ScorelessResult]]:
+    def read(self, reply: Reply, remaining: float) -> tuple[int, list[ScorelessResult]]:
         """Settle the cells that a reply has verdicts for.
 
         Args:
@@ -106,8 +104,7 @@ class ReplyReader:
         Raises:
             UnusableReply: it answers what was not asked, or twice, or as another verifier; no cell was settled.
         """
-        if len(reply.verifiers):
-            self._check_identities(reply.verifiers)
+        self._check_identities(reply.verifiers)
         store, columns, ranges, width = self._store, self._columns, self._ranges, len(self._columns)
         state, scores, codes, numbers = store.state, store.scores, store.codes, store.numbers
         sources, left, table_width = store.sources, store.left, store.width
@@ -118,34 +115,27 @@ class ReplyReader:
         scoreless: list[ScorelessResult] = []
         complete: list[int] = []
         for result in reply.results:
-            row = result.index
-            evaluation = result.evaluation
+            row, evaluation = result.index, result.evaluation
             try:
                 if evaluation >= width:
                     raise KeyError
                 answer(row * width + evaluation)
             except KeyError:
                 self._take_back(taken)
-                raise UnusableReply(
-                    f"a result for index {row}, evaluation {evaluation}, which was not asked or is answered already"
-                ) from None
+                raise _not_asked(row, evaluation) from None
             cell = row * table_width + columns[evaluation]
             if not result.HasField("verdict"):
                 scoreless.append(_read_scoreless(result, row, columns[evaluation], remaining))
                 continue
             verdict = result.verdict
-            score = verdict.score
-            code = verdict.code
+            score, code = verdict.score, verdict.code
             number = numbers.get(code)
             low, high = ranges[evaluation]
-            # False for NaN as well.
-            if not low <= score <= high:
-                scoreless.append(_unusable_score(row, columns[evaluation], score, low, high))
+            # The comparison is false for NaN as well.
+            if not low <= score <= high or (number is None and not _is_code(code, store)):
+                scoreless.append(_unusable_verdict(row, columns[evaluation], verdict, low, high))
                 continue
             if number is None:
-                if not _is_code(code, store):
-                    scoreless.append(_unusable_item(row, columns[evaluation], f"a verdict with the code {code[:40]!r}"))
-                    continue
                 number = store.number_of(code)
             verdicts += 1
             # Settled already: by a copy of the work elsewhere, or given up.
@@ -204,8 +194,16 @@ def _is_code(code: str, store: OutcomeStore) -> bool:
     return len(code) <= _LONGEST_CODE and (not code or code.isprintable()) and len(store.code_names) < _MOST_CODES
 
 
-def _unusable_score(row: int, column: int, score: float, low: float, high: float) -> ScorelessResult:
-    return _unusable_item(row, column, f"the score {score}, which is not between {low:g} and {high:g}")
+def _not_asked(row: int, evaluation: int) -> UnusableReply:
+    return UnusableReply(
+        f"a result for index {row}, evaluation {evaluation}, which was not asked or is answered already"
+    )
+
+
+def _unusable_verdict(row: int, column: int, verdict: types.Verdict, low: float, high: float) -> ScorelessResult:
+    if low <= verdict.score <= high:
+        return _unusable_item(row, column, f"a verdict with the code {verdict.code[:40]!r}")
+    return _unusable_item(row, column, f"the score {verdict.score}, which is not between {low:g} and {high:g}")
 
 
 def _unusable_item(row: int, column: int, words: str) -> ScorelessResult:

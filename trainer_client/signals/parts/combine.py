@@ -98,10 +98,7 @@ def combine(
         TooManyMissingError: a term's share of missing scores passes ``max_missing``.
         MissingScoreError: a score is missing under a code whose action is ``abort``.
     """
-    if optional not in get_args(Optional):
-        raise OptionError(f"optional: {optional!r} is not one of {', '.join(get_args(Optional))}")
-    if not 0 <= max_missing <= 1:
-        raise OptionError(f"max_missing: {max_missing} is not a share between 0 and 1")
+    _check_options(optional, max_missing)
     table = _Table.read(scores, valid, terms, codes, legend, asked, groups)
     actions = table.actions()
     table.fill_floors(actions)
@@ -121,6 +118,13 @@ def combine(
     return Combined(
         rewards, row_valid, contributions, gates.closed_by, gates.closed_value, components, given, share, dropped
     )
+
+
+def _check_options(optional: str, max_missing: float) -> None:
+    if optional not in get_args(Optional):
+        raise OptionError(f"optional: {optional!r} is not one of {', '.join(get_args(Optional))}")
+    if not 0 <= max_missing <= 1:
+        raise OptionError(f"max_missing: {max_missing} is not a share between 0 and 1")
 
 
 @dataclass(slots=True, eq=False, repr=False)

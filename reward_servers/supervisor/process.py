@@ -1,43 +1,28 @@
-"""Runs server processes and keeps them running: what ``assay up`` is made of.
-
-Nouns: a `ServerProcess` says what to start; a `Supervisor` starts several, restarts one that dies on the port that it
-had, and stops all of them together. A server that refuses to start ends the whole, with the server's own words. The
-servers find each other: each is told of a file that says where every verifier is.
-"""
+"""One server process: what to start, and keeping it running on the port that it had."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import re
 import signal
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
-
-from reward_servers.config import drain_seconds
-
-__all__ = ["ServerProcess", "ServerRefusedError", "Supervisor", "SupervisorError"]
 
 _FINAL = (2, 70)
 """Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
 _READY = re.compile(r"listening on (\S+):(\d+) verifiers=(\S*)")
 _FIRST_STARTS = 3
 _LATER_STARTS = 8
-_FIRST_DELAY = 0.1
-_LONGEST_DELAY = 10.0
-_SETTLED = 30.0
-_LONGEST_LINE = 1 << 16
-_LAST_WORDS = 2.0
-_STILL_STARTING = 30.0
-_AFTER_DRAIN = 5.0
+_FIRST_DELAY_S = 0.1
+_MAX_DELAY_S = 10.0
+_SETTLED_S = 30.0
+_MAX_LINE_BYTES = 1 << 16
+_LAST_OUTPUT_S = 2.0
 
 Log = Callable[[str, str], None]
 """Takes the label of a process and a line that it wrote or that concerns it."""
@@ -123,151 +108,7 @@ class ServerProcess:
         return [*line, "--", *self.verifiers]
 
 
-class Supervisor:
-    """Server processes that are kept running.
-
-    Attributes:
-        grace: Seconds that the processes may take to finish when they are stopped.
-    """
-
-    def __init__(
-        self,
-        programs: Sequence[ServerProcess],
-        *,
-        elsewhere: Mapping[str, Sequence[str]] | None = None,
-        log: Log | None = None,
-        grace: float | None = None,
-    ) -> None:
-        """Prepares; nothing is started yet.
-
-        Args:
-            programs: What to run.
-            elsewhere: Addresses of verifiers on servers that others run, for verifiers here that ask them.
-            log: Takes the lines of the processes; None drops them.
-            grace: Seconds that the processes may take to finish when they are stopped; None for as long as they may
-                take to drain, and a little more.
-        """
-        # Whoever is stopped before it has drained loses what it had admitted.
-        self.grace = drain_seconds(program.config for program in programs) + _AFTER_DRAIN if grace is None else grace
-        self._elsewhere = dict(elsewhere or {})
-        self._log: Log = log or (lambda label, line: None)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
-        self._keepers = [_Keeper(program, self._log) for program in programs]
-        self._tasks: list[asyncio.Task[None]] = []
-
-    @property
-    def endpoints(self) -> dict[str, tuple[str, ...]]:
-        """Addresses of each server's replicas."""
-        found: dict[str, tuple[str, ...]] = {}
-        for keeper in self._keepers:
-            if keeper.address:
-                found[keeper.program.server] = (*found.get(keeper.program.server, ()), keeper.address)
-        return found
-
-    @property
-    def verifiers(self) -> dict[str, tuple[str, ...]]:
-        """Names that each server hosts, as it announced them."""
-        return {keeper.program.server: keeper.verifiers for keeper in self._keepers}
-
-    @property
-    def restarts(self) -> int:
-        """How often a process was started again after it had died."""
-        return sum(keeper.restarts for keeper in self._keepers)
-
-    @property
-    def states(self) -> dict[str, tuple[bool, int]]:
-        """For each process, by its label, whether it runs and how often it was started again."""
-        return {keeper.program.label: (bool(keeper.pid), keeper.restarts) for keeper in self._keepers}
-
-    @property
-    def pids(self) -> dict[str, int]:
-        """Process id of each running process, by its label."""
-        return {keeper.program.label: keeper.pid for keeper in self._keepers if keeper.pid}
-
-    async def start(self) -> None:
-        """Starts every process and waits until all of them answer.
-
-        Raises:
-            ServerRefusedError: One of them cannot be started; the others are stopped.
-        """
-        self._folder = tempfile.TemporaryDirectory(prefix="assay-")
-        peers = Path(self._folder.name) / "peers.json"
-        self._tasks = [asyncio.create_task(keeper.keep(peers)) for keeper in self._keepers]
-        ready = asyncio.gather(*(keeper.ready.wait() for keeper in self._keepers))
-        failed = asyncio.create_task(self.wait())
-        both: set[asyncio.Future[Any]] = {ready, failed}
-        try:
-            while not (ready.done() or failed.done()):
-                await asyncio.wait(both, timeout=_STILL_STARTING, return_when=asyncio.FIRST_COMPLETED)
-                for keeper in self._keepers:
-                    if not (keeper.ready.is_set() or failed.done()):
-                        self._log(keeper.program.label, "is still starting")
-            if failed.done():
-                await failed
-            self._introduce(peers)
-        except BaseException:
-            await self.stop()
-            raise
-        finally:
-            ready.cancel()
-            failed.cancel()
-            await asyncio.gather(ready, failed, return_exceptions=True)
-
-    def _introduce(self, peers: Path) -> None:
-        """Tells every server where all verifiers are."""
-        known = {name: list(addresses) for name, addresses in self._elsewhere.items()}
-        for keeper in self._keepers:
-            for verifier in keeper.verifiers:
-                known.setdefault(verifier, []).append(keeper.address)
-        written = peers.with_suffix(".new")
-        written.write_text(json.dumps(known), "utf-8")
-        written.replace(peers)
-
-    async def wait(self) -> None:
-        """Waits for as long as everything is kept running.
-
-        Raises:
-            ServerRefusedError: A server cannot be kept running.
-        """
-        if self._tasks:
-            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-
-    async def stop(self) -> None:
-        """Stops every process: SIGTERM, and SIGKILL for what is still there after the grace."""
-        for keeper in self._keepers:
-            keeper.stop(signal.SIGTERM)
-        running = {task for task in self._tasks if not task.done()}
-        if running:
-            _, late = await asyncio.wait(running, timeout=self.grace)
-            if late:
-                self.kill()
-                await asyncio.wait(late)
-        for task in self._tasks:
-            # Whoever waits has been told why already; an error that nobody fetched would be logged by asyncio.
-            if not task.cancelled():
-                task.exception()
-        self._tasks = []
-        if self._folder is not None:
-            self._folder.cleanup()
-
-    def kill(self) -> None:
-        """Kills every process at once; what they were doing is lost."""
-        for keeper in self._keepers:
-            keeper.stop(signal.SIGKILL)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
-
-
-class _Keeper:
+class KeptProcess:
     """Keeps one process running."""
 
     def __init__(self, program: ServerProcess, log: Log) -> None:
@@ -311,16 +152,16 @@ class _Keeper:
             answered, code = await self._run_once(peers)
             if self.stopping:
                 return
-            deaths = 0 if answered and time.monotonic() - began > _SETTLED else deaths + 1
+            deaths = 0 if answered and time.monotonic() - began > _SETTLED_S else deaths + 1
             refusals = 0 if answered else refusals + 1
-            self._check_hope(code, refusals)
+            self._raise_if_hopeless(code, refusals)
             self.restarts += 1
-            delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2 ** (deaths - 1)) if deaths else 0.0
+            delay = min(_MAX_DELAY_S, _FIRST_DELAY_S * 2 ** (deaths - 1)) if deaths else 0.0
             self._log(self.program.label, f"ended with {_ending(code)}; starting it again in {delay:.1f} s")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopped.wait(), delay)
 
-    def _check_hope(self, code: int, refusals: int) -> None:
+    def _raise_if_hopeless(self, code: int, refusals: int) -> None:
         """Gives up on a process that does not start.
 
         A refusal at the first start is final. Later it may pass, as a port that another process holds for a moment.
@@ -360,7 +201,7 @@ class _Keeper:
             self.signal(signal.SIGKILL)
             self.pid = 0
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reading, _LAST_WORDS)
+                await asyncio.wait_for(reading, _LAST_OUTPUT_S)
         return self._answers, code
 
     async def _read_output(self, stream: asyncio.StreamReader) -> None:
@@ -386,11 +227,11 @@ class _Keeper:
 async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[str]:
     """The lines of a stream; one that is too long is cut, whatever a server prints."""
     rest = b""
-    while data := await stream.read(_LONGEST_LINE):
+    while data := await stream.read(_MAX_LINE_BYTES):
         *whole, rest = (rest + data).split(b"\n")
         for line in whole:
             yield line.decode("utf-8", "replace")
-        if len(rest) >= _LONGEST_LINE:
+        if len(rest) >= _MAX_LINE_BYTES:
             yield rest.decode("utf-8", "replace")
             rest = b""
     if rest:

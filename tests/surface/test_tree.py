@@ -1,0 +1,72 @@
+"""The shape of the tree: files and functions of a length that is read at once, and imports without circles."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator, Mapping
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FILE_LINES = 400
+FUNCTION_LINES = 60
+
+
+@cache
+def sources() -> Mapping[str, str]:
+    """Text of each Python file that is written by hand, by its path."""
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(
+            ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"],
+            cwd=ROOT, capture_output=True, text=True, check=True,
+        ).stdout.split()  # fmt: skip
+    else:
+        folders = ("sandbox", "trainer_client", "reward_servers", "tests", "benchmarks", "examples")
+        listed = [str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    paths = [path for path in listed if "_pb2" not in path and (ROOT / path).exists()]
+    return {path: (ROOT / path).read_text("utf-8") for path in paths}
+
+
+@cache
+def trees() -> Mapping[str, ast.Module]:
+    return {path: ast.parse(text) for path, text in sources().items()}
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    assert {path: lines for path, text in sources().items() if (lines := text.count("\n")) > FILE_LINES} == {}
+
+
+def test_no_function_is_longer_than_60_lines() -> None:
+    functions = (
+        (f"{path}:{node.lineno} {node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    assert {place: lines for place, lines in functions if lines > FUNCTION_LINES} == {}
+
+
+def test_imports_have_no_circle_even_those_for_annotations_or_within_functions() -> None:
+    modules = {_module(path): path for path in sources() if not path.startswith("tests/")}
+    graph = {module: set(_imported(trees()[path], modules)) - {module} for module, path in modules.items()}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _imported(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[str]:
+    """Modules of this project that a module imports; a package's name for what the package itself defines."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name in modules)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None and node.module in modules:
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                yield inner if inner in modules else node.module
