@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reward_servers.cli._scoring import Session
-    from trainer_client import Recipe, Rollout, ScoreTable
+    from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable
 
 __all__ = ["check"]
 
@@ -58,10 +58,6 @@ def check(
     Rollouts whose label is null are scored and reported, but not counted.
     """
     from reward_servers.cli._agreement import agreement_of, print_agreement
-    from reward_servers.cli._fleet import QuietLog
-    from reward_servers.cli._scoring import Session
-    from reward_servers.supervisor import ServerProcess
-    from trainer_client import read_rollouts
 
     given = _read_options(options)
     if excepted and not hacks:
@@ -70,19 +66,9 @@ def check(
         if endpoint is not None:
             raise UserError("--hacks starts a server of its own; leave out --endpoint")
         return _try_hacks(verifier, cases, given, config, with_verifiers or (), excepted or (), as_json)
-    found = read_rollouts(cases)
-    for problem in found.problems:
-        print(f"{cases}: {problem}", file=sys.stderr)
-    if not found.rollouts:
-        raise UserError(f"--cases {cases}: no line can be used as a rollout")
+    found = _read_cases(cases)
     name, _, version = verifier.partition("@")
-    if endpoint is None:
-        hosted = (name, *(with_verifiers or ()))
-        settings = str(config) if config is not None else None
-        started = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
-        session = Session([started], QuietLog(verbose))
-    else:
-        session = Session([], QuietLog(verbose), {_SERVER: [endpoint]}, tls_of(ca, cert, key))
+    session = _session((name, *(with_verifiers or ())), endpoint, config, tls_of(ca, cert, key), workers, verbose)
     table = asyncio.run(_run(session, found.rollouts, name, version, given))
     report = agreement_of(table, found)
     if as_json:
@@ -120,7 +106,38 @@ def _try_hacks(
         print("\n".join([f"{name}: {len(findings)} attempts are paid, or honest forms are not", *findings]))
     else:
         print(f"{name}: none of {attempts} attempts is paid")
-    return SAID_NO if findings else 0
+    return EXIT_NO if findings else 0
+
+
+def _read_cases(cases: Path) -> RolloutFile:
+    from trainer_client import read_rollouts
+
+    found = read_rollouts(cases)
+    for problem in found.problems:
+        print(f"{cases}: {problem}", file=sys.stderr)
+    if not found.rollouts:
+        raise UserError(f"--cases {cases}: no line can be used as a rollout")
+    return found
+
+
+def _session(
+    hosted: tuple[str, ...],
+    endpoint: str | None,
+    config: Path | None,
+    tls: TLS | None,
+    workers: int | None,
+    verbose: bool,
+) -> Session:
+    """The server that is asked: one that runs, or one that is started for this command alone."""
+    from reward_servers.cli._fleet import QuietLog
+    from reward_servers.cli._scoring import Session
+    from reward_servers.supervisor import ServerProcess
+
+    if endpoint is not None:
+        return Session([], QuietLog(verbose), {_SERVER: [endpoint]}, tls)
+    settings = str(config) if config is not None else None
+    started = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
+    return Session([started], QuietLog(verbose))
 
 
 def _read_options(text: str | None) -> dict[str, Any]:
