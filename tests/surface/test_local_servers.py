@@ -101,9 +101,11 @@ def test_the_blocks_own_error_is_the_one_that_is_seen() -> None:
 
 
 PROGRAM = """
-import sys, time
+import signal, sys, time
 from reward_servers.local import LocalServers
 if __name__ == "__main__":
+    # A shell that starts the tests in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     servers = LocalServers(sys.argv[1])
     with servers:
         print(*servers.pids.values(), flush=True)
@@ -237,9 +239,10 @@ except ServerUnavailableError as error:
 
 
 CLIENT_PROGRAM = """
-import sys, time
+import signal, sys, time
 import psutil
 from trainer_client import RewardClient
+signal.signal(signal.SIGINT, signal.default_int_handler)
 client = RewardClient(sys.argv[1], "local")
 client.describe()
 assert "reward_servers" not in sys.modules

@@ -12,17 +12,16 @@ import asyncio
 import atexit
 import concurrent.futures
 import contextlib
-import gc
 import logging
 import os
 import threading
-import time
 import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from trainer_client._errors import BlockingCallError, ClientClosedError
 from trainer_client._session.dispatch import BatchRunner
+from trainer_client._session.forks import await_end_of_grpc
 from trainer_client._settings import Settings
 from trainer_client._transport.pool import Pool
 
@@ -155,25 +154,11 @@ def _before_fork() -> None:
     paused = [runtime for runtime in list(_living) if runtime._pools]
     for runtime in paused:
         runtime.pause()
-    if paused and not _await_end_of_grpc(_POLLER_TIMEOUT):
+    if paused and not await_end_of_grpc(_POLLER_TIMEOUT):
         logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may hang")
     elif _handles:
         # What clients that were closed have left behind, if anything.
-        _await_end_of_grpc(_LAST_EVENTS)
-
-
-def _await_end_of_grpc(seconds: float) -> bool:
-    """Wait for the thread that polls for ``grpc.aio``, which ends with the last object that uses it; whether it did.
-
-    Calls that were cut off live on for a moment in the frames of exceptions and tasks.
-    """
-    until = time.monotonic() + seconds
-    while any("_poll_wrapper" in thread.name for thread in threading.enumerate()):
-        if time.monotonic() > until:
-            return False
-        gc.collect()
-        time.sleep(0.002)
-    return True
+        await_end_of_grpc(_LAST_EVENTS)
 
 
 def _after_fork_in_parent() -> None:

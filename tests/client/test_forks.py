@@ -1,0 +1,59 @@
+"""A fork waits for the threads of gRPC's core, and for those of another copy of it only once."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.client.scripted_server import Scripted
+from trainer_client import Recipe, RewardClient, Rollout
+from trainer_client._session import forks
+
+_SET_NAME = 15
+
+
+@pytest.fixture
+def core_thread() -> Iterator[threading.Event]:
+    """A thread that is named as one of the core's, and the event that ends it."""
+    begun, end = threading.Event(), threading.Event()
+
+    def run() -> None:
+        ctypes.CDLL(None).prctl(_SET_NAME, b"event_engine", 0, 0, 0)
+        begun.set()
+        end.wait(60)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert begun.wait(10)
+    yield end
+    end.set()
+    thread.join()
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What earlier tests left behind is not counted."""
+    forks.await_end_of_grpc(2.0)
+    monkeypatch.setattr(forks, "_foreign", forks.core_threads())
+
+
+def test_a_thread_that_ends_is_waited_for(core_thread: threading.Event) -> None:
+    assert forks.core_threads() - forks._foreign
+    threading.Timer(0.3, core_thread.set).start()
+    assert forks.await_end_of_grpc(20.0)
+    assert not forks.core_threads() - forks._foreign
+
+
+@pytest.mark.usefixtures("core_thread")
+def test_a_thread_that_stays_is_waited_for_once() -> None:
+    assert not forks.await_end_of_grpc(0.05)
+    assert forks.await_end_of_grpc(0.0)
+
+
+def test_the_cores_threads_are_known_by_name() -> None:
+    with Scripted() as server, RewardClient(Recipe.loads('[rewards.a]\nverifier = "echo"\n'), server.address) as client:
+        client.score([Rollout("a", "p", '{"score": 1.0}')])
+        assert forks.core_threads() - forks._foreign

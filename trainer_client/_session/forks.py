@@ -1,0 +1,60 @@
+"""When gRPC has ended in this process, so that it may fork.
+
+A child inherits gRPC's locks as they are, but not the threads that would release them: what it then does with gRPC may
+hang. So a process forks between the end of all of gRPC's threads and their next start.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from pathlib import Path
+
+_TASKS = Path("/proc/self/task")
+_CORE = ("grpc", "event_engine", "lifeguard", "resolver-execut", "default-executo")
+_INTERVAL = 0.002
+
+_foreign: set[str] = set()
+"""Threads of the core that did not end with this client's work: those of another copy of gRPC in the process."""
+
+
+def await_end_of_grpc(seconds: float) -> bool:
+    """Wait until ``grpc.aio`` polls no more and the core's own threads have ended; whether they did.
+
+    The poller ends with the last object that uses it: calls that were cut off live on for a moment in the frames of
+    exceptions and tasks. The core's threads end a moment after it. Threads that once outlast the wait are not waited
+    for again.
+    """
+    until = time.monotonic() + seconds
+    while _polls() or core_threads() - _foreign:
+        if time.monotonic() > until:
+            if _polls():
+                return False
+            _foreign.update(core_threads())
+            return False
+        gc.collect()
+        time.sleep(_INTERVAL)
+    return True
+
+
+def core_threads() -> set[str]:
+    """Ids of the threads of gRPC's core, which Python does not know; none where the system does not tell."""
+    found: set[str] = set()
+    try:
+        tasks = list(_TASKS.iterdir())
+    except OSError:
+        return found
+    for task in tasks:
+        try:
+            name = (task / "comm").read_text()
+        except OSError:
+            # It has just ended.
+            continue
+        if name.startswith(_CORE):
+            found.add(task.name)
+    return found
+
+
+def _polls() -> bool:
+    return any("_poll_wrapper" in thread.name for thread in threading.enumerate())
