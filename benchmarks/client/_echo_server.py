@@ -25,6 +25,8 @@ class Echo(rpc.RewardServiceServicer):
         self.cost = cost
 
     def _results(self, request: pb.ScoreRequest, answer: Any) -> Any:
+        if request.result_form == pb.RESULT_FORM_COLUMNS:
+            return self._columns(request, answer)
         add = answer.results.add
         for group in request.groups:
             for rollout in group.rollouts:
@@ -32,6 +34,22 @@ class Echo(rpc.RewardServiceServicer):
                     result = add(index=rollout.index, evaluation=evaluation, run_us=10, queue_us=5)
                     result.verdict.score = len(rollout.response.text) % 7
                     result.verdict.code = "accepted"
+        return answer
+
+    @staticmethod
+    def _columns(request: pb.ScoreRequest, answer: Any) -> Any:
+        scores = {
+            rollout.index: float(len(rollout.response.text) % 7)
+            for group in request.groups
+            for rollout in group.rollouts
+        }
+        columns, count = answer.columns, len(scores)
+        columns.index.extend(scores)
+        columns.score.extend(scores.values())
+        columns.code.extend([0] * count)
+        columns.codes.append("accepted")
+        columns.queue_us.extend([5] * count)
+        columns.run_us.extend([10] * count)
         return answer
 
     async def Score(self, request: pb.ScoreRequest, context: Any) -> pb.ScoreResponse:
@@ -52,8 +70,8 @@ class Echo(rpc.RewardServiceServicer):
         return pb.ListVerifiersResponse(verifiers=[info])
 
     async def GetServerInfo(self, request: Any, context: Any) -> pb.GetServerInfoResponse:
-        """Set no limits."""
-        return pb.GetServerInfoResponse(contract="assay.rewards.v1")
+        """Set no limits; offer columns."""
+        return pb.GetServerInfoResponse(contract="assay.rewards.v1", result_forms=[pb.RESULT_FORM_COLUMNS])
 
 
 async def main() -> None:

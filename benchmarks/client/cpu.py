@@ -52,17 +52,18 @@ class Bare:
         message = pb.ScoreStreamRequest()
         request = message.chunk
         request.request_id = "bare"
+        request.result_form = pb.RESULT_FORM_COLUMNS
         request.evaluations.add(verifier="echo")
         add = request.groups.add(group_id="g").rollouts.add
         for index, rollout in enumerate(rollouts):
             add(index=index, rollout_id=rollout.rollout_id).response.text = str(rollout.response)
         if not self._streamed:
             response = await self._score(request)
-            return [(result.index, result.verdict.score) for result in response.results]
+            return list(zip(response.columns.index, response.columns.score, strict=True))
         return [
-            (result.index, result.verdict.score)
+            pair
             async for response in self._stream(message)
-            for result in response.results
+            for pair in zip(response.columns.index, response.columns.score, strict=True)
         ]
 
     async def close(self) -> None:

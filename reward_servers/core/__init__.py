@@ -32,7 +32,7 @@ from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
 from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats
 from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, verifier
-from reward_servers.core._work import Evaluation, Request, Result
+from reward_servers.core._work import Evaluation, PlainVerdicts, Request, Result
 
 __all__ = [
     "BOUNDS",
@@ -63,6 +63,7 @@ __all__ = [
     "Part",
     "Party",
     "Placement",
+    "PlainVerdicts",
     "PromptContext",
     "Reference",
     "Remote",

@@ -11,16 +11,15 @@ from reward_servers.core._admission import Admission, Reservation
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Skip, SkipReason
 from reward_servers.core._stats import VerifierStats
-from reward_servers.core._work import Job, Request, Result, Unit
+from reward_servers.core._work import Job, PlainVerdicts, Request, Result, Unit
 
 __all__ = ["Call", "CallOwner", "Deliver", "DeliverPlain"]
 
 Deliver = Callable[[int, Result], None]
 """Takes the result of a position: rollout number times evaluations, plus evaluation."""
 
-DeliverPlain = Callable[[Sequence[int], Sequence[float], Sequence[str], int, Sequence[int]], None]
-"""Takes verdicts of one evaluation that have nothing but a score and a code: positions, scores, codes, the microseconds
-that all of them waited, and those that each ran."""
+DeliverPlain = Callable[[PlainVerdicts], None]
+"""Takes verdicts of one evaluation that have nothing but a score and a code."""
 
 
 class CallOwner(Protocol):
@@ -44,6 +43,7 @@ class Call:
         jobs: One for each evaluation; a fault for one that cannot be served.
         stats: Where its items are counted, one for each evaluation; None for a verifier that is not hosted.
         units: What was queued for it.
+        longest: Bytes that none of its responses exceeds, without being measured; None where that is not known.
         counted: Whether its items are counted by the admission.
     """
 
@@ -57,6 +57,7 @@ class Call:
         *,
         counted: bool,
         plain: DeliverPlain | None = None,
+        longest: int | None = None,
     ) -> None:
         self._owner = owner
         self._admission = owner.admission
@@ -75,6 +76,7 @@ class Call:
         self.jobs: list[Job | Fault] = []
         self.stats: list[VerifierStats | None] = []
         self.units: list[Unit] = []
+        self.longest = longest
         self.counted = counted
 
     def arm(self) -> None:
@@ -117,29 +119,30 @@ class Call:
 
     @property
     def takes_plain(self) -> bool:
-        """Whether verdicts may be given many at once."""
+        """Whether verdicts that are given many at once are passed on so, which saves making a result of each."""
         return self._deliver_plain is not None
 
-    def give_plain(
-        self,
-        positions: Sequence[int],
-        scores: Sequence[float],
-        codes: Sequence[str],
-        queue_us: int,
-        run_us: Sequence[int],
-    ) -> None:
-        """Passes verdicts of one evaluation on, none of which is answered yet; see `DeliverPlain`."""
-        if self._ended or self._deliver_plain is None:
+    def give_plain(self, verdicts: PlainVerdicts) -> None:
+        """Passes many verdicts on, none of whose positions is answered yet."""
+        positions = verdicts.positions
+        if self._ended or not positions:
             return
-        for position in positions:
-            self._open[position] = 0
+        if self._deliver_plain is None:
+            for position, result in verdicts.results():
+                self.give(position, result)
+            return
+        if isinstance(positions, range):
+            self._open[positions.start : positions.stop : positions.step] = bytes(len(positions))
+        else:
+            for position in positions:
+                self._open[position] = 0
         self._remaining -= len(positions)
         if self.counted:
             self._admission.give_back(self.request.client, len(positions))
         stats = self.stats[positions[0] % self.width]
         if stats is not None:
-            stats.note_plain(codes, queue_us, run_us)
-        self._deliver_plain(positions, scores, codes, queue_us, run_us)
+            stats.note_plain(verdicts)
+        self._deliver_plain(verdicts)
         if self._remaining == 0:
             self._end()
 

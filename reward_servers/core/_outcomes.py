@@ -178,6 +178,11 @@ def default_code(value: float, low: float, high: float) -> str:
     return "wrong" if value <= low else "partial"
 
 
+def default_codes(values: Sequence[float], low: float, high: float) -> list[str]:
+    """The codes of many verdicts: see `default_code`."""
+    return ["accepted" if value >= high else "wrong" if value <= low else "partial" for value in values]
+
+
 def plain_score(returned: object, low: float, high: float) -> float | None:
     """The score of what is nothing but a float within the range or a truth value; None for all else."""
     if type(returned) is float:

@@ -22,7 +22,7 @@ from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReaso
 from reward_servers.core._plan import Planner
 from reward_servers.core._stats import SlowItem, Stats
 from reward_servers.core._verifier import Placement
-from reward_servers.core._work import Executor, Job, Request, Result, Unit
+from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
 __all__ = ["Scorer"]
@@ -102,6 +102,7 @@ class Scorer:
         partial: bool = False,
         inner: bool = False,
         plain: DeliverPlain | None = None,
+        longest: int | None = None,
     ) -> Call:
         """Admits a request; its groups are then added to the call.
 
@@ -113,6 +114,7 @@ class Scorer:
             partial: Answer what does not fit with a skip, instead of refusing the whole.
             inner: Asked by a verifier whose own item is admitted already: nothing is counted twice.
             plain: Takes many verdicts at once that have nothing but a score and a code; None to take them one by one.
+            longest: Bytes that no response exceeds, such as those of their message; None to measure each.
 
         Returns:
             The call: add the groups and wait for it, or close it to abandon what is not finished.
@@ -132,7 +134,7 @@ class Scorer:
             call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
             call.skip(Skip(SkipReason.OVERLOADED, refusal.retry_after))
             return call
-        call = Call(self, request, deliver, items, hold, counted=not inner, plain=plain)
+        call = Call(self, request, deliver, items, hold, counted=not inner, plain=plain, longest=longest)
         try:
             call.jobs = self._planner.jobs(bounds, request, call)
             call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
@@ -165,23 +167,17 @@ class Scorer:
         self, call: Call, job: Job, executor: LoopExecutor, groups: Sequence[Group], position: int
     ) -> None:
         """Judges what needs neither a queue nor a turn of its own; what does after all goes the usual way."""
-        width, limit = call.width, job.hosted.limits.response
-        rollouts: list[Rollout] = []
-        positions: list[int] = []
-        for group in groups:
-            for rollout in group.rollouts:
-                if _longer(rollout.content, limit):
-                    call.give(position, Result(_too_long(job)))
-                else:
-                    rollouts.append(rollout)
-                    positions.append(position)
-                position += width
+        width = call.width
+        rollouts = [rollout for group in groups for rollout in group.rollouts]
+        positions: Sequence[int] = range(position, position + width * len(rollouts), width)
+        if self._may_be_too_long(call, job):
+            rollouts, positions = self._without_too_long(call, job, rollouts, positions)
         queue_us = int((time.perf_counter() - job.queued_at) * 1e6)
         found = executor.judge_at_once(job, rollouts)
-        if found.ranks:
-            call.give_plain(
-                [positions[rank] for rank in found.ranks], found.scores, found.codes, queue_us, found.run_us
-            )
+        count = len(found.scores)
+        if count:
+            answered = positions[: found.done] if not found.others else [positions[rank] for rank in found.ranks()]
+            call.give_plain(PlainVerdicts(answered, found.scores, found.codes, [queue_us] * count, found.run_us))
         for rank, outcome, run_us in found.others:
             call.give(positions[rank], Result(outcome, queue_us, run_us))
         if found.done < len(rollouts):
@@ -190,13 +186,34 @@ class Scorer:
             call.units += units
             executor.submit(units)
 
+    @staticmethod
+    def _may_be_too_long(call: Call, job: Job) -> bool:
+        """Whether a response of a call may be over the limit: none is longer than the message that it came in."""
+        return call.longest is None or call.longest > job.hosted.limits.response
+
+    @staticmethod
+    def _without_too_long(
+        call: Call, job: Job, rollouts: Sequence[Rollout], positions: Sequence[int]
+    ) -> tuple[list[Rollout], list[int]]:
+        """Answers the rollouts whose responses are over the limit; the others, with their positions."""
+        kept: list[Rollout] = []
+        places: list[int] = []
+        for rollout, position in zip(rollouts, positions, strict=True):
+            if _longer(rollout.content, job.hosted.limits.response):
+                call.give(position, Result(_too_long(job)))
+            else:
+                kept.append(rollout)
+                places.append(position)
+        return kept, places
+
     def _singles(self, call: Call, job: Job, groups: Sequence[Group], position: int, keys: Sequence[int]) -> list[Unit]:
         """The units of a verifier that judges each rollout for itself."""
         width, limit, start = call.width, job.hosted.limits.response, position
+        measured = self._may_be_too_long(call, job)
         units: list[Unit] = []
         for group in groups:
             for rollout in group.rollouts:
-                if _longer(rollout.content, limit):
+                if measured and _longer(rollout.content, limit):
                     call.give(position, Result(_too_long(job)))
                 elif job.key is None:
                     units.append(Unit(job, rollout, [(call, (position,))]))

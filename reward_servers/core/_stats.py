@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from reward_servers.core._outcomes import Fault, Skip, Verdict
-from reward_servers.core._work import Result
+from reward_servers.core._work import PlainVerdicts, Result
 
 __all__ = ["BOUNDS", "Histogram", "SlowItem", "SlowItems", "Stats", "VerifierStats"]
 
@@ -112,12 +112,12 @@ class VerifierStats:
         elif type(outcome) is Skip:
             self.count("skip", "", outcome.reason.value)
 
-    def note_plain(self, codes: Sequence[str], queue_us: int, run_us: Sequence[int]) -> None:
-        """Counts verdicts that were judged together."""
-        for code, items in Counter(codes).items():
+    def note_plain(self, verdicts: PlainVerdicts) -> None:
+        """Counts verdicts that came together."""
+        for code, items in Counter(verdicts.codes).items():
             self.count("verdict", "", code, items)
-        self.queue.extend([queue_us] * len(codes))
-        self.run.extend(run_us)
+        self.queue.extend(verdicts.queue_us)
+        self.run.extend(verdicts.run_us)
 
     def count(self, kind: str, party: str, code: str, items: int = 1) -> None:
         """Counts items with an outcome."""

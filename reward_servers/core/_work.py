@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
 from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._model import Group, Rollout
-from reward_servers.core._outcomes import Outcome, Usage
+from reward_servers.core._outcomes import Outcome, Usage, Verdict
 
-__all__ = ["DeathKind", "Evaluation", "Executor", "Job", "MakeKey", "Request", "Result", "Settle", "Subscriber", "Unit"]
+__all__ = [
+    "DeathKind",
+    "Evaluation",
+    "Executor",
+    "Job",
+    "MakeKey",
+    "PlainVerdicts",
+    "Request",
+    "Result",
+    "Settle",
+    "Subscriber",
+    "Unit",
+]
 
 
 @dataclass(slots=True, frozen=True)
@@ -75,11 +87,42 @@ class Result:
     cached: bool = False
 
 
+@dataclass(slots=True)
+class PlainVerdicts:
+    """Verdicts of one evaluation that have nothing but a score and a code, column by column.
+
+    Attributes:
+        positions: Rollout number times evaluations, plus evaluation.
+        scores: Their scores.
+        codes: Their codes.
+        queue_us: Microseconds that each waited.
+        run_us: Microseconds that each ran.
+        cpu_us: Microseconds of CPU time of each; empty where that is not measured.
+    """
+
+    positions: Sequence[int]
+    scores: Sequence[float]
+    codes: Sequence[str]
+    queue_us: Sequence[int]
+    run_us: Sequence[int]
+    cpu_us: Sequence[int] = ()
+
+    def results(self) -> Iterator[tuple[int, Result]]:
+        """The same one by one, each with its position."""
+        for place, position in enumerate(self.positions):
+            usage = Usage(self.cpu_us[place]) if self.cpu_us else None
+            verdict = Verdict(self.scores[place], self.codes[place])
+            yield position, Result(verdict, self.queue_us[place], self.run_us[place], usage)
+
+
 class Subscriber(Protocol):
     """Whoever waits for units: a call."""
 
     def give(self, position: int, result: Result) -> None:
         """Takes the result of one position."""
+
+    def give_plain(self, verdicts: PlainVerdicts) -> None:
+        """Takes many verdicts, none of whose positions is answered yet."""
 
 
 @dataclass(slots=True, eq=False)

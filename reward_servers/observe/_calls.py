@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from reward_servers.core import Stats
-from reward_servers.observe._tracing import Metadata, Tracing
+from reward_servers.observe._logs import Allowance
+from reward_servers.observe._tracing import Metadata, Span, Tracing
 
 __all__ = ["CallLog", "CallRecord"]
 
@@ -51,40 +53,31 @@ class CallLog:
     def __init__(self, stats: Stats, tracing: Tracing | None = None) -> None:
         self._stats = stats
         self._tracing = tracing or Tracing(None)
+        self._allowance = Allowance()
 
-    @contextmanager
-    def recorded(self, method: str, metadata: Metadata) -> Iterator[CallRecord]:
-        """A call, for the length of a block; what is known of it is filled in meanwhile.
+    def recorded(self, method: str, metadata: Metadata) -> _Recording:
+        """A call, for the length of a block, which is given its record; what is known is filled in meanwhile.
 
         Args:
             method: Its method.
             metadata: What came with it; a span of the caller among it becomes the parent of the call's.
         """
-        record = CallRecord(method)
-        started = time.perf_counter()
-        with self._tracing.span(f"assay.{method}", metadata) as span:
-            try:
-                yield record
-            except asyncio.CancelledError:
-                record.status = "CANCELLED"
-                raise
-            except BaseException:
-                if record.status == "OK":
-                    record.status = "UNKNOWN"
-                raise
-            finally:
-                self._end(record, time.perf_counter() - started)
-                span.set(self._fields(record))
+        return _Recording(self, CallRecord(method), self._tracing.span(f"assay.{method}", metadata))
 
-    def _end(self, record: CallRecord, seconds: float) -> None:
+    def end(self, record: CallRecord, seconds: float) -> None:
+        """Counts and logs a call that has ended."""
         self._stats.note_call(record.method, record.status, record.client, record.items)
         self._stats.received_bytes += record.received
-        if _log.isEnabledFor(logging.INFO):
-            fields = {**self._fields(record), "ms": round(seconds * 1000, 2)}
+        # Asked before the record is made, which costs more than a small call.
+        if _log.isEnabledFor(logging.INFO) and self._allowance.take():
+            fields = {**self.fields(record), "ms": round(seconds * 1000, 2)}
+            if left_out := self._allowance.dropped():
+                fields["left_out_before"] = left_out
             _log.info("%s %s", record.method, record.status, extra={"fields": fields})
 
     @staticmethod
-    def _fields(record: CallRecord) -> dict[str, str | int]:
+    def fields(record: CallRecord) -> dict[str, str | int]:
+        """What is known of a call."""
         return {
             "client": record.client,
             "request_id": record.request_id[:_LONGEST_ID],
@@ -95,3 +88,32 @@ class CallLog:
             "bytes": record.received,
             "status": record.status,
         }
+
+
+class _Recording:
+    """A call while it lasts. Not a generator: entering and leaving one costs as much as the rest."""
+
+    __slots__ = ("_log", "_record", "_span", "_started", "_within")
+
+    def __init__(self, log: CallLog, record: CallRecord, span: AbstractContextManager[Span]) -> None:
+        self._log = log
+        self._record = record
+        self._within = span
+        self._started = time.perf_counter()
+
+    def __enter__(self) -> CallRecord:
+        self._span = self._within.__enter__()
+        return self._record
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        record = self._record
+        if isinstance(error, asyncio.CancelledError):
+            record.status = "CANCELLED"
+        elif error is not None and record.status == "OK":
+            record.status = "UNKNOWN"
+        self._log.end(record, time.perf_counter() - self._started)
+        if self._span.goes_somewhere:
+            self._span.set(self._log.fields(record))
+        self._within.__exit__(kind, error, trace)

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TextIO
 
-__all__ = ["FloodFilter", "JsonFormatter", "set_up_logging"]
+__all__ = ["Allowance", "FloodFilter", "JsonFormatter", "set_up_logging"]
 
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _PER_SECOND = 100.0
@@ -44,6 +44,32 @@ class _TextFormatter(logging.Formatter):
         return f"{line} {written}" if written else line
 
 
+class Allowance:
+    """How many records may be written now, and how many were not."""
+
+    def __init__(self, per_second: float = _PER_SECOND, burst: float = _BURST) -> None:
+        self._rate = per_second
+        self._burst = self._left = burst
+        self._filled = time.monotonic()
+        self._dropped = 0
+
+    def take(self) -> bool:
+        """Whether one more may be written."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + self._rate * (now - self._filled))
+        self._filled = now
+        if self._left < 1.0:
+            self._dropped += 1
+            return False
+        self._left -= 1.0
+        return True
+
+    def dropped(self) -> int:
+        """How many were not written since the last time that this was asked."""
+        dropped, self._dropped = self._dropped, 0
+        return dropped
+
+
 class FloodFilter(logging.Filter):
     """Lets only so many records of a logger through, and says how many it has not."""
 
@@ -51,19 +77,17 @@ class FloodFilter(logging.Filter):
         super().__init__()
         self._rate = per_second
         self._burst = burst
-        self._allowed: dict[str, tuple[float, float, int]] = {}
+        self._allowed: dict[str, Allowance] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is written."""
-        now = time.monotonic()
-        left, filled, dropped = self._allowed.get(record.name, (self._burst, now, 0))
-        left = min(self._burst, left + self._rate * (now - filled))
-        if left < 1.0:
-            self._allowed[record.name] = (left, now, dropped + 1)
+        allowance = self._allowed.get(record.name)
+        if allowance is None:
+            allowance = self._allowed[record.name] = Allowance(self._rate, self._burst)
+        if not allowance.take():
             return False
-        if dropped:
+        if dropped := allowance.dropped():
             record.msg = f"[{dropped} records of {record.name} were left out] {record.msg}"
-        self._allowed[record.name] = (left - 1.0, now, 0)
         return True
 
 

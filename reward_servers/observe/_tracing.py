@@ -7,7 +7,7 @@ span is then a child of it, so that a step shows what it waited for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from reward_servers.core import SettingsError
@@ -24,6 +24,11 @@ class Span:
     def __init__(self, span: Any = None) -> None:
         self._span = span
 
+    @property
+    def goes_somewhere(self) -> bool:
+        """Whether anything is done with what is noted."""
+        return self._span is not None
+
     def set(self, fields: Mapping[str, str | int]) -> None:
         """Notes what is known of the call."""
         if self._span is not None:
@@ -31,7 +36,7 @@ class Span:
                 self._span.set_attribute(f"assay.{name}", value)
 
 
-_NOWHERE = Span()
+_NOWHERE = nullcontext(Span())
 
 
 class Tracing:
@@ -44,7 +49,7 @@ class Tracing:
             provider: A tracer provider of OpenTelemetry; None for no spans.
         """
         self._provider = provider
-        self._tracer = provider.get_tracer("assay") if provider is not None else None
+        self._tracer: Any = provider.get_tracer("assay") if provider is not None else None
 
     @classmethod
     def to(cls, endpoint: str | None) -> Tracing:
@@ -69,12 +74,12 @@ class Tracing:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=endpoint)))
         return cls(provider)
 
-    @contextmanager
-    def span(self, name: str, metadata: Metadata) -> Iterator[Span]:
+    def span(self, name: str, metadata: Metadata) -> AbstractContextManager[Span]:
         """The span of a call, for the length of a block."""
-        if self._tracer is None:
-            yield _NOWHERE
-            return
+        return _NOWHERE if self._tracer is None else self._child(name, metadata)
+
+    @contextmanager
+    def _child(self, name: str, metadata: Metadata) -> Iterator[Span]:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         carrier = {str(key): str(value) for key, value in metadata if key in ("traceparent", "tracestate")}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 
 from reward_servers.core import (
     Call,
     OverloadedError,
+    PlainVerdicts,
     Request,
     RequestError,
     Reservation,
@@ -79,10 +80,10 @@ class Batch:
             indices: list[int] = []
             columns = self._columns = _wire.Columns(header.names)
             deliver, plain = partial(columns.deliver, indices), partial(columns.deliver_plain, indices)
-            call = self._scorer.open(header.request, deliver, items, hold, plain=plain)
+            call = self._scorer.open(header.request, deliver, items, hold, plain=plain, longest=len(data))
             return Opened(call, reader, message.groups, indices.extend)
         rows = _wire.RowPlaces(self._response, header.names)
-        call = self._scorer.open(header.request, rows.deliver, items, hold, plain=rows.deliver_plain)
+        call = self._scorer.open(header.request, rows.deliver, items, hold, plain=rows.deliver_plain, longest=len(data))
         return Opened(call, reader, message.groups, rows.expect)
 
     def response(self) -> service_pb2.ScoreResponse:
@@ -151,21 +152,17 @@ class Stream:
             self._waiting -= 1
             self._wake.set()
 
-        def deliver_plain(
-            positions: Sequence[int],
-            scores: Sequence[float],
-            codes: Sequence[str],
-            queue_us: int,
-            run_us: Sequence[int],
-        ) -> None:
-            ready.deliver_plain(indices, positions, scores, codes, queue_us, run_us)
-            self._waiting -= len(positions)
+        def deliver_plain(verdicts: PlainVerdicts) -> None:
+            ready.deliver_plain(indices, verdicts)
+            self._waiting -= len(verdicts.positions)
             self._wake.set()
 
         items = _wire.count_rollouts(chunk.groups) * header.width
         self._waiting += items
         self._record.items += items
-        call = self._scorer.open(header.request, deliver, items, hold, partial=True, plain=deliver_plain)
+        call = self._scorer.open(
+            header.request, deliver, items, hold, partial=True, plain=deliver_plain, longest=len(data)
+        )
         if refusal is not None:
             call.skip(refusal)
         return Opened(call, self._reader, chunk.groups, indices.extend)

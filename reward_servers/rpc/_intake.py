@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +23,8 @@ __all__ = ["Intake", "Opened", "check_counts", "parse"]
 _PIECES_OF_AN_ITEM = 8
 """Messages, parts and documents that come with an item, for a whole call, at most."""
 _MOST_EVALUATIONS = 64
+_TURN = 0.002
+"""Seconds after which others have a turn, also while parts are judged as they are read."""
 _PARTS = 8
 """Parts of a message that are added in one turn, so that a message of thousands lets others in between."""
 
@@ -123,15 +126,17 @@ class Intake:
     @staticmethod
     async def _add(opened: Opened, parts: Iterator[list[types_pb2.Group]]) -> bool:
         """Adds one turn's parts, and says whether there may be more."""
-        added = 0
+        added, turn_ends = 0, time.perf_counter() + _TURN
         try:
             for part in islice(parts, _PARTS):
                 groups, indices = opened.reader.read(part)
                 opened.expect(indices)
                 opened.call.add(groups, indices)
                 added += 1
-                # What executors on the loop have just been given is judged here.
-                await asyncio.sleep(0)
+                if opened.call.units or time.perf_counter() > turn_ends:
+                    # What executors on the loop have just been given is judged here.
+                    await asyncio.sleep(0)
+                    turn_ends = time.perf_counter() + _TURN
         except BaseException:
             opened.call.close()
             raise

@@ -116,6 +116,45 @@ TWISTS: dict[str, Twist] = {
 
 STATUSES = [code for code in grpc.StatusCode if code is not grpc.StatusCode.OK]
 
+
+def _index_only(columns: pb.ResultColumns) -> None:
+    columns.CopyFrom(pb.ResultColumns(index=columns.index))
+
+
+Spoil = Callable[[pb.ResultColumns], object]
+
+COLUMNS: dict[str, Spoil] = {
+    "a column too short": lambda columns: columns.score.pop(),
+    "a column too long": lambda columns: columns.run_us.extend([1] * (len(columns.index) + 1)),
+    "nothing but an index": _index_only,
+    "a code that is not listed": lambda columns: columns.ClearField("codes"),
+    "an evaluation beyond the call": lambda columns: columns.evaluation.extend([9] * len(columns.index)),
+    "an index of four billion": lambda columns: columns.index.__setitem__(0, (1 << 32) - 1),
+    "one item twice": lambda columns: columns.index.__setitem__(0, columns.index[-1]),
+    "rows for the same items beside them": lambda columns: None,
+}
+"""What can be wrong with columns besides what they say of an item."""
+
+
+def in_columns(results: Results) -> pb.ScoreStreamResponse:
+    """Results as a server writes them that was asked for columns."""
+    message = pb.ScoreStreamResponse()
+    columns, codes = message.columns, dict[str, int]()
+    for result in results:
+        if not result.HasField("verdict"):
+            message.results.append(result)
+            continue
+        columns.index.append(result.index)
+        columns.score.append(result.verdict.score)
+        columns.code.append(codes.setdefault(result.verdict.code, len(codes)))
+        columns.run_us.append(7 + result.index)
+        columns.evaluation.append(result.evaluation)
+    columns.codes.extend(codes)
+    if not any(columns.evaluation):
+        columns.ClearField("evaluation")
+    return message
+
+
 OTHER_REPLIES = (
     "garbage", "cut short", "text that is no UTF-8", "no message", "an empty message", "silence",
     "silence half-way", "INTERNAL half-way", "UNAVAILABLE half-way", "another verifier answers",
@@ -131,7 +170,7 @@ INFOS = (
 PAGES = ("HTTP/2 404", "HTTP/2 501", "HTTP/2 503", "HTTP/2 200", "HTTP/1.1", "noise", "closes", "says nothing")
 
 KINDS = (
-    *TWISTS, *(f"status {code.name}" for code in STATUSES), *OTHER_REPLIES, *INFOS, *PAGES,
+    *TWISTS, *COLUMNS, *(f"status {code.name}" for code in STATUSES), *OTHER_REPLIES, *INFOS, *PAGES,
 )  # fmt: skip
 
 
@@ -154,10 +193,12 @@ class Hostile:
         calls: how often it was asked for scores.
         token: bearer token that it asks for; empty for none.
         trivial: whether its verifier claims to take microseconds, so that it is asked for all results at once.
+        columns: whether it offers to write results in columns.
     """
 
-    def __init__(self, kind: str, *, trivial: bool = False, token: str = "") -> None:
+    def __init__(self, kind: str, *, trivial: bool = False, token: str = "", columns: bool = False) -> None:
         self.kind = kind
+        self.columns = columns
         self.calls = 0
         self.token = token
         self.trivial = trivial
@@ -196,6 +237,8 @@ class Hostile:
         if self.kind == "silent info":
             await asyncio.sleep(3600)
         answer = pb.GetServerInfoResponse(contract="assay.rewards.v1")
+        if self.columns:
+            answer.result_forms.append(pb.RESULT_FORM_COLUMNS)
         answer.load.draining = self.kind == "always draining"
         answer.limits.max_items = int(self.kind == "one item a call")
         answer.limits.max_message_bytes = int(self.kind == "one byte a message")
@@ -217,11 +260,22 @@ class Hostile:
             async for part in self._replies(pb.ScoreStreamRequest.FromString(raw).chunk, context):
                 yield part
 
+    @staticmethod
+    def _written(request: pb.ScoreRequest, results: Results) -> pb.ScoreStreamResponse:
+        if request.result_form == pb.RESULT_FORM_COLUMNS:
+            return in_columns(results)
+        return pb.ScoreStreamResponse(results=results)
+
     async def _replies(self, request: pb.ScoreRequest, context: Any) -> AsyncIterator[bytes]:
         kind, results = self.kind, honest(request)
-        message = pb.ScoreStreamResponse(results=results)
+        message = self._written(request, results)
         if kind in TWISTS:
-            yield pb.ScoreStreamResponse(results=TWISTS[kind](results)).SerializeToString()
+            yield self._written(request, TWISTS[kind](results)).SerializeToString()
+        elif kind in COLUMNS:
+            COLUMNS[kind](message.columns)
+            if kind.startswith("rows"):
+                message.results.extend(results)
+            yield message.SerializeToString()
         elif kind.startswith("status "):
             await context.abort(grpc.StatusCode[kind.removeprefix("status ")], "as it likes")
         elif kind == "garbage":
@@ -235,7 +289,7 @@ class Hostile:
         elif kind == "silence":
             await asyncio.sleep(3600)
         elif kind.endswith("half-way"):
-            yield pb.ScoreStreamResponse(results=results[::2]).SerializeToString()
+            yield self._written(request, results[::2]).SerializeToString()
             if kind.startswith("silence"):
                 await asyncio.sleep(3600)
             await context.abort(grpc.StatusCode[kind.partition(" ")[0]], "half-way")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
 
-from tests.client.hostile_server import INFOS, KINDS, PAGES, Hostile, serve, serve_page
+from tests.client.hostile_server import COLUMNS, INFOS, KINDS, PAGES, TWISTS, Hostile, serve, serve_page
 from trainer_client import (
     AsyncRewardClient,
     Batching,
@@ -42,8 +43,8 @@ def recipe(deadline: float) -> Recipe:
 
 
 @asynccontextmanager
-async def hostile(kind: str, trivial: bool) -> AsyncIterator[tuple[str, Hostile]]:
-    peer = Hostile(kind, trivial=trivial)
+async def hostile(kind: str, trivial: bool, columns: bool = False) -> AsyncIterator[tuple[str, Hostile]]:
+    peer = Hostile(kind, trivial=trivial, columns=kind in COLUMNS or columns)
     async with serve_page(kind) if kind in PAGES else serve(peer) as address:
         yield address, peer
 
@@ -94,6 +95,47 @@ async def test_alone(kind: str, trivial: bool) -> None:
     check(table)
     if kind in SCORES_RIGHTLY:
         assert table.valid.all()
+
+
+@pytest.mark.parametrize("trivial", [False, True], ids=["streamed", "at once"])
+@pytest.mark.parametrize("kind", [*TWISTS, "cut short", "silence half-way", "works"])
+async def test_results_in_columns_beside_a_replica_that_writes_rows(kind: str, trivial: bool) -> None:
+    async with (
+        hostile(kind, trivial, columns=True) as (address, peer),
+        serve(Hostile("works", trivial=trivial)) as good,
+        AsyncRewardClient(recipe(20.0), [good, address], retries=RETRIES, batching=BATCHING) as client,
+    ):
+        for _ in range(20):
+            async with asyncio.timeout(30):
+                table = await client.score(rollouts())
+            check(table)
+            assert table.valid.all()
+            if peer.calls:
+                break
+    assert peer.calls
+
+
+async def test_an_item_is_read_from_columns_as_from_a_row() -> None:
+    two = Recipe(rewards=(Reward("main", "echo"), Reward("again", "echo", tasks=("odd",))), max_missing=1.0)
+    asked = rollouts()
+    for rollout in asked[1::2]:
+        rollout.task = "odd"
+    async with (
+        serve(Hostile("works", columns=True)) as columns,
+        serve(Hostile("works")) as rows,
+        AsyncRewardClient(two, columns, batching=BATCHING) as one,
+        AsyncRewardClient(two, rows, batching=BATCHING) as other,
+    ):
+        tables = [await one.score(asked), await other.score(asked)]
+    tables.append(pickle.loads(pickle.dumps(tables[0])))
+    tables.append(ScoreTable.concat([pickle.loads(pickle.dumps(tables[0])), tables[0]]))
+    for table in tables:
+        np.testing.assert_array_equal(table.scores[:COUNT], tables[1].scores)
+        np.testing.assert_array_equal(table.codes[:COUNT], tables[1].codes)
+    for table in (tables[0], *tables[2:]):
+        np.testing.assert_allclose(table.run_seconds[:COUNT, 0], (7 + np.arange(COUNT)) * 1e-6)
+        assert table.cell(5, "main").run_seconds == pytest.approx(12e-6)
+        assert not table.cached.any()
 
 
 async def test_a_reply_that_no_replica_can_give_is_the_items_fault_and_the_replicas_stay() -> None:

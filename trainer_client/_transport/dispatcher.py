@@ -161,7 +161,12 @@ class Dispatcher:
         """One call. Returns how it failed, or None."""
         batch = self._batch
         request, unusable = wire.build_request(
-            chunk, batch.rollouts, batch.name, batch.labels, batch.recipe.reasoning_marks
+            chunk,
+            batch.rollouts,
+            batch.name,
+            batch.labels,
+            batch.recipe.reasoning_marks,
+            in_columns=replica.info is not None and replica.info.writes_columns,
         )
         for row, outcome in unusable.items():
             self._store.settle([(row, column) for column in chunk.columns], outcome)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.outcomes import ClientOutcome, Outcome
 
@@ -60,11 +61,26 @@ class Times(NamedTuple):
     cached: bytearray
 
 
-def read_times(sources: Sequence[Any]) -> Times:
-    """Times of settled cells; 0 where no server answered."""
+def read_times(sources: Sequence[Any], places: Sequence[int]) -> Times:
+    """Times of settled cells; 0 where no server answered.
+
+    Args:
+        sources: what each cell was settled with.
+        places: position of each cell in a source that has many.
+    """
     times = Times(array("I", bytes(4 * len(sources))), array("I", bytes(4 * len(sources))), bytearray(len(sources)))
+    read: dict[int, Times] = {}
     for cell, source in enumerate(sources):
         if source is None or isinstance(source, ClientOutcome):
+            continue
+        if isinstance(source, service.ResultColumns):
+            columns = read.get(id(source))
+            if columns is None:
+                columns = read[id(source)] = _times_of(source)
+            place = places[cell]
+            times.queue_us[cell] = columns.queue_us[place]
+            times.run_us[cell] = columns.run_us[place]
+            times.cached[cell] = columns.cached[place]
             continue
         result = types.Result.FromString(source) if isinstance(source, bytes) else source
         times.queue_us[cell] = result.queue_us
@@ -73,12 +89,29 @@ def read_times(sources: Sequence[Any]) -> Times:
     return times
 
 
-def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
-    """Everything a result says beyond its score, code and times, as plain values."""
+def _times_of(columns: service.ResultColumns) -> Times:
+    count = len(columns.index)
+    return Times(
+        array("I", columns.queue_us[:] or [0] * count),
+        array("I", columns.run_us[:] or [0] * count),
+        bytearray(columns.cached[:] or [False] * count),
+    )
+
+
+def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, Any]:
+    """Everything a result says beyond its score, code and times, as plain values.
+
+    Args:
+        source: what its cell was settled with.
+        place: its position there, where the source has many.
+        aspects: names of the parts of its judgement.
+    """
     if source is None:
         return {}
     if isinstance(source, ClientOutcome):
         return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
+    if isinstance(source, service.ResultColumns):
+        source = _result_at(source, place)
     if isinstance(source, bytes):
         source = types.Result.FromString(source)
     details: dict[str, Any] = {}
@@ -120,3 +153,17 @@ def read_details(source: Any, aspects: Sequence[str]) -> dict[str, Any]:
         for step in verdict.steps
     ]
     return details
+
+
+def _result_at(columns: service.ResultColumns, place: int) -> types.Result:
+    """One of the verdicts that came column by column, but for its score and code."""
+    result = types.Result(verdict=types.Verdict())
+    if columns.queue_us:
+        result.queue_us = columns.queue_us[place]
+    if columns.run_us:
+        result.run_us = columns.run_us[place]
+    if columns.cached:
+        result.cached = columns.cached[place]
+    if columns.cpu_us and columns.cpu_us[place]:
+        result.usage.cpu_us = columns.cpu_us[place]
+    return result

@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer_client.contract.v1 import reward_service_pb2 as service
+from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.verifiers import VerifierId
 
 
@@ -74,6 +76,7 @@ class OutcomeStore:
         codes: position in ``code_names``.
         parties: `Party` of each fault.
         sources: what the cell was settled with, for reading the rest of it later.
+        places: position of the cell in its source, where that has many.
         code_names: names of the codes.
         left: cells of each row that are not settled.
         versions: for each column the verifiers that answered, by digest.
@@ -87,6 +90,7 @@ class OutcomeStore:
         "numbers",
         "on_rows",
         "parties",
+        "places",
         "rows",
         "scores",
         "sources",
@@ -104,26 +108,33 @@ class OutcomeStore:
         self.codes = array("i", [0]) * cells
         self.parties = bytearray(cells)
         self.sources: list[Any] = [None] * cells
+        self.places = array("i", [0]) * cells
         self.code_names = ["not_asked"]
         self.numbers = {"not_asked": 0}
-        self.left = [0] * rows
+        self.left = array("i", [0]) * rows
         self.versions: list[dict[str, VerifierId]] = [{} for _ in range(width)]
         self.on_rows = on_rows
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in self.__slots__}
-        sources = (s.SerializeToString() if hasattr(s, "SerializeToString") else s for s in self.sources)
-        return {**state, "sources": list(sources), "on_rows": None}
+        shared: dict[int, _Packed] = {}
+        return {**state, "sources": [_pack(source, shared) for source in self.sources], "on_rows": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
+        shared: dict[int, service.ResultColumns] = {}
+        for cell, source in enumerate(self.sources):
+            if isinstance(source, _Packed):
+                if id(source) not in shared:
+                    shared[id(source)] = service.ResultColumns.FromString(source)
+                self.sources[cell] = shared[id(source)]
 
     def ask(self, rows: Sequence[int], column: int) -> None:
         """Mark cells as asked for."""
         if len(rows) == self.rows:
             self.state[column :: self.width] = bytes([Outcome.PENDING]) * self.rows
-            self.left = [left + 1 for left in self.left]
+            self.left = array("i", [left + 1 for left in self.left])
             return
         for row in rows:
             self.state[row * self.width + column] = Outcome.PENDING
@@ -199,6 +210,7 @@ class OutcomeStore:
             taken.codes += self.codes[cells]
             taken.parties += self.parties[cells]
             taken.sources += self.sources[cells]
+            taken.places += self.places[cells]
             taken.left.append(self.left[row])
         return taken
 
@@ -215,7 +227,23 @@ class OutcomeStore:
             joined.codes.extend(renumbered[number] for number in store.codes)
             joined.parties += store.parties
             joined.sources += store.sources
+            joined.places += store.places
             joined.left += store.left
             for known, more in zip(versions, store.versions, strict=True):
                 known.update(more)
         return joined
+
+
+class _Packed(bytes):
+    """Columns on their way to another process, once for all cells that were settled with them."""
+
+
+def _pack(source: Any, shared: dict[int, _Packed]) -> Any:
+    """A source as it is pickled: bytes in the place of a message."""
+    if isinstance(source, types.Result):
+        return source.SerializeToString()
+    if isinstance(source, service.ResultColumns):
+        if id(source) not in shared:
+            shared[id(source)] = _Packed(source.SerializeToString())
+        return shared[id(source)]
+    return source

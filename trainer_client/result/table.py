@@ -148,7 +148,7 @@ class ScoreTable:
 
     @cached_property
     def _times(self) -> Times:
-        return read_times(self._store.sources)
+        return read_times(self._store.sources, self._store.places)
 
     @cached_property
     def queue_seconds(self) -> FloatArray:
@@ -186,7 +186,8 @@ class ScoreTable:
         column = self.column(reward) if isinstance(reward, str) else reward
         outcome = Outcome(int(self.outcomes[row, column]))
         aspects = self.versions[column][0].aspects if self.versions[column] else ()
-        details = read_details(self._store.sources[row * len(self.columns) + column], aspects)
+        at = row * len(self.columns) + column
+        details = read_details(self._store.sources[at], self._store.places[at], aspects)
         evidence, feedback = details.pop("evidence_json", b""), details.pop("feedback_json", b"")
         return Cell(
             outcome=outcome,

@@ -57,7 +57,17 @@ class VerifierInfo(NamedTuple):
 
 
 class ServerInfo(NamedTuple):
-    """What a server says of itself; 0 where it sets no limit."""
+    """What a server says of itself; 0 where it sets no limit.
+
+    Attributes:
+        verifiers: what it hosts, by name.
+        max_items: rollouts times evaluations in one call.
+        max_message_bytes: size of one message.
+        suggested_items: a size of calls at which it works well.
+        items_limit: items that may be in flight there.
+        draining: whether it takes no more work.
+        writes_columns: whether it can write plain verdicts column by column.
+    """
 
     verifiers: Mapping[str, VerifierInfo]
     max_items: int
@@ -65,3 +75,4 @@ class ServerInfo(NamedTuple):
     suggested_items: int
     items_limit: int
     draining: bool
+    writes_columns: bool = False

@@ -14,12 +14,11 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from reward_servers.core._bound import BoundVerifier, Instance, outcome_of, replicate
 from reward_servers.core._context import Ask
 from reward_servers.core._model import Rollout
-from reward_servers.core._outcomes import Fault, Outcome, Party, default_code, plain_score
+from reward_servers.core._outcomes import Fault, Outcome, Party, default_codes, plain_score
 from reward_servers.core._verifier import Cost, Role
 from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
@@ -28,22 +27,10 @@ __all__ = ["LoopExecutor"]
 
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
+_TURN_NS = int(_TURN * 1e9)
 _TICK = 0.05
 _GRACE = 1.0
 """Seconds in which a coroutine ends that has been cancelled; whoever takes longer has swallowed it."""
-
-
-_WAITS: Any = object()
-
-
-def _result_of(coroutine: Any) -> Any:
-    """What a coroutine returns without waiting for anything; ``_WAITS`` when it waits, and is closed."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    coroutine.close()
-    return _WAITS
 
 
 @dataclass(slots=True, eq=False)
@@ -72,20 +59,23 @@ class AtOnce:
     """What was judged at once.
 
     Attributes:
-        ranks: Ranks of the items whose verdict is nothing but a score and a code.
-        scores: Their scores.
+        scores: Scores of the items whose verdict is nothing but a score and a code.
         codes: Their codes.
         run_us: Microseconds that each ran.
         others: Rank, outcome and run time of the other items.
         done: How many items were judged, from the first on.
     """
 
-    ranks: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
     run_us: list[int] = field(default_factory=list)
     others: list[tuple[int, Outcome, int]] = field(default_factory=list)
     done: int = 0
+
+    def ranks(self) -> list[int]:
+        """Ranks of the items that have a score."""
+        others = {rank for rank, _, _ in self.others}
+        return [rank for rank in range(self.done) if rank not in others]
 
 
 class LoopExecutor:
@@ -127,37 +117,54 @@ class LoopExecutor:
             What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
             verifier waits for something, and is never judged in this way again.
         """
-        instance, verifier, found = self._instance, self._hosted.verifier, AtOnce()
+        found = AtOnce()
+        judging = self._judge_one_by_one(job, rollouts, found)
+        try:
+            judging.send(None)
+        except StopIteration:
+            pass
+        else:
+            self._may_be_quick = False
+            judging.close()
+        verifier = self._hosted.verifier
+        found.codes = default_codes(found.scores, verifier.low, verifier.high)
+        return found
+
+    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], found: AtOnce) -> None:
+        """Judges items until all are done or the turn is over. Waits only where the verifier does."""
+        instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None
-        low, high, started = verifier.low, verifier.high, time.perf_counter()
-        turn_ends = started + _TURN
+        function, low, high = instance.function, verifier.low, verifier.high
+        clock, note_score, note_time = time.perf_counter_ns, found.scores.append, found.run_us.append
+        started = clock()
+        turn_ends = started + _TURN_NS
         for rank, rollout in enumerate(rollouts):
+            outcome: Outcome | None
+            score: float | None = None
             try:
                 arguments = instance.arguments(rollout, job.options, None)
                 if isinstance(arguments, Fault):
-                    outcome: Outcome | None = arguments
-                elif (returned := _result_of(instance.function(*arguments))) is _WAITS:
-                    self._may_be_quick = False
-                    return found
+                    outcome = arguments
                 else:
-                    score = plain_score(returned, low, high)
-                    outcome = instance.settle(returned, rollout, None)[0] if score is None else None
+                    returned = await function(*arguments)
+                    # What `plain_score` says of such a float, without the call.
+                    plain = type(returned) is float and low <= returned <= high
+                    score = returned if plain else plain_score(returned, low, high)
+                    outcome = None if score is not None else instance.settle(returned, rollout, None)[0]
+            except GeneratorExit:
+                raise
             except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
                 outcome = outcome_of(error, verifier)
-            ended = time.perf_counter()
-            run_us, started = int((ended - started) * 1e6), ended
-            if outcome is not None:
-                found.others.append((rank, outcome, run_us))
-            else:
-                assert score is not None
-                found.ranks.append(rank)
-                found.scores.append(score)
-                found.codes.append(default_code(score, low, high))
-                found.run_us.append(run_us)
+            ended = clock()
+            if outcome is None and score is not None:
+                note_score(score)
+                note_time((ended - started) // 1000)
+            elif outcome is not None:
+                found.others.append((rank, outcome, (ended - started) // 1000))
             found.done = rank + 1
             if ended > turn_ends:
                 break
-        return found
+            started = ended
 
     def abandon(self, units: Sequence[Unit]) -> None:
         """Cancels the coroutines of items that run, which closes their upstream calls."""

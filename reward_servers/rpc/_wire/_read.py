@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from reward_servers.core import (
     Content,
@@ -122,21 +124,45 @@ def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluati
     )
 
 
+class _WireRollout(Rollout):
+    """A rollout that reads what is seldom asked for from its message when it is asked for."""
+
+    __slots__ = ("_message",)
+    _message: types_pb2.Rollout
+
+    def __getattr__(self, name: str) -> Any:
+        """Reads a field that was not set."""
+        if name not in _READ_LATER:
+            raise AttributeError(f"a rollout has no {name!r}")
+        value = _READ_LATER[name](self._message)
+        setattr(self, name, value)
+        return value
+
+    def __reduce__(self) -> tuple[type[Rollout], tuple[Any, ...]]:
+        """Travels as a plain rollout."""
+        return Rollout, tuple(getattr(self, one.name) for one in fields(Rollout))
+
+
+_READ_LATER: Mapping[str, Callable[[types_pb2.Rollout], Any]] = {
+    "rollout_id": lambda message: message.rollout_id,
+    "finish_reason": lambda message: message.finish_reason,
+    "own_reference": lambda message: message.reference_json,
+    "token_ids": lambda message: tuple(message.token_ids),
+    "metadata_json": lambda message: message.metadata_json,
+}
+
+
 def _read_rollout(
     message: types_pb2.Rollout, context: PromptContext, blobs: Mapping[str, tuple[bytes, str]]
 ) -> Rollout:
-    documents, token_ids = message.documents, message.token_ids
-    response = message.response
-    return Rollout(
-        response.text or _read_content(response, blobs),
-        context,
-        message.rollout_id,
-        message.finish_reason,
-        message.reference_json,
-        _read_documents(documents, blobs) if documents else (),
-        tuple(token_ids) if token_ids else (),
-        message.metadata_json,
-    )
+    rollout = _WireRollout.__new__(_WireRollout)
+    response, documents = message.response, message.documents
+    rollout.content = response.text or _read_content(response, blobs)
+    rollout.prompt_context = context
+    # Read here, since blobs that are not there are the whole call's fault.
+    rollout.own_documents = _read_documents(documents, blobs) if documents else ()
+    rollout._message = message
+    return rollout
 
 
 def _read_marks(messages: Iterable[types_pb2.ReasoningMarks]) -> tuple[tuple[str, str], ...]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from google.protobuf.duration_pb2 import Duration
 
-from reward_servers.core import Fault, Party, Result, Skip, SkipReason, Step, Verdict
+from reward_servers.core import Fault, Party, PlainVerdicts, Result, Skip, SkipReason, Step, Verdict
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -70,22 +70,10 @@ class RowPlaces:
         """Fills a row."""
         fill_result(self._places[position], result, self._names[position % self._width])
 
-    def deliver_plain(
-        self,
-        positions: Sequence[int],
-        scores: Sequence[float],
-        codes: Sequence[str],
-        queue_us: int,
-        run_us: Sequence[int],
-    ) -> None:
+    def deliver_plain(self, verdicts: PlainVerdicts) -> None:
         """Fills the rows of verdicts that have nothing but a score and a code."""
-        places = self._places
-        waited = min(queue_us, _LONGEST_US)
-        for position, score, code, ran in zip(positions, scores, codes, run_us, strict=True):
-            place = places[position]
-            place.queue_us, place.run_us = waited, ran
-            verdict = place.verdict
-            verdict.score, verdict.code = score, code
+        for position, result in verdicts.results():
+            self.deliver(position, result)
 
 
 class Rows:
@@ -112,18 +100,10 @@ class Rows:
         row = self._message.results.add(index=indices[rank], evaluation=evaluation)
         fill_result(row, result, self._names[evaluation])
 
-    def deliver_plain(
-        self,
-        indices: Sequence[int],
-        positions: Sequence[int],
-        scores: Sequence[float],
-        codes: Sequence[str],
-        queue_us: int,
-        run_us: Sequence[int],
-    ) -> None:
+    def deliver_plain(self, indices: Sequence[int], verdicts: PlainVerdicts) -> None:
         """Takes verdicts of one evaluation that have nothing but a score and a code."""
-        for position, score, code, ran in zip(positions, scores, codes, run_us, strict=True):
-            self.deliver(indices, position, Result(Verdict(score, code), queue_us, ran))
+        for position, result in verdicts.results():
+            self.deliver(indices, position, result)
 
     def write(self, message: service_pb2.ScoreStreamResponse) -> None:
         """Writes what has come since the last time."""
@@ -174,34 +154,26 @@ class Columns:
         self._evaluation.append(evaluation)
         self._score.append(outcome.score)
         self._code.append(self._codes.setdefault(outcome.code, len(self._codes)))
-        self._queue_us.append(min(result.queue_us, _LONGEST_US))
-        self._run_us.append(min(result.run_us, _LONGEST_US))
-        self._cpu_us.append(min(usage.cpu_us, _LONGEST_US) if usage is not None else 0)
+        self._queue_us.append(result.queue_us)
+        self._run_us.append(result.run_us)
+        self._cpu_us.append(usage.cpu_us if usage is not None else 0)
         self._cached.append(result.cached)
 
-    def deliver_plain(
-        self,
-        indices: Sequence[int],
-        positions: Sequence[int],
-        scores: Sequence[float],
-        codes: Sequence[str],
-        queue_us: int,
-        run_us: Sequence[int],
-    ) -> None:
+    def deliver_plain(self, indices: Sequence[int], verdicts: PlainVerdicts) -> None:
         """Takes verdicts of one evaluation that have nothing but a score and a code."""
-        width, count = self._width, len(positions)
-        self._index += (
-            [indices[position] for position in positions]
-            if width == 1
-            else [indices[position // width] for position in positions]
-        )
+        width, positions = self._width, verdicts.positions
+        count = len(positions)
+        if isinstance(positions, range):
+            self._index += indices[positions.start // width : positions.start // width + count]
+        else:
+            self._index += [indices[position // width] for position in positions]
         self._evaluation += [positions[0] % width] * count
-        self._score += scores
+        self._score += verdicts.scores
         places = self._codes
-        self._code += [places.setdefault(code, len(places)) for code in codes]
-        self._queue_us += [min(queue_us, _LONGEST_US)] * count
-        self._run_us += run_us
-        self._cpu_us += [0] * count
+        self._code += [places.setdefault(code, len(places)) for code in verdicts.codes]
+        self._queue_us += verdicts.queue_us
+        self._run_us += verdicts.run_us
+        self._cpu_us += verdicts.cpu_us or [0] * count
         self._cached += [False] * count
 
     def write(self, message: Reply) -> None:
@@ -215,15 +187,20 @@ class Columns:
         columns.score.extend(self._score)
         columns.code.extend(self._code)
         columns.codes.extend(self._codes)
-        columns.queue_us.extend(self._queue_us)
-        columns.run_us.extend(self._run_us)
+        columns.queue_us.extend(_bounded(self._queue_us))
+        columns.run_us.extend(_bounded(self._run_us))
         if any(self._evaluation):
             columns.evaluation.extend(self._evaluation)
         if any(self._cpu_us):
-            columns.cpu_us.extend(self._cpu_us)
+            columns.cpu_us.extend(_bounded(self._cpu_us))
         if any(self._cached):
             columns.cached.extend(self._cached)
         self._clear()
+
+
+def _bounded(times: list[int]) -> list[int]:
+    """Times that fit into their column."""
+    return times if max(times) <= _LONGEST_US else [min(one, _LONGEST_US) for one in times]
 
 
 def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -> None:

@@ -21,6 +21,8 @@ def build_request(
     batch: str,
     labels: Labels,
     reasoning_marks: Sequence[tuple[str, str]] = (),
+    *,
+    in_columns: bool = False,
 ) -> tuple[service.ScoreStreamRequest, dict[int, ClientOutcome]]:
     """Build the message of a chunk.
 
@@ -33,6 +35,7 @@ def build_request(
         batch: name of the batch.
         labels: what servers log.
         reasoning_marks: pairs of marks around reasoning, in addition to those that servers know.
+        in_columns: whether to ask for plain verdicts column by column.
 
     Returns:
         The message, and the rows left out of it because they cannot be sent, with the reason.
@@ -43,6 +46,8 @@ def build_request(
     message.seed = labels.seed
     message.run = labels.run
     message.step = labels.step
+    if in_columns:
+        message.result_form = service.RESULT_FORM_COLUMNS
     for position in chunk.asked:
         asked = chunk.spec.evaluations[position]
         evaluation = message.evaluations.add(

@@ -31,6 +31,7 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         suggested_items=info.limits.suggested_items,
         items_limit=info.load.items_limit,
         draining=info.load.draining,
+        writes_columns=service.RESULT_FORM_COLUMNS in info.result_forms,
     )
 
 

@@ -6,9 +6,11 @@ import enum
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeAlias
 
+import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
 from trainer_client._transport.failures import REFUSAL_CODES, UnusableReply, bounded_delay
+from trainer_client._transport.wire.columns import check_columns, settle_columns
 from trainer_client._transport.wire.info import read_id
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
@@ -149,8 +151,46 @@ class ReplyReader:
             left[row] -= 1
             if not left[row]:
                 complete.append(row)
+        if reply.columns.index:
+            verdicts += self._read_columns(reply.columns, taken, scoreless, complete)
         store.announce(complete)
         return verdicts, scoreless
+
+    def _read_columns(
+        self,
+        message: service.ResultColumns,
+        taken: Sequence[int],
+        scoreless: list[ScorelessResult],
+        complete: list[int],
+    ) -> int:
+        """Settle cells from columns: how many verdicts there are. What is unusable and complete rows are added.
+
+        Raises:
+            UnusableReply: see `check_columns`; the cells that rows of the same message have settled are open again.
+        """
+        try:
+            verdicts = check_columns(message, len(self._columns), self.awaited)
+        except UnusableReply:
+            self._take_back(taken)
+            raise
+        lows, highs = np.array(self._ranges, np.float64).T
+        asked = verdicts.evaluations
+        numbers = np.array([self._number_of(code) for code in message.codes], np.int64)[verdicts.codes]
+        # False for NaN as well.
+        good = (lows[asked] <= verdicts.scores) & (verdicts.scores <= highs[asked]) & (numbers >= 0)
+        for at in np.flatnonzero(~good).tolist():
+            row, evaluation = int(verdicts.rows[at]), int(asked[at])
+            verdict = types.Verdict(score=verdicts.scores[at], code=message.codes[int(verdicts.codes[at])])
+            scoreless.append(_unusable_verdict(row, self._columns[evaluation], verdict, *self._ranges[evaluation]))
+        complete += settle_columns(self._store, verdicts, good, numbers, self._columns, message)
+        return int(good.sum())
+
+    def _number_of(self, code: str) -> int:
+        """Position of a code in the store's; -1 for what cannot be one."""
+        number = self._store.numbers.get(code)
+        if number is not None:
+            return number
+        return self._store.number_of(code) if _is_code(code, self._store) else -1
 
     def _check_identities(self, identities: Sequence[types.VerifierIdentity]) -> None:
         if len(identities) > len(self._columns):
