@@ -143,10 +143,7 @@ class ReplyReader:
             # Settled already: by a copy of the work elsewhere, or given up.
             if state[cell] != pending:
                 continue
-            state[cell] = 1
-            scores[cell] = score
-            codes[cell] = number
-            sources[cell] = result
+            state[cell], scores[cell], codes[cell], sources[cell] = 1, score, number, result
             taken.append(cell)
             left[row] -= 1
             if not left[row]:
