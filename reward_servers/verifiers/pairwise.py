@@ -101,9 +101,9 @@ async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, 
         **options.model_dump(include={"criteria", "show_reference", "show_reasoning", "max_reasks"}),
     }
     reference = _with_opponent(first, shown(second, reasoning=options.show_reasoning))
-    positions = ("first", "second") if options.both_orders else ("first",)
+    places = (0, 1) if options.both_orders else (0,)
     verdicts = await asyncio.gather(
-        *(ctx.score("judge", first, reference=reference, options={**asked, "position": place}) for place in positions)
+        *(ctx.score("judge", first, reference=reference, options={**asked, "place": place}) for place in places)
     )
     # A response that provoked a failure of the judge loses, and so does the other one if it did as well.
     won = sum(verdict.score for verdict in verdicts) / len(verdicts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ class Said:
     body: bytes | None = None
     delay: float = 0.0
     hang_up: bool = False
+    tokens: tuple[tuple[str, dict[str, float]], ...] = ()
+    """The tokens of the text, with the probabilities of what could have stood there."""
 
 
 Script = Callable[[dict[str, Any], int], Said | str]
@@ -113,7 +116,17 @@ class FakeChatServer:
 def _body(request: dict[str, Any], said: Said) -> bytes:
     if said.status != 200:
         return json.dumps({"error": {"message": said.text or "scripted", "code": said.error_code}}).encode()
-    message = {"role": "assistant", "content": said.text}
+    text = said.text or "".join(token for token, _ in said.tokens)
+    message = {"role": "assistant", "content": text}
+    listed = [
+        {
+            "token": token,
+            "logprob": math.log(chances.get(token, 1.0)),
+            "top_logprobs": [{"token": other, "logprob": math.log(chance)} for other, chance in chances.items()],
+        }
+        for token, chances in said.tokens
+    ]
+    logprobs = {"content": listed} if listed and request.get("logprobs") else None
     return json.dumps(
         {
             "id": "chatcmpl-1",
@@ -121,7 +134,7 @@ def _body(request: dict[str, Any], said: Said) -> bytes:
             "created": 1,
             "model": request["model"] + "-served",
             "system_fingerprint": "fp_1",
-            "choices": [{"index": 0, "message": message, "finish_reason": said.finish_reason, "logprobs": None}],
+            "choices": [{"index": 0, "message": message, "finish_reason": said.finish_reason, "logprobs": logprobs}],
             "usage": {"prompt_tokens": 100, "completion_tokens": 7, "total_tokens": 107},
         }
     ).encode()

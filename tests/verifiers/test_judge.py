@@ -29,8 +29,8 @@ from tests.verifiers.judging import alone, judging, served, shown, token_of
         ("Score: 7/10", {"protocol": "likert_1_10"}, 6 / 9, 7.0),
         ("Score: 3", {"protocol": "likert_1_5"}, 0.5, 3.0),
         ("[[A]]", {"protocol": "pairwise"}, 1.0, None),
-        ("[[A]]", {"protocol": "pairwise", "position": "second"}, 0.0, None),
-        ("[[C]]", {"protocol": "pairwise", "position": "second"}, 0.5, None),
+        ("[[A]]", {"protocol": "pairwise", "place": 1}, 0.0, None),
+        ("[[C]]", {"protocol": "pairwise", "place": 1}, 0.5, None),
     ],
 )
 async def test_verdicts(reply: str, options: dict[str, Any], score: float, rating: float | None) -> None:

@@ -110,11 +110,11 @@ def _refuses_to_compare(request: dict[str, Any], number: int) -> Said:
         (HARMFUL, f"{HARMFUL}!", 0.0, "provoked_refused"),
     ],
 )
-@pytest.mark.parametrize("position", ["first", "second"])
+@pytest.mark.parametrize("place", [0, 1])
 async def test_of_two_responses_the_one_that_provoked_the_failure_loses(
-    own: str, other: str, score: float, code: str, position: str
+    own: str, other: str, score: float, code: str, place: int
 ) -> None:
-    options = {"protocol": "pairwise", "position": position}
+    options = {"protocol": "pairwise", "place": place}
     async with judging(served(_refuses_to_compare)) as running:
         verdict = await running.verdict("judge", rollout(own, {"opponent": other}), options)
         fault = await running.fault("judge", rollout(own, {"opponent": other}), {**options, "on_provoked": "fault"})

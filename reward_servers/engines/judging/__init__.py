@@ -5,20 +5,25 @@ when the status is ok, a value; a *question* is the conversation that asks for i
 an *exchange* is the question with its re-asks and replies.
 """
 
+from reward_servers.engines.judging._asks import LETTERS, Spelling
+from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._chat import ChatClient
-from reward_servers.engines.judging._completion import ChatError, ChatRejected, ChatUnavailable, Completion
+from reward_servers.engines.judging._completion import ChatError, ChatRejected, ChatUnavailable, Completion, Token
 from reward_servers.engines.judging._control import Controls
+from reward_servers.engines.judging._embedded import EmbeddedModel
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._pairs import spread_pairs
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
-from reward_servers.engines.judging._reply import MARGINS, SCALES, Channel, Protocol, Reply, Status, unit_score
+from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Reply, Status, unit_score
 from reward_servers.engines.judging._spend import Prices, Spend
 
 __all__ = [
+    "LETTERS",
     "MARGINS",
-    "SCALES",
     "TEMPLATE",
+    "Asked",
+    "Backend",
     "Channel",
     "ChatClient",
     "ChatError",
@@ -26,13 +31,16 @@ __all__ = [
     "ChatUnavailable",
     "Completion",
     "Controls",
+    "EmbeddedModel",
     "Exchange",
     "Prices",
     "Protocol",
     "Question",
     "Reply",
+    "Spelling",
     "Spend",
     "Status",
+    "Token",
     "parse_reply",
     "spread_pairs",
     "unit_score",

@@ -7,14 +7,16 @@ and not by their number; what waits for its next attempt holds no place.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from reward_servers.engines.judging._backend import Asked
 from reward_servers.engines.judging._completion import (
     ChatRejected,
     ChatUnavailable,
@@ -32,12 +34,25 @@ if TYPE_CHECKING:
 
 __all__ = ["ChatClient"]
 
+_ALTERNATIVES = 20
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
 _PER_MESSAGE = 64
 """Tokens that a template adds to a message at most."""
 
-_KNOWN = frozenset({"temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "reasoning_effort", "stop"})
+_KNOWN = frozenset(
+    {
+        "temperature",
+        "top_p",
+        "max_tokens",
+        "max_completion_tokens",
+        "seed",
+        "reasoning_effort",
+        "stop",
+        "logprobs",
+        "top_logprobs",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -92,13 +107,17 @@ class ChatClient:
         while self._endpoints:
             await self._endpoints.pop().client.close()
 
-    async def ask(self, messages: Sequence[Message], *, budget: float, seed: int | None, jitter: Random) -> Completion:
+    @property
+    def identity(self) -> str:
+        """The model and its parameters."""
+        return json.dumps([self.model, dict(self.parameters)], sort_keys=True, default=str)
+
+    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
         """Asks for one completion.
 
         Args:
-            messages: The conversation.
+            asked: What is asked.
             budget: Seconds that all attempts may take together; the wait for a first place does not count.
-            seed: Seed that is sent along; None for none.
             jitter: Spreads the attempts of many requests.
 
         Returns:
@@ -125,7 +144,7 @@ class ChatClient:
             if ends == float("inf"):
                 ends = sent_at + budget
             try:
-                completion = await self._attempt(endpoint, messages, ends - sent_at, seed)
+                completion = await self._attempt(endpoint, asked, ends - sent_at)
             except TransientError as error:
                 if error.busy:
                     endpoint.window.refused(sent_at, in_flight, error.retry_after)
@@ -180,10 +199,11 @@ class ChatClient:
         if delay:
             await asyncio.sleep(delay)
 
-    async def _attempt(
-        self, endpoint: _Endpoint, messages: Sequence[Message], left: float, seed: int | None
-    ) -> Completion:
-        parameters = dict(self.parameters) if seed is None else {**self.parameters, "seed": seed}
+    async def _attempt(self, endpoint: _Endpoint, asked: Asked, left: float) -> Completion:
+        messages = asked.messages
+        parameters = dict(self.parameters) if asked.seed is None else {**self.parameters, "seed": asked.seed}
+        if asked.logprobs:
+            parameters |= {"logprobs": True, "top_logprobs": _ALTERNATIVES}
         written = int(parameters.get("max_tokens") or parameters.get("max_completion_tokens") or 0)
         read = sum(len(one["content"].encode("utf-8", "replace")) + _PER_MESSAGE for one in messages)
         try:
@@ -199,7 +219,8 @@ class ChatClient:
                 self.spend.release(reserved)
             raise
         self.spend.settle(reserved, completion.input_tokens, completion.output_tokens)
-        return completion
+        cost = self.spend.prices.of(completion.input_tokens, completion.output_tokens)
+        return replace(completion, cost=cost)
 
     async def _send(
         self, endpoint: _Endpoint, messages: Sequence[Message], left: float, parameters: dict[str, Any]

@@ -21,6 +21,7 @@ __all__ = [
     "ChatUnavailable",
     "Completion",
     "Message",
+    "Token",
     "TransientError",
     "completion_of",
     "status_error",
@@ -78,6 +79,20 @@ class TransientError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a reply.
+
+    Attributes:
+        text: Its text.
+        alternatives: Natural logarithms of the probabilities of what could have stood there, itself among them; empty
+            where they are not known.
+    """
+
+    text: str
+    alternatives: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Completion:
     """What came back.
 
@@ -88,6 +103,8 @@ class Completion:
         fingerprint: The endpoint's own mark of its configuration; empty when it gives none.
         input_tokens: Tokens of the conversation, as the endpoint counts them.
         output_tokens: Tokens of the reply.
+        tokens: The tokens of ``text``, where their probabilities were asked for and told.
+        cost: What it cost, in the currency of the prices that the operator gave.
     """
 
     text: str
@@ -96,6 +113,8 @@ class Completion:
     fingerprint: str
     input_tokens: int
     output_tokens: int
+    tokens: tuple[Token, ...] = ()
+    cost: float = 0.0
 
 
 def completion_of(reply: Any) -> Completion | None:
@@ -115,7 +134,39 @@ def completion_of(reply: Any) -> Completion | None:
         str(getattr(reply, "system_fingerprint", None) or ""),
         int(getattr(usage, "prompt_tokens", 0) or 0),
         int(getattr(usage, "completion_tokens", 0) or 0),
+        _tokens(choices[0], text),
     )
+
+
+def _tokens(choice: Any, text: str) -> tuple[Token, ...]:
+    """The tokens of a text with their alternatives; none where they are not told or are not those of the text."""
+    listed = getattr(getattr(choice, "logprobs", None), "content", None)
+    if not isinstance(listed, list):
+        return ()
+    tokens = []
+    for one in listed:
+        said = [one, *(getattr(one, "top_logprobs", None) or [])]
+        chances = {str(other.token): float(other.logprob) for other in said if _is_chance(other)}
+        tokens.append(Token(str(getattr(one, "token", "")), chances))
+    return _those_of(tokens, text)
+
+
+def _those_of(tokens: list[Token], text: str) -> tuple[Token, ...]:
+    """The tokens that make up a text: endpoints may list those of the reasoning before it and a mark of its end."""
+    at, starts = 0, {}
+    for place, token in enumerate(tokens):
+        starts[at] = place
+        at += len(token.text)
+    starts[at] = len(tokens)
+    begin = "".join(token.text for token in tokens).rfind(text) if text else -1
+    if begin not in starts or begin + len(text) not in starts:
+        return ()
+    return tuple(tokens[starts[begin] : starts[begin + len(text)]])
+
+
+def _is_chance(said: Any) -> bool:
+    value = getattr(said, "logprob", None)
+    return isinstance(getattr(said, "token", None), str) and isinstance(value, int | float) and value <= 1e-6
 
 
 def _text(content: Any) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from hashlib import blake2b
 
-from reward_servers.engines.judging._chat import ChatClient
+from reward_servers.engines.judging._backend import Backend
 from reward_servers.engines.judging._completion import ChatError
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._question import Question
@@ -27,7 +27,7 @@ class Controls:
         self._known: OrderedDict[bytes, asyncio.Future[bool]] = OrderedDict()
 
     async def provokers(
-        self, failure: str, question: Question, chat: ChatClient, budget: float, count: Callable[[Exchange], None]
+        self, failure: str, question: Question, backend: Backend, budget: float, count: Callable[[Exchange], None]
     ) -> tuple[bool, ...]:
         """For each response, whether it is proved to be what the judge fails on.
 
@@ -38,7 +38,7 @@ class Controls:
             failure: ``"context"`` is tried with an empty response, ``"refused"`` and ``"filtered"`` with a neutral one.
                 No other failure can be proved in this way.
             question: The question that failed.
-            chat: The endpoint.
+            backend: The judge.
             budget: Seconds for each control call.
             count: Told the exchange of a control call, which costs as much as any other.
         """
@@ -47,7 +47,9 @@ class Controls:
             return (False,) * size
         neutral = "" if failure == "context" else _NEUTRAL
         control = replace(question, responses=(neutral,) * size, seed=0)
-        if not await self._once(_key(failure, control), lambda: _passes(control, chat, budget, count)):
+        if not await self._once(
+            _key(failure, control, backend.identity), lambda: _passes(control, backend, budget, count)
+        ):
             return (False,) * size
         if size == 1:
             return (True,)
@@ -55,7 +57,7 @@ class Controls:
             replace(control, responses=(neutral,) * place + (text,) + (neutral,) * (size - place - 1))
             for place, text in enumerate(question.responses)
         ]
-        passed = await asyncio.gather(*(_passes(one, chat, budget, count) for one in alone))
+        passed = await asyncio.gather(*(_passes(one, backend, budget, count) for one in alone))
         return tuple(not one for one in passed)
 
     async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
@@ -76,18 +78,19 @@ class Controls:
         return passed
 
 
-def _key(failure: str, control: Question) -> bytes:
+def _key(failure: str, control: Question, backend: str) -> bytes:
     state = blake2b(digest_size=16)
-    for text in (failure, control.protocol.value, control.criteria, control.prompt, control.reference):
+    asked = (control.protocol.value, control.criteria, control.prompt, control.reference, *control.keys)
+    for text in (failure, backend, *asked):
         encoded = text.encode("utf-8", "replace")
         state.update(len(encoded).to_bytes(8, "big") + encoded)
     return state.digest()
 
 
-async def _passes(control: Question, chat: ChatClient, budget: float, count: Callable[[Exchange], None]) -> bool:
+async def _passes(control: Question, backend: Backend, budget: float, count: Callable[[Exchange], None]) -> bool:
     exchange = Exchange(control)
     try:
-        await exchange.run(chat, reasks=0, budget=budget, send_seed=False)
+        await exchange.run(backend, reasks=0, budget=budget, send_seed=False)
     except ChatError as error:
         if getattr(error, "reason", "") in ("context", "filtered"):
             return False

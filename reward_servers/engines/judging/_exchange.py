@@ -10,8 +10,10 @@ from random import Random
 from time import monotonic
 from typing import Any
 
-from reward_servers.engines.judging._chat import ChatClient
+from reward_servers.engines.judging._asks import values_of
+from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import Completion, Message
+from reward_servers.engines.judging._expected import probabilities
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._reply import Reply, Status
@@ -41,6 +43,12 @@ class Exchange:
         input_tokens: Their tokens read.
         output_tokens: Their tokens written.
         value: The verdict; None as long as there is none.
+        expected: Whether the probabilities of the verdicts are needed.
+        least_mass: What they must reach together where they are known.
+        probabilities: Of the verdicts, where they are known.
+        unweighed: Why they cannot be used, in a word.
+        blamed: Places of the responses that provably made the judge fail.
+        cost: What the completions cost, in the currency of the operator's prices.
     """
 
     question: Question
@@ -51,12 +59,18 @@ class Exchange:
     input_tokens: int = 0
     output_tokens: int = 0
     value: Any = None
+    expected: bool = False
+    least_mass: float = 0.5
+    probabilities: dict[Any, float] = field(default_factory=dict)
+    unweighed: str = ""
+    blamed: tuple[int, ...] = ()
+    cost: float = 0.0
 
-    async def run(self, chat: ChatClient, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
+    async def run(self, backend: Backend, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
         """Holds the exchange.
 
         Args:
-            chat: The endpoint.
+            backend: The judge.
             reasks: How often an unusable reply is asked again.
             budget: Seconds for everything.
             send_seed: Whether requests carry a seed, another one for each re-ask.
@@ -77,9 +91,11 @@ class Exchange:
         for attempt in range(1 + reasks):
             sent = (seed + attempt) % (1 << 31) if send_seed else None
             self.calls += 1
-            completion = await chat.ask(messages, budget=ends - monotonic(), seed=sent, jitter=jitter)
+            asked = Asked(messages, self.question.spelling, sent, attempt, self.expected)
+            completion = await backend.ask(asked, budget=ends - monotonic(), jitter=jitter)
             self.input_tokens += completion.input_tokens
             self.output_tokens += completion.output_tokens
+            self.cost += completion.cost
             self.served_by = {"model": completion.model, "fingerprint": completion.fingerprint}
             reply = await self._read(completion)
             self.replies.append(
@@ -92,6 +108,8 @@ class Exchange:
                 }
             )
             self.value = reply.value
+            if reply.status is Status.OK and (completion.tokens or self.expected):
+                await asyncio.to_thread(self._weigh, completion)
             if reply.status is Status.OK or completion.finish_reason == "content_filter":
                 break
             said: Message = {"role": "assistant", "content": completion.text or "(nothing)"}
@@ -100,29 +118,62 @@ class Exchange:
 
     async def _read(self, completion: Completion) -> Reply:
         finish_reason = "content_filter" if completion.finish_reason == "refusal" else completion.finish_reason
-
-        def read() -> Reply:
-            return parse_reply(
-                completion.text,
-                self.question.protocol,
-                finish_reason=finish_reason,
-                candidate_texts=self.question.responses,
-                token=self.question.token,
-            )
-
         # What a candidate wrote may be long and odd. Reading it must not hold up those who wait on the event loop.
-        long = len(completion.text) + sum(map(len, self.question.responses)) > _LONG
-        return await asyncio.to_thread(read) if long else read()
+        if len(completion.text) + sum(map(len, self.question.responses)) > _LONG:
+            return await asyncio.to_thread(self._parsed, completion.text, finish_reason)
+        return self._parsed(completion.text, finish_reason)
+
+    def _parsed(self, text: str, finish_reason: str) -> Reply:
+        return parse_reply(
+            text,
+            self.question.protocol,
+            finish_reason=finish_reason,
+            candidate_texts=self.question.responses,
+            expected_keys=self.question.keys,
+            token=self.question.token,
+        )
+
+    def _weigh(self, completion: Completion) -> None:
+        """Takes the verdicts' probabilities, where they are needed or told."""
+        if not completion.tokens or self.question.protocol.keyed:
+            self.unweighed = "no_logprobs" if self.expected else ""
+            return
+        found = probabilities(
+            completion.tokens, self.value, values_of(self.question.protocol, self.question.keys), self._value_of
+        )
+        if found is None:
+            self.unweighed = "no_logprobs" if self.expected else ""
+            return
+        self.probabilities = found
+        if self.mass < self.least_mass:
+            self.unweighed = "unsure"
+
+    def _value_of(self, text: str) -> Any:
+        return self._parsed(text, "stop").value
+
+    @property
+    def mass(self) -> float:
+        """How likely the verdicts are together."""
+        return sum(self.probabilities.values())
 
     def evidence(self) -> dict[str, Any]:
         """The exchange as data; the prompt follows from the item, so its digest stands for it."""
-        usage = {"calls": self.calls, "input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+        usage: dict[str, Any] = {
+            "calls": self.calls,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+        }
+        if self.cost:
+            usage["cost"] = self.cost
+        chances = {str(value): round(chance, 6) for value, chance in self.probabilities.items()}
         return {
             **self.served_by,
             "template": TEMPLATE,
             "prompt": self.prompt,
             "replies": self.replies,
             "usage": usage,
+            **({"probabilities": chances} if chances else {}),
+            **({"provoked_by": list(self.blamed)} if self.blamed else {}),
         }
 
     @property
@@ -132,10 +183,20 @@ class Exchange:
             return "empty"
         last = self.replies[-1]
         if last["status"] == Status.OK.value:
-            return ""
+            return self.unweighed
         if last["finish_reason"] == "content_filter":
             return "filtered"
         return _FAILURES.get(str(last["status"]), "unparsed")
+
+    @property
+    def reason(self) -> str:
+        """The same in a sentence."""
+        if self.failure == "no_logprobs":
+            return "the judge told no probabilities for the place of its verdict"
+        if self.failure == "unsure":
+            return f"the verdicts have a probability of {self.mass:.3g} together, of at least {self.least_mass:g}"
+        statuses = ", ".join(one["status"] for one in self.replies)
+        return f"no usable verdict ({statuses})" if self.failure else ""
 
     @property
     def repeats_plants(self) -> bool:
@@ -146,7 +207,12 @@ class Exchange:
         """For each judged response, whether some reply repeats a verdict that stands in it."""
         return tuple(
             any(
-                parse_reply(one["text"], self.question.protocol, candidate_texts=(text,)).injection_detected
+                parse_reply(
+                    one["text"],
+                    self.question.protocol,
+                    candidate_texts=(text,),
+                    expected_keys=self.question.keys,
+                ).injection_detected
                 for one in self.replies
                 if one["planted"]
             )

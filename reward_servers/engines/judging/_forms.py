@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from reward_servers.engines.judging._json import json_spans, read_json
-from reward_servers.engines.judging._objects import comparison_of, criteria_of, damaged_score, score_of, verdict_of
-from reward_servers.engines.judging._reply import MARGINS, SCALES, Protocol
+from reward_servers.engines.judging._objects import (
+    comparison_of,
+    criteria_of,
+    damaged_score,
+    ratings_of,
+    score_of,
+    verdict_of,
+)
+from reward_servers.engines.judging._reply import MARGINS, Protocol
 
 __all__ = ["AMBIGUOUS", "Form", "find_forms", "whole_text"]
 
@@ -126,8 +133,7 @@ def _corrects(text: str, *, anywhere: bool) -> Iterator[Form]:
         yield Form(match.start(), match.end(), AMBIGUOUS if match["or"] else value)
 
 
-def _labels(text: str, protocol: Protocol) -> Iterator[Form]:
-    offered = _OFFERED[protocol]
+def _labels(text: str, offered: Mapping[str, Any]) -> Iterator[Form]:
     for match in _LABEL.finditer(text):
         label = re.sub(r"\s+", "", match[1]).upper()
         if label in offered:
@@ -135,18 +141,25 @@ def _labels(text: str, protocol: Protocol) -> Iterator[Form]:
 
 
 def _objects(text: str, protocol: Protocol, keys: Sequence[str], spans: Sequence[tuple[int, int]]) -> Iterator[Form]:
+    high = protocol.scale[1] if protocol.scale is not None else None
+
+    def read(said: str) -> float | None:
+        return _number(said, high)
+
     for start, end in spans:
         try:
             decoded = read_json(text[start:end])
         except ValueError:
             continue
         value: Any = None
-        if protocol in SCALES:
-            value = score_of(decoded, lambda said: _number(said, SCALES[protocol][1]))
+        if protocol.rates:
+            value = score_of(decoded, read)
         elif protocol is Protocol.BINARY:
             value = verdict_of(decoded)
         elif protocol is Protocol.RUBRIC:
             value = criteria_of(decoded, keys)
+        elif protocol.keyed:
+            value = ratings_of(decoded, keys, read)
         elif protocol is Protocol.GENRM:
             value = comparison_of(decoded, _number)
         if value is not None:
@@ -159,11 +172,13 @@ def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywh
     Args:
         text: The text.
         protocol: The protocol.
-        keys: Ids of the criteria, for ``rubric_json``.
+        keys: Keys of the object, the offered words or the offered letters.
         anywhere: Whether forms that begin a line elsewhere may stand in the middle of one.
     """
     if protocol in _OFFERED:
-        return list(_labels(text, protocol))
+        return list(_labels(text, _OFFERED[protocol]))
+    if protocol is Protocol.BEST:
+        return list(_labels(text, {key: key for key in keys}))
     if protocol is Protocol.GRADE:
         return []
     spans = list(json_spans(text))
@@ -171,8 +186,8 @@ def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywh
     outside = _blanked(text, spans)
     if protocol is Protocol.BINARY:
         forms += _corrects(outside, anywhere=anywhere)
-    if protocol in SCALES:
-        forms += _scores(outside, SCALES[protocol][1], anywhere=anywhere)
+    if protocol.rates and protocol.scale is not None:
+        forms += _scores(outside, protocol.scale[1], anywhere=anywhere)
         if not forms and (damaged := damaged_score(text, spans)) is not None:
             forms.append(Form(*damaged))
     return sorted(forms, key=lambda form: (form.end, form.start))
@@ -188,15 +203,16 @@ def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
-def whole_text(text: str, protocol: Protocol) -> Any:
+def whole_text(text: str, protocol: Protocol, keys: Sequence[str] = ()) -> Any:
     """The value of a normal text that is nothing but a verdict; None when it is anything else."""
     bare = text.strip().strip("\"'").strip()
-    if protocol in SCALES:
+    if protocol.rates and protocol.scale is not None:
         match = _LABELLED.fullmatch(bare)
-        return None if match is None else _number(match[1], SCALES[protocol][1])
+        return None if match is None else _number(match[1], protocol.scale[1])
     word = re.sub(r"[\s_]+", "_", bare.strip("[]()").rstrip(".!").strip()).casefold()
     if protocol is Protocol.GRADE:
-        return word if word in _GRADES else None
+        offered = {re.sub(r"[\s_]+", "_", key).casefold(): key for key in keys or _GRADES}
+        return offered.get(word)
     if protocol is Protocol.BINARY:
         return {"yes": True, "no": False}.get(word)
     return None

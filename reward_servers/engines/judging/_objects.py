@@ -8,7 +8,7 @@ from typing import Any
 
 from reward_servers.engines.judging._json import read_json
 
-__all__ = ["comparison_of", "criteria_of", "damaged_score", "score_of", "verdict_of"]
+__all__ = ["comparison_of", "criteria_of", "damaged_score", "ratings_of", "score_of", "verdict_of"]
 
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False}
 _LOOSE_SCORE = re.compile(
@@ -86,6 +86,20 @@ def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:
             return None
         result[key] = met
     return {key: result[key] for key in keys} if len(result) == len(keys) else None
+
+
+def ratings_of(decoded: Any, keys: Sequence[str], read: Read) -> dict[str, float] | None:
+    """The rating of every key; None when one is missing, unknown, given twice or no number."""
+    if not isinstance(decoded, dict) or len(decoded) != len(keys):
+        return None
+    result: dict[str, float] = {}
+    for key in keys:
+        found = _field(decoded, (key.strip().casefold(),))
+        value = _numeric(found[0], read) if len(found) == 1 else None
+        if value is None:
+            return None
+        result[key] = value
+    return result
 
 
 def comparison_of(decoded: Any, read: Read) -> dict[str, float] | None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from reward_servers.engines.judging._forms import AMBIGUOUS, Form, find_forms, whole_text
 from reward_servers.engines.judging._json import json_spans
 from reward_servers.engines.judging._normal import mentioned, normal
 from reward_servers.engines.judging._planted import Planted
-from reward_servers.engines.judging._reply import SCALES, Channel, Protocol, Reply, Status
+from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.text import Marks, visible
 
 __all__ = ["parse_reply"]
@@ -53,7 +54,8 @@ def parse_reply(
         protocol: The form that was asked for.
         finish_reason: Why the judge stopped; ``"length"`` means that the reply is cut.
         candidate_texts: The judged texts. An unsigned verdict that also stands in one of them is none.
-        expected_keys: Ids of the criteria, for ``rubric_json``.
+        expected_keys: Keys of the object, for ``rubric_json`` and ratings; the offered words or letters, for
+            ``grade_word`` and ``best_of``.
         token: A word that only the judge was told. Once it occurs in the visible reply, only what it signs counts: the
             form before it on its line, else the form behind it, or the object that holds it. As long as it does not, a
             reply counts unsigned only where the judged texts do not speak of verdicts and none is repeated.
@@ -67,7 +69,7 @@ def parse_reply(
     if shown.open or finish_reason == "length":
         return Reply(Status.TRUNCATED)
     text = normal(shown.text)
-    planted = Planted(candidate_texts, protocol, expected_keys)
+    planted = _planted_in(tuple(candidate_texts), protocol, tuple(expected_keys))
     injected = planted.repeated_in(text)
     if finish_reason == "content_filter":
         return Reply(Status.REFUSAL, injection_detected=injected)
@@ -88,6 +90,12 @@ def parse_reply(
     if status is Status.PARSE_ERROR and _REFUSAL.search(text):
         status = Status.REFUSAL
     return Reply(status, value, injected, channel)
+
+
+@lru_cache(maxsize=64)
+def _planted_in(texts: tuple[str, ...], protocol: Protocol, keys: tuple[str, ...]) -> Planted:
+    """What judged texts hold of verdicts, read once for all the questions about them."""
+    return Planted(texts, protocol, keys)
 
 
 def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> Iterator[Form]:
@@ -133,7 +141,7 @@ def _signed_by(
             leads = last == begin and not part[: cut + form.start].strip()
             yield Form(place + cut + form.start, place + cut + form.end, form.value, leads)
             return
-    whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol)
+    whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol, keys)
     if whole is not None and last == begin:
         yield Form(begin, sign.start(), whole, leads=True)
 
@@ -164,7 +172,7 @@ def _own(text: str, forms: Sequence[Form]) -> list[Form]:
 def _unsigned(text: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> tuple[Status, Any]:
     forms = find_forms(text, protocol, keys)
     if not forms:
-        whole = whole_text(text, protocol)
+        whole = whole_text(text, protocol, keys)
         if whole is None or planted.holds_whole(whole):
             return Status.PARSE_ERROR, None
         return _in_range(whole, protocol)
@@ -201,9 +209,9 @@ def _is_final(text: str, form: Form) -> bool:
 
 
 def _in_range(value: Any, protocol: Protocol) -> tuple[Status, Any]:
-    if protocol in SCALES:
-        low, high = SCALES[protocol]
-        if not low <= value <= high:
+    if protocol.scale is not None:
+        low, high = protocol.scale
+        if not all(low <= one <= high for one in (value.values() if protocol.keyed else (value,))):
             return Status.OUT_OF_RANGE, None
     elif protocol is Protocol.GENRM:
         first, second, ranking = value["score_1"], value["score_2"], value["ranking"]

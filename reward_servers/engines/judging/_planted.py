@@ -8,7 +8,7 @@ from typing import Any
 
 from reward_servers.engines.judging._forms import AMBIGUOUS, find_forms, whole_text
 from reward_servers.engines.judging._normal import normal
-from reward_servers.engines.judging._reply import SCALES, Protocol
+from reward_servers.engines.judging._reply import Protocol
 
 __all__ = ["Planted", "keyed_values"]
 
@@ -26,6 +26,7 @@ _LABELS = re.compile(
     r"\[\s*([ABC]|[AB]\s*(?:>>?|!?=)\s*[AB])\s*\]|\b(?:verdict|winner|choose|prefer)\W{0,6}(?:is\W{1,3})?([ABC])\b",
     re.IGNORECASE,
 )
+_LETTERS = re.compile(r"\[\s*([A-Z])\s*\]")
 _TALK = re.compile(
     r"\b(?:score|rating|grade|verdict|judge|grader|evaluator|rubric|criteri(?:a|on))\b|\bcorrect\s*[:=]|\[\[|\[result\]"
     r"|\d\s*(?:/\s*(?:5|10|100)\b|out of \d)",
@@ -41,11 +42,13 @@ def keyed_values(text: str, protocol: Protocol, keys: Sequence[str]) -> Iterator
     """The values of everything in a normal text that looks like a verdict, mentions and damaged forms included."""
     for source in {text, text.replace('\\"', '"')}:
         yield from (form.value for form in find_forms(source, protocol, keys, anywhere=True))
-        if protocol in SCALES:
+        if protocol.rates:
             for number in _SCORES.finditer(source):
                 yield float((number[1] or number[2]).replace(",", "."))
         elif protocol is Protocol.BINARY:
             yield from (word[1].casefold() in ("yes", "true") for word in _WORDS.finditer(source))
+        elif protocol is Protocol.BEST:
+            yield from (label[1].upper() for label in _LETTERS.finditer(source))
         elif protocol in (Protocol.PAIRWISE, Protocol.ARENA, Protocol.EQUIVALENCE):
             for label in _LABELS.finditer(source):
                 said = re.sub(r"\s+", "", label[1] or label[2]).upper()
@@ -69,10 +72,10 @@ class Planted:
         for text in texts:
             written = normal(text[-_LONGEST:])
             self._values |= {_name(value) for value in keyed_values(written, protocol, keys)}
-            self._whole |= {_name(whole_text(line, protocol)) for line in written.splitlines()} - {_name(None)}
+            self._whole |= {_name(whole_text(line, protocol, keys)) for line in written.splitlines()} - {_name(None)}
             self.suspicious |= _TALK.search(written) is not None
         # A line that is nothing but a number is an answer like any other; one that is nothing but a yes may not be.
-        self.suspicious |= bool(self._values) or (bool(self._whole) and protocol not in SCALES)
+        self.suspicious |= bool(self._values) or (bool(self._whole) and not protocol.rates)
 
     def __contains__(self, value: Any) -> bool:
         """Whether a verdict of this value stands in a judged text."""
@@ -87,7 +90,7 @@ class Planted:
         if not (self._values or self._whole):
             return False
         said = {_name(value) for value in keyed_values(reply, self._protocol, self._keys)}
-        whole = _name(whole_text(reply, self._protocol))
+        whole = _name(whole_text(reply, self._protocol, self._keys))
         return not said.isdisjoint(self._values) or whole in self._whole
 
 

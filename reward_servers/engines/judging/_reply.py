@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["MARGINS", "SCALES", "Channel", "Protocol", "Reply", "Status", "unit_score"]
+__all__ = ["MARGINS", "Channel", "Protocol", "Reply", "Status", "unit_score"]
 
 
 class Protocol(StrEnum):
@@ -21,9 +22,38 @@ class Protocol(StrEnum):
     RUBRIC = "rubric_json"
     GENRM = "genrm_json"
     GRADE = "grade_word"
+    BEST = "best_of"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Protocol | None:
+        """``likert_LOW_HIGH`` is a rating on any scale within 0 to 100, ``ratings_LOW_HIGH`` one for each key."""
+        found = _SCALED.fullmatch(str(value))
+        if found is None or not int(found[2]) < int(found[3]) <= _HIGHEST:
+            return None
+        member = str.__new__(cls, found[0])
+        member._name_, member._value_ = found[0].upper(), found[0]
+        known: Protocol = cls._value2member_map_.setdefault(found[0], member)  # type: ignore[assignment]
+        return known
+
+    @property
+    def scale(self) -> tuple[int, int] | None:
+        """Lowest and highest rating; None for a verdict that is no rating."""
+        found = _SCALED.fullmatch(self.value)
+        return (int(found[2]), int(found[3])) if found is not None else None
+
+    @property
+    def rates(self) -> bool:
+        """Whether the verdict is one rating."""
+        return self.value.startswith("likert_")
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the verdict is an object with a value for each key."""
+        return self is Protocol.RUBRIC or self.value.startswith("ratings_")
 
 
-SCALES = {Protocol.LIKERT_1_10: (1, 10), Protocol.LIKERT_1_5: (1, 5)}
+_SCALED = re.compile(r"(likert|ratings)_(\d{1,3})_(\d{1,3})")
+_HIGHEST = 100
 MARGINS = {"A>>B": 2, "A>B": 1, "A=B": 0, "B>A": -1, "B>>A": -2}
 
 
@@ -62,8 +92,8 @@ class Reply:
     Attributes:
         status: What became of it.
         value: The verdict when ``status`` is ok: a number (Likert), ``"A"``, ``"B"`` or ``"tie"`` (pairwise_ab), one of
-            ``MARGINS`` (pairwise_arena5), a bool (binary, equivalence), an offered word (grade_word), a bool for each
-            criterion (rubric_json), or the three numbers (genrm_json).
+            ``MARGINS`` (pairwise_arena5), a bool (binary, equivalence), an offered word (grade_word) or letter
+            (best_of), a bool (rubric_json) or a number (ratings) for each key, or the three numbers (genrm_json).
         injection_detected: Whether the reply repeats a verdict form that the judged text contains.
         channel: Whether the verdict is signed.
 
@@ -90,9 +120,11 @@ class Reply:
 
 def unit_score(protocol: Protocol, value: Any) -> float:
     """A verdict between 0 and 1: a rating's place on its scale, A's share of a comparison, or whether it was yes."""
-    if protocol in SCALES:
-        low, high = SCALES[protocol]
+    if protocol.scale is not None:
+        low, high = protocol.scale
         return float(value - low) / (high - low)
     if protocol is Protocol.PAIRWISE:
         return 0.5 if value == "tie" else float(value == "A")
+    if protocol is Protocol.ARENA:
+        return (MARGINS[value] + 2) / 4
     return float(value)

@@ -4,6 +4,8 @@ Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids
 *forward* pass turns each into outputs that depend on nothing but the conversation, whatever is scored beside it.
 """
 
+from reward_servers.engines.models._causal import load_causal
+from reward_servers.engines.models._choosing import Chooser, TooLongError
 from reward_servers.engines.models._encoding import AddEos, Conversation, Encoded, Encoder, EncodingError, Template
 from reward_servers.engines.models._fit import check_fit
 from reward_servers.engines.models._forward import Forward, Outputs
@@ -21,6 +23,7 @@ from reward_servers.engines.models._loading import (
 
 __all__ = [
     "AddEos",
+    "Chooser",
     "Conversation",
     "Encoded",
     "Encoder",
@@ -31,9 +34,11 @@ __all__ = [
     "Outputs",
     "Pooling",
     "Template",
+    "TooLongError",
     "check_fit",
     "head_of",
     "load_base",
+    "load_causal",
     "load_classifier",
     "quietly",
     "reads_last",

@@ -142,6 +142,42 @@ class Encoder:
             in_prompt + in_response,
         )
 
+    def opening(self, turns: Turns) -> str:
+        """The text after which the model writes its reply to some turns.
+
+        Where there is no chat template it is their texts; where the template takes no system turn, that is put before
+        the first turn of the user.
+
+        Args:
+            turns: As (role, text); control tokens inside the texts are broken up.
+
+        Raises:
+            EncodingError: The template refuses the turns.
+        """
+        kept, _ = self._harmless(turns)
+        if not self._tokenizer.chat_template:
+            return "\n\n".join(text for _, text in kept) + "\n\n"
+        try:
+            return self._applied(kept)
+        except EncodingError:
+            if len(kept) < 2 or kept[0][0] != "system":
+                raise
+        return self._applied([(kept[1][0], f"{kept[0][1]}\n\n{kept[1][1]}"), *kept[2:]])
+
+    def _applied(self, turns: Turns) -> str:
+        messages = [{"role": role, "content": text} for role, text in turns]
+        try:
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+        except Exception as error:  # noqa: BLE001 - templates are programs of their own and raise anything
+            raise EncodingError(f"the chat template refuses the conversation: {error}") from None
+
+    def ids_of(self, text: str) -> list[int]:
+        """Token ids of a text in which a template has been applied."""
+        # Many templates write the first token themselves; a second one would shift everything.
+        first = self._tokenizer.bos_token
+        ids: list[int] = self._tokenizer(text, add_special_tokens=not (first and text.startswith(first)))["input_ids"]
+        return ids
+
     def _prompt_alone(self, prompt: Turns, roles: tuple[str, ...]) -> list[int]:
         """Ids of the prompt with an empty response, computed once for the rollouts of a group."""
         key = (tuple(prompt), roles)

@@ -23,7 +23,7 @@ from reward_servers.engines.models._loading import Loaded, reads_last, takes_seg
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Forward", "Outputs"]
+__all__ = ["Forward", "Outputs", "branch", "cache_argument"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,9 +75,7 @@ class Forward:
         # would take a final end-of-sequence for padding where the two are the same.
         self._reads_last = reads_last(model)
         self._has_types = takes_segments(model)
-        # Newer versions of transformers call keys and values of earlier tokens `cache`.
-        named = "cache" in inspect.signature(model.base_model.forward).parameters
-        self._cache_argument = "cache" if named else "past_key_values"
+        self._cache_argument = cache_argument(model.base_model)
         self._kept = _Prefixes(prefix_bytes)
         self.outputs = int(model.config.num_labels)
         self.splits = self._reads_last and self._can_split()
@@ -135,7 +133,7 @@ class Forward:
         kept = self._kept.get(prefix)
         cache = kept or self._prefill(prefix)
         rest = self._tensor(one.ids[len(prefix) :])
-        known = {self._cache_argument: _branch(cache)}
+        known = {self._cache_argument: branch(cache)}
         hidden = base(input_ids=rest, use_cache=True, **known).last_hidden_state
         values = self._values(self._loaded.model.score(hidden[0, -1:])[0])
         return Outputs(values, len(prefix) if kept is not None else 0)
@@ -188,7 +186,12 @@ def _is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
-def _branch(cache: Any) -> Any:
+def cache_argument(model: Any) -> str:
+    """What a model of transformers calls keys and values of earlier tokens; newer versions call them `cache`."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
+def branch(cache: Any) -> Any:
     """A cache that begins as another and leaves it as it is: layers replace tensors and never write into them."""
     branch = copy.copy(cache)
     branch.layers = [copy.copy(layer) for layer in cache.layers]

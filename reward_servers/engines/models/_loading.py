@@ -19,10 +19,17 @@ __all__ = [
     "Loaded",
     "ModelUnusableError",
     "Pooling",
+    "check_device",
+    "dtype_option",
+    "fingerprint_of",
     "head_of",
     "load_base",
     "load_classifier",
+    "named",
+    "positions_of",
     "quietly",
+    "read_tokenizer",
+    "read_weights",
     "reads_last",
     "takes_segments",
 ]
@@ -86,10 +93,10 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
             f"{path} is not a trained sequence classifier: it has no weights for {missing}; "
             "give a model that was trained with such a head"
         )
-    with _named(path, "model", "free memory of the device, or give a smaller model"):
+    with named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     _check_finite(torch, path, model)
-    return Loaded(path, model, tokenizer, device, _positions(model, tokenizer), _fingerprint(path, dtype, device))
+    return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
 
 
 def load_base(path: Path, pooling: Pooling = "own") -> Loaded:
@@ -114,7 +121,7 @@ def load_base(path: Path, pooling: Pooling = "own") -> Loaded:
         model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=1)
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-    return Loaded(path, model, tokenizer, "cpu", _positions(model, tokenizer), "")
+    return Loaded(path, model, tokenizer, "cpu", positions_of(model, tokenizer), "")
 
 
 def reads_last(model: Any) -> bool:
@@ -141,14 +148,14 @@ def _read(path: Path, dtype: str, device: str, threads: int, **changes: Any) -> 
 
     if threads:
         torch.set_num_threads(threads)
-    _check_device(torch, device)
+    check_device(torch, device)
     if is_pooled(path):
         base, tokenizer = _read_encoder(path, dtype)
-        with _named(path / "head.safetensors", "head", "train it again"):
+        with named(path / "head.safetensors", "head", "train it again"):
             weights = read_head(path)
             return pooled_classifier(base, len(weights["bias"]), weights), tokenizer, []
-    tokenizer = _tokenizer(path)
-    model, info = _weights(path, AutoModelForSequenceClassification, dtype, "a sequence classifier", **changes)
+    tokenizer = read_tokenizer(path)
+    model, info = read_weights(path, AutoModelForSequenceClassification, dtype, "a sequence classifier", **changes)
     return model, tokenizer, sorted(info["missing_keys"])
 
 
@@ -156,39 +163,39 @@ def _read_encoder(path: Path, dtype: str) -> tuple[Any, Any]:
     """A model that gives hidden states, and its tokenizer."""
     from transformers import AutoModel
 
-    tokenizer = _tokenizer(path)
-    model, _ = _weights(path, AutoModel, dtype, "an encoder")
+    tokenizer = read_tokenizer(path)
+    model, _ = read_weights(path, AutoModel, dtype, "an encoder")
     return model, tokenizer
 
 
-def _tokenizer(path: Path) -> Any:
+def read_tokenizer(path: Path) -> Any:
     from transformers import AutoTokenizer
 
-    with quietly(), _named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
+    with quietly(), named(path, "tokenizer", "put the tokenizer's files of the same model beside the weights"):
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
-def _weights(path: Path, kind: Any, dtype: str, what: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
+def read_weights(path: Path, kind: Any, dtype: str, what: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
     """The model of a class of transformers, and what it says of loading."""
     import torch
 
     _check_weights(path)
     options = {"local_files_only": True, "trust_remote_code": False, "use_safetensors": True, **changes}
-    with quietly(), _named(path, "model", f"download the model again; it must be {what}"):
+    with quietly(), named(path, "model", f"download the model again; it must be {what}"):
         model, info = kind.from_pretrained(
-            path, output_loading_info=True, **options, **_dtype_option(getattr(torch, dtype))
+            path, output_loading_info=True, **options, **dtype_option(getattr(torch, dtype))
         )
     return model, info
 
 
-def _dtype_option(dtype: Any) -> dict[str, Any]:
+def dtype_option(dtype: Any) -> dict[str, Any]:
     import transformers
 
     version = tuple(int(part) for part in transformers.__version__.split(".")[:2])
     return {"dtype" if version >= (4, 56) else "torch_dtype": dtype}
 
 
-def _check_device(torch: Any, device: str) -> None:
+def check_device(torch: Any, device: str) -> None:
     try:
         torch.empty(0, device=device)
     except Exception as error:  # noqa: BLE001 - every backend of torch raises its own
@@ -199,7 +206,7 @@ def _check_device(torch: Any, device: str) -> None:
 
 
 @contextmanager
-def _named(path: Path, what: str, remedy: str) -> Iterator[None]:
+def named(path: Path, what: str, remedy: str) -> Iterator[None]:
     """Turns any error of the libraries' readers, which raise nearly everything, into one that names file and remedy."""
     try:
         yield
@@ -257,7 +264,7 @@ def _check_finite(torch: Any, path: Path, model: Any) -> None:
             )
 
 
-def _positions(model: Any, tokenizer: Any) -> int | None:
+def positions_of(model: Any, tokenizer: Any) -> int | None:
     """Tokens of the longest sequence.
 
     Models of the RoBERTa family count positions from one behind the padding's id, so that a table of n positions serves
@@ -277,14 +284,15 @@ def _positions(model: Any, tokenizer: Any) -> int | None:
     return int(min(bounds)) if bounds else None
 
 
-def _fingerprint(path: Path, dtype: str, device: str) -> str:
+def fingerprint_of(path: Path, dtype: str, device: str) -> str:
     import torch
     import transformers
 
     kind = device.split(":")[0]
     versions = f"{dtype} {kind} torch {torch.__version__} transformers {transformers.__version__}"
     state = sha256(versions.encode())
-    for file in sorted({file for pattern in _DIGESTED for file in path.glob(pattern)}):
+    files = [path] if path.is_file() else sorted({file for pattern in _DIGESTED for file in path.glob(pattern)})
+    for file in files:
         state.update(f"\0{file.name}\0{file.stat().st_size}\0".encode())
         with file.open("rb") as data:
             while piece := data.read(_PIECE):

@@ -1,0 +1,56 @@
+"""What a judge is asked through: an endpoint, a model in this process, or a recording of either."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Protocol as Interface
+
+from reward_servers.engines.judging._asks import Spelling
+from reward_servers.engines.judging._completion import Completion, Message
+
+__all__ = ["Asked", "Backend"]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One completion that is asked for.
+
+    Attributes:
+        messages: The conversation.
+        spelling: How a judge that can only choose writes its verdict; None where free text is wanted.
+        seed: Seed that is sent along; None for none.
+        sample: Which of several completions of one conversation it is.
+        logprobs: Whether the probabilities of the tokens are needed.
+    """
+
+    messages: Sequence[Message]
+    spelling: Spelling | None = None
+    seed: int | None = None
+    sample: int = 0
+    logprobs: bool = False
+
+
+class Backend(Interface):
+    """A model that can be asked."""
+
+    @property
+    def identity(self) -> str:
+        """What its completions depend on beside what is asked: the model and its parameters."""
+
+    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+        """Asks for one completion.
+
+        Args:
+            asked: What is asked.
+            budget: Seconds that it may take; the wait for a first place does not count.
+            jitter: Spreads the attempts of many requests.
+
+        Raises:
+            ChatUnavailable: There was none within the budget.
+            ChatRejected: Trying again is no use.
+        """
+
+    async def close(self) -> None:
+        """Gives back what it holds."""

@@ -1,0 +1,96 @@
+"""The probabilities of the verdicts, from those of the tokens at the place where the verdict stands.
+
+That place is found with the reader itself: it is where another text would have been another verdict. A figure in the
+judge's reasoning therefore never counts, and where no such place is found there are no probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reward_servers.engines.judging._completion import Token
+
+__all__ = ["probabilities"]
+
+_LEAD = re.compile(r"[\W_]*")
+_WORD = re.compile(r"[\w!=>]*")
+_READS = 200
+"""Readings of a changed reply at most, for one reply."""
+
+
+def probabilities(
+    tokens: Sequence[Token], value: Any, choices: Mapping[str, Any], read: Callable[[str], Any]
+) -> dict[Any, float] | None:
+    """What each verdict had as its probability when the judge wrote its own.
+
+    Args:
+        tokens: The reply's tokens in order, with the alternatives of each.
+        value: The reply's verdict.
+        choices: What may stand at the verdict's place, by its text.
+        read: Reads a reply; None for one without a verdict.
+
+    Returns:
+        Probabilities by verdict; what is missing to 1 is what cannot be told or is no verdict. None when the place of
+        the verdict is not found.
+    """
+    text = "".join(token.text for token in tokens)
+    at = len(text)
+    offered = {choice.casefold(): meant for choice, meant in choices.items()}
+    left = _READS
+    for place in range(len(tokens) - 1, -1, -1):
+        token = tokens[place]
+        at -= len(token.text)
+        start = at + _lead(token.text)
+        body = text[start : start + 80].casefold()
+        own = max((one for one in offered if body.startswith(one)), key=len, default=None)
+        if start >= at + len(token.text) or own is None or offered[own] != value or not token.alternatives:
+            continue
+        for other, meant in offered.items():
+            if meant == value or left == 0:
+                continue
+            left -= 1
+            if read(text[:start] + other + text[start + len(own) :]) == meant:
+                return _shares(tokens, place, "", offered)
+    return None
+
+
+def _shares(tokens: Sequence[Token], place: int, written: str, offered: Mapping[str, Any]) -> dict[Any, float]:
+    """Shares the probability at a token among the verdicts that its alternatives begin or go on with."""
+    token = tokens[place]
+    pieces = {text: _piece(text, written) for text in {*token.alternatives, token.text}}
+    words = {word for word, _ in pieces.values()}
+    found: dict[Any, float] = {}
+    for text, (word, over) in sorted(pieces.items()):
+        chance = math.exp(token.alternatives.get(text, -math.inf))
+        matching = {one for one in offered if word and one.startswith(word)}
+        # Where the vocabulary has a token for "10", a "1" is not the beginning of one.
+        if word in offered and (over or any(one != word and one in words for one in matching)):
+            matching = {word}
+        elif over:
+            matching = set()
+        meant = {offered[one] for one in matching}
+        if len(meant) == 1:
+            value = meant.pop()
+            found[value] = found.get(value, 0.0) + chance
+        elif meant and text == token.text and place + 1 < len(tokens):
+            # Only of what was really written it is known how it went on.
+            for value, share in _shares(tokens, place + 1, word, offered).items():
+                found[value] = found.get(value, 0.0) + chance * share
+    return found
+
+
+def _piece(text: str, written: str) -> tuple[str, bool]:
+    """The verdict's word up to a token, without what leads to it, and whether the token shows that the word is over."""
+    folded = text.casefold()
+    body = folded if written else folded[_lead(folded) :]
+    added = _WORD.match(body)
+    size = added.end() if added is not None else 0
+    return written + body[:size], size < len(body)
+
+
+def _lead(text: str) -> int:
+    found = _LEAD.match(text)
+    return found.end() if found is not None else 0

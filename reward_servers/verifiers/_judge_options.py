@@ -1,0 +1,130 @@
+"""What a recipe chooses for the judge, and what a data set gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from reward_servers import Options, Reference
+from reward_servers.engines.judging import LETTERS, Protocol
+
+__all__ = ["JudgeOptions", "JudgeReference"]
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "binary": Protocol.BINARY,
+    "equivalence": Protocol.EQUIVALENCE,
+    "pairwise": Protocol.PAIRWISE,
+    "arena": Protocol.ARENA,
+    "best_of": Protocol.BEST,
+    "grade": Protocol.GRADE,
+    "rubric": Protocol.RUBRIC,
+    "steps": Protocol.RUBRIC,
+}
+_COMPARES = ("pairwise", "arena", "best_of")
+Key = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class JudgeReference(Reference):
+    """What a judge may be shown beside prompt and response.
+
+    Attributes:
+        answer: The reference answer.
+        opponent: The other response, where two are compared.
+        opponents: The other responses, where the best of several is chosen.
+    """
+
+    answer: Any = None
+    opponent: str | None = None
+    opponents: tuple[str, ...] = Field((), max_length=len(LETTERS) - 1)
+
+
+class JudgeOptions(Options):
+    """What is asked, and in which form."""
+
+    protocol: str = Field(
+        "binary",
+        description="binary, equivalence, grade, likert_LOW_HIGH, ratings_LOW_HIGH, rubric, steps, pairwise, arena, "
+        "best_of; such as likert_1_10.",
+    )
+    criteria: str = Field("", description="What to judge by; empty for a sentence that fits the protocol.")
+    dimensions: dict[Key, str] = Field(
+        default_factory=dict, max_length=32, description="For ratings and rubric: what is judged in one call, by name."
+    )
+    weights: dict[Key, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=32, description="Of the dimensions by name; 1 for those that are not named."
+    )
+    grades: dict[Key, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, max_length=32, description="For grade: the offered words, and the score of each."
+    )
+    steps: Literal["paragraphs", "lines"] = Field("paragraphs", description="What a step of the response is.")
+    step_score: Literal["share", "all", "until_wrong"] = Field(
+        "share",
+        description="Score of a response from its steps: the share of right ones, whether all are, or the share before "
+        "the first wrong one.",
+    )
+    expected: bool = Field(
+        False, description="The mean over the verdicts' probabilities, at the place where the verdict stands."
+    )
+    least_mass: float = Field(
+        0.5, ge=0, le=1, description="What the probabilities of the verdicts must reach together, where they are known."
+    )
+    show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
+    show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
+    show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
+    place: int = Field(0, ge=0, lt=len(LETTERS), description="Place of this rollout among those that are compared.")
+    reference_last: bool = Field(False, description="Whether the reference stands behind the response.")
+    model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the item's seed.")
+    sample: int = Field(0, ge=0, le=1023, description="Another number asks once more, with other tokens and seeds.")
+    max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
+    on_provoked: Literal["floor", "fault"] = Field(
+        "floor", description="What a failure of the judge that the response provably caused is: the floor, or a fault."
+    )
+
+    @property
+    def form(self) -> Protocol:
+        """The form of the verdict."""
+        return PROTOCOLS[self.protocol] if self.protocol in PROTOCOLS else Protocol(self.protocol)
+
+    @property
+    def compares(self) -> bool:
+        """Whether this rollout is judged beside others."""
+        return self.protocol in _COMPARES
+
+    @model_validator(mode="after")
+    def _check(self) -> JudgeOptions:
+        scaled = self.protocol.startswith(("likert_", "ratings_"))
+        try:
+            known = self.protocol in PROTOCOLS or (scaled and self.form.scale is not None)
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError(
+                f"protocol {self.protocol!r} is not one of {', '.join(PROTOCOLS)}, likert_LOW_HIGH, ratings_LOW_HIGH "
+                "with 0 <= LOW < HIGH <= 100, such as likert_1_10"
+            )
+        keyed = self.form.keyed and self.protocol != "steps"
+        problem = ""
+        if keyed != bool(self.dimensions):
+            problem = "dimensions are for ratings and rubric, which need them: name each and say what it means"
+        elif (self.protocol == "grade") != bool(self.grades):
+            problem = "grades are for the protocol grade, which needs them: each word with its score"
+        elif self.protocol == "grade" and len(self.grades) < 2:
+            problem = "grades: offer at least two words"
+        elif unknown := sorted(set(self.weights) - set(self.dimensions)):
+            problem = f"weights: {unknown[0]} is not one of the dimensions"
+        elif self.dimensions and not any(self.weight(name) for name in self.dimensions):
+            problem = "weights: none is positive"
+        elif self.place and not self.compares:
+            problem = f"place is for protocols that compare: {', '.join(_COMPARES)}"
+        elif self.expected and (self.form.keyed or self.protocol == "best_of"):
+            problem = "expected is for protocols with one verdict: binary, equivalence, grade, likert, pairwise, arena"
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    def weight(self, name: str) -> float:
+        """Weight of a dimension."""
+        return self.weights.get(name, 1.0)

@@ -1,0 +1,164 @@
+"""What an operator sets for the judge: its models, how they are reached, and what they may cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from reward_servers import Settings, StartupError
+from reward_servers.engines.judging import Backend, ChatClient, EmbeddedModel, Prices, Spend
+from reward_servers.engines.models import ModelUnusableError
+
+__all__ = ["JudgeSettings", "ModelSettings", "SpendSettings", "open_models"]
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+
+
+class SpendSettings(Settings):
+    """What this server may spend on a model since its start; 0 for no bound."""
+
+    max_requests: int = Field(0, ge=0)
+    max_tokens: int = Field(0, ge=0, description="Tokens read and written.")
+    max_cost: float = Field(0.0, ge=0, allow_inf_nan=False)
+    input_price: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens read.")
+    output_price: float = Field(0.0, ge=0, allow_inf_nan=False, description="Price of a million tokens written.")
+
+    def spend(self) -> Spend:
+        """The account."""
+        prices = Prices(self.input_price, self.output_price)
+        return Spend(self.max_requests, self.max_tokens, self.max_cost, prices)
+
+
+class ModelSettings(Settings):
+    """One model: at an endpoint, or in this process from local files.
+
+    What shapes no score (an address, a key, a limit) stays out of the digest.
+    """
+
+    base_url: Url | tuple[Url, ...] = Field(
+        (),
+        exclude=True,
+        description="Root of the protocol, such as http://127.0.0.1:8000/v1, or several that serve the same model.",
+    )
+    model: str = Field("", description="Name of the model at the endpoint.")
+    api_key_env: str = Field(
+        "", exclude=True, description="Name of the environment variable that holds the key; empty for no key."
+    )
+    concurrency: int = Field(
+        64, ge=1, le=4096, exclude=True, description="Requests in flight at most, at each address."
+    )
+    timeout: float = Field(60.0, gt=0, exclude=True, description="Seconds for one request.")
+    temperature: float = Field(0.0, ge=0)
+    max_tokens: int = Field(2048, ge=16)
+    send_seed: bool = Field(True, description="Whether each request carries a seed that follows from the item's.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Further parameters of every request.")
+    spend: SpendSettings = Field(default_factory=lambda: SpendSettings.model_validate({}), exclude=True)
+    weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="How often it is drawn, among several models.")
+    path: Path | None = Field(
+        None, description="Directory or GGUF file of a causal language model, in place of an endpoint."
+    )
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: int = Field(0, ge=0, exclude=True, description="Threads on the CPU; 0 leaves the choice to torch.")
+    max_length: int = Field(8192, ge=64, description="Tokens of a conversation, for a model from local files.")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The addresses."""
+        return (self.base_url,) if isinstance(self.base_url, str) else self.base_url
+
+    @model_validator(mode="after")
+    def _check_source(self) -> ModelSettings:
+        if self.urls and self.path is not None:
+            raise ValueError("base_url and path exclude each other; give an endpoint or local files")
+        if bool(self.urls) != bool(self.model):
+            raise ValueError("base_url and model go together; give the endpoint and the name of its model")
+        if self.path is not None and (self.temperature or self.parameters):
+            raise ValueError("a model from local files takes the likeliest verdict; remove temperature and parameters")
+        return self
+
+
+class JudgeSettings(ModelSettings):
+    """The model or models, and how long an item may take."""
+
+    total_timeout: float = Field(
+        240.0, gt=0, exclude=True, description="Seconds for an item, re-asks and retries included."
+    )
+    models: dict[Name, ModelSettings] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Several models by name. Each item draws one by its seed, unless its options name one.",
+    )
+
+    @model_validator(mode="after")
+    def _check_models(self) -> JudgeSettings:
+        own = bool(self.urls) or self.path is not None
+        if own == bool(self.models):
+            raise ValueError(
+                "give one judge: base_url and model of an endpoint, path of local files, or several under [models.NAME]"
+            )
+        for name, one in self.models.items():
+            if not one.urls and one.path is None:
+                raise ValueError(f"models.{name}: give base_url and model of an endpoint, or path of local files")
+        if self.models and not any(one.weight for one in self.models.values()):
+            raise ValueError("models: no weight is positive")
+        return self
+
+    def all_models(self) -> Mapping[str, ModelSettings]:
+        """The models by name; the name of a single one is empty."""
+        return self.models or {"": self}
+
+
+def open_models(settings: JudgeSettings) -> dict[str, Backend]:
+    """Opens connection pools and loads models.
+
+    Raises:
+        StartupError: A model cannot be used here; says why and what to do.
+    """
+    opened: dict[str, Backend] = {}
+    for name, one in settings.all_models().items():
+        where = f"judge: models.{name}: " if name else "judge: "
+        try:
+            opened[name] = _embedded(one) if one.path is not None else _endpoint(one, where)
+        except ImportError as error:
+            extra = "model" if one.path is not None else "judge"
+            extra = "gguf" if "gguf" in str(error) else extra
+            raise StartupError(f"{where}{error}; install it with: pip install 'assay[{extra}]'") from None
+        except ModelUnusableError as error:
+            raise StartupError(f"{where}{error}") from None
+    return opened
+
+
+def _embedded(settings: ModelSettings) -> EmbeddedModel:
+    assert settings.path is not None
+    return EmbeddedModel(
+        settings.path,
+        device=settings.device,
+        dtype=settings.dtype,
+        threads=settings.threads,
+        max_length=settings.max_length,
+        max_tokens=settings.max_tokens,
+    )
+
+
+def _endpoint(settings: ModelSettings, where: str) -> ChatClient:
+    key = os.environ.get(settings.api_key_env, "") if settings.api_key_env else "none"
+    if not key:
+        raise StartupError(f"{where}api_key_env names {settings.api_key_env}, which is not set in the environment")
+    parameters = {"temperature": settings.temperature, "max_tokens": settings.max_tokens, **settings.parameters}
+    client = ChatClient(
+        settings.urls,
+        settings.model,
+        key,
+        settings.concurrency,
+        settings.timeout,
+        parameters,
+        settings.spend.spend(),
+    )
+    client.open()
+    return client
