@@ -62,7 +62,7 @@ def run_checker(
         task = plain.dumps({**fields, "expected_is_right": comparison.expected_is_right})
     except plain.TooDeep as problem:
         return Verdict.RUNTIME_ERROR, {"reason": f"the result is {problem}"}
-    driver = slots.driver("checker", preload=preload_for(code.encode("utf-8", "replace")))
+    driver = slots.driver("blame", "checker", preload=preload_for(code.encode("utf-8", "replace")))
     allowed = trusted_limits(limits)
     result = slots.trusted.run(driver, request=task, limits=allowed)
     if not result.reply:

@@ -4,7 +4,8 @@
     Protocol        the conversation of the two, passed on message by message
 
 Test code fails in three ways. It cannot run at all: `BadReference`. It exhausts its limits on what the program gave: a
-limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong answer.
+limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong answer, unless
+no answer can be the cause, because a name, a module or a file does not exist, or because nothing was asked before.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _PATIENCE = 3.0
 _STARVED = 2.0
 """A host that is so many times too slow, before and after, is to blame for what the clock excuses."""
 
-_TESTS = ("asking", "files", "lending", "remote", "patching", "shim", "tests")
+_TESTS = ("blame", "asking", "files", "lending", "remote", "patching", "shim", "tests")
 # What only makes ready, and asks the program for nothing.
 _PREPARES = frozenset(("describe", "patch", "unpatch", "environment"))
 
@@ -218,6 +219,11 @@ class Protocol:
         if kind == "unpassable":
             problem = f"test {self._name!r} cannot run: {self.said['message']}"
             raise BadReference("tests.code", problem, "Only plain data pass between test code and program")
+        if self.said["own_fault"] or (kind in ("error", "failed") and not self._asked and self.said["alone"]):
+            problem = (
+                f"line {self.said['line']} raises {self.said['kind']}, whatever the program: {self.said['message']}"
+            )
+            raise BadReference("tests.code", problem[:1000], "Repair the test code")
         if kind in ("passed", "skipped") and not self._asked:
             return CodeOutcome(run_verdict(run), run, detail)
         if kind == "passed":

@@ -10,6 +10,7 @@ import inspect
 import random
 from typing import TYPE_CHECKING, Any
 
+from reward_servers.engines.code._guest.blame import is_own_fault, place
 from reward_servers.engines.code._guest.plain import dumps, loads
 
 if TYPE_CHECKING:
@@ -19,32 +20,6 @@ if TYPE_CHECKING:
 
 
 _FILE = "<checker>"
-
-
-def _place(error: BaseException) -> tuple[int, bool]:
-    """Last line of the checker that an error passed, and whether nothing but imports ran below it.
-
-    What runs below may be a text of the answer, as in `eval(stdout)`.
-    """
-    line, own, traceback = 0, False, error.__traceback__
-    while traceback is not None:
-        name = traceback.tb_frame.f_code.co_filename
-        if name == _FILE:
-            line, own = traceback.tb_lineno, True
-        else:
-            own = own and name.startswith("<frozen importlib")
-        traceback = traceback.tb_next
-    return line, own
-
-
-def _no_answers_doing(error: BaseException, answer: Any) -> bool:
-    """Whether an error is one that no answer can cause."""
-    _, own = _place(error)
-    if isinstance(error, FileNotFoundError):
-        return own and isinstance(error.filename, str) and error.filename not in str(answer)
-    if isinstance(error, ModuleNotFoundError):
-        return own and str(error.name) not in str(answer)
-    return own and isinstance(error, NameError | ImportError) and not isinstance(error, UnboundLocalError)
 
 
 def _accepts(check: Any, question: Any, answer: Any, expected: Any) -> BaseException | bool:
@@ -78,13 +53,15 @@ def _judge(task: dict[str, Any]) -> dict[str, Any]:
     if task["expected_is_right"]:
         right = _accepts(check, question, expected, expected)
         if isinstance(right, BaseException):
-            return {"broken": f"line {_place(right)[0]} raises {type(right).__name__} on the expected answer: {right}"}
+            return {
+                "broken": f"line {place(right, _FILE)[0]} raises {type(right).__name__} on the expected answer: {right}"
+            }
         if right is False:
             return {"broken": "rejects the expected answer"}
     if isinstance(said, bool):
         return {"accepted": False}
-    name, line, text = type(said).__name__, _place(said)[0], str(said)[:500]
-    if _no_answers_doing(said, answer):
+    name, line, text = type(said).__name__, place(said, _FILE)[0], str(said)[:500]
+    if is_own_fault(said, _FILE, lambda missing, *, is_file: missing in str(answer)):
         return {"broken": f"line {line} raises {name}, whatever the answer: {text}"}
     return {"accepted": False, "raised": name, "line": line, "message": text}
 

@@ -349,6 +349,11 @@ def treat_as_classes(names: list[str]) -> None:
     _treated.update(names)
 
 
+def expects_objects() -> bool:
+    """Whether the test code has met a name that it treats as a class: then what it is depends on the program."""
+    return bool(_expected)
+
+
 def stand_in(name: str, kind: str) -> Any:
     """What a name of the program is bound to in the test code."""
     if kind == "class" and name in _treated:
@@ -382,4 +387,4 @@ def _of_exception(error: Any, name: str) -> Any:
 
 exchange.answer = answering(sent, _decoded_argument)
 
-__all__ = ["sent", "stand_in", "treat_as_classes"]
+__all__ = ["expects_objects", "sent", "stand_in", "treat_as_classes"]

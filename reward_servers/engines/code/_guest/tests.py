@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import functools
 import importlib.abc
 import importlib.machinery
 import inspect
@@ -19,17 +20,21 @@ import unittest
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._guest.asking import Gone, describe, exchange, is_from_program
+from reward_servers.engines.code._guest.blame import is_own_fault, place
 from reward_servers.engines.code._guest.files import Shared, import_nothing_from_files
 from reward_servers.engines.code._guest.library import has_node_class, scopes
 from reward_servers.engines.code._guest.patching import forward_changes, install_patching
 from reward_servers.engines.code._guest.plain import Unpassable, dumps_json, loads_json
-from reward_servers.engines.code._guest.remote import sent, stand_in, treat_as_classes
+from reward_servers.engines.code._guest.remote import expects_objects, sent, stand_in, treat_as_classes
 from reward_servers.engines.code._guest.shim import Failed, Skipped, install, with_fixtures
 
 if TYPE_CHECKING:
 
     def receive() -> bytes | None: ...
     def send(message: bytes) -> None: ...
+
+
+_absent: list[str] = []
 
 
 class _Program(types.ModuleType):
@@ -40,8 +45,13 @@ class _Program(types.ModuleType):
             raise AttributeError(name)
         kind = describe([name]).get(name, "absent")
         if kind == "absent":
+            _absent.append(name)
             raise AttributeError(f"the program defines no {name}")
         return stand_in(name, kind)
+
+
+_FILE = "<tests>"
+_PASSED = {"outcome": "passed", "kind": "", "message": "", "line": 0, "own_fault": False, "alone": False}
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -69,7 +79,7 @@ def _compiled(code: str, keep: set[int] | None) -> Any:
         module = ast.parse(code)
         if keep is not None:
             module.body = [node for index, node in enumerate(module.body) if index in keep]
-        return compile(module, "<tests>", "exec")
+        return compile(module, _FILE, "exec")
     except SyntaxError as error:
         raise Unpassable(f"the test code does not compile: {error}") from None
 
@@ -160,18 +170,26 @@ def _outcome(task: dict[str, Any]) -> dict[str, Any] | None:
     except Gone:
         return None
     except Unpassable as problem:
-        return {"outcome": "unpassable", "kind": "", "message": str(problem), "line": 0}
+        return {**_PASSED, "outcome": "unpassable", "message": str(problem)}
     except BaseException as error:  # noqa: BLE001 (whatever ends a test is its outcome)
-        return {**_failure(error), "kind": type(error).__name__, "message": str(error)[:2000]}
-    return {"outcome": "passed", "kind": "", "message": "", "line": 0}
+        said = {**_failure(error), "kind": type(error).__name__, "message": str(error)[:2000]}
+        answers = functools.partial(_may_be_answered, code=f"{task['setup']}{task['code']}")
+        own_fault = is_own_fault(error, _FILE, answers)
+        return {**said, "own_fault": own_fault, "alone": not _absent and not expects_objects()}
+    return _PASSED
+
+
+def _may_be_answered(missing: str, *, is_file: bool, code: str) -> bool:
+    """Whether a missing module or file may be one that the program names, or is to make."""
+    if missing not in code:
+        return True
+    if is_file:
+        return not missing.startswith("/") or missing.startswith("/tmp/")  # noqa: S108
+    return isinstance(sys.modules.get(missing), _Program)
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    line, traceback = 0, error.__traceback__
-    while traceback is not None:
-        if traceback.tb_frame.f_code.co_filename == "<tests>":
-            line = traceback.tb_lineno
-        traceback = traceback.tb_next
+    line = place(error, _FILE)[0]
     if is_from_program(error):
         outcome = "memory" if isinstance(error, MemoryError) else "raised"
     elif isinstance(error, Skipped | unittest.SkipTest):
