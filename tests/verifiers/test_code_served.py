@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc.aio
+import numpy as np
 import pytest
 
 from reward_servers.supervisor import ServerProcess, Supervisor
@@ -75,6 +76,26 @@ async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient)
         assert cells[name].code == code, (name, cells[name])
         assert cells[name].score == float(code == "accepted"), name
     assert all(cells[one.rollout_id].score == 1.0 for one in good)
+
+
+async def test_the_summary_says_which_references_raise_errors_of_their_own(client: AsyncRewardClient) -> None:
+    checker = {"tests": _STDIO, "compare": {"kind": "checker", "code": _NUMBERS}}
+    answers = {
+        "breaks": ("print('x')", "print('y')"),
+        "sound": ("print(1)", "print(2)"),
+        "half": ("print('x')", "print(1)"),
+    }
+    rollouts = [
+        Rollout(f"{group} {n}", "", f"```python\n{code}\n```", reference=checker, group_id=group)
+        for group, codes in answers.items()
+        for n, code in enumerate(codes)
+    ]
+    table = await client.score(rollouts)
+    assert table.aspect("tests", "rejected_by_error").tolist() == [1.0, 1.0, 0.0, 0.0, 1.0, 0.0]
+    assert np.isnan(table.aspect("tests", "no such aspect")).all()
+    summary = table.summary()
+    assert summary.rewards[0].rejected_by_error == {"breaks": 1.0, "half": 0.5}
+    assert "tests rejected by an error of the reference's own code, by group: breaks 100%, half 50%" in str(summary)
 
 
 async def test_a_program_of_50_megabytes_costs_nobody_else(client: AsyncRewardClient) -> None:

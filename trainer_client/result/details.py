@@ -98,6 +98,19 @@ def _times_of(columns: service.ResultColumns) -> Times:
     )
 
 
+def read_aspect(sources: Sequence[Any], number: int) -> array[float]:
+    """One aspect of settled cells, by its number in the verifier's list; NaN where a verdict does not have it."""
+    values = array("d", [float("nan")]) * len(sources)
+    for cell, source in enumerate(sources):
+        if source is None or isinstance(source, ClientOutcome):
+            continue
+        result = types.Result.FromString(source) if isinstance(source, bytes) else source
+        for aspect in result.verdict.aspects if result.HasField("verdict") else ():
+            if aspect.name == number and aspect.HasField("value"):
+                values[cell] = aspect.value
+    return values
+
+
 def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, Any]:
     """Everything a result says beyond its score, code and times, as plain values.
 

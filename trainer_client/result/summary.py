@@ -13,6 +13,9 @@ from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.outcomes import Outcome
 from trainer_client.result.verifiers import VerifierId
 
+_ERRORS = "rejected_by_error"
+_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True)
 class RewardSummary:
@@ -34,6 +37,8 @@ class RewardSummary:
         run_max: its maximum.
         queue_p99: 99th percentile of the time that an item waited at the server, in seconds.
         cached: verdicts that came from a cache.
+        rejected_by_error: for each group whose reference made its own checker or tests raise errors: the share of its
+            tests in which they did, highest first. One that is high in most groups, or near 1, is worth a look.
     """
 
     name: str
@@ -51,6 +56,7 @@ class RewardSummary:
     run_max: float
     queue_p99: float
     cached: int
+    rejected_by_error: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ class Summary:
             f"{self.rollouts} rollouts in {self.groups} groups ({self.degenerate_groups} degenerate), "
             f"{self.rewarded} with a reward, mean {mean}, {self.seconds:.2f} s"
         )
+        lines += filter(None, map(_errors, self.rewards))
         if self.incomplete:
             lines.append(f"not usable: {self.incomplete}")
         return "\n".join(lines)
@@ -125,6 +132,9 @@ class Scores(Protocol):
     @property
     def cached(self) -> NDArray[np.bool_]:
         """Whether each verdict came from a cache."""
+
+    def aspect(self, reward: int, name: str) -> NDArray[np.float64]:
+        """One aspect of the verdicts of a reward."""
 
 
 def summarise(
@@ -189,7 +199,27 @@ def _reward(table: Scores, column: int) -> RewardSummary:
         run_max=float(run.max()),
         queue_p99=float(np.quantile(queue, 0.99)),
         cached=int(table.cached[:, column].sum()),
+        rejected_by_error=_shares(table.group_ids, table.aspect(column, _ERRORS)),
     )
+
+
+def _shares(group_ids: list[str], errors: NDArray[np.float64]) -> dict[str, float]:
+    """Mean of each group that has any, highest first."""
+    found: dict[str, list[float]] = {}
+    for row in np.flatnonzero(~np.isnan(errors)).tolist():
+        found.setdefault(group_ids[row], []).append(float(errors[row]))
+    means = {group: sum(values) / len(values) for group, values in found.items() if any(values)}
+    return dict(sorted(means.items(), key=lambda pair: -pair[1]))
+
+
+def _errors(reward: RewardSummary) -> str:
+    """A line about references that raise errors of their own; empty where there is none."""
+    shares = reward.rejected_by_error
+    if not shares:
+        return ""
+    shown = ", ".join(f"{group} {share:.0%}" for group, share in list(shares.items())[:_SHOWN])
+    more = f" and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
+    return f"{reward.name}: tests rejected by an error of the reference's own code, by group: {shown}{more}"
 
 
 def _counted(names: list[str]) -> dict[str, int]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trainer_client._errors import RecipeError, RewardError, StateError
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.state import keeps_state
-from trainer_client.result.details import Cell, Times, read_details, read_times
+from trainer_client.result.details import Cell, Times, read_aspect, read_details, read_times
 from trainer_client.result.outcomes import Outcome, OutcomeStore
 from trainer_client.result.summary import Summary, summarise
 from trainer_client.result.verifiers import VerifierId
@@ -175,6 +175,20 @@ class ScoreTable:
             return self.columns.index(reward)
         except ValueError:
             raise KeyError(f"no reward {reward!r}; the recipe has {', '.join(self.columns)}") from None
+
+    def aspect(self, reward: str | int, name: str) -> FloatArray:
+        """``[N]`` one aspect of a reward's verdicts, such as ``tests`` of ``code``; NaN where there is none.
+
+        Args:
+            reward: name or position of the reward.
+            name: of the aspect.
+        """
+        column = self.column(reward) if isinstance(reward, str) else reward
+        known = self.versions[column][0].aspects if self.versions[column] else ()
+        if name not in known:
+            return np.full(len(self), np.nan)
+        sources = [self._store.sources[row * len(self.columns) + column] for row in range(len(self))]
+        return np.frombuffer(read_aspect(sources, known.index(name)), np.float64)
 
     def cell(self, row: int, reward: str | int) -> Cell:
         """Everything said of one reward of one rollout.
