@@ -15,7 +15,7 @@ from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFo
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
 from reward_servers.core._schemas import Options, Settings, decode, decode_reference
-from reward_servers.core._verifier import ItemLimits, Placement, Role, Verifier
+from reward_servers.core._verifier import Item, ItemLimits, Placement, Role, Verifier
 
 __all__ = ["BoundVerifier", "Instance", "bind", "limit_verdict", "load_path", "outcome_of", "replicate"]
 
@@ -137,6 +137,7 @@ class Instance:
                 self._object.setup()
             function = self._object.score_batch if verifier.runs is Placement.DEVICE else self._object.score
         self.function = function
+        self._prepare: Callable[[Item], Any] | None = getattr(self._object, "prepare", None)
         self._order = tuple(role.value for role in verifier.roles)
         self._subject_alone = self._order == (Role.ROLLOUT.value,)
         self.wants_context = Role.CONTEXT in verifier.roles or verifier.runs is Placement.DEVICE
@@ -210,6 +211,15 @@ class Instance:
     def concurrency(self) -> int:
         """Items that may run side by side: what ``setup`` chose as ``self.concurrency``, or what is declared."""
         return int(getattr(self._object, "concurrency", self.verifier.concurrency))
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a batch: what ``setup`` chose as ``self.batch_tokens``; 0 when only items are counted."""
+        return int(getattr(self._object, "batch_tokens", 0))
+
+    def prepare(self, item: Item) -> Any:
+        """What a batching verifier does with an item before the device takes it; None for one that does nothing."""
+        return None if self._prepare is None else self._prepare(item)
 
     def facts(self) -> dict[str, str]:
         """What the verifier tells of the host it runs on, such as what bounds a program's memory."""

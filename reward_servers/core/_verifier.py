@@ -74,12 +74,21 @@ class ItemLimits:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One item of a batch, for verifiers that judge many at once."""
+    """One item of a batch, for verifiers that judge many at once.
+
+    Attributes:
+        rollout: What is judged.
+        ref: Its reference.
+        options: What the caller chose.
+        context: Its context.
+        prepared: What the verifier's ``prepare`` made of it; None without such a method.
+    """
 
     rollout: Rollout
     ref: Any
     options: Any
     context: Context
+    prepared: Any = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from reward_servers import (
     Reference,
     Rollout,
     Score,
+    ServiceError,
     Settings,
     UpstreamError,
     verifier,
@@ -268,6 +270,41 @@ class Batch:
         if "sleep" in texts:
             time.sleep(60)
         return [Score(len(text) + self.offset, evidence={"batch": len(items)}) for text in texts]
+
+
+class PaceOptions(Options):
+    """What the length is multiplied by."""
+
+    factor: float = 1.0
+
+
+@verifier("test/paced", version="1", max_batch=64, score_range=(0, 1e9))
+class Paced:
+    """Takes a millisecond for each token, which is a character, in batches of 200 tokens."""
+
+    Options = PaceOptions
+    batch_tokens = 200
+
+    def setup(self) -> None:
+        """Begins to count."""
+        self.batches = 0
+
+    def prepare(self, item: Item) -> Score | Fault | int:
+        """Counts the tokens."""
+        text = item.rollout.response
+        if text == "poison":
+            raise ServiceError("it cannot be prepared", code="unprepared")
+        if text == "none":
+            return Score.floor("no_answer")
+        item.context.usage.input_tokens += len(text) + len(item.rollout.prompt)
+        return len(text)
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Takes its time."""
+        time.sleep(0.001 * sum(item.prepared for item in items))
+        self.batches += 1
+        evidence = {"batch": self.batches, "items": len(items), "thread": threading.current_thread().name}
+        return [Score(item.prepared * item.options.factor, evidence=evidence) for item in items]
 
 
 @verifier("test/refuses", version="1")

@@ -20,6 +20,7 @@ from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReaso
 from reward_servers.core._work import Unit
 
 __all__ = [
+    "Asked",
     "ChunkResults",
     "FrameReader",
     "MessageError",
@@ -123,14 +124,17 @@ def _rollout(rollout: Rollout) -> tuple[Any, ...]:
 
 
 def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
-    """A chunk of units of one job; what a group shares travels once."""
-    job = units[0].job
-    seed, deadline = job.seed, job.deadline
+    """A chunk of units of one verifier; what a group shares travels once, and so does what a job asks."""
+    asked: list[tuple[bytes, float, int, float | None]] = []
+    jobs: dict[int, int] = {}
     shared: list[_ContextTuple] = []
     items: list[tuple[Any, ...]] = []
     context, place = None, -1
     for unit in units:
-        subject = unit.subject
+        subject, job = unit.subject, unit.job
+        which = jobs.setdefault(id(job), len(asked))
+        if which == len(asked):
+            asked.append((job.options, job.cpu_limit, job.seed, job.deadline))
         if subject.prompt_context is not context:
             context, place = subject.prompt_context, len(shared)
             shared.append(
@@ -144,26 +148,47 @@ def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
                 )
             )
         if isinstance(subject, Group):
-            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], seed, deadline))
+            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], which))
         else:
-            items.append((place, _rollout(subject), seed, deadline))
-    return pickled(("run", number, hosting, job.options, job.cpu_limit, shared, items))
+            items.append((place, _rollout(subject), which))
+    return pickled(("run", number, hosting, asked, shared, items))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An item of a chunk.
+
+    Attributes:
+        subject: What is judged.
+        options: Options as JSON.
+        cpu_limit: CPU seconds that it may take.
+        seed: Seed of the run.
+        deadline: When the caller stops waiting, on the monotonic clock; None for never.
+    """
+
+    subject: Rollout | Group
+    options: bytes
+    cpu_limit: float
+    seed: int
+    deadline: float | None
 
 
 def decode_chunk(
-    shared: Sequence[_ContextTuple], items: Sequence[tuple[Any, ...]]
-) -> list[tuple[Rollout | Group, int, float | None]]:
-    """The subjects of a chunk, each with the seed of its run and its deadline."""
+    asked: Sequence[tuple[bytes, float, int, float | None]],
+    shared: Sequence[_ContextTuple],
+    items: Sequence[tuple[Any, ...]],
+) -> list[Asked]:
+    """The items of a chunk."""
     contexts = [PromptContext(*values) for values in shared]
-    decoded: list[tuple[Rollout | Group, int, float | None]] = []
-    for place, payload, seed, deadline in items:
+    decoded: list[Asked] = []
+    for place, payload, which in items:
         context = contexts[place]
         subject: Rollout | Group
         if isinstance(payload, list):
             subject = Group(context, [Rollout(values[0], context, *values[1:]) for values in payload])
         else:
             subject = Rollout(payload[0], context, *payload[1:])
-        decoded.append((subject, seed, deadline))
+        decoded.append(Asked(subject, *asked[which]))
     return decoded
 
 

@@ -20,9 +20,11 @@ from reward_servers.core._errors import StartupError
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage
 from reward_servers.core._verifier import Placement
 from reward_servers.core._work import DeathKind, Settle, Unit
+from reward_servers.core.executors._batch_queue import BatchQueue
 from reward_servers.core.executors._deaths import Cause, after_death, cause_of_death, out_of_memory_kills
 from reward_servers.core.executors._fair_queue import FairQueue
 from reward_servers.core.executors._messages import WorkerSpec
+from reward_servers.core.executors._pace import Pace
 from reward_servers.core.executors._watchdog import Watchdog
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 
@@ -58,7 +60,8 @@ class ProcessExecutor:
         self._specs = [WorkerSpec(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory) for one in hosted]
         self._index = {id(one): place for place, one in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()
-        self._queue = FairQueue()
+        self._pace = Pace()
+        self._queue: FairQueue | BatchQueue = BatchQueue(self._budget, self._risk) if self._device else FairQueue()
         self._retries: deque[Unit] = deque()
         self._item_time: dict[int, float] = {}
         self._start_failures = 0
@@ -85,8 +88,31 @@ class ProcessExecutor:
 
     def submit(self, units: Sequence[Unit]) -> None:
         """Queues units and hands them to free workers."""
-        self._queue.extend(units)
+        if isinstance(self._queue, BatchQueue):
+            self._submit_in_time(self._queue, units)
+        else:
+            self._queue.extend(units)
         self._dispatch()
+
+    def _submit_in_time(self, queue: BatchQueue, units: Sequence[Unit]) -> None:
+        """Queues what a device can judge before its caller stops waiting, and refuses the rest at once."""
+        running = sum(self._pace.cost(chunk.pending()) for worker in self._workers for chunk in worker.chunks)
+        for unit in units:
+            # A client waits for its own items, and for as much of each of the others.
+            own = queue.costs.get(unit.job.client, 0)
+            ahead = min(queue.cost, own * max(1, len(queue.costs))) if own else 0
+            refusal = self._pace.refusal(unit, running + ahead)
+            if refusal is None:
+                queue.extend([unit])
+            else:
+                self._finish(unit, refusal)
+
+    def _budget(self) -> float:
+        """Characters of a batch."""
+        return self._pace.characters(max((worker.batch_tokens for worker in self._workers), default=0))
+
+    def _risk(self) -> float:
+        return self._pace.at_risk(self._budget(), self._hosted[0].verifier.max_batch)
 
     def abandon(self, units: Sequence[Unit]) -> None:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
@@ -224,6 +250,9 @@ class ProcessExecutor:
 
     def _has_room(self, worker: WorkerProcess) -> bool:
         """One chunk runs and one waits, unless the running one is slow: then others should take what waits."""
+        if self._device:
+            # The next batch is prepared while this one runs, unless a worker has died on this one.
+            return len(worker.chunks) < 2 and not any(unit.deaths for chunk in worker.chunks for unit in chunk.units)
         if worker.stalled or len(worker.chunks) >= 2:
             return False
         if not worker.chunks:
@@ -244,6 +273,8 @@ class ProcessExecutor:
         job = unit.job
         key, seconds = id(job.hosted), run_us * 1e-6
         self._item_time[key] = 0.9 * self._item_time.get(key, seconds) + 0.1 * seconds
+        if self._device:
+            self._pace.note(unit, seconds, usage.input_tokens if usage is not None else 0)
         queue_us = int((now - job.queued_at) * 1e6) - run_us
         self._settle(unit, outcomes, queue_us if queue_us > 0 else 0, run_us, usage)
 

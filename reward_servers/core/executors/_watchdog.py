@@ -116,6 +116,7 @@ class Watchdog:
         stopped = self._excuse(seen, pid, now, delay)
         age = now - worker.last_progress
         begun = next((chunk for chunk in worker.chunks if unit in chunk.units), None)
+        items = len(begun.units) if begun is not None and begun.together else 1
         if unit.settled and (begun is None or all(one.settled for one in begun.pending())):
             worker.kill(KillReason.ABANDONED)
         elif stopped > _STOPPED:
@@ -124,7 +125,9 @@ class Watchdog:
         elif age - seen.excused > limits.wall or age > _HARD_CAP * limits.wall:
             _log.warning("%s did not move for %.0f s; its worker is replaced", name, age)
             worker.kill(KillReason.WALL)
-        elif sum(used - seen.cpu.get(one, 0.0) for one, used in tree.cpu.items()) > unit.job.cpu_limit * OVERRUN:
+        elif (
+            sum(used - seen.cpu.get(one, 0.0) for one, used in tree.cpu.items()) > items * unit.job.cpu_limit * OVERRUN
+        ):
             worker.kill(KillReason.CPU)
         elif limits.memory and self._over_memory(pid, tree, limits.memory):
             worker.kill(KillReason.MEMORY)

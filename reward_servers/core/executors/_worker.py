@@ -114,6 +114,7 @@ class WorkerProcess(asyncio.Protocol):
         self.ready = False
         self.introduced = False
         self.parent = 0
+        self.batch_tokens = 0
         self.facts: Mapping[str, str] = {}
         self.refusal = ""
         self.finished_items = 0
@@ -188,7 +189,8 @@ class WorkerProcess(asyncio.Protocol):
     def recall(self) -> list[Unit]:
         """Takes back what waits behind the current item.
 
-        The worker is told the last place that it is to run: a worker that was not scheduled learns of it before it has
+        Batches stay: a device has one worker, which has prepared the next one by now. The worker is told the last
+        place that it is to run: a worker that was not scheduled learns of it before it has
         begun, and runs its item all the same.
 
         Returns:
@@ -198,9 +200,9 @@ class WorkerProcess(asyncio.Protocol):
         current = self.current
         recalled: list[Unit] = []
         for chunk in self.chunks:
-            last = len(chunk.units) - 1
-            if not chunk.together or current not in chunk.units:
-                last = chunk.units.index(current) if current in chunk.units else -1
+            if chunk.together:
+                continue
+            last = chunk.units.index(current) if current in chunk.units else -1
             back = [
                 unit for unit, done in zip(chunk.units[last + 1 :], chunk.done[last + 1 :], strict=True) if not done
             ]
@@ -259,6 +261,7 @@ class WorkerProcess(asyncio.Protocol):
             return
         self.facts = {str(name): str(value) for name, value in dict(said.get("facts") or {}).items()}
         self.parent = int(said.get("parent") or 0)
+        self.batch_tokens = int(said.get("batch_tokens") or 0)
         self.ready = self.introduced = True
         self._events.worker_ready(self)
 

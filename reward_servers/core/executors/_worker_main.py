@@ -27,11 +27,11 @@ from typing import Any
 
 from reward_servers.core._bound import Instance, limit_verdict, load_path, outcome_of, replicate
 from reward_servers.core._context import Context
-from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Usage
-from reward_servers.core._verifier import Item, Placement
+from reward_servers.core._verifier import Placement
+from reward_servers.core.executors._device_main import DeviceWorker
 from reward_servers.core.executors._leftovers import Leftovers
-from reward_servers.core.executors._messages import FrameReader, ResultsWriter, WorkerSpec, decode_chunk, hello
+from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, WorkerSpec, decode_chunk, hello
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 
@@ -76,9 +76,14 @@ def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
         channel.detach()
         return
     facts = {name: value for instance in instances for name, value in instance.facts().items()}
-    channel.sendall(hello({"facts": facts, "parent": os.getppid()}))
+    batch = max((instance.batch_tokens for instance in instances), default=0)
+    channel.sendall(hello({"facts": facts, "parent": os.getppid(), "batch_tokens": batch}))
+    worker = _Worker(channel, specs, instances, progress)
     with contextlib.suppress(ConnectionError):
-        _Worker(channel, specs, instances, progress).serve()
+        if any(instance.verifier.runs is Placement.DEVICE for instance in instances):
+            DeviceWorker(channel, instances, progress, worker.bound_memory).serve()
+        else:
+            worker.serve()
     for instance in instances:
         instance.close()
     channel.detach()
@@ -181,29 +186,26 @@ class _Worker:
         while select.select([self._channel], [], [], 0)[0]:
             self._receive()
 
-    def _run_chunk(self, number: int, hosting: int, options: bytes, cpu_limit: float, shared: Any, items: Any) -> None:
+    def _run_chunk(self, number: int, hosting: int, shares: Any, shared: Any, items: Any) -> None:
         instance = self._instances[hosting]
-        self._bound_memory(self._specs[hosting].memory)
-        subjects = decode_chunk(shared, items)
+        self.bound_memory(hosting)
         self._timer_limit = 0.0
-        if instance.verifier.runs is Placement.DEVICE:
-            self._progress.begin(number, 0)
-            self._run_batch(number, instance, options, subjects)
-        else:
-            for place, (subject, seed, deadline) in enumerate(subjects):
-                if place:
-                    self._poll()
-                # What waited behind a slow item is another worker's by now. The item that the server has left here is
-                # named, so that it is run even when this worker learns of it before it has begun.
-                if place > self._last.get(number, place):
-                    break
-                self._progress.begin(number, place)
-                self._run_item(number, place, instance, options, cpu_limit, subject, seed, deadline)
+        for place, asked in enumerate(decode_chunk(shares, shared, items)):
+            if place:
+                self._poll()
+            # What waited behind a slow item is another worker's by now. The item that the server has left here is
+            # named, so that it is run even when this worker learns of it before it has begun.
+            if place > self._last.get(number, place):
+                break
+            self._progress.begin(number, place)
+            self._run_item(number, place, instance, asked)
         self._flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
         self._last = {later: place for later, place in self._last.items() if later > number}
 
-    def _bound_memory(self, allowed: int) -> None:
+    def bound_memory(self, hosting: int) -> None:
+        """Sets the kernel's bound for a verifier."""
+        allowed = self._specs[hosting].memory
         if allowed == self._memory_limit:
             return
         self._memory_limit = allowed
@@ -219,24 +221,15 @@ class _Worker:
             self._timer_limit = cpu_limit
             self._timer_set_at = now
 
-    def _run_item(
-        self,
-        number: int,
-        place: int,
-        instance: Instance,
-        options: bytes,
-        cpu_limit: float,
-        subject: Rollout | Group,
-        seed: int,
-        deadline: float | None,
-    ) -> None:
+    def _run_item(self, number: int, place: int, instance: Instance, asked: Asked) -> None:
+        subject, cpu_limit = asked.subject, asked.cpu_limit
         self._arm_timer(cpu_limit)
-        context = instance.context(subject, seed, deadline)
+        context = instance.context(subject, asked.seed, asked.deadline)
         cpu, started = _cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
         exhausted = False
         try:
-            arguments = instance.arguments(subject, options, context)
+            arguments = instance.arguments(subject, asked.options, context)
             if isinstance(arguments, Fault):
                 outcomes = replicate(subject, arguments)
             else:
@@ -268,43 +261,6 @@ class _Worker:
         if not self._is_fresh and _memory_now() - self._idle_memory > self._memory_limit * _LEFT_BEHIND:
             self._flush()
             os._exit(LEFT_MEMORY)
-
-    def _run_batch(self, number: int, instance: Instance, options: bytes, subjects: Sequence[Any]) -> None:
-        """Judges a whole batch; when that fails, each item alone, so that one broken item costs only itself."""
-        items: list[Item] = []
-        places: list[int] = []
-        for place, (subject, seed, deadline) in enumerate(subjects):
-            reference = instance.reference(subject)
-            if isinstance(reference, Fault):
-                self._report(number, place, [reference], 0.0, 0.0, None)
-                continue
-            context = instance.context(subject, seed, deadline)
-            assert context is not None
-            items.append(Item(subject, reference, instance.options(options), context))
-            places.append(place)
-        self._judge_batch(number, instance, items, places)
-
-    def _judge_batch(self, number: int, instance: Instance, items: list[Item], places: list[int]) -> None:
-        if not items:
-            return
-        cpu, started = _cpu_now(), time.perf_counter()
-        try:
-            returned = instance.function(items)
-            if len(returned) != len(items):
-                raise ValueError(f"score_batch returned {len(returned)} scores for {len(items)} items")
-        except BaseException as error:  # noqa: BLE001 - as above; the halves find the item that causes it
-            if len(items) > 1:
-                middle = len(items) // 2
-                self._judge_batch(number, instance, items[:middle], places[:middle])
-                self._judge_batch(number, instance, items[middle:], places[middle:])
-            else:
-                fault = outcome_of(error, instance.verifier)
-                self._report(number, places[0], [fault], time.perf_counter() - started, 0.0, None)
-            return
-        wall, cpu = time.perf_counter() - started, (_cpu_now() - cpu) / len(items)
-        for item, place, one in zip(items, places, returned, strict=True):
-            outcomes = instance.settle(one, item.rollout, item.context)
-            self._report(number, place, outcomes, wall, cpu, item.context)
 
     def _report(
         self,

@@ -1,0 +1,235 @@
+"""What waits for a device: batches of a bounded cost, whoever asked, with the members of a group together.
+
+A device is fed best by batches that fill it and hold items of like lengths. So a batch has one leader, and others join
+it from a window of those that are next. Who leads is decided as in a fair queue: each client has a clock that advances
+by what its items cost, and the one that is furthest behind leads, so that a large call never makes a small one wait for
+all of it. A group that would otherwise miss its deadline leads before all others, the earliest first.
+
+Cost is counted in characters; the executor knows how many a batch may have.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from reward_servers.core._model import Content, Group, Rollout
+from reward_servers.core._work import Unit
+
+__all__ = ["BatchQueue", "cost_of", "prompt_cost"]
+
+_WINDOW = 4
+"""Batches that a window holds: a wider one fits better and makes the last of it wait longer."""
+_ITEM = 16
+"""Characters that an item costs beside its text."""
+
+_Key = tuple[str, int, int]
+
+
+def _size(content: Content) -> int:
+    if isinstance(content, str):
+        return len(content)
+    return sum(len(part.text) + len(part.data) for message in content for part in message.parts)
+
+
+def cost_of(unit: Unit) -> int:
+    """Characters of a unit's responses; its prompt, which a group shares, is counted with the group."""
+    subject = unit.subject
+    rollouts: Sequence[Rollout] = subject.rollouts if isinstance(subject, Group) else (subject,)
+    return _ITEM * len(rollouts) + sum(_size(rollout.content) for rollout in rollouts)
+
+
+def prompt_cost(unit: Unit) -> int:
+    """Characters of a unit's prompt."""
+    return _size(unit.subject.prompt_context.prompt)
+
+
+@dataclass(slots=True)
+class _Bundle:
+    """Units of one group that wait together.
+
+    Attributes:
+        units: The units, each with its cost, in the order in which they came.
+        tag: Their client's clock when they came: the least leads.
+        prompt: Characters of the prompt.
+        cost: Characters of the responses.
+        deadline: When the first of their callers stops waiting.
+    """
+
+    units: list[tuple[Unit, int]] = field(default_factory=list)
+    tag: float = 0.0
+    prompt: int = 0
+    cost: int = 0
+    deadline: float = float("inf")
+
+    @property
+    def mean(self) -> float:
+        """Characters of a whole item."""
+        return self.prompt + self.cost / len(self.units)
+
+
+class BatchQueue:
+    """Units of one device verifier. Settled units are dropped on the way out."""
+
+    def __init__(self, budget: Callable[[], float], risk: Callable[[], float]) -> None:
+        """Takes what changes while it is used.
+
+        Args:
+            budget: Characters of a batch.
+            risk: The moment on the monotonic clock before which a deadline is at risk.
+        """
+        self._budget = budget
+        self._risk = risk
+        self._bundles: dict[_Key, _Bundle] = {}
+        self._by_tag: list[tuple[float, int, _Key]] = []
+        self._by_deadline: list[tuple[float, int, _Key]] = []
+        self._clocks: dict[str, float] = {}
+        self._now = 0.0
+        self._numbers = itertools.count()
+        self._again = itertools.count(-1, -1)
+        self._waiting = 0
+        self.cost = 0
+        self.costs: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """The number of queued units, settled ones included."""
+        return self._waiting
+
+    def __bool__(self) -> bool:
+        """Whether anything is queued."""
+        return bool(self._bundles)
+
+    def extend(self, units: Sequence[Unit]) -> None:
+        """Adds units."""
+        for unit in units:
+            client = unit.job.client
+            key = (client, id(unit.subject.prompt_context), 0)
+            start = max(self._now, self._clocks.get(client, 0.0))
+            self._clocks[client] = start + self._add(key, unit, start)
+
+    def push_front(self, unit: Unit) -> None:
+        """Puts a unit before all others, such as one that is tried again; one that a worker died on stays alone."""
+        alone = next(self._numbers) + 1 if unit.deaths else 0
+        # A key of its own: what still waits of its group is not moved with it.
+        self._add((unit.job.client, id(unit.subject.prompt_context), alone or -1), unit, float(next(self._again)))
+
+    def _add(self, key: _Key, unit: Unit, tag: float) -> int:
+        bundle = self._bundles.get(key)
+        cost, added = cost_of(unit), 0
+        if bundle is None:
+            added = prompt_cost(unit)
+            bundle = self._bundles[key] = _Bundle(tag=tag, prompt=added)
+            heapq.heappush(self._by_tag, (tag, next(self._numbers), key))
+        bundle.units.append((unit, cost))
+        bundle.cost += cost
+        self._count(key[0], cost + added, 1)
+        deadline = unit.job.deadline
+        if deadline is not None and deadline < bundle.deadline:
+            bundle.deadline = deadline
+            heapq.heappush(self._by_deadline, (deadline, next(self._numbers), key))
+        return cost + added
+
+    def _count(self, client: str, cost: int, units: int) -> None:
+        self._waiting += units
+        self.cost += cost
+        self.costs[client] = self.costs.get(client, 0) + cost
+        if not self.costs[client]:
+            del self.costs[client]
+
+    def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
+        """Takes a batch: its leader's group, and others of like lengths.
+
+        Args:
+            limit: The largest number of units, given the first.
+
+        Returns:
+            The units, those of a group side by side; none when the queue is empty.
+        """
+        taken: list[Unit] = []
+        while not taken:
+            key = self._leader()
+            if key is None:
+                return []
+            bundle = self._bundles[key]
+            room, budget = limit(bundle.units[0][0]), self._budget()
+            alone = bool(bundle.units[0][0].deaths)
+            self._now = max(self._now, bundle.tag)
+            mean, spent = bundle.mean, self._move(key, room, budget, taken)
+            if alone:
+                continue
+            for other in self._companions(mean, budget, room):
+                if len(taken) >= room or spent >= budget:
+                    break
+                bundle = self._bundles[other]
+                if spent + bundle.prompt + bundle.cost <= budget or not taken:
+                    spent += self._move(other, room - len(taken), budget - spent, taken)
+        if not self._bundles:
+            self._by_tag.clear()
+            self._by_deadline.clear()
+            self._clocks.clear()
+            self._now = 0.0
+        return taken
+
+    def _leader(self) -> _Key | None:
+        """The group whose deadline is at risk first, or else the one whose client is furthest behind."""
+        risk = self._risk()
+        while self._by_deadline:
+            deadline, _, key = self._by_deadline[0]
+            bundle = self._bundles.get(key)
+            if bundle is None or bundle.deadline != deadline:
+                heapq.heappop(self._by_deadline)
+            elif deadline < risk:
+                return key
+            else:
+                break
+        while self._by_tag:
+            tag, _, key = self._by_tag[0]
+            bundle = self._bundles.get(key)
+            if bundle is not None and bundle.tag == tag:
+                return key
+            heapq.heappop(self._by_tag)
+        return None
+
+    def _companions(self, mean: float, budget: float, room: int) -> list[_Key]:
+        """Groups of the window, those of the likest lengths first."""
+        found: list[tuple[float, int, _Key]] = []
+        seen: dict[_Key, None] = {}
+        cost = 0
+        while self._by_tag and cost < _WINDOW * budget and len(found) < _WINDOW * room:
+            entry = heapq.heappop(self._by_tag)
+            tag, _, key = entry
+            bundle = self._bundles.get(key)
+            if bundle is None or bundle.tag != tag or key in seen:
+                continue
+            found.append(entry)
+            seen[key] = None
+            cost += bundle.prompt + bundle.cost
+        for entry in found:
+            heapq.heappush(self._by_tag, entry)
+        fitting = [key for key in seen if not self._bundles[key].units[0][0].deaths]
+        return sorted(fitting, key=lambda key: abs(self._bundles[key].mean - mean))
+
+    def _move(self, key: _Key, room: int, budget: float, taken: list[Unit]) -> int:
+        """Moves units of a group into a batch, at least one; returns their cost."""
+        bundle = self._bundles[key]
+        spent, count = bundle.prompt, 0
+        for unit, cost in bundle.units:
+            if count and (spent + cost > budget or room <= 0):
+                break
+            count += 1
+            self._count(key[0], -cost, -1)
+            bundle.cost -= cost
+            if unit.settled:
+                continue
+            taken.append(unit)
+            spent += cost
+            room -= 1
+            if unit.deaths:
+                break
+        del bundle.units[:count]
+        if not bundle.units:
+            del self._bundles[key]
+            self._count(key[0], -bundle.prompt, 0)
+        return spent

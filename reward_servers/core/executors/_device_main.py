@@ -1,0 +1,172 @@
+"""What runs inside the worker process of a device: batches in, results out.
+
+A second thread reads what comes and prepares it (a verifier's ``prepare``, such as tokenising), so that the device does
+not wait for that. What an item's preparation raises is that item's outcome alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import queue
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reward_servers.core._bound import Instance, outcome_of
+from reward_servers.core._context import Context
+from reward_servers.core._model import Rollout
+from reward_servers.core._outcomes import Fault, Outcome, Score, Skip, SkipReason, Usage
+from reward_servers.core._verifier import Item
+from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, decode_chunk
+from reward_servers.core.executors._progress import Progress
+
+__all__ = ["DeviceWorker"]
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """An item that is ready for the device, with its place in its chunk and its deadline."""
+
+    place: int
+    item: Item
+    deadline: float | None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """A chunk that is ready: items for the device, and what is already known of others."""
+
+    number: int
+    instance: Instance
+    waiting: list[_Waiting]
+    known: list[tuple[int, Outcome, Context | None]]
+
+
+def _cpu_now() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+class DeviceWorker:
+    """Serves chunks of a batching verifier until the server goes away."""
+
+    def __init__(
+        self,
+        channel: socket.socket,
+        instances: Sequence[Instance],
+        progress: Progress,
+        bound_memory: Callable[[int], None],
+    ) -> None:
+        """Takes what a worker holds.
+
+        Args:
+            channel: Where chunks come from and results go.
+            instances: The verifiers.
+            progress: Memory that says which chunk is running.
+            bound_memory: Called with the place of the verifier that is about to run.
+        """
+        self._channel = channel
+        self._instances = instances
+        self._progress = progress
+        self._bound_memory = bound_memory
+        self._writer = ResultsWriter()
+        self._ready: queue.SimpleQueue[tuple[int, _Batch] | None] = queue.SimpleQueue()
+
+    def serve(self) -> None:
+        """Runs until the server has closed the channel."""
+        threading.Thread(target=self._read, name="prepare", daemon=True).start()
+        while (ready := self._ready.get()) is not None:
+            self._bound_memory(ready[0])
+            self._run(ready[1])
+
+    def _read(self) -> None:
+        reader = FrameReader()
+        try:
+            with contextlib.suppress(ConnectionError):
+                while data := self._channel.recv(1 << 20):
+                    for payload in reader.feed(data):
+                        message = pickle.loads(payload)  # noqa: S301 - our own server
+                        _, number, hosting, asked, shared, items = message
+                        subjects = decode_chunk(asked, shared, items)
+                        self._ready.put((hosting, self._prepared(number, self._instances[hosting], subjects)))
+        finally:
+            self._ready.put(None)
+
+    def _prepared(self, number: int, instance: Instance, subjects: Sequence[Asked]) -> _Batch:
+        batch = _Batch(number, instance, [], [])
+        for place, asked in enumerate(subjects):
+            rollout = asked.subject
+            assert isinstance(rollout, Rollout)  # a batching verifier judges no groups
+            reference = instance.reference(rollout)
+            if isinstance(reference, Fault):
+                batch.known.append((place, reference, None))
+                continue
+            context = instance.context(rollout, asked.seed, asked.deadline)
+            assert context is not None
+            options = instance.options(asked.options)
+            item = Item(rollout, reference, options, context)
+            try:
+                prepared = instance.prepare(item)
+            except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
+                batch.known.append((place, outcome_of(error, instance.verifier), context))
+                continue
+            if isinstance(prepared, Score | Fault):
+                batch.known.append((place, instance.settle(prepared, rollout, context)[0], context))
+            else:
+                ready = Item(rollout, reference, options, context, prepared)
+                batch.waiting.append(_Waiting(place, ready, asked.deadline))
+        return batch
+
+    def _run(self, batch: _Batch) -> None:
+        self._progress.begin(batch.number, 0)
+        for place, outcome, context in batch.known:
+            self._report(batch.number, place, outcome, 0.0, 0.0, context)
+        now = time.monotonic()
+        for one in batch.waiting:
+            if one.deadline is not None and one.deadline <= now:
+                self._report(batch.number, one.place, Skip(SkipReason.DEADLINE), 0.0, 0.0, one.item.context)
+        in_time = [one for one in batch.waiting if one.deadline is None or one.deadline > now]
+        self._judge(batch, in_time)
+        if self._writer.count:
+            self._channel.sendall(self._writer.take())
+
+    def _judge(self, batch: _Batch, waiting: Sequence[_Waiting]) -> None:
+        """Judges a whole batch; when that fails, each item alone, so that one broken item costs only itself."""
+        if not waiting:
+            return
+        instance = batch.instance
+        cpu, started = _cpu_now(), time.perf_counter()
+        try:
+            returned = instance.function([one.item for one in waiting])
+            if len(returned) != len(waiting):
+                raise ValueError(f"score_batch returned {len(returned)} scores for {len(waiting)} items")
+        except BaseException as error:  # noqa: BLE001 - as above; the halves find the item that causes it
+            if len(waiting) > 1:
+                middle = len(waiting) // 2
+                self._judge(batch, waiting[:middle])
+                self._judge(batch, waiting[middle:])
+            else:
+                fault = outcome_of(error, instance.verifier)
+                spent = time.perf_counter() - started
+                self._report(batch.number, waiting[0].place, fault, spent, 0.0, waiting[0].item.context)
+            return
+        share = 1.0 / len(waiting)
+        wall, cpu = (time.perf_counter() - started) * share, (_cpu_now() - cpu) * share
+        for one, judged in zip(waiting, returned, strict=True):
+            outcome = instance.settle(judged, one.item.rollout, one.item.context)[0]
+            self._report(batch.number, one.place, outcome, wall, cpu, one.item.context)
+
+    def _report(
+        self, number: int, place: int, outcome: Outcome, wall: float, cpu: float, context: Context | None
+    ) -> None:
+        usage = Usage(int(cpu * 1e6))
+        if context is not None:
+            spent: Any = context.usage
+            usage.upstream_calls = int(spent.upstream_calls)
+            usage.input_tokens, usage.output_tokens = int(spent.input_tokens), int(spent.output_tokens)
+        self._writer.add(number, place, [outcome], int(wall * 1e6), usage)

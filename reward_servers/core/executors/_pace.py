@@ -1,0 +1,85 @@
+"""How fast a device is: what a batch may hold, and whether an item can be judged before its caller stops waiting."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from reward_servers.core._outcomes import Skip, SkipReason
+from reward_servers.core._work import Unit
+from reward_servers.core.executors._batch_queue import cost_of, prompt_cost
+
+__all__ = ["Pace"]
+
+_KEPT = 0.995
+"""Share of what is known that one more item leaves: the last few hundred count."""
+_ENOUGH = 16
+"""Items after which a deadline is refused."""
+_TOKENS = 0.3
+"""Tokens of a character, until some are counted."""
+_AT_RISK = 2.0
+"""Batches that a deadline should leave time for."""
+_SHORTEST_WAIT = 0.05
+
+
+class Pace:
+    """Running means of what items cost, in characters, tokens and seconds."""
+
+    def __init__(self) -> None:
+        self._items = self._characters = self._tokens = self._seconds = 0.0
+        self._seen = 0
+
+    def note(self, unit: Unit, seconds: float, tokens: int) -> None:
+        """Takes a finished item into account.
+
+        Args:
+            unit: The item.
+            seconds: Its share of the batch's time.
+            tokens: Tokens that it had; 0 when its verifier does not say.
+        """
+        size = max(1, unit.subject.prompt_context.size)
+        self._seen += 1
+        self._items = _KEPT * self._items + 1.0
+        self._characters = _KEPT * self._characters + cost_of(unit) + prompt_cost(unit) / size
+        self._seconds = _KEPT * self._seconds + seconds
+        # Members of a group share the prompt's characters, and each counts its tokens.
+        self._tokens = _KEPT * self._tokens + tokens * (cost_of(unit) + prompt_cost(unit) / size) / (
+            cost_of(unit) + prompt_cost(unit)
+        )
+
+    def characters(self, tokens: int) -> float:
+        """Characters of so many tokens; infinite for 0, which stands for no bound."""
+        if not tokens:
+            return float("inf")
+        return tokens / (self._tokens / self._characters if self._tokens else _TOKENS)
+
+    def at_risk(self, budget: float, items: int) -> float:
+        """The moment before which a deadline needs the next batch.
+
+        Args:
+            budget: Characters of a batch.
+            items: Items of a batch at most.
+        """
+        if self._seen < _ENOUGH:
+            return time.monotonic()
+        batch = min(budget, items * self._characters / self._items)
+        return time.monotonic() + _AT_RISK * batch * self._seconds / self._characters
+
+    def refusal(self, unit: Unit, ahead: float) -> Skip | None:
+        """A skip for an item that cannot be judged in time; it says when to ask again.
+
+        Args:
+            unit: The item.
+            ahead: Characters that come before it.
+        """
+        deadline = unit.job.deadline
+        if deadline is None or self._seen < _ENOUGH:
+            return None
+        needed = (ahead + cost_of(unit)) * self._seconds / self._characters
+        left = deadline - time.monotonic()
+        return None if needed <= left else Skip(SkipReason.OVERLOADED, max(_SHORTEST_WAIT, needed - left))
+
+    @staticmethod
+    def cost(units: Sequence[Unit]) -> int:
+        """Characters of units."""
+        return sum(map(cost_of, units))
