@@ -27,6 +27,10 @@ from reward_servers.engines.models import Conversation, Encoded, EncodingError, 
 from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from reward_servers.engines.text import visible
 
+_TOKENS_OF_CPU = 4096
+"""On a CPU every sequence is computed by itself, and results come when their batch is done."""
+_TOKENS_OF_DEVICE = 16384
+
 __all__ = ["GoldenSettings", "HeadSettings", "Preference", "PreferenceOptions", "PreferenceSettings"]
 
 
@@ -60,6 +64,7 @@ class PreferenceSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     threads: int = Field(0, ge=0, description="Threads for computing on the CPU; 0 leaves the choice to torch.")
     max_length: int = Field(4096, ge=8, description="Tokens of prompt and response together.")
+    batch_tokens: int = Field(0, ge=0, description="Tokens that are scored together; 0 chooses by the device.")
     prefix_memory_mb: int = Field(512, ge=0, description="Memory for prompts that are kept between batches.")
     template: Literal["chat", "pair", "concat"] = "chat"
     add_eos: Literal["auto", "true", "false"] = Field(
@@ -102,7 +107,14 @@ def _turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], 
 
 
 # The memory bound is off: a device's libraries reserve far more address space than they use.
-@verifier("preference", version="3", limits=ItemLimits(wall=300.0, memory=0, response=1 << 20), aspects=("logit",))
+# What a conversation costs is bounded by `max_length`, so neither bound of time is the candidate's to exceed.
+@verifier(
+    "preference",
+    version="3",
+    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
+    max_batch=256,
+    aspects=("logit",),
+)
 class Preference:
     """How good a preference model finds the response, between 0 and 1."""
 
@@ -132,25 +144,22 @@ class Preference:
         except ModelUnusableError as error:
             raise StartupError(f"preference: {error}") from None
         self._settings = settings
+        self.batch_tokens = settings.batch_tokens or (_TOKENS_OF_CPU if settings.device == "cpu" else _TOKENS_OF_DEVICE)
         self._heads = self._model.heads
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Scores what can be scored, and says of each of the others why not."""
-        outcomes: list[Score | Fault | None] = []
-        encoded: list[Encoded] = []
-        for item in items:
-            prepared = self._prepare(item.rollout, item.options)
-            outcomes.append(None if isinstance(prepared, Encoded) else prepared)
-            if isinstance(prepared, Encoded):
-                item.context.usage.input_tokens += len(prepared.ids)
-                encoded.append(prepared)
-        outputs = iter(zip(encoded, self._model.run(encoded), strict=True))
-        return [
-            self._scored(*next(outputs), item.options) if outcome is None else outcome
-            for item, outcome in zip(items, outcomes, strict=True)
-        ]
+    def prepare(self, item: Item) -> Encoded | Score | Fault:
+        """Encodes the conversation, while the device is busy with others."""
+        prepared = self._encoded(item.rollout, item.options)
+        if isinstance(prepared, Encoded):
+            item.context.usage.input_tokens += len(prepared.ids)
+        return prepared
 
-    def _prepare(self, rollout: Rollout, options: PreferenceOptions) -> Encoded | Score | Fault:
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Scores encoded conversations."""
+        outputs = self._model.run([item.prepared for item in items])
+        return [self._scored(item.prepared, one, item.options) for item, one in zip(items, outputs, strict=True)]
+
+    def _encoded(self, rollout: Rollout, options: PreferenceOptions) -> Encoded | Score | Fault:
         if unknown := sorted(set(options.weights or ()) - set(self._heads)):
             what = f"options.weights: the model has no head {unknown[0]!r}; it has {', '.join(self._heads)}"
             return CallerError(what, code="unknown_head").to_fault()

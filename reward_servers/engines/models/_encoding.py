@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 __all__ = ["AddEos", "Conversation", "Encoded", "Encoder", "EncodingError", "Template", "Truncation"]
@@ -67,6 +67,27 @@ class Encoded:
         return self.tokens - len(self.ids)
 
 
+@dataclass(slots=True)
+class _Prompt:
+    """What is known of a prompt.
+
+    Attributes:
+        alone: Ids of the prompt with an empty response.
+        text: Its text then, for chat templates.
+        head: The text up to the last control token that all its conversations begin with; empty until it is needed.
+        head_ids: The ids of that.
+        seen: Responses so far.
+        differs: Whether tokenising in two parts gives other ids than tokenising the whole.
+    """
+
+    alone: list[int]
+    text: str = ""
+    head: str = ""
+    head_ids: list[int] = field(default_factory=list)
+    seen: int = 0
+    differs: bool = False
+
+
 class Encoder:
     """Applies a template and the tokenizer.
 
@@ -99,8 +120,12 @@ class Encoder:
         control = {*tokenizer.all_special_tokens, *(str(token) for token in added if token.special)}
         self.control = tuple(sorted((token for token in control if len(token) > 1), key=len, reverse=True))
         self._control = re.compile("|".join(map(re.escape, self.control)) or r"(?!)")
-        self._prompts: OrderedDict[tuple[Any, ...], list[int]] = OrderedDict()
+        # A control token that takes spaces beside it into itself is no place to cut a text at.
+        greedy = {str(token) for token in added if token.rstrip or token.single_word}
+        self._cuts = re.compile("|".join(map(re.escape, (one for one in self.control if one not in greedy))) or r"(?!)")
+        self._prompts: OrderedDict[tuple[Any, ...], _Prompt] = OrderedDict()
         self.adds_eos = self._should_add_eos(add_eos)
+        self._splits = template == "chat" and self._may_split()
 
     def _should_add_eos(self, add_eos: AddEos) -> bool:
         eos = self._tokenizer.eos_token_id
@@ -129,16 +154,16 @@ class Encoder:
         """
         prompt, in_prompt = self._harmless(conversation.prompt)
         response, in_response = self._harmless(conversation.response)
-        tokens = self._tokens(prompt, response)
+        known = self._known(prompt, tuple(role for role, _ in response))
+        tokens = self._tokens(prompt, response, known)
         ids, types = tokens["input_ids"], tokens.get("token_type_ids") or []
-        alone = self._prompt_alone(prompt, tuple(role for role, _ in response))
         shown = self._truncated(ids, truncation)
         return Encoded(
             shown,
             self._truncated(types, truncation) if any(types) else (),
             len(ids),
-            len(alone),
-            _common(shown, alone) // _SHARED_STEP * _SHARED_STEP,
+            len(known.alone),
+            _common(shown, known.alone) // _SHARED_STEP * _SHARED_STEP,
             in_prompt + in_response,
         )
 
@@ -158,16 +183,16 @@ class Encoder:
         if not self._tokenizer.chat_template:
             return "\n\n".join(text for _, text in kept) + "\n\n"
         try:
-            return self._applied(kept)
+            return self._applied(kept, opens=True)
         except EncodingError:
             if len(kept) < 2 or kept[0][0] != "system":
                 raise
-        return self._applied([(kept[1][0], f"{kept[0][1]}\n\n{kept[1][1]}"), *kept[2:]])
+        return self._applied([(kept[1][0], f"{kept[0][1]}\n\n{kept[1][1]}"), *kept[2:]], opens=True)
 
-    def _applied(self, turns: Turns) -> str:
+    def _applied(self, turns: Turns, *, opens: bool = False) -> str:
         messages = [{"role": role, "content": text} for role, text in turns]
         try:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opens))
         except Exception as error:  # noqa: BLE001 - templates are programs of their own and raise anything
             raise EncodingError(f"the chat template refuses the conversation: {error}") from None
 
@@ -178,17 +203,60 @@ class Encoder:
         ids: list[int] = self._tokenizer(text, add_special_tokens=not (first and text.startswith(first)))["input_ids"]
         return ids
 
-    def _prompt_alone(self, prompt: Turns, roles: tuple[str, ...]) -> list[int]:
-        """Ids of the prompt with an empty response, computed once for the rollouts of a group."""
+    def _known(self, prompt: Turns, roles: tuple[str, ...]) -> _Prompt:
+        """What is computed of a prompt once, for the rollouts of its group."""
         key = (tuple(prompt), roles)
         known = self._prompts.get(key)
         if known is None:
-            known = self._prompts[key] = self._tokens(prompt, tuple((role, "") for role in roles))["input_ids"]
+            empty = tuple((role, "") for role in roles)
+            known = self._prompts[key] = _Prompt(self._tokens(prompt, empty, None)["input_ids"])
+            if self._template == "chat":
+                known.text = self._applied((*prompt, *empty))
             if len(self._prompts) > _PROMPTS:
                 self._prompts.popitem(last=False)
         else:
             self._prompts.move_to_end(key)
         return known
+
+    def _may_split(self) -> bool:
+        """Whether a text can be cut behind a control token, and its parts be tokenised one after the other."""
+        prompt = (("user", "a b"),)
+        try:
+            known = _Prompt([], self._applied((*prompt, ("assistant", ""))))
+            for begin in ("a", " a", "\n\na", "é", "1"):
+                text = self._applied((*prompt, ("assistant", begin)))
+                parts = self._in_parts(text, known)
+                if parts is None or parts != self.ids_of(text):
+                    return False
+        except EncodingError:
+            return False
+        return True
+
+    def _in_parts(self, text: str, known: _Prompt) -> list[int] | None:
+        """Ids of a text that begins as a prompt does: that part is tokenised once; None where there is no such part."""
+        if not known.head:
+            common = text[: _common(text, known.text)]
+            cut = max((match.end() for match in self._cuts.finditer(common)), default=0)
+            known.head = text[:cut]
+            known.head_ids = self.ids_of(known.head) if cut else []
+        if not known.head or not text.startswith(known.head):
+            return None
+        rest: list[int] = self._tokenizer(text[len(known.head) :], add_special_tokens=False)["input_ids"]
+        return known.head_ids + rest
+
+    def _chat_ids(self, text: str, known: _Prompt | None) -> list[int]:
+        """Ids of a rendered conversation; from the third response to a prompt on, the prompt is not tokenised again."""
+        if known is None or not self._splits or known.differs:
+            return self.ids_of(text)
+        known.seen += 1
+        if known.seen == 1:
+            return self.ids_of(text)
+        parts = self._in_parts(text, known)
+        if known.seen > 2 and parts is not None:
+            return parts
+        whole = self.ids_of(text)
+        known.differs = parts != whole
+        return whole
 
     def _harmless(self, turns: Turns) -> tuple[list[tuple[str, str]], int]:
         kept, found = [], 0
@@ -199,17 +267,10 @@ class Encoder:
             found += count
         return kept, found
 
-    def _tokens(self, prompt: Turns, response: Turns) -> dict[str, list[int]]:
+    def _tokens(self, prompt: Turns, response: Turns, known: _Prompt | None) -> dict[str, list[int]]:
         tokens: dict[str, list[int]]
         if self._template == "chat":
-            messages = [{"role": role, "content": text} for role, text in (*prompt, *response)]
-            try:
-                text = self._tokenizer.apply_chat_template(messages, tokenize=False)
-            except Exception as error:  # noqa: BLE001 - templates are programs of their own and raise anything
-                raise EncodingError(f"the chat template refuses the conversation: {error}") from None
-            # Many templates write the first token themselves; a second one would shift every score.
-            first = self._tokenizer.bos_token
-            tokens = dict(self._tokenizer(text, add_special_tokens=not (first and text.startswith(first))))
+            tokens = {"input_ids": self._chat_ids(self._applied((*prompt, *response)), known)}
         else:
             before, after = ("\n\n".join(text for _, text in turns) for turns in (prompt, response))
             pair = self._template == "pair"
@@ -230,7 +291,7 @@ class Encoder:
         return tuple(ids[:head] + ids[head - self.max_length :])
 
 
-def _common(ids: Sequence[int], others: Sequence[int]) -> int:
+def _common(ids: Sequence[Any], others: Sequence[Any]) -> int:
     """Length of the longest common beginning."""
     length = min(len(ids), len(others))
     return next((place for place in range(length) if ids[place] != others[place]), length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +81,49 @@ def test_what_is_shared_comes_of_the_prompt_alone(tmp_path: Path) -> None:
     assert encoder.encode(_talk("w1", "w2"), "refuse").shared == 0
     cut = Encoder(AutoTokenizer.from_pretrained(tmp_path), "chat", 60).encode(_talk(prompt, "w1 w2"), "left")
     assert cut.shared == 0
+
+
+def test_a_prompt_is_tokenised_once_for_its_group_and_the_ids_are_those_of_the_whole(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    draw, seen = random.Random(3), 0
+
+    class Counting:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def __call__(self, text: str, **options: Any) -> Any:
+            nonlocal seen
+            seen += len(text)
+            return tokenizer(text, **options)
+
+    encoder = Encoder(Counting(), "chat", 1 << 20)
+    prompt = " ".join(f"w{draw.randrange(200)}" for _ in range(4000))
+    talks = [_talk(prompt, " ".join(f"w{draw.randrange(200)}" for _ in range(size))) for size in range(16)]
+    talks.append(_talk(prompt, " <eos> w1"))
+    seen = 0
+    found = [encoder.encode(talk, "refuse") for talk in talks]
+    # The prompt alone, the first response, the second in both ways.
+    assert seen < 4.6 * len(prompt)
+    whole = [Encoder(tokenizer, "chat", 1 << 20).encode(talk, "refuse") for talk in talks]
+    assert [one.ids for one in found] == [one.ids for one in whole]
+    assert {one.prompt_tokens for one in found} == {4005}
+
+
+def test_a_text_is_not_cut_where_its_parts_would_be_read_differently(tmp_path: Path) -> None:
+    tiny.tokenizer(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+
+    class Joined:
+        """Reads the first letter of a text differently, as tokenizers do that put a space before it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(tokenizer, name)
+
+        def __call__(self, text: str, **options: Any) -> Any:
+            found = tokenizer(text, **options)
+            return {"input_ids": [*found["input_ids"], 3] if not text.startswith("<bos>") else found["input_ids"]}
+
+    encoder = Encoder(Joined(), "chat", 100)
+    for text in ("w1", "w2", "w3", "w4"):
+        assert encoder.encode(_talk("w5", text), "refuse").ids[-2:] == (tokenizer(text)["input_ids"][0], 2)
