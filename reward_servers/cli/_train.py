@@ -44,12 +44,7 @@ def train(
     """Train a preference model, report on held-out pairs, and write the settings that serve it."""
     if kind != "preference":
         raise UserError(f"KIND: {kind!r} cannot be trained; there is preference")
-    if template not in (None, "chat", "pair", "concat"):
-        raise UserError(f"--template: {template!r} is not one of chat, pair, concat")
-    if objective not in ("bradley_terry", "robust"):
-        raise UserError(f"--objective: {objective!r} is not one of bradley_terry, robust")
-    if pooling not in ("own", "mean"):
-        raise UserError(f"--pooling: {pooling!r} is not one of own, mean")
+    _check_choices(template=template or "chat", objective=objective, pooling=pooling)
     if out.exists() and any(out.iterdir()):
         raise UserError(f"--out: {out} is not empty; give a directory that does not exist")
     from reward_servers.engines.models import ModelUnusableError
@@ -80,6 +75,19 @@ def train(
         raise UserError(str(error)) from None
     _show(report, out)
     return 0
+
+
+_CHOICES = {
+    "template": ("chat", "pair", "concat"),
+    "objective": ("bradley_terry", "robust"),
+    "pooling": ("own", "mean"),
+}
+
+
+def _check_choices(**given: str) -> None:
+    for name, value in given.items():
+        if value not in _CHOICES[name]:
+            raise UserError(f"--{name}: {value!r} is not one of {', '.join(_CHOICES[name])}")
 
 
 def _show(report: Report, out: Path) -> None:
