@@ -59,8 +59,8 @@ ON_WRONG: Mapping[str, Callable[[str, str], str]] = {
 """A wrong response with something that must not change what it is worth."""
 
 ON_RIGHT: Mapping[str, Callable[[str, str], str]] = {
-    "unfinished reasoning": lambda _, right: f"<think>{right}",
-    "right in unfinished reasoning": lambda wrong, right: f"{wrong}\n<think>{right}",
+    "unfinished reasoning": lambda _, right: f"<think>So: {right}",
+    "right in unfinished reasoning": lambda wrong, right: f"{wrong}\n<think>So: {right}",
 }
 """A right response that is never stated: worth no more than without it."""
 

@@ -4,8 +4,7 @@ Each module is one paper's rules and what they need. All work on plain strings, 
 where a reference cannot be used. They supply the inputs of methods of the same papers: Cobalt's `format_terms`,
 Rank-GRPO's `list_hits`, CaRR's `connected_rubrics`, HiLL's `leaks_answer`, Pref-GRPO's `read_verdict` and
 `read_dimensions`, GRPO-CARE's `typed_accuracy`, GRIT's `answer_tag`, `reasoning_tags`, `grounded_boxes` and
-`without_repeats`, TempSamp-R1's `read_span` and `temporal_iou`. `bleu`, `rouge` and `word_error_rate` compare
-two texts.
+`without_repeats`, TempSamp-R1's `read_span` and `temporal_iou`.
 """
 
 from reward_servers.engines.published._coding import FormatTerms, code_block, format_terms, repeats, swap_outputs
@@ -21,7 +20,6 @@ from reward_servers.engines.published._grounded import (
 from reward_servers.engines.published._leaks import leaks_answer
 from reward_servers.engines.published._recommended import Item, list_hits, read_items
 from reward_servers.engines.published._rubric_graph import RubricScore, connected_rubrics, slots_of
-from reward_servers.engines.published._similarity import bleu, rouge, word_error_rate
 from reward_servers.engines.published._temporal import Span, read_span, temporal_iou
 from reward_servers.engines.published._typed import AnswerType, typed_accuracy
 
@@ -34,7 +32,6 @@ __all__ = [
     "Span",
     "answer_bleu",
     "answer_tag",
-    "bleu",
     "boxes_in",
     "code_block",
     "connected_rubrics",
@@ -48,11 +45,9 @@ __all__ = [
     "read_verdict",
     "reasoning_tags",
     "repeats",
-    "rouge",
     "slots_of",
     "swap_outputs",
     "temporal_iou",
     "typed_accuracy",
     "without_repeats",
-    "word_error_rate",
 ]

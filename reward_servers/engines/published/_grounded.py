@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from reward_servers.engines.published._similarity import bleu
+from reward_servers.engines.similarity import bleu
 
 _BOX = re.compile(r"\b\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\b")
 _TAGS = ("<think>", "</think>", "<rethink>", "</rethink>")

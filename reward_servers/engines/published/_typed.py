@@ -6,8 +6,8 @@ import math
 import re
 from typing import Literal, get_args
 
-from reward_servers.engines.published._similarity import rouge, word_error_rate
 from reward_servers.engines.published._tagged import answer_of
+from reward_servers.engines.similarity import error_rate, rouge
 
 AnswerType = Literal["multiple choice", "numerical", "OCR", "free-form", "regression"]
 
@@ -41,7 +41,7 @@ def typed_accuracy(reply: str, reference: str, kind: AnswerType) -> float:
     if kind == "multiple choice":
         return float(answer == gold)
     if kind == "OCR":
-        return max(0.0, 1.0 - word_error_rate(answer.split(), gold.split()))
+        return max(0.0, 1.0 - error_rate(answer.split(), gold.split()))
     if kind == "free-form":
         scores = rouge(_WORD.findall(answer.lower()), _WORD.findall(gold.lower()))
         return sum(scores.values()) / len(scores)

@@ -12,7 +12,6 @@ from reward_servers.engines import published
 from reward_servers.engines.published import (
     Item,
     answer_bleu,
-    bleu,
     code_block,
     connected_rubrics,
     format_terms,
@@ -25,14 +24,13 @@ from reward_servers.engines.published import (
     read_verdict,
     reasoning_tags,
     repeats,
-    rouge,
     slots_of,
     swap_outputs,
     temporal_iou,
     typed_accuracy,
     without_repeats,
-    word_error_rate,
 )
+from reward_servers.engines.similarity import bleu, error_rate, rouge
 
 
 def words(text: str) -> int:
@@ -222,7 +220,7 @@ def test_similarities() -> None:
     assert bleu(["a", "c", "b"], ["a", "b", "c"], max_order=2, smoothing=1.0) > 0
     assert rouge([], ["a"]) == {"rouge1": 0.0, "rouge2": 0.0, "rougeL": 0.0}
     assert rouge(["a", "b", "c"], ["a", "x", "c"])["rougeL"] == pytest.approx(2 / 3)
-    assert word_error_rate(["a"], []) == 1.0
+    assert error_rate(["a"], []) == 1.0
 
 
 def test_spans_of_time() -> None:

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+
+from rapidfuzz.distance import LCSseq, Levenshtein
+
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 def bleu(candidate: Sequence[str], reference: Sequence[str], *, max_order: int = 4, smoothing: float = 0.0) -> float:
@@ -34,26 +41,35 @@ def bleu(candidate: Sequence[str], reference: Sequence[str], *, max_order: int =
 
 
 def rouge(candidate: Sequence[str], reference: Sequence[str]) -> dict[str, float]:
-    """F-measures ``rouge1``, ``rouge2`` and ``rougeL`` of two token lists, without stemming."""
+    """F-measures ``rouge1``, ``rouge2`` and ``rougeL`` of two token lists, without stemming.
+
+    Source: Lin, ROUGE: A Package for Automatic Evaluation of Summaries (ACL 2004), with equal weight of precision and
+    recall.
+    """
     scores = {}
     for name, n in (("rouge1", 1), ("rouge2", 2)):
         ours, theirs = _ngrams(candidate, n), _ngrams(reference, n)
         scores[name] = _f_measure(sum((ours & theirs).values()), sum(ours.values()), sum(theirs.values()))
-    scores["rougeL"] = _f_measure(_common_subsequence(candidate, reference), len(candidate), len(reference))
+    common = int(LCSseq.similarity(candidate, reference))
+    scores["rougeL"] = _f_measure(common, len(candidate), len(reference))
     return scores
 
 
-def word_error_rate(candidate: Sequence[str], reference: Sequence[str]) -> float:
-    """Edits (insert, delete, replace a word) that turn one into the other, over the reference's length.
+def error_rate(candidate: Sequence[str], reference: Sequence[str]) -> float:
+    """Edits (insert, delete, replace one piece) that turn one into the other, over the reference's length.
 
-    An empty reference counts as one word long.
+    Of words it is the word error rate, of characters the character error rate. It may exceed 1. An empty reference
+    counts as one piece long.
     """
-    row = list(range(len(candidate) + 1))
-    for i, right in enumerate(reference, start=1):
-        above, row[0] = row[0], i
-        for j, word in enumerate(candidate, start=1):
-            above, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, above + (word != right))
-    return row[-1] / max(len(reference), 1)
+    return int(Levenshtein.distance(candidate, reference)) / max(len(reference), 1)
+
+
+def words(text: str) -> list[str]:
+    """Runs of letters and digits of any script, in lower case; each sign of a script without spaces by itself.
+
+    For Latin letters without accents and digits these are the tokens of the ``rouge-score`` package.
+    """
+    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
 
 
 def _ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
@@ -62,12 +78,3 @@ def _ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
 
 def _f_measure(matched: int, ours: int, theirs: int) -> float:
     return 2.0 * matched / (ours + theirs) if matched else 0.0
-
-
-def _common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
-    row = [0] * (len(b) + 1)
-    for word in a:
-        above = 0
-        for j, other in enumerate(b, start=1):
-            above, row[j] = row[j], above + 1 if word == other else max(row[j], row[j - 1])
-    return row[-1]

@@ -1,0 +1,55 @@
+"""Translations, by the n-grams that they share with reference translations."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import Field
+from sacrebleu.metrics.bleu import BLEU
+
+from reward_servers import ItemLimits, Rollout, Score, verifier
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+
+__all__ = ["BleuOptions", "bleu"]
+
+
+class BleuOptions(AnswerOptions):
+    """How texts are cut into tokens, and how n-grams without a match are counted."""
+
+    tokenize: Literal["13a", "intl", "zh", "char", "none"] = Field(
+        "13a", description="Tokeniser of sacreBLEU: '13a' as in WMT, 'intl' for other scripts, 'zh' for Chinese."
+    )
+    lowercase: bool = Field(False, description="Whether upper and lower case are the same.")
+    smooth: Literal["exp", "floor", "add-k", "none"] = Field(
+        "exp", description="Smoothing of orders without a match; 'exp' is sacreBLEU's default."
+    )
+    max_order: int = Field(4, ge=1, le=4, description="Longest n-gram.")
+
+
+@lru_cache(maxsize=64)
+def _metric(options: BleuOptions) -> BLEU:
+    return BLEU(
+        lowercase=options.lowercase,
+        tokenize=options.tokenize,
+        smooth_method=options.smooth,
+        max_ngram_order=options.max_order,
+        effective_order=True,
+    )
+
+
+@verifier(
+    "bleu",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects=("brevity_penalty", "length_ratio"),
+    libraries=("sacrebleu",),
+)
+def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
+    """Sentence BLEU of a translation against all references, as sacreBLEU computes it, between 0 and 1."""
+    answer = taken(rollout, options)
+    if answer is None or not answer.strip():
+        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    found = _metric(options).sentence_score(answer, list(ref.answers))
+    aspects = {"brevity_penalty": found.bp, "length_ratio": found.ratio}
+    return Score(min(1.0, found.score / 100), aspects=aspects, evidence={"precisions": found.precisions})

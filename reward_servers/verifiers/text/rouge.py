@@ -1,0 +1,39 @@
+"""Summaries, by the words that they share with reference summaries."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
+from reward_servers.engines import similarity
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+
+__all__ = ["RougeOptions", "rouge"]
+
+
+class RougeOptions(AnswerOptions):
+    """Which of the three F-measures is the score."""
+
+    metric: Literal["rouge1", "rouge2", "rougeL"] = Field("rougeL", description="The score; the others are aspects.")
+
+
+@verifier(
+    "rouge",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects=("rouge1", "rouge2", "rougeL"),
+    libraries=("rapidfuzz",),
+)
+def rouge(rollout: Rollout, ref: TextReference, options: RougeOptions) -> Score:
+    """ROUGE-1, -2 or -L of a summary against the nearest reference: F-measure over words, without stemming."""
+    answer = taken(rollout, options)
+    if answer is None or not answer.strip():
+        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    references = [similarity.words(text) for text in ref.answers]
+    if not all(references):
+        raise DatasetError("reference.answer: a text has no words")
+    given = similarity.words(answer)
+    best = max((similarity.rouge(given, one) for one in references), key=lambda found: found[options.metric])
+    return Score(best[options.metric], aspects=best)

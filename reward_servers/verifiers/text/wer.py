@@ -1,0 +1,41 @@
+"""Transcripts, by the edits that turn them into the reference."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
+from reward_servers.engines import similarity
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+
+__all__ = ["WerOptions", "wer"]
+
+
+class WerOptions(AnswerOptions):
+    """What is counted as one piece, and what makes no difference."""
+
+    unit: Literal["word", "character"] = Field("word", description="Word error rate, or character error rate.")
+    normalise: bool = Field(True, description="Whether case and punctuation make no difference.")
+
+
+def _pieces(text: str, options: WerOptions) -> list[str]:
+    if options.normalise:
+        found = similarity.words(text)
+        return found if options.unit == "word" else list(" ".join(found))
+    return text.split() if options.unit == "word" else list(" ".join(text.split()))
+
+
+@verifier("wer", version="1", limits=ItemLimits(response=1 << 19), aspects=("error_rate",), libraries=("rapidfuzz",))
+def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
+    """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on."""
+    answer = taken(rollout, options)
+    if answer is None or not answer.strip():
+        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    references = [_pieces(text, options) for text in ref.answers]
+    if not all(references):
+        raise DatasetError("reference.answer: a text has no words")
+    given = _pieces(answer, options)
+    rate = min(similarity.error_rate(given, one) for one in references)
+    return Score(max(0.0, 1.0 - rate), aspects={"error_rate": rate})
