@@ -64,6 +64,9 @@ class PreferenceSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     threads: int = Field(0, ge=0, description="Threads for computing on the CPU; 0 leaves the choice to torch.")
     max_length: int = Field(4096, ge=8, description="Tokens of prompt and response together.")
+    kernel: Literal["auto", "alone", "packed", "invariant"] = Field(
+        "auto", description="How sequences are computed: one at a time, packed, or packed in passes of one shape."
+    )
     batch_tokens: int = Field(0, ge=0, description="Tokens that are scored together; 0 chooses by the device.")
     prefix_memory_mb: int = Field(512, ge=0, description="Memory for prompts that are kept between batches.")
     template: Literal["chat", "pair", "concat"] = "chat"
@@ -122,6 +125,7 @@ class Preference:
 
     def setup(self, settings: PreferenceSettings) -> None:
         """Loads the model."""
+        self.batch_tokens = settings.batch_tokens or (_TOKENS_OF_CPU if settings.device == "cpu" else _TOKENS_OF_DEVICE)
         declared = {name: Head(**head.model_dump()) for name, head in settings.heads.items()}
         try:
             self._model = PreferenceModel(
@@ -138,13 +142,14 @@ class Preference:
                 golden=[Golden(one.prompt, one.response, one.logit, one.tolerance) for one in settings.golden],
                 threads=settings.threads,
                 prefix_bytes=settings.prefix_memory_mb << 20,
+                kernel=settings.kernel,
+                batch_tokens=self.batch_tokens,
             )
         except ImportError as error:
             raise StartupError(f"preference: {error}; install it with: pip install 'assay[model]'") from None
         except ModelUnusableError as error:
             raise StartupError(f"preference: {error}") from None
         self._settings = settings
-        self.batch_tokens = settings.batch_tokens or (_TOKENS_OF_CPU if settings.device == "cpu" else _TOKENS_OF_DEVICE)
         self._heads = self._model.heads
 
     def prepare(self, item: Item) -> Encoded | Score | Fault:

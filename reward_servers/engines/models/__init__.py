@@ -9,6 +9,7 @@ from reward_servers.engines.models._choosing import Chooser, TooLongError
 from reward_servers.engines.models._encoding import AddEos, Conversation, Encoded, Encoder, EncodingError, Template
 from reward_servers.engines.models._fit import check_fit
 from reward_servers.engines.models._forward import Forward, Outputs
+from reward_servers.engines.models._kernel import Kernel
 from reward_servers.engines.models._loading import (
     Loaded,
     ModelUnusableError,
@@ -29,6 +30,7 @@ __all__ = [
     "Encoder",
     "EncodingError",
     "Forward",
+    "Kernel",
     "Loaded",
     "ModelUnusableError",
     "Outputs",

@@ -1,7 +1,8 @@
 """The forward pass: outputs that do not depend on what is scored beside them.
 
-The bits of a score depend on the shapes of the matrices that it is computed with. So nothing is padded and nothing is
-batched: every sequence is computed in shapes that follow from itself. On a CPU this is as fast as the best packing. The
+The bits of a score depend on the shapes of the matrices that it is computed with. So on a CPU nothing is padded and
+nothing is batched: every sequence is computed in shapes that follow from itself, as fast as the best packing. On a GPU,
+which one sequence does not fill, many are packed into passes of one shape. The
 beginning that the rollouts of a group share, their prompt, is computed once and kept as keys and values. A sequence is
 split there whether or not a sibling comes with it, so its bits are the same alone.
 """
@@ -18,7 +19,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.models._encoding import Encoded
-from reward_servers.engines.models._loading import Loaded, reads_last, takes_segments
+from reward_servers.engines.models._kernel import Kernel, PackedKernel, what_is_wrong
+from reward_servers.engines.models._loading import Loaded, ModelUnusableError, reads_last, takes_segments
 
 if TYPE_CHECKING:
     import torch
@@ -57,14 +59,24 @@ class Forward:
     Attributes:
         outputs: Numbers that the model gives a sequence.
         splits: Whether shared beginnings are computed once.
+        kernel: How sequences are computed: ``"alone"``, ``"packed"`` or ``"invariant"``.
     """
 
-    def __init__(self, loaded: Loaded, *, prefix_bytes: int) -> None:
+    def __init__(
+        self, loaded: Loaded, *, prefix_bytes: int, kernel: Kernel = "auto", batch_tokens: int = 16384
+    ) -> None:
         """Takes a model.
 
         Args:
             loaded: The model.
             prefix_bytes: Memory that kept beginnings may take; 0 keeps none between batches.
+            kernel: ``"alone"`` computes one sequence at a time; ``"packed"`` many in one pass, whose last bits depend
+                on which; ``"invariant"`` many in passes of one shape, whose bits do not. ``"auto"`` takes the last of
+                these on a GPU where it is proved, and else the first.
+            batch_tokens: Tokens of a pass.
+
+        Raises:
+            ModelUnusableError: The kernel does not suit the model; the message says which does.
         """
         import torch
 
@@ -79,6 +91,8 @@ class Forward:
         self._kept = _Prefixes(prefix_bytes)
         self.outputs = int(model.config.num_labels)
         self.splits = self._reads_last and self._can_split()
+        self._packs = self._prove(kernel, batch_tokens)
+        self.kernel: Kernel = "alone" if self._packs is None else "invariant" if self._packs.invariant else "packed"
 
     def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
         """Computes the outputs of each sequence.
@@ -87,12 +101,62 @@ class Forward:
             sequences: Encoded conversations; each of 1 to the model's longest sequence of tokens.
 
         Returns:
-            Their outputs, in order; each to the last bit the same alone and beside any others.
+            Their outputs, in order; but for the kernel ``"packed"`` each to the last bit the same alone and beside any
+            others.
         """
+        if self._packs is not None:
+            return self._run_packed(self._packs, sequences)
         found: list[Outputs | None] = [None] * len(sequences)
         for place in sorted(range(len(sequences)), key=lambda place: self._prefix_of(sequences[place])):
             found[place] = self._run_alone(sequences[place])
         return [one for one in found if one is not None]
+
+    def _run_packed(self, packs: PackedKernel, sequences: Sequence[Encoded]) -> list[Outputs]:
+        """Computes packs. Where memory runs out, the batch is tried once more, and then each sequence by itself."""
+        found = [Outputs(())] * len(sequences)
+        open_places = list(range(len(sequences)))
+        for attempt in ("together", "again", "apart"):
+            rounds = [open_places] if attempt != "apart" else [[place] for place in open_places]
+            for places in rounds:
+                try:
+                    for rank, values, reused in packs.run([sequences[place] for place in places]):
+                        found[places[rank]] = Outputs(values, reused)
+                except RuntimeError as error:
+                    if not _is_out_of_memory(error):
+                        raise
+                    logger.warning("a pack of %d sequences: %s", len(places), str(error).splitlines()[0])
+                    self._make_room()
+            open_places = [place for place in open_places if found[place].out_of_memory]
+            if not open_places:
+                break
+            packs.halve()
+        return found
+
+    def _make_room(self) -> None:
+        self._kept.clear()
+        if self._loaded.device.startswith("cuda"):
+            self._torch.cuda.empty_cache()
+
+    def _prove(self, kernel: Kernel, batch_tokens: int) -> PackedKernel | None:
+        """The kernel of packs, if it is wanted and does what it should; None to compute sequences alone."""
+        if kernel == "alone" or (kernel == "auto" and not self._loaded.device.startswith("cuda")):
+            return None
+        invariant, problem = kernel != "packed", "only decoders are packed"
+        if self._reads_last:
+            packs = PackedKernel(self._loaded, self._beginning_of, batch_tokens, invariant=invariant)
+            problem = what_is_wrong(packs, self._run_alone, self._loaded)
+            if not problem:
+                return packs
+        if kernel != "auto":
+            raise ModelUnusableError(f"{self._loaded.path}: kernel {kernel!r}: {problem}; set kernel to 'alone'")
+        logger.info("sequences are computed one at a time: %s", problem)
+        return None
+
+    @staticmethod
+    def _beginning_of(one: Encoded) -> tuple[int, ...]:
+        """The beginning that is a segment of its own: it costs no second pass, so any that is shared will do."""
+        length = min(one.shared, len(one.ids) - 1)
+        return one.ids[:length] if length >= _SHORTEST_PREFIX else ()
 
     def forget(self) -> None:
         """Frees the beginnings that are kept between batches."""
@@ -114,9 +178,8 @@ class Forward:
                 if not _is_out_of_memory(error):
                     raise
                 logger.warning("%d tokens: %s", len(one.ids), str(error).splitlines()[0])
-            self._kept.clear()
-            if first_try and self._loaded.device.startswith("cuda"):
-                self._torch.cuda.empty_cache()
+            if first_try:
+                self._make_room()
         return Outputs(())
 
     def _outputs(self, one: Encoded) -> Outputs:

@@ -13,6 +13,7 @@ from reward_servers.engines.models import (
     Encoder,
     EncodingError,
     Forward,
+    Kernel,
     ModelUnusableError,
     Outputs,
     Template,
@@ -67,6 +68,8 @@ class PreferenceModel:
         golden: Sequence[Golden] = (),
         threads: int = 0,
         prefix_bytes: int = 1 << 29,
+        kernel: Kernel = "auto",
+        batch_tokens: int = 16384,
     ) -> None:
         """Loads the model and proves that it can be used.
 
@@ -85,6 +88,8 @@ class PreferenceModel:
             golden: Scores of the first head that must be met.
             threads: Threads of this process for computing on the CPU; 0 leaves the choice to torch.
             prefix_bytes: Memory for prompts that are kept between batches.
+            kernel: How sequences are computed; ``"auto"``: one at a time on a CPU, in passes of one shape on a GPU.
+            batch_tokens: Tokens of a pass.
 
         Raises:
             ModelUnusableError: The files cannot be used; the message says why and what to do.
@@ -92,7 +97,7 @@ class PreferenceModel:
         """
         loaded = load_classifier(path, device=device, dtype=dtype, threads=threads)
         self.max_length = min(max_length, loaded.max_length or max_length)
-        self._forward = Forward(loaded, prefix_bytes=prefix_bytes)
+        self._forward = Forward(loaded, prefix_bytes=prefix_bytes, kernel=kernel, batch_tokens=batch_tokens)
         try:
             names = loaded.model.config.id2label
             self.heads = named_heads(heads or {}, label, self._forward.outputs, names, mean, std)
@@ -106,7 +111,8 @@ class PreferenceModel:
         except ModelUnusableError as error:
             raise ModelUnusableError(f"{path}: {error}") from None
         check_fit(loaded, self.encoder)
-        self.fingerprint = f"{loaded.fingerprint} {template}{'+eos' if self.encoder.adds_eos else ''}"
+        how = self._forward.kernel + (f" {batch_tokens}" if self._forward.kernel == "invariant" else "")
+        self.fingerprint = f"{loaded.fingerprint} {template}{'+eos' if self.encoder.adds_eos else ''} {how}"
 
     def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
         """Computes the outputs of encoded conversations; each is the same alone and beside any others."""
