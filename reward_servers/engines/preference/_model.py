@@ -106,9 +106,7 @@ class PreferenceModel:
                 other: AddEos = "false" if encoders[0].adds_eos else "true"
                 encoders.append(Encoder(loaded.tokenizer, template, self.max_length, other))
             self.encoder = encoders[0] if not golden else self._fitting(encoders, golden)
-        except EncodingError as error:
-            raise ModelUnusableError(f"{path}: {error}") from None
-        except ModelUnusableError as error:
+        except (EncodingError, ModelUnusableError) as error:
             raise ModelUnusableError(f"{path}: {error}") from None
         check_fit(loaded, self.encoder)
         how = self._forward.kernel + (f" {batch_tokens}" if self._forward.kernel == "invariant" else "")
