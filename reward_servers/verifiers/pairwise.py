@@ -1,106 +1,66 @@
-"""Win rates within a group, from a judge that compares two responses or a preference model that scores each."""
+"""Ranks the responses of a group, by a judge that compares two of them or a preference model that scores each."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from reward_servers import (
-    CallerError,
-    Context,
-    DatasetError,
-    Fault,
-    FaultError,
-    Group,
-    ItemLimits,
-    Options,
-    Rollout,
-    Score,
-    verifier,
+from reward_servers import Context, Fault, FaultError, Group, ItemLimits, Rollout, Score, verifier
+from reward_servers.engines.ranking import Comparison, bradley_terry, chances_to_win, spread_pairs, swiss_round
+from reward_servers.verifiers._comparing import (
+    ComparingOptions,
+    Tally,
+    out_of_contest,
+    settled,
+    texts_of,
+    with_reference,
 )
-from reward_servers.engines.judging import spread_pairs
 from reward_servers.verifiers._shown import shown
 from reward_servers.verifiers.judge import OPPONENT_PROVOKED
 
 __all__ = ["PairwiseOptions", "pairwise"]
 
-T = TypeVar("T")
+Pair = tuple[int, int]
 Shares = tuple[float, float]
 
-_LONGEST = 1 << 18
-"""Bytes of a response that is compared: what the judge takes."""
 
-
-class PairwiseOptions(Options):
-    """Who compares, and which pairs."""
+class PairwiseOptions(ComparingOptions):
+    """Who compares, which pairs, and what follows from who won."""
 
     by: Literal["judge", "preference"] = "judge"
-    criteria: str = Field("", description="What the judge compares by; empty for its own sentence.")
-    show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
-    show_reasoning: bool = Field(False, description="Whether the judge sees reasoning, or only what is visible.")
     both_orders: bool = Field(True, description="Whether the judge sees each pair in both orders, counting half each.")
-    max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
-    max_pairs: int | None = Field(None, ge=1, description="Pairs compared; None for all. Fewer are spread evenly.")
-    tie_margin: float = Field(0.0, ge=0, description="Scores of the preference model this close are a tie.")
-    min_valid: float = Field(
-        0.0, ge=0, le=1, description="Share of a rollout's comparisons that must be valid; below it there is no score."
+    schedule: Literal["spread", "swiss"] = Field(
+        "spread",
+        description="'spread': each meets about equally many others; 'swiss': those of about equal points.",
     )
+    max_pairs: int | None = Field(None, ge=1, description="Pairs compared when they are spread; None for all.")
+    rounds: int = Field(
+        3, ge=1, le=64, description="Rounds of the Swiss schedule; each has half as many pairs as members."
+    )
+    rating: Literal["win_rate", "bradley_terry"] = Field(
+        "win_rate", description="'bradley_terry' allows for whom a response met."
+    )
+    tie_margin: float = Field(0.0, ge=0, description="Scores of the preference model this close are a tie.")
 
+    @property
+    def joint(self) -> bool:
+        """Whether every comparison shapes every score, so that one that fails leaves no score."""
+        return self.schedule == "swiss" or self.rating == "bradley_terry"
 
-@dataclass(slots=True)
-class _Tally:
-    """What became of one rollout's comparisons."""
-
-    wins: float = 0.0
-    valid: int = 0
-    pairs: list[dict[str, Any]] = field(default_factory=list)
-    faults: list[FaultError] = field(default_factory=list)
-
-    def add(self, other: str, share: float | FaultError) -> None:
-        if isinstance(share, FaultError):
-            self.faults.append(share)
-            self.pairs.append({"against": other, "fault": share.code})
-        else:
-            self.wins += share
-            self.valid += 1
-            self.pairs.append({"against": other, "won": share})
-
-    def judgement(self, min_valid: float) -> Score | Fault:
-        asked = len(self.pairs)
-        if not asked:
-            message = "no comparison involves this rollout; a group needs two, and max_pairs half of its size"
-            return CallerError(message, code="no_comparison").to_fault()
-        if self.valid == 0 or self.valid < min_valid * asked:
-            cause = next((fault for fault in self.faults if not fault.retryable), self.faults[0])
-            fault = cause.to_fault()
-            fault.message = f"{self.valid} of {asked} comparisons are valid; {cause}"
-            return fault
-        aspects = {"valid_pairs": float(self.valid), "asked_pairs": float(asked)}
-        return Score(self.wins / self.valid, aspects=aspects, evidence={"pairs": self.pairs})
-
-
-def _with_opponent(rollout: Rollout, opponent: str) -> bytes:
-    try:
-        known = json.loads(rollout.reference or b"{}")
-    except ValueError as error:
-        raise DatasetError(f"reference: it is not JSON: {error}") from None
-    if not isinstance(known, Mapping):
-        raise DatasetError("reference: it is not a JSON object")
-    return json.dumps({**known, "opponent": opponent}).encode()
+    @model_validator(mode="after")
+    def _check(self) -> PairwiseOptions:
+        if self.schedule == "swiss" and self.max_pairs is not None:
+            raise ValueError("max_pairs is for the spread schedule; a Swiss one has rounds")
+        return self
 
 
 async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> Shares:
     """The shares that the two win; both orders are halves of one comparison."""
-    asked = {
-        "protocol": "pairwise",
-        **options.model_dump(include={"criteria", "show_reference", "show_reasoning", "max_reasks"}),
-    }
-    reference = _with_opponent(first, shown(second, reasoning=options.show_reasoning))
+    asked = {**options.for_judge(), "protocol": "pairwise"}
+    reference = with_reference(first, opponent=shown(second, reasoning=options.show_reasoning))
     places = (0, 1) if options.both_orders else (0,)
     verdicts = await asyncio.gather(
         *(ctx.score("judge", first, reference=reference, options={**asked, "place": place}) for place in places)
@@ -115,77 +75,111 @@ async def _score_of(rollout: Rollout, ctx: Context) -> float:
     return (await ctx.score("preference", rollout)).score
 
 
-async def _settled(tasks: Sequence[Awaitable[T]]) -> list[T | FaultError]:
-    """The results, faults among them; any other error is a defect and is raised."""
-    results: list[T | FaultError] = []
-    for one in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(one, BaseException) and not isinstance(one, FaultError):
-            raise one
-        results.append(one)
-    return results
+class _Contest:
+    """The comparisons of one group, made as they are needed."""
 
+    def __init__(self, group: Group, options: PairwiseOptions, ctx: Context) -> None:
+        self.rollouts = list(group)
+        self.names = [rollout.rollout_id for rollout in self.rollouts]
+        self._texts = texts_of(self.rollouts, options)
+        self.out = [out_of_contest(one, text) for one, text in zip(self.rollouts, self._texts, strict=True)]
+        self._options = options
+        self._ctx = ctx
+        self._scores: dict[int, float | FaultError] = {}
 
-async def _shares(
-    rollouts: Sequence[Rollout], pairs: Sequence[tuple[int, int]], options: PairwiseOptions, ctx: Context
-) -> list[Shares | FaultError]:
-    """What the two of each pair win."""
-    if options.by == "judge":
-        return await _settled([_ask_judge(rollouts[a], rollouts[b], options, ctx) for a, b in pairs])
-    members = sorted({place for pair in pairs for place in pair})
-    verdicts = await _settled([_score_of(rollouts[place], ctx) for place in members])
-    scores = dict(zip(members, verdicts, strict=True))
-    shares: list[Shares | FaultError] = []
-    for a, b in pairs:
-        first, second = scores[a], scores[b]
-        if isinstance(first, FaultError):
-            shares.append(first)
-        elif isinstance(second, FaultError):
-            shares.append(second)
-        else:
-            won = 0.5 if abs(first - second) <= options.tie_margin else float(first > second)
-            shares.append((won, 1.0 - won))
-    return shares
+    async def compare(self, pairs: Sequence[Pair]) -> list[Comparison | FaultError]:
+        """The outcomes of some pairs."""
+        decided: dict[Pair, Shares | FaultError] = {}
+        contests: list[Pair] = []
+        for a, b in pairs:
+            # Equal responses tie, and one that is out loses: no one needs to be asked.
+            if self.out[a] or self.out[b] or self._texts[a] == self._texts[b]:
+                won = 0.5 if bool(self.out[a]) == bool(self.out[b]) else float(not self.out[a])
+                decided[a, b] = (won, 1.0 - won)
+            else:
+                contests.append((a, b))
+        asked = self._by_judge(contests) if self._options.by == "judge" else self._by_preference(contests)
+        decided.update(zip(contests, await asked, strict=True))
+        return [
+            shares if isinstance(shares := decided[pair], FaultError) else Comparison(*pair, *shares) for pair in pairs
+        ]
 
+    async def _by_judge(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
+        rollouts = self.rollouts
+        return await settled([_ask_judge(rollouts[a], rollouts[b], self._options, self._ctx) for a, b in pairs])
 
-def _out_of_contest(rollout: Rollout, text: str) -> str:
-    """Why a response loses without being compared; empty when it is to be compared."""
-    if not text.strip():
-        return "no_answer"
-    return "limit" if len(rollout.response.encode("utf-8", "replace")) > _LONGEST else ""
+    async def _by_preference(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
+        new = sorted({place for pair in pairs for place in pair} - set(self._scores))
+        found = await settled([_score_of(self.rollouts[place], self._ctx) for place in new])
+        self._scores.update(zip(new, found, strict=True))
+        shares: list[Shares | FaultError] = []
+        for a, b in pairs:
+            first, second = self._scores[a], self._scores[b]
+            if isinstance(first, FaultError):
+                shares.append(first)
+            elif isinstance(second, FaultError):
+                shares.append(second)
+            else:
+                won = 0.5 if abs(first - second) <= self._options.tie_margin else float(first > second)
+                shares.append((won, 1.0 - won))
+        return shares
+
+    async def play(self) -> list[tuple[Pair, Comparison | FaultError]]:
+        """All comparisons of the schedule."""
+        options, seed = self._options, self._ctx.seed
+        if options.schedule == "spread":
+            pairs = spread_pairs(self.names, seed, options.max_pairs)
+            return list(zip(pairs, await self.compare(pairs), strict=True))
+        played: list[tuple[Pair, Comparison | FaultError]] = []
+        points, met = [0.0] * len(self.names), set[frozenset[int]]()
+        for _ in range(options.rounds):
+            pairs = swiss_round(self.names, seed, points, met)
+            outcomes = await self.compare(pairs)
+            played += zip(pairs, outcomes, strict=True)
+            if any(isinstance(one, FaultError) for one in outcomes):
+                # Who meets whom next would depend on which judge was away.
+                break
+            for one in outcomes:
+                assert isinstance(one, Comparison)
+                points[one.first] += one.won
+                points[one.second] += one.lost
+                met.add(frozenset((one.first, one.second)))
+        return played
 
 
 @verifier(
     "pairwise",
-    version="3",
+    version="4",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),
-    aspects=("valid_pairs", "asked_pairs"),
+    aspects=("valid_pairs", "asked_pairs", "won"),
 )
 async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequence[Score | Fault]:
-    """The share of comparisons within its group that each response wins; a tie counts half."""
-    rollouts = list(group)
-    names = [rollout.rollout_id for rollout in rollouts]
-    texts = [shown(rollout, reasoning=options.show_reasoning) for rollout in rollouts]
-    out = [_out_of_contest(rollout, text) for rollout, text in zip(rollouts, texts, strict=True)]
-    decided: dict[tuple[int, int], Shares | FaultError] = {}
-    contests: list[tuple[int, int]] = []
-    pairs = spread_pairs(names, ctx.seed, options.max_pairs)
-    for a, b in pairs:
-        # Equal responses tie, and one that is out loses: nobody needs to be asked.
-        if out[a] or out[b] or texts[a] == texts[b]:
-            won = 0.5 if bool(out[a]) == bool(out[b]) else float(not out[a])
-            decided[a, b] = (won, 1.0 - won)
+    """How a response ranks within its group: the share of comparisons that it wins, or its Bradley-Terry strength."""
+    contest = _Contest(group, options, ctx)
+    size = len(contest.names)
+    tallies = [Tally() for _ in range(size)]
+    valid: list[Comparison] = []
+    failed: list[FaultError] = []
+    for (a, b), outcome in await contest.play():
+        first, second = (outcome, outcome) if isinstance(outcome, FaultError) else (outcome.won, outcome.lost)
+        tallies[a].add([contest.names[b]], first)
+        tallies[b].add([contest.names[a]], second)
+        if isinstance(outcome, FaultError):
+            failed.append(outcome)
         else:
-            contests.append((a, b))
-    decided.update(zip(contests, await _shares(rollouts, contests, options, ctx), strict=True))
-    tallies = [_Tally() for _ in rollouts]
-    for a, b in pairs:
-        shares = decided[a, b]
-        first, second = (shares, shares) if isinstance(shares, FaultError) else shares
-        tallies[a].add(names[b], first)
-        tallies[b].add(names[a], second)
+            valid.append(outcome)
+    if failed and options.joint:
+        cause = next((fault for fault in failed if not fault.retryable), failed[0]).to_fault()
+        cause.message = (
+            f"{len(failed)} comparisons are not valid, and every score rests on all of them; {cause.message}"
+        )
+        return [Score.floor(code, "the response is not compared") if code else cause for code in contest.out]
+    scores: Sequence[float | None] = [None] * size
+    if options.rating == "bradley_terry":
+        scores = chances_to_win(bradley_terry(valid, size))
     return [
-        Score.floor(code, "the response is not compared") if code else tally.judgement(options.min_valid)
-        for code, tally in zip(out, tallies, strict=True)
+        Score.floor(code, "the response is not compared") if code else tally.judgement(options.min_valid, score)
+        for code, tally, score in zip(contest.out, tallies, scores, strict=True)
     ]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Fault, Group, Outcome, Verdict, bind
-from reward_servers.engines.judging import spread_pairs
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
 from tests.fakes.chat_server import FakeChatServer, Said
@@ -58,7 +57,7 @@ async def test_win_rates_with_ties_and_equal_responses() -> None:
     async with judging(fake) as running:
         found = await outcomes(running, group(["n 3", "n 1", "N 1", "n 1"]))
     assert scores(found) == pytest.approx([1.0, 1 / 3, 1 / 3, 1 / 3])
-    assert dict(found[0].aspects) == {"valid_pairs": 3.0, "asked_pairs": 3.0}  # type: ignore[union-attr]
+    assert dict(found[0].aspects) == {"valid_pairs": 3.0, "asked_pairs": 3.0, "won": 1.0}  # type: ignore[union-attr]
     assert len(fake.requests) == 2 * 5
 
 
@@ -124,20 +123,6 @@ async def test_fewer_pairs_are_the_same_whatever_the_order_of_the_group() -> Non
     assert {dict(one.aspects)["asked_pairs"] for one in first if isinstance(one, Verdict)} == {2.0}
 
 
-@pytest.mark.parametrize("size", range(2, 12))
-def test_pairs_are_spread_evenly(size: int) -> None:
-    names = [f"r{place}" for place in range(size)]
-    every = spread_pairs(names, 5, None)
-    assert len({frozenset(pair) for pair in every}) == len(every) == size * (size - 1) // 2
-    for most in range(1, len(every) + 1):
-        pairs = spread_pairs(names, 5, most)
-        assert len(pairs) == most
-        counts = [sum(place in pair for pair in pairs) for place in range(size)]
-        assert max(counts) - min(counts) <= 2
-        if most >= (size + 1) // 2:
-            assert min(counts) >= 1
-
-
 async def test_an_incomplete_group_is_not_judged() -> None:
     one = group(["n 1", "n 2"])
     one.prompt_context.size = 3
@@ -155,3 +140,39 @@ async def test_who_provokes_the_judge_loses_the_comparison_and_both_lose_where_b
     async with judging(judge(decide)) as running:
         found = await outcomes(running, group(["n 9 harm", "n 2", "n 1", "harm 3"]))
     assert scores(found) == pytest.approx([0.0, 1.0, 2 / 3, 0.0])
+
+
+async def test_a_swiss_schedule_lets_those_of_equal_points_meet_and_no_pair_twice() -> None:
+    fake = judge(by_number)
+    texts = [f"n {one}" for one in range(8)]
+    async with judging(fake) as running:
+        found = await outcomes(running, group(texts), {"schedule": "swiss", "rounds": 3, "both_orders": False})
+    assert len(fake.requests) == 3 * 4
+    ranked = scores(found)
+    assert (max(ranked), ranked.index(max(ranked))) == (1.0, 7)
+    assert (min(ranked), ranked.index(min(ranked))) == (0.0, 0)
+    pairs = [(name, one["against"]) for name, verdict in enumerate(found) for one in evidence(verdict)["pairs"]]  # type: ignore[arg-type]
+    assert len(set(pairs)) == len(pairs) == 8 * 3
+
+
+async def test_strengths_allow_for_whom_a_response_met() -> None:
+    # Each meets two of seven others: who won both against weak ones is not ahead of who lost one to the best.
+    texts = [f"n {one}" for one in range(8)]
+    options = {"max_pairs": 12, "rating": "bradley_terry"}
+    async with judging(judge(by_number)) as running:
+        found = await outcomes(running, group(texts), options)
+        all_pairs = await outcomes(running, group(texts), {"rating": "bradley_terry"})
+    assert all(0.0 < one < 1.0 for one in scores(found))
+    assert sum(scores(found)) == pytest.approx(4.0)
+    assert scores(all_pairs) == sorted(scores(all_pairs))
+    assert dict(found[7].aspects)["won"] == 1.0  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("options", [{"schedule": "swiss"}, {"rating": "bradley_terry"}])
+async def test_where_every_comparison_shapes_every_score_one_that_fails_leaves_none(options: dict[str, Any]) -> None:
+    def decide(a: str, b: str) -> Said | str:
+        return Said(status=401) if {a, b} == {"n 3", "n 1"} else by_number(a, b)
+
+    async with judging(judge(decide)) as running:
+        found = await outcomes(running, group(["n 3", "n 1", ""]), options)
+    assert [one.code for one in found] == ["judge_rejected", "judge_rejected", "no_answer"]  # type: ignore[union-attr]

@@ -12,7 +12,6 @@ from reward_servers.engines.judging._completion import ChatError, ChatRejected, 
 from reward_servers.engines.judging._control import Controls
 from reward_servers.engines.judging._embedded import EmbeddedModel
 from reward_servers.engines.judging._exchange import Exchange
-from reward_servers.engines.judging._pairs import spread_pairs
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Reply, Status, unit_score
@@ -42,6 +41,5 @@ __all__ = [
     "Status",
     "Token",
     "parse_reply",
-    "spread_pairs",
     "unit_score",
 ]

@@ -1,0 +1,94 @@
+"""Scores from the outcomes of comparisons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+__all__ = ["Comparison", "bradley_terry", "chances_to_win", "win_rates"]
+
+_ROUNDS = 1_000
+_STILL = 1e-10
+
+
+class Comparison(NamedTuple):
+    """What two members won when they met.
+
+    Attributes:
+        first: Place of one member.
+        second: Place of the other.
+        won: What the first won: 1, 0, or a share for a tie.
+        lost: What the second won; the rest to 1, unless neither deserved to win.
+    """
+
+    first: int
+    second: int
+    won: float
+    lost: float
+
+
+def win_rates(comparisons: Iterable[Comparison], members: int) -> list[float | None]:
+    """The share of its comparisons that each member won; None for one that took part in none."""
+    won, met = [0.0] * members, [0] * members
+    for one in comparisons:
+        won[one.first] += one.won
+        won[one.second] += one.lost
+        met[one.first] += 1
+        met[one.second] += 1
+    return [share / count if count else None for share, count in zip(won, met, strict=True)]
+
+
+def bradley_terry(comparisons: Sequence[Comparison], members: int, *, prior: float = 0.1) -> list[float]:
+    """Strengths whose logistic differences predict who wins; unlike win rates they allow for whom a member met.
+
+    Fitted by minorisation-maximisation (D. Hunter, "MM algorithms for generalized Bradley-Terry models", 2004).
+
+    Args:
+        comparisons: The outcomes.
+        members: Number of members.
+        prior: Virtual ties of every member with one of average strength, which keep the strength of a member that won
+            everything finite.
+
+    Returns:
+        Natural logarithms of the strengths; they sum to 0.
+
+    Raises:
+        ValueError: ``prior`` is not positive.
+    """
+    if not prior > 0:
+        raise ValueError(f"prior: {prior} must be positive, or who won everything has no finite strength")
+    won, met = [prior / 2] * members, [[0.0] * members for _ in range(members)]
+    for one in comparisons:
+        won[one.first] += one.won
+        won[one.second] += one.lost
+        met[one.first][one.second] += 1
+        met[one.second][one.first] += 1
+    strength = [1.0] * members
+    for _ in range(_ROUNDS):
+        updated = [
+            won[place]
+            / (
+                prior / (strength[place] + 1.0)
+                + sum(count / (strength[place] + other) for count, other in zip(met[place], strength, strict=True))
+            )
+            for place in range(members)
+        ]
+        moved = max((abs(math.log(new / old)) for new, old in zip(updated, strength, strict=True)), default=0.0)
+        strength = updated
+        if moved < _STILL:
+            break
+    logs = [math.log(one) for one in strength]
+    mean = sum(logs) / members if members else 0.0
+    return [one - mean for one in logs]
+
+
+def chances_to_win(strengths: Sequence[float]) -> list[float]:
+    """How likely each member is to win against another of the group, drawn by lot; between 0 and 1."""
+    if len(strengths) < 2:
+        return [0.5] * len(strengths)
+    return [
+        sum(1 / (1 + math.exp(other - own)) for rival, other in enumerate(strengths) if rival != place)
+        / (len(strengths) - 1)
+        for place, own in enumerate(strengths)
+    ]
