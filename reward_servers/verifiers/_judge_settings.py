@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from reward_servers import Settings, StartupError
-from reward_servers.engines.judging import Backend, ChatClient, EmbeddedModel, Prices, Spend
+from reward_servers.engines.judging import (
+    Backend,
+    ChatClient,
+    EmbeddedModel,
+    Prices,
+    Rate,
+    Recording,
+    RecordingError,
+    SharedBackend,
+    Spend,
+)
 from reward_servers.engines.models import ModelUnusableError
 
 __all__ = ["JudgeSettings", "ModelSettings", "SpendSettings", "open_models"]
@@ -58,6 +69,8 @@ class ModelSettings(Settings):
     send_seed: bool = Field(True, description="Whether each request carries a seed that follows from the item's.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="Further parameters of every request.")
     spend: SpendSettings = Field(default_factory=lambda: SpendSettings.model_validate({}), exclude=True)
+    requests_per_minute: int = Field(0, ge=0, exclude=True, description="At most; 0 for no bound.")
+    tokens_per_minute: int = Field(0, ge=0, exclude=True, description="Read and written, at most; 0 for no bound.")
     weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="How often it is drawn, among several models.")
     path: Path | None = Field(
         None, description="Directory or GGUF file of a causal language model, in place of an endpoint."
@@ -66,6 +79,18 @@ class ModelSettings(Settings):
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     threads: int = Field(0, ge=0, exclude=True, description="Threads on the CPU; 0 leaves the choice to torch.")
     max_length: int = Field(8192, ge=64, description="Tokens of a conversation, for a model from local files.")
+
+    @property
+    def configured(self) -> str:
+        """What completions depend on, as far as it is set here."""
+        if self.path is not None:
+            return json.dumps([self.path.name, self.dtype, self.max_length, self.max_tokens])
+        return json.dumps([self.model, self.asked_with], sort_keys=True)
+
+    @property
+    def asked_with(self) -> dict[str, Any]:
+        """Parameters of every request."""
+        return {"temperature": self.temperature, "max_tokens": self.max_tokens, **self.parameters}
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -83,6 +108,15 @@ class ModelSettings(Settings):
         return self
 
 
+class RecordingSettings(Settings):
+    """A file of what the models replied."""
+
+    path: Path
+    mode: Literal["record", "replay", "cache"] = Field(
+        description="record: ask, and write what is replied. replay: never ask. cache: ask for what the file lacks."
+    )
+
+
 class JudgeSettings(ModelSettings):
     """The model or models, and how long an item may take."""
 
@@ -94,6 +128,8 @@ class JudgeSettings(ModelSettings):
         max_length=64,
         description="Several models by name. Each item draws one by its seed, unless its options name one.",
     )
+
+    recording: RecordingSettings | None = Field(None, exclude=True)
 
     @model_validator(mode="after")
     def _check_models(self) -> JudgeSettings:
@@ -121,10 +157,18 @@ def open_models(settings: JudgeSettings) -> dict[str, Backend]:
         StartupError: A model cannot be used here; says why and what to do.
     """
     opened: dict[str, Backend] = {}
+    kept = settings.recording
+    try:
+        recording = None if kept is None else Recording(kept.path, kept.mode)
+    except RecordingError as error:
+        raise StartupError(f"judge: recording: {error}") from None
     for name, one in settings.all_models().items():
         where = f"judge: models.{name}: " if name else "judge: "
         try:
-            opened[name] = _embedded(one) if one.path is not None else _endpoint(one, where)
+            backend: Backend | None = None
+            if kept is None or kept.mode != "replay":
+                backend = _embedded(one) if one.path is not None else _endpoint(one, where)
+            opened[name] = SharedBackend(one.configured, backend, recording)
         except ImportError as error:
             extra = "model" if one.path is not None else "judge"
             extra = "gguf" if "gguf" in str(error) else extra
@@ -150,15 +194,15 @@ def _endpoint(settings: ModelSettings, where: str) -> ChatClient:
     key = os.environ.get(settings.api_key_env, "") if settings.api_key_env else "none"
     if not key:
         raise StartupError(f"{where}api_key_env names {settings.api_key_env}, which is not set in the environment")
-    parameters = {"temperature": settings.temperature, "max_tokens": settings.max_tokens, **settings.parameters}
     client = ChatClient(
         settings.urls,
         settings.model,
         key,
         settings.concurrency,
         settings.timeout,
-        parameters,
+        settings.asked_with,
         settings.spend.spend(),
+        Rate(settings.requests_per_minute, settings.tokens_per_minute),
     )
     client.open()
     return client

@@ -14,7 +14,10 @@ from reward_servers.engines.judging._embedded import EmbeddedModel
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
+from reward_servers.engines.judging._rate import Rate
+from reward_servers.engines.judging._recording import Recording, RecordingError
 from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Reply, Status, unit_score
+from reward_servers.engines.judging._shared import SharedBackend
 from reward_servers.engines.judging._spend import Prices, Spend
 
 __all__ = [
@@ -35,7 +38,11 @@ __all__ = [
     "Prices",
     "Protocol",
     "Question",
+    "Rate",
+    "Recording",
+    "RecordingError",
     "Reply",
+    "SharedBackend",
     "Spelling",
     "Spend",
     "Status",

@@ -26,6 +26,7 @@ from reward_servers.engines.judging._completion import (
     completion_of,
     status_error,
 )
+from reward_servers.engines.judging._rate import Rate
 from reward_servers.engines.judging._spend import Spend, SpendExceeded
 from reward_servers.engines.judging._window import Window
 
@@ -74,6 +75,7 @@ class ChatClient:
         timeout: Seconds for one attempt.
         parameters: Further parameters of a request, such as the temperature.
         spend: What may be spent.
+        rate: How fast it may be asked.
         attempts: Attempts made so far.
     """
 
@@ -84,6 +86,7 @@ class ChatClient:
     timeout: float = 60.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     spend: Spend = field(default_factory=Spend)
+    rate: Rate = field(default_factory=lambda: Rate(0, 0))
     attempts: int = 0
     _endpoints: list[_Endpoint] = field(default_factory=list)
 
@@ -130,6 +133,7 @@ class ChatClient:
         ends = float("inf")
         attempt, failed = 0, ""
         while True:
+            counted = await self._paced(asked, ends)
             endpoint = self._best(failed)
             try:
                 in_flight = await endpoint.window.enter(ends, partial(self._patience, endpoint, budget))
@@ -145,6 +149,7 @@ class ChatClient:
                 ends = sent_at + budget
             try:
                 completion = await self._attempt(endpoint, asked, ends - sent_at)
+                self.rate.settle(counted, _size(asked), completion.input_tokens, completion.output_tokens)
             except TransientError as error:
                 if error.busy:
                     endpoint.window.refused(sent_at, in_flight, error.retry_after)
@@ -162,6 +167,23 @@ class ChatClient:
                 endpoint.window.leave()
             attempt, failed = attempt + 1, endpoint.url
             await self._pause(endpoint, problem, attempt, ends, jitter)
+
+    async def _paced(self, asked: Asked, ends: float) -> float:
+        """Waits for the pace that the operator sets, without a place; the tokens that the request counts for.
+
+        Raises:
+            ChatUnavailable: The time is up.
+        """
+        try:
+            async with asyncio.timeout(None if ends == float("inf") else max(0.0, ends - time.monotonic())):
+                return await self.rate.wait(_size(asked), self._written)
+        except TimeoutError:
+            raise ChatUnavailable(f"{self.model}: the pace per minute left no time within the budget") from None
+
+    @property
+    def _written(self) -> int:
+        """Tokens of a reply at most."""
+        return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 0)
 
     def _best(self, failed: str) -> _Endpoint:
         """The endpoint with most room, another than the one that has just failed where there is one."""
@@ -204,10 +226,9 @@ class ChatClient:
         parameters = dict(self.parameters) if asked.seed is None else {**self.parameters, "seed": asked.seed}
         if asked.logprobs:
             parameters |= {"logprobs": True, "top_logprobs": _ALTERNATIVES}
-        written = int(parameters.get("max_tokens") or parameters.get("max_completion_tokens") or 0)
-        read = sum(len(one["content"].encode("utf-8", "replace")) + _PER_MESSAGE for one in messages)
+        read = _size(asked) + _PER_MESSAGE * len(messages)
         try:
-            reserved = self.spend.reserve(read, written)
+            reserved = self.spend.reserve(read, self._written)
         except SpendExceeded as error:
             raise ChatRejected(f"{endpoint.url} was not asked: {error}", "budget") from None
         self.attempts += 1
@@ -244,3 +265,8 @@ class ChatClient:
         if completion is None:
             raise TransientError("the reply is not a chat completion")
         return completion
+
+
+def _size(asked: Asked) -> int:
+    """Bytes of a question."""
+    return sum(len(one["content"].encode("utf-8", "replace")) for one in asked.messages)

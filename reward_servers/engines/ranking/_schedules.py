@@ -90,7 +90,7 @@ def swiss_round(
     order = {place: rank for rank, place in enumerate(_circle(names, seed))}
     waiting = sorted(range(len(names)), key=lambda place: (-points[place], order[place]))
     # Of an odd number one rests: who has met most others, and of those the one of fewest points.
-    resting: list[int | None] = [None]
+    resting = [-1]
     if len(waiting) % 2:
         resting = sorted(waiting, key=lambda place: (-sum(place in pair for pair in met), -waiting.index(place)))
     for rest in resting:

@@ -1,0 +1,95 @@
+"""One question is asked once: whoever asks the same while it is under way waits for the same completion."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from time import monotonic
+
+from reward_servers.engines.judging._backend import Asked, Backend
+from reward_servers.engines.judging._completion import ChatRejected, ChatUnavailable, Completion
+from reward_servers.engines.judging._recording import Recording, key_of
+
+__all__ = ["SharedBackend"]
+
+
+class SharedBackend:
+    """A model behind a recording, if there is one; equal questions under way are one.
+
+    Attributes:
+        identity: The model as it is configured.
+    """
+
+    def __init__(self, configured: str, backend: Backend | None, recording: Recording | None) -> None:
+        """Takes the model.
+
+        Args:
+            configured: What its completions depend on, as far as it is configured.
+            backend: The model; None where it is only replayed.
+            recording: The file; None for none.
+        """
+        self.identity = configured
+        self._backend = backend
+        self._recording = recording
+        self._under_way: dict[str, asyncio.Task[Completion]] = {}
+        self._waiting: dict[str, int] = {}
+
+    async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
+        """Asks for one completion.
+
+        Raises:
+            ChatUnavailable: There was none within the budget.
+            ChatRejected: Trying again is no use.
+        """
+        key, ends = key_of(self.identity, asked), monotonic() + budget
+        kept = None if self._recording is None else self._recording.get(key, self._model)
+        if isinstance(kept, ChatRejected):
+            raise kept
+        if kept is not None:
+            return kept
+        if self._backend is None:
+            raise ChatRejected("the recording holds no reply to this question", "not_recorded")
+        while True:
+            first = key not in self._under_way
+            try:
+                return await self._joined(key, self._backend, asked, ends - monotonic(), jitter)
+            except ChatUnavailable:
+                # Whoever asked first may have had less time.
+                if first or ends - monotonic() <= 0:
+                    raise
+
+    async def close(self) -> None:
+        """Closes the model."""
+        if self._backend is not None:
+            await self._backend.close()
+
+    @property
+    def _model(self) -> str:
+        return "" if self._backend is None else self._backend.identity
+
+    async def _joined(self, key: str, backend: Backend, asked: Asked, budget: float, jitter: Random) -> Completion:
+        task = self._under_way.get(key)
+        if task is None:
+            task = asyncio.ensure_future(self._asked(key, backend, asked, budget, jitter))
+            self._under_way[key] = task
+        self._waiting[key] = self._waiting.get(key, 0) + 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                # No one waits any more: what is under way stops at the model too.
+                del self._waiting[key], self._under_way[key]
+                task.cancel()
+
+    async def _asked(self, key: str, backend: Backend, asked: Asked, budget: float, jitter: Random) -> Completion:
+        entry: Completion | ChatRejected
+        try:
+            entry = await backend.ask(asked, budget=budget, jitter=jitter)
+        except ChatRejected as error:
+            entry = error
+        if self._recording is not None:
+            self._recording.put(key, backend.identity, entry)
+        if isinstance(entry, ChatRejected):
+            raise entry
+        return entry
