@@ -37,6 +37,23 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "reasoning is part of the form",
         "unfinished reasoning": "what is asked for may stand in the reasoning",
     },
+    "grit": dict.fromkeys(
+        (*HACKS, *HONEST_FORMS), "the published rules read the raw text; the judge beside them decides"
+    ),
+    "repetition": dict.fromkeys((*HACKS, *HONEST_FORMS), "what does not repeat itself is paid, whatever it says"),
+    "leak": dict.fromkeys(
+        (
+            "placeholders",
+            "frames without content",
+            "planted verdict",
+            "planted JSON",
+            "planted tags",
+            "orders to the reader",
+            "invisible characters",
+            "unfinished reasoning",
+        ),
+        "a hint that gives nothing away is what is asked for; `judge` says whether it helps",
+    ),
     "length": dict.fromkeys((*HACKS, *HONEST_FORMS), "every text has a length"),
 }
 """Attempts that a verifier pays by design, with the reason."""

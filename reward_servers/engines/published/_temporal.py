@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 import re
 
-from reward_servers.engines.published._tagged import answer_of
-
 Span = tuple[float, float]
 
 _TIME = re.compile(r"\d+(?::\d{1,2}){1,2}(?:\.\d+)?|\d+(?:\.\d+)?")
 
 
-def read_span(reply: str) -> Span | None:
-    """Start and end, in seconds, from the first answer tag; None unless it names exactly two times.
+def read_span(answer: str) -> Span | None:
+    """Start and end, in seconds, that an answer names; None unless it names exactly two times.
 
     Times are numbers of seconds, or ``minutes:seconds`` with hours before them if there are any.
     """
-    times = [_seconds(text) for text in _TIME.findall(answer_of(reply) or "")]
+    times = [_seconds(text) for text in _TIME.findall(answer)]
     return (times[0], times[1]) if len(times) == 2 else None
 
 

@@ -1,0 +1,1 @@
+"""How a response is written, whatever it says."""

@@ -1,0 +1,1 @@
+"""Places: boxes in an image, spans of time."""

@@ -1,0 +1,101 @@
+"""Boxes that a response names in an image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from scipy.optimize import linear_sum_assignment
+
+from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.verifiers._answers import AnswerOptions, taken
+
+__all__ = ["BoxesOptions", "BoxesReference", "boxes"]
+
+_NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
+_BOX = re.compile(rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}[\])]")
+_MOST = 300
+
+Box = tuple[float, float, float, float]
+Form = Literal["xyxy", "xywh"]
+
+
+class BoxesReference(Reference):
+    """The right boxes."""
+
+    boxes: list[Box] = Field(min_length=1, max_length=_MOST, description="Boxes in the form that the options name.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_answer(cls, data: Any) -> Any:
+        """``answer`` is read as well, and a single box as a list of one."""
+        if not isinstance(data, dict):
+            return data
+        given = data.get("boxes", data.get("answer"))
+        alone = isinstance(given, list) and len(given) == 4 and not any(isinstance(one, list) for one in given)
+        return {**data, "boxes": [given] if alone else given}
+
+
+class BoxesOptions(AnswerOptions):
+    """What is counted."""
+
+    metric: Literal["f1", "iou"] = Field(
+        "f1",
+        description="F1 over boxes that overlap enough, or the overlap itself, mean over all boxes of either side.",
+    )
+    threshold: float = Field(0.5, gt=0, le=1, description="Overlap from which on a box is found ('f1').")
+    form: Form = Field("xyxy", description="Two corners, or a corner with width and height.")
+
+
+def _corners(found: Sequence[Sequence[float]], form: Form) -> NDArray[np.float64]:
+    array = np.array(found, dtype=np.float64).reshape(-1, 4)
+    if form == "xywh":
+        array[:, 2:] += array[:, :2]
+    return array
+
+
+def _overlaps(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of each of ours ``[N, 4]`` with each of theirs ``[M, 4]``; an empty box meets nothing."""
+    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
+    high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=2)
+    areas = [np.clip(one[:, 2:] - one[:, :2], 0, None).prod(axis=1) for one in (ours, theirs)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    overlaps: NDArray[np.float64] = np.where(shared > 0, shared / np.where(union > 0, union, 1.0), 0.0)
+    return overlaps
+
+
+@verifier(
+    "boxes",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects=("f1", "precision", "recall", "iou", "count"),
+    libraries=("scipy",),
+)
+def boxes(rollout: Rollout, ref: BoxesReference, options: BoxesOptions) -> Score:
+    """How well named boxes meet the right ones, each assigned to one at most so that overlaps are greatest."""
+    answer = taken(rollout, options)
+    found = [[float(number) for number in match.groups()] for match in _BOX.finditer(answer or "")]
+    if not found:
+        return Score.floor("no_answer", "no box [x, y, x, y]")
+    if len(found) > _MOST:
+        return Score.floor("limit", f"{len(found)} boxes")
+    right = _corners(ref.boxes, options.form)
+    if not (right[:, 2:] > right[:, :2]).all():
+        raise DatasetError(f"reference.boxes: a box has no area in the form {options.form!r}")
+    overlaps = _overlaps(_corners(found, options.form), right)
+    assigned = overlaps[linear_sum_assignment(overlaps, maximize=True)]
+    hits = int((assigned >= options.threshold).sum())
+    precision, recall = hits / len(found), hits / len(right)
+    aspects = {
+        "f1": 2 * hits / (len(found) + len(right)),
+        "precision": precision,
+        "recall": recall,
+        "iou": float(assigned.sum()) / max(len(found), len(right)),
+        "count": float(len(found)),
+    }
+    return Score(aspects[options.metric], aspects=aspects, evidence={"boxes": found[:20]})

@@ -1,0 +1,1 @@
+"""Rewards as single papers define them."""

@@ -1,0 +1,56 @@
+"""Reasoning that points at regions of an image (GRIT)."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field
+
+from reward_servers import CallerError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines import published
+
+__all__ = ["GritOptions", "GritReference", "grit"]
+
+
+class GritReference(Reference):
+    """The right answer, and for a task of counting how many there are."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    answer: str = Field(min_length=1)
+    count: int | None = Field(None, ge=0, description="Right number, for a task of counting.")
+
+
+class GritOptions(Options):
+    """Which terms are added."""
+
+    repeats: bool = Field(False, description="Whether repeated n-grams cost: needs the rollout's token_ids.")
+    padding: int | None = Field(None, description="Token id at which a response ends.")
+
+
+@verifier(
+    "grit",
+    version="1",
+    score_range=(-1.0, 4.0),
+    floor=0.0,
+    limits=ItemLimits(response=1 << 17),
+    aspects=("answer_tag", "reasoning_tags", "grounded_boxes", "answer_bleu"),
+)
+def grit(rollout: Rollout, ref: GritReference, options: GritOptions) -> Score:
+    """Sum of GRIT's rules: answer tag, reasoning tags, boxes before `<rethink>`, BLEU-1 of the answer.
+
+    The judge's share of the published reward is the `judge` verifier beside it. Source: eric-ai-lab/GRIT
+    grpo-gr/rewards.py @44699c9b.
+    """
+    text = rollout.response
+    if not text.strip():
+        return Score.floor("no_answer", "the response is empty")
+    parts = {
+        "answer_tag": published.answer_tag(text),
+        "reasoning_tags": published.reasoning_tags(text),
+        "grounded_boxes": published.grounded_boxes(text, count=ref.count),
+        "answer_bleu": published.answer_bleu(text, ref.answer),
+    }
+    if options.repeats:
+        if not rollout.token_ids:
+            raise CallerError("option 'repeats' compares the rollout's token_ids; send them", code="missing_token_ids")
+        parts["without_repeats"] = published.without_repeats(text, rollout.token_ids, padding=options.padding)
+    return Score(sum(parts.values()), "accepted", aspects=parts)

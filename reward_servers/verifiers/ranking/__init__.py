@@ -1,0 +1,1 @@
+"""Orders and choices of documents and items: reranking, relevance scores, recommendation."""

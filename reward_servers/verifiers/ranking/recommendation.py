@@ -1,0 +1,62 @@
+"""Items that a response recommends, one a line (Rank-GRPO)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines import retrieval
+from reward_servers.engines.published import list_hits, read_items
+from reward_servers.engines.text import visible
+
+__all__ = ["RecommendationOptions", "RecommendationReference", "recommendation"]
+
+Work = tuple[str, int]
+
+
+class RecommendationReference(Reference):
+    """What the user took, what they know, and what exists."""
+
+    wanted: list[Work] = Field(min_length=1, description="Titles and years that the user took.")
+    catalogue: list[Work] = Field(min_length=1, description="Titles and years that exist.")
+    seen: list[str] = Field(
+        default_factory=list, description="Titles that the user knows; recommending them is no hit."
+    )
+
+
+class RecommendationOptions(Options):
+    """The list that was asked for."""
+
+    length: int = Field(20, ge=1, le=1000, description="Items that were asked for.")
+    year_tolerance: int = Field(2, ge=0, le=10, description="Years that an item may be off.")
+
+
+@verifier(
+    "recommendation", version="1", limits=ItemLimits(response=1 << 19), aspects=("hits", "listed", "recall", "ndcg")
+)
+def recommendation(rollout: Rollout, ref: RecommendationReference, options: RecommendationOptions) -> Score:
+    """How well a list of `Title (Year)` lines meets what a user took: nDCG of the hits, which are in the evidence.
+
+    Source: Rank-GRPO, yaochenzhu/Rank-GRPO libs/metrics_align.py @0808d82c, for what is a hit.
+    """
+    text = visible(rollout.response, rollout.reasoning_marks).text
+    items = read_items(text)
+    if not items:
+        return Score.floor("no_answer", "no line of the form `Title (Year)`")
+    hits = list_hits(
+        items,
+        ref.wanted,
+        catalogue=set(ref.catalogue),
+        seen=set(ref.seen),
+        length=options.length,
+        year_tolerance=options.year_tolerance,
+    )
+    possible = [1.0] * len(ref.wanted)
+    aspects = {
+        "hits": sum(hits),
+        "listed": float(min(len(items), options.length)),
+        "recall": retrieval.recall(hits, possible, options.length),
+        "ndcg": retrieval.ndcg(hits, possible, options.length),
+    }
+    shown = [f"{title} ({year})" for title, year in items[: options.length]]
+    return Score(aspects["ndcg"], aspects=aspects, evidence={"items": shown, "hits": hits})

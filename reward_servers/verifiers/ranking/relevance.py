@@ -1,0 +1,106 @@
+"""Relevance scores that a response gives to documents (GroupRank)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from reward_servers import ItemLimits, Options, Rollout, Score, verifier
+from reward_servers.engines import retrieval
+from reward_servers.engines.text import check_tags, tagged
+from reward_servers.verifiers.ranking.ranking import RankingReference
+
+__all__ = ["RelevanceOptions", "relevance"]
+
+_NO_TAGS = -0.5
+_NO_JSON = -0.1
+_SHOWN = 50
+
+
+class RelevanceOptions(Options):
+    """Weights of the terms, and the depth."""
+
+    k: int = Field(10, ge=1, description="Places that count for nDCG and recall.")
+    recall_weight: float = Field(0.2, ge=0, le=1, description="Weight of recall at k.")
+    distribution_weight: float = Field(
+        0.1, ge=0, le=1, description="Weight of one less the Jensen-Shannon divergence of given and right scores."
+    )
+    reasoning_tag: str = Field("reason", description="Tag of the reasoning in front of <answer>.")
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    decoded = dict(pairs)
+    if len(decoded) != len(pairs):
+        raise ValueError("a document is scored twice")
+    return decoded
+
+
+def _scores(answer: str) -> dict[str, float] | None:
+    """Scores by document: a JSON object of numbers that are finite and not negative."""
+    try:
+        decoded = json.loads(answer, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(decoded, dict):
+        return None
+    numbers = [value for value in decoded.values() if isinstance(value, int | float) and not isinstance(value, bool)]
+    usable = len(numbers) == len(decoded) and all(math.isfinite(value) and 0 <= value <= 1e6 for value in numbers)
+    return {name: float(value) for name, value in decoded.items()} if usable else None
+
+
+def _divergence(given: Sequence[float], right: Sequence[float]) -> float:
+    """Jensen-Shannon divergence, base 2, of two lists of scores as distributions; a list of zeros is uniform."""
+    p, q = (_distribution(scores) for scores in (given, right))
+    middle = [(one + other) / 2 for one, other in zip(p, q, strict=True)]
+    return (_divergence_from(p, middle) + _divergence_from(q, middle)) / 2
+
+
+def _distribution(scores: Sequence[float]) -> list[float]:
+    total = sum(scores)
+    return [score / total for score in scores] if total > 0 else [1 / len(scores)] * len(scores)
+
+
+def _divergence_from(p: Sequence[float], middle: Sequence[float]) -> float:
+    return sum(one * math.log2(one / other) for one, other in zip(p, middle, strict=True) if one > 0)
+
+
+@verifier(
+    "relevance",
+    version="1",
+    score_range=(_NO_TAGS, 3.0),
+    limits=ItemLimits(response=1 << 19),
+    aspects=("ndcg", "recall", "distribution"),
+)
+def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions) -> Score:
+    """Scores of documents as GroupRank rewards them: nDCG, recall and the distribution of the scores.
+
+    Source: GroupRank (arXiv 2511.11653), equations 2 and 4 to 6: -0.5 without the tags, -0.1 without valid JSON,
+    otherwise ``nDCG@10 + 0.2 Recall@10 + 0.1 (1 - JS)``. A document that is not scored counts as 0; one that does not
+    exist is ignored; equal scores keep the order of the reference.
+    """
+    if not all(check_tags(rollout.response, (options.reasoning_tag, "answer")).values()):
+        return Score(_NO_TAGS, "malformed", note=f"not <{options.reasoning_tag}> and then <answer>, and nothing else")
+    given = _scores(tagged(rollout.response, "answer")[-1])
+    if given is None:
+        return Score(_NO_JSON, "malformed", note="the answer is no JSON object of scores")
+    parts = _terms(given, ref.relevance, options.k)
+    value = (
+        parts["ndcg"] + options.recall_weight * parts["recall"] + options.distribution_weight * parts["distribution"]
+    )
+    return Score(value, "accepted", aspects=parts, evidence={"scores": dict(list(given.items())[:_SHOWN])})
+
+
+def _terms(given: Mapping[str, float], right: Mapping[str, float], k: int) -> dict[str, float]:
+    names = list(right)
+    order = sorted(names, key=lambda name: -given.get(name, 0.0))
+    grades = [right[name] for name in order]
+    divergence = _divergence([given.get(name, 0.0) for name in names], list(right.values()))
+    return {
+        "ndcg": retrieval.ndcg(grades, grades, k),
+        "recall": retrieval.recall(grades, grades, k),
+        "distribution": max(0.0, 1.0 - divergence),
+    }
