@@ -38,8 +38,7 @@ def show(table: ScoreTable) -> None:
 async def _score(name: str) -> None:
     recipe = Recipe.load(_HERE / f"{name}.toml")
     rollouts = read_rollouts(_HERE / "rollouts.jsonl").rollouts
-    tasks = {task for reward in recipe.rewards for task in reward.tasks or ()}
-    chosen = [rollout for rollout in rollouts if rollout.task in tasks]
+    chosen = [rollout for rollout in rollouts if any(reward.applies_to(rollout.task) for reward in recipe.rewards)]
     programs = [ServerProcess(server.name, server.verifiers) for server in recipe.all_servers]
     hosting = "; ".join(f"{server.name} with {', '.join(server.verifiers)}" for server in recipe.all_servers)
     print(f"{name}: servers {hosting}")

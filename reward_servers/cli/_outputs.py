@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from reward_servers.cli._console import print_note, print_table
 from reward_servers.labels import Labels, Match, compare, read_labels
-from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable
+from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable, Summary
 from trainer_client.signals import SignalError
 
 __all__ = ["TrainingSignal", "describe_run", "print_run", "training_signal_of", "write_scores"]
@@ -111,18 +111,17 @@ def _fault(cell: Cell) -> dict[str, str]:
     return {"party": cell.party, "code": cell.code, "message": cell.message}
 
 
-def describe_run(table: ScoreTable, signal: TrainingSignal, found: RolloutFile, seconds: float) -> dict[str, Any]:
+def describe_run(summary: Summary, table: ScoreTable, signal: TrainingSignal, found: RolloutFile) -> dict[str, Any]:
     """The run in figures, for JSON.
 
     Args:
+        summary: Figures of the scores.
         table: The scores.
         signal: What is made of them.
         found: What the input file held.
-        seconds: How long the scoring took.
     """
     labels = read_labels(found.rollouts)
-    outcome = table.summary().to_dict()
-    outcome["seconds"] = seconds
+    outcome = summary.to_dict()
     for column, reward in enumerate(outcome["rewards"]):
         reward["agreement"] = _agreement(table, column, labels)
     advantages = signal.advantages
@@ -151,43 +150,25 @@ def _agreement(table: ScoreTable, column: int, labels: Labels) -> dict[str, int]
     return {"total": counts.total(), **{match.value: counts[match] for match in Match}}
 
 
-def print_run(outcome: Mapping[str, Any], path: Path | None) -> None:
+def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -> None:
     """Prints the run in figures, for people.
 
     Args:
-        outcome: See `describe_run`.
+        summary: The figures.
+        outcome: What else is known: see `describe_run`.
         path: The file that was written; None for none.
     """
-    columns = ["reward", "verifier", "scored", "mean", "std", "p50", "p99"]
-    labelled = any(reward["agreement"] for reward in outcome["rewards"])
-    if labelled:
-        columns.append("agrees with labels")
-    rows = []
-    for reward in outcome["rewards"]:
-        row = [
-            reward["name"],
-            reward["verifier"],
-            f"{reward['scored']}/{reward['asked']}",
-            _figure(reward["mean"]),
-            _figure(reward["std"]),
-            _duration(reward["run_p50"]),
-            _duration(reward["run_p99"]),
-        ]
-        rows.append([*row, _share(reward["agreement"])] if labelled else row)
-    print_table(columns, rows)
-    for reward in outcome["rewards"]:
-        kinds = (("verdicts", "codes"), ("faults", "faults"), ("skips", "skips"))
-        parts = [f"{title}: {_counts(reward[kind])}" for title, kind in kinds if reward[kind]]
-        print(f"{reward['name']}  {'; '.join(parts) or 'not asked of any rollout'}")
-    print(
-        f"{outcome['rollouts']} rollouts in {outcome['groups']} groups, {outcome['degenerate_groups']} degenerate; "
-        f"{outcome['rewarded']} with a reward, mean {_figure(outcome['mean_reward'])}; {outcome['seconds']:.1f} s"
-    )
+    titles, rows = summary.table()
+    agreements = [reward["agreement"] for reward in outcome["rewards"]]
+    if any(agreements):
+        titles = [*titles, "agrees with labels"]
+        rows = [[*row, _share(agreement)] for row, agreement in zip(rows, agreements, strict=True)]
+    print_table(titles, rows)
+    print("\n".join(summary.lines()))
     if path is not None:
         print(f"written to {path}")
-    for text in (f"incomplete: {outcome['incomplete']}" if outcome["incomplete"] else "", outcome["remark"]):
-        if text:
-            print_note(text)
+    if outcome["remark"]:
+        print_note(outcome["remark"])
     if outcome["grouped_by_prompt"]:
         print_note(
             f"{outcome['grouped_by_prompt']} rollouts have no group_id; those with the same prompt are one group"
@@ -199,19 +180,7 @@ def print_run(outcome: Mapping[str, Any], path: Path | None) -> None:
         )
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
 def _share(agreement: Mapping[str, int] | None) -> str:
     if not agreement:
         return "-"
     return f"{agreement['agree']}/{agreement['total']} ({agreement['agree'] / agreement['total']:.2%})"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

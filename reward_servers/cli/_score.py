@@ -8,6 +8,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,14 +75,15 @@ def score(
     signal = training_signal_of(table)
     if out is not None:
         _write(out, found.rollouts, table, signal, evidence=evidence)
-    outcome = describe_run(table, signal, found, seconds)
+    summary = replace(table.summary(), seconds=seconds)
+    outcome = describe_run(summary, table, signal, found)
     for problem in outcome["label_problems"]:
         print(f"{source}: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False))
     else:
         with contextlib.redirect_stdout(sys.stderr if out == _STDOUT else sys.stdout):
-            print_run(outcome, None if out == _STDOUT else out)
+            print_run(summary, outcome, None if out == _STDOUT else out)
     return EXIT_NO if outcome["incomplete"] else 0
 
 

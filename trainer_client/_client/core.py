@@ -152,8 +152,8 @@ class Core:
         self._intake_of(self._handle.runtime()).buffer.add(order, rollout, token, sink, size)
 
     def _intake_of(self, runtime: Runtime) -> Intake:
-        desk = self._intake
-        if desk is None or desk.runtime is not runtime:
+        intake = self._intake
+        if intake is None or intake.runtime is not runtime:
             batching = self._settings.batching
 
             def later(seconds: float, call: Callable[[], None]) -> None:
@@ -162,10 +162,10 @@ class Core:
             batcher = MicroBatcher(
                 runtime.loop, runtime.endings, batching.max_items, batching.max_delay_s, self._run_merged
             )
-            desk = self._intake = Intake(
+            intake = self._intake = Intake(
                 runtime, batcher, GroupBuffer(self.submit, later, batching.group_timeout_s, runtime.endings)
             )
-        return desk
+        return intake
 
     def abandoned(self) -> None:
         """Someone has stopped waiting for single samples: see `MicroBatcher.abandoned`."""

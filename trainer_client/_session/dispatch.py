@@ -1,6 +1,6 @@
 """`BatchRunner`: gets every cell of a batch settled.
 
-A batch is planned into specs (`_plan`), cut into chunks, and each chunk is delivered: sent to a replica, its
+A batch is planned into specs (`plan`), cut into chunks, and each chunk is delivered: sent to a replica, its
 results taken as they come, and what a call leaves open sent again until the deadline. Items are sent again, not calls.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from trainer_client._settings import Batching, Retries
 from trainer_client._transport.dispatcher import Dispatcher
@@ -65,19 +65,14 @@ class BatchRunner:
             raise _first(group) from None
         if left := store.settle_rest(_FORGOTTEN):
             logger.error("%d items were left without an outcome; this is a mistake of the client", left)
-        store.announce(_unasked(batch))
+        store.announce(_unasked(len(batch.rollouts), chosen))
 
 
-def _unasked(batch: Batch) -> list[int]:
-    """Rollouts of tasks that no reward is asked of: they are complete as they are."""
-    rewards = batch.recipe.rewards
-    if any(reward.tasks is None for reward in rewards):
+def _unasked(count: int, chosen: Sequence[Collection[int]]) -> list[int]:
+    """Rows that no reward is asked of: they are complete as they are."""
+    if any(len(rows) == count for rows in chosen):
         return []
-    return [
-        row
-        for row, rollout in enumerate(batch.rollouts)
-        if not any(rollout.task in (reward.tasks or ()) for reward in rewards)
-    ]
+    return sorted(set(range(count)).difference(*chosen))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -149,7 +149,7 @@ def call_specs(
     """
     rewards, left = batch.recipe.rewards, batch.store.left
     need_of = {
-        task: tuple(c for c in columns if rewards[c].tasks is None or task in (rewards[c].tasks or ()))
+        task: tuple(column for column in columns if rewards[column].applies_to(task))
         for task in {rollout.task for rollout in batch.rollouts}
     }
     work: dict[tuple[float, tuple[int, ...]], list[tuple[EncodedGroup, list[int]]]] = {}
@@ -213,7 +213,7 @@ def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | rang
     return [
         everything
         if reward.tasks is None
-        else sorted(row for task in set(reward.tasks) for row in by_task.get(task, ()))
+        else sorted(row for task, rows in by_task.items() if reward.applies_to(task) for row in rows)
         for reward in recipe.rewards
     ]
 

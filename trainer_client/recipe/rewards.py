@@ -116,6 +116,10 @@ class Reward:
             raise RecipeError(f"cannot be sent as JSON: {error}", f"{place}.options") from None
         object.__setattr__(self, "options", options)
 
+    def applies_to(self, task: str) -> bool:
+        """Whether it is asked of rollouts of a task."""
+        return self.tasks is None or task in self.tasks
+
     @property
     def verifier_name(self) -> str:
         """The verifier without its version."""

@@ -87,21 +87,32 @@ class Summary:
         """Plain values, for JSON and loggers."""
         return asdict(self)
 
-    def __str__(self) -> str:
-        """A table for a terminal."""
-        header = ("reward", "scored", "mean", "std", "run p50", "run p99", "verdicts", "without score")
-        rows = [header, *(_line(reward) for reward in self.rewards)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        mean = "none" if self.mean_reward is None else f"{self.mean_reward:.4f}"
+    def table(self) -> tuple[list[str], list[list[str]]]:
+        """Titles of columns, and a row of texts for each reward."""
+        titles = ["reward", "verifier", "scored", "mean", "std", "run p50", "run p99"]
+        return titles, [_row(reward) for reward in self.rewards]
+
+    def lines(self) -> list[str]:
+        """What is said below the table: outcomes of each reward by code, and the batch as a whole."""
+        lines = [f"{reward.name}  {_outcomes(reward)}" for reward in self.rewards]
         lines.append(
-            f"{self.rollouts} rollouts in {self.groups} groups ({self.degenerate_groups} degenerate), "
-            f"{self.rewarded} with a reward, mean {mean}, {self.seconds:.2f} s"
+            f"{self.rollouts} rollouts in {self.groups} groups, {self.degenerate_groups} degenerate; "
+            f"{self.rewarded} with a reward, mean {_figure(self.mean_reward)}; {self.seconds:.1f} s"
         )
         lines += filter(None, map(_errors, self.rewards))
         if self.incomplete:
-            lines.append(f"not usable: {self.incomplete}")
-        return "\n".join(lines)
+            lines.append(f"incomplete: {self.incomplete}")
+        return lines
+
+    def __str__(self) -> str:
+        """The table and what is said below it, for a terminal."""
+        titles, rows = self.table()
+        widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
+        table = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in (titles, *rows)
+        ]
+        return "\n".join(table + self.lines())
 
 
 class Scores(Protocol):
@@ -226,23 +237,30 @@ def _counted(names: list[str]) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
-def _line(reward: RewardSummary) -> tuple[str, ...]:
-    def figure(value: float | None) -> str:
-        return "-" if value is None else f"{value:.4f}"
-
-    def listed(counts: dict[str, int]) -> str:
-        return ", ".join(f"{name} {count}" for name, count in counts.items()) or "-"
-
-    return (
+def _row(reward: RewardSummary) -> list[str]:
+    return [
         reward.name,
+        reward.verifier,
         f"{reward.scored}/{reward.asked}",
-        figure(reward.mean),
-        figure(reward.std),
+        _figure(reward.mean),
+        _figure(reward.std),
         _duration(reward.run_p50),
         _duration(reward.run_p99),
-        listed(reward.codes),
-        listed(reward.faults | reward.skips),
-    )
+    ]
+
+
+def _outcomes(reward: RewardSummary) -> str:
+    kinds = {"verdicts": reward.codes, "faults": reward.faults, "skips": reward.skips}
+    said = [f"{kind}: {_counts(counts)}" for kind, counts in kinds.items() if counts]
+    return "; ".join(said) or "not asked of any rollout"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
 
 
 def _duration(seconds: float) -> str:
