@@ -6,8 +6,9 @@ the file that whoever started it with others writes.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ _LONGEST = 3600.0
 _OF_THE_ASKER = frozenset({"invalid_options", "invalid_request"})
 
 
-class Peers(Mapping[str, "RemoteVerifier"]):
+class Peers:
     """The verifiers on other servers, by name; each is connected to when it is first asked."""
 
     def __init__(
@@ -65,29 +66,19 @@ class Peers(Mapping[str, "RemoteVerifier"]):
         self._tls = tls
         self._remotes: dict[str, RemoteVerifier] = {}
 
-    def __getitem__(self, name: str) -> RemoteVerifier:
-        """A verifier on another server.
-
-        Raises:
-            KeyError: Nobody has said where it is.
-        """
+    def get(self, name: str) -> RemoteVerifier | None:
+        """A verifier on another server; None when it is not known where it is."""
         if name not in self._remotes:
             if name not in self._endpoints:
                 self._read_file()
+            if name not in self._endpoints:
+                return None
             self._remotes[name] = RemoteVerifier(name, self._endpoints[name], self._tls)
         return self._remotes[name]
 
-    def __iter__(self) -> Iterator[str]:
-        """The names of those that have been asked."""
-        return iter(self._remotes)
-
-    def __len__(self) -> int:
-        """The number of those that have been asked."""
-        return len(self._remotes)
-
-    def __bool__(self) -> bool:
-        """Whether there may be any: one that nobody has asked yet counts."""
-        return bool(self._endpoints) or self._file is not None
+    async def close(self) -> None:
+        """Closes the connections."""
+        await asyncio.gather(*(remote.close() for remote in self._remotes.values()))
 
     def _read_file(self) -> None:
         if self._file is not None and self._file.exists():

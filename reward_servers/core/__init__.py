@@ -8,7 +8,7 @@ verdict, a fault or a skip.
 from reward_servers.core._admission import Admission, Reservation, ServerLimits, Share
 from reward_servers.core._bound import BoundVerifier, Instance, bind
 from reward_servers.core._call import Call, Deliver
-from reward_servers.core._compose import Remote
+from reward_servers.core._compose import Remote, Remotes
 from reward_servers.core._context import Context, VerifierId, item_seed
 from reward_servers.core._errors import (
     AssayServerError,
@@ -67,6 +67,7 @@ __all__ = [
     "PromptContext",
     "Reference",
     "Remote",
+    "Remotes",
     "Request",
     "RequestError",
     "Reservation",

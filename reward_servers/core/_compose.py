@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,8 +22,6 @@ from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, Usage, Verdict
 from reward_servers.core._work import Evaluation, Request, Result
 
-__all__ = ["Composer", "Remote"]
-
 _ERRORS: dict[Party, type[FaultError]] = {
     Party.DATASET: DatasetError,
     Party.SERVICE: ServiceError,
@@ -41,8 +38,15 @@ class Remote(Protocol):
     ) -> tuple[Outcome, VerifierId, Usage]:
         """Asks it about one rollout; says what that cost, too."""
 
+
+class Remotes(Protocol):
+    """The verifiers on other servers."""
+
+    def get(self, name: str) -> Remote | None:
+        """A verifier on another server; None when it is not known where it is."""
+
     async def close(self) -> None:
-        """Releases its connection."""
+        """Releases all connections."""
 
 
 class _Opens(Protocol):
@@ -54,7 +58,7 @@ class _Opens(Protocol):
 class Composer:
     """Asks verifiers on behalf of others. Deadline and seed are inherited."""
 
-    def __init__(self, scorer: _Opens, remotes: Mapping[str, Remote]) -> None:
+    def __init__(self, scorer: _Opens, remotes: Remotes | None) -> None:
         self._scorer = scorer
         self._remotes = remotes
 
@@ -77,7 +81,7 @@ class Composer:
         if hosted is not None:
             outcome, usage = await self._ask_here(context, name, subject, encoded)
             identity = hosted.identity
-        elif (remote := self._remotes.get(name)) is not None:
+        elif (remote := self._remotes.get(name) if self._remotes is not None else None) is not None:
             outcome, identity, usage = await remote.score(subject, encoded, context.run_seed, context.remaining())
         else:
             raise ServiceError(
@@ -111,7 +115,8 @@ class Composer:
 
     async def close(self) -> None:
         """Releases the connections to other servers."""
-        await asyncio.gather(*(remote.close() for remote in self._remotes.values()))
+        if self._remotes is not None:
+            await self._remotes.close()
 
 
 def _fault_error(name: str, fault: Fault) -> FaultError:

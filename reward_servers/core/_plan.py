@@ -108,7 +108,7 @@ class Planner:
         return _Bound(hosted, self._executors[who.name], evaluation.options, cpu)
 
     @staticmethod
-    def jobs(bounds: Sequence[_Bound | Fault], request: Request, lane: object) -> list[Job | Fault]:
+    def jobs(bounds: Sequence[_Bound | Fault], request: Request, fairness_key: object) -> list[Job | Fault]:
         """The jobs of a call, one for each evaluation, with the faults of those that cannot be served."""
         now = time.perf_counter()
         return [
@@ -121,7 +121,7 @@ class Planner:
                 request.deadline,
                 now,
                 request.client,
-                lane,
+                fairness_key,
                 _key_of(bound, request),
                 (request.request_id, request.run, request.step),
             )

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 from reward_servers.core._admission import Admission, Reservation, ServerLimits
 from reward_servers.core._bound import BoundVerifier, limit_verdict
 from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver, DeliverPlain
-from reward_servers.core._compose import Composer, Remote
+from reward_servers.core._compose import Composer, Remotes
 from reward_servers.core._errors import OverloadedError
 from reward_servers.core._model import Content, Group, Message, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
@@ -40,14 +40,14 @@ class Scorer:
         limits: ServerLimits | None = None,
         *,
         workers: int = 1,
-        remotes: Mapping[str, Remote] | None = None,
+        remotes: Remotes | None = None,
     ) -> None:
         self.limits = limits or ServerLimits()
         self.hosted = {one.identity.name: one for one in hosted}
         self.admission = Admission(self.limits)
         self.cache = VerdictCache(self.limits.cache_bytes)
         self.stats = Stats(list(self.hosted))
-        self._composer = Composer(self, remotes or {})
+        self._composer = Composer(self, remotes)
         self._executors: dict[str, Executor] = {}
         self._owned: list[Executor] = []
         self._planner = Planner(self.hosted, self._executors)

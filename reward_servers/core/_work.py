@@ -138,7 +138,7 @@ class Job:
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
         queued_at: When the call was opened, on the performance counter.
         client: Who asks: clients take turns in a queue.
-        lane: Whose turn it takes among those of its client; the jobs of one call share it.
+        fairness_key: Whose turn it takes among those of its client; the jobs of one call share it.
         key: Makes the key under which others may join a unit and its verdict is kept; None when units have none.
         origin: Request id, run and step, for reports.
     """
@@ -151,7 +151,7 @@ class Job:
     deadline: float | None
     queued_at: float
     client: str
-    lane: object
+    fairness_key: object
     key: MakeKey | None
     origin: tuple[str, str, int] = ("", "", 0)
 

@@ -20,7 +20,7 @@ from reward_servers.core import (
 )
 from reward_servers.observe import CallRecord
 from reward_servers.rpc import _wire
-from reward_servers.rpc._intake import Intake, Opened, check_counts, parse
+from reward_servers.rpc._intake import OpenedCall, RequestReader, check_counts, parse
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -63,7 +63,7 @@ class Batch:
         self._header: Header | None = None
         self._response = service_pb2.ScoreResponse()
 
-    def open(self, data: bytes, hold: Reservation) -> Opened:
+    def open(self, data: bytes, hold: Reservation) -> OpenedCall:
         """Parses the message and opens its call.
 
         Raises:
@@ -81,10 +81,10 @@ class Batch:
             columns = self._columns = _wire.Columns(header.names)
             deliver, plain = partial(columns.deliver, indices), partial(columns.deliver_plain, indices)
             call = self._scorer.open(header.request, deliver, items, hold, plain=plain, longest=len(data))
-            return Opened(call, reader, message.groups, indices.extend)
+            return OpenedCall(call, reader, message.groups, indices.extend)
         rows = _wire.RowPlaces(self._response, header.names)
         call = self._scorer.open(header.request, rows.deliver, items, hold, plain=rows.deliver_plain, longest=len(data))
-        return Opened(call, reader, message.groups, rows.expect)
+        return OpenedCall(call, reader, message.groups, rows.expect)
 
     def response(self) -> service_pb2.ScoreResponse:
         """The answer, once every result is known."""
@@ -98,11 +98,11 @@ class Batch:
 class Stream:
     """One call of ScoreStream: chunks that are being judged and results that wait to be sent."""
 
-    def __init__(self, scorer: Scorer, ends: float | None, intake: Intake, record: CallRecord) -> None:
+    def __init__(self, scorer: Scorer, ends: float | None, requests: RequestReader, record: CallRecord) -> None:
         self._scorer = scorer
         self._ends = ends
         self._record = record
-        self._intake = intake
+        self._requests = requests
         self._header: Header | None = None
         self._announced = -1
         self._reader = _wire.GroupReader()
@@ -131,14 +131,14 @@ class Stream:
         except OverloadedError as error:
             hold, refusal = None, Skip(SkipReason.OVERLOADED, error.retry_after)
         try:
-            call = await self._intake.take(partial(self._open, data, hold, refusal))
+            call = await self._requests.take(partial(self._open, data, hold, refusal))
         except BaseException:
             if hold is not None:
                 hold.release()
             raise
         self._calls.add(call)
 
-    def _open(self, data: bytes, hold: Reservation | None, refusal: Skip | None) -> Opened:
+    def _open(self, data: bytes, hold: Reservation | None, refusal: Skip | None) -> OpenedCall:
         most = self._scorer.limits.call_items
         chunk = parse(service_pb2.ScoreStreamRequest, data, most).chunk
         check_counts(chunk, most)
@@ -165,7 +165,7 @@ class Stream:
         )
         if refusal is not None:
             call.skip(refusal)
-        return Opened(call, self._reader, chunk.groups, indices.extend)
+        return OpenedCall(call, self._reader, chunk.groups, indices.extend)
 
     def _header_for(self, chunk: service_pb2.ScoreRequest) -> Header:
         if self._header is None:

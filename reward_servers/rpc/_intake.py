@@ -18,7 +18,7 @@ from reward_servers.rpc._scan import SCANNED_FROM, check_density
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["Intake", "Opened", "check_counts", "parse"]
+__all__ = ["OpenedCall", "RequestReader", "check_counts", "parse"]
 
 _PIECES_OF_AN_ITEM = 8
 """Messages, parts and documents that come with an item, for a whole call, at most."""
@@ -66,7 +66,7 @@ def check_counts(message: service_pb2.ScoreRequest, most: int) -> None:
 
 
 @dataclass(slots=True, frozen=True)
-class Opened:
+class OpenedCall:
     """A call that groups are to be added to.
 
     Attributes:
@@ -82,7 +82,7 @@ class Opened:
     expect: Callable[[Sequence[int]], None]
 
 
-class Intake:
+class RequestReader:
     """Takes messages in by turns.
 
     A message is parsed no earlier than it can be judged, and read in parts that are judged before the next is read: its
@@ -92,7 +92,7 @@ class Intake:
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
 
-    async def take(self, begin: Callable[[], Opened]) -> Call:
+    async def take(self, begin: Callable[[], OpenedCall]) -> Call:
         """Opens a call in its turn and adds everything to it.
 
         Args:
@@ -118,13 +118,13 @@ class Intake:
             raise
         return opened.call
 
-    async def emptied(self) -> None:
+    async def wait_idle(self) -> None:
         """Returns when every message that waited for its turn has had it."""
         async with self._turn:
             return
 
     @staticmethod
-    async def _add(opened: Opened, parts: Iterator[list[types_pb2.Group]]) -> bool:
+    async def _add(opened: OpenedCall, parts: Iterator[list[types_pb2.Group]]) -> bool:
         """Adds one turn's parts, and says whether there may be more."""
         added, turn_ends = 0, time.perf_counter() + _TURN
         try:

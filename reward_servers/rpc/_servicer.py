@@ -18,7 +18,7 @@ from reward_servers.observe import CallLog, CallRecord
 from reward_servers.rpc import _wire
 from reward_servers.rpc._calls import Batch, Stream
 from reward_servers.rpc._clients import Clients, NotAllowedError
-from reward_servers.rpc._intake import Intake, parse
+from reward_servers.rpc._intake import RequestReader, parse
 from trainer_client.contract import CONTRACT
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
@@ -85,7 +85,7 @@ class RewardServicer:
         self._log = log or CallLog(scorer.stats)
         self._origins = origins
         self._facts = facts
-        self._intake = Intake()
+        self._requests = RequestReader()
         self.draining = False
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -104,7 +104,7 @@ class RewardServicer:
     async def drain(self) -> None:
         """Refuses new calls from now on, and returns when those that have arrived are open."""
         self.draining = True
-        await self._intake.emptied()
+        await self._requests.wait_idle()
 
     async def score(self, data: bytes, context: Context) -> service_pb2.ScoreResponse:
         """Judges a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
@@ -115,7 +115,7 @@ class RewardServicer:
             try:
                 record.client = self._clients.check(context).name
                 with self._scorer.admission.hold(len(data), record.client) as hold:
-                    call = await self._intake.take(partial(batch.open, data, hold))
+                    call = await self._requests.take(partial(batch.open, data, hold))
                     try:
                         await call.wait()
                     finally:
@@ -136,7 +136,7 @@ class RewardServicer:
                 record.client = self._clients.check(context).name
             except NotAllowedError as error:
                 await _refuse(context, error, record)
-            stream = Stream(self._scorer, _ends(context), self._intake, record)
+            stream = Stream(self._scorer, _ends(context), self._requests, record)
             reader = asyncio.get_running_loop().create_task(stream.read(requests))
             try:
                 while (response := await stream.next_response()) is not None:

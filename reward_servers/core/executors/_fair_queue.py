@@ -37,16 +37,16 @@ class FairQueue:
     def push_front(self, unit: Unit) -> None:
         """Puts a unit before all others, such as one that is tried again."""
         self._lane(unit).appendleft(unit)
-        self._clients[unit.job.client].move_to_end(unit.job.lane, last=False)
+        self._clients[unit.job.client].move_to_end(unit.job.fairness_key, last=False)
         self._clients.move_to_end(unit.job.client, last=False)
 
     def _lane(self, unit: Unit) -> deque[Unit]:
         lanes = self._clients.get(unit.job.client)
         if lanes is None:
             lanes = self._clients[unit.job.client] = OrderedDict()
-        lane = lanes.get(unit.job.lane)
+        lane = lanes.get(unit.job.fairness_key)
         if lane is None:
-            lane = lanes[unit.job.lane] = deque()
+            lane = lanes[unit.job.fairness_key] = deque()
         return lane
 
     def pop(self) -> Unit | None:
