@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from trainer_client.result.rollout_result import RolloutResult
     from trainer_client.result.summary import RewardSummary, Summary
     from trainer_client.result.table import IncompleteBatchError, ScoreTable
-    from trainer_client.result.verifiers import ServerInfo, VerifierId, VerifierInfo
+    from trainer_client.result.verifiers import ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
     from trainer_client.rollout.files import (
         LineProblem,
         RolloutFile,
@@ -66,7 +66,7 @@ _HOME = {
     "result.rollout_result": ("RolloutResult",),
     "result.summary": ("RewardSummary", "Summary"),
     "result.table": ("IncompleteBatchError", "ScoreTable"),
-    "result.verifiers": ("ServerInfo", "VerifierId", "VerifierInfo"),
+    "result.verifiers": ("ServerInfo", "SlowItem", "VerifierActivity", "VerifierId", "VerifierInfo"),
     "rollout.files": (
         "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
         "write_rollouts",
@@ -104,8 +104,10 @@ __all__ = [
     "Server",
     "ServerInfo",
     "ServerUnavailableError",
+    "SlowItem",
     "StateError",
     "Summary",
+    "VerifierActivity",
     "VerifierId",
     "VerifierInfo",
     "advantages",

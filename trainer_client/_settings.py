@@ -141,7 +141,7 @@ class Settings:
             RecipeError: an address is none.
             OSError: a file of certificates or of a token cannot be read.
         """
-        token = _token_source(token or "")
+        token = token_source(token)
         if tls is not None:
             tls.credentials()
         named: dict[str, tuple[str, ...]] = {}
@@ -165,7 +165,14 @@ def read_token(source: str) -> str:
         return file.read().strip()
 
 
-def _token_source(token: str) -> str:
+def token_source(token: str | None) -> str:
+    """Where a bearer token is read, wherever the process goes later; empty for none.
+
+    Raises:
+        RecipeError: it is no token.
+        OSError: its file cannot be read.
+    """
+    token = token or ""
     source = f"file:{os.path.abspath(token.removeprefix('file:'))}" if token.startswith("file:") else token
     if source and (not read_token(source).isascii() or not read_token(source).isprintable()):
         raise RecipeError("is not a bearer token: one line of ASCII", "token")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
-from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,7 @@ def check(
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token: Token = None,
     config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
     with_verifiers: Annotated[
         list[str] | None, typer.Option("--with", metavar="NAME", help="Also host what the verifier asks. Repeatable.")
@@ -68,7 +69,10 @@ def check(
         return _try_hacks(verifier, cases, given, config, with_verifiers or (), excepted or (), as_json)
     found = _read_cases(cases)
     name, _, version = verifier.partition("@")
-    session = _session((name, *(with_verifiers or ())), endpoint, config, tls_of(ca, cert, key), workers, verbose)
+    if endpoint is None:
+        session = _started((name, *(with_verifiers or ())), config, workers, verbose=verbose)
+    else:
+        session = _running(endpoint, tls_of(ca, cert, key), token, verbose=verbose)
     table = asyncio.run(_run(session, found.rollouts, name, version, given))
     report = agreement_of(table, found)
     if as_json:
@@ -120,24 +124,23 @@ def _read_cases(cases: Path) -> RolloutFile:
     return found
 
 
-def _session(
-    hosted: tuple[str, ...],
-    endpoint: str | None,
-    config: Path | None,
-    tls: TLS | None,
-    workers: int | None,
-    verbose: bool,
-) -> Session:
-    """The server that is asked: one that runs, or one that is started for this command alone."""
+def _started(hosted: tuple[str, ...], config: Path | None, workers: int | None, *, verbose: bool) -> Session:
+    """A server that is started for this command alone."""
     from reward_servers.cli._fleet import QuietLog
     from reward_servers.cli._scoring import Session
     from reward_servers.supervisor import ServerProcess
 
-    if endpoint is not None:
-        return Session([], QuietLog(verbose), {_SERVER: [endpoint]}, tls)
     settings = str(config) if config is not None else None
-    started = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
-    return Session([started], QuietLog(verbose))
+    program = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
+    return Session([program], QuietLog(verbose))
+
+
+def _running(endpoint: str, tls: TLS | None, token: str | None, *, verbose: bool) -> Session:
+    """A server that runs already."""
+    from reward_servers.cli._fleet import QuietLog
+    from reward_servers.cli._scoring import Session
+
+    return Session([], QuietLog(verbose), {_SERVER: [endpoint]}, tls, token=token)
 
 
 def _read_options(text: str | None) -> dict[str, Any]:

@@ -6,17 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._fleet import read_endpoints
-from trainer_client import TLS
-from trainer_client._settings import credentials_of
-from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
-from trainer_client.contract.v1 import reward_service_pb2_grpc as service_grpc
+from trainer_client import TLS, RecipeError, RequestRejectedError, ServerInfo, ServerUnavailableError, describe_server
 
 __all__ = ["Seen", "addresses_of", "look"]
 
@@ -27,15 +20,20 @@ class Seen:
 
     Attributes:
         address: Where it was asked.
-        serving: Whether it takes work.
-        problem: Why it does not answer; empty when it does.
-        info: Its state; None when it does not answer.
+        state: ``"serving"``, ``"draining"``, ``"unavailable"``, ``"not asked"``, or the code of its refusal.
+        problem: Why it takes no work; empty when it does.
+        info: What it says; None when it does not answer.
     """
 
     address: str
-    serving: bool
+    state: str
     problem: str = ""
-    info: service_pb2.GetServerInfoResponse | None = None
+    info: ServerInfo | None = None
+
+    @property
+    def serving(self) -> bool:
+        """Whether it takes work."""
+        return self.state == "serving"
 
 
 def addresses_of(endpoints: Sequence[str], file: Path | None) -> list[str]:
@@ -66,21 +64,14 @@ def look(addresses: Sequence[str], tls: TLS | None, token: str | None, timeout: 
 
 
 def _look_at(address: str, tls: TLS | None, token: str | None, timeout: float) -> Seen:
-    target, credentials = credentials_of(address, tls)
-    metadata = (("authorization", f"Bearer {token}"),) if token else ()
     try:
-        with (
-            grpc.insecure_channel(target)
-            if credentials is None
-            else grpc.secure_channel(target, credentials) as channel
-        ):
-            health: Any = health_pb2_grpc.HealthStub(channel)
-            state = health.Check(health_pb2.HealthCheckRequest(), timeout=timeout)
-            rewards: Any = service_grpc.RewardServiceStub(channel)
-            asked = service_pb2.GetServerInfoRequest(with_activity=True)
-            info = rewards.GetServerInfo(asked, timeout=timeout, metadata=metadata)
-    except grpc.RpcError as error:
-        failure: Any = error
-        return Seen(address, False, f"{failure.code().name}: {failure.details()}")
-    serving = state.status == health_pb2.HealthCheckResponse.SERVING and not info.load.draining
-    return Seen(address, serving, "" if serving else "draining", info)
+        info = describe_server(address, tls=tls, token=token, with_activity=True, timeout_s=timeout)
+    except ServerUnavailableError as error:
+        return Seen(address, "unavailable", error.reason)
+    except RequestRejectedError as error:
+        return Seen(address, error.code, error.reason)
+    except RecipeError as error:
+        return Seen(address, "not asked", str(error))
+    if info.draining:
+        return Seen(address, "draining", "it finishes what it has, and takes no more work", info)
+    return Seen(address, "serving", info=info)

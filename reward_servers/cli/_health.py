@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reward_servers.cli._tls import Ca, Cert, Key, tls_of
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 
 __all__ = ["health"]
 
@@ -19,10 +19,10 @@ def health(
     endpoints: Annotated[list[str] | None, typer.Argument(metavar="HOST:PORT...", help="Servers to ask.")] = None,
     endpoints_file: Annotated[Path | None, typer.Option(help="A file that says where servers are (JSON).")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.01)] = 5.0,
-    token: Annotated[str | None, typer.Option(envvar="ASSAY_TOKEN", help="Token, where servers ask for one.")] = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token: Token = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Say whether servers answer and take work; the exit code is 1 when one does not."""
@@ -30,9 +30,11 @@ def health(
 
     seen = look(addresses_of(endpoints or [], endpoints_file), tls_of(ca, cert, key), token, timeout)
     if as_json:
-        rows = [{"address": one.address, "serving": one.serving, "problem": one.problem} for one in seen]
+        rows = [
+            {"address": one.address, "serving": one.serving, "state": one.state, "problem": one.problem} for one in seen
+        ]
         print(json.dumps(rows, indent=1))
     else:
         for one in seen:
-            print(f"{one.address}  {'serving' if one.serving else one.problem}")
+            print(f"{one.address}  {one.state}{f': {one.problem}' if one.problem else ''}")
     return 0 if all(one.serving for one in seen) else _UNHEALTHY

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import unexpected
-from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 
 if TYPE_CHECKING:
     from trainer_client import TLS
@@ -21,10 +21,11 @@ def list_verifiers(
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token: Token = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """List the installed verifiers, or those of a server."""
-    rows = _installed() if endpoint is None else _hosted(endpoint, tls_of(ca, cert, key))
+    rows = _installed() if endpoint is None else _hosted(endpoint, tls_of(ca, cert, key), token)
     if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:
@@ -57,10 +58,10 @@ def _installed() -> list[dict[str, Any]]:
     return rows
 
 
-def _hosted(endpoint: str, tls: TLS | None) -> list[dict[str, Any]]:
+def _hosted(endpoint: str, tls: TLS | None, token: str | None) -> list[dict[str, Any]]:
     from reward_servers.cli._remote import ask
 
-    return ask(endpoint, tls)
+    return ask(endpoint, tls, token)
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:

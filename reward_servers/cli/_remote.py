@@ -6,28 +6,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reward_servers.cli._errors import UserError
-from trainer_client import TLS, RewardError, VerifierInfo, describe_server
+from trainer_client import TLS, RequestRejectedError, RewardError, VerifierInfo, describe_server
 
 __all__ = ["ask", "require"]
 
 
-def ask(endpoint: str, tls: TLS | None = None) -> list[dict[str, Any]]:
+def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list[dict[str, Any]]:
     """What a server says of each verifier that it hosts.
 
     Args:
         endpoint: ``host:port``.
         tls: Files for asking it over TLS; None for plain text.
+        token: Token, where it asks for one.
 
     Raises:
         UserError: Nothing that speaks the contract answers there.
     """
     try:
-        return [_row(info) for info in describe_server(endpoint, tls=tls).verifiers.values()]
+        return [_row(info) for info in describe_server(endpoint, tls=tls, token=token).verifiers.values()]
     except RewardError as error:
         raise UserError(f"--endpoint {endpoint}: {_reason(error)}") from None
 
 
-def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None) -> None:
+def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, token: str | None = None) -> None:
     """Makes sure that each server answers at one of its addresses at least.
 
     In training a client waits for servers that are away; at a command line an address is rather mistyped.
@@ -39,7 +40,7 @@ def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None) -> N
         reasons = []
         for address in addresses:
             try:
-                describe_server(address, tls=tls)
+                describe_server(address, tls=tls, token=token)
             except RewardError as error:
                 reasons.append(f"{address}: {_reason(error)}")
             else:
@@ -49,7 +50,10 @@ def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None) -> N
 
 
 def _reason(error: RewardError) -> str:
-    return str(getattr(error, "reason", error))
+    reason = str(getattr(error, "reason", error))
+    if isinstance(error, RequestRejectedError) and error.code == "unauthenticated":
+        return f"{reason}; give --token or --cert"
+    return reason
 
 
 def _row(info: VerifierInfo) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, unfitting
-from reward_servers.cli._tls import Ca, Cert, Key, tls_of
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def score(
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token: Token = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)] = None,
     evidence: Annotated[
         bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
@@ -70,7 +71,8 @@ def score(
     elif out is not None and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     found = _read(source, read_columns(columns or ()))
-    session = _session(loaded, recipe.parent, endpoints_file, tls_of(ca, cert, key), workers, verbose=verbose)
+    access = (tls_of(ca, cert, key), token)
+    session = _session(loaded, recipe.parent, endpoints_file, access, workers, verbose=verbose)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
     signal = training_signal_of(table)
     if out is not None:
@@ -103,7 +105,13 @@ def _read(source: Path, columns: Mapping[str, str]) -> RolloutFile:
 
 
 def _session(
-    recipe: Recipe, folder: Path, endpoints_file: Path | None, tls: TLS | None, workers: int | None, *, verbose: bool
+    recipe: Recipe,
+    folder: Path,
+    endpoints_file: Path | None,
+    access: tuple[TLS | None, str | None],
+    workers: int | None,
+    *,
+    verbose: bool,
 ) -> Session:
     """The recipe's servers: those that run elsewhere, and those that are started for this command alone."""
     from reward_servers.cli._fleet import QuietLog, read_endpoints
@@ -116,7 +124,8 @@ def _session(
     ours = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
     programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
-    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere))
+    tls, token = access
+    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
 
 
 def _write(out: Path, rollouts: list[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool) -> None:

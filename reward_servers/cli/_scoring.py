@@ -39,6 +39,7 @@ class Session:
         endpoints: Mapping[str, Sequence[str]] | None = None,
         tls: TLS | None = None,
         verifiers: Mapping[str, Sequence[str]] | None = None,
+        token: str | None = None,
     ) -> None:
         """Prepares.
 
@@ -48,17 +49,19 @@ class Session:
             endpoints: Where the other servers are.
             tls: Files for asking those over TLS.
             verifiers: Where verifiers of the other servers are, for verifiers that ask them.
+            token: Token, where those ask for one.
         """
         self._verifiers = verifiers
         self._programs = programs
         self._log = log
         self._endpoints = dict(endpoints or {})
         self._tls = tls
+        self._token = token
         self._stack = AsyncExitStack()
         self.supervisor: Supervisor | None = None
 
     async def __aenter__(self) -> Session:
-        await asyncio.to_thread(require, self._endpoints, self._tls)
+        await asyncio.to_thread(require, self._endpoints, self._tls, self._token)
         async with AsyncExitStack() as stack:
             if self._programs:
                 supervisor = Supervisor(self._programs, elsewhere=self._verifiers, log=self._log, grace=_GRACE)
@@ -73,7 +76,8 @@ class Session:
 
     async def client(self, recipe: Recipe) -> AsyncRewardClient:
         """A client of the servers, which is closed with the session."""
-        return await self._stack.enter_async_context(AsyncRewardClient(recipe, self._endpoints, tls=self._tls))
+        client = AsyncRewardClient(recipe, self._endpoints, tls=self._tls, token=self._token)
+        return await self._stack.enter_async_context(client)
 
     async def run(self, work: Awaitable[_T]) -> _T:
         """Waits for work that needs the servers.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reward_servers.cli._tls import Ca, Cert, Key, tls_of
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 
 if TYPE_CHECKING:
     from reward_servers.cli._fleet_view import Seen
@@ -33,10 +33,10 @@ def top(
     interval: Annotated[float, typer.Option(help="Seconds between two looks.", min=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Print one table and end.")] = False,
     slow: Annotated[bool, typer.Option("--slow", help="Show the slowest items of the last minutes instead.")] = False,
-    token: Annotated[str | None, typer.Option(envvar="ASSAY_TOKEN", help="Token, where servers ask for one.")] = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
+    token: Token = None,
 ) -> int:
     """Show what servers are doing: items per second, outcomes, times, and what is slow."""
     from reward_servers.cli._console import print_table
@@ -71,19 +71,17 @@ def _counts(seen: Sequence[Seen]) -> dict[tuple[str, str], int]:
 def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) -> list[list[str]]:
     rows: list[list[str]] = []
     for one in seen:
-        state = "serving" if one.serving else one.problem.partition(":")[0].lower()
         if one.info is None:
-            rows.append([one.address, state, *[""] * (len(_COLUMNS) - 2)])
+            rows.append([one.address, one.state, *[""] * (len(_COLUMNS) - 2)])
             continue
-        load = one.info.load
         for row in one.info.activity:
             key = (one.address, row.verifier)
             rate = f"{(counts[key] - before[key]) / seconds:.0f}" if key in before else ""
             rows.append(
                 [
                     one.address,
-                    state,
-                    f"{load.items_in_flight}/{load.items_limit}",
+                    one.state,
+                    f"{one.info.items_in_flight}/{one.info.items_limit}",
                     row.verifier,
                     rate,
                     *map(str, (row.verdicts, row.faults, row.skips, row.cached)),
@@ -95,7 +93,7 @@ def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) 
 
 def _slow_rows(seen: Sequence[Seen]) -> list[list[str]]:
     items = [(one.address, item) for one in seen if one.info is not None for item in one.info.slow_items]
-    items.sort(key=lambda pair: -(pair[1].queue_us + pair[1].run_us))
+    items.sort(key=lambda pair: -(pair[1].queue_seconds + pair[1].run_seconds))
     return [
         [
             address,
@@ -103,7 +101,7 @@ def _slow_rows(seen: Sequence[Seen]) -> list[list[str]]:
             item.rollout_id,
             str(item.step),
             item.code,
-            *(_time(value / 1e6) for value in (item.queue_us, item.run_us, item.cpu_us)),
+            *(_time(value) for value in (item.queue_seconds, item.run_seconds, item.cpu_seconds)),
             item.why,
         ]
         for address, item in items[:30]

@@ -7,40 +7,53 @@ import concurrent.futures
 
 import grpc.aio
 
-from trainer_client._errors import RequestRejectedError, ServerUnavailableError
-from trainer_client._settings import TLS, check_address
+from trainer_client._errors import RecipeError, RequestRejectedError, ServerUnavailableError
+from trainer_client._settings import TLS, check_address, token_source
 from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReply, read_failure
 from trainer_client._transport.replica import Replica
-from trainer_client._transport.tls_check import find_mistake
+from trainer_client._transport.tls_check import find_mistake, is_exposed
 from trainer_client.result.verifiers import ServerInfo
 
 
-def describe_server(address: str, *, tls: TLS | None = None, timeout_s: float = 10.0) -> ServerInfo:
-    """Ask a server what it hosts, once and without waiting for one that is away.
+def describe_server(
+    address: str,
+    *,
+    tls: TLS | None = None,
+    token: str | None = None,
+    with_activity: bool = False,
+    timeout_s: float = 10.0,
+) -> ServerInfo:
+    """Ask a server what it hosts and how busy it is, once and without waiting for one that is away.
 
     May be called from anywhere, a running event loop included, which waits meanwhile.
 
     Args:
         address: ``host:port``, with ``grpcs://`` before it for an encrypted connection.
         tls: files for an encrypted connection.
+        token: bearer token for a server that asks for one, or ``"file:PATH"``. Never sent unencrypted to another host.
+        with_activity: ask as well for what its verifiers have done, and for items that took long.
         timeout_s: seconds to wait for its answer.
 
     Raises:
-        RecipeError: that is no address.
+        RecipeError: that is no address or no token, or the token would be sent unencrypted to another host.
         ServerUnavailableError: nothing answers there, with what is known of the reason.
         RequestRejectedError: what answers is no reward server, or asks for credentials.
         OSError: a file of certificates cannot be read.
     """
     check_address(address, "address")
+    token = token_source(token)
+    if token and is_exposed(address, tls):
+        raise RecipeError("is not sent unencrypted to another host; give TLS(ca=...)", "token")
+    replica = Replica(address, tls, token=token)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(_describe(address, tls, timeout_s))).result()
+        return thread.submit(lambda: asyncio.run(_describe(replica, with_activity, timeout_s))).result()
 
 
-async def _describe(address: str, tls: TLS | None, timeout_s: float) -> ServerInfo:
-    replica = Replica(address, tls)
+async def _describe(replica: Replica, with_activity: bool, timeout_s: float) -> ServerInfo:
+    address = replica.address
     try:
         async with asyncio.timeout(timeout_s):
-            return await replica.describe()
+            return await replica.describe(with_activity=with_activity)
     except TimeoutError:
         raise ServerUnavailableError(address, f"no answer within {timeout_s:g} s") from None
     except UnusableReply as error:
@@ -50,7 +63,7 @@ async def _describe(address: str, tls: TLS | None, timeout_s: float) -> ServerIn
         if failure.code in NOT_A_SERVICE:
             reason = f"{NOT_A_SERVICE[failure.code]} ({failure})"
             raise RequestRejectedError(reason, failure.code, address, address) from None
-        mistake = await find_mistake(address, tls)
+        mistake = await find_mistake(address, replica.tls)
         reason = mistake or f"no reward server answers ({failure}); start one with `assay serve`"
         raise ServerUnavailableError(address, reason) from None
     finally:

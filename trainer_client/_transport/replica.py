@@ -43,7 +43,8 @@ _OPTIONS = (
 
 UnaryCall: TypeAlias = "grpc.aio.UnaryUnaryCall[service.ScoreRequest, bytes]"
 StreamCall: TypeAlias = "grpc.aio.UnaryStreamCall[service.ScoreStreamRequest, bytes]"
-_Info: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[None, bytes]"
+_Listing: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[None, bytes]"
+_Info: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[service.GetServerInfoRequest, bytes]"
 
 
 class Health(enum.Enum):
@@ -143,8 +144,11 @@ class Replica:
                 self._channel = grpc.aio.insecure_channel(target, options=options)
         return self._channel
 
-    async def describe(self) -> ServerInfo:
+    async def describe(self, *, with_activity: bool = False) -> ServerInfo:
         """Ask the server for its verifiers, limits and load.
+
+        Args:
+            with_activity: ask as well for what its verifiers have done, and for items that took long.
 
         Raises:
             grpc.aio.AioRpcError: it does not answer.
@@ -154,11 +158,12 @@ class Replica:
         channel = self._open()
         if self._token:
             self._metadata = (("authorization", f"Bearer {read_token(self._token)}"),)
-        listing: _Info = channel.unary_unary(wire.LIST_VERIFIERS, _empty, None)
-        info: _Info = channel.unary_unary(wire.GET_SERVER_INFO, _empty, None)
+        listing: _Listing = channel.unary_unary(wire.LIST_VERIFIERS, _empty, None)
+        info: _Info = channel.unary_unary(wire.GET_SERVER_INFO, wire.info_request, None)
+        asked = service.GetServerInfoRequest(with_activity=with_activity)
         answers = await asyncio.gather(
             listing(None, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
-            info(None, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
+            info(asked, timeout=_DESCRIBE_TIMEOUT, metadata=self._metadata),
         )
         self.info = wire.read_info(wire.parse_listing(answers[0]), wire.parse_info(answers[1]))
         return self.info
@@ -170,8 +175,8 @@ class Replica:
             grpc.aio.AioRpcError: it does not answer.
             Interrupted: the client is paused.
         """
-        ask: _Info = self._open().unary_unary(wire.GET_SERVER_INFO, _empty, None)
-        await ask(None, timeout=seconds, metadata=self._metadata)
+        ask: _Info = self._open().unary_unary(wire.GET_SERVER_INFO, wire.info_request, None)
+        await ask(service.GetServerInfoRequest(), timeout=seconds, metadata=self._metadata)
 
     def score(self, request: service.ScoreStreamRequest, seconds: float) -> UnaryCall:
         """Send a request; the server is told that it has that many seconds.

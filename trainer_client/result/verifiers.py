@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -56,6 +56,56 @@ class VerifierInfo(NamedTuple):
     options_schema: Any = None
 
 
+class VerifierActivity(NamedTuple):
+    """What a verifier has done since its server started.
+
+    Attributes:
+        verifier: its name.
+        verdicts: items that got a verdict.
+        faults: items that got a fault.
+        skips: items that were skipped.
+        cached: items whose verdict came from the cache, or from another item's run.
+        run_p50: seconds that an item ran, the median.
+        run_p99: its 99th percentile.
+        queue_p99: 99th percentile of the seconds that an item waited.
+    """
+
+    verifier: str
+    verdicts: int
+    faults: int
+    skips: int
+    cached: int
+    run_p50: float
+    run_p99: float
+    queue_p99: float
+
+
+class SlowItem(NamedTuple):
+    """An item that took long.
+
+    Attributes:
+        verifier: name of the verifier.
+        rollout_id: the rollout, or the group of a verifier that judges groups.
+        run: name of the training run.
+        step: training step.
+        code: code of its outcome.
+        queue_seconds: how long it waited.
+        run_seconds: how long it ran.
+        cpu_seconds: processor time of its own work.
+        why: ``"queued"``, ``"computing"``, ``"waiting"`` or ``"retried"``.
+    """
+
+    verifier: str
+    rollout_id: str
+    run: str
+    step: int
+    code: str
+    queue_seconds: float
+    run_seconds: float
+    cpu_seconds: float
+    why: str
+
+
 class ServerInfo(NamedTuple):
     """What a server says of itself; 0 where it sets no limit.
 
@@ -67,6 +117,10 @@ class ServerInfo(NamedTuple):
         items_limit: items that may be in flight there.
         draining: whether it takes no more work.
         writes_columns: whether it can write plain verdicts column by column.
+        version: version of its software.
+        items_in_flight: items that it has admitted and not finished.
+        activity: what each verifier has done, where it was asked for.
+        slow_items: items that took longest lately, the slowest first, where they were asked for.
     """
 
     verifiers: Mapping[str, VerifierInfo]
@@ -76,3 +130,7 @@ class ServerInfo(NamedTuple):
     items_limit: int
     draining: bool
     writes_columns: bool = False
+    version: str = ""
+    items_in_flight: int = 0
+    activity: Sequence[VerifierActivity] = ()
+    slow_items: Sequence[SlowItem] = ()

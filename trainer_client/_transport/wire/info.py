@@ -9,7 +9,7 @@ from typing import Any, Final
 from trainer_client._transport.failures import UnusableReply
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
-from trainer_client.result.verifiers import ServerInfo, VerifierId, VerifierInfo
+from trainer_client.result.verifiers import ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
 
 _LARGEST: Final = sys.float_info.max
 # A newer server may name a class that is not known here.
@@ -32,6 +32,37 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         items_limit=info.load.items_limit,
         draining=info.load.draining,
         writes_columns=service.RESULT_FORM_COLUMNS in info.result_forms,
+        version=info.version,
+        items_in_flight=info.load.items_in_flight,
+        activity=[_read_activity(row) for row in info.activity],
+        slow_items=[_read_slow_item(item) for item in info.slow_items],
+    )
+
+
+def _read_activity(row: service.VerifierActivity) -> VerifierActivity:
+    return VerifierActivity(
+        verifier=row.verifier,
+        verdicts=row.verdicts,
+        faults=row.faults,
+        skips=row.skips,
+        cached=row.cached,
+        run_p50=row.run_p50,
+        run_p99=row.run_p99,
+        queue_p99=row.queue_p99,
+    )
+
+
+def _read_slow_item(item: service.SlowItem) -> SlowItem:
+    return SlowItem(
+        verifier=item.verifier,
+        rollout_id=item.rollout_id,
+        run=item.run,
+        step=item.step,
+        code=item.code,
+        queue_seconds=item.queue_us * 1e-6,
+        run_seconds=item.run_us * 1e-6,
+        cpu_seconds=item.cpu_us * 1e-6,
+        why=item.why,
     )
 
 

@@ -18,6 +18,8 @@ GET_SERVER_INFO: Final = _SERVICE + "GetServerInfo"
 serialize_request: Final = service.ScoreRequest.SerializeToString
 serialize_chunk: Final = service.ScoreStreamRequest.SerializeToString
 
+info_request: Final = service.GetServerInfoRequest.SerializeToString
+
 _M = TypeVar("_M", bound=Message)
 
 

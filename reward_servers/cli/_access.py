@@ -1,4 +1,4 @@
-"""The options of commands that ask servers over TLS."""
+"""The options by which a command that asks servers says who asks: certificates and a token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reward_servers.cli._errors import UserError
 if TYPE_CHECKING:
     from trainer_client import TLS
 
-__all__ = ["Ca", "Cert", "Key", "tls_of"]
+__all__ = ["Ca", "Cert", "Key", "Token", "tls_of"]
 
 Ca = Annotated[
     Path | None, typer.Option("--ca", metavar="PEM", help="Authority to trust; running servers are asked over TLS.")
@@ -21,6 +21,10 @@ Cert = Annotated[
     Path | None, typer.Option("--cert", metavar="PEM", help="Certificate of this client, for servers that ask for one.")
 ]
 Key = Annotated[Path | None, typer.Option("--key", metavar="PEM", help="Its private key.")]
+Token = Annotated[
+    str | None,
+    typer.Option(envvar="ASSAY_TOKEN", help="Bearer token for servers that ask for one, or file:PATH."),
+]
 
 
 def tls_of(ca: Path | None, cert: Path | None, key: Path | None) -> TLS | None:
