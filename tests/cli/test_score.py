@@ -122,7 +122,7 @@ def test_what_a_user_gets_wrong_is_one_line_and_exit_2(cli: Cli) -> None:
     assert "it is a folder" in cli.error("score", source, "-r", recipe, "-o", cli.folder)
     judge = cli.write("judge.toml", '[rewards.a]\nverifier = "judge"\n')
     line = cli.error("score", source, "-r", judge, "-o", "o")
-    assert "verifiers.judge.base_url: is missing" in line
+    assert "verifiers.judge: give one judge" in line
     assert line.endswith("see [verifiers.judge] in the settings file (--config)")
     endpoints = cli.write("endpoints.json", '{"exact": "h:1"}')
     assert "endpoints.json" in cli.error("score", source, "-r", recipe, "-o", "o", "--endpoints-file", endpoints)
