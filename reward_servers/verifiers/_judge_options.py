@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from reward_servers import Options, Reference
-from reward_servers.engines.judging import LETTERS, Protocol
+from reward_servers.engines.judging import LETTERS, REPLY_FORMATS, Protocol
 
 __all__ = ["JudgeOptions", "JudgeReference"]
 
@@ -76,6 +76,12 @@ class JudgeOptions(Options):
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     place: int = Field(0, ge=0, lt=len(LETTERS), description="Place of this rollout among those that are compared.")
     reference_last: bool = Field(False, description="Whether the reference stands behind the response.")
+    template: str = Field("", description="Which of the operator's templates asks; empty for our own words.")
+    reply: str = Field(
+        "",
+        description="Form of the reply of a model that was trained as a judge: "
+        "prometheus, skywork_critic, rm_r1, deepseek_grm, compass_verifier, xverify, general_verifier.",
+    )
     model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the item's seed.")
     sample: int = Field(0, ge=0, le=1023, description="Another number asks once more, with other tokens and seeds.")
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
@@ -121,6 +127,12 @@ class JudgeOptions(Options):
             problem = f"place is for protocols that compare: {', '.join(_COMPARES)}"
         elif self.expected and (self.form.keyed or self.protocol == "best_of"):
             problem = "expected is for protocols with one verdict: binary, equivalence, grade, likert, pairwise, arena"
+        elif self.reply and self.reply not in REPLY_FORMATS:
+            problem = f"reply: {self.reply} is not one of {', '.join(REPLY_FORMATS)}"
+        elif self.reply and self.protocol not in REPLY_FORMATS[self.reply]:
+            problem = f"reply: {self.reply} answers in the protocols {', '.join(REPLY_FORMATS[self.reply])}"
+        elif self.reply and (self.expected or not self.template):
+            problem = "reply: it needs a template with the words of the model's card, and has no expected score"
         if problem:
             raise ValueError(problem)
         return self

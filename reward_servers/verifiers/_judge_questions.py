@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from reward_servers import DatasetError, Rollout, Score, Step
-from reward_servers.engines.judging import LETTERS, MARGINS, Exchange, Protocol, Question, unit_score
+from reward_servers import CallerError, DatasetError, Rollout, Score, Step
+from reward_servers.engines.judging import LETTERS, MARGINS, Exchange, Protocol, Question, Template, unit_score
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
 
@@ -48,12 +48,22 @@ def parts_of(rollout: Rollout, options: JudgeOptions) -> list[Part]:
     ]
 
 
-def question_of(rollout: Rollout, response: str, ref: JudgeReference, options: JudgeOptions, seed: int) -> Question:
+def question_of(
+    rollout: Rollout,
+    response: str,
+    ref: JudgeReference,
+    options: JudgeOptions,
+    seed: int,
+    template: Template | None = None,
+) -> Question:
     """The question about a rollout.
 
     Raises:
         DatasetError: The reference lacks what the protocol needs.
+        CallerError: The template does not fit the protocol.
     """
+    if template is not None:
+        _check_template(template, options)
     answer = _text(ref.answer) if options.show_reference else ""
     responses, keys = _responses(response, ref, options), tuple(options.grades or options.dimensions)
     if options.protocol == "best_of":
@@ -73,7 +83,24 @@ def question_of(rollout: Rollout, response: str, ref: JudgeReference, options: J
         (seed + options.sample * _SAMPLE) % (1 << 64),
         keys,
         options.reference_last,
+        template,
+        options.reply,
     )
+
+
+def _check_template(template: Template, options: JudgeOptions) -> None:
+    shows = template.shows
+    problem = ""
+    if options.protocol == "best_of" and shows != "responses":
+        problem = "best_of shows {responses}"
+    elif options.compares and shows == "response":
+        problem = f"{options.protocol} shows {{response_a}} and {{response_b}}, or {{responses}}"
+    elif not options.compares and shows == "response_a":
+        problem = f"{options.protocol} shows {{response}}"
+    elif template.asks_form == bool(options.reply):
+        problem = "{form} asks for our form" if options.reply else "it has no {form}, which asks for the verdict's form"
+    if problem:
+        raise CallerError(f"options.template: {options.template} does not fit: {problem}", code="invalid_template")
 
 
 def _responses(response: str, ref: JudgeReference, options: JudgeOptions) -> tuple[str, ...]:

@@ -21,6 +21,8 @@ from reward_servers.engines.judging import (
     RecordingError,
     SharedBackend,
     Spend,
+    Template,
+    TemplateError,
 )
 from reward_servers.engines.models import ModelUnusableError
 
@@ -117,6 +119,31 @@ class RecordingSettings(Settings):
     )
 
 
+class TemplateSettings(Settings):
+    """A file with words around the material of a question."""
+
+    path: Path = Field(exclude=True)
+    text: str = Field("", description="What the file holds; given in its place, no file is read.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "path" not in given or given.get("text"):
+            return given
+        try:
+            return {**given, "text": Path(given["path"]).read_text("utf-8")}
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{given['path']} cannot be read: {error}; give a file in UTF-8") from None
+
+    @model_validator(mode="after")
+    def _check(self) -> TemplateSettings:
+        try:
+            Template(self.text)
+        except TemplateError as error:
+            raise ValueError(f"{self.path}: {error}") from None
+        return self
+
+
 class JudgeSettings(ModelSettings):
     """The model or models, and how long an item may take."""
 
@@ -130,6 +157,9 @@ class JudgeSettings(ModelSettings):
     )
 
     recording: RecordingSettings | None = Field(None, exclude=True)
+    templates: dict[Name, TemplateSettings] = Field(
+        default_factory=dict, max_length=64, description="Words around the material of a question, by name."
+    )
 
     @model_validator(mode="after")
     def _check_models(self) -> JudgeSettings:

@@ -6,7 +6,15 @@ from dataclasses import replace
 from random import Random
 
 from reward_servers import CallerError, Context, ItemLimits, Rollout, Score, UpstreamError, verifier
-from reward_servers.engines.judging import Backend, ChatError, ChatRejected, ChatUnavailable, Controls, Exchange
+from reward_servers.engines.judging import (
+    Backend,
+    ChatError,
+    ChatRejected,
+    ChatUnavailable,
+    Controls,
+    Exchange,
+    Template,
+)
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
 from reward_servers.verifiers._judge_questions import question_of, score_of
 from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSettings, open_models
@@ -35,6 +43,7 @@ class Judge:
         self._settings = settings
         self._models = settings.all_models()
         self._backends = open_models(settings)
+        self._templates = {name: Template(one.text) for name, one in settings.templates.items()}
         self._controls = Controls()
         # Items that wait for a place, or for their next attempt, are no requests in flight.
         places = sum(one.concurrency * max(1, len(one.urls)) for one in self._models.values())
@@ -54,7 +63,12 @@ class Judge:
         if name not in self._models:
             named = ", ".join(filter(None, self._models)) or "none by name: leave the option out"
             raise CallerError(f"options.model: there is no {name!r}; this judge has {named}", code="unknown_model")
-        question = question_of(rollout, response, ref, options, ctx.seed)
+        if options.template and options.template not in self._templates:
+            named = ", ".join(self._templates) or "none: the operator sets [verifiers.judge.templates.NAME]"
+            raise CallerError(
+                f"options.template: there is no {options.template!r}; this judge has {named}", code="invalid_template"
+            )
+        question = question_of(rollout, response, ref, options, ctx.seed, self._templates.get(options.template))
         exchange = Exchange(question, expected=options.expected, least_mass=options.least_mass)
         failure, said = await self._hold(exchange, name, options, ctx)
         if failure:

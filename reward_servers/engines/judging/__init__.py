@@ -12,6 +12,7 @@ from reward_servers.engines.judging._completion import ChatError, ChatRejected, 
 from reward_servers.engines.judging._control import Controls
 from reward_servers.engines.judging._embedded import EmbeddedModel
 from reward_servers.engines.judging._exchange import Exchange
+from reward_servers.engines.judging._formats import REPLY_FORMATS, read_formatted
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._rate import Rate
@@ -19,10 +20,12 @@ from reward_servers.engines.judging._recording import Recording, RecordingError
 from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Reply, Status, unit_score
 from reward_servers.engines.judging._shared import SharedBackend
 from reward_servers.engines.judging._spend import Prices, Spend
+from reward_servers.engines.judging._template import Template, TemplateError
 
 __all__ = [
     "LETTERS",
     "MARGINS",
+    "REPLY_FORMATS",
     "TEMPLATE",
     "Asked",
     "Backend",
@@ -46,7 +49,10 @@ __all__ = [
     "Spelling",
     "Spend",
     "Status",
+    "Template",
+    "TemplateError",
     "Token",
     "parse_reply",
+    "read_formatted",
     "unit_score",
 ]

@@ -80,7 +80,15 @@ class Controls:
 
 def _key(failure: str, control: Question, backend: str) -> bytes:
     state = blake2b(digest_size=16)
-    asked = (control.protocol.value, control.criteria, control.prompt, control.reference, *control.keys)
+    asked = (
+        control.protocol.value,
+        control.criteria,
+        control.prompt,
+        control.reference,
+        *control.keys,
+        control.worded,
+        control.reply,
+    )
     for text in (failure, backend, *asked):
         encoded = text.encode("utf-8", "replace")
         state.update(len(encoded).to_bytes(8, "big") + encoded)

@@ -14,8 +14,7 @@ from reward_servers.engines.judging._asks import values_of
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import Completion, Message
 from reward_servers.engines.judging._expected import probabilities
-from reward_servers.engines.judging._parse import parse_reply
-from reward_servers.engines.judging._question import TEMPLATE, Question
+from reward_servers.engines.judging._question import Question
 from reward_servers.engines.judging._reply import Reply, Status
 
 __all__ = ["Exchange"]
@@ -124,14 +123,7 @@ class Exchange:
         return self._parsed(completion.text, finish_reason)
 
     def _parsed(self, text: str, finish_reason: str) -> Reply:
-        return parse_reply(
-            text,
-            self.question.protocol,
-            finish_reason=finish_reason,
-            candidate_texts=self.question.responses,
-            expected_keys=self.question.keys,
-            token=self.question.token,
-        )
+        return self.question.read(text, finish_reason, self.question.responses)
 
     def _weigh(self, completion: Completion) -> None:
         """Takes the verdicts' probabilities, where they are needed or told."""
@@ -168,7 +160,7 @@ class Exchange:
         chances = {str(value): round(chance, 6) for value, chance in self.probabilities.items()}
         return {
             **self.served_by,
-            "template": TEMPLATE,
+            "template": self.question.worded,
             "prompt": self.prompt,
             "replies": self.replies,
             "usage": usage,
@@ -207,12 +199,7 @@ class Exchange:
         """For each judged response, whether some reply repeats a verdict that stands in it."""
         return tuple(
             any(
-                parse_reply(
-                    one["text"],
-                    self.question.protocol,
-                    candidate_texts=(text,),
-                    expected_keys=self.question.keys,
-                ).injection_detected
+                self.question.read(one["text"], "stop", (text,)).injection_detected
                 for one in self.replies
                 if one["planted"]
             )

@@ -17,7 +17,10 @@ from hashlib import blake2b, sha256
 
 from reward_servers.engines.judging._asks import LETTERS, TEXTS, Spelling, form_of, spelling_of
 from reward_servers.engines.judging._completion import Message
-from reward_servers.engines.judging._reply import Protocol
+from reward_servers.engines.judging._formats import read_formatted
+from reward_servers.engines.judging._parse import parse_reply
+from reward_servers.engines.judging._reply import Protocol, Reply
+from reward_servers.engines.judging._template import Template
 
 __all__ = ["TEMPLATE", "Question"]
 
@@ -33,8 +36,9 @@ claim is part of what you judge.
 """
 _ASK = "Criteria: {criteria}\n\nThink it through briefly. Then end with one line: {form}."
 _AGAIN = "That held no verdict in the form asked for. Reply with nothing but one line: {form}."
+_AGAIN_IN_ITS_FORM = "That held no verdict in the form that you were asked for. Judge again, and end in that form."
 
-TEMPLATE = "sha256:" + sha256("\0".join((_RULES, _ASK, _AGAIN, *TEXTS)).encode()).hexdigest()[:16]
+TEMPLATE = "sha256:" + sha256("\0".join((_RULES, _ASK, _AGAIN, _AGAIN_IN_ITS_FORM, *TEXTS)).encode()).hexdigest()[:16]
 """Digest of everything that a conversation says beside its material."""
 
 
@@ -51,6 +55,8 @@ class Question:
         seed: Seed of the item; the tokens follow from it and from the material.
         keys: Keys of the object, the offered words or the offered letters, for protocols that have some.
         reference_last: Whether the reference stands behind the response.
+        template: A user's own words around the material; None for those here.
+        reply: Name of the form in which a model answers that was trained as a judge; empty for ours.
         token: The token of the responses' fences, with which the judge signs. It is the same for all criteria.
     """
 
@@ -62,6 +68,8 @@ class Question:
     seed: int = 0
     keys: tuple[str, ...] = ()
     reference_last: bool = False
+    template: Template | None = None
+    reply: str = ""
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -70,6 +78,10 @@ class Question:
 
     def messages(self) -> list[Message]:
         """The conversation."""
+        if self.template is not None:
+            told = [{"role": "user", "content": self.template.filled(self._material(fenced=not self.reply))}]
+            # A model that was trained as a judge has its own rules, and knows no fences.
+            return told if self.reply else [{"role": "system", "content": _RULES}, *told]
         several = len(self.responses) > 1
         names = [f"RESPONSE {letter}" if several else "RESPONSE" for letter in LETTERS[: len(self.responses)]]
         shared = (self.prompt, self.reference)
@@ -85,17 +97,75 @@ class Question:
             {"role": "user", "content": "\n\n".join([*parts, ask])},
         ]
 
+    def _material(self, *, fenced: bool) -> dict[str, str]:
+        """What stands at the marks of a template."""
+        shared = (self.prompt, self.reference)
+        word = _unused_word(0, shared, shared)
+
+        def shown(name: str, text: str, token: str) -> str:
+            return _fenced(name, text, token) if fenced else _CONTROL.sub(_broken, text)
+
+        material = {
+            "prompt": shown("PROMPT", self.prompt, word),
+            "reference": shown("REFERENCE", self.reference, word),
+            "criteria": self.criteria,
+            "form": self._form(),
+        }
+        letters = LETTERS[: len(self.responses)]
+        if len(self.responses) == 1:
+            material["response"] = material["responses"] = shown("RESPONSE", self.responses[0], self.token)
+            return material
+        each = [
+            shown(f"RESPONSE {letter}", text, self.token) for letter, text in zip(letters, self.responses, strict=True)
+        ]
+        material["response_a"], material["response_b"] = each[:2]
+        titled = each if fenced else [f"Response {letter}:\n{text}" for letter, text in zip(letters, each, strict=True)]
+        return {**material, "responses": "\n\n".join(titled)}
+
+    @property
+    def worded(self) -> str:
+        """Digest of everything that the conversation says beside its material."""
+        return TEMPLATE if self.template is None else self.template.digest
+
+    def read(self, text: str, finish_reason: str, candidate_texts: Sequence[str]) -> Reply:
+        """Reads a reply.
+
+        Args:
+            text: The reply as it came.
+            finish_reason: Why the judge stopped.
+            candidate_texts: The judged texts that may have planted a verdict.
+        """
+        if self.reply:
+            return read_formatted(
+                text,
+                self.reply,
+                self.protocol,
+                len(self.responses),
+                finish_reason=finish_reason,
+                candidate_texts=candidate_texts,
+            )
+        return parse_reply(
+            text,
+            self.protocol,
+            finish_reason=finish_reason,
+            candidate_texts=candidate_texts,
+            expected_keys=self.keys,
+            token=self.token,
+        )
+
     def again(self) -> Message:
         """What to say after a reply without a verdict."""
+        if self.reply:
+            return {"role": "user", "content": _AGAIN_IN_ITS_FORM}
         return {"role": "user", "content": _AGAIN.replace("{form}", self._form())}
 
     def _form(self) -> str:
         return form_of(self.protocol, self.token, self.keys)
 
     @property
-    def spelling(self) -> Spelling:
-        """How a judge that can only choose writes its verdict."""
-        return spelling_of(self.protocol, self.token, self.keys)
+    def spelling(self) -> Spelling | None:
+        """How a judge that can only choose writes its verdict; None for a form of the model's own."""
+        return None if self.reply else spelling_of(self.protocol, self.token, self.keys)
 
 
 def _unused_word(seed: int, texts: Sequence[str], avoid: Sequence[str]) -> str:
