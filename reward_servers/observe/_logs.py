@@ -91,6 +91,18 @@ class FloodFilter(logging.Filter):
         return True
 
 
+class _GoneFilter(logging.Filter):
+    """Lets a caller that has gone pass as one line: gRPC writes a traceback for each that it cannot answer any more."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Takes the traceback off; only where debugging is wanted is there a line at all."""
+        if record.exc_info and record.exc_info[0] is not None and record.exc_info[0].__name__ == "ExecuteBatchError":
+            record.exc_info = record.exc_text = None
+            record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+            return logging.getLogger(record.name).isEnabledFor(logging.DEBUG)
+        return True
+
+
 def set_up_logging(level: int, form: str, stream: TextIO | None = None) -> None:
     """Sends all records to a stream.
 
@@ -101,5 +113,6 @@ def set_up_logging(level: int, form: str, stream: TextIO | None = None) -> None:
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else _TextFormatter(_TEXT))
+    handler.addFilter(_GoneFilter())
     handler.addFilter(FloodFilter())
     logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -114,14 +114,23 @@ class Stream:
         self._error: RequestError | None = None
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
-        """Takes all chunks; an error that ends the stream is raised by `next_response`."""
+        """Takes all chunks; an error that ends the stream is raised by `next_response`.
+
+        What comes after an error is thrown away: a generator that is left in the middle would hold on to its last chunk
+        until the garbage collector comes by, which counts objects and not bytes. So would a traceback's frames.
+        """
         try:
             async for data in requests:
                 self._record.received += len(data)
-                await self._take(data)
-        except RequestError as error:
-            self._error = error
+                if self._error is not None:
+                    continue
+                try:
+                    await self._take(data)
+                except RequestError as error:
+                    self._error = error.with_traceback(None)
+                    self._wake.set()
         finally:
+            data = b""
             self._read_all = True
             self._wake.set()
 

@@ -40,6 +40,9 @@ _M = TypeVar("_M", bound=Message)
 
 
 async def _refuse(context: Context, error: RequestError | NotAllowedError, record: CallRecord) -> NoReturn:
+    # gRPC keeps a call and the error that aborts it in a circle, which only the garbage collector frees. It counts
+    # objects and not bytes: no frame that holds a message may be reached from there.
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     # The status travels in a header of limited size: a message beyond it would hide the status behind another.
     message = str(error)[:_LONGEST_MESSAGE]
     status = error.status if isinstance(error, NotAllowedError) else _STATUS[error.kind]
@@ -121,6 +124,7 @@ class RewardServicer:
                     finally:
                         call.close()
             except (RequestError, NotAllowedError) as error:
+                data = b""
                 await _refuse(context, error, record)
             response = batch.response()
             response.load.CopyFrom(self._load())

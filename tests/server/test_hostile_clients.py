@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import io
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,11 +13,13 @@ from typing import Any
 
 import grpc
 import grpc.aio
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2
 
 from reward_servers.config import load_config
 from reward_servers.core import RequestError, SettingsError
+from reward_servers.observe import set_up_logging
 from reward_servers.rpc import Clients
 from reward_servers.rpc._scan import check_density
 from reward_servers.server import Running, running
@@ -44,8 +48,8 @@ async def _serving(tokens: Path | None = None, **limits: int) -> AsyncIterator[t
         yield server, channel
 
 
-def _score(**fields: Any) -> pb.ScoreRequest:
-    request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier="test/equal", **fields)])
+def _score(verifier: str = "test/equal", **fields: Any) -> pb.ScoreRequest:
+    request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier, **fields)])
     group = request.groups.add(group_id="g", reference_json=b'{"answer": "a"}')
     group.rollouts.add(index=0, response=types.Content(text="a"))
     return request
@@ -112,6 +116,48 @@ async def test_messages_that_are_none_are_refused_in_a_line_and_fill_no_log(capl
             answer = health_pb2.HealthCheckResponse.FromString(await raw(garbage))
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
     assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["Score", "ScoreStream"])
+async def test_what_was_refused_is_freed_without_the_garbage_collector(streamed: bool) -> None:
+    """It counts objects and not bytes: two hundred refused calls hold hundreds of megabytes before it comes by."""
+    wrong = _score(options_json=b"{}", verifier="none")
+    wrong.groups[0].rollouts[0].response.text = "x" * (2 << 20)
+    chunk, data = pb.ScoreStreamRequest(chunk=wrong).SerializeToString(), wrong.SerializeToString()
+    async with _serving() as (_, channel):
+
+        async def refuse(times: int) -> None:
+            for _ in range(times):
+                if streamed:
+                    call = channel.stream_stream(f"/{_SERVICE}/ScoreStream")(iter([chunk]))
+                    assert await call.code() is grpc.StatusCode.NOT_FOUND
+                else:
+                    await _refused(channel, "Score", data)
+
+        await refuse(10)
+        gc.collect()
+        gc.disable()
+        try:
+            before = psutil.Process().memory_info().rss
+            await refuse(80)
+            grown = psutil.Process().memory_info().rss - before
+        finally:
+            gc.enable()
+    assert grown < 80 << 20
+
+
+def test_a_caller_that_has_gone_leaves_no_traceback() -> None:
+    stream = io.StringIO()
+    kept = logging.getLogger().handlers[:]
+    try:
+        set_up_logging(logging.INFO, "text", stream)
+        gone = type("ExecuteBatchError", (Exception,), {})("Failed")
+        logging.getLogger("grpc._cython.cygrpc").error("raised in core", exc_info=gone)
+        logging.getLogger("grpc._cython.cygrpc").error("another", exc_info=ValueError("told"))
+    finally:
+        logging.getLogger().handlers[:] = kept
+    assert "Failed" not in stream.getvalue()
+    assert "ValueError: told" in stream.getvalue()
 
 
 def test_messages_within_messages_are_counted_at_every_depth() -> None:
