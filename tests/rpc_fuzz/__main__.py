@@ -39,8 +39,8 @@ _EXPECTED = {
     *("CANCELLED", "DEADLINE_EXCEEDED", "UNAVAILABLE"),
 }
 _CUT_SHORT = "refused while it was being sent"
-"""What gRPC's own client calls INTERNAL, `Internal error from Core`: a stream that any server refuses while a message of
-it is on its way. The server's status is lost then."""
+"""What gRPC's own client calls INTERNAL, `Internal error from Core`: a stream that any server refuses while a message
+of it is on its way. The server's status is lost then."""
 _PATIENCE = 30.0
 _GROWTH = 1.2
 

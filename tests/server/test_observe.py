@@ -20,9 +20,11 @@ import pytest
 from reward_servers.config import load_config
 from reward_servers.observe import CallLog, FloodFilter, JsonFormatter, Tracing, exposition, server_families
 from reward_servers.server import running
+from tests.client.hostile_server import Hostile, serve
 from tests.core import unruly
 from tests.core.helpers import group, outcomes, request, scoring
 from tests.typed import stub_of
+from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
 
@@ -160,6 +162,37 @@ async def test_promtool_finds_nothing_wrong_with_the_metrics() -> None:
         text = exposition(server_families(scorer, "1", draining=False))
     done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()
+
+
+async def test_a_client_tells_servers_the_span_that_its_caller_is_in() -> None:
+    trace = pytest.importorskip("opentelemetry.trace")
+    pytest.importorskip("opentelemetry.sdk")
+    from opentelemetry.sdk.trace import TracerProvider
+
+    sent: list[str] = []
+
+    class Noting(Hostile):
+        async def _admit(self, context: Any) -> None:
+            sent.append(dict(context.invocation_metadata()).get("traceparent", ""))
+
+    tracer = TracerProvider().get_tracer("trainer")
+    rollouts = [Rollout("r", "p", "1.0")]
+    async with (
+        serve(Noting("works", trivial=True)) as address,
+        AsyncRewardClient(Recipe(rewards=(Reward("main", "echo"),)), address) as client,
+    ):
+        await client.score(rollouts)
+        assert not any(sent)
+        with tracer.start_as_current_span("step") as span:
+            await client.score(rollouts)
+            tables = [table async for table in client.stream(rollouts, group_size=1)]
+        await client.score(rollouts)
+    assert len(tables) == 1
+    told = [one for one in sent if one]
+    expected = format(span.get_span_context().trace_id, "032x")
+    assert len(told) == 2
+    assert all(one.split("-")[1] == expected for one in told)
+    assert trace.get_current_span().get_span_context().is_valid is False
 
 
 async def test_calls_are_spans_below_the_span_of_the_trainers_step() -> None:

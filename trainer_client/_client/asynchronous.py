@@ -13,6 +13,7 @@ from trainer_client._errors import ClientClosedError, RewardError
 from trainer_client._session.futures import LoopFuture
 from trainer_client._session.sinks import LoopSink, ScoringJob
 from trainer_client._session.stream import GroupStream, StreamItem, grouped
+from trainer_client._session.tracing import current_trace
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult
 from trainer_client.result.table import ScoreTable
@@ -32,7 +33,7 @@ class AsyncRewardClient(BaseClient):
 
     async def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
         """Score a batch in which every group is complete: see `RewardClient.score`."""
-        labels = Labels(run, step, seed)
+        labels = Labels(run, step, seed, current_trace())
         return combined_at_once(
             await _awaited(self._core.score(as_rollouts(rollouts), self._recipe, labels, self._method))
         )
@@ -61,7 +62,7 @@ class AsyncRewardClient(BaseClient):
         def progress() -> None:
             loop.call_soon_threadsafe(space.set)
 
-        order = ScoringJob(self._recipe, Labels(run, step, seed))
+        order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
         whole = await _awaited(self._core.judges_groups(self._recipe))
         stream = GroupStream(
             self._core.submit, self._core.given_up, order, self._method, group_size, whole, emit, progress

@@ -14,6 +14,7 @@ from trainer_client._errors import ClientClosedError
 from trainer_client._session.runtime import refuse_on_private_thread
 from trainer_client._session.sinks import ScoringJob, ThreadSink
 from trainer_client._session.stream import GroupStream, StreamItem, grouped
+from trainer_client._session.tracing import current_trace
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult
 from trainer_client.result.table import ScoreTable
@@ -62,7 +63,7 @@ class RewardClient(BaseClient):
             RecipeError: it is not known where a server is.
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
-        labels = Labels(run, step, seed)
+        labels = Labels(run, step, seed, current_trace())
         return combined_at_once(_waited(self._core.score(as_rollouts(rollouts), self._recipe, labels, self._method)))
 
     def stream(
@@ -96,7 +97,7 @@ class RewardClient(BaseClient):
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
-        order = ScoringJob(self._recipe, Labels(run, step, seed))
+        order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
         whole = _waited(self._core.judges_groups(self._recipe))
         stream = GroupStream(
             self._core.submit, self._core.given_up, order, self._method, group_size, whole, ready.put, space.set

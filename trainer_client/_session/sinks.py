@@ -26,7 +26,7 @@ class ScoringJob(NamedTuple):
 
     def fits(self, recipe: Recipe, labels: tuple[str, int, int]) -> bool:
         """Whether it asks for just that."""
-        return self.recipe is recipe and self.labels == labels
+        return self.recipe is recipe and self.labels[:3] == labels
 
 
 class ResultSink(Protocol):

@@ -72,17 +72,18 @@ class OpenCall:
         Returns:
             How it failed; None when every item was answered or is named as left out.
         """
-        expires = self.chunk.spec.expires
+        spec = self.chunk.spec
+        expires = spec.expires
         timeout = expires - self._loop.time()
         if timeout <= 0:
             return OUT_OF_TIME
         self.replica.calls.add(self)
         try:
-            if self.chunk.spec.at_once:
-                unary = self._call = self.replica.score(request, timeout)
+            if spec.at_once:
+                unary = self._call = self.replica.score(request, timeout, spec.trace)
                 self._read(wire.parse_response(await unary))
             else:
-                stream = self._call = self.replica.stream(request, timeout)
+                stream = self._call = self.replica.stream(request, timeout, spec.trace)
                 async for raw in stream:
                     self._read(wire.parse_results(raw))
             if self._reader.awaited:

@@ -44,6 +44,7 @@ class CallSpec:
         whole_groups: whether some reward judges groups, which must then travel complete.
         at_once: whether all results may come in one answer, since none takes long.
         repeatable: whether the same item always gets the same verdict, so that two replicas may judge it at once.
+        trace: the span that the caller is in; empty for none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class CallSpec:
     whole_groups: bool
     at_once: bool
     repeatable: bool
+    trace: str = ""
 
 
 @dataclass(slots=True)
@@ -177,6 +179,7 @@ def call_specs(
             whole_groups=any(info.judges_groups for info in infos),
             at_once=all(info.is_trivial for info in infos),
             repeatable=all(info.is_deterministic for info in infos),
+            trace=batch.labels.trace,
         )
         if spec.whole_groups:
             _require_complete(server, batch, parts)

@@ -15,11 +15,12 @@ _ABANDONED = ClientOutcome(Outcome.SKIP, "abandoned", message="the caller gave i
 
 
 class Labels(NamedTuple):
-    """What a batch is labelled with: the run, the step, the seed."""
+    """What a batch is labelled with: the run, the step, the seed, and the span that it belongs to, if any."""
 
     run: str = ""
     step: int = 0
     seed: int = 0
+    trace: str = ""
 
 
 @dataclass(slots=True)
