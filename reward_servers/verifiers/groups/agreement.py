@@ -1,0 +1,117 @@
+"""Agreement of a group's answers: majority votes, self-consistency, semantic entropy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import Group, ItemLimits, Rollout, Score, verifier
+from reward_servers.engines.math import PROFILES, Gold, Outcome, extract, judge
+from reward_servers.engines.text import Form
+from reward_servers.verifiers._answers import AnswerOptions, taken
+
+__all__ = ["AgreementOptions", "agreement"]
+
+_MOST = 256
+_FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
+_DEFAULT = PROFILES["default"]
+
+Same = Callable[[int, int], bool]
+
+
+class AgreementOptions(AnswerOptions):
+    """How answers are found and compared, and what the score is."""
+
+    equal: Literal["text", "math"] = Field(
+        "text",
+        description="Same words, or equal as the math verifier finds and judges answers; then `take` is not read.",
+    )
+    metric: Literal["share", "majority"] = Field(
+        "share", description="Share of the group with the same answer, or 1 for the answer of most, ties included."
+    )
+    certain_share: float = Field(
+        0.0, ge=0, le=1, description="Share that the largest cluster must reach; below it no response is paid."
+    )
+
+
+def _answers(group: Group, options: AgreementOptions) -> list[str]:
+    """The answer of each rollout; empty where it has none."""
+    if options.equal == "math":
+        found = (extract(one.response, _DEFAULT, one.reasoning_marks).text for one in group)
+        return [text or "" for text in found]
+    return [_FORM.of(taken(one, options) or "") for one in group]
+
+
+def _clusters(answers: Sequence[str], same: Same) -> list[list[int]]:
+    """Members of each cluster, greedily: an answer joins the first cluster whose first member it equals.
+
+    Empty answers are clusters of their own.
+    """
+    clusters: list[list[int]] = []
+    for place, answer in enumerate(answers):
+        joined = next((one for one in clusters if answer and answers[one[0]] and same(one[0], place)), None)
+        if joined is None:
+            clusters.append([place])
+        else:
+            joined.append(place)
+    return clusters
+
+
+def _same_text(answers: Sequence[str], first: int, second: int) -> bool:
+    return answers[first] == answers[second]
+
+
+def _same_value(rollouts: Sequence[Rollout], answers: Sequence[str], first: int, second: int) -> bool:
+    if answers[first] == answers[second]:
+        return True
+    rollout = rollouts[second]
+    judgement = judge(rollout.response, Gold((answers[first],)), _DEFAULT, marks=rollout.reasoning_marks)
+    return judgement.outcome is Outcome.CORRECT
+
+
+@verifier(
+    "agreement",
+    version="1",
+    scope="group",
+    limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
+    aspects=("share", "cluster", "clusters", "entropy"),
+)
+def agreement(group: Group, options: AgreementOptions) -> Sequence[Score]:
+    """How many of a group give the same answer: self-consistency, majority pseudo-labels, semantic entropy.
+
+    ``entropy`` is that of the clusters in nats, ``cluster`` the number of a response's own. Sources: self-consistency
+    (arXiv 2203.11171), TTRL (arXiv 2504.16084) for the majority, EMPO (QingyangZhang/EMPO @c5eccd4) for shares.
+    """
+    if len(group) > _MOST:
+        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    rollouts = list(group)
+    answers = _answers(group, options)
+    math_equal = partial(_same_value, rollouts, answers)
+    clusters = _clusters(answers, math_equal if options.equal == "math" else partial(_same_text, answers))
+    shares = [len(members) / len(answers) for members in clusters]
+    entropy = sum(share * math.log(1 / share) for share in shares)
+    filled = [share for share, members in zip(shares, clusters, strict=True) if answers[members[0]]]
+    largest = max(filled, default=0.0)
+    scores: dict[int, Score] = {}
+    for number, members in enumerate(clusters):
+        aspects = {
+            "share": shares[number],
+            "cluster": float(number),
+            "clusters": float(len(clusters)),
+            "entropy": entropy,
+        }
+        scores |= dict.fromkeys(members, _score(answers[members[0]], shares[number], largest, aspects, options))
+    return [scores[place] for place in range(len(answers))]
+
+
+def _score(answer: str, share: float, largest: float, aspects: dict[str, float], options: AgreementOptions) -> Score:
+    if not answer:
+        return Score(None, "no_answer", aspects=aspects)
+    if largest < options.certain_share:
+        return Score(0.0, "undecided", note=f"the largest cluster has {largest:.3g} of the group", aspects=aspects)
+    value = share if options.metric == "share" else float(share >= largest)
+    return Score(value, aspects=aspects, evidence={"answer": answer[:200]})

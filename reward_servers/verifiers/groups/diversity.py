@@ -1,0 +1,57 @@
+"""How different the responses to one prompt are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import Group, ItemLimits, Options, Score, verifier
+from reward_servers.engines import similarity
+from reward_servers.engines.text import visible
+
+__all__ = ["DiversityOptions", "diversity"]
+
+_MOST = 128
+_WORDS = 4000
+
+
+class DiversityOptions(Options):
+    """What two responses share."""
+
+    metric: Literal["rouge1", "rouge2", "rougeL"] = Field("rougeL", description="Likeness of two responses.")
+
+
+@verifier(
+    "diversity",
+    version="1",
+    scope="group",
+    limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
+    aspects=("nearest",),
+    libraries=("rapidfuzz",),
+)
+def diversity(group: Group, options: DiversityOptions) -> Sequence[Score]:
+    """One less the mean likeness of a response to the others of its group, in the words that are visible.
+
+    A response without words gets the floor and is no neighbour to the others; alone, a response gets 1. Of each
+    response the first 4,000 words are compared.
+    """
+    if len(group) > _MOST:
+        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    texts = [similarity.words(visible(one.response, one.reasoning_marks).text)[:_WORDS] for one in group]
+    size = len(texts)
+    alike = [[0.0] * size for _ in range(size)]
+    for one in range(size):
+        for other in range(one):
+            if texts[one] and texts[other]:
+                alike[one][other] = alike[other][one] = similarity.rouge(texts[one], texts[other])[options.metric]
+    scores = []
+    for place, text in enumerate(texts):
+        others = [alike[place][other] for other in range(size) if other != place and texts[other]]
+        if not text:
+            scores.append(Score.floor("no_answer", "there are no words"))
+            continue
+        mean = sum(others) / len(others) if others else 0.0
+        scores.append(Score(1.0 - mean, aspects={"nearest": max(others, default=0.0)}))
+    return scores

@@ -1,0 +1,1 @@
+"""Quantities, molecules and reactions."""

@@ -1,0 +1,50 @@
+"""Molecules, written as SMILES."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pydantic import Field
+from rdkit import Chem, rdBase
+
+from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+
+__all__ = ["SmilesOptions", "smiles"]
+
+_LONGEST = 2000
+
+rdBase.DisableLog("rdApp.*")
+
+
+class SmilesOptions(AnswerOptions):
+    """Which differences count."""
+
+    stereo: bool = Field(True, description="Whether stereochemistry counts.")
+
+
+@lru_cache(maxsize=1024)
+def _canonical(text: str, stereo: bool) -> str | None:
+    """The canonical form; None for what is no molecule."""
+    if not text or len(text) > _LONGEST or any(sign.isspace() for sign in text):
+        return None
+    molecule = Chem.MolFromSmiles(text)
+    if molecule is None or not molecule.GetNumAtoms():
+        return None
+    written: str = Chem.MolToSmiles(molecule, isomericSmiles=stereo)
+    return written
+
+
+@verifier("smiles", version="1", limits=ItemLimits(response=1 << 19), libraries=("rdkit",))
+def smiles(rollout: Rollout, ref: TextReference, options: SmilesOptions) -> Score:
+    """Whether a SMILES string is the right molecule, however it is written."""
+    right = [_canonical(text, options.stereo) for text in ref.answers]
+    if None in right:
+        raise DatasetError("reference.answer: not a SMILES string of a molecule")
+    answer = taken(rollout, options)
+    if answer is None or not answer.strip():
+        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    given = _canonical(answer.strip().strip("`"), options.stereo)
+    if given is None:
+        return Score.floor("malformed", "not a SMILES string of a molecule")
+    return Score(float(given in right), evidence={"canonical": given})
