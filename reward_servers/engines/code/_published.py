@@ -9,6 +9,7 @@
 | LiveCodeBench | `public_test_cases`, `private_test_cases`, `metadata` | stdio, or calls with the prelude `leetcode` |
 | MBPP, MBPP+ | `test_list` with `test_imports`, `test_setup_code`; `test` | assertions |
 | HumanEval, HumanEval+ | `test` and `entry_point` | `check(candidate)` |
+| releases of EvalPlus | `base_input`, `plus_input` | comparison with the solution, see `_evalplus` |
 | BigCodeBench | the same, `test` being a class of unittest | unittest |
 | SYNTHETIC-1, DeepCoder | `tests` or `test_cases`, each with `type` or `testtype` | stdio, or calls |
 
@@ -27,6 +28,7 @@ import zlib
 from collections.abc import Mapping
 from typing import Any
 
+from reward_servers.engines.code import _evalplus
 from reward_servers.engines.code._errors import BadReference
 from reward_servers.engines.code._reader import describe
 
@@ -53,6 +55,8 @@ def as_reference(row: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**_contest_limits(row), **kept, "tests": _contest(row)}
     if any(row.get(name) for name in _LIVE):
         return _live(row, kept)
+    if row.get("tests") is None and _evalplus.is_row(row):
+        return {**kept, **_evalplus.as_test_code(row)}
     if "tests" not in row and row.get("test_cases") is not None:
         row = {**row, "tests": row["test_cases"]}
     if row.get("tests") is None and isinstance(row.get("test"), str):
