@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from reward_servers.supervisor import ServerProcess, Supervisor
+from tests.engines.code.test_evalplus import GOOD
+from tests.engines.code.test_published import MALFORMED, ROWS, wrong_twin
 from tests.typed import stub_of
 from trainer_client import AsyncRewardClient, Outcome, Recipe, Reward, Rollout, Server
 from trainer_client.contract.v1 import reward_service_pb2 as pb
@@ -76,6 +78,27 @@ async def test_bad_items_cost_no_other_item_its_score(client: AsyncRewardClient)
         assert cells[name].code == code, (name, cells[name])
         assert cells[name].score == float(code == "accepted"), name
     assert all(cells[one.rollout_id].score == 1.0 for one in good)
+
+
+async def test_rows_of_collections_as_they_are_shipped(client: AsyncRewardClient) -> None:
+    """Right and wrong programs score 1 and 0, and a malformed row is a fault that names its column."""
+    rows = {**ROWS, **{f"evalplus {name}": given for name, given in GOOD.items() if name in ("humaneval", "floats")}}
+    rollouts = []
+    for name, (given, right) in rows.items():
+        wrong = right.replace("x >= t", "x > t + 9").replace("fsum", "sqrt")
+        for kind, program in (("right", right), ("wrong", wrong_twin(wrong))):
+            rollouts.append(Rollout(f"{kind} {name}", "", f"```python\n{program}\n```", reference=given))
+    faults = [Rollout(f"malformed {n}", "", _ADD, reference=given) for n, (given, _) in enumerate(MALFORMED)]
+    table = await client.score([*rollouts, *faults])
+    for row, rollout in enumerate(rollouts):
+        cell = table.cell(row, "tests")
+        right_one = rollout.rollout_id.startswith("right")
+        assert cell.outcome is Outcome.VERDICT, (rollout.rollout_id, cell.message)
+        assert cell.score == 1.0 if right_one else (cell.score or 0.0) < 1.0, (rollout.rollout_id, cell)
+    for number, (_, field) in enumerate(MALFORMED):
+        cell = table.cell(len(rollouts) + number, "tests")
+        assert (cell.outcome, cell.party, cell.code) == (Outcome.FAULT, "dataset", "invalid_reference"), cell
+        assert f"reference.{field}: " in cell.message, (field, cell.message)
 
 
 async def test_the_summary_says_which_references_raise_errors_of_their_own(client: AsyncRewardClient) -> None:

@@ -36,6 +36,7 @@ _MOST_BYTES = 256 << 20
 _OFFERED = frozenset(("numpy", "scipy", "pandas", "sympy", "mpmath", "dateutil", "pytz", "sortedcontainers", "six"))
 _KEPT = ("language", "compare", "limits", "setup", "prelude", "mode")
 _CONTESTS = ("public_tests", "private_tests", "generated_tests")
+_KINDS = {"functional": "call", "function_call": "call", "stdin": "stdio", "stdin_stdout": "stdio", "": "stdio"}
 _LIVE = ("public_test_cases", "private_test_cases")
 
 
@@ -59,7 +60,7 @@ def as_reference(row: Mapping[str, Any]) -> Mapping[str, Any]:
         return {**kept, **_evalplus.as_test_code(row)}
     if "tests" not in row and row.get("test_cases") is not None:
         row = {**row, "tests": row["test_cases"]}
-    if row.get("tests") is None and isinstance(row.get("test"), str):
+    if row.get("tests") is None and row.get("test") is not None:
         return {**kept, **_test_code(row)}
     if row.get("tests") is None and row.get("test_list") is not None:
         return {**kept, **_assertions(row)}
@@ -104,7 +105,10 @@ def _pairs(columns: Any, field: str) -> dict[str, Any]:
     name = columns.get("fn_name")
     if not name:
         return {
-            "tests": [{"stdin": _text(one), "stdout": _text(other)} for one, other in zip(inputs, outputs, strict=True)]
+            "tests": [
+                {"stdin": _text(one, f"{field}.inputs[{number}]"), "stdout": _text(other, f"{field}.outputs[{number}]")}
+                for number, (one, other) in enumerate(zip(inputs, outputs, strict=True))
+            ]
         }
     # Results of functions are shipped as they are, or each in a list of its own; which, only all of them tell.
     wrapped = all(isinstance(output, list) and len(output) == 1 for output in outputs)
@@ -115,9 +119,12 @@ def _pairs(columns: Any, field: str) -> dict[str, Any]:
     return {"tests": {"kind": "call", "entry": name, "cases": cases}}
 
 
-def _text(value: Any) -> str:
-    """A text, which some rows give as a list of lines."""
-    return "\n".join(map(str, value)) if isinstance(value, list) else str(value)
+def _text(value: Any, field: str) -> str:
+    """A text, which some rows give as a list of lines, and some lines as numbers."""
+    lines = value if isinstance(value, list) else [value]
+    if not all(isinstance(line, str | int | float) and not isinstance(line, bool) for line in lines):
+        raise BadReference(field, f"is {describe(value)}", "Give a string, or a list of lines")
+    return "\n".join(map(str, lines))
 
 
 def _contest(row: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -126,12 +133,15 @@ def _contest(row: Mapping[str, Any]) -> list[dict[str, Any]]:
         columns = row.get(name) or {}
         if not isinstance(columns, Mapping):
             raise BadReference(name, f"is {describe(columns)}", "Give an object with input and output")
-        inputs, outputs = (_list(columns.get(key) or [], f"{name}.{key}") for key in ("input", "output"))
+        if not columns:
+            continue
+        inputs, outputs = (_list(columns.get(key), f"{name}.{key}") for key in ("input", "output"))
         if len(inputs) != len(outputs):
             raise BadReference(name, f"holds {len(inputs)} inputs and {len(outputs)} outputs", "Give as many of each")
         public = name == "public_tests"
         for number, (one, other) in enumerate(zip(inputs, outputs, strict=True), start=1):
-            tests.append({"name": f"{name} {number}", "stdin": str(one), "stdout": str(other), "public": public})
+            texts = {"stdin": _text(one, f"{name}.input"), "stdout": _text(other, f"{name}.output")}
+            tests.append({"name": f"{name} {number}", **texts, "public": public})
     return tests
 
 
@@ -139,11 +149,20 @@ def _contest_limits(row: Mapping[str, Any]) -> dict[str, Any]:
     """The limits of a contest, as far as the row gives them: of a processor faster or slower than this one."""
     limits: dict[str, Any] = {}
     time, memory = row.get("time_limit"), row.get("memory_limit_bytes")
-    if isinstance(time, Mapping):
-        limits["cpu_s"] = float(time.get("seconds") or 0) + float(time.get("nanos") or 0) / 1e9
-    if isinstance(memory, int) and memory > 0:
-        limits["memory_mb"] = max(1, memory >> 20)
+    if time is not None:
+        parts = [time.get(unit) or 0 for unit in ("seconds", "nanos")] if isinstance(time, Mapping) else []
+        if not parts or not all(map(_is_count, parts)):
+            raise BadReference("time_limit", f"is {describe(time)}", "Give an object with seconds and nanos")
+        limits["cpu_s"] = int(parts[0]) + int(parts[1]) / 1e9
+    if memory is not None:
+        if not _is_count(memory):
+            raise BadReference("memory_limit_bytes", f"is {describe(memory)}", "Give a number of bytes")
+        limits["memory_mb"] = max(1, memory >> 20) if memory else 0
     return {"limits": {name: value for name, value in limits.items() if value > 0}} if limits else {}
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 # LiveCodeBench, and lists of cases with a type
@@ -197,20 +216,31 @@ def _type(case: Mapping[str, Any]) -> str:
 
 
 def _typed_cases(cases: list[Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {"call" if _type(case) in ("functional", "function_call") else "stdio" for case in cases}
+    for number, case in enumerate(cases):
+        if _type(case) not in _KINDS:
+            known = ", ".join(filter(None, _KINDS))
+            raise BadReference(f"tests[{number}].type", f"is {describe(_type(case))}", f"Known: {known}")
+        for name in ("input", "output"):
+            if name not in case:
+                raise BadReference(f"tests[{number}].{name}", "is missing", "Give the case as it is shipped")
+    kinds = {_KINDS[_type(case)] for case in cases}
     if len(kinds) > 1:
         raise BadReference("tests", "mixes whole programs and functions", "Give tests of one kind")
     if kinds != {"call"}:
         tests = [
-            {"stdin": _text(case.get("input", "")), "stdout": _text(case.get("output", "")), **_shown(case)}
-            for case in cases
+            {
+                "stdin": _text(case["input"], f"tests[{number}].input"),
+                "stdout": _text(case["output"], f"tests[{number}].output"),
+                **_shown(case),
+            }
+            for number, case in enumerate(cases)
         ]
         return {"tests": tests}
     entry = row.get("fn_name") or cases[0].get("fn_name")
     calls = []
     for number, case in enumerate(cases):
         field = f"tests[{number}]"
-        args, returns = case.get("input"), case.get("output")
+        args, returns = case["input"], case["output"]
         if isinstance(args, str):
             # One argument on a line, each in JSON.
             args = [_literal(line, f"{field}.input") for line in args.split("\n") if line.strip()]
@@ -252,7 +282,9 @@ def _assertions(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _test_code(row: Mapping[str, Any]) -> dict[str, Any]:
     _refuse_libraries(row.get("libs"))
-    code, entry = str(row["test"]), row.get("entry_point")
+    code, entry = row["test"], row.get("entry_point")
+    if not isinstance(code, str):
+        raise BadReference("test", f"is {describe(code)}", "Give the code of the tests as a string")
     kind = "unittest" if "unittest" in code and "TestCase" in code else "assert"
     tests: dict[str, Any] = {"kind": kind, "code": code}
     if entry:
@@ -265,7 +297,7 @@ def _refuse_libraries(libraries: Any) -> None:
     """Refuse a task whose programs need packages that are not shown to them."""
     if isinstance(libraries, str):
         libraries = _literal(libraries, "libs")
-    for name in libraries if isinstance(libraries, list) else ():
+    for name in _list([] if libraries is None else libraries, "libs"):
         top = str(name).partition(".")[0]
         if top not in sys.stdlib_module_names and top not in _OFFERED:
             raise BadReference(

@@ -5,14 +5,17 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import pickle
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Slots, Submission, judge, parse_reference
+from reward_servers.engines.code import BadReference, CodeTests, Slots, Submission, judge, parse_reference
+from reward_servers.engines.code._plan import plan_tests
 
 ADD = "def add(a, b):\n    return a + b\n"
 SUM = "print(sum(map(int, input().split())))\n"
@@ -88,14 +91,18 @@ ROWS: dict[str, tuple[dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+def wrong_twin(program: str) -> str:
+    """The program with one mistake."""
+    return program.replace("a + b", "a - b - 9").replace("sum(", "1 + sum(").replace("x + y", "x - y - 9")
+
+
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_as_it_is_shipped(name: str, slots: Slots) -> None:
     row, right = ROWS[name]
     spec = parse_reference(row)
     judgement = judge(Submission(right), spec, slots)
     assert judgement.score == 1.0, judgement.evidence()
-    wrong = right.replace("a + b", "a - b - 9").replace("sum(", "1 + sum(").replace("x + y", "x - y - 9")
-    assert judge(Submission(wrong), spec, slots).score == 0.0
+    assert judge(Submission(wrong_twin(right)), spec, slots).score == 0.0
 
 
 def test_limits_and_public_tests_of_contests() -> None:
@@ -104,9 +111,7 @@ def test_limits_and_public_tests_of_contests() -> None:
     assert [test.public for test in spec.tests.tests] == [True, False]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize(
-    ("row", "field"),
-    [
+MALFORMED: list[tuple[dict[str, Any], str]] = [
         ({"input_output": "{"}, "input_output"),
         ({"input_output": {"inputs": ["1"], "outputs": []}}, "input_output"),
         ({"input_output": {"inputs": [], "outputs": []}}, "input_output"),
@@ -116,11 +121,62 @@ def test_limits_and_public_tests_of_contests() -> None:
         ({"private_test_cases": base64.b64encode(zlib.compress(pickle.dumps(print))).decode()}, "private_test_cases"),
         ({"test": "class T(unittest.TestCase): pass", "entry_point": "f", "libs": "['requests']"}, "libs"),
         ({"test_list": 3}, "test_list"),
-        ({"tests": [{"type": "function_call", "input": [1], "output": 1}, {"type": "stdin_stdout"}]}, "tests"),
+        ({"test": 3, "test_list": ["assert f(1)"]}, "test"),
+        ({"test": "def check(c): pass", "entry_point": "f", "libs": 3}, "libs"),
+        ({"input_output": {"inputs": [None], "outputs": ["1"]}}, "input_output.inputs[0]"),
+        ({"input_output": {"inputs": ["1"], "outputs": [{"a": 1}]}}, "input_output.outputs[0]"),
+        ({"public_tests": {"inputs": ["1"], "outputs": ["1"]}, "private_tests": {"input": ["1"], "output": ["1"]}}, "public_tests.input"),
+        ({"public_tests": {"input": ["1"], "output": ["1"]}, "time_limit": {"seconds": "2"}}, "time_limit"),
+        ({"public_tests": {"input": ["1"], "output": ["1"]}, "time_limit": 2}, "time_limit"),
+        ({"public_tests": {"input": ["1"], "output": ["1"]}, "memory_limit_bytes": "1"}, "memory_limit_bytes"),
+        ({"public_test_cases": [{"input": "1", "testtype": "stdin"}]}, "tests[0].output"),
+        ({"public_test_cases": [{"input": "1", "output": "1", "testtype": "stdio?"}]}, "tests[0].type"),
+        ({"public_test_cases": [{"input": "1", "output": None, "testtype": "stdin"}]}, "tests[0].output"),
+        ({"tests": [{"type": "stdin_stdout", "output": "1"}]}, "tests[0].input"),
+        ({"tests": [{"type": "function_call", "input": [1], "output": 1}, {"type": "stdin_stdout", "input": "", "output": ""}]}, "tests"),
         ({"tests": [{"type": "functional", "fn_name": "f", "input": "x y", "output": "1"}]}, "tests[0].input"),
-    ],
-)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "field"), MALFORMED)
 def test_a_malformed_row_names_its_column(row: dict[str, Any], field: str) -> None:
     with pytest.raises(BadReference) as error:
         parse_reference(row)
     assert error.value.field == field
+    assert error.value.problem
+    assert error.value.remedy
+
+
+_JUNK: tuple[Any, ...] = (None, 3, True, "x", "{", [], {}, [None], {"a": 1}, "[1]", float("inf"), 10**30, "\ud800")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_whatever_stands_in_a_column_it_is_read_or_named(name: str) -> None:
+    row, _ = ROWS[name]
+    for column, value in row.items():
+        parts = _decoded(value)
+        changed = [*_JUNK, *(json.dumps(part) for junk in _JUNK for part in _with_junk(parts, junk))]
+        for junk in changed:
+            try:
+                spec = parse_reference({**row, column: junk})
+                if isinstance(spec.tests, CodeTests):
+                    plan_tests(spec.tests, spec.setup)
+            except BadReference as error:
+                assert all((error.field, error.problem, error.remedy)), (column, junk)
+
+
+def _decoded(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+def _with_junk(value: Any, junk: Any) -> Iterator[Any]:
+    """The value with each of its parts replaced in turn."""
+    places = value.keys() if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for place in places:
+        for part in (junk, *_with_junk(value[place], junk)):
+            changed = copy.copy(value)
+            changed[place] = part
+            yield changed
