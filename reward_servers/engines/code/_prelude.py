@@ -135,8 +135,8 @@ def prelude_driver(prelude: str, source: bytes, *, nodes: bool) -> bytes:
     own = "" if prelude in NAMED else prelude
     if not names and not own and not leetcode:
         return b""
-    call = f"\nprovide({names!r}, {own!r}, {_RECURSION if leetcode else 0})\n"
-    return driver_source("prelude", codec=False) + call.encode()
+    given = f"given = {names!r}, {own!r}, {_RECURSION if leetcode else 0}\n"
+    return given.encode() + driver_source("prelude", codec=False) + b"\n"
 
 
 def node_helpers(prelude: str, wanted: frozenset[str]) -> tuple[frozenset[str], str]:

@@ -190,7 +190,9 @@ class Protocol:
     def tests_ended(self, run: RunResult) -> None:
         """The test code ended without a word: it exhausted a limit, or it is broken."""
         if not self._asked:
-            problem = f"test {self._name!r} ended ({run.ended.value}) before it asked the program for anything"
+            ended = f"by signal {run.signal}" if run.signal else f"({run.ended.value})"
+            said = run.stderr[-300:].decode("utf-8", "replace").strip()
+            problem = f"test {self._name!r} ended {ended} before it asked the program for anything: {said}"
             raise BadReference("tests.code", problem, "Repair the test code")
         self.verdict = run_verdict(run) or Verdict.RUNTIME_ERROR
         self._detail = {"where": "tests", "ended": run.ended.value}

@@ -21,6 +21,16 @@ def slots() -> Iterator[Slots]:
 Judge = Callable[..., Judgement]
 
 
+def asserts(code: str, **fields: Any) -> dict[str, Any]:
+    """A reference whose tests are assertions."""
+    return {"tests": {"kind": "assert", "code": code, **fields}}
+
+
+def unittests(code: str, **fields: Any) -> dict[str, Any]:
+    """A reference whose tests are those of unittest or pytest."""
+    return {"tests": {"kind": "unittest", "code": code, **fields}}
+
+
 @pytest.fixture
 def judged(slots: Slots) -> Judge:
     """Judge a program by a reference."""

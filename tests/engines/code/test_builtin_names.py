@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from reward_servers.engines.code import Verdict
-from tests.engines.code.conftest import Judge
-from tests.engines.code.test_code_tests import asserts, unittests
+from tests.engines.code.conftest import Judge, asserts, unittests
 
 
 @pytest.mark.parametrize(

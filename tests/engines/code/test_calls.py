@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from reward_servers.engines.code import BadReference, Verdict
-from tests.engines.code.conftest import Judge
-from tests.engines.code.test_code_tests import asserts
+from tests.engines.code.conftest import Judge, asserts
 
 # Linked lists and trees
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engines.code.conftest import Judge
-from tests.engines.code.test_code_tests import ROUND_TRIP, asserts
+from tests.engines.code.conftest import Judge, asserts
+from tests.engines.code.test_code_tests import ROUND_TRIP
 
 FRAMES = [
     '{"ok": {"$": "Fraction", "v": ["1e999999999", 1]}}',
