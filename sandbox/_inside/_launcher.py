@@ -17,6 +17,7 @@ from typing import Any
 from sandbox._inside import _kernel, _program, _rootfs, _wire, _zygote
 from sandbox._inside._steps import Steps
 
+_HELPER = "ASSAY_HELPER"  # says that this process is kept for later runs, and is no affair of programs
 _SHELL = "/bin/sh"
 _REMOVAL_TRIES = 500
 _REMOVAL_PAUSE_S = 0.01
@@ -42,7 +43,7 @@ def main() -> _program.Program | None:
     Returns:
         In a process that is to become a Python program: the program.
     """
-    os.environ.pop("ASSAY_HELPER", None)  # says what this process is, and is no affair of programs
+    os.environ.pop(_HELPER, None)
     control = socket.socket(fileno=int(sys.argv[1]))
     received = _wire.receive_job(control)
     if received is None:
@@ -65,7 +66,8 @@ def main() -> _program.Program | None:
     _kernel.close_from(3)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the zygote
     if os.access(_SHELL, os.X_OK):
-        os.execv(_SHELL, [_SHELL, "-c", _SCRIPT, "sandbox-launcher", *spec["groups"]])  # noqa: S606 - it is the shell
+        command = [_SHELL, "-c", _SCRIPT, "sandbox-launcher", *spec["groups"]]
+        os.execve(_SHELL, command, {**os.environ, _HELPER: "1"})  # noqa: S606 - it is the shell
     os.read(0, 1)
     _remove(spec["groups"])
     return None

@@ -247,6 +247,8 @@ class Zygote:
         return descriptors[0]
 
     def _collect(self) -> Child:
+        if not self._requested:
+            raise SandboxFailure("zygote", "it takes no requests")
         self._requested.popleft()
         return self._arrived.popleft() if self._arrived else self._receive_spare()
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import sandbox
 from reward_servers.core import Party, StartupError
+from reward_servers.core.executors._process_tree import children_of, is_helper
 from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import Batch, Refuses, equal, pid, unruly
 from tests.typed import declared
@@ -153,3 +156,16 @@ async def test_a_verifier_that_cannot_start_says_why() -> None:
     with pytest.raises(StartupError, match="plug one in"):
         async with scoring(declared(Refuses)):
             pass
+
+
+def test_the_processes_of_a_sandbox_are_kept_between_items() -> None:
+    """Those of a slot that is opened while an item is judged, and of one for packages that a later item needs."""
+    before = set(children_of(os.getpid()))
+    with sandbox.open_sandbox() as box:
+        for preload in (None, "scientific"):
+            prepared = box.prepare(sandbox.Program("python", b"print(1)", preload=preload))
+            assert isinstance(prepared, sandbox.Prepared)
+            assert box.run(prepared, limits=sandbox.Limits(wall_s=60.0)).stdout == b"1\n"
+            started = set(children_of(os.getpid())) - before
+            assert started
+            assert all(map(is_helper, started))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sandbox
+from reward_servers.core.executors._process_tree import state_of
 from sandbox import CompileFailure, Exit, Limits, Prepared, Program, Sandbox
 from tests.attacks._host import descendants, settled, stable
 
@@ -177,6 +179,30 @@ def test_killed_zygote_is_replaced_and_no_request_lost() -> None:
             assert (result.ended, result.stdout) == (Exit.EXITED, b"done\n")
         killer.wait()
     assert not _ours()
+
+
+def _wait_for_the_end_of(pids: list[int]) -> None:
+    deadline = time.monotonic() + 10.0
+    while time.monotonic() < deadline and any(state_of(pid) not in ("", "Z", "X") for pid in pids):
+        time.sleep(0.01)
+
+
+def test_a_slot_whose_processes_are_all_gone_gets_others() -> None:
+    """Also where even a request for the next process cannot be sent any more."""
+    with sandbox.open_sandbox() as box:
+        prepared = box.prepare(Program("python", b"print(1)", driver=b"print(receive())"))
+        assert isinstance(prepared, Prepared)
+        for _ in range(3):
+            session = box.start(prepared, limits=Limits())
+            for pid in _ours():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            _wait_for_the_end_of(_ours())
+            with pytest.raises(sandbox.SandboxFailure):
+                session.finish()
+            session = box.start(prepared, limits=Limits())
+            session.send(b"1")
+            assert session.finish().stdout == b"b'1'\n"
 
 
 def test_recycled_zygote() -> None:

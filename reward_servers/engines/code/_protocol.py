@@ -87,7 +87,8 @@ def _converse(
             try:
                 talk.relay(tests, _task(plan, test))
             finally:
-                tests_run = tests.finish(kill=True)
+                # One that has ended by itself is to say how.
+                tests_run = tests.finish(kill=bool(talk.said) or talk.program_gone)
             if talk.verdict is None and not talk.said and not talk.program_gone:
                 talk.tests_ended(tests_run)
     except BaseException:
