@@ -30,7 +30,9 @@ Shares = tuple[float, float]
 class PairwiseOptions(ComparingOptions):
     """Who compares, which pairs, and what follows from who won."""
 
-    by: Literal["judge", "preference"] = "judge"
+    by: Literal["judge", "preference", "comparison"] = Field(
+        "judge", description="A judge, a preference model that scores each response, or a pair model ('comparison')."
+    )
     both_orders: bool = Field(True, description="Whether the judge sees each pair in both orders, counting half each.")
     schedule: Literal["spread", "swiss"] = Field(
         "spread",
@@ -71,6 +73,13 @@ async def _ask_judge(first: Rollout, second: Rollout, options: PairwiseOptions, 
     return won, lost / len(verdicts)
 
 
+async def _ask_pair_model(first: Rollout, second: Rollout, options: PairwiseOptions, ctx: Context) -> Shares:
+    """The probability that ``first`` wins, and its rest: the model reads both orders."""
+    reference = with_reference(first, opponent=shown(second, reasoning=options.show_reasoning))
+    share = (await ctx.score("comparison", first, reference=reference)).score
+    return share, 1.0 - share
+
+
 async def _score_of(rollout: Rollout, ctx: Context) -> float:
     return (await ctx.score("preference", rollout)).score
 
@@ -98,8 +107,8 @@ class _Contest:
                 decided[a, b] = (won, 1.0 - won)
             else:
                 contests.append((a, b))
-        asked = self._by_judge(contests) if self._options.by == "judge" else self._by_preference(contests)
-        decided.update(zip(contests, await asked, strict=True))
+        ways = {"judge": self._by_judge, "preference": self._by_preference, "comparison": self._by_pair_model}
+        decided.update(zip(contests, await ways[self._options.by](contests), strict=True))
         return [
             shares if isinstance(shares := decided[pair], FaultError) else Comparison(*pair, *shares) for pair in pairs
         ]
@@ -107,6 +116,10 @@ class _Contest:
     async def _by_judge(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
         rollouts = self.rollouts
         return await settled([_ask_judge(rollouts[a], rollouts[b], self._options, self._ctx) for a, b in pairs])
+
+    async def _by_pair_model(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
+        rollouts = self.rollouts
+        return await settled([_ask_pair_model(rollouts[a], rollouts[b], self._options, self._ctx) for a, b in pairs])
 
     async def _by_preference(self, pairs: Sequence[Pair]) -> list[Shares | FaultError]:
         new = sorted({place for pair in pairs for place in pair} - set(self._scores))

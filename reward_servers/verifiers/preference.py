@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,17 +20,12 @@ from reward_servers import (
     Rollout,
     Score,
     ServiceError,
-    Settings,
-    StartupError,
     verifier,
 )
-from reward_servers.engines.models import Conversation, Encoded, EncodingError, ModelUnusableError, Outputs
+from reward_servers.engines.models import Compute, Conversation, Encoded, EncodingError, Outputs
 from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from reward_servers.engines.text import visible
-
-_TOKENS_OF_CPU = 4096
-"""On a CPU every sequence is computed by itself, and results come when their batch is done."""
-_TOKENS_OF_DEVICE = 16384
+from reward_servers.verifiers.models._loading import ModelSettings, loading, turns
 
 __all__ = ["GoldenSettings", "HeadSettings", "Preference", "PreferenceOptions", "PreferenceSettings"]
 
@@ -56,18 +52,12 @@ class GoldenSettings(BaseModel):
     tolerance: float = Field(0.05, gt=0)
 
 
-class PreferenceSettings(Settings):
+class PreferenceSettings(ModelSettings):
     """The model, where it runs, and how its logits become scores."""
 
-    path: Path = Field(description="Directory with configuration, tokenizer and safetensors weights.")
-    device: str = "cpu"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    threads: int = Field(0, ge=0, description="Threads for computing on the CPU; 0 leaves the choice to torch.")
-    max_length: int = Field(4096, ge=8, description="Tokens of prompt and response together.")
     kernel: Literal["auto", "alone", "packed", "invariant"] = Field(
         "auto", description="How sequences are computed: one at a time, packed, or packed in passes of one shape."
     )
-    batch_tokens: int = Field(0, ge=0, description="Tokens that are scored together; 0 chooses by the device.")
     prefix_memory_mb: int = Field(512, ge=0, description="Memory for prompts that are kept between batches.")
     template: Literal["chat", "pair", "concat"] = "chat"
     add_eos: Literal["auto", "true", "false"] = Field(
@@ -83,6 +73,7 @@ class PreferenceSettings(Settings):
         "", max_length=100, description="Version of the means and deviations, kept in the evidence."
     )
     golden: tuple[GoldenSettings, ...] = Field((), description="Scores that the model's card states.")
+    adapters: dict[str, Path] = Field(default_factory=dict, description="Directories of LoRA adapters by name.")
     linear_range: float = Field(20.0, gt=0, description="For scale 'linear': -range to range becomes 0 to 1.")
 
 
@@ -97,23 +88,17 @@ class PreferenceOptions(Options):
         "sigmoid", description="'linear' keeps differences as they are, clipped at both ends of the range."
     )
     show_reasoning: bool = Field(False, description="Whether the model sees reasoning spans of the response.")
+    adapter: str = Field("", max_length=100, description="Name of a declared adapter; empty for the model as it is.")
     weights: dict[str, float] | None = Field(
         None, max_length=64, description="Weights of the model's heads by name, in place of the server's."
     )
-
-
-def _turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], ...]:
-    """The turns of a prompt or response, with their visible text."""
-    if isinstance(content, str):
-        return ((role, content),) if content or role == "assistant" else ()
-    return tuple((message.role, message.text) for message in content)
 
 
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 # What a conversation costs is bounded by `max_length`, so neither bound of time is the candidate's to exceed.
 @verifier(
     "preference",
-    version="3",
+    version="4",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
     max_batch=256,
     aspects=("logit",),
@@ -125,13 +110,19 @@ class Preference:
 
     def setup(self, settings: PreferenceSettings) -> None:
         """Loads the model."""
-        self.batch_tokens = settings.batch_tokens or (_TOKENS_OF_CPU if settings.device == "cpu" else _TOKENS_OF_DEVICE)
+        self.batch_tokens = settings.tokens_of_a_batch()
         declared = {name: Head(**head.model_dump()) for name, head in settings.heads.items()}
-        try:
+        compute = Compute(
+            **settings.where(),
+            prefix_bytes=settings.prefix_memory_mb << 20,
+            kernel=settings.kernel,
+            batch_tokens=self.batch_tokens,
+        )
+        with loading("preference"):
             self._model = PreferenceModel(
                 settings.path,
-                device=settings.device,
-                dtype=settings.dtype,
+                compute,
+                adapters=settings.adapters,
                 template=settings.template,
                 max_length=settings.max_length,
                 add_eos=settings.add_eos,
@@ -140,15 +131,7 @@ class Preference:
                 mean=settings.mean,
                 std=settings.std,
                 golden=[Golden(one.prompt, one.response, one.logit, one.tolerance) for one in settings.golden],
-                threads=settings.threads,
-                prefix_bytes=settings.prefix_memory_mb << 20,
-                kernel=settings.kernel,
-                batch_tokens=self.batch_tokens,
             )
-        except ImportError as error:
-            raise StartupError(f"preference: {error}; install it with: pip install 'assay[model]'") from None
-        except ModelUnusableError as error:
-            raise StartupError(f"preference: {error}") from None
         self._settings = settings
         self._heads = self._model.heads
 
@@ -168,14 +151,17 @@ class Preference:
         if unknown := sorted(set(options.weights or ()) - set(self._heads)):
             what = f"options.weights: the model has no head {unknown[0]!r}; it has {', '.join(self._heads)}"
             return CallerError(what, code="unknown_head").to_fault()
-        response = _turns(rollout.content, "assistant")
+        if options.adapter and options.adapter not in self._settings.adapters:
+            what = f"options.adapter: there is no {options.adapter!r}; declared: {', '.join(self._settings.adapters)}"
+            return CallerError(what, code="unknown_adapter").to_fault()
+        response = turns(rollout.content, "assistant")
         if not options.show_reasoning:
             response = tuple((role, visible(text, rollout.reasoning_marks).text) for role, text in response)
         if not any(text.strip() for role, text in response if role == "assistant"):
             return Score.floor("no_answer", "the response is empty")
         try:
             encoded = self._model.encoder.encode(
-                Conversation(_turns(rollout.prompt_context.prompt, "user"), response), options.truncation
+                Conversation(turns(rollout.prompt_context.prompt, "user"), response), options.truncation
             )
         except EncodingError as error:
             return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()
@@ -185,7 +171,7 @@ class Preference:
             return DatasetError(what, code="prompt_too_long").to_fault()
         if len(encoded.ids) > longest:
             return Score.floor("limit", f"{encoded.tokens} tokens, of at most {longest}")
-        return encoded
+        return replace(encoded, adapter=options.adapter) if options.adapter else encoded
 
     def _scored(self, encoded: Encoded, outputs: Outputs, options: PreferenceOptions) -> Score | Fault:
         if outputs.out_of_memory:
@@ -205,6 +191,8 @@ class Preference:
             "escaped": encoded.escaped,
             "model": self._model.fingerprint,
         }
+        if options.adapter:
+            evidence["adapter"] = options.adapter
         if self._settings.normaliser:
             evidence["normaliser"] = self._settings.normaliser
         if self._settings.heads:

@@ -4,12 +4,14 @@ Nouns: a *conversation* is the turns that are scored; *encoded*, it is token ids
 *forward* pass turns each into outputs that depend on nothing but the conversation, whatever is scored beside it.
 """
 
+from reward_servers.engines.models._adapters import Adapters
 from reward_servers.engines.models._causal import load_causal
 from reward_servers.engines.models._choosing import Chooser, TooLongError
 from reward_servers.engines.models._encoding import AddEos, Conversation, Encoded, Encoder, EncodingError, Template
 from reward_servers.engines.models._fit import check_fit
-from reward_servers.engines.models._forward import Forward, Outputs
+from reward_servers.engines.models._forward import Compute, Forward, Outputs
 from reward_servers.engines.models._kernel import Kernel
+from reward_servers.engines.models._kinds import NoMemoryError, Reader, Summary, load_encoder, load_token_classifier
 from reward_servers.engines.models._loading import (
     Loaded,
     ModelUnusableError,
@@ -23,8 +25,10 @@ from reward_servers.engines.models._loading import (
 )
 
 __all__ = [
+    "Adapters",
     "AddEos",
     "Chooser",
+    "Compute",
     "Conversation",
     "Encoded",
     "Encoder",
@@ -33,8 +37,11 @@ __all__ = [
     "Kernel",
     "Loaded",
     "ModelUnusableError",
+    "NoMemoryError",
     "Outputs",
     "Pooling",
+    "Reader",
+    "Summary",
     "Template",
     "TooLongError",
     "check_fit",
@@ -42,6 +49,8 @@ __all__ = [
     "load_base",
     "load_causal",
     "load_classifier",
+    "load_encoder",
+    "load_token_classifier",
     "quietly",
     "reads_last",
     "takes_segments",

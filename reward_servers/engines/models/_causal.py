@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from reward_servers.engines.models._loading import (
     read_weights,
 )
 
-__all__ = ["load_causal"]
+__all__ = ["last_only", "load_causal"]
 
 _REMEDY = "download the model again; it must be a causal language model"
 
@@ -67,6 +68,15 @@ def load_causal(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loa
     with named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
+
+
+def last_only(model: Any) -> tuple[str, ...]:
+    """What a model's argument is called that says how many last tokens it scores all words for; none for others.
+
+    The scores of every word at every place of a long conversation would need gigabytes.
+    """
+    known = inspect.signature(model.forward).parameters
+    return tuple(name for name in ("logits_to_keep", "num_logits_to_keep") if name in known)
 
 
 def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any, dict[str, Any]]:

@@ -5,12 +5,12 @@ Nothing is sampled, padded or batched: what comes out follows from the conversat
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reward_servers.engines.models._causal import last_only
 from reward_servers.engines.models._encoding import Encoder, Template, Turns
 from reward_servers.engines.models._forward import branch, cache_argument
 from reward_servers.engines.models._loading import Loaded
@@ -54,9 +54,7 @@ class Chooser:
         self.fingerprint = loaded.fingerprint
         template: Template = "chat" if loaded.tokenizer.chat_template else "concat"
         self._cache_argument = cache_argument(loaded.model)
-        # The scores of every word at every place of a long conversation would need gigabytes.
-        known = inspect.signature(loaded.model.forward).parameters
-        self._last_only = {name: 1 for name in ("logits_to_keep", "num_logits_to_keep") if name in known}
+        self._last_only = dict.fromkeys(last_only(loaded.model), 1)
         self._encoder = Encoder(loaded.tokenizer, template, self.max_length, "false")
 
     def begin(self, turns: Turns) -> str:

@@ -52,6 +52,7 @@ class Encoded:
         prompt_tokens: Tokens of the conversation with an empty response.
         shared: How many of the first ids come of the prompt alone. It depends on this conversation only.
         escaped: Control tokens that were broken up.
+        adapter: Name of the adapter that it is computed with; empty for the model as it is.
     """
 
     ids: tuple[int, ...]
@@ -60,6 +61,7 @@ class Encoded:
     prompt_tokens: int = 0
     shared: int = 0
     escaped: int = 0
+    adapter: str = ""
 
     @property
     def cut(self) -> int:
@@ -257,6 +259,10 @@ class Encoder:
         whole = self.ids_of(text)
         known.differs = parts != whole
         return whole
+
+    def harmless(self, text: str) -> str:
+        """A text whose control tokens are broken up, so that it cannot end its turn."""
+        return self._harmless((("", text),))[0][0][1]
 
     def _harmless(self, turns: Turns) -> tuple[list[tuple[str, str]], int]:
         kept, found = [], 0

@@ -18,14 +18,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reward_servers.engines.models._adapters import Adapters
 from reward_servers.engines.models._encoding import Encoded
 from reward_servers.engines.models._kernel import Kernel, PackedKernel, what_is_wrong
 from reward_servers.engines.models._loading import Loaded, ModelUnusableError, reads_last, takes_segments
+from reward_servers.engines.models._memory import is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Forward", "Outputs", "branch", "cache_argument"]
+__all__ = ["Compute", "Forward", "Outputs", "branch", "cache_argument"]
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,27 @@ class Outputs:
         return not self.values
 
 
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """Where and how a model runs.
+
+    Attributes:
+        device: Such as ``"cpu"`` or ``"cuda:0"``.
+        dtype: Name of a floating-point type of torch.
+        threads: Threads of this process for computing on the CPU; 0 leaves the choice to torch.
+        prefix_bytes: Memory for prompts that are kept between batches.
+        kernel: How sequences are computed; ``"auto"``: one at a time on a CPU, in passes of one shape on a GPU.
+        batch_tokens: Tokens of a pass.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 0
+    prefix_bytes: int = 1 << 29
+    kernel: Kernel = "auto"
+    batch_tokens: int = 16384
+
+
 class Forward:
     """Runs sequences through a model, one at a time.
 
@@ -63,7 +86,13 @@ class Forward:
     """
 
     def __init__(
-        self, loaded: Loaded, *, prefix_bytes: int, kernel: Kernel = "auto", batch_tokens: int = 16384
+        self,
+        loaded: Loaded,
+        *,
+        prefix_bytes: int,
+        kernel: Kernel = "auto",
+        batch_tokens: int = 16384,
+        adapters: Adapters | None = None,
     ) -> None:
         """Takes a model.
 
@@ -74,6 +103,7 @@ class Forward:
                 on which; ``"invariant"`` many in passes of one shape, whose bits do not. ``"auto"`` takes the last of
                 these on a GPU where it is proved, and else the first.
             batch_tokens: Tokens of a pass.
+            adapters: What sequences that name one are computed with.
 
         Raises:
             ModelUnusableError: The kernel does not suit the model; the message says which does.
@@ -82,6 +112,7 @@ class Forward:
 
         self._torch = torch
         self._loaded = loaded
+        self._adapters = adapters or Adapters(loaded, {})
         model = loaded.model
         # Decoders read the last token. Which one that is follows from the length; a comparison with the padding token
         # would take a final end-of-sequence for padding where the two are the same.
@@ -104,12 +135,19 @@ class Forward:
             Their outputs, in order; but for the kernel ``"packed"`` each to the last bit the same alone and beside any
             others.
         """
-        if self._packs is not None:
-            return self._run_packed(self._packs, sequences)
-        found: list[Outputs | None] = [None] * len(sequences)
-        for place in sorted(range(len(sequences)), key=lambda place: self._prefix_of(sequences[place])):
-            found[place] = self._run_alone(sequences[place])
-        return [one for one in found if one is not None]
+        found = [Outputs(())] * len(sequences)
+        order = range(len(sequences))
+        for adapter in dict.fromkeys(one.adapter for one in sequences):
+            places = [place for place in order if sequences[place].adapter == adapter]
+            with self._adapters.using(adapter):
+                if self._packs is not None:
+                    results = self._run_packed(self._packs, [sequences[place] for place in places])
+                else:
+                    places.sort(key=lambda place: self._prefix_of(sequences[place]))
+                    results = [self._run_alone(sequences[place]) for place in places]
+            for place, result in zip(places, results, strict=True):
+                found[place] = result
+        return found
 
     def _run_packed(self, packs: PackedKernel, sequences: Sequence[Encoded]) -> list[Outputs]:
         """Computes packs. Where memory runs out, the batch is tried once more, and then each sequence by itself."""
@@ -122,7 +160,7 @@ class Forward:
                     for rank, values, reused in packs.run([sequences[place] for place in places]):
                         found[places[rank]] = Outputs(values, reused)
                 except RuntimeError as error:
-                    if not _is_out_of_memory(error):
+                    if not is_out_of_memory(error):
                         raise
                     logger.warning("a pack of %d sequences: %s", len(places), str(error).splitlines()[0])
                     self._make_room()
@@ -175,7 +213,7 @@ class Forward:
                 with self._torch.inference_mode():
                     return self._outputs(one)
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 logger.warning("%d tokens: %s", len(one.ids), str(error).splitlines()[0])
             if first_try:
@@ -193,20 +231,20 @@ class Forward:
         if not prefix:
             hidden = base(input_ids=self._tensor(one.ids), use_cache=False).last_hidden_state
             return Outputs(self._values(self._loaded.model.score(hidden[0, -1:])[0]))
-        kept = self._kept.get(prefix)
-        cache = kept or self._prefill(prefix)
+        kept = self._kept.get(prefix, one.adapter)
+        cache = kept or self._prefill(prefix, one.adapter)
         rest = self._tensor(one.ids[len(prefix) :])
         known = {self._cache_argument: branch(cache)}
         hidden = base(input_ids=rest, use_cache=True, **known).last_hidden_state
         values = self._values(self._loaded.model.score(hidden[0, -1:])[0])
         return Outputs(values, len(prefix) if kept is not None else 0)
 
-    def _prefill(self, prefix: tuple[int, ...]) -> Any:
+    def _prefill(self, prefix: tuple[int, ...], adapter: str) -> Any:
         from transformers import DynamicCache
 
         cache = DynamicCache(config=self._loaded.model.config)
         self._loaded.model.base_model(input_ids=self._tensor(prefix), use_cache=True, **{self._cache_argument: cache})
-        self._kept.put(prefix, cache)
+        self._kept.put(prefix, adapter, cache)
         return cache
 
     def _tensor(self, ids: Sequence[int]) -> torch.Tensor:
@@ -243,12 +281,6 @@ class Forward:
         return close and first == again
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
-
-
 def cache_argument(model: Any) -> str:
     """What a model of transformers calls keys and values of earlier tokens; newer versions call them `cache`."""
     return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
@@ -267,19 +299,19 @@ class _Prefixes:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._bytes = 0
-        self._caches: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()
+        self._caches: OrderedDict[tuple[bytes, str], tuple[Any, int]] = OrderedDict()
 
-    def get(self, prefix: tuple[int, ...]) -> Any | None:
-        key = array("q", prefix).tobytes()
+    def get(self, prefix: tuple[int, ...], adapter: str) -> Any | None:
+        key = (array("q", prefix).tobytes(), adapter)
         if (found := self._caches.get(key)) is None:
             return None
         self._caches.move_to_end(key)
         return found[0]
 
-    def put(self, prefix: tuple[int, ...], cache: Any) -> None:
+    def put(self, prefix: tuple[int, ...], adapter: str, cache: Any) -> None:
         tensors = [tensor for layer in cache.layers for tensor in (layer.keys, layer.values) if tensor is not None]
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-        self._caches[array("q", prefix).tobytes()] = (cache, size)
+        self._caches[array("q", prefix).tobytes(), adapter] = (cache, size)
         self._bytes += size
         # The newest stays whatever its size: the rollouts of its group come next.
         while self._bytes > self._limit and len(self._caches) > 1:

@@ -5,6 +5,25 @@ the output after the normaliser; a *golden score* is one that the model's card o
 """
 
 from reward_servers.engines.preference._heads import Head, combine, named_heads
+from reward_servers.engines.preference._likelihood import Continuation, LikelihoodModel
 from reward_servers.engines.preference._model import Golden, PreferenceModel
+from reward_servers.engines.preference._steps import Kind, Laid, ProcessModel, Step, split_steps
+from reward_servers.engines.preference._texts import Closest, CrossModel, TextModel
 
-__all__ = ["Golden", "Head", "PreferenceModel", "combine", "named_heads"]
+__all__ = [
+    "Closest",
+    "Continuation",
+    "CrossModel",
+    "Golden",
+    "Head",
+    "Kind",
+    "Laid",
+    "LikelihoodModel",
+    "PreferenceModel",
+    "ProcessModel",
+    "Step",
+    "TextModel",
+    "combine",
+    "named_heads",
+    "split_steps",
+]

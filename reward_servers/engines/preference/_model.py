@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reward_servers.engines.models import (
+    Adapters,
     AddEos,
+    Compute,
     Conversation,
     Encoded,
     Encoder,
     EncodingError,
     Forward,
-    Kernel,
     ModelUnusableError,
     Outputs,
     Template,
@@ -55,9 +56,8 @@ class PreferenceModel:
     def __init__(
         self,
         path: Path,
+        compute: Compute | None = None,
         *,
-        device: str = "cpu",
-        dtype: str = "float32",
         template: Template = "chat",
         max_length: int = 4096,
         add_eos: AddEos = "auto",
@@ -66,17 +66,13 @@ class PreferenceModel:
         mean: float = 0.0,
         std: float = 1.0,
         golden: Sequence[Golden] = (),
-        threads: int = 0,
-        prefix_bytes: int = 1 << 29,
-        kernel: Kernel = "auto",
-        batch_tokens: int = 16384,
+        adapters: Mapping[str, Path] | None = None,
     ) -> None:
         """Loads the model and proves that it can be used.
 
         Args:
             path: A directory with configuration, tokenizer and safetensors weights.
-            device: Such as ``"cpu"`` or ``"cuda:0"``.
-            dtype: Name of a floating-point type of torch.
+            compute: Where and how it runs; None for the defaults.
             template: How a conversation becomes a text.
             max_length: Tokens of a conversation at most; less when the model takes fewer.
             add_eos: Whether a conversation ends in the end-of-sequence token. With ``"auto"`` the golden scores
@@ -86,18 +82,23 @@ class PreferenceModel:
             mean: Of the output of the one head, when none are declared.
             std: Its deviation.
             golden: Scores of the first head that must be met.
-            threads: Threads of this process for computing on the CPU; 0 leaves the choice to torch.
-            prefix_bytes: Memory for prompts that are kept between batches.
-            kernel: How sequences are computed; ``"auto"``: one at a time on a CPU, in passes of one shape on a GPU.
-            batch_tokens: Tokens of a pass.
+            adapters: Directories of LoRA adapters by name.
 
         Raises:
             ModelUnusableError: The files cannot be used; the message says why and what to do.
             ImportError: torch or transformers is missing.
         """
-        loaded = load_classifier(path, device=device, dtype=dtype, threads=threads)
+        run = compute or Compute()
+        loaded = load_classifier(path, device=run.device, dtype=run.dtype, threads=run.threads)
         self.max_length = min(max_length, loaded.max_length or max_length)
-        self._forward = Forward(loaded, prefix_bytes=prefix_bytes, kernel=kernel, batch_tokens=batch_tokens)
+        known = Adapters(loaded, adapters or {})
+        self._forward = Forward(
+            loaded,
+            prefix_bytes=run.prefix_bytes,
+            kernel=run.kernel,
+            batch_tokens=run.batch_tokens,
+            adapters=known,
+        )
         try:
             names = loaded.model.config.id2label
             self.heads = named_heads(heads or {}, label, self._forward.outputs, names, mean, std)
@@ -109,8 +110,9 @@ class PreferenceModel:
         except (EncodingError, ModelUnusableError) as error:
             raise ModelUnusableError(f"{path}: {error}") from None
         check_fit(loaded, self.encoder)
-        how = self._forward.kernel + (f" {batch_tokens}" if self._forward.kernel == "invariant" else "")
-        self.fingerprint = f"{loaded.fingerprint} {template}{'+eos' if self.encoder.adds_eos else ''} {how}"
+        how = self._forward.kernel + (f" {run.batch_tokens}" if self._forward.kernel == "invariant" else "")
+        ends = "+eos" if self.encoder.adds_eos else ""
+        self.fingerprint = f"{loaded.fingerprint} {template}{ends} {how} {known.fingerprint}".rstrip()
 
     def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
         """Computes the outputs of encoded conversations; each is the same alone and beside any others."""

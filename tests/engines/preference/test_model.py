@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from reward_servers.engines.models import Conversation, ModelUnusableError
+from reward_servers.engines.models import Compute, Conversation, ModelUnusableError
 from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from tests.engines.models import tiny
 
@@ -80,7 +80,7 @@ def test_a_golden_score_that_is_not_met_is_told_with_what_was_measured(tmp_path:
 def test_the_fingerprint_follows_the_weights_and_the_type(tmp_path: Path) -> None:
     first = _model(tiny.llama(tmp_path / "a")).fingerprint
     assert _model(tiny.llama(tmp_path / "b")).fingerprint == first
-    assert _model(tmp_path / "b", dtype="bfloat16").fingerprint != first
+    assert _model(tmp_path / "b", compute=Compute(dtype="bfloat16")).fingerprint != first
     weights = tmp_path / "b" / "model.safetensors"
     data = bytearray(weights.read_bytes())
     # A byte in the middle: neither the beginning nor the end of the file changes.

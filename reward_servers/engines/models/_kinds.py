@@ -1,0 +1,142 @@
+"""Models that are read in other ways than one score for a sequence: token classifiers and encoders of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from reward_servers.engines.models._causal import last_only
+from reward_servers.engines.models._loading import (
+    Loaded,
+    ModelUnusableError,
+    check_device,
+    fingerprint_of,
+    named,
+    positions_of,
+    read_tokenizer,
+    read_weights,
+    takes_segments,
+)
+from reward_servers.engines.models._memory import is_out_of_memory
+from reward_servers.engines.models._pooled import averaged
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["NoMemoryError", "Reader", "Summary", "load_encoder", "load_token_classifier"]
+
+Summary = Literal["mean", "first", "last"]
+
+
+class NoMemoryError(RuntimeError):
+    """The device has no memory for a sequence, though nothing else is on it."""
+
+
+def load_token_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
+    """Loads a classifier of tokens, such as a process reward model.
+
+    Args:
+        path: A directory with configuration, tokenizer and safetensors weights.
+        device: Where to run, such as ``"cpu"`` or ``"cuda:0"``.
+        dtype: Name of a floating-point type of torch.
+        threads: Threads of this process for computing on the CPU; 0 leaves the choice to torch.
+
+    Returns:
+        The model and its tokenizer.
+
+    Raises:
+        ModelUnusableError: The files or the device cannot be used.
+        ImportError: torch or transformers is missing.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    return _load(path, AutoModelForTokenClassification, "a token classifier", device, dtype, threads)
+
+
+def load_encoder(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
+    """Loads a model that gives hidden states; arguments and errors as above. A pooler without weights is not used."""
+    from transformers import AutoModel
+
+    return _load(path, AutoModel, "an encoder of texts", device, dtype, threads, unused=("pooler.",))
+
+
+def _load(
+    path: Path, kind: Any, what: str, device: str, dtype: str, threads: int, unused: tuple[str, ...] = ()
+) -> Loaded:
+    import torch
+
+    if not (path / "config.json").is_file():
+        raise ModelUnusableError(f"{path} is not a directory with a config.json; give the path of a downloaded model")
+    if threads:
+        torch.set_num_threads(threads)
+    check_device(torch, device)
+    tokenizer = read_tokenizer(path)
+    model, info = read_weights(path, kind, dtype, what)
+    if missing := sorted(key for key in info["missing_keys"] if not key.startswith(unused or ("\0",))):
+        raise ModelUnusableError(f"{path} is not {what}: it has no weights for {', '.join(missing[:3])}")
+    with named(path, "model", "free memory of the device, or give a smaller model"):
+        model = model.eval().requires_grad_(False).to(device)
+    return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
+
+
+class Reader:
+    """Runs a model on one sequence at a time, in shapes of its own: what comes out depends on nothing else."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        import torch
+
+        self._torch = torch
+        self._loaded = loaded
+        self._has_types = takes_segments(loaded.model)
+        self._last_only = last_only(loaded.model)
+
+    def outputs(self, ids: Sequence[int], places: Sequence[int]) -> torch.Tensor:
+        """``[len(places), outputs]`` logits at some tokens, in float64 on the CPU.
+
+        Raises:
+            NoMemoryError: The device has no memory for the sequence.
+        """
+        found: torch.Tensor = self._run(ids, ()).logits[0, list(places)].double().cpu()
+        return found
+
+    def log_likelihoods(self, ids: Sequence[int], start: int) -> list[float]:
+        """Logarithm of the probability of each token from ``start`` on, given those before it.
+
+        Raises:
+            NoMemoryError: The device has no memory for the sequence.
+        """
+        logits = self._run(ids, (), **{name: len(ids) - start + 1 for name in self._last_only}).logits[0]
+        chances = self._torch.log_softmax(logits[-(len(ids) - start) - 1 : -1].float(), -1)
+        wanted = self._torch.tensor(list(ids[start:]), device=chances.device)
+        return [float(one) for one in chances.gather(1, wanted[:, None])[:, 0].cpu()]
+
+    def summary(self, ids: Sequence[int], types: Sequence[int], how: Summary) -> torch.Tensor:
+        """``[H]`` hidden states of a text made one: their mean, or that of its first or last token; in float64.
+
+        Raises:
+            NoMemoryError: The device has no memory for the sequence.
+        """
+        hidden = self._run(ids, types).last_hidden_state
+        found: torch.Tensor = (
+            averaged(hidden)[0] if how == "mean" else hidden[0, 0] if how == "first" else hidden[0, -1]
+        )
+        return found.double().cpu()
+
+    def _run(self, ids: Sequence[int], types: Sequence[int], **more: Any) -> Any:
+        torch, device = self._torch, self._loaded.device
+        given = {"input_ids": torch.tensor([list(ids)], device=device)}
+        if self._has_types:
+            given["token_type_ids"] = torch.tensor([list(types) or [0] * len(ids)], device=device)
+        for last in (False, True):
+            try:
+                with torch.inference_mode():
+                    return self._loaded.model(**given, **more)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if last:
+                    raise NoMemoryError(f"the device has no memory for {len(ids)} tokens") from None
+            if device.startswith("cuda"):
+                torch.cuda.empty_cache()
+        raise AssertionError("unreachable")

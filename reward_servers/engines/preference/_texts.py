@@ -1,0 +1,210 @@
+"""Texts that mean the same: vectors of an encoder, and cross-encoders that read two texts together."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reward_servers.engines.models import (
+    Encoded,
+    Encoder,
+    Forward,
+    Loaded,
+    ModelUnusableError,
+    NoMemoryError,
+    Reader,
+    Summary,
+    load_classifier,
+    load_encoder,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Closest", "CrossModel", "TextModel"]
+
+_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Closest:
+    """The reference that a response is closest to.
+
+    Attributes:
+        place: Its place among the references.
+        raw: The cosine, or the output of a cross-encoder.
+        value: That between 0 and 1.
+        vector: The response's vector, of length 1; empty for a cross-encoder.
+    """
+
+    place: int
+    raw: float
+    value: float
+    vector: list[float]
+
+
+class TextModel:
+    """An encoder of texts.
+
+    Attributes:
+        max_length: Tokens of the longest text.
+        fingerprint: Digest of all that its vectors depend on.
+    """
+
+    def __init__(self, path: Path, summary: Summary, max_length: int, **where: Any) -> None:
+        """Loads the model.
+
+        Args:
+            path: Its directory.
+            summary: How hidden states become one vector.
+            max_length: Tokens of a text at most; less when the model takes fewer.
+            where: Device, dtype and threads.
+
+        Raises:
+            ModelUnusableError: The files cannot be used.
+            EncodingError: The tokenizer cannot be used.
+        """
+        loaded = load_encoder(path, **where)
+        self.max_length = min(max_length, loaded.max_length or max_length)
+        self.fingerprint = f"{loaded.fingerprint} {summary}"
+        self._summary = summary
+        self._reader = Reader(loaded)
+        self._texts = _Texts(loaded, self.max_length)
+        self._known: OrderedDict[tuple[int, ...], torch.Tensor] = OrderedDict()
+
+    def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
+        """The text and then the references as token ids."""
+        return [self._texts.one(one) for one in (text, *references)]
+
+    def closest(self, texts: Sequence[Encoded]) -> Closest:
+        """Compares the first text with the others.
+
+        Raises:
+            NoMemoryError: The device has no memory for one of them.
+        """
+        own = self.vector(texts[0])
+        cosines = [float(own @ self._kept(one)) for one in texts[1:]]
+        if any(map(math.isnan, cosines)):
+            return Closest(0, float("nan"), 0.0, [])
+        place = max(range(len(cosines)), key=cosines.__getitem__)
+        return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), [float(one) for one in own])
+
+    def vector(self, one: Encoded) -> torch.Tensor:
+        """``[H]`` vector of length 1.
+
+        Raises:
+            NoMemoryError: The device has no memory for it.
+        """
+        found = self._reader.summary(one.ids, one.types, self._summary)
+        unit: torch.Tensor = found / found.norm().clamp_min(1e-12)
+        return unit
+
+    def _kept(self, one: Encoded) -> torch.Tensor:
+        """The vector of a reference, which a whole group is compared with."""
+        found = self._known.get(one.ids)
+        if found is None:
+            found = self._known[one.ids] = self.vector(one)
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        return found
+
+
+class CrossModel:
+    """A classifier that reads two texts together.
+
+    Attributes:
+        max_length: Tokens of the longest pair.
+        fingerprint: Digest of all that its outputs depend on.
+    """
+
+    def __init__(self, path: Path, label: int, max_length: int, **where: Any) -> None:
+        """Loads the model.
+
+        Args:
+            path: Its directory.
+            label: The output that is read.
+            max_length: Tokens of a pair at most; less when the model takes fewer.
+            where: Device, dtype and threads.
+
+        Raises:
+            ModelUnusableError: The files cannot be used.
+            EncodingError: The tokenizer cannot be used.
+        """
+        loaded = load_classifier(path, **where)
+        self.max_length = min(max_length, loaded.max_length or max_length)
+        self._forward = Forward(loaded, prefix_bytes=0, kernel="alone")
+        if label >= self._forward.outputs:
+            raise ModelUnusableError(f"{path}: has {self._forward.outputs} outputs; label {label} is not one of them")
+        self._label = label
+        self._texts = _Texts(loaded, self.max_length)
+        self.fingerprint = f"{loaded.fingerprint} cross {label}"
+
+    def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
+        """Each reference with the text, as token ids."""
+        return [self._texts.two(one, text) for one in references]
+
+    def single(self, text: str) -> Encoded:
+        """A text that holds both as token ids."""
+        return self._texts.one(text)
+
+    def raw(self, texts: Sequence[Encoded]) -> list[float]:
+        """The output of each.
+
+        Raises:
+            NoMemoryError: The device has no memory for one of them.
+        """
+        return [one[self._label] for one in self._outputs(texts)]
+
+    def _outputs(self, texts: Sequence[Encoded]) -> list[tuple[float, ...]]:
+        outputs = [one.values for one in self._forward.run(texts)]
+        if missing := [len(one.ids) for one, values in zip(texts, outputs, strict=True) if not values]:
+            raise NoMemoryError(f"the device has no memory for {missing[0]} tokens")
+        return outputs
+
+    def closest(self, texts: Sequence[Encoded]) -> Closest:
+        """The reference that the model likes best; with several outputs the label's share, else squashed.
+
+        Raises:
+            NoMemoryError: The device has no memory for one of them.
+        """
+        outputs = self._outputs(texts)
+        values = [_share(one, self._label) for one in outputs]
+        # What is not a number is told, wherever it stands.
+        place = next((rank for rank, one in enumerate(values) if one != one), None)
+        if place is None:
+            place = max(range(len(values)), key=values.__getitem__)
+            return Closest(place, outputs[place][self._label], values[place], [])
+        return Closest(place, float("nan"), 0.0, [])
+
+
+def _share(outputs: Sequence[float], label: int) -> float:
+    if not all(map(math.isfinite, outputs)):
+        return float("nan")
+    if len(outputs) == 1:
+        return 0.5 * (1.0 + math.tanh(outputs[0] / 2.0))
+    highest = max(outputs)
+    return math.exp(outputs[label] - highest) / math.fsum(math.exp(one - highest) for one in outputs)
+
+
+class _Texts:
+    """Single texts and pairs as token ids; control tokens in them are text."""
+
+    def __init__(self, loaded: Loaded, max_length: int) -> None:
+        self._tokenizer = loaded.tokenizer
+        self._encoder = Encoder(loaded.tokenizer, "pair", max_length, "false")
+
+    def one(self, text: str) -> Encoded:
+        found = self._tokenizer(self._encoder.harmless(text))
+        return _encoded(found)
+
+    def two(self, first: str, second: str) -> Encoded:
+        return _encoded(self._tokenizer(self._encoder.harmless(first), self._encoder.harmless(second)))
+
+
+def _encoded(found: Any) -> Encoded:
+    ids, types = tuple(found["input_ids"]), tuple(found.get("token_type_ids") or ())
+    return Encoded(ids, types if any(types) else (), len(ids))

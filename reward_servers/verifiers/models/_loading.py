@@ -1,0 +1,72 @@
+"""Settings that verifiers with a model of their own share, and how they tell that it cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from reward_servers import Fault, Rollout, Score, ServiceError, Settings, StartupError
+from reward_servers.engines.models import EncodingError, ModelUnusableError, NoMemoryError
+from reward_servers.engines.text import visible
+
+__all__ = ["TOKENS_OF_CPU", "TOKENS_OF_DEVICE", "ModelSettings", "loading", "no_memory", "seen", "turns"]
+
+TOKENS_OF_CPU = 4096
+"""On a CPU every sequence is computed by itself, and results come when their batch is done."""
+TOKENS_OF_DEVICE = 16384
+
+
+class ModelSettings(Settings):
+    """A model, and where it runs."""
+
+    path: Path = Field(description="Directory with configuration, tokenizer and safetensors weights.")
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    threads: int = Field(0, ge=0, description="Threads for computing on the CPU; 0 leaves the choice to torch.")
+    max_length: int = Field(4096, ge=8, description="Tokens of a sequence; less when the model takes fewer.")
+    batch_tokens: int = Field(0, ge=0, description="Tokens that are scored together; 0 chooses by the device.")
+
+    def tokens_of_a_batch(self) -> int:
+        """Tokens of a batch."""
+        return self.batch_tokens or (TOKENS_OF_CPU if self.device == "cpu" else TOKENS_OF_DEVICE)
+
+    def where(self) -> dict[str, Any]:
+        """How the loaders are told where the model runs."""
+        return {"device": self.device, "dtype": self.dtype, "threads": self.threads}
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Tells the operator why a model cannot be used.
+
+    Raises:
+        StartupError: It cannot; the message says why and what to do.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise StartupError(f"{name}: {error}; install it with: pip install 'assay[model]'") from None
+    except (ModelUnusableError, EncodingError) as error:
+        raise StartupError(f"{name}: {error}") from None
+
+
+def no_memory(error: NoMemoryError) -> Fault:
+    """The fault of an item that the device has no memory for."""
+    return ServiceError(f"{error}; lower max_length or free memory", code="out_of_memory").to_fault()
+
+
+def turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], ...]:
+    """The turns of a prompt or response, with their visible text."""
+    if isinstance(content, str):
+        return ((role, content),) if content or role == "assistant" else ()
+    return tuple((message.role, message.text) for message in content)
+
+
+def seen(rollout: Rollout) -> str | Score:
+    """The visible text of the response; the floor score of one that has none."""
+    text = visible(rollout.response, rollout.reasoning_marks).text
+    return text if text.strip() else Score.floor("no_answer", "the response is empty")

@@ -1,0 +1,110 @@
+"""Which of two responses a pair model from local files prefers, asked in both orders."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import Field, field_validator
+
+from reward_servers import Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
+from reward_servers.engines.models import Encoded, NoMemoryError
+from reward_servers.engines.preference import CrossModel
+from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen
+
+__all__ = ["Comparison", "ComparisonOptions", "ComparisonReference", "ComparisonSettings"]
+
+_PLACES = ("prompt", "first", "second")
+_PLACE = re.compile(r"\{(prompt|first|second)\}")
+
+
+class ComparisonSettings(ModelSettings):
+    """The model, and the text that it was trained to read."""
+
+    layout: str = Field(
+        "{prompt}\n\nFirst: {first}\n\nSecond: {second}",
+        description="The text that is read, with {prompt}, {first} and {second}; higher means the first is better.",
+    )
+    label: int = Field(0, ge=0, description="Output that is read.")
+
+    @field_validator("layout")
+    @classmethod
+    def _check(cls, value: str) -> str:
+        if missing := [one for one in _PLACES if value.count(f"{{{one}}}") != 1]:
+            raise ValueError(f"needs {{{missing[0]}}} once")
+        return value
+
+
+class ComparisonOptions(Options):
+    """How sure the model is taken to be."""
+
+    temperature: float = Field(1.0, gt=0, le=1000, description="Divides the difference of both orders.")
+
+
+class ComparisonReference(Reference):
+    """The response that it is compared with."""
+
+    opponent: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    orders: tuple[Encoded, Encoded]
+
+
+# The memory bound is off: a device's libraries reserve far more address space than they use.
+@verifier(
+    "comparison",
+    version="1",
+    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
+    max_batch=256,
+    aspects=("as_first", "as_second", "position_bias"),
+)
+class Comparison:
+    """How probably a pair model prefers the response to its opponent, whichever of them stands first."""
+
+    Options = ComparisonOptions
+    Reference = ComparisonReference
+
+    def setup(self, settings: ComparisonSettings) -> None:
+        """Loads the model."""
+        self.batch_tokens = settings.tokens_of_a_batch()
+        self._layout = settings.layout
+        with loading("comparison"):
+            self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
+
+    def prepare(self, item: Item) -> _Prepared | Score:
+        """Encodes both orders."""
+        own = seen(item.rollout)
+        if isinstance(own, Score):
+            return own
+        prompt, other = item.rollout.prompt, item.ref.opponent
+        one_way, other_way = self._text(prompt, own, other), self._text(prompt, other, own)
+        orders = (self._model.single(one_way), self._model.single(other_way))
+        longest = max(len(one.ids) for one in orders)
+        if longest > self._model.max_length:
+            return Score.floor("limit", f"{longest} tokens, of at most {self._model.max_length}")
+        item.context.usage.input_tokens += sum(len(one.ids) for one in orders)
+        return _Prepared(orders)
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Compares each response by itself."""
+        return [self._scored(item.prepared, item.options) for item in items]
+
+    def _text(self, prompt: str, first: str, second: str) -> str:
+        given = dict(zip(_PLACES, (prompt, first, second), strict=True))
+        # In one go: what a response says of {second} is text.
+        return _PLACE.sub(lambda match: given[match[1]], self._layout)
+
+    def _scored(self, prepared: _Prepared, options: ComparisonOptions) -> Score | Fault:
+        try:
+            first, second = self._model.raw(prepared.orders)
+        except NoMemoryError as error:
+            return no_memory(error)
+        if not (math.isfinite(first) and math.isfinite(second)):
+            return ServiceError(f"the model gave {[first, second]}", code="not_finite").to_fault()
+        value = 0.5 * (1.0 + math.tanh((first - second) / (2.0 * options.temperature)))
+        aspects = {"as_first": first, "as_second": -second, "position_bias": (first + second) / 2.0}
+        return Score(value, aspects=aspects, evidence={"model": self._model.fingerprint})

@@ -1,0 +1,127 @@
+"""How likely a language model from local files finds the reference after the response, or the response itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, Options, Score, ServiceError, verifier
+from reward_servers.engines.models import EncodingError, NoMemoryError
+from reward_servers.engines.preference import Continuation, LikelihoodModel
+from reward_servers.verifiers._answers import TextReference
+from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen, turns
+
+__all__ = ["Likelihood", "LikelihoodOptions", "LikelihoodReference", "LikelihoodSettings"]
+
+
+class LikelihoodSettings(ModelSettings):
+    """The model, and where it runs."""
+
+
+class LikelihoodReference(TextReference):
+    """Accepted answers; for ``of = "response"`` there need be none."""
+
+    answer: Any = ()
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _check_given(cls, value: Any) -> Any:
+        return value if value == () else TextReference(answer=value).answers
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The accepted answers."""
+        return tuple(self.answer)
+
+
+class LikelihoodOptions(Options):
+    """What is to be likely, and how the tokens' probabilities become one number."""
+
+    of: Literal["reference", "response"] = Field(
+        "reference", description="The reference behind the response and 'lead', or the response behind the prompt."
+    )
+    lead: str = Field("\n\nThe answer is ", max_length=1000, description="Text between response and reference.")
+    reduce: Literal["geometric", "mean", "product"] = Field(
+        "geometric", description="Mean of the tokens' probabilities, or the probability of all of them."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    candidates: tuple[Continuation, ...]
+
+
+def _reduced(logs: Sequence[float], how: str) -> float:
+    if how == "mean":
+        return math.fsum(map(math.exp, logs)) / len(logs)
+    total = math.fsum(logs)
+    return math.exp(total if how == "product" else total / len(logs))
+
+
+# The memory bound is off: a device's libraries reserve far more address space than they use.
+@verifier(
+    "likelihood",
+    version="1",
+    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
+    max_batch=256,
+    aspects=("log_likelihood", "tokens"),
+)
+class Likelihood:
+    """How likely a language model finds the reference after the response, or the response after the prompt."""
+
+    Options = LikelihoodOptions
+    Reference = LikelihoodReference
+
+    def setup(self, settings: LikelihoodSettings) -> None:
+        """Loads the model."""
+        self.batch_tokens = settings.tokens_of_a_batch()
+        with loading("likelihood"):
+            self._model = LikelihoodModel(settings.path, settings.max_length, **settings.where())
+
+    def prepare(self, item: Item) -> _Prepared | Score | Fault:
+        """Encodes what is to be likely."""
+        options: LikelihoodOptions = item.options
+        prompt = turns(item.rollout.prompt_context.prompt, "user")
+        text = seen(item.rollout)
+        if isinstance(text, Score):
+            return text
+        if options.of == "reference" and not item.ref.answers:
+            what = 'answer: is missing; of = "reference" needs it, of = "response" does not'
+            return DatasetError(what, code="missing_reference").to_fault()
+        try:
+            if options.of == "response":
+                found = [self._model.after(prompt, "", text)]
+            else:
+                found = [self._model.after(prompt, text + options.lead, one) for one in item.ref.answers]
+        except EncodingError as error:
+            return DatasetError(f"prompt: {error}", code="invalid_prompt").to_fault()
+        if any(one.start == 0 for one in found):
+            return CallerError("prompt: it has no token to begin with; give a prompt", code="no_prompt").to_fault()
+        if any(one.start == len(one.ids) for one in found):
+            return DatasetError("answer: the model's tokenizer has no token for it", code="unusable_answer").to_fault()
+        longest = max(len(one.ids) for one in found)
+        if longest > self._model.max_length:
+            return Score.floor("limit", f"{longest} tokens, of at most {self._model.max_length}")
+        item.context.usage.input_tokens += sum(len(one.ids) for one in found)
+        return _Prepared(tuple(found))
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Scores each response by itself."""
+        return [self._scored(item.prepared, item.options) for item in items]
+
+    def _scored(self, prepared: _Prepared, options: LikelihoodOptions) -> Score | Fault:
+        try:
+            logs = [self._model.log_likelihoods(one) for one in prepared.candidates]
+        except NoMemoryError as error:
+            return no_memory(error)
+        values = [_reduced(one, options.reduce) for one in logs]
+        if not all(map(math.isfinite, values)):
+            return ServiceError("the model gave what is no probability", code="not_finite").to_fault()
+        place = max(range(len(values)), key=values.__getitem__)
+        aspects = {"log_likelihood": math.fsum(logs[place]), "tokens": float(len(logs[place]))}
+        evidence = {"model": self._model.fingerprint, "reference": place}
+        return Score(min(1.0, values[place]), aspects=aspects, evidence=evidence)

@@ -1,0 +1,117 @@
+"""Scores of the steps of a response, from a process reward model in local files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
+from reward_servers import Step as StepScore
+from reward_servers.engines.models import NoMemoryError
+from reward_servers.engines.preference import Laid, ProcessModel, Step, split_steps
+from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
+
+__all__ = ["Process", "ProcessOptions", "ProcessSettings"]
+
+
+class ProcessSettings(ModelSettings):
+    """The model, and how it was trained to be read."""
+
+    kind: Literal["classifier", "causal"] = Field(
+        "classifier", description="Whether tokens are classified, or a language model writes 'good' or 'bad'."
+    )
+    separator: str = Field("\n", min_length=1, description="Text behind each step; its last token is read.")
+    good: str = Field("1", min_length=1, description="Label of a right step, by name or number; or what is written.")
+    bad: str = Field("0", description="The same of a wrong step; empty for a classifier with one output.")
+
+
+class ProcessOptions(Options):
+    """What a step is, and how the response's score follows from those of its steps."""
+
+    split: str = Field("\n\n", min_length=1, max_length=64, description="Text between two steps.")
+    aggregate: Literal["min", "mean", "product", "last"] = Field(
+        "min", description="Score of the response, from the probabilities of its steps."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    laid: Laid
+    steps: tuple[Step, ...]
+    message: int
+
+
+def _last_message(rollout: Rollout) -> int:
+    """The message that ``response`` is the text of."""
+    messages = rollout.messages
+    places = [place for place, one in enumerate(messages) if one.role == "assistant" and one.text]
+    return places[-1] if places else 0
+
+
+# The memory bound is off: a device's libraries reserve far more address space than they use.
+@verifier(
+    "process",
+    version="1",
+    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
+    max_batch=256,
+    aspects=("min", "mean", "product", "last", "steps"),
+)
+class Process:
+    """How right a process reward model finds the steps of a response: each step, and all of them together."""
+
+    Options = ProcessOptions
+
+    def setup(self, settings: ProcessSettings) -> None:
+        """Loads the model."""
+        self.batch_tokens = settings.tokens_of_a_batch()
+        with loading("process"):
+            self._model = ProcessModel(
+                settings.path,
+                settings.kind,
+                settings.separator,
+                settings.good,
+                settings.bad,
+                settings.max_length,
+                **settings.where(),
+            )
+
+    def prepare(self, item: Item) -> _Prepared | Score:
+        """Cuts the response into steps and encodes them."""
+        text = item.rollout.response
+        steps = split_steps(text, item.options.split)
+        if not steps:
+            return Score.floor("no_answer", "the response has no step")
+        laid = self._model.lay(item.rollout.prompt, [text[one.start : one.end] for one in steps])
+        if len(laid.ids) > self._model.max_length:
+            return Score.floor("limit", f"{len(laid.ids)} tokens, of at most {self._model.max_length}")
+        item.context.usage.input_tokens += len(laid.ids)
+        return _Prepared(laid, tuple(steps), _last_message(item.rollout))
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Scores each response by itself."""
+        return [self._scored(item.prepared, item.options) for item in items]
+
+    def _scored(self, prepared: _Prepared, options: ProcessOptions) -> Score | Fault:
+        try:
+            chances = self._model.score(prepared.laid)
+        except NoMemoryError as error:
+            return no_memory(error)
+        if not all(map(math.isfinite, chances)):
+            return ServiceError(f"the model gave {chances[:8]}", code="not_finite").to_fault()
+        aspects = {
+            "min": min(chances),
+            "mean": math.fsum(chances) / len(chances),
+            "product": math.prod(chances),
+            "last": chances[-1],
+            "steps": float(len(chances)),
+        }
+        steps = [
+            StepScore(one.start, one.end, chance, prepared.message)
+            for one, chance in zip(prepared.steps, chances, strict=True)
+        ]
+        evidence = {"model": self._model.fingerprint, "tokens": len(prepared.laid.ids)}
+        return Score(aspects[options.aggregate], aspects=aspects, steps=steps, evidence=evidence)
