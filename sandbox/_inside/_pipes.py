@@ -24,6 +24,8 @@ _NOTICE_BYTES = 80
 _HEAD = struct.Struct("=QIIi")  # id, pid, flags, number of the call
 _ANSWER = struct.Struct("=QqiI")
 _CONTINUE = 1
+_FLAGS_FIELD = 6  # of a task's stat, after its name
+_EXITING = 0x4  # PF_EXITING
 _MAKES_PIPE = {"x86_64": (22, 293), "aarch64": (59,)}
 
 
@@ -82,13 +84,14 @@ class PipeWatch:
             return  # the one who asked was killed meanwhile
         number, _, _, call = _HEAD.unpack_from(notice.raw)
         fifo = call not in _MAKES_PIPE[_kernel.machine()]
-        if self._may_have_one_more():
+        granted = self._may_have_one_more()
+        answer = _ANSWER.pack(number, 0, 0, _CONTINUE) if granted else _ANSWER.pack(number, 0, -errno.EMFILE, 0)
+        sent = _kernel.libc.ioctl(
+            self._listener, ctypes.c_ulong(_SEND), ctypes.create_string_buffer(answer, _ANSWER.size)
+        )
+        if granted and sent == 0:  # one that a signal called away asks again
             self._since_count += not fifo
             self._fifos += fifo
-            answer = _ANSWER.pack(number, 0, 0, _CONTINUE)
-        else:
-            answer = _ANSWER.pack(number, 0, -errno.EMFILE, 0)
-        _kernel.libc.ioctl(self._listener, ctypes.c_ulong(_SEND), ctypes.create_string_buffer(answer, _ANSWER.size))
 
     def _may_have_one_more(self) -> bool:
         if self._since_count + self._fifos < MOST:
@@ -103,29 +106,47 @@ def _living_pipes() -> int:
     for pid in os.listdir("/proc"):
         if not pid.isdigit() or pid == "1":
             continue
-        try:
-            numbers = os.listdir(f"/proc/{pid}/fd")
-        except PermissionError:
-            if _is_gone(pid):
-                continue
-            return MOST
-        except OSError:  # it has ended
-            continue
-        for number in numbers:
+        # Each task by itself: a process whose first thread has ended hides what the others hold.
+        for task in _names(f"/proc/{pid}/task"):
+            place = f"/proc/{pid}/task/{task}"
             try:
-                target = os.readlink(f"/proc/{pid}/fd/{number}")
-            except OSError:
+                numbers = os.listdir(f"{place}/fd")
+            except PermissionError:
+                if is_leaving(_text(f"{place}/stat")):
+                    continue
+                return MOST
+            except OSError:  # it has ended
                 continue
-            if target.startswith("pipe:"):
-                found.add(target)
+            for number in numbers:
+                try:
+                    target = os.readlink(f"{place}/fd/{number}")
+                except OSError:
+                    continue
+                if target.startswith("pipe:"):
+                    found.add(target)
     return len(found)
 
 
-def _is_gone(pid: str) -> bool:
-    """Whether a process has ended with all its threads, so that it is only waited for."""
+def is_leaving(stat: bytes) -> bool:
+    """Whether a task is on its way out or gone, by what the kernel says of it.
+
+    A task gives up its memory first, and from then on its descriptors are shown to no user; it becomes a zombie some
+    time later, or much later where it has to wait for a processor. What says so from the beginning is its flag.
+    """
+    fields = stat.rpartition(b")")[2].split()
+    return len(fields) <= _FLAGS_FIELD or bool(int(fields[_FLAGS_FIELD]) & _EXITING)
+
+
+def _names(path: str) -> list[str]:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            state = file.read().rpartition(b")")[2].split()[0]
-        return state in (b"Z", b"X") and len(os.listdir(f"/proc/{pid}/task")) == 1
+        return os.listdir(path)
+    except OSError:  # it has ended
+        return []
+
+
+def _text(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
     except OSError:
-        return True
+        return b""

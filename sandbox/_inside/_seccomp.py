@@ -16,6 +16,7 @@ one program that exclude each other by them.
 from __future__ import annotations
 
 import ctypes
+import errno
 import struct
 from collections.abc import Mapping
 
@@ -145,6 +146,7 @@ _EPERM, _ENOSYS = 1, 38
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
 _SET_MODE_FILTER = 1
 _NEW_LISTENER = 8
+_WAIT_KILLABLE = 32  # since Linux 5.19
 
 
 class Assembler:
@@ -333,5 +335,17 @@ class Filter:
         _kernel.syscall("seccomp", self._number, _SET_MODE_FILTER, 0, self._header)
 
     def load_with_listener(self) -> int:
-        """The same; returns the descriptor on which the filter asks."""
-        return _kernel.syscall("seccomp", self._number, _SET_MODE_FILTER, _NEW_LISTENER, self._header)
+        """The same; returns the descriptor on which the filter asks.
+
+        A call that the other side has begun to look at is not interrupted by signals, where the kernel can do that:
+        else `pipe`, which never fails so, would be seen to fail with EINTR.
+        """
+        try:
+            return self._ask(_NEW_LISTENER | _WAIT_KILLABLE)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return self._ask(_NEW_LISTENER)
+
+    def _ask(self, flags: int) -> int:
+        return _kernel.syscall("seccomp", self._number, _SET_MODE_FILTER, flags, self._header)

@@ -10,6 +10,7 @@ import pytest
 
 import sandbox
 from sandbox import Exit, Limits, Prepared, Program, RunResult, Sandbox
+from sandbox._inside._pipes import is_leaving
 from tests.sandbox.conftest import Runner
 
 _HOARD = """
@@ -102,6 +103,45 @@ def test_pipes_come_and_go_in_any_number(run: Runner) -> None:
     assert run(source).stdout == b"done\n"
     source = "n=0\nfor i in $(seq 100); do x=$(echo $i | cat | cat); n=$((n + x)); done; echo $n"
     assert run(source, language="bash", limits=Limits(cpu_s=10)).stdout == b"5050\n"
+
+
+def test_pipes_of_a_process_whose_first_thread_has_ended(run: Runner) -> None:
+    """The kernel shows its descriptors to no user, as it does while a process ends: neither hides any."""
+    source = """
+    #include <pthread.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <unistd.h>
+    static void *work(void *first) {
+        int p[2];
+        usleep(100000);
+        for (int i = 0; i < 1000; i++) {
+            if (pipe(p)) { perror("pipe"); exit(1); }
+            close(p[0]); close(p[1]);
+        }
+        puts("done");
+        exit(0);
+    }
+    int main(void) {
+        pthread_t other;
+        pthread_create(&other, 0, work, 0);
+        pthread_exit(0);
+    }
+    """
+    assert run(source, language="c").stdout == b"done\n"
+
+
+@pytest.mark.parametrize(
+    ("stat", "leaving"),
+    [
+        (b"7 (a) b) R 1 2 2 0 -1 4194304 137 0 0", False),
+        (b"7 (cat) R 1 2 2 0 -1 4194308 137 0 0", True),  # it has no memory any more and waits for a processor
+        (b"7 (cat) Z 1 2 2 0 -1 4227084 137 0 0", True),
+        (b"", True),
+    ],
+)
+def test_a_task_on_its_way_out_hides_nothing(stat: bytes, leaving: bool) -> None:
+    assert is_leaving(stat) is leaving
 
 
 def test_pending_signals_are_bounded(run: Runner) -> None:
