@@ -76,12 +76,20 @@ class _Scanner:
 
     Attributes:
         pattern: Matches any mark; its last group tells which.
-        firsts: Characters of which each mark has one at its start, but for the end of a comment, which counts only
-            after its start; empty when case makes the list uncertain.
+        begins: One of these finds a place in every text with a mark.  Each starts with one character, which costs
+            hardly more to look for than the character itself.  The end of a comment is left out: it counts only after
+            its start.
     """
 
     pattern: re.Pattern[str]
-    firsts: tuple[str, ...]
+    begins: tuple[re.Pattern[str], ...]
+
+    def may_match(self, text: str) -> bool:
+        """Whether a text may contain a mark; False is certain."""
+        for pattern in self.begins:
+            if pattern.search(text) is not None:
+                return True
+        return False
 
 
 @lru_cache(maxsize=64)
@@ -94,20 +102,18 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     alternatives = "|".join(f"{re.escape(mark[0])}(?P<{group}>{re.escape(mark[1:])})" for mark, group in literal)
     tag = rf"<\s{{0,4}}(?P<slash>/\s{{0,4}})?(?P<tag>{'|'.join(_TAGS)})(?:\s[^<>]{{0,200}}?)?(?P<empty>/)?\s{{0,4}}>"
     pattern = re.compile(rf"{alternatives}|{tag}|<(?P<comment>!--)|-(?P<uncomment>->)|{_HARMONY}", re.I | re.X)
-    firsts = {mark[0] for pair in pairs for mark in pair} | {"<"}
-    cased = any(first.lower() != first.upper() for first in firsts)
-    return _Scanner(pattern, () if cased else tuple(sorted(firsts)))
+    rests: dict[str, list[str]] = {"<": ["!--", r"\|", rf"\s{{0,4}}(?:/\s{{0,4}})?(?:{'|'.join(_TAGS)})"]}
+    for mark, _ in literal:
+        rests.setdefault(mark[0], []).append(re.escape(mark[1:]))
+    begins = tuple(re.compile(f"{re.escape(first)}(?:{'|'.join(rest)})", re.I) for first, rest in rests.items())
+    return _Scanner(pattern, begins)
 
 
 def tokens_of(text: str, marks: Marks = (), most: int = 10_000) -> list[Token]:
     """The marks in a text, in order; of more than ``most``, one more than that."""
     scanner = _scanner(tuple((opening, closing) for opening, closing in marks))
-    for first in scanner.firsts:
-        if first in text:
-            break
-    else:
-        if scanner.firsts:
-            return []
+    if not scanner.may_match(text):
+        return []
     return [_token(match) for match in islice(scanner.pattern.finditer(text), most + 1)]
 
 
