@@ -76,18 +76,18 @@ class _Scanner:
 
     Attributes:
         pattern: Matches any mark; its last group tells which.
-        begins: One of these finds a place in every text with a mark.  Each starts with one character, which costs
-            hardly more to look for than the character itself.  The end of a comment is left out: it counts only after
-            its start.
+        begins: First characters of marks, and how marks go on from there: in every text with a mark one of them finds a
+            place.  A first character is empty where its case is uncertain.  The end of a comment is left out: it counts
+            only after its start.
     """
 
     pattern: re.Pattern[str]
-    begins: tuple[re.Pattern[str], ...]
+    begins: tuple[tuple[str, re.Pattern[str]], ...]
 
     def may_match(self, text: str) -> bool:
         """Whether a text may contain a mark; False is certain."""
-        for pattern in self.begins:
-            if pattern.search(text) is not None:
+        for first, pattern in self.begins:
+            if first in text and pattern.search(text) is not None:
                 return True
         return False
 
@@ -105,13 +105,16 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     rests: dict[str, list[str]] = {"<": ["!--", r"\|", rf"\s{{0,4}}(?:/\s{{0,4}})?(?:{'|'.join(_TAGS)})"]}
     for mark, _ in literal:
         rests.setdefault(mark[0], []).append(re.escape(mark[1:]))
-    begins = tuple(re.compile(f"{re.escape(first)}(?:{'|'.join(rest)})", re.I) for first, rest in rests.items())
-    return _Scanner(pattern, begins)
+    begins = [
+        ("" if first.lower() != first.upper() else first, re.compile(f"{re.escape(first)}(?:{'|'.join(rest)})", re.I))
+        for first, rest in rests.items()
+    ]
+    return _Scanner(pattern, tuple(begins))
 
 
 def tokens_of(text: str, marks: Marks = (), most: int = 10_000) -> list[Token]:
     """The marks in a text, in order; of more than ``most``, one more than that."""
-    scanner = _scanner(tuple((opening, closing) for opening, closing in marks))
+    scanner = _scanner(tuple((opening, closing) for opening, closing in marks) if marks else ())
     if not scanner.may_match(text):
         return []
     return [_token(match) for match in islice(scanner.pattern.finditer(text), most + 1)]

@@ -102,8 +102,11 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
     start, end, after = found
     if "%" in text[max(0, at - 200) : at] and _COMMENT.search(text, max(text.rfind("\n", 0, at), 0, at - 200), at):
         return _box(text, policy, at, hidden + 1)
-    if policy.hedges and (doubt := _doubt(text, at, start, end, after)) is not None:
-        return doubt
+    rival = None
+    if policy.hedges:
+        doubt, rival = _doubt(text, at, start, end, after)
+        if doubt is not None:
+            return doubt
     outer = text.rfind("\\boxed", 0, at)
     if outer >= 0 and (around := _around(text, outer, after)) >= 0:
         return _box(text, policy, around + len("\\boxed"), hidden + 1)  # a box inside a box is part of it
@@ -119,8 +122,7 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
         other = _OR_AFTER.match(text, after)
         if other is not None:
             content = f"{content} or {other[1].rstrip('.,')}"
-    rival = retraction.afterwards(text, after).rival if policy.hedges else None
-    return Extraction(content, start, end, "box", rival=None if rival is None else rival.text)
+    return Extraction(content, start, end, "box", rival=rival)
 
 
 def _latest(text: str, policy: Policy) -> Extraction:
@@ -142,16 +144,18 @@ def _around(text: str, candidate: int, after: int) -> int:
     return -1
 
 
-def _doubt(text: str, at: int, start: int, end: int, after: int) -> Extraction | None:
-    """What becomes of a box that is not asserted, taken back or corrected; None where it stands."""
+def _doubt(text: str, at: int, start: int, end: int, after: int) -> tuple[Extraction | None, str | None]:
+    """What becomes of a box that is not asserted, taken back or corrected, None where it stands; another answer beside it."""
     if _struck_out(text, at):
-        return Extraction(None, start, end, "struck out")
+        return Extraction(None, start, end, "struck out"), None
     if retraction.is_mentioned_only(text, at):
-        return Extraction(None, start, end, "negated")
+        return Extraction(None, start, end, "negated"), None
     later = retraction.afterwards(text, after)
     if later.corrected is not None:
-        return later.corrected._replace(rule="corrected")
-    return Extraction(None, start, end, "negated") if later.retracted else None
+        return later.corrected._replace(rule="corrected"), None
+    if later.retracted:
+        return Extraction(None, start, end, "negated"), None
+    return None, None if later.rival is None else later.rival.text
 
 
 def _struck_out(text: str, at: int) -> bool:

@@ -84,6 +84,9 @@ _MENTIONING = (
     *("natural", "naive", "wrong", "incorrect", "erroneous", "false"),
 )
 """One of these stands in whatever `_MENTIONED_BEFORE` matches."""
+_TAIL = " \t\n:,$\"“'*\\(["
+_NO_WORD = frozenset("=&+-<>~{}|.;!?/)]^")
+"""Neither `_MENTIONED_BEFORE` nor `_NOT_BEFORE` matches where one of these stands before the characters of `_TAIL`."""
 _NOT_BEFORE = re.compile(
     r"\b(?:not|n't|isn't|never|cannot be|can't be)\s+(?:equal(?:\s+to)?\s+|be\s+|simply\s+|just\s+)?"
     r"(?:\$|\\\(|\\\[)*\s*$",
@@ -115,6 +118,8 @@ _NOTHING = Afterwards()
 def is_mentioned_only(text: str, at: int) -> bool:
     """Whether the words right before `at` say that what follows is not asserted."""
     before = text[max(0, at - 120) : at].lower()
+    if before.rstrip(_TAIL)[-1:] in _NO_WORD:
+        return False
     if ("n't" in before or "not" in before or "never" in before) and _NOT_BEFORE.search(before[-40:]):
         return True
     for word in _MENTIONING:
