@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from reward_servers.engines.math.compare import choices
 from reward_servers.engines.math.compare.comparison import Comparison
+from reward_servers.engines.math.compare.letters import roman
 from reward_servers.engines.math.compare.strings import string_key
 from reward_servers.engines.math.errors import AnswerSyntaxError, GoldInvalid, LimitExceeded
 from reward_servers.engines.math.extraction.answer import decimal_comma, extract
@@ -175,6 +176,8 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
         node = Text(key)
     node = _hinted(node, spec.hint, policy.limits)
     value = node.value if isinstance(node, Num) else None
+    if isinstance(node, Text) and len(run := choices.plain(text)) > 1:
+        value = roman(run)
     return One(text, node, value, letters, text_key(text))
 
 

@@ -26,7 +26,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "7"
+VERSION = "8"
 """Changes whenever a verdict may change."""
 
 _REMEMBERED = 64
@@ -72,7 +72,8 @@ def judge(
         reason = _MISSING.get(found.rule, found.rule)
         return Judgement(outcome, found.rule, reason, found, compiled.source, compiled.form, None, policy.name, VERSION)
     decision = decide(found.text, compiled, symbolic)
-    if decision.rule == "unparsed" or (found.core is None and not decision.final):
+    spelled = found.rule == "phrase, number word" and decision.outcome is Outcome.INCORRECT
+    if decision.rule == "unparsed" or spelled or (found.core is None and not decision.final):
         core = found.core or sentences.stated_value(found.text)
         decision = decision if core is None else decide(core, compiled, symbolic)
     if found.rival is not None:

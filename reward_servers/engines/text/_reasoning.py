@@ -86,10 +86,7 @@ class _Scanner:
 
     def may_match(self, text: str) -> bool:
         """Whether a text may contain a mark; False is certain."""
-        for first, pattern in self.begins:
-            if first in text and pattern.search(text) is not None:
-                return True
-        return False
+        return any(first in text and pattern.search(text) is not None for first, pattern in self.begins)
 
 
 @lru_cache(maxsize=64)

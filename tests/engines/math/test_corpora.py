@@ -74,7 +74,10 @@ def test_kinds(group: str) -> None:
         if row["group"] == group:
             spec = row["gold"] if isinstance(row["gold"], dict) else {"answer": row["gold"]}
             gold = Gold(
-                (spec["answer"],), hint=spec.get("hint"), options=tuple(sorted(spec.get("choices", {}).items()))
+                (spec["answer"],),
+                hint=spec.get("hint"),
+                options=tuple(sorted(spec.get("choices", {}).items())),
+                integers=tuple(spec.get("integers", ())),
             )
             judgement = judge(row["response"], gold)
             if judgement.correct != row["expected"] or not judgement.outcome.is_verdict:

@@ -8,6 +8,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reward_servers.engines.math import Outcome, judge
+from reward_servers.engines.math.vocabulary.number_words import (
+    french,
+    german,
+    korean,
+    number_from_foreign_words,
+    russian,
+    spanish,
+)
 
 SETTINGS = settings(max_examples=120, deadline=None)
 
@@ -191,6 +199,35 @@ def test_the_order_of_letters_counts(word: str, random: Random) -> None:
     assume(not chosen)
     if same(word, other):
         assert word == other or (list(word) == sorted(set(word)) and word not in ("ABC", "ABCD"))
+
+
+def test_no_two_numbers_are_written_alike() -> None:
+    """A word means one number, in whichever of the languages it is read."""
+    found: dict[str, int] = {}
+    for number in range(1000):
+        for words in (german(number), *french(number), spanish(number), russian(number)):
+            assert found.setdefault(words, number) == number
+            assert number_from_foreign_words(words) == number
+    for words, number in korean():
+        assert found.setdefault(words, number) == number
+    assert [number_from_foreign_words(w) for w in ("三百零五", "二十", "이십일", "三百五", "一一", "abc")] == [
+        305, 20, 21, None, None, None,
+    ]  # fmt: skip
+
+
+@SETTINGS
+@given(st.integers(1, 20), st.integers(0, 11), st.integers(1, 11))
+def test_feet_and_inches(feet: int, inches: int, shift: int) -> None:
+    gold = f"{feet}'{inches}''"
+    for dressed in (
+        f"{feet}' {inches}\"",
+        f"{feet}\\text{{ ft }}{inches}\\text{{ in}}",
+        f"{12 * feet + inches}\\text{{ inches}}",
+    ):
+        assert same(gold, dressed)
+        assert same(dressed, gold)
+    assert not same(gold, f"{feet}'{(inches + shift) % 12}''")
+    assert not same(gold, f"{feet + shift}'{inches}''")
 
 
 @settings(max_examples=200, deadline=None)

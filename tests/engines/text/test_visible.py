@@ -135,7 +135,9 @@ _RESPONSES = st.lists(_PIECES, max_size=14).map("".join)
 
 
 _CASES = st.sampled_from([str, str.upper, str.swapcase, lambda s: s.replace("k", "\u212a").replace("s", "\u017f")])
-_OWN_MARKS = st.sampled_from([(), (("~~skip", "skip~~"),), (("Über", "Ende"),), (("{{K", "}}s"),), (("¡straße", "ß!"),)])
+_OWN_MARKS = st.sampled_from(
+    [(), (("~~skip", "skip~~"),), (("Über", "Ende"),), (("{{K", "}}s"),), (("¡straße", "ß!"),)]
+)
 
 
 @given(_RESPONSES, _CASES, _OWN_MARKS, st.data())

@@ -30,6 +30,7 @@ _HEDGE = re.compile(
 )
 _OFFERED = re.compile(r"^[(\[]?[A-Za-z][)\]]?\s+or\s+[(\[]?[A-Za-z][)\]]?$")
 _ONE = re.compile(r"[(\[]?(?P<letter>[A-J])[)\].:]*|[(\[](?P<small>[a-j])[)\]][.:]?|(?P<closed>[a-j])\)")
+_POINTED = re.compile(r"[\s${}]*(?P<letter>[a-j])\.[\s${}]*")
 _ANY_ONE = re.compile(r"[(\[]?(?P<letter>[A-Za-z])[)\].:]*")
 _MANY = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|and)\s*[(\[]?[A-Z][)\]]?)+")
 _CONTRASTED = re.compile(r"(?<=[A-J)\]]),?\s*(?:and\s+|but\s+)?not\s+[(\[]?[A-J][)\]]?$")
@@ -48,7 +49,7 @@ def gold_letters(text: str, *, choice: bool = False) -> frozenset[str] | None:
         choice: Whether it is known to be a choice: then any single letter in any case is one.
     """
     bare = plain(text)
-    one = (_ANY_ONE if choice else _ONE).fullmatch(bare)
+    one = (_ANY_ONE if choice else _ONE).fullmatch(bare) or _POINTED.fullmatch(text)
     if one is not None:
         return frozenset(next(g for g in one.groups() if g).upper())
     if _MANY.fullmatch(bare):

@@ -19,7 +19,7 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
     if mine is not None and theirs is not None:
         return Answer(mine == theirs, "letters", f"{mine} vs {theirs}")
     run, other = (mine, answer) if mine is not None else (theirs, gold)
-    if run is not None and isinstance(other, Num) and (value := _roman(run)) is not None:
+    if run is not None and isinstance(other, Num) and (value := roman(run)) is not None:
         return Answer(value == other.value, "Roman numeral", f"{run} is {value}")
     return context.equal(spelled_out(gold), spelled_out(answer))
 
@@ -30,7 +30,8 @@ def _run(node: Node) -> str | None:
     return "".join(letter.name for letter in node.args if isinstance(letter, Sym))
 
 
-def _roman(run: str) -> Fraction | None:
+def roman(run: str) -> Fraction | None:
+    """The value of a Roman numeral in capitals, None for any other word."""
     if not _ROMAN.fullmatch(run):
         return None
     values = [_ROMAN_DIGITS[letter] for letter in run]

@@ -145,7 +145,7 @@ def _around(text: str, candidate: int, after: int) -> int:
 
 
 def _doubt(text: str, at: int, start: int, end: int, after: int) -> tuple[Extraction | None, str | None]:
-    """What becomes of a box that is not asserted, taken back or corrected, None where it stands; another answer beside it."""
+    """What becomes of a box that is not asserted, taken back or corrected, None where it stands; and a rival of it."""
     if _struck_out(text, at):
         return Extraction(None, start, end, "struck out"), None
     if retraction.is_mentioned_only(text, at):

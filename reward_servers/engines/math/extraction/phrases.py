@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from reward_servers.engines.math.result import Extraction
+from reward_servers.engines.math.vocabulary.number_words import number_from_foreign_words
 from reward_servers.engines.math.vocabulary.units import changes_meaning
 
 NONE = Extraction(None, -1, -1, "none")
@@ -36,7 +37,7 @@ _LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
 MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
 _MATH_JOIN = re.compile(r"\s*(?:,|;|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
 _CUT = re.compile(
-    r"[。！？]|，(?=因为|由于|所以|其中|即|故|但)|です|である|입니다|이다|이에요|예요|"
+    r"[。！？]|，(?=因为|由于|所以|其中|即|故|但)|です|である|입니다|이다|이에요|예요|(?=では(?:あり|な)|じゃ(?:あり|な)|(?:이|가)\s*아[니닙닌님])|"
     r"[.!?](?=\s|$|\*|<|\")|\n|,?\s+(?:because|since|as|which|so|where|while|i\.e\.|that is|by|after)\s"
     r"|,?\s+or\s+(?:about|approximately|roughly)\s|,\s+i\.e|\s\(i\.e|"
     r"\s+(?:\(because|—|--)\s*|</|<\||\*\*(?=\s|$)|`|\"|”"
@@ -64,14 +65,22 @@ def find(text: str) -> Extraction:
         if match is not None:
             best = match.end()
             break
-    best = max(best, _option(text, low), _line_a(text, low), _in_other_languages(text, low))
+    foreign = _in_other_languages(text, low)
+    best = max(best, _option(text, low), _line_a(text, low), foreign)
     if best >= 0:
-        return clause(text, best)
+        found = clause(text, best)
+        return _with_number(found) if best == foreign and found.text is not None else found
     if "correct" in low or "right" in low or "best" in low:
         letters = list(_LETTER_CORRECT.finditer(text))
         if letters:
             return Extraction(letters[-1][1], letters[-1].start(1), letters[-1].end(1), "phrase")
     return NONE
+
+
+def _with_number(found: Extraction) -> Extraction:
+    """What an answer of another language comes to, where it is a number written out."""
+    number = None if found.text is None else number_from_foreign_words(found.text)
+    return found if number is None else found._replace(rule="phrase, number word", core=str(number))
 
 
 def _in_other_languages(text: str, low: str) -> int:

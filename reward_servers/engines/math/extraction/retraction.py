@@ -29,7 +29,8 @@ _WORKS_NOT = r"(?:does\s?n['’]t|does not|do not|don't|will not|won't)\s+(?:wor
 _VERDICT = rf"(?:{_BE}{_SURELY}{_JUDGED}|{_NOT_BE}{_SURELY}{_RIGHT}|{_WORKS_NOT})"
 _CONTRACTED = rf"(?:'s|’s)\s+{_SURELY}{_JUDGED}"
 _FILLER = (
-    r"(?:(?:wait|actually|hmm+|no|oh|oops|sorry|but|and|yet|however|although|though|hold on|well|so)\b[\s,.!:;…—–-]*)*"
+    r"(?:(?:wait|actually|hmm+|no|oh|oops|sorry|but|and|yet|however|although|though|hold on|well|so"
+    r"|on second thoughts?|on reflection)\b[\s,.!:;…—–-]*)*"
 )
 _IT = r"(?:(?:that|this|it|which)(?:\s+(?:answer|result|value|one))?)"
 _THE_ANSWER = (
@@ -39,7 +40,8 @@ _THE_ANSWER = (
 _OTHER_LANGUAGES = (
     r"(?:[，,。；;\s]*(?:但|可是|不过)?(?:这|该|上面的|这个)?(?:个|是)?(?:答案|结果)?(?:是)?(?:不对|不正确|错误的?|错的|错了|有误)"
     r"|(?:das|dies)\s+ist\s+(?:aber\s+)?(?:falsch|nicht\s+(?:richtig|korrekt))|c['’]est\s+(?:faux|incorrect)"
-    r"|(?:esto|eso)?\s*es\s+(?:incorrecto|falso)|это\s+(?:неверно|неправильно))"
+    r"|(?:esto|eso)?\s*es\s+(?:incorrecto|falso)|это\s+(?:неверно|неправильно)"
+    r"|では(?:ありません|ない|なく)|じゃ(?:ありません|ない|なく)|(?:이|가)?\s*아(?:니|닙|닌|님))"
 )
 _CALLED_WRONG = re.compile(
     # Of the answer just given: right behind it, or in a near sentence that names it.
@@ -52,7 +54,8 @@ _CALLED_WRONG = re.compile(
 _ADMITTED = re.compile(
     r"(?<!\bif )\b(?:I|we)\s+(?:have\s+|just\s+|'ve\s+)?(?:made|messed|got|had)\s+(?:an?\s+|it\s+|that\s+|this\s+|up\b)"
     r"(?:\w+\s+){0,2}(?:mistake|error|wrong|slip)?"
-    r"|\b(?:I'm|I’m|I\s+am|we\s+are|we're)\s+(?:wrong|mistaken|incorrect)\b|\b(?:my\s+(?:mistake|bad|apologies)|scratch\s+that|strike\s+that|disregard\s+that|correction)\b"
+    r"|\b(?:I'm|I’m|I\s+am|we\s+are|we're)\s+(?:wrong|mistaken|incorrect)\b"
+    r"|\bI\s+was\s+(?:wrong|mistaken|incorrect)\b(?!\s+(?:to|about|at\s+first|before|when|if)\b)|\b(?:my\s+(?:mistake|bad|apologies)|scratch\s+that|strike\s+that|disregard\s+that|correction)\b"
     r"|\blet\s+me\s+(?:redo|re-do|correct|fix|recompute|recalculate|revise|reconsider)\b|更正|订正",
     re.I,
 )
@@ -80,8 +83,8 @@ _MENTIONED_BEFORE = re.compile(
     re.I,
 )
 _MENTIONING = (
-    *("might", "may", "could", "would", "common", "frequent", "typical", "usual", "easy", "tempting", "classic"),
-    *("natural", "naive", "wrong", "incorrect", "erroneous", "false"),
+    *("ould", "might", "may", "common", "frequent", "typical", "usual", "easy", "tempting", "classic"),
+    *("naive", "wrong", "incorrect", "erroneous", "false"),
 )
 """One of these stands in whatever `_MENTIONED_BEFORE` matches."""
 _TAIL = " \t\n:,$\"“'*\\(["

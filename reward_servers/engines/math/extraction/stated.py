@@ -28,7 +28,7 @@ _FORMULA_ONLY = re.compile(
     re.I | re.S,
 )
 _FOREIGN = re.compile(
-    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|\b(?:ist|beträgt|est|vaut|es|é|è|равно|равен|составляет)\b|は|은|는))\s*[:：]?\s*"
+    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|\b(?:ist|beträgt|est|vaut|es|é|è|равн[оаы]|равен|составляет)\b(?:\s+(?:die|der|das)\s+\w+)?|は|은|는))\s*[:：]?\s*"
     r"(?P<core>(?:\$|\\\[|\\\(|[-−+]?[0-9]|[A-J](?![A-Za-z])).*)",
     re.S,
 )
@@ -49,6 +49,8 @@ def alone(text: str) -> Extraction:
         or ("\n" in found.text and not _one_formula(found.text))
     ):
         return NONE
+    if (said := _FOREIGN.fullmatch(found.text.rstrip("。.！! "))) is not None and len(said["lead"].strip()) > 1:
+        return last_sentence(text)
     inner = _EMPHASIS.fullmatch(found.text)
     if inner is not None:
         return _at(text, found.start + 2, found.end - 2, "alone")

@@ -7,6 +7,7 @@ import re
 from reward_servers.engines.math.errors import AnswerSyntaxError
 from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Rel, Seq, Text
 from reward_servers.engines.math.normal import named
+from reward_servers.engines.math.normal.notation import in_grammar
 from reward_servers.engines.math.normal.remarks import without_remark
 from reward_servers.engines.math.normal.structure import normal
 from reward_servers.engines.math.policy import Limits
@@ -40,6 +41,7 @@ def read(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
         AnswerSyntaxError: The text has no labelled parts and is no answer of the grammar.
         LimitExceeded: A bound was passed.
     """
+    text = in_grammar(text)
     labelled = _parts(text)
     if labelled is None:
         return _read(text, limits, plain_units)

@@ -8,6 +8,7 @@ _SPACE = r"(?:\s|\\q?quad(?![A-Za-z])|\\[,;:! ])*"
 _OPEN = r"(?:\\(?:text|textrm|mathrm|mbox)\s*\{\s*|\(\s*)*"
 _REASON = re.compile(
     rf"{_SPACE}[,;.]?{_SPACE}{_OPEN}[,;]?\s*\b(?:since|because|as\s+(?:required|desired|claimed|stated|expected|needed)"
+    r"|as\s*\}?\s*\$?\s*[A-Za-z]\s*(?:[<>=]|\\(?:ge|le|ne|geq|leq|neq|in)(?![A-Za-z]))"
     r"|assuming|provided|given\s+that|which|hence)\b.*",
     re.S | re.I,
 )
