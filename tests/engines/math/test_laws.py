@@ -220,6 +220,7 @@ def test_no_two_numbers_are_written_alike() -> None:
 def test_feet_and_inches(feet: int, inches: int, shift: int) -> None:
     gold = f"{feet}'{inches}''"
     for dressed in (
+        f"{feet}\\text{{ feet }}{inches}\\text{{ inch}}",
         f"{feet}' {inches}\"",
         f"{feet}\\text{{ ft }}{inches}\\text{{ in}}",
         f"{12 * feet + inches}\\text{{ inches}}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
-from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Num, Seq
+from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Num, Quantity, Seq
 from reward_servers.engines.math.syntax.cursor import MUL, Cursor
 
 
@@ -13,8 +13,9 @@ def starts_factor(cursor: Cursor, left: Node) -> bool:
     if cursor.integrals and token.kind == "let" and token.text == "d" and cursor.peek().kind in ("let", "cmd"):
         return False
     if token.kind == "num":
-        # In "(x+3)1" the digit strayed there; a factor 1 is not written behind.
-        stray = token.text == "1" and cursor.peek().text != "/"
+        # In "(x+3)1" the digit strayed there; a factor 1 is not written behind, an amount of one (`1 hour 1 minute`) is.
+        amount = isinstance(left, Quantity) and cursor.peek().kind == "word"
+        stray = token.text == "1" and cursor.peek().text != "/" and not amount
         return cursor.previous.kind != "num" and not isinstance(left, Num) and not stray
     if token.kind == "op" and token.text == "[":
         return not cursor.outward
