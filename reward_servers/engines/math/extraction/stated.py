@@ -28,11 +28,16 @@ _FORMULA_ONLY = re.compile(
     re.I | re.S,
 )
 _FOREIGN = re.compile(
-    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|\b(?:ist|beträgt|est|vaut|es|é|è|равн[оаы]|равен|составляет)\b(?:\s+(?:die|der|das)\s+\w+)?|は|은|는))\s*[:：]?\s*"
+    r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|\b(?:ist|beträgt|est|vaut|es|é|è|равн[оаы]|равен|составляет)\b(?:\s+(?:(?:die|der|das)\s+\w+|donc|alors|also|somit|damit|entonces))?|は|은|는))\s*[:：]?\s*"
     r"(?P<core>(?:\$|\\\[|\\\(|[-−+]?[0-9]|[A-J](?![A-Za-z])).*)",
     re.S,
 )
-_FOREIGN_DENIAL = re.compile(r"不|没|未|nicht|kein|n'est|pas\b|\bno\b|не\b|아니|ない|可能|如果|若|wenn\b|\bsi\b|если")
+_FOREIGN_DENIAL = re.compile(
+    r"不|没|未|nicht|kein|n'est|pas\b|\bno\b|не\b|아니|ない|可能|如果|若|wenn\b|\bsi\b|если"
+    r"|也许|或许|大概|恐怕|おそらく|たぶん|もし|아마|만약|\b(?:vielleicht|möglicherweise|vermutlich|wohl|falls|peut-être|probablement|quizás?"
+    r"|tal\s+vez|probablemente|возможно|наверное|может|вероятно)\b",
+    re.I,
+)
 _CONCLUDING = re.compile(
     r"(?:so|thus|therefore|hence|then|finally|in\s+total|altogether|overall|in\s+conclusion|as\s+a\s+result|consequently"
     r"|it\s+follows|this\s+means|因此|所以|故|综上|also|damit|donc|ainsi|por\s+lo\s+tanto|поэтому|따라서|したがって|よって)(?!\w)",
@@ -51,9 +56,9 @@ def alone(text: str) -> Extraction:
         return NONE
     if (said := _FOREIGN.fullmatch(found.text.rstrip("。.！! "))) is not None and len(said["lead"].strip()) > 1:
         return last_sentence(text)
-    inner = _EMPHASIS.fullmatch(found.text)
+    inner = _EMPHASIS.fullmatch(found.text.rstrip(".。"))
     if inner is not None:
-        return _at(text, found.start + 2, found.end - 2, "alone")
+        return _at(text, found.start + 2, found.start + inner.end() - 2, "alone")
     return found._replace(rule="alone")
 
 

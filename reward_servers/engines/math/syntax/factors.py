@@ -13,7 +13,7 @@ def starts_factor(cursor: Cursor, left: Node) -> bool:
     if cursor.integrals and token.kind == "let" and token.text == "d" and cursor.peek().kind in ("let", "cmd"):
         return False
     if token.kind == "num":
-        # In "(x+3)1" the digit strayed there; a factor 1 is not written behind, an amount of one (`1 hour 1 minute`) is.
+        # In "(x+3)1" the digit strayed there: a factor 1 is not written behind, an amount of one (`1 hour 1 min`) is.
         amount = isinstance(left, Quantity) and cursor.peek().kind == "word"
         stray = token.text == "1" and cursor.peek().text != "/" and not amount
         return cursor.previous.kind != "num" and not isinstance(left, Num) and not stray
