@@ -57,7 +57,7 @@ class ChoiceReference(Reference):
     @property
     def label(self) -> str | None:
         """The label of the right choice."""
-        label = self.answer.strip().strip("().").upper()
+        label = self.answer.strip().strip("()[]. ").upper()
         if len(label) == 1 and label in (self.choices or ascii_uppercase):
             return label
         found = [key for key, text in self.choices.items() if text.strip() == self.answer.strip()]
@@ -71,7 +71,7 @@ class ChoiceOptions(Options):
 
 
 # On the loop: only the end of a response is searched, with patterns that take linear time.
-@verifier("choice", version="2", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
+@verifier("choice", version="3", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
 async def choice(rollout: Rollout, ref: ChoiceReference, options: ChoiceOptions) -> Score:
     """Whether the choice that the response states is the right one."""
     choices = ref.choices or dict.fromkeys(ascii_uppercase[: options.count], "")

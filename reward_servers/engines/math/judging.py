@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reward_servers.engines.math import choosing
 from reward_servers.engines.math.compare import choices
 from reward_servers.engines.math.compare.comparison import Comparison
 from reward_servers.engines.math.compare.quantities import inside
@@ -67,10 +68,13 @@ def judge(
         return Judgement(
             Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION
         )
+    if (stated := choosing.stated(response, compiled, found, marks)) is not None:
+        found, decision = stated
+        return _judgement(found, decision, compiled, policy)
     if found.text is None:
         outcome = Outcome.INCORRECT if found.rule in ("negated", "struck out") else Outcome.NO_ANSWER
         reason = _MISSING.get(found.rule, found.rule)
-        return Judgement(outcome, found.rule, reason, found, compiled.source, compiled.form, None, policy.name, VERSION)
+        return _judgement(found, Decision(outcome, found.rule, reason, None), compiled, policy)
     decision = decide(found.text, compiled, symbolic)
     spelled = found.rule == "phrase, number word" and decision.outcome is Outcome.INCORRECT
     if decision.rule == "unparsed" or spelled or (found.core is None and not decision.final):
@@ -81,13 +85,17 @@ def judge(
     if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
         value = last_value(found.text).text
         decision = decision if value is None else decide(value, compiled, symbolic)
+    return _judgement(found, decision, compiled, policy)
+
+
+def _judgement(found: Extraction, decision: Decision, gold: CompiledGold, policy: Policy) -> Judgement:
     return Judgement(
         decision.outcome,
         decision.rule,
         decision.reason,
         found,
-        compiled.source,
-        compiled.form,
+        gold.source,
+        gold.form,
         decision.answer_form,
         policy.name,
         VERSION,

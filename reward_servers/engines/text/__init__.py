@@ -6,7 +6,7 @@ its answer in so many words.
 """
 
 from reward_servers.engines.text._boxes import Box, box_before, boxed, read_box
-from reward_servers.engines.text._choices import Choice, stated_choice
+from reward_servers.engines.text._choices import Choice, called_right, stated_choice
 from reward_servers.engines.text._fences import fenced
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line, tagged
@@ -23,6 +23,7 @@ __all__ = [
     "Visible",
     "box_before",
     "boxed",
+    "called_right",
     "check_tags",
     "fenced",
     "last_line",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -17,9 +18,12 @@ from typing import Literal
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line
 
-__all__ = ["Choice", "stated_choice"]
+__all__ = ["Choice", "called_right", "stated_choice"]
 
 _OPTION_FORM = Form(punctuation=False)
+_EXACT_FORM = Form()
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
+_OF_SENTENCES = re.compile(r"[.,;:!?](?=\s)|[.,;:?]+$|[\"“”]")
 _LONGEST = 1_000
 """Characters of a statement that are read: no option is longer."""
 
@@ -104,9 +108,16 @@ def _plain(text: str) -> str:
     return _EMPHASIS.sub("", text[:_LONGEST]).strip()
 
 
-def _option_key(text: str) -> str:
-    """The form in which an option and what a response says are compared."""
-    return _OPTION_FORM.of(_plain(text))
+def _option_key(text: str, *, exact: bool = False) -> str:
+    """The form in which an option and what a response says are compared.
+
+    Signs between words do not count; beside digits, or where ``exact``, only those that end a clause are dropped.
+    """
+    plain = _plain(text)
+    if not exact and not any(map(str.isdigit, plain)):
+        return _OPTION_FORM.of(plain)
+    key = _EXACT_FORM.of(_OF_SENTENCES.sub("", plain))
+    return key.replace(",", "") if _GROUPED.fullmatch(key) else key
 
 
 class _Reader:
@@ -114,15 +125,23 @@ class _Reader:
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._labels = frozenset(options)
-        self._keys = {label: _option_key(text) for label, text in options.items()}
-        self._by_key = {key: label for label, key in self._keys.items() if key}
+        self._exact = False
+        self._keys = {label: self._key(text) for label, text in options.items()}
+        if len(set(self._keys.values())) < len(options):
+            self._exact = True  # `p - q` and `pq` differ by a sign alone
+            self._keys = {label: self._key(text) for label, text in options.items()}
+        times = Counter(self._keys.values())
+        self._by_key = {key: label for label, key in self._keys.items() if key and times[key] == 1}
+
+    def _key(self, text: str) -> str:
+        return _option_key(text, exact=self._exact)
 
     def statement(self, statement: str) -> set[str]:
         """The choices that a statement names; two of them when it contradicts itself."""
         text = _plain(statement)
         while (lead := _LEAD.match(text)) is not None:
             text = text[lead.end() :]
-        whole = self._by_key.get(_option_key(text))
+        whole = self._by_key.get(self._key(text))
         if whole is not None:
             return {whole}
         several = self._several(text)
@@ -154,16 +173,16 @@ class _Reader:
         full = _BARE_WITH_TEXT.match(text)
         if full is not None and full[1].upper() in self._labels:
             return self._with_text(full[1].upper(), full[2])
-        quoted = self._by_key.get(_option_key(text))
+        quoted = self._by_key.get(self._key(text))
         return {quoted} if quoted is not None else set()
 
     def _with_text(self, label: str, text: str) -> set[str]:
         """A letter and the text behind it, which is that of its option, of another one, or of none."""
-        quoted = self._by_key.get(_option_key(text))
+        quoted = self._by_key.get(self._key(text))
         if quoted is not None:
             return {label, quoted}
         own = self._keys[label]
-        return {label} if not own or _option_key(text).startswith(f"{own} ") else set()
+        return {label} if not own or self._key(text).startswith(f"{own} ") else set()
 
     def _several(self, text: str) -> set[str]:
         found = _SEVERAL.match(text)
@@ -179,7 +198,7 @@ class _Reader:
         """The option whose text stands alone, or alone in the first sentence."""
         end = _SENTENCE_END.search(text)
         for part in (text, text if end is None else text[: end.start()]):
-            label = self._by_key.get(_option_key(part))
+            label = self._by_key.get(self._key(part))
             if label is not None:
                 return {label}
         return set()
@@ -189,7 +208,7 @@ class _Reader:
         found = _NAMED_AFTER.match(text)
         if found is None or found["letter"] not in self._labels:
             return set()
-        quoted = self._by_key.get(_option_key(found["text"]))
+        quoted = self._by_key.get(self._key(found["text"]))
         return {found["letter"], quoted} if quoted is not None else set()
 
 
@@ -199,13 +218,26 @@ def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
     found = [*_STATEMENT.finditer(text), *_CALLED_RIGHT.finditer(emphasised)]
     for match in sorted(found, key=lambda one: one.end())[: -_MOST - 1 : -1]:
         if match.re is _CALLED_RIGHT:
-            before = emphasised[max(0, match.start() - 80) : match.start("choice")]
-            quote, named = match[0], set() if _DOUBTED.search(before) else reader.statement(match["choice"])
+            quote, named = match[0], set() if _doubted(match) else reader.statement(match["choice"])
         else:
             quote, named = _read(match, text, reader)
         if named:
             return match.end(), quote.strip(), named
     return 0, "", set()
+
+
+def _doubted(match: re.Match[str]) -> bool:
+    """Whether the words before a choice that is called right doubt or deny it."""
+    return _DOUBTED.search(match.string[max(0, match.start() - 80) : match.start("choice")]) is not None
+
+
+def called_right(text: str) -> tuple[str, int] | None:
+    """The last letter that the text calls right, as in "so B is correct", and its position; None for none."""
+    for match in reversed(list(_CALLED_RIGHT.finditer(text.translate(_BLANKED)))):
+        if not _doubted(match):
+            start = match.start("choice") + (not match["choice"][0].isalpha())
+            return text[start], start
+    return None
 
 
 def _read(match: re.Match[str], text: str, reader: _Reader) -> tuple[str, set[str]]:

@@ -4,12 +4,14 @@ import json
 from collections import defaultdict
 from pathlib import Path
 from random import Random
+from string import ascii_uppercase
 from typing import Any
 
 import pytest
 
 from reward_servers.engines.math import CompiledGold, Gold, Outcome, compile_gold, judge
 
+CHOICES = Path(__file__).parents[2] / "data" / "verifiers" / "choice.jsonl"
 DATA = Path(__file__).parents[2] / "data" / "math"
 
 
@@ -194,3 +196,21 @@ def test_cases_cut_and_glued_are_always_decided() -> None:
         gold = rng.choice(texts) if rng.random() < 0.6 else glued()
         judgement = judge("\\boxed{" + glued() + "}", gold)
         assert judgement.outcome is not Outcome.UNDECIDED, judgement
+
+
+def test_a_choice_is_read_as_the_verifier_of_choices_reads_it() -> None:
+    """Both verifiers share one reader; what the math verifier adds is the value of an option in another form."""
+    different = []
+    for row in (json.loads(line) for line in CHOICES.read_text(encoding="utf-8").splitlines()):
+        reference = row["reference"]
+        if not isinstance(row["response"], str) or row["expected"].get("score") is None:
+            continue
+        choices = reference.get("choices") or {}
+        if not isinstance(choices, dict):
+            choices = dict(zip(ascii_uppercase, choices, strict=False))
+        options = tuple(sorted((letter.upper(), text) for letter, text in choices.items()))
+        answer = reference["answer"]
+        gold = Gold((ascii_uppercase[answer] if isinstance(answer, int) else answer,), hint="choice", options=options)
+        if judge(row["response"], gold).correct != (row["expected"]["score"] == 1):
+            different.append((reference, row["response"]))
+    assert [response for _, response in different] == ["The answer is J"], different  # beyond four choices by default

@@ -7,6 +7,7 @@ import re
 from reward_servers.engines.math.result import Extraction
 from reward_servers.engines.math.vocabulary.number_words import number_from_foreign_words
 from reward_servers.engines.math.vocabulary.units import changes_meaning
+from reward_servers.engines.text import called_right
 
 NONE = Extraction(None, -1, -1, "none")
 
@@ -32,7 +33,6 @@ _OPTION_NAMED = re.compile(r"(?:option\s+)?\(?(?P<letter>[A-J])(?:[).:]|\s*$)", 
 _CORRECT_BEFORE = re.compile(r"(?:correct|right|best|final)\s+$", re.I)
 _HEADING = re.compile(r"answer\s*[*_:#]*\s*\n", re.I)
 _LINE_A = re.compile(r"(?:^|\n)[ \t]*(?:\*\*)?A(?:ns)?(?:\*\*)?:(?:\*\*)?[ \t]*", re.I)
-_LETTER_CORRECT = re.compile(r"\(?\b([A-J])\)?(?:\*\*)?\s+is\s+(?:the\s+)?(?:correct|right|best)\b")
 _LEAD = re.compile(r"(?:[\s*_`\"“]|\\\")*(?:(?:approximately|about)\s+)?")
 MATH = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|\$((?:[^$\n\\]|\\.)+?)\$(?![0-9])", re.S)
 _MATH_JOIN = re.compile(r"\s*(?:,|;|and|or|, and|, or)\s*(?=\$|\\\(|\\\[)")
@@ -71,9 +71,9 @@ def find(text: str) -> Extraction:
         found = clause(text, best)
         return _with_number(found) if best == foreign and found.text is not None else found
     if "correct" in low or "right" in low or "best" in low:
-        letters = list(_LETTER_CORRECT.finditer(text))
-        if letters:
-            return Extraction(letters[-1][1], letters[-1].start(1), letters[-1].end(1), "phrase")
+        named = called_right(text)
+        if named is not None and named[0] <= "J":
+            return Extraction(named[0], named[1], named[1] + 1, "phrase")
     return NONE
 
 

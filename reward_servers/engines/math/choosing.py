@@ -1,0 +1,54 @@
+"""Choices that a response states, read as every verifier reads them, where the reference is known to be one."""
+
+from __future__ import annotations
+
+from string import ascii_uppercase
+
+from reward_servers.engines.math.golds import CompiledGold
+from reward_servers.engines.math.policy import DEFAULT
+from reward_servers.engines.math.result import Decision, Extraction, Outcome
+from reward_servers.engines.text import Marks, stated_choice, visible
+
+_SETTLED = frozenset({"negated", "struck out", "corrected", "truncated"})
+
+
+def stated(
+    response: str, gold: CompiledGold, found: Extraction, marks: Marks = ()
+) -> tuple[Extraction, Decision] | None:
+    """What the response chooses, where the reference is one choice of those given or is called a choice.
+
+    Args:
+        response: The whole text of the candidate.
+        gold: The reference.
+        found: The answer as the rules for any kind of answer find it.
+        marks: Pairs of marks around reasoning, in addition to those that are known.
+
+    Returns:
+        The statement and the decision about it; None where no choice is asked for, none is stated, or a later box
+        states something else: the answer that was found is then compared as it is.
+    """
+    if not _is_choice(gold) or gold.policy.extraction != DEFAULT.extraction or found.rule in _SETTLED:
+        return None
+    options = {letter.upper(): text for letter, text in gold.spec.options} or dict.fromkeys(ascii_uppercase, "")
+    if not options.keys() <= set(ascii_uppercase):
+        return None
+    shown = visible(response, marks)
+    choice = stated_choice(shown.text, options)
+    if choice.status == "missing":
+        return None
+    start = shown.text.rfind(choice.quote)
+    end = start + len(choice.quote) if start >= 0 else -1
+    start, end = shown.origin(start, end)
+    if found.text is not None and "box" in found.rule and found.start >= end >= 0:
+        return None
+    place = Extraction(choice.label or choice.quote, start, end, "stated choice")
+    if choice.label is None:
+        return place, Decision(Outcome.INCORRECT, "choice", "more than one choice is stated", None)
+    right = any(part.letters == {choice.label} for part in gold.parts)
+    reason = "the gold's letter" if right else f"{choice.label} is not {gold.source}"
+    return place, Decision(Outcome.CORRECT if right else Outcome.INCORRECT, "choice", reason, choice.label)
+
+
+def _is_choice(gold: CompiledGold) -> bool:
+    known = bool(gold.spec.options) or gold.spec.hint == "choice"
+    return known and all(part.letters is not None and len(part.letters) == 1 for part in gold.parts)
