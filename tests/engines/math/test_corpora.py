@@ -213,4 +213,4 @@ def test_a_choice_is_read_as_the_verifier_of_choices_reads_it() -> None:
         gold = Gold((ascii_uppercase[answer] if isinstance(answer, int) else answer,), hint="choice", options=options)
         if judge(row["response"], gold).correct != (row["expected"]["score"] == 1):
             different.append((reference, row["response"]))
-    assert [response for _, response in different] == ["The answer is J"], different  # beyond four choices by default
+    assert different == []
