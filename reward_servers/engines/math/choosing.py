@@ -44,7 +44,7 @@ def stated(
     place = Extraction(choice.label or choice.quote, start, end, "stated choice")
     if choice.label is None:
         return place, Decision(Outcome.INCORRECT, "choice", "more than one choice is stated", None)
-    right = any(part.letters == {choice.label} for part in gold.parts)
+    right = any(part.letters == frozenset({choice.label}) for part in gold.parts)
     reason = "the gold's letter" if right else f"{choice.label} is not {gold.source}"
     return place, Decision(Outcome.CORRECT if right else Outcome.INCORRECT, "choice", reason, choice.label)
 
