@@ -31,7 +31,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 def main() -> int:
-    """Runs what was asked for; 1 when one of them failed, 2 for a name that does not exist."""
+    """Run what was asked for; 1 when one of them failed, 2 for a name that does not exist."""
     names = sys.argv[1:] or list(_COMMANDS)
     unknown = [name for name in names if name not in _COMMANDS]
     if unknown:

@@ -58,7 +58,7 @@ def _in_package(text: str) -> str:
 
 
 def main() -> None:
-    """Compiles every source and writes the code where it is imported from."""
+    """Compile every source and write the code where it is imported from."""
     _check_compiler()
     sources = sorted(SOURCES.glob("*.proto"))
     for old in TARGET.glob("*_pb2*"):

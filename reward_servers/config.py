@@ -54,8 +54,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind
 from reward_servers.core._schemas import explain
 
-__all__ = ["ClientTls", "ServerConfig", "TlsConfig", "bind_refusal", "drain_seconds", "load_config"]
-
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -163,7 +161,7 @@ class ServerConfig(_Section):
         return self.model_copy(update={"metrics": self.metrics.model_copy(update={"port": port})})
 
     def host(self, verifier: Verifier) -> BoundVerifier:
-        """Binds a verifier to its settings.
+        """Bind a verifier to its settings.
 
         Raises:
             SettingsError: The settings do not fit; the message names the key.
@@ -178,7 +176,7 @@ class ServerConfig(_Section):
 
 
 def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:
-    """Reads the settings.
+    """Read the settings.
 
     Args:
         path: A TOML file; None for the defaults.

@@ -8,8 +8,6 @@ from pathlib import Path
 from reward_servers.supervisor import ServerProcess
 from trainer_client import Server
 
-__all__ = ["addresses_elsewhere", "programs_of", "verifiers_elsewhere"]
-
 
 def addresses_elsewhere(servers: Iterable[Server], given: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Where the servers are that run elsewhere, by name: where the command line says, else where the recipe does."""

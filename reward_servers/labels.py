@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from trainer_client import Rollout
 
-__all__ = ["TOLERANCE", "Labels", "Match", "compare", "read_labels"]
-
 TOLERANCE = 1e-6
 """How far a score may be from a label between 0 and 1."""
 
@@ -40,7 +38,7 @@ class Labels:
 
 
 def read_labels(rollouts: Iterable[Rollout]) -> Labels:
-    """Reads ``expected.score`` of each rollout. A null or missing one is no label."""
+    """Read ``expected.score`` of each rollout. A null or missing one is no label."""
     found = Labels()
     for rollout in rollouts:
         value = (rollout.expected or {}).get("score")
@@ -54,7 +52,7 @@ def read_labels(rollouts: Iterable[Rollout]) -> Labels:
 
 
 def compare(score: float | None, label: float) -> Match:
-    """Compares a score with its label.
+    """Compare a score with its label.
 
     Args:
         score: The score; None where there is none.

@@ -20,8 +20,6 @@ from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_els
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
 from trainer_client import Recipe
 
-__all__ = ["LocalServers", "ServerThread"]
-
 _GRACE = 5.0
 
 
@@ -44,7 +42,7 @@ class ServerThread:
         elsewhere: Mapping[str, Sequence[str]] | None = None,
         log: Log | None = None,
     ) -> None:
-        """Prepares; nothing is started yet.
+        """Prepare; nothing is started yet.
 
         Args:
             programs: What to run.
@@ -76,7 +74,7 @@ class ServerThread:
         return self._supervisor.pids if self._supervisor is not None else {}
 
     def start(self) -> None:
-        """Starts the servers and waits until all of them answer.
+        """Start the servers and wait until all of them answer.
 
         Raises:
             ServerRefusedError: One of them cannot be started; the others are stopped.
@@ -116,7 +114,7 @@ class ServerThread:
             self._ready.set()
 
     def cancel(self) -> None:
-        """Tells the servers to stop, or to start no more, without waiting for it."""
+        """Tell the servers to stop, or to start no more, without waiting for it."""
         self._cancelled.set()
         if self._loop is not None and self._task is not None and not self._loop.is_closed():
             # The loop may close in between.
@@ -124,7 +122,7 @@ class ServerThread:
                 self._loop.call_soon_threadsafe(self._task.cancel)
 
     def stop(self) -> None:
-        """Stops the servers; they may finish what is under way for a few seconds.
+        """Stop the servers; they may finish what is under way for a few seconds.
 
         Raises:
             ServerRefusedError: One of them could not be kept running.
@@ -148,14 +146,14 @@ class ServerThread:
                 raise
 
     def __enter__(self) -> Self:
-        """Starts."""
+        """Start."""
         self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops."""
+        """Stop."""
         self._leave(error)
 
 
@@ -174,7 +172,7 @@ class LocalServers:
         import_path: Sequence[str] = (),
         log: Log | None = None,
     ) -> None:
-        """Prepares; nothing is started yet.
+        """Prepare; nothing is started yet.
 
         Args:
             recipe: The recipe, or the path of one. Settings files that it names are relative to its folder; of a
@@ -198,7 +196,7 @@ class LocalServers:
         )
 
     def start(self) -> dict[str, list[str]]:
-        """Starts the servers and waits until all of them answer.
+        """Start the servers and wait until all of them answer.
 
         Returns:
             Addresses by the recipe's names of servers.
@@ -221,7 +219,7 @@ class LocalServers:
         return self._servers.pids
 
     def stop(self) -> None:
-        """Stops the servers.
+        """Stop the servers.
 
         Raises:
             ServerRefusedError: One of them could not be kept running.
@@ -229,17 +227,17 @@ class LocalServers:
         self._servers.stop()
 
     def __enter__(self) -> dict[str, list[str]]:
-        """Starts."""
+        """Start."""
         return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops."""
+        """Stop."""
         self._servers.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> dict[str, list[str]]:
-        """Starts."""
+        """Start."""
         starting = asyncio.create_task(asyncio.to_thread(self.start))
         try:
             return await asyncio.shield(starting)
@@ -253,5 +251,5 @@ class LocalServers:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stops."""
+        """Stop."""
         await asyncio.to_thread(self.__exit__, kind, error, trace)

@@ -11,8 +11,6 @@ import time
 import traceback
 from collections.abc import AsyncIterator
 
-__all__ = ["watched_loop"]
-
 _log = logging.getLogger("assay.server")
 _DEEPEST = 12
 """Frames that are told: enough to see whose function it is, and what it called."""
@@ -71,7 +69,7 @@ class _Watch:
 
 @contextlib.asynccontextmanager
 async def watched_loop(tolerated: float = 2.0) -> AsyncIterator[None]:
-    """Logs the stack of whatever holds up the running loop, once each time.
+    """Log the stack of whatever holds up the running loop, once each time.
 
     Args:
         tolerated: Seconds that it may be held.

@@ -41,8 +41,6 @@ from trainer_client import (
 from trainer_client import Outcome as CellOutcome
 from trainer_client import Rollout as SentRollout
 
-__all__ = ["Peers", "RemoteVerifier"]
-
 _LONGEST = 3600.0
 _OF_THE_ASKER = frozenset({"invalid_options", "invalid_request"})
 
@@ -53,7 +51,7 @@ class Peers:
     def __init__(
         self, endpoints: Mapping[str, str | Sequence[str]], file: Path | None = None, tls: TLS | None = None
     ) -> None:
-        """Prepares; nothing is connected yet.
+        """Prepare; nothing is connected yet.
 
         Args:
             endpoints: Where verifiers are, as the operator says.
@@ -77,7 +75,7 @@ class Peers:
         return self._remotes[name]
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await asyncio.gather(*(remote.close() for remote in self._remotes.values()))
 
     def _read_file(self) -> None:
@@ -97,7 +95,7 @@ class RemoteVerifier:
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
     ) -> tuple[Outcome, VerifierId, Usage]:
-        """Asks it about one rollout.
+        """Ask it about one rollout.
 
         Raises:
             CallerError: The other server refuses the options.
@@ -127,7 +125,7 @@ class RemoteVerifier:
         return _outcome(cell), identity, _usage(cell)
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         await self._client.close()
 
 

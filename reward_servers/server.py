@@ -32,8 +32,6 @@ from reward_servers.remote import Peers
 from reward_servers.rpc import Clients, RewardServicer, add_standard_services
 from trainer_client import TLS
 
-__all__ = ["Running", "running", "serve"]
-
 _log = logging.getLogger("assay.server")
 
 
@@ -60,7 +58,7 @@ class Running:
         self._probe = probe
 
     async def drain(self, seconds: float) -> None:
-        """Says not serving, takes nothing new, finishes what was admitted, and stops.
+        """Say not serving, take nothing new, finish what was admitted, and stop.
 
         Args:
             seconds: How long to wait for what was admitted.
@@ -131,7 +129,7 @@ def _bind(server: grpc.aio.Server, config: ServerConfig) -> str:
 
 @asynccontextmanager
 async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | None = None) -> AsyncIterator[Running]:
-    """Serves verifiers on the current loop.
+    """Serve verifiers on the current loop.
 
     Args:
         config: Settings of the process.
@@ -186,7 +184,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
 
 
 async def _serve_metrics(config: ServerConfig, scorer: Scorer, servicer: RewardServicer) -> MetricsServer | None:
-    """Serves metrics where the settings name a port for them."""
+    """Serve metrics where the settings name a port for them."""
     metrics = config.metrics
     if metrics.port is None:
         return None
@@ -208,7 +206,7 @@ async def _serve_metrics(config: ServerConfig, scorer: Scorer, servicer: RewardS
 
 
 def _say_started(config: ServerConfig, address: str, scorer: Scorer) -> None:
-    """Writes what an operator wants to know of a server once: what it is and what bounds it."""
+    """Write what an operator wants to know of a server once: what it is and what bounds it."""
     server, limits = config.server, config.limits
     _log.info(
         "started",
@@ -232,7 +230,7 @@ def _say_started(config: ServerConfig, address: str, scorer: Scorer) -> None:
 
 
 def _freeze_garbage() -> None:
-    """Makes collections rare: items are freed by their counts, and walking a full cache costs a fifth of the CPU."""
+    """Make collections rare: items are freed by their counts, and walking a full cache costs a fifth of the CPU."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
@@ -245,7 +243,7 @@ async def serve(
     peers: Path | None = None,
     ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves until SIGTERM, SIGINT or SIGHUP, then drains.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain.
 
     Args:
         config: Settings of the process.

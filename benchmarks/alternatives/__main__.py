@@ -95,7 +95,7 @@ def _agreement(rollouts: Sequence[Rollout], scores: Sequence[float | None]) -> f
 
 
 def main() -> None:
-    """Measures and prints the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--rounds", type=int, default=3)

@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from math_verify import parse, verify
 from pydantic import BaseModel
 
-__all__ = ["app"]
-
 app = FastAPI()
 
 
@@ -23,13 +21,13 @@ class Item(BaseModel):
 
 @app.post("/score")
 async def score(item: Item) -> dict[str, float]:
-    """Compares one response with its answer."""
+    """Compare one response with its answer."""
     gold = parse(f"${item.answer}$", parsing_timeout=None)
     return {"reward": float(verify(gold, parse(item.response, parsing_timeout=None), timeout_seconds=None))}
 
 
 def main() -> None:
-    """Serves on a free port and prints it."""
+    """Serve on a free port and print it."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()

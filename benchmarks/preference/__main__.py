@@ -37,7 +37,7 @@ Way = Callable[[], list[float]]
 
 
 def make(path: Path) -> Path:
-    """Writes the model and a tokenizer."""
+    """Write the model and a tokenizer."""
     torch.manual_seed(0)
     config = transformers.LlamaConfig(  # type: ignore[call-arg]
         vocab_size=VOCABULARY,
@@ -117,7 +117,7 @@ def side_by_side(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
 
 
 def ratios(title: str, ways: dict[str, Way], rounds: int) -> None:
-    """Prints how much more processor time each other way takes than the first."""
+    """Print how much more processor time each other way takes than the first."""
     results = {name: way() for name, way in ways.items()}
     first, *others = ways
     seconds = side_by_side(ways, rounds)
@@ -129,7 +129,7 @@ def ratios(title: str, ways: dict[str, Way], rounds: int) -> None:
 
 
 def starts(path: Path, rounds: int) -> None:
-    """Prints processor seconds from loading to ready."""
+    """Print processor seconds from loading to ready."""
     options: dict[str, Any] = {"device": "cpu", "dtype": "float32"}
     ways: dict[str, Way] = {
         "ready": lambda: [PreferenceModel(path).max_length],
@@ -143,7 +143,7 @@ def starts(path: Path, rounds: int) -> None:
 
 
 def main() -> None:
-    """Runs all parts."""
+    """Run all parts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preference")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seed", type=int, default=1)

@@ -153,7 +153,7 @@ class Bench:
         return sorted(spent)[len(spent) // 2]
 
     def wait(self) -> None:
-        """Lets the device finish."""
+        """Let the device finish."""
         if self.loaded.device.startswith("cuda"):
             torch.cuda.synchronize()
 
@@ -278,7 +278,7 @@ def measure(shape: Shape, given: argparse.Namespace, work: Work, deadline: float
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs all shapes."""
+    """Run all shapes."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preference.gpu")
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--peak", type=float, default=790.0, help="TFLOP/s that the device reaches in bfloat16")

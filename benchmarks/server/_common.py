@@ -12,8 +12,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["ServerProcess", "bare_server", "latex", "our_server"]
-
 _PIECES = (
     "Let $x_{i} = \\frac{a_i}{b_i}$ be given.\n",
     "Then $\\sum_{i=1}^{n} x_i \\le \\sqrt{n}\\,\\left(\\sum x_i^2\\right)^{1/2}$, ",

@@ -13,8 +13,6 @@ import grpc.aio
 import uvloop
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-__all__ = ["METHOD", "Request", "Response", "main"]
-
 METHOD = "/bench.Echo/Score"
 
 
@@ -60,7 +58,7 @@ async def _serve() -> None:
 
 
 def main() -> None:
-    """Serves until killed."""
+    """Serve until killed."""
     uvloop.run(_serve())
 
 

@@ -47,7 +47,7 @@ async def _send(server: ServerProcess, start: int, items: int) -> None:
 
 
 def main() -> None:
-    """Measures and prints memory every tenth of the way."""
+    """Measure and print memory every tenth of the way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=1_000_000)
     items = parser.parse_args().items

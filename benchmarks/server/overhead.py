@@ -104,7 +104,7 @@ async def _run(rounds: int, items: int) -> None:
 
 
 def main() -> None:
-    """Measures and prints the table."""
+    """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--items", type=int, default=12288)

@@ -80,7 +80,7 @@ async def _run(seconds: float) -> None:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=8.0)
     asyncio.run(_run(parser.parse_args().seconds))

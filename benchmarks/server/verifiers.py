@@ -6,8 +6,6 @@ import time
 
 from reward_servers import Cost, Rollout, verifier
 
-__all__ = ["busy", "inline", "light", "pooled"]
-
 
 @verifier("bench/inline", version="1", cost=Cost.TRIVIAL, score_range=(0, 1e9))
 async def inline(rollout: Rollout) -> float:

@@ -102,7 +102,7 @@ def _by_rollout(table: ScoreTable) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    """Measures and prints the ratios."""
+    """Measure and print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--groups", type=int, default=256)
     parser.add_argument("--seconds", type=float, default=20.0)

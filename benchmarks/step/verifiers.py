@@ -6,8 +6,6 @@ import asyncio
 
 from reward_servers import Rollout, Score, verifier
 
-__all__ = ["STRAGGLER", "STRAGGLER_SECONDS", "USUAL_SECONDS", "judge_like"]
-
 STRAGGLER = "[this one takes long]"
 STRAGGLER_SECONDS = 2.0
 USUAL_SECONDS = 0.05

@@ -91,7 +91,7 @@ async def _measure(url: str, items: int, size: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=300)
     parser.add_argument("--size", type=int, default=2_000)

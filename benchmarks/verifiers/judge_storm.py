@@ -118,7 +118,7 @@ async def _measure(url: str, items: int) -> tuple[int, float, float, tuple[int, 
 
 
 def main() -> None:
-    """Runs the benchmark."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--items", type=int, default=2_000)
     parser.add_argument("--seed", type=int, default=1)

@@ -47,7 +47,7 @@ async def _score(name: str) -> None:
 
 
 def main() -> None:
-    """Runs both recipes."""
+    """Run both recipes."""
     for name in ("recipe", "shaped"):
         asyncio.run(_score(name))
 

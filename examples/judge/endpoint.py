@@ -44,11 +44,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Prints nothing."""
+        """Print nothing."""
 
 
 def main() -> None:
-    """Serves until it is interrupted."""
+    """Serve until it is interrupted."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else 8911
     with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}/v1", flush=True)

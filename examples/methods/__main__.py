@@ -35,7 +35,7 @@ def _mixed(groups: np.ndarray, rewards: np.ndarray) -> list[str]:
 
 
 def main() -> None:
-    """Scores, then prints a table for a few groups."""
+    """Score, then print a table for a few groups."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else _ROLLOUTS
     table = asyncio.run(_score(path))
     groups = np.array(table.group_ids)

@@ -77,7 +77,7 @@ def _random_encoder(path: Path) -> Path:
 
 
 def main() -> None:
-    """Trains, serves and scores."""
+    """Train, serve and score."""
     out = Path(sys.argv[1] if len(sys.argv) > 1 else ".demo/preference")
     shutil.rmtree(out, ignore_errors=True)
     base = _encoder(out)

@@ -14,7 +14,7 @@ _TOOLS = ("typer", "click", "rich")
 
 
 def main() -> int:
-    """Runs the command line of this process.
+    """Run the command line of this process.
 
     Returns:
         The exit code: 0 when it worked, 1 when the command says no, 2 for a mistake of the user.

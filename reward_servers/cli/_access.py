@@ -12,8 +12,6 @@ from reward_servers.cli._errors import UserError
 if TYPE_CHECKING:
     from trainer_client import TLS
 
-__all__ = ["Ca", "Cert", "Key", "Token", "tls_of"]
-
 Ca = Annotated[
     Path | None, typer.Option("--ca", metavar="PEM", help="Authority to trust; running servers are asked over TLS.")
 ]

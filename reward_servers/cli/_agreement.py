@@ -11,14 +11,12 @@ from reward_servers.cli._console import print_note, print_table
 from reward_servers.labels import Match, compare, read_labels
 from trainer_client import Outcome, RolloutFile, ScoreTable
 
-__all__ = ["agreement_of", "print_agreement"]
-
 _EVIDENCE_SHOWN = 300
 _REWARD = 0
 
 
 def agreement_of(table: ScoreTable, found: RolloutFile) -> dict[str, Any]:
-    """Compares scores with labels.
+    """Compare scores with labels.
 
     Args:
         table: Scores of one reward.
@@ -77,7 +75,7 @@ def _case(table: ScoreTable, row: int, label: float | None, kind: str) -> dict[s
 
 
 def print_agreement(report: Mapping[str, Any], verbose: bool) -> None:
-    """Prints a report for people.
+    """Print a report for people.
 
     Args:
         report: See `agreement_of`.

@@ -26,8 +26,6 @@ from reward_servers.cli import (
 )
 from reward_servers.cli._errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_UNREAD, EXIT_USER_ERROR, describe, unexpected
 
-__all__ = ["COMMANDS", "run"]
-
 COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("serve", _serve.serve),
     ("up", _up.up),
@@ -83,7 +81,7 @@ def _print_version(asked: bool) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs a command line.
+    """Run a command line.
 
     Args:
         arguments: What follows the name of the command.

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
     from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable
 
-__all__ = ["check"]
-
 _SERVER = "check"
 _DEADLINE = 3600.0
 

@@ -7,23 +7,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Advance", "print_note", "print_table", "progress"]
-
 
 class Advance(Protocol):
     """Tells a progress bar how much more is done."""
 
     def __call__(self, count: int) -> None:
-        """Adds to what is done."""
+        """Add to what is done."""
 
 
 def print_note(text: str) -> None:
-    """Prints a line to stderr."""
+    """Print a line to stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Prints a table: fitted to a terminal, and whole where there is none."""
+    """Print a table: fitted to a terminal, and whole where there is none."""
     if not sys.stdout.isatty():
         # What another program reads must not be folded to a width that nobody looks at.
         widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -46,7 +44,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def progress(total: int, what: str) -> Iterator[Advance]:
-    """Shows a progress bar on stderr while the block runs; nothing when stderr is not a terminal."""
+    """Show a progress bar on stderr while the block runs; nothing when stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda count: None
         return

@@ -4,17 +4,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = [
-    "EXIT_DEFECT",
-    "EXIT_INTERRUPTED",
-    "EXIT_NO",
-    "EXIT_UNREAD",
-    "EXIT_USER_ERROR",
-    "UserError",
-    "describe",
-    "unexpected",
-]
-
 EXIT_NO = 1
 """Exit code of a command that ran and whose answer is no."""
 EXIT_USER_ERROR = 2
@@ -49,7 +38,7 @@ class UserError(Exception):
 
 
 def describe(error: BaseException) -> str | None:
-    """Writes an error in one line.
+    """Write an error in one line.
 
     Args:
         error: What ended the command.
@@ -72,7 +61,7 @@ def describe(error: BaseException) -> str | None:
 
 
 def unexpected(error: BaseException) -> str:
-    """Writes an error that is no mistake of the user in one line."""
+    """Write an error that is no mistake of the user in one line."""
     return _one_line(f"{type(error).__name__}: {error}")
 
 

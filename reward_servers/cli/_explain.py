@@ -9,8 +9,6 @@ import typer
 
 from reward_servers.cli._errors import UserError
 
-__all__ = ["explain"]
-
 
 def explain(
     response: Annotated[str, typer.Argument(help="The response; - reads it from standard input.")],

@@ -18,8 +18,6 @@ from reward_servers.cli._errors import unexpected
 if TYPE_CHECKING:
     from reward_servers.core import Entry
 
-__all__ = ["Finding", "examine"]
-
 _DISTRIBUTION = "assay"
 _EXTRA_OF = {
     "math": "math",
@@ -59,7 +57,7 @@ class Finding:
 
 
 def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
-    """Looks for what verifiers need.
+    """Look for what verifiers need.
 
     Args:
         verifiers: Their names; with none, everything is looked for and nothing is required.

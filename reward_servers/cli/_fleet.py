@@ -18,13 +18,11 @@ from reward_servers.cli._whole_file import whole_file
 if TYPE_CHECKING:
     from trainer_client import Server
 
-__all__ = ["PrefixedLog", "QuietLog", "read_endpoints", "write_endpoints"]
-
 _ROUTINE = re.compile(r" (INFO|DEBUG) |^error: ")
 
 
 def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[str, list[str]]:
-    """Reads a file that says where servers are: an object of lists of ``host:port``, by the server's name.
+    """Read a file that says where servers are: an object of lists of ``host:port``, by the server's name.
 
     Args:
         path: The file.
@@ -48,7 +46,7 @@ def read_endpoints(path: Path, servers: Iterable[Server] | None = None) -> dict[
 
 
 def _check_names(path: Path, found: Mapping[str, Any], names: Sequence[str]) -> None:
-    """Refuses what looks like a mistyped name. A file may say more than a recipe needs: that is remarked."""
+    """Refuse what looks like a mistyped name. A file may say more than a recipe needs: that is remarked."""
     lacking = [name for name in names if name not in found]
     unknown = [name for name in found if name not in names]
     for name in unknown:
@@ -65,7 +63,7 @@ def _check_names(path: Path, found: Mapping[str, Any], names: Sequence[str]) -> 
 
 
 def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:
-    """Writes such a file; who finds it finds it whole."""
+    """Write such a file; who finds it finds it whole."""
     with whole_file(path) as file:
         json.dump({name: list(addresses) for name, addresses in endpoints.items()}, file, indent=1)
         file.write("\n")
@@ -78,7 +76,7 @@ class PrefixedLog:
         self._width = max(map(len, labels), default=0)
 
     def __call__(self, label: str, line: str) -> None:
-        """Prints a line."""
+        """Print a line."""
         _print(f"{label:<{self._width}} | {line}")
 
 
@@ -89,7 +87,7 @@ class QuietLog:
         self._verbose = verbose
 
     def __call__(self, label: str, line: str) -> None:
-        """Prints a line, unless it is routine or will be said as the command's own error."""
+        """Print a line, unless it is routine or will be said as the command's own error."""
         if self._verbose or not _ROUTINE.search(line):
             _print(f"{label} | {line}")
 

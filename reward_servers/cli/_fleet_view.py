@@ -11,8 +11,6 @@ from reward_servers.cli._errors import UserError
 from reward_servers.cli._fleet import read_endpoints
 from trainer_client import TLS, RecipeError, RequestRejectedError, ServerInfo, ServerUnavailableError, describe_server
 
-__all__ = ["Seen", "addresses_of", "look"]
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -51,7 +49,7 @@ def addresses_of(endpoints: Sequence[str], file: Path | None) -> list[str]:
 
 
 def look(addresses: Sequence[str], tls: TLS | None, token: str | None, timeout: float) -> list[Seen]:
-    """Asks all servers at once.
+    """Ask all servers at once.
 
     Args:
         addresses: Where they are.

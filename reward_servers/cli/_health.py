@@ -10,8 +10,6 @@ import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 
-__all__ = ["health"]
-
 _UNHEALTHY = 1
 
 

@@ -11,8 +11,6 @@ from reward_servers.cli._errors import UserError
 if TYPE_CHECKING:
     from trainer_client import RolloutFile
 
-__all__ = ["read_columns", "unfitting"]
-
 _USUAL = {
     "response": ("completion", "output", "answer_text", "generation", "model_output", "prediction", "text"),
     "reference.answer": ("answer", "solution", "ground_truth", "gold", "target", "label"),
@@ -22,7 +20,7 @@ _USUAL = {
 
 
 def read_columns(given: Sequence[str]) -> dict[str, str]:
-    """Reads ``FIELD=COLUMN`` of the command line.
+    """Read ``FIELD=COLUMN`` of the command line.
 
     Raises:
         UserError: One of them has another form, or is given twice.
@@ -39,7 +37,7 @@ def read_columns(given: Sequence[str]) -> dict[str, str]:
 
 
 def unfitting(source: Path, found: RolloutFile, columns: Mapping[str, str]) -> str:
-    """Says of a file of which no line can be used what its columns are, and how to say which is which."""
+    """Say of a file of which no line can be used what its columns are, and how to say which is which."""
     first = found.problems[0]
     shown = ", ".join(found.columns)
     proposed = [

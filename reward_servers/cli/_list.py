@@ -13,8 +13,6 @@ from reward_servers.cli._errors import unexpected
 if TYPE_CHECKING:
     from trainer_client import TLS
 
-__all__ = ["list_verifiers"]
-
 
 def list_verifiers(
     endpoint: Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Ask a running server instead.")] = None,

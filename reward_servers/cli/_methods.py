@@ -8,8 +8,6 @@ import typer
 
 from reward_servers.cli._errors import UserError
 
-__all__ = ["methods"]
-
 
 def methods(
     name: Annotated[

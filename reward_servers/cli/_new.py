@@ -16,8 +16,6 @@ import typer
 
 from reward_servers.cli._errors import UserError
 
-__all__ = ["new"]
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 _LONGEST = 64
 _TAKEN = frozenset({"verifier", "float"})

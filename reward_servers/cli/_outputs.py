@@ -16,8 +16,6 @@ from reward_servers.labels import Labels, Match, compare, read_labels
 from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable, Summary
 from trainer_client.signals import SignalError
 
-__all__ = ["TrainingSignal", "describe_run", "print_run", "training_signal_of", "write_scores"]
-
 Numbers = NDArray[np.float64]
 
 
@@ -65,7 +63,7 @@ def training_signal_of(table: ScoreTable) -> TrainingSignal:
 def write_scores(
     file: IO[str], rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool = False
 ) -> None:
-    """Writes one line per rollout, in the order of the input.
+    """Write one line per rollout, in the order of the input.
 
     Args:
         file: Where to.
@@ -151,7 +149,7 @@ def _agreement(table: ScoreTable, column: int, labels: Labels) -> dict[str, int]
 
 
 def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -> None:
-    """Prints the run in figures, for people.
+    """Print the run in figures, for people.
 
     Args:
         summary: The figures.

@@ -7,13 +7,11 @@ import os
 import signal
 import sys
 
-__all__ = ["end_with_parent"]
-
 _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Makes the kernel send SIGTERM when the process that started this one ends: no server is left behind.
+    """Make the kernel send SIGTERM when the process that started this one ends: no server is left behind.
 
     A parent that has ended before this call is gone already, and this process belongs to another.
     """

@@ -8,8 +8,6 @@ from typing import Any
 from reward_servers.cli._errors import UserError
 from trainer_client import TLS, RequestRejectedError, RewardError, VerifierInfo, describe_server
 
-__all__ = ["ask", "require"]
-
 
 def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list[dict[str, Any]]:
     """What a server says of each verifier that it hosts.
@@ -29,7 +27,7 @@ def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list
 
 
 def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, token: str | None = None) -> None:
-    """Makes sure that each server answers at one of its addresses at least.
+    """Make sure that each server answers at one of its addresses at least.
 
     In training a client waits for servers that are away; at a command line an address is rather mistyped.
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
     from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable
 
-__all__ = ["score"]
-
 _PROBLEMS_SHOWN = 20
 _STDOUT = Path("-")
 

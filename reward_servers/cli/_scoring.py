@@ -13,8 +13,6 @@ from reward_servers.cli._remote import require
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
 from trainer_client import TLS, AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
 
-__all__ = ["Session", "score_all"]
-
 _T = TypeVar("_T")
 
 _SIDE_BY_SIDE = 2
@@ -41,7 +39,7 @@ class Session:
         verifiers: Mapping[str, Sequence[str]] | None = None,
         token: str | None = None,
     ) -> None:
-        """Prepares.
+        """Prepare.
 
         Args:
             programs: Servers to start.
@@ -80,7 +78,7 @@ class Session:
         return await self._stack.enter_async_context(client)
 
     async def run(self, work: Awaitable[_T]) -> _T:
-        """Waits for work that needs the servers.
+        """Wait for work that needs the servers.
 
         Raises:
             ServerRefusedError: A server cannot be kept running; the work is abandoned.
@@ -101,7 +99,7 @@ class Session:
 
 
 async def score_all(client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance) -> ScoreTable:
-    """Scores the rollouts of a file.
+    """Score the rollouts of a file.
 
     A deadline counts from the moment when a rollout is handed over, so a file is handed over in windows of whole
     groups, small enough that waiting for each other takes a small part of the shortest deadline.

@@ -14,8 +14,6 @@ import typer
 
 from reward_servers.cli._parent import end_with_parent
 
-__all__ = ["serve"]
-
 
 def serve(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Verifiers: names, or module:attribute.")],

@@ -15,8 +15,6 @@ from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 if TYPE_CHECKING:
     from reward_servers.cli._fleet_view import Seen
 
-__all__ = ["top"]
-
 _COLUMNS = (
     *("server", "state", "in flight", "verifier", "items/s", "verdicts", "faults", "skips", "cached"),
     *("run p50", "run p99", "wait p99"),

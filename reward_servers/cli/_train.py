@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from reward_servers.engines.models import Pooling, Template
     from reward_servers.training import Report
 
-__all__ = ["train"]
-
 
 def train(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What to train: preference.")],

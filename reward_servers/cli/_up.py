@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from reward_servers.supervisor import ServerProcess, Supervisor
     from trainer_client import Recipe
 
-__all__ = ["up"]
-
 
 def up(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],

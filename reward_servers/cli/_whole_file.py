@@ -11,12 +11,10 @@ from typing import IO
 
 from reward_servers.cli._errors import UserError
 
-__all__ = ["refuse_overwriting", "remove_file", "whole_file"]
-
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[str]]:
-    """Opens a file for writing text; it takes its place when the block ends, and not when it fails.
+    """Open a file for writing text; it takes its place when the block ends, and not when it fails.
 
     A link is followed: its target is what is replaced. What is no regular file (a device, a pipe) is written to as it
     is: renaming a file onto it would destroy it.
@@ -50,7 +48,7 @@ def whole_file(path: Path) -> Iterator[IO[str]]:
 
 
 def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None]) -> None:
-    """Refuses to write over what a command reads, and a place where nothing can be written: before work, not after it.
+    """Refuse to write over what a command reads, and a place where nothing can be written: before work, not after it.
 
     Raises:
         UserError: With the option and the remedy.
@@ -68,7 +66,7 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
 
 
 def remove_file(path: Path) -> None:
-    """Removes a file that `whole_file` wrote: the target of a link, and nothing that is no regular file."""
+    """Remove a file that `whole_file` wrote: the target of a link, and nothing that is no regular file."""
     target = Path(os.path.realpath(path))
     if target.is_file():
         target.unlink()

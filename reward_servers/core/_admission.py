@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from reward_servers.core._errors import OverloadedError, RequestError
 
-__all__ = ["Admission", "Reservation", "ServerLimits", "Share"]
-
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
@@ -56,16 +54,16 @@ class Reservation:
         self._client = client
 
     def release(self) -> None:
-        """Gives the bytes back; once is enough."""
+        """Give the bytes back; once is enough."""
         self._admission.give_back(self._client, size=self._size)
         self._size = 0
 
     def __enter__(self) -> Reservation:
-        """Begins the block."""
+        """Begin the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Gives the bytes back."""
+        """Give the bytes back."""
         self.release()
 
 
@@ -88,7 +86,7 @@ class Admission:
         self.refused = 0
 
     def hold(self, size: int, client: str = "") -> Reservation:
-        """Takes the bytes of a message in.
+        """Take the bytes of a message in.
 
         Raises:
             RequestError: They could never fit.
@@ -106,7 +104,7 @@ class Admission:
         return Reservation(self, size, client)
 
     def admit(self, items: int, client: str = "") -> None:
-        """Takes that many items in.
+        """Take that many items in.
 
         Raises:
             RequestError: They could never fit.
@@ -133,7 +131,7 @@ class Admission:
         return within_share or total == 0 or total + more <= limit - limit // _KEPT_FREE
 
     def give_back(self, client: str, items: int = 0, size: int = 0) -> None:
-        """Gives back what was taken in for a client."""
+        """Give back what was taken in for a client."""
         self.items -= items
         self.bytes -= size
         share = self.shares.get(client)

@@ -17,8 +17,6 @@ from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_ver
 from reward_servers.core._schemas import Options, Settings, decode, decode_reference
 from reward_servers.core._verifier import Item, ItemLimits, Placement, Role, Verifier
 
-__all__ = ["BoundVerifier", "Instance", "bind", "limit_verdict", "load_path", "outcome_of", "replicate"]
-
 Judged = Verdict | Fault
 _KEPT_REFERENCE = 16 << 10
 """Bytes of a reference that is kept once read: those that many items share are short."""
@@ -49,7 +47,7 @@ class BoundVerifier:
 def bind(
     verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: ItemLimits | None = None
 ) -> BoundVerifier:
-    """Binds a verifier to its settings.
+    """Bind a verifier to its settings.
 
     Args:
         verifier: The declaration.
@@ -77,7 +75,7 @@ def bind(
 
 
 def load_path(path: str) -> Verifier:
-    """Imports a verifier by its path.
+    """Import a verifier by its path.
 
     Args:
         path: ``module:name``, as ``Verifier.path`` gives it.
@@ -108,7 +106,7 @@ def replicate(subject: Rollout | Group, outcome: Outcome) -> list[Outcome]:
 
 
 def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
-    """Says what an exception inside a verifier means for the item.
+    """Say what an exception inside a verifier means for the item.
 
     Memory and stack are bounds that the candidate's content exhausted, so those are verdicts. Any other exception that
     is not a declared fault is a defect of the verifier, and a defect of ours is never a score.
@@ -191,7 +189,7 @@ class Instance:
         return Context(self.verifier.name, name, run_seed=seed, deadline=deadline, ask=ask)
 
     def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:
-        """Turns what the function returned into outcomes: one for a rollout, one per rollout for a group."""
+        """Turn what the function returned into outcomes: one for a rollout, one per rollout for a group."""
         verifier = self.verifier
         outcomes: list[Judged]
         if isinstance(subject, Rollout):
@@ -228,7 +226,7 @@ class Instance:
         return {f"{self.verifier.name}.{name}": str(value) for name, value in told.items()}
 
     def close(self) -> object:
-        """Releases what ``setup`` took.
+        """Release what ``setup`` took.
 
         Returns:
             What the verifier's ``close`` returned: an awaitable when it is a coroutine, for whoever runs on the loop.
@@ -242,7 +240,7 @@ def _shape(returned: object) -> str:
 
 
 def _record_used(outcome: Judged, context: Context) -> Judged:
-    """Adds to the evidence which verifiers were asked, so that the score can be replayed."""
+    """Add to the evidence which verifiers were asked, so that the score can be replayed."""
     if isinstance(outcome, Fault):
         return outcome
     evidence = json.loads(outcome.evidence) if outcome.evidence else {}

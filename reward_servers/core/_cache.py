@@ -14,8 +14,6 @@ from hashlib import blake2b
 from reward_servers.core._model import Content, Document, Group, Message, PromptContext, Rollout
 from reward_servers.core._outcomes import Verdict
 
-__all__ = ["KeyMaker", "VerdictCache", "fields"]
-
 _LENGTH = struct.Struct("<Q")
 _ENTRY_OVERHEAD = 400
 
@@ -50,7 +48,7 @@ class VerdictCache:
         return entry[0]
 
     def put(self, key: bytes, verdicts: Sequence[Verdict]) -> None:
-        """Keeps verdicts, and drops the least recently used ones beyond the capacity."""
+        """Keep verdicts, and drop the least recently used ones beyond the capacity."""
         size = 0
         for one in verdicts:
             size += _ENTRY_OVERHEAD + len(one.evidence) + len(one.feedback) + len(one.note) + 100 * len(one.aspects)
@@ -67,7 +65,7 @@ class VerdictCache:
 
 
 def fields(*values: bytes | str) -> bytes:
-    """Joins fields, each behind its length, so that no two different lists of them look alike."""
+    """Join fields, each behind its length, so that no two different lists of them look alike."""
     encoded = [one.encode("utf-8", "surrogatepass") if isinstance(one, str) else one for one in values]
     return b"".join(part for one in encoded for part in (_LENGTH.pack(len(one)), one))
 
@@ -96,7 +94,7 @@ class KeyMaker:
     """
 
     def __init__(self, *verifier: bytes | str, seed: int | None) -> None:
-        """Prepares.
+        """Prepare.
 
         Args:
             verifier: What tells the evaluation apart: the verifier's digest, its bounds and its options.

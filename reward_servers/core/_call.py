@@ -13,8 +13,6 @@ from reward_servers.core._outcomes import Fault, Skip, SkipReason
 from reward_servers.core._stats import VerifierStats
 from reward_servers.core._work import Job, PlainVerdicts, Request, Result, Unit
 
-__all__ = ["Call", "CallOwner", "Deliver", "DeliverPlain"]
-
 Deliver = Callable[[int, Result], None]
 """Takes the result of a position: rollout number times evaluations, plus evaluation."""
 
@@ -28,7 +26,7 @@ class CallOwner(Protocol):
     admission: Admission
 
     def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:
-        """Judges groups that were added to the call, the first rollout of which has that number."""
+        """Judge groups that were added to the call, the first rollout of which has that number."""
 
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
         """The call waits for nothing any more."""
@@ -80,7 +78,7 @@ class Call:
         self.counted = counted
 
     def arm(self) -> None:
-        """Lets the call end at its deadline: what is not finished then is skipped."""
+        """Let the call end at its deadline: what is not finished then is skipped."""
         deadline = self.request.deadline
         if self._remaining == 0:
             self._end()
@@ -89,7 +87,7 @@ class Call:
             self._timer = asyncio.get_running_loop().call_later(delay, self.expire)
 
     def add(self, groups: Sequence[Group], keys: Sequence[int] = ()) -> None:
-        """Begins to judge some of the groups that the call was opened for; all of them have to be added in the end.
+        """Begin to judge some of the groups that the call was opened for; all of them have to be added in the end.
 
         Args:
             groups: The groups, whole.
@@ -103,7 +101,7 @@ class Call:
             self._owner.begin(self, groups, first, keys)
 
     def give(self, position: int, result: Result) -> None:
-        """Passes one result on; a position is answered once."""
+        """Pass one result on; a position is answered once."""
         if not self._open[position]:
             return
         self._open[position] = 0
@@ -123,7 +121,7 @@ class Call:
         return self._deliver_plain is not None
 
     def give_plain(self, verdicts: PlainVerdicts) -> None:
-        """Passes many verdicts on, none of whose positions is answered yet."""
+        """Pass many verdicts on, none of whose positions is answered yet."""
         positions = verdicts.positions
         if self._ended or not positions:
             return
@@ -147,7 +145,7 @@ class Call:
             self._end()
 
     def skip(self, skip: Skip) -> None:
-        """Skips what is not finished, and what is still to be added."""
+        """Skip what is not finished, and what is still to be added."""
         self._instead = Result(skip)
         self._give_instead(self._instead)
 
@@ -173,7 +171,7 @@ class Call:
         return self._ended
 
     async def wait(self) -> None:
-        """Returns when every position is answered."""
+        """Return when every position is answered."""
         if not self._ended:
             self._done = asyncio.Event()
             await self._done.wait()

@@ -36,7 +36,7 @@ class Remote(Protocol):
     async def score(
         self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
     ) -> tuple[Outcome, VerifierId, Usage]:
-        """Asks it about one rollout; says what that cost, too."""
+        """Ask it about one rollout; say what that cost, too."""
 
 
 class Remotes(Protocol):
@@ -46,7 +46,7 @@ class Remotes(Protocol):
         """A verifier on another server; None when it is not known where it is."""
 
     async def close(self) -> None:
-        """Releases all connections."""
+        """Release all connections."""
 
 
 class _Opens(Protocol):
@@ -70,7 +70,7 @@ class Composer:
         reference: bytes | None,
         options: Mapping[str, Any],
     ) -> tuple[Verdict, VerifierId]:
-        """Asks one verifier about one rollout.
+        """Ask one verifier about one rollout.
 
         Raises:
             FaultError: It gave no verdict.
@@ -114,7 +114,7 @@ class Composer:
         raise _fault_error(name, outcome)
 
     async def close(self) -> None:
-        """Releases the connections to other servers."""
+        """Release the connections to other servers."""
         if self._remotes is not None:
             await self._remotes.close()
 

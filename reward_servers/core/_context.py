@@ -13,8 +13,6 @@ from reward_servers.core._errors import ServiceError
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Usage, Verdict
 
-__all__ = ["Ask", "Context", "VerifierId", "item_seed"]
-
 
 @dataclass(slots=True, frozen=True)
 class VerifierId:
@@ -78,7 +76,7 @@ class Context:
         reference: bytes | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Verdict:
-        """Asks another verifier. Deadline and seed are inherited, its version is recorded.
+        """Ask another verifier. Deadline and seed are inherited, its version is recorded.
 
         Args:
             verifier: Its name: one hosted here, or one that the settings give an endpoint for.

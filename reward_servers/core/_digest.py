@@ -19,8 +19,6 @@ from reward_servers.core._cache import fields
 from reward_servers.core._schemas import Settings
 from reward_servers.core._verifier import Verifier
 
-__all__ = ["canonical_code", "digest_of"]
-
 _NOT_JUDGING = ("reward_servers.core",)
 
 

@@ -21,23 +21,6 @@ from typing import Any
 
 from reward_servers.core._outcomes import Fault, Party, encode_evidence
 
-__all__ = [
-    "AssayServerError",
-    "CallerError",
-    "DatasetError",
-    "FaultError",
-    "OverloadedError",
-    "RequestError",
-    "ServiceError",
-    "SettingsError",
-    "StartupError",
-    "UpstreamError",
-    "VerifierDefinitionError",
-    "VerifierNotFoundError",
-    "shown",
-]
-
-
 _SHOWN = 200
 """Characters of a caller's own words that are repeated to it: what is echoed must never be what costs."""
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Content", "Document", "Group", "Message", "Part", "PromptContext", "Rollout", "ToolCall"]
-
 
 @dataclass(slots=True, frozen=True)
 class Part:
@@ -179,7 +177,7 @@ class Group:
     rollouts: list[Rollout]
 
     def __iter__(self) -> Iterator[Rollout]:
-        """Iterates over the rollouts."""
+        """Iterate over the rollouts."""
         return iter(self.rollouts)
 
     def __len__(self) -> int:
@@ -213,7 +211,7 @@ def _render_message(message: Message) -> str:
 
 
 def render(content: Content) -> str:
-    """Writes content as text: a single turn as it is, several with their roles."""
+    """Write content as text: a single turn as it is, several with their roles."""
     if isinstance(content, str):
         return content
     if len(content) == 1:

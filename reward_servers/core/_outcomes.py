@@ -9,19 +9,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-__all__ = [
-    "Fault",
-    "Outcome",
-    "Party",
-    "Score",
-    "Skip",
-    "SkipReason",
-    "Step",
-    "Usage",
-    "Verdict",
-    "to_verdict",
-]
-
 
 class Party(Enum):
     """Whose failure a fault is. The candidate's own failures are verdicts and need no party."""
@@ -123,7 +110,7 @@ class Fault:
     evidence: bytes = b""
 
     def __post_init__(self) -> None:
-        """Makes sure that it can be sent, whatever a verifier has put into it."""
+        """Make sure that it can be sent, whatever a verifier has put into it."""
         self.party = Party(self.party)
         self.code, self.message = _sendable(str(self.code)), _sendable(str(self.message))
         self.retryable = bool(self.retryable)
@@ -159,7 +146,7 @@ class Usage:
     output_tokens: int = 0
 
     def add(self, other: Usage) -> None:
-        """Adds what another verifier's answer cost."""
+        """Add what another verifier's answer cost."""
         self.cpu_us += other.cpu_us
         self.upstream_calls += other.upstream_calls
         self.input_tokens += other.input_tokens
@@ -191,7 +178,7 @@ def plain_score(returned: object, low: float, high: float) -> float | None:
 
 
 def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdict | Fault:
-    """Turns what a verifier returned into an outcome.
+    """Turn what a verifier returned into an outcome.
 
     Args:
         returned: A ``Score``, a ``Fault``, a number or a bool.

@@ -16,8 +16,6 @@ from reward_servers.core._schemas import decode
 from reward_servers.core._verifier import Cost, Placement, Role
 from reward_servers.core._work import Evaluation, Executor, Job, MakeKey, Request
 
-__all__ = ["Planner"]
-
 _PLANS = 1024
 _PLAN_BYTES = 16 << 20
 """Bytes of options that are remembered as checked."""
@@ -47,7 +45,7 @@ class Planner:
         self._known_bytes = 0
 
     def bind(self, evaluations: Sequence[Evaluation]) -> list[_Bound | Fault]:
-        """Finds the verifier of each evaluation; a fault for one that cannot be served.
+        """Find the verifier of each evaluation; a fault for one that cannot be served.
 
         Raises:
             RequestError: None of them can be served; the message names the field.

@@ -10,8 +10,6 @@ from packaging.requirements import Requirement
 from reward_servers.core._errors import VerifierDefinitionError, VerifierNotFoundError
 from reward_servers.core._verifier import Verifier
 
-__all__ = ["GROUP", "Entry", "find", "installed"]
-
 GROUP = "assay.verifiers"
 
 
@@ -58,7 +56,7 @@ class Entry:
         return f"pip install '{dist.name if dist is not None else ''}[{','.join(self.point.extras)}]'"
 
     def load(self) -> Verifier:
-        """Imports the verifier.
+        """Import the verifier.
 
         Raises:
             VerifierNotFoundError: A package that the verifier needs is missing, or the path leads nowhere.
@@ -102,7 +100,7 @@ def installed() -> dict[str, Entry]:
 
 
 def find(name: str) -> Verifier:
-    """Loads a verifier by name, or by ``module:name`` for one that no package announces.
+    """Load a verifier by name, or by ``module:name`` for one that no package announces.
 
     Raises:
         VerifierNotFoundError: It is not installed, or cannot be imported.

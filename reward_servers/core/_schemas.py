@@ -11,8 +11,6 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-__all__ = ["Options", "Reference", "Settings", "decode", "decode_reference", "explain", "schema_of"]
-
 
 class Reference(BaseModel):
     """What a response is compared with. Fields that a verifier does not know are ignored: data sets carry many.
@@ -46,7 +44,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def explain(error: ValidationError, root: str) -> str:
-    """Writes the first problems of a validation as ``root.path: reason``."""
+    """Write the first problems of a validation as ``root.path: reason``."""
     parts = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
         path = ".".join([root, *(str(step) for step in problem["loc"])])
@@ -60,7 +58,7 @@ def explain(error: ValidationError, root: str) -> str:
 
 
 def decode(model: type[Model], data: bytes, root: str) -> Model:
-    """Reads JSON into a model.
+    """Read JSON into a model.
 
     Args:
         model: The class to read into.
@@ -80,7 +78,7 @@ def decode(model: type[Model], data: bytes, root: str) -> Model:
 
 
 def decode_reference(model: type[Model], data: bytes) -> Model:
-    """Reads a reference: an object, or a plain text or number, which is its ``answer``.
+    """Read a reference: an object, or a plain text or number, which is its ``answer``.
 
     Args:
         model: The class to read into.

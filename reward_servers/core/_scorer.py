@@ -25,8 +25,6 @@ from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
-__all__ = ["Scorer"]
-
 _SLOW_US = 50_000
 """Microseconds below which no item is told as slow."""
 
@@ -74,7 +72,7 @@ class Scorer:
             self._executors[one.identity.name] = executor
 
     async def start(self) -> None:
-        """Makes every verifier ready.
+        """Make every verifier ready.
 
         Raises:
             StartupError: What a verifier needs is missing here.
@@ -82,13 +80,13 @@ class Scorer:
         await asyncio.gather(*(executor.start() for executor in self._owned))
 
     async def drain(self) -> None:
-        """Waits until everything that was admitted is answered."""
+        """Wait until everything that was admitted is answered."""
         if self._calls:
             self._idle = asyncio.Event()
             await self._idle.wait()
 
     async def close(self) -> None:
-        """Stops the executors; what is in flight is lost."""
+        """Stop the executors; what is in flight is lost."""
         await asyncio.gather(*(executor.close() for executor in self._owned))
         await self._composer.close()
 
@@ -104,7 +102,7 @@ class Scorer:
         plain: DeliverPlain | None = None,
         longest: int | None = None,
     ) -> Call:
-        """Admits a request; its groups are then added to the call.
+        """Admit a request; its groups are then added to the call.
 
         Args:
             request: What is asked.
@@ -166,7 +164,7 @@ class Scorer:
     def _judge_at_once(
         self, call: Call, job: Job, executor: LoopExecutor, groups: Sequence[Group], position: int
     ) -> None:
-        """Judges what needs neither a queue nor a turn of its own; what does after all goes the usual way."""
+        """Judge what needs neither a queue nor a turn of its own; what does after all goes the usual way."""
         width = call.width
         rollouts = [rollout for group in groups for rollout in group.rollouts]
         positions: Sequence[int] = range(position, position + width * len(rollouts), width)
@@ -298,7 +296,7 @@ class Scorer:
         return {pool.name: pool.workers for pool in pools}
 
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
-        """Forgets a call that is complete or closed, and abandons units that nobody else waits for."""
+        """Forget a call that is complete or closed, and abandon units that nobody else waits for."""
         self._calls.discard(call)
         if not self._calls and self._idle is not None:
             self._idle.set()

@@ -19,8 +19,6 @@ import numpy.typing as npt
 from reward_servers.core._outcomes import Fault, Skip, Verdict
 from reward_servers.core._work import PlainVerdicts, Result
 
-__all__ = ["BOUNDS", "Histogram", "SlowItem", "SlowItems", "Stats", "VerifierStats"]
-
 BOUNDS = tuple(base * 10.0**power for power in range(-5, 3) for base in (1.0, 2.5, 5.0))
 """Upper bounds of the buckets of a histogram, in seconds: 10 µs to 500 s; what is longer is beyond the last."""
 _BOUNDS_US = np.array(BOUNDS) * 1e6
@@ -39,13 +37,13 @@ class Histogram:
         self._sum_us = 0
 
     def add(self, microseconds: int) -> None:
-        """Counts one time."""
+        """Count one time."""
         self._waiting.append(microseconds)
         if len(self._waiting) >= _BATCH:
             self._sort()
 
     def extend(self, microseconds: Sequence[int]) -> None:
-        """Counts many times."""
+        """Count many times."""
         self._waiting.extend(microseconds)
         if len(self._waiting) >= _BATCH:
             self._sort()
@@ -97,7 +95,7 @@ class VerifierStats:
     run: Histogram = field(default_factory=Histogram)
 
     def note(self, result: Result) -> None:
-        """Counts an item."""
+        """Count an item."""
         outcome = result.outcome
         if type(outcome) is Verdict:
             self.count("verdict", "", outcome.code)
@@ -113,14 +111,14 @@ class VerifierStats:
             self.count("skip", "", outcome.reason.value)
 
     def note_plain(self, verdicts: PlainVerdicts) -> None:
-        """Counts verdicts that came together."""
+        """Count verdicts that came together."""
         for code, items in Counter(verdicts.codes).items():
             self.count("verdict", "", code, items)
         self.queue.extend(verdicts.queue_us)
         self.run.extend(verdicts.run_us)
 
     def count(self, kind: str, party: str, code: str, items: int = 1) -> None:
-        """Counts items with an outcome."""
+        """Count items with an outcome."""
         key = (kind, party, code)
         outcomes = self.outcomes
         if key in outcomes:
@@ -184,7 +182,7 @@ class SlowItems:
         """Microseconds from which an item is worth telling."""
 
     def note(self, item: SlowItem) -> None:
-        """Keeps an item when it is among the slowest."""
+        """Keep an item when it is among the slowest."""
         self._drop_old(item.at)
         heapq.heappush(self._heap, item)
         if len(self._heap) > self._most:
@@ -215,11 +213,11 @@ class Stats:
         self.clients: dict[str, int] = {}
 
     def note_death(self, pool: str, kind: str) -> None:
-        """Counts a worker that ended and was replaced."""
+        """Count a worker that ended and was replaced."""
         self.worker_deaths[pool, kind] = self.worker_deaths.get((pool, kind), 0) + 1
 
     def note_call(self, method: str, status: str, client: str, items: int) -> None:
-        """Counts a call."""
+        """Count a call."""
         self.calls[method, status] = self.calls.get((method, status), 0) + 1
         if client not in self.clients and len(self.clients) >= _MOST_CODES:
             client = "other"

@@ -21,8 +21,6 @@ from reward_servers.core._errors import VerifierDefinitionError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._schemas import Options, Reference, Settings
 
-__all__ = ["Cost", "Item", "ItemLimits", "Placement", "Role", "Verifier", "verifier"]
-
 
 class Placement(Enum):
     """Where a verifier runs."""
@@ -140,7 +138,7 @@ class Verifier:
     libraries: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the function itself, as a unit test does."""
+        """Call the function itself, as a unit test does."""
         return self.target(*args, **kwargs)
 
     @property
@@ -255,7 +253,7 @@ def _inspect(target: Callable[..., Any], scope: str) -> tuple[Placement, dict[Ro
 
 
 def _check_values(declared: Mapping[str, Any], scope: str) -> None:
-    """Refuses values that no item could be judged by."""
+    """Refuse values that no item could be judged by."""
     low, high, floor, limits = (declared[key] for key in ("low", "high", "floor", "limits"))
     problem = ""
     if scope not in ("rollout", "group"):
@@ -300,7 +298,7 @@ def verifier(
     aspects: Sequence[str] = (),
     libraries: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Verifier]:
-    """Declares a verifier.
+    """Declare a verifier.
 
     Args:
         name: Its name; third parties prefix theirs (``"acme/exact"``).

@@ -11,20 +11,6 @@ from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Outcome, Usage, Verdict
 
-__all__ = [
-    "DeathKind",
-    "Evaluation",
-    "Executor",
-    "Job",
-    "MakeKey",
-    "PlainVerdicts",
-    "Request",
-    "Result",
-    "Settle",
-    "Subscriber",
-    "Unit",
-]
-
 
 @dataclass(slots=True, frozen=True)
 class Evaluation:
@@ -119,10 +105,10 @@ class Subscriber(Protocol):
     """Whoever waits for units: a call."""
 
     def give(self, position: int, result: Result) -> None:
-        """Takes the result of one position."""
+        """Take the result of one position."""
 
     def give_plain(self, verdicts: PlainVerdicts) -> None:
-        """Takes many verdicts, none of whose positions is answered yet."""
+        """Take many verdicts, none of whose positions is answered yet."""
 
 
 @dataclass(slots=True, eq=False)
@@ -204,17 +190,17 @@ class Executor(Protocol):
     """Runs units. Calls ``settle`` once for each unit that has not been abandoned before."""
 
     async def start(self) -> None:
-        """Makes it ready.
+        """Make it ready.
 
         Raises:
             StartupError: What a verifier needs is missing here.
         """
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Takes units of one job to run."""
+        """Take units of one job to run."""
 
     def abandon(self, units: Sequence[Unit]) -> None:
-        """Drops units that nobody waits for any more, and stops their work."""
+        """Drop units that nobody waits for any more, and stop their work."""
 
     def expected(self, hosted: BoundVerifier) -> float:
         """Seconds that an item of a verifier takes, as far as is known."""
@@ -223,4 +209,4 @@ class Executor(Protocol):
         """What its verifiers tell of the host."""
 
     async def close(self) -> None:
-        """Stops; units that are still running are lost."""
+        """Stop; units that are still running are lost."""

@@ -14,8 +14,6 @@ from reward_servers.core import Stats
 from reward_servers.observe._logs import Allowance
 from reward_servers.observe._tracing import Metadata, Span, Tracing
 
-__all__ = ["CallLog", "CallRecord"]
-
 _log = logging.getLogger("assay.access")
 _LONGEST_ID = 100
 
@@ -65,7 +63,7 @@ class CallLog:
         return _Recording(self, CallRecord(method), self._tracing.span(f"assay.{method}", metadata))
 
     def end(self, record: CallRecord, seconds: float) -> None:
-        """Counts and logs a call that has ended."""
+        """Count and log a call that has ended."""
         self._stats.note_call(record.method, record.status, record.client, record.items)
         self._stats.received_bytes += record.received
         # Asked before the record is made, which costs more than a small call.

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 from reward_servers.core import BOUNDS, Histogram
 
-__all__ = ["CONTENT_TYPE", "Family", "exposition"]
-
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -30,7 +28,7 @@ class Family:
     samples: list[tuple[str, Mapping[str, str], float]] = field(default_factory=list)
 
     def add(self, value: float, **labels: str) -> Family:
-        """Adds a sample.
+        """Add a sample.
 
         Returns:
             The family itself.
@@ -39,7 +37,7 @@ class Family:
         return self
 
     def add_histogram(self, histogram: Histogram, **labels: str) -> Family:
-        """Adds the samples of a histogram.
+        """Add the samples of a histogram.
 
         Returns:
             The family itself.
@@ -53,7 +51,7 @@ class Family:
 
 
 def exposition(families: Iterable[Family]) -> bytes:
-    """Writes families as text."""
+    """Write families as text."""
     lines: list[str] = []
     for family in families:
         lines.append(f"# HELP {family.name} {family.help}")

@@ -11,8 +11,6 @@ from reward_servers.observe._exposition import CONTENT_TYPE, Family, exposition
 from reward_servers.observe._http import MetricsServer
 from reward_servers.observe._server_metrics import process_families
 
-__all__ = ["fleet_metrics"]
-
 _HOST = "127.0.0.1"
 
 States = Callable[[], Mapping[str, tuple[bool, int]]]
@@ -21,7 +19,7 @@ States = Callable[[], Mapping[str, tuple[bool, int]]]
 
 @asynccontextmanager
 async def fleet_metrics(states: States, port: int | None) -> AsyncIterator[None]:
-    """Serves ``/metrics`` of a supervisor, and ``/targets``, by which Prometheus finds those of its servers.
+    """Serve ``/metrics`` of a supervisor, and ``/targets``, by which Prometheus finds those of its servers.
 
     Args:
         states: Tells how the servers are.

@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 
-__all__ = ["MetricsServer", "Page"]
-
 Page = Callable[[], tuple[str, bytes]]
 """Gives the content type and the body of a page."""
 
@@ -21,7 +19,7 @@ class MetricsServer:
     """Serves pages on a port of its own."""
 
     def __init__(self, pages: Mapping[str, Page]) -> None:
-        """Prepares.
+        """Prepare.
 
         Args:
             pages: What answers which path.
@@ -31,7 +29,7 @@ class MetricsServer:
         self._open = 0
 
     async def start(self, host: str, port: int) -> str:
-        """Begins to listen.
+        """Begin to listen.
 
         Returns:
             ``host:port``.
@@ -43,7 +41,7 @@ class MetricsServer:
         return f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
     async def close(self) -> None:
-        """Stops."""
+        """Stop."""
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()

@@ -11,8 +11,6 @@ import sys
 import time
 from typing import TextIO
 
-__all__ = ["Allowance", "FloodFilter", "JsonFormatter", "set_up_logging"]
-
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _PER_SECOND = 100.0
 _BURST = 1000.0
@@ -23,7 +21,7 @@ class JsonFormatter(logging.Formatter):
     """Writes a record as one JSON object: time, level, logger, message, and the fields that it carries."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Writes a record."""
+        """Write a record."""
         line: dict[str, object] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created)) + f".{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
@@ -95,7 +93,7 @@ class _GoneFilter(logging.Filter):
     """Lets a caller that has gone pass as one line: gRPC writes a traceback for each that it cannot answer any more."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Takes the traceback off; only where debugging is wanted is there a line at all."""
+        """Take the traceback off; only where debugging is wanted is there a line at all."""
         if record.exc_info and record.exc_info[0] is not None and record.exc_info[0].__name__ == "ExecuteBatchError":
             record.exc_info = record.exc_text = None
             record.levelno, record.levelname = logging.DEBUG, "DEBUG"
@@ -104,7 +102,7 @@ class _GoneFilter(logging.Filter):
 
 
 def set_up_logging(level: int, form: str, stream: TextIO | None = None) -> None:
-    """Sends all records to a stream.
+    """Send all records to a stream.
 
     Args:
         level: The lowest level that is written.

@@ -10,8 +10,6 @@ from pathlib import Path
 from reward_servers.core import Scorer
 from reward_servers.observe._exposition import Family
 
-__all__ = ["process_families", "server_families"]
-
 _STARTED = time.time()
 
 

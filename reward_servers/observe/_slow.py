@@ -7,8 +7,6 @@ from collections.abc import Iterable
 
 from reward_servers.core import SlowItem
 
-__all__ = ["slow_report"]
-
 
 def slow_report(items: Iterable[SlowItem]) -> bytes:
     """The slowest items as JSON, the slowest first; names and times only."""

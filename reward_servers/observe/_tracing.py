@@ -12,8 +12,6 @@ from typing import Any
 
 from reward_servers.core import SettingsError
 
-__all__ = ["Metadata", "Span", "Tracing"]
-
 Metadata = Iterable[Any]
 """The metadata of a call: pairs of key and value."""
 
@@ -30,7 +28,7 @@ class Span:
         return self._span is not None
 
     def set(self, fields: Mapping[str, str | int]) -> None:
-        """Notes what is known of the call."""
+        """Note what is known of the call."""
         if self._span is not None:
             for name, value in fields.items():
                 self._span.set_attribute(f"assay.{name}", value)
@@ -43,7 +41,7 @@ class Tracing:
     """Makes spans."""
 
     def __init__(self, provider: Any) -> None:
-        """Prepares.
+        """Prepare.
 
         Args:
             provider: A tracer provider of OpenTelemetry; None for no spans.
@@ -53,7 +51,7 @@ class Tracing:
 
     @classmethod
     def to(cls, endpoint: str | None) -> Tracing:
-        """Sends spans to a collector.
+        """Send spans to a collector.
 
         Args:
             endpoint: Where it takes OTLP over gRPC, such as ``http://127.0.0.1:4317``; None for no spans.
@@ -88,6 +86,6 @@ class Tracing:
             yield Span(span)
 
     def close(self) -> None:
-        """Sends what is left."""
+        """Send what is left."""
         if self._provider is not None:
             self._provider.shutdown()

@@ -24,8 +24,6 @@ from reward_servers.rpc._intake import OpenedCall, RequestReader, check_counts, 
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["Batch", "Stream"]
-
 _FLUSH = 0.002
 _LONGEST_ID = 1024
 
@@ -64,7 +62,7 @@ class Batch:
         self._response = service_pb2.ScoreResponse()
 
     def open(self, data: bytes, hold: Reservation) -> OpenedCall:
-        """Parses the message and opens its call.
+        """Parse the message and open its call.
 
         Raises:
             RequestError: It cannot be served as a whole.
@@ -114,7 +112,7 @@ class Stream:
         self._error: RequestError | None = None
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
-        """Takes all chunks; an error that ends the stream is raised by `next_response`.
+        """Take all chunks; an error that ends the stream is raised by `next_response`.
 
         What comes after an error is thrown away: a generator that is left in the middle would hold on to its last chunk
         until the garbage collector comes by, which counts objects and not bytes. So would a traceback's frames.
@@ -219,7 +217,7 @@ class Stream:
         return self._header.identities()
 
     def close(self) -> None:
-        """Abandons what is not finished."""
+        """Abandon what is not finished."""
         for call in self._calls:
             call.close()
         self._calls.clear()

@@ -23,8 +23,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from reward_servers.core import SettingsError
 
-__all__ = ["Caller", "Clients", "NotAllowedError"]
-
 _log = logging.getLogger("assay.server")
 _LONGEST_TOKEN = 4096
 
@@ -86,7 +84,7 @@ class Clients:
     """Tells callers apart, and says what they may do."""
 
     def __init__(self, tokens: Path | None = None) -> None:
-        """Reads the tokens.
+        """Read the tokens.
 
         Args:
             tokens: The file of tokens; None where every caller may score.
@@ -139,7 +137,7 @@ class Clients:
         raise NotAllowedError(grpc.StatusCode.UNAUTHENTICATED, message)
 
     def _follow(self) -> None:
-        """Reads the file again when it has changed; one that cannot be read leaves the tokens as they were."""
+        """Read the file again when it has changed; one that cannot be read leaves the tokens as they were."""
         assert self._path is not None
         stamp = _stamp(self._path)
         if stamp == self._stamp:

@@ -18,8 +18,6 @@ from reward_servers.rpc._scan import SCANNED_FROM, check_density
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["OpenedCall", "RequestReader", "check_counts", "parse"]
-
 _PIECES_OF_AN_ITEM = 8
 """Messages, parts and documents that come with an item, for a whole call, at most."""
 _MOST_EVALUATIONS = 64
@@ -32,7 +30,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 def parse(kind: type[_M], data: bytes, most: int = 0) -> _M:
-    """Parses a message.
+    """Parse a message.
 
     Args:
         kind: Which one.
@@ -51,7 +49,7 @@ def parse(kind: type[_M], data: bytes, most: int = 0) -> _M:
 
 
 def check_counts(message: service_pb2.ScoreRequest, most: int) -> None:
-    """Refuses what would cost before anything of it is admitted.
+    """Refuse what would cost before anything of it is admitted.
 
     Raises:
         RequestError: There are too many groups, evaluations or blobs; the message names them.
@@ -93,7 +91,7 @@ class RequestReader:
         self._turn = asyncio.Lock()
 
     async def take(self, begin: Callable[[], OpenedCall]) -> Call:
-        """Opens a call in its turn and adds everything to it.
+        """Open a call in its turn and add everything to it.
 
         Args:
             begin: Parses a message and opens its call.
@@ -119,13 +117,13 @@ class RequestReader:
         return opened.call
 
     async def wait_idle(self) -> None:
-        """Returns when every message that waited for its turn has had it."""
+        """Return when every message that waited for its turn has had it."""
         async with self._turn:
             return
 
     @staticmethod
     async def _add(opened: OpenedCall, parts: Iterator[list[types_pb2.Group]]) -> bool:
-        """Adds one turn's parts, and says whether there may be more."""
+        """Add one turn's parts, and say whether there may be more."""
         added, turn_ends = 0, time.perf_counter() + _TURN
         try:
             for part in islice(parts, _PARTS):

@@ -12,8 +12,6 @@ from google.protobuf.descriptor import Descriptor
 
 from reward_servers.core import RequestError
 
-__all__ = ["SCANNED_FROM", "check_density"]
-
 SCANNED_FROM = 2 << 20
 """Bytes below which a message is parsed without being scanned: whatever it holds, that stays below some 100 MB."""
 
@@ -28,7 +26,7 @@ def _nested(kind: Descriptor) -> dict[int, Descriptor]:
 
 
 def check_density(kind: Descriptor, data: bytes, most: int) -> None:
-    """Counts the messages within a message, at every depth.
+    """Count the messages within a message, at every depth.
 
     Raises:
         RequestError: There are more than allowed, or the bytes are no message.

@@ -23,8 +23,6 @@ from trainer_client.contract import CONTRACT
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["RewardServicer"]
-
 _STATUS = {
     "invalid": grpc.StatusCode.INVALID_ARGUMENT,
     "not_found": grpc.StatusCode.NOT_FOUND,
@@ -92,7 +90,7 @@ class RewardServicer:
         self.draining = False
 
     def register(self, server: grpc.aio.Server) -> None:
-        """Lets a server answer with this. Messages come as bytes: what cannot be parsed is refused in our own words."""
+        """Let a server answer with this. Messages come as bytes: what cannot be parsed is refused in our own words."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         pb = service_pb2
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
@@ -105,12 +103,12 @@ class RewardServicer:
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
 
     async def drain(self) -> None:
-        """Refuses new calls from now on, and returns when those that have arrived are open."""
+        """Refuse new calls from now on, and return when those that have arrived are open."""
         self.draining = True
         await self._requests.wait_idle()
 
     async def score(self, data: bytes, context: Context) -> service_pb2.ScoreResponse:
-        """Judges a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
+        """Judge a batch and answers when all of it is done, in the order of rollouts and then of evaluations."""
         with self._log.recorded("Score", context.invocation_metadata() or ()) as record:
             record.received = len(data)
             await self._refuse_while_draining(context, record)
@@ -133,7 +131,7 @@ class RewardServicer:
     async def score_stream(
         self, requests: AsyncIterator[bytes], context: Context
     ) -> AsyncIterator[service_pb2.ScoreStreamResponse]:
-        """Judges chunks as they arrive and answers items as they finish."""
+        """Judge chunks as they arrive and answers items as they finish."""
         with self._log.recorded("ScoreStream", context.invocation_metadata() or ()) as record:
             await self._refuse_while_draining(context, record)
             try:
@@ -154,7 +152,7 @@ class RewardServicer:
                 stream.close()
 
     async def list_verifiers(self, data: bytes, context: Context) -> service_pb2.ListVerifiersResponse:
-        """Lists what is hosted."""
+        """List what is hosted."""
         with self._log.recorded("ListVerifiers", ()) as record:
             await self._read_question(service_pb2.ListVerifiersRequest, data, context, record)
             return service_pb2.ListVerifiersResponse(
@@ -165,7 +163,7 @@ class RewardServicer:
             )
 
     async def get_server_info(self, data: bytes, context: Context) -> service_pb2.GetServerInfoResponse:
-        """Tells version, limits and load, and what the verifiers have done where that is asked for."""
+        """Tell version, limits and load, and what the verifiers have done where that is asked for."""
         # Not logged: clients ask every few seconds whether a server is alive.
         record = CallRecord("GetServerInfo")
         asked = await self._read_question(service_pb2.GetServerInfoRequest, data, context, record)
@@ -190,7 +188,7 @@ class RewardServicer:
         return response
 
     async def _read_question(self, kind: type[_M], data: bytes, context: Context, record: CallRecord) -> _M:
-        """Reads a question; refuses what is none, and whoever may not ask."""
+        """Read a question; refuse what is none, and whoever may not ask."""
         try:
             record.client = self._clients.check(context).name
             return parse(kind, data)
@@ -198,7 +196,7 @@ class RewardServicer:
             await _refuse(context, error, record)
 
     def _write(self, message: Message) -> bytes:
-        """Writes an answer."""
+        """Write an answer."""
         data = message.SerializeToString()
         self._scorer.stats.sent_bytes += len(data)
         return data

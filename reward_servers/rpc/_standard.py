@@ -13,13 +13,11 @@ from grpc_reflection.v1alpha import reflection
 
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
-__all__ = ["add_standard_services"]
-
 
 async def add_standard_services(
     server: grpc.aio.Server, names: Sequence[str], *, with_reflection: bool
 ) -> health.aio.HealthServicer:
-    """Adds health, and reflection where it is wanted.
+    """Add health, and reflection where it is wanted.
 
     Args:
         server: The server.
@@ -50,11 +48,11 @@ class _Lenient:
         self._server = server
 
     def add_generic_rpc_handlers(self, handlers: Sequence[grpc.GenericRpcHandler]) -> None:
-        """Adds handlers of services."""
+        """Add handlers of services."""
         self._server.add_generic_rpc_handlers(tuple(map(_LenientHandler, handlers)))
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        """Does nothing: what is registered by method comes as a generic handler as well."""
+        """Do nothing: what is registered by method comes as a generic handler as well."""
 
 
 class _LenientHandler(grpc.GenericRpcHandler):

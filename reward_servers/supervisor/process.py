@@ -126,19 +126,19 @@ class KeptProcess:
         self._stopped = asyncio.Event()
 
     def stop(self, number: signal.Signals) -> None:
-        """Ends the process by a signal, and does not start it again."""
+        """End the process by a signal, and do not start it again."""
         self.stopping = True
         self._stopped.set()
         self.signal(number)
 
     def signal(self, number: signal.Signals) -> None:
-        """Sends a signal: SIGKILL to all that the process has started, others to itself, which tells its own."""
+        """Send a signal: SIGKILL to all that the process has started, others to itself, which tells its own."""
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if number is signal.SIGKILL else os.kill)(self.pid, number)
 
     async def keep(self, peers: Path) -> None:
-        """Starts the process, and again whenever it ends, until it is told to stop.
+        """Start the process, and again whenever it ends, until it is told to stop.
 
         Args:
             peers: The file that says where every verifier is.
@@ -162,7 +162,7 @@ class KeptProcess:
                 await asyncio.wait_for(self._stopped.wait(), delay)
 
     def _raise_if_hopeless(self, code: int, refusals: int) -> None:
-        """Gives up on a process that does not start.
+        """Give up on a process that does not start.
 
         A refusal at the first start is final. Later it may pass, as a port that another process holds for a moment.
         """
@@ -173,7 +173,7 @@ class KeptProcess:
             )
 
     async def _run_once(self, peers: Path) -> tuple[bool, int]:
-        """Runs the process to its end. Returns whether it answered, and its exit code."""
+        """Run the process to its end. Return whether it answered, and its exit code."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self.program.command(self._port, peers),

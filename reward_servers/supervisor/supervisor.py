@@ -33,7 +33,7 @@ class Supervisor:
         log: Log | None = None,
         grace: float | None = None,
     ) -> None:
-        """Prepares; nothing is started yet.
+        """Prepare; nothing is started yet.
 
         Args:
             programs: What to run.
@@ -80,7 +80,7 @@ class Supervisor:
         return {process.program.label: process.pid for process in self._processes if process.pid}
 
     async def start(self) -> None:
-        """Starts every process and waits until all of them answer.
+        """Start every process and wait until all of them answer.
 
         Raises:
             ServerRefusedError: One of them cannot be started; the others are stopped.
@@ -109,7 +109,7 @@ class Supervisor:
             await asyncio.gather(ready, failed, return_exceptions=True)
 
     def _write_peers(self, peers: Path) -> None:
-        """Tells every server where all verifiers are."""
+        """Tell every server where all verifiers are."""
         known = {name: list(addresses) for name, addresses in self._elsewhere.items()}
         for process in self._processes:
             for verifier in process.verifiers:
@@ -119,7 +119,7 @@ class Supervisor:
         written.replace(peers)
 
     async def wait(self) -> None:
-        """Waits for as long as everything is kept running.
+        """Wait for as long as everything is kept running.
 
         Raises:
             ServerRefusedError: A server cannot be kept running.
@@ -130,7 +130,7 @@ class Supervisor:
                 task.result()
 
     async def stop(self) -> None:
-        """Stops every process: SIGTERM, and SIGKILL for what is still there after the grace."""
+        """Stop every process: SIGTERM, and SIGKILL for what is still there after the grace."""
         for process in self._processes:
             process.stop(signal.SIGTERM)
         running = {task for task in self._tasks if not task.done()}
@@ -148,7 +148,7 @@ class Supervisor:
             self._folder.cleanup()
 
     def kill(self) -> None:
-        """Kills every process at once; what they were doing is lost."""
+        """Kill every process at once; what they were doing is lost."""
         for process in self._processes:
             process.stop(signal.SIGKILL)
 

@@ -9,8 +9,6 @@ from typing import Any
 
 from trainer_client import Rollout, read_rollouts
 
-__all__ = ["Case", "read_cases"]
-
 _SHOWN = 20
 
 
@@ -44,7 +42,7 @@ class Case:
 
 
 def read_cases(path: str | os.PathLike[str]) -> list[Case]:
-    """Reads a file of one JSON object a line: a rollout, ``expected``, and ``options`` where they differ.
+    """Read a file of one JSON object a line: a rollout, ``expected``, and ``options`` where they differ.
 
     Raises:
         ValueError: A line cannot be used, or there is none.

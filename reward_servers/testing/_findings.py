@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from trainer_client import Cell
 
-__all__ = ["VerifierCheckError", "told"]
-
 _SHOWN = 20
 
 

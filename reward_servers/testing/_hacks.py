@@ -19,8 +19,6 @@ from reward_servers.testing._findings import VerifierCheckError, told
 from reward_servers.testing._served import ServedVerifier, serve
 from trainer_client import Cell, Outcome
 
-__all__ = ["HACKS", "HONEST_FORMS", "HackReport", "check_hacks"]
-
 _BASES = 3
 """Labelled rollouts of each side that attempts are made from."""
 
@@ -109,7 +107,7 @@ def check_hacks(
     excepted: Mapping[str, str] | None = None,
     timeout_s: float = 60.0,
 ) -> HackReport:
-    """Tries generic attempts to cheat, and honest forms that must score as before.
+    """Try generic attempts to cheat, and honest forms that must score as before.
 
     Args:
         verifier: What ``@verifier`` made, its name, or ``module:attribute``.

@@ -14,8 +14,6 @@ from reward_servers.testing._findings import VerifierCheckError, told
 from reward_servers.testing._served import ServedVerifier, serve
 from trainer_client import Cell, Outcome
 
-__all__ = ["CheckReport", "check_verifier"]
-
 _MEGABYTE = 1 << 20
 _IN_RANGE = "scores are in the declared range"
 _MALFORMED = [["malformed"]]
@@ -87,7 +85,7 @@ def check_verifier(
     beside: Sequence[str] = (),
     timeout_s: float = 60.0,
 ) -> CheckReport:
-    """Checks that a verifier agrees with labelled rollouts and keeps the laws of all verifiers.
+    """Check that a verifier agrees with labelled rollouts and keeps the laws of all verifiers.
 
     The laws: every response gets a verdict, within the declared range, odd ones and 1 MB included, in time; the same
     item gets the same verdict, unless the verifier says that it is not deterministic; a malformed reference is a fault
@@ -169,7 +167,7 @@ def _check_repetition(check: _Check, cells: Mapping[str, Cell]) -> None:
 
 
 def _check_order(check: _Check, cells: Mapping[str, Cell]) -> None:
-    """Turns the batch round: whole groups for a verifier of groups, since who stands first may matter to it."""
+    """Turn the batch round: whole groups for a verifier of groups, since who stands first may matter to it."""
     if not check.served.info.is_deterministic:
         return
     law = check.names("the order of a batch changes nothing")

@@ -16,8 +16,6 @@ from reward_servers.supervisor import ServerProcess
 from reward_servers.testing._cases import Case
 from trainer_client import Cell, Recipe, Reward, RewardClient, Server, VerifierId, VerifierInfo
 
-__all__ = ["ServedVerifier", "serve"]
-
 _SERVER = "checked"
 _REWARD = "score"
 
@@ -60,7 +58,7 @@ def serve(
     beside: Sequence[str] = (),
     timeout_s: float = 60.0,
 ) -> Iterator[ServedVerifier]:
-    """Serves a verifier for the length of a check.
+    """Serve a verifier for the length of a check.
 
     Args:
         verifier: What ``@verifier`` made, its name, or ``module:attribute``.

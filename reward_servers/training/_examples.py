@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from reward_servers.engines.models import Encoded
 
-__all__ = ["Example"]
-
 
 @dataclass(frozen=True, slots=True)
 class Example:

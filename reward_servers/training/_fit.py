@@ -15,11 +15,9 @@ from reward_servers.training._settings import Run
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["fit"]
-
 
 def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> None:
-    """Fits the model in place.
+    """Fit the model in place.
 
     With a frozen backbone, what the head reads of each conversation is computed once, and the head is fitted to that.
 

@@ -12,14 +12,12 @@ from reward_servers.training._settings import Run, TrainingError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["fit_head", "read_by_head"]
-
 _PREFIX_BYTES = 1 << 28
 _WARMUP = 0.1
 
 
 def fit_head(loaded: Loaded, examples: Sequence[Example], run: Run) -> None:
-    """Fits the head in place.
+    """Fit the head in place.
 
     Args:
         loaded: The model.

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Objective"]
-
 Kind = Literal["bradley_terry", "robust"]
 
 

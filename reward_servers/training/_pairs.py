@@ -12,8 +12,6 @@ from typing import Any
 
 from reward_servers.engines.models import Conversation
 
-__all__ = ["PairsError", "PreferencePair", "read_pairs", "split_by_prompt"]
-
 _KEYS = ("prompt", "chosen", "rejected", "margin", "label")
 _SHOWN = 10
 
@@ -51,7 +49,7 @@ class PreferencePair:
 
 
 def read_pairs(path: Path) -> list[PreferencePair]:
-    """Reads a JSON Lines file of pairs.
+    """Read a JSON Lines file of pairs.
 
     A line holds ``prompt``, ``chosen`` and ``rejected``, each a text or a list of chat messages, and optionally
     ``margin`` (a number from 0) and ``label`` (the probability that the preference holds, from 0 to 1). Chat messages
@@ -132,7 +130,7 @@ def _number(data: dict[str, Any], key: str, default: float, most: float) -> floa
 def split_by_prompt(
     pairs: Sequence[PreferencePair], share: float, seed: int
 ) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Splits pairs so that no prompt is on both sides.
+    """Split pairs so that no prompt is on both sides.
 
     Args:
         pairs: The pairs.

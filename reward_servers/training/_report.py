@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Band", "Report", "report_on"]
-
 _BANDS = 4
 _BINS = 10
 
@@ -71,7 +69,7 @@ class Report:
 
 
 def report_on(chosen: Sequence[float], rejected: Sequence[float], longer_by: Sequence[int]) -> Report:
-    """Makes a report.
+    """Make a report.
 
     Args:
         chosen: ``[P]`` raw scores of the chosen responses.

@@ -23,13 +23,11 @@ from reward_servers.training._pairs import PreferencePair, split_by_prompt
 from reward_servers.training._report import Report, report_on
 from reward_servers.training._settings import Run, TrainingError
 
-__all__ = ["train_preference"]
-
 
 def train_preference(
     pairs: Sequence[PreferencePair], run: Run, out: Path, held_out: Sequence[PreferencePair] | None = None
 ) -> Report:
-    """Trains a preference model and writes it with the settings that serve it.
+    """Train a preference model and write it with the settings that serve it.
 
     ``out`` then holds the model, its tokenizer, ``report.json`` and ``server.toml``. The latter carries the template,
     the mean and deviation of the held-out scores, and one of these scores as a golden score, so that a server that
@@ -89,7 +87,7 @@ def _template_for(loaded: Loaded) -> Template:
 def _examples(
     loaded: Loaded, template: Template, longest: int, pairs: Sequence[PreferencePair]
 ) -> tuple[list[Example], int]:
-    """Encodes the pairs as a server would; those with a side that does not fit are left out."""
+    """Encode the pairs as a server would; those with a side that does not fit are left out."""
     try:
         encoder = Encoder(loaded.tokenizer, template, longest)
         encoded = [tuple(encoder.encode(one, "refuse") for one in pair.conversations) for pair in pairs]
@@ -106,7 +104,7 @@ def _examples(
 def _finish(
     out: Path, template: Template, longest: int, held: Sequence[PreferencePair], facts: dict[str, Any]
 ) -> Report:
-    """Scores the held-out pairs with the model as it will be served, and writes report and settings."""
+    """Score the held-out pairs with the model as it will be served, and write report and settings."""
     model = PreferenceModel(out, template=template, max_length=longest)
     encoded = [model.encoder.encode(one, "refuse") for pair in held for one in pair.conversations]
     fits = [

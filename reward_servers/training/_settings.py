@@ -8,8 +8,6 @@ from pathlib import Path
 from reward_servers.engines.models import Pooling, Template
 from reward_servers.training._objective import Objective
 
-__all__ = ["Run", "TrainingError"]
-
 
 class TrainingError(RuntimeError):
     """Training cannot begin or did not end well; the message names the setting and the remedy."""

@@ -9,8 +9,6 @@ from typing import Any
 
 from reward_servers.core import Verifier, installed, schema_of
 
-__all__ = ["page"]
-
 _PACKAGE = "reward_servers.verifiers."
 _SHOWN = 300
 _HEAD = """# Verifiers

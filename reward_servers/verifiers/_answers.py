@@ -9,8 +9,6 @@ from pydantic import ConfigDict, Field, StringConstraints, field_validator
 from reward_servers import Options, Reference, Rollout
 from reward_servers.engines.text import TAG_NAME, boxed, last_line, tagged, visible
 
-__all__ = ["AnswerOptions", "TextReference", "taken"]
-
 _SEARCHED = 16_384
 
 Answer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]

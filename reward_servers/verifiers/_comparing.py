@@ -13,8 +13,6 @@ from pydantic import Field
 from reward_servers import CallerError, DatasetError, Fault, FaultError, Options, Rollout, Score
 from reward_servers.verifiers._shown import shown
 
-__all__ = ["ComparingOptions", "Tally", "out_of_contest", "settled", "texts_of", "with_reference"]
-
 T = TypeVar("T")
 _LONGEST = 1 << 18
 """Bytes of a response that is compared: what the judge takes."""
@@ -47,7 +45,7 @@ class Tally:
     faults: list[FaultError] = field(default_factory=list)
 
     def add(self, against: Sequence[str], share: float | FaultError) -> None:
-        """Notes a comparison with others."""
+        """Note a comparison with others."""
         named = against[0] if len(against) == 1 else list(against)
         if isinstance(share, FaultError):
             self.faults.append(share)

@@ -10,8 +10,6 @@ from pydantic import Field, StringConstraints, model_validator
 from reward_servers import Options, Reference
 from reward_servers.engines.judging import LETTERS, REPLY_FORMATS, Protocol
 
-__all__ = ["JudgeOptions", "JudgeReference"]
-
 PROTOCOLS: Mapping[str, Protocol] = {
     "binary": Protocol.BINARY,
     "equivalence": Protocol.EQUIVALENCE,

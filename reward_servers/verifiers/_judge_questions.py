@@ -12,8 +12,6 @@ from reward_servers.engines.judging import LETTERS, MARGINS, Exchange, Protocol,
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
 
-__all__ = ["Part", "parts_of", "question_of", "score_of"]
-
 _WITH_REFERENCE = "The final answer of the response means the same as the reference answer."
 _WITHOUT_REFERENCE = "The response does what the prompt asks, correctly and completely."
 _PAIRWISE = "The better response does what the prompt asks more correctly and completely; length alone is no merit."

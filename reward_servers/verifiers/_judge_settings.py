@@ -26,8 +26,6 @@ from reward_servers.engines.judging import (
 )
 from reward_servers.engines.models import ModelUnusableError
 
-__all__ = ["JudgeSettings", "ModelSettings", "SpendSettings", "open_models"]
-
 Url = Annotated[str, StringConstraints(pattern=r"^https?://")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
@@ -181,7 +179,7 @@ class JudgeSettings(ModelSettings):
 
 
 def open_models(settings: JudgeSettings) -> dict[str, Backend]:
-    """Opens connection pools and loads models.
+    """Open connection pools and load models.
 
     Raises:
         StartupError: A model cannot be used here; says why and what to do.

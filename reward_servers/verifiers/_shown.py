@@ -8,11 +8,9 @@ from reward_servers import Rollout
 from reward_servers.core import Message, Part
 from reward_servers.engines.text import visible
 
-__all__ = ["shown"]
-
 
 def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False) -> str:
-    """Writes what a reader sees of a rollout.
+    """Write what a reader sees of a rollout.
 
     Args:
         rollout: The rollout.

@@ -19,8 +19,6 @@ from reward_servers.verifiers._comparing import (
     with_reference,
 )
 
-__all__ = ["BestOfOptions", "best_of"]
-
 
 class BestOfOptions(ComparingOptions):
     """How many responses the judge sees at once."""

@@ -10,8 +10,6 @@ from pydantic import Field, field_validator, model_validator
 from reward_servers import Cost, DatasetError, ItemLimits, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import stated_choice, visible
 
-__all__ = ["ChoiceOptions", "ChoiceReference", "choice"]
-
 
 class ChoiceReference(Reference):
     """The right choice and, when they are known, the texts of all choices.

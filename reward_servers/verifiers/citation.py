@@ -9,8 +9,6 @@ from pydantic import Field
 from reward_servers import ItemLimits, Options, Rollout, Score, verifier
 from reward_servers.engines.citations import Report, Source, check_citations
 
-__all__ = ["CitationOptions", "citation"]
-
 _SHOWN = 200
 
 Gate = Literal["fabricated_citation", "altered_quote", "misplaced_quote", "uncited_fact"]

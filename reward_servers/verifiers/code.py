@@ -33,8 +33,6 @@ from reward_servers.engines.code import (
 )
 from sandbox import SandboxConfig, SandboxError, UnsupportedLanguage, open_sandbox
 
-__all__ = ["Code", "CodeOptions", "CodeSettings", "Tests"]
-
 
 class Tests(Reference):
     """The tests of a task; ``reward_servers.engines.code`` documents the fields.
@@ -97,14 +95,14 @@ class Code:
     """Whether the program in the response passes the tests, each in a sandbox of its own."""
 
     def setup(self, settings: CodeSettings) -> None:
-        """Opens a sandbox, which refuses hosts where it cannot isolate."""
+        """Open a sandbox, which refuses hosts where it cannot isolate."""
         config = SandboxConfig(**settings.model_dump())
         self._slots = Slots(lambda: open_sandbox(config=config))
         self._ceiling = Ceiling()
         _ = self._slots.program
 
     def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
-        """Judges one program."""
+        """Judge one program."""
         chosen = JudgeOptions(**options.model_dump(exclude={"prelude"}))
         try:
             spec = parse_reference(ref.fields(), ceiling=self._ceiling, prelude=options.prelude)
@@ -128,7 +126,7 @@ class Code:
         return {name: getattr(report, name) for name in names}
 
     def close(self) -> None:
-        """Closes the sandbox."""
+        """Close the sandbox."""
         self._slots.close()
 
 

@@ -10,8 +10,6 @@ from reward_servers import Cost, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.text import Form
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 
-__all__ = ["ExactOptions", "ExactReference", "exact"]
-
 _LONGEST = 65_536
 _SHOWN = 1_000
 

@@ -19,8 +19,6 @@ from referencing.exceptions import Unresolvable
 from reward_servers import CallerError, DatasetError, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import TAG_NAME, boxed, check_tags, fenced, tagged, visible
 
-__all__ = ["FormatOptions", "FormatReference", "format"]
-
 _SHOWN_ERRORS = 5
 
 

@@ -20,8 +20,6 @@ from reward_servers.verifiers._judge_questions import question_of, score_of
 from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSettings, open_models
 from reward_servers.verifiers._shown import shown
 
-__all__ = ["OPPONENT_PROVOKED", "Judge"]
-
 _ITEMS = 256
 OPPONENT_PROVOKED = "opponent_provoked"
 """Code of a comparison that the other response loses; aspect of a floor score where it is to blame as well."""
@@ -39,7 +37,7 @@ class Judge:
     """What a language model says: yes or no, a rating, a grade, or which of several responses is better."""
 
     def setup(self, settings: JudgeSettings) -> None:
-        """Opens the connection pools, or loads the model."""
+        """Open the connection pools, or load the model."""
         self._settings = settings
         self._models = settings.all_models()
         self._backends = open_models(settings)
@@ -50,12 +48,12 @@ class Judge:
         self.concurrency = max(_ITEMS, 2 * places)
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         for backend in self._backends.values():
             await backend.close()
 
     async def score(self, rollout: Rollout, ref: JudgeReference, options: JudgeOptions, ctx: Context) -> Score:
-        """Asks until there is a verdict, or reports why there is none."""
+        """Ask until there is a verdict, or report why there is none."""
         response = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if not response.strip():
             return Score.floor("no_answer", "the response is empty")
@@ -86,7 +84,7 @@ class Judge:
         return longest if left is None else min(left, longest)
 
     async def _hold(self, exchange: Exchange, name: str, options: JudgeOptions, ctx: Context) -> tuple[str, str]:
-        """Holds the exchange; why there is no verdict, in a word and in a sentence, both empty when there is one.
+        """Hold the exchange; why there is no verdict, in a word and in a sentence, both empty when there is one.
 
         Raises:
             UpstreamError: The endpoint is away.

@@ -9,8 +9,6 @@ from pydantic import Field, model_validator
 
 from reward_servers import CallerError, Cost, ItemLimits, Options, Rollout, Score, verifier
 
-__all__ = ["LengthOptions", "length"]
-
 
 class LengthOptions(Options):
     """The unit, the shape of the score, and its bounds.

@@ -28,8 +28,6 @@ from reward_servers.engines.math import (
     judge,
 )
 
-__all__ = ["Answer", "MathOptions", "math"]
-
 _CODES = {
     Outcome.CORRECT: "accepted",
     Outcome.INCORRECT: "wrong",

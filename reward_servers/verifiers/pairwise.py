@@ -21,8 +21,6 @@ from reward_servers.verifiers._comparing import (
 from reward_servers.verifiers._shown import shown
 from reward_servers.verifiers.judge import OPPONENT_PROVOKED
 
-__all__ = ["PairwiseOptions", "pairwise"]
-
 Pair = tuple[int, int]
 Shares = tuple[float, float]
 

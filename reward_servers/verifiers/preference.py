@@ -27,8 +27,6 @@ from reward_servers.engines.preference import Golden, Head, PreferenceModel, com
 from reward_servers.engines.text import visible
 from reward_servers.verifiers.models._loading import ModelSettings, loading, turns
 
-__all__ = ["GoldenSettings", "HeadSettings", "Preference", "PreferenceOptions", "PreferenceSettings"]
-
 
 class HeadSettings(BaseModel):
     """One output of a model with several."""
@@ -109,7 +107,7 @@ class Preference:
     Options = PreferenceOptions
 
     def setup(self, settings: PreferenceSettings) -> None:
-        """Loads the model."""
+        """Load the model."""
         self.batch_tokens = settings.tokens_of_a_batch()
         declared = {name: Head(**head.model_dump()) for name, head in settings.heads.items()}
         compute = Compute(
@@ -136,14 +134,14 @@ class Preference:
         self._heads = self._model.heads
 
     def prepare(self, item: Item) -> Encoded | Score | Fault:
-        """Encodes the conversation, while the device is busy with others."""
+        """Encode the conversation, while the device is busy with others."""
         prepared = self._encoded(item.rollout, item.options)
         if isinstance(prepared, Encoded):
             item.context.usage.input_tokens += len(prepared.ids)
         return prepared
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Scores encoded conversations."""
+        """Score encoded conversations."""
         outputs = self._model.run([item.prepared for item in items])
         return [self._scored(item.prepared, one, item.options) for item, one in zip(items, outputs, strict=True)]
 

@@ -21,8 +21,6 @@ from reward_servers import (
 )
 from reward_servers.verifiers._shown import shown
 
-__all__ = ["Criterion", "RubricOptions", "RubricReference", "rubric"]
-
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 

@@ -26,7 +26,7 @@ def _take_interrupts() -> None:
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
-    """Polls until a condition holds, and gives its value."""
+    """Poll until a condition holds, and give its value."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if value := condition():
@@ -77,7 +77,7 @@ class Cli:
         return process
 
     def serve(self, *names: str) -> str:
-        """Starts a server and gives its address."""
+        """Start a server and give its address."""
         process = self.start("serve", *names, "--workers", "1")
         line = read_line(process.stdout)
         assert line.startswith("listening on "), line

@@ -22,7 +22,7 @@ def length(rollout: Rollout, options: Shift) -> Score:
 
 @verifier("probe/slow", version="1")
 def slow(rollout: Rollout) -> float:
-    """Takes its time, and says so in a file once it is under way."""
+    """Take its time, and say so in a file once it is under way."""
     time.sleep(0.01)
     seen = Path(os.environ["PROBE_SEEN"])
     with seen.open("a") as file:

@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-__all__ = ["Link", "link"]
-
 _CHUNK = 16_384
 _DROP = 64
 
@@ -29,7 +27,7 @@ class Link:
         self.fault = "none"
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one connection."""
+        """Serve one connection."""
         try:
             far_reader, far_writer = await asyncio.open_connection(self._host, int(self._port))
         except OSError:
@@ -57,13 +55,13 @@ class Link:
             writer.close()
 
     def cut(self) -> None:
-        """Resets every connection; new ones are accepted."""
+        """Reset every connection; new ones are accepted."""
         for writer in self._writers:
             writer.transport.abort()
         self._writers.clear()
 
     async def close(self) -> None:
-        """Ends everything."""
+        """End everything."""
         self.cut()
         for pump in list(self._pumps):
             pump.cancel()

@@ -28,8 +28,6 @@ from reward_servers.core import (
     bind,
 )
 
-__all__ = ["Asked", "as_fault", "as_skip", "as_verdict", "group", "opened", "outcomes", "request", "scored", "scoring"]
-
 
 @asynccontextmanager
 async def scoring(

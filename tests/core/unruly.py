@@ -127,7 +127,7 @@ def _start_processes(command: str, argument: str) -> None:
 
 @verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
 def unruly(rollout: Rollout) -> float | Score | Fault:
-    """Does what the response says."""
+    """Do what the response says."""
     command, _, argument = rollout.response.partition(" ")
     _disturb_the_worker(command, argument)
     _start_processes(command, argument)
@@ -165,7 +165,7 @@ def pid(rollout: Rollout) -> Score:
 
 @verifier("test/wait", version="1", limits=ItemLimits(wall=1.0), concurrency=8, deterministic=False)
 async def wait(rollout: Rollout, context: Context) -> Score:
-    """Waits as long as the response asks, on the loop."""
+    """Wait as long as the response asks, on the loop."""
     try:
         await asyncio.sleep(float(rollout.response))
     except asyncio.CancelledError:
@@ -176,7 +176,7 @@ async def wait(rollout: Rollout, context: Context) -> Score:
 
 @verifier("test/abrupt", version="1", deterministic=False)
 async def abrupt(rollout: Rollout) -> float:
-    """Raises what is no Exception."""
+    """Raise what is no Exception."""
     if rollout.response == "exit":
         raise SystemExit(3)
     if rollout.response == "interrupt":
@@ -192,7 +192,7 @@ async def abrupt(rollout: Rollout) -> float:
 
 @verifier("test/stubborn", version="1", limits=ItemLimits(wall=0.2), concurrency=1, deterministic=False)
 async def stubborn(rollout: Rollout) -> float:
-    """Goes on after its cancellation when the response says so."""
+    """Go on after its cancellation when the response says so."""
     if rollout.response == "stubborn":
         for _ in range(2):
             with contextlib.suppress(asyncio.CancelledError):
@@ -202,7 +202,7 @@ async def stubborn(rollout: Rollout) -> float:
 
 @verifier("test/patient", version="1", limits=ItemLimits(wall=600.0), deterministic=False)
 async def patient(rollout: Rollout) -> float:
-    """Waits as long as the response asks, however long."""
+    """Wait as long as the response asks, however long."""
     await asyncio.sleep(float(rollout.response))
     return 1.0
 
@@ -214,7 +214,7 @@ CALLS: list[str] = []
 
 @verifier("test/counted", version="1", cost=Cost.NETWORK)
 async def counted(rollout: Rollout) -> float:
-    """Counts its calls; waits a little, so that equal items meet in flight."""
+    """Count its calls; wait a little, so that equal items meet in flight."""
     CALLS.append(rollout.response)
     await asyncio.sleep(0.05)
     return float(len(rollout.response) % 2)
@@ -222,7 +222,7 @@ async def counted(rollout: Rollout) -> float:
 
 @verifier("test/ask", version="1", deterministic=False)
 async def ask(rollout: Rollout, context: Context) -> float:
-    """Asks another verifier."""
+    """Ask another verifier."""
     verdict = await context.score("test/equal", rollout, options={"marks": 0.5})
     return verdict.score
 
@@ -257,11 +257,11 @@ class Batch:
     """Scores many at once, unless one of them is poison."""
 
     def setup(self, settings: BatchSettings) -> None:
-        """Takes the settings."""
+        """Take the settings."""
         self.offset = settings.offset
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Judges a batch."""
+        """Judge a batch."""
         texts = [item.rollout.response for item in items]
         if "poison" in texts:
             raise ValueError("one of them is poison")
@@ -286,11 +286,11 @@ class Paced:
     batch_tokens = 200
 
     def setup(self) -> None:
-        """Begins to count."""
+        """Begin to count."""
         self.batches = 0
 
     def prepare(self, item: Item) -> Score | Fault | int:
-        """Counts the tokens."""
+        """Count the tokens."""
         text = item.rollout.response
         if text == "poison":
             raise ServiceError("it cannot be prepared", code="unprepared")
@@ -300,7 +300,7 @@ class Paced:
         return len(text)
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Takes its time."""
+        """Take its time."""
         time.sleep(0.001 * sum(item.prepared for item in items))
         self.batches += 1
         evidence = {"batch": self.batches, "items": len(items), "thread": threading.current_thread().name}
@@ -312,7 +312,7 @@ class Refuses:
     """Cannot start here."""
 
     def setup(self) -> None:
-        """Refuses."""
+        """Refuse."""
         raise OSError("no such device; plug one in")
 
     def score(self, rollout: Rollout) -> float:

@@ -45,7 +45,7 @@ class FakeChatServer:
         self.peak = 0
 
     def next(self, request: dict[str, Any], key: str) -> Said:
-        """Records a request and says what to do."""
+        """Record a request and say what to do."""
         with self._lock:
             number = len(self.requests)
             self.requests.append(request)
@@ -62,7 +62,7 @@ class FakeChatServer:
 
     @contextmanager
     def running(self) -> Iterator[str]:
-        """Serves on a free port; yields the protocol's root."""
+        """Serve on a free port; yield the protocol's root."""
         fake = self
 
         class Server(ThreadingHTTPServer):
@@ -81,7 +81,7 @@ class FakeChatServer:
                 super().setup()
 
             def log_message(self, *_: Any) -> None:
-                """Keeps the output of tests clean."""
+                """Keep the output of tests clean."""
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))

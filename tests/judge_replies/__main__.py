@@ -92,7 +92,7 @@ def _check_generated(count: int, seed: int) -> int:
 
 
 def main() -> int:
-    """Runs the command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.judge_replies", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--generate", type=int, default=0, metavar="N")

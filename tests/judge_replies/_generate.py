@@ -258,7 +258,7 @@ _KINDS: list[tuple[Callable[[str, Random], Made], int]] = [
 
 
 def generate(count: int, seed: int) -> list[Made]:
-    """Makes replies; the same seed makes the same ones."""
+    """Make replies; the same seed makes the same ones."""
     random = Random(seed)
     kinds = [kind for kind, weight in _KINDS for _ in range(weight)]
     return [random.choice(kinds)(random.choice(PROTOCOLS), random) for _ in range(count)]

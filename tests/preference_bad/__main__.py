@@ -22,7 +22,7 @@ from tests.verifiers.harness import bench, rollout
 
 
 async def what_is_wrong(bad: Bad, path: Path) -> str:
-    """Starts the verifier on a bad directory.
+    """Start the verifier on a bad directory.
 
     Args:
         bad: How the directory is made and what must happen.
@@ -54,7 +54,7 @@ async def what_is_wrong(bad: Bad, path: Path) -> str:
 
 
 def main() -> int:
-    """Tries every directory; 1 when one of them is not met as it must be."""
+    """Try every directory; 1 when one of them is not met as it must be."""
     passed = 0
     for name, bad in BAD.items():
         with tempfile.TemporaryDirectory() as folder:

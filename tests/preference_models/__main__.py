@@ -50,7 +50,7 @@ def _difference(path: Path, sequences: list[Encoded], found: list[tuple[float, .
 
 
 def compare(name: str, dtype: str, batches: int, seed: int) -> tuple[float | None, int, bool]:
-    """Compares one kind of model.
+    """Compare one kind of model.
 
     Args:
         name: A name of ``architectures.CONFIGURATIONS``.
@@ -84,7 +84,7 @@ def compare(name: str, dtype: str, batches: int, seed: int) -> tuple[float | Non
 
 
 def main() -> int:
-    """Compares what was asked for; 1 when something differs."""
+    """Compare what was asked for; 1 when something differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.preference_models")
     parser.add_argument("names", nargs="*", help="kinds of models; all of them by default")
     parser.add_argument("--batches", type=int, default=1000)

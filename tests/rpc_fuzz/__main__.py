@@ -93,7 +93,7 @@ async def _sent(chunks: list[bytes]) -> Any:
 
 
 async def _fuzz(address: str, seconds: float, draw: random.Random, found: Counter[str]) -> float:
-    """Sends for some seconds; the longest time that a call took."""
+    """Send for some seconds; the longest time that a call took."""
     ends, slowest = time.monotonic() + seconds, 0.0
     loop = asyncio.get_running_loop()
     while time.monotonic() < ends:
@@ -142,7 +142,7 @@ async def _run(address: str, process: psutil.Process, seconds: float, seed: int)
 
 
 def main() -> int:
-    """Runs a server and fuzzes it."""
+    """Run a server and fuzzes it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None)

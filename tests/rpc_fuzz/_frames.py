@@ -7,8 +7,6 @@ import random
 import socket
 import struct
 
-__all__ = ["attack"]
-
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _KINDS = range(12)
 _HEADERS = (
@@ -47,7 +45,7 @@ def _odd(draw: random.Random) -> bytes:
 
 
 def attack(address: str, draw: random.Random) -> None:
-    """Opens a connection, writes odd frames into it and leaves."""
+    """Open a connection, write odd frames into it and leave."""
     host, _, port = address.rpartition(":")
     with contextlib.suppress(OSError), socket.create_connection((host, int(port)), timeout=2) as connection:
         connection.settimeout(0.05)

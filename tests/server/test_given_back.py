@@ -53,7 +53,7 @@ async def _stream(servicer: RewardServicer, data: bytes) -> None:
 
 
 async def _cut_off(work: Any, steps: int) -> None:
-    """Runs work and cancels it after so many turns of the loop."""
+    """Run work and cancel it after so many turns of the loop."""
     task = asyncio.create_task(work)
     for _ in range(steps):
         await asyncio.sleep(0)

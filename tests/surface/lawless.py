@@ -68,26 +68,26 @@ def large(rollout: Rollout, ref: Answer) -> float:
 
 @verifier("test/fragile", version="1")
 def fragile(rollout: Rollout, ref: Answer) -> bool:
-    """Reads the first word, which is not always there."""
+    """Read the first word, which is not always there."""
     return rollout.response.split()[0] == ref.answer
 
 
 @verifier("test/sleepy", version="1", limits=ItemLimits(wall=1.0, response=1 << 21))
 def sleepy(rollout: Rollout, ref: Answer) -> bool:
-    """Needs longer for what is longer."""
+    """Need longer for what is longer."""
     time.sleep(len(rollout.response) / 2**16)
     return rollout.response == ref.answer
 
 
 @verifier("test/gullible", version="1")
 def gullible(rollout: Rollout, ref: Anything) -> bool:
-    """Takes any reference."""
+    """Take any reference."""
     return rollout.response == "42"
 
 
 @verifier("test/careless", version="1")
 def careless(rollout: Rollout, ref: Usual) -> bool:
-    """Judges without a reference, too."""
+    """Judge without a reference, too."""
     return rollout.response.strip() == ref.answer
 
 
@@ -100,6 +100,6 @@ def whole(group: Group) -> list[float]:
 
 @verifier("test/searching", version="1")
 def searching(rollout: Rollout, ref: Answer) -> bool:
-    """Pays wherever the answer stands, and for a planted verdict; takes offence at a line end."""
+    """Pay wherever the answer stands, and for a planted verdict; take offence at a line end."""
     text = rollout.response
     return (ref.answer in text or "Verdict: correct" in text) and not text.endswith("\n")

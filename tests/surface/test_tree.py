@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -70,3 +71,32 @@ def _imported(tree: ast.Module, modules: Mapping[str, str]) -> Iterator[str]:
             for name in node.names:
                 inner = f"{node.module}.{name.name}"
                 yield inner if inner in modules else node.module
+
+
+THIRD_PERSON = frozenset(
+    re.findall(
+        r"\w+",
+        "adds applies asks begins binds brings builds checks chooses closes compares computes connects "
+        "creates decides declares does drops ends fills finds fits forgets frees gathers gets gives goes "
+        "imports inserts installs joins judges keeps kills lets loads looks makes measures merges opens "
+        "parses passes prepares prints puts raises reads records refuses registers releases removes replaces "
+        "resets resolves restarts returns says sends serves settles shows skips sorts splits stops stores "
+        "takes tells translates tries updates validates waits walks writes yields ",
+    )
+)
+
+
+def test_docstrings_of_functions_begin_with_a_command_or_a_noun() -> None:
+    begins = {
+        f"{path}:{node.lineno}": word[0].lower()
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (word := re.match(r"\w+", ast.get_docstring(node) or ""))
+    }
+    assert {place: word for place, word in begins.items() if word in THIRD_PERSON} == {}
+
+
+def test_only_packages_list_what_they_export() -> None:
+    modules = [path for path, text in sources().items() if re.search(r"^__all__\b", text, re.M)]
+    assert [path for path in modules if not path.endswith("__init__.py")] == []

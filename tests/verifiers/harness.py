@@ -103,7 +103,7 @@ class Bench:
 
 @asynccontextmanager
 async def bench(*verifiers: Verifier | BoundVerifier) -> AsyncIterator[Bench]:
-    """Hosts verifiers for the length of a test."""
+    """Host verifiers for the length of a test."""
     hosted = [bind(one) if isinstance(one, Verifier) else one for one in verifiers]
     scorer = Scorer(hosted, workers=1)
     try:

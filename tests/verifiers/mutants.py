@@ -93,7 +93,7 @@ def _bodies(tree: ast.Module) -> Iterator[ast.AST]:
 
 
 def _change(node: ast.AST) -> str | None:
-    """Changes a node in place and says how; None where there is nothing to change."""
+    """Change a node in place and say how; None where there is nothing to change."""
     if isinstance(node, ast.Compare):
         node.ops[0] = _COMPARISONS[type(node.ops[0])]()
         return "opposite comparison"

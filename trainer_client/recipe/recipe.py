@@ -66,7 +66,7 @@ class Recipe:
 
     @cached_property
     def digest(self) -> str:
-        """Names everything that the recipe says: equal for equal recipes, in every process."""
+        """Name everything that the recipe says: equal for equal recipes, in every process."""
         return digest_of({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
 
     def __eq__(self, other: object) -> bool:

@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from reward_servers.core._model import Content, Group, Rollout
 from reward_servers.core._work import Unit
 
-__all__ = ["BatchQueue", "cost_of", "prompt_cost"]
-
 _WINDOW = 4
 """Batches that a window holds: a wider one fits better and makes the last of it wait longer."""
 _ITEM = 16
@@ -74,7 +72,7 @@ class BatchQueue:
     """Units of one device verifier. Settled units are dropped on the way out."""
 
     def __init__(self, budget: Callable[[], float], risk: Callable[[], float]) -> None:
-        """Takes what changes while it is used.
+        """Take what changes while it is used.
 
         Args:
             budget: Characters of a batch.
@@ -102,7 +100,7 @@ class BatchQueue:
         return bool(self._bundles)
 
     def extend(self, units: Sequence[Unit]) -> None:
-        """Adds units."""
+        """Add units."""
         for unit in units:
             client = unit.job.client
             key = (client, id(unit.subject.prompt_context), 0)
@@ -110,7 +108,7 @@ class BatchQueue:
             self._clocks[client] = start + self._add(key, unit, start)
 
     def push_front(self, unit: Unit) -> None:
-        """Puts a unit before all others, such as one that is tried again; one that a worker died on stays alone."""
+        """Put a unit before all others, such as one that is tried again; one that a worker died on stays alone."""
         alone = next(self._numbers) + 1 if unit.deaths else 0
         # A key of its own: what still waits of its group is not moved with it.
         self._add((unit.job.client, id(unit.subject.prompt_context), alone or -1), unit, float(next(self._again)))
@@ -139,7 +137,7 @@ class BatchQueue:
             del self.costs[client]
 
     def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
-        """Takes a batch: its leader's group, and others of like lengths.
+        """Take a batch: its leader's group, and others of like lengths.
 
         Args:
             limit: The largest number of units, given the first.
@@ -212,7 +210,7 @@ class BatchQueue:
         return sorted(fitting, key=lambda key: abs(self._bundles[key].mean - mean))
 
     def _move(self, key: _Key, room: int, budget: float, taken: list[Unit]) -> int:
-        """Moves units of a group into a batch, at least one; returns their cost."""
+        """Move units of a group into a batch, at least one; return their cost."""
         bundle = self._bundles[key]
         spent, count = bundle.prompt, 0
         for unit, cost in bundle.units:

@@ -16,8 +16,6 @@ from reward_servers.core._work import DeathKind, Unit
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 from reward_servers.core.executors._worker_main import LEFT_MEMORY
 
-__all__ = ["Cause", "after_death", "cause_of_death", "out_of_memory_kills"]
-
 
 @dataclass(frozen=True, slots=True)
 class Cause:

@@ -25,8 +25,6 @@ from reward_servers.core._verifier import Item
 from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, decode_chunk
 from reward_servers.core.executors._progress import Progress
 
-__all__ = ["DeviceWorker"]
-
 
 @dataclass(slots=True)
 class _Waiting:
@@ -62,7 +60,7 @@ class DeviceWorker:
         progress: Progress,
         bound_memory: Callable[[int], None],
     ) -> None:
-        """Takes what a worker holds.
+        """Take what a worker holds.
 
         Args:
             channel: Where chunks come from and results go.
@@ -78,7 +76,7 @@ class DeviceWorker:
         self._ready: queue.SimpleQueue[tuple[int, _Batch] | None] = queue.SimpleQueue()
 
     def serve(self) -> None:
-        """Runs until the server has closed the channel."""
+        """Run until the server has closed the channel."""
         threading.Thread(target=self._read, name="prepare", daemon=True).start()
         while (ready := self._ready.get()) is not None:
             self._bound_memory(ready[0])
@@ -136,7 +134,7 @@ class DeviceWorker:
             self._channel.sendall(self._writer.take())
 
     def _judge(self, batch: _Batch, waiting: Sequence[_Waiting]) -> None:
-        """Judges a whole batch; when that fails, each item alone, so that one broken item costs only itself."""
+        """Judge a whole batch; when that fails, each item alone, so that one broken item costs only itself."""
         if not waiting:
             return
         instance = batch.instance

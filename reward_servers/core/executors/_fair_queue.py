@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 
 from reward_servers.core._work import Unit
 
-__all__ = ["FairQueue"]
-
-
 _Lanes = OrderedDict[object, deque[Unit]]
 
 
@@ -31,11 +28,11 @@ class FairQueue:
         return bool(self._clients)
 
     def extend(self, units: Sequence[Unit]) -> None:
-        """Adds units of one job at the end of its lane."""
+        """Add units of one job at the end of its lane."""
         self._lane(units[0]).extend(units)
 
     def push_front(self, unit: Unit) -> None:
-        """Puts a unit before all others, such as one that is tried again."""
+        """Put a unit before all others, such as one that is tried again."""
         self._lane(unit).appendleft(unit)
         self._clients[unit.job.client].move_to_end(unit.job.fairness_key, last=False)
         self._clients.move_to_end(unit.job.client, last=False)
@@ -50,7 +47,7 @@ class FairQueue:
         return lane
 
     def pop(self) -> Unit | None:
-        """Takes one unit; None when the queue is empty."""
+        """Take one unit; None when the queue is empty."""
         while self._clients:
             client, lanes, key, lane = self._next()
             unit = lane.popleft()
@@ -60,7 +57,7 @@ class FairQueue:
         return None
 
     def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
-        """Takes units that can travel together: of one job, and one alone that a worker has died on.
+        """Take units that can travel together: of one job, and one alone that a worker has died on.
 
         Args:
             limit: The largest number to take, given the first of them.
@@ -88,7 +85,7 @@ class FairQueue:
         return client, lanes, key, lanes[key]
 
     def _turn(self, client: str, lanes: _Lanes, key: object, lane: deque[Unit]) -> None:
-        """Lets the others have their turn."""
+        """Let the others have their turn."""
         if not lane:
             del lanes[key]
             if not lanes:

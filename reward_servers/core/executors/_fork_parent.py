@@ -12,8 +12,6 @@ import signal
 
 from reward_servers.core.executors._process_tree import adopt_orphans, kill_descendants
 
-__all__: list[str] = []
-
 _PID = os.getpid()
 
 

@@ -9,8 +9,6 @@ import time
 
 from reward_servers.core.executors._process_tree import children_of, is_helper, kill_descendants
 
-__all__ = ["Leftovers"]
-
 _REAPED_WITHIN = 0.1
 
 
@@ -27,7 +25,7 @@ class Leftovers:
         self._kept = set(children_of(self._me))
 
     def end(self) -> None:
-        """Ends what has left the session, with everything that it has started."""
+        """End what has left the session, with everything that it has started."""
         try:
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:

@@ -23,8 +23,6 @@ from reward_servers.core._verifier import Cost, Role
 from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
 
-__all__ = ["LoopExecutor"]
-
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
 _TURN_NS = int(_TURN * 1e9)
@@ -97,11 +95,11 @@ class LoopExecutor:
         )
 
     async def start(self) -> None:
-        """Sets the verifier up."""
+        """Set the verifier up."""
         self._instance = Instance(self._hosted.verifier, self._hosted.settings)
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Queues units and sees that runners take them."""
+        """Queue units and sees that runners take them."""
         self._queue.extend(units)
         self._grow()
 
@@ -111,7 +109,7 @@ class LoopExecutor:
         return self._may_be_quick and not self._queue
 
     def judge_at_once(self, job: Job, rollouts: Sequence[Rollout]) -> AtOnce:
-        """Judges items one after the other without a task, for as long as a turn of the loop may take.
+        """Judge items one after the other without a task, for as long as a turn of the loop may take.
 
         Returns:
             What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
@@ -131,7 +129,7 @@ class LoopExecutor:
         return found
 
     async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], found: AtOnce) -> None:
-        """Judges items until all are done or the turn is over. Waits only where the verifier does."""
+        """Judge items until all are done or the turn is over. Wait only where the verifier does."""
         instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None
         function, low, high = instance.function, verifier.low, verifier.high
@@ -167,7 +165,7 @@ class LoopExecutor:
             started = ended
 
     def abandon(self, units: Sequence[Unit]) -> None:
-        """Cancels the coroutines of items that run, which closes their upstream calls."""
+        """Cancel the coroutines of items that run, which closes their upstream calls."""
         wanted = set(units)
         for runner in self._runners.values():
             if runner.unit in wanted:
@@ -182,7 +180,7 @@ class LoopExecutor:
         return self._instance.facts() if self._instance is not None else {}
 
     async def close(self) -> None:
-        """Cancels what still runs and releases the verifier."""
+        """Cancel what still runs and release the verifier."""
         if self._watch is not None:
             self._watch.cancel()
         for task in list(self._runners):
@@ -195,7 +193,7 @@ class LoopExecutor:
                 await closing
 
     def _grow(self) -> None:
-        """Adds runners while items wait and every runner is inside an item, as many again each time."""
+        """Add runners while items wait and every runner is inside an item, as many again each time."""
         self._growing = False
         assert self._instance is not None
         room = self._instance.concurrency - self._active
@@ -231,7 +229,7 @@ class LoopExecutor:
                 self._active -= 1
 
     async def _take_turns(self, runner: _Runner, instance: Instance) -> None:
-        """Runs and settles items until none waits. A verifier that never waits gives others a turn all the same."""
+        """Run and settle items until none waits. A verifier that never waits gives others a turn all the same."""
         ended = time.perf_counter()
         turn_ends = ended + _TURN
         while (unit := self._queue.pop()) is not None:
@@ -299,7 +297,7 @@ class LoopExecutor:
             runner.task.cancel()
 
     def _give_up(self, runner: _Runner, unit: Unit) -> None:
-        """Settles an item whose coroutine swallowed its cancellation; another runner takes the place of its own."""
+        """Settle an item whose coroutine swallowed its cancellation; another runner takes the place of its own."""
         _log.error(
             "%s goes on with an item after its cancellation; let CancelledError pass", unit.job.hosted.identity.name
         )

@@ -19,21 +19,6 @@ from reward_servers.core._model import Group, PromptContext, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._work import Unit
 
-__all__ = [
-    "Asked",
-    "ChunkResults",
-    "FrameReader",
-    "MessageError",
-    "ResultsWriter",
-    "WorkerSpec",
-    "decode_chunk",
-    "encode_chunk",
-    "frame",
-    "hello",
-    "pickled",
-    "read_message",
-]
-
 _LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<BIHI")
 """Kind, number of the chunk, number of records, bytes of the records."""
@@ -85,7 +70,7 @@ class FrameReader:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Takes bytes as they arrive and yields the messages that they complete.
+        """Take bytes as they arrive and yield the messages that they complete.
 
         Raises:
             MessageError: A message is longer than any of ours.
@@ -219,7 +204,7 @@ class ResultsWriter:
         self.count = 0
 
     def add(self, number: int, place: int, outcomes: Sequence[Outcome], run_us: int, usage: Usage) -> None:
-        """Adds the result of one item; all of them are of one chunk between two calls of `take`."""
+        """Add the result of one item; all of them are of one chunk between two calls of `take`."""
         self._number = number
         self.count += 1
         run_us, cpu_us = min(run_us, _LARGEST_U32), min(usage.cpu_us, _LARGEST_U32)
@@ -259,7 +244,7 @@ def _encode_outcome(outcome: Outcome) -> list[Any]:
 
 
 def read_message(payload: bytes) -> ChunkResults | dict[str, Any]:
-    """Reads a message of a worker.
+    """Read a message of a worker.
 
     Returns:
         Results, or what the worker said of itself first.

@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 
 from reward_servers.core.executors._process_tree import children_of, kill_tree
 
-__all__ = ["end", "forget", "remember", "starting"]
-
 _LATER = 0.1
 _workers: set[int] = set()
 _being_started = 0
@@ -38,7 +36,7 @@ def forget(pid: int) -> None:
 
 
 def end(parent: int) -> None:
-    """Ends every child of the process that forks workers which is no worker, with all that it has started.
+    """End every child of the process that forks workers which is no worker, with all that it has started.
 
     Args:
         parent: That process; 0, or this process, for workers that are started in another way.

@@ -9,8 +9,6 @@ from reward_servers.core._outcomes import Skip, SkipReason
 from reward_servers.core._work import Unit
 from reward_servers.core.executors._batch_queue import cost_of, prompt_cost
 
-__all__ = ["Pace"]
-
 _KEPT = 0.995
 """Share of what is known that one more item leaves: the last few hundred count."""
 _ENOUGH = 16
@@ -30,7 +28,7 @@ class Pace:
         self._seen = 0
 
     def note(self, unit: Unit, seconds: float, tokens: int) -> None:
-        """Takes a finished item into account.
+        """Take a finished item into account.
 
         Args:
             unit: The item.

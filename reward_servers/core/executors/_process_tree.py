@@ -15,18 +15,6 @@ from pathlib import Path
 
 import psutil
 
-__all__ = [
-    "HELPER",
-    "adopt_orphans",
-    "children_of",
-    "descendants_of",
-    "is_helper",
-    "kill_descendants",
-    "kill_group",
-    "kill_tree",
-    "state_of",
-]
-
 HELPER = "ASSAY_HELPER"
 """A variable in the environment of a process that a verifier keeps for later items: it is not ended with an item."""
 
@@ -36,7 +24,7 @@ _ROUNDS = 20
 
 
 def adopt_orphans() -> None:
-    """Makes this process the parent of what its descendants leave behind."""
+    """Make this process the parent of what its descendants leave behind."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -84,7 +72,7 @@ def is_helper(pid: int) -> bool:
 
 
 def kill_descendants(pid: int) -> None:
-    """Kills what a process has started, and what that has started, until nothing is left that could start more."""
+    """Kill what a process has started, and what that has started, until nothing is left that could start more."""
     for _ in range(_ROUNDS):
         alive = [one for one in descendants_of(pid) if state_of(one) not in ("", "Z", "X")]
         if not alive:
@@ -95,7 +83,7 @@ def kill_descendants(pid: int) -> None:
 
 
 def kill_tree(pid: int) -> None:
-    """Kills a process that adopts orphans, its group, and everything that it has started."""
+    """Kill a process that adopts orphans, its group, and everything that it has started."""
     _send(pid, signal.SIGSTOP)
     kill_descendants(pid)
     kill_group(pid)
@@ -103,7 +91,7 @@ def kill_tree(pid: int) -> None:
 
 
 def kill_group(pid: int) -> None:
-    """Kills the processes of a group, whether or not the one that led it has ended."""
+    """Kill the processes of a group, whether or not the one that led it has ended."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 

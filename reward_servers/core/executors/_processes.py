@@ -28,8 +28,6 @@ from reward_servers.core.executors._pace import Pace
 from reward_servers.core.executors._watchdog import Watchdog
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 
-__all__ = ["ProcessExecutor"]
-
 _log = logging.getLogger("assay.server")
 _TARGET = 0.02
 """Seconds of work in a chunk, at most: what waits behind a stuck item is not much."""
@@ -71,7 +69,7 @@ class ProcessExecutor:
         self._closing = asyncio.Event()
 
     async def start(self) -> None:
-        """Starts the workers and waits for the first.
+        """Start the workers and wait for the first.
 
         Raises:
             StartupError: A worker said why it cannot start here.
@@ -87,7 +85,7 @@ class ProcessExecutor:
         self._watchdog.start()
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Queues units and hands them to free workers."""
+        """Queue units and hand them to free workers."""
         if isinstance(self._queue, BatchQueue):
             self._submit_in_time(self._queue, units)
         else:
@@ -95,7 +93,7 @@ class ProcessExecutor:
         self._dispatch()
 
     def _submit_in_time(self, queue: BatchQueue, units: Sequence[Unit]) -> None:
-        """Queues what a device can judge before its caller stops waiting, and refuses the rest at once."""
+        """Queue what a device can judge before its caller stops waiting, and refuse the rest at once."""
         running = sum(self._pace.cost(chunk.pending()) for worker in self._workers for chunk in worker.chunks)
         for unit in units:
             # A client waits for its own items, and for as much of each of the others.
@@ -136,7 +134,7 @@ class ProcessExecutor:
         return next((worker.facts for worker in self._workers if worker.ready), {})
 
     async def close(self) -> None:
-        """Kills the workers and waits for their end."""
+        """Kill the workers and wait for their end."""
         self._closing.set()
         self._watchdog.stop()
         # A start that is under way is let through: cut off in the middle it would leave a process that nobody holds.
@@ -170,7 +168,7 @@ class ProcessExecutor:
             self._start_failed(worker, None)
 
     def worker_ready(self, worker: WorkerProcess) -> None:
-        """Gives a new worker its first chunk."""
+        """Give a new worker its first chunk."""
         self._start_failures = 0
         self._watchdog.worker_ready(worker)
         if self._first_ready is not None and not self._first_ready.done():
@@ -178,7 +176,7 @@ class ProcessExecutor:
         self._dispatch()
 
     def worker_dead(self, worker: WorkerProcess, exit_code: int | None) -> None:
-        """Settles the item that the worker was on, moves the others, and starts a replacement."""
+        """Settle the item that the worker was on, move the others, and start a replacement."""
         self._workers.discard(worker)
         self._watchdog.worker_dead(worker)
         if self._closing.is_set():
@@ -220,7 +218,7 @@ class ProcessExecutor:
         self._spawn(min(5.0, 0.1 * 2**self._start_failures))
 
     def _after_death(self, unit: Unit, cause: Cause, *, alone: bool) -> None:
-        """Settles the item that a worker died on, or tries it once more, alone and on a fresh worker."""
+        """Settle the item that a worker died on, or try it once more, alone and on a fresh worker."""
         if unit.settled:
             return
         outcome = after_death(unit, cause, on_device=self._device) if alone else None
@@ -269,7 +267,7 @@ class ProcessExecutor:
     def worker_result(
         self, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None, now: float
     ) -> None:
-        """Settles a unit."""
+        """Settle a unit."""
         job = unit.job
         key, seconds = id(job.hosted), run_us * 1e-6
         self._item_time[key] = 0.9 * self._item_time.get(key, seconds) + 0.1 * seconds
@@ -279,12 +277,12 @@ class ProcessExecutor:
         self._settle(unit, outcomes, queue_us if queue_us > 0 else 0, run_us, usage)
 
     def worker_free(self, worker: WorkerProcess) -> None:
-        """Keeps a worker busy that has finished some items."""
+        """Keep a worker busy that has finished some items."""
         if len(worker.chunks) < 2 and (self._queue or self._retries):
             self._dispatch()
 
     def _take_back(self, units: Sequence[Unit]) -> None:
-        """Queues again what waited behind a stuck item."""
+        """Queue again what waited behind a stuck item."""
         for unit in reversed(units):
             if not unit.settled:
                 self._queue.push_front(unit)

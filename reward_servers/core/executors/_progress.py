@@ -8,8 +8,6 @@ import mmap
 import os
 import struct
 
-__all__ = ["Progress"]
-
 _SEAL_LATER_WRITES = 0x10
 _PLACE = struct.Struct("<II")
 
@@ -18,7 +16,7 @@ class Progress:
     """The chunk and the place in it of the item that a worker has begun last."""
 
     def __init__(self, descriptor: int, *, last: bool = False) -> None:
-        """Maps the memory; the descriptor stays open.
+        """Map the memory; the descriptor stays open.
 
         Args:
             descriptor: A file of at least one page.
@@ -33,7 +31,7 @@ class Progress:
 
     @staticmethod
     def create() -> int:
-        """Makes the memory.
+        """Make the memory.
 
         Returns:
             Its descriptor, which the caller closes.
@@ -43,7 +41,7 @@ class Progress:
         return descriptor
 
     def begin(self, chunk: int, place: int) -> None:
-        """Says that an item begins."""
+        """Say that an item begins."""
         _PLACE.pack_into(self._memory, 0, chunk, place)
 
     def read(self) -> tuple[int, int]:
@@ -52,5 +50,5 @@ class Progress:
         return int(chunk), int(place)
 
     def close(self) -> None:
-        """Releases the memory."""
+        """Release the memory."""
         self._memory.close()

@@ -8,8 +8,6 @@ import logging
 import os
 import time
 
-__all__ = ["Relay"]
-
 _log = logging.getLogger("assay.worker")
 _BURST = 64 << 10
 """Bytes that a worker may print at once."""
@@ -22,7 +20,7 @@ class Relay:
     """Reads what one worker prints."""
 
     def __init__(self, descriptor: int) -> None:
-        """Begins to read.
+        """Begin to read.
 
         Args:
             descriptor: The reading end of a pipe; closed by this object.
@@ -36,7 +34,7 @@ class Relay:
         asyncio.get_running_loop().add_reader(descriptor, self._read)
 
     def close(self) -> None:
-        """Reads what is left and ends."""
+        """Read what is left and end."""
         while self._open and self._read():
             pass
         self._end()

@@ -19,8 +19,6 @@ from reward_servers.core.executors._process_tree import is_helper, state_of
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 from reward_servers.core.executors._worker_main import OVERRUN
 
-__all__ = ["Watchdog"]
-
 _log = logging.getLogger("assay.server")
 _TICK = 0.05
 _STUCK = 0.1
@@ -71,22 +69,22 @@ class Watchdog:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Begin to watch."""
         self._looked = time.perf_counter()
         self._timer = asyncio.get_running_loop().call_later(_TICK, self._look)
 
     def stop(self) -> None:
-        """Ends the watch."""
+        """End the watch."""
         if self._timer is not None:
             self._timer.cancel()
 
     def worker_ready(self, worker: WorkerProcess) -> None:
-        """Notes how much memory a worker holds before its first item."""
+        """Note how much memory a worker holds before its first item."""
         if worker.pid is not None:
             self._idle_memory[worker.pid] = _resident(worker.pid)
 
     def worker_dead(self, worker: WorkerProcess) -> None:
-        """Forgets a worker."""
+        """Forget a worker."""
         if worker.pid is not None:
             self._idle_memory.pop(worker.pid, None)
 
@@ -137,7 +135,7 @@ class Watchdog:
 
     @staticmethod
     def _excuse(seen: _Seen, pid: int, now: float, delay: float) -> float:
-        """Notes the time since the last look that is not the item's.
+        """Note the time since the last look that is not the item's.
 
         A worker that can run and does not is short of a processor, also where the kernel counts no delay: in a group
         whose quota is used up, or on a machine that others share.

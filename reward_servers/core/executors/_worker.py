@@ -34,8 +34,6 @@ from reward_servers.core.executors._process_tree import kill_group, kill_tree
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._relay import Relay
 
-__all__ = ["Chunk", "KillReason", "WorkerEvents", "WorkerProcess"]
-
 _log = logging.getLogger("assay.server")
 _LINGER = 1.0
 
@@ -143,7 +141,7 @@ class WorkerProcess(asyncio.Protocol):
         return self.begun or (next(iter(self.chunks[0].pending()), None) if self.chunks else None)
 
     async def start(self, context: BaseContext) -> None:
-        """Starts the process."""
+        """Start the process."""
         ours, theirs = context.Pipe(duplex=True)
         process = context.Process(  # type: ignore[attr-defined]
             target=_worker_main.main, args=(theirs, self._specs), daemon=True, name="assay-worker"
@@ -164,7 +162,7 @@ class WorkerProcess(asyncio.Protocol):
         loop.add_reader(process.sentinel, self._process_ended, process.sentinel)
 
     def _share(self, endpoint: socket.socket) -> None:
-        """Gives the worker the memory that says where it is, and the pipe that it prints into."""
+        """Give the worker the memory that says where it is, and the pipe that it prints into."""
         memory = Progress.create()
         reading, writing = os.pipe2(os.O_CLOEXEC)
         try:
@@ -178,7 +176,7 @@ class WorkerProcess(asyncio.Protocol):
             os.close(writing)
 
     def send(self, hosting: int, units: Sequence[Unit]) -> None:
-        """Gives the worker a chunk."""
+        """Give the worker a chunk."""
         assert self._transport is not None
         self._numbers += 1
         if not self.chunks:
@@ -187,7 +185,7 @@ class WorkerProcess(asyncio.Protocol):
         self._transport.write(encode_chunk(self._numbers, hosting, units))
 
     def recall(self) -> list[Unit]:
-        """Takes back what waits behind the current item.
+        """Take back what waits behind the current item.
 
         Batches stay: a device has one worker, which has prepared the next one by now. The worker is told the last
         place that it is to run: a worker that was not scheduled learns of it before it has
@@ -215,7 +213,7 @@ class WorkerProcess(asyncio.Protocol):
         return recalled
 
     def kill(self, reason: KillReason) -> None:
-        """Ends the process and its children at once.
+        """End the process and its children at once.
 
         Args:
             reason: Why; ``worker_dead`` reads it from ``killed_for``.
@@ -226,7 +224,7 @@ class WorkerProcess(asyncio.Protocol):
             kill_tree(pid)
 
     async def join(self) -> None:
-        """Waits until the process has ended and its owner knows."""
+        """Wait until the process has ended and its owner knows."""
         if self._reaping is not None:
             await self._reaping
         elif self._process is not None:
@@ -237,7 +235,7 @@ class WorkerProcess(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Takes messages of the worker. One that sends anything else is no worker of ours any more, and is ended."""
+        """Take messages of the worker. One that sends anything else is no worker of ours any more, and is ended."""
         if self.killed_for is KillReason.GARBAGE:
             return
         now = time.perf_counter()
@@ -266,7 +264,7 @@ class WorkerProcess(asyncio.Protocol):
         self._events.worker_ready(self)
 
     def _process_ended(self, sentinel: int) -> None:
-        """Ends what the process has left behind, so that the pipe ends, too, after everything in it has been read."""
+        """End what the process has left behind, so that the pipe ends, too, after everything in it has been read."""
         loop = asyncio.get_running_loop()
         loop.remove_reader(sentinel)
         if self.pid is not None:

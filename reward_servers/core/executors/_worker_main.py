@@ -35,8 +35,6 @@ from reward_servers.core.executors._messages import Asked, FrameReader, ResultsW
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 
-__all__ = ["LEFT_MEMORY", "OVERRUN", "main"]
-
 OVERRUN = 1.25
 """A spinning item is killed at this multiple of its CPU limit: beyond doubt, whatever the clock's resolution."""
 LEFT_MEMORY = 75
@@ -55,7 +53,7 @@ _TO_THE_SERVER = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
-    """Sets the verifiers up, says so, and serves chunks until the server goes away.
+    """Set the verifiers up, say so, and serve chunks until the server goes away.
 
     Args:
         connection: One end of a socket pair whose other end the server holds. Two descriptors come over it first:
@@ -90,7 +88,7 @@ def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
 
 
 def _isolate_process(printed: int) -> None:
-    """Makes the worker end with the server, lead its own group, adopt what items leave, and print into the pipe."""
+    """Make the worker end with the server, lead its own group, adopt what items leave, and print into the pipe."""
     os.setpgid(0, 0)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     adopt_orphans()
@@ -107,7 +105,7 @@ def _isolate_process(printed: int) -> None:
 
 
 def _leave_the_fork_parent() -> None:
-    """Closes the end of a pipe that would end the process which workers are forked from, and all workers with it."""
+    """Close the end of a pipe that would end the process which workers are forked from, and all workers with it."""
     parent: Any = multiprocessing.forkserver._forkserver
     descriptor, parent._forkserver_alive_fd = parent._forkserver_alive_fd, None
     if descriptor is not None:
@@ -115,11 +113,11 @@ def _leave_the_fork_parent() -> None:
 
 
 def _leave_to_the_server(number: int, frame: object) -> None:
-    """Does nothing."""
+    """Do nothing."""
 
 
 def _restore_signals() -> None:
-    """Lets a child that a verifier forks end by the usual signals."""
+    """Let a child that a verifier forks end by the usual signals."""
     for number in _TO_THE_SERVER:
         signal.signal(number, signal.SIG_DFL)
 
@@ -178,7 +176,7 @@ class _Worker:
                 self._last[number] = place
 
     def _poll(self) -> None:
-        """Takes what has come meanwhile, now and then: a system call for each quick item adds up."""
+        """Take what has come meanwhile, now and then: a system call for each quick item adds up."""
         now = time.perf_counter()
         if now - self._polled_at < _POLL:
             return
@@ -204,7 +202,7 @@ class _Worker:
         self._last = {later: place for later, place in self._last.items() if later > number}
 
     def bound_memory(self, hosting: int) -> None:
-        """Sets the kernel's bound for a verifier."""
+        """Set the kernel's bound for a verifier."""
         allowed = self._specs[hosting].memory
         if allowed == self._memory_limit:
             return
@@ -214,7 +212,7 @@ class _Worker:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
     def _arm_timer(self, cpu_limit: float) -> None:
-        """Sets the kernel's timer. It is set again only once a tenth of it is used: a system call per item adds up."""
+        """Set the kernel's timer. It is set again only once a tenth of it is used: a system call per item adds up."""
         now = time.process_time()
         if cpu_limit != self._timer_limit or now - self._timer_set_at > 0.1 * cpu_limit:
             signal.setitimer(signal.ITIMER_PROF, cpu_limit * OVERRUN)
@@ -253,7 +251,7 @@ class _Worker:
         self._is_fresh = False
 
     def _check_whose_memory(self) -> None:
-        """Ends this worker when earlier items have left too much behind in it: the item is tried again on a fresh one.
+        """End this worker when earlier items have left too much behind in it: the item is tried again on a fresh one.
 
         What a candidate exhausts is a verdict; what other items have used up before it must not be.
         """

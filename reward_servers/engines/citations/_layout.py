@@ -6,8 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Layout", "blanked", "lay_out"]
-
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)|^\s*(\*\*|__)[^*_]+?[^.!?*_]\1:?\s*$")
 _LIST_HEADING = re.compile(
@@ -57,7 +55,7 @@ def _is_head(line: str, following: str) -> bool:
 
 
 def lay_out(answer: str) -> Layout:
-    """Finds the parts of an answer whose reasoning has been removed."""
+    """Find the parts of an answer whose reasoning has been removed."""
     lines = answer.splitlines(keepends=True)
     kept: list[str] = []
     heads: set[int] = set()
@@ -82,7 +80,7 @@ def lay_out(answer: str) -> Layout:
 
 
 def _take_reference(line: str, in_list: bool, references: dict[str, str]) -> tuple[bool, bool]:
-    """Reads a line of a reference list, if it is one.
+    """Read a line of a reference list, if it is one.
 
     Returns:
         Whether the list goes on, and whether the line is part of the answer's text.

@@ -14,8 +14,6 @@ from reward_servers.engines.citations._layout import blanked
 from reward_servers.engines.citations._sources import Index
 from reward_servers.engines.citations._urls import URL, trimmed_url
 
-__all__ = ["Marker", "find_markers"]
-
 _WIDEST_RANGE = 100
 _RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _DIGITS = str.maketrans(_RAISED, "0123456789")

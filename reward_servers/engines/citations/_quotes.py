@@ -10,8 +10,6 @@ from typing import Literal
 
 from reward_servers.engines.citations._markers import Marker
 
-__all__ = ["Grounds", "Quote", "find_quotes"]
-
 _QUOTED = re.compile(
     r"“([^“”\n]{1,1000})”|«([^«»\n]{1,1000})»|„([^„“”\n]{1,1000})[“”]|(?<![\w=])\"([^\"\n]{1,1000})\"(?!\w)"
 )

@@ -13,8 +13,6 @@ from reward_servers.engines.citations._sources import Index, Source
 from reward_servers.engines.citations._statements import needs_citation, split_statements
 from reward_servers.engines.text import Marks, visible
 
-__all__ = ["Report", "Statement", "check_citations"]
-
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -89,7 +87,7 @@ def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool = True, marks: Marks = ()) -> Report:
-    """Finds and resolves the citations of an answer.
+    """Find and resolve the citations of an answer.
 
     Args:
         answer: The answer; reasoning spans and code are no part of it.

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 from reward_servers.engines.citations._urls import URL, same_page, trimmed_url
 
-__all__ = ["Index", "Source"]
-
 _OWN_MEMORY = re.compile(
     r"(?:(?:my|the|own|model(?:'s|’s)?|internal|prior|general|background|common|parametric|training|personal)\s+)*"
     r"(?:knowledge|memory|training(?:\s+data)?|model|self|assistant|common\s+sense)",
@@ -49,7 +47,7 @@ class Index:
         self._own_labels: frozenset[str] = frozenset()
 
     def use_list(self, entries: Mapping[str, str]) -> None:
-        """Takes the answer's own reference list: from now on it says what a number means."""
+        """Take the answer's own reference list: from now on it says what a number means."""
         self._listed = {label: self._entry(text) for label, text in entries.items()} or None
         self._own_labels = frozenset(
             label for label, text in entries.items() if _OWN_MEMORY.fullmatch(text.strip(" ."))

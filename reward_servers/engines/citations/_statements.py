@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from reward_servers.engines.citations._layout import Layout, blanked
 from reward_servers.engines.citations._markers import Marker
 
-__all__ = ["needs_citation", "split_statements"]
-
 _M = "\ue000"
 """Stands for each character of a marker while sentences are cut."""
 

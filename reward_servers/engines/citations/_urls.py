@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-__all__ = ["URL", "same_page", "trimmed_url"]
-
 URL = re.compile(r"(?:view-source:)?https?://[^\s<>\"”】\]|]+", re.IGNORECASE)
 
 _PREFIX = re.compile(r"^(?:view-source:|https?://r\.jina\.ai/(?=https?:))+", re.IGNORECASE)

@@ -52,7 +52,7 @@ def top_names(source: str) -> frozenset[str]:
 
 
 def bindings(module: ast.Module) -> dict[str, list[ast.stmt]]:
-    """Names bound at the top of a module, with the statements that bind them."""
+    """Name bound at the top of a module, with the statements that bind them."""
     found: dict[str, list[ast.stmt]] = {}
     for statement in module.body:
         for name in _bound_by(statement):

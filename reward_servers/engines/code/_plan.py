@@ -218,7 +218,7 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
 
 
 def _entries(collected: Collected, entry: str | None) -> set[str]:
-    """Names under test: the reference's, and what is handed to `check(...)`."""
+    """Name under test: the reference's, and what is handed to `check(...)`."""
     found = {entry.partition(".")[0]} if entry else set()
     for test in collected.tests:
         for statement in test.body:

@@ -9,8 +9,6 @@ from typing import Any
 
 from reward_servers.engines.judging._reply import Protocol
 
-__all__ = ["LETTERS", "TEXTS", "Slot", "Spelling", "form_of", "spelling_of", "values_of"]
-
 LETTERS = ascii_uppercase
 """Names of the responses of a comparison."""
 

@@ -10,8 +10,6 @@ from typing import Protocol as Interface
 from reward_servers.engines.judging._asks import Spelling
 from reward_servers.engines.judging._completion import Completion, Message
 
-__all__ = ["Asked", "Backend"]
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -40,7 +38,7 @@ class Backend(Interface):
         """What its completions depend on beside what is asked: the model and its parameters."""
 
     async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
-        """Asks for one completion.
+        """Ask for one completion.
 
         Args:
             asked: What is asked.
@@ -53,4 +51,4 @@ class Backend(Interface):
         """
 
     async def close(self) -> None:
-        """Gives back what it holds."""
+        """Give back what it holds."""

@@ -33,8 +33,6 @@ from reward_servers.engines.judging._window import Window
 if TYPE_CHECKING:
     import openai
 
-__all__ = ["ChatClient"]
-
 _ALTERNATIVES = 20
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
@@ -91,7 +89,7 @@ class ChatClient:
     _endpoints: list[_Endpoint] = field(default_factory=list)
 
     def open(self) -> None:
-        """Makes the connection pools.
+        """Make the connection pools.
 
         Raises:
             ImportError: The client library is not installed.
@@ -106,7 +104,7 @@ class ChatClient:
             self._endpoints.append(_Endpoint(url, Window(self.concurrency), client))
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         while self._endpoints:
             await self._endpoints.pop().client.close()
 
@@ -116,7 +114,7 @@ class ChatClient:
         return json.dumps([self.model, dict(self.parameters)], sort_keys=True, default=str)
 
     async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
-        """Asks for one completion.
+        """Ask for one completion.
 
         Args:
             asked: What is asked.
@@ -169,7 +167,7 @@ class ChatClient:
             await self._pause(endpoint, problem, attempt, ends, jitter)
 
     async def _paced(self, asked: Asked, ends: float) -> float:
-        """Waits for the pace that the operator sets, without a place; the tokens that the request counts for.
+        """Wait for the pace that the operator sets, without a place; the tokens that the request counts for.
 
         Raises:
             ChatUnavailable: The time is up.
@@ -205,7 +203,7 @@ class ChatClient:
     async def _pause(
         self, endpoint: _Endpoint, problem: TransientError, attempt: int, ends: float, jitter: Random
     ) -> None:
-        """Waits before the next attempt, without a place.
+        """Wait before the next attempt, without a place.
 
         Raises:
             ChatUnavailable: The time is up.

@@ -15,18 +15,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import openai
 
-__all__ = [
-    "ChatError",
-    "ChatRejected",
-    "ChatUnavailable",
-    "Completion",
-    "Message",
-    "Token",
-    "TransientError",
-    "completion_of",
-    "status_error",
-]
-
 Message = dict[str, str]
 
 _TRANSIENT = frozenset({408, 409, 425, 429})

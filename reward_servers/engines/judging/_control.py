@@ -13,8 +13,6 @@ from reward_servers.engines.judging._completion import ChatError
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._question import Question
 
-__all__ = ["Controls"]
-
 _NEUTRAL = "I do not know the answer to this."
 _KEPT = 4096
 
@@ -23,7 +21,7 @@ class Controls:
     """Asks the same questions about neutral responses, once for each prompt, criteria and kind of failure."""
 
     def __init__(self) -> None:
-        """Begins with nothing known."""
+        """Begin with nothing known."""
         self._known: OrderedDict[bytes, asyncio.Future[bool]] = OrderedDict()
 
     async def provokers(

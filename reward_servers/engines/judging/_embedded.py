@@ -16,8 +16,6 @@ from reward_servers.engines.judging._completion import ChatRejected, ChatUnavail
 if TYPE_CHECKING:
     from reward_servers.engines.models import Chooser
 
-__all__ = ["EmbeddedModel"]
-
 
 class EmbeddedModel:
     """A causal language model from local files.
@@ -27,7 +25,7 @@ class EmbeddedModel:
     """
 
     def __init__(self, path: Path, *, device: str, dtype: str, threads: int, max_length: int, max_tokens: int) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             path: A directory with configuration, tokenizer and safetensors weights, or one GGUF file.
@@ -55,7 +53,7 @@ class EmbeddedModel:
         return f"{self._chooser.fingerprint} {self._max_tokens}"
 
     async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
-        """Chooses a verdict, or writes freely.
+        """Choose a verdict, or write freely.
 
         Raises:
             ChatRejected: The conversation is too long, or its template refuses it.
@@ -63,7 +61,7 @@ class EmbeddedModel:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, asked)
 
     async def close(self) -> None:
-        """Ends its thread."""
+        """End its thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _answer(self, asked: Asked) -> Completion:

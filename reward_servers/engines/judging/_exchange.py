@@ -17,8 +17,6 @@ from reward_servers.engines.judging._expected import probabilities
 from reward_servers.engines.judging._question import Question
 from reward_servers.engines.judging._reply import Reply, Status
 
-__all__ = ["Exchange"]
-
 _LONG = 1 << 15
 """Characters that are read beside the event loop and not on it."""
 _FAILURES = {
@@ -66,7 +64,7 @@ class Exchange:
     cost: float = 0.0
 
     async def run(self, backend: Backend, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
-        """Holds the exchange.
+        """Hold the exchange.
 
         Args:
             backend: The judge.
@@ -126,7 +124,7 @@ class Exchange:
         return self.question.read(text, finish_reason, self.question.responses)
 
     def _weigh(self, completion: Completion) -> None:
-        """Takes the verdicts' probabilities, where they are needed or told."""
+        """Take the verdicts' probabilities, where they are needed or told."""
         if not completion.tokens or self.question.protocol.keyed:
             self.unweighed = "no_logprobs" if self.expected else ""
             return

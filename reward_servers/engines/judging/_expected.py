@@ -13,8 +13,6 @@ from typing import Any
 
 from reward_servers.engines.judging._completion import Token
 
-__all__ = ["probabilities"]
-
 _LEAD = re.compile(r"[\W_]*")
 _WORD = re.compile(r"[\w!=>]*")
 _READS = 200

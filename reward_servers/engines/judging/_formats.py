@@ -24,8 +24,6 @@ from reward_servers.engines.judging._normal import mentioned
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.text import visible
 
-__all__ = ["REPLY_FORMATS", "read_formatted"]
-
 _LONGEST = 50_000
 _EMPHASIS = re.compile(r"\*+|__+|`+")
 Finder = Callable[[str, int], Iterator[tuple[int, int, Any]]]
@@ -91,7 +89,7 @@ def read_formatted(
     finish_reason: str = "stop",
     candidate_texts: Sequence[str] = (),
 ) -> Reply:
-    """Reads a reply in a model's own form.
+    """Read a reply in a model's own form.
 
     Args:
         raw: The reply as it came.

@@ -23,8 +23,6 @@ from reward_servers.engines.judging._objects import (
 )
 from reward_servers.engines.judging._reply import MARGINS, Protocol
 
-__all__ = ["AMBIGUOUS", "Form", "find_forms", "whole_text"]
-
 
 class _Ambiguous:
     """A form that names several verdicts, such as a range of numbers."""
@@ -85,7 +83,7 @@ class Form:
 
 
 def _number(text: str, high: int | None = None) -> float | None:
-    """Reads a number, or ``n/high`` and ``n out of high``; None when the text is anything else."""
+    """Read a number, or ``n/high`` and ``n out of high``; None when the text is anything else."""
     match = re.fullmatch(rf"\s*({_NUMBER})(?:\s*/\s*(\d{{1,4}})|\s+out\s+of\s+(\d{{1,4}}))?\s*", text, re.IGNORECASE)
     if match is None or ((match[2] or match[3]) and int(match[2] or match[3]) != high):
         return None

@@ -11,8 +11,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["json_spans", "read_json"]
-
 _UNPAIRED_STARTS = 64
 _PASSES = 4
 _START = re.compile(r"\{|\[(?=\s*\{)")
@@ -45,7 +43,7 @@ def _load(text: str) -> Any:
 
 
 def _load_python(text: str) -> Any:
-    """Reads a literal with single quotes."""
+    """Read a literal with single quotes."""
     tree = ast.parse(_PYTHON_NAMES.sub(lambda name: _IN_PYTHON[name[1]], text), mode="eval")
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
@@ -60,7 +58,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def read_json(text: str) -> Any:
-    """Reads one value.
+    """Read one value.
 
     Args:
         text: The text of an object or a list, from bracket to bracket.

@@ -6,8 +6,6 @@ import html
 import re
 import unicodedata
 
-__all__ = ["mentioned", "normal"]
-
 _SIGNS = str.maketrans(
     {"−": "-", "‐": "-", "‑": "-", "≠": "!=", "≫": ">>", "≪": "<<", "＝": "=", "：": ":", "∶": ":", "։": ":", "ː": ":"}
 )
@@ -26,7 +24,7 @@ _LONGEST_QUOTE = 500
 
 
 def normal(text: str) -> str:
-    """Brings a text to that form.
+    """Bring a text to that form.
 
     HTML entities and compatibility characters (NFKC) are undone, digits of all scripts and letters that look like Latin
     ones become those, invisible characters and Markdown emphasis are dropped, and every run of blanks is one space.

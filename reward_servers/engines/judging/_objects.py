@@ -8,8 +8,6 @@ from typing import Any
 
 from reward_servers.engines.judging._json import read_json
 
-__all__ = ["comparison_of", "criteria_of", "damaged_score", "ratings_of", "score_of", "verdict_of"]
-
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False}
 _LOOSE_SCORE = re.compile(
     # A number at the very end of the text may have been cut: only one that something follows is whole.

@@ -18,8 +18,6 @@ from reward_servers.engines.judging._planted import Planted
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.text import Marks, visible
 
-__all__ = ["parse_reply"]
-
 _LONGEST = 50_000
 _FINAL = re.compile(
     r"(?:\bfinal(?:\s+(?:verdict|answer|decision|judge?ment|score|rating))?\s*(?::|is\b)?|\bverdict\s*(?::|is\b))\s*(?:json\s*)?$",
@@ -47,7 +45,7 @@ def parse_reply(
     token: str = "",
     marks: Marks = (),
 ) -> Reply:
-    """Reads a judge's reply.
+    """Read a judge's reply.
 
     Args:
         raw: The reply as it came.

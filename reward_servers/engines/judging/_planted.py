@@ -10,8 +10,6 @@ from reward_servers.engines.judging._forms import AMBIGUOUS, find_forms, whole_t
 from reward_servers.engines.judging._normal import normal
 from reward_servers.engines.judging._reply import Protocol
 
-__all__ = ["Planted", "keyed_values"]
-
 _LONGEST = 1 << 20
 _SCORES = re.compile(
     r"(?:score|rating|grade|marks?|result\]?|verdict|note)\W{0,8}"
@@ -63,7 +61,7 @@ class Planted:
     """
 
     def __init__(self, texts: Sequence[str], protocol: Protocol, keys: Sequence[str]) -> None:
-        """Reads the judged texts."""
+        """Read the judged texts."""
         self._protocol = protocol
         self._keys = keys
         self._values: set[str] = set()

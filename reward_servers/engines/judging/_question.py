@@ -22,8 +22,6 @@ from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._reply import Protocol, Reply
 from reward_servers.engines.judging._template import Template
 
-__all__ = ["TEMPLATE", "Question"]
-
 _CONTROL = re.compile(
     r"<(?=\|[^|<>\n]{1,64}\|>|/?s>|(?:start|end)_of_turn>|(?:bos|eos|pad|unk|sep|cls)>|｜)|\[(?=/?INST\]|(?:CLS|SEP)\])|<(?=<\/?SYS>>)"
 )
@@ -128,7 +126,7 @@ class Question:
         return TEMPLATE if self.template is None else self.template.digest
 
     def read(self, text: str, finish_reason: str, candidate_texts: Sequence[str]) -> Reply:
-        """Reads a reply.
+        """Read a reply.
 
         Args:
             text: The reply as it came.

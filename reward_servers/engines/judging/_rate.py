@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 
-__all__ = ["Rate"]
-
 _BURST = 1.0
 """Seconds' worth that may come at once."""
 _FIRST_RATIO = 1 / 3
@@ -20,7 +18,7 @@ class Rate:
     """
 
     def __init__(self, requests_per_minute: int, tokens_per_minute: int) -> None:
-        """Begins with nothing used; 0 for no bound."""
+        """Begin with nothing used; 0 for no bound."""
         self._seconds_per_request = 60 / requests_per_minute if requests_per_minute else 0.0
         self._seconds_per_token = 60 / tokens_per_minute if tokens_per_minute else 0.0
         self._requests_at = self._tokens_at = 0.0
@@ -28,7 +26,7 @@ class Rate:
         self._turn = asyncio.Lock()
 
     async def wait(self, size: int, written: int) -> float:
-        """Waits until a request may be sent.
+        """Wait until a request may be sent.
 
         Args:
             size: Bytes of the question.
@@ -53,7 +51,7 @@ class Rate:
         return tokens
 
     def settle(self, counted: float, size: int, read: int, written: int) -> None:
-        """Puts right what a request counted for; one that told no usage stays as it was estimated."""
+        """Put right what a request counted for; one that told no usage stays as it was estimated."""
         if not (counted and (read or written)):
             return
         self._tokens_at += self._seconds_per_token * (read + written - counted)

@@ -17,8 +17,6 @@ from typing import Any, Literal
 from reward_servers.engines.judging._backend import Asked
 from reward_servers.engines.judging._completion import ChatRejected, Completion, Token
 
-__all__ = ["Mode", "Recording", "RecordingError", "key_of"]
-
 Mode = Literal["record", "replay", "cache"]
 _KEPT_REASONS = ("filtered", "context")
 Entry = Completion | ChatRejected
@@ -44,7 +42,7 @@ class Recording:
     """
 
     def __init__(self, path: Path, mode: Mode) -> None:
-        """Reads what is there.
+        """Read what is there.
 
         Raises:
             RecordingError: It cannot be read, is no recording, or is missing where it is to be replayed.
@@ -72,7 +70,7 @@ class Recording:
         return found[1]
 
     def put(self, key: str, identity: str, entry: Entry) -> None:
-        """Keeps a completion, or a refusal that would come again."""
+        """Keep a completion, or a refusal that would come again."""
         if isinstance(entry, ChatRejected) and entry.reason not in _KEPT_REASONS:
             return
         self._entries[key] = (identity, entry)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["MARGINS", "Channel", "Protocol", "Reply", "Status", "unit_score"]
-
 
 class Protocol(StrEnum):
     """The form in which a judge is asked for its verdict."""

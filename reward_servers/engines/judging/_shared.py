@@ -10,8 +10,6 @@ from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import ChatRejected, ChatUnavailable, Completion
 from reward_servers.engines.judging._recording import Recording, key_of
 
-__all__ = ["SharedBackend"]
-
 
 class SharedBackend:
     """A model behind a recording, if there is one; equal questions under way are one.
@@ -21,7 +19,7 @@ class SharedBackend:
     """
 
     def __init__(self, configured: str, backend: Backend | None, recording: Recording | None) -> None:
-        """Takes the model.
+        """Take the model.
 
         Args:
             configured: What its completions depend on, as far as it is configured.
@@ -35,7 +33,7 @@ class SharedBackend:
         self._waiting: dict[str, int] = {}
 
     async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
-        """Asks for one completion.
+        """Ask for one completion.
 
         Raises:
             ChatUnavailable: There was none within the budget.
@@ -59,7 +57,7 @@ class SharedBackend:
                     raise
 
     async def close(self) -> None:
-        """Closes the model."""
+        """Close the model."""
         if self._backend is not None:
             await self._backend.close()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Prices", "Spend", "SpendExceeded"]
-
 
 class SpendExceeded(Exception):
     """The call could exceed what may be spent."""
@@ -46,7 +44,7 @@ class Spend:
     cost: float = 0.0
 
     def reserve(self, input_tokens: int, output_tokens: int) -> tuple[int, float]:
-        """Sets aside what a call can cost at most.
+        """Set aside what a call can cost at most.
 
         Raises:
             SpendExceeded: That is more than is left; names the bound.
@@ -65,12 +63,12 @@ class Spend:
         return tokens, cost
 
     def release(self, reserved: tuple[int, float]) -> None:
-        """Gives back everything: the endpoint did not take the call. The request still counts."""
+        """Give back everything: the endpoint did not take the call. The request still counts."""
         self.tokens -= reserved[0]
         self.cost -= reserved[1]
 
     def settle(self, reserved: tuple[int, float], input_tokens: int, output_tokens: int) -> None:
-        """Gives back what a call did not use. A call that told no usage keeps its reservation."""
+        """Give back what a call did not use. A call that told no usage keeps its reservation."""
         if input_tokens or output_tokens:
             self.tokens += input_tokens + output_tokens - reserved[0]
             self.cost += self.prices.of(input_tokens, output_tokens) - reserved[1]

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 
-__all__ = ["Template", "TemplateError"]
-
 _MARK = re.compile(r"\{\{|\}\}|\{([a-z_]+)\}")
 _KNOWN = ("prompt", "reference", "criteria", "response", "response_a", "response_b", "responses", "form")
 _LONGEST = 1 << 16

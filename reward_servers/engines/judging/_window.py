@@ -7,8 +7,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["Window"]
-
 _FIRST = 8
 _DECREASE = 0.7
 _PROBE_AFTER = 20.0
@@ -32,7 +30,7 @@ class Window:
     """
 
     def __init__(self, most: int) -> None:
-        """Begins with a small window."""
+        """Begin with a small window."""
         self.most = most
         self.in_flight = 0
         self.limit = float(min(_FIRST, most))
@@ -68,7 +66,7 @@ class Window:
         return 0 if time.monotonic() < self._resume_at else max(0, int(self.limit) - self.in_flight)
 
     async def enter(self, until: float, patience: Callable[[], float]) -> int:
-        """Waits for a turn.
+        """Wait for a turn.
 
         Args:
             until: When to give up, on the monotonic clock.
@@ -112,7 +110,7 @@ class Window:
         self._wake()
 
     def leave(self) -> None:
-        """Gives a place back."""
+        """Give a place back."""
         self.in_flight -= 1
         self._wake()
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["Adapters"]
-
 _ROOT = "base_model.model."
 _REFUSED = ("use_dora", "alora_invocation_tokens", "trainable_token_indices", "lora_bias")
 
@@ -54,7 +52,7 @@ class Adapters:
     """
 
     def __init__(self, loaded: Loaded, paths: Mapping[str, Path]) -> None:
-        """Reads adapters and prepares the model for them.
+        """Read adapters and prepare the model for them.
 
         Args:
             loaded: The model.
@@ -79,7 +77,7 @@ class Adapters:
 
     @contextmanager
     def using(self, name: str) -> Iterator[None]:
-        """Runs the model with an adapter; with an empty name, as it is.
+        """Run the model with an adapter; with an empty name, as it is.
 
         Raises:
             KeyError: There is no such adapter.

@@ -13,8 +13,6 @@ from reward_servers.engines.models._packing import BLOCK, Pack
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NAME", "Plan", "register", "use"]
-
 NAME = "assay_packed"
 
 
@@ -26,7 +24,7 @@ class Plan:
     """
 
     def __init__(self, pack: Pack, device: str, *, flex: bool) -> None:
-        """Takes a pack.
+        """Take a pack.
 
         Args:
             pack: The pack; for flex attention a multiple of the block long.
@@ -127,12 +125,12 @@ _current: list[Plan] = []
 
 
 def use(plan: Plan | None) -> None:
-    """Sets the plan of the pack that is computed next."""
+    """Set the plan of the pack that is computed next."""
     _current[:] = [plan] if plan is not None else []
 
 
 def register() -> None:
-    """Makes the function known to transformers, under ``NAME``."""
+    """Make the function known to transformers, under ``NAME``."""
     from transformers import AttentionInterface
 
     AttentionInterface.register(NAME, _attention)

@@ -20,13 +20,11 @@ from reward_servers.engines.models._loading import (
     read_weights,
 )
 
-__all__ = ["last_only", "load_causal"]
-
 _REMEDY = "download the model again; it must be a causal language model"
 
 
 def load_causal(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
-    """Loads a causal language model.
+    """Load a causal language model.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights, or one GGUF file, whose weights are

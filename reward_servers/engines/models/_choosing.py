@@ -15,8 +15,6 @@ from reward_servers.engines.models._encoding import Encoder, Template, Turns
 from reward_servers.engines.models._forward import branch, cache_argument
 from reward_servers.engines.models._loading import Loaded
 
-__all__ = ["Chooser", "TooLongError"]
-
 
 class TooLongError(ValueError):
     """The conversation has more tokens than the model takes."""
@@ -40,7 +38,7 @@ class Chooser:
     """
 
     def __init__(self, loaded: Loaded, max_length: int) -> None:
-        """Takes a model.
+        """Take a model.
 
         Args:
             loaded: A causal language model.
@@ -96,7 +94,7 @@ class Chooser:
         return found
 
     def write(self, text: str, most: int) -> tuple[str, bool]:
-        """Writes on, always with the likeliest token.
+        """Write on, always with the likeliest token.
 
         Args:
             text: What stands there already.

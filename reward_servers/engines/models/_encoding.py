@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["AddEos", "Conversation", "Encoded", "Encoder", "EncodingError", "Template", "Truncation"]
-
 Truncation = Literal["refuse", "left", "middle"]
 Template = Literal["chat", "pair", "concat"]
 AddEos = Literal["auto", "true", "false"]
@@ -99,7 +97,7 @@ class Encoder:
     """
 
     def __init__(self, tokenizer: Any, template: Template, max_length: int, add_eos: AddEos = "auto") -> None:
-        """Takes the tokenizer.
+        """Take the tokenizer.
 
         Args:
             tokenizer: A tokenizer of transformers.
@@ -141,7 +139,7 @@ class Encoder:
         return bool(ends[0] == ends[1])
 
     def encode(self, conversation: Conversation, truncation: Truncation) -> Encoded:
-        """Encodes a conversation.
+        """Encode a conversation.
 
         Args:
             conversation: The conversation.

@@ -10,15 +10,13 @@ from collections.abc import Iterable
 from reward_servers.engines.models._encoding import Conversation, Encoder, EncodingError
 from reward_servers.engines.models._loading import Loaded, ModelUnusableError
 
-__all__ = ["check_fit"]
-
 _PROBES = 48
 _MAY_FOLD = 0.25
 _CONTROL_TOKENS = 64
 
 
 def check_fit(loaded: Loaded, encoder: Encoder) -> None:
-    """Tries tokenizer, template and embedding on probes.
+    """Try tokenizer, template and embedding on probes.
 
     Args:
         loaded: The model.

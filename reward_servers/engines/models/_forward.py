@@ -27,8 +27,6 @@ from reward_servers.engines.models._memory import is_out_of_memory
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Compute", "Forward", "Outputs", "branch", "cache_argument"]
-
 logger = logging.getLogger(__name__)
 
 # A prefix has at least so many tokens, and at least this share of what follows it. With fewer, a second pass over the
@@ -94,7 +92,7 @@ class Forward:
         batch_tokens: int = 16384,
         adapters: Adapters | None = None,
     ) -> None:
-        """Takes a model.
+        """Take a model.
 
         Args:
             loaded: The model.
@@ -126,7 +124,7 @@ class Forward:
         self.kernel: Kernel = "alone" if self._packs is None else "invariant" if self._packs.invariant else "packed"
 
     def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
-        """Computes the outputs of each sequence.
+        """Compute the outputs of each sequence.
 
         Args:
             sequences: Encoded conversations; each of 1 to the model's longest sequence of tokens.
@@ -150,7 +148,7 @@ class Forward:
         return found
 
     def _run_packed(self, packs: PackedKernel, sequences: Sequence[Encoded]) -> list[Outputs]:
-        """Computes packs. Where memory runs out, the batch is tried once more, and then each sequence by itself."""
+        """Compute packs. Where memory runs out, the batch is tried once more, and then each sequence by itself."""
         found = [Outputs(())] * len(sequences)
         open_places = list(range(len(sequences)))
         for attempt in ("together", "again", "apart"):
@@ -197,7 +195,7 @@ class Forward:
         return one.ids[:length] if length >= _SHORTEST_PREFIX else ()
 
     def forget(self) -> None:
-        """Frees the beginnings that are kept between batches."""
+        """Free the beginnings that are kept between batches."""
         self._kept.clear()
 
     def _prefix_of(self, one: Encoded) -> tuple[int, ...]:

@@ -13,8 +13,6 @@ from reward_servers.engines.models._encoding import Encoded
 from reward_servers.engines.models._loading import Loaded
 from reward_servers.engines.models._packing import BLOCK, Pack, packed
 
-__all__ = ["Kernel", "PackedKernel", "what_is_wrong"]
-
 logger = logging.getLogger(__name__)
 
 # How far two ways of adding up may lie apart, by the floating-point type.
@@ -45,7 +43,7 @@ class PackedKernel:
         invariant: bool,
         flex: bool | None = None,
     ) -> None:
-        """Takes a model.
+        """Take a model.
 
         Args:
             loaded: A decoder with a head.
@@ -66,7 +64,7 @@ class PackedKernel:
         self.executed = self.real = 0
 
     def run(self, sequences: Sequence[Encoded]) -> Iterator[tuple[int, tuple[float, ...], int]]:
-        """Computes a batch.
+        """Compute a batch.
 
         Yields:
             The place of each sequence, its outputs, and the tokens of its beginning that came with a sibling.
@@ -87,7 +85,7 @@ class PackedKernel:
                 yield place, values, reused
 
     def halve(self) -> bool:
-        """Makes packs smaller after one did not fit; false where their length is part of the result, or the least."""
+        """Make packs smaller after one did not fit; false where their length is part of the result, or the least."""
         if self.invariant or self.budget <= BLOCK:
             return False
         self.budget = max(BLOCK, self.budget // 2 // BLOCK * BLOCK)
@@ -131,7 +129,7 @@ class _Outcome(Protocol):
 
 
 def what_is_wrong(packs: PackedKernel, alone: Callable[[Encoded], _Outcome], loaded: Loaded) -> str:
-    """Tries a kernel on random sequences.
+    """Try a kernel on random sequences.
 
     Args:
         packs: The kernel.

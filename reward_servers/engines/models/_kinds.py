@@ -24,8 +24,6 @@ from reward_servers.engines.models._pooled import averaged
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["NoMemoryError", "Reader", "Summary", "load_encoder", "load_token_classifier"]
-
 Summary = Literal["mean", "first", "last"]
 
 
@@ -34,7 +32,7 @@ class NoMemoryError(RuntimeError):
 
 
 def load_token_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
-    """Loads a classifier of tokens, such as a process reward model.
+    """Load a classifier of tokens, such as a process reward model.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
@@ -55,7 +53,7 @@ def load_token_classifier(path: Path, *, device: str, dtype: str, threads: int =
 
 
 def load_encoder(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
-    """Loads a model that gives hidden states; arguments and errors as above. A pooler without weights is not used."""
+    """Load a model that gives hidden states; arguments and errors as above. A pooler without weights is not used."""
     from transformers import AutoModel
 
     return _load(path, AutoModel, "an encoder of texts", device, dtype, threads, unused=("pooler.",))

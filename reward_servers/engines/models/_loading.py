@@ -15,25 +15,6 @@ from typing import Any, Literal
 
 from reward_servers.engines.models._pooled import is_pooled, pooled_classifier, read_head
 
-__all__ = [
-    "Loaded",
-    "ModelUnusableError",
-    "Pooling",
-    "check_device",
-    "dtype_option",
-    "fingerprint_of",
-    "head_of",
-    "load_base",
-    "load_classifier",
-    "named",
-    "positions_of",
-    "quietly",
-    "read_tokenizer",
-    "read_weights",
-    "reads_last",
-    "takes_segments",
-]
-
 _NEEDED = "config.json"
 _PIECE = 1 << 22
 Pooling = Literal["own", "mean"]
@@ -69,7 +50,7 @@ class Loaded:
 
 
 def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
-    """Loads a sequence classifier.
+    """Load a sequence classifier.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
@@ -100,7 +81,7 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
 
 
 def load_base(path: Path, pooling: Pooling = "own") -> Loaded:
-    """Loads a model to train: a head that its files lack begins with random weights, for one output.
+    """Load a model to train: a head that its files lack begins with random weights, for one output.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
@@ -207,7 +188,7 @@ def check_device(torch: Any, device: str) -> None:
 
 @contextmanager
 def named(path: Path, what: str, remedy: str) -> Iterator[None]:
-    """Turns any error of the libraries' readers, which raise nearly everything, into one that names file and remedy."""
+    """Turn any error of the libraries' readers, which raise nearly everything, into one that names file and remedy."""
     try:
         yield
     except ImportError:
@@ -219,7 +200,7 @@ def named(path: Path, what: str, remedy: str) -> Iterator[None]:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keeps transformers quiet while it loads or writes.
+    """Keep transformers quiet while it loads or writes.
 
     Progress bars clutter logs, and their lock between processes outlives a worker. What its reports of missing weights
     say is said by our errors.
@@ -239,7 +220,7 @@ def quietly() -> Iterator[None]:
 
 
 def _check_weights(path: Path) -> None:
-    """Reads the head of each file of weights, so that a broken one is named."""
+    """Read the head of each file of weights, so that a broken one is named."""
     from safetensors import safe_open
 
     files = sorted(path.glob("*.safetensors"))

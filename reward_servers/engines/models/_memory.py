@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["is_out_of_memory"]
-
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error of torch says that a device has no memory left."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 
 from reward_servers.engines.models._encoding import Encoded
 
-__all__ = ["BLOCK", "Pack", "Segment", "packed"]
-
 BLOCK = 128
 """Tokens of a block of the attention kernel. Segments that begin at blocks are summed in the same order anywhere."""
 
@@ -53,7 +51,7 @@ class Pack:
     real: int = 0
 
     def add(self, ids: Sequence[int], align: int, before: int = -1) -> int:
-        """Adds a segment at the next multiple of ``align``; returns its number."""
+        """Add a segment at the next multiple of ``align``; return its number."""
         self.ids += [0] * (-len(self.ids) % align)
         position = self.segments[before].length if before >= 0 else 0
         self.segments.append(Segment(len(self.ids), len(ids), before, position))
@@ -62,7 +60,7 @@ class Pack:
         return len(self.segments) - 1
 
     def fill(self, length: int) -> None:
-        """Fills up with tokens that belong to nothing."""
+        """Fill up with tokens that belong to nothing."""
         self.ids += [0] * (length - len(self.ids))
 
 
@@ -73,7 +71,7 @@ def _rounded(length: int, align: int) -> int:
 def packed(
     sequences: Sequence[Encoded], prefix_of: Callable[[Encoded], tuple[int, ...]], budget: int, align: int = 1
 ) -> Iterator[Pack]:
-    """Cuts a batch into packs.
+    """Cut a batch into packs.
 
     Args:
         sequences: The batch.

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["averaged", "is_pooled", "pooled_classifier", "read_head", "write_pooled"]
-
 _KEY = "pooled_head"
 _FILE = "head.safetensors"
 
@@ -79,7 +77,7 @@ def pooled_classifier(base: Any, outputs: int, weights: Mapping[str, torch.Tenso
             return SimpleNamespace(logits=self.classifier(averaged(hidden, attention_mask)))
 
         def save_pretrained(self, path: Path) -> None:
-            """Writes it."""
+            """Write it."""
             write_pooled(self, Path(path))
 
     model = PooledClassifier()
@@ -105,7 +103,7 @@ def read_head(path: Path) -> dict[str, torch.Tensor]:
 
 
 def write_pooled(model: Any, path: Path) -> None:
-    """Writes the encoder and the head into a directory."""
+    """Write the encoder and the head into a directory."""
     from safetensors.torch import save_file
 
     setattr(model.config, _KEY, "mean")

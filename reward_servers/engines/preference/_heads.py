@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from reward_servers.engines.models import ModelUnusableError
 
-__all__ = ["Head", "combine", "named_heads"]
-
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -39,7 +37,7 @@ def named_heads(
     mean: float = 0.0,
     std: float = 1.0,
 ) -> dict[str, Head]:
-    """Finds the heads that a model is read by.
+    """Find the heads that a model is read by.
 
     Args:
         declared: Heads by name, as the operator declares them; empty for a model with one head.

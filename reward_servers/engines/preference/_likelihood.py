@@ -10,8 +10,6 @@ from typing import Any
 
 from reward_servers.engines.models import Encoder, Reader, load_causal
 
-__all__ = ["Continuation", "LikelihoodModel"]
-
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
@@ -30,7 +28,7 @@ class LikelihoodModel:
     """
 
     def __init__(self, path: Path, max_length: int, **where: Any) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             path: Its directory.

@@ -23,8 +23,6 @@ from reward_servers.engines.models import (
 )
 from reward_servers.engines.preference._heads import Head, named_heads
 
-__all__ = ["Golden", "PreferenceModel"]
-
 
 @dataclass(frozen=True, slots=True)
 class Golden:
@@ -68,7 +66,7 @@ class PreferenceModel:
         golden: Sequence[Golden] = (),
         adapters: Mapping[str, Path] | None = None,
     ) -> None:
-        """Loads the model and proves that it can be used.
+        """Load the model and prove that it can be used.
 
         Args:
             path: A directory with configuration, tokenizer and safetensors weights.
@@ -115,7 +113,7 @@ class PreferenceModel:
         self.fingerprint = f"{loaded.fingerprint} {template}{ends} {how} {known.fingerprint}".rstrip()
 
     def run(self, sequences: Sequence[Encoded]) -> list[Outputs]:
-        """Computes the outputs of encoded conversations; each is the same alone and beside any others."""
+        """Compute the outputs of encoded conversations; each is the same alone and beside any others."""
         return self._forward.run(sequences)
 
     def _fitting(self, encoders: Sequence[Encoder], golden: Sequence[Golden]) -> Encoder:

@@ -20,8 +20,6 @@ from reward_servers.engines.models import (
     load_token_classifier,
 )
 
-__all__ = ["Kind", "Laid", "ProcessModel", "Step", "split_steps"]
-
 Kind = Literal["classifier", "causal"]
 
 
@@ -66,7 +64,7 @@ class ProcessModel:
     def __init__(
         self, path: Path, kind: Kind, separator: str, good: str, bad: str, max_length: int, **where: Any
     ) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             path: Its directory.
@@ -99,7 +97,7 @@ class ProcessModel:
         self.fingerprint = f"{loaded.fingerprint} {kind} {separator!r} {good!r} {bad!r}"
 
     def lay(self, prompt: str, steps: Sequence[str]) -> Laid:
-        """Encodes a conversation; control tokens in its texts are text."""
+        """Encode a conversation; control tokens in its texts are text."""
         first = self._tokenizer.bos_token_id
         ids = [*([first] if first is not None else []), *self._ids(self._encoder.harmless(prompt))]
         places = []

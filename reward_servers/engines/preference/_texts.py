@@ -25,8 +25,6 @@ from reward_servers.engines.models import (
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Closest", "CrossModel", "TextModel"]
-
 _KEPT = 4096
 
 
@@ -56,7 +54,7 @@ class TextModel:
     """
 
     def __init__(self, path: Path, summary: Summary, max_length: int, **where: Any) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             path: Its directory.
@@ -81,7 +79,7 @@ class TextModel:
         return [self._texts.one(one) for one in (text, *references)]
 
     def closest(self, texts: Sequence[Encoded]) -> Closest:
-        """Compares the first text with the others.
+        """Compare the first text with the others.
 
         Raises:
             NoMemoryError: The device has no memory for one of them.
@@ -122,7 +120,7 @@ class CrossModel:
     """
 
     def __init__(self, path: Path, label: int, max_length: int, **where: Any) -> None:
-        """Loads the model.
+        """Load the model.
 
         Args:
             path: Its directory.

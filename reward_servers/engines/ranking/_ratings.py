@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Comparison", "bradley_terry", "chances_to_win", "win_rates"]
-
 _ROUNDS = 1_000
 _STILL = 1e-10
 

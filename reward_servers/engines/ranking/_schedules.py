@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from hashlib import blake2b
 
-__all__ = ["spread_pairs", "swiss_round", "windows"]
-
 Pair = tuple[int, int]
 
 _TRIES = 2_000
 
 
 def spread_pairs(names: Sequence[str], seed: int, most: int | None) -> list[Pair]:
-    """Chooses pairs so that everybody takes part about equally often.
+    """Choose pairs so that everybody takes part about equally often.
 
     The members stand on a circle, in an order that follows from the seed and their names and not from their places:
     pairs of neighbours come first, then those further apart.

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-__all__ = ["Box", "box_before", "boxed", "read_box"]
-
 _BRACES = re.compile(r"[{}]|\\.", re.S)
 _BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
@@ -33,7 +31,7 @@ def box_before(text: str, limit: int | None = None) -> int:
 
 
 def read_box(text: str, at: int) -> Box | None:
-    """Reads the box that begins at a position; None when its braces never close or it holds nothing."""
+    """Read the box that begins at a position; None when its braces never close or it holds nothing."""
     brace = at + (6 if text.startswith("\\boxed", at) else 5)
     while brace < len(text) and text[brace] in " \t\n":
         brace += 1

@@ -18,8 +18,6 @@ from typing import Literal
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line
 
-__all__ = ["Choice", "called_right", "stated_choice"]
-
 _OPTION_FORM = Form(punctuation=False)
 _EXACT_FORM = Form()
 _GROUPED = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?")
@@ -267,7 +265,7 @@ def _last_lines(text: str, reader: _Reader) -> tuple[str, set[str]]:
 
 
 def stated_choice(text: str, options: Mapping[str, str]) -> Choice:
-    """Finds the choice that a response states.
+    """Find the choice that a response states.
 
     Args:
         text: The visible text of the response; statements are looked for in its last 16,384 characters.

@@ -7,8 +7,6 @@ from bisect import bisect_left
 from dataclasses import dataclass
 from itertools import islice
 
-__all__ = ["Fences", "fenced"]
-
 _LINE = re.compile(
     # Templates put tags on the line of a fence: <answer>```python ... ```</answer>.
     r"(?:^[ \t]*(?:>[ \t]?)*(?:<[A-Za-z_]+>[ \t]*)*|(?<=[>\]▷])[ \t]*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$",
@@ -32,7 +30,7 @@ class Fences:
     """The closed code blocks of a text, found from any position on."""
 
     def __init__(self, text: str, most: int) -> None:
-        """Finds the lines that may be fences, or that there are more than ``most``."""
+        """Find the lines that may be fences, or that there are more than ``most``."""
         lines = islice(_LINE.finditer(text), most + 1) if "```" in text or "~~~" in text else ()
         self._marks = [_mark(match) for match in lines]
         self.too_many = len(self._marks) > most

@@ -6,8 +6,6 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Form"]
-
 
 class _Punctuation(dict[int, int | None]):
     """A translation table that drops punctuation and symbols of every script, filled as characters are met."""
@@ -39,7 +37,7 @@ class Form:
     compatibility: bool = False
 
     def of(self, text: str) -> str:
-        """Brings a text to this form."""
+        """Bring a text to this form."""
         text = self._composed(text)
         if not self.case:
             text = text.casefold()

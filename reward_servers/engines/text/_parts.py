@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["last_line", "tagged"]
-
 
 def tagged(text: str, tag: str) -> list[str]:
     """The contents of ``<tag>...</tag>``, in order; an opening tag that never closes has none."""

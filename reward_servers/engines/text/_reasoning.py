@@ -9,8 +9,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
-__all__ = ["Marks", "Token", "tokens_of"]
-
 Marks = Sequence[tuple[str, str]]
 """Further pairs of an opening and a closing mark, each taken literally and in any case."""
 

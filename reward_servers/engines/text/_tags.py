@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["TAG_NAME", "check_tags"]
-
 TAG_NAME = r"^[A-Za-z][\w.-]*$"
 """What a tag may be called, as a regular expression."""
 
 
 def check_tags(text: str, tags: Sequence[str]) -> dict[str, bool]:
-    """Checks tags that should enclose the parts of a text one after the other.
+    """Check tags that should enclose the parts of a text one after the other.
 
     Args:
         text: The text.

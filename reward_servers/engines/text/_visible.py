@@ -13,8 +13,6 @@ from typing import NamedTuple
 from reward_servers.engines.text._fences import Fences
 from reward_servers.engines.text._reasoning import Marks, Token, tokens_of
 
-__all__ = ["Visible", "visible"]
-
 _MOST = 10_000
 
 
@@ -56,7 +54,7 @@ class Visible(NamedTuple):
 
 
 def visible(text: str, marks: Marks = ()) -> Visible:
-    """Takes reasoning and comments out of a text, in linear time.
+    """Take reasoning and comments out of a text, in linear time.
 
     A mark closes the span of its own format and whatever is open inside; spans nest. A closing mark without an opening
     one ends a span that began before the text, since chat templates often write the opening mark into the prompt; one
@@ -109,7 +107,7 @@ class _Reader:
         self._begins = 0
 
     def take(self, token: Token) -> None:
-        """Takes the next mark."""
+        """Take the next mark."""
         if token.kind == "shows" and self._spans:
             self._restart(token)
         elif self._spans:
@@ -200,7 +198,7 @@ class _Reader:
         self._look_for_blocks(end)
 
     def _restart(self, token: Token) -> None:
-        """Hides everything up to a mark."""
+        """Hide everything up to a mark."""
         self._hidden.clear()
         self._spans.clear()
         self._depth.clear()

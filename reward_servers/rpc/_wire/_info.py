@@ -7,8 +7,6 @@ from reward_servers.rpc._wire._write import AspectNames, duration
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["activity", "client_share", "describe", "identity", "load", "slow_items"]
-
 _COSTS = {
     Cost.TRIVIAL: service_pb2.COST_CLASS_TRIVIAL,
     Cost.CPU: service_pb2.COST_CLASS_CPU,

@@ -22,8 +22,6 @@ from reward_servers.core import (
 )
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["GroupReader", "count_rollouts", "parts", "read_evaluations"]
-
 _PART = 128
 """Rollouts that are read at a time: few enough that their texts are judged while the processor's caches hold them."""
 _PIECES = 16_384
@@ -38,7 +36,7 @@ class GroupReader:
         self._blobs: dict[str, tuple[bytes, str]] = {}
 
     def take_blobs(self, messages: Iterable[types_pb2.Blob]) -> None:
-        """Takes the blobs that parts refer to.
+        """Take the blobs that parts refer to.
 
         Raises:
             RequestError: A blob does not hold its bytes.
@@ -49,7 +47,7 @@ class GroupReader:
             self._blobs[blob.digest] = (blob.inline, blob.mime)
 
     def read(self, messages: Iterable[types_pb2.Group]) -> tuple[list[Group], list[int]]:
-        """Reads groups.
+        """Read groups.
 
         Args:
             messages: The groups.
@@ -97,7 +95,7 @@ def count_rollouts(messages: Iterable[types_pb2.Group]) -> int:
 
 
 def parts(messages: Iterable[types_pb2.Group]) -> Iterator[list[types_pb2.Group]]:
-    """Cuts groups into parts of some dozens of rollouts."""
+    """Cut groups into parts of some dozens of rollouts."""
     part: list[types_pb2.Group] = []
     held = 0
     for group in messages:
@@ -111,7 +109,7 @@ def parts(messages: Iterable[types_pb2.Group]) -> Iterator[list[types_pb2.Group]
 
 
 def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluation, ...]:
-    """Reads the evaluations of a request."""
+    """Read the evaluations of a request."""
     return tuple(
         Evaluation(
             one.verifier,
@@ -131,7 +129,7 @@ class _WireRollout(Rollout):
     _message: types_pb2.Rollout
 
     def __getattr__(self, name: str) -> Any:
-        """Reads a field that was not set."""
+        """Read a field that was not set."""
         if name not in _READ_LATER:
             raise AttributeError(f"a rollout has no {name!r}")
         value = _READ_LATER[name](self._message)
@@ -139,7 +137,7 @@ class _WireRollout(Rollout):
         return value
 
     def __reduce__(self) -> tuple[type[Rollout], tuple[Any, ...]]:
-        """Travels as a plain rollout."""
+        """Travel as a plain rollout."""
         return Rollout, tuple(getattr(self, one.name) for one in fields(Rollout))
 
 

@@ -10,8 +10,6 @@ from reward_servers.core import Fault, Party, PlainVerdicts, Result, Skip, SkipR
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
-__all__ = ["AspectNames", "Columns", "RowPlaces", "Rows", "duration", "fill_result"]
-
 _PARTIES = {
     Party.DATASET: types_pb2.PARTY_DATASET,
     Party.SERVICE: types_pb2.PARTY_SERVICE,
@@ -57,7 +55,7 @@ class RowPlaces:
         self._places: list[types_pb2.Result] = []
 
     def expect(self, indices: Iterable[int]) -> None:
-        """Makes rows for the caller's indices of rollouts."""
+        """Make rows for the caller's indices of rollouts."""
         add, places = self._add, self._places
         for index in indices:
             for evaluation in range(self._width):
@@ -67,11 +65,11 @@ class RowPlaces:
                 places.append(place)
 
     def deliver(self, position: int, result: Result) -> None:
-        """Fills a row."""
+        """Fill a row."""
         fill_result(self._places[position], result, self._names[position % self._width])
 
     def deliver_plain(self, verdicts: PlainVerdicts) -> None:
-        """Fills the rows of verdicts that have nothing but a score and a code."""
+        """Fill the rows of verdicts that have nothing but a score and a code."""
         for position, result in verdicts.results():
             self.deliver(position, result)
 
@@ -89,7 +87,7 @@ class Rows:
         return len(self._message.results)
 
     def deliver(self, indices: Sequence[int], position: int, result: Result) -> None:
-        """Takes a result.
+        """Take a result.
 
         Args:
             indices: The caller's indices of the rollouts of a call.
@@ -101,12 +99,12 @@ class Rows:
         fill_result(row, result, self._names[evaluation])
 
     def deliver_plain(self, indices: Sequence[int], verdicts: PlainVerdicts) -> None:
-        """Takes verdicts of one evaluation that have nothing but a score and a code."""
+        """Take verdicts of one evaluation that have nothing but a score and a code."""
         for position, result in verdicts.results():
             self.deliver(indices, position, result)
 
     def write(self, message: service_pb2.ScoreStreamResponse) -> None:
-        """Writes what has come since the last time."""
+        """Write what has come since the last time."""
         message.MergeFrom(self._message)
         self._message = service_pb2.ScoreStreamResponse()
 
@@ -136,7 +134,7 @@ class Columns:
         return len(self._index) + len(self._rows)
 
     def deliver(self, indices: Sequence[int], position: int, result: Result) -> None:
-        """Takes a result.
+        """Take a result.
 
         Args:
             indices: The caller's indices of the rollouts of a call.
@@ -160,7 +158,7 @@ class Columns:
         self._cached.append(result.cached)
 
     def deliver_plain(self, indices: Sequence[int], verdicts: PlainVerdicts) -> None:
-        """Takes verdicts of one evaluation that have nothing but a score and a code."""
+        """Take verdicts of one evaluation that have nothing but a score and a code."""
         width, positions = self._width, verdicts.positions
         count = len(positions)
         if isinstance(positions, range):
@@ -177,7 +175,7 @@ class Columns:
         self._cached += [False] * count
 
     def write(self, message: Reply) -> None:
-        """Writes what has come since the last time."""
+        """Write what has come since the last time."""
         message.results.extend(self._rows)
         self._rows = []
         if not self._index:
@@ -204,7 +202,7 @@ def _bounded(times: list[int]) -> list[int]:
 
 
 def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -> None:
-    """Fills the message of one result, all but which item it belongs to."""
+    """Fill the message of one result, all but which item it belongs to."""
     message.queue_us = result.queue_us if result.queue_us < _LONGEST_US else _LONGEST_US
     message.run_us = result.run_us if result.run_us < _LONGEST_US else _LONGEST_US
     if result.cached:

@@ -12,8 +12,6 @@ from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, 
 from reward_servers.engines.text import fenced
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-__all__ = ["JsonMatchOptions", "JsonMatchReference", "json_match"]
-
 _DEEPEST = 64
 _MOST = 20_000
 

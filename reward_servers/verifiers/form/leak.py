@@ -6,8 +6,6 @@ from reward_servers import Cost, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.published import leaks_answer
 from reward_servers.verifiers._answers import TextReference
 
-__all__ = ["leak"]
-
 
 # On the loop: a search in at most half a megabyte.
 @verifier("leak", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))

@@ -8,8 +8,6 @@ from reward_servers import ItemLimits, Options, Rollout, Score, verifier
 from reward_servers.engines.published import repeats
 from reward_servers.engines.similarity import words
 
-__all__ = ["RepetitionOptions", "repetition"]
-
 
 class RepetitionOptions(Options):
     """What counts as repeated."""

@@ -14,8 +14,6 @@ from scipy.optimize import linear_sum_assignment
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-__all__ = ["BoxesOptions", "BoxesReference", "boxes"]
-
 _NUMBER = r"\s*(-?\d{1,9}(?:\.\d{1,9})?)\s*"
 _BOX = re.compile(rf"[\[(]{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}[\])]")
 _MOST = 300

@@ -10,8 +10,6 @@ from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines.published import read_span, temporal_iou
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-__all__ = ["TimeSpanOptions", "TimeSpanReference", "time_span"]
-
 
 class TimeSpanReference(Reference):
     """The right span."""

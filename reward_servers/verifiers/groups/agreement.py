@@ -14,8 +14,6 @@ from reward_servers.engines.math import PROFILES, Gold, Outcome, extract, judge
 from reward_servers.engines.text import Form
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-__all__ = ["AgreementOptions", "agreement"]
-
 _MOST = 256
 _FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
 _DEFAULT = PROFILES["default"]

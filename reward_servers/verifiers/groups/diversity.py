@@ -11,8 +11,6 @@ from reward_servers import Group, ItemLimits, Options, Score, verifier
 from reward_servers.engines import similarity
 from reward_servers.engines.text import visible
 
-__all__ = ["DiversityOptions", "diversity"]
-
 _MOST = 128
 _WORDS = 4000
 

@@ -13,8 +13,6 @@ from reward_servers import Fault, Rollout, Score, ServiceError, Settings, Startu
 from reward_servers.engines.models import EncodingError, ModelUnusableError, NoMemoryError
 from reward_servers.engines.text import visible
 
-__all__ = ["TOKENS_OF_CPU", "TOKENS_OF_DEVICE", "ModelSettings", "loading", "no_memory", "seen", "turns"]
-
 TOKENS_OF_CPU = 4096
 """On a CPU every sequence is computed by itself, and results come when their batch is done."""
 TOKENS_OF_DEVICE = 16384
@@ -41,7 +39,7 @@ class ModelSettings(Settings):
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """Tells the operator why a model cannot be used.
+    """Tell the operator why a model cannot be used.
 
     Raises:
         StartupError: It cannot; the message says why and what to do.

@@ -14,8 +14,6 @@ from reward_servers.engines.models import Encoded, NoMemoryError
 from reward_servers.engines.preference import CrossModel
 from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen
 
-__all__ = ["Comparison", "ComparisonOptions", "ComparisonReference", "ComparisonSettings"]
-
 _PLACES = ("prompt", "first", "second")
 _PLACE = re.compile(r"\{(prompt|first|second)\}")
 
@@ -69,14 +67,14 @@ class Comparison:
     Reference = ComparisonReference
 
     def setup(self, settings: ComparisonSettings) -> None:
-        """Loads the model."""
+        """Load the model."""
         self.batch_tokens = settings.tokens_of_a_batch()
         self._layout = settings.layout
         with loading("comparison"):
             self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
 
     def prepare(self, item: Item) -> _Prepared | Score:
-        """Encodes both orders."""
+        """Encode both orders."""
         own = seen(item.rollout)
         if isinstance(own, Score):
             return own
@@ -90,7 +88,7 @@ class Comparison:
         return _Prepared(orders)
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Compares each response by itself."""
+        """Compare each response by itself."""
         return [self._scored(item.prepared, item.options) for item in items]
 
     def _text(self, prompt: str, first: str, second: str) -> str:

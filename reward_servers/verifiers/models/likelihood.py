@@ -15,8 +15,6 @@ from reward_servers.engines.preference import Continuation, LikelihoodModel
 from reward_servers.verifiers._answers import TextReference
 from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen, turns
 
-__all__ = ["Likelihood", "LikelihoodOptions", "LikelihoodReference", "LikelihoodSettings"]
-
 
 class LikelihoodSettings(ModelSettings):
     """The model, and where it runs."""
@@ -77,13 +75,13 @@ class Likelihood:
     Reference = LikelihoodReference
 
     def setup(self, settings: LikelihoodSettings) -> None:
-        """Loads the model."""
+        """Load the model."""
         self.batch_tokens = settings.tokens_of_a_batch()
         with loading("likelihood"):
             self._model = LikelihoodModel(settings.path, settings.max_length, **settings.where())
 
     def prepare(self, item: Item) -> _Prepared | Score | Fault:
-        """Encodes what is to be likely."""
+        """Encode what is to be likely."""
         options: LikelihoodOptions = item.options
         prompt = turns(item.rollout.prompt_context.prompt, "user")
         text = seen(item.rollout)
@@ -110,7 +108,7 @@ class Likelihood:
         return _Prepared(tuple(found))
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Scores each response by itself."""
+        """Score each response by itself."""
         return [self._scored(item.prepared, item.options) for item in items]
 
     def _scored(self, prepared: _Prepared, options: LikelihoodOptions) -> Score | Fault:

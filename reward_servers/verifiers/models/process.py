@@ -15,8 +15,6 @@ from reward_servers.engines.models import NoMemoryError
 from reward_servers.engines.preference import Laid, ProcessModel, Step, split_steps
 from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
 
-__all__ = ["Process", "ProcessOptions", "ProcessSettings"]
-
 
 class ProcessSettings(ModelSettings):
     """The model, and how it was trained to be read."""
@@ -66,7 +64,7 @@ class Process:
     Options = ProcessOptions
 
     def setup(self, settings: ProcessSettings) -> None:
-        """Loads the model."""
+        """Load the model."""
         self.batch_tokens = settings.tokens_of_a_batch()
         with loading("process"):
             self._model = ProcessModel(
@@ -80,7 +78,7 @@ class Process:
             )
 
     def prepare(self, item: Item) -> _Prepared | Score:
-        """Cuts the response into steps and encodes them."""
+        """Cut the response into steps and encode them."""
         text = item.rollout.response
         steps = split_steps(text, item.options.split)
         if not steps:
@@ -92,7 +90,7 @@ class Process:
         return _Prepared(laid, tuple(steps), _last_message(item.rollout))
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Scores each response by itself."""
+        """Score each response by itself."""
         return [self._scored(item.prepared, item.options) for item in items]
 
     def _scored(self, prepared: _Prepared, options: ProcessOptions) -> Score | Fault:

@@ -15,8 +15,6 @@ from reward_servers.engines.preference import CrossModel, TextModel
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
 
-__all__ = ["Similarity", "SimilarityOptions", "SimilaritySettings"]
-
 
 class SimilaritySettings(ModelSettings):
     """The model, and what it is."""
@@ -57,7 +55,7 @@ class Similarity:
     Reference = TextReference
 
     def setup(self, settings: SimilaritySettings) -> None:
-        """Loads the model."""
+        """Load the model."""
         self.batch_tokens = settings.tokens_of_a_batch()
         self._model: TextModel | CrossModel
         with loading("similarity"):
@@ -67,7 +65,7 @@ class Similarity:
                 self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
 
     def prepare(self, item: Item) -> _Prepared | Score:
-        """Encodes the response and the references."""
+        """Encode the response and the references."""
         text = taken(item.rollout, item.options)
         if text is None or not text.strip():
             return Score.floor("no_answer", f"nothing to compare (take = {item.options.take})")
@@ -79,7 +77,7 @@ class Similarity:
         return _Prepared(texts)
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Compares each response by itself."""
+        """Compare each response by itself."""
         return [self._scored(item.prepared, item.options) for item in items]
 
     def _scored(self, prepared: _Prepared, options: SimilarityOptions) -> Score | Fault:

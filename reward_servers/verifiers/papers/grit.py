@@ -7,8 +7,6 @@ from pydantic import ConfigDict, Field
 from reward_servers import CallerError, ItemLimits, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines import published
 
-__all__ = ["GritOptions", "GritReference", "grit"]
-
 
 class GritReference(Reference):
     """The right answer, and for a task of counting how many there are."""

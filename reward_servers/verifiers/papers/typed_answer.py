@@ -8,8 +8,6 @@ from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, 
 from reward_servers.engines.published import AnswerType, typed_accuracy
 from reward_servers.engines.text import visible
 
-__all__ = ["TypedReference", "typed_answer"]
-
 
 class TypedReference(Reference):
     """The right answer and its type."""

@@ -13,8 +13,6 @@ from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.engines import retrieval as metrics
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-__all__ = ["RankingOptions", "RankingReference", "ranking"]
-
 _SEPARATORS = re.compile(r"\s*(?:>|,|;|\n)\s*")
 _NUMBERING = re.compile(r"^\s*(?:\d+[.)]\s+|[-*]\s+)")
 _MOST = 10_000

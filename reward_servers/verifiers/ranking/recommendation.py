@@ -9,8 +9,6 @@ from reward_servers.engines import retrieval
 from reward_servers.engines.published import list_hits, read_items
 from reward_servers.engines.text import visible
 
-__all__ = ["RecommendationOptions", "RecommendationReference", "recommendation"]
-
 Work = tuple[str, int]
 
 

@@ -14,8 +14,6 @@ from reward_servers.engines import retrieval
 from reward_servers.engines.text import check_tags, tagged
 from reward_servers.verifiers.ranking.ranking import RankingReference
 
-__all__ = ["RelevanceOptions", "relevance"]
-
 _NO_TAGS = -0.5
 _NO_JSON = -0.1
 _SHOWN = 50

@@ -12,8 +12,6 @@ from pydantic import ConfigDict, Field
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-__all__ = ["QuantityOptions", "QuantityReference", "quantity"]
-
 _POWER = r"(?:e|\s*(?:\*|\u00d7|\u00b7|x|\\times|\\cdot)\s*10\s*\^?\s*\{?)([+-]?\d{1,3})\}?"
 _QUANTITY = re.compile(rf"\s*([+-]?(?:\d{{1,3}}(?:,\d{{3}})+|\d+)(?:\.\d+)?|[+-]?\.\d+)(?:{_POWER})?\s*(.*?)\s*", re.I)
 _UNIT = re.compile(r"[A-Za-z\u00b5\u03bc\u03a9\u2126\u00b0%]+(?:\^\{?[+-]?\d\}?|[+-]?\d)?")

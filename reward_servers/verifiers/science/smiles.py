@@ -10,8 +10,6 @@ from rdkit import Chem, rdBase
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 
-__all__ = ["SmilesOptions", "smiles"]
-
 _LONGEST = 2000
 
 rdBase.DisableLog("rdApp.*")

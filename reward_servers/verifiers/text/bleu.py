@@ -11,8 +11,6 @@ from sacrebleu.metrics.bleu import BLEU
 from reward_servers import ItemLimits, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 
-__all__ = ["BleuOptions", "bleu"]
-
 
 class BleuOptions(AnswerOptions):
     """How texts are cut into tokens, and how n-grams without a match are counted."""

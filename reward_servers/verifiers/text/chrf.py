@@ -10,8 +10,6 @@ from sacrebleu.metrics.chrf import CHRF
 from reward_servers import ItemLimits, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 
-__all__ = ["ChrfOptions", "chrf"]
-
 
 class ChrfOptions(AnswerOptions):
     """Orders of n-grams, and the weight of recall."""

@@ -12,8 +12,6 @@ from pydantic import Field
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 
-__all__ = ["QaOptions", "qa"]
-
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
 _TYPOGRAPHIC = frozenset("‘’´`")

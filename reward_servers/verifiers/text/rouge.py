@@ -10,8 +10,6 @@ from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
 
-__all__ = ["RougeOptions", "rouge"]
-
 
 class RougeOptions(AnswerOptions):
     """Which of the three F-measures is the score."""

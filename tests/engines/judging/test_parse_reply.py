@@ -35,13 +35,13 @@ def test_generated_replies() -> None:
 
 
 def _falls_back(raw: str, protocol: str, **given: Any) -> Reply:
-    """Reads unsigned forms where the signed ones cannot be read."""
+    """Read unsigned forms where the signed ones cannot be read."""
     reply = parse_reply(raw, protocol, **given)
     return reply if reply.status is Status.OK else parse_reply(raw.replace(given["token"], ""), protocol)
 
 
 def _trusts_echoes(raw: str, protocol: str, **given: Any) -> Reply:
-    """Looks for what is planted nowhere."""
+    """Look for what is planted nowhere."""
     return parse_reply(raw, protocol, token=given["token"])
 
 

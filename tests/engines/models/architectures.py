@@ -74,7 +74,7 @@ CONFIGURATIONS: dict[str, Callable[[], Any]] = {
 
 
 def make(name: str, path: Path) -> Path:
-    """Writes the model and a tokenizer into a directory."""
+    """Write the model and a tokenizer into a directory."""
     torch.manual_seed(0)
     model = transformers.AutoModelForSequenceClassification.from_config(CONFIGURATIONS[name]())  # type: ignore[no-untyped-call]
     with torch.no_grad():

@@ -19,7 +19,7 @@ MERGES = [("y", "e"), ("ye", "s"), ("n", "o"), ("1", "0")]
 
 
 def causal(path: Path, *, chat: str = CHAT, positions: int = 8192) -> Path:
-    """Writes the model."""
+    """Write the model."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     words = SPECIAL + alphabet + ["".join(pair) for pair in MERGES]
     inner = Tokenizer(BPE({word: place for place, word in enumerate(words)}, MERGES))

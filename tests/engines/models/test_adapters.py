@@ -24,7 +24,7 @@ LAYERS = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 
 
 def adapter(path: Path, model: Any, seed: int, **config: Any) -> dict[str, torch.Tensor]:
-    """Writes an adapter with a head of its own; returns the state that a model with it merged has."""
+    """Write an adapter with a head of its own; return the state that a model with it merged has."""
     draw = torch.Generator().manual_seed(seed)
     state, saved = {name: value.clone() for name, value in model.state_dict().items()}, {}
     scale = 16 / (2.0 if config.get("use_rslora") else 4)

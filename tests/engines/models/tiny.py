@@ -23,7 +23,7 @@ CHAT = "<bos>{% for m in messages %} <{{ m.role }}> {{ m.content }} <eos>{% endf
 
 
 def tokenizer(path: Path, *, pad: str = "<pad>", chat: bool = True, pair: bool = False) -> None:
-    """Writes a tokenizer."""
+    """Write a tokenizer."""
     inner = Tokenizer(WordLevel({word: place for place, word in enumerate(SPECIAL + WORDS)}, unk_token="<unk>"))
     inner.pre_tokenizer = WhitespaceSplit()
     if pair:

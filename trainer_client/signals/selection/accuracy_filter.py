@@ -34,7 +34,7 @@ Uniform = Literal["all", "all_correct", "all_incorrect"]
     laws=Laws(rewards="binary"),
 )
 def accuracy_filter(batch: SignalBatch, *, drop: Uniform = "all_correct", correct: float = 1.0) -> Signal:
-    """Drops groups that solved their prompt throughout, or not at all; NGRPO keeps the latter."""
+    """Drop groups that solved their prompt throughout, or not at all; NGRPO keeps the latter."""
     keep = mixed_groups(batch.rewards, batch.groups, batch.valid, drop, correct=correct)
     share = float((keep & batch.valid).sum() / max(int(batch.valid.sum()), 1))
     return batch.signal(keep=keep, report={"accuracy_filter/kept": share})

@@ -153,17 +153,3 @@ def exception_class(name: str, attribute: Callable[[Any, str], Any]) -> type:
         except TypeError:  # bases that do not go together
             _exceptions[kind] = type(kind, (Exception,), {"__getattr__": attribute})
     return _exceptions.get(name) or Exception
-
-
-__all__ = [
-    "Gone",
-    "ask",
-    "describe",
-    "exception",
-    "exception_class",
-    "exchange",
-    "from_program",
-    "is_from_program",
-    "lineage",
-    "ours",
-]

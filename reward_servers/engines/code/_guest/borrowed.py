@@ -120,6 +120,3 @@ def set_environment(values: dict[str, str]) -> None:
     """Make the environment what the test code has made of its own."""
     os.environ.clear()
     os.environ.update(values)
-
-
-__all__ = ["Borrowed", "Patches", "set_environment"]

@@ -134,6 +134,3 @@ def leave() -> None:
     except BaseException:  # noqa: BLE001, S110 (streams of the program, of no use to anyone here)
         pass
     _leave(0)
-
-
-__all__ = ["Absent", "is_iterator", "leave", "loaded", "make_calls", "raised", "resolve"]

@@ -152,6 +152,3 @@ def import_nothing_from_files() -> None:
     sys.path[:] = [place for place in sys.path if place and not os.path.realpath(place).startswith(_ROOT)]
     sys.path_hooks.insert(0, Nothing)
     sys.path_importer_cache.clear()
-
-
-__all__ = ["Shared", "TooMuch", "import_nothing_from_files"]

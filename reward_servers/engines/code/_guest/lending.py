@@ -98,6 +98,3 @@ def _done(asked: dict[str, Any], decoded: Callable[[Any], Any]) -> Any:
     if name.startswith("_") or isinstance(owner, _FUNCTIONS):
         raise AttributeError(name)
     return setattr(owner, name, *args) if "set" in asked else getattr(owner, name)
-
-
-__all__ = ["answering", "lend", "lent"]

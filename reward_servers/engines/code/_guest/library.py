@@ -291,5 +291,3 @@ decoders.update(
     record=_decode_record,
     fields=_decode_fields,
 )
-
-__all__ = ["build_nodes", "encode_fields", "has_node_class", "nodes_of", "scopes"]

@@ -145,6 +145,3 @@ class MonkeyPatch:
         """Generator whose second step undoes everything."""
         yield
         self.undo()
-
-
-__all__ = ["MonkeyPatch", "forward_changes", "install_patching"]

@@ -386,5 +386,3 @@ def _of_exception(error: Any, name: str) -> Any:
 
 
 exchange.answer = answering(sent, _decoded_argument)
-
-__all__ = ["expects_objects", "sent", "stand_in", "treat_as_classes"]

@@ -310,6 +310,3 @@ def serve() -> None:
     send(dumps_json({"ready": True}))
     while (message := receive()) is not None:
         send(dumps_json(session.answer(loads_json(message))))
-
-
-__all__ = ["serve"]

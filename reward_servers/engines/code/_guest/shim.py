@@ -208,6 +208,3 @@ def install() -> None:
     names = {"raises": raises, "approx": Approximately, "mark": _Mark(), "param": _Parameters, "fixture": fixture}
     module.__dict__.update(names, fail=fail, skip=skip, __getattr__=absent)
     sys.modules["pytest"] = module
-
-
-__all__ = ["Failed", "Skipped", "install", "with_fixtures"]
