@@ -36,8 +36,14 @@ class Case:
         return float(value) if isinstance(value, int | float) else None
 
     def altered(self, name: str, **changes: Any) -> Case:
-        """A case with something else in it and no label, in a group of its own."""
-        given = {"rollout_id": name, "group_id": name, "token_ids": (), "expected": None, **changes}
+        """A case with something else in it and no label, in a group of its own.
+
+        Where the rollout has token ids, another response has some as well: one for each four characters.
+        """
+        given = {"rollout_id": name, "group_id": name, "expected": None, **changes}
+        if "response" in changes:
+            count = len(changes["response"]) // 4 + 1 if len(self.rollout.token_ids) else 0
+            given["token_ids"] = tuple(range(count))
         return Case(replace(self.rollout, **given), self.options)
 
 

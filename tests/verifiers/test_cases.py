@@ -37,6 +37,7 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "reasoning is part of the form",
         "unfinished reasoning": "what is asked for may stand in the reasoning",
     },
+    "surrogate": dict.fromkeys((*HACKS, *HONEST_FORMS), "it needs no label: form and length alone are paid"),
     "grit": dict.fromkeys(
         (*HACKS, *HONEST_FORMS), "the published rules read the raw text; the judge beside them decides"
     ),

@@ -1,0 +1,89 @@
+"""Whether a call is the expected one, by the rules of the Berkeley Function-Calling Leaderboard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_UNIMPORTANT = re.compile(r"[ ,./\-_*^]")
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which differences between two values count.
+
+    Attributes:
+        exact_text: Whether spelling of texts counts; otherwise case, blanks and ``,./-_*^`` do not.
+        possible: Whether an expected argument is a list of values that are right, with ``""`` for one that may be
+            left out.
+    """
+
+    exact_text: bool = False
+    possible: bool = False
+
+
+def same_value(given: Any, right: Any, rules: Rules) -> bool:
+    """Whether a value is the right one: types count, but a whole number may stand for a fraction."""
+    if isinstance(right, bool) or isinstance(given, bool):
+        return isinstance(right, bool) and isinstance(given, bool) and given is right
+    if isinstance(right, str):
+        return isinstance(given, str) and _text(given, rules) == _text(right, rules)
+    if isinstance(right, float):
+        return isinstance(given, int | float) and float(given) == right
+    if isinstance(right, list | tuple):
+        return (
+            isinstance(given, list | tuple)
+            and len(given) == len(right)
+            and all(same_value(one, other, rules) for one, other in zip(given, right, strict=True))
+        )
+    if isinstance(right, dict):
+        return (
+            isinstance(given, dict)
+            and given.keys() == right.keys()
+            and all(same_value(given[key], right[key], rules) for key in right)
+        )
+    return type(given) is type(right) and bool(given == right)
+
+
+def same_arguments(given: Mapping[str, Any], right: Mapping[str, Any], rules: Rules) -> dict[str, bool]:
+    """For each argument of either side whether it is right."""
+    found = {name: False for name in given if name not in right}
+    for name, expected in right.items():
+        value = given.get(name, _MISSING)
+        choices = expected if rules.possible else [expected]
+        if value is _MISSING:
+            found[name] = rules.possible and "" in choices
+        else:
+            found[name] = any(same_value(value, choice, rules) for choice in choices)
+    return found
+
+
+def assign(given: int, right: int, fits: Callable[[int, int], bool]) -> dict[int, int]:
+    """Give as many expected items as can be a given one each: their places, by the place of the given one.
+
+    Args:
+        given: Number of given items.
+        right: Number of expected ones.
+        fits: Whether a given item is what is expected.
+    """
+    taken: dict[int, int] = {}
+
+    def place(expected: int, tried: set[int]) -> bool:
+        for one in range(given):
+            if one not in tried and fits(one, expected):
+                tried.add(one)
+                if one not in taken or place(taken[one], tried):
+                    taken[one] = expected
+                    return True
+        return False
+
+    for expected in range(right):
+        place(expected, set())
+    return taken
+
+
+def _text(value: str, rules: Rules) -> str:
+    return value if rules.exact_text else _UNIMPORTANT.sub("", value).lower().replace("'", '"')

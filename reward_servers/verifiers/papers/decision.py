@@ -1,0 +1,65 @@
+"""Decisions with costs of their own for each mistake (a custom reward for job applications)."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict, Field, model_validator
+
+from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.engines.text import Form
+from reward_servers.verifiers._answers import AnswerOptions, taken
+
+_FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
+
+
+class DecisionReference(Reference):
+    """The right decision."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    answer: str = Field(min_length=1)
+
+
+class DecisionOptions(AnswerOptions):
+    """The decisions that there are, and what mistakes cost."""
+
+    choices: tuple[str, ...] = Field(("accept", "reject"), min_length=2, description="The decisions that there are.")
+    costs: dict[str, float] = Field(
+        default_factory=dict,
+        description="Cost of a wrong decision, from 0 to 1, by what was decided; 1 where none is given.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> DecisionOptions:
+        forms = [_FORM.of(one) for one in self.choices]
+        if len(set(forms)) != len(forms) or not all(forms):
+            raise ValueError("choices: different words")
+        if unknown := sorted(set(self.costs) - set(self.choices)):
+            raise ValueError(f"costs: {unknown[0]!r} is not one of the choices")
+        if not all(0 <= cost <= 1 for cost in self.costs.values()):
+            raise ValueError("costs: from 0 to 1")
+        return self
+
+    def place(self, text: str) -> int | None:
+        """Place of a decision among the choices; None for what is none of them."""
+        form = _FORM.of(text)
+        return next((place for place, one in enumerate(self.choices) if _FORM.of(one) == form), None)
+
+
+@verifier("decision", version="1", limits=ItemLimits(response=1 << 19), aspects=("decision", "label", "penalty"))
+def decision(rollout: Rollout, ref: DecisionReference, options: DecisionOptions) -> Score:
+    """Whether a decision is the right one; a wrong one costs what its kind of mistake costs.
+
+    The aspects `decision` and `label` are places among the choices, `penalty` is what the method `job_application`
+    subtracts. Source: arXiv 2511.16073, in its public summary.
+    """
+    label = options.place(ref.answer)
+    if label is None:
+        raise DatasetError(f"reference.answer: {ref.answer!r} is not one of {', '.join(options.choices)}")
+    answer = taken(rollout, options)
+    decided = options.place(answer) if answer is not None else None
+    if decided is None:
+        return Score(None, "no_answer", aspects={"decision": None, "label": float(label), "penalty": 1.0})
+    right = decided == label
+    penalty = 0.0 if right else options.costs.get(options.choices[decided], 1.0)
+    aspects = {"decision": float(decided), "label": float(label), "penalty": penalty}
+    return Score(1.0 - penalty, "accepted" if right else "wrong", aspects=aspects)

@@ -1,0 +1,1 @@
+"""Calls of tools, and the way that an agent went."""

@@ -1,0 +1,114 @@
+"""Calls of tools beside those that were right."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.text import visible
+from reward_servers.engines.toolcalls import (
+    Call,
+    MalformedCallError,
+    Rules,
+    assign,
+    read_calls,
+    read_object,
+    same_arguments,
+)
+
+_MOST = 64
+
+
+class ExpectedCall(BaseModel):
+    """One call that is right."""
+
+    name: str = Field(min_length=1)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class ToolCallsReference(Reference):
+    """The right calls; none where no tool helps."""
+
+    calls: list[ExpectedCall] = Field(max_length=_MOST, description="The right calls; `answer` is read as well.")
+    possible: bool = Field(
+        False,
+        description='Whether each argument is a list of values that are right, with "" for one that may be left out.',
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_answer(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "calls" not in data and "answer" in data:
+            return {**data, "calls": data["answer"]}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> ToolCallsReference:
+        for call in self.calls:
+            wrong = [name for name, value in call.arguments.items() if self.possible and not isinstance(value, list)]
+            if wrong:
+                raise ValueError(f"calls: with `possible`, {wrong[0]!r} of {call.name} is a list of values")
+        return self
+
+
+class ToolCallsOptions(Options):
+    """Which differences count."""
+
+    metric: Literal["exact", "f1"] = Field(
+        "exact", description="All calls right and no other, or F1 over calls that are right as a whole."
+    )
+    order: Literal["any", "given"] = Field("any", description="Whether the order of calls counts.")
+    text: Literal["standard", "exact"] = Field(
+        "standard", description="Whether case, blanks and ,./-_*^ of texts make no difference, as in the leaderboard."
+    )
+
+
+def _made(rollout: Rollout) -> list[Call]:
+    """Calls that the messages carry; where there is none, those in the visible text."""
+    found = [
+        Call(call.name, read_object(call.arguments))
+        for message in rollout.messages
+        if message.role == "assistant"
+        for call in message.tool_calls
+    ]
+    return found or read_calls(visible(rollout.response, rollout.reasoning_marks).text)
+
+
+@verifier("tool_calls", version="1", limits=ItemLimits(response=1 << 20), aspects=("f1", "names", "arguments", "calls"))
+def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOptions) -> Score:
+    """Whether the tools that a response calls, with their arguments, are the right ones.
+
+    Source: the AST check of the Berkeley Function-Calling Leaderboard (arXiv 2402.15671) for what is the same value.
+    """
+    try:
+        made = _made(rollout)
+    except MalformedCallError as error:
+        return Score.floor("malformed", str(error))
+    if len(made) > _MOST:
+        return Score.floor("limit", f"{len(made)} calls")
+    rules = Rules(options.text == "exact", ref.possible)
+
+    def named(one: int, expected: int) -> bool:
+        return made[one].name == ref.calls[expected].name and (options.order == "any" or one == expected)
+
+    def fits(one: int, expected: int) -> bool:
+        return named(one, expected) and all(_arguments(one, expected).values())
+
+    def _arguments(one: int, expected: int) -> dict[str, bool]:
+        return same_arguments(made[one].arguments, ref.calls[expected].arguments, rules)
+
+    right = assign(len(made), len(ref.calls), fits)
+    called = assign(len(made), len(ref.calls), named)
+    checks = [held for one, expected in (called | right).items() for held in _arguments(one, expected).values()]
+    total = len(made) + len(ref.calls)
+    aspects = {
+        "f1": 2 * len(right) / total if total else 1.0,
+        "names": 2 * len(called) / total if total else 1.0,
+        "arguments": sum(checks) / len(checks) if checks else None,
+        "calls": float(len(made)),
+    }
+    value = aspects["f1"] if options.metric == "f1" else float(len(right) == len(made) == len(ref.calls))
+    code = "no_call" if ref.calls and not made else ""
+    return Score(value, code, aspects=aspects, evidence={"calls": [[one.name, one.arguments] for one in made[:20]]})
