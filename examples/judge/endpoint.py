@@ -1,8 +1,8 @@
 """A judge without a model: an endpoint of the chat-completions protocol that follows one rule.
 
-It finds reference and response between their fences, says yes if the response holds the reference, and signs as it was
-told. ``python -m examples.judge.endpoint`` serves it on port 8911; put the address of a model's endpoint into
-``server.toml`` to ask a model.
+It finds reference and responses between their fences. A response is right if it holds the reference; of two, the one
+that does is better. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on port 8911; put the
+address of a model's endpoint into ``server.toml`` to ask a model.
 """
 
 from __future__ import annotations
@@ -13,18 +13,26 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_FENCED = r"<<<(\w+) {name}>>>\n(.*)\n<<<\1 END {name}>>>"
+
+def _fenced(asked: str, name: str) -> tuple[str, str] | None:
+    """The token and the text between two fences."""
+    found = re.search(rf"<<<(\w+) {name}>>>\n(.*)\n<<<\1 END {name}>>>", asked, re.DOTALL)
+    return (found[1], found[2]) if found is not None else None
 
 
 def reply(request: dict[str, Any]) -> str:
     """What the rule says of a conversation."""
     asked = request["messages"][1]["content"]
-    reference = re.search(_FENCED.format(name="REFERENCE"), asked, re.DOTALL)
-    response = re.search(_FENCED.format(name="RESPONSE"), asked, re.DOTALL)
-    if reference is None or response is None:
+    reference = _fenced(asked, "REFERENCE")
+    shown = [found for name in ("RESPONSE", "RESPONSE A", "RESPONSE B") if (found := _fenced(asked, name))]
+    if reference is None or not shown:
         return "I was shown no reference and no response."
-    right = reference[2].strip().casefold() in response[2].casefold()
-    return f"I looked for {reference[2].strip()!r}.\ncorrect: {'yes' if right else 'no'} [{response[1]}]"
+    wanted, token = reference[1].strip(), shown[0][0]
+    right = [wanted.casefold() in text.casefold() for _, text in shown]
+    if len(right) == 1:
+        return f"I looked for {wanted!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
+    better = "C" if right[0] == right[1] else "A" if right[0] else "B"
+    return f"I looked for {wanted!r} in both.\n[[{better}]] [{token}]"
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -25,6 +25,9 @@ class ComparingOptions(Options):
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_reasoning: bool = Field(False, description="Whether the judge sees reasoning, or only what is visible.")
     model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
+    least_mass: float = Field(
+        0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
+    )
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
     min_valid: float = Field(
         0.0, ge=0, le=1, description="Share of a rollout's comparisons that must be valid; below it there is no score."
@@ -32,7 +35,9 @@ class ComparingOptions(Options):
 
     def for_judge(self) -> dict[str, Any]:
         """The options that the judge has too."""
-        return self.model_dump(include={"criteria", "show_reference", "show_reasoning", "model", "max_reasks"})
+        return self.model_dump(
+            include={"criteria", "show_reference", "show_reasoning", "model", "least_mass", "max_reasks"}
+        )
 
 
 @dataclass(slots=True)

@@ -74,6 +74,9 @@ class JudgeOptions(Options):
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     place: int = Field(0, ge=0, lt=len(LETTERS), description="Place of this rollout among those that are compared.")
     reference_last: bool = Field(False, description="Whether the reference stands behind the response.")
+    arguments: bool = Field(
+        False, description="The judge first argues for and against the response, then decides with both in view, twice."
+    )
     template: str = Field("", description="Which of the operator's templates asks; empty for our own words.")
     reply: str = Field(
         "",
@@ -131,6 +134,8 @@ class JudgeOptions(Options):
             problem = f"reply: {self.reply} answers in the protocols {', '.join(REPLY_FORMATS[self.reply])}"
         elif self.reply and (self.expected or not self.template):
             problem = "reply: it needs a template with the words of the model's card, and has no expected score"
+        elif self.arguments and (self.form.keyed or self.compares or self.template):
+            problem = "arguments are for binary, equivalence, grade and likert, in our own words"
         if problem:
             raise ValueError(problem)
         return self

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from reward_servers import CallerError, DatasetError, Rollout, Score, Step
@@ -154,6 +156,17 @@ def score_of(exchange: Exchange, rollout: Rollout, options: JudgeOptions) -> Sco
         picked = LETTERS.index(value)
         return Score(float(picked == options.place), aspects={"picked": float(picked)}, evidence=evidence)
     return _of_one(exchange, options, evidence)
+
+
+def mean_of(orders: Sequence[Score], arguments: Mapping[str, str]) -> Score:
+    """One score of two that differ in the order of the arguments; a floor of either is the floor."""
+    for one in orders:
+        if one.value is None:
+            return one
+    names = orders[0].aspects
+    aspects = {name: fmean([float(one.aspects[name] or 0.0) for one in orders]) for name in names}
+    evidence = {"arguments": dict(arguments), "orders": [dict(one.evidence) for one in orders]}
+    return Score(fmean([float(one.value or 0.0) for one in orders]), aspects=aspects, evidence=evidence)
 
 
 def _of_one(exchange: Exchange, options: JudgeOptions, evidence: dict[str, Any]) -> Score:

@@ -7,16 +7,20 @@ from random import Random
 
 from reward_servers import CallerError, Context, ItemLimits, Rollout, Score, UpstreamError, verifier
 from reward_servers.engines.judging import (
+    Argued,
     Backend,
     ChatError,
     ChatRejected,
     ChatUnavailable,
     Controls,
     Exchange,
+    Question,
     Template,
+    argue,
+    in_both_orders,
 )
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
-from reward_servers.verifiers._judge_questions import question_of, score_of
+from reward_servers.verifiers._judge_questions import mean_of, question_of, score_of
 from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSettings, open_models
 from reward_servers.verifiers._shown import shown
 
@@ -67,11 +71,41 @@ class Judge:
                 f"options.template: there is no {options.template!r}; this judge has {named}", code="invalid_template"
             )
         question = question_of(rollout, response, ref, options, ctx.seed, self._templates.get(options.template))
+        if not options.arguments:
+            return await self._decided(question, rollout, name, options, ctx)
+        argued = await self._argued(question, name, ctx)
+        orders = [await self._decided(one, rollout, name, options, ctx) for one in in_both_orders(question, argued)]
+        return mean_of(orders, {"favour": argued.favour, "against": argued.against})
+
+    async def _decided(
+        self, question: Question, rollout: Rollout, name: str, options: JudgeOptions, ctx: Context
+    ) -> Score:
         exchange = Exchange(question, expected=options.expected, least_mass=options.least_mass)
         failure, said = await self._hold(exchange, name, options, ctx)
         if failure:
             return await self._without_verdict(failure, said, exchange, name, options, ctx)
         return score_of(exchange, rollout, options)
+
+    async def _argued(self, question: Question, name: str, ctx: Context) -> Argued:
+        """The arguments for and against; their failure is the judge's, and no verdict.
+
+        Raises:
+            UpstreamError: It wrote none.
+        """
+        seed = question.seed % (1 << 31) if self._models[name].send_seed else None
+        ctx.usage.upstream_calls += 2
+        try:
+            argued = await argue(question, self._backends[name], budget=self._budget(ctx), seed=seed)
+        except ChatUnavailable as error:
+            raise UpstreamError(
+                str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
+            ) from None
+        except ChatRejected as error:
+            raise UpstreamError(f"no arguments: {error}", code=f"judge_{error.reason}") from None
+        for one in argued.completions:
+            ctx.usage.input_tokens += one.input_tokens
+            ctx.usage.output_tokens += one.output_tokens
+        return argued
 
     def _drawn(self, seed: int) -> str:
         """One of several models. It follows from the seed alone: which one judges must not depend on the load."""

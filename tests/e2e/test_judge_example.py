@@ -1,43 +1,83 @@
-"""The example of the judge's page, as a newcomer runs it."""
+"""The example of the judge's page: with its endpoint, from a recording, and with a local model."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engines.models.causal import causal
 
 ROOT = Path(__file__).parents[2]
+EXAMPLE = ROOT / "examples" / "judge"
+ENDPOINT = "http://127.0.0.1:8911/v1"
 
 
-def test_the_example_of_the_page(tmp_path: Path) -> None:
-    example = ROOT / "examples" / "judge"
-    with subprocess.Popen(
-        [sys.executable, "-m", "examples.judge.endpoint", "0"], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as endpoint:
+def assay(*arguments: Any) -> list[str]:
+    return [sys.executable, "-m", "reward_servers", *map(str, arguments)]
+
+
+@contextmanager
+def endpoint() -> Iterator[str]:
+    """The endpoint of the example, on a free port."""
+    command = [sys.executable, "-m", "examples.judge.endpoint", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
-            assert endpoint.stdout is not None
-            url = endpoint.stdout.readline().strip()
-            for name in ("recipe.toml", "server.toml", "rollouts.jsonl"):
-                (tmp_path / name).write_text((example / name).read_text().replace("http://127.0.0.1:8911/v1", url))
-            out = tmp_path / "judged.jsonl"
-            command = [
-                "score",
-                str(tmp_path / "rollouts.jsonl"),
-                "--recipe",
-                str(tmp_path / "recipe.toml"),
-                "-o",
-                str(out),
-            ]
-            done = subprocess.run(
-                [sys.executable, "-m", "reward_servers", *command, "--evidence"],
-                capture_output=True,
-                text=True,
-                timeout=240,
-            )
+            assert process.stdout is not None
+            yield process.stdout.readline().strip()
         finally:
-            endpoint.kill()
+            process.kill()
+
+
+def scored(folder: Path, settings: str, recipe: str | None = None) -> list[dict[str, Any]]:
+    """What the servers of the recipe, started by ``assay up``, say of the example's rollouts."""
+    (folder / "recipe.toml").write_text(recipe or (EXAMPLE / "recipe.toml").read_text())
+    (folder / "server.toml").write_text(settings)
+    addresses, out = folder / "endpoints.json", folder / "judged.jsonl"
+    out.unlink(missing_ok=True)
+    up = subprocess.Popen(assay("up", folder / "recipe.toml", "--workers", 1, "--endpoints-file", addresses))
+    try:
+        waited_until = time.monotonic() + 240
+        while not addresses.exists():
+            assert up.poll() is None
+            assert time.monotonic() < waited_until, "the servers did not come up"
+            time.sleep(0.1)
+        source = EXAMPLE / "rollouts.jsonl"
+        named = ("--recipe", folder / "recipe.toml", "--endpoints-file", addresses, "-o", out, "--evidence")
+        done = subprocess.run(assay("score", source, *named), capture_output=True, text=True, timeout=240)
+    finally:
+        up.terminate()
+        up.wait(60)
     assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["reward"] for row in rows] == [1.0, 0.0, 0.0, 0.0]
-    assert '"channel": "signed"' in out.read_text()
+    return [json.loads(line) for line in out.read_text().splitlines()]
+
+
+def test_with_the_endpoint_and_again_from_a_recording_without_it(tmp_path: Path) -> None:
+    recording = f'[verifiers.judge.recording]\npath = "{tmp_path / "judge.jsonl"}"\nmode = "MODE"\n'
+    settings = (EXAMPLE / "server.toml").read_text() + recording
+    with endpoint() as url:
+        live = scored(tmp_path, settings.replace(ENDPOINT, url).replace("MODE", "record"))
+    replayed = scored(tmp_path, settings.replace(ENDPOINT, "http://127.0.0.1:9/v1").replace("MODE", "replay"))
+    assert replayed == live
+    assert [row["reward"] for row in live] == [1.5, 0.5 * 1 / 3, 0.5 * 1 / 3, 0.5 * 1 / 3]
+    assert live[0]["advantage"] > 0 > live[1]["advantage"]
+    assert '"channel": "signed"' in json.dumps(live)
+
+
+def test_with_a_local_model_and_no_network(tmp_path: Path) -> None:
+    model = causal(tmp_path / "model")
+    # A random model would rather write something else: what is checked is that it decides, not what it thinks.
+    recipe = (EXAMPLE / "recipe.toml").read_text().replace("options = {", "options = { least_mass = 0.0,")
+    recipe = recipe.replace('verifier = "pairwise"', 'verifier = "pairwise"\noptions = { least_mass = 0.0 }')
+    rows = scored(tmp_path, f'[verifiers.judge]\npath = "{model}"\n', recipe)
+    assert len(rows) == 4
+    for row in rows:
+        assert row["reward"] == pytest.approx(row["scores"]["judged"] + 0.5 * row["scores"]["ranked"])
+    assert sum(row["scores"]["ranked"] for row in rows) == pytest.approx(2.0)

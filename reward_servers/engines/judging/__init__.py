@@ -5,6 +5,7 @@ when the status is ok, a value; a *question* is the conversation that asks for i
 an *exchange* is the question with its re-asks and replies.
 """
 
+from reward_servers.engines.judging._arguments import Argued, argue, in_both_orders
 from reward_servers.engines.judging._asks import LETTERS, Spelling
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._chat import ChatClient
@@ -13,6 +14,7 @@ from reward_servers.engines.judging._control import Controls
 from reward_servers.engines.judging._embedded import EmbeddedModel
 from reward_servers.engines.judging._exchange import Exchange
 from reward_servers.engines.judging._formats import REPLY_FORMATS, read_formatted
+from reward_servers.engines.judging._panel import Belief, Vote, agreement, combine, decided
 from reward_servers.engines.judging._parse import parse_reply
 from reward_servers.engines.judging._question import TEMPLATE, Question
 from reward_servers.engines.judging._rate import Rate
@@ -27,8 +29,10 @@ __all__ = [
     "MARGINS",
     "REPLY_FORMATS",
     "TEMPLATE",
+    "Argued",
     "Asked",
     "Backend",
+    "Belief",
     "Channel",
     "ChatClient",
     "ChatError",
@@ -52,6 +56,12 @@ __all__ = [
     "Template",
     "TemplateError",
     "Token",
+    "Vote",
+    "agreement",
+    "argue",
+    "combine",
+    "decided",
+    "in_both_orders",
     "parse_reply",
     "read_formatted",
     "unit_score",

@@ -121,7 +121,7 @@ class Exchange:
         return self._parsed(completion.text, finish_reason)
 
     def _parsed(self, text: str, finish_reason: str) -> Reply:
-        return self.question.read(text, finish_reason, self.question.responses)
+        return self.question.read(text, finish_reason, (*self.question.responses, *self.question.arguments))
 
     def _weigh(self, completion: Completion) -> None:
         """Take the verdicts' probabilities, where they are needed or told."""

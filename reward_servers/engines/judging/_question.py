@@ -54,6 +54,7 @@ class Question:
         keys: Keys of the object, the offered words or the offered letters, for protocols that have some.
         reference_last: Whether the reference stands behind the response.
         template: A user's own words around the material; None for those here.
+        arguments: What was said for and against the response; a judge weighs it like all other material.
         reply: Name of the form in which a model answers that was trained as a judge; empty for ours.
         token: The token of the responses' fences, with which the judge signs. It is the same for all criteria.
     """
@@ -68,14 +69,19 @@ class Question:
     reference_last: bool = False
     template: Template | None = None
     reply: str = ""
+    arguments: tuple[str, ...] = ()
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
-        texts = (self.prompt, self.reference, *self.responses)
+        texts = (self.prompt, self.reference, *self.responses, *self.arguments)
         object.__setattr__(self, "token", _unused_word(self.seed, texts, (*texts, self.criteria)))
 
-    def messages(self) -> list[Message]:
-        """The conversation."""
+    def messages(self, task: str = "") -> list[Message]:
+        """The conversation.
+
+        Args:
+            task: What is asked in place of a verdict; empty for the verdict.
+        """
         if self.template is not None:
             told = [{"role": "user", "content": self.template.filled(self._material(fenced=not self.reply))}]
             # A model that was trained as a judge has its own rules, and knows no fences.
@@ -89,7 +95,9 @@ class Question:
         judged = [_fenced(name, text, self.token) for name, text in zip(names, self.responses, strict=True)]
         reference = [_fenced("REFERENCE", self.reference, word)] if self.reference else []
         parts += [*judged, *reference] if self.reference_last else [*reference, *judged]
-        ask = _ASK.replace("{form}", self._form()).replace("{criteria}", self.criteria)
+        for number, text in enumerate(self.arguments, 1):
+            parts.append(_fenced(f"ARGUMENT {number}", text, self.token))
+        ask = task or _ASK.replace("{form}", self._form()).replace("{criteria}", self.criteria)
         return [
             {"role": "system", "content": _RULES},
             {"role": "user", "content": "\n\n".join([*parts, ask])},

@@ -1,0 +1,175 @@
+"""Asks several judges, or one several times, and makes one score of their votes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from reward_servers import Context, FaultError, ItemLimits, Options, Rollout, Score, verifier
+from reward_servers.engines.judging import Belief, Vote, agreement, combine, decided
+from reward_servers.verifiers._comparing import settled
+from reward_servers.verifiers._shown import shown
+
+__all__ = ["PanelJudge", "PanelOptions", "panel"]
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class PanelJudge(BaseModel):
+    """One judge of a panel: one of the models of the verifier `judge`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: float = Field(1.0, gt=0, allow_inf_nan=False)
+    votes: int = Field(1, ge=1, le=64, description="How often it is asked, each time with another seed.")
+    right_yes: Share = Field(0.9, description="How often it says yes to a right response; for 'bayes'.")
+    wrong_yes: Share = Field(0.1, description="How often it says yes to a wrong one; for 'bayes'.")
+    cost: float = Field(1.0, ge=0, allow_inf_nan=False, description="What a call costs; for 'bayes'.")
+
+
+class PanelOptions(Options):
+    """Who is asked what, and how the votes become a score."""
+
+    judges: dict[str, PanelJudge] = Field(
+        default_factory=dict, max_length=32, description="By name of the judge's model; none for its only one."
+    )
+    votes: int = Field(3, ge=1, le=64, description="How often the only model is asked, where no judges are named.")
+    ask: dict[str, Any] = Field(default_factory=dict, description="Options of the judge, such as its protocol.")
+    combine: Literal["mean", "median", "trimmed_mean", "majority", "bayes"] = "mean"
+    quorum: int | None = Field(None, ge=1, description="Votes that suffice where others fail; None for all.")
+    prior: Share = Field(0.5, description="How likely a response is right before anyone is asked; for 'bayes'.")
+    certainty: float = Field(0.95, gt=0.5, le=1, description="When it is sure enough to ask no further; for 'bayes'.")
+    bits_per_cost: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="What a vote must tell for each unit of its cost; for 'bayes'."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> PanelOptions:
+        if taken := sorted({"model", "sample"} & set(self.ask)):
+            raise ValueError(f"ask.{taken[0]}: the panel sets it; name the models under judges")
+        if self.quorum is not None and self.quorum > len(self.seats()):
+            raise ValueError(f"quorum {self.quorum} is more than the {len(self.seats())} votes")
+        if self.quorum is not None and self.combine == "bayes":
+            raise ValueError("quorum is for votes; 'bayes' asks as many as it needs")
+        return self
+
+    def seats(self) -> list[_Seat]:
+        """Every vote that may be asked for, the weightiest first."""
+        judges = self.judges or {"": PanelJudge.model_validate({"votes": self.votes})}
+        seats = [_Seat(name, number, one) for name, one in judges.items() for number in range(one.votes)]
+        return sorted(seats, key=lambda seat: -seat.judge.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    name: str
+    sample: int
+    judge: PanelJudge
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}#{self.sample}" if self.sample else self.name
+
+
+class _Panel:
+    """The votes of one rollout as they come in."""
+
+    def __init__(self, rollout: Rollout, options: PanelOptions, ctx: Context) -> None:
+        self._rollout, self._options, self._ctx = rollout, options, ctx
+        self.votes: list[Vote] = []
+        self.faults: list[FaultError] = []
+        self.asked = 0
+
+    async def ask(self, seats: Sequence[_Seat]) -> list[float | FaultError]:
+        """The votes of some seats, asked side by side."""
+        self.asked += len(seats)
+        found = await settled([self._vote(seat) for seat in seats])
+        for seat, one in zip(seats, found, strict=True):
+            if isinstance(one, FaultError):
+                self.faults.append(one)
+            else:
+                self.votes.append(Vote(seat.label, one, seat.judge.weight))
+        return found
+
+    async def _vote(self, seat: _Seat) -> float:
+        options = {**self._options.ask, "model": seat.name, "sample": seat.sample}
+        return (await self._ctx.score("judge", self._rollout, options=options)).score
+
+    def refuse(self) -> FaultError:
+        """The fault that leaves the panel without a score: one that does not pass before one that may."""
+        return next((fault for fault in self.faults if not fault.retryable), self.faults[0])
+
+    def score(self, value: float) -> Score:
+        """The panel's score."""
+        votes = [{"judge": vote.judge, "score": vote.score, "weight": vote.weight} for vote in self.votes]
+        aspects = {"votes": float(len(votes)), "agreement": agreement(self.votes)}
+        evidence = {"votes": votes, "asked": self.asked, "failed": [fault.code for fault in self.faults]}
+        return Score(value, aspects=aspects, evidence=evidence)
+
+
+async def _majority(panel: _Panel, seats: list[_Seat]) -> bool:
+    """Asks until the majority stands whatever the others would say; whether it does, or all have voted."""
+    total, needed, first = sum(seat.judge.weight for seat in seats), 0.0, 0
+    while first < len(seats) and needed <= total / 2:
+        needed += seats[first].judge.weight
+        first += 1
+    waiting = seats[first:]
+    missing = [
+        seat.judge.weight
+        for seat, one in zip(seats[:first], await panel.ask(seats[:first]), strict=True)
+        if isinstance(one, FaultError)
+    ]
+    while waiting and not decided(panel.votes, [*missing, *(seat.judge.weight for seat in waiting)]):
+        seat = waiting.pop(0)
+        if isinstance((await panel.ask([seat]))[0], FaultError):
+            missing.append(seat.judge.weight)
+    return not missing or decided(panel.votes, missing)
+
+
+async def _bayes(panel: _Panel, options: PanelOptions) -> float:
+    """How likely the response is right; asks whoever tells most for its cost until that is certain enough.
+
+    Raises:
+        FaultError: One that should be asked gave no verdict. Asking another would let the load choose the judges.
+    """
+    belief, left = Belief(options.prior), {seat.label: seat for seat in options.seats()}
+    while left and belief.certainty < options.certainty:
+        told = {name: (one.judge.right_yes, one.judge.wrong_yes, one.judge.cost) for name, one in left.items()}
+        name = belief.next_judge(told, options.bits_per_cost)
+        if name is None:
+            break
+        seat = left.pop(name)
+        vote = (await panel.ask([seat]))[0]
+        if isinstance(vote, FaultError):
+            raise vote
+        belief = belief.after(vote >= 0.5, seat.judge.right_yes, seat.judge.wrong_yes)
+    return belief.right
+
+
+@verifier(
+    "panel",
+    version="1",
+    deterministic=False,
+    concurrency=512,
+    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    aspects=("votes", "agreement"),
+)
+async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
+    """What several judges say together: a mean, a median, a majority, or how likely the response is right."""
+    transcript, reasoning = bool(options.ask.get("show_transcript")), bool(options.ask.get("show_reasoning"))
+    if not shown(rollout, transcript=transcript, reasoning=reasoning).strip():
+        return Score.floor("no_answer", "the response is empty")
+    held, seats = _Panel(rollout, options, ctx), options.seats()
+    if options.combine == "bayes":
+        return held.score(await _bayes(held, options))
+    if options.combine == "majority" and options.quorum is None:
+        if not await _majority(held, seats):
+            raise held.refuse()
+        return held.score(combine(held.votes, "majority"))
+    await held.ask(seats)
+    if len(held.votes) < (len(seats) if options.quorum is None else options.quorum):
+        raise held.refuse()
+    return held.score(combine(held.votes, options.combine))
