@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from reward_servers.cli import (
+    _audit,
     _check,
     _doctor,
     _explain,
@@ -33,6 +34,7 @@ COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("top", _top.top),
     ("score", _score.score),
     ("check", _check.check),
+    ("audit", _audit.audit),
     ("list", _list.list_verifiers),
     ("new", _new.new),
     ("explain", _explain.explain),

@@ -58,7 +58,7 @@ def check(
     """
     from reward_servers.cli._agreement import agreement_of, print_agreement
 
-    given = _read_options(options)
+    given = read_options(options)
     if excepted and not hacks:
         raise UserError("--except names an attempt to cheat; it needs --hacks")
     if hacks:
@@ -68,9 +68,9 @@ def check(
     found = _read_cases(cases)
     name, _, version = verifier.partition("@")
     if endpoint is None:
-        session = _started((name, *(with_verifiers or ())), config, workers, verbose=verbose)
+        session = started_server(_SERVER, (name, *(with_verifiers or ())), config, workers, verbose=verbose)
     else:
-        session = _running(endpoint, tls_of(ca, cert, key), token, verbose=verbose)
+        session = running_server(_SERVER, endpoint, tls_of(ca, cert, key), token, verbose=verbose)
     table = asyncio.run(_run(session, found.rollouts, name, version, given))
     report = agreement_of(table, found)
     if as_json:
@@ -122,26 +122,28 @@ def _read_cases(cases: Path) -> RolloutFile:
     return found
 
 
-def _started(hosted: tuple[str, ...], config: Path | None, workers: int | None, *, verbose: bool) -> Session:
+def started_server(
+    name: str, hosted: tuple[str, ...], config: Path | None, workers: int | None, *, verbose: bool
+) -> Session:
     """A server that is started for this command alone."""
     from reward_servers.cli._fleet import QuietLog
     from reward_servers.cli._scoring import Session
     from reward_servers.supervisor import ServerProcess
 
     settings = str(config) if config is not None else None
-    program = ServerProcess(_SERVER, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
+    program = ServerProcess(name, hosted, settings, host="127.0.0.1", port=0, workers=workers, plain=True)
     return Session([program], QuietLog(verbose))
 
 
-def _running(endpoint: str, tls: TLS | None, token: str | None, *, verbose: bool) -> Session:
+def running_server(name: str, endpoint: str, tls: TLS | None, token: str | None, *, verbose: bool) -> Session:
     """A server that runs already."""
     from reward_servers.cli._fleet import QuietLog
     from reward_servers.cli._scoring import Session
 
-    return Session([], QuietLog(verbose), {_SERVER: [endpoint]}, tls, token=token)
+    return Session([], QuietLog(verbose), {name: [endpoint]}, tls, token=token)
 
 
-def _read_options(text: str | None) -> dict[str, Any]:
+def read_options(text: str | None) -> dict[str, Any]:
     try:
         given = json.loads(text or "{}")
     except ValueError as error:

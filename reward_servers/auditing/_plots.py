@@ -1,0 +1,68 @@
+"""An audit in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reward_servers.auditing._report import Report
+
+__all__ = ["plot"]
+
+
+def plot(report: Report, folder: Path) -> list[Path]:
+    """Draws what an audit found.
+
+    Args:
+        report: The audit.
+        folder: Where the pictures go; it is made where it is missing.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ImportError: matplotlib is missing.
+    """
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [folder / "rates.png", folder / "length.png"]
+    rates = {
+        "asked again": report.retest,
+        "other order": report.flips,
+        "padding": report.padding,
+        **{f"plant: {kind}": one for kind, one in report.injection.items() if kind != "any"},
+    }
+    shown = {name: one for name, one in rates.items() if one.total}
+    figure = Figure(figsize=(7, 0.5 * len(shown) + 1.2), layout="constrained")
+    axes = figure.subplots()
+    shares = [one.share for one in shown.values()]
+    low = [one.share - one.low for one in shown.values()]
+    high = [one.high - one.share for one in shown.values()]
+    axes.barh(list(shown), shares, xerr=[[max(0.0, one) for one in low], [max(0.0, one) for one in high]])
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("share of scores that changed, or rose (95 % interval)")
+    axes.invert_yaxis()
+    figure.savefig(written[0])
+
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.scatter([length for length, _ in report.points], [score for _, score in report.points], s=12, alpha=0.5)
+    axes.set_xlabel("length of the response (characters, log2)")
+    axes.set_ylabel("score")
+    figure.savefig(written[1])
+
+    if report.calibration is not None:
+        written.append(folder / "calibration.png")
+        figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], linestyle=":", color="grey")
+        bins = report.calibration.bins
+        axes.scatter(
+            [mean for mean, _, _ in bins], [right for _, right, _ in bins], s=[20 + count for *_, count in bins]
+        )
+        axes.set_xlabel("mean score")
+        axes.set_ylabel("share that is right")
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+        figure.savefig(written[2])
+    return written
