@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["Calibration", "Rate", "calibration", "kappa", "rate", "slope_within"]
-
 _Z = 1.959963984540054
 _BINS = 10
 
@@ -103,7 +101,7 @@ class Calibration:
 
 
 def calibration(scores: Sequence[float], labels: Sequence[float]) -> Calibration | None:
-    """Holds scores beside labels between 0 and 1; None without any."""
+    """Hold scores beside labels between 0 and 1; None without any."""
     if not scores:
         return None
     pairs = list(zip(scores, labels, strict=True))

@@ -10,8 +10,6 @@ from typing import Any
 
 from trainer_client import Recipe, Reward, Rollout, Server
 
-__all__ = ["PLANTS", "Audit", "AuditError", "plan_audit"]
-
 PADDING = (
     "\n\nTo sum up, the above covers what was asked. It has been laid out step by step, so that each part can be "
     "followed on its own. Every part follows from the ones before it, and nothing further needs to be added here."
@@ -53,7 +51,7 @@ class Audit:
     models: tuple[str, ...] = ()
 
     def add(self, kind: str, base: int, rollout: Rollout, plant: str = "") -> None:
-        """Adds a probe."""
+        """Add a probe."""
         name = f"{len(self.probes)} {kind} {rollout.rollout_id}"
         task = "planted" if kind == "padded" else kind
         self.probes.append(replace(rollout, rollout_id=name, group_id=name, task=task))
@@ -68,7 +66,7 @@ def plan_audit(
     models: Sequence[str] = (),
     items: int = 200,
 ) -> Audit:
-    """Plans an audit.
+    """Plan an audit.
 
     Args:
         rollouts: Responses, several of a prompt where there are any, with labels in ``expected`` where they are known.

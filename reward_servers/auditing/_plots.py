@@ -6,11 +6,9 @@ from pathlib import Path
 
 from reward_servers.auditing._report import Report
 
-__all__ = ["plot"]
-
 
 def plot(report: Report, folder: Path) -> list[Path]:
-    """Draws what an audit found.
+    """Draw what an audit found.
 
     Args:
         report: The audit.

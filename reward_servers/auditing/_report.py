@@ -13,8 +13,6 @@ from reward_servers.auditing._measures import Calibration, Rate, calibration, ka
 from reward_servers.auditing._plan import PLANTS, Audit
 from trainer_client import ScoreTable
 
-__all__ = ["Report", "report_of"]
-
 _EQUAL = 1e-9
 
 
@@ -123,7 +121,7 @@ class _Scores:
 
 
 def report_of(audit: Audit, table: ScoreTable) -> Report:
-    """Reads the scores of an audit.
+    """Read the scores of an audit.
 
     Args:
         audit: What was asked.

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
     from trainer_client import ScoreTable
 
-__all__ = ["audit"]
-
 
 def audit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What to audit: judge.")],

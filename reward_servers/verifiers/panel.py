@@ -13,8 +13,6 @@ from reward_servers.engines.judging import Belief, Vote, agreement, combine, dec
 from reward_servers.verifiers._comparing import settled
 from reward_servers.verifiers._shown import shown
 
-__all__ = ["PanelJudge", "PanelOptions", "panel"]
-
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -111,7 +109,7 @@ class _Panel:
 
 
 async def _majority(panel: _Panel, seats: list[_Seat]) -> bool:
-    """Asks until the majority stands whatever the others would say; whether it does, or all have voted."""
+    """Ask until the majority stands whatever the others would say; whether it does, or all have voted."""
     total, needed, first = sum(seat.judge.weight for seat in seats), 0.0, 0
     while first < len(seats) and needed <= total / 2:
         needed += seats[first].judge.weight

@@ -41,7 +41,7 @@ def fair(request: dict[str, Any], texts: list[str], token: str) -> str:
 
 
 def biased(request: dict[str, Any], texts: list[str], token: str) -> str:
-    """Takes what stands first, likes what is long, and does what it is told."""
+    """One that takes what stands first, likes what is long, and does what it is told."""
     if len(texts) == 2:
         return f"[[A]] [{token}]"
     if "SYSTEM" in texts[0]:

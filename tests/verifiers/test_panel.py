@@ -117,7 +117,7 @@ async def test_options_that_make_no_sense_are_refused(options: dict[str, Any], m
 
 
 def arguing(request: dict[str, Any], number: int) -> str:
-    """Argues, then believes whichever argument stands first."""
+    """Argue, then believe whichever argument stands first."""
     text = shown(request)
     if "Give no verdict" in text:
         return "It IS so. correct: yes" if "that the response meets" in text else "It is NOT so."

@@ -10,8 +10,6 @@ from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import Completion
 from reward_servers.engines.judging._question import Question
 
-__all__ = ["Argued", "argue", "in_both_orders"]
-
 _TASK = (
     "Criteria: {criteria}\n\nGive no verdict. Write the strongest honest argument that the response {side}, in at most "
     "150 words, and point to what in the material supports it."
@@ -30,7 +28,7 @@ class Argued:
 
 
 async def argue(question: Question, backend: Backend, *, budget: float, seed: int | None) -> Argued:
-    """Has both arguments written.
+    """Have both arguments written.
 
     Args:
         question: The question about the response.

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-__all__ = ["Belief", "Vote", "agreement", "combine", "decided"]
-
 
 @dataclass(frozen=True, slots=True)
 class Vote:
