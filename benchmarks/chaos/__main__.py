@@ -3,7 +3,7 @@
 For each: items lost (without a score), verdicts changed (against what the verifier says of the response), items judged
 more than once at the servers, the longest batch, and processes left. A changed verdict, or a lost item, ends it with 1.
 
-    python -m benchmarks.chaos [--short] [--minutes 1] [--seed 7]
+    python -m benchmarks.chaos [--short] [--combinations] [--minutes 1] [--seed 7]
 """
 
 from __future__ import annotations
@@ -16,15 +16,22 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
 
-from benchmarks.chaos._fleet import FAULTS, Fault, Fleet, fleet_of
+from benchmarks.chaos._fleet import FAULTS, Fault, Fleet, fleet_of, refused
 from benchmarks.chaos.verifiers import score_of
 from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward, Rollout
 
-_RECIPE = Recipe(rewards=(Reward("main", "chaos/counted", deadline=120.0),), max_missing=1.0)
+_RECIPE = Recipe(
+    rewards=(
+        Reward("main", "chaos/counted", deadline=120.0, tasks=("counted",)),
+        Reward("math", "math", deadline=120.0, tasks=("math",)),
+        Reward("code", "code", deadline=120.0, tasks=("code",)),
+    ),
+    max_missing=1.0,
+)
 _RETRIES = Retries(heartbeat_timeout_s=1.0, stall_timeout_s=2.0, unavailable_timeout_s=60.0)
 
 
@@ -38,6 +45,28 @@ class Figures(NamedTuple):
     longest: float
 
 
+def _rollouts(name: str, items: int) -> tuple[list[Rollout], list[float]]:
+    """A batch, mostly of counted items, with an answer in ten and a program in a hundred; and the scores they have."""
+    rollouts, expected = [], []
+    for n in range(items):
+        rollout_id, text, right = f"{name}-{n}", f"{name} {n}", n % 20 < 10
+        if n % 100 == 50:
+            code = f"# {text}\nprint(int(input()) + {1 if n % 200 == 50 else 2})"
+            reference: Any = {"tests": [{"stdin": "1\n", "stdout": "2\n"}]}
+            rollouts.append(
+                Rollout(rollout_id, "p", f"```python\n{code}\n```", rollout_id, reference=reference, task="code")
+            )
+            expected.append(float(n % 200 == 50))
+        elif n % 10 == 0:
+            answer = f"{text}: The answer is \\boxed{{{n if right else n + 1}}}."
+            rollouts.append(Rollout(rollout_id, "p", answer, rollout_id, reference={"answer": str(n)}, task="math"))
+            expected.append(float(right))
+        else:
+            rollouts.append(Rollout(rollout_id, "p", text, f"{name}-{n // 8}", task="counted"))
+            expected.append(score_of(text))
+    return rollouts, expected
+
+
 async def _load(client: AsyncRewardClient, name: str, items: int, until: asyncio.Event) -> tuple[int, int, int, float]:
     """Score batch after batch until told to stop, and one more."""
     total = lost = changed = 0
@@ -45,21 +74,14 @@ async def _load(client: AsyncRewardClient, name: str, items: int, until: asyncio
     while not last:
         last = until.is_set()
         number += 1
-        rollouts = [
-            Rollout(f"{name}-{number}-{n}", "p", f"{name} {number} {n}", f"{name}-{number}-{n // 8}")
-            for n in range(items)
-        ]
+        rollouts, expected = _rollouts(f"{name}-{number}", items)
         started = time.monotonic()
         table = await client.score(rollouts)
         longest = max(longest, time.monotonic() - started)
-        scores, valid = table.scores[:, 0], table.valid[:, 0]
+        scores, valid = table.scores[table.asked], table.valid[table.asked]
         total += items
         lost += int((~valid).sum())
-        changed += sum(
-            score != score_of(str(rollout.response))
-            for score, ok, rollout in zip(scores, valid, rollouts, strict=True)
-            if ok
-        )
+        changed += int((valid & (scores != expected)).sum())
     return total, lost, changed, longest
 
 
@@ -83,7 +105,7 @@ async def _try(
     )
 
 
-async def _run(short: bool, minutes: float, seed: int) -> bool:
+async def _run(short: bool, minutes: float, seed: int, combinations_only: bool) -> bool:
     draw = random.Random(seed)
     print(f"seed {seed}; three replicas with two workers each, two loads at a time")
     print(f"{'fault':70} {'items':>7} {'lost':>5} {'changed':>8} {'twice':>6} {'longest':>9}", flush=True)
@@ -91,21 +113,22 @@ async def _run(short: bool, minutes: float, seed: int) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "judged"
         log.touch()
-        async with fleet_of(3, log) as fleet:
-            addresses = [one.address for one in fleet.links]
+        async with fleet_of(3, Path(folder)) as fleet:
+            for name, why in (cannot := refused(fleet)).items():
+                print(f"{name}: not here: {why}")
+            able = {name: fault for name, fault in FAULTS.items() if name not in cannot}
             async with AsyncRewardClient(
-                _RECIPE, addresses, retries=_RETRIES, batching=Batching(max_items=64)
+                _RECIPE, fleet.addresses, retries=_RETRIES, batching=Batching(max_items=64)
             ) as client:
-                await client.score([Rollout("warm", "p", "x")])
-                tries = [(name, [fault]) for name, fault in FAULTS.items()]
+                await client.score(_rollouts("warm", 200)[0])
+                tries = [] if combinations_only else [(name, [fault]) for name, fault in able.items()]
                 ends = time.monotonic() + 60 * minutes
                 for number, (name, faults) in enumerate(tries):
                     good &= _report(name, await _try(client, fleet, log, f"f{number}", faults, items, draw))
                 number = 0
                 while time.monotonic() < ends:
-                    names = draw.sample(["connections reset", "kill -9 a worker", *list(FAULTS)[8:11]], 2)
-                    names.append(draw.choice(list(FAULTS)[1:5]))
-                    chosen = [FAULTS[name] for name in names]
+                    names = draw.sample(list(able)[1:], 3)
+                    chosen = [able[name] for name in names]
                     number += 1
                     good &= _report(
                         " + ".join(names), await _try(client, fleet, log, f"c{number}", chosen, items, draw)
@@ -128,10 +151,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--short", action="store_true", help="every fault once under little load, no combinations")
     parser.add_argument("--minutes", type=float, default=3.0, help="how long in all, combinations included")
+    parser.add_argument("--combinations", action="store_true", help="random combinations only")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     given = parser.parse_args()
     logging.getLogger("trainer_client").setLevel(logging.ERROR)
-    sys.exit(0 if asyncio.run(_run(given.short, 0.0 if given.short else given.minutes, given.seed)) else 1)
+    sys.exit(
+        0
+        if asyncio.run(_run(given.short, 0.0 if given.short else given.minutes, given.seed, given.combinations))
+        else 1
+    )
 
 
 if __name__ == "__main__":

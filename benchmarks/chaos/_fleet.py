@@ -9,41 +9,34 @@ import random
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Self, TypeAlias
 
 import psutil
 
+from benchmarks.chaos._host import Clock, Disk, Group
 from benchmarks.chaos.verifiers import LOG
 from tests.client.faulty_network import Link, link
+from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout
 
-_COMMAND = (
-    "-m",
-    "reward_servers",
-    "serve",
-    "benchmarks.chaos.verifiers:counted",
-    "--workers",
-    "2",
-    "--log-level",
-    "error",
-)
+_VERIFIERS = ("benchmarks.chaos.verifiers:counted", "benchmarks.chaos.verifiers:unruly", "math", "code")
+_COMMAND = ("-m", "reward_servers", "serve", *_VERIFIERS, "--workers", "2", "--log-level", "error")
 
 
 class Replica:
     """One server."""
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
         self.port = 0
         self.process: Process | None = None
 
     async def start(self) -> Self:
         """Start it, on the port that it had before, and wait until it listens."""
-        environment = {**os.environ, LOG: str(self._log)}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, *_COMMAND, "--port", str(self.port), stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
-            env=environment,
+            env={**os.environ, **self._environment},
         )  # fmt: skip
         assert self.process.stdout is not None
         line = (await self.process.stdout.readline()).decode()
@@ -56,10 +49,14 @@ class Replica:
         self.process.send_signal(number)
 
     def workers(self) -> list[psutil.Process]:
-        """Its worker processes, those that have no children."""
+        """Its worker processes: children of the process that it forks them from."""
         assert self.process is not None
-        below = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in below if not one.children()]
+        found: list[psutil.Process] = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self.process.pid).children():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    found += child.children()
+        return found
 
     async def end(self, number: int) -> None:
         """End it and wait."""
@@ -70,22 +67,34 @@ class Replica:
 
 
 class Fleet:
-    """Replicas and the links before them."""
+    """Replicas, the links before them, and what their host can do to them."""
 
-    def __init__(self, replicas: list[Replica], links: list[Link]) -> None:
+    def __init__(self, replicas: list[Replica], links: list[Link], clock: Clock, disk: Disk, group: Group) -> None:
         self.replicas = replicas
         self.links = links
+        self.clock = clock
+        self.disk = disk
+        self.group = group
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the links listen."""
+        return [one.address for one in self.links]
 
 
 @contextlib.asynccontextmanager
-async def fleet_of(count: int, log: Path) -> AsyncIterator[Fleet]:
+async def fleet_of(count: int, folder: Path) -> AsyncIterator[Fleet]:
     """Start servers; they are gone at the end."""
     async with contextlib.AsyncExitStack() as stack:
-        replicas = [await Replica(log).start() for _ in range(count)]
+        clock, disk, group = Clock(folder), Disk(folder), Group()
+        stack.callback(disk.close)
+        stack.callback(group.close)
+        environment = {LOG: str(folder / "judged"), "TMPDIR": str(disk.folder), **clock.environment}
+        replicas = [await Replica(environment).start() for _ in range(count)]
         for replica in replicas:
             stack.push_async_callback(replica.end, signal.SIGKILL)
         links = [await stack.enter_async_context(link(f"127.0.0.1:{replica.port}")) for replica in replicas]
-        yield Fleet(replicas, links)
+        yield Fleet(replicas, links, clock, disk, group)
 
 
 Fault: TypeAlias = Callable[[Fleet, random.Random], Awaitable[None]]
@@ -123,14 +132,15 @@ async def _stop(fleet: Fleet, draw: random.Random) -> None:
 
 async def _kill_worker(fleet: Fleet, draw: random.Random) -> None:
     for worker in draw.choice(fleet.replicas).workers()[:1]:
-        worker.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
 
 
 async def _stop_worker(fleet: Fleet, draw: random.Random) -> None:
     for worker in draw.choice(fleet.replicas).workers()[:1]:
-        worker.suspend()
-        await asyncio.sleep(1.0)
         with contextlib.suppress(psutil.NoSuchProcess):
+            worker.suspend()
+            await asyncio.sleep(1.0)
             worker.resume()
 
 
@@ -149,6 +159,45 @@ def _bad_link(fault: str, seconds: float) -> Fault:
     return act
 
 
+async def _jump(fleet: Fleet, draw: random.Random) -> None:
+    for days in (30, -30, 0):
+        fleet.clock.shift(days * 86_400)
+        await asyncio.sleep(0.7)
+
+
+async def _fill_disk(fleet: Fleet, draw: random.Random) -> None:
+    with fleet.disk.full():
+        await asyncio.sleep(2.0)
+
+
+async def _take_memory(fleet: Fleet, draw: random.Random) -> None:
+    for worker in draw.choice(fleet.replicas).workers()[:1]:
+        with contextlib.suppress(OSError):
+            fleet.group.take(worker.pid)
+    await asyncio.sleep(1.0)
+
+
+async def _misbehave(fleet: Fleet, draw: random.Random) -> None:
+    """A client of its own asks for what holds a loop, never ends, or swallows its end."""
+    kinds = ("holds the loop", "never ends", "swallows its end", "cancels itself", "says nothing useful")
+    recipe = Recipe(rewards=(Reward("unruly", "chaos/unruly", deadline=2.0),), max_missing=1.0)
+    rollouts = [Rollout(f"u{n}", "p", kinds[n % len(kinds)], f"u{n}") for n in range(20)]
+    async with AsyncRewardClient(recipe, fleet.addresses) as client:
+        await client.score(rollouts)
+
+
+async def _interrupt_client(fleet: Fleet, draw: random.Random) -> None:
+    """Ctrl-C of a client in the middle of a call: it has to end soon."""
+    line = (sys.executable, "-m", "benchmarks.chaos.interrupted", *fleet.addresses)
+    client = await asyncio.create_subprocess_exec(*line, stdout=PIPE, stderr=asyncio.subprocess.DEVNULL)
+    assert client.stdout is not None
+    await client.stdout.readline()
+    await asyncio.sleep(0.3)
+    client.send_signal(signal.SIGINT)
+    async with asyncio.timeout(20.0):
+        await client.wait()
+
+
 FAULTS: dict[str, Fault] = {
     "none": _nothing,
     "kill -9 a server, restart": _kill,
@@ -162,4 +211,19 @@ FAULTS: dict[str, Fault] = {
     "answers do not pass for 2 s": _bad_link("mute", 2.0),
     "answers garbled for 1 s": _bad_link("corrupt", 1.0),
     "a few bytes at a time for 2 s": _bad_link("trickle", 2.0),
+    "the clock jumps 30 days, back, and again": _jump,
+    "a disk that is full for 2 s": _fill_disk,
+    "a worker killed by its control group for want of memory": _take_memory,
+    "async verifiers that misbehave, of another client": _misbehave,
+    "Ctrl-C of another client in the middle of a call": _interrupt_client,
 }
+
+
+def refused(fleet: Fleet) -> dict[str, str]:
+    """Faults that this host does not allow, with the reason."""
+    found: dict[Fault, str] = {
+        _jump: fleet.clock.refused,
+        _fill_disk: fleet.disk.refused,
+        _take_memory: fleet.group.refused,
+    }
+    return {name: why for name, fault in FAULTS.items() if (why := found.get(fault, ""))}

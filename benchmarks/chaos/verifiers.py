@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import os
 import time
@@ -19,10 +21,29 @@ def score_of(response: str) -> float:
 
 @verifier("chaos/counted", version="1")
 def counted(rollout: Rollout) -> float:
-    """A hash of the response as a score, after a millisecond of work."""
+    """A hash of the response as a score, after a millisecond of work that needs a megabyte."""
+    used = bytearray(b"x") * (1 << 20)
     with open(os.environ[LOG], "a") as file:
         file.write(f"{rollout.rollout_id}\n")
     ends = time.process_time() + 0.001
     while time.process_time() < ends:
         pass
-    return score_of(str(rollout.response))
+    return score_of(str(rollout.response)) if used else 0.0
+
+
+@verifier("chaos/unruly", version="1")
+async def unruly(rollout: Rollout) -> float:
+    """Does on the server's own loop what no verifier should: the response says what."""
+    if rollout.response == "holds the loop":
+        time.sleep(0.5)  # noqa: ASYNC251
+    elif rollout.response == "never ends":
+        await asyncio.Event().wait()
+    elif rollout.response == "swallows its end":
+        for _ in range(20):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.2)
+    elif rollout.response == "cancels itself":
+        raise asyncio.CancelledError
+    elif rollout.response == "says nothing useful":
+        return "good"  # type: ignore[return-value]
+    return 0.5
