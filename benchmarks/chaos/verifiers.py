@@ -33,7 +33,7 @@ def counted(rollout: Rollout) -> float:
 
 @verifier("chaos/unruly", version="1")
 async def unruly(rollout: Rollout) -> float:
-    """Does on the server's own loop what no verifier should: the response says what."""
+    """Do on the server's own loop what no verifier should: the response says what."""
     if rollout.response == "holds the loop":
         time.sleep(0.5)  # noqa: ASYNC251
     elif rollout.response == "never ends":
