@@ -38,9 +38,12 @@ test: install
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # The toolchains of the distribution, as root, and TypeScript; then the tests of all languages, none of them skipped.
+# A Node.js from elsewhere brings its own npm, beside which the distribution's cannot be installed.
 test-languages: install
-	apt-get install -y --no-install-recommends gcc g++ nodejs npm default-jdk-headless golang-go rustc
-	npm install --global --no-audit --no-fund typescript
+	apt-get install -y --no-install-recommends gcc g++ default-jdk-headless golang-go rustc
+	command -v node >/dev/null || apt-get install -y --no-install-recommends nodejs
+	command -v npm >/dev/null || apt-get install -y --no-install-recommends npm
+	command -v tsc >/dev/null || npm install --global --no-audit --no-fund typescript
 	ASSAY_NEED_LANGUAGES=1 $(BIN)/python -m pytest -n 2 --timeout 120 tests/engines/code/test_languages.py
 
 check: install

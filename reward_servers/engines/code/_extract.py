@@ -29,8 +29,8 @@ Blocks = Literal["last", "first", "all", "entry"]
 BLOCKS: tuple[Blocks, ...] = ("last", "first", "all", "entry")
 
 _FENCE = re.compile(r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)$")
-# After text, and at the end of the line: a fence with the tag of a language, and one that ends a program.
-_TITLED_FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\s`~]+)[ \t]*\Z")
+# After text, and at the end of the line: a fence with the tag of a language or none, and one that ends a program.
+_TITLED_FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\s`~]*)[ \t]*\Z")
 _LAST_LINE = re.compile(r"(?P<mark>`{3,})[ \t]*\Z")
 _MOST_FENCES = 20
 _LONGEST_TRIED = 1 << 17
@@ -140,7 +140,8 @@ def _opening(line: str) -> re.Match[str] | None:
     match = _FENCE.match(_OPENS_BESIDE_TAG.sub("", line))
     if match is None:
         titled = _after_text(_TITLED_FENCE, line)
-        return titled if titled is not None and titled["info"].lower() in _TAGGED else None
+        known = titled is not None and (not titled["info"] or titled["info"].lower() in _TAGGED)
+        return titled if known else None
     # An info string with a backtick is inline code, not a fence.
     return None if match["mark"].startswith("`") and "`" in match["info"] else match
 
@@ -174,11 +175,30 @@ def _fenced(response: str, pieces: Sequence[tuple[int, int]], language: str) -> 
         start, end = lines[index]
         fence = _opening(response[start:end].rstrip("\r"))
         index += 1
-        if fence is None:
+        if fence is None or not _is_block(response, lines[index:], fence):
             continue
         block, index = _closed_block(response, lines, index, fence, language)
         found.append(block)
     return found
+
+
+def _is_block(response: str, following: Sequence[tuple[int, int]], fence: re.Match[str]) -> bool:
+    """Whether a fence opens a block: one without a tag after text may be prose, unless the next fence closes it.
+
+    One without a tag that nothing follows is the end of a block without a beginning.
+    """
+    if fence["info"].strip():
+        return True
+    rest = (response[start:end].rstrip("\r") for start, end in following)
+    titled = fence.start() > 0 or "indent" not in fence.groupdict()
+    for line in rest:
+        if titled and _closing(fence, line) is not None:
+            return True
+        if titled and _opening(line) is not None:
+            return False
+        if not titled and line.strip():
+            return True
+    return False
 
 
 def _closed_block(

@@ -21,6 +21,7 @@ LABELS = [
     ("code_cases_more.jsonl", 255),
     ("code_cases_public.jsonl", 121),
     ("code_cases_output.jsonl", 22),
+    ("code_cases_kinds.jsonl", 116),
     ("code_extraction.jsonl", 16),
 ]
 
