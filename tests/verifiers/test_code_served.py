@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import grpc.aio
@@ -99,6 +103,27 @@ async def test_rows_of_collections_as_they_are_shipped(client: AsyncRewardClient
         cell = table.cell(len(rollouts) + number, "tests")
         assert (cell.outcome, cell.party, cell.code) == (Outcome.FAULT, "dataset", "invalid_reference"), cell
         assert f"reference.{field}: " in cell.message, (field, cell.message)
+
+
+def test_the_first_example_of_the_page(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "verifiers" / "code.md").read_text(encoding="utf-8")
+    recipe, rollouts, scored = (tmp_path / name for name in ("recipe.toml", "rollouts.jsonl", "scored.jsonl"))
+    for file, fence in ((recipe, "```toml\n"), (rollouts, "````jsonl\n")):
+        file.write_text(page.partition(fence)[2].partition("\n```")[0] + "\n", encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "reward_servers",
+        "score",
+        str(rollouts),
+        "--recipe",
+        str(recipe),
+        "-o",
+        str(scored),
+    ]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    lines = [json.loads(line) for line in scored.read_text(encoding="utf-8").splitlines()]
+    assert [line["reward"] for line in lines] == [1.0, 0.5]
 
 
 async def test_the_summary_says_which_references_raise_errors_of_their_own(client: AsyncRewardClient) -> None:
