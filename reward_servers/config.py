@@ -223,7 +223,7 @@ def bind_refusal(config: ServerConfig) -> str | None:
         if ip_address(server.host.strip("[]")).is_loopback:
             return None
     except ValueError:
-        pass  # a host name: nobody can say here who reaches it
+        pass  # a host name: it is not known here who reaches it
     return (
         f"server.host {server.host} can be reached by others and [server.tls] is not set: "
         "set it, or pass --insecure to serve in plain text"

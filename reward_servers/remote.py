@@ -1,7 +1,7 @@
 """Verifiers on other reward servers, asked through the trainer's client: a server that asks a server is a client.
 
 Nouns: a *remote* is one such verifier; *peers* are all that a server knows the address of, from its settings or from
-the file that whoever started it with others writes.
+the file of the supervisor that started it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class RemoteVerifier:
     def __init__(self, name: str, endpoints: str | Sequence[str], tls: TLS | None = None) -> None:
         self._name = name
         recipe = Recipe((Reward(name, name),), advantage=None, max_missing=1.0)
-        # A fault that may pass is handed back as one: only whoever asked first tries again.
+        # A fault that may pass is handed back as one: only the first caller tries again.
         self._client = AsyncRewardClient(recipe, {name: endpoints}, retries=Retries(max_attempts=1), tls=tls)
 
     async def score(

@@ -2,8 +2,8 @@
 
 The nouns: a `Rollout` is one response to a prompt; a `Recipe` says which verifiers score which rollouts and how the
 scores combine; a `RewardClient` (or `AsyncRewardClient`) sends rollouts to the servers and gives a `ScoreTable` with
-scores, codes, times and versions, and the rewards and advantages made of them. ``trainer_client.signals`` holds what
-is made of scores; ``trainer_client.adapters`` fits all this into trainers.
+scores, codes, times and versions, and the rewards and advantages that follow. ``trainer_client.signals`` turns scores
+into training signals; ``trainer_client.adapters`` fits all this into trainers.
 
     from trainer_client import RewardClient, read_rollouts
 

@@ -23,7 +23,7 @@ def print_note(text: str) -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: fitted to a terminal, and whole where there is none."""
     if not sys.stdout.isatty():
-        # What another program reads must not be folded to a width that nobody looks at.
+        # What another program reads must not be folded to the width of a terminal that is not there.
         widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
         for row in (columns, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -296,7 +296,7 @@ class Scorer:
         return {pool.name: pool.workers for pool in pools}
 
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
-        """Forget a call that is complete or closed, and abandon units that nobody else waits for."""
+        """Forget a call that is complete or closed, and abandon units that no other call waits for."""
         self._calls.discard(call)
         if not self._calls and self._idle is not None:
             self._idle.set()

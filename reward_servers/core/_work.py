@@ -168,7 +168,7 @@ class Unit:
         subscribers: Who waits for it, with the position of each of its rollouts.
         key: Under which others may join it and its verdict is kept; None for neither.
         deaths: How workers died on it; after the first it is run alone.
-        settled: Whether its outcome is known or nobody waits for it any more.
+        settled: Whether its outcome is known, or no call waits for it any more.
     """
 
     job: Job
@@ -200,7 +200,7 @@ class Executor(Protocol):
         """Take units of one job to run."""
 
     def abandon(self, units: Sequence[Unit]) -> None:
-        """Drop units that nobody waits for any more, and stop their work."""
+        """Drop units that are no longer waited for, and stop their work."""
 
     def expected(self, hosted: BoundVerifier) -> float:
         """Seconds that an item of a verifier takes, as far as is known."""

@@ -1,4 +1,4 @@
-"""Which items took long lately, and why."""
+"""Which items took long recently, and why."""
 
 from __future__ import annotations
 

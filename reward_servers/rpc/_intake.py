@@ -1,4 +1,4 @@
-"""How messages with rollouts come in: one at a time, each read and judged while its texts are at hand."""
+"""How messages with rollouts come in: one at a time, each read and judged while its texts are in the caches."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ class RewardServicer:
         return response
 
     async def _read_question(self, kind: type[_M], data: bytes, context: Context, record: CallRecord) -> _M:
-        """Read a question; refuse what is none, and whoever may not ask."""
+        """Read a question; refuse what is none, and a client that may not ask."""
         try:
             record.client = self._clients.check(context).name
             return parse(kind, data)

@@ -22,7 +22,7 @@ async def add_standard_services(
     Args:
         server: The server.
         names: Verifiers that health is asked for by name.
-        with_reflection: Whether the server tells its services to whoever asks.
+        with_reflection: Whether the server lists its services to every caller.
 
     Returns:
         The health service, which says serving.
@@ -41,7 +41,7 @@ async def add_standard_services(
 class _Lenient:
     """Takes handlers for a server, and makes them read a message that is none as an empty one.
 
-    gRPC answers such a message with UNKNOWN and writes a traceback for each: whoever sends them would fill the log.
+    gRPC answers such a message with UNKNOWN and writes a traceback for each, which would fill the log.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:

@@ -131,7 +131,7 @@ async def test_one_item_that_cannot_be_sent_costs_no_other(serve: Serve) -> None
 async def test_rollouts_that_do_not_fit_together_are_refused(serve: Serve) -> None:
     with pytest.raises(RolloutError, match="rollout 'b': prompt: differs"):
         await sent(serve, [Rollout("a", "p", "x", "g"), Rollout("b", "q", "x", "g")])
-    with pytest.raises(RolloutError, match="rollout 'a': rollout_id: stands twice"):
+    with pytest.raises(RolloutError, match="rollout 'a': rollout_id: occurs twice"):
         await sent(serve, [Rollout("a", "p", "x"), Rollout("a", "p", "x")])
 
 

@@ -172,7 +172,7 @@ class RewardClient(BaseClient):
 
 
 def _waited(future: concurrent.futures.Future[_T]) -> _T:
-    """Wait; whoever stops waiting (Ctrl-C) ends the work.
+    """Wait; a caller that stops waiting (Ctrl-C) ends the work.
 
     Raises:
         BlockingCallError: in a callback, on the thread that would have to do the work.

@@ -43,7 +43,7 @@ class Runtime:
     Attributes:
         loop: the private loop.
         runner: what settles batches on it.
-        endings: called when the runtime ends. They must not hold on to the client, which could then never be dropped.
+        endings: called when the runtime ends. They must not refer to the client, which could then never be dropped.
     """
 
     def __init__(self, settings: Settings, pins: dict[str, dict[str, str]]) -> None:
@@ -214,13 +214,13 @@ class RuntimeHandle:
             return self._runtime
 
     def abandon(self) -> None:
-        """End the runtime of a client that nobody holds any more. May run in any thread, at any moment."""
+        """End the runtime of a client that is no longer referenced. May run in any thread, at any moment."""
         runtime, self._runtime = self._runtime, None
         if runtime is not None:
             runtime.stop()
 
     def forget(self) -> None:
-        """Start anew in a forked child: the parent's loop is not here, and another of its threads may hold the lock."""
+        """Start again in a forked child: the parent's loop is not here, and another thread of it may hold the lock."""
         self._runtime = None
         self._lock = threading.Lock()
 

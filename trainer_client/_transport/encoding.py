@@ -153,7 +153,7 @@ def _refuse_twin(rollouts: Sequence[Rollout]) -> None:
     seen: set[str] = set()
     for rollout in rollouts:
         if rollout.rollout_id in seen:
-            raise RolloutError("stands twice in the batch; ids must differ", "rollout_id", rollout.rollout_id)
+            raise RolloutError("occurs twice in the batch; ids must differ", "rollout_id", rollout.rollout_id)
         seen.add(rollout.rollout_id)
 
 

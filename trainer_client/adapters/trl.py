@@ -10,7 +10,7 @@ is None, which TRL leaves out of its group's statistics where this is the sole r
 what is there, so that None counts as 0: put rules of your own into the recipe, as verifiers, and not into a second
 reward function. The recipe's ``advantage`` is not used. Checked with TRL 1.16.
 
-What a rollout is made of:
+What a rollout consists of:
 
 - prompt and completion, as TRL hands them over: text or messages;
 - the reference: the column ``reference``; else an object ``{"answer": ...}`` of the first of the columns ``answer``,

@@ -1,4 +1,4 @@
-"""What a recipe is made of: a `Reward` is one score of a rollout, a `Server` is where verifiers run."""
+"""The parts of a recipe: a `Reward` is one score of a rollout, a `Server` is where verifiers run."""
 
 from __future__ import annotations
 

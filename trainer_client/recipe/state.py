@@ -67,7 +67,7 @@ def _differs(saved: Mapping[str, Any], here: Mapping[str, Any]) -> StateError:
     told = ", ".join(f"{key} ({_told(saved, key)} there, {_told(here, key)} here)" for key in keys)
     return StateError(
         f"the state was saved under another recipe; these differ: {told}. Load it under the recipe of then, or with "
-        "strict=False if it shall be used all the same",
+        "strict=False to use it all the same",
         keys,
     )
 

@@ -1,1 +1,1 @@
-"""What comes back: outcomes, who gave them, and the tables that are made of them."""
+"""What comes back: outcomes, who gave them, and the tables that hold them."""

@@ -36,7 +36,7 @@ class Batch:
         sizes: size of each complete group; None when every group of the batch is complete.
         floors: floor of each column's verifier, where a server has told it.
         name: an id that no other batch has; requests are named after it.
-        on_abandon: called when rollouts were given up, by whoever works on them.
+        on_abandon: called when rollouts were given up, for those who work on them.
     """
 
     rollouts: Sequence[Rollout]

@@ -25,7 +25,7 @@ class Cell:
         retryable: whether a fault may pass; the client has tried as often as it was told.
         retry_after: seconds that the server asks to wait before that; None when it did not say.
         note: one line for a reader.
-        evidence: what was extracted and compared, or tried in vain. Private: may quote references and hidden tests.
+        evidence: what was extracted and compared, or tried without success. May quote references and hidden tests.
         feedback: what the policy may be shown.
         aspects: parts of the judgement; None for one that could not be judged.
         steps: scores of parts of the response: message, start, end, unit, score.

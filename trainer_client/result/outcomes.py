@@ -46,7 +46,7 @@ class Party(enum.IntEnum):
 
 
 class ClientOutcome(NamedTuple):
-    """A fault or skip that the client states itself, or that it has tried to get past in vain."""
+    """A fault or skip that the client states itself, or that it could not get past."""
 
     outcome: Outcome
     code: str
@@ -184,7 +184,7 @@ class OutcomeStore:
         return len(left)
 
     def announce(self, rows: list[int]) -> None:
-        """Tell whoever listens that rows are complete."""
+        """Tell the listener that rows are complete."""
         if rows and self.on_rows is not None:
             self.on_rows(rows)
 

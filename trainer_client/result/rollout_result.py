@@ -22,7 +22,7 @@ class RolloutResult:
 
     Attributes:
         reward: the reward after weights and gates; None when there is none. A score that is missing and optional
-            contributes nothing: a single rollout has no siblings whose mean could stand in.
+            contributes nothing: a single rollout has no siblings whose mean could replace it.
     """
 
     __slots__ = ("_batch", "_row", "reward")

@@ -68,7 +68,7 @@ class Summary:
         groups: number of groups.
         rewarded: rollouts that have a reward.
         mean_reward: mean of those rewards; None when there is none.
-        degenerate_groups: groups whose rewards are all equal, or missing but for one: they teach nothing.
+        degenerate_groups: groups whose rewards are all equal, or missing except one: they teach nothing.
         incomplete: why the batch cannot be used; empty when it can.
         seconds: time from handing over the batch to its last outcome.
         rewards: one entry for each reward.

@@ -1,4 +1,4 @@
-"""`ScoreTable`: the scores of a batch, and what is made of them.
+"""`ScoreTable`: the scores of a batch, and the rewards and advantages that follow from them.
 
 Arrays are ``[N, R]`` for N rollouts and R rewards. A cell without a score holds NaN and says why in its code; what
 else a verifier said (note, evidence, aspects, steps) is decoded when it is asked for.
@@ -213,7 +213,7 @@ class ScoreTable:
             **details,
         )
 
-    # What is made of the scores
+    # Rewards and advantages
 
     @cached_property
     def combined(self) -> Combined:
@@ -345,7 +345,7 @@ class ScoreTable:
     def concat(cls, tables: Sequence[ScoreTable]) -> ScoreTable:
         """One table of several of the same recipe, such as those a stream yields.
 
-        The rewards and advantages are computed anew, over all of them.
+        The rewards and advantages are computed again, over all of them.
 
         Raises:
             ValueError: there is none, or their recipes differ.

@@ -120,7 +120,7 @@ class ServerInfo(NamedTuple):
         version: version of its software.
         items_in_flight: items that it has admitted and not finished.
         activity: what each verifier has done, where it was asked for.
-        slow_items: items that took longest lately, the slowest first, where they were asked for.
+        slow_items: items that took longest recently, the slowest first, where they were asked for.
     """
 
     verifiers: Mapping[str, VerifierInfo]

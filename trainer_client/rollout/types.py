@@ -52,7 +52,7 @@ class Rollout:
         response: what the policy wrote: text, or messages (tool calls, tool results and reasoning parts included).
         group_id: rollouts with the same id answer the same prompt. Empty: a group of its own.
         task: decides which rewards of a recipe apply.
-        reference: what the response is held against, as JSON; its form is the verifier's.
+        reference: what the response is compared with, as JSON; its form is the verifier's.
         metadata: anything else a verifier may want, as a JSON object.
         finish_reason: why generation ended (``"stop"``, ``"length"``); empty when not known.
         documents: what the rollout could read and cite.

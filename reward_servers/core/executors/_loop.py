@@ -39,7 +39,7 @@ class _Runner:
         unit: The item; None between items.
         started: When it took the item, on the performance counter.
         stopped: When the item's coroutine was cancelled; None when it was not.
-        fault: What the item is then settled with; None when nobody waits for it.
+        fault: What the item is then settled with; None when no call waits for it.
         lost: Whether the coroutine goes on all the same, and the runner's place is another's.
         task: The task.
     """

@@ -116,7 +116,7 @@ class ProcessExecutor:
         """Nothing to do at once: a queued unit is dropped when its turn comes, a running one by the watchdog."""
 
     def expected(self, hosted: BoundVerifier) -> float:
-        """Seconds that an item has taken lately."""
+        """Seconds that an item has taken recently."""
         return max(1e-6, self._item_time.get(id(hosted), _FIRST_GUESS))
 
     @property

@@ -61,7 +61,7 @@ Verdicts and what they become in a service (`Judgement.code`)
     runtime_error, compile_error, no_code     the same
     time_limit, memory_limit, output_limit,
     wall_limit, too_large                     `limit`
-`wall_limit` is a verdict: time spent waiting for a processor does not count, so whoever reaches it slept.
+`wall_limit` is a verdict: time spent waiting for a processor does not count, so a program that reaches it slept.
 
 Errors (who has to act)
     BadReference (data set), BadOptions (caller), sandbox.SandboxFailure (ours, retry), sandbox.SandboxUnavailable and

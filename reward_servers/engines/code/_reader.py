@@ -92,7 +92,7 @@ class Fields:
         return self._data[present[0]]
 
     def done(self, *, strict: bool = True) -> None:
-        """Refuse fields that nobody has read.
+        """Refuse fields that were not read.
 
         Args:
             strict: Refuse all of them; else only those that look like a misspelt known one, because other

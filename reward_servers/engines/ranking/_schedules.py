@@ -38,7 +38,7 @@ def spread_pairs(names: Sequence[str], seed: int, most: int | None) -> list[Pair
 
 
 def _alternating(starts: int, step: int) -> list[int]:
-    """Starts in an order whose beginnings leave nobody out: those that share no member come before the others."""
+    """Starts in an order whose beginnings leave no member out: those that share no member come before the others."""
     first = [place for place in range(starts) if (place // step) % 2 == 0]
     return first + [place for place in range(starts) if (place // step) % 2 == 1]
 

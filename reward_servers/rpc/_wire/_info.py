@@ -93,7 +93,7 @@ def activity(scorer: Scorer) -> list[service_pb2.VerifierActivity]:
 
 
 def slow_items(scorer: Scorer) -> list[service_pb2.SlowItem]:
-    """The items that took longest lately."""
+    """The items that took longest recently."""
     return [
         service_pb2.SlowItem(
             verifier=item.verifier,

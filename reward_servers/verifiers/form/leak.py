@@ -10,7 +10,7 @@ from reward_servers.verifiers._answers import TextReference
 # On the loop: a search in at most half a megabyte.
 @verifier("leak", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19))
 async def leak(rollout: Rollout, ref: TextReference) -> Score:
-    """Whether a hint keeps the answer to itself: 0 where any accepted answer stands in it, reasoning included.
+    """Whether a hint keeps the answer to itself: 0 where it contains an accepted answer, in its reasoning as well.
 
     Source: HiLL, Andree-9/HiLL verl/trainer/ppo/hinter_utils.py @195d94eb.
     """

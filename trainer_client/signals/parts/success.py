@@ -1,4 +1,4 @@
-"""How often prompts were solved of late."""
+"""How often prompts were solved recently."""
 
 from __future__ import annotations
 
