@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -163,3 +164,25 @@ def test_item_ratios_share_a_gradient_within_the_item_and_clip_it_as_one() -> No
     moved = (old + tensor([[0.5, 0.5, 0.0, 0.0, 0.0]])).requires_grad_()
     loss = losses.segment_ratio_loss(moved, old, advantages, segments, mask, limit=2)
     assert gradient(loss, moved)[0] == pytest.approx([0.0, 0.0, 1.0, -0.5, 0.0])
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
+
+
+def test_the_page_names_every_loss_by_its_docstring_and_its_step_runs() -> None:
+    page = PAGE.read_text("utf-8")
+    functions = {name: getattr(losses, name) for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
+    rows = "".join(
+        f"| `{name}` | {(inspect.getdoc(f) or '').partition(chr(10))[0]} |\n" for name, f in functions.items()
+    )
+    assert page.endswith(f"|---|---|\n{rows}"), f"write these rows into docs/losses.md:\n{rows}"
+    scope: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], scope)
+    signal = method("grpo")(SignalBatch([1.0, 0.0], ["q", "q"], lengths=[2, 1]))
+    logprobs = tensor([[-1.0, -2.0], [-1.5, np.nan]]).requires_grad_()
+    mask = torch.tensor([[True, True], [True, False]])
+    scope["loss_of"](signal, logprobs, logprobs.detach(), logprobs.detach(), mask).backward()
+    assert logprobs.grad is not None
+    assert (logprobs.grad[0] < 0).all()
+    assert logprobs.grad[1, 0] > 0
+    assert logprobs.grad[1, 1] == 0

@@ -137,11 +137,6 @@ class Judgement:
         )
 
     @property
-    def pass_fraction(self) -> float:
-        """Accepted tests by all tests."""
-        return self.passed / self.total if self.total else 0.0
-
-    @property
     def code(self) -> str:
         """One of `accepted`, `partial`, `wrong`, `limit`, `runtime_error`, `compile_error`, `no_code`."""
         if 0 < self.passed < self.total:

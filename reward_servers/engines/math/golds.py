@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from threading import Lock
@@ -54,16 +54,6 @@ class Gold:
     hint: Hint | None = None
     options: tuple[tuple[str, str], ...] = ()
     integers: tuple[str, ...] = ()
-
-    @classmethod
-    def any_of(cls, answers: Sequence[str], hint: Hint | None = None) -> Gold:
-        """Each of the answers is right."""
-        return cls(tuple(answers), "any", hint)
-
-    @classmethod
-    def all_of(cls, answers: Sequence[str], hint: Hint | None = None) -> Gold:
-        """The answer must give all of them, in any order."""
-        return cls(tuple(answers), "all", hint)
 
     @classmethod
     def choice(cls, letter: str, options: Mapping[str, str]) -> Gold:

@@ -43,7 +43,7 @@ def test_scores_and_codes(judged: Judge) -> None:
     assert (half.verdict, half.score, half.code) == (Verdict.WRONG_ANSWER, 0.5, "partial")
     assert judged("print(5)", SUM, scoring="all").score == 0.0
     none = judged("print(0)", SUM)
-    assert (none.score, none.code, none.pass_fraction) == (0.0, "wrong", 0.0)
+    assert (none.score, none.code, none.passed) == (0.0, "wrong", 0)
 
 
 def test_stop_at_the_first_failure(judged: Judge) -> None:

@@ -120,10 +120,10 @@ def test_golds_may_be_wrapped(gold: str) -> None:
 
 
 def test_several_golds() -> None:
-    either = Gold.any_of(["5", "x=7"])
+    either = Gold(("5", "x=7"))
     assert judge("\\boxed{7}", either).correct
     assert not judge("\\boxed{6}", either).correct
-    both = Gold.all_of(["5", "7"])
+    both = Gold(("5", "7"), "all")
     assert judge("\\boxed{7, 5}", both).correct
     assert not judge("\\boxed{7}", both).correct
 
