@@ -33,6 +33,9 @@ def train(
     batch_size: Annotated[int, typer.Option(help="Pairs of a step.")] = 16,
     freeze: Annotated[bool, typer.Option("--freeze", help="Train the head only.")] = False,
     pooling: Annotated[str, typer.Option(help="What a new head reads: own, or mean of an encoder.")] = "own",
+    denoise: Annotated[
+        str, typer.Option(help="Pairs that an ensemble of heads sees the other way round: soft, flip, drop or keep.")
+    ] = "keep",
     seed: Annotated[int, typer.Option(help="Of head, order and split.")] = 0,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Draw every preference by lot: the control.")
@@ -42,7 +45,7 @@ def train(
     """Train a preference model, report on held-out pairs, and write the settings that serve it."""
     if kind != "preference":
         raise UserError(f"KIND: {kind!r} cannot be trained; there is preference")
-    _check_choices(template=template or "chat", objective=objective, pooling=pooling)
+    _check_choices(template=template or "chat", objective=objective, pooling=pooling, denoise=denoise)
     if out.exists() and any(out.iterdir()):
         raise UserError(f"--out: {out} is not empty; give a directory that does not exist")
     from reward_servers.engines.models import ModelUnusableError
@@ -61,6 +64,7 @@ def train(
             batch_size=batch_size,
             freeze=freeze,
             pooling=cast("Pooling", pooling),
+            denoise=cast('Literal["soft", "flip", "drop", "keep"]', denoise),
             seed=seed,
             shuffle_labels=shuffle_labels,
             threads=threads,
@@ -79,6 +83,7 @@ _CHOICES = {
     "template": ("chat", "pair", "concat"),
     "objective": ("bradley_terry", "robust"),
     "pooling": ("own", "mean"),
+    "denoise": ("soft", "flip", "drop", "keep"),
 }
 
 

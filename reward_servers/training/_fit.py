@@ -10,13 +10,13 @@ from reward_servers.engines.models import Loaded, reads_last, takes_segments
 from reward_servers.training._examples import Example
 from reward_servers.training._frozen import fit_head
 from reward_servers.training._objective import Objective
-from reward_servers.training._settings import Run
+from reward_servers.training._settings import Run, TrainingError
 
 if TYPE_CHECKING:
     import torch
 
 
-def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> None:
+def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str, float]:
     """Fit the model in place.
 
     With a frozen backbone, what the head reads of each conversation is computed once, and the head is fitted to that.
@@ -26,14 +26,22 @@ def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> None:
         examples: The pairs.
         run: The settings.
 
+    Returns:
+        What an ensemble found, where there is one.
+
     Raises:
-        TrainingError: The backbone is to be frozen, and the model's head is not found.
+        TrainingError: The backbone is to be frozen, and the model's head is not found; or pairs are to be denoised, and
+            it is not frozen.
     """
+    found: dict[str, float] = {}
     if run.freeze:
-        fit_head(loaded, examples, run)
+        found = fit_head(loaded, examples, run)
+    elif run.denoise != "keep":
+        raise TrainingError("denoise: an ensemble of whole models is not trained; freeze the backbone")
     else:
         _run_trainer(loaded, examples, run)
     loaded.model.eval().requires_grad_(False).to(loaded.device)
+    return found
 
 
 def _run_trainer(loaded: Loaded, rows: Sequence[Example], run: Run) -> None:

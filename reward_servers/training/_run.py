@@ -70,11 +70,12 @@ def train_preference(
     examples, left_out = _examples(loaded, template, longest, training)
     if not examples:
         raise TrainingError(f"all {left_out} pairs are longer than {longest} tokens; raise max_length")
-    fit(loaded, examples, run)
+    found = fit(loaded, examples, run)
     with quietly():
         loaded.model.save_pretrained(out)
         loaded.tokenizer.save_pretrained(out)
-    report = _finish(out, template, longest, held, {"pairs": len(examples), "left_out": left_out, "seed": run.seed})
+    facts = {"pairs": len(examples), "left_out": left_out, "seed": run.seed}
+    report = _finish(out, template, longest, held, {**facts, **found})
     return report
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from reward_servers.engines.models import Pooling, Template
 from reward_servers.training._objective import Objective
@@ -27,6 +28,10 @@ class Run:
         batch_size: Pairs of a step.
         freeze: Whether only the head is trained.
         pooling: What a new head reads: ``"own"`` what the model's class gives it, ``"mean"`` an encoder's average.
+        denoise: What becomes of pairs that an ensemble of heads sees the other way round: ``"soft"`` softens their
+            label, ``"flip"`` turns them, ``"drop"`` leaves them out; ``"keep"`` trains no ensemble.
+        ensemble: Members of it.
+        smoothing: How much ``"soft"`` takes from a label.
         held_out: Share of the prompts that the report is made on.
         seed: Of the head, of the order and of the split.
         shuffle_labels: Whether every preference is drawn by lot: the control that shows what chance looks like.
@@ -42,6 +47,9 @@ class Run:
     batch_size: int = 16
     freeze: bool = False
     pooling: Pooling = "own"
+    denoise: Literal["soft", "flip", "drop", "keep"] = "keep"
+    ensemble: int = 5
+    smoothing: float = 0.1
     held_out: float = 0.2
     seed: int = 0
     shuffle_labels: bool = False

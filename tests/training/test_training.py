@@ -6,6 +6,7 @@ import json
 import math
 import random
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from reward_servers.training import (
     split_by_prompt,
     train_preference,
 )
+from reward_servers.training._frozen import Rows, denoise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import architectures, tiny
 from tests.typed import declared
@@ -77,6 +79,40 @@ def test_a_head_on_averages_learns_and_is_served(tmp_path: Path) -> None:
     run = Run(tiny.bert(tmp_path / "base"), freeze=True, pooling="mean", **options)
     report = train_preference(_pairs(90), run, tmp_path / "out")
     assert report.accuracy > 0.9
+
+
+@pytest.mark.parametrize("action", ["soft", "flip", "drop"])
+def test_an_ensemble_finds_the_labels_that_are_wrong(action: Any) -> None:
+    draw = torch.Generator().manual_seed(3)
+    good, bad = torch.randn(120, 8, generator=draw) + 0.7, torch.randn(120, 8, generator=draw) - 0.7
+    features, places = torch.cat([good, bad]), torch.arange(240).view(2, 120).T
+    wrong = torch.zeros(120, dtype=torch.bool)
+    wrong[::5] = True
+    pairs = torch.where(wrong[:, None], places.flip(1), places)
+    rows = Rows(pairs, torch.zeros(120), torch.ones(120))
+    run = Run(Path(), freeze=True, epochs=20, learning_rate=0.05, denoise=action, ensemble=3)
+    found = denoise(torch.nn.Linear(8, 1), features, rows, run)
+    assert found.report["doubted"] == pytest.approx(0.2, abs=0.05)
+    if action == "drop":
+        assert len(found.rows.pairs) == found.report["kept_pairs"] == pytest.approx(96, abs=6)
+        assert (found.rows.pairs[:, 0] < found.rows.pairs[:, 1]).float().mean() > 0.93
+    elif action == "flip":
+        assert (found.rows.pairs[:, 0] < found.rows.pairs[:, 1]).float().mean() > 0.93
+    else:
+        assert torch.equal(found.rows.pairs, pairs)
+        assert found.rows.labels[wrong].mean() < 0.92 < found.rows.labels[~wrong].mean()
+
+
+def test_pairs_are_denoised_before_training_and_the_report_says_what_was_found(tmp_path: Path) -> None:
+    pairs = _pairs(60)
+    noisy = [pair.turned() if place % 5 == 0 else pair for place, pair in enumerate(pairs)]
+    options = {**SMALL, "epochs": 40, "learning_rate": 0.05}
+    run = Run(tiny.bert(tmp_path / "base"), freeze=True, pooling="mean", denoise="flip", ensemble=3, **options)
+    train_preference(noisy, run, tmp_path / "out", held_out=_pairs(20, seed=3))
+    said = json.loads((tmp_path / "out" / "report.json").read_text())["training"]
+    assert 0.05 < said["doubted"] < 0.45
+    with pytest.raises(TrainingError, match="freeze the backbone"):
+        train_preference(noisy, replace(run, freeze=False), tmp_path / "no", held_out=_pairs(20, seed=3))
 
 
 @pytest.mark.parametrize("make", [tiny.bert, tiny.llama])
