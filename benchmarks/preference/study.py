@@ -96,7 +96,7 @@ def say(what: str, values: Sequence[float]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs all parts."""
+    """Run all parts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.preference.study")
     parser.add_argument("--base", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
