@@ -51,12 +51,11 @@ def train(
     from reward_servers.engines.models import ModelUnusableError
     from reward_servers.training import Objective, PairsError, Run, TrainingError, read_pairs, train_preference
 
-    how = cast("Template | None", template)
     loss = cast('Literal["bradley_terry", "robust"]', objective)
     try:
         run = Run(
             base=base,
-            template=how,
+            template=cast("Template | None", template),
             max_length=max_length,
             objective=Objective(loss, label_smoothing, flip_rate),
             epochs=epochs,
