@@ -68,8 +68,7 @@ def train(
             shuffle_labels=shuffle_labels,
             threads=threads,
         )
-        apart = read_pairs(held_out) if held_out is not None else None
-        report = train_preference(read_pairs(pairs), run, out, apart)
+        report = train_preference(read_pairs(pairs), run, out, read_pairs(held_out) if held_out is not None else None)
     except ImportError as error:
         raise UserError(f"{error}; install it with: pip install -e '.[train]' in a checkout of assay") from None
     except (PairsError, TrainingError, ModelUnusableError, ValueError) as error:
