@@ -24,23 +24,37 @@ _VERIFIERS = ("benchmarks.chaos.verifiers:counted", "benchmarks.chaos.verifiers:
 _COMMAND = ("-m", "reward_servers", "serve", *_VERIFIERS, "--workers", "2", "--log-level", "error")
 
 
+_WORDS_OF_READY = 3
+
+
 class Replica:
     """One server."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
+        self._starting = asyncio.Lock()
         self.port = 0
         self.process: Process | None = None
 
     async def start(self) -> Self:
-        """Start it, on the port that it had before, and wait until it listens."""
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, *_COMMAND, "--port", str(self.port), stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **self._environment},
-        )  # fmt: skip
-        assert self.process.stdout is not None
-        line = (await self.process.stdout.readline()).decode()
-        self.port = int(line.split()[2].rpartition(":")[2])
+        """Start it, on the port that it had before, and wait until it listens; as often as a supervisor would.
+
+        One that runs already, since another fault has started it, is left as it is.
+        """
+        async with self._starting:
+            while self.process is None or self.process.returncode is not None:
+                self.process = await asyncio.create_subprocess_exec(
+                    sys.executable, *_COMMAND, "--port", str(self.port), stdout=PIPE, stderr=asyncio.subprocess.DEVNULL,
+                    env={**os.environ, **self._environment},
+                )  # fmt: skip
+                assert self.process.stdout is not None
+                words = (await self.process.stdout.readline()).decode().split()
+                if len(words) < _WORDS_OF_READY:
+                    # A full disk, or a port that is not free yet.
+                    await self.process.wait()
+                    await asyncio.sleep(0.5)
+                    continue
+                self.port = int(words[2].rpartition(":")[2])
         return self
 
     def send(self, number: int) -> None:

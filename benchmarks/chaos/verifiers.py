@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import mmap
 import os
 import time
 
@@ -12,6 +13,7 @@ from reward_servers import Rollout, verifier
 
 LOG = "ASSAY_CHAOS_LOG"
 """Environment variable with the file to write to."""
+_MEGABYTE = 1 << 20
 
 
 def score_of(response: str) -> float:
@@ -22,13 +24,15 @@ def score_of(response: str) -> float:
 @verifier("chaos/counted", version="1")
 def counted(rollout: Rollout) -> float:
     """A hash of the response as a score, after a millisecond of work that needs a megabyte."""
-    used = bytearray(b"x") * (1 << 20)
+    # From the kernel each time: memory that was freed before is counted where it was first used.
+    with mmap.mmap(-1, _MEGABYTE) as used:
+        used.write(bytes(_MEGABYTE))
     with open(os.environ[LOG], "a") as file:
         file.write(f"{rollout.rollout_id}\n")
     ends = time.process_time() + 0.001
     while time.process_time() < ends:
         pass
-    return score_of(str(rollout.response)) if used else 0.0
+    return score_of(str(rollout.response))
 
 
 @verifier("chaos/unruly", version="1")
