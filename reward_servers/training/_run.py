@@ -20,6 +20,7 @@ from reward_servers.engines.preference import PreferenceModel
 from reward_servers.training._examples import Example
 from reward_servers.training._fit import fit
 from reward_servers.training._pairs import PreferencePair, split_by_prompt
+from reward_servers.training._plot import plot
 from reward_servers.training._report import Report, report_on
 from reward_servers.training._settings import Run, TrainingError
 
@@ -29,9 +30,9 @@ def train_preference(
 ) -> Report:
     """Train a preference model and write it with the settings that serve it.
 
-    ``out`` then holds the model, its tokenizer, ``report.json`` and ``server.toml``. The latter carries the template,
-    the mean and deviation of the held-out scores, and one of these scores as a golden score, so that a server that
-    reads the model in another way refuses to start.
+    ``out`` then holds the model, its tokenizer, ``report.json``, ``report.svg`` and ``server.toml``. The latter
+    carries the template, the mean and deviation of the held-out scores, and one of these scores as a golden score, so
+    that a server that reads the model in another way refuses to start.
 
     Args:
         pairs: The pairs.
@@ -125,6 +126,7 @@ def _finish(
     )
     pair = next(one for one, fit in zip(held, fits, strict=True) if fit)
     (out / "report.json").write_text(json.dumps({**report.as_json(), "training": facts}, indent=2) + "\n")
+    (out / "report.svg").write_text(plot(report))
     (out / "server.toml").write_text(_settings(out, template, longest, report, pair, outputs[0]))
     return report
 

@@ -9,6 +9,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -28,6 +29,7 @@ from reward_servers.training import (
     train_preference,
 )
 from reward_servers.training._frozen import Rows, denoise
+from reward_servers.training._plot import plot
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import architectures, tiny
 from tests.typed import declared
@@ -184,6 +186,16 @@ def test_the_report_by_hand() -> None:
         report_on([], [], [])
 
 
+def test_the_report_is_drawn() -> None:
+    report = report_on([2.0, 1.0, 0.0, 3.0], [1.0, 1.0, 1.0, 0.0], [5, 1, 2, 1])
+    root = ElementTree.fromstring(plot(report))
+    kind = "{http://www.w3.org/2000/svg}"
+    # Four bands and the longer side; there is no pair whose chosen response is shorter.
+    bars = [one.find(f"{kind}title") for one in root.iter(f"{kind}rect")]
+    assert sum(one is not None for one in bars) == 5
+    assert "4 held-out pairs: accuracy 0.625" in "".join(root.itertext())
+
+
 def test_scores_that_are_too_far_apart_ask_for_a_higher_temperature() -> None:
     draw = random.Random(5)
     gaps = [draw.gauss(1.0, 1.0) for _ in range(2000)]
@@ -250,6 +262,7 @@ def test_the_command_trains_and_says_what_it_found(tmp_path: Path, capsys: pytes
     assert "held-out pairs        8" in said
     assert f"--config {out / 'server.toml'}" in said
     assert json.loads((out / "report.json").read_text())["training"]["pairs"] == 32
+    assert (out / "report.svg").read_text().startswith("<svg")
     assert command(given) == 2
     assert "is not empty" in capsys.readouterr().err
     assert command([*given[:5], "-o", str(tmp_path / "x"), "--objective", "magic"]) == 2

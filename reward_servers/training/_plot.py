@@ -1,0 +1,67 @@
+"""The report as a picture: one SVG file that any browser shows, written without a plotting library."""
+
+from __future__ import annotations
+
+from reward_servers.training._report import Report
+
+_WIDTH, _HEIGHT, _LEFT, _TOP, _SIZE = 640, 300, 50, 40, 220
+
+
+def plot(report: Report) -> str:
+    """Draw accuracy by how far scores are apart, beside the confidence that the model has, and by which side is longer.
+
+    Args:
+        report: The report.
+
+    Returns:
+        The text of an SVG file.
+    """
+    bands = [(f"{one.low:.2g}-{one.high:.2g}", one.accuracy, one.confidence) for one in report.bands]
+    lengths = [
+        ("longer", report.accuracy_when_chosen_is_longer, None),
+        ("shorter", report.accuracy_when_chosen_is_shorter, None),
+    ]
+    low, high = report.interval
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" '
+        'font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+        _text(
+            _LEFT,
+            18,
+            f"{report.pairs} held-out pairs: accuracy {report.accuracy:.3f} (95 %: {low:.3f} to {high:.3f}), "
+            f"{report.ties} ties, calibration error {report.calibration_error:.3f}",
+        ),
+        *_panel(_LEFT, "scores this far apart (line: confidence)", bands),
+        *_panel(_LEFT + _SIZE + 110, "the chosen response is", lengths),
+        "</svg>",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
+
+
+def _panel(left: float, title: str, bars: list[tuple[str, float | None, float | None]]) -> list[str]:
+    """Draw bars between 0 and 1; a line across one where the model's confidence is; a bar without value is left out."""
+    bottom, step = _TOP + _SIZE, _SIZE / max(1, len(bars))
+    parts = [f'<line x1="{left}" y1="{bottom}" x2="{left + _SIZE}" y2="{bottom}" stroke="black"/>']
+    for tick in (0.0, 0.5, 1.0):
+        height = bottom - tick * (_SIZE - 20)
+        parts.append(f'<line x1="{left}" y1="{height}" x2="{left + _SIZE}" y2="{height}" stroke="#ddd"/>')
+        parts.append(_text(left - 6, height + 4, f"{tick:g}", "end"))
+    for place, (name, value, mark) in enumerate(bars):
+        start = left + place * step + 0.15 * step
+        parts.append(_text(start + 0.35 * step, bottom + 14, name, "middle"))
+        if value is None:
+            continue
+        size = value * (_SIZE - 20)
+        box = f'x="{start:.1f}" y="{bottom - size:.1f}" width="{0.7 * step:.1f}" height="{size:.1f}"'
+        parts.append(f'<rect {box} fill="#4878a8"><title>{name}: {value:.3f}</title></rect>')
+        if mark is not None:
+            height = bottom - mark * (_SIZE - 20)
+            ends = f'x1="{start:.1f}" y1="{height:.1f}" x2="{start + 0.7 * step:.1f}" y2="{height:.1f}"'
+            parts.append(f'<line {ends} stroke="#d05030" stroke-width="3"><title>confidence {mark:.3f}</title></line>')
+    parts.append(_text(left + _SIZE / 2, bottom + 32, title, "middle"))
+    return parts
