@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reward_servers.training._report import Report
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _SIZE = 640, 300, 50, 40, 220
@@ -43,7 +45,7 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
 
 
-def _panel(left: float, title: str, bars: list[tuple[str, float | None, float | None]]) -> list[str]:
+def _panel(left: float, title: str, bars: Sequence[tuple[str, float | None, float | None]]) -> list[str]:
     """Draw bars between 0 and 1; a line across one where the model's confidence is; a bar without value is left out."""
     bottom, step = _TOP + _SIZE, _SIZE / max(1, len(bars))
     parts = [f'<line x1="{left}" y1="{bottom}" x2="{left + _SIZE}" y2="{bottom}" stroke="black"/>']
