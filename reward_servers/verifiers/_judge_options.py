@@ -72,6 +72,7 @@ class JudgeOptions(Options):
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
+    show_images: bool = Field(True, description="Whether it sees the pictures of prompt and response.")
     place: int = Field(0, ge=0, lt=len(LETTERS), description="Place of this rollout among those that are compared.")
     reference_last: bool = Field(False, description="Whether the reference stands behind the response.")
     arguments: bool = Field(

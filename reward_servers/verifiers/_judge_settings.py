@@ -71,6 +71,7 @@ class ModelSettings(Settings):
     spend: SpendSettings = Field(default_factory=lambda: SpendSettings.model_validate({}), exclude=True)
     requests_per_minute: int = Field(0, ge=0, exclude=True, description="At most; 0 for no bound.")
     tokens_per_minute: int = Field(0, ge=0, exclude=True, description="Read and written, at most; 0 for no bound.")
+    images: bool = Field(False, description="Whether the model sees pictures.")
     weight: float = Field(1.0, ge=0, allow_inf_nan=False, description="How often it is drawn, among several models.")
     path: Path | None = Field(
         None, description="Directory or GGUF file of a causal language model, in place of an endpoint."
@@ -103,6 +104,8 @@ class ModelSettings(Settings):
             raise ValueError("base_url and path exclude each other; give an endpoint or local files")
         if bool(self.urls) != bool(self.model):
             raise ValueError("base_url and model go together; give the endpoint and the name of its model")
+        if self.path is not None and self.images:
+            raise ValueError("a model from local files reads no pictures; remove images, or give an endpoint")
         if self.path is not None and (self.temperature or self.parameters):
             raise ValueError("a model from local files takes the likeliest verdict; remove temperature and parameters")
         return self

@@ -20,6 +20,7 @@ from reward_servers.engines.judging import (
     in_both_orders,
 )
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
+from reward_servers.verifiers._judge_pictures import Pictures, check_reader, pictures_of
 from reward_servers.verifiers._judge_questions import mean_of, question_of, score_of
 from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSettings, open_models
 from reward_servers.verifiers._shown import shown
@@ -44,6 +45,8 @@ class Judge:
         """Open the connection pools, or load the model."""
         self._settings = settings
         self._models = settings.all_models()
+        if any(one.images for one in self._models.values()):
+            check_reader()
         self._backends = open_models(settings)
         self._templates = {name: Template(one.text) for name, one in settings.templates.items()}
         self._controls = Controls()
@@ -59,7 +62,12 @@ class Judge:
     async def score(self, rollout: Rollout, ref: JudgeReference, options: JudgeOptions, ctx: Context) -> Score:
         """Ask until there is a verdict, or report why there is none."""
         response = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
-        if not response.strip():
+        pictures = Pictures()
+        if options.show_images:
+            pictures = await pictures_of(rollout, transcript=options.show_transcript)
+        if pictures.refused is not None:
+            return pictures.refused
+        if not response.strip() and not pictures.response:
             return Score.floor("no_answer", "the response is empty")
         name = options.model or self._drawn(ctx.seed)
         if name not in self._models:
@@ -71,11 +79,33 @@ class Judge:
                 f"options.template: there is no {options.template!r}; this judge has {named}", code="invalid_template"
             )
         question = question_of(rollout, response, ref, options, ctx.seed, self._templates.get(options.template))
+        if pictures.prompt or pictures.response:
+            question = self._illustrated(question, pictures, name, options)
         if not options.arguments:
             return await self._decided(question, rollout, name, options, ctx)
         argued = await self._argued(question, name, ctx)
         orders = [await self._decided(one, rollout, name, options, ctx) for one in in_both_orders(question, argued)]
         return mean_of(orders, {"favour": argued.favour, "against": argued.against})
+
+    def _illustrated(self, question: Question, pictures: Pictures, name: str, options: JudgeOptions) -> Question:
+        """The question with its pictures.
+
+        Raises:
+            CallerError: The pictures of one of several responses cannot be shown beside the others.
+            UpstreamError: The model sees none.
+        """
+        if pictures.response and (options.compares or options.protocol == "steps"):
+            raise CallerError(
+                f"options.protocol: {options.protocol} shows no pictures of a response; set show_images = false",
+                code="unsupported_media",
+            )
+        if not self._models[name].images:
+            raise UpstreamError(
+                "the rollout holds pictures, and the judge's model is set to see none: set images = true for a model "
+                "that does, or the option show_images = false",
+                code="judge_no_images",
+            )
+        return replace(question, prompt_images=pictures.prompt, response_images=pictures.response)
 
     async def _decided(
         self, question: Question, rollout: Rollout, name: str, options: JudgeOptions, ctx: Context

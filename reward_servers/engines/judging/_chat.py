@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 _ALTERNATIVES = 20
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
+_PER_PICTURE = 4_096
 _PER_MESSAGE = 64
 """Tokens that a template adds to a message at most."""
 
@@ -266,5 +267,11 @@ class ChatClient:
 
 
 def _size(asked: Asked) -> int:
-    """Bytes of a question."""
-    return sum(len(one["content"].encode("utf-8", "replace")) for one in asked.messages)
+    """Bytes of a question; a picture counts for as much as it may cost in tokens."""
+    size = 0
+    for message in asked.messages:
+        content = message["content"]
+        parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        for part in parts:
+            size += len(part["text"].encode("utf-8", "replace")) if part["type"] == "text" else _PER_PICTURE
+    return size

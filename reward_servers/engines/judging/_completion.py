@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import openai
 
-Message = dict[str, str]
+Message = dict[str, Any]
 
 _TRANSIENT = frozenset({408, 409, 425, 429})
 _BUSY = frozenset({429, 503, 529})

@@ -44,7 +44,7 @@ class Controls:
         if failure not in ("context", "refused", "filtered"):
             return (False,) * size
         neutral = "" if failure == "context" else _NEUTRAL
-        control = replace(question, responses=(neutral,) * size, seed=0)
+        control = replace(question, responses=(neutral,) * size, response_images=(), seed=0)
         if not await self._once(
             _key(failure, control, backend.identity), lambda: _passes(control, backend, budget, count)
         ):
@@ -86,6 +86,7 @@ def _key(failure: str, control: Question, backend: str) -> bytes:
         *control.keys,
         control.worded,
         control.reply,
+        *control.prompt_images,
     )
     for text in (failure, backend, *asked):
         encoded = text.encode("utf-8", "replace")

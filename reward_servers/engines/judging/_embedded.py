@@ -67,6 +67,8 @@ class EmbeddedModel:
     def _answer(self, asked: Asked) -> Completion:
         from reward_servers.engines.models import EncodingError, TooLongError
 
+        if not all(isinstance(one["content"], str) for one in asked.messages):
+            raise ChatRejected(f"{self._name} reads no pictures", "no_images")
         try:
             opening = self._chooser.begin([(one["role"], one["content"]) for one in asked.messages])
             return self._write(opening) if asked.spelling is None else self._choose(opening, asked.spelling)

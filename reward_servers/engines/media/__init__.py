@@ -1,0 +1,8 @@
+"""Images that others wrote: bounded before they are decoded, decoded, and written anew for whoever is shown them.
+
+Nouns: *limits* are what an image may cost; an *image* is one that was decoded within them, as the bytes of a plain PNG.
+"""
+
+from reward_servers.engines.media._images import Image, ImageLimits, MediaError, read_image
+
+__all__ = ["Image", "ImageLimits", "MediaError", "read_image"]

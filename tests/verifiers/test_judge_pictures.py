@@ -1,0 +1,141 @@
+"""Pictures in prompt and response, as content parts at a real HTTP server."""
+
+from __future__ import annotations
+
+import base64
+import io
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+pytest.importorskip("PIL", reason="needs the extra vision")
+
+from PIL import Image as pillow
+
+from reward_servers.core import Message, Part, PromptContext, Rollout, bind
+from reward_servers.server import running as serving
+from reward_servers.verifiers.judge import Judge
+from tests.engines.models.causal import causal
+from tests.fakes.chat_server import FakeChatServer
+from tests.typed import declared
+from tests.verifiers.harness import bench
+from tests.verifiers.judging import judging, served
+from tests.verifiers.test_served import config
+from trainer_client import AsyncRewardClient, Recipe, Reward
+from trainer_client import Rollout as Sent
+
+
+def picture(colour: str, kind: str = "JPEG", size: int = 16) -> bytes:
+    file = io.BytesIO()
+    pillow.new("RGB", (size, size), colour).save(file, kind)
+    return file.getvalue()
+
+
+def colour_of(url: str) -> str:
+    """The colour that a judge sees, which must have been written anew as a PNG."""
+    head, _, payload = url.partition(",")
+    assert head == "data:image/png;base64"
+    seen = pillow.open(io.BytesIO(base64.b64decode(payload)))
+    red, green, blue = seen.convert("RGB").getpixel((4, 4))  # type: ignore[misc]
+    return max((red, "red"), (green, "green"), (blue, "blue"))[1]
+
+
+def pictures_in(request: dict[str, Any]) -> list[tuple[str, str]]:
+    """The name above each picture, and its colour."""
+    content = request["messages"][1]["content"]
+    if isinstance(content, str):
+        return []
+    found = []
+    for label, part in pairwise(content):
+        if part["type"] == "image_url":
+            found.append((label["text"].split("a part of the ")[1].split(".")[0], colour_of(part["image_url"]["url"])))
+    assert content[-1]["type"] == "text"
+    return found
+
+
+def illustrated(response: Any = "It is red.", *, prompt: bytes | None = None, own: bytes | None = None) -> Rollout:
+    asked: Any = "Which colour?"
+    if prompt is not None:
+        asked = (Message("user", (Part("text", "Which colour?"), Part("blob", data=prompt, mime="image/jpeg"))),)
+    if own is not None:
+        response = (Message("assistant", (Part("text", response), Part("blob", data=own, mime="image/png"))),)
+    return Rollout(response, PromptContext("g", asked, b"", size=1), "r")
+
+
+def sees(request: dict[str, Any], number: int) -> str:
+    """Say yes where every picture is red, and sign it."""
+    text = request["messages"][1]["content"][-1]["text"]
+    token = text.split(" RESPONSE>>>")[0].rsplit("<<<", 1)[1]
+    red = all(colour == "red" for _, colour in pictures_in(request))
+    return f"correct: {'yes' if red else 'no'} [{token}]"
+
+
+async def test_a_judge_sees_the_pictures_of_prompt_and_response_written_anew() -> None:
+    fake = served(sees)
+    async with judging(fake, images=True) as running:
+        both = await running.verdict("judge", illustrated(prompt=picture("red"), own=picture("green", "PNG")))
+        one = await running.verdict("judge", illustrated(prompt=picture("red")))
+        alone = await running.verdict("judge", illustrated("", own=picture("red", "WEBP")))
+    assert [pictures_in(request) for request in fake.requests] == [
+        [("PROMPT", "red"), ("RESPONSE", "green")],
+        [("PROMPT", "red")],
+        [("RESPONSE", "red")],
+    ]
+    assert (both.score, one.score, alone.score) == (0.0, 1.0, 1.0)
+
+
+async def test_pictures_reach_the_judge_from_a_trainers_messages() -> None:
+    url = "data:image/jpeg;base64," + base64.b64encode(picture("blue")).decode()
+    prompt = [
+        {"role": "user", "content": [{"type": "text", "text": "?"}, {"type": "image_url", "image_url": {"url": url}}]}
+    ]
+    fake = FakeChatServer(sees)
+    with fake.running() as address:
+        settings = config(verifiers={"judge": {"base_url": address, "model": "m", "images": True}})
+        recipe = Recipe((Reward("seen", "judge"),), advantage=None)
+        async with (
+            serving(settings, ["judge"]) as server,
+            AsyncRewardClient(recipe, {"judge": [server.address]}) as client,
+        ):
+            table = await client.score([Sent("r", prompt, "It is blue.")])
+    assert table.scores.tolist() == [[0.0]]
+    assert pictures_in(fake.requests[0]) == [("PROMPT", "blue")]
+
+
+async def test_a_picture_of_the_response_that_cannot_be_shown_is_its_own_doing() -> None:
+    fake = served([])
+    async with judging(fake, images=True) as running:
+        broken = await running.verdict("judge", illustrated(own=b"no picture"))
+        large = await running.verdict("judge", illustrated(own=picture("red", "PNG", 5_000)))
+    assert (broken.score, broken.code) == (0.0, "malformed")
+    assert (large.score, large.code) == (0.0, "limit")
+    assert fake.requests == []
+
+
+async def test_a_picture_of_the_prompt_that_cannot_be_shown_is_a_fault_of_the_data() -> None:
+    async with judging(served([]), images=True) as running:
+        fault = await running.fault("judge", illustrated(prompt=b"no picture"))
+    assert (fault.party.value, fault.code) == ("dataset", "invalid_prompt")
+
+
+async def test_pictures_are_never_left_out_in_silence() -> None:
+    fake = served(lambda request, number: "correct: yes")
+    async with judging(fake) as running:
+        fault = await running.fault("judge", illustrated(prompt=picture("red")))
+        text = await running.verdict("judge", illustrated(prompt=picture("red")), {"show_images": False})
+    assert (fault.party.value, fault.code) == ("upstream", "judge_no_images")
+    assert "set images = true" in fault.message
+    assert text.score == 1.0
+    async with judging(fake, images=True) as running:
+        item = illustrated(own=picture("red"))
+        item.own_reference = b'{"opponent": "blue"}'
+        compared = await running.fault("judge", item, {"protocol": "pairwise"})
+    assert (compared.party.value, compared.code) == ("caller", "unsupported_media")
+
+
+async def test_a_local_model_is_not_said_to_see(tmp_path: Any) -> None:
+    settings = {"path": str(causal(tmp_path / "model"))}
+    async with bench(bind(declared(Judge), settings)) as running:
+        fault = await running.fault("judge", illustrated(prompt=picture("red")))
+    assert fault.code == "judge_no_images"
