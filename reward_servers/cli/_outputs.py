@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_servers.cli._console import print_note, print_table
+from reward_servers.cli._signal_files import describe_signal, row_fields
 from reward_servers.labels import Labels, Match, compare, read_labels
 from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable, Summary
-from trainer_client.signals import SignalError
+from trainer_client.signals import Signal, SignalError
 
 Numbers = NDArray[np.float64]
+_REPORT_WIDTH = 100
 
 
 class TrainingSignal:
@@ -25,12 +27,14 @@ class TrainingSignal:
     Attributes:
         rewards: ``[N]``, NaN where there is none; None when the batch cannot be used.
         advantages: ``[N]``; None when there are none.
+        made: Everything that the method gave; None when it gave nothing.
         reason: Why something is None; empty when nothing is.
     """
 
-    def __init__(self, rewards: Numbers | None, advantages: Numbers | None, reason: str) -> None:
+    def __init__(self, rewards: Numbers | None, made: Signal | None, reason: str) -> None:
         self.rewards = rewards
-        self.advantages = advantages
+        self.made = made
+        self.advantages = None if made is None else made.advantages
         self.reason = reason
 
     def reward(self, row: int) -> float | None:
@@ -55,9 +59,26 @@ def training_signal_of(table: ScoreTable) -> TrainingSignal:
     if table.recipe.advantage is None:
         return TrainingSignal(rewards, None, "")
     try:
-        return TrainingSignal(rewards, table.advantages, "")
+        made = table.signal
     except (RewardError, SignalError) as error:
         return TrainingSignal(rewards, None, f"no advantages: {error}")
+    return TrainingSignal(rewards, made, _shortfall(made))
+
+
+def _shortfall(made: Signal) -> str:
+    """Says that a method gives no advantage per rollout, and what it gives instead."""
+    if made.advantages is not None:
+        return ""
+    given = {
+        "advantages per token": made.token_advantages,
+        "pairs": made.pairs,
+        "requests": made.requests,
+        "a budget": made.budget,
+        "weights per token": made.token_weights,
+        "shaped rewards": made.rewards,
+    }
+    found = [name for name, value in given.items() if value is not None]
+    return f"the method gives {' and '.join(found) or 'weights'} and no advantage per rollout"
 
 
 def write_scores(
@@ -80,6 +101,8 @@ def write_scores(
         row = row_of[rollout.rollout_id]
         line = _line(rollout, table, row, evidence)
         line["reward"], line["advantage"] = signal.reward(row), signal.advantage(row)
+        if signal.made is not None:
+            line |= row_fields(signal.made, row)
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
@@ -125,6 +148,8 @@ def describe_run(summary: Summary, table: ScoreTable, signal: TrainingSignal, fo
     advantages = signal.advantages
     outcome |= {
         "recipe": table.recipe.name,
+        **describe_signal(signal.made),
+        "failed": signal.made is None and bool(signal.reason),
         "advantage_std": float(advantages.std()) if advantages is not None else None,
         "remark": "" if outcome["incomplete"] else signal.reason,
         "grouped_by_prompt": found.grouped_by_prompt,
@@ -163,6 +188,8 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
         rows = [[*row, _share(agreement)] for row, agreement in zip(rows, agreements, strict=True)]
     print_table(titles, rows)
     print("\n".join(summary.lines()))
+    for name, value in outcome["report"].items():
+        print(f"{name}  {_shown(value)}")
     if path is not None:
         print(f"written to {path}")
     if outcome["remark"]:
@@ -176,6 +203,11 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
             f"{outcome['ungrouped']} rollouts have neither group_id nor prompt; each is a group of its own, from which "
             "no group method can learn: add group_id, or name its column by --map group_id=COLUMN"
         )
+
+
+def _shown(value: Any) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _REPORT_WIDTH else f"{text[: _REPORT_WIDTH - 3]}..."
 
 
 def _share(agreement: Mapping[str, int] | None) -> str:

@@ -10,13 +10,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, unfitting
+from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
@@ -26,18 +27,29 @@ if TYPE_CHECKING:
 
 _PROBLEMS_SHOWN = 20
 _STDOUT = Path("-")
+_ROLLOUTS = "rollouts.jsonl"
 
 
 def score(
     source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Rollouts, one per line.")],
     recipe: Annotated[Path, typer.Option("--recipe", "-r", help="Recipe file (TOML).")],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File to write, one line per rollout; - for standard output.")
+        str | None,
+        typer.Option("--out", "-o", help="File to write, a line per rollout; - for standard output; DIR/ for all."),
     ] = None,
     columns: Annotated[
         list[str] | None,
         typer.Option("--map", metavar="FIELD=COLUMN", help="Where the file has a field. Repeatable, or with commas."),
     ] = None,
+    arrays: Annotated[
+        Path | None,
+        typer.Option(help="Arrays with a row per rollout (.npz); by default the file's name with .npz."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Where the method's state is kept: read if it is there, written at the end.")
+    ] = None,
+    step: Annotated[int, typer.Option(help="Number of the training step, which schedules follow.", min=0)] = 0,
+    run: Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.")] = "",
     endpoints_file: Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")] = None,
     ca: Ca = None,
     cert: Cert = None,
@@ -55,36 +67,68 @@ def score(
     Servers that neither the recipe nor --endpoints-file gives an address for are started, and stopped at the end. A
     line that cannot be used is reported with its number; the others are scored.
 
-    Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates; 2: the input or the recipe is
-    wrong.
+    Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates, or the recipe's method could
+    not be applied; 2: the input or the recipe is wrong.
     """
     from reward_servers.cli._outputs import describe_run, print_run, training_signal_of
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)
-    if out is not None and out != _STDOUT:
-        refuse_overwriting(
-            "--out", out, {"the input": source, "the recipe": recipe, "the file of endpoints": endpoints_file}
-        )
-    elif out is not None and as_json:
+    place = _place(out, {"the input": source, "the recipe": recipe, "the file of endpoints": endpoints_file})
+    if place == _STDOUT and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     found = _read(source, read_columns(columns or ()))
+    _check_inputs(loaded, found, source, arrays)
     access = (tls_of(ca, cert, key), token)
     session = _session(loaded, recipe.parent, endpoints_file, access, workers, verbose=verbose)
-    table, seconds = asyncio.run(_run(session, found.rollouts, loaded))
+    kept = KeptState(state)
+    table, seconds = asyncio.run(_run(session, found.rollouts, loaded, kept, Labels(run, step)))
     signal = training_signal_of(table)
-    if out is not None:
-        _write(out, found.rollouts, table, signal, evidence=evidence)
+    kept.save()
     summary = replace(table.summary(), seconds=seconds)
     outcome = describe_run(summary, table, signal, found)
+    if place is not None:
+        _write(place, found.rollouts, table, signal, outcome, evidence=evidence)
     for problem in outcome["label_problems"]:
         print(f"{source}: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False))
     else:
-        with contextlib.redirect_stdout(sys.stderr if out == _STDOUT else sys.stdout):
-            print_run(summary, outcome, None if out == _STDOUT else out)
-    return EXIT_NO if outcome["incomplete"] else 0
+        with contextlib.redirect_stdout(sys.stderr if place == _STDOUT else sys.stdout):
+            print_run(summary, outcome, None if place == _STDOUT else place)
+    return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
+
+
+def _place(out: str | None, inputs: Mapping[str, Path | None]) -> Path | None:
+    """Where the results go; a folder is made. Refuses, before work is done, what could not be written."""
+    if out is None or out == str(_STDOUT):
+        return None if out is None else _STDOUT
+    path = Path(out)
+    if out.endswith("/") or path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)
+        refuse_overwriting("--out", path / _ROLLOUTS, inputs)
+    else:
+        refuse_overwriting("--out", path, inputs)
+    return path
+
+
+def _check_inputs(recipe: Recipe, found: RolloutFile, source: Path, arrays: Path | None) -> None:
+    """Have everything that the recipe's method reads, before a server is started or a judge is paid."""
+    from trainer_client import RolloutError
+    from trainer_client.recipe.inputs import refuse_calls
+    from trainer_client.result.inputs import values_of
+    from trainer_client.rollout.arrays import attach_arrays
+
+    if recipe.plan is None:
+        return
+    refuse_calls(recipe.plan)
+    beside = arrays or source.with_suffix(".npz")
+    if arrays is not None or (beside != source and beside.is_file()):
+        attach_arrays(found.rollouts, beside)
+    try:
+        values_of(recipe.plan, found.rollouts)
+    except RolloutError as error:
+        raise UserError(f"{source}: {error}") from None
 
 
 def _read(source: Path, columns: Mapping[str, str]) -> RolloutFile:
@@ -126,22 +170,39 @@ def _session(
     return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
 
 
-def _write(out: Path, rollouts: list[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool) -> None:
+def _write(
+    place: Path,
+    rollouts: list[Rollout],
+    table: ScoreTable,
+    signal: TrainingSignal,
+    outcome: Mapping[str, Any],
+    *,
+    evidence: bool,
+) -> None:
     from reward_servers.cli._outputs import write_scores
+    from reward_servers.cli._signal_files import write_folder_parts
 
-    if out == _STDOUT:
+    if place == _STDOUT:
         write_scores(sys.stdout, rollouts, table, signal, evidence=evidence)
         return
-    with whole_file(out) as file:
+    with whole_file(place / _ROLLOUTS if place.is_dir() else place) as file:
         write_scores(file, rollouts, table, signal, evidence=evidence)
+    if place.is_dir():
+        write_folder_parts(place, rollouts, table, signal.made)
+        with whole_file(place / "report.json") as file:
+            file.write(json.dumps(outcome, ensure_ascii=False, indent=2) + "\n")
 
 
-async def _run(session: Session, rollouts: list[Rollout], recipe: Recipe) -> tuple[ScoreTable, float]:
+async def _run(
+    session: Session, rollouts: list[Rollout], recipe: Recipe, state: KeptState, labels: Labels
+) -> tuple[ScoreTable, float]:
     from reward_servers.cli._console import progress
     from reward_servers.cli._scoring import score_all
 
     async with session:
         began = time.monotonic()
+        client = await session.client(recipe)
+        state.load(client)
         with progress(len(rollouts), "scoring") as advance:
-            table = await session.run(score_all(await session.client(recipe), rollouts, advance))
+            table = await session.run(score_all(client, rollouts, advance, labels))
         return table, time.monotonic() - began

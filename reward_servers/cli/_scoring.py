@@ -9,6 +9,7 @@ from itertools import count
 from typing import TypeVar
 
 from reward_servers.cli._console import Advance
+from reward_servers.cli._kept_state import Labels
 from reward_servers.cli._remote import require
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
 from trainer_client import TLS, AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
@@ -98,7 +99,9 @@ class Session:
             await asyncio.gather(working, watching, return_exceptions=True)
 
 
-async def score_all(client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance) -> ScoreTable:
+async def score_all(
+    client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance, labels: Labels
+) -> ScoreTable:
     """Score the rollouts of a file.
 
     A deadline counts from the moment when a rollout is handed over, so a file is handed over in windows of whole
@@ -108,6 +111,7 @@ async def score_all(client: AsyncRewardClient, rollouts: Sequence[Rollout], adva
         client: The client, with the recipe.
         rollouts: At least one.
         advance: Told of rollouts that are done.
+        labels: The run and the step.
 
     Returns:
         One table of all rollouts, groups in the order of their first rollout.
@@ -127,7 +131,7 @@ async def score_all(client: AsyncRewardClient, rollouts: Sequence[Rollout], adva
         nonlocal size
         while window := _take(waiting, size):
             place = next(places)
-            table = tables[place] = await _score(client, window)
+            table = tables[place] = await _score(client, window, labels)
             if table.seconds > _SLOW * deadline:
                 size = max(1, min(size, len(window)) // 2)
             elif table.seconds < _QUICK * deadline:
@@ -157,9 +161,9 @@ def _take(groups: Iterator[list[Rollout]], size: int) -> list[Rollout]:
     return window
 
 
-async def _score(client: AsyncRewardClient, window: Sequence[Rollout]) -> ScoreTable:
+async def _score(client: AsyncRewardClient, window: Sequence[Rollout], labels: Labels) -> ScoreTable:
     try:
-        return await client.score(window)
+        return await client.score(window, run=labels.run, step=labels.step)
     except IncompleteBatchError as error:
         # Whether too many scores are missing is a question about the whole file.
         return error.table

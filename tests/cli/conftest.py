@@ -132,6 +132,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "Requires-Dist: pydantic; extra == 'rare'\n"
     )
     points = {
+        "given": "given",
         "length": "length",
         "slow": "slow",
         "down": "down",

@@ -60,3 +60,16 @@ class Crashes:
 
     async def score(self, rollout: Rollout) -> float:
         return 0.0
+
+
+class Named(Options):
+    key: str
+
+
+@verifier("probe/given", version="1", score_range=(-1e9, 1e9))
+def given(rollout: Rollout, options: Named) -> float:
+    """A number that the rollout's metadata hold, and a fault where they hold none."""
+    value = (rollout.metadata or {}).get(options.key)
+    if value is None:
+        raise ServiceError("nothing was given", code="not_given")
+    return float(value)

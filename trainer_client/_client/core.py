@@ -19,6 +19,7 @@ from trainer_client._settings import Settings
 from trainer_client._transport.fleet import Expired
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Batch, Labels
+from trainer_client.result.inputs import values_of
 from trainer_client.result.outcomes import OutcomeStore
 from trainer_client.result.table import ScoreTable
 from trainer_client.result.verifiers import VerifierInfo
@@ -118,6 +119,8 @@ class Core:
         labels: Labels,
         estimator: Estimator | Pipeline | None,
     ) -> ScoreTable:
+        # Before a server is asked: a batch that the recipe's method could not use is refused before it costs anything.
+        inputs = values_of(recipe.plan, rollouts)
         await self._make_ready()
         store = OutcomeStore(len(rollouts), len(recipe.rewards))
         batch = Batch(rollouts, recipe, store, labels, runtime.loop.time())
@@ -130,6 +133,7 @@ class Core:
             seconds=runtime.loop.time() - batch.started,
             estimator=estimator,
             step=labels.step,
+            inputs=inputs,
         )
 
     async def _settle(self, runtime: Runtime, batch: Batch) -> None:

@@ -78,6 +78,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
     servers = top.take("servers", nothing, _table)
     name = top.take("name", "recipe", _text)
     advantage = top.take("advantage", "grpo", _advantage)
+    inputs = top.take("inputs", nothing, _table)
     max_missing = top.take("max_missing", 0.2, _number)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
     follow_upgrades = top.take("follow_upgrades", False, _flag)
@@ -87,6 +88,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
         "rewards": tuple(_reward(key, _nested("rewards", key, value)) for key, value in rewards.items()),
         "servers": tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
         "advantage": advantage,
+        "inputs": inputs,
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
         "follow_upgrades": follow_upgrades,

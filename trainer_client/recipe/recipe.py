@@ -11,12 +11,13 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
 from trainer_client.recipe.file import load_recipe, parse_recipe
+from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
 from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Recipe:
         name: name of the recipe, for reports.
         servers: where verifiers run. A verifier named by none has a server of its own, called like it.
         advantage: method of ``trainer_client.signals``, with options, or a list of stages; None for no advantages.
+        inputs: where what the method reads comes from, by the names of ``signals.INPUTS``: see
+            `trainer_client.recipe.inputs`. What rewards and rollouts hold under the same meaning needs no entry.
         max_missing: largest tolerated share of missing scores, for each reward on its own.
         reasoning_marks: pairs of marks between which a response is reasoning, such as ``("<plan>", "</plan>")``, for
             all verifiers. The usual ones (``<think>``, ``[THINK]``, Harmony's channels, ...) are known without.
@@ -45,6 +48,7 @@ class Recipe:
     name: str = "recipe"
     servers: tuple[Server, ...] = ()
     advantage: AdvantageSetting | None = "grpo"
+    inputs: Mapping[str, InputSetting] = field(default_factory=dict)
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     follow_upgrades: bool = False
@@ -58,7 +62,7 @@ class Recipe:
             raise RecipeError(f"{self.max_missing} is not a share between 0 and 1", "max_missing")
         self._check_hosts()
         self._check_marks()
-        self.estimator()
+        _ = self.plan
         try:
             _ = self.digest
         except (TypeError, ValueError) as error:
@@ -167,6 +171,21 @@ class Recipe:
             terms.append(Term(reward.name, reward.weight, reward.required, reward.gate, floor, actions))
         return terms
 
+    @cached_property
+    def plan(self) -> Plan | None:
+        """What supplies each input of the method; None without one.
+
+        Raises:
+            RecipeError: no method has that name, an option does not fit, or nothing supplies an input.
+        """
+        bound = read_inputs(self.inputs, self.rewards)
+        method = self.estimator()
+        if method is None:
+            if bound:
+                raise RecipeError("nothing reads it; the recipe has no advantage", f"inputs.{next(iter(bound))}")
+            return None
+        return plan_of(method, bound, self.rewards)
+
     def estimator(self) -> Estimator | Pipeline | None:
         """A new estimator of the ``advantage`` setting; None when there is none.
 
@@ -177,10 +196,19 @@ class Recipe:
             return None
         from trainer_client.signals import SignalError, resolve
 
+        bound = read_inputs(self.inputs, self.rewards)
+        weight = {reward.name: reward.weight for reward in self.rewards}
+        columns = bound.get("components", ())
+        if isinstance(columns, Source):
+            raise RecipeError("expected a list of sources, one a column", "inputs.components")
+        weights = [weight[one.name] if one.kind == "reward" else 1.0 for one in columns] or list(weight.values())
+        feeds = {name: one.name for name, one in bound.items() if isinstance(one, Source) and one.kind == "stage"}
         try:
-            return resolve(self.advantage, [reward.weight for reward in self.rewards])
+            return resolve(self.advantage, weights, feeds)
         except SignalError as error:
-            raise RecipeError(str(error).removeprefix("advantage: "), "advantage") from None
+            reason = str(error)
+            key = reason.partition(": ")[0] if reason.startswith("inputs.") else "advantage"
+            raise RecipeError(reason.removeprefix(f"{key}: "), key) from None
 
 
 def as_recipe(recipe: Recipe | str | os.PathLike[str]) -> Recipe:

@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client._errors import RecipeError, RewardError, StateError
+from trainer_client.recipe.inputs import Source
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.state import keeps_state
 from trainer_client.result.details import Cell, Times, read_aspect, read_details, read_times
+from trainer_client.result.inputs import arrays_of, values_of
 from trainer_client.result.outcomes import Outcome, OutcomeStore
 from trainer_client.result.summary import Summary, summarise
 from trainer_client.result.verifiers import VerifierId
@@ -104,13 +106,9 @@ class ScoreTable:
     @classmethod
     def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **known: Any) -> ScoreTable:
         """The table of a settled store; ``known`` are the constructor's other arguments."""
-        inputs: dict[str, list[Any]] = {}
-        # An answer that ended at once has no token ids to give, and is known to be 0 tokens long by its empty text.
-        counted = any(len(rollout.token_ids) for rollout in rollouts)
-        if counted and all(len(rollout.token_ids) or not rollout.response for rollout in rollouts):
-            inputs["lengths"] = [len(rollout.token_ids) for rollout in rollouts]
-        if all(rollout.finish_reason for rollout in rollouts):
-            inputs["truncated"] = [rollout.finish_reason == "length" for rollout in rollouts]
+        inputs = known.pop("inputs", None)
+        if inputs is None:
+            inputs = values_of(recipe.plan, rollouts, strict=False)
         ids = [rollout.rollout_id for rollout in rollouts]
         return cls(recipe, ids, [rollout.group_id for rollout in rollouts], store, inputs=inputs, **known)
 
@@ -269,9 +267,8 @@ class ScoreTable:
         A method with state goes one step further with each call.
 
         Args:
-            inputs: what the method needs beyond rewards, groups, components, lengths (where rollouts have token ids)
-                and truncation (where they have a finish reason); by the names of ``signals.INPUTS``. One that it does
-                not read is refused.
+            inputs: what the method needs beyond what the recipe's ``inputs`` and the rollouts supply; by the names of
+                ``signals.INPUTS``. One that it does not read is refused.
 
         Raises:
             IncompleteBatchError: see `combined`.
@@ -289,13 +286,41 @@ class ScoreTable:
                 f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
                 "state (it was pickled, say): read table.advantages where client.score() gave the table"
             )
-        known: dict[str, Any] = {"rewards": self.rewards, **self._inputs}
-        if "components" in estimator.reads:
+        plan = self.recipe.plan
+        assert plan is not None
+        made = arrays_of(plan, self._inputs, self.rollout_ids, self._column)
+        known: dict[str, Any] = {"rewards": self._apart(plan.apart) if plan.apart else self.rewards}
+        if "components" in estimator.reads and "components" not in made.inputs:
             known |= {"components": self._components(), "components_valid": self.combined.components_valid}
         # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
-        offered = {name: value for name, value in known.items() if name in estimator.reads}
+        offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
         batch = {"rewards": None, "groups": self.group_ids, **offered, **inputs}
-        return estimator(SignalBatch(valid=self.mask, step=self._step, sharded=self._partial, **batch))
+        mask = self.mask & made.known
+        return estimator(SignalBatch(valid=mask, step=self._step, sharded=self._partial, **batch))
+
+    def _apart(self, names: Sequence[str]) -> FloatArray:
+        """``[N]`` weighted sum of some of the rewards."""
+        columns = [self.column(name) for name in names]
+        weights = np.array([self.recipe.rewards[column].weight for column in columns])
+        summed: FloatArray = np.where(self.mask, self._components()[:, columns] @ weights, np.nan)
+        return summed
+
+    def _column(self, source: Source) -> FloatArray:
+        """``[N]`` scores of a reward, with a floor where one stands in, or an aspect; NaN where there is none."""
+        column = self.column(source.name)
+        if source.kind == "reward":
+            there = self.valid[:, column]
+            floored = self.combined.components_valid[:, column] & self.asked[:, column]
+            given = np.where(there, self.scores[:, column], self.combined.components[:, column])
+            return np.where(there | floored, given, np.nan)
+        (name,) = source.path
+        versions = self.versions[column]
+        if versions and name not in versions[0].aspects:
+            known = ", ".join(versions[0].aspects) or "none"
+            raise RecipeError(
+                f"{versions[0].name} gives no aspect {name!r}; it gives {known}", f"rewards.{source.name}.verifier"
+            )
+        return self.aspect(column, name)
 
     def _components(self) -> FloatArray:
         """``[N, R]`` scores as the sum reads them: see `signals.Combined`.

@@ -98,6 +98,7 @@ class Method:
         source: where its formula stands.
         formula: one line.
         reducible: whether a reduce hook makes it right on a shard.
+        disjoint: whether it adds ``components`` to ``rewards``, which must then not hold them already.
         laws: what it obeys.
     """
 
@@ -112,6 +113,7 @@ class Method:
     source: str
     formula: str
     reducible: bool
+    disjoint: bool
     laws: Laws
 
     @property
@@ -161,6 +163,7 @@ def register(
     source: str | None = None,
     formula: str | None = None,
     reducible: bool | None = None,
+    disjoint: bool | None = None,
     laws: Laws | None = None,
 ) -> Callable[[_T], _T]:
     """Decorate the function or class of a method; see `Method` for the arguments.
@@ -178,6 +181,7 @@ def register(
         source: the second paragraph of the file's docstring, unless given.
         formula: one line.
         reducible: False unless given.
+        disjoint: the same.
         laws: nothing but what all methods obey, unless given.
 
     Raises:
@@ -202,6 +206,7 @@ def register(
             "source": source or _paragraph(sys.modules[target.__module__].__doc__) or None,
             "formula": formula,
             "reducible": reducible,
+            "disjoint": disjoint,
         }
         known = {key: value for key, value in given.items() if value is not None}
         METHODS[name] = _method(model, name, target, laws or Laws(), known, list(given))
@@ -210,7 +215,7 @@ def register(
     return add
 
 
-_DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False}
+_DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False, "disjoint": False}
 
 
 def _model(name: str, like: str | None) -> Method | None:

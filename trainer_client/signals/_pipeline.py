@@ -22,12 +22,28 @@ class Pipeline:
     stages: masks intersect, weights multiply, of other fields the last stage that fills one wins.
     """
 
-    __slots__ = ("stages",)
+    __slots__ = ("feeds", "stages")
 
-    def __init__(self, stages: Sequence[Estimator]) -> None:
+    def __init__(self, stages: Sequence[Estimator], feeds: Mapping[str, str] | None = None) -> None:
+        """Join stages.
+
+        Args:
+            stages: in their order.
+            feeds: inputs of later stages that are the rewards (without them the advantages) of an earlier one, by its
+                name.
+
+        Raises:
+            OptionError: there is no stage, or none of a name in ``feeds`` before the last one.
+        """
         if not stages:
             raise OptionError("pipeline: no stages; name at least one method")
         self.stages = tuple(stages)
+        self.feeds = dict(feeds or {})
+        earlier = [stage.name for stage in self.stages[:-1]]
+        for name, stage in self.feeds.items():
+            if stage not in earlier:
+                known = f"earlier stages are {', '.join(earlier)}" if earlier else "there is no earlier stage"
+                raise OptionError(f"inputs.{name}: no earlier stage is called {stage!r}; {known}")
 
     @property
     def name(self) -> str:
@@ -49,6 +65,11 @@ class Pipeline:
         """Names of all inputs that any stage may read."""
         return frozenset().union(*(stage.reads for stage in self.stages))
 
+    @property
+    def disjoint(self) -> bool:
+        """Whether any stage asks for ``rewards`` that do not hold what is in ``components``."""
+        return any(stage.disjoint for stage in self.stages)
+
     def __call__(self, batch: SignalBatch) -> Signal:
         """Compute the signal of a batch, stage by stage.
 
@@ -61,9 +82,19 @@ class Pipeline:
             batch = batch.before(frozenset().union(*(later.reads for later in self.stages[number + 1 :])))
             signal = stage.apply(batch)
             joined = signal if joined is None else joined.then(signal)
-            batch = batch.after(signal)
+            batch = batch.after(signal).replace(**self._fed(stage.name, signal))
         assert joined is not None
         return joined
+
+    def _fed(self, stage: str, signal: Signal) -> dict[str, Any]:
+        """What a stage gives to inputs of later ones."""
+        names = [name for name, source in self.feeds.items() if source == stage]
+        if not names:
+            return {}
+        given = signal.rewards if signal.rewards is not None else signal.advantages
+        if given is None:
+            raise OptionError(f"inputs.{names[0]}: the stage {stage} gives neither rewards nor advantages")
+        return dict.fromkeys(names, given)
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-serialisable state of all stages."""
@@ -82,21 +113,25 @@ class Pipeline:
             stage.load_state_dict(part)
 
 
-def resolve(setting: Setting, weights: Sequence[float] | None = None) -> Estimator | Pipeline:
+def resolve(
+    setting: Setting, weights: Sequence[float] | None = None, feeds: Mapping[str, str] | None = None
+) -> Estimator | Pipeline:
     """The estimator of a recipe's ``advantage`` setting.
 
     Args:
         setting: the setting.
         weights: factor of each reward, for methods that take the rewards apart and join them again by ``weights``;
             a setting that names its own keeps them. All 1, they say nothing, and a method keeps those of its paper.
+        feeds: inputs that an earlier stage gives: see `Pipeline`.
 
     Raises:
         OptionError: the setting has another form, or an option does not fit.
         UnknownMethodError: no method has that name.
     """
     if isinstance(setting, str | Mapping):
-        return _stage(setting, weights)
-    return Pipeline([_stage(stage, weights) for stage in setting])
+        single = _stage(setting, weights)
+        return Pipeline([single], feeds) if feeds else single
+    return Pipeline([_stage(stage, weights) for stage in setting], feeds)
 
 
 def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) -> Estimator:

@@ -66,6 +66,11 @@ class Estimator:
         """Names of all inputs that it may read."""
         return self.spec.reads
 
+    @property
+    def disjoint(self) -> bool:
+        """Whether ``rewards`` must not hold what is in ``components``."""
+        return self.spec.disjoint
+
     def __call__(self, batch: SignalBatch) -> Signal:
         """Compute the signal of a batch.
 

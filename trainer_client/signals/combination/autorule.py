@@ -26,6 +26,7 @@ def _needs_by_scale(options: Mapping[str, Any]) -> Needs:
     paper=PAPER,
     needs=_needs_by_scale,
     inputs=("rewards", "components", "groups"),
+    disjoint=True,
     formula="R_i = r_i + weight * share of the rules fulfilled; r_i by its running mean and deviation if asked; GRPO",
 )
 class RuleRewards(RunningMoments):

@@ -1,0 +1,264 @@
+"""Where the inputs of a recipe's methods come from: its table ``[inputs]``, and what is known without it.
+
+A source is written as text: a reward (``"math"``), an aspect of its verdict (``"citation.coverage"``), a field of the
+rollout (``"response"``), a key of its metadata (``"metadata.helped"``) or of its extra fields (``"extra.logprobs"``),
+the rewards of an earlier stage (``"stage.rubric_reward"``), or ``"call"``, where code passes it to ``table.estimate``.
+A table adds a comparison or a factor; a list makes columns of several sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from trainer_client._errors import RecipeError
+from trainer_client.recipe.rewards import Reward
+
+if TYPE_CHECKING:
+    from trainer_client.signals import Estimator, Pipeline
+
+InputSetting: TypeAlias = str | float | Mapping[str, Any] | Sequence[str | float | Mapping[str, Any]]
+Kind: TypeAlias = Literal["reward", "aspect", "field", "metadata", "extra", "stage", "call", "number"]
+
+FIELDS = ("prompt", "response", "token_ids", "finish_reason", "task", "group_id", "rollout_id", "reference")
+"""Fields of a rollout that a source may name; ``reference`` may go on with a key."""
+_WORDS = (*FIELDS, "metadata", "extra", "stage", "call")
+COMPARISONS = ("at_least", "above", "at_most", "below")
+_FROM_ROLLOUT = ("field", "metadata", "extra")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an input, or a column of one, comes from.
+
+    Attributes:
+        kind: what is read.
+        name: the reward, field or stage; empty for metadata, extra fields and numbers.
+        path: keys below it; for an aspect, its name.
+        comparison: makes a truth value of a number: ``at_least``, ``above``, ``at_most`` or ``below``.
+        threshold: what is compared with.
+        times: factor of a number.
+    """
+
+    kind: Kind
+    name: str = ""
+    path: tuple[str, ...] = ()
+    comparison: str = ""
+    threshold: float = 0.0
+    times: float = 1.0
+
+    @property
+    def is_of_rollout(self) -> bool:
+        """Whether it is known before anything is scored."""
+        return self.kind in _FROM_ROLLOUT
+
+    @property
+    def base(self) -> str:
+        """What is read, without what is made of it."""
+        first = {"metadata": "metadata", "extra": "extra", "stage": "stage", "call": "call"}.get(self.kind)
+        parts = ([first] if first else []) + ([self.name] if self.name else []) + list(self.path)
+        return ".".join(parts)
+
+    def __str__(self) -> str:
+        if self.kind == "number":
+            return f"{self.threshold:g}"
+        compared = f" {self.comparison} {self.threshold:g}" if self.comparison else ""
+        return self.base + (f" times {self.times:g}" if self.times != 1.0 else "") + compared
+
+
+Bound: TypeAlias = Source | tuple[Source, ...]
+
+_HELD = {
+    "texts": Source("field", "response"),
+    "questions": Source("field", "prompt"),
+    "token_ids": Source("field", "token_ids"),
+    "token_lists": Source("field", "token_ids"),
+    "lengths": Source("field", "token_ids"),
+    "truncated": Source("field", "finish_reason"),
+}
+"""Inputs that every rollout holds, or may hold, under another name."""
+_OF_TABLE = ("rewards", "groups", "components", "components_valid")
+_OF_SOLE_REWARD = ("correct", "accuracy")
+"""What the only reward of a recipe is: whether the answer is right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What supplies each input of a method.
+
+    Attributes:
+        reads: every input that the method may read.
+        bound: source of each input that has one; those that the table itself makes are not among them.
+        held: names in ``bound`` that nobody wrote: they are read where the rollouts have them.
+        needed: the inputs that cannot be missing, as the method declares them: ``"a|b"`` is either.
+        apart: names of the rewards that make ``rewards`` where the method wants them without what ``components`` hold;
+            empty where they are the whole.
+    """
+
+    reads: frozenset[str]
+    bound: Mapping[str, Bound]
+    held: frozenset[str]
+    needed: tuple[str, ...]
+    apart: tuple[str, ...] = ()
+
+    def sources(self) -> dict[str, list[Source]]:
+        """The sources of each bound input."""
+        return {name: list(bound) if isinstance(bound, tuple) else [bound] for name, bound in self.bound.items()}
+
+
+def read_inputs(settings: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[str, Bound]:
+    """The sources that a recipe's ``inputs`` name.
+
+    Raises:
+        RecipeError: with the key and the remedy.
+    """
+    from trainer_client.signals import INPUTS
+    from trainer_client.signals._errors import did_you_mean
+
+    names = [reward.name for reward in rewards]
+    bound: dict[str, Bound] = {}
+    for name, setting in settings.items():
+        place = f"inputs.{name}"
+        if name not in INPUTS:
+            raise RecipeError(f"is no input of a method; {did_you_mean(name, INPUTS)}assay methods names them", place)
+        if isinstance(setting, list | tuple):
+            if len(INPUTS[name].axes) < 2:
+                raise RecipeError("is one value a rollout, not several; give one source", place)
+            bound[name] = tuple(_source(place, one, names) for one in setting)
+            if not bound[name]:
+                raise RecipeError("is empty; name at least one source, or leave the key out", place)
+        else:
+            bound[name] = _source(place, setting, names)
+    return bound
+
+
+def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:
+    if isinstance(setting, int | float) and not isinstance(setting, bool):
+        return Source("number", threshold=float(setting))
+    if isinstance(setting, str):
+        return _named(place, setting, rewards)
+    if not isinstance(setting, Mapping) or not isinstance(setting.get("from"), str):
+        raise RecipeError(f'expected "SOURCE" or {{ from = "SOURCE", at_least = 0.5 }}, found {setting!r}', place)
+    source = _named(place, setting["from"], rewards)
+    more = {key: value for key, value in setting.items() if key != "from"}
+    for key, value in more.items():
+        if key not in (*COMPARISONS, "times"):
+            raise RecipeError(f"{key!r} is not a key here; known are from, times, {', '.join(COMPARISONS)}", place)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise RecipeError(f"{key}: expected a number, found {value!r}", place)
+    compared = [key for key in COMPARISONS if key in more]
+    if len(compared) > 1:
+        raise RecipeError(f"give one of {', '.join(compared)}, not both", place)
+    source = replace(source, times=float(more.get("times", 1.0)))
+    return replace(source, comparison=compared[0], threshold=float(more[compared[0]])) if compared else source
+
+
+def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
+    first, dot, rest = text.partition(".")
+    path = tuple(rest.split(".")) if dot else ()
+    if first in rewards and first in _WORDS:
+        raise RecipeError(f"{first!r} is both a reward and a word of sources; give the reward another name", place)
+    whole = text if text in rewards else ""
+    if whole or first in rewards:
+        return Source("reward", text) if whole else Source("aspect", first, (rest,))
+    if first in ("metadata", "extra", "stage"):
+        if not rest:
+            raise RecipeError(f'{text!r} names no key; write "{first}.KEY"', place)
+        return (
+            Source("stage", rest)
+            if first == "stage"
+            else Source("metadata" if first == "metadata" else "extra", "", path)
+        )
+    if text == "call":
+        return Source("call")
+    if first in FIELDS and (not path or first == "reference"):
+        return Source("field", first, path)
+    raise RecipeError(f"{text!r} is no source; {_sources(rewards)}", place)
+
+
+def _sources(rewards: Sequence[str]) -> str:
+    return (
+        f"sources are a reward ({', '.join(rewards)}), REWARD.ASPECT, metadata.KEY, extra.KEY, {', '.join(FIELDS)}, "
+        "stage.NAME, and call, where code passes it to table.estimate"
+    )
+
+
+def plan_of(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[Reward]) -> Plan:
+    """What supplies the inputs of a method.
+
+    Raises:
+        RecipeError: nothing supplies one that it needs, or one is named that it does not read.
+    """
+    from trainer_client.signals import INPUTS
+
+    for name in bound:
+        if name not in method.reads:
+            reads = ", ".join(sorted(method.reads))
+            raise RecipeError(f"{method.name} does not read it; it reads {reads}. Leave it out", f"inputs.{name}")
+    found = dict(bound)
+    names = [reward.name for reward in rewards]
+    for name in sorted(method.reads - bound.keys()):
+        if name in _HELD:
+            found[name] = _HELD[name]
+        elif (
+            name in names
+            and name not in _OF_TABLE
+            and INPUTS[name].axes == "N"
+            and INPUTS[name].kind in ("float", "bool")
+        ):
+            found[name] = Source("reward", name)
+        elif name in _OF_SOLE_REWARD and len(names) == 1 and name in _needed(method.inputs):
+            found[name] = Source("reward", names[0])
+    beside = {INPUTS[name].beside for name in found}
+    for wish in method.inputs:
+        choice = wish.split("|")
+        if not any(name in found or name in _OF_TABLE or name in beside for name in choice):
+            raise RecipeError(_missing(method.name, choice, names), "advantage")
+    held = frozenset(found) - frozenset(bound)
+    return Plan(method.reads, found, held, method.inputs, _apart(method, bound, names))
+
+
+def _apart(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: Sequence[str]) -> tuple[str, ...]:
+    """The rewards that ``components`` do not name, where the method wants the two apart."""
+    if not method.disjoint or "rewards" in bound:
+        return ()
+    columns = bound.get("components", ())
+    named = {one.name for one in columns} if isinstance(columns, tuple) else set()
+    others = tuple(name for name in rewards if name not in named)
+    if not named or not others:
+        raise RecipeError(
+            f"{method.name} adds components to rewards, so neither may hold the other; name the columns of the one "
+            f'([inputs] components = ["{rewards[-1]}"]): the other is the weighted sum of the remaining rewards',
+            "advantage" if not named else "inputs.components",
+        )
+    return others
+
+
+def _needed(inputs: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for wish in inputs for name in wish.split("|"))
+
+
+def _missing(method: str, choice: Sequence[str], rewards: Sequence[str]) -> str:
+    from trainer_client.signals import INPUTS
+
+    first = INPUTS[choice[0]]
+    own = f'"{rewards[0]}" (a reward), ' if first.kind in ("float", "bool") and first.axes == "N" else ""
+    return (
+        f"{method} reads {' or '.join(choice)} ({first.meaning}), and nothing supplies it; add [inputs] {first.name} = "
+        f'{own}"metadata.KEY" or "extra.KEY" (of each rollout), or "call" where code passes it to table.estimate'
+    )
+
+
+def refuse_calls(plan: Plan) -> None:
+    """Refuse a recipe whose method wants what only code could pass, where no code does.
+
+    Raises:
+        RecipeError: with the input.
+    """
+    for name, sources in plan.sources().items():
+        if any(source.kind == "call" for source in sources):
+            raise RecipeError(
+                "is passed by code to table.estimate, and here is none; name a column, metadata.KEY or extra.KEY",
+                f"inputs.{name}",
+            )
