@@ -12,8 +12,6 @@ from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 if TYPE_CHECKING:
     from trainer_client import AsyncRewardClient
 
-__all__ = ["KeptState", "Labels"]
-
 
 class Labels(NamedTuple):
     """The run that rollouts belong to, and its step."""
@@ -36,7 +34,7 @@ class KeptState:
             refuse_overwriting("--state", path, {})
 
     def load(self, client: AsyncRewardClient) -> None:
-        """Goes on where the file was written, when it is there.
+        """Go on where the file was written, when it is there.
 
         Raises:
             UserError: It holds no JSON.
@@ -52,7 +50,7 @@ class KeptState:
         client.load_state_dict(state)
 
     def save(self) -> None:
-        """Writes the state as it is now."""
+        """Write the state as it is now."""
         if self._path is not None and self._client is not None:
             with whole_file(self._path) as file:
                 file.write(json.dumps(self._client.state_dict()) + "\n")

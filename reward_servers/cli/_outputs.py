@@ -66,7 +66,7 @@ def training_signal_of(table: ScoreTable) -> TrainingSignal:
 
 
 def _shortfall(made: Signal) -> str:
-    """Says that a method gives no advantage per rollout, and what it gives instead."""
+    """Say that a method gives no advantage per rollout, and what it gives instead."""
     if made.advantages is not None:
         return ""
     given = {

@@ -100,7 +100,7 @@ class Session:
 
 
 async def score_all(
-    client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance, labels: Labels
+    client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance, labels: Labels | None = None
 ) -> ScoreTable:
     """Score the rollouts of a file.
 
@@ -111,7 +111,7 @@ async def score_all(
         client: The client, with the recipe.
         rollouts: At least one.
         advance: Told of rollouts that are done.
-        labels: The run and the step.
+        labels: The run and the step; None for none.
 
     Returns:
         One table of all rollouts, groups in the order of their first rollout.
@@ -131,7 +131,7 @@ async def score_all(
         nonlocal size
         while window := _take(waiting, size):
             place = next(places)
-            table = tables[place] = await _score(client, window, labels)
+            table = tables[place] = await _score(client, window, labels or Labels())
             if table.seconds > _SLOW * deadline:
                 size = max(1, min(size, len(window)) // 2)
             elif table.seconds < _QUICK * deadline:

@@ -13,8 +13,6 @@ from reward_servers.cli._whole_file import whole_file
 from trainer_client import Rollout, ScoreTable
 from trainer_client.signals import Signal
 
-__all__ = ["describe_signal", "row_fields", "write_folder_parts"]
-
 _FIELDS = {
     "rewards": "shaped_reward",
     "weights": "weight",

@@ -271,7 +271,7 @@ class _Builder:
         for row, one in enumerate(read):
             if one.shape != shape and not declared.beside:
                 raise self._wrong(declared, row, f"holds {one.shape} numbers where another rollout holds {shape}")
-            table[(row, *map(slice, one.shape))] = one
+            table[(row, *(slice(length) for length in one.shape))] = one
         self._put(declared, table, ~np.isnan(table))
 
     def count_tokens(self) -> None:
