@@ -23,7 +23,7 @@ from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 if TYPE_CHECKING:
     from reward_servers.cli._outputs import TrainingSignal
     from reward_servers.cli._scoring import Session
-    from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable
+    from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable, Summary
 
 _PROBLEMS_SHOWN = 20
 _STDOUT = Path("-")
@@ -70,7 +70,7 @@ def score(
     Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates, or the recipe's method could
     not be applied; 2: the input or the recipe is wrong.
     """
-    from reward_servers.cli._outputs import describe_run, print_run, training_signal_of
+    from reward_servers.cli._outputs import describe_run, training_signal_of
     from trainer_client import Recipe
 
     loaded = Recipe.load(recipe)
@@ -89,14 +89,21 @@ def score(
     outcome = describe_run(summary, table, signal, found)
     if place is not None:
         _write(place, found.rollouts, table, signal, outcome, evidence=evidence)
+    _tell(source, summary, outcome, place, as_json=as_json)
+    return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
+
+
+def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Path | None, *, as_json: bool) -> None:
+    """Print the run in figures; the standard output belongs to the results where they go there."""
+    from reward_servers.cli._outputs import print_run
+
     for problem in outcome["label_problems"]:
         print(f"{source}: {problem}", file=sys.stderr)
     if as_json:
         print(json.dumps(outcome, ensure_ascii=False))
-    else:
-        with contextlib.redirect_stdout(sys.stderr if place == _STDOUT else sys.stdout):
-            print_run(summary, outcome, None if place == _STDOUT else place)
-    return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
+        return
+    with contextlib.redirect_stdout(sys.stderr if place == _STDOUT else sys.stdout):
+        print_run(summary, outcome, None if place == _STDOUT else place)
 
 
 def _place(out: str | None, inputs: Mapping[str, Path | None]) -> Path | None:

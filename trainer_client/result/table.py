@@ -295,15 +295,13 @@ class ScoreTable:
         # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
         offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
         batch = {"rewards": None, "groups": self.group_ids, **offered, **inputs}
-        mask = self.mask & made.known
-        return estimator(SignalBatch(valid=mask, step=self._step, sharded=self._partial, **batch))
+        return estimator(SignalBatch(valid=self.mask & made.known, step=self._step, sharded=self._partial, **batch))
 
     def _apart(self, names: Sequence[str]) -> FloatArray:
         """``[N]`` weighted sum of some of the rewards."""
         columns = [self.column(name) for name in names]
         weights = np.array([self.recipe.rewards[column].weight for column in columns])
-        summed: FloatArray = np.where(self.mask, self._components()[:, columns] @ weights, np.nan)
-        return summed
+        return np.where(self.mask, self._components()[:, columns] @ weights, np.nan)
 
     def _column(self, source: Source) -> FloatArray:
         """``[N]`` scores of a reward, with a floor where one stands in, or an aspect; NaN where there is none."""

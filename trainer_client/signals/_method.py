@@ -174,14 +174,11 @@ def register(
         like: another method, registered before, from which everything is taken that is not given here; its laws are
             not, since a variant rarely obeys the same.
         stage: taken from the package of the target; to be given only by methods outside of it.
-        needs: see `Method`.
         inputs: names, or the `Input` itself where only this file reads it; ``"a|b"``, or a tuple, is either of them.
         optional: the same for what is read where it is given.
         provenance: the paper's, unless given.
         source: the second paragraph of the file's docstring, unless given.
-        formula: one line.
-        reducible: False unless given.
-        disjoint: the same.
+        reducible: False unless given, as is ``disjoint``.
         laws: nothing but what all methods obey, unless given.
 
     Raises:
