@@ -174,11 +174,14 @@ def register(
         like: another method, registered before, from which everything is taken that is not given here; its laws are
             not, since a variant rarely obeys the same.
         stage: taken from the package of the target; to be given only by methods outside of it.
+        needs: see `Method`.
         inputs: names, or the `Input` itself where only this file reads it; ``"a|b"``, or a tuple, is either of them.
         optional: the same for what is read where it is given.
         provenance: the paper's, unless given.
         source: the second paragraph of the file's docstring, unless given.
-        reducible: False unless given, as is ``disjoint``.
+        formula: one line.
+        reducible: False unless given.
+        disjoint: the same.
         laws: nothing but what all methods obey, unless given.
 
     Raises:
@@ -187,32 +190,35 @@ def register(
     model = _model(name, like)
     papers = () if paper is None else (paper,) if isinstance(paper, Paper | str) else tuple(paper)
     PAPERS.update({each.key: each for each in papers if isinstance(each, Paper)})
-    first = next((each for each in papers if isinstance(each, Paper)), None)
 
     def add(target: _T) -> _T:
         if name in METHODS:
             raise OptionError(f"method {name!r} is registered twice; choose another name")
-        package = target.__module__.split(".")[-2]
         given: dict[str, Any] = {
-            "stage": stage or (package if package in STAGES else None),
+            "stage": stage or _stage_of(target),
             "needs": needs,
             "inputs": None if inputs is None else tuple(map(_name, inputs)),
             "optional": None if optional is None else tuple(map(_name, optional)),
             "papers": tuple(each if isinstance(each, str) else each.key for each in papers) or None,
-            "provenance": provenance or (first.provenance if first else None),
+            "provenance": provenance or next((each.provenance for each in papers if isinstance(each, Paper)), None),
             "source": source or _paragraph(sys.modules[target.__module__].__doc__) or None,
             "formula": formula,
             "reducible": reducible,
             "disjoint": disjoint,
         }
-        known = {key: value for key, value in given.items() if value is not None}
-        METHODS[name] = _method(model, name, target, laws or Laws(), known, list(given))
+        METHODS[name] = _method(model, name, target, laws or Laws(), given)
         return target
 
     return add
 
 
 _DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False, "disjoint": False}
+
+
+def _stage_of(target: Callable[..., Any]) -> str | None:
+    """The stage whose package a target is in; None for one outside of them."""
+    package = target.__module__.split(".")[-2]
+    return package if package in STAGES else None
 
 
 def _model(name: str, like: str | None) -> Method | None:
@@ -229,13 +235,13 @@ def _method(
     name: str,
     target: Callable[..., Any],
     laws: Laws,
-    known: Mapping[str, Any],
-    fields: Sequence[str],
+    given: Mapping[str, Any],
 ) -> Method:
     """A method from what is known of its fields, and for the others from its model, or what all have by default."""
+    known = {key: value for key, value in given.items() if value is not None}
     if model is not None:
         return replace(model, name=name, target=target, laws=laws, **known)
-    absent = [key for key in fields if key not in known and key not in _DEFAULTS]
+    absent = [key for key in given if key not in known and key not in _DEFAULTS]
     if absent:
         raise OptionError(f"method {name!r}: give {', '.join(absent)} to register()")
     return Method(name=name, target=target, laws=laws, **{**_DEFAULTS, **known})
