@@ -79,8 +79,7 @@ def score(
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     found = _read(source, read_columns(columns or ()))
     _check_inputs(loaded, found, source, arrays)
-    access = (tls_of(ca, cert, key), token)
-    session = _session(loaded, recipe.parent, endpoints_file, access, workers, verbose=verbose)
+    session = _session(loaded, recipe.parent, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
     kept = KeptState(state)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded, kept, Labels(run, step)))
     signal = training_signal_of(table)
@@ -111,7 +110,7 @@ def _place(out: str | None, inputs: Mapping[str, Path | None]) -> Path | None:
     if out is None or out == str(_STDOUT):
         return None if out is None else _STDOUT
     path = Path(out)
-    if out.endswith("/") or path.is_dir():
+    if out.endswith("/"):
         path.mkdir(parents=True, exist_ok=True)
         refuse_overwriting("--out", path / _ROLLOUTS, inputs)
     else:

@@ -60,7 +60,7 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
     if not target.parent.is_dir():
         raise UserError(f"{option} {path}: the folder {target.parent} does not exist; make it first")
     if target.is_dir():
-        raise UserError(f"{option} {path}: it is a folder; give the name of a file")
+        raise UserError(f"{option} {path}: it is a folder; give the name of a file, or a name that ends with / for all")
     if not os.access(target if target.exists() and not target.is_file() else target.parent, os.W_OK):
         raise UserError(f"{option} {path}: it cannot be written there; choose another folder or change its rights")
 
