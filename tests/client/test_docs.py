@@ -17,8 +17,9 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def test_the_recipe_loads_and_its_error_reads_as_shown(tmp_path: Path) -> None:
-    (text,) = blocks("recipes.md", "toml")
+    text, with_inputs = blocks("recipes.md", "toml")
     assert Recipe.loads(text).columns == ("correct", "tags")
+    assert Recipe.loads(with_inputs).inputs == {"helped": "metadata.hinted"}
     (shown,) = [block.strip() for block in blocks("recipes.md", "text")]
     path = tmp_path / "recipe.toml"
     path.write_text(text.replace("deadline = 30.0", "deadline = 30.0\nwieght = 1.0"))
