@@ -271,7 +271,8 @@ class _Builder:
         for row, one in enumerate(read):
             if one.shape != shape and not declared.beside:
                 raise self._wrong(declared, row, f"holds {one.shape} numbers where another rollout holds {shape}")
-            table[(row, *(slice(length) for length in one.shape))] = one
+            place: tuple[Any, ...] = (row, *(slice(length) for length in one.shape))
+            table[place] = one
         self._put(declared, table, ~np.isnan(table))
 
     def count_tokens(self) -> None:
