@@ -18,6 +18,7 @@ from trainer_client import (
     IncompleteBatchError,
     Outcome,
     Recipe,
+    RecipeError,
     RequestRejectedError,
     Retries,
     Reward,
@@ -355,7 +356,9 @@ async def test_estimators_get_what_the_rollouts_hold(serve: Serve) -> None:
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         table = await client.score(rollouts)
         assert table.signal.keep.tolist() == [True, True, True, False]
-        needy = Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "remax"})
+        with pytest.raises(RecipeError, match="remax reads baselines"):
+            Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "remax"})
+        needy = Recipe(rewards=(Reward("a", "echo"),), advantage={"name": "remax"}, inputs={"baselines": "call"})
         table = await client.with_recipe(needy).score(rollouts)
         with pytest.raises(MissingInputError, match="baselines"):
             _ = table.advantages
