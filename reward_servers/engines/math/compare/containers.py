@@ -19,6 +19,7 @@ from reward_servers.engines.math.nodes import (
     Matrix,
     Node,
     Num,
+    Quantity,
     Rel,
     Seq,
     Sym,
@@ -146,11 +147,21 @@ def same(context: Context, gold: Node, answer: Node) -> Answer:
 
 
 def _amounts(context: Context, gold: Node, answer: Node) -> Answer | None:
-    """`1 hour 30 minutes` against `90 minutes`; None where neither is an amount in several units."""
+    """`1 hour 30 minutes` against `90 minutes`, and never against a list; None where neither is such an amount."""
     mine, theirs = total(gold, context.limits), total(answer, context.limits)
     if mine is None or theirs is None or mine[0] != theirs[0]:
+        if _is_compound(gold, mine) != _is_compound(answer, theirs):
+            return Answer(False, "kind", "one amount in several units is no list of numbers")
         return None
     return Answer(mine[1] == theirs[1], "compound amount")
+
+
+def _is_compound(node: Node, amount: object) -> bool:
+    """Whether a node is one amount in several units, such as feet and inches."""
+    if amount is None or not isinstance(node, Seq):
+        return False
+    units = [item.unit for item in node.items if isinstance(item, Quantity)]
+    return len(set(units)) == len(node.items) > 1
 
 
 def _components(node: Node, other: Node) -> Node:
