@@ -9,51 +9,53 @@ from typing import Any
 
 from reward_servers.cli._console import print_note, print_table
 from reward_servers.labels import Match, compare, read_labels
-from trainer_client import Outcome, RolloutFile, ScoreTable
+from trainer_client import Cell, RolloutFile, VerifierId
 
 _EVIDENCE_SHOWN = 300
-_REWARD = 0
+OTHER_CODE = "other_code"
+KINDS = (Match.AGREE.value, Match.FALSE_POSITIVE.value, Match.FALSE_NEGATIVE.value, OTHER_CODE, Match.UNSCORED.value)
 
 
-def agreement_of(table: ScoreTable, found: RolloutFile) -> dict[str, Any]:
-    """Compare scores with labels.
+def agreement_of(cells: Mapping[str, Cell], asked: VerifierId, found: RolloutFile) -> dict[str, Any]:
+    """Compare scores with labels, and codes with those that are expected.
 
     Args:
-        table: Scores of one reward.
+        cells: What came of each rollout, by its id.
+        asked: Which verifier answered.
         found: The labelled rollouts.
 
     Returns:
         The report, ready for JSON. ``total`` counts labelled rollouts: those that agree, the false positives and
-        negatives (for a label between 0 and 1: scored too high or too low) and the unscored.
+        negatives (for a label between 0 and 1: scored too high or too low), those whose code is another one than
+        expected, and the unscored.
     """
     labels = read_labels(found.rollouts)
-    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    counts: Counter[Match] = Counter()
+    counts: Counter[str] = Counter()
     disagreements, unscored, unlabelled = [], [], []
     for rollout in found.rollouts:
-        row = row_of[rollout.rollout_id]
+        cell = cells[rollout.rollout_id]
         label = labels.scores.get(rollout.rollout_id)
         if label is None:
-            unlabelled.append(_case(table, row, None, "unlabelled"))
+            unlabelled.append(_case(rollout.rollout_id, cell, None, "unlabelled"))
             continue
-        has_score = table.outcomes[row, _REWARD] == Outcome.VERDICT
-        match = compare(float(table.scores[row, _REWARD]) if has_score else None, label)
-        counts[match] += 1
-        if match is Match.UNSCORED:
-            unscored.append(_case(table, row, label, match.value))
-        elif match is not Match.AGREE:
-            disagreements.append(_case(table, row, label, match.value))
-    version = table.versions[_REWARD][0] if table.versions[_REWARD] else None
+        kind = str(compare(cell.score, label))
+        if kind == Match.AGREE and (rollout.expected or {}).get("code") not in (None, cell.code):
+            kind = OTHER_CODE
+        counts[kind] += 1
+        case = _case(rollout.rollout_id, cell, label, kind)
+        if kind == OTHER_CODE:
+            case["expected_code"] = (rollout.expected or {})["code"]
+        if kind == Match.UNSCORED:
+            unscored.append(case)
+        elif kind != Match.AGREE:
+            disagreements.append(case)
     return {
-        "verifier": version.name if version is not None else table.recipe.rewards[_REWARD].verifier_name,
-        "version": version.version if version is not None else "",
+        "verifier": asked.name,
+        "version": asked.version,
         "total": counts.total(),
-        "agree": counts[Match.AGREE],
-        "false_positive": counts[Match.FALSE_POSITIVE],
-        "false_negative": counts[Match.FALSE_NEGATIVE],
-        "unscored": counts[Match.UNSCORED],
+        **{kind: counts[kind] for kind in KINDS},
         "disagreements": disagreements,
-        "digest": version.digest if version is not None else "",
+        "digest": asked.digest,
         "unscored_cases": unscored,
         "unlabelled_cases": unlabelled,
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
@@ -61,10 +63,9 @@ def agreement_of(table: ScoreTable, found: RolloutFile) -> dict[str, Any]:
     }
 
 
-def _case(table: ScoreTable, row: int, label: float | None, kind: str) -> dict[str, Any]:
-    cell = table.cell(row, _REWARD)
+def _case(rollout_id: str, cell: Cell, label: float | None, kind: str) -> dict[str, Any]:
     case: dict[str, Any] = {
-        "rollout_id": table.rollout_ids[row],
+        "rollout_id": rollout_id,
         "kind": kind,
         "label": label,
         "score": cell.score,
@@ -86,8 +87,7 @@ def print_agreement(report: Mapping[str, Any], verbose: bool) -> None:
         f"{report['verifier']}@{report['version']}: {agree} of {total} agree"
         + (f" ({agree / total:.2%})" if total else "")
     )
-    names = ("agree", "false_positive", "false_negative", "unscored")
-    print_table([name.replace("_", " ") for name in names], [[str(report[name]) for name in names]])
+    print_table([name.replace("_", " ") for name in KINDS], [[str(report[name]) for name in KINDS]])
     for case in [*report["disagreements"], *report["unscored_cases"]]:
         _print_case(case, verbose)
     if report["unlabelled_cases"]:
@@ -103,7 +103,8 @@ def print_agreement(report: Mapping[str, Any], verbose: bool) -> None:
 def _print_case(case: Mapping[str, Any], verbose: bool) -> None:
     label = "no label" if case["label"] is None else f"label {case['label']:g}"
     score = "no score" if case["score"] is None else f"score {case['score']:g}"
-    print(f"{case['kind'].replace('_', ' ')}: {case['rollout_id']}: {label}, {score} ({case['code']})")
+    code = f"({case['code']}; expected {case['expected_code']})" if "expected_code" in case else f"({case['code']})"
+    print(f"{case['kind'].replace('_', ' ')}: {case['rollout_id']}: {label}, {score} {code}")
     for key in ("note", "message"):
         if case.get(key):
             print(f"    {key}: {case[key]}")

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reward_servers.cli._scoring import Session
-    from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable
+    from trainer_client import TLS, Cell, Recipe, Rollout, RolloutFile, VerifierId
 
 _SERVER = "check"
 _DEADLINE = 3600.0
+_REWARD = "score"
 
 
 def check(
@@ -71,8 +72,8 @@ def check(
         session = started_server(_SERVER, (name, *(with_verifiers or ())), config, workers, verbose=verbose)
     else:
         session = running_server(_SERVER, endpoint, tls_of(ca, cert, key), token, verbose=verbose)
-    table = asyncio.run(_run(session, found.rollouts, name, version, given))
-    report = agreement_of(table, found)
+    cells, asked = asyncio.run(_run(session, found.rollouts, given, _line_options(cases), name, version))
+    report = agreement_of(cells, asked, found)
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
     else:
@@ -153,24 +154,51 @@ def read_options(text: str | None) -> dict[str, Any]:
     return given
 
 
+def _line_options(cases: Path) -> dict[str, dict[str, Any]]:
+    """Options of the lines that have some of their own, by the rollout's id."""
+    from reward_servers.testing import options_of_lines
+
+    try:
+        return options_of_lines(cases)
+    except ValueError as error:
+        raise UserError(f"--cases {error}") from None
+
+
 async def _run(
-    session: Session, rollouts: list[Rollout], name: str, version: str, options: dict[str, Any]
-) -> ScoreTable:
+    session: Session,
+    rollouts: list[Rollout],
+    common: dict[str, Any],
+    own: dict[str, dict[str, Any]],
+    name: str,
+    version: str,
+) -> tuple[dict[str, Cell], VerifierId]:
+    """Ask about all rollouts, in one batch for all of the same options."""
     from reward_servers.cli._console import progress
     from reward_servers.cli._scoring import score_all
+    from trainer_client import VerifierId
 
+    batches: dict[str, list[Rollout]] = {}
+    for rollout in rollouts:
+        options = {**common, **own.get(rollout.rollout_id, {})}
+        batches.setdefault(json.dumps(options, sort_keys=True), []).append(rollout)
+    cells: dict[str, Cell] = {}
     async with session:
         if session.supervisor is not None:
             # A verifier given as module:attribute is asked for by the name that it declares.
             name = session.supervisor.verifiers[_SERVER][0]
-        recipe = _recipe(f"{name}@{version}" if version else name, options)
+        asked = VerifierId(name, "", "")
         with progress(len(rollouts), "checking") as advance:
-            return await session.run(score_all(await session.client(recipe), rollouts, advance))
+            for given, batch in batches.items():
+                recipe = _recipe(f"{name}@{version}" if version else name, json.loads(given))
+                table = await session.run(score_all(await session.client(recipe), batch, advance))
+                cells |= {one: table.cell(row, _REWARD) for row, one in enumerate(table.rollout_ids)}
+                asked = table.versions[0][0] if table.versions[0] else asked
+    return cells, asked
 
 
 def _recipe(verifier: str, options: dict[str, Any]) -> Recipe:
     from trainer_client import Recipe, Reward, Server
 
-    reward = Reward("score", verifier, options=options, deadline=_DEADLINE)
+    reward = Reward(_REWARD, verifier, options=options, deadline=_DEADLINE)
     server = Server(_SERVER, (verifier.partition("@")[0],))
     return Recipe((reward,), name="check", servers=(server,), advantage=None, max_missing=1.0)

@@ -38,7 +38,7 @@ def new(
     print(f"wrote {target}:")
     for path in written:
         print(f"  {path}")
-    print(f"next: pip install -e {target} && assay check {name} --cases {target / 'cases.jsonl'}")
+    print(f"next: python -m pip install -e {target} && assay check {name} --cases {target / 'cases.jsonl'}")
     return 0
 
 

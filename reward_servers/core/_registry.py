@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
 
 from packaging.requirements import Requirement
@@ -114,7 +115,12 @@ def find(name: str) -> Verifier:
             raise VerifierNotFoundError(f"{name} cannot be imported: {error}") from error
     entry = installed().get(name)
     if entry is None:
-        raise VerifierNotFoundError(f"no verifier {name!r} is installed; installed: {', '.join(installed())}")
+        near = get_close_matches(name, installed(), n=3)
+        hint = f" Did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise VerifierNotFoundError(
+            f"no verifier {name!r} is installed.{hint} `assay list` names those that are; one of a package comes with "
+            "`python -m pip install -e FOLDER`, again after a new entry point; one without is module:attribute"
+        )
     return entry.load()
 
 

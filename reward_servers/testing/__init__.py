@@ -10,8 +10,18 @@ The verifier is served as it will be, in a process of its own with its limits, a
 asks about labelled rollouts and about what every verifier has to bear; ``check_hacks`` tries what a policy would.
 """
 
+from reward_servers.testing._cases import options_of_lines
 from reward_servers.testing._findings import VerifierCheckError
 from reward_servers.testing._hacks import HACKS, HONEST_FORMS, HackReport, check_hacks
 from reward_servers.testing._laws import CheckReport, check_verifier
 
-__all__ = ["HACKS", "HONEST_FORMS", "CheckReport", "HackReport", "VerifierCheckError", "check_hacks", "check_verifier"]
+__all__ = [
+    "HACKS",
+    "HONEST_FORMS",
+    "CheckReport",
+    "HackReport",
+    "VerifierCheckError",
+    "check_hacks",
+    "check_verifier",
+    "options_of_lines",
+]

@@ -58,13 +58,27 @@ def read_cases(path: str | os.PathLike[str]) -> list[Case]:
         raise ValueError(f"{os.fspath(path)}: {'; '.join(map(str, found.problems[:_SHOWN]))}")
     if not found.rollouts:
         raise ValueError(f"{os.fspath(path)}: no rollouts; write one JSON object a line, with expected.score")
+    given = options_of_lines(path)
+    return [Case(rollout, json.dumps(given.get(rollout.rollout_id, {}), sort_keys=True)) for rollout in found.rollouts]
+
+
+def options_of_lines(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
+    """Read the ``options`` of the lines of a case file, by rollout id; lines without any are left out.
+
+    Raises:
+        ValueError: The options of a line are no object, or belong to a line without ``rollout_id``.
+    """
+    found: dict[str, dict[str, Any]] = {}
     with open(path, encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file if line.strip()]
-    given = [line.get("options", {}) for line in lines]
-    for number, options in enumerate(given, start=1):
-        if not isinstance(options, dict):
-            raise ValueError(f"{os.fspath(path)}, line {number}: options: expected an object, found {options!r}")
-    return [
-        Case(rollout, json.dumps(options, sort_keys=True))
-        for rollout, options in zip(found.rollouts, given, strict=True)
-    ]
+        for number, line in enumerate(file, start=1):
+            options = json.loads(line).get("options") if '"options"' in line else None
+            if options is None:
+                continue
+            where = f"{os.fspath(path)}, line {number}"
+            if not isinstance(options, dict):
+                raise ValueError(f"{where}: options: expected an object, found {options!r}")
+            name = json.loads(line).get("rollout_id")
+            if name is None:
+                raise ValueError(f"{where}: options of a line need its `rollout_id`")
+            found[str(name)] = options
+    return found

@@ -11,7 +11,8 @@ from reward_servers.labels import Match, compare
 from tests.cli.conftest import Cli
 
 REQUIRED = {
-    "verifier", "version", "total", "agree", "false_positive", "false_negative", "unscored", "disagreements",
+    "verifier", "version", "total", "agree", "false_positive", "false_negative", "other_code", "unscored",
+    "disagreements",
 }  # fmt: skip
 
 
@@ -157,3 +158,18 @@ def test_attempts_to_cheat(cli: Cli) -> None:
     assert "--hacks" in cli.error("check", "exact", "--cases", cases, "--except", "empty")
     assert "--endpoint" in cli.error("check", "exact", "--cases", cases, "--hacks", "--endpoint", "127.0.0.1:1")
     assert "no attempt is called 'emty'" in cli.error("check", "exact", "--cases", cases, "--hacks", "--except", "emty")
+
+
+def test_lines_have_options_and_codes_of_their_own(cli: Cli) -> None:
+    reference = {"prompt": "6*7?", "reference": {"answer": "42"}}
+    cases = cli.rollouts(
+        "cases.jsonl",
+        {**reference, "response": "42", "expected": {"score": 1.0, "code": "accepted"}},
+        {**reference, "response": "so \\boxed{42}", "options": {"take": "boxed"}, "expected": {"score": 1.0}},
+        {**reference, "response": "41", "expected": {"score": 0.0, "code": "no_answer"}},
+    )
+    done = cli.run("check", "exact", "--cases", cases, "--fail-under", "1", code=1)
+    assert "2 of 3 agree" in done.stdout
+    assert "(wrong; expected no_answer)" in done.stdout
+    wrong = cli.rollouts("wrong.jsonl", {**reference, "response": "42", "options": ["boxed"]})
+    assert "line 1: options: expected an object" in cli.error("check", "exact", "--cases", wrong)

@@ -31,7 +31,7 @@ def test_a_new_verifier_is_installed_tested_listed_served_and_scored(cli: Cli, t
         timeout=PATIENCE,
     )
     assert tested.returncode == 0, tested.stdout
-    assert "3 passed" in tested.stdout
+    assert "4 passed" in tested.stdout
 
     rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
     assert rows["acme/last-line"]["origin"] == "acme-last-line 0.1.0, acme_last_line:last_line"

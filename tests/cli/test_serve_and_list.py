@@ -47,7 +47,8 @@ def test_a_verifier_of_the_working_directory_is_served_by_its_path(cli: Cli) -> 
 
 
 def test_refusals_name_the_remedy(cli: Cli) -> None:
-    assert "installed: " in cli.error("serve", "nosuch")
+    assert "Did you mean 'math'?" in cli.error("serve", "maths")
+    assert "pip install -e" in cli.error("serve", "nosuch")
     assert cli.error("serve", "probe/refuses").endswith("a thing is missing here; install the missing thing")
     assert "--insecure" in cli.error("serve", "exact", "--host", "0.0.0.0")
     assert "missing.toml" in cli.error("serve", "exact", "--config", "missing.toml")
