@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from trainer_client import Recipe, Reward, RewardClient, Rollout
@@ -9,6 +10,8 @@ from trainer_client import Recipe, Reward, RewardClient, Rollout
 
 def main() -> None:
     """Score batch after batch."""
+    # A shell that starts the command in the background has it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     recipe = Recipe(rewards=(Reward("main", "chaos/counted"),), max_missing=1.0)
     with RewardClient(recipe, sys.argv[1:]) as client:
         client.score([Rollout("warm", "p", "warm")])
