@@ -71,13 +71,14 @@ def options_of_lines(path: str | os.PathLike[str]) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     with open(path, encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
-            options = json.loads(line).get("options") if '"options"' in line else None
+            row = json.loads(line) if '"options"' in line else {}
+            options = row.get("options")
             if options is None:
                 continue
             where = f"{os.fspath(path)}, line {number}"
             if not isinstance(options, dict):
                 raise ValueError(f"{where}: options: expected an object, found {options!r}")
-            name = json.loads(line).get("rollout_id")
+            name = row.get("rollout_id")
             if name is None:
                 raise ValueError(f"{where}: options of a line need its `rollout_id`")
             found[str(name)] = options

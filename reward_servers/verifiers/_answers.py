@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, field_validator
 
-from reward_servers import Options, Reference, Rollout
+from reward_servers import Options, Reference, Rollout, Score
 from reward_servers.engines.text import TAG_NAME, boxed, last_line, tagged, visible
 
 _SEARCHED = 16_384
@@ -45,11 +45,20 @@ class AnswerOptions(Options):
 
 
 def taken(rollout: Rollout, options: AnswerOptions) -> str | None:
-    """The part of the visible text that the options name; None where there is none.
+    """The part of the visible text that the options name; None where there is none, or where it is blank.
 
     Tags and boxes are looked for in the last 16,384 characters.
     """
-    text = visible(rollout.response, rollout.reasoning_marks).text
+    part = _part(visible(rollout.response, rollout.reasoning_marks).text, options)
+    return part if part is not None and part.strip() else None
+
+
+def nothing_taken(options: AnswerOptions) -> Score:
+    """The floor of a response without that part."""
+    return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+
+
+def _part(text: str, options: AnswerOptions) -> str | None:
     if options.take == "all":
         return text
     if options.take == "last_line":

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import Cost, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.text import Form
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 _LONGEST = 65_536
 _SHOWN = 1_000
@@ -37,8 +37,8 @@ class ExactOptions(AnswerOptions):
 async def exact(rollout: Rollout, ref: ExactReference, options: ExactOptions) -> Score:
     """Whether the response, or a named part of it, equals a reference answer."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     if len(answer) > max(_LONGEST, 8 * max(map(len, ref.answers))):
         return Score.floor("limit", f"the answer has {len(answer)} characters")
     form = options.form

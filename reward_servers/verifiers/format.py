@@ -17,7 +17,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from reward_servers import CallerError, DatasetError, Options, Reference, Rollout, Score, verifier
-from reward_servers.engines.text import TAG_NAME, boxed, check_tags, fenced, tagged, visible
+from reward_servers.engines.text import TAG_NAME, boxed, check_tags, fenced, strict_json, tagged, visible
 
 _SHOWN_ERRORS = 5
 
@@ -84,17 +84,6 @@ class FormatOptions(Options):
         return self
 
 
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    decoded = dict(pairs)
-    if len(decoded) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return decoded
-
-
 def _find_json(text: str, options: FormatOptions) -> str | None:
     if options.json_in == "response":
         return text
@@ -112,7 +101,7 @@ def _json_rules(
         problems.append(f"no JSON in the {options.json_in}")
     else:
         try:
-            decoded, valid = json.loads(source, parse_constant=_refuse_constant, object_pairs_hook=_unique), True
+            decoded, valid = strict_json(source), True
         except ValueError as error:
             problems.append(f"not JSON: {error}"[:300])
     yield "json", valid

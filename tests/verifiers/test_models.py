@@ -14,7 +14,6 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
-    LlamaConfig,
     LlamaForTokenClassification,
 )
 
@@ -37,18 +36,7 @@ LONG = " ".join(["w1"] * 20_000)
 
 def _tokens(path: Path, labels: int) -> Path:
     torch.manual_seed(0)
-    config = LlamaConfig(  # type: ignore[call-arg]
-        vocab_size=len(tiny.SPECIAL + tiny.WORDS),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
-        num_labels=labels,
-        pad_token_id=0,
-    )
-    LlamaForTokenClassification(config).save_pretrained(path)  # type: ignore[no-untyped-call]
+    LlamaForTokenClassification(tiny.llama_config(labels)).save_pretrained(path)  # type: ignore[no-untyped-call]
     tiny.tokenizer(path)
     return path
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import pickle
 import queue
-import resource
 import socket
 import threading
 import time
@@ -24,6 +23,7 @@ from reward_servers.core._outcomes import Fault, Outcome, Score, Skip, SkipReaso
 from reward_servers.core._verifier import Item
 from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, decode_chunk
 from reward_servers.core.executors._progress import Progress
+from reward_servers.core.executors._usage import cpu_now
 
 
 @dataclass(slots=True)
@@ -43,11 +43,6 @@ class _Batch:
     instance: Instance
     waiting: list[_Waiting]
     known: list[tuple[int, Outcome, Context | None]]
-
-
-def _cpu_now() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 class DeviceWorker:
@@ -138,7 +133,7 @@ class DeviceWorker:
         if not waiting:
             return
         instance = batch.instance
-        cpu, started = _cpu_now(), time.perf_counter()
+        cpu, started = cpu_now(), time.perf_counter()
         try:
             returned = instance.function([one.item for one in waiting])
             if len(returned) != len(waiting):
@@ -154,7 +149,7 @@ class DeviceWorker:
                 self._report(batch.number, waiting[0].place, fault, spent, 0.0, waiting[0].item.context)
             return
         share = 1.0 / len(waiting)
-        wall, cpu = (time.perf_counter() - started) * share, (_cpu_now() - cpu) * share
+        wall, cpu = (time.perf_counter() - started) * share, (cpu_now() - cpu) * share
         for one, judged in zip(waiting, returned, strict=True):
             outcome = instance.settle(judged, one.item.rollout, one.item.context)[0]
             self._report(batch.number, one.place, outcome, wall, cpu, one.item.context)

@@ -34,6 +34,7 @@ from reward_servers.core.executors._leftovers import Leftovers
 from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, WorkerSpec, decode_chunk, hello
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
+from reward_servers.core.executors._usage import cpu_now
 
 OVERRUN = 1.25
 """A spinning item is killed at this multiple of its CPU limit: beyond doubt, whatever the clock's resolution."""
@@ -120,11 +121,6 @@ def _restore_signals() -> None:
     """Let a child that a verifier forks end by the usual signals."""
     for number in _TO_THE_SERVER:
         signal.signal(number, signal.SIG_DFL)
-
-
-def _cpu_now() -> float:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
 
 
 def _memory_now() -> int:
@@ -223,7 +219,7 @@ class _Worker:
         subject, cpu_limit = asked.subject, asked.cpu_limit
         self._arm_timer(cpu_limit)
         context = instance.context(subject, asked.seed, asked.deadline)
-        cpu, started = _cpu_now(), time.perf_counter()
+        cpu, started = cpu_now(), time.perf_counter()
         outcomes: Sequence[Outcome]
         exhausted = False
         try:
@@ -239,7 +235,7 @@ class _Worker:
             os._exit(0)  # a child that the verifier forked and let return
         if exhausted:
             self._check_whose_memory()
-        cpu = _cpu_now() - cpu
+        cpu = cpu_now() - cpu
         if cpu > cpu_limit:
             exceeded = limit_verdict(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
             outcomes = replicate(subject, exceeded)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from reward_servers.engines.code._checker import preload_for, trusted_limits
@@ -162,25 +162,36 @@ def validate(
     Raises:
         BadReference: The validator does not compile.
     """
+    return _through_passes(test, lambda turn, answer: _validation(slots, program, judging, turn, answer, limits))
+
+
+def _through_passes(
+    test: tuple[str, str], judge: Callable[[_Pass, str], tuple[_Ruling, RunResult]]
+) -> tuple[Verdict, RunResult, dict[str, Any]]:
+    """Judge pass after pass, until a ruling asks for no further one."""
     given, answer = test
     turn = _Pass(1, given.encode("utf-8", "surrogatepass"))
     while True:
-        run = slots.program.run(program, stdin=turn.given, limits=limits)
-        ended = run_verdict(run)
-        if ended is not None:
-            return ended, run, _about(turn)
-        prepared = _prepared(slots, judging)
-        invocation = _invocation(judging, turn, answer, output=True)
-        allowed = _room(limits, invocation, judging)
-        said = slots.trusted.run(prepared, limits=allowed, stdin=run.stdout, given=invocation)
-        ruling = _ruling(judging, said, turn, "validator")
+        ruling, run = judge(turn, answer)
         if ruling.then is None:
-            return ruling.verdict, run, {**_about(turn), **ruling.detail}
+            about = {} if turn.number == 1 else {"pass": turn.number}
+            return ruling.verdict, run, {**about, **ruling.detail}
         turn = ruling.then
 
 
-def _about(turn: _Pass) -> dict[str, Any]:
-    return {} if turn.number == 1 else {"pass": turn.number}
+def _validation(
+    slots: Slots, program: Prepared, judging: JudgingProgram, turn: _Pass, answer: str, limits: Limits
+) -> tuple[_Ruling, RunResult]:
+    """One run of the program, and what the validator says of its output."""
+    run = slots.program.run(program, stdin=turn.given, limits=limits)
+    ended = run_verdict(run)
+    if ended is not None:
+        return _Ruling(ended, {}), run
+    prepared = _prepared(slots, judging)
+    invocation = _invocation(judging, turn, answer, output=True)
+    allowed = _room(limits, invocation, judging)
+    said = slots.trusted.run(prepared, limits=allowed, stdin=run.stdout, given=invocation)
+    return _ruling(judging, said, turn, "validator"), run
 
 
 def _room(limits: Limits, given: Invocation, judging: JudgingProgram) -> Limits:
@@ -215,13 +226,7 @@ def interact(
         BadReference: The interactor does not compile.
         sandbox.SandboxFailure: The host kept the interactor waiting for so long that the program ran out of time.
     """
-    given, answer = test
-    turn = _Pass(1, given.encode("utf-8", "surrogatepass"))
-    while True:
-        ruling, run = _interaction(slots, program, judging, turn, answer, limits)
-        if ruling.then is None:
-            return ruling.verdict, run, {**_about(turn), **ruling.detail}
-        turn = ruling.then
+    return _through_passes(test, lambda turn, answer: _interaction(slots, program, judging, turn, answer, limits))
 
 
 def _interaction(

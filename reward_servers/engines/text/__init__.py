@@ -8,6 +8,7 @@ its answer in so many words.
 from reward_servers.engines.text._boxes import Box, box_before, boxed, read_box
 from reward_servers.engines.text._choices import Choice, called_right, stated_choice
 from reward_servers.engines.text._fences import fenced
+from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line, tagged
 from reward_servers.engines.text._reasoning import Marks
@@ -29,6 +30,7 @@ __all__ = [
     "last_line",
     "read_box",
     "stated_choice",
+    "strict_json",
     "tagged",
     "visible",
 ]

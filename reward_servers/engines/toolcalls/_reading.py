@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from reward_servers.engines.text import strict_json
+
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _LONGEST_CODE = 65_536
 _ARGUMENTS = ("arguments", "parameters", "args")
@@ -63,20 +65,9 @@ def read_object(text: str) -> dict[str, Any]:
 
 def _decode(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+        return strict_json(text)
     except (ValueError, RecursionError) as error:
         raise MalformedCallError(f"not JSON: {error}"[:300]) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    decoded = dict(pairs)
-    if len(decoded) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return decoded
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _from_json(text: str) -> list[Call]:

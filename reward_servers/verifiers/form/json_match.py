@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.engines.text import fenced
+from reward_servers.engines.text import fenced, strict_json
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
 _DEEPEST = 64
@@ -33,21 +33,6 @@ class JsonMatchOptions(AnswerOptions):
 
 class _TooMuchError(Exception):
     """The value is too deep or too large."""
-
-
-def _refuse(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    decoded = dict(pairs)
-    if len(decoded) != len(pairs):
-        raise ValueError("an object names a key twice")
-    return decoded
-
-
-def _decode(text: str) -> Any:
-    return json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
 
 
 def _leaves(value: Any, options: JsonMatchOptions, path: str = "", depth: int = 0) -> list[tuple[str, Any]]:
@@ -101,11 +86,11 @@ def _key(value: Any) -> tuple[str, Any]:
 def json_match(rollout: Rollout, ref: JsonMatchReference, options: JsonMatchOptions) -> Score:
     """How much of a JSON answer agrees with the right one, value by value; a code fence around it is left out."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
+    if answer is None:
         return Score.floor("no_answer", f"nothing to read (take = {options.take})")
     blocks = fenced(answer)
     try:
-        given = _leaves(_decode(blocks[-1] if blocks else answer), options)
+        given = _leaves(strict_json(blocks[-1] if blocks else answer), options)
     except (ValueError, RecursionError) as error:
         return Score.floor("malformed", f"not JSON: {error}"[:300])
     except _TooMuchError:
@@ -125,7 +110,7 @@ def _reference(answer: Any, options: JsonMatchOptions) -> list[tuple[str, Any]]:
     value = answer
     if isinstance(answer, str) and answer.strip()[:1] in ("{", "["):
         try:
-            value = _decode(answer)
+            value = strict_json(answer)
         except ValueError as error:
             raise DatasetError(f"reference.answer: not JSON: {error}"[:300]) from None
     try:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import Field
 
 from reward_servers import ItemLimits, Options, Rollout, Score, verifier
 from reward_servers.engines import retrieval
-from reward_servers.engines.text import check_tags, tagged
+from reward_servers.engines.text import check_tags, strict_json, tagged
 from reward_servers.verifiers.ranking.ranking import RankingReference
 
 _NO_TAGS = -0.5
@@ -30,17 +28,10 @@ class RelevanceOptions(Options):
     reasoning_tag: str = Field("reason", description="Tag of the reasoning in front of <answer>.")
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    decoded = dict(pairs)
-    if len(decoded) != len(pairs):
-        raise ValueError("a document is scored twice")
-    return decoded
-
-
 def _scores(answer: str) -> dict[str, float] | None:
     """Scores by document: a JSON object of numbers that are finite and not negative."""
     try:
-        decoded = json.loads(answer, object_pairs_hook=_unique)
+        decoded = strict_json(answer)
     except (ValueError, RecursionError):
         return None
     if not isinstance(decoded, dict):

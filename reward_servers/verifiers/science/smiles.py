@@ -8,7 +8,7 @@ from pydantic import Field
 from rdkit import Chem, rdBase
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 _LONGEST = 2000
 
@@ -40,8 +40,8 @@ def smiles(rollout: Rollout, ref: TextReference, options: SmilesOptions) -> Scor
     if None in right:
         raise DatasetError("reference.answer: not a SMILES string of a molecule")
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     given = _canonical(answer.strip().strip("`"), options.stereo)
     if given is None:
         return Score.floor("malformed", "not a SMILES string of a molecule")

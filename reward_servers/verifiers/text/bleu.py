@@ -9,7 +9,7 @@ from pydantic import Field
 from sacrebleu.metrics.bleu import BLEU
 
 from reward_servers import ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 
 class BleuOptions(AnswerOptions):
@@ -46,8 +46,8 @@ def _metric(options: BleuOptions) -> BLEU:
 def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
     """Sentence BLEU of a translation against all references, as sacreBLEU computes it, between 0 and 1."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     found = _metric(options).sentence_score(answer, list(ref.answers))
     aspects = {"brevity_penalty": found.bp, "length_ratio": found.ratio}
     return Score(min(1.0, found.score / 100), aspects=aspects, evidence={"precisions": found.precisions})

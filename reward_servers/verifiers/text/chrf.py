@@ -8,7 +8,7 @@ from pydantic import Field
 from sacrebleu.metrics.chrf import CHRF
 
 from reward_servers import ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 
 class ChrfOptions(AnswerOptions):
@@ -35,6 +35,6 @@ def _metric(options: ChrfOptions) -> CHRF:
 def chrf(rollout: Rollout, ref: TextReference, options: ChrfOptions) -> Score:
     """Sentence chrF or chrF++ of a translation against the nearest reference, as sacreBLEU computes it."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     return Score(min(1.0, _metric(options).sentence_score(answer, list(ref.answers)).score / 100))

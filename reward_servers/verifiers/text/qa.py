@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = frozenset(string.punctuation)
@@ -54,8 +54,8 @@ def _compare(given: list[str], right: list[str]) -> dict[str, float]:
 def qa(rollout: Rollout, ref: TextReference, options: QaOptions) -> Score:
     """How well a short answer agrees with the best of the accepted ones, by words (SQuAD, NQ, TriviaQA)."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     accepted = {text: _normal(text, options.normal) for text in ref.answers}
     if empty := [text for text, words in accepted.items() if not words]:
         raise DatasetError(f"reference.answer: nothing is left of {empty[0]!r} without articles and punctuation")

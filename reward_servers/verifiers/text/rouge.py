@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 
 class RougeOptions(AnswerOptions):
@@ -27,8 +27,8 @@ class RougeOptions(AnswerOptions):
 def rouge(rollout: Rollout, ref: TextReference, options: RougeOptions) -> Score:
     """ROUGE-1, -2 or -L of a summary against the nearest reference: F-measure over words, without stemming."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     references = [similarity.words(text) for text in ref.answers]
     if not all(references):
         raise DatasetError("reference.answer: a text has no words")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from reward_servers import DatasetError, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
 
 
 class WerOptions(AnswerOptions):
@@ -29,8 +29,8 @@ def _pieces(text: str, options: WerOptions) -> list[str]:
 def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
     """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on."""
     answer = taken(rollout, options)
-    if answer is None or not answer.strip():
-        return Score.floor("no_answer", f"nothing to compare (take = {options.take})")
+    if answer is None:
+        return nothing_taken(options)
     references = [_pieces(text, options) for text in ref.answers]
     if not all(references):
         raise DatasetError("reference.answer: a text has no words")

@@ -45,10 +45,9 @@ def tokenizer(path: Path, *, pad: str = "<pad>", chat: bool = True, pair: bool =
     fast.save_pretrained(path)
 
 
-def llama(path: Path, *, labels: int = 1, pad: str = "<pad>", chat: bool = True) -> Path:
-    """A decoder with a score head."""
-    torch.manual_seed(0)
-    config = LlamaConfig(  # type: ignore[call-arg]  # `num_labels` is a keyword of every configuration
+def llama_config(labels: int, pad: str = "<pad>") -> LlamaConfig:
+    """Of a decoder of two layers."""
+    return LlamaConfig(  # type: ignore[call-arg]  # `num_labels` is a keyword of every configuration
         vocab_size=len(SPECIAL + WORDS),
         hidden_size=32,
         intermediate_size=64,
@@ -61,7 +60,12 @@ def llama(path: Path, *, labels: int = 1, pad: str = "<pad>", chat: bool = True)
         bos_token_id=1,
         eos_token_id=2,
     )
-    model = LlamaForSequenceClassification(config)  # type: ignore[no-untyped-call]
+
+
+def llama(path: Path, *, labels: int = 1, pad: str = "<pad>", chat: bool = True) -> Path:
+    """A decoder with a score head."""
+    torch.manual_seed(0)
+    model = LlamaForSequenceClassification(llama_config(labels, pad))  # type: ignore[no-untyped-call]
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3.0 if parameter.dim() > 1 else 1.0)
