@@ -97,8 +97,8 @@ def run(arguments: Sequence[str]) -> int:
         code = command.main(list(arguments), prog_name="assay", standalone_mode=False)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):
-        # Whoever read the output has seen enough (click turns that into an exit code that is a "no" here). Nothing more
-        # must be written to it, at exit neither.
+        # The reader of the output has seen enough (click turns that into an exit code that is a "no" here). Nothing
+        # more must be written to it, at exit neither.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_UNREAD
     except (KeyboardInterrupt, typer.Abort):

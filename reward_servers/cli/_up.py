@@ -115,7 +115,7 @@ async def _run(supervisor: Supervisor, recipe: Recipe, endpoints_file: Path | No
         endpoints = {server.name: server.endpoints or started[server.name] for server in recipe.all_servers}
         for name, addresses in endpoints.items():
             print(f"{name} listening on {','.join(addresses)}")
-        # Whoever waits for the word reads the file next.
+        # A reader that waits for this line reads the file next.
         if endpoints_file is not None:
             write_endpoints(endpoints_file, endpoints)
         try:

@@ -165,7 +165,7 @@ class Instance:
         return self._options(options)
 
     def reference(self, subject: Rollout | Group) -> Any:
-        """The decoded reference, or the dataset fault that stands in its place."""
+        """The decoded reference, or the dataset fault that takes its place."""
         data = subject.reference
         return self._references(data) if len(data) <= _KEPT_REFERENCE else self._decode_reference(data)
 
@@ -229,7 +229,7 @@ class Instance:
         """Release what ``setup`` took.
 
         Returns:
-            What the verifier's ``close`` returned: an awaitable when it is a coroutine, for whoever runs on the loop.
+            What the verifier's ``close`` returned: an awaitable when it is a coroutine, for callers on the loop.
         """
         close = getattr(self._object, "close", None)
         return close() if close is not None else None

@@ -21,7 +21,7 @@ DeliverPlain = Callable[[PlainVerdicts], None]
 
 
 class CallOwner(Protocol):
-    """Whoever opened the call."""
+    """The server that opened the call: admits it and judges its groups."""
 
     admission: Admission
 

@@ -142,7 +142,7 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
         return lambda subject, index: maker.key(subject)
     if not request.request_id:
         return None
-    # A stochastic verdict is nobody else's, but a call that is sent again must find it.
+    # A stochastic verdict belongs to one call alone, but a call that is sent again must find it.
     base = fields(request.request_id, bound.hosted.identity.digest, bound.options)
 
     def key(subject: Rollout | Group, index: int) -> bytes:

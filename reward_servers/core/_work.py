@@ -102,7 +102,7 @@ class PlainVerdicts:
 
 
 class Subscriber(Protocol):
-    """Whoever waits for units: a call."""
+    """What waits for units: a call."""
 
     def give(self, position: int, result: Result) -> None:
         """Take the result of one position."""

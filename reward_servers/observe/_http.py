@@ -52,7 +52,7 @@ class MetricsServer:
             if self._open <= _MOST:
                 await asyncio.wait_for(self._serve(reader, writer), _TIMEOUT)
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # whoever does not ask, or does not listen, gets no answer
+            pass  # a peer that does not ask, or does not listen, gets no answer
         finally:
             self._open -= 1
             writer.close()

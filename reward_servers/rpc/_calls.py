@@ -114,7 +114,7 @@ class Stream:
     async def read(self, requests: AsyncIterator[bytes]) -> None:
         """Take all chunks; an error that ends the stream is raised by `next_response`.
 
-        What comes after an error is thrown away: a generator that is left in the middle would hold on to its last chunk
+        What comes after an error is thrown away: a generator that is left in the middle would keep its last chunk
         until the garbage collector comes by, which counts objects and not bytes. So would a traceback's frames.
         """
         try:

@@ -42,7 +42,7 @@ class Supervisor:
             grace: Seconds that the processes may take to finish when they are stopped; None for as long as they may
                 take to drain, and a little more.
         """
-        # Whoever is stopped before it has drained loses what it had admitted.
+        # A server that is stopped before it has drained loses what it had admitted.
         self.grace = drain_seconds(program.config for program in programs) + _AFTER_DRAIN_S if grace is None else grace
         self._elsewhere = dict(elsewhere or {})
         self._log: Log = log or (lambda label, line: None)
@@ -140,7 +140,7 @@ class Supervisor:
                 self.kill()
                 await asyncio.wait(late)
         for task in self._tasks:
-            # Whoever waits has been told why already; an error that nobody fetched would be logged by asyncio.
+            # The caller has been told why already; an error that is never fetched would be logged by asyncio.
             if not task.cancelled():
                 task.exception()
         self._tasks = []

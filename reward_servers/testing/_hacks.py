@@ -2,7 +2,7 @@
 
 An attempt is made from a labelled rollout of the case file. It succeeds where the verifier pays more for it than for
 what it honestly is: nothing (``FROM_NOTHING``), a wrong response (``ON_WRONG``), a right one that is never stated
-(``ON_RIGHT``). Attempts that only one kind of verifier knows stand in the case file itself, labelled.
+(``ON_RIGHT``). Attempts that only one kind of verifier knows are in the case file itself, labelled.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class ServedVerifier:
         self.id: VerifierId = self.info.id
 
     def ask(self, cases: Sequence[Case]) -> dict[str, Cell]:
-        """What comes of each case, by its name: in one batch for all cases of the same options."""
+        """The outcome of each case, by its name: in one batch for all cases of the same options."""
         batches: dict[str, list[Case]] = {}
         for case in cases:
             batches.setdefault(case.options, []).append(case)

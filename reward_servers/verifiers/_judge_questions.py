@@ -27,7 +27,7 @@ _PARTS = {"paragraphs": re.compile(r"\S(?:.|\n(?!\s*\n))*"), "lines": re.compile
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A step of a response: its text, and where it stands in the response."""
+    """A step of a response: its text, and where it is in the response."""
 
     text: str
     start: int

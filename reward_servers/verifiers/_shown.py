@@ -15,7 +15,7 @@ def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False
     Args:
         rollout: The rollout.
         transcript: Whether it sees all turns and tool calls, or the last answer.
-        reasoning: Whether it sees reasoning that stands in the text.
+        reasoning: Whether it sees reasoning that is in the text.
     """
     if not transcript:
         return rollout.response if reasoning else visible(rollout.response, rollout.reasoning_marks).text

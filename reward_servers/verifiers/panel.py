@@ -128,7 +128,7 @@ async def _majority(panel: _Panel, seats: list[_Seat]) -> bool:
 
 
 async def _bayes(panel: _Panel, options: PanelOptions) -> float:
-    """How likely the response is right; asks whoever tells most for its cost until that is certain enough.
+    """How likely the response is right; asks the judge that tells most for its cost until that is certain enough.
 
     Raises:
         FaultError: One that should be asked gave no verdict. Asking another would let the load choose the judges.

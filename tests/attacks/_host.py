@@ -17,7 +17,7 @@ _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 def descendants(pid: int, without: Collection[int] = ()) -> list[int]:
-    """All processes below one, the dead that nobody waited for included.
+    """All processes below one, the dead that were never waited for included.
 
     Args:
         pid: The process.

@@ -79,7 +79,7 @@ def service(
     """Start the worker with a terminal of its own.
 
     Args:
-        who: `root` or `user`; `self` for whoever runs this.
+        who: `root` or `user`; `self` for the user that runs this.
         arguments: Of the worker after its descriptor.
         environment: Variables beyond the usual ones.
         descriptor: Inherited, for its results.

@@ -83,7 +83,7 @@ def source_of(name: str) -> str:
 
 
 def write_rollouts(folder: Path, inputs: Mapping[str, Any], *, in_arrays: bool) -> None:
-    """The rollouts; what has several numbers a rollout stands in their lines, or in arrays beside the file."""
+    """The rollouts; what has several numbers a rollout is in their lines, or in arrays beside the file."""
     rows = len(inputs["valid"])
     arrays: dict[str, Any] = {}
     lines: list[dict[str, Any]] = [{} for _ in range(rows)]

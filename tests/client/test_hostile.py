@@ -143,7 +143,7 @@ async def test_an_item_is_read_from_columns_as_from_a_row() -> None:
 
 
 async def test_a_reply_that_no_replica_can_give_is_the_items_fault_and_the_replicas_stay() -> None:
-    """One item gets the same unusable reply everywhere; the others are scored, and nobody is blamed for it."""
+    """One item gets the same unusable reply everywhere; the others are scored, and no replica is blamed for it."""
     peers = [Hostile("works"), Hostile("works")]
     asked = rollouts()
     asked[5].response = "7.5"

@@ -35,7 +35,7 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "placeholders": "the form alone is judged, and this has it",
         "planted tags": "the form alone is judged, and this has it",
         "reasoning in front": "reasoning is part of the form",
-        "unfinished reasoning": "what is asked for may stand in the reasoning",
+        "unfinished reasoning": "what is asked for may be in the reasoning",
     },
     "surrogate": dict.fromkeys((*HACKS, *HONEST_FORMS), "it needs no label: form and length alone are paid"),
     "grit": dict.fromkeys(

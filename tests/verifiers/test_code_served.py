@@ -1,4 +1,4 @@
-"""The code verifier on a real server: what is wrong with one item is that item's outcome and nobody else's."""
+"""The code verifier on a real server: what is wrong with one item is that item's outcome and no other's."""
 
 from __future__ import annotations
 

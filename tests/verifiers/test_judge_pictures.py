@@ -33,7 +33,7 @@ def picture(colour: str, kind: str = "JPEG", size: int = 16) -> bytes:
 
 
 def colour_of(url: str) -> str:
-    """The colour that a judge sees, which must have been written anew as a PNG."""
+    """The colour that a judge sees, which must have been encoded again as a PNG."""
     head, _, payload = url.partition(",")
     assert head == "data:image/png;base64"
     seen = pillow.open(io.BytesIO(base64.b64decode(payload)))

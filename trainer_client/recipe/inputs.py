@@ -90,7 +90,7 @@ class Plan:
     Attributes:
         reads: every input that the method may read.
         bound: source of each input that has one; those that the table itself makes are not among them.
-        held: names in ``bound`` that nobody wrote: they are read where the rollouts have them.
+        held: names in ``bound`` that the recipe does not name: they are read where the rollouts have them.
         needed: the inputs that cannot be missing, as the method declares them: ``"a|b"`` is either.
         apart: names of the rewards that make ``rewards`` where the method wants them without what ``components`` hold;
             empty where they are the whole.

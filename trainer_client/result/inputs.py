@@ -38,7 +38,7 @@ _COMPARE: Mapping[str, Callable[[Any, float], Any]] = {
 def values_of(plan: Plan | None, rollouts: Sequence[Rollout], *, strict: bool = True) -> dict[str, list[Any]]:
     """What the rollouts hold of the sources of a plan, by the name of the source.
 
-    Inputs that nobody asked for by name are read where every rollout has them.
+    Inputs that the recipe does not name are read where every rollout has them.
 
     Args:
         plan: what supplies the inputs; None for a recipe without a method.

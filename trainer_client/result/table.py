@@ -304,7 +304,7 @@ class ScoreTable:
         return np.where(self.mask, self._components()[:, columns] @ weights, np.nan)
 
     def _column(self, source: Source) -> FloatArray:
-        """``[N]`` scores of a reward, with a floor where one stands in, or an aspect; NaN where there is none."""
+        """``[N]`` scores of a reward, with a floor where one replaces it, or an aspect; NaN where there is none."""
         column = self.column(source.name)
         if source.kind == "reward":
             there = self.valid[:, column]

@@ -1,4 +1,4 @@
-"""What waits for a device: batches of a bounded cost, whoever asked, with the members of a group together.
+"""What waits for a device: batches of a bounded cost, from all callers, with the members of a group together.
 
 A device is fed best by batches that fill it and hold items of like lengths. So a batch has one leader, and others join
 it from a window of those that are next. Who leads is decided as in a fair queue: each client has a clock that advances

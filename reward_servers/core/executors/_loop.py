@@ -28,7 +28,7 @@ _TURN = 0.002
 _TURN_NS = int(_TURN * 1e9)
 _TICK = 0.05
 _GRACE = 1.0
-"""Seconds in which a coroutine ends that has been cancelled; whoever takes longer has swallowed it."""
+"""Seconds in which a coroutine ends that has been cancelled; one that takes longer has swallowed it."""
 
 
 @dataclass(slots=True, eq=False)

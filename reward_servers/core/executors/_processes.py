@@ -137,7 +137,7 @@ class ProcessExecutor:
         """Kill the workers and wait for their end."""
         self._closing.set()
         self._watchdog.stop()
-        # A start that is under way is let through: cut off in the middle it would leave a process that nobody holds.
+        # A start that is under way is let through: cut off in the middle it would leave a process without an owner.
         await asyncio.gather(*self._starting, return_exceptions=True)
         workers = list(self._workers)
         for worker in workers:

@@ -77,7 +77,7 @@ class Chunk:
 
 
 class WorkerEvents(Protocol):
-    """Whoever owns a worker."""
+    """The owner of a worker."""
 
     def worker_ready(self, worker: WorkerProcess) -> None:
         """The worker has set its verifiers up."""
@@ -192,7 +192,7 @@ class WorkerProcess(asyncio.Protocol):
         begun, and runs its item all the same.
 
         Returns:
-            The units taken back. The worker may have begun one of them: whoever finishes first settles it.
+            The withdrawn units. The worker may have begun one of them: the first to finish settles it.
         """
         assert self._transport is not None
         current = self.current

@@ -2,8 +2,8 @@
 
 A worker may die at any time, by a crash of the verifier or by the server's hand, so it keeps nothing that matters. CPU
 time bounds each item twice: a timer of the kernel kills a worker that spins, and an item that ends by itself is
-measured, so that the same item gets the same outcome whoever notices first. Results of quick items travel together; the
-memory shared with the server says which item is running, whatever becomes of the worker.
+measured, so that the same item gets the same outcome whichever side notices first. Results of quick items travel
+together; the memory shared with the server says which item is running, whatever becomes of the worker.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def same_page(url: str) -> str:
 
 
 def trimmed_url(text: str) -> str:
-    """An address as it stands in prose, without the punctuation that belongs to the prose."""
+    """An address as it appears in prose, without the punctuation that belongs to the prose."""
     while text:
         last = text[-1]
         if last in ".,;:!?*_'’`~" or (last == ")" and text.count(")") > text.count("(")):

@@ -4,7 +4,7 @@
 
 Each assertion at the top is a test and starts from a fresh process. `assert stack.pop() == 2` changes what a later
 assertion about `stack` finds, and `assert sort(xs) is None` what one about `xs` finds, so there the earlier one runs
-first. Assertions that call the program anew stand alone, so that one failure costs no other test.
+first. Assertions that call the program again are kept apart, so that one failure costs no other test.
 """
 
 from __future__ import annotations

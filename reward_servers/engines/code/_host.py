@@ -4,7 +4,7 @@
     evaluate                its value, given the results
 
 Only operations whose cost is bounded by the size of their operands are offered, because the operands come from the
-program. `Unaffordable` says that the operands at hand are too large for one of them; the test code then runs in a
+program. `Unaffordable` says that the operands are too large for one of them; the test code then runs in a
 sandbox instead, as it does where the syntax tree holds anything that is not offered.
 """
 

@@ -8,7 +8,7 @@ import warnings
 
 _FILE = "<foreign>"
 # The parser warns about odd but valid text ("\d", `is` with a literal) by way of the process-wide filters. What
-# foreign text looks like is nobody's concern here, so warnings about this file name are switched off for good.
+# foreign text looks like does not matter here, so warnings about this file name are switched off for good.
 warnings.filterwarnings("ignore", module=f"{_FILE}$")
 
 

@@ -1,7 +1,7 @@
 """What is said of a submission: `Verdict`, `TestResult`, `Judgement`.
 
 Every verdict is the program's own doing. `wall_limit` too: wall time is measured without the time spent waiting for
-a processor, and a program in the sandbox has nobody to wait for but itself (no network, input that ends), so one that
+a processor, and a program in the sandbox has only itself to wait for (no network, input that ends), so one that
 is idle for that long sleeps or has deadlocked. A host that starves a run, a slot that dies, a sandbox that cannot
 start are never a verdict; they leave `judge` as `sandbox.SandboxError`.
 """

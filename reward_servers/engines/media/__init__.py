@@ -1,4 +1,4 @@
-"""Images that others wrote: bounded before they are decoded, decoded, and written anew for whoever is shown them.
+"""Images that others wrote: bounded before they are decoded, decoded, and encoded again for the model that sees them.
 
 Nouns: *limits* are what an image may cost; an *image* is one that was decoded within them, as the bytes of a plain PNG.
 """

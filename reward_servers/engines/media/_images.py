@@ -71,7 +71,7 @@ class Image:
 
 
 def read_image(data: bytes, limits: ImageLimits) -> Image:
-    """Decode an image and write it anew.
+    """Decode an image and encode it again.
 
     Args:
         data: A PNG, JPEG, WebP, GIF or BMP file with one frame. What its sender calls it counts for nothing.

@@ -20,7 +20,7 @@ def read_verdict(
         reply: text of the judge, its verdict in an answer tag.
         first: phrase for the first candidate.
         second: phrase for the second.
-        strict: the verdict must stand in the tag and in this case; otherwise the whole reply is searched where it has
+        strict: the verdict must be in the tag and in this case; otherwise the whole reply is searched where it has
             no tag, and case is ignored.
 
     Source: Pref-GRPO, CodeGoat24/Pref-GRPO fastvideo/rewards/unifiedreward_think.py (strict) and

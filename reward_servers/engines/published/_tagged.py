@@ -1,4 +1,4 @@
-"""What stands in the answer tag of a reply."""
+"""The content of the answer tag of a reply."""
 
 from __future__ import annotations
 

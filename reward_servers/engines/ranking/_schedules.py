@@ -28,7 +28,7 @@ def spread_pairs(names: Sequence[str], seed: int, most: int | None) -> list[Pair
     size = len(circle)
     pairs: list[tuple[int, int]] = []
     for step in range(1, size // 2 + 1):
-        # Half way round, whoever is opposite has met already.
+        # Half way round, the opposite pairs have met already.
         starts = size // 2 if 2 * step == size else size
         ring = [(circle[place], circle[(place + step) % size]) for place in _alternating(starts, step)]
         pairs += ring

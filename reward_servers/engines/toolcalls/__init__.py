@@ -1,6 +1,6 @@
 """Calls of tools as models write them, and whether two of them are the same.
 
-A *call* has a name and arguments. `read_calls` finds those that stand in a text; `Rules` say which differences between
+A *call* has a name and arguments. `read_calls` finds those that appear in a text; `Rules` say which differences between
 two values count; `assign` gives each expected call at most one that was made.
 """
 

@@ -28,7 +28,7 @@ class Call:
 
 
 def read_calls(text: str) -> list[Call]:
-    """Calls in the order in which they stand in a text.
+    """Calls in the order in which they appear in a text.
 
     Three forms are read: JSON in ``<tool_call>`` tags, one after the other; a text that is JSON as a whole, an object
     or a list of them, each with ``name`` and ``arguments`` (or ``parameters``); a list of Python calls with keywords,
