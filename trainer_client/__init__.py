@@ -42,15 +42,7 @@ if TYPE_CHECKING:
     from trainer_client.result.summary import RewardSummary, Summary
     from trainer_client.result.table import IncompleteBatchError, ScoreTable
     from trainer_client.result.verifiers import ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
-    from trainer_client.rollout.files import (
-        LineProblem,
-        RolloutFile,
-        format_rollout,
-        iter_rollouts,
-        parse_rollout,
-        read_rollouts,
-        write_rollouts,
-    )
+    from trainer_client.rollout.files import LineProblem, RolloutFile, read_rollouts
     from trainer_client.rollout.types import Document, Rollout
     from trainer_client.signals import advantages
 
@@ -67,10 +59,7 @@ _HOME = {
     "result.summary": ("RewardSummary", "Summary"),
     "result.table": ("IncompleteBatchError", "ScoreTable"),
     "result.verifiers": ("ServerInfo", "SlowItem", "VerifierActivity", "VerifierId", "VerifierInfo"),
-    "rollout.files": (
-        "LineProblem", "RolloutFile", "format_rollout", "iter_rollouts", "parse_rollout", "read_rollouts",
-        "write_rollouts",
-    ),
+    "rollout.files": ("LineProblem", "RolloutFile", "read_rollouts"),
     "rollout.types": ("Document", "Rollout"),
     "signals": ("advantages",),
 }  # fmt: skip
@@ -112,11 +101,7 @@ __all__ = [
     "VerifierInfo",
     "advantages",
     "describe_server",
-    "format_rollout",
-    "iter_rollouts",
-    "parse_rollout",
     "read_rollouts",
-    "write_rollouts",
 ]
 
 

@@ -24,6 +24,12 @@ It is read again when it changes. An IPv6 host is written in brackets: ``"[::1]:
 client has `TLS` files.
 """
 
+ROLLOUT_FIELDS = (
+    "rollout_id", "group_id", "task", "prompt", "response", "reference", "metadata", "finish_reason",
+    "documents", "token_ids", "expected",
+)  # fmt: skip
+_ROLLOUT_OBJECTS = ("reference", "metadata", "expected")
+
 _ADDRESS = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^/\s:\[\]]+):\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+|file:.+"
 )
@@ -222,3 +228,11 @@ def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:
         f"file:{os.path.abspath(address.removeprefix('file:'))}" if address.startswith("file:") else address
         for address in addresses
     )
+
+
+def field_mistake(name: str) -> str:
+    """Say why a text names no field of a rollout, nor a key of one that is an object; empty where it does."""
+    field_name, dot, key = name.partition(".")
+    if field_name in ROLLOUT_FIELDS and (not dot or (field_name in _ROLLOUT_OBJECTS and key)):
+        return ""
+    return f"{name!r} is no field of a rollout; fields are {', '.join(ROLLOUT_FIELDS)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,13 +10,17 @@ from typing import TYPE_CHECKING
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
-    from trainer_client import RolloutFile
+    from trainer_client import Recipe, RolloutFile
 
+_PROBLEMS_SHOWN = 20
 _USUAL = {
-    "response": ("completion", "output", "answer_text", "generation", "model_output", "prediction", "text"),
+    "response": (
+        "completion", "completions", "responses", "output", "outputs", "answer_text", "generation", "generations",
+        "model_output", "model_response", "prediction", "predictions", "generated_text", "text",
+    ),
     "reference.answer": ("answer", "solution", "ground_truth", "gold", "target", "label"),
     "prompt": ("question", "problem", "instruction", "input", "query"),
-}
+}  # fmt: skip
 """What other files call a field; only ever proposed, never taken."""
 
 
@@ -34,6 +39,52 @@ def read_columns(given: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--map {one}: {name} is {columns[name]} already; give each field once")
         columns[name] = column
     return columns
+
+
+def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None) -> Recipe:
+    """The recipe of a file, or one that only asks verifiers.
+
+    Raises:
+        UserError: Neither is given, or both.
+    """
+    from reward_servers.cli._check import read_options
+    from trainer_client import Recipe, Reward
+
+    if (path is None) == (not verifiers):
+        raise UserError("give either a recipe (--recipe recipe.toml) or what to ask (--verifier math)")
+    if path is not None:
+        if options is not None:
+            raise UserError("--options belongs to --verifier; a recipe says the options of each of its rewards")
+        return Recipe.load(path)
+    if options is not None and len(verifiers) > 1:
+        raise UserError("--options is for one --verifier; write a recipe for several with options")
+    given = read_options(options)
+    rewards = tuple(Reward(name.partition("@")[0], name, options=given) for name in verifiers)
+    return Recipe(rewards, name="score", advantage=None)
+
+
+def read_source(source: Path, columns: Mapping[str, str]) -> RolloutFile:
+    """Read a file of rollouts, and report the rows that cannot be used.
+
+    Raises:
+        UserError: It is no file of rows, or no row of it can be used.
+    """
+    from trainer_client import RolloutError, read_rollouts
+
+    try:
+        found = read_rollouts(source, columns)
+    except RolloutError as error:
+        place = "" if str(error).startswith(str(source)) else f"{source}: "
+        raise UserError(f"{place}{error}") from None
+    if not found.rollouts and found.columns:
+        raise UserError(unfitting(source, found, columns))
+    for problem in found.problems[:_PROBLEMS_SHOWN]:
+        print(f"{source}: {problem}", file=sys.stderr)
+    if len(found.problems) > _PROBLEMS_SHOWN:
+        print(f"{source}: {len(found.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
+    if not found.rollouts:
+        raise UserError(f"{source}: no line can be used as a rollout")
+    return found
 
 
 def unfitting(source: Path, found: RolloutFile, columns: Mapping[str, str]) -> str:

@@ -152,8 +152,8 @@ def describe_run(summary: Summary, table: ScoreTable, signal: TrainingSignal, fo
         "failed": signal.made is None and bool(signal.reason),
         "advantage_std": float(advantages.std()) if advantages is not None else None,
         "remark": "" if outcome["incomplete"] else signal.reason,
-        "grouped_by_prompt": found.grouped_by_prompt,
-        "ungrouped": found.ungrouped,
+        "grouped_by_prompt": found.grouped_by_prompt if table.recipe.advantage is not None else 0,
+        "ungrouped": found.ungrouped if table.recipe.advantage is not None else 0,
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
         "label_problems": labels.problems,
     }

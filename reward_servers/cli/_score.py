@@ -16,7 +16,7 @@ import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
-from reward_servers.cli._inputs import read_columns, unfitting
+from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
@@ -25,14 +25,23 @@ if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
     from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable, Summary
 
-_PROBLEMS_SHOWN = 20
 _STDOUT = Path("-")
 _ROLLOUTS = "rollouts.jsonl"
 
 
 def score(
-    source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Rollouts, one per line.")],
-    recipe: Annotated[Path, typer.Option("--recipe", "-r", help="Recipe file (TOML).")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="JSONL, JSON, CSV, parquet, Arrow, .gz, .zst, a data set's folder; - for standard input."
+        ),
+    ],
+    recipe: Annotated[Path | None, typer.Option("--recipe", "-r", help="Recipe file (TOML).")] = None,
+    verifiers: Annotated[
+        list[str] | None,
+        typer.Option("--verifier", metavar="NAME", help="Ask this verifier, without a recipe. Repeatable."),
+    ] = None,
+    options: Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")] = None,
     out: Annotated[
         str | None,
         typer.Option("--out", "-o", help="File to write, a line per rollout; - for standard output; DIR/ for all."),
@@ -62,7 +71,7 @@ def score(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the servers log.")] = False,
 ) -> int:
-    """Score the rollouts of a file by a recipe.
+    """Score the rollouts of a file, by a recipe or by one verifier.
 
     Servers that neither the recipe nor --endpoints-file gives an address for are started, and stopped at the end. A
     line that cannot be used is reported with its number; the others are scored.
@@ -71,15 +80,15 @@ def score(
     not be applied; 2: the input or the recipe is wrong.
     """
     from reward_servers.cli._outputs import describe_run, training_signal_of
-    from trainer_client import Recipe
 
-    loaded = Recipe.load(recipe)
+    loaded = recipe_of(recipe, verifiers or (), options)
+    folder = recipe.parent if recipe is not None else Path()
     place = _place(out, {"the input": source, "the recipe": recipe, "the file of endpoints": endpoints_file})
     if place == _STDOUT and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
-    found = _read(source, read_columns(columns or ()))
+    found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())})
     _check_inputs(loaded, found, source, arrays)
-    session = _session(loaded, recipe.parent, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
+    session = _session(loaded, folder, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
     kept = KeptState(state)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded, kept, Labels(run, step)))
     signal = training_signal_of(table)
@@ -135,21 +144,6 @@ def _check_inputs(recipe: Recipe, found: RolloutFile, source: Path, arrays: Path
         values_of(recipe.plan, found.rollouts)
     except RolloutError as error:
         raise UserError(f"{source}: {error}") from None
-
-
-def _read(source: Path, columns: Mapping[str, str]) -> RolloutFile:
-    from trainer_client import read_rollouts
-
-    found = read_rollouts(source, columns)
-    if not found.rollouts and found.columns:
-        raise UserError(unfitting(source, found, columns))
-    for problem in found.problems[:_PROBLEMS_SHOWN]:
-        print(f"{source}: {problem}", file=sys.stderr)
-    if len(found.problems) > _PROBLEMS_SHOWN:
-        print(f"{source}: {len(found.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
-    if not found.rollouts:
-        raise UserError(f"{source}: no line can be used as a rollout")
-    return found
 
 
 def _session(

@@ -321,3 +321,39 @@ def test_a_mistyped_server_in_a_file_of_endpoints_is_an_error(cli: Cli) -> None:
     assert "none of the recipe's servers: 'exact'" in cli.error(
         "score", source, "-r", recipe, "--endpoints-file", other
     )
+
+
+def test_one_verifier_is_asked_without_a_recipe(cli: Cli) -> None:
+    source = cli.write("answers.csv", "completion,answer\n4,4\nfive,5\n5,5\n")
+    told = ("--verifier", "exact", "--map", "response=completion", "--map", "reference.answer=answer")
+    done = cli.run("score", source, *told, "-o", "out.jsonl")
+    assert [row["scores"] for row in lines_of(cli.folder / "out.jsonl")] == [
+        {"exact": 1.0},
+        {"exact": 0.0},
+        {"exact": 1.0},
+    ]
+    assert "group" not in done.stderr
+    options = '{"by": 2}'
+    source = cli.rollouts("in.jsonl", {"response": "abc"})
+    cli.run("score", source, "--verifier", "probe/length@3", "--options", options, "-o", "out.jsonl")
+    assert lines_of(cli.folder / "out.jsonl")[0]["scores"] == {"probe/length": 5.0}
+    recipe = cli.write("r.toml", EXACT)
+    assert "either a recipe" in cli.error("score", source)
+    assert "either a recipe" in cli.error("score", source, "-r", recipe, "--verifier", "exact")
+    assert "--options belongs to --verifier" in cli.error("score", source, "-r", recipe, "--options", "{}")
+    assert "for one --verifier" in cli.error(
+        "score", source, "--verifier", "exact", "--verifier", "length", "--options", "{}"
+    )
+
+
+def test_a_recipe_says_which_column_is_which_field(cli: Cli) -> None:
+    recipe = cli.write("r.toml", '[columns]\nresponse = "completion"\nreference.answer = "gold"\n' + EXACT)
+    source = raw(cli, "own.jsonl", {"completion": "4", "gold": 4, "answer": 5})
+    cli.run("score", source, "-r", recipe, "-o", "out.jsonl")
+    assert lines_of(cli.folder / "out.jsonl")[0]["reward"] == 1.0
+    cli.run("score", source, "-r", recipe, "-o", "out.jsonl", "--map", "reference.answer=answer")
+    assert lines_of(cli.folder / "out.jsonl")[0]["reward"] == 0.0
+    said = cli.error("score", source, "-r", recipe, "--map", "response=completon")
+    assert "own.jsonl: response=completon: there is no such column here; did you mean completion?" in said
+    wrong = cli.write("w.toml", '[columns]\nrespnse = "completion"\n' + EXACT)
+    assert "w.toml:2: columns.respnse: 'respnse' is no field of a rollout" in cli.error("score", source, "-r", wrong)

@@ -25,7 +25,6 @@ from trainer_client import (
     Reward,
     RewardClient,
     Rollout,
-    write_rollouts,
 )
 
 RECIPE = Recipe((Reward("right", "exact", deadline=20.0),), advantage=None)
@@ -124,7 +123,8 @@ def test_the_command_scores_over_tls_beside_servers_of_its_own(files: Files, tmp
             f'[servers.here]\nverifiers = ["length"]\nconfig = "{own.name}"\n'
             '[rewards.right]\nverifier = "exact"\n[rewards.brief]\nverifier = "length"\noptions = { max = 3 }\n'
         )
-        write_rollouts(tmp_path / "in.jsonl", ROLLOUTS)
+        rows = [{"rollout_id": one.rollout_id, "response": one.response, "reference": "good"} for one in ROLLOUTS]
+        (tmp_path / "in.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         out = tmp_path / "out.jsonl"
         done = command("score", tmp_path / "in.jsonl", "-r", tmp_path / "recipe.toml", "-o", out, "--ca", files.ca)
     assert done.returncode == 0, done.stderr

@@ -79,6 +79,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
     name = top.take("name", "recipe", _text)
     advantage = top.take("advantage", "grpo", _advantage)
     inputs = top.take("inputs", nothing, _table)
+    columns = top.take("columns", nothing, _columns)
     max_missing = top.take("max_missing", 0.2, _number)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
     follow_upgrades = top.take("follow_upgrades", False, _flag)
@@ -89,6 +90,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
         "servers": tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
         "advantage": advantage,
         "inputs": inputs,
+        "file_columns": columns,
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
         "follow_upgrades": follow_upgrades,
@@ -168,6 +170,17 @@ def _table(reader: _Reader, key: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         reader.refuse(key, f"expected a table, found {_kind(value)}")
     return value
+
+
+def _columns(reader: _Reader, key: str, value: Any) -> dict[str, str]:
+    """Column by field; ``reference = { answer = "gold" }`` and ``reference.answer = "gold"`` say the same."""
+    columns: dict[str, str] = {}
+    for name, column in _table(reader, key, value).items():
+        inner = column if isinstance(column, dict) else {"": column}
+        for below, one in inner.items():
+            place = f"{name}.{below}" if below else name
+            columns[place] = _text(reader, f"{key}.{place}", one)
+    return columns
 
 
 def _text(reader: _Reader, key: str, value: Any) -> str:

@@ -16,6 +16,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
+from trainer_client._settings import field_mistake
 from trainer_client.recipe.file import load_recipe, parse_recipe
 from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
 from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
@@ -37,6 +38,8 @@ class Recipe:
         advantage: method of ``trainer_client.signals``, with options, or a list of stages; None for no advantages.
         inputs: where what the method reads comes from, by the names of ``signals.INPUTS``: see
             `trainer_client.recipe.inputs`. What rewards and rollouts hold under the same meaning needs no entry.
+        file_columns: column by field, for files with other names, as ``read_rollouts`` takes it; ``[columns]`` in a
+            recipe file.
         max_missing: largest tolerated share of missing scores, for each reward on its own.
         reasoning_marks: pairs of marks between which a response is reasoning, such as ``("<plan>", "</plan>")``, for
             all verifiers. The usual ones (``<think>``, ``[THINK]``, Harmony's channels, ...) are known without.
@@ -49,6 +52,7 @@ class Recipe:
     servers: tuple[Server, ...] = ()
     advantage: AdvantageSetting | None = "grpo"
     inputs: Mapping[str, InputSetting] = field(default_factory=dict)
+    file_columns: Mapping[str, str] = field(default_factory=dict)
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     follow_upgrades: bool = False
@@ -60,6 +64,9 @@ class Recipe:
         _refuse_twins("servers", [server.name for server in self.servers])
         if not 0 <= self.max_missing <= 1:
             raise RecipeError(f"{self.max_missing} is not a share between 0 and 1", "max_missing")
+        for name in self.file_columns:
+            if mistake := field_mistake(name):
+                raise RecipeError(mistake, f"columns.{name}")
         self._check_hosts()
         self._check_marks()
         _ = self.plan

@@ -1,0 +1,219 @@
+"""Rollouts from files of every kind: the same rows give the same rollouts."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import csv, feather, ipc, parquet
+
+from trainer_client import RolloutError, read_rollouts
+from trainer_client.rollout.files import read_rows
+
+COLUMNS = {"response": "completion", "reference.answer": "answer", "prompt": "question"}
+ROWS = [{"question": f"q{n // 2}", "completion": f"say {n}, “so”\n", "answer": str(n)} for n in range(600)]
+TABLE = pa.Table.from_pylist(ROWS)
+LINES = "".join(json.dumps(row) + "\n" for row in ROWS).encode()
+
+
+def save_csv(path: Path) -> None:
+    csv.write_csv(TABLE, path)
+
+
+def csv_bytes() -> bytes:
+    out = io.BytesIO()
+    csv.write_csv(TABLE, out)
+    return out.getvalue()
+
+
+def save_stream(path: Path) -> None:
+    with ipc.new_stream(path, TABLE.schema) as out:
+        out.write_table(TABLE, max_chunksize=100)
+
+
+def save_zstd(path: Path) -> None:
+    with pa.CompressedOutputStream(str(path), "zstd") as out:
+        out.write(LINES)
+
+
+KINDS: dict[str, Callable[[Path], object]] = {
+    "a.jsonl": lambda path: path.write_bytes(LINES),
+    "no_suffix": lambda path: path.write_bytes(b"\xef\xbb\xbf\n" + LINES),
+    "a.json": lambda path: path.write_text(json.dumps(ROWS)),
+    "indented.json": lambda path: path.write_text(json.dumps(ROWS, indent=2)),
+    "wrapped.json": lambda path: path.write_text(json.dumps({"version": 1, "data": ROWS}, indent=2)),
+    "several.json": lambda path: path.write_text("\n".join(json.dumps(row, indent=1) for row in ROWS)),
+    "a.csv": save_csv,
+    "a.parquet": lambda path: parquet.write_table(TABLE, path, row_group_size=150),
+    "a.feather": lambda path: feather.write_feather(TABLE, str(path), chunksize=100),
+    "a.arrow": save_stream,
+    "a.jsonl.gz": lambda path: path.write_bytes(gzip.compress(LINES)),
+    "a.jsonl.zst": save_zstd,
+    "a.csv.gz": lambda path: path.write_bytes(gzip.compress(csv_bytes())),
+    "a.parquet.gz": lambda path: (
+        parquet.write_table(TABLE, path),
+        path.write_bytes(gzip.compress(path.read_bytes())),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_kind_gives_the_same_rollouts(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / name
+    KINDS[name](path)
+    found = read_rollouts(path, COLUMNS)
+    assert not found.problems
+    assert [rollout.response for rollout in found.rollouts] == [row["completion"] for row in ROWS]
+    assert [rollout.reference for rollout in found.rollouts] == [{"answer": row["answer"]} for row in ROWS]
+    assert found.rollouts[0].group_id == found.rollouts[1].group_id != found.rollouts[2].group_id
+    assert len({rollout.rollout_id for rollout in found.rollouts}) == len(ROWS)
+
+    class Piped(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    # What comes through a pipe has no name and cannot be read twice.
+    if not name.endswith(".csv.gz"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Piped(path.read_bytes())))
+        assert [rollout.response for rollout in read_rollouts("-", COLUMNS).rollouts] == [
+            row["completion"] for row in ROWS
+        ]
+
+
+def test_values_of_tables_are_those_of_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [{"response": "r", "reference": {"answer": Decimal("1.50")}, "score": float("nan"), "tags": ["a", None]}]
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    (rollout,) = read_rollouts(path).rollouts
+    assert (rollout.rollout_id, rollout.reference) == ("row-1", {"answer": "1.50"})
+    assert rollout.extra == {"score": None, "tags": ["a", None]}
+
+
+def test_cells_of_separated_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        'id;response;reference;metadata;expected;group_id\n1;;"1,5";"{""k"": 2}";1;\n2;"a;b";x\n3;c;[1] and more;;;g\n'
+    )
+    found = read_rollouts(path, {"rollout_id": "id"})
+    first, third = found.rollouts
+    # An empty completion is an answer, and a wrong one.
+    assert (first.rollout_id, first.response, first.reference) == ("1", "", "1,5")
+    assert (first.metadata, first.expected, first.group_id) == ({"k": 2}, {"score": 1}, "1")
+    assert (third.reference, third.metadata, third.group_id) == ("[1] and more", None, "g")
+    assert [str(problem) for problem in found.problems] == ["line 3: has 3 cells where the header has 6"]
+
+
+def test_a_row_of_several_responses_is_a_group(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    chat = [[{"role": "assistant", "content": text}] for text in "xy"]
+    rows: list[dict[str, Any]] = [
+        {"rollout_id": 7, "prompt": "p", "response": ["a", "b"], "token_ids": [[1], [2, 3]], "expected": [1, 0]},
+        {"response": chat, "reference": "x"},
+        {"response": []},
+        {"response": ["c", None]},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_rollouts(path)
+    names = ["7/0", "7/1", "line-2/0", "line-2/1", "line-4/0"]
+    assert [rollout.rollout_id for rollout in found.rollouts] == names
+    assert [rollout.response for rollout in found.rollouts] == ["a", "b", *chat, "c"]
+    assert [list(rollout.token_ids) for rollout in found.rollouts[:2]] == [[1], [2, 3]]
+    assert [rollout.expected for rollout in found.rollouts[:2]] == [{"score": 1}, {"score": 0}]
+    groups = [rollout.group_id for rollout in found.rollouts]
+    assert groups[0] == groups[1] != groups[2] == groups[3]
+    assert [str(problem) for problem in found.problems] == [
+        "line 3: rollout 'line-3': response: holds no response",
+        "line 4: rollout 'line-4/1': response: is missing",
+    ]
+
+
+def test_folders_shards_and_patterns(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    (saved / "state.json").write_text("{}")
+    (saved / "dataset_info.json").write_text("{}")
+    save_stream(saved / "cache-1.arrow")
+    save_stream(saved / "data-00000-of-00001.arrow")
+    assert len(read_rollouts(saved, COLUMNS).rollouts) == len(ROWS)
+
+    shards = tmp_path / "shards"
+    (shards / "data").mkdir(parents=True)
+    (shards / "README.md").write_text("about")
+    for number in range(2):
+        parquet.write_table(TABLE.slice(300 * number, 300), shards / f"data/train-0000{number}-of-00002.parquet")
+    found = read_rollouts(shards, COLUMNS).rollouts
+    assert [rollout.response for rollout in found] == [row["completion"] for row in ROWS]
+    assert (found[0].rollout_id, found[-1].rollout_id) == ("row-1", "row-600")
+    parquet.write_table(TABLE, shards / "data/test-00000-of-00001.parquet")
+    with pytest.raises(RolloutError, match=r"several data sets \(test, train\); name one of them, such as .*test\*'"):
+        read_rollouts(shards)
+    assert len(read_rollouts(shards / "data/train-*", COLUMNS).rollouts) == len(ROWS)
+
+    (saved / "dataset_dict.json").write_text("{}")
+    (saved / "train").mkdir()
+    with pytest.raises(RolloutError, match=r"holds the splits train; name one of them: .*/saved/train"):
+        read_rollouts(saved)
+    with pytest.raises(RolloutError, match="no file of rows is in this folder"):
+        read_rollouts(saved / "train")
+
+
+DAMAGED: dict[str, tuple[bytes, str]] = {
+    "cut.jsonl.gz": (gzip.compress(LINES)[:-900], "damaged or ends early"),
+    "cut.parquet": (b"PAR1 and no more", "parquet file is damaged"),
+    "cut.arrow": (b"\xff\xff\xff\xff and no more", "Arrow file is damaged"),
+    "sheet.xlsx": (b"PK\x03\x04...", "save it as CSV"),
+    "latin.csv": ("response\ncaf\xe9\n".encode("latin-1"), "not UTF-8"),
+    "twice.csv": (b"response,response\na,b\n", "'response' is there twice"),
+    "cut.json": (b'[{"response": "a"}, {"response": "b"}', "ends before its array does"),
+    "comma.json": (b'[{"response": "a"} {"response": "b"}]', "expected ',' or ']'"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_is_an_error_that_says_so(tmp_path: Path, name: str) -> None:
+    content, reason = DAMAGED[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(RolloutError, match=reason) as caught:
+        read_rollouts(path)
+    assert name in str(caught.value)
+
+
+def test_a_broken_element_ends_an_array_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"response": "a"}, 3, {"response": "b"}, {"response": NaN}, {"response": "c"}]')
+    found = read_rollouts(path)
+    assert [rollout.response for rollout in found.rollouts] == ["a", "b"]
+    assert [str(problem) for problem in found.problems] == [
+        "entry 2: expected an object, found int",
+        "entry 4: not JSON: NaN is not a JSON value; what follows it is not read",
+    ]
+
+
+def test_long_elements_are_read_in_proportion(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([{"response": "x" * 3_000_000}, {"response": "y"}]))
+    assert [len(rollout.response) for rollout in read_rollouts(path).rollouts] == [3_000_000, 1]
+
+
+def test_a_column_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(LINES)
+    with pytest.raises(RolloutError, match=r"response=completon: .* did you mean completion\? Columns: question"):
+        read_rollouts(path, {"response": "completon"})
+
+
+def test_rows_are_read_as_they_are_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": 1}\n{broken\n')
+    rows = read_rows(path)
+    assert next(rows).table == {"a": 1}
+    assert next(rows).problem.startswith("not JSON")

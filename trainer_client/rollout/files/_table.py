@@ -1,0 +1,118 @@
+"""The rollouts of a row: one for each response that it holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from trainer_client._errors import RolloutError
+from trainer_client._settings import ROLLOUT_FIELDS
+from trainer_client.rollout.types import Document, Rollout
+
+_TEXT_IDS = ("rollout_id", "group_id")
+_EMPTY_IS_ABSENT = ("group_id", "task", "finish_reason")
+_JSON_IN_TEXT = ("metadata", "documents", "token_ids", "expected")
+_PER_RESPONSE = ("token_ids", "finish_reason", "expected", "metadata", "documents")
+"""Fields that a row with several responses may hold a list of, an entry for each."""
+
+
+def spread(table: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A table for each response of a row.
+
+    Several responses are a list of texts, or of conversations; a list of messages is one response. Those of a row are
+    a group, and are called after it: ``7/0``, ``7/1``.
+
+    Raises:
+        RolloutError: the list is empty.
+    """
+    responses = table.get("response")
+    if not isinstance(responses, list) or any(isinstance(entry, Mapping) for entry in responses):
+        yield table
+        return
+    name = _text_id(table["rollout_id"])
+    if not responses:
+        raise RolloutError("holds no response", "response", name if isinstance(name, str) else "")
+    group = table.get("group_id")
+    for number, response in enumerate(responses):
+        one = {**table, "response": response, "rollout_id": f"{name}/{number}"}
+        if group in (None, "") and not table.get("prompt"):
+            one["group_id"] = name
+        for field in _PER_RESPONSE:
+            values = table.get(field)
+            if isinstance(values, list) and len(values) == len(responses) and _is_per_response(field, values):
+                one[field] = values[number]
+        yield one
+
+
+def _is_per_response(field: str, values: list[Any]) -> bool:
+    kind: Any = {"token_ids": list, "documents": list, "finish_reason": str}.get(field, dict | int | float)
+    return all(value is None or isinstance(value, kind) for value in values)
+
+
+def _text_id(value: Any) -> Any:
+    """Data sets number their rows."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def rollout_of(table: dict[str, Any]) -> Rollout:
+    """The rollout of a row; takes the table apart.
+
+    Raises:
+        RolloutError: a field is missing or has the wrong type.
+    """
+    for name in _TEXT_IDS:
+        table[name] = _text_id(table.get(name))
+    for name in _EMPTY_IS_ABSENT:
+        if table.get(name) == "":
+            del table[name]
+    if table.get("response") is None:
+        raise RolloutError("is missing", "response", _id_of(table))
+    known = {name: table.pop(name) for name in ROLLOUT_FIELDS if name in table}
+    known = {"prompt": "", **{name: value for name, value in known.items() if value is not None}}
+    for name in _JSON_IN_TEXT:
+        if isinstance(known.get(name), str):
+            known[name] = _json_in(known[name])
+    if isinstance(known.get("expected"), int | float):
+        known["expected"] = {"score": known["expected"]}
+    known = {name: value for name, value in known.items() if value is not None}
+    if "documents" in known:
+        known["documents"] = _documents(known["documents"], _id_of(known))
+    if not isinstance(known.get("token_ids", []), list):
+        raise RolloutError("expected a list of whole numbers", "token_ids", _id_of(known))
+    return Rollout(**known, extra=table)
+
+
+def _json_in(text: str) -> Any:
+    """What a cell of text holds as JSON, as files of separated values do; the text where it holds none."""
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _documents(value: Any, rollout_id: str) -> list[Document]:
+    if not isinstance(value, list):
+        raise RolloutError(f"expected a list, found {type(value).__name__}", "documents", rollout_id)
+    documents = []
+    for number, entry in enumerate(value):
+        place = f"documents[{number}]"
+        if not isinstance(entry, Mapping):
+            raise RolloutError(f"expected an object, found {type(entry).__name__}", place, rollout_id)
+        unknown = sorted(set(entry) - {"id", "text", "title", "uri"})
+        if unknown:
+            raise RolloutError(f"{unknown[0]!r} is not a field of a document (id, text, title, uri)", place, rollout_id)
+        if not {"id", "text"} <= entry.keys():
+            raise RolloutError("needs id and text", place, rollout_id)
+        try:
+            documents.append(Document(**{key: value for key, value in entry.items() if value is not None}))
+        except RolloutError as error:
+            raise RolloutError(error.reason, f"{place}.{error.field.partition('.')[2]}", rollout_id) from None
+    return documents
+
+
+def _id_of(table: Mapping[str, Any]) -> str:
+    found = table.get("rollout_id")
+    return found if isinstance(found, str) else ""

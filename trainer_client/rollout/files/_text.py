@@ -1,0 +1,228 @@
+"""Rows of text files: JSON Lines, arrays and documents of JSON, separated values."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator
+from typing import IO, Any
+
+from trainer_client._errors import RolloutError
+from trainer_client.rollout.files._rows import Row
+
+_LONGEST = 1 << 28
+"""Bytes of one row; more than any rollout has, and what keeps a file without line breaks out of memory."""
+_CHUNK = 1 << 18
+_WRAPPERS = ("data", "rows", "samples", "examples", "items", "records", "rollouts", "results")
+
+
+def json_lines(stream: IO[bytes]) -> Iterator[Row]:
+    """A row for each line that is not blank."""
+    number = 0
+    while line := stream.readline(_LONGEST):
+        number += 1
+        if not line.removeprefix(codecs.BOM_UTF8).strip():
+            continue
+        try:
+            yield Row(number, "line", _read_object(line))
+        except RolloutError as error:
+            yield Row(number, "line", None, str(error))
+
+
+def _read_object(line: bytes) -> dict[str, Any]:
+    try:
+        table = load_json(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise RolloutError(f"not UTF-8: {error.reason} at byte {error.start}") from None
+    return _object(table)
+
+
+def load_json(text: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        RolloutError: it is none, or holds a number that JSON does not have.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise RolloutError(f"not JSON: {error.msg} at character {error.pos + 1}") from None
+    except ValueError as error:
+        raise RolloutError(f"not JSON: {error}") from None
+    except RecursionError:
+        raise RolloutError("not JSON that can be read: it is nested too deeply") from None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise RolloutError(f"expected an object, found {type(value).__name__}")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def array_rows(stream: IO[bytes], place: str) -> Iterator[Row]:
+    """A row for each element of an array, read as it comes."""
+    values = _Values(stream, place)
+    values.expect("[")
+    number = 0
+    while values.more("]", first=number == 0):
+        number += 1
+        try:
+            value = values.read()
+        except RolloutError as error:
+            # Where the next element begins is not known.
+            yield Row(number, "entry", None, f"{error}; what follows it is not read")
+            return
+        try:
+            yield Row(number, "entry", _object(value))
+        except RolloutError as error:
+            yield Row(number, "entry", None, str(error))
+
+
+def document_rows(stream: IO[bytes], place: str) -> Iterator[Row]:
+    """Objects one after the other over several lines each; the rows of one that only holds a list of them."""
+    values = _Values(stream, place)
+    number = 0
+    while values.more(""):
+        try:
+            table = _object(values.read())
+        except RolloutError as error:
+            yield Row(number + 1, "entry", None, f"{error}; what follows it is not read")
+            return
+        for row in _unwrapped(table):
+            number += 1
+            yield Row(number, "entry", row)
+
+
+def _unwrapped(table: dict[str, Any]) -> list[dict[str, Any]]:
+    for name in _WRAPPERS:
+        rows = table.get(name)
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows) and "response" not in table:
+            return rows
+    return [table]
+
+
+class _Values:
+    """Values of JSON one after the other; memory holds the one that is read."""
+
+    def __init__(self, stream: IO[bytes], place: str) -> None:
+        self._stream = stream
+        self._place = place
+        self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._text = ""
+        self._at = 0
+        self._ended = False
+
+    def expect(self, mark: str) -> None:
+        """Pass a mark."""
+        if self._next() != mark:
+            raise RolloutError(f"{self._place}: expected {mark!r}")
+        self._at += 1
+
+    def more(self, end: str, *, first: bool = True) -> bool:
+        """Whether a value follows; passes the comma before it."""
+        mark = self._next()
+        if mark == end or not mark:
+            if mark != end:
+                raise RolloutError(f"{self._place}: the file ends before its array does; it was cut off")
+            return False
+        if not first and end:
+            if mark != ",":
+                raise RolloutError(f"{self._place}: expected ',' or {end!r} after an entry, found {mark!r}")
+            self._at += 1
+        return True
+
+    def read(self) -> Any:
+        """The next value.
+
+        Raises:
+            RolloutError: it is no JSON.
+        """
+        self._next()
+        size = _CHUNK
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+                # A number at the end of what is there may go on.
+                if end < len(self._text) or self._ended:
+                    self._at = end
+                    return value
+            except json.JSONDecodeError as error:
+                if self._ended:
+                    raise RolloutError(f"not JSON: {error.msg}") from None
+            except ValueError as error:
+                raise RolloutError(f"not JSON: {error}") from None
+            except RecursionError:
+                raise RolloutError("not JSON that can be read: it is nested too deeply") from None
+            if len(self._text) - self._at > _LONGEST:
+                raise RolloutError(f"not JSON, or longer than {_LONGEST >> 20} MiB")
+            self._fill(size)
+            # Each failed attempt reads all again: twice as much each time keeps that in proportion.
+            size = len(self._text) - self._at
+
+    def _next(self) -> str:
+        """The next character that is no space; empty at the end."""
+        while True:
+            while self._at < len(self._text):
+                if not self._text[self._at].isspace():
+                    return self._text[self._at]
+                self._at += 1
+            if self._ended:
+                return ""
+            self._fill(_CHUNK)
+
+    def _fill(self, size: int) -> None:
+        data = self._stream.read(max(size, _CHUNK))
+        self._ended = not data
+        try:
+            more = self._decode(data, self._ended)
+        except UnicodeDecodeError as error:
+            raise RolloutError(f"{self._place}: not UTF-8 ({error.reason}); save it as UTF-8") from None
+        self._text = self._text[self._at :] + more
+        self._at = 0
+
+
+def separated_rows(stream: io.BufferedReader, place: str, separator: str) -> Iterator[Row]:
+    """Rows of values that a character separates; the first one names the columns.
+
+    An empty cell is an empty text.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
+    separator = separator or _separator(stream.peek(_CHUNK).partition(b"\n")[0])
+    lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+    reader = csv.reader(lines, delimiter=separator)
+    try:
+        names = next(reader, [])
+        _check_names(names, place)
+        for cells in reader:
+            if cells and len(cells) != len(names):
+                reason = f"has {len(cells)} cells where the header has {len(names)}"
+                yield Row(reader.line_num, "line", None, reason)
+            elif cells:
+                yield Row(reader.line_num, "line", dict(zip(names, cells, strict=True)))
+    except UnicodeDecodeError as error:
+        at = f"near line {reader.line_num + 1}"
+        raise RolloutError(f"{place}: not UTF-8 {at} ({error.reason}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise RolloutError(f"{place}: line {reader.line_num}: not separated values ({error})") from None
+    finally:
+        lines.detach()
+
+
+def _separator(header: bytes) -> str:
+    """The character that separates the names of the columns: a comma unless another one is more often there."""
+    return max(",", ";", "\t", key=lambda mark: header.count(mark.encode()))
+
+
+def _check_names(names: list[str], place: str) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RolloutError(f"{place}: the column {twice!r} is there twice; give each column a name of its own")
+    if not any(names):
+        raise RolloutError(f"{place}: there is no header; the first line must name the columns")
