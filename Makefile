@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages test-docker check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -45,6 +45,20 @@ test-languages: install
 	command -v npm >/dev/null || apt-get install -y --no-install-recommends npm
 	command -v tsc >/dev/null || npm install --global --no-audit --no-fund typescript
 	ASSAY_NEED_LANGUAGES=1 $(BIN)/python -m pytest -n 2 --timeout 120 tests/engines/code/test_languages.py
+
+# The container backend, as root: an engine of the distribution with gVisor's runtime, started for the tests alone.
+ENGINE = $(CURDIR)/.engine
+test-docker: install
+	apt-get install -y --no-install-recommends docker.io runc runsc
+	$(PIP) -c constraints.txt -e '.[docker]'
+	mkdir -p $(ENGINE)
+	printf '%s' '{"runtimes": {"runsc": {"path": "/usr/bin/runsc", "runtimeArgs": ["--platform=ptrace", "--network=none", "--ignore-cgroups"]}}}' > $(ENGINE)/daemon.json
+	dockerd --config-file $(ENGINE)/daemon.json --data-root $(ENGINE)/data --exec-root $(ENGINE)/exec --pidfile $(ENGINE)/pid -H unix://$(ENGINE)/socket > $(ENGINE)/log 2>&1 & \
+	trap 'kill $$(cat $(ENGINE)/pid)' EXIT; \
+	while ! [ -S $(ENGINE)/socket ] || ! [ -s $(ENGINE)/pid ]; do sleep 0.2; done; \
+	export DOCKER_HOST=unix://$(ENGINE)/socket ASSAY_NEED_DOCKER=1; \
+	$(BIN)/python -m pytest --timeout 120 tests/sandbox/test_docker.py && \
+	SANDBOX_BACKEND=docker $(BIN)/python -m tests.attacks --who root tests/data/sandbox_attacks.jsonl
 
 check: install
 	$(BIN)/ruff check .

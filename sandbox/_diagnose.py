@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
+import time
 
 from sandbox._errors import SandboxError, SandboxUnavailable
 from sandbox._languages import PRELOADS, TABLE, look_up
 from sandbox._ns._packages import Interpreter, locate, not_shown
 from sandbox._open import open_sandbox
-from sandbox._types import SandboxConfig
+from sandbox._types import Limits, Prepared, Program, SandboxConfig
+
+_HELLO = Program("python", b"print(1)")
+_RUNS = 7
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -16,7 +21,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        subject: `isolation`, `memory`, `language NAME` or `packages NAME`.
+        subject: `isolation`, `memory`, `backend NAME`, `language NAME` or `packages NAME`.
         ok: Whether all is well.
         detail: What was found.
         remedy: What to do about it, empty if nothing is needed.
@@ -35,7 +40,7 @@ def diagnose(config: SandboxConfig | None = None) -> tuple[Finding, ...]:
     """
     config = config or SandboxConfig()
     interpreter = locate(config)
-    return (*_isolation(config), *_languages(interpreter), *_packages(interpreter))
+    return (*_isolation(config), *_backends(config), *_languages(interpreter), *_packages(interpreter))
 
 
 def _isolation(config: SandboxConfig) -> list[Finding]:
@@ -57,6 +62,43 @@ def _isolation(config: SandboxConfig) -> list[Finding]:
             "" if whole else "To bound the sum, delegate a cgroup with the memory controller to this user.",
         ),
     ]
+
+
+def _backends(config: SandboxConfig) -> list[Finding]:
+    """What each kind of isolation costs here. That one which is not chosen is missing is no lack."""
+    ways = [("ns", "")] + [("docker", runtime) for runtime in sorted({"runc", "runsc", config.docker_runtime})]
+    findings = []
+    for backend, runtime in ways:
+        tried = dataclasses.replace(config, backend=backend, docker_runtime=runtime or config.docker_runtime)
+        name = f"backend {backend}{runtime and f', {runtime}'}"
+        try:
+            findings.append(Finding(name, True, _cost(tried)))
+        except SandboxError as error:
+            chosen = tried == config
+            detail = f"not available: {error}" if isinstance(error, SandboxUnavailable) else str(error)
+            remedy = error.remedy if isinstance(error, SandboxUnavailable) else "Look at the cause named."
+            findings.append(Finding(name, not chosen, detail, remedy if chosen else ""))
+    return findings
+
+
+def _cost(config: SandboxConfig) -> str:
+    """How long it takes to open one and to run the smallest program, in words.
+
+    Raises:
+        SandboxError: It does not work here.
+    """
+    started = time.perf_counter()
+    with open_sandbox(config=config) as sandbox:
+        opened = time.perf_counter() - started
+        prepared = sandbox.prepare(_HELLO)
+        assert isinstance(prepared, Prepared)
+        times = []
+        for _ in range(_RUNS):
+            started = time.perf_counter()
+            sandbox.run(prepared, limits=Limits())
+            times.append(time.perf_counter() - started)
+        bound = sandbox.report.memory_bound
+    return f"opens in {opened * 1000:.0f} ms, a run takes {statistics.median(times) * 1000:.1f} ms, memory {bound}"
 
 
 def _languages(interpreter: Interpreter) -> list[Finding]:

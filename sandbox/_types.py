@@ -366,6 +366,11 @@ class SandboxConfig:
         source_bytes: Largest source with its files that is accepted.
         read_only: Further directories of the host that programs may read, e.g. a toolchain outside `/usr`.
         cgroup_parent: Directory of a delegated cgroup v2 group in which the groups of runs are made.
+        backend: Kind of isolation: `ns` or `docker`.
+        docker_runtime: Runtime of its containers, as the engine calls it: `runc`, or `runsc` where it is installed.
+        docker_host: Address of the engine, e.g. `unix:///var/run/docker.sock`; that of the environment if None. It
+            runs on this host, since containers are shown its system directories.
+        docker_processes: Processes and threads that a container may hold, whatever a run is allowed.
     """
 
     python: str | None = None
@@ -376,3 +381,7 @@ class SandboxConfig:
     source_bytes: int = 16 * MIB
     read_only: tuple[str, ...] = ()
     cgroup_parent: str | None = None
+    backend: str = "ns"
+    docker_runtime: str = "runc"
+    docker_host: str | None = None
+    docker_processes: int = 256

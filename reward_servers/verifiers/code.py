@@ -75,14 +75,22 @@ class CodeSettings(Settings):
         cgroup_parent: Directory of a delegated group.
         python: Interpreter for Python programs.
         read_only: Further directories that programs may read, such as a toolchain outside ``/usr``.
+        backend: What the wall around programs is made of: ``ns`` or, for hosts that forbid namespaces, ``docker``.
+        docker_runtime: Runtime of its containers, as the engine calls it: ``runc`` or ``runsc``.
+        docker_host: Address of the engine on this host; that of the environment if none is given.
+        docker_processes: Processes and threads that a container may hold, whatever a program is allowed.
     """
 
-    score_neutral: ClassVar[frozenset[str]] = frozenset({"cgroup", "cgroup_parent"})
+    score_neutral: ClassVar[frozenset[str]] = frozenset({"cgroup", "cgroup_parent", "docker_host"})
 
     cgroup: Literal["auto", "require", "off"] = "auto"
     cgroup_parent: str | None = None
     python: str | None = None
     read_only: tuple[str, ...] = ()
+    backend: Literal["ns", "docker"] = "ns"
+    docker_runtime: str = "runc"
+    docker_host: str | None = None
+    docker_processes: int = Field(256, ge=64)
 
 
 # The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,

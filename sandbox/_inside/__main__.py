@@ -1,4 +1,7 @@
-"""Start of the launcher: `python -S sandbox/_inside/__main__.py DESCRIPTOR`, a socket to the owner."""
+"""Start of the launcher: `python -S sandbox/_inside/__main__.py DESCRIPTOR`, a socket to the owner.
+
+In a container: `python -S sandbox/_inside/__main__.py contained USER MANAGER`.
+"""
 
 import os
 import sys
@@ -10,9 +13,9 @@ _package.__path__ = [os.path.dirname(_HERE)]
 sys.modules["sandbox"] = _package
 sys.path[0] = "/tmp/box"  # noqa: S108 - where programs lie, behind the wall
 
-from sandbox._inside import _launcher, _program  # noqa: E402 - needs the lines above
+from sandbox._inside import _contained, _launcher, _program  # noqa: E402 - needs the lines above
 
 if __name__ == "__main__":
-    _to_run = _launcher.main()
+    _to_run = _contained.main() if sys.argv[1] == "contained" else _launcher.main()
     if _to_run is not None:
         _program.run(*_to_run)

@@ -9,7 +9,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from sandbox._inside import _kernel, _program, _rootfs, _seccomp, _wire
@@ -29,6 +29,11 @@ _TMP_FLAGS = _kernel.MS_NOSUID | _kernel.MS_NODEV
 # What can be written there reaches the init, or the scheduling of the whole slot.
 _PROC_FLAGS = _TMP_FLAGS | _kernel.MS_NOEXEC | _kernel.MS_RDONLY
 _PENDING = 256  # timers and queued signals, which the kernel counts for the whole user otherwise
+_KEPT_BY_LINUX = (
+    (resource.RLIMIT_MSGQUEUE, 0),
+    (resource.RLIMIT_RTPRIO, 0),
+    (resource.RLIMIT_SIGPENDING, _PENDING),
+)
 _NOT_EXECUTABLE = 126
 SOCKET = 3
 """Descriptor of the connection with the owner, until the program takes its place."""
@@ -51,8 +56,6 @@ class Rights:
         self.filter = Filter(_seccomp.build(machine))
         self.last_filter = Filter(_seccomp.build_for_shared_user(machine)) if shared_user else None
         self.pipe_watch = PipeWatch(Filter(_seccomp.build_pipe_watch(machine))) if shared_user else None
-        with open("/proc/sys/kernel/cap_last_cap") as file:
-            self.last_capability = int(file.read())
         with open("/proc/self/statm") as file:
             self.address_space = int(file.read().split()[0]) * resource.getpagesize()
 
@@ -70,15 +73,14 @@ def fail(sock: socket.socket, where: str, error: BaseException) -> NoReturn:
         os._exit(1)
 
 
-def become(sock: socket.socket, rights: Rights, groups: Sequence[int], disk: int, files: int) -> _program.Program:
+def become(sock: socket.socket, rights: Rights, groups: Sequence[int], settle: Callable[[], None]) -> _program.Program:
     """Make the surroundings of a run, lock this process in, wait for its job and carry it out.
 
     Args:
         sock: To the owner.
         rights: What a program may do.
         groups: Descriptors of the `cgroup.procs` files of the groups to join.
-        disk: Bytes that the run may store.
-        files: Files that it may make.
+        settle: Takes the user id of a program and makes its working directory.
 
     Returns:
         The program, if the job is a Python program.
@@ -92,14 +94,13 @@ def become(sock: socket.socket, rights: Rights, groups: Sequence[int], disk: int
         _kernel.close_from(SOCKET + 1)
         _kernel.prctl(_kernel.PR_SET_DUMPABLE, 1)  # until then our own /proc files are root's
         _kernel.write_file("/proc/self/oom_score_adj", b"1000")
-        _settle(disk, files)
-        _kernel.empty_bounding_set(rights.last_capability)
+        settle()
         _kernel.drop_capabilities()
         rights.filter.load()
         _rehearse()
         _program.forget_ourselves()
         processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-        _wire.send_frame(sock, _wire.READY, b"", (processes,))
+        _wire.send_frame(sock, _wire.READY, f"{os.getppid()} {os.getpid()}".encode(), (processes,))
         os.close(processes)
         received = _wire.receive_job(sock)
         if received is None:
@@ -109,8 +110,13 @@ def become(sock: socket.socket, rights: Rights, groups: Sequence[int], disk: int
         fail(sock, "job", error)
 
 
-def _settle(disk: int, files: int) -> None:
-    """Take the user id of a program and mount what belongs to one run only."""
+def settle_in_namespaces(disk: int, files: int) -> None:
+    """Take the user id of a program and mount what belongs to one run only.
+
+    Args:
+        disk: Bytes that the run may store.
+        files: Files that it may make.
+    """
     for name, text in (("setgroups", "deny"), ("uid_map", f"{_USER} 0 1"), ("gid_map", f"{_USER} 0 1")):
         _kernel.write_file(f"/proc/self/{name}", text.encode())
     options = f"size={disk},nr_inodes={files + _OWN_INODES},mode=1777"
@@ -119,6 +125,7 @@ def _settle(disk: int, files: int) -> None:
     os.mkdir(_rootfs.SHARED_MEMORY)
     os.chdir(_rootfs.BOX)
     _kernel.mount("proc", "/proc", "proc", _PROC_FLAGS)
+    _kernel.empty_bounding_set()
 
 
 def _rehearse() -> None:
@@ -145,18 +152,21 @@ def _carry_out(sock: socket.socket, rights: Rights, job: dict[str, Any], descrip
     if job.get("keeps"):
         _leave_to_child(sock, job["keeps"], job["most_kept"])
     sock.detach()  # closed or replaced by number from here on
-    if mode in ("compile", "python"):
-        _arrange(descriptors, len(descriptors))
-        _bound(job["bounds"], rights.address_space)
-        _program.bound_thread_stacks(int(job["bounds"]["memory"]) // _STACK_SHARE)
-        rights.lock_in()
-        sys.argv[1:] = job["args"]
-        return _program.Program(*code, "none" if job["data"] == "raw" else job["data"])
-    bounds = job["bounds"]
-    # The connection stays until the program takes over, which closes it; should that fail, it is to be said.
+    # The connection stays until the program takes over; should that fail, it is to be said.
     place = len(descriptors)
     _arrange([*descriptors, os.dup(SOCKET)], place + 1)
     sock = socket.socket(fileno=place)
+    if mode in ("compile", "python"):
+        try:
+            _bound(job["bounds"], rights.address_space)
+            _program.bound_thread_stacks(int(job["bounds"]["memory"]) // _STACK_SHARE)
+            rights.lock_in()
+        except (OSError, ValueError) as error:
+            fail(sock, "bounds", error)
+        sock.close()
+        sys.argv[1:] = job["args"]
+        return _program.Program(*code, "none" if job["data"] == "raw" else job["data"])
+    bounds = job["bounds"]
     try:
         _bound(bounds, None, output_file=job.get("output_file", False))
         if mode != "build":
@@ -270,11 +280,11 @@ def _bound(bounds: Bounds, address_space: int | None, *, output_file: bool = Fal
         (resource.RLIMIT_NOFILE, (_DESCRIPTORS, _DESCRIPTORS)),
         (resource.RLIMIT_NPROC, (int(bounds["processes"]) + 1,) * 2),  # the init counts
         (resource.RLIMIT_MEMLOCK, (0, 0)),
-        (resource.RLIMIT_MSGQUEUE, (0, 0)),
-        (resource.RLIMIT_RTPRIO, (0, 0)),
-        (resource.RLIMIT_SIGPENDING, (_PENDING, _PENDING)),
     ):
         resource.setrlimit(kind, value)
+    for kind, most in _KEPT_BY_LINUX:
+        with contextlib.suppress(ValueError):  # gVisor has no such limit, and counts none of it for a user
+            resource.setrlimit(kind, (most, most))
     if address_space is not None:
         resource.setrlimit(resource.RLIMIT_AS, (address_space + int(bounds["memory"]),) * 2)
 

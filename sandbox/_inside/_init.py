@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from sandbox._inside import _child, _kernel, _program, _wire
@@ -68,18 +68,25 @@ class Maker:
             main = os.fork()
             if main == 0:
                 _kernel.restore_signal(_kernel.SIGINT, handler)
-                return _child.become(sock, self._rights, groups, disk, files)
+                return _child.become(sock, self._rights, groups, lambda: _child.settle_in_namespaces(disk, files))
             _kernel.close_others(sock.fileno(), *(() if pipes is None else pipes.descriptors))
             _kernel.drop_capabilities()
             if pipes is not None:
                 pipes.begin()
         except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             _child.fail(sock, "init", error)
-        _reap(sock, main, pipes)
+        reap(sock, main, pipes, _kernel.kill_others)
 
 
-def _reap(sock: socket.socket, main: int, pipes: PipeWatch | None) -> NoReturn:
-    """Wait for the program, end what it left behind, report and go."""
+def reap(sock: socket.socket, main: int, pipes: PipeWatch | None, end_others: Callable[[], bool]) -> NoReturn:
+    """Wait for the program, end what it left behind, report and go.
+
+    Args:
+        sock: To the owner.
+        main: The program's process.
+        pipes: What is asked by the program meanwhile.
+        end_others: Ends all other processes of the run; False if there was none.
+    """
     options = _WALL if pipes is None else _WALL | os.WNOHANG
     user = system = 0.0
     largest = 0
@@ -94,10 +101,10 @@ def _reap(sock: socket.socket, main: int, pipes: PipeWatch | None) -> NoReturn:
             system += usage.ru_stime
             largest = max(largest, usage.ru_maxrss)
             if pid == main:
-                result = status
+                result, main = status, 0
                 options = _WALL
-                if not _kernel.kill_others():
-                    break
+            if not main and not end_others():
+                break
     except ChildProcessError:  # all that it left behind is gone
         pass
     try:

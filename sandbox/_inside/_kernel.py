@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 CLONE_PIDFD = 0x1000
@@ -28,6 +29,7 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
 
 _AT_RECURSIVE = 0x8000
@@ -41,6 +43,8 @@ SIGXFSZ = 25
 _FIRST = 3  # descriptor after the standard streams
 _SIG_DFL = None
 _SIG_IGN = 1
+_MOST_CAPABILITIES = 64
+_MOST_DESCRIPTORS = 0x7FFFFFFF
 
 # The calls made by number. Those from 424 on have the same number on every machine.
 CLOSE_RANGE = 436
@@ -187,7 +191,7 @@ def kill_others() -> bool:
 
 def close_from(first: int) -> None:
     """Close every descriptor from `first` on."""
-    syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(0xFFFFFFFF), ctypes.c_uint(0))
+    syscall("close_range", CLOSE_RANGE, ctypes.c_uint(first), ctypes.c_uint(_MOST_DESCRIPTORS), ctypes.c_uint(0))
 
 
 def close_others(*kept: int) -> None:
@@ -204,14 +208,15 @@ _capability_header = (ctypes.c_uint32 * 2)(0x20080522, 0)
 _no_capabilities = (ctypes.c_uint32 * 6)()
 
 
-def empty_bounding_set(last: int) -> None:
-    """Give up the capabilities that a program could gain by executing another.
-
-    Args:
-        last: Number of the highest capability that this kernel knows.
-    """
-    for number in range(last + 1):
-        _check(_prctl(PR_CAPBSET_DROP, number, 0, 0, 0), "drop of the bounding set")
+def empty_bounding_set() -> None:
+    """Give up the capabilities that a program could gain by executing another."""
+    for number in range(_MOST_CAPABILITIES):
+        try:
+            prctl(PR_CAPBSET_DROP, number)
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # one more than this kernel knows
+                return
+            raise
 
 
 def drop_capabilities() -> None:

@@ -19,7 +19,10 @@ _FLUSH_FAILED = 120
 _OURS = [
     "sandbox",
     "sandbox._inside",
-    *(f"sandbox._inside.{name}" for name in ("_channel", "_child", "_init", "_kernel", "_launcher", "_pipes")),
+    *(
+        f"sandbox._inside.{name}"
+        for name in ("_channel", "_child", "_contained", "_init", "_kernel", "_launcher", "_pipes")
+    ),
     *(f"sandbox._inside.{name}" for name in ("_program", "_rootfs", "_seccomp", "_steps", "_wire", "_zygote")),
 ]
 

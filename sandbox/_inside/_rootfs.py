@@ -16,11 +16,11 @@ WRITABLE = "/tmp"  # noqa: S108 - a path behind the wall
 READ_ONLY = "/opt/read-only"
 """Where the artefacts of compilers are mounted twice while a slot starts."""
 
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_SYSTEM_CONFIGURATION = ("/etc/alternatives", "/etc/ld.so.cache")
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+SYSTEM_CONFIGURATION = ("/etc/alternatives", "/etc/ld.so.cache")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _STAGING = ("/mnt", "/media", "/srv", "/opt", "/var/tmp", "/tmp")  # noqa: S108 - used as mount points only
-_FILES = {
+FILES = {
     "/etc/passwd": "root:x:0:0:root:/:/bin/false\nuser:x:1000:1000:user:/tmp/box:/bin/sh\n",
     "/etc/group": "root:x:0:\nuser:x:1000:\n",
     "/etc/hosts": "127.0.0.1 localhost\n",
@@ -52,12 +52,12 @@ def _bind(source: str, root: str, target: str | None = None) -> None:
 
 
 def _bind_system(root: str, directories: Sequence[str]) -> None:
-    for path in _SYSTEM:
+    for path in SYSTEM:
         if os.path.islink(path):
             os.symlink(os.readlink(path), root + path)
         elif os.path.isdir(path):
             _bind(path, root)
-    for path in _SYSTEM_CONFIGURATION:
+    for path in SYSTEM_CONFIGURATION:
         if os.path.exists(path):
             _bind(path, root)
     for path in directories:
@@ -109,7 +109,7 @@ def build(
         _kernel.mount("root", root, "tmpfs", _kernel.MS_NOSUID, "size=1m,nr_inodes=4k,mode=0755")
         for path in ("/proc", "/tmp", "/etc"):  # noqa: S108 - paths behind the wall
             os.mkdir(root + path)
-        for path, text in _FILES.items():
+        for path, text in FILES.items():
             with open(root + path, "w") as file:
                 file.write(text)
         _make_devices(root)

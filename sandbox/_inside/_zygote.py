@@ -84,15 +84,15 @@ def main(
             os._exit(1)
         os.close(mapped)
         _enter(steps, tree, root)
-        _preload(spec["preload"])
+        preload(spec["preload"])
         with steps("filter"):
             rights = _child.Rights(word == _wire.SHARED_USER)
-        _try_filter(steps, rights)
+        try_filter(steps, rights)
         shelf = _Shelf(steps)
         maker = _init.Maker(rights, _sets(groups, spec["turns"]))
         report = "\0".join((sys.version.split()[0], word.decode(), *steps.done))
         _wire.send_frame(control, _wire.READY, report.encode())
-        _stand_in_streams()
+        stand_in_streams()
         gc.freeze()
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
@@ -119,7 +119,7 @@ def _enter(steps: Steps, tree: Tree | None, root: str) -> None:
     _kernel.ignore_signal(_kernel.SIGCHLD)  # the kernel reaps the inits
 
 
-def _preload(packages: Sequence[str]) -> None:
+def preload(packages: Sequence[str]) -> None:
     """Import what programs are likely to want, and move it out of the sight of the garbage collector."""
     import site
 
@@ -133,7 +133,7 @@ def _preload(packages: Sequence[str]) -> None:
     gc.collect()
 
 
-def _stand_in_streams() -> None:
+def stand_in_streams() -> None:
     """Open the standard streams on files of the kinds that a run gets, which then only take their place."""
     empty = os.memfd_create("empty")
     reading, writing = os.pipe()
@@ -149,7 +149,7 @@ def _sets(groups: list[int], count: int) -> list[list[int]]:
     return [groups[turn * each : (turn + 1) * each] for turn in range(count)]
 
 
-def _try_filter(steps: Steps, rights: _child.Rights) -> None:
+def try_filter(steps: Steps, rights: _child.Rights) -> None:
     """Load the filter in a process that ends at once, so that a kernel without it is found at the start."""
     with steps("seccomp"):
         _kernel.default_signal(_kernel.SIGCHLD)

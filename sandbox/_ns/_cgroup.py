@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
+from typing import Protocol
 
 _names = itertools.count()
 _MARGIN_BYTES = 32 << 20
@@ -25,6 +26,26 @@ class Hierarchy:
     kind: str
     memory: str
     cpu: str | None
+
+
+class Account(Protocol):
+    """What counts and bounds the memory of a run, and its time if it can."""
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether `cpu_s` can be asked."""
+
+    def begin(self, memory_bytes: int) -> None:
+        """Bound the run that starts now and set the counters to zero."""
+
+    def cpu_s(self) -> float:
+        """CPU time since `begin`."""
+
+    def killed_for_memory(self) -> bool:
+        """Whether the kernel ended a process since `begin` because the memory limit was reached."""
+
+    def peak_bytes(self) -> int | None:
+        """Largest memory since `begin`; None where it cannot be told."""
 
 
 class Group:

@@ -209,7 +209,7 @@ def launch(
         processes = child.wait_ready()
         if child.group is not None:
             child.group.begin(limits.memory_bytes)
-        meter = Meter(processes, child.group)
+        meter = Meter(processes, child.group, child.view)
         _wire.send_job(child.sock, job, [*opened, *shared])
     except OSError as error:
         _abandon(child, ours, data)
@@ -307,7 +307,7 @@ def compile_python(
         processes = child.wait_ready()
         if child.group is not None:
             child.group.begin(limits.memory_bytes)
-        meter = Meter(processes, child.group)
+        meter = Meter(processes, child.group, child.view)
         _wire.send_job(child.sock, job)
         exceeded = _await_compiler(meter, child, limits, wake, patience)
         if exceeded is not None:

@@ -6,14 +6,26 @@ import os
 import time
 from typing import NamedTuple
 
-from sandbox._ns._cgroup import Group
+from sandbox._ns._cgroup import Account
 
 HARD_CAP = 10.0
 """A run ends after this many times its wall limit, whatever it waited for."""
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
-_INIT = "1"
-_MAIN = "2"
 _OWN_SCHEDSTAT = "/proc/thread-self/schedstat"
+
+
+class View(NamedTuple):
+    """Who is who in the `/proc` that a run is read from.
+
+    Attributes:
+        init: Process id of its init.
+        main: Process id of its program.
+        others: Processes that are none of its.
+    """
+
+    init: str = "1"
+    main: str = "2"
+    others: frozenset[str] = frozenset()
 
 
 class _Task(NamedTuple):
@@ -35,13 +47,14 @@ class Meter:
     between the two clocks it is not certain who is to blame.
     """
 
-    def __init__(self, processes: int, group: Group | None) -> None:
+    def __init__(self, processes: int, group: Account | None, view: View) -> None:
         self._processes = processes
+        self._view = view
         self._group = group if group is not None and group.has_clock else None
         self._started = time.monotonic()
         self._last = self._started
-        main = self._schedstat(f"{_MAIN}/schedstat")
-        self._tasks = {_MAIN: main} if main else {}
+        main = self._schedstat(f"{view.main}/schedstat")
+        self._tasks = {view.main: main} if main else {}
         self._base = main.cpu if main else 0.0
         self._counts_delays = main is not None
         self._reader = self._read_own_delay()
@@ -127,12 +140,12 @@ class Meter:
         cpu = 0.0
         tasks: dict[str, _Task] = {}
         for pid in self._listdir("."):
-            if not pid.isdigit():
+            if not pid.isdigit() or pid in self._view.others:
                 continue
             stat = self._read(f"{pid}/stat").rpartition(b")")[2].split()
             if len(stat) < 15:
                 continue
-            if pid == _INIT:
+            if pid == self._view.init:
                 cpu += (int(stat[13]) + int(stat[14])) * _TICK_S
                 continue
             precise = 0.0

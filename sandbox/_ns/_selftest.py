@@ -9,18 +9,17 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from sandbox._errors import SandboxUnavailable
 from sandbox._ns._remedies import remedy
-from sandbox._ns._slot import NsSandbox
-from sandbox._types import CompileFailure, Limits, Program, Step
+from sandbox._types import CompileFailure, Limits, Program, Sandbox, Step
 
 _PROBE = b"""
-import json, os, socket
+import ctypes, json, os, socket
 plan = json.loads(input())
 def processes():
-    return sorted(p for p in os.listdir("/proc") if p.isdigit()) == ["1", "2"]
+    return sum(p.isdigit() for p in os.listdir("/proc")) <= plan["processes"]
 def file():
     return not os.path.exists(plan["file"])
 def connects(family, address):
@@ -44,9 +43,9 @@ def root():
     return True
 def rights():
     with open("/proc/self/status") as f:
-        status = {key: value.strip() for key, value in (line.split(":", 1) for line in f)}
-    empty = all(int(status[name], 16) == 0 for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"))
-    return empty and status["NoNewPrivs"] == "1" and status["Seccomp"] == "2"
+        rights = [int(line.split()[1], 16) for line in f if line.startswith("Cap")]
+    prctl = ctypes.CDLL(None).prctl
+    return len(rights) >= 4 and not any(rights) and prctl(39, 0, 0, 0, 0) == 1 and prctl(21, 0, 0, 0, 0) == 2
 def environment():
     return plan["name"] not in "".join(os.environ.values())
 for check in processes, file, network, root, rights, environment:
@@ -56,6 +55,8 @@ for check in processes, file, network, root, rights, environment:
         print(check.__name__, 0, type(error).__name__, error)
 """
 _CANARIES = ("processes", "file", "network", "root", "rights", "environment")
+_PROCESSES = {"fresh": 2, "container": 4}
+"""Most processes that a program sees of itself and of ours."""
 _VARIABLE = "SANDBOX_CANARY"
 
 
@@ -83,13 +84,21 @@ def _planted() -> Iterator[dict[str, Any]]:
         yield {"file": path, "name": name, "port": port}
 
 
-def run_canaries(sandbox: NsSandbox) -> None:
+class Opened(Sandbox, Protocol):
+    """A sandbox whose report can be added to."""
+
+    def add_steps(self, steps: tuple[Step, ...]) -> None:
+        """Add what the canaries found."""
+
+
+def run_canaries(sandbox: Opened) -> None:
     """Try to get out of a sandbox that was just opened.
 
     Raises:
         SandboxUnavailable: A canary got out.
     """
     with _planted() as plan:
+        plan["processes"] = _PROCESSES[sandbox.report.proc]
         plan["prefix"] = os.path.dirname(sandbox.report.interpreter.split()[0])
         prepared = sandbox.prepare(Program("python", _PROBE))
         if isinstance(prepared, CompileFailure):

@@ -254,9 +254,12 @@ class NsSandbox:
                 return zygote
             del self._zygotes[preload]
             zygote.close()
-        modules = tuple(name for name in PRELOADS.get(preload, ()) if name in self._interpreter.packages)
-        self._zygotes[preload] = Zygote(self._interpreter, modules, self._hierarchy)
+        self._zygotes[preload] = self._start_zygote(preload)
         return self._zygotes[preload]
+
+    def _start_zygote(self, preload: str) -> Zygote:
+        modules = tuple(name for name in PRELOADS.get(preload, ()) if name in self._interpreter.packages)
+        return Zygote(self._interpreter, modules, self._hierarchy)
 
     def _take(self, program: Program, limits: Limits, *, usual: bool = True) -> tuple[Zygote, Child]:
         self._disarm()

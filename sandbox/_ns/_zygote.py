@@ -13,8 +13,9 @@ import time
 
 from sandbox._errors import SandboxFailure, SandboxUnavailable
 from sandbox._inside import _wire
-from sandbox._ns._cgroup import Group, Hierarchy
+from sandbox._ns._cgroup import Account, Group, Hierarchy
 from sandbox._ns._ids import choose
+from sandbox._ns._meter import View
 from sandbox._ns._packages import Interpreter
 from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
@@ -46,11 +47,15 @@ def space(limits: Limits) -> tuple[int, int]:
 class Child:
     """A process behind the wall: a spare first, then a run."""
 
-    def __init__(self, sock: socket.socket, pidfd: int, group: Group | None) -> None:
+    def __init__(
+        self, sock: socket.socket, pidfd: int, group: Account | None, others: frozenset[str] = frozenset()
+    ) -> None:
+        self._others = others
         self.sock = sock
         self.pidfd = pidfd
         self.group = group
         self._processes = -1
+        self.view = View()
 
     def wait_ready(self) -> int:
         """Wait until it is set up and return the descriptor of its own `/proc`.
@@ -66,6 +71,8 @@ class Child:
             if letter != _wire.READY or len(descriptors) != 1:
                 raise SandboxFailure("spare", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
             self._processes = descriptors[0]
+            init, main = payload.decode().split()
+            self.view = View(init, main, self._others)
         return self._processes
 
     def kill(self) -> None:

@@ -10,6 +10,7 @@ import sys
 from typing import Any, TextIO
 
 from tests.attacks import _people
+from tests.attacks._backend import chosen_environment
 from tests.attacks._judge import Status
 from tests.attacks._lines import environment, load, new_token
 
@@ -19,7 +20,9 @@ def _start(who: str, files: list[str], stack: contextlib.ExitStack) -> TextIO:
     token = new_token()
     reading, writing = os.pipe()
     arguments = [token, *map(os.path.abspath, files)]
-    stack.enter_context(_people.service(who, arguments, environment(load(files), token), writing))
+    stack.enter_context(
+        _people.service(who, arguments, {**environment(load(files), token), **chosen_environment()}, writing)
+    )
     os.close(writing)
     return stack.enter_context(os.fdopen(reading))
 

@@ -18,8 +18,9 @@ from functools import partial
 
 import sandbox
 from reward_servers.engines.code import CodeEngineError, Slots
-from sandbox import CompileFailure, Limits, Program, ProgramRefused, RunResult, Sandbox, SandboxConfig
+from sandbox import CompileFailure, Limits, Program, ProgramRefused, RunResult, Sandbox
 from tests.attacks import _plants
+from tests.attacks._backend import chosen_config
 from tests.attacks._grading import judge_fraud
 from tests.attacks._host import Sampler, Written, settled, stable
 from tests.attacks._judge import (
@@ -132,6 +133,8 @@ class Case:
         kind = line["probe"]["kind"]
         if kind == "stdout_marker":
             return judge_marker(line, result, sampler)
+        if kind == "host_check" and self._slot.report.proc != "fresh":
+            return Judgement(Status.SKIPPED, "what a container takes of the host is not measured from here")
         if kind == "host_check":
             return judge_host(line, result, sampler, self._slot.report.memory_bound)
         if kind == "next_run":
@@ -213,7 +216,7 @@ def main() -> None:
     """Run all lines and report each."""
     descriptor, token, *paths = sys.argv[1:]
     packages = os.environ.pop("ATTACKS_PACKAGES", None)
-    config = SandboxConfig(python=sys.executable, packages=packages)
+    config = chosen_config(python=sys.executable, packages=packages)
     with (
         os.fdopen(int(descriptor), "w") as out,
         contextlib.closing(Written()) as written,

@@ -12,14 +12,16 @@ import queue
 import sys
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import sandbox
 from reward_servers.engines.code import Ceiling, Slots
+from tests.attacks._backend import chosen_config
 from tests.code_cases._lines import Line, Outcome, judge_line, read_lines
 
 
-def judge_all(lines: Sequence[Line], jobs: int, ceiling: Ceiling) -> list[Outcome]:
+def judge_all(lines: Sequence[Line], jobs: int, ceiling: Ceiling, config: sandbox.SandboxConfig) -> list[Outcome]:
     """Judge lines side by side, each job with slots of its own."""
     waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
     for index in range(len(lines)):
@@ -27,9 +29,11 @@ def judge_all(lines: Sequence[Line], jobs: int, ceiling: Ceiling) -> list[Outcom
     outcomes: dict[int, Outcome] = {}
     errors: list[BaseException] = []
 
+    opener = partial(sandbox.open_sandbox, config=config)
+
     def work() -> None:
         try:
-            with Slots(sandbox.open_sandbox) as slots:
+            with Slots(opener) as slots:
                 while not errors:
                     index = waiting.get_nowait()
                     outcomes[index] = judge_line(lines[index], slots, ceiling)
@@ -59,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     lines = [line for path in options.files for line in read_lines(path) if options.only in line.name]
     ceiling = Ceiling(default=sandbox.Limits(cpu_s=options.cpu_s, wall_s=30.0))
+    config = chosen_config()
     cores = len(os.sched_getaffinity(0))
     passed = total = differing = 0
     skipped: dict[str, str] = {}
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for factor in map(int, options.oversubscribe.split(",")):
         for repeat in range(1, options.repeat + 1):
             here = 0
-            for index, outcome in enumerate(judge_all(lines, factor * cores, ceiling)):
+            for index, outcome in enumerate(judge_all(lines, factor * cores, ceiling, config)):
                 if outcome.skipped:
                     skipped[lines[index].name] = outcome.skipped
                     continue

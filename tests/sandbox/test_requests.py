@@ -92,8 +92,8 @@ def test_limits_must_be_positive(field: str, value: float) -> None:
 
 
 def test_backends_and_settings() -> None:
-    with pytest.raises(ValueError, match="docker"):
-        sandbox.open_sandbox("docker")
+    with pytest.raises(ValueError, match="jail"):
+        sandbox.open_sandbox("jail")
     with pytest.raises(ValueError, match="cgroup"):
         sandbox.open_sandbox(config=SandboxConfig(cgroup="maybe"))
     with pytest.raises(SandboxUnavailable, match="interpreter"):
