@@ -97,8 +97,9 @@ def _cost(config: SandboxConfig) -> str:
             started = time.perf_counter()
             sandbox.run(prepared, limits=Limits())
             times.append(time.perf_counter() - started)
-        bound = sandbox.report.memory_bound
-    return f"opens in {opened * 1000:.0f} ms, a run takes {statistics.median(times) * 1000:.1f} ms, memory {bound}"
+        report = sandbox.report
+    cost = f"opens in {opened * 1000:.0f} ms, a run takes {statistics.median(times) * 1000:.1f} ms"
+    return f"{cost}, memory bounded by {report.memory_bound}, processor time read from {report.cpu_clock}"
 
 
 def _languages(interpreter: Interpreter) -> list[Finding]:

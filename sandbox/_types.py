@@ -129,7 +129,7 @@ class RunResult:
         stdout_truncated: Whether more than `Limits.stdout_bytes` were written.
         stderr_truncated: The same for standard error.
         reply_truncated: The same for the data descriptor.
-        cpu_s: CPU time of the process tree.
+        cpu_s: CPU time of the process tree; None where no clock of this host can be trusted (`cpu_clock`).
         wall_s: Elapsed time less the time spent waiting for a processor.
         elapsed_s: Elapsed time as a clock on the wall shows it.
         peak_memory_bytes: Largest memory of the run: of the whole run where a cgroup counts it, else of its
@@ -147,7 +147,7 @@ class RunResult:
     stdout_truncated: bool
     stderr_truncated: bool
     reply_truncated: bool
-    cpu_s: float
+    cpu_s: float | None
     wall_s: float
     elapsed_s: float
     peak_memory_bytes: int | None
@@ -209,7 +209,8 @@ class IsolationReport:
         memory_bound: What bounds the memory of a run: `cgroup_v1`, `cgroup_v2` (the sum over its processes) or
             `per_process` (each process by itself).
         pids_bound: What bounds its processes: `rlimit` counts within a user namespace made for the run.
-        cpu_clock: What measures CPU time: `cgroup_v1`, `cgroup_v2` or `proc`.
+        cpu_clock: What measures CPU time: `cgroup_v1`, `cgroup_v2` or `proc`. `none`: the kernel of the runs counts
+            waiting for a processor as computing, so `Limits.cpu_s` is not applied and only `wall_s` ends a run.
         wall_clock: `run_queue` if waiting for a processor is subtracted, else `elapsed`.
         proc: `fresh`: a run sees only its own processes.
         uid_map: Host user id behind the program's user id, e.g. `0->1879050000`.

@@ -28,6 +28,7 @@ from reward_servers.engines.code import (
     JudgeOptions,
     Slots,
     Submission,
+    UnmeasuredLimit,
     judge,
     parse_reference,
 )
@@ -106,8 +107,7 @@ class Code:
         """Open a sandbox, which refuses hosts where it cannot isolate."""
         config = SandboxConfig(**settings.model_dump())
         self._slots = Slots(lambda: open_sandbox(config=config))
-        self._ceiling = Ceiling()
-        _ = self._slots.program
+        self._ceiling = Ceiling(measures_cpu=self._slots.program.report.cpu_clock != "none")
 
     def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
         """Judge one program."""
@@ -120,6 +120,8 @@ class Code:
             return _score(judge(submission, spec, self._slots, chosen))
         except BadReference as error:
             raise DatasetError(f"reference.{error}") from None
+        except UnmeasuredLimit as error:
+            raise ServiceError(f"reference.{error}", code="unmeasured_limit") from None
         except BadOptions as error:
             raise CallerError(f"options.{error}", code="invalid_options") from None
         except UnsupportedLanguage as error:

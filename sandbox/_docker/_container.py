@@ -10,6 +10,7 @@ import secrets
 import signal
 import socket
 import struct
+import subprocess
 import tarfile
 import time
 from collections.abc import Collection
@@ -19,12 +20,15 @@ from sandbox._docker import _message, _plain
 from sandbox._errors import SandboxFailure, SandboxUnavailable
 from sandbox._inside import _contained, _rootfs
 from sandbox._ns._packages import Interpreter
+from sandbox._ns._starvation import WORK_COST
 from sandbox._types import MIB, SandboxConfig
 
 _IMAGE = "assay-sandbox"
+_USUAL_ADDRESS = "unix:///var/run/docker.sock"
 _LABEL, _EXPIRES = "assay.sandbox", "assay.sandbox.expires"
 _GRACE_S = 3600.0
 _START_S = 60.0
+_CALIBRATIONS = 3
 _MARGIN_BYTES = 96 * MIB
 """What a container takes beyond the program: its first process, the manager, and what compilers made."""
 _ARTEFACT_BYTES = 512 * MIB
@@ -72,10 +76,12 @@ class Engine:
             raise SandboxUnavailable("docker", "Run pip install 'assay[docker]'.", str(error)) from error
         self.errors = (docker.errors.DockerException, OSError)
         self.config = config
+        self._work_s = 0.0
         remedy = "Start the engine, and let this user reach its socket (SandboxConfig.docker_host)."
+        address = config.docker_host or os.environ.get("DOCKER_HOST") or _USUAL_ADDRESS
         try:
-            base = config.docker_host
-            self.client = docker.DockerClient(base_url=base) if base else docker.from_env()
+            _check_reachable(address)
+            self.client = docker.DockerClient(base_url=address)
         except self.errors as error:
             raise SandboxUnavailable("docker", remedy, str(error)) from error
         try:
@@ -117,12 +123,40 @@ class Engine:
             self.client.api.import_image_from_data(data, repository=name, tag=tag)
         return f"{name}:{tag}"
 
+    def work_s(self, python: str) -> float:
+        """Processor time of the piece of work that probes do in containers, by the clock of the host.
+
+        Raises:
+            SandboxFailure: It could not be measured.
+        """
+        if not self._work_s:
+            command = [python, "-I", "-S", "-c", WORK_COST.decode()]
+            try:
+                costs = [float(subprocess.check_output(command, timeout=_START_S)) for _ in range(_CALIBRATIONS)]
+            except (OSError, subprocess.SubprocessError, ValueError) as error:
+                raise SandboxFailure("calibrate", f"{type(error).__name__}: {error}") from error
+            self._work_s = min(costs)
+        return self._work_s
+
     def _sweep(self) -> None:
         """Remove what was left by owners that could not, such as one that was killed while it created."""
         for container in self.client.containers.list(all=True, filters={"label": _LABEL}, ignore_removed=True):
             if float(container.labels.get(_EXPIRES, "inf")) < time.time():
                 with contextlib.suppress(*self.errors):
                     container.remove(force=True)
+
+
+def _check_reachable(address: str) -> None:
+    """Connect to a local engine; the client of the package leaves its socket open where that fails.
+
+    Raises:
+        OSError: It cannot be reached.
+    """
+    scheme, _, path = address.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(_START_S)
+            sock.connect(path)
 
 
 def _entry(path: str, kind: bytes, mode: int) -> tarfile.TarInfo:
@@ -156,6 +190,8 @@ class Container:
             config = engine.config
             settings = {"source_bytes": config.source_bytes, "read_only": list(interpreter.directories)}
             self.report = _plain.report_of(self.ask(settings, _START_S)["report"])
+            if self.report.cpu_clock == "none":
+                self.ask({"do": "calibrate", "work_s": engine.work_s(interpreter.path)}, _START_S)
         except engine.errors as error:
             self.close()
             raise SandboxFailure("docker", str(error)) from error
@@ -168,6 +204,7 @@ class Container:
         expires = time.time() + config.recycle_s + _GRACE_S
         tmp = f"rw,exec,nosuid,nodev,size={size.disk},nr_inodes={size.files + 4},mode=1777"
         places = {_rootfs.WRITABLE: tmp, _contained.ARTEFACTS: f"rw,exec,nosuid,nodev,size={_ARTEFACT_BYTES},mode=755"}
+        places["/dev/pts"] = "ro,size=4k,mode=755"  # no terminals
         places |= dict.fromkeys(interpreter.hidden, "ro,size=4k,mode=755")
         main = f"{_contained.CODE}/sandbox/_inside/__main__.py"
         return self._engine.client.containers.create(

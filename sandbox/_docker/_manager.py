@@ -20,14 +20,18 @@ from sandbox._errors import SandboxError, SandboxFailure, SandboxUnavailable
 from sandbox._inside import _wire
 from sandbox._languages import TABLE, look_up
 from sandbox._ns._jobs import Artefact
+from sandbox._ns._meter import HARD_CAP
 from sandbox._ns._slot import NsSandbox
+from sandbox._ns._starvation import WORK
 from sandbox._ns._zygote import Child, Zygote, space
-from sandbox._types import CompileFailure, Limits, Prepared, Program, SandboxConfig, Session
+from sandbox._types import CompileFailure, Limits, Prepared, Program, RunResult, SandboxConfig, Session
 
 _T = TypeVar("_T")
 _KILLS = ("/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events")
 _READ_BYTES = 1 << 20
 _FOREVER = 1 << 60
+_UNBOUNDED_S = 1e6  # gVisor overflows where a limit in nanoseconds does not fit into 64 bits
+_DELAYS = "/proc/thread-self/schedstat"
 
 
 class _Memory:
@@ -130,7 +134,17 @@ class InnerSlot(NsSandbox):
             SandboxUnavailable: A step of the isolation is refused here.
         """
         self._control = control
+        self.work_s = 0.0
+        self.counts_cpu = os.path.exists(_DELAYS)
+        """Whether processor time can be read. gVisor, which has no such file, counts waiting as computing."""
+        if not self.counts_cpu:
+            self._probe_program = WORK
         super().__init__(config)
+
+    def _slowness_by(self, probe: RunResult) -> float:
+        if self.counts_cpu:
+            return super()._slowness_by(probe)
+        return max(1.0, float(probe.stdout) / self.work_s) if probe.ok else HARD_CAP
 
     @property
     def counts_memory(self) -> bool:
@@ -187,9 +201,21 @@ class _Manager:
         except (SandboxError, EOFError, TimeoutError, ValueError, OSError) as error:
             return _plain.error_fields(error)
 
+    def _applied(self, limits: Limits) -> Limits:
+        """A verdict needs a clock: without one for processor time, the wall limit is all that ends a run."""
+        return limits if self._box.counts_cpu else dataclasses.replace(limits, cpu_s=_UNBOUNDED_S)
+
+    def _fields_of(self, result: RunResult) -> dict[str, Any]:
+        return _plain.fields_of(result if self._box.counts_cpu else dataclasses.replace(result, cpu_s=None))
+
+    def do_calibrate(self, work_s: float) -> dict[str, Any]:
+        self._box.work_s = work_s
+        return {}
+
     def do_prepare(self, program: dict[str, Any], limits: dict[str, Any] | None, runs: int) -> dict[str, Any]:
-        bounds = None if limits is None else Limits(**limits)
-        made = self._box.prepare(_plain.program_of(program), bounds, runs=runs)
+        source = _plain.program_of(program)
+        bounds = look_up(source.language)[0].build_limits if limits is None else Limits(**limits)
+        made = self._box.prepare(source, self._applied(bounds), runs=runs)
         if isinstance(made, CompileFailure):
             return {"failure": _plain.fields_of(made)}
         self._prepared[made.key] = made
@@ -205,19 +231,19 @@ class _Manager:
     ) -> dict[str, Any]:
         result = self._box.run(
             self._prepared[key],
-            limits=Limits(**limits),
+            limits=self._applied(Limits(**limits)),
             stdin=stdin,
             request=request,
             given=_plain.invocation_of(given),
         )
-        return {"result": _plain.fields_of(result)}
+        return {"result": self._fields_of(result)}
 
     def do_start(
         self, key: int, limits: dict[str, Any], stdin: bytes, raw: bool, given: dict[str, Any]
     ) -> dict[str, Any]:
         self._session = self._box.start(
             self._prepared[key],
-            limits=Limits(**limits),
+            limits=self._applied(Limits(**limits)),
             stdin=stdin,
             raw=raw,
             given=_plain.invocation_of(given),
@@ -232,7 +258,7 @@ class _Manager:
         return {"message": self._talk().receive(timeout_s)}
 
     def do_finish(self, kill: bool) -> dict[str, Any]:
-        return {"result": _plain.fields_of(self._talk().finish(kill=kill))}
+        return {"result": self._fields_of(self._talk().finish(kill=kill))}
 
     def do_slowness(self) -> dict[str, Any]:
         return {"times": self._box.slowness()}
@@ -285,7 +311,11 @@ def main() -> None:
         except SandboxError as error:
             _send(_plain.error_fields(error))
             return
-        report = dataclasses.replace(box.report, memory_bound="container" if box.counts_memory else "per_process")
+        report = dataclasses.replace(
+            box.report,
+            memory_bound="container" if box.counts_memory else "per_process",
+            cpu_clock=box.report.cpu_clock if box.counts_cpu else "none",
+        )
         _send({"report": _plain.fields_of(report)})
         manager = _Manager(box)
         while True:

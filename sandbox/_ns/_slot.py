@@ -47,6 +47,8 @@ _IN_A_ROW_S = 0.002
 class NsSandbox:
     """A slot: zygotes (one per preload set in use), their spares, and the programs prepared here."""
 
+    _probe_program = PROBE
+
     def __init__(self, config: SandboxConfig) -> None:
         """Start the slot's first zygote.
 
@@ -306,13 +308,16 @@ class NsSandbox:
     def _probe(self) -> float:
         """Run a program of ours while nothing else of this slot runs: how many times slower is the host?"""
         if self._probe_artefact is None:
-            made = self._make(PROBE, PROBE_LIMITS, 1, HARD_CAP).value
+            made = self._make(self._probe_program, PROBE_LIMITS, 1, HARD_CAP).value
             if isinstance(made, CompileFailure):
                 raise SandboxFailure("probe", made.message)
             self._probe_artefact = made
         probe = self._probe_artefact
         ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, _NOTHING, 1.0))
-        return slowness(ran.value)
+        return self._slowness_by(ran.value)
+
+    def _slowness_by(self, probe: RunResult) -> float:
+        return slowness(probe)
 
     def _run(
         self,

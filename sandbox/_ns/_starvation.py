@@ -23,6 +23,14 @@ PROBE = Program(
     b"while time.thread_time() - cpu < 0.05: pass\n"
     b"print((time.perf_counter() - wall) / (time.thread_time() - cpu))",
 )
+_WORK = b"for _ in range(1_500_000): pass\n"
+WORK = Program(
+    "python",
+    b"import time\nstart = time.perf_counter()\n" + _WORK + b"print(time.perf_counter() - start)",
+)
+"""A probe for where processor time cannot be read: how long a piece of work takes."""
+WORK_COST = b"import time\nstart = time.thread_time()\n" + _WORK + b"print(time.thread_time() - start)"
+"""What the same piece of work costs, by a clock that can be trusted."""
 PROBE_LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
 _STARVED = 2.0
 """With less than half a processor for a program that wants one, what the clock excuses is believed."""

@@ -68,7 +68,7 @@ class Outcome:
     truncated: bool = False
     exit_code: int | None = None
     signal: int | None = None
-    cpu_s: float = 0.0
+    cpu_s: float | None = 0.0
     peak_memory_bytes: int | None = None
 
     @classmethod
@@ -204,11 +204,13 @@ def _memory_single(limits: dict[str, Any], result: Outcome, sampler: Sampler, bo
 
 def _cpu_near(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
     limit = limits["cpu_s"]
+    if result.cpu_s is None:
+        return "no processor time was measured"
     return "" if abs(result.cpu_s - limit) <= 0.2 * limit else f"reported cpu_s {result.cpu_s:.3f}"
 
 
 def _cpu_twice(limits: dict[str, Any], result: Outcome, sampler: Sampler, _: str) -> str:
-    used = max(result.cpu_s, sampler.cpu_s)
+    used = max(result.cpu_s or 0.0, sampler.cpu_s)
     return f"CPU used {used:.2f} s" if used > 2 * limits["cpu_s"] else ""
 
 

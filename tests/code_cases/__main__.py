@@ -62,8 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", help="judge only lines whose id contains this")
     options = parser.parse_args(arguments)
     lines = [line for path in options.files for line in read_lines(path) if options.only in line.name]
-    ceiling = Ceiling(default=sandbox.Limits(cpu_s=options.cpu_s, wall_s=30.0))
     config = chosen_config()
+    with sandbox.open_sandbox(config=config) as box:
+        measures_cpu = box.report.cpu_clock != "none"
+    limits = sandbox.Limits(cpu_s=options.cpu_s, wall_s=30.0)
+    ceiling = Ceiling(default=limits, measures_cpu=measures_cpu)
     cores = len(os.sched_getaffinity(0))
     passed = total = differing = 0
     skipped: dict[str, str] = {}

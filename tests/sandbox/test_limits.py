@@ -18,6 +18,7 @@ def test_cpu_of_the_whole_tree(run: Runner) -> None:
     source = "import os\nfor _ in range(3): os.fork()\nwhile True: pass"
     result = run(source, limits=Limits(cpu_s=0.5, wall_s=30))
     assert result.ended is Exit.CPU_LIMIT
+    assert result.cpu_s is not None
     assert 0.5 < result.cpu_s < 1.0
 
 
@@ -25,6 +26,7 @@ def test_cpu_of_threads(run: Runner) -> None:
     source = "import threading\ndef f():\n while True: pass\nfor _ in range(3): threading.Thread(target=f).start()"
     result = run(source, limits=Limits(cpu_s=0.3, wall_s=30))
     assert result.ended is Exit.CPU_LIMIT
+    assert result.cpu_s is not None
     assert 0.3 < result.cpu_s < 0.6
 
 
@@ -33,12 +35,14 @@ def test_cpu_used_before_the_end_counts(run: Runner) -> None:
     assert run(source, limits=Limits(cpu_s=0.3)).ended is Exit.CPU_LIMIT
     result = run(source, limits=Limits(cpu_s=2.0))
     assert result.ok
+    assert result.cpu_s is not None
     assert 0.39 <= result.cpu_s < 0.6
 
 
 def test_sleepers_end_by_the_wall(run: Runner) -> None:
     result = run("import time; time.sleep(60)", limits=Limits(cpu_s=1, wall_s=0.3))
     assert result.ended is Exit.WALL_LIMIT
+    assert result.cpu_s is not None
     assert result.cpu_s < 0.2
 
 

@@ -64,12 +64,12 @@ Verdicts and what they become in a service (`Judgement.code`)
 `wall_limit` is a verdict: time spent waiting for a processor does not count, so a program that reaches it slept.
 
 Errors (who has to act)
-    BadReference (data set), BadOptions (caller), sandbox.SandboxFailure (ours, retry), sandbox.SandboxUnavailable and
-    sandbox.UnsupportedLanguage (operator), sandbox.SandboxClosed (cancelled).
+    BadReference (data set), BadOptions (caller), sandbox.SandboxFailure (ours, retry), UnmeasuredLimit,
+    sandbox.SandboxUnavailable and sandbox.UnsupportedLanguage (operator), sandbox.SandboxClosed (cancelled).
 """
 
 from reward_servers.engines.code._compare import Comparison
-from reward_servers.engines.code._errors import BadOptions, BadReference, CodeEngineError
+from reward_servers.engines.code._errors import BadOptions, BadReference, CodeEngineError, UnmeasuredLimit
 from reward_servers.engines.code._extract import Extraction, extract
 from reward_servers.engines.code._judge import JudgeOptions, Submission, judge
 from reward_servers.engines.code._limits import Ceiling, RunLimits
@@ -109,6 +109,7 @@ __all__ = [
     "Submission",
     "TestResult",
     "TestSpec",
+    "UnmeasuredLimit",
     "Verdict",
     "extract",
     "improvement_reward",

@@ -2,6 +2,7 @@
 
     CodeEngineError
     ├── BadReference    the tests, limits or language that came with the task are unusable: the data set's owner
+    ├── UnmeasuredLimit the reference bounds what this host cannot measure: the operator
     └── BadOptions      the caller asked for something that does not exist: the caller
 
 What the submission did is never an error, it is a `Verdict`. Failures of the isolation keep the types of the
@@ -32,6 +33,10 @@ class CodeEngineError(Exception):
 
 class BadReference(CodeEngineError):
     """The reference of the task (tests, comparison, limits, language) cannot be used."""
+
+
+class UnmeasuredLimit(CodeEngineError):
+    """The reference sets a limit that no verdict can rest on here."""
 
 
 class BadOptions(CodeEngineError):

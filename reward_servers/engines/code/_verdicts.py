@@ -67,7 +67,7 @@ class TestResult:
         verdict: Its outcome.
         public: Whether the policy may see it.
         how: `stdio`, `calls` (decided outside from the results of calls) or `code` (test code in a second sandbox).
-        cpu_s: CPU time of the program, seconds.
+        cpu_s: CPU time of the program, seconds; None where it cannot be measured.
         wall_s: Its wall time without waiting for a processor, seconds.
         memory_bytes: Its largest memory, None where it could not be read.
         detail: What was given, expected and got. JSON-able; may quote the test.
@@ -79,7 +79,7 @@ class TestResult:
     verdict: Verdict
     public: bool = False
     how: str = ""
-    cpu_s: float = 0.0
+    cpu_s: float | None = None
     wall_s: float = 0.0
     memory_bytes: int | None = None
     detail: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -89,7 +89,7 @@ class TestResult:
         data: dict[str, Any] = {
             "name": self.name,
             "verdict": self.verdict.value,
-            "cpu_s": round(self.cpu_s, 4),
+            "cpu_s": None if self.cpu_s is None else round(self.cpu_s, 4),
             "wall_s": round(self.wall_s, 4),
             "memory_bytes": self.memory_bytes,
         }

@@ -57,6 +57,7 @@ def test_every_run_is_measured(judged: Judge) -> None:
         "import time\nt = time.process_time()\nwhile time.process_time() - t < 0.2: pass\n" + ADD, SUM
     ).results[0]
     assert result.verdict is Verdict.ACCEPTED
+    assert result.cpu_s is not None
     assert 0.2 <= result.cpu_s < 1
     assert result.wall_s > 0
 

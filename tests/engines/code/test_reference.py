@@ -15,6 +15,7 @@ from reward_servers.engines.code import (
     CodeTests,
     JudgeOptions,
     StdioTests,
+    UnmeasuredLimit,
     parse_reference,
 )
 
@@ -103,6 +104,14 @@ def test_errors_name_the_field(reference: Any, field: str) -> None:
     assert error.value.field == field
     assert error.value.remedy
     assert len(str(error.value)) < 400
+
+
+def test_a_limit_that_is_not_measured_here_is_refused() -> None:
+    blind = Ceiling(measures_cpu=False)
+    assert parse_reference({"tests": [CASE], "limits": {"wall_s": 2}}, ceiling=blind).limits.run.wall_s == 2.0
+    with pytest.raises(UnmeasuredLimit) as error:
+        parse_reference({"tests": [CASE], "limits": {"cpu_s": 2}}, ceiling=blind)
+    assert error.value.field == "limits.cpu_s"
 
 
 def test_limits_are_read_in_their_units() -> None:
