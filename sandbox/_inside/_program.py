@@ -138,7 +138,9 @@ def _report(error: BaseException) -> int:
 def _quietly(action: Callable[[], object]) -> bool:
     try:
         action()
-    except BaseException:  # noqa: BLE001 - the program closed or replaced what is flushed here
+    # The program closed or replaced what is called here, which may raise anything; the interpreter ends all the same,
+    # with a code of its own where output was lost.
+    except BaseException:  # noqa: BLE001
         return False
     return True
 

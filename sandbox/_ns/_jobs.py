@@ -126,15 +126,10 @@ def _files(program: Program) -> dict[str, bytes]:
     return {**program.files, TABLE[program.language].source_name(program.source): program.source}
 
 
-def armed_job(limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
-    """The job of a process that has compiled its program already."""
-    return _job_of(limits, data, given)
-
-
 def run_job(artefact: Artefact, limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
     """The job of running what was prepared."""
     program, language = artefact.program, artefact.language
-    job = _job_of(limits, data, given)
+    job = armed_job(limits, data, given)
     if not language.tool:
         return {**job, "mode": "python", "files": {**_files(program), **given.files}, "code": artefact.code}
     job |= {
@@ -150,8 +145,8 @@ def run_job(artefact: Artefact, limits: Limits, data: str, given: Invocation) ->
     return {**job, "files": {**files, **given.files}, "argv": [*argv, *given.args]}
 
 
-def _job_of(limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
-    """What every job of running says."""
+def armed_job(limits: Limits, data: str, given: Invocation) -> dict[str, Any]:
+    """The job of a process that has compiled its program already; what every job of running says."""
     job: dict[str, Any] = {
         "bounds": _bounds(limits),
         "data": data,
@@ -173,34 +168,55 @@ def build_job(program: Program, limits: Limits, tool: str) -> dict[str, Any]:
     return {**job, "files": _files(program), "argv": argv, "output": OUTPUT, "artefact": False}
 
 
-def launch(
-    child: Child,
-    job: dict[str, Any],
-    limits: Limits,
-    program: Program,
-    stdin: bytes,
-    artefact: Artefact | None,
-    wake: int,
-    zygote: Zygote,
-    patience: float,
-) -> Running:
-    """Hand a job and its descriptors to a child and return the run.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Launch:
+    """A job on its way to a process.
+
+    Attributes:
+        zygote: Where the process came from.
+        child: The process.
+        job: What it is to do.
+        limits: What it may use.
+        program: What it runs or compiles.
+        stdin: Its standard input.
+        artefact: What was prepared of the program; None for a compilation.
+        wall_factor: How many times its wall limit may pass on the clock.
+    """
+
+    zygote: Zygote
+    child: Child
+    job: dict[str, Any]
+    limits: Limits
+    program: Program
+    stdin: bytes = b""
+    artefact: Artefact | None = None
+    wall_factor: float = 1.0
+
+
+def launch(start: Launch, wake: int) -> Running:
+    """Hand a job and its descriptors to its process and return the run.
+
+    Args:
+        start: The job.
+        wake: Descriptor that becomes readable when the slot is closed by another thread.
 
     Raises:
-        SandboxFailure: The child is gone.
+        SandboxFailure: The process is gone.
     """
+    child, job, limits = start.child, start.job, start.limits
+    language, artefact = TABLE[start.program.language], start.artefact
     opened: list[int] = []
     ours: list[int] = []
     data: socket.socket | None = None
     try:
-        opened.append(_sealed(stdin))
+        opened.append(_sealed(start.stdin))
         for _ in range(2):
-            reading, writing = _pipe() if TABLE[program.language].waits_for_reader else _output_file()
+            reading, writing = _pipe() if language.waits_for_reader else _output_file()
             ours.append(reading)
             opened.append(writing)
         if job.get("data") == RAW:
             data = _talk_by_streams(opened)
-        elif job.get("data", "none") != "none" and not TABLE[program.language].tool:
+        elif job.get("data", "none") != "none" and not language.tool:
             data, theirs = socket.socketpair()
             data.setblocking(False)
             opened.append(theirs.detach())
@@ -221,7 +237,7 @@ def launch(
         for descriptor in opened:
             os.close(descriptor)
     ends = Endpoints(ours[0], ours[1], data)
-    return Running(child, meter, ends, limits, TABLE[program.language], wake, zygote, patience)
+    return Running(child, meter, ends, limits, language, wake, start.zygote, start.wall_factor)
 
 
 def _talk_by_streams(opened: list[int]) -> socket.socket:
@@ -287,7 +303,7 @@ def _seal(descriptor: int) -> None:
 
 
 def compile_python(
-    program: Program, limits: Limits, child: Child, wake: int, patience: float
+    program: Program, limits: Limits, child: Child, wake: int, wall_factor: float
 ) -> Attempt[Artefact | CompileFailure]:
     """Have a child compile a Python program, within the limits, and leave it waiting for its first run.
 
@@ -309,7 +325,7 @@ def compile_python(
             child.group.begin(limits.memory_bytes)
         meter = Meter(processes, child.group, child.view)
         _wire.send_job(child.sock, job)
-        exceeded = _await_compiler(meter, child, limits, wake, patience)
+        exceeded = _await_compiler(meter, child, limits, wake, wall_factor)
         if exceeded is not None:
             failure = CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
             doubtful = exceeded is Exit.WALL_LIMIT and meter.doubts(limits.wall_s)
@@ -341,7 +357,7 @@ def _explain(letter: bytes, payload: bytes, child: Child, limits: Limits) -> Com
     raise SandboxFailure("compile", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
 
 
-def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, patience: float) -> Exit | None:
+def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, wall_factor: float) -> Exit | None:
     """Wait until the child answers; the limit that it exceeded before, if any."""
     poll = select.poll()
     poll.register(child.sock, select.POLLIN)
@@ -356,7 +372,7 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, patie
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
             return Exit.CPU_LIMIT
-        if meter.wall_limit_reached(limits.wall_s, patience):
+        if meter.wall_limit_reached(limits.wall_s, wall_factor):
             return Exit.WALL_LIMIT
         pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
 

@@ -84,15 +84,15 @@ class Meter:
         """CPU time as last sampled."""
         return self._cpu
 
-    def wall_limit_reached(self, wall_s: float, patience: float) -> bool:
+    def wall_limit_reached(self, wall_s: float, wall_factor: float) -> bool:
         """Whether a run has to be ended.
 
         Args:
             wall_s: Its limit.
-            patience: How many times slower the host is known to be.
+            wall_factor: How many times slower the host is known to be.
         """
         elapsed = self.elapsed_s
-        return (self.wall_s > wall_s and elapsed > patience * wall_s) or elapsed > HARD_CAP * wall_s
+        return (self.wall_s > wall_s and elapsed > wall_factor * wall_s) or elapsed > HARD_CAP * wall_s
 
     def doubts(self, wall_s: float) -> bool:
         """Whether a run that its wall limit ended may have been kept waiting by the host instead."""

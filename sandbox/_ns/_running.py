@@ -65,7 +65,7 @@ class Running:
         language: Language,
         wake: int,
         zygote: Zygote,
-        patience: float,
+        wall_factor: float,
     ) -> None:
         """Take over a run that has just got its job.
 
@@ -77,7 +77,7 @@ class Running:
             language: Row of its language.
             wake: Descriptor that becomes readable when the slot is closed by another thread.
             zygote: Where the child came from, and the next one is made.
-            patience: How many times its wall limit may pass on the clock before the limit ends it, because a probe
+            wall_factor: How many times its wall limit may pass on the clock before the limit ends it, because a probe
                 has shown that the host is so much slower.
         """
         self._child = child
@@ -87,7 +87,7 @@ class Running:
         self._limits = limits
         self._language = language
         self._wake = wake
-        self._patience = patience
+        self._wall_factor = wall_factor
         self._exceeded: Exit | None = None
         self._doubtful = False
         self._excused = False
@@ -270,7 +270,7 @@ class Running:
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
             self._end(Exit.CPU_LIMIT)
-        elif meter.wall_limit_reached(limits.wall_s, self._patience):
+        elif meter.wall_limit_reached(limits.wall_s, self._wall_factor):
             self._end(Exit.WALL_LIMIT)
         else:
             left = self._check_after(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
@@ -351,7 +351,7 @@ class Running:
         """Descriptor of what a compiler made, after `result`; closed by `close`."""
         return self._products[0] if self._products else None
 
-    def hang_up(self) -> None:
+    def end_input(self) -> None:
         """Let the program read the end of the data descriptor."""
         if self._ends.data is not None:
             with contextlib.suppress(OSError):  # it has closed its end already

@@ -62,7 +62,7 @@ class NsSession:
                 if kill:
                     self._running.kill()
                 else:
-                    self._running.hang_up()
+                    self._running.end_input()
                 self._running.drive(lambda: False)
                 self._result = self._running.result()
                 return self._result

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable, UnsupportedLanguage
 from sandbox._languages import PRELOADS, look_up
 from sandbox._ns import _cgroup, _jobs
-from sandbox._ns._jobs import Artefact
+from sandbox._ns._jobs import Artefact, Launch
 from sandbox._ns._meter import HARD_CAP
 from sandbox._ns._packages import locate, not_shown
 from sandbox._ns._remedies import remedy
@@ -107,7 +107,7 @@ class NsSandbox:
         with self._in_use():
             if not tool or language.is_built:
                 made, _ = settle(
-                    lambda patience: self._make(program, bounds, runs, patience), self._probe, bounds.wall_s
+                    lambda wall_factor: self._make(program, bounds, runs, wall_factor), self._probe, bounds.wall_s
                 )
             else:
                 made = Artefact(program, language, tool)
@@ -134,8 +134,8 @@ class NsSandbox:
         _jobs.check_space(prepared.program, limits, given)
         with self._in_use():
             result, slow = settle(
-                lambda patience: self._retried(
-                    lambda: self._run(prepared.key, artefact, limits, stdin, request, given, patience)
+                lambda wall_factor: self._retried(
+                    lambda: self._run(prepared.key, artefact, limits, stdin, request, given, wall_factor)
                 ),
                 self._probe,
                 limits.wall_s,
@@ -273,31 +273,33 @@ class NsSandbox:
         if armed is not None:
             armed[2].close()
 
-    def _make(self, program: Program, limits: Limits, runs: int, patience: float) -> Attempt[Artefact | CompileFailure]:
+    def _make(
+        self, program: Program, limits: Limits, runs: int, wall_factor: float
+    ) -> Attempt[Artefact | CompileFailure]:
         tool = look_up(program.language)[1]
         if tool:
-            return self._retried(lambda: self._build(program, limits, tool, patience))
-        return self._retried(lambda: self._compile(program, limits, runs, patience))
+            return self._retried(lambda: self._build(program, limits, tool, wall_factor))
+        return self._retried(lambda: self._compile(program, limits, runs, wall_factor))
 
     def _compile(
-        self, program: Program, limits: Limits, runs: int, patience: float
+        self, program: Program, limits: Limits, runs: int, wall_factor: float
     ) -> Attempt[Artefact | CompileFailure]:
         """Compile a Python program; the process that did it waits to be its first run."""
         zygote, child = self._take(program, limits)
         if runs > 1:
             zygote.request_spares()
-        made = _jobs.compile_python(program, limits, child, self._wake, patience)
+        made = _jobs.compile_python(program, limits, child, self._wake, wall_factor)
         self._last_end = time.monotonic()
         if isinstance(made.value, Artefact):
             self._armed = (0, limits, child)
         return made
 
     def _build(
-        self, program: Program, limits: Limits, tool: str, patience: float
+        self, program: Program, limits: Limits, tool: str, wall_factor: float
     ) -> Attempt[Artefact | CompileFailure]:
         zygote, child = self._take(program, limits, usual=False)
         job = _jobs.build_job(program, limits, tool)
-        running = self._send(zygote, child, job, limits, program, b"", None, patience)
+        running = self._send(Launch(zygote, child, job, limits, program, wall_factor=wall_factor))
         try:
             running.drive(lambda: False)
             made = _jobs.collect_build(running, program, tool, zygote)
@@ -327,10 +329,10 @@ class NsSandbox:
         stdin: bytes,
         request: bytes | None,
         given: Invocation,
-        patience: float,
+        wall_factor: float,
     ) -> Attempt[RunResult]:
         data = "request" if artefact.program.driver is not None else "none"
-        running = self._begin(key, artefact, limits, stdin, data, given, patience)
+        running = self._begin(key, artefact, limits, stdin, data, given, wall_factor)
         try:
             if data == "request":
                 with contextlib.suppress(EOFError):  # what the program did instead is in the result
@@ -352,7 +354,7 @@ class NsSandbox:
         stdin: bytes,
         data: str,
         given: Invocation,
-        patience: float,
+        wall_factor: float,
     ) -> Running:
         program = artefact.program
         artefact.runs = max(0, artefact.runs - 1)
@@ -362,27 +364,17 @@ class NsSandbox:
             self._armed = None
             zygote, child = self._zygotes[program.preload or _NO_PRELOAD], armed[2]
             job = _jobs.armed_job(limits, data, given)
-            return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
-        zygote, child = self._take(program, limits)
-        job = _jobs.run_job(artefact, limits, data, given)
-        return self._send(zygote, child, job, limits, program, stdin, artefact, patience)
+        else:
+            zygote, child = self._take(program, limits)
+            job = _jobs.run_job(artefact, limits, data, given)
+        return self._send(Launch(zygote, child, job, limits, program, stdin, artefact, wall_factor))
 
-    def _send(
-        self,
-        zygote: Zygote,
-        child: Child,
-        job: dict[str, Any],
-        limits: Limits,
-        program: Program,
-        stdin: bytes,
-        artefact: Artefact | None,
-        patience: float,
-    ) -> Running:
-        running = _jobs.launch(child, job, limits, program, stdin, artefact, self._wake, zygote, patience)
-        if artefact is not None and artefact.runs:
-            zygote.request_spares(min(artefact.runs, MAX_SPARES))
+    def _send(self, start: Launch) -> Running:
+        running = _jobs.launch(start, self._wake)
+        if start.artefact is not None and start.artefact.runs:
+            start.zygote.request_spares(min(start.artefact.runs, MAX_SPARES))
         elif time.monotonic() - self._last_end < _IN_A_ROW_S:
-            zygote.request_spares()
+            start.zygote.request_spares()
         return running
 
 

@@ -22,10 +22,10 @@ class _Tries:
         self._elapsed = iter(elapsed_s)
         self._slowness = iter(slowness)
         self._excused = excused
-        self.patience: list[float] = []
+        self.factors: list[float] = []
 
-    def attempt(self, patience: float) -> Attempt[str]:
-        self.patience.append(patience)
+    def attempt(self, wall_factor: float) -> Attempt[str]:
+        self.factors.append(wall_factor)
         return Attempt("late", True, next(self._elapsed), self._excused)
 
     def measure(self) -> float:
@@ -40,13 +40,13 @@ def test_no_doubt_needs_no_probe() -> None:
 def test_a_quiet_host_is_not_to_blame() -> None:
     tries = _Tries([10.0, 1.1], [1.0, 1.0])
     assert settle(tries.attempt, tries.measure, 1.0) == ("late", 1.0)
-    assert tries.patience == [1.0, 1.0]
+    assert tries.factors == [1.0, 1.0]
 
 
 def test_a_slow_host_gives_as_much_more_time_and_then_a_verdict() -> None:
     tries = _Tries([10.0, 4.1], [4.0, 3.0])
     assert settle(tries.attempt, tries.measure, 1.0) == ("late", 3.0)
-    assert tries.patience == [1.0, 4.0]
+    assert tries.factors == [1.0, 4.0]
 
 
 @pytest.mark.parametrize(("slowness", "excused"), [((20.0, 12.0), False), ((20.0, 12.0), True), ((3.0, 2.5), True)])

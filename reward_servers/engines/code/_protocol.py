@@ -24,7 +24,7 @@ from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import Exit, Limits, Prepared, RunResult, SandboxFailure, Session
 
-_PATIENCE = 3.0
+_WALL_FACTOR = 3.0
 """A program may owe answers for this many times its wall limit, if it waits for a processor meanwhile."""
 _STARVED = 2.0
 """A host that is so many times too slow, before and after, is to blame for what the clock excuses."""
@@ -62,24 +62,24 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
     Raises:
         BadReference: The test code needs what is not offered, or fails before it has asked for anything.
     """
-    talk, run = _converse(slots, prepared, plan, test, limits, _PATIENCE)
+    talk, run = _converse(slots, prepared, plan, test, limits, _WALL_FACTOR)
     if talk.doubts(run):
         slow = slots.program.slowness()
-        talk, run = _converse(slots, prepared, plan, test, limits, max(_PATIENCE, slow))
+        talk, run = _converse(slots, prepared, plan, test, limits, max(_WALL_FACTOR, slow))
         if talk.doubts(run) and min(slow, slots.program.slowness()) >= _STARVED:
             raise SandboxFailure("starved", f"the program was waited for during {talk.waited:.1f} s on a slow host")
     return talk.outcome(run)
 
 
 def _converse(
-    slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTest, limits: Limits, patience: float
+    slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTest, limits: Limits, wall_factor: float
 ) -> tuple[Protocol, RunResult]:
-    """Have the test code and the program talk once; the program may owe answers for `patience` times its limit."""
+    """Have the test code and the program talk once; the program may owe answers for `wall_factor` times its limit."""
     driver = slots.driver(*_TESTS, preload=preload_for(f"{plan.setup}\n{plan.code}".encode()))
     # Each side waits for the other, so only the time in which a side is asked counts; see `Protocol`.
     backstop = 10 * limits.wall_s + 120
     program = slots.program.start(prepared, limits=dataclasses.replace(limits, wall_s=backstop))
-    talk = Protocol(program, test.name, limits.wall_s, patience)
+    talk = Protocol(program, test.name, limits.wall_s, wall_factor)
     try:
         if talk.load():
             trusted = dataclasses.replace(trusted_limits(limits), wall_s=backstop)
@@ -94,7 +94,7 @@ def _converse(
     except BaseException:
         program.finish(kill=True)
         raise
-    return talk, program.finish(kill=talk.impatient)
+    return talk, program.finish(kill=talk.timed_out)
 
 
 def _task(plan: Plan, test: PlannedTest) -> bytes:
@@ -119,19 +119,19 @@ def _task(plan: Plan, test: PlannedTest) -> bytes:
 class Protocol:
     """The conversation between test code and program, passed on message by message.
 
-    The wall limit of a program holds for the time in which it owes an answer: after `patience` times the limit it is
+    The wall limit of a program holds for the time in which it owes an answer: after `wall_factor` times the limit it is
     ended, and if the limit itself has passed without waiting for a processor, that is its verdict.
     """
 
-    def __init__(self, program: Session, name: str, wall_s: float, patience: float) -> None:
+    def __init__(self, program: Session, name: str, wall_s: float, wall_factor: float) -> None:
         self._program = program
         self._name = name
         self._wall_s = wall_s
-        self._patience = patience * wall_s
+        self._answer_s = wall_factor * wall_s
         self.waited = 0.0
         self._asked = 0
         self._last: dict[str, str] = {}
-        self.impatient = False
+        self.timed_out = False
         self.verdict: Verdict | None = None
         self.said: dict[str, Any] = {}
         self.program_gone = False
@@ -179,9 +179,9 @@ class Protocol:
         """The next message of the program, made sure to have the form of an answer; None if it has ended."""
         since = time.monotonic()
         try:
-            message = self._program.receive(max(0.0, self._patience - self.waited))
+            message = self._program.receive(max(0.0, self._answer_s - self.waited))
         except TimeoutError:
-            message, self.impatient = None, True
+            message, self.timed_out = None, True
         self.waited += time.monotonic() - since
         if message is None:
             self.program_gone = True
@@ -203,7 +203,7 @@ class Protocol:
         return self._late(run) and run.wall_s - (run.elapsed_s - self.waited) <= self._wall_s
 
     def _late(self, run: RunResult) -> bool:
-        return self.impatient or run.ended is Exit.WALL_LIMIT
+        return self.timed_out or run.ended is Exit.WALL_LIMIT
 
     def outcome(self, run: RunResult) -> CodeOutcome:
         """The verdict, once both sides have ended."""

@@ -131,6 +131,8 @@ def leave() -> None:
     try:
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException:  # noqa: BLE001, S110 (streams of the program, of no use to anyone here)
+    # The answers are out by another way, and nothing printed is judged where calls are. These streams are objects of
+    # the program, which may raise anything and must not keep the process from ending.
+    except BaseException:  # noqa: BLE001, S110
         pass
     _leave(0)

@@ -170,7 +170,9 @@ class _Session:
     def _describe(self, name: str) -> str:
         try:
             value = resolve(self._module, name)
-        except BaseException:  # noqa: BLE001 (it will be raised again when it is used)
+        # Looking a name up may run the program's code, which may raise anything. Nothing is lost: the same look-up is
+        # made when the test uses the name, and what it raises then is the answer.
+        except BaseException:  # noqa: BLE001
             return "absent"
         if isinstance(value, type):
             return "exception" if issubclass(value, BaseException) else "class"
