@@ -9,18 +9,22 @@ Only the visible text is looked at: code in reasoning is a draft and never count
 never count, blocks without a tag only where no block carries the language's. Blank blocks give way to others.
 
 A fence may have text before it on its line: an opening one a title (`**Solution:** ```python`), a closing one the last
-line of the program. A fence inside a string of the program is none of its own: a Python block that does not compile as
-far as the first fence that could close it ends at the last one up to which it does.
+line of the program. A fence inside a string or a comment of the program is none of its own: a Python block that does
+not compile as far as the first fence that could close it ends at the last one up to which it does, and a block of
+another language ends at the first one that its lexical rules place outside of strings and comments. Where there is no
+such fence, the first one counts.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from reward_servers.engines.code._languages import ALIASES
+from reward_servers.engines.code import _lexical
+from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._syntax import Unparsable, parse
 from reward_servers.engines.text import Marks, visible
 
@@ -175,21 +179,21 @@ def _fenced(response: str, pieces: Sequence[tuple[int, int]], language: str) -> 
         start, end = lines[index]
         fence = _opening(response[start:end].rstrip("\r"))
         index += 1
-        if fence is None or not _is_block(response, lines[index:], fence):
+        if fence is None or not _is_block(response, lines, index, fence):
             continue
         block, index = _closed_block(response, lines, index, fence, language)
         found.append(block)
     return found
 
 
-def _is_block(response: str, following: Sequence[tuple[int, int]], fence: re.Match[str]) -> bool:
+def _is_block(response: str, lines: Sequence[tuple[int, int]], first: int, fence: re.Match[str]) -> bool:
     """Whether a fence opens a block: one without a tag after text may be prose, unless the next fence closes it.
 
     One without a tag that nothing follows is the end of a block without a beginning.
     """
     if fence["info"].strip():
         return True
-    rest = (response[start:end].rstrip("\r") for start, end in following)
+    rest = (response[slice(*lines[index])].rstrip("\r") for index in range(first, len(lines)))
     titled = fence.start() > 0 or "indent" not in fence.groupdict()
     for line in rest:
         if titled and _closing(fence, line) is not None:
@@ -201,36 +205,85 @@ def _is_block(response: str, following: Sequence[tuple[int, int]], fence: re.Mat
     return False
 
 
+class _End(NamedTuple):
+    """A fence that may close a block.
+
+    Attributes:
+        block: The block, if it does.
+        next: Number of the line after it.
+        alone: Whether it has its line for itself.
+    """
+
+    block: _Block
+    next: int
+    alone: bool
+
+
 def _closed_block(
     response: str, lines: list[tuple[int, int]], first: int, fence: re.Match[str], language: str
 ) -> tuple[_Block, int]:
     """The block that a fence opens, and the number of the line after it."""
+    ends = _ends(response, lines, first, fence)
+    nearest = next(ends, None)
+    if nearest is None:
+        begin = lines[first][0] if first < len(lines) else len(response)
+        body = [response[start:end].rstrip("\r") for start, end in lines[first:]]
+        return _block(fence, body, begin, len(response), closed=False), len(lines)
+    written_in = canonical(nearest.block.tag) if nearest.block.tag else language
+    end = nearest
+    if written_in == "python":
+        end = _compiling(nearest, ends)
+    elif written_in is not None and _lexical.knows(written_in):
+        end = _in_the_open(nearest, ends, written_in)
+    return end.block, end.next
+
+
+def _ends(response: str, lines: list[tuple[int, int]], first: int, fence: re.Match[str]) -> Iterator[_End]:
+    """The fences that may close a block, as far as they are tried."""
     body: list[str] = []
-    begin = lines[first][0] if first < len(lines) else len(response)
-    fits: tuple[_Block, int] | None = None
-    nearest: tuple[_Block, int] | None = None
     tries = 0
     for index in range(first, len(lines)):
         start, end = lines[index]
         line = response[start:end].rstrip("\r")
         last = _closing(fence, line)
         if last is not None:
-            block = _block(fence, [*body, last] if last else body, begin, start + len(last), closed=True)
-            nearest = nearest or (block, index + 1)
+            whole = [*body, last] if last else body
+            yield _End(_block(fence, whole, lines[first][0], start + len(last), closed=True), index + 1, not last)
             tries += 1
-            in_python = block.tag in ALIASES["python"] or (not block.tag and language == "python")
-            if not in_python or len(block.text) > _LONGEST_TRIED:
-                return nearest
-            if _plausible(block.text, "python"):
-                if not last:
-                    return block, index + 1
-                fits = (block, index + 1)
             if tries == _MOST_FENCES:
-                break
+                return
         body.append(line)
-    if fits or nearest:
-        return fits or nearest  # type: ignore[return-value]
-    return _block(fence, body, begin, len(response), closed=False), len(lines)
+
+
+def _compiling(nearest: _End, others: Iterator[_End]) -> _End:
+    """The end up to which a Python program compiles; the nearest where there is none."""
+    fits: _End | None = None
+    for end in itertools.chain([nearest], others):
+        if len(end.block.text) > _LONGEST_TRIED:
+            return nearest
+        if _plausible(end.block.text, "python"):
+            if end.alone:
+                return end
+            fits = end
+    return fits or nearest
+
+
+def _in_the_open(nearest: _End, others: Iterator[_End], language: str) -> _End:
+    """The first end that lies outside of comments and strings; the nearest where there is none."""
+    text = nearest.block.text
+    if len(text) > _LONGEST_TRIED or not _lexical.hidden(text, [_place(nearest)], language)[0]:
+        return nearest
+    ends = list(itertools.takewhile(lambda end: len(end.block.text) <= _LONGEST_TRIED, others))
+    if not ends:
+        return nearest
+    # Each text is the beginning of the next.
+    hidden = _lexical.hidden(ends[-1].block.text, [_place(end) for end in ends], language)
+    return next((end for end, inside in zip(ends, hidden, strict=True) if not inside), nearest)
+
+
+def _place(end: _End) -> int:
+    """Where a fence stands in the program, were it a part of that."""
+    return len(end.block.text) - (not end.alone)
 
 
 def _block(opening: re.Match[str], body: list[str], start: int, end: int, *, closed: bool) -> _Block:

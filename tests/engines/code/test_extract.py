@@ -151,11 +151,17 @@ def test_a_fenced_program_comes_back_whole(program: str) -> None:
         " \n" * 200_000,
         "<think>" * 100_000,
         "```python\n" * 100_000,
+        "```cpp\n" + "// ```\n" * 20_000,
+        "```cpp\n" + 'R"x(\n```\n' * 20_000,
+        "```rust\n" + "/* ```\n" * 20_000,
+        "```js\n" + "`\n```\n" * 20_000,
+        "```bash\n" + "cat <<E\n```\n" * 20_000,
     ],
-    ids=range(9),
+    ids=range(14),
 )
 def test_hostile_responses_cost_linear_time(response: str) -> None:
-    assert extract(response, "python").hidden_chars <= len(response)
+    for language in ("python", "cpp"):
+        assert extract(response, language).hidden_chars <= len(response)
 
 
 ADD = "a, b = map(int, input().split())\nprint(a + b)"
@@ -205,3 +211,33 @@ def test_a_c_block_where_cpp_is_asked_for() -> None:
 def test_a_title_is_no_closing_fence() -> None:
     assert extract("Use ```python``` for this.\n```python\nx\n```", "python").source == "x\n"
     assert extract("see ```this``` and that```\n```python\nx\n```", "python").source == "x\n"
+
+
+@pytest.mark.parametrize(
+    ("language", "program"),
+    [
+        (
+            "rust",
+            "/// ```\n/// assert_eq!(f(2), 4);\n/// ```\nfn f<'a>(x: i32) -> i32 { let c = '\"'; 2 * x }\n",
+        ),
+        (
+            "javascript",
+            "/**\n * ```js\n * twice(2)\n * ```\n */\nconst twice = x => 2 * x.replace(/\\/*$/, '').length;\n",
+        ),
+        ("java", '/* usage:\n```\njava Main\n```\n*/\nclass Main { String s = """\n```\n"""; }\n'),
+        ("cpp", 'int big = 1\'000\'000;\nauto s = R"x(\n```\n)" \n```\n)x"; // done\nint main() {}\n'),
+        ("c", "/* \n```\n*/ int main(void) { return '\"'; }\n"),
+        ("go", "package main\n// ```\nfunc main() { print(`a\n`) }\n"),
+        ("typescript", "// ```\nconst a: string = 'src/**/*.ts';\n"),
+        ("bash", "cat <<'EOF'\n```\nEOF\n# ```\necho ${#x}\n"),
+    ],
+)
+def test_a_fence_that_a_language_hides_is_part_of_the_program(language: str, program: str) -> None:
+    found = extract(f"Here:\n```{language}\n{program}```\nIt works:\n```\n4\n```\n", language)
+    assert found.source == program
+
+
+@pytest.mark.parametrize("language", ["rust", "javascript", "java", "cpp", "c", "go", "typescript", "bash"])
+def test_what_never_ends_hides_no_fence(language: str) -> None:
+    begun = "cat <<EOF\n" if language == "bash" else "/* \n"
+    assert extract(f"```{language}\n{begun}```\nprose\n```\nx\n```\n", language).source == begun
