@@ -183,4 +183,5 @@ def _usage(cell: Cell) -> Usage:
         upstream_calls=int(cost.get("upstream_calls", 0)),
         input_tokens=int(cost.get("input_tokens", 0)),
         output_tokens=int(cost.get("output_tokens", 0)),
+        cost=float(cost.get("cost", 0.0)),
     )

@@ -1,1 +1,1 @@
-"""The judge on a laptop: an endpoint that follows a rule stands where a model would."""
+"""The judge on a laptop: an endpoint that follows a rule in place of a model."""

@@ -22,7 +22,7 @@ def _fenced(asked: str, name: str) -> tuple[str, str] | None:
 
 def reply(request: dict[str, Any]) -> str:
     """What the rule says of a conversation."""
-    asked = request["messages"][1]["content"]
+    asked = request["messages"][-1]["content"]
     reference = _fenced(asked, "REFERENCE")
     shown = [found for name in ("RESPONSE", "RESPONSE A", "RESPONSE B") if (found := _fenced(asked, name))]
     if reference is None or not shown:

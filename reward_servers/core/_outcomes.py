@@ -138,12 +138,19 @@ class Usage:
         upstream_calls: Calls of models, those made by verifiers that were asked among them.
         input_tokens: Tokens that models read.
         output_tokens: Tokens that models wrote.
+        cost: What the calls cost, in the currency of the operator's prices; 0 without prices.
     """
 
     cpu_us: int = 0
     upstream_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cost: float = 0.0
+
+    @property
+    def is_local(self) -> bool:
+        """Whether no model was asked and none read anything."""
+        return not (self.upstream_calls or self.input_tokens or self.output_tokens)
 
     def add(self, other: Usage) -> None:
         """Add what another verifier's answer cost."""
@@ -151,6 +158,7 @@ class Usage:
         self.upstream_calls += other.upstream_calls
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
+        self.cost += other.cost
 
 
 def encode_evidence(value: Mapping[str, Any] | None) -> bytes:

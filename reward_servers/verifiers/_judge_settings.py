@@ -67,6 +67,12 @@ class ModelSettings(Settings):
     temperature: float = Field(0.0, ge=0)
     max_tokens: int = Field(2048, ge=16)
     send_seed: bool = Field(True, description="Whether each request carries a seed that follows from the item's.")
+    structured: bool = Field(
+        False, description="Whether replies that are JSON objects are held to a schema by the endpoint."
+    )
+    probe: bool = Field(
+        True, exclude=True, description="Whether each endpoint is asked at start what it can do, in one short request."
+    )
     parameters: dict[str, Any] = Field(default_factory=dict, description="Further parameters of every request.")
     spend: SpendSettings = Field(default_factory=lambda: SpendSettings.model_validate({}), exclude=True)
     requests_per_minute: int = Field(0, ge=0, exclude=True, description="At most; 0 for no bound.")
@@ -86,7 +92,8 @@ class ModelSettings(Settings):
         """What completions depend on, as far as it is set here."""
         if self.path is not None:
             return json.dumps([self.path.name, self.dtype, self.max_length, self.max_tokens])
-        return json.dumps([self.model, self.asked_with], sort_keys=True)
+        shaping = [self.model, self.asked_with, *(["structured"] if self.structured else [])]
+        return json.dumps(shaping, sort_keys=True)
 
     @property
     def asked_with(self) -> dict[str, Any]:
@@ -106,8 +113,10 @@ class ModelSettings(Settings):
             raise ValueError("base_url and model go together; give the endpoint and the name of its model")
         if self.path is not None and self.images:
             raise ValueError("a model from local files reads no pictures; remove images, or give an endpoint")
-        if self.path is not None and (self.temperature or self.parameters):
-            raise ValueError("a model from local files takes the likeliest verdict; remove temperature and parameters")
+        if self.path is not None and (self.temperature or self.parameters or self.structured):
+            raise ValueError(
+                "a model from local files takes the likeliest verdict; remove temperature, parameters and structured"
+            )
         return self
 
 
@@ -234,6 +243,8 @@ def _endpoint(settings: ModelSettings, where: str) -> ChatClient:
         settings.asked_with,
         settings.spend.spend(),
         Rate(settings.requests_per_minute, settings.tokens_per_minute),
+        settings.probe,
+        settings.structured,
     )
     client.open()
     return client

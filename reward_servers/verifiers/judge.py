@@ -54,6 +54,13 @@ class Judge:
         places = sum(one.concurrency * max(1, len(one.urls)) for one in self._models.values())
         self.concurrency = max(_ITEMS, 2 * places)
 
+    def facts(self) -> dict[str, str]:
+        """What each model can do, as was found at start."""
+        told: dict[str, str] = {}
+        for name, backend in self._backends.items():
+            told |= {" ".join(filter(None, (name, where))): said for where, said in backend.facts().items()}
+        return told
+
     async def close(self) -> None:
         """Close the connections."""
         for backend in self._backends.values():
@@ -135,6 +142,7 @@ class Judge:
         for one in argued.completions:
             ctx.usage.input_tokens += one.input_tokens
             ctx.usage.output_tokens += one.output_tokens
+            ctx.usage.cost += one.cost
         return argued
 
     def _drawn(self, seed: int) -> str:
@@ -208,3 +216,4 @@ def _count(ctx: Context, exchange: Exchange) -> None:
     ctx.usage.upstream_calls += exchange.calls
     ctx.usage.input_tokens += exchange.input_tokens
     ctx.usage.output_tokens += exchange.output_tokens
+    ctx.usage.cost += exchange.cost

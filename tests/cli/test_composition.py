@@ -30,6 +30,9 @@ verifiers = ["rubric"]
 [rewards.quality]
 verifier = "rubric"
 """
+PRICES = "[verifiers.judge.spend]\ninput_price = 10\noutput_price = 20\n"
+COST = (200 * 10 + 14 * 20) / 1e6
+"""Of the two calls for a rollout, 100 tokens read and 7 written each."""
 CRITERIA = [{"id": "true", "text": "It is true."}, {"id": "kind", "text": "It is kind."}]
 
 
@@ -46,7 +49,7 @@ def judge() -> Iterator[tuple[FakeChatServer, str]]:
 
 
 def prepare(cli: Cli, url: str) -> tuple[Path, Path]:
-    cli.write("judge.toml", f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\ntotal_timeout = 5\n')
+    cli.write("judge.toml", f'[verifiers.judge]\nbase_url = "{url}"\nmodel = "m"\ntotal_timeout = 5\n{PRICES}')
     rows = [{"response": text, "reference": {"rubric": CRITERIA}} for text in ("good", "bad")]
     return cli.write("recipe.toml", RECIPE), cli.rollouts("in.jsonl", *rows)
 
@@ -74,6 +77,13 @@ def test_up_introduces_its_servers_and_a_restarted_one_is_found_again(
         assert table.scores[:, 0].tolist() == [1.0, 0.5]
         usage = table.cell(0, "quality").usage
         assert (usage["upstream_calls"], usage["input_tokens"], usage["output_tokens"]) == (2, 200, 14)
+        assert usage["cost"] == pytest.approx(COST)
+        (quality,) = table.summary().rewards
+        assert (quality.upstream_calls, quality.input_tokens, quality.output_tokens) == (4, 400, 28)
+        assert quality.cost == pytest.approx(2 * COST)
+        assert f"quality: 4 calls of models, 400 tokens read and 28 written; cost {2 * COST:.6g}" in str(
+            table.summary()
+        )
         asked = len(judge[0].requests)
         (judging,) = (one for one in servers_of(process.pid) if "judge" in one.cmdline())
         os.kill(judging.pid, signal.SIGKILL)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from reward_servers.core import Fault, Party, Result, Score, Step, Verdict
-from reward_servers.core._outcomes import to_verdict
+from reward_servers.core._outcomes import Usage, to_verdict
+from reward_servers.core.executors._messages import ChunkResults, FrameReader, ResultsWriter, read_message
 from reward_servers.rpc._wire import AspectNames, fill_result
 from trainer_client.contract.v1 import types_pb2
 
@@ -20,6 +21,22 @@ def sent(returned: object) -> types_pb2.Result:
     message = types_pb2.Result()
     fill_result(message, Result(outcome), AspectNames())
     return types_pb2.Result.FromString(message.SerializeToString())
+
+
+def test_what_a_model_read_reaches_the_caller_beside_a_score_and_nothing_else() -> None:
+    """A model in the worker itself reads tokens without a call."""
+    spent = Usage(cpu_us=5, input_tokens=300, output_tokens=2, cost=0.25)
+    written = ResultsWriter()
+    written.add(1, 0, [Verdict(1.0, "accepted")], 7, spent)
+    (payload,) = FrameReader().feed(written.take())
+    told = read_message(payload)
+    assert isinstance(told, ChunkResults)
+    ((_, (outcome,), _, usage),) = told.results
+    assert usage == spent
+    message = types_pb2.Result()
+    fill_result(message, Result(outcome, usage=usage), AspectNames())
+    found = message.usage
+    assert (found.cpu_us, found.input_tokens, found.output_tokens, found.cost) == (5, 300, 2, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from reward_servers.engines.judging._probe import QUESTION
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,21 @@ Script = Callable[[dict[str, Any], int], Said | str]
 
 
 class FakeChatServer:
-    """Answers requests by a script: a function of the request and its number, or a list that is used up in order."""
+    """Answers requests by a script: a function of the request and its number, or a list that is used up in order.
 
-    def __init__(self, script: Script | Sequence[Said | str]) -> None:
+    A judge's probe is answered by what the fake is said to be capable of, and counts as no request.
+    """
+
+    def __init__(
+        self,
+        script: Script | Sequence[Said | str],
+        can: Sequence[str] = ("logprobs", "json_schema", "seed", "n"),
+        refuses: Sequence[str] = (),
+    ) -> None:
         self._script = script
+        self._can = frozenset(can)
+        self._refuses = frozenset(refuses)
+        self.probes: list[dict[str, Any]] = []
         self._lock = threading.Lock()
         self.requests: list[dict[str, Any]] = []
         self.keys: list[str] = []
@@ -54,6 +67,20 @@ class FakeChatServer:
             self.peak = max(self.peak, self.active)
         said = self._script(request, number) if callable(self._script) else self._script[number]
         return Said(said) if isinstance(said, str) else said
+
+    def probed(self, request: dict[str, Any]) -> tuple[int, bytes]:
+        """Answer a probe: status and body."""
+        self.probes.append(request)
+        asked: set[str] = {name for name in ("logprobs", "seed", "n") if name in request}
+        asked |= {"json_schema"} if "response_format" in request else set()
+        if asked & self._refuses:
+            return 400, b'{"error": {"message": "unknown parameter"}}'
+        able = asked & self._can
+        text = '{"greeting": "Hello."}' if "json_schema" in able else "Hello."
+        tokens = ((text, {text: 0.9, "Hi": 0.1}),) if "logprobs" in able else ()
+        body = json.loads(_body(request, Said(text, tokens=tokens)))
+        body["choices"] *= 2 if "n" in able else 1
+        return 200, json.dumps(body).encode()
 
     def done(self) -> None:
         """A request is answered."""
@@ -85,6 +112,9 @@ class FakeChatServer:
 
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                if request["messages"][0]["content"] == QUESTION:
+                    self._reply(*fake.probed(request), {})
+                    return
                 said = fake.next(request, self.headers.get("authorization", ""))
                 try:
                     time.sleep(said.delay)
@@ -92,15 +122,18 @@ class FakeChatServer:
                         self.close_connection = True
                         return
                     body = said.body if said.body is not None else _body(request, said)
-                    self.send_response(said.status)
-                    for name, value in said.headers.items():
-                        self.send_header(name, value)
-                    self.send_header("content-type", "application/json")
-                    self.send_header("content-length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
+                    self._reply(said.status, body, said.headers)
                 finally:
                     fake.done()
+
+            def _reply(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
         server = Server(("127.0.0.1", 0), Handler)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

@@ -1,4 +1,4 @@
-"""Holds the reader of judges' replies against labelled files, or against generated replies.
+"""Compares the reader of judges' replies with labelled files, or with generated replies.
 
 ``python -m tests.judge_replies FILE...`` prints each difference and ``passed/total`` last.
 ``python -m tests.judge_replies --generate 5000 --seed S`` prints wrong values and how many honest replies are read.

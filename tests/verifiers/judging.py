@@ -15,10 +15,13 @@ from tests.verifiers.harness import Bench, bench, rollout
 
 
 @asynccontextmanager
-async def judging(fake: FakeChatServer, **settings: Any) -> AsyncIterator[Bench]:
-    """A judge that asks the fake."""
+async def judging(
+    fake: FakeChatServer, more_urls: Sequence[str] = (), userinfo: str = "", **settings: Any
+) -> AsyncIterator[Bench]:
+    """A judge that asks the fake, at an address with ``userinfo``, and those at further addresses."""
     with fake.running() as url:
-        hosted = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 20, **settings})
+        root = url.replace("//", f"//{userinfo}@") if userinfo else url
+        hosted = bind(declared(Judge), {"base_url": [root, *more_urls], "model": "m", "total_timeout": 20, **settings})
         async with bench(hosted) as running:
             yield running
 

@@ -71,7 +71,7 @@ def sees(request: dict[str, Any], number: int) -> str:
     return f"correct: {'yes' if red else 'no'} [{token}]"
 
 
-async def test_a_judge_sees_the_pictures_of_prompt_and_response_written_anew() -> None:
+async def test_a_judge_sees_the_pictures_of_prompt_and_response_written_again() -> None:
     fake = served(sees)
     async with judging(fake, images=True) as running:
         both = await running.verdict("judge", illustrated(prompt=picture("red"), own=picture("green", "PNG")))

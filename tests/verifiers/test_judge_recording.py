@@ -153,6 +153,9 @@ class _Slow:
         self.go = asyncio.Event()
         self.budgets: list[float] = []
 
+    def facts(self) -> dict[str, str]:
+        return {}
+
     async def ask(self, asked: Asked, *, budget: float, jitter: Random) -> Completion:
         self.asked += 1
         self.budgets.append(budget)

@@ -103,7 +103,7 @@ async def test_one_slow_item_delays_no_other() -> None:
 async def test_what_may_be_spent_is_never_exceeded() -> None:
     fake = served(lambda request, number: "correct: yes")
     items = [rollout(str(one), rollout_id=str(one)) for one in range(12)]
-    async with judging(fake, spend={"max_requests": 5}) as running:
+    async with judging(fake, spend={"max_requests": 5}, probe=False) as running:
         outcomes = await running.outcomes("judge", items)
     assert len(fake.requests) == 5
     assert sum(isinstance(one, Verdict) for one in outcomes) == 5

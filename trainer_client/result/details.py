@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
-from trainer_client.result.outcomes import ClientOutcome, Outcome
+from trainer_client.result.outcomes import ClientOutcome, Outcome, Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Cell:
         feedback: what the policy may be shown.
         aspects: parts of the judgement; None for one that could not be judged.
         steps: scores of parts of the response: message, start, end, unit, score.
-        usage: CPU seconds, calls and tokens that the item cost.
+        usage: CPU seconds, calls of models, their tokens, and their price, that the item cost.
         queue_seconds: time it waited at the server.
         run_seconds: time it ran.
         cached: whether the verdict came from a cache.
@@ -98,6 +98,25 @@ def _times_of(columns: service.ResultColumns) -> Times:
     )
 
 
+def read_spent(sources: Sequence[Any]) -> Spent:
+    """What the models that settled cells asked have cost together, faults and verdicts of a cache among them."""
+    calls, read, written, cost = 0, 0, 0, 0.0
+    for source in sources:
+        # Columns hold what asked no model.
+        if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
+            continue
+        result = types.Result.FromString(source) if isinstance(source, bytes) else source
+        if result.HasField("usage"):
+            usage = result.usage
+            calls, read, written = (
+                calls + usage.upstream_calls,
+                read + usage.input_tokens,
+                written + usage.output_tokens,
+            )
+            cost += usage.cost
+    return Spent(calls, read, written, cost)
+
+
 def read_aspect(sources: Sequence[Any], number: int) -> array[float]:
     """One aspect of settled cells, by its number in the verifier's list; NaN where a verdict does not have it."""
     values = array("d", [float("nan")]) * len(sources)
@@ -144,6 +163,7 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
             "upstream_calls": usage.upstream_calls,
             "input_tokens": usage.input_tokens,
             "output_tokens": usage.output_tokens,
+            "cost": usage.cost,
         }
     if not source.HasField("verdict"):
         return details

@@ -45,6 +45,15 @@ class Party(enum.IntEnum):
     CALLER = 4
 
 
+class Spent(NamedTuple):
+    """What models did for some cells: calls, tokens read and written, and the price by the servers' operators."""
+
+    upstream_calls: int
+    input_tokens: int
+    output_tokens: int
+    cost: float
+
+
 class ClientOutcome(NamedTuple):
     """A fault or skip that the client states itself, or that it could not get past."""
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client.recipe.recipe import Recipe
-from trainer_client.result.outcomes import Outcome
+from trainer_client.result.outcomes import Outcome, Spent
 from trainer_client.result.verifiers import VerifierId
 
 _ERRORS = "rejected_by_error"
@@ -39,6 +39,10 @@ class RewardSummary:
         cached: verdicts that came from a cache.
         rejected_by_error: for each group whose reference made its own checker or tests raise errors: the share of its
             tests in which they did, highest first. One that is high in most groups, or near 1, is worth a look.
+        upstream_calls: calls of models.
+        input_tokens: tokens that models read.
+        output_tokens: tokens that models wrote.
+        cost: what the calls cost, by the prices that the servers' operators gave.
     """
 
     name: str
@@ -57,6 +61,10 @@ class RewardSummary:
     queue_p99: float
     cached: int
     rejected_by_error: dict[str, float]
+    upstream_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,7 @@ class Summary:
             f"{self.rewarded} with a reward, mean {_figure(self.mean_reward)}; {self.seconds:.1f} s"
         )
         lines += filter(None, map(_errors, self.rewards))
+        lines += filter(None, map(_spent, self.rewards))
         if self.incomplete:
             lines.append(f"incomplete: {self.incomplete}")
         return lines
@@ -146,6 +155,9 @@ class Scores(Protocol):
 
     def aspect(self, reward: int, name: str) -> NDArray[np.float64]:
         """One aspect of the verdicts of a reward."""
+
+    def spent(self, reward: int) -> Spent:
+        """What the models that a reward asked have cost."""
 
 
 def summarise(
@@ -211,6 +223,7 @@ def _reward(table: Scores, column: int) -> RewardSummary:
         queue_p99=float(np.quantile(queue, 0.99)),
         cached=int(table.cached[:, column].sum()),
         rejected_by_error=_shares(table.group_ids, table.aspect(column, _ERRORS)),
+        **table.spent(column)._asdict(),
     )
 
 
@@ -231,6 +244,15 @@ def _errors(reward: RewardSummary) -> str:
     shown = ", ".join(f"{group} {share:.0%}" for group, share in list(shares.items())[:_SHOWN])
     more = f" and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
     return f"{reward.name}: tests rejected by an error of the reference's own code, by group: {shown}{more}"
+
+
+def _spent(reward: RewardSummary) -> str:
+    """A line about the models that were asked; empty where there was none."""
+    if not (reward.upstream_calls or reward.input_tokens):
+        return ""
+    calls = f"{reward.upstream_calls:,} calls of models, " if reward.upstream_calls else ""
+    tokens = f"{reward.input_tokens:,} tokens read and {reward.output_tokens:,} written"
+    return f"{reward.name}: {calls}{tokens}" + (f"; cost {reward.cost:.6g}" if reward.cost else "")
 
 
 def _counted(names: list[str]) -> dict[str, int]:

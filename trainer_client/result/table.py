@@ -19,9 +19,9 @@ from trainer_client._errors import RecipeError, RewardError, StateError
 from trainer_client.recipe.inputs import Source
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.state import keeps_state
-from trainer_client.result.details import Cell, Times, read_aspect, read_details, read_times
+from trainer_client.result.details import Cell, Times, read_aspect, read_details, read_spent, read_times
 from trainer_client.result.inputs import arrays_of, values_of
-from trainer_client.result.outcomes import Outcome, OutcomeStore
+from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
 from trainer_client.result.summary import Summary, summarise
 from trainer_client.result.verifiers import VerifierId
 from trainer_client.rollout.types import Rollout
@@ -185,8 +185,18 @@ class ScoreTable:
         known = self.versions[column][0].aspects if self.versions[column] else ()
         if name not in known:
             return np.full(len(self), np.nan)
-        sources = [self._store.sources[row * len(self.columns) + column] for row in range(len(self))]
-        return np.frombuffer(read_aspect(sources, known.index(name)), np.float64)
+        return np.frombuffer(read_aspect(self._sources(column), known.index(name)), np.float64)
+
+    def spent(self, reward: str | int) -> Spent:
+        """Calls, tokens and price of the models that a reward's items asked, those of its faults among them.
+
+        Args:
+            reward: name or position of the reward.
+        """
+        return read_spent(self._sources(self.column(reward) if isinstance(reward, str) else reward))
+
+    def _sources(self, column: int) -> list[Any]:
+        return [self._store.sources[row * len(self.columns) + column] for row in range(len(self))]
 
     def cell(self, row: int, reward: str | int) -> Cell:
         """Everything said of one reward of one rollout.

@@ -162,4 +162,5 @@ class DeviceWorker:
             spent: Any = context.usage
             usage.upstream_calls = int(spent.upstream_calls)
             usage.input_tokens, usage.output_tokens = int(spent.input_tokens), int(spent.output_tokens)
+            usage.cost = float(spent.cost)
         self._writer.add(number, place, [outcome], int(wall * 1e6), usage)

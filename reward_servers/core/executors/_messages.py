@@ -209,13 +209,13 @@ class ResultsWriter:
         self.count += 1
         run_us, cpu_us = min(run_us, _LARGEST_U32), min(usage.cpu_us, _LARGEST_U32)
         first = outcomes[0]
-        if len(outcomes) == 1 and isinstance(first, Verdict) and first.plain and not usage.upstream_calls:
+        if len(outcomes) == 1 and isinstance(first, Verdict) and first.plain and usage.is_local:
             code = self._code(first.code)
             if code < 256:
                 self._records += _RECORD.pack(place, _PLAIN, code, run_us, cpu_us, first.score)
                 return
         self._records += _RECORD.pack(place, _RICH, 0, run_us, cpu_us, 0.0)
-        spent = [usage.upstream_calls, usage.input_tokens, usage.output_tokens]
+        spent = [usage.upstream_calls, usage.input_tokens, usage.output_tokens, usage.cost]
         self._rich.append([spent, [_encode_outcome(outcome) for outcome in outcomes]])
 
     def _code(self, code: str) -> int:
@@ -282,8 +282,9 @@ def _read_results(payload: bytes) -> ChunkResults:
             results.append((place, [Verdict(_finite(score), known[code])], run_us, Usage(cpu_us)))
             continue
         spent, outcomes = next(rich)
-        calls, read, written = map(_count, spent)
-        results.append((place, [_decode_outcome(one) for one in outcomes], run_us, Usage(cpu_us, calls, read, written)))
+        calls, read, written = map(_count, spent[:3])
+        usage = Usage(cpu_us, calls, read, written, _finite(spent[3]))
+        results.append((place, [_decode_outcome(one) for one in outcomes], run_us, usage))
     return ChunkResults(number, results)
 
 

@@ -270,6 +270,7 @@ class _Worker:
             spent = context.usage
             usage.upstream_calls = int(spent.upstream_calls)
             usage.input_tokens, usage.output_tokens = int(spent.input_tokens), int(spent.output_tokens)
+            usage.cost = float(spent.cost)
         self._writer.add(number, place, outcomes, int(wall * 1e6), usage)
 
     def _flush(self, now: float = 0.0) -> None:

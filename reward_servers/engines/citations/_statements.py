@@ -9,7 +9,7 @@ from reward_servers.engines.citations._layout import Layout, blanked
 from reward_servers.engines.citations._markers import Marker
 
 _M = "\ue000"
-"""Stands for each character of a marker while sentences are cut."""
+"""Written in place of each character of a marker while sentences are cut."""
 
 _BULLET = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
 _END = re.compile(r"(?:[.!?]+[\"'”’)\]*_]*(?=\s|$|" + _M + r")|[。！？]+[”’」』）]*)")

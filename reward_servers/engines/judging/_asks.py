@@ -106,6 +106,16 @@ def spelling_of(protocol: Protocol, token: str, keys: Sequence[str] = ()) -> Spe
     return Spelling((Slot("[[", tuple(values_of(protocol, keys))),), f"]]{signed}")
 
 
+def schema_of(protocol: Protocol, token: str, keys: Sequence[str]) -> dict[str, Any]:
+    """The object of a protocol with keys as a JSON schema; its signature is the token and nothing else."""
+    scale = protocol.scale
+    value: dict[str, Any] = {"type": "boolean"}
+    if scale is not None:
+        value = {"type": "integer", "enum": list(range(scale[0], scale[1] + 1))}
+    properties = {**dict.fromkeys(keys, value), "signature": {"type": "string", "enum": [token]}}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
 def values_of(protocol: Protocol, keys: Sequence[str] = ()) -> dict[str, Any]:
     """What may stand in the slot of a verdict with one slot, by its text, and what each means."""
     if protocol is Protocol.BINARY:

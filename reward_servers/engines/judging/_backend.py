@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 from typing import Protocol as Interface
 
 from reward_servers.engines.judging._asks import Spelling
@@ -21,6 +22,7 @@ class Asked:
         seed: Seed that is sent along; None for none.
         sample: Which of several completions of one conversation it is.
         logprobs: Whether the probabilities of the tokens are needed.
+        schema: What a reply that is a JSON object looks like; None where free text is asked for.
     """
 
     messages: Sequence[Message]
@@ -28,6 +30,7 @@ class Asked:
     seed: int | None = None
     sample: int = 0
     logprobs: bool = False
+    schema: Mapping[str, Any] | None = None
 
 
 class Backend(Interface):
@@ -49,6 +52,9 @@ class Backend(Interface):
             ChatUnavailable: There was none within the budget.
             ChatRejected: Trying again is no use.
         """
+
+    def facts(self) -> Mapping[str, str]:
+        """What is known of each place where it runs, for an operator."""
 
     async def close(self) -> None:
         """Give back what it holds."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
@@ -26,6 +28,7 @@ from reward_servers.engines.judging._completion import (
     completion_of,
     status_error,
 )
+from reward_servers.engines.judging._probe import QUESTION, UNKNOWN, Capabilities, Probes
 from reward_servers.engines.judging._rate import Rate
 from reward_servers.engines.judging._spend import Spend, SpendExceeded
 from reward_servers.engines.judging._window import Window
@@ -37,6 +40,7 @@ _ALTERNATIVES = 20
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
 _PER_PICTURE = 4_096
+_PROBE_TOKENS = 512
 _PER_MESSAGE = 64
 """Tokens that a template adds to a message at most."""
 
@@ -60,6 +64,12 @@ class _Endpoint:
     url: str
     window: Window
     client: openai.AsyncOpenAI
+    can: Capabilities = UNKNOWN
+
+    @property
+    def name(self) -> str:
+        """Its address without what may be a secret in it."""
+        return re.sub(r"//[^/@]*@", "//", self.url).partition("?")[0]
 
 
 @dataclass(slots=True)
@@ -75,7 +85,8 @@ class ChatClient:
         parameters: Further parameters of a request, such as the temperature.
         spend: What may be spent.
         rate: How fast it may be asked.
-        attempts: Attempts made so far.
+        probed: Whether the endpoints are asked at start what they can do.
+        structured: Whether replies that are JSON objects are held to a schema by the endpoint.
     """
 
     urls: Sequence[str]
@@ -86,8 +97,10 @@ class ChatClient:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     spend: Spend = field(default_factory=Spend)
     rate: Rate = field(default_factory=lambda: Rate(0, 0))
-    attempts: int = 0
+    probed: bool = True
+    structured: bool = False
     _endpoints: list[_Endpoint] = field(default_factory=list)
+    _probes: Probes = field(default_factory=Probes)
 
     def open(self) -> None:
         """Make the connection pools.
@@ -103,9 +116,19 @@ class ChatClient:
         for url in self.urls:
             client = openai.AsyncOpenAI(base_url=url, api_key=self.api_key, organization="", project="", max_retries=0)
             self._endpoints.append(_Endpoint(url, Window(self.concurrency), client))
+        if self.probed:
+            with suppress(RuntimeError):
+                # Without a running loop the first question begins them.
+                asyncio.get_running_loop()
+                self._probes.begin(self._endpoints, self._ask_probe)
+
+    def facts(self) -> dict[str, str]:
+        """What each endpoint can do, by its address."""
+        return {one.name: str(one.can) for one in self._endpoints}
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._probes.close()
         while self._endpoints:
             await self._endpoints.pop().client.close()
 
@@ -131,17 +154,21 @@ class ChatClient:
         """
         ends = float("inf")
         attempt, failed = 0, ""
+        if self.probed:
+            self._probes.begin(self._endpoints, self._ask_probe)
+            await self._probes.first()
         while True:
+            able = self._able(asked)
             counted = await self._paced(asked, ends)
-            endpoint = self._best(failed)
+            endpoint = self._best(failed, able)
             try:
                 in_flight = await endpoint.window.enter(ends, partial(self._patience, endpoint, budget))
             except TimeoutError:
-                shortest = min(one.window.pause for one in self._endpoints)
+                shortest = min(one.window.pause for one in able)
                 if time.monotonic() < ends and shortest <= budget:
                     failed = endpoint.url
                     continue
-                message = f"{endpoint.url}: no place was free within the budget"
+                message = f"{endpoint.name}: no place was free within the budget"
                 raise ChatUnavailable(message, shortest or None) from None
             sent_at = time.monotonic()
             if ends == float("inf"):
@@ -184,11 +211,27 @@ class ChatClient:
         """Tokens of a reply at most."""
         return int(self.parameters.get("max_tokens") or self.parameters.get("max_completion_tokens") or 0)
 
-    def _best(self, failed: str) -> _Endpoint:
-        """The endpoint with most room, another than the one that has just failed where there is one."""
+    def _able(self, asked: Asked) -> list[_Endpoint]:
+        """The endpoints that can do what is asked, as far as that is known.
+
+        Raises:
+            ChatRejected: None can.
+        """
         assert self._endpoints, "open() comes first"
+        able = [one for one in self._endpoints if not asked.logprobs or one.can.logprobs is not False]
+        if not able:
+            raise ChatRejected(f"{self.model}: no endpoint tells probabilities, as was found at start", "no_logprobs")
+        if self.structured and asked.schema is not None:
+            able = [one for one in able if one.can.json_schema is not False]
+            if not able:
+                message = f"{self.model}: no endpoint keeps to a schema, as was found at start; set structured = false"
+                raise ChatRejected(message, "no_json_schema")
+        return able
+
+    def _best(self, failed: str, able: Sequence[_Endpoint]) -> _Endpoint:
+        """The endpoint with most room, another than the one that has just failed where there is one."""
         return max(
-            self._endpoints,
+            able,
             key=lambda one: (
                 one.window.room > 0,
                 one.url != failed,
@@ -215,55 +258,85 @@ class ChatClient:
             delay = 0.0 if problem.retry_after is not None or not problem.busy else delay
         resumes = min(one.window.pause for one in self._endpoints)
         if time.monotonic() + max(delay, resumes) >= ends:
-            message = f"{endpoint.url}: {problem} ({attempt} attempts)"
+            message = f"{endpoint.name}: {problem} ({attempt} attempts)"
             raise ChatUnavailable(message, problem.retry_after) from None
         if delay:
             await asyncio.sleep(delay)
 
     async def _attempt(self, endpoint: _Endpoint, asked: Asked, left: float) -> Completion:
-        messages = asked.messages
-        parameters = dict(self.parameters) if asked.seed is None else {**self.parameters, "seed": asked.seed}
+        parameters = dict(self.parameters)
+        if asked.seed is not None and endpoint.can.seed is not False:
+            parameters["seed"] = asked.seed
         if asked.logprobs:
             parameters |= {"logprobs": True, "top_logprobs": _ALTERNATIVES}
-        read = _size(asked) + _PER_MESSAGE * len(messages)
+        if self.structured and asked.schema is not None:
+            schema = {"name": "verdict", "strict": True, "schema": dict(asked.schema)}
+            parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
+        _, completion = await self._paid(endpoint, asked, left, parameters, self._written)
+        cost = self.spend.prices.of(completion.input_tokens, completion.output_tokens)
+        return replace(completion, cost=cost)
+
+    async def _paid(
+        self, endpoint: _Endpoint, asked: Asked, left: float, parameters: dict[str, Any], written: int
+    ) -> tuple[Any, Completion]:
+        """Send one request within what may be spent; the reply as it came, and as a completion.
+
+        Raises:
+            TransientError: This attempt failed.
+            ChatRejected: The endpoint refused it, or it could exceed the spend.
+        """
+        messages = asked.messages
         try:
-            reserved = self.spend.reserve(read, self._written)
+            reserved = self.spend.reserve(_size(asked) + _PER_MESSAGE * len(messages), written)
         except SpendExceeded as error:
-            raise ChatRejected(f"{endpoint.url} was not asked: {error}", "budget") from None
-        self.attempts += 1
+            raise ChatRejected(f"{endpoint.name} was not asked: {error}", "budget") from None
         try:
-            completion = await self._send(endpoint, messages, left, parameters)
+            reply = await self._create(endpoint, messages, left, parameters)
+            completion = completion_of(reply)
+            if completion is None:
+                raise TransientError("the reply is not a chat completion")
         except (TransientError, ChatRejected) as error:
             # Any other failed call may have been worked on, and is paid for as if it had.
             if isinstance(error, ChatRejected) or error.busy:
                 self.spend.release(reserved)
             raise
         self.spend.settle(reserved, completion.input_tokens, completion.output_tokens)
-        cost = self.spend.prices.of(completion.input_tokens, completion.output_tokens)
-        return replace(completion, cost=cost)
+        return reply, completion
 
-    async def _send(
+    async def _create(
         self, endpoint: _Endpoint, messages: Sequence[Message], left: float, parameters: dict[str, Any]
-    ) -> Completion:
+    ) -> Any:
+        """Send one request; the reply as the client library reads it.
+
+        Raises:
+            TransientError: This attempt failed.
+            ChatRejected: The endpoint refused it.
+        """
         import openai
 
         extra = {name: parameters.pop(name) for name in list(parameters) if name not in _KNOWN}
         sent: Any = list(messages)
         try:
             async with asyncio.timeout(max(0.001, min(self.timeout, left))):
-                reply: Any = await endpoint.client.chat.completions.create(
+                return await endpoint.client.chat.completions.create(
                     model=self.model, messages=sent, extra_body=extra or None, timeout=self.timeout, **parameters
                 )
         except TimeoutError:
             raise TransientError(f"no reply within {min(self.timeout, left):.3g} s") from None
         except openai.APIStatusError as error:
-            raise status_error(endpoint.url, error) from None
+            raise status_error(endpoint.name, error) from None
         except (openai.APIError, ValueError) as error:
             raise TransientError(type(error).__name__) from None
-        completion = completion_of(reply)
-        if completion is None:
-            raise TransientError("the reply is not a chat completion")
-        return completion
+
+    async def _ask_probe(self, endpoint: _Endpoint, parameters: Mapping[str, Any]) -> Any:
+        """Ask a probe's question; it is paid for and paced like any other."""
+        asked = Asked([{"role": "user", "content": QUESTION}])
+        limits = [name for name in ("max_tokens", "max_completion_tokens") if name in self.parameters]
+        written = min([_PROBE_TOKENS, *(int(self.parameters[name]) for name in limits)])
+        merged = {**self.parameters, **parameters, **dict.fromkeys(limits or ["max_tokens"], written)}
+        all_written = written * int(parameters.get("n", 1))
+        await self.rate.wait(_size(asked), all_written)
+        return (await self._paid(endpoint, asked, self.timeout, merged, all_written))[0]
 
 
 def _size(asked: Asked) -> int:

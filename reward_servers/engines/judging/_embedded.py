@@ -60,6 +60,10 @@ class EmbeddedModel:
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, asked)
 
+    def facts(self) -> dict[str, str]:
+        """What it can do: it chooses among the verdicts, and knows how likely each is."""
+        return {self._name: "logprobs yes, json_schema yes, seed no, n no"}
+
     async def close(self) -> None:
         """End its thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)

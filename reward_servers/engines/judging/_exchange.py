@@ -88,7 +88,7 @@ class Exchange:
         for attempt in range(1 + reasks):
             sent = (seed + attempt) % (1 << 31) if send_seed else None
             self.calls += 1
-            asked = Asked(messages, self.question.spelling, sent, attempt, self.expected)
+            asked = Asked(messages, self.question.spelling, sent, attempt, self.expected, self.question.schema)
             completion = await backend.ask(asked, budget=ends - monotonic(), jitter=jitter)
             self.input_tokens += completion.input_tokens
             self.output_tokens += completion.output_tokens
@@ -147,7 +147,7 @@ class Exchange:
         return sum(self.probabilities.values())
 
     def evidence(self) -> dict[str, Any]:
-        """The exchange as data; the prompt follows from the item, so its digest stands for it."""
+        """The exchange as data; the prompt follows from the item, so only its digest is kept."""
         usage: dict[str, Any] = {
             "calls": self.calls,
             "input_tokens": self.input_tokens,
@@ -190,11 +190,11 @@ class Exchange:
 
     @property
     def repeats_plants(self) -> bool:
-        """Whether some reply repeats a verdict that stands in a judged text."""
+        """Whether some reply repeats a verdict that a judged text holds."""
         return any(one["planted"] for one in self.replies)
 
     def planters(self) -> tuple[bool, ...]:
-        """For each judged response, whether some reply repeats a verdict that stands in it."""
+        """For each judged response, whether some reply repeats a verdict that it holds."""
         return tuple(
             any(
                 self.question.read(one["text"], "stop", (text,)).injection_detected

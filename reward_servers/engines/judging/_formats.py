@@ -10,7 +10,7 @@ r"""Replies of models that were trained as judges and answer in a form of their 
 | xverify | binary | ``Correct`` or ``Incorrect``, and nothing else |
 | general_verifier | binary | ``Final Decision: Yes`` |
 
-A verdict that also stands in a judged text is none: it cannot be told whose it is.
+A verdict that a judged text also holds is none: it cannot be told whose it is.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywh
         text: The text.
         protocol: The protocol.
         keys: Keys of the object, the offered words or the offered letters.
-        anywhere: Whether forms that begin a line elsewhere may stand in the middle of one.
+        anywhere: Whether forms that begin a line elsewhere may be in the middle of one.
     """
     if protocol in _OFFERED:
         return list(_labels(text, _OFFERED[protocol]))

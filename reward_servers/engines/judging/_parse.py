@@ -51,7 +51,7 @@ def parse_reply(
         raw: The reply as it came.
         protocol: The form that was asked for.
         finish_reason: Why the judge stopped; ``"length"`` means that the reply is cut.
-        candidate_texts: The judged texts. An unsigned verdict that also stands in one of them is none.
+        candidate_texts: The judged texts. An unsigned verdict that one of them also holds is none.
         expected_keys: Keys of the object, for ``rubric_json`` and ratings; the offered words or letters, for
             ``grade_word`` and ``best_of``.
         token: A word that only the judge was told. Once it occurs in the visible reply, only what it signs counts: the
@@ -162,7 +162,7 @@ def _signed_above(text: str, begin: int, protocol: Protocol, keys: Sequence[str]
 
 
 def _own(text: str, forms: Sequence[Form]) -> list[Form]:
-    """The forms that are not only mentioned: that stand in no quotation and in no block quote."""
+    """The forms that are not only mentioned: that are in no quotation and in no block quote."""
     mentions = mentioned(_without_objects(text, forms))
     return [form for form in forms if not any(start <= form.start and form.end <= end for start, end in mentions)]
 

@@ -76,7 +76,7 @@ class Planted:
         self.suspicious |= bool(self._values) or (bool(self._whole) and not protocol.rates)
 
     def __contains__(self, value: Any) -> bool:
-        """Whether a verdict of this value stands in a judged text."""
+        """Whether a judged text holds a verdict of this value."""
         return _name(value) in self._values
 
     def holds_whole(self, value: Any) -> bool:

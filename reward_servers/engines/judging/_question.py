@@ -4,7 +4,7 @@ What is judged is data. It stands between fences that hold a random token, so th
 of chat templates inside it are broken up, so that it cannot end its turn; the judge is told to take no orders from it
 and to sign its verdict with the token of the response's fence, which what is judged cannot know.
 
-The parts stand in the order in which they change: rules, prompt, reference, response, criteria. What two questions
+The parts come in the order in which they change: rules, prompt, reference, response, criteria. What two questions
 about one response or one prompt share is therefore one prefix, which an engine's cache computes once.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any
 
-from reward_servers.engines.judging._asks import LETTERS, TEXTS, Spelling, form_of, spelling_of
+from reward_servers.engines.judging._asks import LETTERS, TEXTS, Spelling, form_of, schema_of, spelling_of
 from reward_servers.engines.judging._completion import Message
 from reward_servers.engines.judging._formats import read_formatted
 from reward_servers.engines.judging._parse import parse_reply
@@ -188,6 +188,11 @@ class Question:
 
     def _form(self) -> str:
         return form_of(self.protocol, self.token, self.keys)
+
+    @property
+    def schema(self) -> dict[str, Any] | None:
+        """What a reply in JSON looks like; None where another form is asked for."""
+        return None if self.reply or not self.protocol.keyed else schema_of(self.protocol, self.token, self.keys)
 
     @property
     def spelling(self) -> Spelling | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from random import Random
 from time import monotonic
 
@@ -55,6 +56,10 @@ class SharedBackend:
                 # Whoever asked first may have had less time.
                 if first or ends - monotonic() <= 0:
                     raise
+
+    def facts(self) -> Mapping[str, str]:
+        """What is known of the model; of one that is only replayed, that it is."""
+        return {"recording": "replayed, no model is asked"} if self._backend is None else self._backend.facts()
 
     async def close(self) -> None:
         """Close the model."""

@@ -143,7 +143,7 @@ class Columns:
         """
         rank, evaluation = divmod(position, self._width)
         outcome, usage = result.outcome, result.usage
-        if not (type(outcome) is Verdict and outcome.plain and (usage is None or not usage.upstream_calls)):
+        if not (type(outcome) is Verdict and outcome.plain and (usage is None or usage.is_local)):
             row = types_pb2.Result(index=indices[rank], evaluation=evaluation)
             fill_result(row, result, self._names[evaluation])
             self._rows.append(row)
@@ -219,12 +219,13 @@ def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -
     else:
         _fill_skip(message.skip, outcome)
     usage = result.usage
-    if usage is not None and (usage.cpu_us or usage.upstream_calls):
+    if usage is not None and (usage.cpu_us or not usage.is_local):
         message.usage.cpu_us = usage.cpu_us
-        if usage.upstream_calls:
+        if not usage.is_local:
             message.usage.upstream_calls = usage.upstream_calls
             message.usage.input_tokens = usage.input_tokens
             message.usage.output_tokens = usage.output_tokens
+            message.usage.cost = usage.cost
 
 
 def _fill_details(message: types_pb2.Verdict, verdict: Verdict, names: AspectNames) -> None:

@@ -712,6 +712,7 @@ class Usage(google.protobuf.message.Message):
     UPSTREAM_CALLS_FIELD_NUMBER: builtins.int
     INPUT_TOKENS_FIELD_NUMBER: builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: builtins.int
+    COST_FIELD_NUMBER: builtins.int
     cpu_us: builtins.int
     """CPU time of the item's own work, in microseconds."""
     upstream_calls: builtins.int
@@ -720,6 +721,8 @@ class Usage(google.protobuf.message.Message):
     """Tokens read by models."""
     output_tokens: builtins.int
     """Tokens written by models."""
+    cost: builtins.float
+    """What the calls cost, in the currency of the prices that the server's operator gave; 0 without prices."""
     def __init__(
         self,
         *,
@@ -727,8 +730,9 @@ class Usage(google.protobuf.message.Message):
         upstream_calls: builtins.int = ...,
         input_tokens: builtins.int = ...,
         output_tokens: builtins.int = ...,
+        cost: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["cpu_us", b"cpu_us", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "upstream_calls", b"upstream_calls"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cost", b"cost", "cpu_us", b"cpu_us", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "upstream_calls", b"upstream_calls"]) -> None: ...
 
 global___Usage = Usage
 
