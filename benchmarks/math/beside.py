@@ -1,6 +1,6 @@
 """Rates of this tree beside those of another checkout of the project, in alternating rounds of one run.
 
-    python -m benchmarks.math.beside PATH [--rounds 9] [--pairs 400]
+    python -m benchmarks.math.beside PATH [--rounds 9] [--pairs 400] [--kinds integers,radicals]
 
 Each round starts a process for each tree, so that no state is shared; CPU time; medians and the spread over the
 rounds.  The kinds are those of `benchmarks.math.rates`; golds are compiled before the clock starts, as a trainer does,
@@ -89,8 +89,14 @@ def main() -> None:
     parser.add_argument("other", type=Path)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--pairs", type=int, default=400)
+    parser.add_argument("--kinds", help="only these, separated by commas; all without it")
     args = parser.parse_args()
     kinds = dict(corpora(args.pairs))
+    if args.kinds is not None:
+        wanted = args.kinds.split(",")
+        if unknown := [kind for kind in wanted if kind not in kinds]:
+            parser.error(f"--kinds: {', '.join(unknown)} is none of {', '.join(kinds)}")
+        kinds = {kind: kinds[kind] for kind in wanted}
     work = json.dumps(kinds)
     ours: list[dict[str, float]] = []
     theirs: list[dict[str, float]] = []

@@ -27,7 +27,7 @@ def stated(
         The statement and the decision about it; None where no choice is asked for, none is stated, or a later box
         states something else: the answer that was found is then compared as it is.
     """
-    if not _is_choice(gold) or gold.policy.extraction != DEFAULT.extraction or found.rule in _SETTLED:
+    if not gold.chooses or gold.policy.extraction != DEFAULT.extraction or found.rule in _SETTLED:
         return None
     options = {letter.upper(): text for letter, text in gold.spec.options} or dict.fromkeys(ascii_uppercase, "")
     if not options.keys() <= set(ascii_uppercase):
@@ -48,7 +48,3 @@ def stated(
     reason = "the gold's letter" if right else f"{choice.label} is not {gold.source}"
     return place, Decision(Outcome.CORRECT if right else Outcome.INCORRECT, "choice", reason, choice.label)
 
-
-def _is_choice(gold: CompiledGold) -> bool:
-    known = bool(gold.spec.options) or gold.spec.hint == "choice"
-    return known and all(part.letters is not None and len(part.letters) == 1 for part in gold.parts)

@@ -76,7 +76,8 @@ class One:
 class CompiledGold:
     """A gold parsed once under a policy; remembers what it decided about recent answers.
 
-    `source` is the reference as given, `form` its normal form.
+    `source` is the reference as given, `form` its normal form; `chooses` tells whether it is one choice of those given, or
+    is called a choice.
     """
 
     spec: Gold
@@ -84,23 +85,29 @@ class CompiledGold:
     parts: list[One]
     form: str
     source: str
+    chooses: bool
     decided: OrderedDict[str, Decision] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
 
 
 def simple_number(text: str) -> Fraction | None:
     """Integers, decimals and fractions by one pattern; everything else goes to the parser."""
-    match = _SIMPLE.fullmatch(text) or _SIMPLE_FRAC.fullmatch(text)
-    if match is None:
+    match = _SIMPLE.fullmatch(text)
+    if match is not None:
+        sign, whole, decimals, below = match.groups()
+    elif (match := _SIMPLE_FRAC.fullmatch(text)) is not None:
+        sign, whole, below = match.groups()
+        decimals = None
+    else:
         return None
-    decimals = match["dec"] if "dec" in match.re.groupindex else None
-    below = match["below"]
-    value = Fraction(int(match["int"] + (decimals or "")), 10 ** len(decimals or ""))
+    above = int(whole + decimals if decimals else whole)
+    if sign == "-":
+        above = -above
     if below is not None:
-        if decimals or int(below) == 0:
+        if decimals or not (divisor := int(below)):
             return None
-        value = Fraction(int(match["int"]), int(below))
-    return -value if match["sign"] == "-" else value
+        return Fraction(above, divisor)
+    return Fraction(above, 10 ** len(decimals)) if decimals else Fraction(above)
 
 
 def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
@@ -118,7 +125,9 @@ def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
         spec_answers = spec.answers
     parts = [_compile_one(answer, spec, policy) for answer in spec_answers]
     form = " | ".join(normal_form(p.node) for p in parts)
-    return CompiledGold(spec, policy, parts, form, " | ".join(spec.answers))
+    known = bool(spec.options) or spec.hint == "choice"
+    chooses = known and all(part.letters is not None and len(part.letters) == 1 for part in parts)
+    return CompiledGold(spec, policy, parts, form, " | ".join(spec.answers), chooses)
 
 
 def _unwrapped(text: str) -> str:

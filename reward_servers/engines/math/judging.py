@@ -68,7 +68,7 @@ def judge(
         return Judgement(
             Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION
         )
-    if (stated := choosing.stated(response, compiled, found, marks)) is not None:
+    if compiled.chooses and (stated := choosing.stated(response, compiled, found, marks)) is not None:
         found, decision = stated
         return _judgement(found, decision, compiled, policy)
     if found.text is None:
@@ -76,16 +76,27 @@ def judge(
         reason = _MISSING.get(found.rule, found.rule)
         return _judgement(found, Decision(outcome, found.rule, reason, None), compiled, policy)
     decision = decide(found.text, compiled, symbolic)
-    spelled = found.rule == "phrase, number word" and decision.outcome is Outcome.INCORRECT
-    if decision.rule == "unparsed" or spelled or (found.core is None and not decision.final):
-        core = found.core or sentences.stated_value(found.text)
-        decision = decision if core is None else decide(core, compiled, symbolic)
+    if decision.outcome is _INCORRECT and (core := _core(found, found.text, decision)) is not None:
+        decision = decide(core, compiled, symbolic)
     if found.rival is not None:
         decision = _beside(decision, found.rival, compiled, symbolic)
     if decision.rule == "unparsed" and found.rule == "phrase" and "last_value" in policy.extraction:
         value = last_value(found.text).text
         decision = decision if value is None else decide(value, compiled, symbolic)
     return _judgement(found, decision, compiled, policy)
+
+
+def _core(found: Extraction, text: str, decision: Decision) -> str | None:
+    """What an answer that was refused as it stands says in its words, None where they can change nothing."""
+    spelled = found.rule == "phrase, number word"
+    if decision.rule == "unparsed" or spelled or (found.core is None and decision.rule not in _FINAL):
+        return found.core or sentences.stated_value(text)
+    return None
+
+
+_CORRECT, _INCORRECT = Outcome.CORRECT, Outcome.INCORRECT  # a member of an enumeration is slow to look up
+_FINAL = ("choice", "yes or no", "option text")
+"""Rules that another reading of an answer's words could not change."""
 
 
 def _judgement(found: Extraction, decision: Decision, gold: CompiledGold, policy: Policy) -> Judgement:
@@ -128,6 +139,9 @@ _MISSING = {
 }
 
 
+_FAULTS = frozenset(outcome for outcome in Outcome if not outcome.is_verdict)
+
+
 def decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None = None) -> Decision:
     """Compare one extracted answer with a gold; repeated answers are remembered."""
     known = gold.decided.get(answer)
@@ -135,8 +149,8 @@ def decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None = None
         return known
     if len(answer) > gold.policy.limits.answer_chars:
         return Decision(Outcome.LIMIT, "answer_chars", f"an answer of {len(answer)} characters", None)
-    decision = _decide(answer, gold, Comparison(gold.policy, symbolic, frozenset(gold.spec.integers)))
-    if len(answer) < 256 and decision.outcome.is_verdict:
+    decision = _decide(answer, gold, symbolic)
+    if len(answer) < 256 and decision.outcome not in _FAULTS:
         with gold.lock:
             gold.decided[answer] = decision
             while len(gold.decided) > _REMEMBERED:
@@ -144,11 +158,11 @@ def decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None = None
     return decision
 
 
-def _decide(answer: str, gold: CompiledGold, comparison: Comparison) -> Decision:
+def _decide(answer: str, gold: CompiledGold, symbolic: SymbolicPool | None) -> Decision:
     best: Decision | None = None
     for part in gold.parts:
-        decision = _decide_one(answer, part, gold, comparison)
-        if decision.outcome is Outcome.CORRECT:
+        decision = _decide_one(answer, part, gold, symbolic)
+        if decision.outcome is _CORRECT or len(gold.parts) == 1:
             return decision
         if best is None or _RANK[decision.outcome] > _RANK[best.outcome]:
             best = decision
@@ -159,9 +173,12 @@ def _decide(answer: str, gold: CompiledGold, comparison: Comparison) -> Decision
 _RANK = {Outcome.NO_ANSWER: 0, Outcome.INCORRECT: 1, Outcome.LIMIT: 2, Outcome.UNDECIDED: 3, Outcome.GOLD_INVALID: 3}
 
 
-def _decide_one(answer: str, part: One, gold: CompiledGold, comparison: Comparison) -> Decision:
+_EMPTY = " \t\r\n$.{}~\\"
+
+
+def _decide_one(answer: str, part: One, gold: CompiledGold, symbolic: SymbolicPool | None) -> Decision:
     policy = gold.policy
-    if not answer.strip(" \t\r\n$.{}~\\") and "\\{" not in answer:
+    if not answer.strip(_EMPTY) and "\\{" not in answer:
         return Decision(Outcome.NO_ANSWER, "empty", "the answer is empty", None)
     if policy.strings != "none":
         mine, theirs = string_key(part.source), string_key(answer)
@@ -172,9 +189,10 @@ def _decide_one(answer: str, part: One, gold: CompiledGold, comparison: Comparis
         value = simple_number(answer)
         if value is not None:
             if value == part.value:
-                return Decision(Outcome.CORRECT, "exact", "equal numbers", str(value))
+                return Decision(_CORRECT, "exact", "equal numbers", str(value))
             if not (policy.tolerance or policy.gold_precision or policy.float_rounding is not None):
-                return Decision(Outcome.INCORRECT, "exact", "different numbers", str(value))
+                return Decision(_INCORRECT, "exact", "different numbers", str(value))
+    comparison = Comparison(policy, symbolic, frozenset(gold.spec.integers))
     if part.letters is not None or gold.spec.options:
         chosen = choices.decide(answer, part.letters, gold.spec.options, part.node, comparison.context)
         if chosen is not None:

@@ -53,11 +53,6 @@ class Decision(NamedTuple):
     reason: str
     answer_form: str | None
 
-    @property
-    def final(self) -> bool:
-        """Whether another reading of the answer's words could not change the outcome."""
-        return self.outcome is not Outcome.INCORRECT or self.rule in ("choice", "yes or no", "option text")
-
 
 class Judgement(NamedTuple):
     """The judgement of one response, as evidence for a person.

@@ -11,7 +11,7 @@ from reward_servers.engines.text._fences import fenced
 from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line, tagged
-from reward_servers.engines.text._reasoning import Marks
+from reward_servers.engines.text._reasoning import Marks, may_be_marked
 from reward_servers.engines.text._tags import TAG_NAME, check_tags
 from reward_servers.engines.text._visible import Visible, visible
 
@@ -28,6 +28,7 @@ __all__ = [
     "check_tags",
     "fenced",
     "last_line",
+    "may_be_marked",
     "read_box",
     "stated_choice",
     "strict_json",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 _BRACES = re.compile(r"[{}]|\\.", re.S)
 _BARE = re.compile(r"\s*((?:\\[A-Za-z]+\s*(?:\{[^{}]*\})*|[^\s$\\{}.,;]+|\.[0-9])+)")
+_SPACES = frozenset(" \t\n")
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])")
 
 
@@ -33,7 +34,7 @@ def box_before(text: str, limit: int | None = None) -> int:
 def read_box(text: str, at: int) -> Box | None:
     """Read the box that begins at a position; None when its braces never close or it holds nothing."""
     brace = at + (6 if text.startswith("\\boxed", at) else 5)
-    while brace < len(text) and text[brace] in " \t\n":
+    while text[brace : brace + 1] in _SPACES:
         brace += 1
     if not text.startswith("{", brace):
         bare = _BARE.match(text, brace)
@@ -44,6 +45,19 @@ def read_box(text: str, at: int) -> Box | None:
     inner = text[brace + 1 : close]
     if "{" not in inner and "\\" not in inner:
         return Box(brace + 1, close, close + 1)
+    return _nested(text, brace, close)
+
+
+def _nested(text: str, brace: int, close: int) -> Box | None:
+    """The box whose braces open at `brace`, where the first closing one stands at `close`."""
+    depth, at = 0, brace
+    while "\\{" not in (part := text[at : close + 1]) and "\\}" not in part:
+        depth += part.count("{") - 1
+        if depth == 0:
+            return Box(brace + 1, close, close + 1)
+        at = close + 1
+        if (close := text.find("}", at)) < 0:
+            return None
     depth = 0
     for match in _BRACES.finditer(text, brace):
         sign = match[0]

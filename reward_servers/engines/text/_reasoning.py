@@ -84,7 +84,10 @@ class _Scanner:
 
     def may_match(self, text: str) -> bool:
         """Whether a text may contain a mark; False is certain."""
-        return any(first in text and pattern.search(text) is not None for first, pattern in self.begins)
+        for first, pattern in self.begins:
+            if first in text and pattern.search(text) is not None:
+                return True
+        return False
 
 
 @lru_cache(maxsize=64)
@@ -97,7 +100,8 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     alternatives = "|".join(f"{re.escape(mark[0])}(?P<{group}>{re.escape(mark[1:])})" for mark, group in literal)
     tag = rf"<\s{{0,4}}(?P<slash>/\s{{0,4}})?(?P<tag>{'|'.join(_TAGS)})(?:\s[^<>]{{0,200}}?)?(?P<empty>/)?\s{{0,4}}>"
     pattern = re.compile(rf"{alternatives}|{tag}|<(?P<comment>!--)|-(?P<uncomment>->)|{_HARMONY}", re.I | re.X)
-    rests: dict[str, list[str]] = {"<": ["!--", r"\|", rf"\s{{0,4}}(?:/\s{{0,4}})?(?:{'|'.join(_TAGS)})"]}
+    initials = "".join(sorted({name[0] for name in _TAGS}))
+    rests = {"<": ["!--", r"\|", rf"(?=[\s/{initials}])\s{{0,4}}(?:/\s{{0,4}})?(?:{'|'.join(_TAGS)})"]}
     for mark, _ in literal:
         rests.setdefault(mark[0], []).append(re.escape(mark[1:]))
     begins = [
@@ -107,9 +111,21 @@ def _scanner(marks: tuple[tuple[str, str], ...]) -> _Scanner:
     return _Scanner(pattern, tuple(begins))
 
 
+_KNOWN = _scanner(())
+
+
+def _scanner_of(marks: Marks) -> _Scanner:
+    return _scanner(tuple((opening, closing) for opening, closing in marks)) if marks else _KNOWN
+
+
+def may_be_marked(text: str, marks: Marks = ()) -> bool:
+    """Whether a text may contain a mark; without one all of it is visible."""
+    return _scanner_of(marks).may_match(text)
+
+
 def tokens_of(text: str, marks: Marks = (), most: int = 10_000) -> list[Token]:
     """The marks in a text, in order; of more than ``most``, one more than that."""
-    scanner = _scanner(tuple((opening, closing) for opening, closing in marks) if marks else ())
+    scanner = _scanner_of(marks)
     if not scanner.may_match(text):
         return []
     return [_token(match) for match in islice(scanner.pattern.finditer(text), most + 1)]

@@ -11,7 +11,7 @@ from reward_servers.engines.math.extraction import phrases, retraction, stated
 from reward_servers.engines.math.policy import Policy
 from reward_servers.engines.math.result import Extraction
 from reward_servers.engines.math.vocabulary.units import is_noun
-from reward_servers.engines.text import Marks, box_before, read_box, visible
+from reward_servers.engines.text import Marks, box_before, may_be_marked, read_box, visible
 
 NONE = Extraction(None, -1, -1, "none")
 
@@ -50,7 +50,8 @@ def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
     """
     if len(response) > policy.limits.response_chars:
         raise LimitExceeded("response_chars", f"{len(response)} > {policy.limits.response_chars}")
-    if not (policy.think or policy.require_think_end):
+    hides = policy.think and may_be_marked(response, marks)
+    if not (hides or policy.require_think_end):
         return _found(response, policy)
     shown = visible(response, marks)
     if policy.require_think_end and not shown.closed:
@@ -116,7 +117,7 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
             return joined
     content = text[start:end]
     before = text[max(0, at - 12) : at].rstrip()
-    if before.endswith("-") and _MINUS.search(before):
+    if before[-1:] == "-" and _MINUS.search(before):
         content = f"-({content})"
     if policy.hedges and text.startswith((" or", ", or", "$ or", "$, or"), after):
         other = _OR_AFTER.match(text, after)
@@ -235,8 +236,10 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     found = phrases.find(text)
     if not policy.hedges or found.text is None:
         return found
+    before = text[max(0, found.start - 8) : found.start]
     if (
-        text[max(0, found.start - 8) : found.start].rstrip().endswith('"')
+        '"' in before
+        and before.rstrip().endswith('"')
         and (letter := phrases.letter_before(text, found.start)) is not None
     ):
         return found._replace(rival=letter)

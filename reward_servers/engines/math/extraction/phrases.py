@@ -18,8 +18,8 @@ _LINK = (
 )
 _AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])[\"\']?" + _LINK, re.I)
 _AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
-_OTHER_KEYS = ("答", "选", "選", "正解", "답", "antwort", "réponse", "respuesta", "resposta", "risposta", "ответ")
-_ASCII_KEYS = tuple(key for key in _OTHER_KEYS if key.isascii())
+_ASCII_KEYS = ("antwort", "puesta", "posta")
+_OTHER_KEYS = ("答", "选", "選", "正解", "답", "réponse", "ответ", *_ASCII_KEYS)
 """One of these stands in whatever `_OTHERS` matches."""
 _OTHERS = re.compile(
     r"答案?(?:应该|应当|应)?(?:\s*(?:是|为|為)\s*[:：]?|\s*[:：])|(?:故|应|應|所以|因此)?(?:选|選)(?:择|擇)?(?:\s*[:：])?(?=\s*[(（]?[A-J])"
@@ -54,9 +54,8 @@ def find(text: str) -> Extraction:
     """The answer after the last stated phrase."""
     low = text.lower()
     best = -1
-    at = len(low)
+    at = low.rfind("answer")
     for _ in range(60):
-        at = low.rfind("answer", 0, at)
         if at < 0:
             break
         match = _AFTER_ANSWER.match(text, at)
@@ -65,6 +64,7 @@ def find(text: str) -> Extraction:
         if match is not None:
             best = match.end()
             break
+        at = low.rfind("answer", 0, at)
     foreign = _in_other_languages(text, low)
     best = max(best, _option(text, low), _line_a(text, low), foreign)
     if best >= 0:
@@ -96,6 +96,8 @@ def _in_other_languages(text: str, low: str) -> int:
 
 def _option(text: str, low: str) -> int:
     """After `the correct option is`, -1 where that is not said."""
+    if "option" not in low and "choice" not in low:
+        return -1
     for key in ("option", "choice"):
         at = low.rfind(key)
         if at >= 0 and _CORRECT_BEFORE.search(text, max(0, at - 12), at):
@@ -135,8 +137,7 @@ def clause(text: str, start: int) -> Extraction:
     window = text[start : start + 2000]
     if not window.strip():
         return NONE
-    math = MATH.match(window)
-    if math is not None:
+    if window[0] in "$\\" and (math := MATH.match(window)) is not None:
         return _formulas(window, math, start)
     cut = _CUT.search(window)
     end = cut.start() if cut else len(window)

@@ -70,6 +70,12 @@ _NEW_VALUE = re.compile(
     r"|I\s+mean(?:t)?|should\s+be|(?<=\bno[,:])(?=\s*[-0-9$\\])|(?:answer|答案)(?:\s+is|\s*:|是|为))\s*(?:actually\s+|really\s+|then\s+|:)?\s*",
     re.I,
 )
+_SIGNS = (
+    *("no", "n't", "wrong", "correct", "fals", "mist", "erro", "valid", "possib", "absurd", "fail", "nicht", "faux"),
+    *("made", "mess", "got", "had", "bad", "apolog", "scratch", "strike", "disregard", "let", "wait", "actual", "hmm"),
+    *("oops", "sorry", "hold", "rather", "instead"),
+)
+"""One of these stands, in small letters, in any ASCII text that calls an answer wrong or corrects it."""
 _CORRECTION = re.compile(r"\bcorrection\s*[:—–-]\s*", re.I)
 _MENTIONED_BEFORE = re.compile(
     r"(?:\b(?:one|you|we|some|many|someone|people|students?|most)\s+(?:\w+\s+)?(?:might|may|could|would)\s+(?:\w+\s+)?"
@@ -87,6 +93,12 @@ _MENTIONING = (
     *("naive", "wrong", "incorrect", "erroneous", "false"),
 )
 """One of these stands in whatever `_MENTIONED_BEFORE` matches."""
+_LAST_WORDS = (
+    *("that", "as", "is", "it's", "be", "think", "say", "guess", "answer", "write", "believe", "expect", "conclude"),
+    *("claim", "gives", "was", "result", "value", "not", "n't", "never", "equal", "to", "simply", "just"),
+)
+_BEFORE_IS = ("it", "answer", "mistake", "error", "misconception", "trap", "guess", "here", "result", "value")
+"""The words in which `_MENTIONED_BEFORE` and `_NOT_BEFORE` end, if not in a word behind `to`, and those before `is`."""
 _TAIL = " \t\n:,$\"“'*\\(["
 _NO_WORD = frozenset("=&+-<>~{}|.;!?/)]^")
 """Neither `_MENTIONED_BEFORE` nor `_NOT_BEFORE` matches where one of these stands before the characters of `_TAIL`."""
@@ -120,10 +132,12 @@ _NOTHING = Afterwards()
 
 def is_mentioned_only(text: str, at: int) -> bool:
     """Whether the words right before `at` say that what follows is not asserted."""
-    before = text[max(0, at - 120) : at].lower()
-    if before.rstrip(_TAIL)[-1:] in _NO_WORD:
+    before = text[max(0, at - 120) : at]
+    words = before.rstrip(_TAIL)
+    if words[-1:] in _NO_WORD or not _may_end_mention(words):
         return False
-    if ("n't" in before or "not" in before or "never" in before) and _NOT_BEFORE.search(before[-40:]):
+    before = before.lower()
+    if _NOT_BEFORE.search(before[-40:]):
         return True
     for word in _MENTIONING:
         if word in before:
@@ -131,10 +145,23 @@ def is_mentioned_only(text: str, at: int) -> bool:
     return False
 
 
+def _may_end_mention(words: str) -> bool:
+    """Whether the last two words may end what `_MENTIONED_BEFORE` or `_NOT_BEFORE` matches; False is certain."""
+    last_two = words.rsplit(None, 2)[-2:]
+    if not last_two:
+        return False
+    last = last_two[-1].lower()
+    if last == "is":
+        return last_two[0].lower().endswith(_BEFORE_IS)
+    return last.endswith(_LAST_WORDS) or last_two[0].lower() == "to"
+
+
 def afterwards(text: str, end: int) -> Afterwards:
     """What the text after an answer says about it; `end` is the position after the answer."""
     if not any(map(str.isalpha, text[end : end + _REACH])):
         return _NOTHING  # every rule below wants a letter
+    if not _may_doubt(text[end : end + _REACH]):
+        return Afterwards(rival=_stated(text, end))
     corrected = _corrected(text, end)
     if corrected is not None:
         return Afterwards(corrected=corrected)
@@ -142,6 +169,17 @@ def afterwards(text: str, end: int) -> Afterwards:
         found = _stated(text, end)
         return Afterwards(retracted=found is None, corrected=found)
     return Afterwards(rival=_stated(text, end))
+
+
+def _may_doubt(after: str) -> bool:
+    """Whether what stands behind an answer may call it wrong or correct it; False is certain."""
+    if not after.isascii():
+        return True
+    low = after.lower()
+    for sign in _SIGNS:
+        if sign in low:
+            return True
+    return False
 
 
 def _corrected(text: str, end: int) -> Extraction | None:
