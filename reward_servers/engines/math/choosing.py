@@ -47,4 +47,3 @@ def stated(
     right = any(part.letters == frozenset({choice.label}) for part in gold.parts)
     reason = "the gold's letter" if right else f"{choice.label} is not {gold.source}"
     return place, Decision(Outcome.CORRECT if right else Outcome.INCORRECT, "choice", reason, choice.label)
-

@@ -76,8 +76,8 @@ class One:
 class CompiledGold:
     """A gold parsed once under a policy; remembers what it decided about recent answers.
 
-    `source` is the reference as given, `form` its normal form; `chooses` tells whether it is one choice of those given, or
-    is called a choice.
+    `source` is the reference as given, `form` its normal form; `chooses` tells whether it is one choice of those given,
+    or is called a choice.
     """
 
     spec: Gold

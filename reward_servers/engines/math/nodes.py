@@ -250,13 +250,20 @@ def children(node: Node) -> tuple[Node, ...]:
             return ()
 
 
+_LEAVES = frozenset({Num, Sym, Const, Text})
+
+
 def walk(node: Node) -> Iterator[Node]:
     """Every node of the tree, parents first, without recursion."""
     stack = [node]
     while stack:
         top = stack.pop()
         yield top
-        stack.extend(children(top))
+        kind = type(top)
+        if kind is Call:
+            stack += top.args  # type: ignore[union-attr]
+        elif kind not in _LEAVES:
+            stack += children(top)
 
 
 def depth_of(node: Node) -> int:
@@ -264,8 +271,11 @@ def depth_of(node: Node) -> int:
     deepest, stack = 0, [(node, 1)]
     while stack:
         top, depth = stack.pop()
-        deepest = max(deepest, depth)
-        stack.extend((child, depth + 1) for child in children(top))
+        if depth > deepest:
+            deepest = depth
+        if type(top) not in _LEAVES:
+            depth += 1
+            stack += [(child, depth) for child in children(top)]
     return deepest
 
 
@@ -294,14 +304,25 @@ def substitute(node: Node, table: dict[Node, Node]) -> Node:
     return found if found is not None else rebuild(node, lambda child: substitute(child, table))
 
 
-@lru_cache(maxsize=8192)
 def symbols(node: Node) -> frozenset[str]:
     """Names of the free variables."""
+    names: set[str] = set()
+    for part in walk(node):
+        if isinstance(part, Sym):
+            names.add(part.name)
+        elif isinstance(part, Call) and part.head in UNEVALUATED:
+            return _free_symbols(node)
+    return frozenset(names)
+
+
+@lru_cache(maxsize=8192)
+def _free_symbols(node: Node) -> frozenset[str]:
+    """Names of the free variables, where an operator may bind some."""
     if isinstance(node, Sym):
         return frozenset((node.name,))
     free: frozenset[str] = frozenset()
     for child in children(node):
-        free |= symbols(child)
+        free |= _free_symbols(child)
     if isinstance(node, Call) and node.head in UNEVALUATED and isinstance(node.args[1], Sym):
         bound = node.args[1].name
         if node.head in (Head.SUM, Head.PROD, Head.LIM) or (node.head == Head.INT and len(node.args) > 2):
@@ -309,9 +330,14 @@ def symbols(node: Node) -> frozenset[str]:
     return free
 
 
+def heads_in(node: Node) -> set[Head]:
+    """The heads of all `Call` nodes of the tree."""
+    return {part.head for part in walk(node) if isinstance(part, Call)}
+
+
 def has_head(node: Node, wanted: frozenset[Head]) -> bool:
     """Whether any `Call` of the tree has one of these heads."""
-    return any(isinstance(n, Call) and n.head in wanted for n in walk(node))
+    return not wanted.isdisjoint(heads_in(node))
 
 
 def has_const(node: Node, name: str) -> bool:

@@ -51,6 +51,10 @@ _ARBITRARY = re.compile(r"[Cc]_[1-9]")
 _FREE = re.compile(r"[CcKk]_[1-9]|[ABCD]")
 
 
+_SHORT_BITS = 200
+_STRUCTURES = (Seq, Rel, Interval, Matrix, Text, Quantity)
+
+
 class Comparison:
     """One policy applied to pairs of nodes."""
 
@@ -75,6 +79,9 @@ class Comparison:
         """
         if gold == answer:
             return Answer(True, "identical")
+        rational = self._as_rationals(gold, answer)
+        if rational is not None:
+            return rational
         refused = self._refused(gold, answer)
         if refused is not None:
             return refused
@@ -82,6 +89,16 @@ class Comparison:
             return self._dispatch(gold, answer)
         except Undefined as exc:
             return Answer(False, "undefined", str(exc))
+
+    def _as_rationals(self, gold: Node, answer: Node) -> Answer | None:
+        """The verdict on two numbers or plain fractions, which needs none of the steps below."""
+        if self.policy.reduced or self.policy.integers_literal:
+            return None
+        mine, theirs = _plain_rational(gold), _plain_rational(answer)
+        if mine is None or theirs is None:
+            return None
+        exact_ = Answer(mine == theirs, "exact", f"{mine} vs {theirs}")
+        return exact_ if exact_.same else self._tolerant(gold, answer, exact_)
 
     def _refused(self, gold: Node, answer: Node) -> Answer | None:
         """What the policy refuses in the form of an answer, whatever its value."""
@@ -126,16 +143,15 @@ class Comparison:
 
     def scalar(self, gold: Node, answer: Node) -> Answer:
         """Two expressions with one value each."""
-        for node in (gold, answer):
-            if any(isinstance(n, Seq | Rel | Interval | Matrix | Text | Quantity) for n in walk(node)):
+        constants: set[str] = set()
+        for node in (*walk(gold), *walk(answer)):
+            if isinstance(node, _STRUCTURES):
                 return Answer(False, "kind", "not the same kind of object")
-        if _infinite(gold) or _infinite(answer):
+            if isinstance(node, Const):
+                constants.add(node.name)
+        if "oo" in constants and (_infinite(gold) or _infinite(answer)):
             return Answer(gold == answer, "infinity")
-        if any(
-            isinstance(n, Const) and n.name not in ("pi", "e", "i", "oo") and not n.name.startswith("side")
-            for side in (gold, answer)
-            for n in walk(side)
-        ):
+        if any(name not in ("pi", "e", "i", "oo") and not name.startswith("side") for name in constants):
             return Answer(gold == answer, "constant")
         gold_symbols, answer_symbols = symbols(gold), symbols(answer)
         if gold_symbols != answer_symbols:
@@ -229,6 +245,20 @@ class Comparison:
         if name is None or _integration_constant(answer) != name:
             return None
         return relations.constant_difference(_without(gold, name), _without(answer, name), self.limits)
+
+
+def _plain_rational(node: Node) -> Fraction | None:
+    """The value of a number or of a quotient of two integers, none of them long."""
+    if isinstance(node, Num):
+        value = node.value
+    elif isinstance(node, Call) and node.head is Head.DIV:
+        top, below = node.args
+        if not (isinstance(top, Num) and isinstance(below, Num)) or below.value == 0:
+            return None
+        value = top.value / below.value
+    else:
+        return None
+    return value if value.numerator.bit_length() + value.denominator.bit_length() < _SHORT_BITS else None
 
 
 def _infinite(node: Node) -> bool:

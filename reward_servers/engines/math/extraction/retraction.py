@@ -97,8 +97,10 @@ _LAST_WORDS = (
     *("that", "as", "is", "it's", "be", "think", "say", "guess", "answer", "write", "believe", "expect", "conclude"),
     *("claim", "gives", "was", "result", "value", "not", "n't", "never", "equal", "to", "simply", "just"),
 )
-_BEFORE_IS = ("it", "answer", "mistake", "error", "misconception", "trap", "guess", "here", "result", "value")
-"""The words in which `_MENTIONED_BEFORE` and `_NOT_BEFORE` end, if not in a word behind `to`, and those before `is`."""
+"""The words in which `_MENTIONED_BEFORE` and `_NOT_BEFORE` end, if not in a word behind `to`."""
+_OF_ANSWERS = frozenset({"is", "gives", "was"})
+_ANSWERS = ("it", "answer", "mistake", "error", "misconception", "trap", "guess", "here", "result", "value")
+"""What stands before a verb of that set, where they end in it."""
 _TAIL = " \t\n:,$\"“'*\\(["
 _NO_WORD = frozenset("=&+-<>~{}|.;!?/)]^")
 """Neither `_MENTIONED_BEFORE` nor `_NOT_BEFORE` matches where one of these stands before the characters of `_TAIL`."""
@@ -137,7 +139,8 @@ def is_mentioned_only(text: str, at: int) -> bool:
     if words[-1:] in _NO_WORD or not _may_end_mention(words):
         return False
     before = before.lower()
-    if _NOT_BEFORE.search(before[-40:]):
+    near = before[-40:]
+    if ("not" in near or "n't" in near or "never" in near) and _NOT_BEFORE.search(near):
         return True
     for word in _MENTIONING:
         if word in before:
@@ -151,8 +154,8 @@ def _may_end_mention(words: str) -> bool:
     if not last_two:
         return False
     last = last_two[-1].lower()
-    if last == "is":
-        return last_two[0].lower().endswith(_BEFORE_IS)
+    if last in _OF_ANSWERS:
+        return last_two[0].lower().endswith(_ANSWERS)
     return last.endswith(_LAST_WORDS) or last_two[0].lower() == "to"
 
 
@@ -176,10 +179,7 @@ def _may_doubt(after: str) -> bool:
     if not after.isascii():
         return True
     low = after.lower()
-    for sign in _SIGNS:
-        if sign in low:
-            return True
-    return False
+    return any(map(low.__contains__, _SIGNS))
 
 
 def _corrected(text: str, end: int) -> Extraction | None:

@@ -13,12 +13,14 @@ from fractions import Fraction
 from functools import lru_cache
 from itertools import islice, product
 
-from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, heads, symbols, walk
+from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, heads, heads_in, symbols, walk
 
 _LETTERS = re.compile(r"[jklmnKLMN](?:_\w+)?'?")
 _WHOLE_ARGUMENTS = heads("fact fact2 binom perm")
 _STEPS = heads("floor ceil rem")
 _WAVES = heads("sin cos tan cot sec csc")
+_TELLING = _WHOLE_ARGUMENTS | _STEPS | _WAVES | heads("pow")
+"""Without one of these, usage declares nothing."""
 _POINTS = 220
 _LARGEST = 10**7
 
@@ -26,6 +28,8 @@ _LARGEST = 10**7
 def integer_names(gold: Node, answer: Node, declared: frozenset[str]) -> frozenset[str]:
     """Names of the variables that stand for integers."""
     names = {n for n in symbols(gold) | symbols(answer) if n in declared or n.endswith(("∈Z", "∈N"))}
+    if _TELLING.isdisjoint(heads_in(gold) | heads_in(answer)):
+        return frozenset(names)
     names |= set(_used_as_integers(gold))
     names |= {n for n in _exponents_of_negatives(answer) if _LETTERS.fullmatch(n)}
     return frozenset(names)

@@ -24,6 +24,7 @@ from reward_servers.engines.math.nodes import (
     has_const,
     has_head,
     heads,
+    heads_in,
     integer,
     rebuild,
     substitute,
@@ -47,6 +48,7 @@ class Answer(NamedTuple):
 
 OPAQUE = heads("apply sum prod int lim diff norm det tr rank arg dim ker sup inf Pr endless mod")
 _SYMBOLIC_OPAQUE = heads("gcd lcm fact2")
+_ABSTRACTED = OPAQUE | _SYMBOLIC_OPAQUE
 _STEPS = heads("floor ceil sign max min rem")
 _LOGARITHM = frozenset({Head.LOG})
 _START, _FINAL = 128, 448
@@ -99,15 +101,16 @@ def same_scalar(left: Node, right: Node, limits: Limits, integers: frozenset[str
     """
     if left == right:
         return Answer(True, "identical")
-    opaque = (
-        has_head(left, UNEVALUATED) or has_head(right, UNEVALUATED) or _gcd_of_symbols(left) or _gcd_of_symbols(right)
-    )
-    left, right = _abstracted(left, right, limits)
-    if left == right:
-        return Answer(True, "identical after renaming")
+    present = heads_in(left) | heads_in(right)
+    opaque = False
+    if not _ABSTRACTED.isdisjoint(present):
+        opaque = not UNEVALUATED.isdisjoint(present) or _gcd_of_symbols(left) or _gcd_of_symbols(right)
+        left, right = _abstracted(left, right, limits)
+        if left == right:
+            return Answer(True, "identical after renaming")
     answer = _exactly(left, right, limits)
     if answer is None:
-        if has_head(left, _LOGARITHM) or has_head(right, _LOGARITHM):
+        if Head.LOG in present and (has_head(left, _LOGARITHM) or has_head(right, _LOGARITHM)):
             answer = _with_logarithms(left, right, limits, integers)
         else:
             answer = _enclosed(left, right, limits, integers)
