@@ -151,7 +151,8 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     hosted = [config.host(one) for one in verifiers]
     clients = Clients(config.auth.tokens)
     remotes = Peers(config.endpoints, peers, _client_tls(config.client.tls))
-    scorer = Scorer(hosted, config.server_limits(), workers=config.server.workers, remotes=remotes)
+    workers, limits = config.server.workers, config.server_limits()
+    scorer = Scorer(hosted, limits, workers=workers, remotes=remotes, preload=["reward_servers.wire"])
     server = grpc.aio.server(options=_options(config))
     address = _bind(server, config)
     try:

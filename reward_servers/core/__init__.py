@@ -32,7 +32,7 @@ from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
 from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats
 from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, verifier
-from reward_servers.core._work import Evaluation, PlainVerdicts, Request, Result
+from reward_servers.core._work import Evaluation, PlainVerdicts, Request, Result, Source
 
 __all__ = [
     "BOUNDS",
@@ -83,6 +83,7 @@ __all__ = [
     "Skip",
     "SkipReason",
     "SlowItem",
+    "Source",
     "StartupError",
     "Stats",
     "Step",

@@ -11,7 +11,7 @@ from reward_servers.core._admission import Admission, Reservation
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Skip, SkipReason
 from reward_servers.core._stats import VerifierStats
-from reward_servers.core._work import Job, PlainVerdicts, Request, Result, Unit
+from reward_servers.core._work import Job, PlainVerdicts, Request, Result, Source, Unit
 
 Deliver = Callable[[int, Result], None]
 """Takes the result of a position: rollout number times evaluations, plus evaluation."""
@@ -25,7 +25,9 @@ class CallOwner(Protocol):
 
     admission: Admission
 
-    def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:
+    def begin(
+        self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int], source: Source | None
+    ) -> None:
         """Judge groups that were added to the call, the first rollout of which has that number."""
 
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
@@ -42,6 +44,7 @@ class Call:
         stats: Where its items are counted, one for each evaluation; None for a verifier that is not hosted.
         units: What was queued for it.
         longest: Bytes that none of its responses exceeds, without being measured; None where that is not known.
+        in_stretches: For each evaluation, whether workers read its rollouts by themselves, where they can.
         counted: Whether its items are counted by the admission.
     """
 
@@ -75,6 +78,7 @@ class Call:
         self.stats: list[VerifierStats | None] = []
         self.units: list[Unit] = []
         self.longest = longest
+        self.in_stretches: list[bool] = []
         self.counted = counted
 
     def arm(self) -> None:
@@ -86,19 +90,20 @@ class Call:
             delay = max(0.0, deadline - time.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self.expire)
 
-    def add(self, groups: Sequence[Group], keys: Sequence[int] = ()) -> None:
+    def add(self, groups: Sequence[Group], keys: Sequence[int] = (), source: Source | None = None) -> None:
         """Begin to judge some of the groups that the call was opened for; all of them have to be added in the end.
 
         Args:
             groups: The groups, whole.
             keys: The caller's own index of each of their rollouts, in order; part of the idempotency key.
+            source: The same rollouts as they came, for workers that read them by themselves.
         """
         first = self._rollouts
         self._rollouts += sum(len(group) for group in groups)
         if self._instead is not None:
             self._give_instead(self._instead)
         elif not self._ended:
-            self._owner.begin(self, groups, first, keys)
+            self._owner.begin(self, groups, first, keys, source)
 
     def give(self, position: int, result: Result) -> None:
         """Pass one result on; a position is answered once."""
@@ -121,19 +126,14 @@ class Call:
         return self._deliver_plain is not None
 
     def give_plain(self, verdicts: PlainVerdicts) -> None:
-        """Pass many verdicts on, none of whose positions is answered yet."""
+        """Pass many verdicts on."""
         positions = verdicts.positions
         if self._ended or not positions:
             return
-        if self._deliver_plain is None:
+        if self._deliver_plain is None or not self._close_all(positions):
             for position, result in verdicts.results():
                 self.give(position, result)
             return
-        if isinstance(positions, range):
-            self._open[positions.start : positions.stop : positions.step] = bytes(len(positions))
-        else:
-            for position in positions:
-                self._open[position] = 0
         self._remaining -= len(positions)
         if self.counted:
             self._admission.give_back(self.request.client, len(positions))
@@ -143,6 +143,21 @@ class Call:
         self._deliver_plain(verdicts)
         if self._remaining == 0:
             self._end()
+
+    def _close_all(self, positions: Sequence[int]) -> bool:
+        """Note that positions are answered; False, and nothing noted, where one of them has been before."""
+        waiting = self._open
+        if isinstance(positions, range):
+            places = slice(positions.start, positions.stop, positions.step)
+            if not all(waiting[places]):
+                return False
+            waiting[places] = bytes(len(positions))
+            return True
+        if not all(waiting[position] for position in positions):
+            return False
+        for position in positions:
+            waiting[position] = 0
+        return True
 
     def skip(self, skip: Skip) -> None:
         """Skip what is not finished, and what is still to be added."""
@@ -164,6 +179,10 @@ class Call:
         self._open = bytearray(len(self._open))
         self._remaining = 0
         self._end()
+
+    def is_open(self, position: int) -> bool:
+        """Whether a position waits for its result."""
+        return bool(self._open[position])
 
     @property
     def ended(self) -> bool:

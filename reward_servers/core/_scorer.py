@@ -17,12 +17,14 @@ from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver, DeliverPlain
 from reward_servers.core._compose import Composer, Remotes
 from reward_servers.core._errors import OverloadedError
-from reward_servers.core._model import Content, Group, Message, Rollout
+from reward_servers.core._lengths import longer
+from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
 from reward_servers.core._stats import SlowItem, Stats
+from reward_servers.core._stretch import Stretch
 from reward_servers.core._verifier import Placement
-from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Unit
+from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Source, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
 _SLOW_US = 50_000
@@ -39,7 +41,17 @@ class Scorer:
         *,
         workers: int = 1,
         remotes: Remotes | None = None,
+        preload: Sequence[str] = (),
     ) -> None:
+        """Take what is hosted.
+
+        Args:
+            hosted: The verifiers.
+            limits: Bounds of calls and of the server; None for the usual ones.
+            workers: Worker processes of the shared pool.
+            remotes: Where verifiers of other servers are asked.
+            preload: Modules that workers need in addition to those of the verifiers.
+        """
         self.limits = limits or ServerLimits()
         self.hosted = {one.identity.name: one for one in hosted}
         self.admission = Admission(self.limits)
@@ -52,12 +64,12 @@ class Scorer:
         self._flying: dict[bytes, Unit] = {}
         self._calls: set[Call] = set()
         self._idle: asyncio.Event | None = None
-        self._build_executors(hosted, workers)
+        self._build_executors(hosted, workers, preload)
 
-    def _build_executors(self, hosted: Sequence[BoundVerifier], workers: int) -> None:
+    def _build_executors(self, hosted: Sequence[BoundVerifier], workers: int, preload: Sequence[str]) -> None:
         pooled = [one for one in hosted if one.verifier.runs is Placement.PROCESS]
         if pooled:
-            pool = ProcessExecutor(pooled, self._settle, workers, self.stats.note_death)
+            pool = ProcessExecutor(pooled, self._settle, workers, self.stats.note_death, self._settle_plain, preload)
             self._owned.append(pool)
             self._executors.update({one.identity.name: pool for one in pooled})
         for one in hosted:
@@ -136,6 +148,7 @@ class Scorer:
         try:
             call.jobs = self._planner.jobs(bounds, request, call)
             call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
+            call.in_stretches = [self._goes_in_stretches(call, job) for job in call.jobs]
             self._calls.add(call)
             call.arm()
         except BaseException:
@@ -143,7 +156,21 @@ class Scorer:
             raise
         return call
 
-    def begin(self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int]) -> None:
+    def _goes_in_stretches(self, call: Call, job: Job | Fault) -> bool:
+        """Whether workers may read the rollouts by themselves: neither keys nor lengths are needed here."""
+        return (
+            not isinstance(job, Fault)
+            and isinstance(job.executor, ProcessExecutor)
+            and job.executor.takes_stretches
+            and job.key is None
+            and job.hosted.verifier.scope == "rollout"
+            and call.takes_plain
+            and not self._may_be_too_long(call, job)
+        )
+
+    def begin(
+        self, call: Call, groups: Sequence[Group], first: int, keys: Sequence[int], source: Source | None = None
+    ) -> None:
         """Answers what needs no run, joins what is in flight, and queues the rest."""
         width = call.width
         for place, job in enumerate(call.jobs):
@@ -154,6 +181,10 @@ class Scorer:
                 continue
             if call.takes_plain and isinstance(job.executor, LoopExecutor) and job.executor.is_quick:
                 self._judge_at_once(call, job, job.executor, groups, start)
+                continue
+            if source is not None and call.in_stretches[place] and isinstance(job.executor, ProcessExecutor):
+                positions = range(start, start + width * sum(map(len, groups)), width)
+                job.executor.submit_stretch(Stretch(job, call, source, positions))
                 continue
             make = self._wholes if job.hosted.verifier.scope == "group" else self._singles
             units = make(call, job, groups, start, keys)
@@ -197,7 +228,7 @@ class Scorer:
         kept: list[Rollout] = []
         places: list[int] = []
         for rollout, position in zip(rollouts, positions, strict=True):
-            if _longer(rollout.content, job.hosted.limits.response):
+            if longer(rollout.content, job.hosted.limits.response):
                 call.give(position, Result(_too_long(job)))
             else:
                 kept.append(rollout)
@@ -211,7 +242,7 @@ class Scorer:
         units: list[Unit] = []
         for group in groups:
             for rollout in group.rollouts:
-                if measured and _longer(rollout.content, limit):
+                if measured and longer(rollout.content, limit):
                     call.give(position, Result(_too_long(job)))
                 elif job.key is None:
                     units.append(Unit(job, rollout, [(call, (position,))]))
@@ -235,7 +266,7 @@ class Scorer:
                 continue
             kept: dict[int, Rollout] = {}
             for one, rollout in zip(positions, group.rollouts, strict=True):
-                if _longer(rollout.content, limit):
+                if longer(rollout.content, limit):
                     call.give(one, Result(_too_long(job)))
                 else:
                     kept[one] = rollout
@@ -269,7 +300,11 @@ class Scorer:
             return
         unit.settled = True
         if queue_us + run_us > _SLOW_US and queue_us + run_us > self.stats.slow.threshold:
-            self._note_slow(unit, outcomes[0], queue_us, run_us, usage)
+            subject, outcome = unit.subject, outcomes[0]
+            name = subject.prompt_context.group_id if isinstance(subject, Group) else subject.rollout_id
+            code = outcome.reason.value if isinstance(outcome, Skip) else outcome.code
+            times = (queue_us, run_us, usage.cpu_us if usage is not None else 0)
+            self._note_slow(unit.job, name, code, times, retried=bool(unit.deaths))
         if unit.key is not None:
             self._flying.pop(unit.key, None)
             if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
@@ -280,15 +315,30 @@ class Scorer:
                 subscriber.give(position, Result(outcomes[place], queue_us, run_us, usage, shared))
             shared = True
 
-    def _note_slow(self, unit: Unit, outcome: Outcome, queue_us: int, run_us: int, usage: Usage | None) -> None:
-        subject = unit.subject
-        name = subject.prompt_context.group_id if isinstance(subject, Group) else subject.rollout_id
-        code = outcome.reason.value if isinstance(outcome, Skip) else outcome.code
-        verifier, cpu_us = unit.job.hosted.identity.name, usage.cpu_us if usage is not None else 0
-        total, retried = queue_us + run_us, bool(unit.deaths)
-        origin = unit.job.origin
-        item = SlowItem(total, time.time(), verifier, name, origin, code, queue_us, run_us, cpu_us, retried)
-        self.stats.slow.note(item)
+    def _settle_plain(self, stretch: Stretch, first: int, verdicts: PlainVerdicts) -> None:
+        slow = max(_SLOW_US, self.stats.slow.threshold)
+        if max(verdicts.queue_us) + max(verdicts.run_us) > slow:
+            times = zip(verdicts.queue_us, verdicts.run_us, verdicts.cpu_us, verdicts.codes, strict=True)
+            for place, (queue_us, run_us, cpu_us, code) in enumerate(times, first):
+                if queue_us + run_us > slow:
+                    self._note_slow(stretch.job, stretch.rollout(place).rollout_id, code, (queue_us, run_us, cpu_us))
+        stretch.call.give_plain(verdicts)
+
+    def _note_slow(self, job: Job, name: str, code: str, times: tuple[int, int, int], *, retried: bool = False) -> None:
+        """Tell of an item that took long.
+
+        Args:
+            job: What was asked.
+            name: The caller's name for it.
+            code: Code of its outcome.
+            times: Microseconds that it waited, ran and computed.
+            retried: Whether a worker died on it.
+        """
+        queue_us, run_us, cpu_us = times
+        verifier, origin = job.hosted.identity.name, job.origin
+        self.stats.slow.note(
+            SlowItem(queue_us + run_us, time.time(), verifier, name, origin, code, queue_us, run_us, cpu_us, retried)
+        )
 
     def workers(self) -> dict[str, tuple[int, int]]:
         """For each pool of workers, how many of them are ready and how many there should be."""
@@ -321,18 +371,6 @@ class Scorer:
             "cache_hits": self.cache.hits,
             "cache_misses": self.cache.misses,
         }
-
-
-def _longer(content: Content, limit: int) -> bool:
-    if isinstance(content, str):
-        # A character is at most four bytes: short texts need no encoding to be measured.
-        return len(content) * 4 > limit and len(content.encode()) > limit
-    return sum(map(_size, content)) > limit
-
-
-def _size(message: Message) -> int:
-    calls = sum(len(call.arguments.encode()) for call in message.tool_calls)
-    return calls + sum(len(part.text.encode()) for part in message.parts)
 
 
 def _too_long(job: Job) -> Verdict:

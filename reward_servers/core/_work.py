@@ -101,6 +101,22 @@ class PlainVerdicts:
             yield position, Result(verdict, self.queue_us[place], self.run_us[place], usage)
 
 
+class Source(Protocol):
+    """Rollouts of a part of a call as they came, which a worker process can read by itself.
+
+    Attributes:
+        reader: Import path of the function that reads what `pieces` gives: from bytes to rollouts.
+    """
+
+    reader: str
+
+    def rollout(self, rank: int) -> Rollout:
+        """The rollout with that number."""
+
+    def pieces(self, first: int, last: int) -> list[bytes]:
+        """The bytes of rollouts, up to but not including the last; those of a group share a piece."""
+
+
 class Subscriber(Protocol):
     """What waits for units: a call."""
 
@@ -108,7 +124,7 @@ class Subscriber(Protocol):
         """Take the result of one position."""
 
     def give_plain(self, verdicts: PlainVerdicts) -> None:
-        """Take many verdicts, none of whose positions is answered yet."""
+        """Take many verdicts."""
 
 
 @dataclass(slots=True, eq=False)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
+from reward_servers import wire
 from reward_servers.core import (
     Call,
     OverloadedError,
@@ -19,7 +20,6 @@ from reward_servers.core import (
     SkipReason,
 )
 from reward_servers.observe import CallRecord
-from reward_servers.rpc import _wire
 from reward_servers.rpc._intake import OpenedCall, RequestReader, check_counts, parse
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
@@ -32,20 +32,20 @@ class Header:
     """What a call asks, and the aspect names that its results refer to."""
 
     def __init__(self, scorer: Scorer, first: service_pb2.ScoreRequest, ends: float | None, record: CallRecord) -> None:
-        evaluations = _wire.read_evaluations(first.evaluations)
+        evaluations = wire.read_evaluations(first.evaluations)
         request_id, run = first.request_id[:_LONGEST_ID], first.run[:_LONGEST_ID]
         self.request = Request(evaluations, request_id, first.seed, ends, record.client, run, first.step)
         self.width = len(evaluations)
         self.in_columns = first.result_form == service_pb2.RESULT_FORM_COLUMNS
         self._hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
-        self.names = [_wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
+        self.names = [wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
         record.request_id, record.run, record.step = request_id, run, first.step
         record.verifiers = [one.verifier for one in evaluations]
 
     def identities(self) -> list[types_pb2.VerifierIdentity]:
         """The header of an answer."""
         return [
-            _wire.identity(hosted, one.verifier, names)
+            wire.identity(hosted, one.verifier, names)
             for hosted, one, names in zip(self._hosted, self.request.evaluations, self.names, strict=True)
         ]
 
@@ -57,7 +57,7 @@ class Batch:
         self._scorer = scorer
         self._ends = ends
         self._record = record
-        self._columns: _wire.Columns | None = None
+        self._columns: wire.Columns | None = None
         self._header: Header | None = None
         self._response = service_pb2.ScoreResponse()
 
@@ -71,16 +71,16 @@ class Batch:
         message = parse(service_pb2.ScoreRequest, data, most)
         check_counts(message, most)
         header = self._header = Header(self._scorer, message, self._ends, self._record)
-        reader = _wire.GroupReader()
+        reader = wire.GroupReader()
         reader.take_blobs(message.blobs)
-        items = self._record.items = _wire.count_rollouts(message.groups) * header.width
+        items = self._record.items = wire.count_rollouts(message.groups) * header.width
         if header.in_columns:
             indices: list[int] = []
-            columns = self._columns = _wire.Columns(header.names)
+            columns = self._columns = wire.Columns(header.names)
             deliver, plain = partial(columns.deliver, indices), partial(columns.deliver_plain, indices)
             call = self._scorer.open(header.request, deliver, items, hold, plain=plain, longest=len(data))
             return OpenedCall(call, reader, message.groups, indices.extend)
-        rows = _wire.RowPlaces(self._response, header.names)
+        rows = wire.RowPlaces(self._response, header.names)
         call = self._scorer.open(header.request, rows.deliver, items, hold, plain=rows.deliver_plain, longest=len(data))
         return OpenedCall(call, reader, message.groups, rows.expect)
 
@@ -103,9 +103,9 @@ class Stream:
         self._requests = requests
         self._header: Header | None = None
         self._announced = -1
-        self._reader = _wire.GroupReader()
+        self._reader = wire.GroupReader()
         self._calls: set[Call] = set()
-        self._ready: _wire.Columns | _wire.Rows = _wire.Rows(())
+        self._ready: wire.Columns | wire.Rows = wire.Rows(())
         self._wake = asyncio.Event()
         self._waiting = 0
         self._read_all = False
@@ -164,7 +164,7 @@ class Stream:
             self._waiting -= len(verdicts.positions)
             self._wake.set()
 
-        items = _wire.count_rollouts(chunk.groups) * header.width
+        items = wire.count_rollouts(chunk.groups) * header.width
         self._waiting += items
         self._record.items += items
         call = self._scorer.open(
@@ -180,8 +180,8 @@ class Stream:
                 raise RequestError("chunk.evaluations: the first chunk names the verifiers")
             self._header = Header(self._scorer, chunk, self._ends, self._record)
             names = self._header.names
-            self._ready = _wire.Columns(names) if self._header.in_columns else _wire.Rows(names)
-        elif chunk.evaluations and _wire.read_evaluations(chunk.evaluations) != self._header.request.evaluations:
+            self._ready = wire.Columns(names) if self._header.in_columns else wire.Rows(names)
+        elif chunk.evaluations and wire.read_evaluations(chunk.evaluations) != self._header.request.evaluations:
             raise RequestError("chunk.evaluations: they are those of the first chunk; open another stream for others")
         return self._header
 

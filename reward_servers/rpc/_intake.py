@@ -12,8 +12,8 @@ from typing import TypeVar, cast
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError, Message
 
+from reward_servers import wire
 from reward_servers.core import Call, RequestError
-from reward_servers.rpc import _wire
 from reward_servers.rpc._scan import SCANNED_FROM, check_density
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
@@ -75,7 +75,7 @@ class OpenedCall:
     """
 
     call: Call
-    reader: _wire.GroupReader
+    reader: wire.GroupReader
     groups: Iterable[types_pb2.Group]
     expect: Callable[[Sequence[int]], None]
 
@@ -104,7 +104,7 @@ class RequestReader:
         """
         async with self._turn:
             opened = begin()
-            parts = _wire.parts(opened.groups)
+            parts = wire.parts(opened.groups)
             more = await self._add(opened, parts)
         try:
             while more:
@@ -127,9 +127,9 @@ class RequestReader:
         added, turn_ends = 0, time.perf_counter() + _TURN
         try:
             for part in islice(parts, _PARTS):
-                groups, indices = opened.reader.read(part)
-                opened.expect(indices)
-                opened.call.add(groups, indices)
+                read = opened.reader.read(part, later=any(opened.call.in_stretches))
+                opened.expect(read.indices)
+                opened.call.add(read.groups, read.indices, read.source)
                 added += 1
                 if opened.call.units or time.perf_counter() > turn_ends:
                     # What executors on the loop have just been given is judged here.

@@ -12,10 +12,9 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from reward_servers import __version__
+from reward_servers import __version__, wire
 from reward_servers.core import OverloadedError, RequestError, Scorer
 from reward_servers.observe import CallLog, CallRecord
-from reward_servers.rpc import _wire
 from reward_servers.rpc._calls import Batch, Stream
 from reward_servers.rpc._clients import Clients, NotAllowedError
 from reward_servers.rpc._intake import RequestReader, parse
@@ -157,7 +156,7 @@ class RewardServicer:
             await self._read_question(service_pb2.ListVerifiersRequest, data, context, record)
             return service_pb2.ListVerifiersResponse(
                 verifiers=[
-                    _wire.describe(hosted, self._origins.get(name, ""))
+                    wire.describe(hosted, self._origins.get(name, ""))
                     for name, hosted in sorted(self._scorer.hosted.items())
                 ]
             )
@@ -180,11 +179,11 @@ class RewardServicer:
             load=self._load(),
             facts=facts,
             result_forms=[service_pb2.RESULT_FORM_COLUMNS],
-            client=_wire.client_share(self._scorer, record.client),
+            client=wire.client_share(self._scorer, record.client),
         )
         if asked.with_activity:
-            response.activity.extend(_wire.activity(self._scorer))
-            response.slow_items.extend(_wire.slow_items(self._scorer))
+            response.activity.extend(wire.activity(self._scorer))
+            response.slow_items.extend(wire.slow_items(self._scorer))
         return response
 
     async def _read_question(self, kind: type[_M], data: bytes, context: Context, record: CallRecord) -> _M:
@@ -202,7 +201,7 @@ class RewardServicer:
         return data
 
     def _load(self) -> types_pb2.ServerLoad:
-        return _wire.load(self._scorer.admission, self.draining)
+        return wire.load(self._scorer.admission, self.draining)
 
     async def _refuse_while_draining(self, context: Context, record: CallRecord) -> None:
         if self.draining:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,31 @@ def request(verifier: str, *groups: Group, timeout: float | None = None, **field
     deadline = None if timeout is None else time.monotonic() + timeout
     evaluation = Evaluation(verifier, options=fields.pop("options", b""), digest=fields.pop("digest", ""))
     return Asked(list(groups), Request([evaluation], deadline=deadline, **fields))
+
+
+class AsBytes:
+    """Rollouts in a form that worker processes read by themselves."""
+
+    reader = f"{__name__}:read_pickled"
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        self._rollouts = [rollout for group in groups for rollout in group]
+        self.looked_at: list[int] = []
+
+    def rollout(self, rank: int) -> Rollout:
+        """The rollout with that number."""
+        self.looked_at.append(rank)
+        return self._rollouts[rank]
+
+    def pieces(self, first: int, last: int) -> list[bytes]:
+        """The bytes of rollouts, three to a piece."""
+        return [pickle.dumps(self._rollouts[at : min(at + 3, last)]) for at in range(first, last, 3)]
+
+
+def read_pickled(data: bytes) -> list[Rollout]:
+    """The rollouts of a piece."""
+    rollouts: list[Rollout] = pickle.loads(data)
+    return rollouts
 
 
 def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, result: None, **how: Any) -> Call:

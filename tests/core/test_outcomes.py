@@ -10,8 +10,9 @@ import pytest
 
 from reward_servers.core import Fault, Party, Result, Score, Step, Verdict
 from reward_servers.core._outcomes import Usage, to_verdict
-from reward_servers.core.executors._messages import ChunkResults, FrameReader, ResultsWriter, read_message
-from reward_servers.rpc._wire import AspectNames, fill_result
+from reward_servers.core.executors._frames import FrameReader
+from reward_servers.core.executors._messages import ChunkResults, ResultsWriter, read_message
+from reward_servers.wire import AspectNames, fill_result
 from trainer_client.contract.v1 import types_pb2
 
 
@@ -31,7 +32,7 @@ def test_what_a_model_read_reaches_the_caller_beside_a_score_and_nothing_else() 
     (payload,) = FrameReader().feed(written.take())
     told = read_message(payload)
     assert isinstance(told, ChunkResults)
-    ((_, (outcome,), _, usage),) = told.results
+    ((_, (outcome,), _, usage),) = told.others
     assert usage == spent
     message = types_pb2.Result()
     fill_result(message, Result(outcome, usage=usage), AspectNames())

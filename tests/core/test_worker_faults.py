@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from reward_servers.core import ItemLimits, Scorer
-from reward_servers.core.executors._messages import MessageError, read_message
+from reward_servers.core.executors._frames import MessageError
+from reward_servers.core.executors._messages import read_message
 from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import pid, unruly
 

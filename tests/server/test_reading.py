@@ -8,7 +8,8 @@ import pickle
 import pytest
 
 from reward_servers.core import RequestError, Rollout
-from reward_servers.rpc._wire import GroupReader
+from reward_servers.wire import GroupReader
+from reward_servers.wire._read import read_rollouts
 from trainer_client.contract.v1 import types_pb2 as types
 
 
@@ -28,8 +29,8 @@ def _message() -> types.Group:
 
 
 def _read(group: types.Group) -> tuple[Rollout, int]:
-    groups, indices = GroupReader().read([group])
-    return groups[0].rollouts[0], indices[0]
+    read = GroupReader().read([group])
+    return read.groups[0].rollouts[0], read.indices[0]
 
 
 def test_whatever_is_asked_of_a_rollout_is_what_was_sent_and_outlives_its_message() -> None:
@@ -56,3 +57,53 @@ def test_a_blob_that_is_not_there_is_the_calls_mistake_before_any_verifier_sees_
     message.rollouts[0].documents[0].blob.digest = "sha256:0"
     with pytest.raises(RequestError, match="none has digest"):
         _read(message)
+
+
+def _texts(sizes: list[int]) -> list[types.Group]:
+    groups, index = [], 0
+    for number, size in enumerate(sizes):
+        group = types.Group(group_id=f"g{number}", size=size, prompt=types.Content(text="why"), reference_json=b'"r"')
+        for _ in range(size):
+            group.rollouts.add(index=index, rollout_id=f"r{index}", response=types.Content(text=f"because {index}"))
+            index += 1
+        groups.append(group)
+    return groups
+
+
+def test_what_workers_read_by_themselves_is_what_is_read_here() -> None:
+    messages = _texts([3, 1, 0, 4])
+    read = GroupReader().read(messages, later=True)
+    plain = [rollout for group in GroupReader().read(messages).groups for rollout in group]
+    assert read.source is not None
+    assert list(read.indices) == list(range(8))
+    assert [len(group) for group in read.groups] == [3, 1, 0, 4]
+    for first in range(8):
+        assert read.source.rollout(first) == plain[first]
+        for last in range(first + 1, 9):
+            pieces = read.source.pieces(first, last)
+            assert [one for piece in pieces for one in read_rollouts(piece)] == plain[first:last]
+    assert [rollout for group in read.groups for rollout in group] == plain
+
+
+@pytest.mark.parametrize("field", ["messages", "documents", "shared documents", "marks", "prompt"])
+def test_groups_with_more_than_texts_are_read_at_once(field: str) -> None:
+    (message,) = _texts([2])
+    if field == "messages":
+        message.rollouts[1].response.messages.messages.add(role="assistant")
+    elif field == "documents":
+        message.rollouts[1].documents.add(id="d")
+    elif field == "shared documents":
+        message.documents.add(id="d")
+    elif field == "marks":
+        message.reasoning_marks.add(open="<a>", close="</a>")
+    else:
+        message.prompt.messages.messages.add(role="user")
+    assert GroupReader().read([message], later=True).source is None
+
+
+def test_an_index_that_is_used_twice_is_refused_however_groups_are_read() -> None:
+    (message,) = _texts([2])
+    message.rollouts[1].index = 0
+    for later in (False, True):
+        with pytest.raises(RequestError, match="index 0 is used twice"):
+            GroupReader().read([message], later=later)

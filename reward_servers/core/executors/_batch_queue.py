@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from reward_servers.core._model import Content, Group, Rollout
-from reward_servers.core._work import Unit
+from reward_servers.core._work import Job, Unit
 
 _WINDOW = 4
 """Batches that a window holds: a wider one fits better and makes the last of it wait longer."""
@@ -136,11 +136,11 @@ class BatchQueue:
         if not self.costs[client]:
             del self.costs[client]
 
-    def take(self, limit: Callable[[Unit], int]) -> list[Unit]:
+    def take(self, limit: Callable[[Job], int]) -> list[Unit]:
         """Take a batch: its leader's group, and others of like lengths.
 
         Args:
-            limit: The largest number of units, given the first.
+            limit: The largest number of units of a job.
 
         Returns:
             The units, those of a group side by side; none when the queue is empty.
@@ -151,7 +151,7 @@ class BatchQueue:
             if key is None:
                 return []
             bundle = self._bundles[key]
-            room, budget = limit(bundle.units[0][0]), self._budget()
+            room, budget = limit(bundle.units[0][0].job), self._budget()
             alone = bool(bundle.units[0][0].deaths)
             self._now = max(self._now, bundle.tag)
             mean, spent = bundle.mean, self._move(key, room, budget, taken)

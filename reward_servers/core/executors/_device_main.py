@@ -7,7 +7,6 @@ not wait for that. What an item's preparation raises is that item's outcome alon
 from __future__ import annotations
 
 import contextlib
-import pickle
 import queue
 import socket
 import threading
@@ -21,7 +20,9 @@ from reward_servers.core._context import Context
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Score, Skip, SkipReason, Usage
 from reward_servers.core._verifier import Item
-from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, decode_chunk
+from reward_servers.core.executors._frames import FrameReader
+from reward_servers.core.executors._messages import ResultsWriter
+from reward_servers.core.executors._orders import Asked, read_order
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
 
@@ -83,10 +84,9 @@ class DeviceWorker:
             with contextlib.suppress(ConnectionError):
                 while data := self._channel.recv(1 << 20):
                     for payload in reader.feed(data):
-                        message = pickle.loads(payload)  # noqa: S301 - our own server
-                        _, number, hosting, asked, shared, items = message
-                        subjects = decode_chunk(asked, shared, items)
-                        self._ready.put((hosting, self._prepared(number, self._instances[hosting], subjects)))
+                        order = read_order(payload)
+                        batch = self._prepared(order.number, self._instances[order.hosting], order.items())
+                        self._ready.put((order.hosting, batch))
         finally:
             self._ready.put(None)
 

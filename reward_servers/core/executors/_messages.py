@@ -1,25 +1,21 @@
-"""What a server and its worker processes say to each other: frames behind their lengths.
+"""What worker processes say to their server.
 
-To a worker go pickles of plain tuples: it trusts its server. What comes back is read without pickle, field by field and
-checked, since content that has taken a verifier over must not take the server: results as fixed records for what has
-nothing but a score and a code, and as JSON for the rest.
+It is read without pickle, field by field and checked, since content that has taken a verifier over must not take the
+server: results as fixed records for what has nothing but a score and a code, and as JSON for the rest.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import pickle
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from reward_servers.core._model import Group, PromptContext, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Step, Usage, Verdict
-from reward_servers.core._work import Unit
+from reward_servers.core.executors._frames import MessageError, frame
 
-_LENGTH = struct.Struct("<I")
 _HEAD = struct.Struct("<BIHI")
 """Kind, number of the chunk, number of records, bytes of the records."""
 _RECORD = struct.Struct("<HBBIId")
@@ -27,165 +23,39 @@ _RECORD = struct.Struct("<HBBIId")
 _RESULTS, _HELLO = 1, 2
 _PLAIN, _RICH = 0, 1
 _CODES = ("accepted", "wrong", "partial", "no_answer", "limit", "malformed")
-_LONGEST = 256 << 20
 _LARGEST_U32 = (1 << 32) - 1
 _LARGEST_I64 = (1 << 63) - 1
 
 
-class MessageError(ValueError):
-    """A worker has sent what no worker of ours sends."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerSpec:
-    """One verifier that a worker is to set up.
-
-    Attributes:
-        path: Import path of the verifier.
-        settings: Its settings as JSON.
-        cpu: CPU seconds of an item at most.
-        memory: Bytes that an item may take beyond the idle worker; 0 for no bound.
-    """
-
-    path: str
-    settings: bytes
-    cpu: float
-    memory: int
-
-
-def frame(payload: bytes) -> bytes:
-    """One message, ready to be written."""
-    return _LENGTH.pack(len(payload)) + payload
-
-
-def pickled(message: object) -> bytes:
-    """One message to a worker, ready to be written."""
-    return frame(pickle.dumps(message, protocol=5))
-
-
-class FrameReader:
-    """Cuts a stream of bytes into messages."""
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Take bytes as they arrive and yield the messages that they complete.
-
-        Raises:
-            MessageError: A message is longer than any of ours.
-        """
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        while len(buffer) - start >= 4:
-            (length,) = _LENGTH.unpack_from(buffer, start)
-            if length > _LONGEST:
-                raise MessageError(f"a message of {length} bytes")
-            end = start + 4 + length
-            if len(buffer) < end:
-                break
-            yield bytes(buffer[start + 4 : end])
-            start = end
-        if start:
-            del buffer[:start]
-
-
-# To the worker.
-
-_ContextTuple = tuple[Any, ...]
-
-
-def _rollout(rollout: Rollout) -> tuple[Any, ...]:
-    return (
-        rollout.content,
-        rollout.rollout_id,
-        rollout.finish_reason,
-        rollout.own_reference,
-        rollout.own_documents,
-        rollout.token_ids,
-        rollout.metadata_json,
-    )
-
-
-def encode_chunk(number: int, hosting: int, units: Sequence[Unit]) -> bytes:
-    """A chunk of units of one verifier; what a group shares travels once, and so does what a job asks."""
-    asked: list[tuple[bytes, float, int, float | None]] = []
-    jobs: dict[int, int] = {}
-    shared: list[_ContextTuple] = []
-    items: list[tuple[Any, ...]] = []
-    context, place = None, -1
-    for unit in units:
-        subject, job = unit.subject, unit.job
-        which = jobs.setdefault(id(job), len(asked))
-        if which == len(asked):
-            asked.append((job.options, job.cpu_limit, job.seed, job.deadline))
-        if subject.prompt_context is not context:
-            context, place = subject.prompt_context, len(shared)
-            shared.append(
-                (
-                    context.group_id,
-                    context.prompt,
-                    context.reference,
-                    context.documents,
-                    context.size,
-                    context.reasoning_marks,
-                )
-            )
-        if isinstance(subject, Group):
-            items.append((place, [_rollout(rollout) for rollout in subject.rollouts], which))
-        else:
-            items.append((place, _rollout(subject), which))
-    return pickled(("run", number, hosting, asked, shared, items))
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An item of a chunk.
-
-    Attributes:
-        subject: What is judged.
-        options: Options as JSON.
-        cpu_limit: CPU seconds that it may take.
-        seed: Seed of the run.
-        deadline: When the caller stops waiting, on the monotonic clock; None for never.
-    """
-
-    subject: Rollout | Group
-    options: bytes
-    cpu_limit: float
-    seed: int
-    deadline: float | None
-
-
-def decode_chunk(
-    asked: Sequence[tuple[bytes, float, int, float | None]],
-    shared: Sequence[_ContextTuple],
-    items: Sequence[tuple[Any, ...]],
-) -> list[Asked]:
-    """The items of a chunk."""
-    contexts = [PromptContext(*values) for values in shared]
-    decoded: list[Asked] = []
-    for place, payload, which in items:
-        context = contexts[place]
-        subject: Rollout | Group
-        if isinstance(payload, list):
-            subject = Group(context, [Rollout(values[0], context, *values[1:]) for values in payload])
-        else:
-            subject = Rollout(payload[0], context, *payload[1:])
-        decoded.append(Asked(subject, *asked[which]))
-    return decoded
-
-
-# From the worker.
-
-
 @dataclass(slots=True)
 class ChunkResults:
-    """Results of a chunk: place, outcomes (one for each rollout), run time in microseconds, cost."""
+    """Results of a chunk.
+
+    Attributes:
+        number: The chunk.
+        places: Places in it of single rollouts whose verdict is nothing but a score and a code.
+        scores: Their scores.
+        codes: Their codes.
+        run_us: Microseconds that each ran.
+        cpu_us: Microseconds of CPU time of each.
+        others: Of the other items place, outcomes (one for each rollout), run time in microseconds, and cost.
+    """
 
     number: int
-    results: list[tuple[int, list[Outcome], int, Usage]]
+    places: Sequence[int] = ()
+    scores: Sequence[float] = ()
+    codes: Sequence[str] = ()
+    run_us: Sequence[int] = ()
+    cpu_us: Sequence[int] = ()
+    others: list[tuple[int, list[Outcome], int, Usage]] = field(default_factory=list)
+
+    def one_by_one(self) -> Iterator[tuple[int, list[Outcome], int, Usage]]:
+        """All results in the form of ``others``."""
+        for place, score, code, run_us, cpu_us in zip(
+            self.places, self.scores, self.codes, self.run_us, self.cpu_us, strict=True
+        ):
+            yield place, [Verdict(score, code)], run_us, Usage(cpu_us)
+        yield from self.others
 
 
 def hello(said: Mapping[str, Any]) -> bytes:
@@ -276,16 +146,21 @@ def _read_results(payload: bytes) -> ChunkResults:
         codes, values = json.loads(payload[end:])
         rich = iter(values)
     known = (*_CODES, *map(_text, codes))
-    results: list[tuple[int, list[Outcome], int, Usage]] = []
-    for place, form, code, run_us, cpu_us, score in _RECORD.iter_unpack(payload[start:end]):
-        if form == _PLAIN:
-            results.append((place, [Verdict(_finite(score), known[code])], run_us, Usage(cpu_us)))
-            continue
-        spent, outcomes = next(rich)
-        calls, read, written = map(_count, spent[:3])
-        usage = Usage(cpu_us, calls, read, written, _finite(spent[3]))
-        results.append((place, [_decode_outcome(one) for one in outcomes], run_us, usage))
-    return ChunkResults(number, results)
+    records = list(_RECORD.iter_unpack(payload[start:end]))
+    found = ChunkResults(number)
+    plain = [record for record in records if record[1] == _PLAIN]
+    if plain:
+        found.places, _, numbers, found.run_us, found.cpu_us, found.scores = zip(*plain, strict=True)
+        found.codes = [known[code] for code in numbers]
+        if not all(map(math.isfinite, found.scores)):
+            raise MessageError("a score is no finite number")
+    if len(plain) < count:
+        for place, form, _, run_us, cpu_us, _ in records:
+            if form != _PLAIN:
+                spent, outcomes = next(rich)
+                usage = Usage(cpu_us, *map(_count, spent[:3]), _finite(spent[3]))
+                found.others.append((place, [_decode_outcome(one) for one in outcomes], run_us, usage))
+    return found
 
 
 def _decode_outcome(values: Sequence[Any]) -> Outcome:

@@ -18,12 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from reward_servers.core._bound import BoundVerifier, replicate
 from reward_servers.core._errors import StartupError
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage
+from reward_servers.core._stretch import SettlePlain, Stretch, job_of
 from reward_servers.core._verifier import Placement
-from reward_servers.core._work import DeathKind, Settle, Unit
+from reward_servers.core._work import DeathKind, Job, PlainVerdicts, Settle, Unit
 from reward_servers.core.executors._batch_queue import BatchQueue
 from reward_servers.core.executors._deaths import Cause, after_death, cause_of_death, out_of_memory_kills
 from reward_servers.core.executors._fair_queue import FairQueue
-from reward_servers.core.executors._messages import WorkerSpec
+from reward_servers.core.executors._messages import ChunkResults
+from reward_servers.core.executors._orders import WorkerSpec
 from reward_servers.core.executors._pace import Pace
 from reward_servers.core.executors._watchdog import Watchdog
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
@@ -48,10 +50,14 @@ class ProcessExecutor:
         settle: Settle,
         workers: int,
         note_death: Callable[[str, str], None] = lambda pool, kind: None,
+        settle_plain: SettlePlain | None = None,
+        preload: Sequence[str] = (),
     ) -> None:
         self._hosted = list(hosted)
         self._note_death = note_death
         self._settle = settle
+        self._settle_plain = settle_plain
+        self._preload = list(preload)
         self._size = workers
         self._device = any(one.verifier.runs is Placement.DEVICE for one in hosted)
         self._context = multiprocessing.get_context("spawn" if self._device else "forkserver")
@@ -76,8 +82,8 @@ class ProcessExecutor:
         """
         if not self._device:
             modules = sorted({hosting.path.partition(":")[0] for hosting in self._specs})
-            ours = ("_worker_main", "_fork_parent")
-            self._context.set_forkserver_preload([*modules, *(f"reward_servers.core.executors.{one}" for one in ours)])
+            ours = [f"reward_servers.core.executors.{one}" for one in ("_worker_main", "_fork_parent")]
+            self._context.set_forkserver_preload([*modules, *ours, *self._preload])
         self._first_ready = asyncio.get_running_loop().create_future()
         for _ in range(self._size):
             self._spawn(0.0)
@@ -90,6 +96,17 @@ class ProcessExecutor:
             self._submit_in_time(self._queue, units)
         else:
             self._queue.extend(units)
+        self._dispatch()
+
+    @property
+    def takes_stretches(self) -> bool:
+        """Whether rollouts may come as stretches."""
+        return not self._device and self._settle_plain is not None
+
+    def submit_stretch(self, stretch: Stretch) -> None:
+        """Queue a stretch and hand it to free workers."""
+        assert isinstance(self._queue, FairQueue)
+        self._queue.add(stretch)
         self._dispatch()
 
     def _submit_in_time(self, queue: BatchQueue, units: Sequence[Unit]) -> None:
@@ -190,7 +207,7 @@ class ProcessExecutor:
         suspects = [begun] if begun is not None else []
         if begun is not None and self._device:
             # Of a batch it cannot be said which item it was: each is tried alone.
-            suspects = next(chunk.pending() for chunk in worker.chunks if begun in chunk.units)
+            suspects = next(chunk.pending() for chunk in worker.chunks if chunk.place(begun) >= 0)
         for unit in reversed(pending):
             if unit not in suspects:
                 self._queue.push_front(unit)
@@ -244,7 +261,7 @@ class ProcessExecutor:
                 units = self._queue.take(self._chunk_size)
                 if not units:
                     return
-                worker.send(self._index[id(units[0].job.hosted)], units)
+                worker.send(self._index[id(job_of(units).hosted)], units)
 
     def _has_room(self, worker: WorkerProcess) -> bool:
         """One chunk runs and one waits, unless the running one is slow: then others should take what waits."""
@@ -255,12 +272,12 @@ class ProcessExecutor:
             return False
         if not worker.chunks:
             return True
-        return self.expected(worker.chunks[0].units[0].job.hosted) < _TARGET
+        return self.expected(worker.chunks[0].job.hosted) < _TARGET
 
-    def _chunk_size(self, first: Unit) -> int:
+    def _chunk_size(self, job: Job) -> int:
         if self._device:
-            return min(first.job.hosted.verifier.max_batch, _LARGEST_BATCH)
-        expected = self.expected(first.job.hosted)
+            return min(job.hosted.verifier.max_batch, _LARGEST_BATCH)
+        expected = self.expected(job.hosted)
         fair = math.ceil(len(self._queue) / self._size)
         return max(1, min(_LARGEST_CHUNK, int(_TARGET / expected), max(fair, int(_SMALLEST / expected))))
 
@@ -275,6 +292,19 @@ class ProcessExecutor:
             self._pace.note(unit, seconds, usage.input_tokens if usage is not None else 0)
         queue_us = int((now - job.queued_at) * 1e6) - run_us
         self._settle(unit, outcomes, queue_us if queue_us > 0 else 0, run_us, usage)
+
+    def worker_verdicts(self, stretch: Stretch, first: int, found: ChunkResults, now: float) -> None:
+        """Settle rollouts of a stretch."""
+        assert self._settle_plain is not None
+        job, count = stretch.job, len(found.places)
+        key, seconds = id(job.hosted), sum(found.run_us) / count * 1e-6
+        kept = 0.9**count
+        self._item_time[key] = kept * self._item_time.get(key, seconds) + (1.0 - kept) * seconds
+        waited = int((now - job.queued_at) * 1e6)
+        queue_us = [waited - run_us if run_us < waited else 0 for run_us in found.run_us]
+        positions = stretch.positions[first : first + count]
+        verdicts = PlainVerdicts(positions, found.scores, found.codes, queue_us, found.run_us, found.cpu_us)
+        self._settle_plain(stretch, first, verdicts)
 
     def worker_free(self, worker: WorkerProcess) -> None:
         """Keep a worker busy that has finished some items."""

@@ -113,7 +113,7 @@ class Watchdog:
             seen = self._seen[unit] = _Seen(delay, tree.cpu, now)
         stopped = self._excuse(seen, pid, now, delay)
         age = now - worker.last_progress
-        begun = next((chunk for chunk in worker.chunks if unit in chunk.units), None)
+        begun = next((chunk for chunk in worker.chunks if chunk.place(unit) >= 0), None)
         items = len(begun.units) if begun is not None and begun.together else 1
         if unit.settled and (begun is None or all(one.settled for one in begun.pending())):
             worker.kill(KillReason.ABANDONED)

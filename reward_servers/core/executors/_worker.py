@@ -17,19 +17,14 @@ from typing import Any, Protocol, cast
 
 from reward_servers.core._model import Group
 from reward_servers.core._outcomes import Fault, Outcome, Party, Usage, Verdict
+from reward_servers.core._stretch import Stretch, Units, job_of
 from reward_servers.core._verifier import Placement
-from reward_servers.core._work import Unit
+from reward_servers.core._work import Job, Unit
 from reward_servers.core.executors import _orphans as orphans
 from reward_servers.core.executors import _worker_main
-from reward_servers.core.executors._messages import (
-    ChunkResults,
-    FrameReader,
-    MessageError,
-    WorkerSpec,
-    encode_chunk,
-    pickled,
-    read_message,
-)
+from reward_servers.core.executors._frames import FrameReader, MessageError
+from reward_servers.core.executors._messages import ChunkResults, read_message
+from reward_servers.core.executors._orders import WorkerSpec, drop_after, encode_chunk
 from reward_servers.core.executors._process_tree import kill_group, kill_tree
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._relay import Relay
@@ -58,22 +53,46 @@ class Chunk:
         number: Its number, for the messages about it.
         units: The units, in the order in which the worker takes them.
         undone: How many are not finished.
-        done: Which are finished.
+        done: Which are finished: a byte for each.
     """
 
     number: int
-    units: Sequence[Unit]
-    undone: int = 0
-    done: list[bool] = field(default_factory=list)
+    units: Units
+    undone: int = field(init=False)
+    done: bytearray = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin with nothing done."""
+        self.undone = len(self.units)
+        self.done = bytearray(self.undone)
+
+    @property
+    def job(self) -> Job:
+        """What the units share."""
+        return job_of(self.units)
 
     @property
     def together(self) -> bool:
         """Whether the units are judged in one go."""
-        return self.units[0].job.hosted.verifier.runs is Placement.DEVICE
+        return self.job.hosted.verifier.runs is Placement.DEVICE
 
-    def pending(self) -> list[Unit]:
-        """The units that are not finished, the one that runs first."""
-        return [unit for unit, done in zip(self.units, self.done, strict=True) if not done]
+    def pending(self, after: int = -1) -> list[Unit]:
+        """The units behind a place that are not finished, the one that runs first."""
+        return [self.units[place] for place in range(after + 1, len(self.done)) if not self.done[place]]
+
+    def first(self) -> Unit:
+        """The first that is not finished; there is one."""
+        return self.units[self.done.index(0)]
+
+    def place(self, unit: Unit | None) -> int:
+        """The place of a unit; -1 for one that is not here."""
+        units = self.units.made() if isinstance(self.units, Stretch) else enumerate(self.units)
+        return next((place for place, one in units if one is unit), -1)
+
+    def finish(self, first: int, last: int) -> None:
+        """Note that items are finished, up to but not including the last."""
+        self.undone -= self.done.count(0, first, last)
+        self.done[first:last] = b"\1" * (last - first)
 
 
 class WorkerEvents(Protocol):
@@ -86,6 +105,9 @@ class WorkerEvents(Protocol):
         self, unit: Unit, outcomes: Sequence[Outcome], run_us: int, usage: Usage | None, now: float
     ) -> None:
         """A unit is finished, at a time on the performance counter."""
+
+    def worker_verdicts(self, stretch: Stretch, first: int, found: ChunkResults, now: float) -> None:
+        """Consecutive rollouts of a stretch are judged, the first of them at that place."""
 
     def worker_free(self, worker: WorkerProcess) -> None:
         """The worker has finished some units and may have room for more."""
@@ -138,7 +160,7 @@ class WorkerProcess(asyncio.Protocol):
     @property
     def current(self) -> Unit | None:
         """The unit that the worker is on, or that it will begin next."""
-        return self.begun or (next(iter(self.chunks[0].pending()), None) if self.chunks else None)
+        return self.begun or (self.chunks[0].first() if self.chunks else None)
 
     async def start(self, context: BaseContext) -> None:
         """Start the process."""
@@ -175,14 +197,14 @@ class WorkerProcess(asyncio.Protocol):
             os.close(memory)
             os.close(writing)
 
-    def send(self, hosting: int, units: Sequence[Unit]) -> None:
+    def send(self, hosting: int, units: Units) -> None:
         """Give the worker a chunk."""
         assert self._transport is not None
         self._numbers += 1
         if not self.chunks:
             self.last_progress = time.perf_counter()
-        self.chunks.append(Chunk(self._numbers, units, len(units), [False] * len(units)))
-        self._transport.write(encode_chunk(self._numbers, hosting, units))
+        self.chunks.append(Chunk(self._numbers, units))
+        self._transport.writelines(encode_chunk(self._numbers, hosting, units))
 
     def recall(self) -> list[Unit]:
         """Take back what waits behind the current item.
@@ -200,15 +222,12 @@ class WorkerProcess(asyncio.Protocol):
         for chunk in self.chunks:
             if chunk.together:
                 continue
-            last = chunk.units.index(current) if current in chunk.units else -1
-            back = [
-                unit for unit, done in zip(chunk.units[last + 1 :], chunk.done[last + 1 :], strict=True) if not done
-            ]
+            last = chunk.place(current)
+            back = chunk.pending(last)
             if back:
-                self._transport.write(pickled(("drop", chunk.number, last)))
+                self._transport.write(drop_after(chunk.number, last))
                 recalled += back
-                chunk.done[last + 1 :] = [True] * (len(chunk.units) - last - 1)
-                chunk.undone = chunk.done.count(False)
+                chunk.finish(last + 1, len(chunk.units))
         self.chunks = deque(chunk for chunk in self.chunks if chunk.undone)
         return recalled
 
@@ -306,18 +325,35 @@ class WorkerProcess(asyncio.Protocol):
         chunk = next((one for one in self.chunks if one.number == message.number), None)
         if chunk is None:
             return
-        for place, outcomes, run_us, usage in message.results:
-            if place >= len(chunk.units):
-                raise MessageError(f"a result for place {place} of a chunk of {len(chunk.units)}")
-            unit = chunk.units[place]
-            self.finished_items += 1
-            if not chunk.done[place]:
-                chunk.done[place] = True
-                chunk.undone -= 1
-            if not unit.settled:
-                self._events.worker_result(unit, _checked(unit, outcomes), run_us, usage, now)
+        if (stretch := _as_they_are(chunk, message)) is not None:
+            first, last = message.places[0], message.places[-1] + 1
+            self.finished_items += last - first
+            chunk.finish(first, last)
+            self._events.worker_verdicts(stretch, first, message, now)
+        else:
+            for place, outcomes, run_us, usage in message.one_by_one():
+                if place >= len(chunk.units):
+                    raise MessageError(f"a result for place {place} of a chunk of {len(chunk.units)}")
+                unit = chunk.units[place]
+                self.finished_items += 1
+                chunk.finish(place, place + 1)
+                if not unit.settled:
+                    self._events.worker_result(unit, _checked(unit, outcomes), run_us, usage, now)
         if chunk.undone == 0:
             self.chunks.remove(chunk)
+
+
+def _as_they_are(chunk: Chunk, found: ChunkResults) -> Stretch | None:
+    """The stretch whose results can be passed on all at once: each is what it should be, and none goes its own way."""
+    units, places = chunk.units, found.places
+    if found.others or not places or not isinstance(units, Stretch) or not units.whole:
+        return None
+    first, last = places[0], places[-1] + 1
+    if last > len(units) or tuple(places) != tuple(range(first, last)) or any(chunk.done[first:last]):
+        return None
+    verifier = units.job.hosted.verifier
+    low, high = verifier.low, verifier.high
+    return units if all(low <= score <= high for score in found.scores) else None
 
 
 def _checked(unit: Unit, outcomes: list[Outcome]) -> list[Outcome]:

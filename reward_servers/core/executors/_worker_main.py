@@ -14,7 +14,6 @@ import gc
 import logging
 import multiprocessing.forkserver
 import os
-import pickle
 import resource
 import select
 import signal
@@ -30,8 +29,10 @@ from reward_servers.core._context import Context
 from reward_servers.core._outcomes import Fault, Outcome, Usage
 from reward_servers.core._verifier import Placement
 from reward_servers.core.executors._device_main import DeviceWorker
+from reward_servers.core.executors._frames import FrameReader
 from reward_servers.core.executors._leftovers import Leftovers
-from reward_servers.core.executors._messages import Asked, FrameReader, ResultsWriter, WorkerSpec, decode_chunk, hello
+from reward_servers.core.executors._messages import ResultsWriter, hello
+from reward_servers.core.executors._orders import Asked, Order, WorkerSpec, read_order
 from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
@@ -141,7 +142,7 @@ class _Worker:
         self._written_at = 0.0
         self._leftovers = Leftovers()
         self._me = os.getpid()
-        self._waiting: list[tuple[Any, ...]] = []
+        self._waiting: list[Order] = []
         self._last: dict[int, int] = {}
         self._polled_at = 0.0
         self._timer_set_at = 0.0
@@ -156,20 +157,18 @@ class _Worker:
         while True:
             while not self._waiting:
                 self._receive()
-            message = self._waiting.pop(0)
-            self._run_chunk(*message[1:])
+            self._run_chunk(self._waiting.pop(0))
 
     def _receive(self) -> None:
         data = self._channel.recv(1 << 20)
         if not data:
             raise ConnectionResetError("the server went away")
         for payload in self._reader.feed(data):
-            message = pickle.loads(payload)  # noqa: S301 - our own server
-            if message[0] == "run":
-                self._waiting.append(message)
+            order = read_order(payload)
+            if order.last is None:
+                self._waiting.append(order)
             else:
-                _, number, place = message
-                self._last[number] = place
+                self._last[order.number] = order.last
 
     def _poll(self) -> None:
         """Take what has come meanwhile, now and then: a system call for each quick item adds up."""
@@ -180,11 +179,11 @@ class _Worker:
         while select.select([self._channel], [], [], 0)[0]:
             self._receive()
 
-    def _run_chunk(self, number: int, hosting: int, shares: Any, shared: Any, items: Any) -> None:
-        instance = self._instances[hosting]
-        self.bound_memory(hosting)
+    def _run_chunk(self, order: Order) -> None:
+        number, instance = order.number, self._instances[order.hosting]
+        self.bound_memory(order.hosting)
         self._timer_limit = 0.0
-        for place, asked in enumerate(decode_chunk(shares, shared, items)):
+        for place, asked in enumerate(order.items()):
             if place:
                 self._poll()
             # What waited behind a slow item is another worker's by now. The item that the server has left here is

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
+from itertools import accumulate
 from typing import Any
 
 from reward_servers.core import (
@@ -17,6 +19,7 @@ from reward_servers.core import (
     PromptContext,
     RequestError,
     Rollout,
+    Source,
     ToolCall,
     shown,
 )
@@ -26,6 +29,21 @@ _PART = 128
 """Rollouts that are read at a time: few enough that their texts are judged while the processor's caches hold them."""
 _PIECES = 16_384
 """Messages, parts or documents of one rollout or prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadGroups:
+    """Groups that were read.
+
+    Attributes:
+        groups: The groups.
+        indices: The caller's index of each rollout, in order.
+        source: The rollouts for worker processes that read them by themselves; None where they cannot.
+    """
+
+    groups: Sequence[Group]
+    indices: Sequence[int]
+    source: Source | None = None
 
 
 class GroupReader:
@@ -46,37 +64,35 @@ class GroupReader:
                 raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
             self._blobs[blob.digest] = (blob.inline, blob.mime)
 
-    def read(self, messages: Iterable[types_pb2.Group]) -> tuple[list[Group], list[int]]:
+    def read(self, messages: Sequence[types_pb2.Group], *, later: bool = False) -> ReadGroups:
         """Read groups.
 
         Args:
             messages: The groups.
+            later: Whether groups that hold nothing but texts are read only where they are looked at, and given with
+                what worker processes can read by themselves.
 
         Returns:
-            The groups, and the caller's index of each rollout in order.
+            What has been read.
 
         Raises:
             RequestError: A field is wrong; the message names it.
         """
+        if later and (read := _texts_only(messages)) is not None:
+            self._use(read.indices)
+            return read
         blobs = self._blobs
         groups: list[Group] = []
         indices: list[int] = []
         for group in messages:
-            context = PromptContext(
-                group.group_id,
-                _read_content(group.prompt, blobs),
-                group.reference_json,
-                _read_documents(group.documents, blobs) if group.documents else (),
-                group.size,
-                _read_marks(group.reasoning_marks) if group.reasoning_marks else (),
-            )
+            context = _read_context(group, blobs)
             rollouts: list[Rollout] = []
             for rollout in group.rollouts:
                 indices.append(rollout.index)
                 rollouts.append(_read_rollout(rollout, context, blobs))
             groups.append(Group(context, rollouts))
         self._use(indices)
-        return groups, indices
+        return ReadGroups(groups, indices)
 
     def _use(self, indices: Sequence[int]) -> None:
         seen = self._seen
@@ -120,6 +136,100 @@ def read_evaluations(messages: Iterable[types_pb2.Evaluation]) -> tuple[Evaluati
         )
         for one in messages
     )
+
+
+def _read_context(message: types_pb2.Group, blobs: Mapping[str, tuple[bytes, str]]) -> PromptContext:
+    return PromptContext(
+        message.group_id,
+        _read_content(message.prompt, blobs),
+        message.reference_json,
+        _read_documents(message.documents, blobs) if message.documents else (),
+        message.size,
+        _read_marks(message.reasoning_marks) if message.reasoning_marks else (),
+    )
+
+
+class _WireGroup(Group):
+    """A group that is read from its message when it is looked at. Its message can be read without an error."""
+
+    __slots__ = ("message",)
+    message: types_pb2.Group
+
+    def __getattr__(self, name: str) -> Any:
+        """Read what was not set."""
+        if name == "prompt_context":
+            self.prompt_context = _read_context(self.message, {})
+            return self.prompt_context
+        if name == "rollouts":
+            self.rollouts = [_read_rollout(one, self.prompt_context, {}) for one in self.message.rollouts]
+            return self.rollouts
+        raise AttributeError(f"a group has no {name!r}")
+
+    def __len__(self) -> int:
+        """The number of rollouts that are present."""
+        return len(self.message.rollouts)
+
+
+class _Messages:
+    """Rollouts of some groups as their messages: a source for worker processes."""
+
+    reader = f"{__name__}:read_rollouts"
+
+    def __init__(self, groups: Sequence[_WireGroup]) -> None:
+        self._groups = groups
+        self._ends = list(accumulate(map(len, groups)))
+
+    def rollout(self, rank: int) -> Rollout:
+        """The rollout with that number."""
+        place = bisect_right(self._ends, rank)
+        return self._groups[place].rollouts[rank - (self._ends[place - 1] if place else 0)]
+
+    def pieces(self, first: int, last: int) -> list[bytes]:
+        """The bytes of rollouts, up to but not including the last: a message for each group."""
+        found: list[bytes] = []
+        place = bisect_right(self._ends, first)
+        start = self._ends[place - 1] if place else 0
+        while start < last:
+            end, message = self._ends[place], self._groups[place].message
+            if first > start or last < end:
+                message = _cut(message, max(0, first - start), last - start)
+            if end > start:
+                found.append(message.SerializeToString())
+            place, start = place + 1, end
+        return found
+
+
+def _cut(message: types_pb2.Group, first: int, last: int) -> types_pb2.Group:
+    """A group with only some of its rollouts."""
+    part = types_pb2.Group(group_id=message.group_id, reference_json=message.reference_json, size=message.size)
+    part.prompt.CopyFrom(message.prompt)
+    part.rollouts.extend(message.rollouts[first:last])
+    return part
+
+
+def read_rollouts(data: bytes) -> list[Rollout]:
+    """Read the rollouts of a group that holds nothing but texts."""
+    message = types_pb2.Group.FromString(data)
+    context = _read_context(message, {})
+    return [_read_rollout(rollout, context, {}) for rollout in message.rollouts]
+
+
+def _texts_only(messages: Sequence[types_pb2.Group]) -> ReadGroups | None:
+    """Groups that hold nothing but texts, which can be read without an error; None where one holds more."""
+    indices: list[int] = []
+    for message in messages:
+        if message.prompt.HasField("messages") or message.documents or message.reasoning_marks:
+            return None
+        for rollout in message.rollouts:
+            if rollout.response.HasField("messages") or rollout.documents:
+                return None
+            indices.append(rollout.index)
+    groups: list[_WireGroup] = []
+    for message in messages:
+        group = _WireGroup.__new__(_WireGroup)
+        group.message = message
+        groups.append(group)
+    return ReadGroups(groups, indices, _Messages(groups))
 
 
 class _WireRollout(Rollout):

@@ -1,8 +1,8 @@
 """Between messages and the core's types: the only package of the server that reads or builds messages of rollouts."""
 
-from reward_servers.rpc._wire._info import activity, client_share, describe, identity, load, slow_items
-from reward_servers.rpc._wire._read import GroupReader, count_rollouts, parts, read_evaluations
-from reward_servers.rpc._wire._write import AspectNames, Columns, RowPlaces, Rows, fill_result
+from reward_servers.wire._info import activity, client_share, describe, identity, load, slow_items
+from reward_servers.wire._read import GroupReader, count_rollouts, parts, read_evaluations
+from reward_servers.wire._write import AspectNames, Columns, RowPlaces, Rows, fill_result
 
 __all__ = [
     "AspectNames",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from reward_servers.core import Admission, BoundVerifier, Cost, Scorer, Share, schema_of
-from reward_servers.rpc._wire._write import AspectNames, duration
+from reward_servers.wire._write import AspectNames, duration
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
