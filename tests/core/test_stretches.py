@@ -73,7 +73,8 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
         "fault": "down",
     }
     texts = [text for one in bad for text in (one, *["fine"] * 7)]
-    async with scoring(_unkept(unruly)) as scorer:
+    patient = _unkept(replace(unruly, limits=replace(unruly.limits, wall=8.0)))
+    async with scoring(patient) as scorer:
         found = await _Judged(scorer, request("test/unruly", group(*texts))).outcomes()
     said = [one.code if not isinstance(one, Skip) else one.reason.value for one in found]
     assert said == [bad.get(text, "accepted") for text in texts]
