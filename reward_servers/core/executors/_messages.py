@@ -158,7 +158,8 @@ def _read_results(payload: bytes) -> ChunkResults:
         for place, form, _, run_us, cpu_us, _ in records:
             if form != _PLAIN:
                 spent, outcomes = next(rich)
-                usage = Usage(cpu_us, *map(_count, spent[:3]), _finite(spent[3]))
+                calls, read, written = map(_count, spent[:3])
+                usage = Usage(cpu_us, calls, read, written, _finite(spent[3]))
                 found.others.append((place, [_decode_outcome(one) for one in outcomes], run_us, usage))
     return found
 
