@@ -19,6 +19,8 @@ HELPER = "ASSAY_HELPER"
 """A variable in the environment of a process that a verifier keeps for later items: it is not ended with an item."""
 
 _PR_SET_CHILD_SUBREAPER = 36
+_IN_EXEC = 0.05
+"""Seconds in which a process that is being started has got its environment."""
 _ROUNDS = 20
 """How often a tree is looked at for processes that were started while it was being killed."""
 
@@ -63,12 +65,16 @@ def state_of(pid: int) -> str:
 
 def is_helper(pid: int) -> bool:
     """Whether a process says of itself that it is kept for later items; yes, too, where its environment is closed."""
+    ends = time.monotonic() + _IN_EXEC
     try:
-        return f"{HELPER}=".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        # Whoever has started it may see it before the kernel has filled its environment in.
+        while not (environment := Path(f"/proc/{pid}/environ").read_bytes()) and time.monotonic() < ends:
+            time.sleep(0.001)
     except PermissionError:
         return True
     except OSError:
         return False
+    return f"{HELPER}=".encode() in environment
 
 
 def kill_descendants(pid: int) -> None:
