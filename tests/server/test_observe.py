@@ -24,7 +24,7 @@ from tests.client.hostile_server import Hostile, serve
 from tests.core import unruly
 from tests.core.helpers import group, outcomes, request, scoring
 from tests.typed import stub_of
-from trainer_client import AsyncRewardClient, Recipe, Reward, Rollout
+from trainer_client import AsyncRewardClient, Recipe, Reward, RewardClient, Rollout
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
 
@@ -186,11 +186,19 @@ async def test_a_client_tells_servers_the_span_that_its_caller_is_in() -> None:
         with tracer.start_as_current_span("step") as span:
             await client.score(rollouts)
             tables = [table async for table in client.stream(rollouts, group_size=1)]
+            await client.submit(rollouts[0])
+            await client.submit(rollouts[0], group_size=1)
+            with RewardClient(Recipe(rewards=(Reward("main", "echo"),)), address) as blocking:
+                for size in (None, 1):
+                    # Off this thread, where the replica runs, but within the caller's context.
+                    future = blocking.submit(rollouts[0], group_size=size)
+                    await asyncio.wrap_future(future)
         await client.score(rollouts)
+        await client.submit(rollouts[0])
     assert len(tables) == 1
     told = [one for one in sent if one]
     expected = format(span.get_span_context().trace_id, "032x")
-    assert len(told) == 2
+    assert len(told) == 6
     assert all(one.split("-")[1] == expected for one in told)
     assert trace.get_current_span().get_span_context().is_valid is False
 

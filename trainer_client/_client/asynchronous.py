@@ -109,13 +109,14 @@ class AsyncRewardClient(BaseClient):
         loop = asyncio.get_running_loop()
         future = LoopFuture(loop, self._core.given_up)
         if group_size:
-            order = ScoringJob(self._recipe, Labels(run, step, seed))
+            order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
             self._core.assemble(order, rollout, future, LoopSink(loop, order), group_size)
             return future
         sink = self._sink
         # Each loop looks at its own sink only: with several loops at work, they just take turns in making new ones.
         if sink is None or sink.loop is not loop or not sink.order.fits(self._recipe, (run, step, seed)):
-            sink = self._sink = LoopSink(loop, ScoringJob(self._recipe, Labels(run, step, seed)))
+            order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
+            sink = self._sink = LoopSink(loop, order)
             loop.call_soon(self._hand_over, sink)
         sink.rollouts.append(rollout)
         sink.futures.append(future)

@@ -140,7 +140,7 @@ class RewardClient(BaseClient):
             seed: see `score`.
         """
         require_rollout(rollout)
-        order = ScoringJob(self._recipe, Labels(run, step, seed))
+        order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
         future = self._core.futures.make()
         if group_size:
             self._core.assemble(order, rollout, future, _THREADS, group_size)

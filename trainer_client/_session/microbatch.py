@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from trainer_client._errors import ClientClosedError
-from trainer_client._session.sinks import ResultSink, ScoringJob
-from trainer_client.result.batch import Batch, Labels
+from trainer_client._session.sinks import JobKey, ResultSink, ScoringJob
+from trainer_client.result.batch import Batch
 from trainer_client.result.rollout_result import RolloutResult, rewards_of, table_of
 from trainer_client.result.table import IncompleteBatchError
 from trainer_client.rollout.types import Rollout
@@ -134,7 +134,7 @@ class MicroBatcher:
         self._wait = wait
         self._run = run
         self._lock = threading.Lock()
-        self._gathering: dict[tuple[str, Labels], PendingBatch] = {}
+        self._gathering: dict[JobKey, PendingBatch] = {}
         self._running: dict[asyncio.Task[None], PendingBatch] = {}
         self._sweep_is_due = False
         endings.append(partial(_drop, self._gathering))
@@ -202,7 +202,7 @@ class MicroBatcher:
             raise
 
 
-def _drop(gathering: dict[tuple[str, Labels], PendingBatch]) -> None:
+def _drop(gathering: dict[JobKey, PendingBatch]) -> None:
     """Tell those whose rollouts were not sent yet that the client was closed."""
     while gathering:
         _, work = gathering.popitem()

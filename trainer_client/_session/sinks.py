@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from trainer_client._session.futures import ThreadFuture, settle
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult
 from trainer_client.rollout.types import Rollout
+
+JobKey: TypeAlias = tuple[str, tuple[str, int, int]]
 
 
 class ScoringJob(NamedTuple):
@@ -20,9 +22,9 @@ class ScoringJob(NamedTuple):
     labels: Labels = Labels()
 
     @property
-    def key(self) -> tuple[str, Labels]:
-        """Equal for orders that may travel together."""
-        return self.recipe.digest, self.labels
+    def key(self) -> JobKey:
+        """Equal for orders that may travel together: those of several spans go in the one of the first."""
+        return self.recipe.digest, self.labels[:3]
 
     def fits(self, recipe: Recipe, labels: tuple[str, int, int]) -> bool:
         """Whether it asks for just that."""
