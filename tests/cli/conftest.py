@@ -63,24 +63,30 @@ class Cli:
         assert "Traceback" not in done.stderr
         return done.stderr.splitlines()[-1]
 
-    def start(self, *arguments: object) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, log: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command; its log goes into a pipe for the test to read, or into a file."""
+        stderr = subprocess.PIPE if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         process = subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             cwd=self.folder,
             env=self.env,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
             preexec_fn=_take_interrupts,
         )
+        if log is not None:
+            os.close(stderr)
         self._started.append(process)
         return process
 
     def serve(self, *names: str) -> str:
         """Start a server and give its address."""
-        process = self.start("serve", *names, "--workers", "1")
+        # A pipe that no one reads would fill up, and the server would wait for ever to write a line.
+        log = self.folder / f"serve-{len(self._started)}.log"
+        process = self.start("serve", *names, "--workers", "1", log=log)
         line = read_line(process.stdout)
-        assert line.startswith("listening on "), line
+        assert line.startswith("listening on "), line + log.read_text()
         return line.split()[2]
 
     def write(self, name: str, text: str) -> Path:
@@ -98,8 +104,8 @@ class Cli:
                 process.send_signal(signal.SIGTERM)
                 process.communicate(timeout=PATIENCE)
             for stream in (process.stdout, process.stderr):
-                assert stream is not None
-                stream.close()
+                if stream is not None:
+                    stream.close()
 
 
 def read_line(stream: IO[str] | None) -> str:
