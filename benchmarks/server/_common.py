@@ -65,9 +65,11 @@ def _started(command: Sequence[str]) -> Iterator[ServerProcess]:
 
 
 @contextlib.contextmanager
-def our_server(*names: str, workers: int = 2, config: str | None = None) -> Iterator[ServerProcess]:
+def our_server(
+    *names: str, workers: int = 2, config: str | None = None, options: Sequence[str] = ()
+) -> Iterator[ServerProcess]:
     """``assay serve``."""
-    serve = [sys.executable, "-m", "reward_servers", "serve", *names, "--workers", str(workers)]
+    serve = [sys.executable, "-m", "reward_servers", "serve", *names, "--workers", str(workers), *options]
     if config is not None:
         serve += ["--config", config]
     with _started(serve) as server:

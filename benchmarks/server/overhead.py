@@ -34,7 +34,9 @@ def _bare_batch(size: int, start: int) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def _our_batch(verifier: str, form: Any) -> Callable[[int, int], bytes]:
+def our_batch(verifier: str, form: Any) -> Callable[[int, int], bytes]:
+    """Makes messages of so many items, from a number on."""
+
     def build(size: int, start: int) -> bytes:
         request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)], result_form=form)
         for first in range(start, start + size, _GROUP):
@@ -48,7 +50,8 @@ def _our_batch(verifier: str, form: Any) -> Callable[[int, int], bytes]:
     return build
 
 
-async def _drive(server: ServerProcess, method: str, reply: Callable[[bytes], object], batches: list[bytes]) -> None:
+async def drive(server: ServerProcess, method: str, reply: Callable[[bytes], object], batches: list[bytes]) -> None:
+    """Call a method with every message, a few at a time."""
     waiting = list(batches)
     async with grpc.aio.insecure_channel(server.address, options=_OPTIONS) as channel:
         call: Any = channel.unary_unary(method, request_serializer=None, response_deserializer=None)
@@ -69,9 +72,9 @@ class _Mode:
 
     async def measure(self, size: int, items: int, offset: int) -> None:
         batches = [self.build(size, offset + start) for start in range(0, items, size)]
-        await _drive(self.server, self.method, self.reply, batches[:2])
+        await drive(self.server, self.method, self.reply, batches[:2])
         own, tree = self.server.cpu(), self.server.cpu(tree=True)
-        await _drive(self.server, self.method, self.reply, batches[2:])
+        await drive(self.server, self.method, self.reply, batches[2:])
         done = items - 2 * size
         self.costs.setdefault(size, []).append((self.server.cpu() - own) / done * 1e6)
         self.trees.setdefault(size, []).append((self.server.cpu(tree=True) - tree) / done * 1e6)
@@ -83,10 +86,10 @@ async def _run(rounds: int, items: int) -> None:
     with bare_server() as bare, our_server(names[0]) as inline, our_server(names[1]) as pooled:
         modes = [
             _Mode("bare echo", bare, METHOD, _bare_batch),
-            _Mode("inline, columns", inline, ours, _our_batch("bench/inline", pb.RESULT_FORM_COLUMNS)),
-            _Mode("inline, rows", inline, ours, _our_batch("bench/inline", pb.RESULT_FORM_ROWS)),
-            _Mode("pool, columns", pooled, ours, _our_batch("bench/pooled", pb.RESULT_FORM_COLUMNS)),
-            _Mode("pool, rows", pooled, ours, _our_batch("bench/pooled", pb.RESULT_FORM_ROWS)),
+            _Mode("inline, columns", inline, ours, our_batch("bench/inline", pb.RESULT_FORM_COLUMNS)),
+            _Mode("inline, rows", inline, ours, our_batch("bench/inline", pb.RESULT_FORM_ROWS)),
+            _Mode("pool, columns", pooled, ours, our_batch("bench/pooled", pb.RESULT_FORM_COLUMNS)),
+            _Mode("pool, rows", pooled, ours, our_batch("bench/pooled", pb.RESULT_FORM_ROWS)),
         ]
         for turn in range(rounds):
             for size in (64, 512):
