@@ -114,3 +114,35 @@ def test_a_file_of_endpoints_is_never_written_over_another_nor_removed_before_it
     cli.error("up", recipe, "--endpoints-file", kept)
     assert kept.read_text() == "{}"
     assert recipe.exists()
+
+
+SLOW = """
+[servers.slow]
+verifiers = ["probe/slow"]
+
+[rewards.slow]
+verifier = "probe/slow"
+"""
+
+
+def test_ctrl_c_in_the_middle_of_a_call_reaches_every_process_and_loses_no_item(cli: Cli) -> None:
+    recipe, endpoints_file = cli.write("recipe.toml", SLOW), cli.folder / "endpoints.json"
+    process = cli.start("up", recipe, "--workers", 1, "--endpoints-file", endpoints_file)
+    while read_line(process.stdout) != "ready":
+        pass
+    everyone = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    with RewardClient(recipe, json.loads(endpoints_file.read_text())) as client:
+        futures = [client.submit(Rollout(f"r{number}", "q", "x")) for number in range(300)]
+        seen = cli.folder / "seen"
+        wait_until(lambda: seen.exists() and seen.read_text(), "the first item")
+        # A terminal sends the signal to the whole group: supervisor, servers, workers, and what workers come from.
+        for one in everyone:
+            one.send_signal(signal.SIGINT)
+        rewards = [future.result(PATIENCE).reward for future in futures]
+    _, log = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, len(set(rewards))) == (0, 1)
+    assert rewards[0] is not None
+    assert "Traceback" not in log
+    assert "lost" not in log
+    _, alive = psutil.wait_procs(everyone, PATIENCE)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
