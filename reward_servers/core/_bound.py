@@ -137,7 +137,7 @@ class Instance:
         self.function = function
         self._prepare: Callable[[Item], Any] | None = getattr(self._object, "prepare", None)
         self._order = tuple(role.value for role in verifier.roles)
-        self._subject_alone = self._order == (Role.ROLLOUT.value,)
+        self.takes_subject_alone = self._order == (Role.ROLLOUT.value,)
         self.wants_context = Role.CONTEXT in verifier.roles or verifier.runs is Placement.DEVICE
         self._options = lru_cache(maxsize=64)(self._decode_options)
         self._references = lru_cache(maxsize=256)(self._decode_reference)
@@ -171,7 +171,7 @@ class Instance:
 
     def arguments(self, subject: Rollout | Group, options: bytes, context: Context | None) -> list[Any] | Fault:
         """The arguments of the function in its own order, or the fault of a reference that cannot be used."""
-        if self._subject_alone:
+        if self.takes_subject_alone:
             return [subject]
         reference = self.reference(subject)
         if isinstance(reference, Fault):

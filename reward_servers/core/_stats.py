@@ -112,8 +112,12 @@ class VerifierStats:
 
     def note_plain(self, verdicts: PlainVerdicts) -> None:
         """Count verdicts that came together."""
-        for code, items in Counter(verdicts.codes).items():
-            self.count("verdict", "", code, items)
+        codes = verdicts.codes
+        if codes.count(codes[0]) == len(codes):
+            self.count("verdict", "", codes[0], len(codes))
+        else:
+            for code, items in Counter(codes).items():
+                self.count("verdict", "", code, items)
         self.queue.extend(verdicts.queue_us)
         self.run.extend(verdicts.run_us)
 

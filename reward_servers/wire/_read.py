@@ -85,12 +85,9 @@ class GroupReader:
         groups: list[Group] = []
         indices: list[int] = []
         for group in messages:
-            context = _read_context(group, blobs)
-            rollouts: list[Rollout] = []
-            for rollout in group.rollouts:
-                indices.append(rollout.index)
-                rollouts.append(_read_rollout(rollout, context, blobs))
-            groups.append(Group(context, rollouts))
+            context, rollouts = _read_context(group, blobs), list(group.rollouts)
+            indices += [rollout.index for rollout in rollouts]
+            groups.append(Group(context, _read_rollouts(rollouts, context, blobs)))
         self._use(indices)
         return ReadGroups(groups, indices)
 
@@ -161,7 +158,7 @@ class _WireGroup(Group):
             self.prompt_context = _read_context(self.message, {})
             return self.prompt_context
         if name == "rollouts":
-            self.rollouts = [_read_rollout(one, self.prompt_context, {}) for one in self.message.rollouts]
+            self.rollouts = _read_rollouts(self.message.rollouts, self.prompt_context, {})
             return self.rollouts
         raise AttributeError(f"a group has no {name!r}")
 
@@ -210,8 +207,7 @@ def _cut(message: types_pb2.Group, first: int, last: int) -> types_pb2.Group:
 def read_rollouts(data: bytes) -> list[Rollout]:
     """Read the rollouts of a group that holds nothing but texts."""
     message = types_pb2.Group.FromString(data)
-    context = _read_context(message, {})
-    return [_read_rollout(rollout, context, {}) for rollout in message.rollouts]
+    return _read_rollouts(message.rollouts, _read_context(message, {}), {})
 
 
 def _texts_only(messages: Sequence[types_pb2.Group]) -> ReadGroups | None:
@@ -260,17 +256,20 @@ _READ_LATER: Mapping[str, Callable[[types_pb2.Rollout], Any]] = {
 }
 
 
-def _read_rollout(
-    message: types_pb2.Rollout, context: PromptContext, blobs: Mapping[str, tuple[bytes, str]]
-) -> Rollout:
-    rollout = _WireRollout.__new__(_WireRollout)
-    response, documents = message.response, message.documents
-    rollout.content = response.text or _read_content(response, blobs)
-    rollout.prompt_context = context
-    # Read here, since blobs that are not there are the whole call's fault.
-    rollout.own_documents = _read_documents(documents, blobs) if documents else ()
-    rollout._message = message
-    return rollout
+def _read_rollouts(
+    messages: Iterable[types_pb2.Rollout], context: PromptContext, blobs: Mapping[str, tuple[bytes, str]]
+) -> list[Rollout]:
+    kind, new, rollouts = _WireRollout, _WireRollout.__new__, list[Rollout]()
+    for message in messages:
+        rollout = new(kind)
+        response, documents = message.response, message.documents
+        rollout.content = response.text or _read_content(response, blobs)
+        rollout.prompt_context = context
+        # Read here, since blobs that are not there are the whole call's fault.
+        rollout.own_documents = _read_documents(documents, blobs) if len(documents) else ()
+        rollout._message = message
+        rollouts.append(rollout)
+    return rollouts
 
 
 def _read_marks(messages: Iterable[types_pb2.ReasoningMarks]) -> tuple[tuple[str, str], ...]:

@@ -132,7 +132,7 @@ class LoopExecutor:
         """Judge items until all are done or the turn is over. Wait only where the verifier does."""
         instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None
-        function, low, high = instance.function, verifier.low, verifier.high
+        function, low, high, alone = instance.function, verifier.low, verifier.high, instance.takes_subject_alone
         clock, note_score, note_time = time.perf_counter_ns, found.scores.append, found.run_us.append
         started = clock()
         turn_ends = started + _TURN_NS
@@ -140,8 +140,9 @@ class LoopExecutor:
             outcome: Outcome | None
             score: float | None = None
             try:
-                arguments = instance.arguments(rollout, job.options, None)
-                if isinstance(arguments, Fault):
+                arguments: Sequence[object] | Fault
+                arguments = (rollout,) if alone else instance.arguments(rollout, job.options, None)
+                if type(arguments) is Fault:
                     outcome = arguments
                 else:
                     returned = await function(*arguments)

@@ -46,7 +46,7 @@ _PR_SET_PDEATHSIG = 1
 _LEFT_BEHIND = 1 / 16
 """Share of the memory bound that earlier items may have left in use when one is said to have exhausted the rest."""
 _POLL = 0.001
-_TOGETHER = 16
+_TOGETHER = 64
 """Results that travel in one message at most."""
 _HELD_BACK = 0.001
 """Seconds that a finished result waits for others: quick items share a message, slow ones are told at once."""
