@@ -142,7 +142,7 @@ class LoopExecutor:
             try:
                 arguments: Sequence[object] | Fault
                 arguments = (rollout,) if alone else instance.arguments(rollout, job.options, None)
-                if type(arguments) is Fault:
+                if isinstance(arguments, Fault):
                     outcome = arguments
                 else:
                     returned = await function(*arguments)
