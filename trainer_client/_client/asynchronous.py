@@ -107,7 +107,8 @@ class AsyncRewardClient(BaseClient):
         """Score one rollout: see `RewardClient.submit`."""
         require_rollout(rollout)
         loop = asyncio.get_running_loop()
-        future = LoopFuture(loop, self._core.given_up)
+        future = LoopFuture(loop=loop)
+        future.tell = self._core.given_up
         if group_size:
             order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
             self._core.assemble(order, rollout, future, LoopSink(loop, order), group_size)

@@ -48,6 +48,8 @@ class RewardClient(BaseClient):
         OSError: a file cannot be read.
     """
 
+    _order: ScoringJob | None = None
+
     def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
         """Score a batch in which every group is complete.
 
@@ -140,7 +142,9 @@ class RewardClient(BaseClient):
             seed: see `score`.
         """
         require_rollout(rollout)
-        order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
+        order, labels = self._order, (run, step, seed, current_trace())
+        if order is None or order.labels != labels or order.recipe is not self._recipe:
+            order = self._order = ScoringJob(self._recipe, Labels(*labels))
         future = self._core.futures.make()
         if group_size:
             self._core.assemble(order, rollout, future, _THREADS, group_size)

@@ -56,6 +56,8 @@ class ThreadFuture(concurrent.futures.Future[RolloutResult]):
 
     def result(self, timeout: float | None = None) -> RolloutResult:
         """The result: see `concurrent.futures.Future.result`."""
+        if self._state == FINISHED and self._result is not None:
+            return self._result  # no lock is needed to read what never changes again
         self._wait(timeout)
         # Done, so that the base does not wait on a condition whose wake-ups are for others too.
         return super().result(0)
@@ -134,18 +136,15 @@ _PLAIN = 3
 class LoopFuture(asyncio.Future[RolloutResult]):
     """A future for one event loop.
 
-    Args:
-        loop: the loop.
-        cancelled: called when it is cancelled.
+    Attributes:
+        tell: called when it is cancelled. Set by its maker: an ``__init__`` here would cost as much as the rest of it.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, cancelled: Callable[[], None]) -> None:
-        super().__init__(loop=loop)
-        self._tell = cancelled
+    tell: Callable[[], None]
 
     def cancel(self, msg: Any | None = None) -> bool:
         """Cancel: the rollout is not judged any more, if it was not yet."""
         cancelled = super().cancel(msg)
         if cancelled:
-            self._tell()
+            self.tell()
         return cancelled

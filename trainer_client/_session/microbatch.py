@@ -85,8 +85,12 @@ class PendingBatch:
     def answer(self, rows: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
         """Hand results to their sinks, all of one sink at once."""
         by_sink: dict[ResultSink, tuple[list[Any], list[RolloutResult | BaseException]]] = {}
+        last: ResultSink | None = None
         for row, result in zip(rows, results, strict=True):
-            tokens, found = by_sink.setdefault(self.sinks[row], ([], []))
+            sink = self.sinks[row]
+            if sink is not last:
+                last = sink
+                tokens, found = by_sink.setdefault(sink, ([], []))
             tokens.append(self.tokens[row])
             found.append(result)
         for sink, (tokens, found) in by_sink.items():
