@@ -27,7 +27,8 @@ _IN_FLIGHT = 4
 _OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 
-def _bare_batch(size: int, start: int) -> bytes:
+def bare_batch(size: int, start: int) -> bytes:
+    """A message of the echo with so many items, from a number on."""
     request = Request()
     for index in range(start, start + size):
         request.items.add(id=f"rollout-{index}", text=latex(_SIZE, index))
@@ -85,7 +86,7 @@ async def _run(rounds: int, items: int) -> None:
     names = ("benchmarks.server.verifiers:inline", "benchmarks.server.verifiers:pooled")
     with bare_server() as bare, our_server(names[0]) as inline, our_server(names[1]) as pooled:
         modes = [
-            _Mode("bare echo", bare, METHOD, _bare_batch),
+            _Mode("bare echo", bare, METHOD, bare_batch),
             _Mode("inline, columns", inline, ours, our_batch("bench/inline", pb.RESULT_FORM_COLUMNS)),
             _Mode("inline, rows", inline, ours, our_batch("bench/inline", pb.RESULT_FORM_ROWS)),
             _Mode("pool, columns", pooled, ours, our_batch("bench/pooled", pb.RESULT_FORM_COLUMNS)),
