@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -31,33 +31,74 @@ class Labels:
     Attributes:
         scores: Label by rollout id.
         problems: Rollouts whose label cannot be used, with the reason.
+        unnamed: Whether some of them are of ``expected.score``, which names no reward.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    unnamed: bool = False
+
+    def take(self, rollout_id: str, key: str, value: object) -> None:
+        """Take a rollout's label; null is none, and what is no number is a problem."""
+        if value is None:
+            return
+        if isinstance(value, int | float) and math.isfinite(value):
+            self.scores[rollout_id] = float(value)
+        else:
+            self.problems.append(f"rollout {rollout_id!r}: expected.{key}: {value!r} is not a number or null")
+
+
+def labels_of_rewards(
+    rollouts: Iterable[Rollout], asked: Mapping[str, Sequence[str]], labelled: str | None = None
+) -> dict[str, Labels]:
+    """Read the labels of each reward of a recipe.
+
+    ``expected.scores`` of a rollout gives a label to each reward that it names. ``expected.score`` is the label of one
+    reward: of ``labelled``, or else of the first that is asked of the rollout and has none under its own name.
+
+    Args:
+        rollouts: The rollouts.
+        asked: Names of the rewards that are asked of a rollout, in the recipe's order, by its id.
+        labelled: The reward that ``expected.score`` is a label of; None for the first.
+
+    Returns:
+        The labels by reward, of those that have any or whose labels have problems.
+    """
+    found: dict[str, Labels] = {}
+    for rollout in rollouts:
+        expected = rollout.expected or {}
+        names = asked.get(rollout.rollout_id, ())
+        given = expected.get("scores")
+        named = dict(given) if isinstance(given, Mapping) else {}
+        if given is not None and not isinstance(given, Mapping):
+            problem = f"rollout {rollout.rollout_id!r}: expected.scores: expected an object such as {{'math': 1.0}}"
+            found.setdefault(labelled or (names[0] if names else ""), Labels()).problems.append(problem)
+        if expected.get("score") is not None and (names or labelled):
+            named.setdefault(labelled or names[0], expected["score"])
+        for name, value in named.items():
+            labels = found.setdefault(name, Labels())
+            implied = not isinstance(given, Mapping) or name not in given
+            labels.unnamed |= implied
+            labels.take(rollout.rollout_id, "score" if implied else f"scores.{name}", value)
+    return found
 
 
 def read_labels(rollouts: Iterable[Rollout]) -> Labels:
     """Read ``expected.score`` of each rollout. A null or missing one is no label."""
     found = Labels()
     for rollout in rollouts:
-        value = (rollout.expected or {}).get("score")
-        if value is None:
-            continue
-        if isinstance(value, int | float) and math.isfinite(value):
-            found.scores[rollout.rollout_id] = float(value)
-        else:
-            found.problems.append(f"rollout {rollout.rollout_id!r}: expected.score: {value!r} is not a number or null")
+        found.take(rollout.rollout_id, "score", (rollout.expected or {}).get("score"))
     return found
 
 
-def compare(score: float | None, label: float) -> Match:
+def compare(score: float | None, label: float, tolerance: float = TOLERANCE) -> Match:
     """Compare a score with its label.
 
     Args:
         score: The score; None where there is none.
         label: 0 and 1 stand for wrong and right, and agree with a score on their side of 0.5. Any other label is a
-            score itself and agrees within ``TOLERANCE``.
+            score itself and agrees within ``tolerance``.
+        tolerance: How far a score may be from a label other than 0 and 1.
 
     Returns:
         Agreement, or the side on which the score is wrong.
@@ -67,6 +108,6 @@ def compare(score: float | None, label: float) -> Match:
     if label in (0.0, 1.0):
         if (score > 0.5) == (label > 0.5):
             return Match.AGREE
-    elif abs(score - label) <= TOLERANCE:
+    elif abs(score - label) <= tolerance:
         return Match.AGREE
     return Match.FALSE_POSITIVE if score > label else Match.FALSE_NEGATIVE

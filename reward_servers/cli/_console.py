@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol
+
+from trainer_client._printable import printable
 
 
 class Advance(Protocol):
@@ -17,11 +20,12 @@ class Advance(Protocol):
 
 def print_note(text: str) -> None:
     """Print a line to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(printable(text, line=True), file=sys.stderr, flush=True)
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: fitted to a terminal, and whole where there is none."""
+    columns, rows = ([*map(_cell, columns)], [[*map(_cell, row)] for row in rows])
     if not sys.stdout.isatty():
         # What another program reads must not be folded to the width of a terminal that is not there.
         widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
@@ -40,6 +44,15 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         # Text, since brackets in a code or a path are not markup.
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
+
+
+def _cell(text: str) -> str:
+    return printable(text, line=True)
+
+
+def terminal_width() -> int | None:
+    """Characters on a line of the terminal that stdout is; None where it is none and nothing must be folded."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 @contextmanager

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reward_servers.cli._console import print_note, print_table
+from reward_servers.cli._console import print_note, terminal_width
+from reward_servers.cli._labelling import Labelling, add_agreement, agreement_of_rewards
 from reward_servers.cli._signal_files import describe_signal, row_fields
-from reward_servers.labels import Labels, Match, compare, read_labels
 from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable, Summary
-from trainer_client.signals import Signal, SignalError
+from trainer_client._printable import printable
+from trainer_client.result.figures import Figures, figures_of
+from trainer_client.result.grid import NONE, figure_cells
+from trainer_client.result.summary import summary_grid, summary_lines
+from trainer_client.signals import Groups, Signal, SignalError
 
 Numbers = NDArray[np.float64]
 _REPORT_WIDTH = 100
@@ -132,7 +136,9 @@ def _fault(cell: Cell) -> dict[str, str]:
     return {"party": cell.party, "code": cell.code, "message": cell.message}
 
 
-def describe_run(summary: Summary, table: ScoreTable, signal: TrainingSignal, found: RolloutFile) -> dict[str, Any]:
+def describe_run(
+    summary: Summary, table: ScoreTable, signal: TrainingSignal, found: RolloutFile, labelling: Labelling
+) -> dict[str, Any]:
     """The run in figures, for JSON.
 
     Args:
@@ -140,37 +146,33 @@ def describe_run(summary: Summary, table: ScoreTable, signal: TrainingSignal, fo
         table: The scores.
         signal: What is made of them.
         found: What the input file held.
+        labelling: How scores are compared with labels.
     """
-    labels = read_labels(found.rollouts)
     outcome = summary.to_dict()
-    for column, reward in enumerate(outcome["rewards"]):
-        reward["agreement"] = _agreement(table, column, labels)
+    compared = agreement_of_rewards(table, found.rollouts, labelling)
+    for reward in outcome["rewards"]:
+        reward["agreement"] = compared.by_reward.get(reward["name"])
     advantages = signal.advantages
     outcome |= {
         "recipe": table.recipe.name,
         **describe_signal(signal.made),
         "failed": signal.made is None and bool(signal.reason),
-        "advantage_std": float(advantages.std()) if advantages is not None else None,
+        "advantage": None if advantages is None else asdict(_advantages(table, signal)),
+        "zero_advantages": None if advantages is None else int((advantages[table.mask] == 0).sum()),
         "remark": "" if outcome["incomplete"] else signal.reason,
         "grouped_by_prompt": found.grouped_by_prompt if table.recipe.advantage is not None else 0,
         "ungrouped": found.ungrouped if table.recipe.advantage is not None else 0,
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
-        "label_problems": labels.problems,
+        "label_problems": compared.problems,
+        "label_notes": compared.notes,
     }
     return outcome
 
 
-def _agreement(table: ScoreTable, column: int, labels: Labels) -> dict[str, int] | None:
-    counts: Counter[Match] = Counter()
-    valid = table.valid[:, column]
-    asked = table.asked[:, column]
-    for row, rollout_id in enumerate(table.rollout_ids):
-        label = labels.scores.get(rollout_id)
-        if label is not None and asked[row]:
-            counts[compare(float(table.scores[row, column]) if valid[row] else None, label)] += 1
-    if not counts:
-        return None
-    return {"total": counts.total(), **{match.value: counts[match] for match in Match}}
+def _advantages(table: ScoreTable, signal: TrainingSignal) -> Figures:
+    """Figures of the advantages of rollouts that have a reward."""
+    assert signal.advantages is not None
+    return figures_of(np.where(table.mask, signal.advantages, np.nan), Groups.of(table.group_ids))
 
 
 def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -> None:
@@ -181,17 +183,20 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
         outcome: What else is known: see `describe_run`.
         path: The file that was written; None for none.
     """
-    titles, rows = summary.table()
-    agreements = [reward["agreement"] for reward in outcome["rewards"]]
-    if any(agreements):
-        titles = [*titles, "agrees with labels"]
-        rows = [[*row, _share(agreement)] for row, agreement in zip(rows, agreements, strict=True)]
-    print_table(titles, rows)
-    print("\n".join(summary.lines()))
+    grid = summary_grid(summary)
+    if outcome["advantage"] is not None:
+        cells = figure_cells(Figures(**outcome["advantage"]))
+        grid.widen("= advantage", cells)
+        grid.add("zero", [*[NONE] * (len(grid.titles) - 1), str(outcome["zero_advantages"])], after="highest")
+    add_agreement(grid, [reward["agreement"] for reward in outcome["rewards"]])
+    print(grid.text(terminal_width()))
+    print("\n".join(summary_lines(summary)))
     for name, value in outcome["report"].items():
-        print(f"{name}  {_shown(value)}")
+        print(printable(f"{name}  {_shown(value)}", line=True))
     if path is not None:
         print(f"written to {path}")
+    for note in outcome["label_notes"]:
+        print_note(note)
     if outcome["remark"]:
         print_note(outcome["remark"])
     if outcome["grouped_by_prompt"]:
@@ -208,9 +213,3 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
 def _shown(value: Any) -> str:
     text = f"{value:.4g}" if isinstance(value, float) else str(value)
     return text if len(text) <= _REPORT_WIDTH else f"{text[: _REPORT_WIDTH - 3]}..."
-
-
-def _share(agreement: Mapping[str, int] | None) -> str:
-    if not agreement:
-        return "-"
-    return f"{agreement['agree']}/{agreement['total']} ({agreement['agree'] / agreement['total']:.2%})"

@@ -10,15 +10,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
+from reward_servers.labels import TOLERANCE
 
 if TYPE_CHECKING:
     from reward_servers.cli._outputs import TrainingSignal
@@ -30,46 +30,27 @@ _ROLLOUTS = "rollouts.jsonl"
 
 
 def score(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="IN", help="JSONL, JSON, CSV, parquet, Arrow, .gz, .zst, a data set's folder; - for standard input."
-        ),
-    ],
-    recipe: Annotated[Path | None, typer.Option("--recipe", "-r", help="Recipe file (TOML).")] = None,
-    verifiers: Annotated[
-        list[str] | None,
-        typer.Option("--verifier", metavar="NAME", help="Ask this verifier, without a recipe. Repeatable."),
-    ] = None,
-    options: Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")] = None,
-    out: Annotated[
-        str | None,
-        typer.Option("--out", "-o", help="File to write, a line per rollout; - for standard output; DIR/ for all."),
-    ] = None,
-    columns: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="FIELD=COLUMN", help="Where the file has a field. Repeatable, or with commas."),
-    ] = None,
-    arrays: Annotated[
-        Path | None,
-        typer.Option(help="Arrays with a row per rollout (.npz); by default the file's name with .npz."),
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Where the method's state is kept: read if it is there, written at the end.")
-    ] = None,
-    step: Annotated[int, typer.Option(help="Number of the training step, which schedules follow.", min=0)] = 0,
-    run: Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.")] = "",
-    endpoints_file: Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")] = None,
+    source: _options.Source,
+    recipe: _options.RecipeFile = None,
+    verifiers: _options.Verifiers = None,
+    options: _options.VerifierOptions = None,
+    out: _options.Out = None,
+    columns: _options.Columns = None,
+    arrays: _options.Arrays = None,
+    state: _options.State = None,
+    step: _options.Step = 0,
+    run: _options.Run = "",
+    endpoints_file: _options.EndpointsFile = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
     token: Token = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)] = None,
-    evidence: Annotated[
-        bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what the servers log.")] = False,
+    workers: _options.Workers = None,
+    evidence: _options.Evidence = False,
+    label: _options.Label = None,
+    tolerance: _options.Tolerance = TOLERANCE,
+    as_json: _options.Json = False,
+    verbose: _options.Verbose = False,
 ) -> int:
     """Score the rollouts of a file, by a recipe or by one verifier.
 
@@ -79,10 +60,13 @@ def score(
     Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates, or the recipe's method could
     not be applied; 2: the input or the recipe is wrong.
     """
+    from reward_servers.cli._labelling import Labelling
     from reward_servers.cli._outputs import describe_run, training_signal_of
 
     loaded = recipe_of(recipe, verifiers or (), options)
     folder = recipe.parent if recipe is not None else Path()
+    if label is not None and label not in loaded.columns:
+        raise UserError(f"--label {label}: the recipe has no such reward; it has {', '.join(loaded.columns)}")
     place = _place(out, {"the input": source, "the recipe": recipe, "the file of endpoints": endpoints_file})
     if place == _STDOUT and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
@@ -94,7 +78,7 @@ def score(
     signal = training_signal_of(table)
     kept.save()
     summary = replace(table.summary(), seconds=seconds)
-    outcome = describe_run(summary, table, signal, found)
+    outcome = describe_run(summary, table, signal, found, Labelling(label, tolerance))
     if place is not None:
         _write(place, found.rollouts, table, signal, outcome, evidence=evidence)
     _tell(source, summary, outcome, place, as_json=as_json)

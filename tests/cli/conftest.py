@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -111,6 +112,15 @@ class Cli:
 def read_line(stream: IO[str] | None) -> str:
     assert stream is not None
     return stream.readline().rstrip("\n")
+
+
+def read_terminal(ours: int) -> str:
+    shown = b""
+    with contextlib.suppress(OSError):  # a terminal that is closed at the other end reads as an error
+        while data := os.read(ours, 4096):
+            shown += data
+    os.close(ours)
+    return shown.decode()
 
 
 def servers_of(pid: int) -> list[psutil.Process]:

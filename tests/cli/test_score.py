@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import COMMAND, PATIENCE, Cli, servers_of, wait_until
+from tests.cli.conftest import COMMAND, PATIENCE, Cli, read_terminal, servers_of, wait_until
 
 EXACT = '[rewards.right]\nverifier = "exact"\n'
 
@@ -48,7 +48,10 @@ def test_writes_a_line_per_rollout_in_order_with_advantages(cli: Cli) -> None:
     assert rows[0]["advantage"] == pytest.approx(-rows[2]["advantage"])
     assert "evidence" not in rows[0]
     assert "probe/length" in done.stdout
-    assert "4 rollouts in 2 groups, 0 degenerate" in done.stdout
+    assert "4 rollouts in 2 groups; 4 with a reward" in done.stdout
+    shown = {line[:18].strip(): line[18:].split() for line in done.stdout.splitlines()}
+    assert shown["zero"][-1] == "0"
+    assert shown["pass@2"][0] == "1.0000"
 
 
 def test_json_is_one_object_with_figures_and_agreement(cli: Cli) -> None:
@@ -200,15 +203,11 @@ def test_a_terminal_gets_a_progress_bar_and_a_table(cli: Cli) -> None:
     command = [*COMMAND, "score", str(source), "-r", str(recipe), "-o", "out.jsonl", "--workers", "1"]
     with subprocess.Popen(command, cwd=cli.folder, env=cli.env, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
-        shown = b""
-        with contextlib.suppress(OSError):  # a terminal that is closed at the other end reads as an error
-            while data := os.read(ours, 4096):
-                shown += data
-    os.close(ours)
+        shown = read_terminal(ours)
     assert process.returncode == 0, shown
-    assert b"scoring" in shown
-    assert b"/100" in shown
-    assert "probe/slow" in shown.decode()
+    assert "scoring" in shown
+    assert "/100" in shown
+    assert "probe/slow" in shown
 
 
 def raw(cli: Cli, name: str, *rows: dict[str, Any]) -> Path:

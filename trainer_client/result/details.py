@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
-from trainer_client.result.outcomes import ClientOutcome, Outcome, Spent
+from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Spent
+
+PARTIES = ("", "dataset", "service", "upstream", "caller")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Times(NamedTuple):
     queue_us: array[int]
     run_us: array[int]
     cached: bytearray
+    cpu_us: array[int]
 
 
 def read_times(sources: Sequence[Any], places: Sequence[int]) -> Times:
@@ -68,7 +75,9 @@ def read_times(sources: Sequence[Any], places: Sequence[int]) -> Times:
         sources: what each cell was settled with.
         places: position of each cell in a source that has many.
     """
-    times = Times(array("I", bytes(4 * len(sources))), array("I", bytes(4 * len(sources))), bytearray(len(sources)))
+    cells = len(sources)
+    none = array("Q", bytes(8 * cells))
+    times = Times(array("I", bytes(4 * cells)), array("I", bytes(4 * cells)), bytearray(cells), none)
     read: dict[int, Times] = {}
     for cell, source in enumerate(sources):
         if source is None or isinstance(source, ClientOutcome):
@@ -81,11 +90,14 @@ def read_times(sources: Sequence[Any], places: Sequence[int]) -> Times:
             times.queue_us[cell] = columns.queue_us[place]
             times.run_us[cell] = columns.run_us[place]
             times.cached[cell] = columns.cached[place]
+            times.cpu_us[cell] = columns.cpu_us[place]
             continue
         result = types.Result.FromString(source) if isinstance(source, bytes) else source
         times.queue_us[cell] = result.queue_us
         times.run_us[cell] = result.run_us
         times.cached[cell] = result.cached
+        if result.HasField("usage"):
+            times.cpu_us[cell] = result.usage.cpu_us
     return times
 
 
@@ -95,7 +107,13 @@ def _times_of(columns: service.ResultColumns) -> Times:
         array("I", columns.queue_us[:] or [0] * count),
         array("I", columns.run_us[:] or [0] * count),
         bytearray(columns.cached[:] or [False] * count),
+        array("Q", columns.cpu_us[:] or [0] * count),
     )
+
+
+def seconds(microseconds: array[int]) -> NDArray[np.float64]:
+    """A column of times in seconds."""
+    return np.asarray(microseconds).astype(np.float64) * 1e-6
 
 
 def read_spent(sources: Sequence[Any]) -> Spent:
@@ -128,6 +146,28 @@ def read_aspect(sources: Sequence[Any], number: int) -> array[float]:
             if aspect.name == number and aspect.HasField("value"):
                 values[cell] = aspect.value
     return values
+
+
+def read_cell(store: OutcomeStore, at: int, aspects: Sequence[str]) -> Cell:
+    """Everything said of a settled cell.
+
+    Args:
+        store: where it is.
+        at: its place in the flat columns.
+        aspects: names of the parts of its judgement.
+    """
+    outcome = Outcome(store.state[at])
+    details = read_details(store.sources[at], store.places[at], aspects)
+    evidence, feedback = details.pop("evidence_json", b""), details.pop("feedback_json", b"")
+    return Cell(
+        outcome=outcome,
+        score=store.scores[at] if outcome is Outcome.VERDICT else None,
+        code=store.code_names[store.codes[at]],
+        party=PARTIES[store.parties[at]],
+        evidence=json.loads(evidence) if evidence else None,
+        feedback=json.loads(feedback) if feedback else None,
+        **details,
+    )
 
 
 def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, Any]:

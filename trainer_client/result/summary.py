@@ -1,25 +1,22 @@
-"""`Summary`: a score table in figures."""
+"""`Summary`: a score table in figures, and as text for a terminal."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from trainer_client._printable import printable
+from trainer_client.result.figures import Figures
+from trainer_client.result.grid import NONE, Grid, add_counts, add_figures, duration
 
-from trainer_client.recipe.recipe import Recipe
-from trainer_client.result.outcomes import Outcome, Spent
-from trainer_client.result.verifiers import VerifierId
-
-_ERRORS = "rejected_by_error"
+COMBINED = "= reward"
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class RewardSummary:
-    """One reward in figures.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewardSummary(Figures):
+    """One reward in figures; those of its scores are `Figures`.
 
     Attributes:
         name: the reward.
@@ -27,8 +24,6 @@ class RewardSummary:
         versions: the verifiers that answered, ``name@version digest``.
         asked: items asked for.
         scored: items with a score.
-        mean: mean score; None when nothing was scored.
-        std: standard deviation of the scores (the population's); None when nothing was scored.
         codes: verdicts by code.
         faults: faults by ``party/code``.
         skips: skips by code.
@@ -37,6 +32,8 @@ class RewardSummary:
         run_max: its maximum.
         queue_p99: 99th percentile of the time that an item waited at the server, in seconds.
         cached: verdicts that came from a cache.
+        run_seconds: time that its items ran, in all; verdicts from a cache left out.
+        cpu_seconds: processor time of those items.
         rejected_by_error: for each group whose reference made its own checker or tests raise errors: the share of its
             tests in which they did, highest first. One that is high in most groups, or near 1, is worth a look.
         upstream_calls: calls of models.
@@ -50,8 +47,6 @@ class RewardSummary:
     versions: list[str]
     asked: int
     scored: int
-    mean: float | None
-    std: float | None
     codes: dict[str, int]
     faults: dict[str, int]
     skips: dict[str, int]
@@ -60,6 +55,8 @@ class RewardSummary:
     run_max: float
     queue_p99: float
     cached: int
+    run_seconds: float
+    cpu_seconds: float
     rejected_by_error: dict[str, float]
     upstream_calls: int = 0
     input_tokens: int = 0
@@ -74,12 +71,14 @@ class Summary:
     Attributes:
         rollouts: number of rollouts.
         groups: number of groups.
-        rewarded: rollouts that have a reward.
+        rewarded: rollouts that have a reward; the others are masked.
         mean_reward: mean of those rewards; None when there is none.
         degenerate_groups: groups whose rewards are all equal, or missing except one: they teach nothing.
+        unlearnable: those groups by the reason.
         incomplete: why the batch cannot be used; empty when it can.
         seconds: time from handing over the batch to its last outcome.
         rewards: one entry for each reward.
+        combined: figures of the rewards that the recipe makes of them; None when the batch cannot be used.
     """
 
     rollouts: int
@@ -87,153 +86,80 @@ class Summary:
     rewarded: int
     mean_reward: float | None
     degenerate_groups: int
+    unlearnable: dict[str, int]
     incomplete: str
     seconds: float
     rewards: list[RewardSummary]
+    combined: Figures | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON and loggers."""
         return asdict(self)
 
-    def table(self) -> tuple[list[str], list[list[str]]]:
-        """Titles of columns, and a row of texts for each reward."""
-        titles = ["reward", "verifier", "scored", "mean", "std", "run p50", "run p99"]
-        return titles, [_row(reward) for reward in self.rewards]
-
-    def lines(self) -> list[str]:
-        """What is said below the table: outcomes of each reward by code, and the batch as a whole."""
-        lines = [f"{reward.name}  {_outcomes(reward)}" for reward in self.rewards]
-        lines.append(
-            f"{self.rollouts} rollouts in {self.groups} groups, {self.degenerate_groups} degenerate; "
-            f"{self.rewarded} with a reward, mean {_figure(self.mean_reward)}; {self.seconds:.1f} s"
-        )
-        lines += filter(None, map(_errors, self.rewards))
-        lines += filter(None, map(_spent, self.rewards))
-        if self.incomplete:
-            lines.append(f"incomplete: {self.incomplete}")
-        return lines
-
     def __str__(self) -> str:
-        """The table and what is said below it, for a terminal."""
-        titles, rows = self.table()
-        widths = [max(map(len, cells)) for cells in zip(titles, *rows, strict=True)]
-        table = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in (titles, *rows)
-        ]
-        return "\n".join(table + self.lines())
+        """Everything in words and one table, for a terminal."""
+        return "\n".join([summary_grid(self).text(), *summary_lines(self)])
 
 
-class Scores(Protocol):
-    """What a summary reads of a score table: see `ScoreTable`."""
-
-    recipe: Recipe
-    group_ids: list[str]
-    columns: tuple[str, ...]
-    outcomes: NDArray[np.uint8]
-    scores: NDArray[np.float64]
-    code_numbers: NDArray[np.int32]
-    code_names: tuple[str, ...]
-    versions: tuple[tuple[VerifierId, ...], ...]
-    seconds: float
-
-    @property
-    def parties(self) -> NDArray[np.str_]:
-        """Whose failure each fault is."""
-
-    @property
-    def run_seconds(self) -> NDArray[np.float64]:
-        """How long each item ran."""
-
-    @property
-    def queue_seconds(self) -> NDArray[np.float64]:
-        """How long each item waited."""
-
-    @property
-    def cached(self) -> NDArray[np.bool_]:
-        """Whether each verdict came from a cache."""
-
-    def aspect(self, reward: int, name: str) -> NDArray[np.float64]:
-        """One aspect of the verdicts of a reward."""
-
-    def spent(self, reward: int) -> Spent:
-        """What the models that a reward asked have cost."""
+def summary_grid(summary: Summary) -> Grid:
+    """The figures of a summary: a column for each reward, and one for what they make together."""
+    rewards = summary.rewards
+    grid = Grid([reward.name for reward in rewards] + [COMBINED])
+    grid.add("verifier", [reward.verifier for reward in rewards])
+    whole = f"{summary.rewarded}/{summary.rollouts}"
+    grid.add("scored", [f"{reward.scored}/{reward.asked}" for reward in rewards] + [whole])
+    grid.add("masked", [NONE] * len(rewards) + [str(summary.rollouts - summary.rewarded)])
+    add_counts(grid, "fault", [reward.faults for reward in rewards])
+    add_counts(grid, "skip", [reward.skips for reward in rewards])
+    add_figures(grid, [*rewards, *([summary.combined] if summary.combined is not None else [])])
+    add_counts(grid, "verdict", [reward.codes for reward in rewards])
+    _add_costs(grid, rewards)
+    return grid
 
 
-def summarise(
-    table: Scores,
-    rewards: NDArray[np.float64] | None = None,
-    mask: NDArray[np.bool_] | None = None,
-    incomplete: str = "",
-) -> Summary:
-    """Figures of a table: see `ScoreTable.summary`.
-
-    Args:
-        table: the scores.
-        rewards: ``[N]`` rewards; None where the batch cannot be used.
-        mask: ``[N]`` rollouts that have one.
-        incomplete: why it cannot be used.
-    """
-    group_number = {group: number for number, group in enumerate(dict.fromkeys(table.group_ids))}
-    rewarded, mean, degenerate = 0, None, len(group_number)
-    if rewards is not None and mask is not None:
-        rewarded = int(mask.sum())
-        mean = float(rewards[mask].mean()) if rewarded else None
-        numbers = np.array([group_number[group] for group in table.group_ids], np.int64)[mask]
-        low = np.full(len(group_number), np.inf)
-        high = np.full(len(group_number), -np.inf)
-        np.minimum.at(low, numbers, rewards[mask])
-        np.maximum.at(high, numbers, rewards[mask])
-        degenerate = int((low >= high).sum())
-    return Summary(
-        rollouts=len(table.group_ids),
-        groups=len(group_number),
-        rewarded=rewarded,
-        mean_reward=mean,
-        degenerate_groups=degenerate,
-        incomplete=incomplete,
-        seconds=table.seconds,
-        rewards=[_reward(table, column) for column in range(len(table.columns))],
-    )
+def _add_costs(grid: Grid, rewards: Sequence[RewardSummary]) -> None:
+    scored = [reward.scored > 0 for reward in rewards]
+    times = {"run p50": "run_p50", "run p99": "run_p99", "queue p99": "queue_p99"}
+    for name, attribute in times.items():
+        grid.add(
+            name,
+            [
+                duration(getattr(reward, attribute)) if some else NONE
+                for reward, some in zip(rewards, scored, strict=True)
+            ],
+        )
+    totals = {"run, all": "run_seconds", "CPU, all": "cpu_seconds"}
+    for name, attribute in totals.items():
+        spent = [getattr(reward, attribute) for reward in rewards]
+        grid.add(name, [duration(seconds) if seconds else NONE for seconds in spent])
+    for name in ("upstream_calls", "input_tokens", "output_tokens"):
+        numbers = [getattr(reward, name) for reward in rewards]
+        grid.add(name.replace("_", " "), [f"{number:,}" if number else NONE for number in numbers])
+    grid.add("cost", [f"{reward.cost:.4g}" if reward.cost else NONE for reward in rewards])
+    grid.add("from the cache", [str(reward.cached) if reward.cached else NONE for reward in rewards])
 
 
-def _reward(table: Scores, column: int) -> RewardSummary:
-    outcomes = table.outcomes[:, column]
-    codes = np.array(table.code_names)[table.code_numbers[:, column]]
-    scored = outcomes == Outcome.VERDICT
-    faulty = outcomes == Outcome.FAULT
-    scores = table.scores[scored, column]
-    run = table.run_seconds[scored, column] if scored.any() else np.zeros(1)
-    queue = table.queue_seconds[scored, column] if scored.any() else np.zeros(1)
-    parties = table.parties[faulty, column]
-    return RewardSummary(
-        name=table.columns[column],
-        verifier=table.recipe.rewards[column].verifier,
-        versions=[f"{v.name}@{v.version} {v.digest}" for v in table.versions[column]],
-        asked=int((outcomes != Outcome.NOT_ASKED).sum()),
-        scored=int(scored.sum()),
-        mean=float(scores.mean()) if scores.size else None,
-        std=float(scores.std()) if scores.size else None,
-        codes=_counted(codes[scored].tolist()),
-        faults=_counted([f"{p}/{c}" for p, c in zip(parties.tolist(), codes[faulty].tolist(), strict=True)]),
-        skips=_counted(codes[outcomes == Outcome.SKIP].tolist()),
-        run_p50=float(np.quantile(run, 0.5)),
-        run_p99=float(np.quantile(run, 0.99)),
-        run_max=float(run.max()),
-        queue_p99=float(np.quantile(queue, 0.99)),
-        cached=int(table.cached[:, column].sum()),
-        rejected_by_error=_shares(table.group_ids, table.aspect(column, _ERRORS)),
-        **table.spent(column)._asdict(),
-    )
-
-
-def _shares(group_ids: list[str], errors: NDArray[np.float64]) -> dict[str, float]:
-    """Mean of each group that has any, highest first."""
-    found: dict[str, list[float]] = {}
-    for row in np.flatnonzero(~np.isnan(errors)).tolist():
-        found.setdefault(group_ids[row], []).append(float(errors[row]))
-    means = {group: sum(values) / len(values) for group, values in found.items() if any(values)}
-    return dict(sorted(means.items(), key=lambda pair: -pair[1]))
+def summary_lines(summary: Summary) -> list[str]:
+    """What is said below the table: the batch as a whole, and what no method can learn from."""
+    learnable = summary.groups - summary.degenerate_groups
+    lines = [
+        f"{summary.rollouts} rollouts in {summary.groups} groups; {summary.rewarded} with a reward; "
+        f"{summary.seconds:.1f} s"
+    ]
+    if summary.degenerate_groups and not summary.incomplete:
+        parts = [f"{reason}: {count}" for reason, count in summary.unlearnable.items()]
+        more = [f"{len(parts) - _SHOWN} other reasons"] if len(parts) > _SHOWN else []
+        lines.append(
+            f"{learnable} of {summary.groups} groups differ in their rewards; {summary.degenerate_groups} teach "
+            f"nothing by comparison ({', '.join([*parts[:_SHOWN], *more])})"
+        )
+    short = max((reward.short for reward in summary.rewards), default=0)
+    if short:
+        lines.append(f"groups with fewer scores than the highest k, which it leaves out: {short}")
+    lines += filter(None, map(_errors, summary.rewards))
+    if summary.incomplete:
+        lines.append(f"incomplete: {summary.incomplete}")
+    return [printable(line, line=True) for line in lines]
 
 
 def _errors(reward: RewardSummary) -> str:
@@ -244,46 +170,3 @@ def _errors(reward: RewardSummary) -> str:
     shown = ", ".join(f"{group} {share:.0%}" for group, share in list(shares.items())[:_SHOWN])
     more = f" and {len(shares) - _SHOWN} more" if len(shares) > _SHOWN else ""
     return f"{reward.name}: tests rejected by an error of the reference's own code, by group: {shown}{more}"
-
-
-def _spent(reward: RewardSummary) -> str:
-    """A line about the models that were asked; empty where there was none."""
-    if not (reward.upstream_calls or reward.input_tokens):
-        return ""
-    calls = f"{reward.upstream_calls:,} calls of models, " if reward.upstream_calls else ""
-    tokens = f"{reward.input_tokens:,} tokens read and {reward.output_tokens:,} written"
-    return f"{reward.name}: {calls}{tokens}" + (f"; cost {reward.cost:.6g}" if reward.cost else "")
-
-
-def _counted(names: list[str]) -> dict[str, int]:
-    return dict(Counter(names).most_common())
-
-
-def _row(reward: RewardSummary) -> list[str]:
-    return [
-        reward.name,
-        reward.verifier,
-        f"{reward.scored}/{reward.asked}",
-        _figure(reward.mean),
-        _figure(reward.std),
-        _duration(reward.run_p50),
-        _duration(reward.run_p99),
-    ]
-
-
-def _outcomes(reward: RewardSummary) -> str:
-    kinds = {"verdicts": reward.codes, "faults": reward.faults, "skips": reward.skips}
-    said = [f"{kind}: {_counts(counts)}" for kind, counts in kinds.items() if counts]
-    return "; ".join(said) or "not asked of any rollout"
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
-
-
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.1f} s"

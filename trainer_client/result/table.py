@@ -6,8 +6,6 @@ else a verifier said (note, evidence, aspects, steps) is decoded when it is aske
 
 from __future__ import annotations
 
-import json
-from array import array
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -19,10 +17,11 @@ from trainer_client._errors import RecipeError, RewardError, StateError
 from trainer_client.recipe.inputs import Source
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.state import keeps_state
-from trainer_client.result.details import Cell, Times, read_aspect, read_details, read_spent, read_times
+from trainer_client.result.details import PARTIES, Cell, Times, read_aspect, read_cell, read_spent, read_times, seconds
 from trainer_client.result.inputs import arrays_of, values_of
 from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
-from trainer_client.result.summary import Summary, summarise
+from trainer_client.result.summarise import summarise
+from trainer_client.result.summary import Summary
 from trainer_client.result.verifiers import VerifierId
 from trainer_client.rollout.types import Rollout
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int32]
-
-PARTIES = ("", "dataset", "service", "upstream", "caller")
 
 
 class IncompleteBatchError(RewardError):
@@ -151,12 +148,17 @@ class ScoreTable:
     @cached_property
     def queue_seconds(self) -> FloatArray:
         """``[N, R]`` time each item waited at its server."""
-        return _seconds(self._times.queue_us).reshape(self.scores.shape)
+        return seconds(self._times.queue_us).reshape(self.scores.shape)
 
     @cached_property
     def run_seconds(self) -> FloatArray:
         """``[N, R]`` time each item ran."""
-        return _seconds(self._times.run_us).reshape(self.scores.shape)
+        return seconds(self._times.run_us).reshape(self.scores.shape)
+
+    @cached_property
+    def cpu_seconds(self) -> FloatArray:
+        """``[N, R]`` processor time of each item's own work."""
+        return seconds(self._times.cpu_us).reshape(self.scores.shape)
 
     @cached_property
     def cached(self) -> BoolArray:
@@ -206,20 +208,8 @@ class ScoreTable:
             reward: name or position of the reward.
         """
         column = self.column(reward) if isinstance(reward, str) else reward
-        outcome = Outcome(int(self.outcomes[row, column]))
         aspects = self.versions[column][0].aspects if self.versions[column] else ()
-        at = row * len(self.columns) + column
-        details = read_details(self._store.sources[at], self._store.places[at], aspects)
-        evidence, feedback = details.pop("evidence_json", b""), details.pop("feedback_json", b"")
-        return Cell(
-            outcome=outcome,
-            score=float(self.scores[row, column]) if outcome is Outcome.VERDICT else None,
-            code=self.code_names[self.code_numbers[row, column]],
-            party=PARTIES[self.party_numbers[row, column]],
-            evidence=json.loads(evidence) if evidence else None,
-            feedback=json.loads(feedback) if feedback else None,
-            **details,
-        )
+        return read_cell(self._store, row * len(self.columns) + column, aspects)
 
     # Rewards and advantages
 
@@ -403,7 +393,3 @@ class ScoreTable:
                 if all(name in table._inputs for table in tables)
             },
         )
-
-
-def _seconds(microseconds: array[int]) -> FloatArray:
-    return np.frombuffer(microseconds, np.uint32).astype(np.float64) * 1e-6

@@ -1,0 +1,103 @@
+"""Labels in a file that is scored: for each reward how many scores agree, and how well graded ones follow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reward_servers.labels import TOLERANCE, Labels, Match, compare, labels_of_rewards
+from trainer_client import Rollout, ScoreTable
+from trainer_client.result.figures import correlations
+from trainer_client.result.grid import NONE, Grid, figure
+
+
+class Labelling(NamedTuple):
+    """How scores are compared with labels.
+
+    Attributes:
+        reward: The reward that ``expected.score`` is the label of; None for the first that is asked of a rollout.
+        tolerance: How far a score may be from a label other than 0 and 1.
+    """
+
+    reward: str | None = None
+    tolerance: float = TOLERANCE
+
+
+class Compared(NamedTuple):
+    """What came of it.
+
+    Attributes:
+        by_reward: Counts, and correlations of graded labels, of each reward that has labels.
+        problems: Labels that cannot be used.
+        notes: What a reader should know of the comparison.
+    """
+
+    by_reward: dict[str, dict[str, Any]]
+    problems: list[str]
+    notes: list[str]
+
+
+def agreement_of_rewards(table: ScoreTable, rollouts: Sequence[Rollout], labelling: Labelling) -> Compared:
+    """Compare the scores of each reward with its labels."""
+    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
+    asked = table.asked
+    names = {
+        rollout_id: [name for column, name in enumerate(table.columns) if asked[row, column]]
+        for rollout_id, row in row_of.items()
+    }
+    found = labels_of_rewards(rollouts, names, labelling.reward)
+    by_reward: dict[str, dict[str, Any]] = {}
+    notes = []
+    for name, labels in found.items():
+        if name in table.columns:
+            compared = _compare(table, table.column(name), labels, row_of, labelling.tolerance)
+            if compared is not None:
+                by_reward[name] = compared
+        elif name:
+            notes.append(f"{len(labels.scores)} labels in expected.scores name {name!r}, which is no reward here")
+    several = any(len(one) > 1 for one in names.values())
+    taken = [name for name, labels in found.items() if labels.unnamed]
+    if several and labelling.reward is None and taken:
+        notes.append(
+            f"expected.score is compared with {', '.join(taken)}: the first reward that is asked of a rollout; "
+            "--label REWARD names another, and expected.scores labels each by name"
+        )
+    return Compared(by_reward, [problem for labels in found.values() for problem in labels.problems], notes)
+
+
+def _compare(
+    table: ScoreTable, column: int, labels: Labels, row_of: Mapping[str, int], tolerance: float
+) -> dict[str, Any] | None:
+    counts: Counter[Match] = Counter()
+    pairs = []
+    for rollout_id, label in labels.scores.items():
+        row = row_of[rollout_id]
+        if not table.asked[row, column]:
+            continue
+        score = float(table.scores[row, column]) if table.valid[row, column] else None
+        counts[compare(score, label, tolerance)] += 1
+        if score is not None:
+            pairs.append((score, label))
+    if not counts:
+        return None
+    outcome: dict[str, Any] = {"total": counts.total(), **{match.value: counts[match] for match in Match}}
+    graded = any(label not in (0.0, 1.0) for _, label in pairs) or any(score not in (0.0, 1.0) for score, _ in pairs)
+    found = correlations(*np.array(pairs, np.float64).reshape(-1, 2).T) if graded else None
+    if found is not None:
+        outcome |= {"pearson": found[0], "spearman": found[1]}
+    return outcome
+
+
+def add_agreement(grid: Grid, agreements: Sequence[Mapping[str, Any] | None]) -> None:
+    """Add rows about labels to the table of a run."""
+    if not any(agreements):
+        return
+    shown = {"labels": "total", **{f"  {match.value.replace('_', ' ')}": match.value for match in Match}}
+    for name, key in shown.items():
+        grid.add(name, [str(one[key]) if one else NONE for one in agreements])
+    grid.add("  agree, share", [f"{one['agree'] / one['total']:.2%}" if one else NONE for one in agreements])
+    for name in ("pearson", "spearman"):
+        grid.add(f"  {name}", [figure(one.get(name)) if one else NONE for one in agreements])

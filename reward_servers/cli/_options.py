@@ -1,0 +1,46 @@
+"""The options of ``assay score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="IN", help="JSONL, JSON, CSV, parquet, Arrow, .gz, .zst, a data set's folder; - for standard input."
+    ),
+]
+RecipeFile = Annotated[Path | None, typer.Option("--recipe", "-r", help="Recipe file (TOML).")]
+Verifiers = Annotated[
+    list[str] | None,
+    typer.Option("--verifier", metavar="NAME", help="Ask it, without a recipe. Repeatable."),
+]
+VerifierOptions = Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")]
+Out = Annotated[
+    str | None,
+    typer.Option("--out", "-o", help="File to write, a line per rollout; - for standard output; DIR/ for all."),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="FIELD=COLUMN", help="Where the file has a field. Repeatable, or with commas."),
+]
+Arrays = Annotated[
+    Path | None, typer.Option(help="Arrays with a row per rollout (.npz); by default the file's name with .npz.")
+]
+State = Annotated[
+    Path | None, typer.Option(help="Where the method's state is kept: read if it is there, written at the end.")
+]
+Step = Annotated[int, typer.Option(help="Number of the training step, which schedules follow.", min=0)]
+Run = Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.")]
+EndpointsFile = Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")]
+Workers = Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)]
+Evidence = Annotated[
+    bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
+]
+Label = Annotated[str | None, typer.Option(metavar="REWARD", help="The reward that expected.score is the label of.")]
+Tolerance = Annotated[float, typer.Option(help="How far a score may be from a label other than 0 and 1.", min=0)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the servers log.")]
