@@ -27,6 +27,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "sandbox": ("benchmarks.sandbox",),
     "judge": ("benchmarks.verifiers.judge",),
     "preference": ("benchmarks.preference",),
+    "gateway": ("benchmarks.gateway",),
 }
 
 

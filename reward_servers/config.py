@@ -43,23 +43,27 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind
 from reward_servers.core._schemas import explain
 
+_T = TypeVar("_T", bound=BaseModel)
 
-class _Section(BaseModel):
+
+class Section(BaseModel):
+    """A table of a settings file, in which a key that is not known is an error."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class TlsConfig(_Section):
+class TlsConfig(Section):
     """Files of the server's certificate."""
 
     certificate: Path
@@ -67,7 +71,7 @@ class TlsConfig(_Section):
     client_ca: Path | None = None
 
 
-class ClientTls(_Section):
+class ClientTls(Section):
     """Files for asking other servers over TLS."""
 
     ca: Path | None = None
@@ -81,11 +85,11 @@ class ClientTls(_Section):
         return self
 
 
-class _Client(_Section):
+class _Client(Section):
     tls: ClientTls | None = None
 
 
-class _Server(_Section):
+class _Server(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65535)
     workers: int = Field(default_factory=lambda: os.cpu_count() or 1, ge=1, le=1024)
@@ -97,23 +101,25 @@ class _Server(_Section):
     reflection: bool = True
 
 
-class _Metrics(_Section):
+class _Metrics(Section):
     host: str = "127.0.0.1"
     port: int | None = Field(default=None, ge=0, le=65535)
 
 
-class _Tracing(_Section):
+class _Tracing(Section):
     endpoint: str | None = None
 
 
-class _Auth(_Section):
+class AuthConfig(Section):
+    """Who may ask."""
+
     tokens: Path | None = None
 
 
 _DEFAULTS = ServerLimits()
 
 
-class _Limits(_Section):
+class _Limits(Section):
     items: int = Field(default=_DEFAULTS.items, ge=1)
     bytes: int = Field(default=_DEFAULTS.bytes, ge=1)
     client_items: int = Field(default=_DEFAULTS.client_items, ge=0)
@@ -124,19 +130,19 @@ class _Limits(_Section):
     cache_bytes: int = Field(default=_DEFAULTS.cache_bytes, ge=0)
 
 
-class _ItemLimits(_Section):
+class _ItemLimits(Section):
     cpu: float | None = Field(default=None, gt=0)
     wall: float | None = Field(default=None, gt=0)
     memory: int | None = Field(default=None, ge=0)
     response: int | None = Field(default=None, ge=1)
 
 
-class ServerConfig(_Section):
+class ServerConfig(Section):
     """All settings of a server process; the sections are those of the file."""
 
     server: _Server = Field(default_factory=_Server)
     limits: _Limits = Field(default_factory=_Limits)
-    auth: _Auth = Field(default_factory=_Auth)
+    auth: AuthConfig = Field(default_factory=AuthConfig)
     metrics: _Metrics = Field(default_factory=_Metrics)
     tracing: _Tracing = Field(default_factory=_Tracing)
     verifiers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -188,6 +194,20 @@ def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:
     Raises:
         SettingsError: The file cannot be read or a key is wrong; the message names both.
     """
+    return read_settings(ServerConfig, path, {"server": overrides})
+
+
+def read_settings(kind: type[_T], path: Path | None, overrides: Mapping[str, Any]) -> _T:
+    """Read settings of a kind.
+
+    Args:
+        kind: What the settings are.
+        path: A TOML file; None for the defaults.
+        overrides: Keys that replace the file's; of a table those that are not None.
+
+    Raises:
+        SettingsError: The file cannot be read or a key is wrong; the message names both.
+    """
     data: dict[str, Any] = {}
     if path is not None:
         try:
@@ -196,10 +216,14 @@ def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:
             raise SettingsError(f"{path}: {error.strerror}; give the path of a TOML file") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise SettingsError(f"{path}: {error}") from None
-    given = {name: value for name, value in overrides.items() if value is not None}
-    data["server"] = {**data.get("server", {}), **given}
+    for name, value in overrides.items():
+        table = data.get(name)
+        if isinstance(value, Mapping) and isinstance(table, dict | None):
+            data[name] = {**(table or {}), **{key: part for key, part in value.items() if part is not None}}
+        elif not isinstance(value, Mapping):
+            data[name] = value
     try:
-        return ServerConfig.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
         raise SettingsError(explain(error, str(path) if path is not None else "settings")) from None
 
@@ -214,9 +238,16 @@ def drain_seconds(files: Iterable[str | None]) -> float:
     return longest
 
 
-def bind_refusal(config: ServerConfig) -> str | None:
+class Listening(Protocol):
+    """Where something listens."""
+
+    host: str
+    insecure: bool
+    tls: TlsConfig | None
+
+
+def bind_refusal(server: Listening) -> str | None:
     """Why the address must not be served in plain text; None when it may be."""
-    server = config.server
     if server.tls is not None or server.insecure or server.host == "localhost":
         return None
     try:

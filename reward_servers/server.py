@@ -110,7 +110,7 @@ def _client_tls(files: ClientTls | None) -> TLS | None:
 
 
 def _bind(server: grpc.aio.Server, config: ServerConfig) -> str:
-    refusal = bind_refusal(config)
+    refusal = bind_refusal(config.server)
     if refusal is not None:
         raise SettingsError(refusal)
     host = config.server.host

@@ -15,6 +15,7 @@ from reward_servers.cli import (
     _check,
     _doctor,
     _explain,
+    _gateway,
     _health,
     _list,
     _methods,
@@ -30,6 +31,7 @@ from reward_servers.cli._errors import EXIT_DEFECT, EXIT_INTERRUPTED, EXIT_UNREA
 COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("serve", _serve.serve),
     ("up", _up.up),
+    ("gateway", _gateway.gateway),
     ("health", _health.health),
     ("top", _top.top),
     ("score", _score.score),

@@ -30,6 +30,9 @@ _EXTRAS = {
     "pydantic": "server",
     "rich": "server",
     "psutil": "server",
+    "fastapi": "gateway",
+    "orjson": "gateway",
+    "uvicorn": "gateway",
 }
 
 

@@ -23,7 +23,7 @@ from reward_servers.labels import TOLERANCE
 if TYPE_CHECKING:
     from reward_servers.cli._outputs import TrainingSignal
     from reward_servers.cli._scoring import Session
-    from trainer_client import TLS, Recipe, Rollout, RolloutFile, ScoreTable, Summary
+    from trainer_client import Recipe, Rollout, RolloutFile, ScoreTable, Summary
 
 _STDOUT = Path("-")
 _ROLLOUTS = "rollouts.jsonl"
@@ -62,6 +62,7 @@ def score(
     """
     from reward_servers.cli._labelling import Labelling
     from reward_servers.cli._outputs import describe_run, training_signal_of
+    from reward_servers.cli._scoring import session_of
 
     loaded = recipe_of(recipe, verifiers or (), options)
     folder = recipe.parent if recipe is not None else Path()
@@ -72,7 +73,8 @@ def score(
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())})
     _check_inputs(loaded, found, source, arrays)
-    session = _session(loaded, folder, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
+    access = (tls_of(ca, cert, key), token)
+    session = session_of(loaded, folder, endpoints_file, access, workers, verbose=verbose)
     kept = KeptState(state)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded, kept, Labels(run, step)))
     signal = training_signal_of(table)
@@ -130,28 +132,6 @@ def _check_inputs(recipe: Recipe, found: RolloutFile, source: Path, arrays: Path
         raise UserError(f"{source}: {error}") from None
 
 
-def _session(
-    recipe: Recipe,
-    folder: Path,
-    endpoints_file: Path | None,
-    access: tuple[TLS | None, str | None],
-    workers: int | None,
-    *,
-    verbose: bool,
-) -> Session:
-    """The recipe's servers: those that run elsewhere, and those that are started for this command alone."""
-    from reward_servers.cli._fleet import QuietLog, read_endpoints
-    from reward_servers.cli._scoring import Session
-    from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
-
-    servers = recipe.all_servers
-    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
-    elsewhere = addresses_elsewhere(servers, endpoints)
-    ours = [server for server in servers if server.name not in elsewhere]
-    # On free ports and in plain text, whatever the settings say for servers that stay.
-    programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
-    tls, token = access
-    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
 
 
 def _write(

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from itertools import count
+from pathlib import Path
 from typing import TypeVar
 
 from reward_servers.cli._console import Advance
+from reward_servers.cli._fleet import QuietLog, read_endpoints
 from reward_servers.cli._kept_state import Labels
 from reward_servers.cli._remote import require
+from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
 from trainer_client import TLS, AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
 
@@ -97,6 +100,26 @@ class Session:
             working.cancel()
             watching.cancel()
             await asyncio.gather(working, watching, return_exceptions=True)
+
+
+def session_of(
+    recipe: Recipe,
+    folder: Path,
+    endpoints_file: Path | None,
+    access: tuple[TLS | None, str | None],
+    workers: int | None,
+    *,
+    verbose: bool,
+) -> Session:
+    """The recipe's servers: those that run elsewhere, and those that are started for this command alone."""
+    servers = recipe.all_servers
+    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
+    elsewhere = addresses_elsewhere(servers, endpoints)
+    ours = [server for server in servers if server.name not in elsewhere]
+    # On free ports and in plain text, whatever the settings say for servers that stay.
+    programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
+    tls, token = access
+    return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
 
 
 async def score_all(

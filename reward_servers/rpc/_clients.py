@@ -109,17 +109,30 @@ class Clients:
         Raises:
             NotAllowedError: It gives no token that is known, or may not do this.
         """
-        caller = self._identify(context)
+        token = _token(context.invocation_metadata() or ())
+        return self.admit(token, _certified_name(context), _address(context.peer()), scope)
+
+    def admit(self, token: bytes | None, certified: str, address: str, scope: Scope = "score") -> Caller:
+        """The caller behind a token, a certificate's name and an address, as any transport gives them.
+
+        Args:
+            token: The bearer token; None where none came.
+            certified: Name in the caller's certificate; empty without one.
+            address: Host that it calls from.
+            scope: What it wants to do.
+
+        Raises:
+            NotAllowedError: It gives no token that is known, or may not do this.
+        """
+        caller = self._identify(token, certified, address)
         if scope not in caller.scopes and "admin" not in caller.scopes:
             message = f"the token of {caller.name} lacks the scope {scope!r}"
             raise NotAllowedError(grpc.StatusCode.PERMISSION_DENIED, message)
         return caller
 
-    def _identify(self, context: Any) -> Caller:
-        certified = _certified_name(context)
-        given = _token(context.invocation_metadata() or ())
+    def _identify(self, given: bytes | None, certified: str, address: str) -> Caller:
         if self._path is None:
-            name = f"cert:{certified}" if certified else f"addr:{_address(context.peer())}"
+            name = f"cert:{certified}" if certified else f"addr:{address}"
             return Caller(name, frozenset({"score"}))
         self._follow()
         if given is not None:
@@ -175,11 +188,17 @@ def _read(path: Path) -> list[tuple[bytes, Caller]]:
 
 def _token(metadata: Iterable[Any]) -> bytes | None:
     for key, value in metadata:
-        if key == "authorization" and isinstance(value, str) and len(value) <= _LONGEST_TOKEN:
-            kind, _, token = value.partition(" ")
-            if kind.lower() == "bearer":
-                return token.strip().encode("utf-8", "replace")
+        if key == "authorization" and isinstance(value, str):
+            return bearer(value)
     return None
+
+
+def bearer(header: str) -> bytes | None:
+    """The token of an ``authorization`` header; None where it holds none."""
+    kind, _, token = header.partition(" ")
+    if len(header) > _LONGEST_TOKEN or kind.lower() != "bearer":
+        return None
+    return token.strip().encode("utf-8", "replace")
 
 
 def _certified_name(context: Any) -> str:

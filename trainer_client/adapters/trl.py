@@ -26,7 +26,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -44,11 +43,11 @@ from trainer_client import (
     ScoreTable,
     VerifierInfo,
 )
+from trainer_client.adapters.fields import ANSWERS, read_cell
+from trainer_client.adapters.missing import refuse_sibling_rules
 
 _T = TypeVar("_T")
 RewardFunction: TypeAlias = Callable[..., Awaitable[list[float | None]]]
-
-_ANSWERS = ("answer", "solution", "ground_truth")
 
 
 def reward_function(
@@ -95,7 +94,7 @@ def reward_function(
     async def reward(prompts: Sequence[Any], completions: Sequence[Any], **given: Any) -> list[float | None]:
         nonlocal checked
         if not checked and group_size is None:
-            _refuse_group_rules(client.recipe)
+            refuse_sibling_rules(client.recipe, "pass group_size=num_generations to reward_function")
             await _refuse_group_verifiers(client)
         checked = True
         step = int(getattr(given.get("trainer_state"), "global_step", 0))
@@ -127,18 +126,6 @@ async def _waited(method: Callable[..., Awaitable[_T] | _T], *arguments: Any, **
     if inspect.iscoroutinefunction(method):
         return cast("_T", await method(*arguments, **labels))
     return cast("_T", await asyncio.to_thread(method, *arguments, **labels))
-
-
-def _refuse_group_rules(recipe: Recipe) -> None:
-    """Refuse a recipe in which one rollout's reward depends on its siblings: a process may hold a part of a group."""
-    for reward in recipe.rewards:
-        dropping = "drop_group" in reward.on_missing.values()
-        if dropping or not reward.required:
-            said = "drops the group of a rollout without a score" if dropping else "is optional, the mean of its group"
-            raise RecipeError(
-                f"{said}, and a process may hold a part of a group; pass group_size=num_generations to reward_function",
-                f"rewards.{reward.name}",
-            )
 
 
 async def _refuse_group_verifiers(client: RewardClient | AsyncRewardClient) -> None:
@@ -180,7 +167,7 @@ class _Columns:
                 response=completions[row],
                 task=tasks[row],
                 reference=references[row],
-                metadata=_read(metadata[row]),
+                metadata=read_cell(metadata[row]),
                 token_ids=token_ids[row],
                 documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
             )
@@ -192,9 +179,9 @@ class _Columns:
             columns = {key: self._column(column, given) for key, column in self._reference.items()}
             return [{key: values[row] for key, values in columns.items()} for row in range(count)]
         if self._reference is not None or "reference" in given:
-            found = [_read(value) for value in self._column(self._reference or "reference", given)]
+            found = [read_cell(value) for value in self._column(self._reference or "reference", given)]
             return [{"answer": value} if isinstance(value, str | int | float) else value for value in found]
-        for column in _ANSWERS:
+        for column in ANSWERS:
             if column in given:
                 return [{"answer": value} for value in given[column]]
         return [None] * count
@@ -221,17 +208,6 @@ class _Columns:
                 number += 1
             numbers.append(number)
         return numbers
-
-
-def _read(value: Any) -> Any:
-    """A cell of a data set: an object without what the row lacks, out of JSON text too; anything else as it is."""
-    if isinstance(value, str):
-        try:
-            read = json.loads(value)
-        except ValueError:
-            return value
-        value = read if isinstance(read, dict) else value
-    return {key: part for key, part in value.items() if part is not None} if isinstance(value, Mapping) else value
 
 
 def _log(table: ScoreTable, given: Mapping[str, Any]) -> None:

@@ -1,0 +1,140 @@
+"""CPU and rate of `assay gateway` with its server, beside a FastAPI server by hand that verifies in its own process.
+
+Both are asked the same, in turn, over kept connections: 64 callers with single items, and batches of 256. CPU is that
+of all processes of a side, without the callers.
+
+Usage: ``python -m benchmarks.gateway [--rounds 5]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from urllib.parse import urlsplit
+
+import orjson
+
+from benchmarks.server._common import ServerProcess, latex
+
+_CALLERS, _SINGLES, _BATCH, _BATCHES = 64, 4096, 256, 24
+_RECIPE = 'advantage = "none"\n[rewards.correct]\nverifier = "exact"\n[servers.exact]\nverifiers = ["exact"]\n'
+
+
+@dataclass
+class Taken:
+    """What a way took, for each item: seconds, and CPU seconds of its processes."""
+
+    seconds: float
+    cpu: float
+
+
+@contextlib.contextmanager
+def _started(command: Sequence[str]) -> Iterator[ServerProcess]:
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        yield ServerProcess(process.stdout.readline().split()[2], process.pid)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _ask(url: str, path: str, bodies: Sequence[bytes], callers: int) -> list[bytes]:
+    parts = urlsplit(url)
+    waiting = list(enumerate(bodies))
+    answers: list[bytes] = [b""] * len(bodies)
+
+    async def caller() -> None:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=1 << 24)
+        while waiting:
+            place, body = waiting.pop()
+            head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n"
+            writer.write(f"{head}content-type: application/json\r\n\r\n".encode() + body)
+            told = await reader.readuntil(b"\r\n\r\n")
+            assert told.startswith(b"HTTP/1.1 200"), told
+            size = int(told.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            answers[place] = await reader.readexactly(size)
+        writer.close()
+
+    await asyncio.gather(*(caller() for _ in range(callers)))
+    return answers
+
+
+def _measure(server: ServerProcess, path: str, bodies: Sequence[bytes], callers: int, items: int) -> Taken:
+    before, start = server.cpu(tree=True), time.perf_counter()
+    asyncio.run(_ask(server.address, path, bodies, callers))
+    return Taken((time.perf_counter() - start) / items, (server.cpu(tree=True) - before) / items)
+
+
+def _items(first: int, count: int) -> list[dict[str, str]]:
+    return [
+        {"prompt": latex(300, n), "response": latex(600, n) if n % 2 else str(n), "label": str(n)}
+        for n in range(first, first + count)
+    ]
+
+
+def _rollouts(items: Sequence[dict[str, str]]) -> list[dict[str, object]]:
+    return [
+        {"prompt": one["prompt"], "response": one["response"], "reference": {"answer": one["label"]}} for one in items
+    ]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    measured: dict[tuple[str, str], list[Taken]] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        recipe = Path(folder) / "recipe.toml"
+        recipe.write_text(_RECIPE)
+        ours = [sys.executable, "-P", "-m", "reward_servers", "gateway", str(recipe), "--port", "0", "--workers", "1"]
+        sides = {
+            "assay": stack.enter_context(_started(ours)),
+            "by hand": stack.enter_context(_started([sys.executable, "-m", "benchmarks.gateway.by_hand"])),
+        }
+        numbers = iter(range(1 << 30))
+        for turn in range(rounds + 1):
+            singles = _items(next(numbers) * 100_000, _SINGLES)
+            batches = [_items(next(numbers) * 100_000 + k * _BATCH, _BATCH) for k in range(_BATCHES)]
+            for side, server in sides.items():
+                path, wrap = ("/v1/score", _rollouts) if side == "assay" else ("/batch", None)
+                many = [
+                    orjson.dumps({"rollouts": wrap(one)} if wrap is not None else {"items": one}) for one in batches
+                ]
+                one_by_one = [orjson.dumps(one) for one in singles]
+                taken = {
+                    f"{_CALLERS} callers, single items": _measure(server, "/slime", one_by_one, _CALLERS, _SINGLES),
+                    f"batches of {_BATCH}": _measure(server, path, many, 2, _BATCH * _BATCHES),
+                }
+                if turn:  # the first round warms both
+                    for name, one in taken.items():
+                        measured.setdefault((name, side), []).append(one)
+    _report(measured)
+
+
+def _report(measured: dict[tuple[str, str], list[Taken]]) -> None:
+    rate = {key: 1 / median(one.seconds for one in taken) for key, taken in measured.items()}
+    cpu = {key: median(one.cpu for one in taken) for key, taken in measured.items()}
+    print(f"{'work':<28} {'side':<9} {'items/s':>9} {'CPU us/item':>12}")
+    for (work, side), value in rate.items():
+        print(f"{work:<28} {side:<9} {value:>9.0f} {1e6 * cpu[work, side]:>12.1f}")
+    for work in dict.fromkeys(work for work, _ in rate):
+        ratio = rate[work, "assay"] / rate[work, "by hand"]
+        print(f"{work}: {ratio:.2f} x the items/s, {cpu[work, 'assay'] / cpu[work, 'by hand']:.2f} x the CPU")
+    single, many = dict.fromkeys(work for work, _ in rate)
+    beside = rate[many, "assay"] / rate[single, "by hand"]
+    print(f"a batch of ours beside single items by hand: {beside:.1f} x the items/s")
+
+
+if __name__ == "__main__":
+    main()

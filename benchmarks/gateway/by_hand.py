@@ -1,0 +1,60 @@
+"""A FastAPI server as one writes it by hand: pydantic bodies, and the verifier in its own process."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+
+from reward_servers.core import PromptContext, Rollout
+from reward_servers.verifiers.exact import ExactOptions, ExactReference, exact
+
+app = FastAPI()
+_OPTIONS = ExactOptions()
+
+
+class Item(BaseModel):
+    """One item to score."""
+
+    prompt: str
+    response: str
+    label: str
+
+
+class Batch(BaseModel):
+    """Items of one request."""
+
+    items: list[Item]
+
+
+async def _score(item: Item) -> float:
+    rollout = Rollout(item.response, PromptContext(prompt=item.prompt))
+    verdict = await exact(rollout, ExactReference(answer=item.label), _OPTIONS)
+    return float(verdict.value)
+
+
+@app.post("/slime")
+async def single(item: Item) -> dict[str, float]:
+    """Score one."""
+    return {"reward": await _score(item)}
+
+
+@app.post("/batch")
+async def batch(body: Batch) -> dict[str, list[float]]:
+    """Score many."""
+    return {"rewards": [await _score(item) for item in body.items]}
+
+
+def main() -> None:
+    """Serve on a free port and print it."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1024)
+        print(f"listening on http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+        uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False)).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()

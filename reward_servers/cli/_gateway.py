@@ -1,0 +1,69 @@
+"""``assay gateway``: a recipe's rewards over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+
+if TYPE_CHECKING:
+    from reward_servers.cli._scoring import Session
+    from reward_servers.gateway import GatewayConfig
+    from trainer_client import Recipe
+
+
+def gateway(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
+    config: Annotated[Path | None, typer.Option(help="Settings file of the gateway (TOML).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless the settings say.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 8080 unless said, 0 for any free one.", min=0)] = None,
+    on_missing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="error|null|NUMBER", help="What a rollout without a reward becomes; an error unless said."
+        ),
+    ] = None,
+    run_code: Annotated[
+        int | None, typer.Option("--run-code", metavar="SLOTS", help="Sandboxes that serve /run_code.", min=0)
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve in plain text on an address that others can reach.")
+    ] = False,
+    endpoints_file: Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")] = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)] = None,
+) -> int:
+    """Serve a recipe over HTTP, for trainers that ask by HTTP: OpenRLHF, slime, NeMo Gym, UniRL and any other.
+
+    Servers that neither the recipe nor --endpoints-file gives an address for are started, and stopped at the end. One
+    line `listening on URL` on stdout says that the gateway answers; URL/docs describes it.
+    """
+    from reward_servers.cli._scoring import session_of
+    from reward_servers.gateway import check_address, load_gateway_config
+    from trainer_client import Recipe
+
+    settings = load_gateway_config(
+        config, on_missing=on_missing, slots=run_code, host=host, port=port, insecure=insecure or None
+    )
+    check_address(settings)
+    loaded = Recipe.load(recipe)
+    session = session_of(loaded, recipe.parent, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=False)
+    asyncio.run(_serve(session, loaded, settings))
+    return 0
+
+
+async def _serve(session: Session, recipe: Recipe, settings: GatewayConfig) -> None:
+    from reward_servers.gateway import serve
+
+    async with session:
+        client = await session.client(recipe)
+        await session.run(serve(client, settings, lambda url: print(f"listening on {url}", flush=True)))
+    print("stopped", file=sys.stderr)

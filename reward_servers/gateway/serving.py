@@ -1,0 +1,108 @@
+"""Listens: plain or over TLS, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Generator
+
+import uvicorn
+from fastapi import FastAPI
+
+from reward_servers.config import bind_refusal
+from reward_servers.core import SettingsError
+from reward_servers.gateway.app import create_app
+from reward_servers.gateway.run_code import Slots
+from reward_servers.gateway.settings import GatewayConfig
+from trainer_client import AsyncRewardClient
+
+
+class _Server(uvicorn.Server):
+    """A server that ends on signals without passing them on: who started it has more to close."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Note signals while serving."""
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+async def serve(client: AsyncRewardClient, config: GatewayConfig, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or Ctrl-C; what is under way is finished.
+
+    Args:
+        client: Asks the reward servers.
+        config: Settings.
+        ready: Called with the URL once it listens.
+
+    Raises:
+        SettingsError: The address cannot be bound, or must not be served in plain text.
+    """
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(_bind(config))
+        slots = await asyncio.to_thread(Slots, config.run_code.slots) if config.run_code.slots else None
+        if slots is not None:
+            stack.callback(slots.close)
+        await _serve(create_app(client, config, slots), config, listener, ready)
+
+
+async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, ready: Callable[[str], None]) -> None:
+    tls = config.server.tls
+    settings = uvicorn.Config(
+        app,
+        loop="none",
+        http="auto",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        limit_concurrency=config.server.connections,
+        timeout_graceful_shutdown=int(config.server.drain_seconds) + 1,
+        ssl_certfile=str(tls.certificate) if tls else None,
+        ssl_keyfile=str(tls.key) if tls else None,
+        ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
+    )
+    try:
+        settings.load()
+    except (OSError, ssl.SSLError) as error:
+        raise SettingsError(f"server.tls: {error}") from None
+    host, port = listener.getsockname()[:2]
+    ready(f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}")
+    await _Server(settings).serve(sockets=[listener])
+
+
+def check_address(config: GatewayConfig) -> None:
+    """Refuse plain text on an address that others can reach, before anything is started.
+
+    Raises:
+        SettingsError: It would be.
+    """
+    refusal = bind_refusal(config.server)
+    if refusal is not None:
+        raise SettingsError(refusal)
+
+
+def _bind(config: GatewayConfig) -> socket.socket:
+    check_address(config)
+    host, port = config.server.host.strip("[]"), config.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(1024)
+    except OSError as error:
+        listener.close()
+        said = f"{host}:{port} cannot be bound: {error.strerror}; choose another port, or 0 for any free one"
+        raise SettingsError(f"server.port: {said}") from None
+    return listener

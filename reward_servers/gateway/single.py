@@ -1,0 +1,221 @@
+"""Routes of trainers that hand over single samples: OpenRLHF, slime and CaRR's fork of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from reward_servers.gateway.body import read_as, read_object
+from reward_servers.gateway.docs import described
+from reward_servers.gateway.errors import HttpError, invalid
+from reward_servers.gateway.scoring import Judged, Scoring
+from reward_servers.gateway.wire import reply
+from trainer_client import Rollout, RolloutError
+from trainer_client.adapters.fields import content_id, reference_of
+
+
+class OpenRlhfBody(BaseModel):
+    """What OpenRLHF posts: prompt and response in one text, the prompt again, and the label."""
+
+    query: list[str]
+    prompts: list[str]
+    labels: list[Any] | None = None
+
+
+class OpenRlhfAnswer(BaseModel):
+    """A number for each query. `extra_logs` has the same keys in every answer."""
+
+    rewards: list[float | None]
+    scores: list[float | None]
+    extra_logs: dict[str, list[float]]
+
+
+class SlimeBody(BaseModel):
+    """What slime's `remote_rm` posts."""
+
+    prompt: str | list[dict[str, Any]]
+    response: str
+    label: Any = None
+    metadata: dict[str, Any] | None = None
+
+
+class SlimeAnswer(BaseModel):
+    """For `--reward-key reward`."""
+
+    reward: float | None
+    valid: bool
+    scores: dict[str, float | None]
+    codes: dict[str, str]
+
+
+class CarrBody(BaseModel):
+    """What CaRR's trainer posts."""
+
+    history: list[dict[str, Any]] = Field(min_length=1)
+    label: Any
+    task_unfinished: bool
+    remote_env_info: dict[str, Any]
+
+
+class CarrAnswer(BaseModel):
+    """The rewards named `outcome` and `rubric` of the recipe, and the whole."""
+
+    reward: float | None
+    outcome_reward: float | None
+    rubric_reward: float | None
+    rubric_scores: dict[str, Any]
+    valid: bool
+
+
+BODIES: list[type[BaseModel]] = [OpenRlhfBody, SlimeBody, CarrBody]
+
+
+def routes(scoring: Scoring) -> APIRouter:
+    """The routes."""
+    router = APIRouter(tags=["trainers"])
+
+    @router.post("/openrlhf", response_model=OpenRlhfAnswer, **described(OpenRlhfBody))
+    async def openrlhf(request: Request) -> Response:
+        """OpenRLHF: `--reward.remote_url http://HOST:PORT/openrlhf`."""
+        rollouts = _of_openrlhf(await read_object(request, scoring.config), scoring.config.openrlhf.strip_end)
+        judged = await scoring.all(request, rollouts)
+        rewards = [one.reward for one in judged]
+        return reply({"rewards": rewards, "scores": rewards, "extra_logs": _logs(scoring, judged)})
+
+    @router.post("/slime", response_model=SlimeAnswer, **described(SlimeBody))
+    async def slime(request: Request) -> Response:
+        """slime: `--rm-type remote_rm --rm-url http://HOST:PORT/slime --reward-key reward`."""
+        judged = await scoring.one(request, _of_slime(await read_object(request, scoring.config)))
+        result = judged.result
+        return reply({"reward": judged.reward, "valid": judged.valid, "scores": result.scores, "codes": result.codes})
+
+    @router.post("/slime/number", response_model=float, **described(SlimeBody))
+    async def slime_number(request: Request) -> Response:
+        """The same without `--reward-key`: a bare number, which is always a reward."""
+        judged = await scoring.one(request, _of_slime(await read_object(request, scoring.config)))
+        if not judged.valid:
+            # A bare number cannot say that it is none.
+            raise HttpError(503, "no_reward", judged.reason)
+        return reply(judged.reward)
+
+    @router.post("/evaluate", response_model=CarrAnswer, **described(CarrBody))
+    async def evaluate(request: Request) -> Response:
+        """CaRR: `{history, label, task_unfinished, remote_env_info}`."""
+        judged = await scoring.one(request, _of_carr(await read_as(CarrBody, request, scoring.config)))
+        scores = judged.result.scores
+        rubric = judged.result.cell("rubric") if "rubric" in scores else None
+        return reply(
+            {
+                "reward": judged.reward,
+                "outcome_reward": scores.get("outcome"),
+                "rubric_reward": scores.get("rubric"),
+                "rubric_scores": dict(rubric.aspects) if rubric is not None else {},
+                "valid": judged.valid,
+            }
+        )
+
+    return router
+
+
+def _of_openrlhf(body: dict[str, Any], ends: tuple[str, ...]) -> list[Rollout]:
+    queries, prompts = _texts(body, "query"), _texts(body, "prompts")
+    labels = body.get("labels")
+    if labels is None:
+        labels = [None] * len(queries)
+    if not isinstance(labels, list) or not len(queries) == len(prompts) == len(labels):
+        raise invalid("query, prompts and labels must be lists of one length", "labels")
+    rollouts = []
+    for place, (query, prompt, label) in enumerate(zip(queries, prompts, labels, strict=True)):
+        # The tokenizer may put a mark before the prompt; what the candidate wrote cannot come before it.
+        start = query.find(prompt)
+        if start < 0:
+            raise invalid(
+                "the prompt does not occur in the query, so it is not known where the response begins; post the prompt "
+                "as the template wrote it",
+                f"query[{place}]",
+            )
+        rollouts.append(_rollout(prompt, _without_ends(query[start + len(prompt) :], ends), label))
+    return rollouts
+
+
+def _texts(body: dict[str, Any], name: str) -> list[str]:
+    value = body.get(name)
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise invalid("expected a list of texts", name)
+    return value
+
+
+def _without_ends(text: str, ends: tuple[str, ...]) -> str:
+    """The text without marks of the tokenizer behind it."""
+    while True:
+        shorter = text
+        for end in ends:
+            shorter = shorter.removesuffix(end)
+        if shorter == text:
+            return text
+        text = shorter
+
+
+def _of_slime(body: dict[str, Any]) -> Rollout:
+    for name in ("prompt", "response"):
+        if name not in body:
+            raise invalid("is missing; slime posts prompt, response and label", name)
+    return _rollout(body["prompt"], body["response"], body.get("label"), body.get("metadata"))
+
+
+def _of_carr(body: CarrBody) -> Rollout:
+    info = body.remote_env_info
+    first = info.get("search_forbidden_strs")
+    question = first[0] if isinstance(first, list) and first and isinstance(first[0], str) else ""
+    try:
+        return Rollout(
+            content_id(body.history, body.label),
+            question,
+            [_usual(message) for message in body.history],
+            reference=reference_of(body.label),
+            metadata=info,
+            finish_reason="length" if body.task_unfinished else "",
+        )
+    except RolloutError as error:
+        raise invalid(error.reason, "history") from None
+
+
+def _usual(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as chat APIs write it: CaRR's calls and their outputs lie flat."""
+    told = dict(message)
+    content = message.get("content")
+    if message.get("role") == "tool" and isinstance(content, list):
+        told["content"] = "\n".join(str(part.get("output", "")) for part in content if isinstance(part, dict))
+    calls = message.get("tool_calls")
+    if isinstance(calls, list):
+        told["tool_calls"] = [_usual_call(call) for call in calls]
+    return told
+
+
+def _usual_call(call: Any) -> Any:
+    if not isinstance(call, dict) or "function" in call:
+        return call
+    function = {"name": call.get("name", ""), "arguments": call.get("arguments", "")}
+    return {"id": call.get("tool_call_id", ""), "type": "function", "function": function}
+
+
+def _rollout(prompt: Any, response: Any, label: Any, metadata: Any = None) -> Rollout:
+    try:
+        return Rollout(
+            content_id(prompt, response, label), prompt, response, reference=reference_of(label), metadata=metadata
+        )
+    except RolloutError as error:
+        raise invalid(error.reason, error.field) from None
+
+
+def _logs(scoring: Scoring, judged: list[Judged]) -> dict[str, list[float]]:
+    """Columns of one set of keys, numbers only: a score that is missing is 0 here, and `NAME/valid` says so."""
+    logs: dict[str, list[float]] = {"valid": [float(one.valid) for one in judged]}
+    for name in scoring.client.recipe.columns:
+        scores = [one.result.scores[name] for one in judged]
+        logs[name] = [0.0 if score is None else score for score in scores]
+        logs[f"{name}/valid"] = [float(score is not None) for score in scores]
+    return logs

@@ -1,0 +1,93 @@
+"""JSON in and out: bodies that are read raw, exact and bounded, and answers that any text fits into."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
+"""What may be an integer that does not fit 64 bits: orjson would make a float of it, and a label would change."""
+
+
+class BodyError(ValueError):
+    """A body that cannot be read.
+
+    Attributes:
+        status: 400, 408 or 413.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def read_body(request: Request, limit: int, seconds: float) -> bytes:
+    """The bytes of a body.
+
+    Raises:
+        BodyError: It is larger than it may be, or does not arrive in time.
+        ClientDisconnect: The caller has gone.
+    """
+    told = request.headers.get("content-length", "")
+    if told.isdigit() and int(told) > limit:
+        raise _too_large(limit)
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                size += len(part)
+                if size > limit:
+                    raise _too_large(limit)
+                parts.append(part)
+    except TimeoutError:
+        raise BodyError(408, f"the body did not arrive within {seconds:g} s") from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _too_large(limit: int) -> BodyError:
+    return BodyError(413, f"the body is larger than {limit} bytes (limits.body_bytes); send smaller batches")
+
+
+def read_json(body: bytes) -> Any:
+    """The value of a body.
+
+    Raises:
+        BodyError: It is not JSON.
+    """
+    if not _LONG_NUMBER.search(body):
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # a lone surrogate, which models write and orjson does not read; or no JSON at all
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise BodyError(400, f"the body is not UTF-8: {error.reason} at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise BodyError(400, f"the body is not JSON: {error.msg} at character {error.pos + 1}") from None
+    except (ValueError, RecursionError) as error:
+        raise BodyError(400, f"the body cannot be read as JSON: {error}") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a JSON value")
+
+
+def write_json(value: Any) -> bytes:
+    """A value as JSON; a lone surrogate, which has no UTF-8 form, as its escape."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except (TypeError, orjson.JSONEncodeError):
+        return json.dumps(value, allow_nan=False).encode()
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer of JSON."""
+    return Response(write_json(value), status, headers, "application/json")

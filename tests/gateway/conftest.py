@@ -1,0 +1,95 @@
+"""Fixtures: a reward server and gateways before it, each a process of its own, as users run them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+Start = Callable[..., str]
+
+
+class Processes:
+    """Commands that are started, and ended with the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: list[subprocess.Popen[str]] = []
+
+    def start(self, *arguments: str) -> str:
+        """Start ``assay ...`` and give what it says to listen on."""
+        path = self._folder / f"{len(self._running)}.log"
+        command = [sys.executable, "-m", "reward_servers", *arguments]
+        with path.open("w") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+        self._running.append(process)
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("listening on "):
+                return line.split()[2]
+        raise AssertionError(f"assay {' '.join(arguments)} did not start: {path.read_text()}")
+
+    def stop(self) -> None:
+        """End them, the last first."""
+        for process in reversed(self._running):
+            process.terminate()
+            process.wait(30)
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+@pytest.fixture(scope="package")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    started = Processes(tmp_path_factory.mktemp("processes"))
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="package")
+def reward_server(processes: Processes) -> str:
+    """Address of a server that hosts what the tests ask."""
+    return processes.start(
+        "serve", "exact", "length", "agreement", "tests.gateway.verifiers:Frail", "--port", "0", "--workers", "1"
+    )
+
+
+@pytest.fixture(scope="package")
+def gateway(processes: Processes, reward_server: str, tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Start a gateway of the recipe's rewards; gives its URL."""
+    folder = tmp_path_factory.mktemp("gateways")
+    known: dict[tuple[str, ...], str] = {}
+
+    def start(rewards: str, *arguments: str, settings: str = "", head: str = "") -> str:
+        key = (rewards, settings, head, *arguments)
+        if key not in known:
+            recipe = folder / f"{len(known)}.toml"
+            hosted = '["exact", "length", "agreement", "test/frail"]'
+            servers = f'[servers.all]\nverifiers = {hosted}\nendpoints = ["{reward_server}"]\n'
+            recipe.write_text(f'name = "answers"\n{head}\n{servers}{rewards}')
+            config = folder / f"gateway-{len(known)}.toml"
+            config.write_text(settings)
+            known[key] = processes.start("gateway", str(recipe), "--config", str(config), "--port", "0", *arguments)
+        return known[key]
+
+    return start
+
+
+ANSWERS = """
+[rewards.correct]
+verifier = "exact"
+[rewards.short]
+verifier = "length"
+options = { max = 100 }
+weight = 0.5
+"""
+FRAIL = '[rewards.good]\nverifier = "test/frail"\n'
+
+
+@pytest.fixture(scope="package")
+def url(gateway: Start) -> str:
+    """A gateway that tells a missing reward as an error."""
+    return gateway(ANSWERS)

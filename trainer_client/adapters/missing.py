@@ -1,0 +1,167 @@
+"""The one rule of all adapters for a verdict that is missing, and when faults end a run.
+
+A rollout without a reward is what ``on_missing`` says, never a silent 0: ``"error"`` raises `MissingRewardError`,
+``"none"`` is None for a trainer that can leave a row out, and a number is that fallback, which every adapter marks as
+not valid beside it. `Breaker` raises `FaultRateError` when too many of the latest verdicts are missing, whatever the
+rule.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from trainer_client._errors import RecipeError, RewardError
+
+if TYPE_CHECKING:
+    from trainer_client.recipe.recipe import Recipe
+    from trainer_client.result.rollout_result import RolloutResult
+
+OnMissing: TypeAlias = Literal["error", "none"] | float
+"""What a rollout without a reward becomes: an error, None, or a stated number."""
+
+
+class MissingRewardError(RewardError):
+    """A rollout has no reward, and the adapter was told to stop there.
+
+    Attributes:
+        rollout_id: the rollout.
+        reasons: for each reward without a score its code, and what its fault said.
+    """
+
+    def __init__(self, rollout_id: str, reasons: dict[str, str]) -> None:
+        super().__init__(rollout_id, reasons)
+        self.rollout_id = rollout_id
+        self.reasons = reasons
+
+    def __str__(self) -> str:
+        said = (
+            "; ".join(f"{name}: {reason}" for name, reason in self.reasons.items()) or "no reward applies to its task"
+        )
+        return f"rollout {self.rollout_id!r} has no reward: {said}"
+
+
+class FaultRateError(RewardError):
+    """More of the latest verdicts are missing than the adapter tolerates: something is down.
+
+    Attributes:
+        share: of the latest rollouts that have no reward.
+        limit: the largest share that is tolerated.
+    """
+
+    def __init__(self, share: float, limit: float, first: str = "") -> None:
+        super().__init__(share, limit, first)
+        self.share = share
+        self.limit = limit
+        self.first = first
+
+    def __str__(self) -> str:
+        first = f"; the last one: {self.first}" if self.first else ""
+        return (
+            f"{self.share:.0%} of the latest rollouts have no reward, more than the {self.limit:.0%} tolerated{first}. "
+            "See what is down (`assay health`), or raise fault_limit"
+        )
+
+
+class Breaker:
+    """Counts missing verdicts among the latest, and stops the run when they are too many.
+
+    Usable from any thread. One fault in a small batch is no rate, so nothing is said before ``least`` were counted.
+
+    Args:
+        limit: largest tolerated share; 1 never stops.
+        window: how many of the latest count.
+        least: how many there must be before a share means something.
+    """
+
+    def __init__(self, limit: float = 0.2, window: int = 512, least: int = 32) -> None:
+        if not 0 <= limit <= 1:
+            raise RecipeError(f"{limit} is not a share between 0 and 1", "fault_limit")
+        self._limit = limit
+        self._least = min(least, window)
+        self._latest: deque[bool] = deque(maxlen=window)
+        self._missing = 0
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, float]:
+        return {"limit": self._limit, "window": self._latest.maxlen or 0, "least": self._least}
+
+    def __setstate__(self, state: dict[str, float]) -> None:
+        self.__init__(state["limit"], int(state["window"]), int(state["least"]))  # type: ignore[misc]
+
+    @property
+    def share(self) -> float:
+        """Share of the latest that are missing; 0 while they are too few to say."""
+        with self._lock:
+            return self._missing / len(self._latest) if len(self._latest) >= self._least else 0.0
+
+    def count(self, missing: bool, reason: str = "") -> None:
+        """Count a rollout.
+
+        Raises:
+            FaultRateError: with it, too many are missing.
+        """
+        with self._lock:
+            if len(self._latest) == self._latest.maxlen:
+                self._missing -= self._latest[0]
+            self._latest.append(missing)
+            self._missing += missing
+            counted = len(self._latest)
+            share = self._missing / counted
+        if missing and counted >= self._least and share > self._limit:
+            raise FaultRateError(share, self._limit, reason)
+
+
+def check_on_missing(value: OnMissing) -> OnMissing:
+    """The rule, when it is one.
+
+    Raises:
+        RecipeError: it is none.
+    """
+    if value in ("error", "none"):
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    raise RecipeError(f"{value!r} is neither 'error', 'none' nor a finite number", "on_missing")
+
+
+def reward_or_rule(result: RolloutResult, rule: OnMissing) -> float | None:
+    """The reward of a rollout, or what the rule says in its place.
+
+    Raises:
+        MissingRewardError: there is none, and the rule is ``"error"``.
+    """
+    if result.reward is not None:
+        return result.reward
+    if rule == "error":
+        raise MissingRewardError(result.rollout_id, reasons_of(result))
+    return None if rule == "none" else float(rule)
+
+
+def reasons_of(result: RolloutResult) -> dict[str, str]:
+    """Why a rollout has no reward: code and message of each score that it lacks."""
+    reasons = {}
+    for name, score in result.scores.items():
+        if score is None and result.codes[name] != "not_asked":
+            message = result.cell(name).message
+            reasons[name] = f"{result.codes[name]}: {message}" if message else result.codes[name]
+    return reasons
+
+
+def refuse_sibling_rules(recipe: Recipe, remedy: str) -> None:
+    """Refuse a recipe in which one rollout's reward depends on its siblings, where they may be elsewhere.
+
+    Args:
+        recipe: the recipe.
+        remedy: what to do about it, in the words of the one who calls.
+
+    Raises:
+        RecipeError: a score that is missing drops the group, or is replaced by the group's mean.
+    """
+    for reward in recipe.rewards:
+        dropping = "drop_group" in reward.on_missing.values()
+        if dropping or not reward.required:
+            said = "drops the group of a rollout without a score" if dropping else "is optional, the mean of its group"
+            raise RecipeError(f"{said}, and a part of a group may be elsewhere; {remedy}", f"rewards.{reward.name}")
