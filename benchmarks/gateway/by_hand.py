@@ -12,7 +12,7 @@ from reward_servers.core import PromptContext, Rollout
 from reward_servers.verifiers.exact import ExactOptions, ExactReference, exact
 
 app = FastAPI()
-_OPTIONS = ExactOptions()
+_OPTIONS = ExactOptions.model_validate({})
 
 
 class Item(BaseModel):

@@ -145,7 +145,8 @@ class Scoring:
             results: list[RolloutResult | BaseException]
             if len(waiting) == 1:
                 try:
-                    results = [await unless_gone(request, waiting[0])]
+                    first = await unless_gone(request, waiting[0])
+                    results = [first]
                 except RewardError as error:
                     results = [error]
             else:

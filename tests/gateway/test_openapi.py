@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import pytest
 import schemathesis
@@ -33,11 +35,11 @@ def description(gateway: Start) -> schemathesis.schemas.BaseSchema:
 def test_every_described_request_is_answered_as_described(
     description: schemathesis.schemas.BaseSchema, path: str
 ) -> None:
-    (operation,) = description[path].values()  # type: ignore[index]
+    (operation,) = description[path].values()
 
     @settings(max_examples=25, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy())
-    def answered(case: schemathesis.Case) -> None:
+    def answered(case: schemathesis.Case[Any]) -> None:
         case.call_and_validate(checks=list(CHECKS))
 
     answered()
