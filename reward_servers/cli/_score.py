@@ -132,8 +132,6 @@ def _check_inputs(recipe: Recipe, found: RolloutFile, source: Path, arrays: Path
         raise UserError(f"{source}: {error}") from None
 
 
-
-
 def _write(
     place: Path,
     rollouts: list[Rollout],
