@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,7 +22,13 @@ class Processes:
         self._running: list[subprocess.Popen[str]] = []
 
     def start(self, *arguments: str) -> str:
-        """Start ``assay ...`` and give what it says to listen on."""
+        """Start ``assay ...`` and give what it says to listen on. A machine that is busy gets three tries."""
+        for _ in range(2):
+            with contextlib.suppress(TimeoutError):
+                return self._start(*arguments)
+        return self._start(*arguments)
+
+    def _start(self, *arguments: str) -> str:
         path = self._folder / f"{len(self._running)}.log"
         command = [sys.executable, "-m", "reward_servers", *arguments]
         with path.open("w") as log:
@@ -31,7 +38,9 @@ class Processes:
         for line in process.stdout:
             if line.startswith("listening on "):
                 return line.split()[2]
-        raise AssertionError(f"assay {' '.join(arguments)} did not start: {path.read_text()}")
+        said = path.read_text()
+        kind = TimeoutError if "timed out" in said else AssertionError
+        raise kind(f"assay {' '.join(arguments)} did not start: {said}")
 
     def stop(self) -> None:
         """End them, the last first."""
