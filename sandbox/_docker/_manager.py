@@ -20,7 +20,7 @@ from sandbox._errors import SandboxError, SandboxFailure, SandboxUnavailable
 from sandbox._inside import _wire
 from sandbox._languages import TABLE, look_up
 from sandbox._ns._jobs import Artefact
-from sandbox._ns._meter import HARD_CAP
+from sandbox._ns._meter import HARD_CAP, ReaderClock
 from sandbox._ns._slot import NsSandbox
 from sandbox._ns._starvation import WORK
 from sandbox._ns._zygote import Child, Zygote, space
@@ -67,8 +67,10 @@ class _Memory:
 class _Child(Child):
     """A run in the container. What tells of its end is a pipe that its init holds."""
 
-    def __init__(self, sock: socket.socket, alive: int, memory: _Memory | None, end: Callable[[], None]) -> None:
-        super().__init__(sock, alive, memory, frozenset({"1", str(os.getpid())}))
+    def __init__(
+        self, sock: socket.socket, alive: int, memory: _Memory | None, clock: ReaderClock, end: Callable[[], None]
+    ) -> None:
+        super().__init__(sock, alive, memory, clock, frozenset({"1", str(os.getpid())}))
         self._end = end
 
     def kill(self) -> None:
@@ -95,6 +97,7 @@ class _Forker(Zygote):
         self._arrived: deque[Child] = deque()
         self._usual = space(Limits())
         self._leaving: list[Child] = []
+        self._clock = ReaderClock()
         path = next(filter(os.path.exists, _KILLS), None)
         self.memory = _Memory(path) if path else None
         letter, payload, _ = _wire.receive_frame(control)
@@ -113,7 +116,9 @@ class _Forker(Zygote):
             raise SandboxFailure("forker", f"{type(error).__name__}: {error}") from error
         if letter != _wire.SPARE or len(descriptors) != 2:
             raise SandboxFailure("forker", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
-        return _Child(socket.socket(fileno=descriptors[0]), descriptors[1], self.memory, self._end_programs)
+        return _Child(
+            socket.socket(fileno=descriptors[0]), descriptors[1], self.memory, self._clock, self._end_programs
+        )
 
     def _end_programs(self) -> None:
         with contextlib.suppress(OSError):  # then the container ends as a whole
@@ -121,6 +126,7 @@ class _Forker(Zygote):
 
     def close(self) -> None:
         """Have the container end."""
+        self._clock.close()
         self._control.close()
 
 

@@ -222,10 +222,7 @@ def launch(start: Launch, wake: int) -> Running:
             opened.append(theirs.detach())
         # Its own descriptor is closed by the program's start, so what a run does with its file is not seen by the next.
         shared = [artefact.binary] if artefact is not None and artefact.binary >= 0 else []
-        processes = child.wait_ready()
-        if child.group is not None:
-            child.group.begin(limits.memory_bytes)
-        meter = Meter(processes, child.group, child.view)
+        meter = child.begin(limits.memory_bytes)
         _wire.send_job(child.sock, job, [*opened, *shared])
     except OSError as error:
         _abandon(child, ours, data)
@@ -320,10 +317,7 @@ def compile_python(
     }
     keep = False
     try:
-        processes = child.wait_ready()
-        if child.group is not None:
-            child.group.begin(limits.memory_bytes)
-        meter = Meter(processes, child.group, child.view)
+        meter = child.begin(limits.memory_bytes)
         _wire.send_job(child.sock, job)
         exceeded = _await_compiler(meter, child, limits, wake, wall_factor)
         if exceeded is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import NamedTuple
 
@@ -12,6 +13,35 @@ HARD_CAP = 10.0
 """A run ends after this many times its wall limit, whatever it waited for."""
 _TICK_S = 1.0 / os.sysconf("SC_CLK_TCK")
 _OWN_SCHEDSTAT = "/proc/thread-self/schedstat"
+
+
+class ReaderClock:
+    """How long the thread that reads what programs write has waited for a processor.
+
+    Its file stays open: to find it takes a good part of what a short run costs its owner.
+    """
+
+    def __init__(self) -> None:
+        self._thread = 0
+        self._descriptor = -1
+
+    def read(self) -> float:
+        """Seconds so far, of the thread that asks; 0 where the kernel does not say."""
+        thread = threading.get_native_id()
+        try:
+            if thread != self._thread:
+                self.close()
+                self._descriptor = os.open(_OWN_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
+                self._thread = thread
+            return int(os.pread(self._descriptor, 256, 0).split()[1]) / 1e9
+        except (OSError, IndexError):
+            return 0.0
+
+    def close(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor, self._thread = -1, 0
 
 
 class View(NamedTuple):
@@ -47,7 +77,8 @@ class Meter:
     between the two clocks it is not certain who is to blame.
     """
 
-    def __init__(self, processes: int, group: Account | None, view: View) -> None:
+    def __init__(self, processes: int, group: Account | None, view: View, clock: ReaderClock) -> None:
+        self._clock = clock
         self._processes = processes
         self._view = view
         self._group = group if group is not None and group.has_clock else None
@@ -57,7 +88,7 @@ class Meter:
         self._tasks = {view.main: main} if main else {}
         self._base = main.cpu if main else 0.0
         self._counts_delays = main is not None
-        self._reader = self._read_own_delay()
+        self._reader = clock.read()
         self._reader_was_late = False
         self._excused = 0.0
         self._waited = 0.0
@@ -112,7 +143,7 @@ class Meter:
             cpu = self._group.cpu_s()
         self._cpu = max(self._cpu, cpu)
         used = self._cpu - self._cpu_seen
-        reader = self._read_own_delay()
+        reader = self._clock.read()
         late = reader - self._reader if self._reader_was_late else 0.0
         by_others, total = late - used, late
         for name, task in tasks.items():
@@ -162,20 +193,6 @@ class Meter:
     def _schedstat(self, path: str) -> _Task | None:
         fields = self._read(path).split()
         return _Task(int(fields[0]) / 1e9, int(fields[1]) / 1e9) if len(fields) >= 2 else None
-
-    @staticmethod
-    def _read_own_delay() -> float:
-        """How long this thread, which reads what the program writes, has waited for a processor so far."""
-        try:
-            descriptor = os.open(_OWN_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return 0.0
-        try:
-            return int(os.read(descriptor, 256).split()[1]) / 1e9
-        except (OSError, IndexError):
-            return 0.0
-        finally:
-            os.close(descriptor)
 
     def _listdir(self, path: str) -> list[str]:
         try:

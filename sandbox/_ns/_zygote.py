@@ -15,7 +15,7 @@ from sandbox._errors import SandboxFailure, SandboxUnavailable
 from sandbox._inside import _wire
 from sandbox._ns._cgroup import Account, Group, Hierarchy
 from sandbox._ns._ids import choose
-from sandbox._ns._meter import View
+from sandbox._ns._meter import Meter, ReaderClock, View
 from sandbox._ns._packages import Interpreter
 from sandbox._ns._remedies import remedy
 from sandbox._types import Limits
@@ -48,8 +48,14 @@ class Child:
     """A process behind the wall: a spare first, then a run."""
 
     def __init__(
-        self, sock: socket.socket, pidfd: int, group: Account | None, others: frozenset[str] = frozenset()
+        self,
+        sock: socket.socket,
+        pidfd: int,
+        group: Account | None,
+        clock: ReaderClock,
+        others: frozenset[str] = frozenset(),
     ) -> None:
+        self._clock = clock
         self._others = others
         self.sock = sock
         self.pidfd = pidfd
@@ -74,6 +80,17 @@ class Child:
             init, main = payload.decode().split()
             self.view = View(init, main, self._others)
         return self._processes
+
+    def begin(self, memory_bytes: int) -> Meter:
+        """Bound its memory as a whole, where that can be done, and start its clocks.
+
+        Raises:
+            SandboxFailure: It could not be set up.
+        """
+        processes = self.wait_ready()
+        if self.group is not None:
+            self.group.begin(memory_bytes)
+        return Meter(processes, self.group, self.view, self._clock)
 
     def kill(self) -> None:
         """End the run and everything that it started."""
@@ -116,6 +133,7 @@ class Zygote:
         self._groups: list[Group] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = 0
+        self._clock = ReaderClock()
         self._requested: collections.deque[tuple[int, int]] = collections.deque()
         self._arrived: collections.deque[Child] = collections.deque()
         self._usual = space(Limits())
@@ -270,7 +288,7 @@ class Zygote:
         self._turn += 1
         sock = socket.socket(fileno=descriptors[0])
         sock.settimeout(_ANSWER_S)
-        return Child(sock, descriptors[1], group)
+        return Child(sock, descriptors[1], group, self._clock)
 
     def reclaim(self, child: Child) -> None:
         """Take back a child whose run has ended; the kernel takes its init down meanwhile."""
@@ -292,6 +310,7 @@ class Zygote:
             with contextlib.suppress(SandboxFailure):  # then there is none to be closed
                 self._collect().close()
         self._control.close()
+        self._clock.close()
         os.close(self._errors)
         if self._process is not None:
             try:
