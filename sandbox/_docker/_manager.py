@@ -96,7 +96,7 @@ class _Forker(Zygote):
         self._requested: deque[tuple[int, int]] = deque()
         self._arrived: deque[Child] = deque()
         self._usual = space(Limits())
-        self._leaving: list[Child] = []
+        self._leaving: deque[Child] = deque()
         self._clock = ReaderClock()
         path = next(filter(os.path.exists, _KILLS), None)
         self.memory = _Memory(path) if path else None

@@ -8,6 +8,7 @@ import math
 import os
 import resource
 import socket
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
@@ -35,6 +36,8 @@ _KEPT_BY_LINUX = (
     (resource.RLIMIT_SIGPENDING, _PENDING),
 )
 _NOT_EXECUTABLE = 126
+_USUAL_NUMBERS = 1, 2
+"""Process ids of an init and its program in namespaces of their own."""
 SOCKET = 3
 """Descriptor of the connection with the owner, until the program takes its place."""
 _REHEARSAL = {"mode": "", "bounds": {"cpu_s": 1.0}, "files": {"": b""}, "code": marshal.dumps(compile("0", "", "eval"))}
@@ -100,7 +103,10 @@ def become(sock: socket.socket, rights: Rights, groups: Sequence[int], settle: C
         _rehearse()
         _program.forget_ourselves()
         processes = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-        _wire.send_frame(sock, _wire.READY, f"{os.getppid()} {os.getpid()}".encode(), (processes,))
+        numbers = os.getppid(), os.getpid()
+        # The usual ones go without saying: what has no payload is read in one call.
+        said = b"" if numbers == _USUAL_NUMBERS else "{} {}".format(*numbers).encode()
+        _wire.send_frame(sock, _wire.READY, said, (processes,))
         os.close(processes)
         received = _wire.receive_job(sock)
         if received is None:
@@ -203,18 +209,22 @@ def _leave_to_child(sock: socket.socket, directory: str, most: int) -> None:
 
 
 def _files_of(directory: str, most: int) -> bytes:
-    """The regular files of a directory, packed."""
+    """The regular files of a directory, packed. The program may have put a link in its place, or to endless files."""
     files: dict[str, bytes] = {}
     left = most
-    with os.scandir(directory) as entries:
-        for entry in entries:
-            if not entry.is_file(follow_symlinks=False):
-                continue
-            left -= entry.stat(follow_symlinks=False).st_size
-            if left < 0:
-                return _wire.TOO_LARGE
-            with open(entry.path, "rb") as file:
-                files[entry.name] = file.read()
+    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    for name in os.listdir(place):
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=place)
+        except OSError:  # a link, or one that the program has locked away
+            continue
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            with open(descriptor, "rb", closefd=False) as file:
+                files[name] = file.read(left + 1)
+            left -= len(files[name])
+        os.close(descriptor)
+        if left < 0:
+            return _wire.TOO_LARGE
     return _wire.pack_files(files)
 
 

@@ -299,7 +299,8 @@ class Running:
         status, cpu, largest = self._report or (None, 0.0, None)
         group = self._child.group
         cpu = self._meter.final_cpu(cpu)
-        killed_for_memory = group is not None and group.killed_for_memory()
+        # A program that ended well is none that memory ended, whatever became of its children.
+        killed_for_memory = status != 0 and group is not None and group.killed_for_memory()
         if status is None and not self._killed and not killed_for_memory:
             raise SandboxFailure("init", "the first process of the run vanished")
         code = os.waitstatus_to_exitcode(status) if status is not None else -int(signal.SIGKILL)

@@ -61,6 +61,7 @@ class Child:
         self.pidfd = pidfd
         self.group = group
         self._processes = -1
+        self._released = False
         self.view = View()
 
     def wait_ready(self) -> int:
@@ -77,8 +78,9 @@ class Child:
             if letter != _wire.READY or len(descriptors) != 1:
                 raise SandboxFailure("spare", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
             self._processes = descriptors[0]
-            init, main = payload.decode().split()
-            self.view = View(init, main, self._others)
+            if payload:
+                init, main = payload.decode().split()
+                self.view = View(init, main, self._others)
         return self._processes
 
     def begin(self, memory_bytes: int) -> Meter:
@@ -111,6 +113,9 @@ class Child:
 
     def release(self) -> None:
         """End it if it still lives, and let go of all but what tells when it is gone."""
+        if self._released:
+            return
+        self._released = True
         self.kill()
         self.sock.close()
         if self._processes >= 0:
@@ -137,7 +142,7 @@ class Zygote:
         self._requested: collections.deque[tuple[int, int]] = collections.deque()
         self._arrived: collections.deque[Child] = collections.deque()
         self._usual = space(Limits())
-        self._leaving: list[Child] = []
+        self._leaving: collections.deque[Child] = collections.deque()
         self.uid = -1
         self.shares_user = True
         self._errors = os.memfd_create("launcher-errors", os.MFD_CLOEXEC)
@@ -297,11 +302,9 @@ class Zygote:
         self._reap(_MAX_LEAVING)
 
     def _reap(self, most: int) -> None:
-        """Let go of those that are gone, and wait for the oldest until no more than so many are left."""
-        for child in list(self._leaving):
-            if len(self._leaving) > most or child.wait(0):
-                child.close()
-                self._leaving.remove(child)
+        """Let go of the oldest that are gone, and wait for them until no more than so many are left."""
+        while self._leaving and (len(self._leaving) > most or self._leaving[0].wait(0)):
+            self._leaving.popleft().close()
 
     def close(self) -> None:
         """End all of it and wait until nothing is left."""

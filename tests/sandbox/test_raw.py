@@ -87,3 +87,22 @@ def test_files_of_a_run_that_ends_otherwise() -> None:
         assert not isinstance(endless, sandbox.CompileFailure)
         result = box.run(endless, limits=Limits(cpu_s=0.3, wall_s=5.0), given=Invocation(keeps="state"))
         assert (result.ended, result.files) == (Exit.CPU_LIMIT, {})
+
+
+@pytest.mark.parametrize(
+    ("deed", "files"),
+    [
+        ("os.rmdir('state'); os.symlink('/dev', 'state')", {}),  # of endless files
+        ("os.rmdir('state'); os.symlink('/proc/self', 'state')", {}),
+        (
+            "os.symlink('/dev/zero', 'state/z'); os.mkfifo('state/p'); os.mkdir('state/d'); open('state/a', 'w')",
+            {"a": b""},
+        ),
+    ],
+)
+def test_only_files_of_the_directory_come_out(deed: str, files: dict[str, bytes]) -> None:
+    with sandbox.open_sandbox() as box:
+        prepared = box.prepare(Program("python", f"import os\n{deed}".encode()))
+        assert not isinstance(prepared, sandbox.CompileFailure)
+        result = box.run(prepared, limits=LIMITS, given=Invocation(keeps="state"))
+        assert (result.ended, result.exit_code, result.files) == (Exit.EXITED, 0, files)
