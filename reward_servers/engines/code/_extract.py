@@ -37,6 +37,8 @@ _FENCE = re.compile(r"^(?P<indent>[ \t]*(?:>[ \t]?)*)(?P<mark>`{3,}|~{3,})(?P<in
 _TITLED_FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\s`~]*)[ \t]*\Z")
 _LAST_LINE = re.compile(r"(?P<mark>`{3,})[ \t]*\Z")
 _MOST_FENCES = 20
+_MOST_FENCES_IN_ALL = 400
+"""Fences of a response that are tried beyond the first of their block, so that one of nothing but fences costs no more."""
 _LONGEST_TRIED = 1 << 17
 _PART_OF = {"cpp": "c", "typescript": "javascript"}
 _OPENS_BESIDE_TAG = re.compile(r"^[ \t]*(?:<[A-Za-z_]+>[ \t]*)+(?=```)")
@@ -175,13 +177,14 @@ def _fenced(response: str, pieces: Sequence[tuple[int, int]], language: str) -> 
     found: list[_Block] = []
     lines = list(_lines(response, pieces))
     index = 0
+    budget = iter(range(_MOST_FENCES_IN_ALL))
     while index < len(lines):
         start, end = lines[index]
         fence = _opening(response[start:end].rstrip("\r"))
         index += 1
         if fence is None or not _is_block(response, lines, index, fence):
             continue
-        block, index = _closed_block(response, lines, index, fence, language)
+        block, index = _closed_block(response, lines, index, fence, language, budget)
         found.append(block)
     return found
 
@@ -220,10 +223,15 @@ class _End(NamedTuple):
 
 
 def _closed_block(
-    response: str, lines: list[tuple[int, int]], first: int, fence: re.Match[str], language: str
+    response: str,
+    lines: list[tuple[int, int]],
+    first: int,
+    fence: re.Match[str],
+    language: str,
+    budget: Iterator[int],
 ) -> tuple[_Block, int]:
     """The block that a fence opens, and the number of the line after it."""
-    ends = _ends(response, lines, first, fence)
+    ends = _ends(response, lines, first, fence, budget)
     nearest = next(ends, None)
     if nearest is None:
         begin = lines[first][0] if first < len(lines) else len(response)
@@ -238,7 +246,9 @@ def _closed_block(
     return end.block, end.next
 
 
-def _ends(response: str, lines: list[tuple[int, int]], first: int, fence: re.Match[str]) -> Iterator[_End]:
+def _ends(
+    response: str, lines: list[tuple[int, int]], first: int, fence: re.Match[str], budget: Iterator[int]
+) -> Iterator[_End]:
     """The fences that may close a block, as far as they are tried."""
     body: list[str] = []
     tries = 0
@@ -250,7 +260,7 @@ def _ends(response: str, lines: list[tuple[int, int]], first: int, fence: re.Mat
             whole = [*body, last] if last else body
             yield _End(_block(fence, whole, lines[first][0], start + len(last), closed=True), index + 1, not last)
             tries += 1
-            if tries == _MOST_FENCES:
+            if tries == _MOST_FENCES or next(budget, None) is None:
                 return
         body.append(line)
 
