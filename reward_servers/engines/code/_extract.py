@@ -38,7 +38,7 @@ _TITLED_FENCE = re.compile(r"(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^\s`~]*)[ \t]*
 _LAST_LINE = re.compile(r"(?P<mark>`{3,})[ \t]*\Z")
 _MOST_FENCES = 20
 _MOST_FENCES_IN_ALL = 400
-"""Fences of a response that are tried beyond the first of their block, so that one of nothing but fences costs no more."""
+"""Tried beyond the first of their block, of a whole response: one of nothing but fences costs no more."""
 _LONGEST_TRIED = 1 << 17
 _PART_OF = {"cpp": "c", "typescript": "javascript"}
 _OPENS_BESIDE_TAG = re.compile(r"^[ \t]*(?:<[A-Za-z_]+>[ \t]*)+(?=```)")
