@@ -28,8 +28,7 @@ def become_user(*, sub_ids: bool = False) -> None:
     Args:
         sub_ids: Whether the host shall know the user, with subordinate ids; as seen by this process only.
     """
-    _kernel.unshare(_kernel.CLONE_NEWNS)
-    _kernel.mount(None, "/", None, _kernel.MS_REC | _kernel.MS_PRIVATE)
+    _leave_mounts()
     _kernel.mount("mnt", "/mnt", "tmpfs", 0, "mode=0755")
     os.mkdir(_VISIBLE_PREFIX)
     _kernel.mount(sys.base_prefix, _VISIBLE_PREFIX, None, _kernel.MS_BIND)
@@ -40,6 +39,12 @@ def become_user(*, sub_ids: bool = False) -> None:
     os.setresgid(_USER, _USER, _USER)
     os.setresuid(_USER, _USER, _USER)
     _kernel.prctl(_kernel.PR_SET_DUMPABLE, 1)
+
+
+def _leave_mounts() -> None:
+    """See no more of what others mount on the host: only what is left by our own is looked for."""
+    _kernel.unshare(_kernel.CLONE_NEWNS)
+    _kernel.mount(None, "/", None, _kernel.MS_REC | _kernel.MS_PRIVATE)
 
 
 def _add_line(path: str, line: str) -> None:
@@ -100,6 +105,8 @@ def service(
             ioctl(slave, termios.TIOCSCTTY, 0)
             if who == "user":
                 become_user()
+            elif os.geteuid() == 0:
+                _leave_mounts()
 
         process = subprocess.Popen(
             [python, "-m", module, str(descriptor), *arguments],
