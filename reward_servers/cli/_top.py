@@ -20,6 +20,7 @@ _COLUMNS = (
     *("run p50", "run p99", "wait p99"),
 )
 _SLOW_COLUMNS = ("server", "verifier", "rollout", "step", "code", "waited", "ran", "cpu", "why")
+_NO_ANSWER = 1
 _CLEAR = "\x1b[H\x1b[2J"
 
 Counts = Mapping[tuple[str, str], int]
@@ -36,7 +37,10 @@ def top(
     key: Key = None,
     token: Token = None,
 ) -> int:
-    """Show what servers are doing: items per second, outcomes, times, and what is slow."""
+    """Show what servers are doing: items per second, outcomes, times, and what is slow.
+
+    With --once the exit code is 1 when a server does not answer.
+    """
     from reward_servers.cli._console import print_table
     from reward_servers.cli._fleet_view import addresses_of, look
 
@@ -49,9 +53,15 @@ def top(
         rows = _slow_rows(seen) if slow else _rows(seen, counts, before, now - looked)
         if not once and sys.stdout.isatty():
             sys.stdout.write(_CLEAR)
-        print_table(_SLOW_COLUMNS if slow else _COLUMNS, rows)
+        if rows:
+            print_table(_SLOW_COLUMNS if slow else _COLUMNS, rows)
+        else:
+            print("no item of the last ten minutes took longer than 50 ms")
+        for one in seen:
+            if one.info is None:
+                print(f"{one.address}: {one.problem}")
         if once:
-            return 0
+            return 0 if all(one.info is not None for one in seen) else _NO_ANSWER
         sys.stdout.flush()
         before, looked = counts, now
         time.sleep(interval)
@@ -83,7 +93,7 @@ def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) 
                     row.verifier,
                     rate,
                     *map(str, (row.verdicts, row.faults, row.skips, row.cached)),
-                    *(_time(value) for value in (row.run_p50, row.run_p99, row.queue_p99)),
+                    *(_time(value) if counts[key] else "" for value in (row.run_p50, row.run_p99, row.queue_p99)),
                 ]
             )
     return rows

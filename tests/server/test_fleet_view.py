@@ -98,7 +98,17 @@ def test_top_shows_every_verifier_of_every_server(fleet: _Fleet) -> None:
     exact = next(line for line in lines if " exact " in line)
     assert exact.split()[4:6] == ["20", "0"]
     assert any(" length " in line for line in lines)
-    assert _assay("top", "--once", "--slow", *fleet.addresses).stdout.startswith("server")
+    idle = next(line for line in lines if " length " in line)
+    assert "0 µs" not in idle
+    slow = _assay("top", "--once", "--slow", *fleet.addresses).stdout
+    assert slow.startswith(("server", "no item of the last ten minutes took longer than 50 ms"))
+
+
+def test_top_says_which_server_does_not_answer_and_why(fleet: _Fleet) -> None:
+    done = _assay("top", "--once", fleet.addresses[0], "127.0.0.1:1")
+    assert done.returncode == 1
+    assert "127.0.0.1:1: no reward server answers (UNAVAILABLE" in done.stdout
+    assert " exact " in done.stdout
 
 
 def test_a_supervisor_tells_of_its_servers_and_where_their_metrics_are(fleet: _Fleet) -> None:
