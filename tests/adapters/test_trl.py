@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from tests.adapters.surviving import drawn, normalised, recipe
 from trainer_client import Recipe, RecipeError, RolloutError
-from trainer_client.adapters.trl import reward_function
+from trainer_client.adapters.missing import FaultRateError, MissingRewardError
+from trainer_client.adapters.trl import grpo_trainer, reward_function
 
 ROOT = Path(__file__).parents[2]
 
@@ -170,6 +173,114 @@ def tiny_model(folder: Path) -> None:
         num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, eos_token_id=1, bos_token_id=1,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def test_one_fault_in_a_small_batch_ends_nothing_and_many_do(server: str) -> None:
+    function = reward_function(Recipe.loads(recipe(head="max_missing = 0.2")), server)
+    texts = [str(number) for number in range(200)]
+    down = next(text for text in texts if drawn("p", text) is None)
+    assert call(function, prompts=["p"], completions=[down]) == [None]
+    with pytest.raises(FaultRateError, match="judge_unavailable: the judge is gone"):
+        call(function, prompts=["p"] * 200, completions=texts)
+
+
+def test_beside_other_reward_functions_a_missing_reward_can_be_an_error(server: str) -> None:
+    function = reward_function(Recipe.loads(recipe()), server, on_missing="error")
+    down = next(str(number) for number in range(100) if drawn("p", str(number)) is None)
+    with pytest.raises(MissingRewardError, match="the judge is gone"):
+        call(function, prompts=["p"], completions=[down])
+
+
+def test_a_method_that_a_reward_function_cannot_serve_is_refused(server: str) -> None:
+    with pytest.raises(RecipeError, match=r"make the trainer with grpo_trainer\(\)"):
+        reward_function(Recipe.loads(recipe(head='advantage = "rloo"')), server)
+    shaped = 'max_missing = 1.0\nadvantage = { name = "asymmetric_shaping" }'
+    function = reward_function(Recipe.loads(recipe(head=shaped)), server)
+    texts = [str(number) for number in range(6)]
+    told = call(function, prompts=["p"] * 6, completions=texts)
+    raw = [drawn("p", text) for text in texts]
+    assert [one is None for one in told] == [one is None for one in raw]
+    assert told != raw
+
+
+def test_aspects_reach_the_logs(server: str) -> None:
+    metrics: dict[str, float] = {}
+    extras: dict[str, list[Any]] = {}
+    function = reward_function(Recipe.loads(recipe()), server)
+    texts = [str(number) for number in range(6)]
+    given = {"log_metric": metrics.__setitem__, "log_extra": extras.__setitem__}
+    call(function, prompts=["p"] * 6, completions=texts, **given)
+    kept = [one for text in texts if (one := drawn("p", text)) is not None]
+    assert metrics["assay/main/half"] == pytest.approx(sum(kept) / len(kept) / 2)
+    assert "judge_unavailable" in extras["main/code"]
+
+
+def arguments(folder: Path, **more: Any) -> dict[str, Any]:
+    """Those of a trainer of a tiny model, for two steps."""
+    from datasets import Dataset
+    from trl import GRPOConfig  # type: ignore[attr-defined]  # exported lazily
+
+    tiny_model(folder / "model")
+    config = GRPOConfig(
+        output_dir=str(folder / "out"), use_cpu=True, max_steps=2, per_device_train_batch_size=8, num_generations=8,
+        max_completion_length=4, bf16=False, gradient_checkpointing=False, report_to="none", save_strategy="no",
+        logging_steps=1, disable_tqdm=True, **more,
+    )  # fmt: skip
+    rows = [{"prompt": f"{n} plus {n}", "answer": str(2 * n)} for n in range(4)]
+    return {"model": str(folder / "model"), "args": config, "train_dataset": Dataset.from_list(rows)}
+
+
+def trained(trainer: Any) -> tuple[list[float | None], list[float]]:
+    """Rewards and advantages of the last step, as the trainer logged them."""
+    seen: dict[str, list[Any]] = {}
+    log = trainer.log
+
+    def keep(*given: Any, **named: Any) -> None:
+        if trainer._logs["advantages"]:
+            seen.update(
+                advantages=list(trainer._logs["advantages"])[-8:],
+                texts=list(zip(trainer._logs["prompt"], trainer._logs["completion"], strict=True))[-8:],
+            )
+        log(*given, **named)
+
+    trainer.log = keep
+    trainer.train()
+    return [drawn(prompt, completion) for prompt, completion in seen["texts"]], seen["advantages"]
+
+
+@pytest.mark.parametrize("method", ["trl", "grpo", "rloo"])
+def test_an_outage_of_a_third_changes_no_surviving_advantage(server: str, tmp_path: Path, method: str) -> None:
+    pytest.importorskip("trl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if method == "trl":
+            from trl import GRPOTrainer  # type: ignore[attr-defined]  # exported lazily
+
+            function = reward_function(Recipe.loads(recipe()), server, fault_limit=1.0)
+            trainer = GRPOTrainer(reward_funcs=function, **arguments(tmp_path))  # type: ignore[arg-type]
+        else:
+            loaded = Recipe.loads(recipe(head=f'max_missing = 1.0\nadvantage = "{method}"'))
+            trainer = grpo_trainer(loaded, server, fault_limit=1.0, **arguments(tmp_path))
+        rewards, advantages = trained(trainer)
+    assert trainer.state.global_step == 2
+    missing = [one is None for one in rewards]
+    if method == "rloo":
+        kept = np.array([one for one in rewards if one is not None])
+        expected = np.zeros(8)
+        if len(kept) > 1:
+            expected[~np.array(missing)] = (kept - kept.mean()) * len(kept) / (len(kept) - 1)
+    else:
+        expected = normalised(rewards, 1e-4 if method == "trl" else 1e-6)
+    np.testing.assert_allclose(advantages, expected, rtol=1e-6, atol=2e-6)
+    assert not np.any(np.array(advantages)[missing])
+
+
+def test_what_the_trainer_with_a_recipes_method_refuses(server: str) -> None:
+    for head, said in (('advantage = "none"', "has none"), ('advantage = "spo"', "remembers earlier steps")):
+        with pytest.raises(RecipeError, match=said):
+            grpo_trainer(Recipe.loads(recipe(head=head)), server)
+    with pytest.raises(RecipeError, match="the only reward function"):
+        grpo_trainer(Recipe.loads(recipe()), server, reward_funcs=[])
 
 
 def test_two_steps_of_grpo(address: str, tmp_path: Path) -> None:

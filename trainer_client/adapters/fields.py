@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 ANSWERS = ("answer", "solution", "ground_truth")
@@ -26,6 +26,31 @@ def reference_of(value: Any) -> Any:
     """The reference that a label means: an object is one, a text, a number or a list is an answer, None is none."""
     value = read_cell(value)
     return value if value is None or isinstance(value, Mapping) else {"answer": value}
+
+
+ENDS = ("</s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<eos>")
+"""Marks of tokenizers that end a response, where a trainer decodes them."""
+
+
+def response_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str | None:
+    """The response in a text that holds prompt and response, without the marks that end it.
+
+    The tokenizer may put a mark before the prompt; what the policy wrote cannot come before it.
+
+    Returns:
+        The response; None where the text does not hold the prompt.
+    """
+    start = query.find(prompt)
+    if start < 0:
+        return None
+    text = query[start + len(prompt) :]
+    while True:
+        shorter = text
+        for end in ends:
+            shorter = shorter.removesuffix(end)
+        if shorter == text:
+            return text
+        text = shorter
 
 
 def content_id(*parts: Any) -> str:

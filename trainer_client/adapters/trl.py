@@ -5,10 +5,18 @@
     reward = reward_function("recipe.toml", {"math": "127.0.0.1:50051"})
     trainer = GRPOTrainer(model=..., reward_funcs=reward, ...)
 
-TRL computes advantages itself, so the function returns rewards, after weights and gates; a rollout without a reward
-is None, which TRL leaves out of its group's statistics where this is the sole reward function. Beside others it sums
-what is there, so that None counts as 0: put rules of your own into the recipe, as verifiers, and not into a second
-reward function. The recipe's ``advantage`` is not used. Checked with TRL 1.16.
+The function returns rewards, after weights and gates, and after the shaping of a recipe whose ``advantage`` only
+shapes; TRL makes advantages of them itself. The recipe's own method reaches TRL through `grpo_trainer`, and a recipe
+that asks for one other than TRL's is refused here, so that nothing is dropped without a word:
+
+    from trainer_client.adapters.trl import grpo_trainer
+
+    trainer = grpo_trainer("recipe.toml", {"math": "127.0.0.1:50051"}, model=..., args=..., train_dataset=...)
+
+A rollout without a reward is None, which TRL leaves out of its group's statistics where this is the sole reward
+function. Beside others it sums what is there, so that None counts as 0: put rules of your own into the recipe, as
+verifiers, and not into a second reward function; or set ``on_missing="error"``. When more than ``fault_limit`` of the
+latest rollouts have none, training stops. Checked with TRL 1.16.
 
 What a rollout consists of:
 
@@ -29,7 +37,10 @@ import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar, cast
+
+import numpy as np
 
 from trainer_client import (
     AsyncRewardClient,
@@ -44,9 +55,20 @@ from trainer_client import (
     VerifierInfo,
 )
 from trainer_client.adapters.fields import ANSWERS, read_cell
-from trainer_client.adapters.missing import refuse_sibling_rules
+from trainer_client.adapters.missing import (
+    Breaker,
+    MissingRewardError,
+    OnMissing,
+    check_on_missing,
+    refuse_sibling_rules,
+)
+from trainer_client.adapters.tables import reason_of
+from trainer_client.recipe.inputs import refuse_calls
+from trainer_client.recipe.state import keeps_state
+from trainer_client.signals import method_of
 
 _T = TypeVar("_T")
+AnyClient: TypeAlias = RewardClient | AsyncRewardClient
 RewardFunction: TypeAlias = Callable[..., Awaitable[list[float | None]]]
 
 
@@ -60,6 +82,8 @@ def reward_function(
     group_size: int | None = None,
     token_ids: bool = False,
     seed: int = 0,
+    on_missing: OnMissing = "none",
+    fault_limit: float | None = None,
 ) -> RewardFunction:
     """Make the reward function of a recipe.
 
@@ -75,6 +99,9 @@ def reward_function(
             ``num_generations``.
         token_ids: whether to send the completions' token ids, for verifiers that count tokens.
         seed: seed of verifiers that draw.
+        on_missing: what a rollout without a reward becomes: see `trainer_client.adapters.missing`.
+        fault_limit: share of the latest rollouts without a reward from which training stops; the recipe's
+            ``max_missing`` by default.
 
     Returns:
         A coroutine function with the parameters that TRL gives.
@@ -84,36 +111,117 @@ def reward_function(
         OSError: the recipe's file cannot be read.
     """
     client = _client_of(recipe, endpoints)
-    title = name or "".join(c if c.isalnum() else "_" for c in client.recipe.name)
+    shapes = _shapes_rewards(client.recipe, group_size)
+    columns = _Columns(reference, task, group_size, token_ids)
+    make = _Scorer(client, columns, seed, on_missing, fault_limit)
+
+    async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
+        table = await make.table(given)
+        rewards, mask = table.rewards, table.mask
+        if shapes:
+            signal = table.estimate()
+            assert signal.rewards is not None  # the method shapes rewards
+            rewards, mask = signal.rewards, mask & signal.valid & signal.keep
+        return make.told(table, rewards.tolist(), mask.tolist())
+
+    return _named(rewards_of, name, client.recipe)
+
+
+class _Scorer:
+    """Scores what TRL hands over, and tells its logs.
+
+    Attributes:
+        latest: the table of the latest call.
+    """
+
+    def __init__(
+        self,
+        client: AnyClient,
+        columns: _Columns,
+        seed: int,
+        on_missing: OnMissing,
+        fault_limit: float | None,
+        joins: bool = False,
+    ) -> None:
+        limit = client.recipe.max_missing if fault_limit is None else fault_limit
+        self._client = client.with_recipe(replace(client.recipe, max_missing=1.0))
+        self._columns, self._seed = columns, seed
+        self._rule = check_on_missing(on_missing)
+        self._breaker = Breaker(limit)
+        self._calls = itertools.count()
+        self._siblings_checked = joins or columns.group_size is not None
+        self._groups_checked = columns.group_size is not None
+        self.latest: ScoreTable | None = None
+
+    async def table(self, given: Mapping[str, Any]) -> ScoreTable:
+        if not self._siblings_checked:
+            refuse_sibling_rules(self._client.recipe, "pass group_size=num_generations to reward_function")
+            self._siblings_checked = True
+        if not self._groups_checked:
+            await _refuse_group_verifiers(self._client)
+            self._groups_checked = True
+        step = int(getattr(given.get("trainer_state"), "global_step", 0))
+        label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
+        rollouts = self._columns.rollouts(label, given["prompts"], given["completions"], given)
+        labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}
+        table = await _waited(self._client.score, rollouts, **labels)
+        _log(table, given)
+        self.latest = table
+        return table
+
+    def told(self, table: ScoreTable, rewards: Sequence[float], mask: Sequence[bool]) -> list[float | None]:
+        """The rewards, and the rule where there is none."""
+        told: list[float | None] = []
+        for row, (reward, ok) in enumerate(zip(rewards, mask, strict=True)):
+            # What a method leaves out on purpose is no fault.
+            missing = not ok and not bool(table.mask[row])
+            reason = reason_of(table, row) if missing else ""
+            self._breaker.count(missing, reason)
+            if missing and self._rule == "error":
+                raise MissingRewardError(table.rollout_ids[row], {"reward": reason})
+            told.append(reward if ok else None if isinstance(self._rule, str) or not missing else self._rule)
+        return told
+
+
+def _named(
+    rewards_of: Callable[[Mapping[str, Any]], Awaitable[list[float | None]]], name: str, recipe: Recipe
+) -> RewardFunction:
+    title = name or "".join(c if c.isalnum() else "_" for c in recipe.name)
     if not title.isidentifier():
         raise RecipeError(f"{title!r} cannot name a function; pass name=", "name")
-    columns = _Columns(reference, task, group_size, token_ids)
-    calls = itertools.count()
-    checked = False
 
-    async def reward(prompts: Sequence[Any], completions: Sequence[Any], **given: Any) -> list[float | None]:
-        nonlocal checked
-        if not checked and group_size is None:
-            refuse_sibling_rules(client.recipe, "pass group_size=num_generations to reward_function")
-            await _refuse_group_verifiers(client)
-        checked = True
-        step = int(getattr(given.get("trainer_state"), "global_step", 0))
-        label = f"trl-{os.environ.get('RANK', '0')}-{next(calls)}"
-        rollouts = columns.rollouts(label, prompts, completions, given)
-        labels: dict[str, Any] = {"run": title, "step": step, "seed": seed}
-        table = await _waited(client.score, rollouts, **labels)
-        _log(table, given)
-        return [reward if ok else None for reward, ok in zip(table.rewards.tolist(), table.mask.tolist(), strict=True)]
+    async def reward(**given: Any) -> list[float | None]:
+        return await rewards_of(given)
 
     reward.__name__ = reward.__qualname__ = title
     # As if it had been defined where it is made: that is how pickle finds a function.
-    reward.__module__ = sys._getframe(1).f_globals.get("__name__", __name__)
+    reward.__module__ = sys._getframe(2).f_globals.get("__name__", __name__)
     return reward
 
 
-def _client_of(
-    recipe: Recipe | str | os.PathLike[str] | RewardClient | AsyncRewardClient, endpoints: Endpoints | None
-) -> RewardClient | AsyncRewardClient:
+def _shapes_rewards(recipe: Recipe, group_size: int | None) -> bool:
+    """Whether the recipe's method makes rewards of rewards.
+
+    Raises:
+        RecipeError: it makes advantages, which TRL has no slot for here.
+    """
+    setting = recipe.advantage
+    if setting is None or setting == "grpo":
+        return False
+    stages = [setting] if isinstance(setting, str | Mapping) else list(setting)
+    names = [stage if isinstance(stage, str) else str(stage["name"]) for stage in stages]
+    if not all(method_of(name).stage in ("shaping", "combination") for name in names):
+        raise RecipeError(
+            "TRL makes advantages of the rewards itself; make the trainer with grpo_trainer(), or set "
+            'advantage = "none"',
+            "advantage",
+        )
+    if group_size is None and getattr(recipe.estimator(), "needs", "row") != "row":
+        raise RecipeError("reads groups; pass group_size=num_generations to reward_function", "advantage")
+    return True
+
+
+def _client_of(recipe: Recipe | str | os.PathLike[str] | AnyClient, endpoints: Endpoints | None) -> AnyClient:
     if not isinstance(recipe, RewardClient | AsyncRewardClient):
         return AsyncRewardClient(recipe, endpoints)
     if endpoints is not None:
@@ -128,7 +236,7 @@ async def _waited(method: Callable[..., Awaitable[_T] | _T], *arguments: Any, **
     return cast("_T", await asyncio.to_thread(method, *arguments, **labels))
 
 
-async def _refuse_group_verifiers(client: RewardClient | AsyncRewardClient) -> None:
+async def _refuse_group_verifiers(client: AnyClient) -> None:
     """Refuse a recipe with a verifier that judges groups, since it is not known how many rollouts a group has."""
     described: Mapping[str, VerifierInfo] = await _waited(client.describe)
     if any(info.judges_groups for info in described.values()):
@@ -148,7 +256,7 @@ class _Columns:
         self._token_ids = token_ids
         self._reference = reference
         self._task = task
-        self._group_size = group_size
+        self.group_size = group_size
 
     def rollouts(
         self, label: str, prompts: Sequence[Any], completions: Sequence[Any], given: Mapping[str, Any]
@@ -193,7 +301,7 @@ class _Columns:
         return values
 
     def _groups(self, prompts: Sequence[Any], references: Sequence[Any]) -> list[int]:
-        size = self._group_size
+        size = self.group_size
         if size is not None:
             if len(prompts) % size:
                 raise RolloutError(
@@ -219,7 +327,66 @@ def _log(table: ScoreTable, given: Mapping[str, Any]) -> None:
                 log_metric(f"assay/{reward.name}/mean", reward.mean)
             log_metric(f"assay/{reward.name}/missing", 1 - reward.scored / max(reward.asked, 1))
             log_metric(f"assay/{reward.name}/run_p99", reward.run_p99)
+        for column, name in enumerate(table.columns):
+            for aspect in table.versions[column][0].aspects if table.versions[column] else ():
+                values = table.aspect(column, aspect)
+                if np.isfinite(values).any():
+                    log_metric(f"assay/{name}/{aspect}", float(np.nanmean(values)))
     if log_extra is not None:
         for column, name in enumerate(table.columns):
             scores, valid = table.scores[:, column].tolist(), table.valid[:, column].tolist()
             log_extra(name, [score if ok else None for score, ok in zip(scores, valid, strict=True)])
+            log_extra(f"{name}/code", table.codes[:, column].tolist())
+
+
+def grpo_trainer(
+    recipe: Recipe | str | os.PathLike[str] | AnyClient,
+    endpoints: Endpoints | None = None,
+    *,
+    reference: str | Mapping[str, str] | None = None,
+    task: str = "",
+    token_ids: bool = True,
+    seed: int = 0,
+    fault_limit: float | None = None,
+    **arguments: Any,
+) -> Any:
+    """Make a ``GRPOTrainer`` whose advantages are those of the recipe's method.
+
+    The method sees the rollouts of all processes together, each group whole. A rollout without a reward takes no part
+    and gets advantage 0. TRL's own settings of advantages (``scale_rewards``, ...) have no effect.
+
+    Args:
+        recipe: with ``advantage``: see `reward_function`, as for the next six.
+        endpoints: where the servers are.
+        reference: where the reference is.
+        task: task of every rollout.
+        token_ids: whether to send token ids; methods that read lengths count them.
+        seed: seed of verifiers that draw.
+        fault_limit: share of the latest rollouts without a reward from which training stops.
+        arguments: of ``GRPOTrainer``, without ``reward_funcs``.
+
+    Raises:
+        RecipeError: the recipe cannot be used: it has no method, one that remembers earlier steps, which TRL's
+            checkpoints would not hold, or one whose inputs only the caller has.
+    """
+    from trainer_client.adapters.trl_trainer import make_trainer
+
+    if "reward_funcs" in arguments:
+        raise RecipeError("the recipe is the only reward function; make others verifiers of it", "reward_funcs")
+    client = _client_of(recipe, endpoints)
+    estimator = client.recipe.estimator()
+    if estimator is None:
+        raise RecipeError("the recipe has none; give GRPOTrainer a reward_function instead", "advantage")
+    if keeps_state(estimator):
+        raise RecipeError(f"{estimator.name} remembers earlier steps, which TRL's checkpoints do not hold", "advantage")
+    assert client.recipe.plan is not None
+    refuse_calls(client.recipe.plan)
+    size = int(arguments["args"].num_generations)
+    # Groups may span processes: their statistics are taken where all of them are together.
+    scorer = _Scorer(client, _Columns(reference, task, None, token_ids), seed, "none", fault_limit, joins=True)
+
+    async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
+        table = await scorer.table(given)
+        return scorer.told(table, table.rewards.tolist(), table.mask.tolist())
+
+    return make_trainer(_named(rewards_of, "", client.recipe), lambda: scorer.latest, size, arguments)

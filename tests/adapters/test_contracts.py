@@ -1,0 +1,204 @@
+"""Trainers that cannot be installed here: our classes in modules with the types that their sources declare."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from tests.adapters.surviving import drawn, normalised, recipe
+from trainer_client import Recipe, RecipeError
+from trainer_client.adapters import nemo_rl, open_instruct, roll, skyrl, verifiers
+
+TEXTS = [str(number) for number in range(8)]
+EXPECTED = [drawn("p", text) for text in TEXTS]
+STATED = [0.25 if one is None else one for one in EXPECTED]
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Install a module of a trainer for the test."""
+
+    def install(name: str, **members: Any) -> None:
+        parts = name.split(".")
+        for place in range(1, len(parts) + 1):
+            path = ".".join(parts[:place])
+            if path not in sys.modules:
+                monkeypatch.setitem(sys.modules, path, ModuleType(path))
+        vars(sys.modules[name]).update(members)
+
+    return install
+
+
+class EnvironmentReturn(NamedTuple):
+    """NeMo-RL's, in the order of its fields."""
+
+    observations: list[dict[str, str]]
+    metadata: list[Any]
+    next_stop_strings: list[Any]
+    rewards: Any
+    terminateds: Any
+    answers: Any
+
+
+def test_nemo_rl(server: str, modules: Any) -> None:
+    modules("nemo_rl.environments.interfaces", EnvironmentInterface=object, EnvironmentReturn=EnvironmentReturn)
+    made = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)({})
+    logs = [[{"role": "user", "content": "p"}, {"role": "assistant", "content": text}] for text in TEXTS]
+    told = made.step(logs, [{"ground_truth": "x"}] * 8)
+    assert told.rewards.dtype == torch.float32
+    np.testing.assert_allclose(told.rewards.numpy(), STATED, rtol=1e-6)
+    assert told.terminateds.tolist() == [True] * 8
+    assert [one["assay_valid"] for one in told.metadata] == [one is not None for one in EXPECTED]
+    assert len(told.observations) == len(told.next_stop_strings) == 8
+    one = made.step(logs[:1], [None])
+    assert one.rewards.shape == (1,)
+    _, metrics = made.global_post_process_and_metrics({"total_reward": told.rewards, "extra_env_info": told.metadata})
+    kept = [one for one in EXPECTED if one is not None]
+    assert metrics["accuracy"] == pytest.approx(sum(kept) / len(kept), rel=1e-6)
+    assert metrics["missing"] == pytest.approx(1 - len(kept) / 8)
+    apart = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0, components=True)()
+    rewards = apart.step(logs, [{}] * 8).rewards
+    assert list(rewards) == ["reward/main"]
+    with pytest.raises(RecipeError, match="NeMo-RL cannot leave a sample out"):
+        nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing="none")
+
+
+class StepOutput:
+    """skyrl-gym's."""
+
+    def __init__(self, **fields: Any) -> None:
+        vars(self).update(fields)
+
+
+def test_skyrl_in_threads_without_a_loop(server: str, modules: Any) -> None:
+    modules("skyrl_gym.envs.base_text_env", BaseTextEnv=object, BaseTextEnvStepOutput=StepOutput)
+    kind = skyrl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
+    environments = [kind(None, {"reward_spec": {"ground_truth": "x"}}) for _ in TEXTS]
+    outputs: dict[int, Any] = {}
+
+    def run(place: int) -> None:
+        prompt, info = environments[place].init("p")
+        assert (prompt, info) == ("p", {})
+        outputs[place] = environments[place].step(TEXTS[place])
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [outputs[place].reward for place in range(8)] == STATED
+    assert all(outputs[place].done for place in range(8))
+    metrics = kind.aggregate_metrics([one.get_metrics() for one in environments])
+    kept = [one for one in EXPECTED if one is not None]
+    assert metrics["reward"] == pytest.approx(sum(kept) / len(kept))
+
+
+class VerificationResult(NamedTuple):
+    """open-instruct's."""
+
+    score: float
+    cost: float = 0.0
+    reasoning: str | None = None
+
+
+class VerifierFunction:
+    """open-instruct's."""
+
+    def __init__(self, name: str, weight: float = 1.0, verifier_config: Any = None) -> None:
+        self.name, self.weight = name, weight
+
+
+def test_open_instruct(server: str, modules: Any) -> None:
+    modules(
+        "open_instruct.ground_truth_utils", VerificationResult=VerificationResult, VerifierFunction=VerifierFunction
+    )
+    made = open_instruct.verifier_of("Assay", Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)()
+    assert made.name == "assay"
+    assert [made([1, 2], text, "x", "p").score for text in TEXTS] == STATED
+
+    async def all_of_them() -> list[Any]:
+        return list(await asyncio.gather(*(made.async_call([1], text, "x", query="p") for text in TEXTS)))
+
+    told = asyncio.run(all_of_them())
+    assert [one.score for one in told] == STATED
+    assert told[0].reasoning.startswith("main: ")
+
+
+class DataProto:
+    """ROLL's, as far as a worker sees it."""
+
+    def __init__(self, batch: dict[str, Any], non_tensor_batch: dict[str, Any]) -> None:
+        self.batch, self.non_tensor_batch = batch, non_tensor_batch
+
+    @classmethod
+    def from_dict(cls, tensors: dict[str, Any]) -> DataProto:
+        return cls(tensors, {})
+
+
+class Tokenizer:
+    """Gives the texts of the test for rows of their numbers."""
+
+    def batch_decode(self, rows: Any, skip_special_tokens: bool) -> list[str]:
+        assert skip_special_tokens
+        return ["p" if int(row[0]) < 0 else str(int(row[0])) for row in rows]
+
+
+def test_roll_keeps_the_order_of_a_chunk(server: str, modules: Any) -> None:
+    class Worker:
+        def __init__(self, worker_config: Any) -> None:
+            self.worker_config = worker_config
+
+    class Dispatch:
+        ONE_TO_ALL, DP_MP_COMPUTE = "one", "chunks"
+
+    def register(**_: Any) -> Any:
+        return lambda function: function
+
+    modules("roll.distributed.executor.worker", Worker=Worker)
+    modules("roll.distributed.scheduler.decorator", Dispatch=Dispatch, register=register)
+    modules("roll.distributed.scheduler.protocol", DataProto=DataProto)
+    modules("roll.models.model_providers", default_tokenizer_provider=lambda model_args: Tokenizer())
+    kind = roll.worker_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
+    worker = kind(type("Config", (), {"model_args": None})())
+    worker.initialize(None)
+    batch = {"prompts": torch.full((8, 2), -1), "responses": torch.arange(8)[:, None].repeat(1, 3)}
+    columns = {"ground_truth": np.array(["x"] * 8, object), "domain": np.array(["math"] * 8, object)}
+    told = worker.compute_rewards(DataProto(batch, columns)).batch
+    np.testing.assert_allclose(told["scores"].numpy(), STATED, rtol=1e-6)
+    assert torch.equal(told["scores"], told["response_level_rewards"])
+    assert told["token_level_rewards"].shape == (8, 3)
+
+
+def test_verifiers_leaves_a_broken_rollout_out_of_its_group(server: str, modules: Any) -> None:
+    class Rubric:
+        """That of verifiers 0.1."""
+
+    modules("verifiers", Rubric=Rubric, InfraError=type("InfraError", (Exception,), {}))
+    rubric = verifiers.rubric(Recipe.loads(recipe()), server, fault_limit=1.0)
+    states: list[dict[str, Any]] = [
+        {
+            "prompt": "p",
+            "completion": text,
+            "answer": "x",
+            "info": {},
+            "trajectory": [{"advantage": None, "reward": None}],
+        }
+        for text in TEXTS
+    ]
+    asyncio.run(rubric.score_group(states))
+    kept = [one for one in EXPECTED if one is not None]
+    for state, expected in zip(states, EXPECTED, strict=True):
+        assert ("error" in state) == (expected is None)
+        assert state["reward"] == (0.0 if expected is None else expected)
+        centred = 0.0 if expected is None else expected - sum(kept) / len(kept)
+        assert state["advantage"] == pytest.approx(centred, rel=1e-6, abs=1e-12)
+        assert state["trajectory"][0]["advantage"] == state["advantage"]
+        assert state["metrics"].keys() == {"valid", "score/main", "valid/main"}
+    assert normalised(EXPECTED, 1e-4).shape == (8,)

@@ -1,0 +1,115 @@
+"""The one rule for rewards that are missing, and single samples from every kind of caller."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import multiprocessing
+import pickle
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.surviving import drawn, recipe
+from trainer_client import Recipe, RecipeError, Rollout
+from trainer_client.adapters.areal import RecipeReward
+from trainer_client.adapters.fields import reference_of, response_of
+from trainer_client.adapters.missing import Breaker, FaultRateError, MissingRewardError, check_on_missing
+from trainer_client.adapters.singles import SingleScorer, rollout_of_sample
+
+
+def sample(number: int) -> Rollout:
+    return rollout_of_sample("p", str(number), None)
+
+
+def test_a_rate_of_faults_needs_enough_of_them() -> None:
+    breaker = Breaker(0.2)
+    for _ in range(31):
+        breaker.count(True)
+    with pytest.raises(FaultRateError, match=r"100% of the latest rollouts .* the judge is gone"):
+        breaker.count(True, "the judge is gone")
+    recovering = Breaker(0.2, window=40, least=10)
+    for number in range(200):
+        recovering.count(number % 5 == 0)  # a fifth is tolerated
+    assert recovering.share == pytest.approx(0.2)
+    Breaker(1.0).count(True)
+    copy = pickle.loads(pickle.dumps(recovering))
+    copy.count(True)
+
+
+@pytest.mark.parametrize("rule", ["nothing", float("nan"), True, None])
+def test_a_rule_that_is_none_is_refused(rule: object) -> None:
+    with pytest.raises(RecipeError, match="on_missing"):
+        check_on_missing(rule)  # type: ignore[arg-type]
+
+
+def test_each_rule(server: str) -> None:
+    down = next(number for number in range(100) if drawn("p", str(number)) is None)
+    up = next(number for number in range(100) if drawn("p", str(number)) is not None)
+    loaded = Recipe.loads(recipe())
+    with pytest.raises(MissingRewardError, match="main: judge_unavailable: the judge is gone"):
+        SingleScorer(loaded, server).score(sample(down))
+    assert SingleScorer(loaded, server, on_missing="none").score(sample(down)).reward is None
+    stated = SingleScorer(loaded, server, on_missing=-1.0).score(sample(down))
+    assert (stated.reward, stated.valid) == (-1.0, False)
+    assert stated.numbers() == {"valid": 0.0, "score/main": 0.0, "valid/main": 0.0}
+    told = SingleScorer(loaded, server).score(sample(up))
+    assert told.reward == drawn("p", str(up))
+    assert told.numbers().keys() == stated.numbers().keys()
+
+
+def test_many_callers_travel_together_from_threads_and_loops(server: str) -> None:
+    scorer = SingleScorer(Recipe.loads(recipe()), server, on_missing="none", fault_limit=1.0)
+    expected = [drawn("p", str(number)) for number in range(64)]
+
+    async def all_of_them() -> list[float | None]:
+        told = await asyncio.gather(*(scorer.score_async(sample(number)) for number in range(64)))
+        return [one.reward for one in told]
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert [one.reward for one in pool.map(scorer.score, map(sample, range(64)))] == expected
+        assert pool.submit(lambda: asyncio.run(all_of_them())).result() == expected
+    assert asyncio.run(all_of_them()) == expected
+    assert [one.reward for one in scorer.score_all([sample(number) for number in range(64)])] == expected
+
+
+@pytest.mark.parametrize(
+    "rewards",
+    [
+        '[rewards.main]\nverifier = "test/outage"\nrequired = false\n',
+        '[rewards.main]\nverifier = "test/outage"\non_missing = { default = "drop_group" }\n',
+        '[rewards.main]\nverifier = "agreement"\n',
+    ],
+)
+def test_what_needs_siblings_is_refused(server: str, rewards: str) -> None:
+    with pytest.raises(RecipeError, match="single samples"):
+        SingleScorer(Recipe.loads(recipe(rewards)), server).score(sample(1))
+
+
+def test_labels_and_queries() -> None:
+    assert reference_of("2") == {"answer": "2"}
+    assert reference_of('{"answer": "2", "choices": null}') == {"answer": "2"}
+    assert reference_of("{2}") == {"answer": "{2}"}
+    assert reference_of(["2", "3"]) == {"answer": ["2", "3"]}
+    assert reference_of(None) is None
+    assert response_of("<s>p: 1+1?2</s><|im_end|>", "p: 1+1?") == "2"
+    assert response_of("other", "p") is None
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_areal_in_processes_of_a_pool(server: str, tmp_path: Path, method: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(recipe('[rewards.main]\nverifier = "exact"\ndeadline = 10.0\n'))
+    reward = RecipeReward(str(path), server)
+    assert reward("1+1?", "2", [1], [2], answer="2") == 1.0  # a connection of the parent's
+    context = multiprocessing.get_context(method)
+    with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as pool:
+        told = [pool.submit(reward, "1+1?", text, [1], [2], answer="2") for text in ("2", "3", "2", "4")]
+        assert [one.result(60) for one in told] == [1.0, 0.0, 1.0, 0.0]
+    with pytest.raises(RecipeError, match="no column 'answer'; it has gold"):
+        reward("1+1?", "2", [1], [2], gold="2")
+
+
+def test_areal_is_not_given_time_that_it_turns_into_zeros(server: str) -> None:
+    with pytest.raises(RecipeError, match="waits 15 s and then counts 0"):
+        RecipeReward(Recipe.loads(recipe()), server)

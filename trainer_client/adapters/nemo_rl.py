@@ -1,0 +1,109 @@
+"""NeMo-RL: a recipe as an environment.
+
+    # my_env.py
+    import ray
+    from trainer_client.adapters.nemo_rl import environment_of
+
+    Rewards = ray.remote(max_restarts=-1, max_concurrency=1000)(
+        environment_of("recipe.toml", {"math": "127.0.0.1:50051"}, on_missing=0.0)
+    )
+
+Register it with ``register_env`` and in ``ACTOR_ENVIRONMENT_REGISTRY``. The reference is
+``metadata[i]["ground_truth"]``. A rollout without a reward raises, or gets the stated number: NeMo-RL has no row that
+is left out, so that the number takes part in its group's baseline. Its metrics (`global_post_process_and_metrics`)
+leave such rollouts out, and count them. An HTTP alternative is the NeMo Gym face of ``assay gateway``. Tested by
+contract with the sources of August 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer_client import Endpoints
+from trainer_client.adapters.missing import OnMissing
+from trainer_client.adapters.singles import RecipeLike, SingleScorer, numeric, rollout_of_sample
+
+
+def environment_of(
+    recipe: RecipeLike,
+    endpoints: Endpoints | None = None,
+    *,
+    on_missing: OnMissing = "error",
+    fault_limit: float = 0.2,
+    components: bool = False,
+) -> type[Any]:
+    """Make the class of an environment, to be wrapped by ``ray.remote``.
+
+    Args:
+        recipe: what to ask: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
+        on_missing: ``"error"`` or a number.
+        fault_limit: share of the latest rollouts without a reward from which an error is raised.
+        components: whether rewards come apart, as ``reward/NAME``, for GDPO. All environments of a run must agree.
+
+    Raises:
+        RecipeError: the recipe cannot be used for single rollouts; or ``components`` of one with a gate.
+    """
+    from nemo_rl.environments.interfaces import EnvironmentInterface, EnvironmentReturn
+
+    rule = numeric(on_missing, "NeMo-RL")
+    scorer = SingleScorer(recipe, endpoints, on_missing=rule, fault_limit=fault_limit)
+
+    class AssayEnvironment(EnvironmentInterface):  # type: ignore[misc]
+        """Ends after one answer, which a recipe scores."""
+
+        def __init__(self, config: Mapping[str, Any] | None = None) -> None:
+            self.config = dict(config or {})
+
+        def step(self, message_log_batch: Sequence[Any], metadata: Sequence[Any]) -> Any:
+            """Score a batch of conversations; it may hold one."""
+            import torch
+
+            rollouts = [_rollout(log, info or {}) for log, info in zip(message_log_batch, metadata, strict=True)]
+            told = scorer.score_all(rollouts)
+            rewards: Any = torch.tensor([one.reward for one in told], dtype=torch.float32)
+            if components:
+                stated = 0.0 if isinstance(rule, str) else rule
+                rewards = {
+                    f"reward/{name}": torch.tensor(
+                        [score if (score := one.result.scores[name]) is not None else stated for one in told],
+                        dtype=torch.float32,
+                    )
+                    for name in scorer.client.recipe.columns
+                }
+            said = [f"reward {one.reward:g}" if one.valid else "no reward" for one in told]
+            return EnvironmentReturn(
+                observations=[{"role": "environment", "content": text} for text in said],
+                metadata=[{**(info or {}), "assay_valid": one.valid} for info, one in zip(metadata, told, strict=True)],
+                next_stop_strings=[None] * len(told),
+                rewards=rewards,
+                terminateds=torch.ones(len(told), dtype=torch.bool),
+                answers=None,
+            )
+
+        def global_post_process_and_metrics(self, batch: Any) -> tuple[Any, dict[str, float]]:
+            """Means over rollouts that have a reward."""
+            infos = batch.get("extra_env_info") or []
+            valid = [bool((info or {}).get("assay_valid", True)) for info in infos]
+            rewards = [float(reward) for reward in batch["total_reward"]]
+            valid = valid if len(valid) == len(rewards) else [True] * len(rewards)
+            kept = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
+            missing = 1 - len(kept) / len(rewards) if rewards else 0.0
+            return batch, {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {})
+
+        def shutdown(self) -> None:
+            """Close the connections."""
+            scorer.client.close()
+
+    return AssayEnvironment
+
+
+def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:
+    """A rollout of a conversation: what the assistant wrote is one text, as NeMo-RL's own environments read it."""
+    prompt = [{"role": one["role"], "content": one["content"]} for one in log if one["role"] in ("system", "user")]
+    response = "".join(str(one["content"]) for one in log if one["role"] == "assistant")
+    metadata = {key: value for key, value in info.items() if isinstance(value, str | int | float | bool | list | dict)}
+    return rollout_of_sample(
+        prompt, response, info.get("ground_truth"), task=str(info.get("task") or ""), metadata=metadata or None
+    )

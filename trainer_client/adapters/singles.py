@@ -1,0 +1,171 @@
+"""Trainers that hand over one sample at a time: what their adapters share.
+
+A `SingleScorer` merges samples of all threads, loops and callers of a process into batches, names them after their
+content, and applies the one rule for rewards that are missing. It can be made at import, pickled, and used in forked
+and spawned processes: connections are opened at first use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainer_client import Endpoints, Recipe, RecipeError, RewardClient, Rollout, RolloutResult
+from trainer_client.adapters.fields import content_id, reference_of
+from trainer_client.adapters.missing import (
+    Breaker,
+    OnMissing,
+    check_on_missing,
+    reasons_of,
+    refuse_sibling_rules,
+    reward_or_rule,
+)
+
+RecipeLike = Recipe | str | os.PathLike[str] | RewardClient
+_REMEDY = "this trainer hands over single samples; use a recipe without it"
+
+
+@dataclass(frozen=True, slots=True)
+class SingleReward:
+    """What became of one sample.
+
+    Attributes:
+        reward: its reward, or what the rule says where there is none.
+        valid: whether it is a reward.
+        result: its scores and codes.
+    """
+
+    reward: float | None
+    valid: bool
+    result: RolloutResult
+
+    def numbers(self) -> dict[str, float]:
+        """Columns for a trainer's logs: the same keys whatever happened, numbers only.
+
+        A score that is missing is 0.0 in ``score/NAME``, and 0.0 in ``valid/NAME`` says so.
+        """
+        told = {"valid": float(self.valid)}
+        for name, score in self.result.scores.items():
+            told[f"score/{name}"] = 0.0 if score is None else score
+            told[f"valid/{name}"] = float(score is not None)
+        return told
+
+
+class SingleScorer:
+    """Scores single samples by a recipe.
+
+    Args:
+        recipe: what to ask: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
+        on_missing: what a sample without a reward becomes: see `trainer_client.adapters.missing`.
+        fault_limit: largest share of the latest samples without a reward; beyond it `FaultRateError` is raised.
+
+    Raises:
+        RecipeError: the recipe cannot be used for single samples.
+        OSError: the recipe's file cannot be read.
+    """
+
+    def __init__(
+        self,
+        recipe: RecipeLike,
+        endpoints: Endpoints | None = None,
+        *,
+        on_missing: OnMissing = "error",
+        fault_limit: float = 0.2,
+    ) -> None:
+        if isinstance(recipe, RewardClient):
+            if endpoints is not None:
+                raise RecipeError("the client knows where its servers are; pass endpoints to it", "endpoints")
+            self.client = recipe
+        else:
+            self.client = RewardClient(recipe, endpoints)
+        refuse_sibling_rules(self.client.recipe, _REMEDY)
+        self._rule = check_on_missing(on_missing)
+        self._breaker = Breaker(fault_limit)
+        self._checked = False
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"client": self.client, "_rule": self._rule, "_breaker": self._breaker}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state, _checked=False, _lock=threading.Lock())
+
+    def score(self, rollout: Rollout, *, step: int = 0, seed: int = 0) -> SingleReward:
+        """Score one sample, and wait for it.
+
+        Raises:
+            MissingRewardError: it has no reward, and the rule is ``"error"``.
+            FaultRateError: too many of the latest have none.
+            RewardError: the servers or the recipe cannot be used.
+        """
+        self._check()
+        return self._told(self.client.submit(rollout, step=step, seed=seed).result())
+
+    def score_all(self, rollouts: Sequence[Rollout], *, step: int = 0, seed: int = 0) -> list[SingleReward]:
+        """Score samples that came together, each on its own: see `score`."""
+        self._check()
+        waiting = [self.client.submit(rollout, step=step, seed=seed) for rollout in rollouts]
+        return [self._told(future.result()) for future in waiting]
+
+    async def score_async(self, rollout: Rollout, *, step: int = 0, seed: int = 0) -> SingleReward:
+        """Score one sample, on any event loop: see `score`."""
+        if not self._checked:
+            await asyncio.to_thread(self._check)
+        return self._told(await asyncio.wrap_future(self.client.submit(rollout, step=step, seed=seed)))
+
+    async def score_all_async(self, rollouts: Sequence[Rollout], *, step: int = 0, seed: int = 0) -> list[SingleReward]:
+        """Score samples that came together, each on its own, on any event loop: see `score`."""
+        if not self._checked:
+            await asyncio.to_thread(self._check)
+        waiting = [asyncio.wrap_future(self.client.submit(one, step=step, seed=seed)) for one in rollouts]
+        return [self._told(result) for result in await asyncio.gather(*waiting)]
+
+    def _check(self) -> None:
+        """Refuse, once, a verifier that judges groups: single samples form none."""
+        if self._checked:
+            return
+        with self._lock:
+            for name, info in self.client.describe().items():
+                if info.judges_groups:
+                    raise RecipeError(f"{info.id.name} judges groups; {_REMEDY}", f"rewards.{name}")
+            self._checked = True
+
+    def _told(self, result: RolloutResult) -> SingleReward:
+        missing = result.reward is None
+        self._breaker.count(missing, "; ".join(reasons_of(result).values()) if missing else "")
+        return SingleReward(reward_or_rule(result, self._rule), not missing, result)
+
+
+def numeric(on_missing: OnMissing, trainer: str) -> OnMissing:
+    """The rule, for a trainer that makes a tensor of its rewards.
+
+    Raises:
+        RecipeError: it would give None.
+    """
+    if on_missing == "none":
+        raise RecipeError(f'{trainer} cannot leave a sample out; use "error" or a number', "on_missing")
+    return on_missing
+
+
+def rollout_of_sample(
+    prompt: Any, response: Any, label: Any, *, task: str = "", metadata: Mapping[str, Any] | None = None, **more: Any
+) -> Rollout:
+    """A rollout of what single-sample trainers hand over, named after its content.
+
+    Raises:
+        RolloutError: a part cannot be used.
+    """
+    return Rollout(
+        content_id(prompt, response, label, task),
+        prompt,
+        response,
+        task=task,
+        reference=reference_of(label),
+        metadata=metadata,
+        **more,
+    )

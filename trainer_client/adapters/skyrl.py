@@ -1,0 +1,89 @@
+"""SkyRL: a recipe as an environment of skyrl-gym.
+
+    import skyrl_gym
+    from trainer_client.adapters.skyrl import environment_of
+
+    Rewards = environment_of("recipe.toml", {"math": "127.0.0.1:50051"}, on_missing=0.0)
+    skyrl_gym.register(id="assay", entry_point="my_module:Rewards")        # and the column env_class: assay
+
+The reference is ``reward_spec.ground_truth`` of the row. A step without a reward raises, or gets the stated number: a
+step's reward must be a number, and SkyRL has no row that is left out. Its metrics leave such steps out.
+Tested by contract with the sources of August 2026 (skyrl-gym 0.4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer_client import Endpoints
+from trainer_client.adapters.missing import OnMissing
+from trainer_client.adapters.singles import RecipeLike, SingleScorer, numeric, rollout_of_sample
+
+
+def environment_of(
+    recipe: RecipeLike,
+    endpoints: Endpoints | None = None,
+    *,
+    on_missing: OnMissing = "error",
+    fault_limit: float = 0.2,
+) -> type[Any]:
+    """Make the class of a single-turn environment.
+
+    Args:
+        recipe: what to ask: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
+        on_missing: ``"error"`` or a number.
+        fault_limit: share of the latest steps without a reward from which an error is raised.
+
+    Raises:
+        RecipeError: the recipe cannot be used for single samples.
+    """
+    from skyrl_gym.envs.base_text_env import BaseTextEnv, BaseTextEnvStepOutput
+
+    scorer = SingleScorer(recipe, endpoints, on_missing=numeric(on_missing, "SkyRL"), fault_limit=fault_limit)
+
+    class AssayEnv(BaseTextEnv):  # type: ignore[misc]
+        """Ends after one answer, which a recipe scores."""
+
+        def __init__(self, env_config: Any = None, extras: Mapping[str, Any] | None = None) -> None:
+            super().__init__()
+            self._extras = dict(extras or {})
+            self._prompt: Any = ""
+            self._told: dict[str, float] = {}
+
+        def init(self, prompt: Any) -> tuple[Any, dict[str, Any]]:
+            """Begin; the prompt stays as it is."""
+            self._prompt = prompt
+            return prompt, {}
+
+        def step(self, action: str) -> Any:
+            """Score the answer. May run on any thread."""
+            spec = self._extras.get("reward_spec") or {}
+            told = scorer.score(
+                rollout_of_sample(
+                    self._prompt,
+                    action,
+                    spec.get("ground_truth"),
+                    task=str(self._extras.get("data_source") or ""),
+                )
+            )
+            self._told = {"reward": float(told.reward or 0.0), **told.numbers()}
+            return BaseTextEnvStepOutput(
+                observations=[], reward=told.reward, done=True, metadata=dict(told.numbers()), postprocessed_action=None
+            )
+
+        def get_metrics(self) -> dict[str, float]:
+            """Scores of the step."""
+            return dict(self._told)
+
+        @staticmethod
+        def aggregate_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+            """Means over steps that have a reward, and the share of those that have none."""
+            kept = [one for one in metrics if one.get("valid")]
+            told = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
+            for name in kept[0] if kept else ():
+                told[name] = sum(one[name] for one in kept) / len(kept)
+            return told
+
+    return AssayEnv

@@ -1,0 +1,117 @@
+"""slime: a recipe as ``--custom-rm-path``, and its advantages as ``--custom-reward-post-process-path``.
+
+    # my_rewards.py
+    from trainer_client.adapters.slime import custom_rm_of, post_process_of
+
+    custom_rm = custom_rm_of("recipe.toml", {"math": "127.0.0.1:50051"})
+    post_process = post_process_of("grpo")
+
+    --custom-rm-path my_rewards.custom_rm --custom-reward-post-process-path my_rewards.post_process
+
+The same function serves single samples and whole groups (``--group-rm``, and generate functions that return several). A
+sample without a reward, under ``on_missing="none"``, is marked (``remove_sample``, and ``assay_valid`` in its
+metadata): slime keeps it out of the loss, and `post_process_of` out of its group's mean, which slime's own
+post-processing does not. Tested by contract with the sources of August 2026.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer_client import Endpoints, Rollout
+from trainer_client.adapters.fields import read_cell
+from trainer_client.adapters.methods import advantages_of, check_method
+from trainer_client.adapters.missing import OnMissing
+from trainer_client.adapters.singles import RecipeLike, SingleReward, SingleScorer, rollout_of_sample
+
+VALID = "assay_valid"
+"""Key in a sample's metadata: whether its reward is one."""
+
+
+def custom_rm_of(
+    recipe: RecipeLike,
+    endpoints: Endpoints | None = None,
+    *,
+    on_missing: OnMissing = "none",
+    fault_limit: float = 0.2,
+) -> Callable[..., Awaitable[Any]]:
+    """Make the ``custom_rm`` of a recipe.
+
+    Args:
+        recipe: what to ask: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
+        on_missing: ``"none"`` marks a sample without a reward, to be left out (its reward is 0.0, which slime needs as
+            a number); ``"error"`` ends the run; a number is the reward.
+        fault_limit: share of the latest samples without a reward from which the run ends.
+
+    Returns:
+        A coroutine function that gives a number, or with ``--reward-key`` an object that holds it beside all scores.
+
+    Raises:
+        RecipeError: the recipe cannot be used for single samples.
+    """
+    scorer = SingleScorer(recipe, endpoints, on_missing=on_missing, fault_limit=fault_limit)
+
+    async def custom_rm(args: Any, sample: Any, **_: Any) -> Any:
+        samples = sample if isinstance(sample, list) else [sample]
+        told = await scorer.score_all_async([_rollout(one) for one in samples], step=_step(args))
+        answers = [_answer(args, one, reward) for one, reward in zip(samples, told, strict=True)]
+        return answers if isinstance(sample, list) else answers[0]
+
+    return custom_rm
+
+
+def _rollout(sample: Any) -> Rollout:
+    metadata = dict(sample.metadata or {})
+    reason = getattr(getattr(sample, "status", None), "value", "")
+    return rollout_of_sample(
+        sample.prompt,
+        sample.response,
+        read_cell(sample.label),
+        task=str(metadata.get("task") or ""),
+        metadata=metadata or None,
+        finish_reason="length" if reason == "truncated" else "stop" if reason == "completed" else "",
+    )
+
+
+def _step(args: Any) -> int:
+    step = getattr(args, "rollout_id", 0)
+    return step if isinstance(step, int) and step >= 0 else 0
+
+
+def _answer(args: Any, sample: Any, told: SingleReward) -> Any:
+    sample.metadata = {**(sample.metadata or {}), VALID: told.valid}
+    reward = told.reward
+    if reward is None:
+        sample.remove_sample, reward = True, 0.0
+    key = getattr(args, "reward_key", None)
+    return {key: reward, **told.numbers()} if key else reward
+
+
+def post_process_of(method: str = "grpo") -> Callable[[Any, Sequence[Any]], tuple[list[float], list[float]]]:
+    """Make the post-processing hook: advantages by a method of ours, without samples that have no reward.
+
+    Args:
+        method: one of `trainer_client.adapters.methods.batch_methods` that gives a number per rollout.
+
+    Returns:
+        A function ``(args, samples) -> (raw rewards, advantages)``.
+
+    Raises:
+        RecipeError: slime's hook cannot serve the method.
+    """
+    check_method(method, "slime's hook", per_token=False)
+
+    def post_process(args: Any, samples: Sequence[Any]) -> tuple[list[float], list[float]]:
+        key = getattr(args, "reward_key", None)
+        raw = np.array([float(one.reward[key] if key else one.reward) for one in samples])
+        valid = np.array([bool((one.metadata or {}).get(VALID, True)) for one in samples])
+        lengths = [int(one.response_length) for one in samples]
+        mask = np.arange(max(lengths, default=0))[None] < np.array(lengths)[:, None]
+        made = advantages_of(method, raw, [str(one.group_index) for one in samples], valid, mask)
+        return raw.tolist(), made.tolist()
+
+    return post_process

@@ -1,0 +1,184 @@
+"""verifiers: a recipe as a rubric (0.1) and as a judge or a task's reward (v1, 0.4).
+
+    from trainer_client.adapters.verifiers import rubric            # 0.1: an environment's rubric
+    env = vf.SingleTurnEnv(dataset=..., rubric=rubric("recipe.toml", {"math": "127.0.0.1:50051"}))
+
+    from trainer_client.adapters.verifiers import task_reward       # v1: a task's reward
+    class Sums(vf.Task):
+        correct = task_reward("recipe.toml", {"math": "127.0.0.1:50051"}, label="answer")
+
+A rubric of 0.1 turns an exception of a reward function into 0.0, so this one is a rubric of its own: whole groups are
+scored in one batch; a rollout without a reward gets the error that environments give rollouts that broke, advantage
+0, and no part in its group's mean. In v1 the error of a reward leaves the reward None. Environments for prime-rl are
+packages of these. Checked with verifiers 0.1.14 and 0.4.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from trainer_client import AsyncRewardClient, Endpoints, Recipe, Rollout
+from trainer_client.adapters.fields import content_id, reference_of
+from trainer_client.adapters.missing import Breaker, MissingRewardError, OnMissing, check_on_missing
+from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of_sample
+from trainer_client.adapters.tables import reason_of, tolerant
+
+
+def rubric(
+    recipe: Recipe | str | AsyncRewardClient,
+    endpoints: Endpoints | None = None,
+    *,
+    on_missing: OnMissing = "none",
+    fault_limit: float = 0.2,
+) -> Any:
+    """Make a rubric of verifiers 0.1 of a recipe.
+
+    Args:
+        recipe: what to ask: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
+        on_missing: ``"none"`` gives a rollout without a reward an error of its own; ``"error"`` ends the run; a number
+            is its reward.
+        fault_limit: share of the latest rollouts without a reward from which the run ends.
+
+    Raises:
+        RecipeError: the recipe cannot be used.
+    """
+    import verifiers as vf
+
+    client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
+    scoring = tolerant(client)
+    rule = check_on_missing(on_missing)
+    breaker = Breaker(fault_limit)
+
+    class AssayRubric(vf.Rubric):  # type: ignore[misc]
+        """A recipe's rewards."""
+
+        async def score_rollout(self, state: Any) -> None:
+            """Score one rollout, a group of its own."""
+            await self.score_group([state])
+
+        async def score_group(self, states: Sequence[Any]) -> None:
+            """Score the rollouts of a prompt together."""
+            if not states:
+                return
+            table = await scoring.score(_rollouts(states))
+            rewards, mask = table.rewards.tolist(), table.mask.tolist()
+            kept = [reward for reward, ok in zip(rewards, mask, strict=True) if ok]
+            mean = sum(kept) / len(kept) if kept else 0.0
+            for row, state in enumerate(states):
+                reason = "" if mask[row] else reason_of(table, row)
+                breaker.count(not mask[row], reason)
+                if not mask[row] and rule == "error":
+                    raise MissingRewardError(table.rollout_ids[row], {"reward": reason})
+                if not mask[row] and rule == "none":
+                    state["error"] = vf.InfraError(f"no reward: {reason}")
+                stated = 0.0 if isinstance(rule, str) else rule
+                state["reward"] = rewards[row] if mask[row] else stated
+                state["advantage"] = rewards[row] - mean if mask[row] else 0.0
+                for turn in state.get("trajectory") or ():
+                    turn["advantage"] = state["advantage"] if turn.get("advantage") is None else turn["advantage"]
+                    turn["reward"] = state["reward"] if turn.get("reward") is None else turn["reward"]
+                state["metrics"] = _metrics(table, row, mask[row])
+
+    return AssayRubric()
+
+
+def _rollouts(states: Sequence[Any]) -> list[Rollout]:
+    rollouts = []
+    for place, state in enumerate(states):
+        prompt, completion, answer = state["prompt"], state["completion"], state.get("answer")
+        info = state.get("info")
+        task = state.get("task")
+        rollouts.append(
+            Rollout(
+                f"{content_id(prompt, completion, answer)}-{place}",
+                _plain(prompt),
+                _plain(completion),
+                group_id="group",
+                task=task if isinstance(task, str) else "",
+                reference=reference_of(answer if answer not in (None, "") else (info or {}).get("reference")),
+                metadata=dict(info) if isinstance(info, Mapping) and info else None,
+            )
+        )
+    return rollouts
+
+
+def _plain(content: Any) -> Any:
+    """Messages as plain objects; verifiers has types of its own for them."""
+    if isinstance(content, str):
+        return content
+    return [one.model_dump(exclude_none=True) if hasattr(one, "model_dump") else dict(one) for one in content]
+
+
+def _metrics(table: Any, row: int, valid: bool) -> dict[str, float]:
+    told = {"valid": float(valid)}
+    for column, name in enumerate(table.columns):
+        there = bool(table.valid[row, column])
+        told[f"score/{name}"] = float(table.scores[row, column]) if there else 0.0
+        told[f"valid/{name}"] = float(there)
+    return told
+
+
+def task_reward(
+    recipe: RecipeLike,
+    endpoints: Endpoints | None = None,
+    *,
+    label: str = "answer",
+    name: str = "reward",
+    weight: float = 1.0,
+    fault_limit: float = 0.2,
+) -> Callable[..., Awaitable[float]]:
+    """Make a reward method for a task of verifiers v1.
+
+    Args:
+        recipe: what to ask: a recipe, the path of one, or a client with its recipe.
+        endpoints: where the servers are; a client knows.
+        label: field of the task's data that holds the reference.
+        name: under which v1 records it.
+        weight: its factor in the trace's reward.
+        fault_limit: share of the latest traces without a reward from which an error says that something is down.
+
+    Returns:
+        A method, to be assigned in a class of ``vf.Task``. Where there is no reward it raises; v1 then keeps the reward
+        None and marks the trace with the error.
+
+    Raises:
+        RecipeError: the recipe cannot be used for single rollouts.
+    """
+    import verifiers.v1 as vf
+
+    scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
+
+    async def reward(self: Any, task: Any, trace: Any) -> float:
+        told = await scorer.score_async(_of_trace(task, trace, label))
+        assert told.reward is not None  # otherwise the rule raises
+        return told.reward
+
+    reward.__name__ = reward.__qualname__ = name
+    return vf.reward(weight=weight)(reward)  # type: ignore[no-any-return]
+
+
+def judge(
+    recipe: RecipeLike, endpoints: Endpoints | None = None, *, label: str = "answer", fault_limit: float = 0.2
+) -> type[Any]:
+    """Make a class of ``vf.Judge`` of verifiers v1, to be plugged by a task's configuration: see `task_reward`."""
+    import verifiers.v1 as vf
+
+    scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
+
+    class AssayJudge(vf.Judge[float]):  # type: ignore[misc]
+        """A recipe's reward."""
+
+        async def score(self, task: Any, trace: Any) -> float:
+            """Score a trace."""
+            told = await scorer.score_async(_of_trace(task, trace, label))
+            assert told.reward is not None  # otherwise the rule raises
+            return told.reward
+
+    return AssayJudge
+
+
+def _of_trace(task: Any, trace: Any, label: str) -> Rollout:
+    prompt = getattr(task, "prompt_text", None)
+    return rollout_of_sample(prompt if isinstance(prompt, str) else "", trace.last_reply, getattr(task, label, None))
