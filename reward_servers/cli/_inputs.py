@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
@@ -63,8 +64,13 @@ def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None) 
     return Recipe(rewards, name="score", advantage=None)
 
 
-def read_source(source: Path, columns: Mapping[str, str]) -> RolloutFile:
+def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> RolloutFile:
     """Read a file of rollouts, and report the rows that cannot be used.
+
+    Args:
+        source: The file.
+        columns: Column by field.
+        form: How else it is read: see `trainer_client.rollout.files.Form`.
 
     Raises:
         UserError: It is no file of rows, or no row of it can be used.
@@ -72,12 +78,16 @@ def read_source(source: Path, columns: Mapping[str, str]) -> RolloutFile:
     from trainer_client import RolloutError, read_rollouts
 
     try:
-        found = read_rollouts(source, columns)
+        found = read_rollouts(source, columns, **form)
     except RolloutError as error:
         place = "" if str(error).startswith(str(source)) else f"{source}: "
         raise UserError(f"{place}{error}") from None
     if not found.rollouts and found.columns:
         raise UserError(unfitting(source, found, columns))
+    if found.format != "plain" and form.get("format") is None:
+        print_note(f"{source}: read as {found.format}; --format plain reads rows as they are")
+    if found.variants:
+        print_note(f"{source}: {found.variants} rows hold the responses of other rows once more, and are left out")
     for problem in found.problems[:_PROBLEMS_SHOWN]:
         print(f"{source}: {problem}", file=sys.stderr)
     if len(found.problems) > _PROBLEMS_SHOWN:

@@ -27,6 +27,17 @@ Columns = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="FIELD=COLUMN", help="Where the file has a field. Repeatable, or with commas."),
 ]
+Shape = Annotated[
+    str | None,
+    typer.Option("--format", help="verl, trl, openai, lm-eval, inspect, sharegpt or plain; else it is detected."),
+]
+Join = Annotated[Path | None, typer.Option(help="A second file whose columns are added by an id, such as references.")]
+On = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column with that id, or HERE=THERE where names differ.")
+]
+MediaRoot = Annotated[
+    Path | None, typer.Option(help="Folder of images that rows give by their path; by default the file's.")
+]
 Arrays = Annotated[
     Path | None, typer.Option(help="Arrays with a row per rollout (.npz); by default the file's name with .npz.")
 ]

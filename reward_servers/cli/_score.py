@@ -36,6 +36,10 @@ def score(
     options: _options.VerifierOptions = None,
     out: _options.Out = None,
     columns: _options.Columns = None,
+    shape: _options.Shape = None,
+    join: _options.Join = None,
+    on: _options.On = None,
+    media_root: _options.MediaRoot = None,
     arrays: _options.Arrays = None,
     state: _options.State = None,
     step: _options.Step = 0,
@@ -68,10 +72,12 @@ def score(
     folder = recipe.parent if recipe is not None else Path()
     if label is not None and label not in loaded.columns:
         raise UserError(f"--label {label}: the recipe has no such reward; it has {', '.join(loaded.columns)}")
-    place = _place(out, {"the input": source, "the recipe": recipe, "the file of endpoints": endpoints_file})
+    read = {"the input": source, "the joined file": join, "the recipe": recipe, "the file of endpoints": endpoints_file}
+    place = _place(out, read)
     if place == _STDOUT and as_json:
         raise UserError("--out - and --json both write to standard output; choose one, or name a file")
-    found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())})
+    how = {"format": shape, "join": join, "join_on": on, "media_root": media_root}
+    found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())}, **how)
     _check_inputs(loaded, found, source, arrays)
     access = (tls_of(ca, cert, key), token)
     session = session_of(loaded, folder, endpoints_file, access, workers, verbose=verbose)

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -165,11 +166,19 @@ def test_folders_shards_and_patterns(tmp_path: Path) -> None:
         read_rollouts(saved / "train")
 
 
+def zipped(name: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(name, "{}")
+    return out.getvalue()
+
+
 DAMAGED: dict[str, tuple[bytes, str]] = {
     "cut.jsonl.gz": (gzip.compress(LINES)[:-900], "damaged or ends early"),
     "cut.parquet": (b"PAR1 and no more", "parquet file is damaged"),
     "cut.arrow": (b"\xff\xff\xff\xff and no more", "Arrow file is damaged"),
-    "sheet.xlsx": (b"PK\x03\x04...", "save it as CSV"),
+    "sheet.xlsx": (zipped("xl/workbook.xml"), "save it as CSV"),
+    "cut.eval": (zipped("samples/1_epoch_1.json")[:40], "the log is damaged"),
     "latin.csv": ("response\ncaf\xe9\n".encode("latin-1"), "not UTF-8"),
     "twice.csv": (b"response,response\na,b\n", "'response' is there twice"),
     "cut.json": (b'[{"response": "a"}, {"response": "b"}', "ends before its array does"),

@@ -48,7 +48,7 @@ BAD = [
     (line(response=[{"role": "a", "content": [{"type": "video"}]}]), "[0].content[0].type: 'video'"),
     (
         line(response=[{"role": "a", "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}]),
-        "only inline images",
+        "nothing is fetched",
     ),
 ]
 

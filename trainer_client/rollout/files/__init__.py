@@ -1,7 +1,24 @@
 """Files of rollouts, whatever their shape."""
 
-from trainer_client.rollout.files._reading import LineProblem, RolloutFile, read_rollouts
-from trainer_client.rollout.files._rows import Row, read_rows
+from trainer_client.rollout.files._columnar import writable
+from trainer_client.rollout.files._reading import Form, LineProblem, RolloutFile, RolloutReader, read_rollouts
+from trainer_client.rollout.files._row import Row, arrow
+from trainer_client.rollout.files._rows import STDIN, read_rows
+from trainer_client.rollout.files._shapes import PLAIN, SHAPES
 from trainer_client.rollout.files._table import rollout_of
 
-__all__ = ["LineProblem", "RolloutFile", "Row", "read_rollouts", "read_rows", "rollout_of"]
+__all__ = [
+    "PLAIN",
+    "SHAPES",
+    "STDIN",
+    "Form",
+    "LineProblem",
+    "RolloutFile",
+    "RolloutReader",
+    "Row",
+    "arrow",
+    "read_rollouts",
+    "read_rows",
+    "rollout_of",
+    "writable",
+]

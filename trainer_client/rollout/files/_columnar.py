@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import IO, Any
 
 from trainer_client._errors import RolloutError
-from trainer_client.rollout.files._rows import Row, arrow, numbered
+from trainer_client.rollout.files._row import Row, arrow, numbered
 
 _PART = 256
 

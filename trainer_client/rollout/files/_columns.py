@@ -40,11 +40,17 @@ def refuse_absent(columns: Mapping[str, str], tables: Iterable[Mapping[str, Any]
             )
 
 
-def renamed(table: dict[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
-    """A row with its own columns given to fields; columns that are given away do not stay beside them."""
+def renamed(table: dict[str, Any], columns: Mapping[str, str], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A table with columns given to fields; columns that are given away do not stay beside them.
+
+    Args:
+        table: fields, as far as they are known.
+        columns: column by field.
+        row: the row that the columns are read from.
+    """
     if not columns:
         return table
-    values = {name: value_at(table, column) for name, column in columns.items()}
+    values = {name: value_at(row, column) for name, column in columns.items()}
     kept = {name: value for name, value in table.items() if name not in columns.values()}
     for name, value in values.items():
         field_name, _, key = name.partition(".")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from trainer_client._errors import RolloutError
 from trainer_client.rollout.files._columns import check_columns, refuse_absent, renamed
-from trainer_client.rollout.files._rows import PathLike, Row, read_rows
+from trainer_client.rollout.files._join import Joined
+from trainer_client.rollout.files._media import Media
+from trainer_client.rollout.files._row import Row
+from trainer_client.rollout.files._rows import STDIN, PathLike, read_rows
+from trainer_client.rollout.files._shapes import PLAIN, SHAPES, Shape, fields_of, shape_of
 from trainer_client.rollout.files._table import rollout_of, spread
 from trainer_client.rollout.types import Rollout
 
@@ -47,6 +53,8 @@ class RolloutFile:
         columns: names of the columns, as the file writes them.
         grouped_by_prompt: rollouts without ``group_id``, which share a group with those of the same prompt.
         ungrouped: rollouts with neither ``group_id`` nor prompt, which are groups of their own.
+        format: the shape that the rows were read as: see `Form`.
+        variants: rows left out since they hold responses of other rows once more.
     """
 
     rollouts: list[Rollout] = field(default_factory=list)
@@ -54,9 +62,37 @@ class RolloutFile:
     columns: dict[str, None] = field(default_factory=dict)
     grouped_by_prompt: int = 0
     ungrouped: int = 0
+    format: str = PLAIN
+    variants: int = 0
 
 
-def read_rollouts(path: PathLike, columns: Mapping[str, str] | None = None) -> RolloutFile:
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a file is read.
+
+    Attributes:
+        columns: column by field, for a file with other names: ``{"response": "completion", "reference.answer":
+            "answer"}``. A dot stands for a key of an object, on both sides.
+        format: a shape of `SHAPES`, or ``plain``; None for the one that the first rows unmistakably have, unless
+            ``columns`` says where the response is.
+        join: a second file that adds columns, such as references, by an id.
+        join_on: column with that id, or ``HERE=THERE``; None for the usual names.
+        media_root: folder of images that are given by their path; None for that of the file.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    format: str | None = None
+    join: PathLike | None = None
+    join_on: str | None = None
+    media_root: PathLike | None = None
+
+    def __post_init__(self) -> None:
+        check_columns(self.columns)
+        if self.format not in (None, PLAIN, *SHAPES):
+            raise RolloutError(f"{self.format!r} is not one of {', '.join([PLAIN, *SHAPES])}", "format")
+
+
+def read_rollouts(path: PathLike, columns: Mapping[str, str] | None = None, **form: Any) -> RolloutFile:
     """Read a whole file of rollouts.
 
     JSON Lines, JSON, separated values, parquet and Arrow, also compressed by gzip or zstd; a folder that ``datasets``
@@ -67,53 +103,83 @@ def read_rollouts(path: PathLike, columns: Mapping[str, str] | None = None) -> R
 
     Args:
         path: the file.
-        columns: column by field, for a file with other names: ``{"response": "completion", "reference.answer":
-            "answer"}``. A dot stands for a key of an object, on both sides.
+        columns: column by field: see `Form`.
+        form: its other attributes.
 
     Raises:
         RolloutError: a field of ``columns`` is none, a column is not there, or the file is none of rows.
         OSError: the file cannot be read.
     """
     found = RolloutFile()
-    reader = _Reader(columns or {}, found.problems.append, found)
-    found.rollouts.extend(reader.read(path))
+    reader = RolloutReader(Form(columns or {}, **form), found.problems.append, found)
+    found.rollouts.extend(rollout for rollout, _ in reader.read(path))
     return found
 
 
-class _Reader:
-    """Reads one file.
+class RolloutReader:
+    """Reads one file; memory holds a few rows, the ids, and a second file that is joined.
 
-    Attributes:
+    Args:
+        form: how.
+        on_problem: told of each row that is left out.
         found: what is counted along the way; rollouts and problems are not kept in it.
     """
 
-    def __init__(
-        self, columns: Mapping[str, str], on_problem: Callable[[LineProblem], object], found: RolloutFile
-    ) -> None:
-        self._columns = check_columns(columns)
+    def __init__(self, form: Form, on_problem: Callable[[LineProblem], object], found: RolloutFile) -> None:
+        self._form = form
         self._on_problem = on_problem
         self._rows: dict[str, int] = {}
         self._prompts: dict[str, tuple[bytes, int]] = {}
+        self._shape: Shape | None = None
+        self._variant: Any = None
+        self._joined: Joined | None = None
+        self._media = Media(Path(form.media_root or "."))
         self.found = found
 
-    def read(self, path: PathLike) -> Iterator[Rollout]:
+    def read(self, path: PathLike) -> Iterator[tuple[Rollout, Mapping[str, Any]]]:
+        """Rollouts, each with the row that it came from."""
+        if self._form.media_root is None and os.fspath(path) != STDIN:
+            self._media = Media(Path(path) if os.path.isdir(path) else Path(path).parent)
         rows = read_rows(path)
         head = list(islice(rows, _HEAD))
         tables = [row.table for row in head if row.table is not None]
-        refuse_absent(self._columns, tables)
+        self._prepare(tables)
         self.found.columns.update(dict.fromkeys(list(dict.fromkeys(chain(*tables)))[:_COLUMNS_SHOWN]))
         for row in chain(head, rows):
-            yield from self._of_row(row)
+            if row.table is None:
+                self._on_problem(LineProblem(row.number, row.problem, row.unit))
+            elif self._is_other_variant(row.table):
+                self.found.variants += 1
+            else:
+                yield from self._of_row(row, row.table)
 
-    def _of_row(self, row: Row) -> Iterator[Rollout]:
-        if row.table is None:
-            self._on_problem(LineProblem(row.number, row.problem, row.unit))
-            return
-        table = renamed(row.table, self._columns)
-        if table.get("rollout_id") in (None, ""):
-            table["rollout_id"] = f"{row.unit.rpartition(' ')[2]}-{row.number}"
+    def _prepare(self, tables: list[dict[str, Any]]) -> None:
+        """Know how rows are read from the first ones."""
+        form = self._form
+        if form.join is not None:
+            self._joined = Joined(form.join, form.join_on, tables)
+            tables = [self._joined.add_if_there(table) for table in tables]
+        if form.format is not None:
+            self._shape = SHAPES.get(form.format)
+        elif "response" not in form.columns:
+            self._shape = shape_of(tables)
+        refuse_absent(form.columns, tables)
+        if self._shape is not None:
+            self.found.format = self._shape.name
+            self._variant = next((table.get(self._shape.variant) for table in tables), None)
+
+    def _is_other_variant(self, table: Mapping[str, Any]) -> bool:
+        return self._shape is not None and table.get(self._shape.variant) != self._variant
+
+    def _of_row(self, row: Row, source: dict[str, Any]) -> Iterator[tuple[Rollout, Mapping[str, Any]]]:
         try:
-            ones = list(spread(table))
+            if self._joined is not None:
+                source = self._joined.add_to(source)
+            table = dict(source) if self._shape is None else fields_of(self._shape, source)
+            table = renamed(table, self._form.columns, source)
+            if table.get("rollout_id") in (None, ""):
+                table["rollout_id"] = f"{row.unit.rpartition(' ')[2]}-{row.number}"
+            ones = list(spread(self._media.place(table)))
         except RolloutError as error:
             self._on_problem(LineProblem(row.number, str(error), row.unit))
             return
@@ -129,7 +195,7 @@ class _Reader:
                 continue
             self.found.grouped_by_prompt += not grouped and bool(rollout.prompt)
             self.found.ungrouped += not grouped and not rollout.prompt
-            yield rollout
+            yield rollout, source
 
     def _check(self, rollout: Rollout, row: Row) -> None:
         """Refuse a rollout that does not fit in with those before it."""

@@ -16,11 +16,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import count
 from pathlib import Path
-from typing import IO, Any, NamedTuple, TypeAlias, cast
+from typing import IO, Any, TypeAlias, cast
 
 from trainer_client._errors import RolloutError
+from trainer_client.rollout.files import _archive, _columnar, _text
+from trainer_client.rollout.files._row import Row, arrow
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
@@ -34,22 +35,6 @@ _DATA = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".arrow", ".feather")
 _ABOUT = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 _SHARD = re.compile(r"-\d+(?:-of-\d+)?$")
 _BUFFER = 1 << 18
-
-
-class Row(NamedTuple):
-    """A row as it stands in its file.
-
-    Attributes:
-        number: its number, counted from 1.
-        unit: what the file calls it: ``line``, ``row`` or ``entry``.
-        table: values by column; None when it cannot be read.
-        problem: why it cannot be read.
-    """
-
-    number: int
-    unit: str
-    table: dict[str, Any] | None
-    problem: str = ""
 
 
 def read_rows(path: PathLike) -> Iterator[Row]:
@@ -135,8 +120,6 @@ def _read_stream(raw: IO[bytes], place: str, name: str) -> Iterator[Row]:
 
 
 def _read_plain(stack: ExitStack, stream: io.BufferedReader, place: str, suffix: str) -> Iterator[Row]:
-    from trainer_client.rollout.files import _columnar, _text
-
     head = stream.peek(_BUFFER)
     if head.startswith(_PARQUET):
         return _columnar.parquet_rows(_seekable(stack, stream), place)
@@ -145,7 +128,7 @@ def _read_plain(stack: ExitStack, stream: io.BufferedReader, place: str, suffix:
     if head.startswith(_ARROW_STREAM):
         return _columnar.arrow_stream_rows(stream, place)
     if head.startswith(_ZIP):
-        raise RolloutError(f"{place}: a zip file or spreadsheet is not read; save it as CSV, or unpack it")
+        return _archive.sample_rows(_seekable(stack, stream), place)
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if suffix in SEPARATORS or (first and not first.startswith((b"{", b"[")) and suffix not in (".jsonl", ".json")):
         return _text.separated_rows(stream, place, SEPARATORS.get(suffix, ""))
@@ -160,21 +143,6 @@ def _zstd(stream: IO[bytes], place: str) -> Any:
     return arrow(place).CompressedInputStream(stream, "zstd")
 
 
-def arrow(place: str) -> Any:
-    """The package ``pyarrow``.
-
-    Raises:
-        RolloutError: it is not installed.
-    """
-    try:
-        import pyarrow
-    except ImportError:
-        raise RolloutError(
-            f"{place}: parquet, Arrow and zstd are read by pyarrow, which is not installed; pip install 'assay[files]'"
-        ) from None
-    return pyarrow
-
-
 def _seekable(stack: ExitStack, stream: io.BufferedReader) -> IO[bytes]:
     """The stream itself where its parts can be read in any order, else a copy on disk."""
     if isinstance(stream.raw, io.FileIO) and stream.seekable():
@@ -183,10 +151,3 @@ def _seekable(stack: ExitStack, stream: io.BufferedReader) -> IO[bytes]:
     shutil.copyfileobj(stream, copy, _BUFFER)
     copy.seek(0)
     return copy
-
-
-def numbered(unit: str, tables: Iterator[dict[str, Any]]) -> Iterator[Row]:
-    """Rows of tables that can all be read."""
-    numbers = count(1)
-    for table in tables:
-        yield Row(next(numbers), unit, table)

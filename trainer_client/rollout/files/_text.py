@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from trainer_client._errors import RolloutError
-from trainer_client.rollout.files._rows import Row
+from trainer_client.rollout.files._row import Row
 
-_LONGEST = 1 << 28
+LONGEST = 1 << 28
 """Bytes of one row; more than any rollout has, and what keeps a file without line breaks out of memory."""
 _CHUNK = 1 << 18
 _WRAPPERS = ("data", "rows", "samples", "examples", "items", "records", "rollouts", "results")
@@ -21,7 +21,7 @@ _WRAPPERS = ("data", "rows", "samples", "examples", "items", "records", "rollout
 def json_lines(stream: IO[bytes]) -> Iterator[Row]:
     """A row for each line that is not blank."""
     number = 0
-    while line := stream.readline(_LONGEST):
+    while line := stream.readline(LONGEST):
         number += 1
         if not line.removeprefix(codecs.BOM_UTF8).strip():
             continue
@@ -160,8 +160,8 @@ class _Values:
                 raise RolloutError(f"not JSON: {error}") from None
             except RecursionError:
                 raise RolloutError("not JSON that can be read: it is nested too deeply") from None
-            if len(self._text) - self._at > _LONGEST:
-                raise RolloutError(f"not JSON, or longer than {_LONGEST >> 20} MiB")
+            if len(self._text) - self._at > LONGEST:
+                raise RolloutError(f"not JSON, or longer than {LONGEST >> 20} MiB")
             self._fill(size)
             # Each failed attempt reads all again: twice as much each time keeps that in proportion.
             size = len(self._text) - self._at
@@ -193,7 +193,7 @@ def separated_rows(stream: io.BufferedReader, place: str, separator: str) -> Ite
 
     An empty cell is an empty text.
     """
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     separator = separator or _separator(stream.peek(_CHUNK).partition(b"\n")[0])
     lines = io.TextIOWrapper(stream, "utf-8-sig", newline="")
     reader = csv.reader(lines, delimiter=separator)
