@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+import unicodedata
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from reward_servers import ItemLimits, Options, Rollout, Score, verifier
-from reward_servers.engines.citations import Report, Source, check_citations
+from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.citations import (
+    Evidence,
+    Measures,
+    Report,
+    Source,
+    Statement,
+    check_citations,
+    measured_by,
+)
 
 _SHOWN = 200
 
-Gate = Literal["fabricated_citation", "altered_quote", "misplaced_quote", "uncited_fact"]
+Gate = Literal[
+    "fabricated_citation",
+    "altered_quote",
+    "misplaced_quote",
+    "uncited_fact",
+    "citation_stuffing",
+    "unneeded_citation",
+    "misattribution",
+]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+
+
+class CitationReference(Reference):
+    """What a complete response says.
+
+    Attributes:
+        short_answers: Points that a complete response names; each is one text or several ways to write it.
+    """
+
+    short_answers: tuple[Words | tuple[Words, ...], ...] = Field((), max_length=100)
 
 
 class CitationOptions(Options):
@@ -21,15 +50,46 @@ class CitationOptions(Options):
         True, description="Whether [k] may mean the k-th document when the response has no reference list."
     )
     gates: tuple[Gate, ...] = Field(
-        ("fabricated_citation",), description="Findings that give the floor score whatever the coverage."
+        ("fabricated_citation",), description="Findings that give the floor score whatever the rest."
+    )
+    full_evidence: bool = Field(
+        False, description="Whether the evidence has every statement in full and what speaks against it."
     )
 
 
-def _aspects(report: Report) -> dict[str, float | None]:
+def completeness(response: str, ref: CitationReference) -> float | None:
+    """Share of the points of a complete response that are named (ALCE's STR-EM); None where none are given."""
+    if not ref.short_answers:
+        return None
+    said = f" {_folded(response)} "
+    named = [
+        any(f" {_folded(way)} " in said for way in ((point,) if isinstance(point, str) else point))
+        for point in ref.short_answers
+    ]
+    return sum(named) / len(named)
+
+
+def _folded(text: str) -> str:
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+
+
+def sources_of(rollout: Rollout) -> list[Source]:
+    """The rollout's documents as the engine takes them."""
+    return [Source(one.id, one.text, one.uri, one.title) for one in rollout.documents]
+
+
+def _aspects(report: Report, measures: Measures, refuted: int, complete: float | None) -> dict[str, float | None]:
     claims = report.claims
     exact = sum(quote.grounding == "exact" for quote in report.quotes)
     valid = sum(bool(claim.citations) and not claim.unresolved for claim in claims)
     return {
+        "recall": measures.recall,
+        "precision": measures.precision_strict,
+        "precision_alce": measures.precision_alce,
+        "completeness": complete,
+        "refuted": refuted / len(claims) if claims else 0.0,
+        "misattributed": measures.misattributed,
+        "unneeded": measures.unneeded,
         "coverage": report.coverage,
         "valid": valid / len(claims) if claims else 0.0,
         "fabrication_rate": report.fabrication_rate,
@@ -41,25 +101,54 @@ def _aspects(report: Report) -> dict[str, float | None]:
     }
 
 
-def _evidence(report: Report) -> dict[str, Any]:
+def flags_of(report: Report, measures: Measures) -> list[str]:
+    """What stands out, in alphabetical order."""
+    found = set(report.flags)
+    found |= {"unneeded_citation"} if measures.unneeded_citation else set()
+    found |= {"citation_stuffing"} if measures.stuffed else set()
+    found |= {"misattribution"} if measures.misattributed else set()
+    return sorted(found)
+
+
+def _evidence(
+    report: Report, evidence: Evidence, against: list[str], flags: list[str], options: CitationOptions
+) -> dict[str, Any]:
+    shown = None if options.full_evidence else _SHOWN
+    statements = []
+    for claim, refuted in zip(report.claims, against, strict=True):
+        said: dict[str, Any] = {
+            "text": claim.text[:shown],
+            "citations": claim.citations,
+            "unresolved": claim.unresolved,
+        }
+        if refuted and claim.citations:
+            said["refuted"] = refuted
+        if options.full_evidence:
+            said["prose"] = claim.prose
+            said["elsewhere"] = [name for name in evidence.holders(claim.prose) if name not in claim.citations][:3]
+        statements.append(said)
     return {
-        "support": "not checked",
-        "flags": report.flags,
+        "support": "by words",
+        "flags": flags,
         "cited": report.cited,
         "own_memory": report.own_memory,
         "quotes": [(quote.text[:_SHOWN], quote.document, quote.grounding) for quote in report.quotes],
-        "statements": [
-            {"text": claim.text[:_SHOWN], "citations": claim.citations, "unresolved": claim.unresolved}
-            for claim in report.claims
-        ],
+        "statements": statements,
     }
 
 
 @verifier(
     "citation",
-    version="2",
+    version="3",
     limits=ItemLimits(response=1 << 20),
     aspects=(
+        "recall",
+        "precision",
+        "precision_alce",
+        "completeness",
+        "refuted",
+        "misattributed",
+        "unneeded",
         "coverage",
         "valid",
         "fabrication_rate",
@@ -70,25 +159,42 @@ def _evidence(report: Report) -> dict[str, Any]:
         "quotes_exact",
     ),
 )
-def citation(rollout: Rollout, options: CitationOptions) -> Score:
-    """Share of the response's statements that cite a document of the rollout; invented citations give nothing."""
-    sources = [Source(one.id, one.text, one.uri, one.title) for one in rollout.documents]
-    report = check_citations(rollout.response, sources, by_position=options.by_position, marks=rollout.reasoning_marks)
-    stopped = [gate for gate in options.gates if gate in report.flags]
+def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions) -> Score:
+    """Whether the response's statements cite what they come from, as far as the words of its documents show."""
+    report = check_citations(
+        rollout.response,
+        sources_of(rollout),
+        by_position=options.by_position,
+        marks=rollout.reasoning_marks,
+        question=rollout.prompt,
+    )
+    texts = {one.id: f"{one.title}\n{one.text}" for one in rollout.documents}
+    evidence = Evidence(texts)
+
+    def supports(names: Any, claim: Statement) -> bool:
+        return evidence.may_support(names, claim.prose)
+
+    measures = measured_by(report, supports, texts)
+    complete = completeness(rollout.response, ref)
+    against = [evidence.refutes(claim.citations, claim.prose) if claim.citations else "" for claim in report.claims]
+    flags = flags_of(report, measures)
+    stopped = [gate for gate in options.gates if gate in flags]
+    value: float | None = None
     if not report.claims:
-        value, code = None, "no_answer" if not rollout.response.strip() else "no_statements"
+        code = "no_answer" if not rollout.response.strip() else "no_statements"
     elif stopped:
-        value, code = None, stopped[0]
-    elif "no_citations" in report.flags:
-        value, code = None, "no_citations"
+        code = stopped[0]
+    elif "no_citations" in flags:
+        code = "no_citations"
     else:
-        value, code = report.coverage, ""
+        value, code = measures.f1 * (1.0 if complete is None else complete), ""
     uncited = [claim.text[:_SHOWN] for claim in report.claims if not claim.citations]
+    refuted = [claim.text[:_SHOWN] for claim, why in zip(report.claims, against, strict=True) if why]
     return Score(
         value,
         code,
-        aspects=_aspects(report),
-        note=", ".join(report.flags),
-        evidence=_evidence(report),
-        feedback={"fabricated": report.fabricated, "without_citation": uncited},
+        aspects=_aspects(report, measures, len(refuted), complete),
+        note=", ".join(flags),
+        evidence=_evidence(report, evidence, against, flags, options),
+        feedback={"fabricated": report.fabricated, "without_citation": uncited, "not_in_the_source": refuted},
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import pytest
+
 from reward_servers.core import Document
 from reward_servers.verifiers.citation import citation
 from tests.verifiers.harness import bench, evidence, rollout
@@ -21,13 +23,18 @@ async def test_what_is_reported() -> None:
             "citation", rollout('It is "small" [d1].', documents=DOCUMENTS), {"gates": ["altered_quote"]}
         )
     assert (verdict.score, verdict.code) == (0.0, "fabricated_citation")
-    assert (lenient.score, lenient.code) == (0.5, "partial")
+    # One of four statements cites what it comes from, one of three citations.
+    assert (lenient.score, lenient.code) == (pytest.approx(2 / 7), "partial")
     assert (strict.score, strict.code) == (0.0, "altered_quote")
     aspects = dict(verdict.aspects)
     assert (aspects["coverage"], aspects["valid"], aspects["fabricated"], aspects["cited"]) == (0.5, 0.5, 1.0, 2.0)
     assert (aspects["quotes"], aspects["quotes_exact"]) == (2.0, 0.5)
-    assert evidence(verdict)["support"] == "not checked"
-    assert json.loads(verdict.feedback) == {"fabricated": ["d9"], "without_citation": ["So [d9].", "Nothing."]}
+    assert evidence(verdict)["support"] == "by words"
+    assert json.loads(verdict.feedback) == {
+        "fabricated": ["d9"],
+        "without_citation": ["So [d9].", "Nothing."],
+        "not_in_the_source": [],
+    }
 
 
 async def test_an_aspect_without_meaning_has_no_value() -> None:
@@ -41,7 +48,7 @@ async def test_only_the_rollouts_own_documents_exist() -> None:
     other = rollout("Tall [d1]. Won [d3].", documents=DOCUMENTS[:1], rollout_id="s")
     async with bench(citation) as running:
         first, second = await running.outcomes("citation", [own, other])
-    assert getattr(first, "score", None) == 1.0
+    assert (getattr(first, "score", None), getattr(first, "code", None)) == (0.5, "partial")
     assert getattr(second, "code", None) == "fabricated_citation"
 
 
@@ -49,3 +56,23 @@ async def test_without_documents_every_citation_is_invented() -> None:
     async with bench(citation) as running:
         verdict = await running.verdict("citation", rollout("It is tall [1]."))
     assert (verdict.score, verdict.code) == (0.0, "fabricated_citation")
+
+
+async def test_a_complete_response_names_what_the_reference_asks_for() -> None:
+    text = "The tower is tall [d1]."
+    async with bench(citation) as running:
+        half = await running.verdict(
+            "citation", rollout(text, {"short_answers": ["tall", ["Varga", "I. Varga"]]}, documents=DOCUMENTS)
+        )
+        whole = await running.verdict("citation", rollout(text, {"short_answers": [["Tall!"]]}, documents=DOCUMENTS))
+    assert (half.score, dict(half.aspects)["completeness"]) == (0.5, 0.5)
+    assert (whole.score, whole.code) == (1.0, "accepted")
+
+
+async def test_a_source_that_says_otherwise_is_told() -> None:
+    page = Document("d1", "The tower is 41 metres tall.")
+    async with bench(citation) as running:
+        verdict = await running.verdict("citation", rollout("The tower is 14 metres tall [d1].", documents=[page]))
+    assert (verdict.score, verdict.code) == (0.0, "wrong")
+    assert evidence(verdict)["statements"][0]["refuted"] == "number"
+    assert json.loads(verdict.feedback)["not_in_the_source"] == ["The tower is 14 metres tall [d1]."]

@@ -1,12 +1,35 @@
 """Citations in an answer, resolved to the documents that the answer's author could read. No model, no network.
 
 Nouns: a *marker* is a place where an answer cites, such as ``[1]``, ``[doc_3]`` or ``(https://...)``; it *resolves* to
-a document or to nothing; a *statement* is a sentence or table row, and most of them need a citation; a *report* says
-all this of one answer. Whether a document supports a statement is not looked at, except for quotations.
+a document or to nothing; a *statement* is a sentence or table row, and most of them need a citation: those are the
+*claims*; a *report* says all this of one answer. *Evidence* are the documents as what can refute a claim; *measures*
+are the figures over a report, given which documents support which claim.
 """
 
+from reward_servers.engines.citations._measures import (
+    Measures,
+    Question,
+    first_questions,
+    further_questions,
+    measure,
+    measured_by,
+)
 from reward_servers.engines.citations._quotes import Quote
+from reward_servers.engines.citations._refuting import Evidence
 from reward_servers.engines.citations._report import Report, Statement, check_citations
 from reward_servers.engines.citations._sources import Source
 
-__all__ = ["Quote", "Report", "Source", "Statement", "check_citations"]
+__all__ = [
+    "Evidence",
+    "Measures",
+    "Question",
+    "Quote",
+    "Report",
+    "Source",
+    "Statement",
+    "check_citations",
+    "first_questions",
+    "further_questions",
+    "measure",
+    "measured_by",
+]

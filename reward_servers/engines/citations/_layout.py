@@ -17,6 +17,9 @@ _ENTRY = re.compile(
     r"^\s*(?:[-*•+]\s+)?(?:\[\[?\^?(?P<bracket>[^\[\]\s]{1,40})\]\]?[:.]?|(?P<number>\d{1,3})[.):]|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹]+))\s*(?P<rest>\S.*)$"
 )
 _FOOTNOTE = re.compile(r"^\s*\[\^(?P<label>[^\]\s]{1,40})\]:\s*(?P<rest>\S.*)$")
+_IMAGE = re.compile(
+    r"!\[(?P<alt>[^\]\n]{0,500})\](?:\([^()\n]{0,2000}(?:\([^()\n]{0,200}\)[^()\n]{0,2000})?\)|\[[^\]\n]{0,100}\])|<img\b[^>]{0,2000}>"
+)
 _ADDRESS_ONLY = re.compile(r"^[(<]?(?:view-source:)?https?://\S+[)>]?\s*$", re.IGNORECASE)
 
 
@@ -28,11 +31,13 @@ class Layout:
         text: The answer; what was left out is blank, so that places stay.
         heads: Lines, by their first place, that are headings, table heads or table rules.
         references: Entries of the reference list by label.
+        asides: Lines of what was left out, by their first place: code, text of pictures, words behind the list.
     """
 
     text: str
     heads: frozenset[int]
     references: Mapping[str, str]
+    asides: Mapping[int, str]
 
 
 def blanked(text: str, spans: Iterable[tuple[int, int]], mark: str) -> str:
@@ -56,6 +61,8 @@ def _is_head(line: str, following: str) -> bool:
 
 def lay_out(answer: str) -> Layout:
     """Find the parts of an answer whose reasoning has been removed."""
+    asides: dict[int, str] = {}
+    answer = _without_pictures(answer, asides)
     lines = answer.splitlines(keepends=True)
     kept: list[str] = []
     heads: set[int] = set()
@@ -68,15 +75,31 @@ def lay_out(answer: str) -> Layout:
             keep = False
             if mark is not None and mark[1].startswith(fence) and not line[mark.end() :].strip():
                 fence = ""
+            else:
+                asides[at] = line
         elif mark is not None:
             fence, keep = mark[1], False
         else:
+            listed = len(references)
+            was_in_list = in_list
             in_list, keep = _take_reference(line, in_list, references)
+            if was_in_list and not keep and len(references) == listed and _ENTRY.match(line) is None:
+                asides[at] = line
             if keep and _is_head(line, "".join(lines[number + 1 : number + 2])):
                 heads.add(at)
         kept.append(line if keep else re.sub(r"[^\n]", " ", line))
         at += len(line)
-    return Layout("".join(kept), frozenset(heads), references)
+    return Layout("".join(kept), frozenset(heads), references, asides)
+
+
+def _without_pictures(answer: str, asides: dict[int, str]) -> str:
+    """The answer without pictures, whose words become asides."""
+    spans = []
+    for match in _IMAGE.finditer(answer):
+        spans.append(match.span())
+        if match["alt"]:
+            asides[match.start()] = match["alt"]
+    return blanked(answer, spans, " ") if spans else answer
 
 
 def _take_reference(line: str, in_list: bool, references: dict[str, str]) -> tuple[bool, bool]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reward_servers.engines.citations._layout import blanked
+from reward_servers.engines.citations._notation import is_notation, math_spans
 from reward_servers.engines.citations._sources import Index
 from reward_servers.engines.citations._urls import URL, trimmed_url
 
@@ -37,6 +38,12 @@ _RAISED_RUN = re.compile(
 )
 _SEPARATOR = re.compile(r"\s*[,;，；、]\s*|\s+(?:and|&)\s+")
 _INDICES = re.compile(r"\s*\d+\s*(?:[,:–-]\s*\d+\s*)*")
+_PLACE_IN_RECORD = re.compile(r"\d{1,4}:\d{1,4}")
+_AUTHOR = r"(?P<author>[A-ZÀ-ÖØ-Þ][\w'’-]+)(?P<others>\s+et\s+al\.?|\s+(?:and|&)\s+[A-ZÀ-ÖØ-Þ][\w'’-]+)?"
+_AUTHOR_YEAR = re.compile(
+    rf"(?:see\s+|e\.g\.,?\s+|cf\.\s+)?{_AUTHOR},?\s+(?P<year>(?:1[5-9]|20)\d\d)[a-z]?(?:,\s*pp?\.?\s*[\d–-]+)?"
+)
+_YEAR_BEHIND = re.compile(rf"{_AUTHOR}\s+[(\[](?P<year>(?:1[5-9]|20)\d\d)[a-z]?[)\]]")
 _SPACED = re.compile(r"\^?\d{1,3}(?:\s+\^?\d{1,3})+")
 _RANGE = re.compile(r"\^?(?P<prefix>[^\W\d][\w.-]*?)?(?P<first>\d{1,6})\s*[-–—−‒]\s*\^?(?P=prefix)?(?P<last>\d{1,6})")
 _NUMBER_RANGE = re.compile(r"\^?(?P<first>\d{1,3})\s*[-–—−‒]\s*\^?(?P<last>\d{1,3})")
@@ -84,7 +91,7 @@ def _expanded(part: str, index: Index) -> list[tuple[str, str | None]] | None:
             continue
         prefix = match.groupdict().get("prefix") or ""
         first, last = int(match["first"]), int(match["last"])
-        if first < last <= first + _WIDEST_RANGE and (not prefix or index.looks_like_id(prefix + match["first"])):
+        if first <= last <= first + _WIDEST_RANGE and (not prefix or index.looks_like_id(prefix + match["first"])):
             names = [f"{prefix}{number}" for number in range(first, last + 1)]
             return [(name, index.by_label(name) if not prefix else index.by_id(name)) for name in names]
     return None
@@ -117,7 +124,11 @@ def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
 
 def _targets(content: str, index: Index) -> list[tuple[str, str | None]] | None:
     """All targets of a bracket; None when it is no marker."""
-    content = re.sub(r"†.*$", "", content.strip()).strip()
+    content, dagger, _ = content.strip().partition("†")
+    content = content.strip()
+    if dagger and _PLACE_IN_RECORD.fullmatch(content):
+        # A search tool's own record: message and source. Only a document with that id is known to be meant.
+        return [(content, index.by_id(content))]
     whole = _target(content, index)
     if whole is not None:
         return whole
@@ -184,9 +195,15 @@ def _tags(text: str, index: Index) -> Iterator[Marker]:
                 yield Marker(match.start(), match.start("content"))
             yield _settle(start, match.end(), targets, index)
         elif content:
-            yield _settle(match.start(), match.end(), _targets(content, index) or [(content, None)], index)
+            yield _settle(match.start(), match.end(), _listed(content, index), index)
     for match in _LATEX.finditer(text):
         yield _settle(match.start(), match.end(), _targets(match[1], index) or [(match[1], None)], index)
+
+
+def _listed(content: str, index: Index) -> list[tuple[str, str | None]]:
+    """The targets of a tag's content, which may be written in brackets of their own, such as ``[1-3][5-5]``."""
+    inner = re.findall(r"\[([^\[\]]+)\]", content) or [content]
+    return [target for one in inner for target in _targets(one, index) or [(one, None)]]
 
 
 def _links(text: str, index: Index) -> Iterator[Marker]:
@@ -209,6 +226,12 @@ def _links(text: str, index: Index) -> Iterator[Marker]:
             start = match.end() - 2
         elif start and text[start - 1] == "[" and text[end : end + 1] == "]":
             start, end = start - 1, end + 1
+        named = _targets(label, index) if not URL.match(label) and index.looks_like_id(label) else None
+        if named is not None and all(document is None for _, document in named):
+            # An address does not make a document of an id that none has.
+            kept = [(target, found)] if found is not None else []
+            yield _settle(start, end, [*kept, *named], index)
+            continue
         yield _settle(start, end, [(target, found)], index)
 
 
@@ -246,9 +269,44 @@ def _brackets(text: str, index: Index) -> Iterator[Marker]:
         if numeric and _is_subscript(text, match.start(), subscripts):
             subscripts.add(match.end())
             continue
+        if numeric and is_notation(text, match.start(), match.end(), content, _resolves(content, index)):
+            continue
         targets = _targets(content, index)
         if targets is not None:
             yield _settle(match.start(), match.end(), targets, index)
+
+
+def _resolves(content: str, index: Index) -> bool:
+    """Whether every number of a bracket means a document."""
+    targets = _targets(content, index)
+    return targets is not None and all(found is not None for _, found in targets)
+
+
+def _authors(text: str, index: Index) -> Iterator[Marker]:
+    """Author and year: ``(Lewis et al., 2020)``, ``[Smith and Jones, 2019; Lewis, 2020]``, ``Lewis et al. (2020)``."""
+    if not index.may_name_authors and not re.search(r"\bet\s+al\b", text):
+        return
+    for match in _YEAR_BEHIND.finditer(text):
+        found = index.by_author(match["author"], match["year"])
+        if found is not None:
+            # The name is part of what is said.
+            start = match.start("year") - 1
+            yield _settle(start, match.end(), [(match[0], found)], index)
+    for pattern in (_BRACKETS, _PARENTHESES):
+        for match in pattern.finditer(text):
+            content = next(group for group in match.groups() if group is not None)
+            parts = [_AUTHOR_YEAR.fullmatch(part.strip()) for part in content.split(";")]
+            targets = []
+            for part in parts:
+                if part is None:
+                    break
+                found = index.by_author(part["author"], part["year"])
+                if found is None and (not part["others"] or index.mentions(part["author"], part["year"])):
+                    # A place and a year may be an aside, and a document may be quoted with its own citations.
+                    break
+                targets.append((part[0], found))
+            else:
+                yield _settle(match.start(), match.end(), targets, index)
 
 
 def _parentheses(text: str, index: Index) -> Iterator[Marker]:
@@ -280,8 +338,9 @@ def find_markers(text: str, index: Index) -> list[Marker]:
         index: The documents.
     """
     working = blanked(text, _inline_code(text), "\0")
+    working = blanked(working, math_spans(working), "\0")
     markers: list[Marker] = []
-    for grammar in (_tags, _links, _sources, _addresses, _brackets, _parentheses, _raised):
+    for grammar in (_tags, _links, _sources, _addresses, _authors, _brackets, _parentheses, _raised):
         found = list(grammar(working, index))
         if found:
             working = blanked(working, [(marker.start, marker.end) for marker in found], "\0")

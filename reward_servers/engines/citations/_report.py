@@ -5,7 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
+from reward_servers.engines.citations._assertions import code_states
 from reward_servers.engines.citations._layout import lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
 from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
@@ -23,15 +25,17 @@ class Statement:
         needs_citation: Whether it asserts something.
         citations: Ids of the documents that it cites, each once.
         unresolved: Its markers' targets that name no document, each once.
+        prose: Its words without markers.
     """
 
     text: str
     needs_citation: bool
     citations: tuple[str, ...]
     unresolved: tuple[str, ...]
+    prose: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """What an answer cites.
 
@@ -49,10 +53,14 @@ class Report:
     own_memory: tuple[str, ...]
     quotes: tuple[Quote, ...]
 
-    @property
+    @cached_property
     def claims(self) -> list[Statement]:
-        """The statements that need a citation."""
-        return [statement for statement in self.statements if statement.needs_citation]
+        """The statements that need a citation; one that says the same words again is none."""
+        found: dict[str, Statement] = {}
+        for statement in self.statements:
+            if statement.needs_citation:
+                found.setdefault(" ".join(statement.prose.casefold().split()).strip(" .!"), statement)
+        return list(found.values())
 
     @property
     def coverage(self) -> float:
@@ -86,7 +94,9 @@ def _unique(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for group in groups for one in group))
 
 
-def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool = True, marks: Marks = ()) -> Report:
+def check_citations(
+    answer: str, sources: Sequence[Source], *, by_position: bool = True, marks: Marks = (), question: str = ""
+) -> Report:
     """Find and resolve the citations of an answer.
 
     Args:
@@ -94,6 +104,7 @@ def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool
         sources: The documents that its author could read; nothing else exists.
         by_position: Whether ``[k]`` may mean the k-th document, for an answer without a reference list.
         marks: Pairs of marks around reasoning, in addition to those that are known.
+        question: What the answer answers. Repeating it states nothing.
 
     Returns:
         The report.
@@ -108,10 +119,12 @@ def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool
     quotes: list[Quote] = []
     for start, end in split_statements(layout, markers):
         own = markers[bisect_left(starts, start) : bisect_left(starts, end)]
-        statement = _statement(layout.text, start, end, own, is_head=start in layout.heads)
+        statement = _statement(layout.text, start, end, own, is_head=start in layout.heads, question=question)
         statements.append(statement)
         if statement.needs_citation:
             quotes += find_quotes(layout.text, start, end, own, grounds)
+    # A fact that is put into code, a comment, the text of a picture or behind the list of references still is one.
+    statements += [Statement(line.strip(), True, (), (), line) for line in layout.asides.values() if code_states(line)]
     return Report(
         tuple(statements),
         _unique([marker.documents for marker in markers]),
@@ -121,7 +134,9 @@ def check_citations(answer: str, sources: Sequence[Source], *, by_position: bool
     )
 
 
-def _statement(text: str, start: int, end: int, markers: Sequence[Marker], *, is_head: bool) -> Statement:
+def _statement(
+    text: str, start: int, end: int, markers: Sequence[Marker], *, is_head: bool, question: str
+) -> Statement:
     prose, at = "", start
     for marker in markers:
         prose += text[at : marker.start]
@@ -130,7 +145,8 @@ def _statement(text: str, start: int, end: int, markers: Sequence[Marker], *, is
     shown = text[start:end].strip()
     return Statement(
         shown,
-        needs_citation(shown, prose, is_head=is_head),
+        needs_citation(shown, prose, is_head=is_head, question=question),
         _unique([marker.documents for marker in markers]),
         _unique([marker.unresolved for marker in markers]),
+        prose,
     )

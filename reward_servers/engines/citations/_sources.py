@@ -41,14 +41,24 @@ class Index:
                 if URL.match(address):
                     self._pages.setdefault(same_page(address), source.id)
         self._titles = {source.title.strip().casefold(): source.id for source in sources if source.title.strip()}
+        self._texts = [f"{source.title}\n{source.text}" for source in sources]
+        self._authored = [
+            (f"{source.id} {source.title} {source.uri}".casefold(), source.id)
+            for source in sources
+            if re.search(r"(?:1[5-9]|20)\d\d", f"{source.id} {source.title} {source.uri}")
+        ]
         shapes = {re.sub(r"\\?\d+", r"\\d+", re.escape(name)) for name in self._ids if _generalises(name)}
         self._shape = re.compile("|".join(sorted(shapes)) or r"(?!)", re.IGNORECASE)
         self._listed: Mapping[str, str | None] | None = None
+        self._listed_authors: list[tuple[str, str]] = []
         self._own_labels: frozenset[str] = frozenset()
 
     def use_list(self, entries: Mapping[str, str]) -> None:
         """Take the answer's own reference list: from now on it says what a number means."""
         self._listed = {label: self._entry(text) for label, text in entries.items()} or None
+        self._listed_authors = [
+            (text.casefold(), found) for text in entries.values() if (found := self._entry(text)) is not None
+        ]
         self._own_labels = frozenset(
             label for label, text in entries.items() if _OWN_MEMORY.fullmatch(text.strip(" ."))
         )
@@ -70,6 +80,23 @@ class Index:
         if found is None and self._by_position and label.isdecimal() and 1 <= int(label) <= len(self._sources):
             return self._sources[int(label) - 1].id
         return found
+
+    @property
+    def may_name_authors(self) -> bool:
+        """Whether some document's id, title or address, or an entry of the answer's list, holds a year."""
+        return bool(self._authored or self._listed_authors)
+
+    def by_author(self, author: str, year: str) -> str | None:
+        """The one document whose entry in the answer's list, or whose id, title or address, holds a name and a year."""
+        for known in (self._listed_authors, self._authored):
+            found = {name for text, name in known if author.casefold() in text and year in text}
+            if len(found) == 1:
+                return found.pop()
+        return None
+
+    def mentions(self, author: str, year: str) -> bool:
+        """Whether a document's text cites a work itself."""
+        return any(author in text and year in text for text in self._texts)
 
     def looks_like_id(self, name: str) -> bool:
         """Whether a name is built like the ids that exist, other digits allowed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,39 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reward_servers.engines.citations import Report, Source, check_citations
+from reward_servers.engines.citations._statements import _EXEMPT
+from tests.citation_cases.__main__ import cases_of, difference
 
 DATA = Path(__file__).parents[2] / "data" / "citations"
-FROM_TEXT_ALONE = {
-    "altered_quote",
-    "fabricated_citation",
-    "misplaced_quote",
-    "no_citations",
-    "no_statements",
-    "uncited_fact",
-}
+FILES = ("cases.jsonl", "more_cases.jsonl")
 
 
-def _cases() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (DATA / "cases.jsonl").read_text("utf-8").splitlines()]
-
-
-@pytest.mark.parametrize("case", _cases(), ids=lambda case: case["id"])
+@pytest.mark.parametrize("case", [one for name in FILES for one in cases_of(DATA / name)], ids=lambda case: case["id"])
 def test_labelled_answer(case: dict[str, Any]) -> None:
-    expected = case["expected"]
-    sources = [Source(name, text) for name, text in case["documents"].items()]
-    report = check_citations(case["answer_with_citations"], sources)
-    assert list(report.cited) == expected["cited_ids"]
-    assert list(report.fabricated) == expected["fabricated"]
-    assert report.coverage == pytest.approx(expected["citation_coverage"], abs=1e-6)
-    assert set(report.flags) == set(expected["flags"]) & FROM_TEXT_ALONE
-    wanted = [one for one in expected["statements"] if one["needs_citation"]]
-    assert [(one.text, list(one.citations), list(one.unresolved)) for one in report.claims] == [
-        (one["text"], one["citations"], one["unresolved"]) for one in wanted
-    ]
-    found = {(quote.text, quote.document, quote.grounding == "exact") for quote in report.quotes}
-    listed = {(one["quote"], one["doc"], one["grounded_exactly"]) for one in expected["quotes"]}
-    assert listed <= found
-    assert all(exact for _, _, exact in found - listed)
+    assert difference(case) == ""
 
 
 DOCUMENTS = [
@@ -91,6 +68,24 @@ def _check(answer: str, **options: Any) -> Report:
         ("Tall [1].\n\n[1]: https://b.example/y_(z)", ["d3"], []),
         ("Tall [1].\n\n1. https://b.example/y_(z)", ["d3"], []),
         ("Tall [99], [0] and [100000].", [], ["99", "0"]),
+        ("It lies in [0, 1] as shown [1].", ["d1"], []),
+        ("[1, 2, 3, 4] sums to 10 [2].", ["d2"], []),
+        ("Sort the array [3, 1, 2] first [1].", ["d1"], []),
+        ("x = [1, 2] and f([1, 2]) and A = [[1, 2], [3, 4]] [3].", ["d3"], []),
+        ("It lies in $[1, 2]$, \\([1]\\) or \\[ [2] \\], says [3].", ["d3"], []),
+        ("It costs $5 [1], and $6 [2].", ["d1", "d2"], []),
+        ("As reported in [1, 2], it is tall.", ["d1", "d2"], []),
+        ("As reported in [1, 9], it is tall [2].", ["d2"], []),
+        ("Tall [1, 9].", ["d1"], ["9"]),
+        ("![tower](https://c.example/t.png) Tall [1]. ![x][2] <img src='https://c.example/u.png'>", ["d1"], []),
+        ("Tall\u30104:0\u2020source\u3011.", [], ["4:0"]),
+        ("Tall\u30102\u2020L1-L9\u3011.", ["d2"], []),
+        ("<statement>Tall.<cite>[1-2][3-3]</cite></statement>", ["d1", "d2", "d3"], []),
+        ("<statement>Tall.<cite></cite></statement>", [], []),
+        ("Old [d9](https://c.example).", [], ["d9"]),
+        ("Old [d9](https://b.example/y_(z)).", ["d3"], ["d9"]),
+        ("Old (Lewis et al., 2020) and [Lewis et al., 2021; Smith, 1999].", [], ["Lewis et al., 2020"]),
+        ("In Paris (July, 2020) and Lewis et al. [2020].", [], []),
     ],
 )
 def test_markers(answer: str, cited: list[str], fabricated: list[str]) -> None:
@@ -127,6 +122,28 @@ def test_a_source_in_the_models_own_memory_is_told_apart() -> None:
         ("Sure! Here is what I found:\n\nIt is tall.", ["It is tall."]),
         ("<think>It is old.</think>It is tall.", ["It is tall."]),
         ("塔很高【1】。瓦尔加获奖【2】。", ["塔很高【1】。", "瓦尔加获奖【2】。"]),
+        ("Lewis et al. [2020] built it [1].", ["Lewis et al. [2020] built it [1]."]),
+        ("Er mag z. B. Tee, d. h. Assam, um 50 v. Chr. [1].", ["Er mag z. B. Tee, d. h. Assam, um 50 v. Chr. [1]."]),
+        ("The documents do not say who built it. None of the sources names a year.", []),
+        (
+            "The sources do not say who built it, but the tower was finished in 1887.",
+            ["The sources do not say who built it, but the tower was finished in 1887."],
+        ),
+        (
+            "Note to the grader: the tower was finished in 1887.",
+            ["Note to the grader: the tower was finished in 1887."],
+        ),
+        ("# The tower was built in 1887\nIt is tall [1].", None),
+        ("# Towers of 1887\n## How it was built in 1887\nIt is tall [1]. And old [1].", None),
+        ("Did you know that the tower is old? It is tall [1].", None),
+        ("The tower is 41 m tall, isn't it? It is tall [1].", None),
+        ("Who built it? It is tall [1]. And old [1].", None),
+        ("The tower was built in 1887 by the following people:\n- Varga", None),
+        ("```\nThe tower was built in 1887.\n```\nIt is tall [1].", None),
+        ("```python\n# sums the rows\nx = 1887 + y[2]\n```\nIt is tall [1]. And old [1].", None),
+        ("![The tower was built in 1887](t.png) It is tall [1].", None),
+        ("It is tall [1].\n\nReferences:\n[1] d1\nThe tower was built in 1887 by Varga.", None),
+        ("| The tower was built in 1887 | x |\n|---|---|\n| tall [1] | y |", None),
     ],
 )
 def test_statements(answer: str, claims: list[str] | None) -> None:
@@ -166,3 +183,18 @@ def test_another_marker_never_takes_a_citation_away(marker: str, times: int) -> 
     after = _check(f"The tower is tall [1]{marker * times}.")
     assert set(before.cited) <= set(after.cited)
     assert after.coverage == before.coverage
+
+
+WORDS = st.sampled_from(
+    re.findall(
+        r"\S+",
+        "I we it the documents do not n't say state found no information could be verified grader rubric award this "
+        "answer full marks notation here denotes number refer to sure of course below are unable none sources there is",
+    )
+)
+
+
+@given(st.lists(WORDS, max_size=12).map(" ".join))
+def test_a_quick_test_passes_whatever_its_rule_matches(text: str) -> None:
+    for rule, hints in _EXEMPT:
+        assert rule.search(text) is None or any(hint in text.casefold() for hint in hints)

@@ -1,0 +1,151 @@
+"""Figures in prose: numbers with their units, written in digits or in English words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_WORDS = {
+    word: float(value)
+    for value, word in enumerate(
+        re.findall(
+            r"\w+",
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen twenty",
+        )
+    )
+}
+_WORDS |= {"thirty": 30.0, "forty": 40.0, "fifty": 50.0, "sixty": 60.0, "seventy": 70.0, "eighty": 80.0, "ninety": 90.0}
+_SCALES = {"hundred": 1e2, "thousand": 1e3, "million": 1e6, "billion": 1e9, "trillion": 1e12}
+_UNITS: dict[str, tuple[str, float, float]] = {}
+"""Dimension, factor and offset to its base by the unit's name."""
+for _dimension, _listed in {
+    "length": "mm:.001 cm:.01 m:1 metre:1 meter:1 km:1000 kilometre:1000 kilometer:1000 in:.0254 inch:.0254 "
+    "inches:.0254 ft:.3048 foot:.3048 feet:.3048 yd:.9144 yard:.9144 mi:1609.344 mile:1609.344",
+    "mass": "g:.001 gram:.001 kg:1 kilogram:1 t:1000 tonne:1000 lb:.45359237 lbs:.45359237 pound:.45359237 oz:.0283495",
+    "area": "ha:10000 hectare:10000 acre:4046.856 km²:1e6 m²:1",
+    "volume": "l:1 litre:1 liter:1 ml:.001 gallon:3.785412",
+    "speed": "km/h:1 kph:1 mph:1.609344 m/s:3.6",
+    "time": "s:1 second:1 min:60 minute:60 h:3600 hour:3600 day:86400 week:604800",
+}.items():
+    for _entry in _listed.split():
+        _name, _factor = _entry.split(":")
+        _UNITS[_name] = (_dimension, float(_factor), 0.0)
+_UNITS |= {
+    "kelvin": ("temperature", 1.0, -273.15),
+    "°c": ("temperature", 1.0, 0.0),
+    "°f": ("temperature", 5 / 9, -160 / 9),
+}
+_IN_DIGITS = (
+    r"(?<![\w.])(?P<digits>\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?!\w*\d)"
+    r"(?P<ordinal>(?:st|nd|rd|th)\b)?(?P<decade>s\b)?"
+)
+_IN_WORDS = (
+    rf"\b(?=[zotfsen])(?P<word>{'|'.join(_WORDS)})"
+    r"(?:[\s-](?P<second>one|two|three|four|five|six|seven|eight|nine))?\b"
+)
+_DIGITS_ALONE = re.compile(f"{_IN_DIGITS}(?P<word>(?!))?", re.IGNORECASE)
+_DEGREES = {"celsius": "°c", "c": "°c", "fahrenheit": "°f", "f": "°f"}
+UNIT_WORDS = frozenset({*_UNITS, *(f"{name}s" for name in _UNITS), *_DEGREES, "degree", "degrees"})
+_FIGURE = re.compile(f"{_IN_DIGITS}|{_IN_WORDS}", re.IGNORECASE)
+_DIGIT, _LETTERS = re.compile(r"\d"), re.compile(r"[a-z]+")
+_BEHIND = re.compile(
+    r"[\s-]?(?P<first>°?[^\W\d_]+(?:[/²][^\W\d_]*)?)(?:[\s-](?P<second>°?[^\W\d_]+(?:[/²][^\W\d_]*)?))?"
+)
+_HEDGE = re.compile(
+    r"\b(?:about|around|roughly|nearly|almost|approximately|approx\.?|some|circa|ca\.?|over|under|above|below|more\s+than|less\s+than|"
+    r"fewer\s+than|at\s+least|at\s+most|up\s+to|just)\s*$|[~≈<>]\s*$",
+    re.IGNORECASE,
+)
+_CENTURY = re.compile(r"[\s-]?centur", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number as it is written.
+
+    Attributes:
+        value: Its value.
+        unit: Its unit; empty for none that can be converted.
+        hedged: Whether it is said to be about that, or a bound.
+        span: How many years it covers, for a decade; else 0.
+        in_words: Whether it is written in words.
+    """
+
+    value: float
+    unit: str = ""
+    hedged: bool = False
+    span: int = 0
+    in_words: bool = False
+
+
+def figures(text: str, *, hedges: bool = True) -> list[Figure]:
+    """The figures of a text, in order; ordinals of centuries are left out.
+
+    Args:
+        text: The text.
+        hedges: Whether hedges are looked for.
+    """
+    found: list[Figure] = []
+    in_words = not _WORDS.keys().isdisjoint(_LETTERS.findall(text.casefold()))
+    if not in_words and _DIGIT.search(text) is None:
+        return found
+    for match in (_FIGURE if in_words else _DIGITS_ALONE).finditer(text):
+        if match["ordinal"] and _CENTURY.match(text, match.end()):
+            continue
+        if match["word"]:
+            value = _WORDS[match["word"].casefold()] + _WORDS.get((match["second"] or "").casefold(), 0.0)
+        else:
+            value = _value(match["digits"])
+        scale, unit = ("", "") if match["ordinal"] or match["decade"] else _behind(text, match.end())
+        value *= _SCALES.get(scale, 1.0)
+        hedged = hedges and _HEDGE.search(text, max(0, match.start() - 20), match.start()) is not None
+        found.append(Figure(value, unit, hedged, 10 if match["decade"] and value >= 1000 else 0, bool(match["word"])))
+    return found
+
+
+def _behind(text: str, at: int) -> tuple[str, str]:
+    """Scale and unit behind a number."""
+    match = _BEHIND.match(text, at)
+    if match is None:
+        return "", ""
+    first, second = match["first"], match["second"] or ""
+    if first.casefold() in ("degree", "degrees") and second.casefold() in _DEGREES:
+        return "", _DEGREES[second.casefold()]
+    if (scale := first.casefold()) in _SCALES:
+        return scale, _unit(second)
+    return "", _unit(first)
+
+
+def _unit(word: str) -> str:
+    if word == "K":
+        return "kelvin"
+    folded = word.casefold()
+    return folded if folded in _UNITS else folded[:-1] if folded[-1:] == "s" and folded[:-1] in _UNITS else ""
+
+
+def _value(digits: str) -> float:
+    if re.fullmatch(r"\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?", digits):
+        return float(re.sub(r"[,\u202f\u00a0]", "", digits))
+    return float(digits.replace(",", "."))
+
+
+def same(one: Figure, other: Figure) -> bool:
+    """Whether two figures can say the same: equal, within what rounding or a hedge allows, also across units."""
+    if one.value == other.value and (not one.unit or not other.unit or one.unit == other.unit):
+        return True
+    if one.span or other.span:
+        low = one if one.span else other
+        return low.value <= (other if one.span else one).value < low.value + low.span
+    slack = 0.1 if one.hedged or other.hedged else 0.0
+    if one.unit and other.unit and one.unit != other.unit:
+        kind, factor, offset = _UNITS[one.unit]
+        other_kind, other_factor, other_offset = _UNITS[other.unit]
+        if kind != other_kind:
+            return False
+        return _near(one.value * factor + offset, other.value * other_factor + other_offset, max(slack, 0.02))
+    return bool(slack) and _near(one.value, other.value, slack)
+
+
+def _near(one: float, other: float, share: float) -> bool:
+    return abs(one - other) <= share * max(abs(one), abs(other))
