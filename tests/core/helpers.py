@@ -28,6 +28,7 @@ from reward_servers.core import (
     Verifier,
     bind,
 )
+from tests.core import unruly
 
 
 @asynccontextmanager
@@ -91,6 +92,13 @@ def read_pickled(data: bytes) -> list[Rollout]:
     """The rollouts of a piece."""
     rollouts: list[Rollout] = pickle.loads(data)
     return rollouts
+
+
+def read_where_nothing_was_judged(data: bytes) -> list[Rollout]:
+    """The same, in a worker whose memory no item has touched; elsewhere there is none left."""
+    if unruly.JUDGED:
+        raise MemoryError
+    return read_pickled(data)
 
 
 def opened(scorer: Scorer, asked: Asked, deliver: Deliver = lambda position, result: None, **how: Any) -> Call:

@@ -22,10 +22,12 @@ def _unkept(verifier: Verifier) -> Verifier:
 class _Judged:
     """A call whose rollouts come as bytes, and what it has delivered."""
 
-    def __init__(self, scorer: Scorer, asked: Asked) -> None:
+    def __init__(self, scorer: Scorer, asked: Asked, *, hungry: bool = False) -> None:
         self.results: dict[int, Result] = {}
         self.together = 0
         self.source = AsBytes(asked.groups)
+        if hungry:
+            self.source.reader = "tests.core.helpers:read_where_nothing_was_judged"
         rollouts = sum(map(len, asked.groups))
         hold = scorer.admission.hold(100 * rollouts)
         self.call = scorer.open(
@@ -79,6 +81,24 @@ async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -
     said = [one.code if not isinstance(one, Skip) else one.reason.value for one in found]
     assert said == [bad.get(text, "accepted") for text in texts]
     assert {type(one) for text, one in zip(texts, found, strict=True) if bad.get(text) == "verifier_error"} == {Fault}
+
+
+async def test_memory_that_other_items_have_left_behind_is_not_counted_against_a_candidate() -> None:
+    texts = [*(f"leak {number}" for number in range(60)), "memory", "fine"]
+    async with scoring(_unkept(unruly)) as scorer:
+        *leaks, exhausting, fine = await _Judged(scorer, request("test/unruly", group(*texts))).outcomes()
+    assert {(as_verdict(one).code, as_verdict(one).score) for one in (*leaks, fine)} == {("accepted", 1.0)}
+    assert (as_verdict(exhausting).code, as_verdict(exhausting).score) == ("limit", -1.0)
+
+
+async def test_a_chunk_that_cannot_be_read_for_what_others_left_is_read_elsewhere() -> None:
+    """Reading takes memory too: what it lacks was taken by earlier items, and a worker without any is replaced."""
+    async with scoring(_unkept(unruly), workers=1) as scorer:
+        first = _Judged(scorer, request("test/unruly", group("fine")))
+        await first.outcomes()
+        judged = _Judged(scorer, request("test/unruly", group(*["fine"] * 9)), hungry=True)
+        found = await judged.outcomes()
+    assert {as_verdict(one).score for one in found} == {1.0}
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.002, 0.02])

@@ -128,6 +128,7 @@ def _start_processes(command: str, argument: str) -> None:
 @verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
 def unruly(rollout: Rollout) -> float | Score | Fault:
     """Do what the response says."""
+    JUDGED.append(rollout.rollout_id)
     command, _, argument = rollout.response.partition(" ")
     _disturb_the_worker(command, argument)
     _start_processes(command, argument)
@@ -208,6 +209,7 @@ async def patient(rollout: Rollout) -> float:
 
 
 LEAKED: list[bytearray] = []
+JUDGED: list[str] = []
 CANCELLED: list[str] = []
 CALLS: list[str] = []
 

@@ -34,6 +34,7 @@ class _Seen:
     """What is known of an item that takes long.
 
     Attributes:
+        pid: The worker that it is on.
         delay: Seconds that its worker had waited for a processor when it was last looked at.
         cpu: CPU seconds of the worker and of each of its children then.
         excused: Seconds in which the worker was stopped or waited for a processor.
@@ -41,6 +42,7 @@ class _Seen:
         looked: When it was last looked at.
     """
 
+    pid: int
     delay: float
     cpu: dict[int, float]
     looked: float
@@ -96,8 +98,10 @@ class Watchdog:
                 worker.last_progress += pause
         busy: set[Unit] = set()
         for worker in list(self._workers):
-            unit = worker.current if worker.ready else None
-            if unit is None or worker.pid is None or now - worker.last_progress < _STUCK:
+            if not worker.ready or worker.pid is None or now - worker.last_progress < _STUCK:
+                continue
+            unit = worker.current
+            if unit is None:
                 continue
             busy.add(unit)
             self._judge(worker, worker.pid, unit, now)
@@ -109,8 +113,8 @@ class Watchdog:
         name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
         tree, delay = _tree(pid), _delay(pid)
         seen = self._seen.get(unit)
-        if seen is None:
-            seen = self._seen[unit] = _Seen(delay, tree.cpu, now)
+        if seen is None or seen.pid != pid:
+            seen = self._seen[unit] = _Seen(pid, delay, tree.cpu, now)
         stopped = self._excuse(seen, pid, now, delay)
         age = now - worker.last_progress
         begun = next((chunk for chunk in worker.chunks if chunk.place(unit) >= 0), None)

@@ -183,7 +183,7 @@ class _Worker:
         number, instance = order.number, self._instances[order.hosting]
         self.bound_memory(order.hosting)
         self._timer_limit = 0.0
-        for place, asked in enumerate(order.items()):
+        for place, asked in enumerate(self._items(order)):
             if place:
                 self._poll()
             # What waited behind a slow item is another worker's by now. The item that the server has left here is
@@ -195,6 +195,15 @@ class _Worker:
         self._flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
         self._last = {later: place for later, place in self._last.items() if later > number}
+
+    def _items(self, order: Order) -> list[Asked]:
+        """The items of a chunk. What the server could read cannot be read here only for want of memory."""
+        try:
+            return order.items()
+        except Exception:
+            if self._is_fresh:
+                raise
+            os._exit(LEFT_MEMORY)
 
     def bound_memory(self, hosting: int) -> None:
         """Set the kernel's bound for a verifier."""
