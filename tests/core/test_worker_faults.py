@@ -12,13 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
-from reward_servers.core import ItemLimits, Scorer
+from reward_servers.core import ItemLimits, Scorer, bind
 from reward_servers.core.executors._frames import MessageError
 from reward_servers.core.executors._messages import read_message
+from reward_servers.core.executors._watchdog import Watchdog, _Seen
+from reward_servers.core.executors._worker import KillReason
 from tests.core.helpers import as_fault, as_verdict, group, opened, outcomes, request, scored, scoring
 from tests.core.unruly import pid, unruly
 
@@ -235,3 +238,18 @@ def test_nothing_outlives_a_server_that_is_killed(tmp_path: Path) -> None:
     while _sleepers(name) and time.monotonic() < ends:
         time.sleep(0.05)
     assert not _sleepers(name)
+
+
+def test_a_worker_that_has_ended_is_not_taken_for_one_that_waits() -> None:
+    """What the kernel counted for it is gone by then: no time may be added to its item's for that."""
+    watchdog = Watchdog([], lambda units: None)
+    seen = _Seen(pid=1 << 22, delay=30.0, cpu={}, looked=10.0)
+    assert watchdog._excuse(seen, 1 << 22, 10.05, 0.0) == 0.0
+    assert seen.excused == 0.0
+    killed: list[KillReason] = []
+    with subprocess.Popen(["true"]) as process:
+        pass
+    worker = SimpleNamespace(kill=killed.append, chunks=[], last_progress=0.0, stalled=False)
+    unit = SimpleNamespace(job=SimpleNamespace(hosted=bind(pid), cpu_limit=1.0), settled=False)
+    watchdog._judge(worker, process.pid, unit, 1e6)  # type: ignore[arg-type]
+    assert not killed

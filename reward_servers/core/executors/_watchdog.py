@@ -25,6 +25,8 @@ _STUCK = 0.1
 _HARD_CAP = 10.0
 _STOPPED = 2.0
 """Seconds for which a worker may be stopped before its item is given to another."""
+_ENDED = ("", "Z", "X")
+"""States of a process that has ended."""
 _PAUSE = 0.5
 """Seconds between two looks beyond which this process itself was stopped."""
 
@@ -110,6 +112,8 @@ class Watchdog:
         self.start()
 
     def _judge(self, worker: WorkerProcess, pid: int, unit: Unit, now: float) -> None:
+        if state_of(pid) in _ENDED:
+            return  # its owner is about to learn so, and why
         name, limits = unit.job.hosted.identity.name, unit.job.hosted.limits
         tree, delay = _tree(pid), _delay(pid)
         seen = self._seen.get(unit)
@@ -148,7 +152,7 @@ class Watchdog:
             Seconds for which the worker has been stopped without a break.
         """
         gap, seen.looked = now - seen.looked, now
-        waited, seen.delay = delay - seen.delay, delay
+        waited, seen.delay = max(0.0, delay - seen.delay), delay
         state = state_of(pid)
         if state not in ("T", "t"):
             seen.stopped_since = None

@@ -154,10 +154,14 @@ class _Worker:
         os.register_at_fork(after_in_child=channel.close)
 
     def serve(self) -> None:
-        while True:
-            while not self._waiting:
-                self._receive()
-            self._run_chunk(self._waiting.pop(0))
+        try:
+            while True:
+                while not self._waiting:
+                    self._receive()
+                self._run_chunk(self._waiting.pop(0))
+        except MemoryError:
+            # Within an item that is its outcome. Between two it is what others have left, and no item's doing.
+            os._exit(LEFT_MEMORY)
 
     def _receive(self) -> None:
         data = self._channel.recv(1 << 20)
@@ -197,13 +201,14 @@ class _Worker:
         self._last = {later: place for later, place in self._last.items() if later > number}
 
     def _items(self, order: Order) -> list[Asked]:
-        """The items of a chunk. What the server could read cannot be read here only for want of memory."""
+        """The items of a chunk."""
         try:
             return order.items()
-        except Exception:
+        except Exception as error:
             if self._is_fresh:
                 raise
-            os._exit(LEFT_MEMORY)
+            # What the server could read; protobuf reports a lack of memory as an error of its own.
+            raise MemoryError from error
 
     def bound_memory(self, hosting: int) -> None:
         """Set the kernel's bound for a verifier."""
