@@ -52,13 +52,15 @@ class _Judged:
 
 async def test_quick_items_are_settled_together_and_never_looked_at() -> None:
     async with scoring(_unkept(unruly)) as scorer:
-        judged = _Judged(scorer, request("test/unruly", group(*["fine"] * 100), group(*["fine"] * 3, name="h")))
-        found = await judged.outcomes()
-        assert scorer.stats.verifiers["test/unruly"].total("verdict") == 103
-        assert scorer.admission.items == 0
-    assert [as_verdict(one).score for one in found] == [1.0] * 103
-    assert judged.together > 50
-    assert len(judged.source.looked_at) < 53
+        for tries in range(1, 100):
+            judged = _Judged(scorer, request("test/unruly", group(*["fine"] * 100), group(*["fine"] * 3, name="h")))
+            assert [as_verdict(one).score for one in await judged.outcomes()] == [1.0] * 103
+            assert scorer.stats.verifiers["test/unruly"].total("verdict") == tries * 103
+            assert scorer.admission.items == 0
+            # On a busy machine an item may wait long enough to be given to another worker, or told as slow.
+            if judged.together == 103 and not judged.source.looked_at:
+                return
+    raise AssertionError("items are looked at")
 
 
 async def test_every_misbehaviour_has_its_own_outcome_and_costs_no_neighbour() -> None:
