@@ -28,7 +28,7 @@ _OPTIONS = [("grpc.max_receive_message_length", -1)]
 
 
 def bare_batch(size: int, start: int) -> bytes:
-    """A message of the echo with so many items, from a number on."""
+    """Make a message of the echo with so many items, from a number on."""
     request = Request()
     for index in range(start, start + size):
         request.items.add(id=f"rollout-{index}", text=latex(_SIZE, index))
@@ -36,7 +36,7 @@ def bare_batch(size: int, start: int) -> bytes:
 
 
 def our_batch(verifier: str, form: Any) -> Callable[[int, int], bytes]:
-    """Makes messages of so many items, from a number on."""
+    """Build a function that makes a message of so many items, from a number on."""
 
     def build(size: int, start: int) -> bytes:
         request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier=verifier)], result_form=form)
