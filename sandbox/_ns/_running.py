@@ -363,6 +363,10 @@ class Running:
         self.reply.truncated = True
         self._end(Exit.OUTPUT_LIMIT)
 
+    def request_spares(self) -> None:
+        """Have the next process be made like this one's."""
+        self._zygote.request_spares()
+
     def close(self) -> None:
         """End what still runs and close everything that belongs to the run."""
         for descriptor in self._products:

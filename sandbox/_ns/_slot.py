@@ -63,7 +63,7 @@ class NsSandbox:
         self._artefacts: dict[int, Artefact] = {}
         self._next_key = 0
         self._probe_artefact: Artefact | None = None
-        self._armed: tuple[int, Limits, Child] | None = None
+        self._armed: tuple[int, Limits, Child, Zygote] | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._session: NsSession | None = None
@@ -291,7 +291,7 @@ class NsSandbox:
         made = _jobs.compile_python(program, limits, child, self._wake, wall_factor)
         self._last_end = time.monotonic()
         if isinstance(made.value, Artefact):
-            self._armed = (0, limits, child)
+            self._armed = (0, limits, child, zygote)
         return made
 
     def _build(
@@ -344,7 +344,7 @@ class NsSandbox:
         finally:
             running.close()
             self._last_end = time.monotonic()
-            self._zygotes[artefact.program.preload or _NO_PRELOAD].request_spares()
+            running.request_spares()
 
     def _begin(
         self,
@@ -362,7 +362,7 @@ class NsSandbox:
         job: dict[str, Any]
         if armed is not None and armed[0] == key and space(armed[1]) == space(limits):
             self._armed = None
-            zygote, child = self._zygotes[program.preload or _NO_PRELOAD], armed[2]
+            child, zygote = armed[2:]
             job = _jobs.armed_job(limits, data, given)
         else:
             zygote, child = self._take(program, limits)

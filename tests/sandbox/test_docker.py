@@ -136,6 +136,12 @@ def test_drivers_arguments_and_files(run: Runner) -> None:
     assert result.files == {"y": b"\0"}
 
 
+def test_a_set_of_packages_can_be_imported(run: Runner) -> None:
+    prepared = run.prepare("import math\nprint(math.sqrt(4))", preload="scientific")
+    for _ in range(2):
+        assert run.box.run(prepared, limits=_SHORT).stdout == b"2.0\n"
+
+
 def test_sessions(run: Runner) -> None:
     prepared = run.prepare("", driver=b"while (m := receive()) is not None: send(m[::-1])")
     session = run.box.start(prepared, limits=_SHORT)

@@ -192,3 +192,22 @@ def test_test_code_kept_busy_by_an_answer_is_the_programs_doing(judged: Judge) -
 def test_more_tests_than_allowed_are_a_bad_reference(judged: Judge) -> None:
     with pytest.raises(BadReference, match="1001 tests"):
         judged("def f(x): return x", asserts("assert f(1)\n" * 1001))
+
+
+def test_what_a_library_tries_to_import_is_not_the_programs(judged: Judge) -> None:
+    """`pandas`, where it is not loaded beforehand, looks for packages that it can do without."""
+    pytest.importorskip("pandas")
+    code = (
+        "def check(candidate):\n    pd = __import__('pan' + 'das')\n"
+        "    for n in range(2): assert candidate(n) == pd.Series([n + 1])[0]\n"
+    )
+    assert judged("def f(x): return x + 1", asserts(code, entry="f")).score == 1.0
+
+
+def test_the_program_is_imported_on_behalf_of_the_test(judged: Judge) -> None:
+    code = (
+        "import importlib, unittest\nfrom unittest import mock\nclass T(unittest.TestCase):\n"
+        "    def test(self):\n        self.assertEqual(importlib.import_module('solution').f(1), 2)\n"
+        "        with mock.patch('solution.g', return_value=5): self.assertEqual(f(1), 2)\n"
+    )
+    assert judged("def g(): return 1\ndef f(x): return x + 1", unittests(code)).score == 1.0

@@ -51,6 +51,9 @@ class _Program(types.ModuleType):
 
 
 _FILE = "<tests>"
+_OURS = ("__main__", "__driver__")
+"""Modules whose imports may mean the program's: that of the test code, and this one."""
+_IMPORT_FOR_OTHERS = ("importlib", "pkgutil", "unittest.mock")
 _PASSED = {"outcome": "passed", "kind": "", "message": "", "line": 0, "own_fault": False, "alone": False}
 
 
@@ -61,6 +64,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._known = known
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
+        if _importer() not in _OURS:  # a library that tries whether there is another one
+            return None
         if fullname in self._known:
             raise Unpassable(f"module {fullname} is not offered here")
         ours = path is None or isinstance(sys.modules.get(fullname.rpartition(".")[0]), _Program)
@@ -71,6 +76,17 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         module.__dict__["__all__"] = []
+
+
+def _importer() -> str:
+    """Name of the module that an import is made for."""
+    frame = sys._getframe(2)
+    while frame.f_back is not None:
+        name = str(frame.f_globals.get("__name__"))
+        if name.partition(".")[0] not in _IMPORT_FOR_OTHERS and name not in _IMPORT_FOR_OTHERS:
+            break
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__"))
 
 
 def _compiled(code: str, keep: set[int] | None) -> Any:
