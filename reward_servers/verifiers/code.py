@@ -80,6 +80,8 @@ class CodeSettings(Settings):
         docker_runtime: Runtime of its containers, as the engine calls it: ``runc`` or ``runsc``.
         docker_host: Address of the engine on this host; that of the environment if none is given.
         docker_processes: Processes and threads that a container may hold, whatever a program is allowed.
+        unmeasured_cpu: What becomes of a reference that sets ``limits.cpu_s`` where processor time cannot be measured:
+            ``refuse`` it, or let ``wall`` time alone end its programs, which then have more time than they should.
     """
 
     score_neutral: ClassVar[frozenset[str]] = frozenset({"cgroup", "cgroup_parent", "docker_host"})
@@ -92,6 +94,7 @@ class CodeSettings(Settings):
     docker_runtime: str = "runc"
     docker_host: str | None = None
     docker_processes: int = Field(256, ge=64)
+    unmeasured_cpu: Literal["refuse", "wall"] = "refuse"
 
 
 # The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,
@@ -105,9 +108,10 @@ class Code:
 
     def setup(self, settings: CodeSettings) -> None:
         """Open a sandbox, which refuses hosts where it cannot isolate."""
-        config = SandboxConfig(**settings.model_dump())
+        config = SandboxConfig(**settings.model_dump(exclude={"unmeasured_cpu"}))
         self._slots = Slots(lambda: open_sandbox(config=config))
-        self._ceiling = Ceiling(measures_cpu=self._slots.program.report.cpu_clock != "none")
+        measured = self._slots.program.report.cpu_clock != "none"
+        self._ceiling = Ceiling(bounds_cpu=measured or settings.unmeasured_cpu == "wall")
 
     def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
         """Judge one program."""

@@ -44,8 +44,8 @@ class Ceiling:
         default: What holds where a reference asks for nothing.
         compile: Limits of compilations, of which a reference may set the two times.
         tests: Most tests that one reference may hold.
-        measures_cpu: Whether processor time is measured here. Else only wall limits end a program, and a reference
-            that sets `cpu_s` is refused.
+        bounds_cpu: Whether a reference may set `cpu_s`. Where processor time is not measured only wall limits end a
+            program, so that a bound on it would promise what does not hold.
     """
 
     largest: Limits = dataclasses.field(
@@ -66,7 +66,7 @@ class Ceiling:
         default_factory=lambda: Limits(cpu_s=20.0, wall_s=60.0, memory_bytes=1024 * _MIB, disk_bytes=128 * _MIB)
     )
     tests: int = 1000
-    measures_cpu: bool = True
+    bounds_cpu: bool = True
 
 
 def parse_limits(fields: Fields, ceiling: Ceiling) -> RunLimits:
@@ -77,11 +77,12 @@ def parse_limits(fields: Fields, ceiling: Ceiling) -> RunLimits:
         UnmeasuredLimit: It bounds processor time where that is not measured.
     """
     limits = Fields(fields.take("limits", dict, {}), fields.path("limits"))
-    if not ceiling.measures_cpu and limits.has("cpu_s"):
+    if not ceiling.bounds_cpu and limits.has("cpu_s"):
         raise UnmeasuredLimit(
             limits.path("cpu_s"),
             "is set, and this server's sandbox cannot measure processor time",
-            "Run a server with the backend ns, or docker with runc; or bound programs by wall_s alone",
+            "Run one with the backend ns, or docker with runc; or bound programs by wall_s alone, in the reference or "
+            "by the setting unmeasured_cpu",
         )
     run: dict[str, Any] = {}
     for name, (field, unit) in _NAMES.items():

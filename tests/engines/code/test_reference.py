@@ -107,7 +107,7 @@ def test_errors_name_the_field(reference: Any, field: str) -> None:
 
 
 def test_a_limit_that_is_not_measured_here_is_refused() -> None:
-    blind = Ceiling(measures_cpu=False)
+    blind = Ceiling(bounds_cpu=False)
     assert parse_reference({"tests": [CASE], "limits": {"wall_s": 2}}, ceiling=blind).limits.run.wall_s == 2.0
     with pytest.raises(UnmeasuredLimit) as error:
         parse_reference({"tests": [CASE], "limits": {"cpu_s": 2}}, ceiling=blind)
