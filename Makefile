@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages test-docker check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages test-docker test-deploy audit check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -59,6 +59,16 @@ test-docker: install
 	export DOCKER_HOST=unix://$(ENGINE)/socket ASSAY_NEED_DOCKER=1; \
 	$(BIN)/python -m pytest --timeout 120 tests/sandbox/test_docker.py && \
 	SANDBOX_BACKEND=docker $(BIN)/python -m tests.attacks --who root tests/data/sandbox_attacks.jsonl
+
+# Images as documented, built without a network and run confined; as root, with the distribution's container tools.
+test-deploy: install
+	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables
+	ASSAY_TEST_DEPLOY=1 $(BIN)/python -m pytest -s tests/deploy
+
+# Known vulnerabilities of what the images hold; asks the package index.
+audit: install
+	$(PIP) pip-audit
+	for lock in deploy/docker/locks/*.txt; do $(BIN)/pip-audit --require-hashes --disable-pip -r $$lock || exit 1; done
 
 check: install
 	$(BIN)/ruff check .

@@ -1,0 +1,116 @@
+"""Build images, one for each kind of server: ``python deploy/docker/build.py KIND... [--base IMAGE] [--tag TAG]``.
+
+Wheels are downloaded first, by the lock's hashes; the build itself has no network. Prints name and size of each image.
+`--lock` resolves the locks again instead of building (needs ``uv``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+GPU_ONLY = ("nvidia-", "cuda-", "triton")
+"""Packages that PyTorch's CUDA build needs; its CPU build does not, and an image of it holds none."""
+
+
+def kinds() -> dict[str, dict[str, Any]]:
+    """The table of kinds.toml."""
+    return tomllib.loads((HERE / "kinds.toml").read_text())
+
+
+def run(*command: str | Path) -> str:
+    """Standard output of a command; its messages go to this one's standard error.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(map(str, command[:4]))} ...: exit code {done.returncode}")
+    return done.stdout
+
+
+def lock(kind: str, facts: dict[str, Any]) -> None:
+    """Resolve what a kind installs, with the hash of every file."""
+    path = HERE / "locks" / f"{kind}.txt"
+    extras = [part for name in facts["extras"] for part in ("--extra", name)]
+    run(
+        *("uv", "pip", "compile", ROOT / "pyproject.toml", *extras, "--python-version", "3.11", "--quiet"),
+        *("--generate-hashes", "--no-emit-index-url", "--no-header", "--no-annotate", "--output-file", path),
+        *("--constraint", ROOT / "constraints.txt"),
+    )
+    entries = path.read_text().replace(" \\\n", "\0").splitlines()
+    kept = [line for line in entries if not line.startswith((*GPU_ONLY, "torch=="))]
+    path.write_text("\n".join(kept).replace("\0", " \\\n") + "\n")
+
+
+def collect(kind: str, facts: dict[str, Any], wheels: Path) -> None:
+    """Download and build the wheels that an image holds."""
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    locked = HERE / "locks" / f"{kind}.txt"
+    fetch = (*pip, "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--dest", wheels)
+    run(*fetch, "--require-hashes", "-r", locked)
+    run(*fetch, "pip")
+    if facts.get("torch"):
+        run(*fetch, "-c", ROOT / "constraints.txt", "torch")
+    run(*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", wheels, ROOT)
+    shutil.copy(locked, wheels / "lock.txt")
+
+
+def build(kind: str, facts: dict[str, Any], base: str, tag: str) -> str:
+    """Build one image.
+
+    Returns:
+        Its name.
+    """
+    name = f"assay-{kind}:{tag}"
+    with tempfile.TemporaryDirectory() as folder:
+        context = Path(folder)
+        collect(kind, facts, context / "wheels")
+        for file in ("Dockerfile", "install.sh"):
+            shutil.copy(HERE / file, context)
+        wheel = next((context / "wheels").glob("assay-*.whl"))
+        arguments = {"BASE": base, "KIND": kind, "VERSION": wheel.name.split("-")[1], "REVISION": revision()}
+        named = [part for key, value in arguments.items() for part in ("--build-arg", f"{key}={value}")]
+        run("docker", "build", "--quiet", "--network", "none", "--target", facts["target"], *named, "-t", name, context)
+    return name
+
+
+def revision() -> str:
+    """The commit that is built, or ``unknown`` outside a checkout."""
+    done = subprocess.run(["git", "-C", ROOT, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def main() -> None:
+    """Run the command."""
+    table = kinds()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="+", choices=[*table, "all"], metavar="KIND", help=", ".join(table))
+    parser.add_argument("--base", help="image to build on; without it one is made from the distribution")
+    parser.add_argument("--tag", default="dev")
+    parser.add_argument("--lock", action="store_true", help="resolve the locks again, build nothing")
+    given = parser.parse_args()
+    for kind in table if "all" in given.kinds else given.kinds:
+        facts = table[kind]
+        if given.lock:
+            lock(kind, facts)
+            continue
+        base = given.base or f"assay-base-{kind}:bookworm"
+        if not given.base and not run("docker", "images", "--quiet", base).strip():
+            run("sh", HERE / "base.sh", base, *facts.get("packages", ()))
+        name = build(kind, facts, base, given.tag)
+        size = int(run("docker", "image", "inspect", "--format", "{{.Size}}", name))
+        print(f"{name}  {size / 1e6:.0f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""What needs daemons runs in `make test-deploy`, and says so elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.docker import Docker, daemon
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = ("client", "math", "code")
+
+
+@pytest.fixture(scope="session")
+def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
+    """A Docker daemon."""
+    if not os.environ.get("ASSAY_TEST_DEPLOY"):
+        pytest.skip("needs a Docker daemon: make test-deploy")
+    with daemon(tmp_path_factory.mktemp("docker")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def images(docker: Docker) -> dict[str, int]:
+    """Images of this checkout as built by the documented command: name and size in bytes."""
+    if os.environ["ASSAY_TEST_DEPLOY"] != "built":  # by an earlier run, for a quick second one
+        _build(docker)
+    sizes = {}
+    for kind in KINDS:
+        name = f"assay-{kind}:test"
+        sizes[name] = int(docker("image", "inspect", "--format", "{{.Size}}", name))
+        print(f"{name}  {sizes[name] / 1e6:.0f} MB")
+    return sizes
+
+
+def _build(docker: Docker) -> None:
+    build = [sys.executable, str(ROOT / "deploy" / "docker" / "build.py"), "--tag", "test", *KINDS]
+    subprocess.run(build, env=docker.environment, check=True, timeout=1200)

@@ -1,0 +1,88 @@
+"""Each image serves read-only, as an ordinary user without capabilities, and loses nothing when it is stopped."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tests.deploy.docker import CONFINED, UNMASKED, Docker
+from trainer_client import Recipe, Reward, RewardClient, Rollout, Server
+
+pytestmark = pytest.mark.timeout(1200)
+PROGRAM = "```python\nprint(int(input()) * 2)\n```"
+TESTS = {"tests": [{"stdin": "4\n", "stdout": "8\n"}]}
+
+
+def recipe(verifier: str) -> Recipe:
+    """One reward, on a server ``s``."""
+    return Recipe((Reward("r", verifier, deadline=120.0),), servers=(Server("s", (verifier,)),))
+
+
+def answers(count: int) -> list[Rollout]:
+    """Answers of which every second is right."""
+    return [
+        Rollout(
+            rollout_id=f"r{n}",
+            group_id=f"g{n // 8}",
+            prompt="?",
+            response=f"\\boxed{{{n % 2}}}",
+            reference={"answer": "0"},
+        )
+        for n in range(count)
+    ]
+
+
+def test_the_math_image_is_small_and_scores_confined(docker: Docker, images: dict[str, int]) -> None:
+    assert images["assay-math:test"] < 400e6
+    with (
+        docker.server("assay-math:test", "math", "format") as (name, address),
+        RewardClient(recipe("math"), {"s": [address]}) as client,
+    ):
+        table = client.score(answers(64))
+        assert table.scores[:, 0].tolist() == [1.0, 0.0] * 32
+        assert docker("exec", name, "assay", "health", address).endswith("serving")
+        assert docker("exec", name, "id", "-u") == "65532"
+        assert "Read-only file system" in docker("exec", name, "sh", "-c", "echo > /opt/assay/x", fine=(1, 2))
+
+
+def test_a_server_that_is_stopped_loses_nothing(docker: Docker, images: dict[str, int]) -> None:
+    """`docker stop` in the middle of a step: what was admitted is finished, the rest goes to the other replica."""
+    with (
+        docker.server("assay-math:test", "math") as (first, one),
+        docker.server("assay-math:test", "math") as (_, other),
+        RewardClient(recipe("math"), {"s": [one, other]}) as client,
+    ):
+        stop = threading.Timer(0.3, docker, ("stop", first))
+        stop.start()
+        tables = [client.score(answers(512), step=step) for step in range(20)]
+        stop.join()
+        assert docker.exit_code(first) == 0
+    for table in tables:
+        assert table.scores[:, 0].tolist() == [1.0, 0.0] * 256
+
+
+def test_the_code_image_runs_programs_with_the_two_options(docker: Docker, images: dict[str, int]) -> None:
+    rollouts = [
+        Rollout(rollout_id=f"r{n}", group_id="g", response=PROGRAM, reference=TESTS, prompt="Double it.")
+        for n in range(4)
+    ]
+    with (
+        docker.server("assay-code:test", "code", options=UNMASKED) as (name, address),
+        RewardClient(recipe("code"), {"s": [address]}) as client,
+    ):
+        assert client.score(rollouts).scores[:, 0].tolist() == [1.0] * 4
+        docker("exec", name, "assay", "doctor", "code")
+
+
+def test_without_the_options_the_code_image_says_which_to_give(docker: Docker, images: dict[str, int]) -> None:
+    said = docker("run", "--rm", "--network", "host", *CONFINED, "assay-code:test", "doctor", "code", fine=(1,))
+    assert "seccomp=unconfined" in " ".join(said.split())
+
+
+def test_the_client_image_holds_the_client_alone(docker: Docker, images: dict[str, int]) -> None:
+    probe = (
+        "import trainer_client, importlib.util as u; print([u.find_spec(n) for n in ('pydantic', 'torch', 'sympy')])"
+    )
+    said = docker("run", "--rm", "--network", "none", *CONFINED, "assay-client:test", "-c", probe)
+    assert said == "[None, None, None]"

@@ -1,0 +1,100 @@
+"""The manifests are valid for several versions of Kubernetes, and say of each server what it needs and no more."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from reward_servers.config import ServerConfig
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+KUBERNETES = DEPLOY / "kubernetes"
+OVERLAYS = ("base", "overlays/tls", "overlays/gvisor", "overlays/gpu", "overlays/monitoring")
+VERSIONS = ("1.30", "1.32", "1.34")
+CUSTOM = {"ServiceMonitor", "ScaledObject"}
+"""Kinds of operators, for which Kubernetes itself has no schema."""
+
+
+def render(folder: str) -> list[dict[str, Any]]:
+    """The objects of an overlay."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(
+        ["kubectl", "kustomize", KUBERNETES / folder], capture_output=True, text=True, check=False, timeout=60
+    )
+    if done.returncode:
+        pytest.fail(done.stderr)
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def deployments(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The pod specification of each deployment."""
+    return {one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in objects if one["kind"] == "Deployment"}
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_every_object_fits_the_schemas(folder: str) -> None:
+    objects = render(folder)
+    for version in VERSIONS:
+        for one in objects:
+            if one["kind"] not in CUSTOM:
+                kubernetes_validate.validate(one, version, strict=True)
+
+
+def test_a_misspelt_field_is_noticed() -> None:
+    """The check above can fail."""
+    one = next(one for one in render("base") if one["kind"] == "Deployment")
+    one["spec"]["template"]["spec"]["hostUser"] = False
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(one, VERSIONS[-1], strict=True)
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_every_server_is_confined(folder: str) -> None:
+    for name, pod in deployments(render(folder)).items():
+        (server,) = pod["containers"]
+        context = server["securityContext"]
+        assert (context["runAsNonRoot"], context["readOnlyRootFilesystem"]) == (True, True), name
+        assert (context["capabilities"], context["allowPrivilegeEscalation"]) == ({"drop": ["ALL"]}, False), name
+        assert pod["automountServiceAccountToken"] is False, name
+        # What the sandbox asks of the cluster is given to the server of programs alone, in a user namespace of its pod.
+        assert (context.get("procMount") == "Unmasked") is (name == "code"), name
+        assert (context["seccompProfile"]["type"] == "Unconfined") is (name == "code"), name
+        assert name != "code" or pod["hostUsers"] is False
+
+
+@pytest.mark.parametrize("folder", OVERLAYS)
+def test_a_pod_outlives_its_drain(folder: str) -> None:
+    objects = render(folder)
+    maps = {one["metadata"]["name"]: one["data"] for one in objects if one["kind"] == "ConfigMap"}
+    for pod in deployments(objects).values():
+        named = next(v["configMap"]["name"] for v in pod["volumes"] if "configMap" in v)
+        settings = ServerConfig.model_validate(tomllib.loads(maps[named]["settings.toml"]))
+        assert pod["terminationGracePeriodSeconds"] > settings.server.drain_seconds
+
+
+def test_autoscalers_do_not_fight() -> None:
+    """Where KEDA scales a deployment, no autoscaler of the base does."""
+    kinds = [one["kind"] for one in render("overlays/monitoring")]
+    assert "HorizontalPodAutoscaler" not in kinds
+    assert kinds.count("ScaledObject") == 2
+
+
+def test_compose_gives_the_sandbox_its_two_options_and_the_others_none() -> None:
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    ours = {name: service for name, service in services.items() if service["image"].startswith("assay-")}
+    assert set(ours) == {"math", "code", "judge"}
+    for name, service in ours.items():
+        assert service["read_only"]
+        assert service["cap_drop"] == ["ALL"]
+        assert service["user"] == "65532:65532"
+        assert ("seccomp=unconfined" in service["security_opt"]) is (name == "code")
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    ServerConfig.model_validate(tomllib.loads((DEPLOY / "docker" / "settings.toml").read_text()))
