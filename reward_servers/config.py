@@ -32,7 +32,13 @@ cpu = 5.0
 [endpoints]                     # verifiers on other servers, for verifiers that ask others
 judge = "127.0.0.1:50052"       # or a list of replicas
 
-[client.tls]                    # asks those servers over TLS
+[registry]                      # announce this server; see docs/deploy.md
+endpoints = ["10.0.0.9:50040"]
+name = "checks"                 # what recipes call it; without it, it goes by its verifiers
+address = "10.0.0.5:50051"      # where clients reach it; found out unless a proxy is between
+token = "file:registry.token"   # with the scope "register", where the registry asks for one
+
+[client.tls]                    # asks those servers, and registries, over TLS
 ca = "authority.pem"
 certificate = "client.pem"      # for servers that ask for one
 key = "client.key"
@@ -43,7 +49,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from ipaddress import ip_address
 from pathlib import Path
@@ -116,6 +122,14 @@ class AuthConfig(Section):
     tokens: Path | None = None
 
 
+class _Registry(_Section):
+    endpoints: tuple[str, ...] = ()
+    name: str = Field(default="", max_length=200)
+    address: str = ""
+    lease: float = Field(default=15.0, ge=2, le=300)
+    token: str = Field(default="", repr=False)
+
+
 _DEFAULTS = ServerLimits()
 
 
@@ -149,6 +163,7 @@ class ServerConfig(Section):
     item_limits: dict[str, _ItemLimits] = Field(default_factory=dict)
     endpoints: dict[str, str | list[str]] = Field(default_factory=dict)
     client: _Client = Field(default_factory=_Client)
+    registry: _Registry = Field(default_factory=_Registry)
 
     def server_limits(self) -> ServerLimits:
         """The bounds of the server."""
@@ -165,6 +180,11 @@ class ServerConfig(Section):
     def with_metrics(self, port: int) -> ServerConfig:
         """The same with metrics on a port."""
         return self.model_copy(update={"metrics": self.metrics.model_copy(update={"port": port})})
+
+    def with_registry(self, endpoints: Sequence[str], name: str) -> ServerConfig:
+        """The same announced at registries, under a name."""
+        told = {"endpoints": tuple(endpoints) or self.registry.endpoints, "name": name or self.registry.name}
+        return self.model_copy(update={"registry": self.registry.model_copy(update=told)})
 
     def host(self, verifier: Verifier) -> BoundVerifier:
         """Bind a verifier to its settings.

@@ -16,7 +16,7 @@ import grpc.aio
 from grpc_health.v1 import health
 
 from reward_servers import __version__
-from reward_servers.config import ClientTls, ServerConfig, TlsConfig, bind_refusal
+from reward_servers.config import ClientTls, ServerConfig
 from reward_servers.core import Scorer, SettingsError, find, installed
 from reward_servers.loop_watch import watched_loop
 from reward_servers.observe import (
@@ -28,9 +28,11 @@ from reward_servers.observe import (
     server_families,
     slow_report,
 )
+from reward_servers.registry import Announcer, reachable_address
 from reward_servers.remote import Peers
-from reward_servers.rpc import Clients, RewardServicer, add_standard_services
-from trainer_client import TLS
+from reward_servers.rpc import Clients, RewardServicer, add_standard_services, listen
+from trainer_client import TLS, read_token
+from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
 _log = logging.getLogger("assay.server")
 
@@ -90,15 +92,6 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
     ]
 
 
-def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
-    try:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-    except OSError as error:
-        raise SettingsError(f"server.tls: {error.filename}: {error.strerror}") from None
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)
-
-
 def _client_tls(files: ClientTls | None) -> TLS | None:
     """The files for asking other servers, which must be there before anything is asked."""
     if files is None:
@@ -107,24 +100,6 @@ def _client_tls(files: ClientTls | None) -> TLS | None:
         if not path.is_file():
             raise SettingsError(f"client.tls.{name}: {path} is not a file")
     return TLS(*(str(path) if path is not None else None for path in (files.ca, files.certificate, files.key)))
-
-
-def _bind(server: grpc.aio.Server, config: ServerConfig) -> str:
-    refusal = bind_refusal(config.server)
-    if refusal is not None:
-        raise SettingsError(refusal)
-    host = config.server.host
-    wanted = f"{host}:{config.server.port}"
-    try:
-        if config.server.tls is not None:
-            port = server.add_secure_port(wanted, _credentials(config.server.tls))
-        else:
-            port = server.add_insecure_port(wanted)
-    except RuntimeError:
-        port = 0
-    if port == 0:
-        raise SettingsError(f"server.port: {wanted} cannot be bound; choose another port, or 0 for any free one")
-    return f"{host}:{port}"
 
 
 @asynccontextmanager
@@ -154,7 +129,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     workers, limits = config.server.workers, config.server_limits()
     scorer = Scorer(hosted, limits, workers=workers, remotes=remotes, preload=["reward_servers.wire"])
     server = grpc.aio.server(options=_options(config))
-    address = _bind(server, config)
+    address = listen(server, config)
     try:
         await scorer.start()
     except BaseException:
@@ -170,18 +145,41 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
     servicer.register(server)
     names = [one.name for one in verifiers]
-    probe = await add_standard_services(server, names, with_reflection=config.server.reflection)
+    service = service_pb2.DESCRIPTOR.services_by_name["RewardService"]
+    probe = await add_standard_services(server, service, names, with_reflection=config.server.reflection)
     pages = await _serve_metrics(config, scorer, servicer)
     await server.start()
     alive = Running(server, address, scorer, servicer, probe)
+    announcer = _announcer(config, address, servicer)
     _say_started(config, address, scorer)
+    announcer.start()
     try:
         yield alive
     finally:
+        await announcer.withdraw()
         await alive.drain(config.server.drain_seconds)
         tracing.close()
         if pages is not None:
             await pages.close()
+
+
+def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> Announcer:
+    """What announces the server at the registries of its settings."""
+    wanted = config.registry
+    if not wanted.endpoints:
+        return Announcer((), lambda: servicer.describe_entry(address, wanted.name))
+    try:
+        reached = wanted.address or reachable_address(address, wanted.endpoints[0])
+        token = read_token(wanted.token)
+    except OSError as error:
+        raise SettingsError(f"registry: {error}; check [registry] endpoints and token in the settings") from None
+    return Announcer(
+        wanted.endpoints,
+        lambda: servicer.describe_entry(reached, wanted.name),
+        lease=wanted.lease,
+        tls=_client_tls(config.client.tls),
+        token=token,
+    )
 
 
 async def _serve_metrics(config: ServerConfig, scorer: Scorer, servicer: RewardServicer) -> MetricsServer | None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from trainer_client._client.asynchronous import AsyncRewardClient
     from trainer_client._client.blocking import RewardClient
     from trainer_client._client.describe import describe_server
-    from trainer_client._settings import TLS, Batching, Endpoints, Retries
+    from trainer_client._settings import TLS, Batching, Endpoints, Retries, read_token
     from trainer_client.recipe.recipe import Recipe
     from trainer_client.recipe.rewards import Reward, Server
     from trainer_client.result.details import Cell
@@ -50,7 +50,7 @@ _HOME = {
     "_client.asynchronous": ("AsyncRewardClient",),
     "_client.blocking": ("RewardClient",),
     "_client.describe": ("describe_server",),
-    "_settings": ("TLS", "Batching", "Endpoints", "Retries"),
+    "_settings": ("TLS", "Batching", "Endpoints", "Retries", "read_token"),
     "recipe.recipe": ("Recipe",),
     "recipe.rewards": ("Reward", "Server"),
     "result.details": ("Cell",),
@@ -102,6 +102,7 @@ __all__ = [
     "advantages",
     "describe_server",
     "read_rollouts",
+    "read_token",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,9 @@ Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 
 A name that has several addresses stands for as many replicas, and is looked up again every few seconds.
 ``"file:endpoints.json"`` is a JSON object of lists of addresses by server, as ``assay up --endpoints-file`` writes it.
-It is read again when it changes. An IPv6 host is written in brackets: ``"[::1]:50051"``.
+It is read again when it changes. ``"registry://host:port"`` asks a registry and follows it,
+``"registry://host:port/math@>=8"`` for servers with such a verifier. An IPv6 host is written in brackets:
+``"[::1]:50051"``.
 
 ``"grpcs://host:port"`` is always encrypted and ``"grpc://host:port"`` never; without a scheme it depends on whether the
 client has `TLS` files.
@@ -32,8 +35,9 @@ _ROLLOUT_OBJECTS = ("reference", "metadata", "expected")
 
 _ADDRESS = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^/\s:\[\]]+):\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+|file:.+"
+    r"|registry://(?:\[[0-9A-Fa-f:.]+\]|[^/\s:\[\]]+):\d{1,5}(?:/\S+)?"
 )
-"""A host with its port, a name that gRPC resolves (its naming document), or a file of addresses."""
+"""A host with its port, a name that gRPC resolves (its naming document), a file of addresses, or a registry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +197,18 @@ def is_encrypted(address: str, tls: TLS | None) -> bool:
 def target_of(address: str) -> str:
     """The address as gRPC takes it: without ``grpc://`` or ``grpcs://``."""
     return address.removeprefix("grpcs://").removeprefix("grpc://")
+
+
+def is_exposed(address: str, tls: TLS | None) -> bool:
+    """Whether what is sent to an address can be read on the way: neither encrypted nor on this host."""
+    target = target_of(address)
+    if is_encrypted(address, tls) or target.startswith("unix"):
+        return False
+    host = target.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").lstrip("/").rpartition(":")[0]
+    try:
+        return not ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") != "localhost"
 
 
 def credentials_of(address: str, tls: TLS | None) -> tuple[str, grpc.ChannelCredentials | None]:

@@ -27,6 +27,10 @@ def serve(
     metrics_port: Annotated[
         int | None, typer.Option(help="Port for metrics over HTTP; none unless said.", min=0, max=65535)
     ] = None,
+    registry: Annotated[
+        list[str] | None, typer.Option(metavar="HOST:PORT", help="Announce the server at this registry. Repeatable.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What recipes call the server, at the registry.")] = "",
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="text, or json: one object a line.")] = "text",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
@@ -55,6 +59,8 @@ def serve(
     settings = load_config(config, host=host, port=port, workers=workers, insecure=insecure or None)
     if metrics_port is not None:
         settings = settings.with_metrics(metrics_port)
+    if registry or name:
+        settings = settings.with_registry(registry or (), name)
     if plain:
         settings = settings.without_tls()
     if cache_bytes is not None:

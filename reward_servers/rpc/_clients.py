@@ -83,16 +83,18 @@ class _File(BaseModel):
 class Clients:
     """Tells callers apart, and says what they may do."""
 
-    def __init__(self, tokens: Path | None = None) -> None:
+    def __init__(self, tokens: Path | None = None, *, without: Iterable[Scope] = ("score",)) -> None:
         """Read the tokens.
 
         Args:
-            tokens: The file of tokens; None where every caller may score.
+            tokens: The file of tokens; None where callers need none.
+            without: What every caller may do where there is no file.
 
         Raises:
             SettingsError: The file cannot be read.
         """
         self._path = tokens
+        self._without = frozenset[str](without)
         self._stamp: tuple[int, int] | None = None
         self._known: list[tuple[bytes, Caller]] = []
         if tokens is not None:
@@ -133,7 +135,7 @@ class Clients:
     def _identify(self, given: bytes | None, certified: str, address: str) -> Caller:
         if self._path is None:
             name = f"cert:{certified}" if certified else f"addr:{address}"
-            return Caller(name, frozenset({"score"}))
+            return Caller(name, self._without)
         self._follow()
         if given is not None:
             found: Caller | None = None

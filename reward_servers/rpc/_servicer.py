@@ -19,6 +19,7 @@ from reward_servers.rpc._calls import Batch, Stream
 from reward_servers.rpc._clients import Clients, NotAllowedError
 from reward_servers.rpc._intake import RequestReader, parse
 from trainer_client.contract import CONTRACT
+from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -100,6 +101,15 @@ class RewardServicer:
         }
         name = pb.DESCRIPTOR.services_by_name["RewardService"].full_name
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+
+    def describe_entry(self, address: str, name: str) -> registry_pb2.ServerEntry:
+        """What the server tells a registry of itself now, but for the name of its process.
+
+        Args:
+            address: Where clients reach it.
+            name: What recipes call it; empty where it goes by its verifiers.
+        """
+        return wire.entry(self._scorer, address, name, self.draining)
 
     async def drain(self) -> None:
         """Refuse new calls from now on, and return when those that have arrived are open."""

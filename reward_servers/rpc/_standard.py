@@ -7,20 +7,20 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
-
 
 async def add_standard_services(
-    server: grpc.aio.Server, names: Sequence[str], *, with_reflection: bool
+    server: grpc.aio.Server, service: ServiceDescriptor, names: Sequence[str] = (), *, with_reflection: bool
 ) -> health.aio.HealthServicer:
     """Add health, and reflection where it is wanted.
 
     Args:
         server: The server.
+        service: What it offers.
         names: Verifiers that health is asked for by name.
         with_reflection: Whether the server lists its services to every caller.
 
@@ -30,11 +30,11 @@ async def add_standard_services(
     probe = health.aio.HealthServicer()
     lenient: Any = _Lenient(server)
     health_pb2_grpc.add_HealthServicer_to_server(probe, lenient)
-    rewards = service_pb2.DESCRIPTOR.services_by_name["RewardService"].full_name
-    for name in ("", rewards, *names):
+    offered = service.full_name
+    for name in ("", offered, *names):
         await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
     if with_reflection:
-        reflection.enable_server_reflection((rewards, health.SERVICE_NAME, reflection.SERVICE_NAME), lenient)
+        reflection.enable_server_reflection((offered, health.SERVICE_NAME, reflection.SERVICE_NAME), lenient)
     return probe
 
 

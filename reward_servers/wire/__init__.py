@@ -1,6 +1,6 @@
 """Between messages and the core's types: the only package of the server that reads or builds messages of rollouts."""
 
-from reward_servers.wire._info import activity, client_share, describe, identity, load, slow_items
+from reward_servers.wire._info import activity, client_share, describe, entry, identity, load, slow_items
 from reward_servers.wire._read import GroupReader, count_rollouts, parts, read_evaluations
 from reward_servers.wire._write import AspectNames, Columns, RowPlaces, Rows, fill_result
 
@@ -14,6 +14,7 @@ __all__ = [
     "client_share",
     "count_rollouts",
     "describe",
+    "entry",
     "fill_result",
     "identity",
     "load",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from reward_servers import __version__
 from reward_servers.core import Admission, BoundVerifier, Cost, Scorer, Share, schema_of
 from reward_servers.wire._write import AspectNames, duration
+from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -59,6 +61,17 @@ def describe(hosted: BoundVerifier, origin: str) -> service_pb2.VerifierInfo:
             response_bytes=limits.response,
         ),
         origin=origin,
+    )
+
+
+def entry(scorer: Scorer, address: str, name: str, draining: bool) -> registry_pb2.ServerEntry:
+    """What a server tells a registry of itself, but for the name of its process."""
+    verifiers = [
+        types_pb2.VerifierIdentity(name=who.name, version=who.version, digest=who.digest)
+        for who in (hosted.identity for hosted in scorer.hosted.values())
+    ]
+    return registry_pb2.ServerEntry(
+        address=address, name=name, version=__version__, verifiers=verifiers, load=load(scorer.admission, draining)
     )
 
 

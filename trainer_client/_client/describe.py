@@ -8,10 +8,10 @@ import concurrent.futures
 import grpc.aio
 
 from trainer_client._errors import RecipeError, RequestRejectedError, ServerUnavailableError
-from trainer_client._settings import TLS, check_address, token_source
+from trainer_client._settings import TLS, check_address, is_exposed, token_source
 from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReply, read_failure
 from trainer_client._transport.replica import Replica
-from trainer_client._transport.tls_check import find_mistake, is_exposed
+from trainer_client._transport.tls_check import find_mistake
 from trainer_client.result.verifiers import ServerInfo
 
 

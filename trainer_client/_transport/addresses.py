@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from trainer_client._settings import TLS
+from trainer_client._transport.registry import SCHEME, RegistryView
+
 FILE: Final = "file:"
 _FILE_INTERVAL: Final = 1.0
 _NAME_INTERVAL: Final = 5.0
@@ -33,19 +36,26 @@ class AddressBook:
 
     Args:
         server: its name, under which files list its addresses.
-        told: addresses as users write them; ``file:PATH`` is a JSON object of lists of addresses, by server.
+        told: addresses as users write them; ``file:PATH`` is a JSON object of lists of addresses, by server, and
+            ``registry://HOST:PORT`` asks a registry.
+        tls: files for encrypted connections to registries.
+        token: bearer token for registries, or where it is read.
+
+    Raises:
+        RecipeError: what is asked of a registry cannot be read.
 
     Attributes:
         interval: seconds between looks; None where nothing can change.
         trouble: why there is no address, if there is none.
     """
 
-    def __init__(self, server: str, told: Sequence[str]) -> None:
+    def __init__(self, server: str, told: Sequence[str], tls: TLS | None = None, token: str = "") -> None:
         self._server = server
         self._told = tuple(told)
+        self._views = {one: RegistryView(one, server, tls, token) for one in told if one.startswith(SCHEME)}
         self.trouble = ""
         self.interval: float | None = None
-        if any(address.startswith(FILE) for address in told):
+        if self._views or any(address.startswith(FILE) for address in told):
             self.interval = _FILE_INTERVAL
         elif any(_name_of(address) for address in told):
             self.interval = _NAME_INTERVAL
@@ -54,9 +64,17 @@ class AddressBook:
         """The addresses as they are now, each once."""
         found: list[Place] = []
         for address in self._told:
-            for one in self._read(address) if address.startswith(FILE) else (address,):
+            for one in await self._told_at(address):
                 found += await _resolve(one)
         return list(dict.fromkeys(found))
+
+    async def _told_at(self, address: str) -> Sequence[str]:
+        view = self._views.get(address)
+        if view is not None:
+            listed = await view.look()
+            self.trouble = view.trouble
+            return listed
+        return self._read(address) if address.startswith(FILE) else (address,)
 
     def _read(self, address: str) -> list[str]:
         path = Path(address.removeprefix(FILE))
@@ -88,7 +106,7 @@ def _name_of(address: str) -> tuple[str, int] | None:
     _, target = _parts(address)
     if target.startswith("dns:"):
         target = target.removeprefix("dns:").lstrip("/")
-    elif target.startswith(("unix", "xds:", "ipv4:", "ipv6:", FILE)):
+    elif target.startswith(("unix", "xds:", "ipv4:", "ipv6:", FILE, SCHEME)):
         return None
     host, _, port = target.rpartition(":")
     if not host or not port.isdigit() or "/" in host or host.lower().rstrip(".") == "localhost":

@@ -17,7 +17,7 @@ import grpc
 import grpc.aio
 
 from trainer_client._errors import RequestRejectedError, RewardError, ServerUnavailableError
-from trainer_client._settings import TLS, Retries
+from trainer_client._settings import TLS, Retries, is_exposed
 from trainer_client._transport import refusals, tls_check
 from trainer_client._transport.addresses import Place
 from trainer_client._transport.failures import (
@@ -273,7 +273,7 @@ class Fleet:
 
     async def _describe(self, replica: Replica) -> bool:
         """Ask a replica what it is; whether it can be given work."""
-        if self._token and tls_check.is_exposed(replica.address, replica.tls):
+        if self._token and is_exposed(replica.address, replica.tls):
             refused = CallFailure(FailureClass.REFUSED, "refused", "")
             self._mark_down(replica, refused, "a token is not sent unencrypted to another host; give TLS(ca=...)")
             return False

@@ -67,7 +67,7 @@ class Pool:
     ) -> None:
         self.server = server
         self.fleet = Fleet(server, pins, pin, retries, tls, token, self._notify)
-        self._discovery = Discovery(AddressBook(server, addresses), self.fleet)
+        self._discovery = Discovery(AddressBook(server, addresses, tls, token), self.fleet)
         self._retries = retries
         self._progress = ProgressWatch(self.fleet, retries, self._waits)
         self._changed: asyncio.Future[None] | None = None

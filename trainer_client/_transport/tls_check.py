@@ -7,7 +7,6 @@ once when a replica is not reached at the first try, tells which mistake it is.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
 from typing import Final
 
@@ -51,18 +50,6 @@ async def find_mistake(address: str, tls: TLS | None, authority: str = "") -> st
     except (OSError, TimeoutError):
         # Nothing listens there, or it does not speak: no mistake of encryption.
         return ""
-
-
-def is_exposed(address: str, tls: TLS | None) -> bool:
-    """Whether what is sent to an address can be read on the way: neither encrypted nor on this host."""
-    target = target_of(address)
-    if is_encrypted(address, tls) or target.startswith("unix"):
-        return False
-    host = target.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").lstrip("/").rpartition(":")[0]
-    try:
-        return not ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") != "localhost"
 
 
 async def _try_plain(host: str, port: int) -> str:

@@ -1,0 +1,11 @@
+"""A registry: servers announce themselves to it, clients ask it where they are.
+
+For fleets without a discovery of their own. `Registry` keeps what was announced until its lease ends, `serving` is the
+process around it, `Announcer` is the part of a server that announces it.
+"""
+
+from reward_servers.registry._announcer import Announcer, reachable_address
+from reward_servers.registry._process import serve_registry, serving
+from reward_servers.registry._registry import Entry, Registry
+
+__all__ = ["Announcer", "Entry", "Registry", "reachable_address", "serve_registry", "serving"]

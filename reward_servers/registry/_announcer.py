@@ -1,0 +1,130 @@
+"""A server announces itself, and renews before its lease ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import random
+import socket
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from trainer_client import TLS
+from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
+from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
+
+_log = logging.getLogger("assay.server")
+_TIMEOUT = 5.0
+"""Seconds for one announcement."""
+_OPTIONS = [
+    ("grpc.use_local_subchannel_pool", 1),
+    # A registry that comes back is told within a second or so; gRPC would wait for up to two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
+
+
+def reachable_address(listening: str, registry: str) -> str:
+    """The address under which others reach a server that listens on ``listening``.
+
+    A server on all addresses of its host announces the one from which the host reaches the registry.
+
+    Raises:
+        OSError: The registry's name cannot be resolved.
+    """
+    host, _, port = listening.rpartition(":")
+    try:
+        if not ipaddress.ip_address(host.strip("[]")).is_unspecified:
+            return listening
+    except ValueError:
+        return listening  # a name
+    target, _, target_port = registry.rpartition(":")
+    family, _, _, _, where = socket.getaddrinfo(target.strip("[]"), int(target_port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting sends nothing
+        probe.connect(where)
+        found = str(probe.getsockname()[0])
+    return f"[{found}]:{port}" if ":" in found else f"{found}:{port}"
+
+
+class Announcer:
+    """Keeps a server announced at registries.
+
+    A registry that is gone costs the server nothing: it is asked again until it is back.
+
+    Args:
+        registries: Their addresses, ``host:port``.
+        describe: The entry as it is now, without its instance.
+        lease: Seconds asked for; a third of it passes between renewals.
+        tls: Files for encrypted connections; None for plain text.
+        token: Bearer token with the scope ``register``; empty for none.
+    """
+
+    def __init__(
+        self,
+        registries: Sequence[str],
+        describe: Callable[[], registry_pb2.ServerEntry],
+        *,
+        lease: float = 15.0,
+        tls: TLS | None = None,
+        token: str = "",
+    ) -> None:
+        self._registries = tuple(registries)
+        self._describe = describe
+        self._lease = lease
+        self._tls = tls
+        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._instance = uuid.uuid4().hex
+        self._channels: list[grpc.aio.Channel] = []
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Announce the server, from now on."""
+        for address in self._registries:
+            if self._tls is not None:
+                channel = grpc.aio.secure_channel(address, self._tls.credentials(), _OPTIONS)
+            else:
+                channel = grpc.aio.insecure_channel(address, _OPTIONS)
+            self._channels.append(channel)
+            self._tasks.append(asyncio.create_task(self._keep(address, channel)))
+
+    async def withdraw(self) -> None:
+        """Take the server out of the lists, so that clients stop sending before it drains."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        entry = self._describe()
+        request = registry_pb2.WithdrawRequest(address=entry.address, instance=self._instance)
+        stubs: list[Any] = [registry_grpc.RegistryServiceStub(channel) for channel in self._channels]
+        calls = [stub.Withdraw(request, timeout=1.0, metadata=self._metadata) for stub in stubs]
+        # A registry that is gone forgets the server by itself when the lease ends.
+        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+    async def _keep(self, address: str, channel: grpc.aio.Channel) -> None:
+        stub: Any = registry_grpc.RegistryServiceStub(channel)
+        trouble = ""
+        while True:
+            request = registry_pb2.AnnounceRequest(server=self._describe())
+            request.server.instance = self._instance
+            request.lease.FromMilliseconds(int(self._lease * 1000))
+            pause = self._lease / 3
+            try:
+                answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata)
+                pause = answer.lease.ToTimedelta().total_seconds() / 3
+                if trouble:
+                    _log.info("announced again at the registry %s", address)
+                trouble = ""
+            except grpc.aio.AioRpcError as error:
+                said = f"{error.code().name}: {error.details()}"
+                if said != trouble:
+                    _log.warning("not announced at the registry %s, which is asked again: %s", address, said)
+                trouble = said
+                pause = min(pause, 1.0)
+            # Servers that were started together do not stay together.
+            await asyncio.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)

@@ -1,0 +1,108 @@
+"""The gRPC face of a registry."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from reward_servers.registry._registry import Entry, FullError, Registry
+from reward_servers.rpc import Clients, NotAllowedError
+from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
+from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
+
+_audit = logging.getLogger("assay.audit")
+_LONGEST_NAME, _MOST_VERIFIERS = 256, 256
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RegistryServicer(registry_grpc.RegistryServiceServicer):
+    """Answers from a registry; every change and every refusal is a line of the audit log.
+
+    Args:
+        registry: What is announced.
+        clients: Who may announce (scope ``register``) and who may ask (``score``).
+    """
+
+    def __init__(self, registry: Registry, clients: Clients) -> None:
+        self._registry = registry
+        self._clients = clients
+
+    async def Announce(self, request: registry_pb2.AnnounceRequest, context: Context) -> registry_pb2.AnnounceResponse:
+        """Take an announcement."""
+        who = await self._check(context, "register", f"announce {request.server.address[:_LONGEST_NAME]}")
+        server = request.server
+        problem = _problem(server)
+        if problem:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
+        same = registry_pb2.ServerEntry()
+        same.CopyFrom(server)
+        same.ClearField("load")
+        known = {entry.address: entry.instance for entry in self._registry.servers()[1]}
+        entry = Entry(
+            server.address,
+            server.instance,
+            same.SerializeToString(deterministic=True),
+            server.SerializeToString(deterministic=True),
+            request.lease.ToTimedelta().total_seconds(),
+        )
+        try:
+            lease = self._registry.announce(entry)
+        except FullError as error:
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        if known.get(server.address) != server.instance:
+            names = ",".join(f"{one.name}@{one.version}" for one in server.verifiers)
+            what = "took over" if server.address in known else "announced"
+            _audit.info("%s %s %s: %s", who, what, server.address, names)
+        response = registry_pb2.AnnounceResponse()
+        response.lease.FromMilliseconds(int(lease * 1000))
+        return response
+
+    async def Withdraw(self, request: registry_pb2.WithdrawRequest, context: Context) -> registry_pb2.WithdrawResponse:
+        """Take a server out of the list."""
+        who = await self._check(context, "register", f"withdraw {request.address[:_LONGEST_NAME]}")
+        self._registry.withdraw(request.address, request.instance)
+        _audit.info("%s withdrew %s", who, request.address[:_LONGEST_NAME])
+        return registry_pb2.WithdrawResponse()
+
+    async def ListServers(
+        self, request: registry_pb2.ListServersRequest, context: Context
+    ) -> registry_pb2.ListServersResponse:
+        """List the servers."""
+        await self._check(context, "score", "list servers")
+        revision, entries = self._registry.servers()
+        response = registry_pb2.ListServersResponse(revision=revision)
+        if request.known_revision != revision:
+            for entry in entries:
+                response.servers.add().MergeFromString(entry.message)
+        return response
+
+    async def _check(self, context: Context, scope: Any, what: str) -> str:
+        try:
+            return self._clients.check(context, scope).name
+        except NotAllowedError as error:
+            _audit.warning("refused to %s: %s", what, error)
+            await _refuse(context, error)
+
+
+async def _refuse(context: Context, error: NotAllowedError) -> NoReturn:
+    await context.abort(error.status, str(error))
+    raise AssertionError("abort raises")
+
+
+def _problem(server: registry_pb2.ServerEntry) -> str:
+    """What is wrong with an announcement; empty when nothing is."""
+    host, _, port = server.address.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536 or len(server.address) > _LONGEST_NAME:
+        return f"server.address: {server.address[:_LONGEST_NAME]!r} is not host:port"
+    if not server.instance or len(server.instance) > _LONGEST_NAME:
+        return "server.instance: is missing or too long; name the process, with a random text"
+    if len(server.name) > _LONGEST_NAME or len(server.verifiers) > _MOST_VERIFIERS:
+        return f"server: at most {_MOST_VERIFIERS} verifiers, and names of at most {_LONGEST_NAME} characters"
+    for one in server.verifiers:
+        if not one.name or max(len(one.name), len(one.version), len(one.digest)) > _LONGEST_NAME:
+            return f"server.verifiers: name, version and digest have 1 to {_LONGEST_NAME} characters"
+    return ""

@@ -1,0 +1,1 @@
+"""Registry: servers announce themselves, clients find them."""

@@ -1,0 +1,164 @@
+"""Servers that announce themselves, and clients that follow them, over real gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from reward_servers.config import load_config
+from reward_servers.registry import serving
+from reward_servers.server import running
+from trainer_client import (
+    AsyncRewardClient,
+    IncompleteBatchError,
+    Recipe,
+    RecipeError,
+    Retries,
+    Reward,
+    Rollout,
+    Server,
+)
+from trainer_client._transport.registry import Selector
+from trainer_client.contract.v1 import registry_service_pb2 as pb
+from trainer_client.contract.v1 import registry_service_pb2_grpc as rpc
+
+RECIPE = Recipe((Reward("r", "exact"),), servers=(Server("exact", ("exact",)),))
+QUICK = Retries(unavailable_timeout_s=2.0)
+
+
+def rollouts(count: int = 16) -> list[Rollout]:
+    return [
+        Rollout(rollout_id=f"r{n}", group_id="g", prompt="?", response=str(n % 2), reference={"answer": "0"})
+        for n in range(count)
+    ]
+
+
+async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < end, "not in time"
+        await asyncio.sleep(0.05)
+
+
+async def listed(registry: str, token: str = "") -> list[str]:
+    async with grpc.aio.insecure_channel(registry) as channel:
+        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        stub: Any = rpc.RegistryServiceStub(channel)
+        answer = await stub.ListServers(pb.ListServersRequest(), metadata=metadata, wait_for_ready=True, timeout=10)
+    return [server.address for server in answer.servers]
+
+
+def server_settings(registry: str, **more: Any) -> Any:
+    return load_config(None, workers=1).with_registry([registry], more.get("name", ""))
+
+
+async def test_clients_find_servers_follow_them_and_outlive_the_registry() -> None:
+    async with serving(load_config()) as registry, running(server_settings(registry), ["exact"]) as first:
+        await until(lambda: _equals(listed(registry), [first.address]))
+        async with AsyncRewardClient(RECIPE, f"registry://{registry}", retries=QUICK) as client:
+            assert (await client.score(rollouts())).scores[:, 0].tolist() == [1.0, 0.0] * 8
+            async with running(server_settings(registry), ["exact"]) as second:
+                await until(lambda: _equals(listed(registry), sorted([first.address, second.address])))
+            # The second has withdrawn itself before it drained.
+            assert await listed(registry) == [first.address]
+            assert (await client.score(rollouts())).valid.all()
+
+
+async def test_the_last_list_counts_while_the_registry_is_gone() -> None:
+    async with serving(load_config()) as registry:
+        server = running(server_settings(registry), ["exact"])
+        first = await server.__aenter__()
+        await until(lambda: _equals(listed(registry), [first.address]))
+        client = AsyncRewardClient(RECIPE, f"registry://{registry}", retries=QUICK)
+        assert (await client.score(rollouts())).valid.all()
+    await asyncio.sleep(2.5)  # several looks of the client find no registry
+    assert (await client.score(rollouts())).valid.all()
+    await client.close()
+    await server.__aexit__(None, None, None)
+
+
+async def test_a_registry_that_starts_later_is_told() -> None:
+    async with serving(load_config()) as taken:
+        port = int(taken.rpartition(":")[2])
+    async with running(server_settings(f"127.0.0.1:{port}"), ["exact"]) as server:
+        await asyncio.sleep(0.5)
+        async with serving(load_config(None, port=port)) as registry:
+            await until(lambda: _equals(listed(registry), [server.address]))
+
+
+async def test_what_no_server_hosts_is_said_with_what_there_is() -> None:
+    async with serving(load_config()) as registry, running(server_settings(registry), ["exact"]) as server:
+        await until(lambda: _equals(listed(registry), [server.address]))
+        endpoints = f"registry://{registry}/exact@>=99"
+        async with AsyncRewardClient(RECIPE, endpoints, retries=QUICK) as client:
+            with pytest.raises(IncompleteBatchError, match="lists exact@"):
+                await client.score(rollouts(2))
+
+
+async def test_a_selector_that_is_none_is_refused_at_once() -> None:
+    async with AsyncRewardClient(RECIPE, "registry://127.0.0.1:1/exact@new", retries=QUICK) as client:
+        with pytest.raises(RecipeError, match="neither a version"):
+            await client.score(rollouts(2))
+
+
+async def test_only_tokens_with_the_scope_announce(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.toml"
+    score, register = "s" * 20, "r" * 20
+    tokens.write_text(
+        f'[clients.t]\ntoken = "{score}"\n[clients.m]\ntoken = "{register}"\nscopes = ["score", "register"]\n'
+    )
+    settings = load_config()
+    settings = settings.model_copy(update={"auth": settings.auth.model_copy(update={"tokens": tokens})})
+    async with serving(settings) as registry:
+        for token, expected in ((score, []), (register, 1)):
+            told = server_settings(registry)
+            told = told.model_copy(update={"registry": told.registry.model_copy(update={"token": token})})
+            async with running(told, ["exact"]) as server:
+                await asyncio.sleep(0.5)
+                assert await listed(registry, score) == ([] if expected == [] else [server.address])
+        with pytest.raises(grpc.aio.AioRpcError, match="a token is needed"):
+            await listed(registry)
+
+
+@pytest.mark.parametrize("address", ["", "x", "x:0", "x:99999", ":5", "x" * 300 + ":1"])
+async def test_an_address_that_is_none_is_named(address: str) -> None:
+    async with serving(load_config()) as registry, grpc.aio.insecure_channel(registry) as channel:
+        request = pb.AnnounceRequest(server=pb.ServerEntry(address=address, instance="i"))
+        stub: Any = rpc.RegistryServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError, match=r"server\.address") as raised:
+            await stub.Announce(request)
+        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("selector", "fits"),
+    [
+        ("math", True),
+        ("checks", True),
+        ("other", False),
+        ("math@1.10", True),
+        ("math@1.1", False),
+        ("math@>=1.9", True),
+        ("math@>=1.2,<2", True),
+        ("math@<1.10", False),
+        ("math@!=1.10.0", False),
+        ("math@sha256:abcdef01", True),
+        ("math@sha256:bbbbbb", False),
+        ("checks@1.10", False),
+    ],
+)
+def test_selectors(selector: str, fits: bool) -> None:
+    server = pb.ServerEntry(address="a:1", name="checks")
+    server.verifiers.add(name="math", version="1.10", digest="sha256:abcdef0123")
+    server.verifiers.add(name="format", version="1")
+    assert Selector(selector).fits(server) is fits
+
+
+async def _equals(listing: Any, wanted: list[str]) -> bool:
+    return bool(await listing == wanted)

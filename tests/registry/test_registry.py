@@ -1,0 +1,109 @@
+"""What is announced, until when, and across restarts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reward_servers.registry import Entry, Registry
+from reward_servers.registry._registry import MOST_SERVERS, FullError
+
+
+class Clock:
+    """A clock that the test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def entry(address: str = "a:1", instance: str = "one", identity: bytes = b"math", lease: float = 15.0) -> Entry:
+    return Entry(address, instance, identity, identity + b"|load", lease)
+
+
+def addresses(registry: Registry) -> list[str]:
+    return [one.address for one in registry.servers()[1]]
+
+
+def test_a_server_is_there_until_its_lease_ends() -> None:
+    clock = Clock()
+    registry = Registry(clock=clock)
+    assert registry.announce(entry(lease=10)) == 10
+    clock.now = 9.9
+    assert addresses(registry) == ["a:1"]
+    registry.announce(entry(lease=10))
+    clock.now = 19.8
+    assert addresses(registry) == ["a:1"]
+    clock.now = 20
+    assert addresses(registry) == []
+
+
+@pytest.mark.parametrize(("asked", "granted"), [(0, 2), (-5, 2), (1e9, 300)])
+def test_leases_are_bounded(asked: float, granted: float) -> None:
+    assert Registry().announce(entry(lease=asked)) == granted
+
+
+def test_the_revision_changes_with_what_clients_must_know_and_with_nothing_else() -> None:
+    registry = Registry()
+    revisions = [registry.servers()[0]]
+    registry.announce(entry())
+    revisions.append(registry.servers()[0])
+    registry.announce(entry())
+    assert registry.servers()[0] == revisions[-1], "a renewal changes nothing"
+    registry.announce(entry(identity=b"math 2"))
+    revisions.append(registry.servers()[0])
+    registry.announce(entry(instance="two", identity=b"math 2"))
+    revisions.append(registry.servers()[0])
+    registry.announce(entry("b:1"))
+    revisions.append(registry.servers()[0])
+    registry.withdraw("b:1", "one")
+    assert registry.servers()[0] == revisions[-2], "the same list has the same revision"
+    assert len(set(revisions)) == len(revisions)
+
+
+def test_fields_of_an_entry_do_not_run_into_each_other() -> None:
+    one, other = Registry(), Registry()
+    one.announce(entry("a:1", "1x", b"y"))
+    other.announce(entry("a:11", "x", b"y"))
+    assert one.servers()[0] != other.servers()[0]
+
+
+def test_only_the_process_that_announced_an_address_withdraws_it() -> None:
+    """A server that drains late does not take its successor out of the list."""
+    registry = Registry()
+    registry.announce(entry(instance="old"))
+    registry.announce(entry(instance="new"))
+    registry.withdraw("a:1", "old")
+    assert addresses(registry) == ["a:1"]
+    registry.withdraw("a:1", "new")
+    assert addresses(registry) == []
+
+
+def test_a_restart_costs_nothing(tmp_path: Path) -> None:
+    """What was there before has a lease to renew; what was withdrawn or ended does not come back."""
+    clock = Clock()
+    registry = Registry(tmp_path / "state.db", clock)
+    for address in ("a:1", "b:1", "c:1"):
+        registry.announce(entry(address, lease=2 if address == "c:1" else 15))
+    registry.withdraw("b:1", "one")
+    clock.now = 3
+    before = registry.servers()
+    registry.close()
+
+    clock.now = 1000
+    again = Registry(tmp_path / "state.db", clock)
+    assert again.servers() == before
+    clock.now = 1014.9
+    again.announce(entry())
+    assert addresses(again) == ["a:1"]
+
+
+def test_it_does_not_fill_the_memory() -> None:
+    registry = Registry()
+    for number in range(MOST_SERVERS):
+        registry.announce(entry(f"a:{number}"))
+    with pytest.raises(FullError):
+        registry.announce(entry("b:1"))
+    registry.announce(entry("a:7"))

@@ -1,0 +1,142 @@
+"""Where servers are, as a registry knows them: ``registry://HOST:PORT`` among the endpoints of a server."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from trainer_client._errors import RecipeError
+from trainer_client._settings import TLS, credentials_of, is_exposed, read_token
+from trainer_client.contract.v1 import registry_service_pb2 as registry
+from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
+from trainer_client.contract.v1.types_pb2 import VerifierIdentity
+
+SCHEME: Final = "registry://"
+_TIMEOUT = 3.0
+_LARGEST_REPLY = 64 << 20
+_COMPARISONS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_BOUND = re.compile(r"(==|!=|>=|<=|>|<)\s*(\d+(?:\.\d+)*)")
+_DIGEST = re.compile(r"sha256:([0-9a-f]{6,64})")
+
+
+class Selector:
+    """Which servers of a registry are meant: ``NAME``, ``NAME@1.2``, ``NAME@>=1.2,<2`` or ``NAME@sha256:DIGEST``.
+
+    ``NAME`` is what a server announces itself as, or a verifier that it hosts; with a version or a digest, a verifier.
+
+    Args:
+        text: the selector.
+
+    Raises:
+        RecipeError: what follows the ``@`` is neither a version nor a digest.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.name, _, wanted = text.partition("@")
+        self._digest = ""
+        self._bounds: list[tuple[str, tuple[int, ...]]] = []
+        digest = _DIGEST.fullmatch(wanted)
+        if digest:
+            self._digest = digest[1]
+        elif wanted:
+            parts = [part.strip() for part in wanted.split(",")]
+            found = [_BOUND.fullmatch(part if part[:1] in "=!<>" else f"=={part}") for part in parts]
+            if not all(found):
+                raise RecipeError(
+                    f'{text!r}: {wanted!r} is neither a version such as "1.2", bounds such as ">=1.2,<2", nor '
+                    '"sha256:" and a digest'
+                )
+            self._bounds = [(bound[1], _number(bound[2])) for bound in found if bound]
+
+    def fits(self, server: registry.ServerEntry) -> bool:
+        """Whether a server is meant."""
+        plain = not self._digest and not self._bounds
+        if plain and server.name == self.name:
+            return True
+        return any(one.name == self.name and self._fits(one) for one in server.verifiers)
+
+    def _fits(self, verifier: VerifierIdentity) -> bool:
+        if self._digest:
+            return verifier.digest.removeprefix("sha256:").startswith(self._digest)
+        version = _number(verifier.version)
+        return all(_COMPARISONS[sign](*_padded(version, bound)) for sign, bound in self._bounds)
+
+
+class RegistryView:
+    """The servers that one registry lists for a selector. While it is gone, the last list counts.
+
+    Args:
+        address: ``registry://HOST:PORT`` or ``registry://HOST:PORT/SELECTOR``.
+        server: name of the server in the recipe, which is the selector where the address has none.
+        tls: files for encrypted connections.
+        token: bearer token, or where it is read.
+
+    Attributes:
+        trouble: why there is no server, if there is none.
+    """
+
+    def __init__(self, address: str, server: str, tls: TLS | None, token: str) -> None:
+        self._target, _, selector = address.removeprefix(SCHEME).partition("/")
+        self._selector = Selector(selector or server)
+        self._tls = tls
+        self._token = token
+        self._revision = ""
+        self._found: list[str] = []
+        self.trouble = ""
+
+    async def look(self) -> Sequence[str]:
+        """Addresses of the servers as they are now."""
+        if self._token and is_exposed(self._target, self._tls):
+            self.trouble = f"a token is not sent unencrypted to the registry {self._target}; give TLS(ca=...)"
+            return self._found
+        target, credentials = credentials_of(self._target, self._tls)
+        options = [("grpc.max_receive_message_length", _LARGEST_REPLY), ("grpc.use_local_subchannel_pool", 1)]
+        request = registry.ListServersRequest(known_revision=self._revision)
+        try:
+            token = read_token(self._token)
+            metadata = (("authorization", f"Bearer {token}"),) if token else ()
+            # A channel for each look: looks are rare, and one that stays would have to be closed before every fork.
+            channel = (
+                grpc.aio.secure_channel(target, credentials, options)
+                if credentials is not None
+                else grpc.aio.insecure_channel(target, options)
+            )
+            async with channel:
+                stub: Any = registry_grpc.RegistryServiceStub(channel)
+                answer = await stub.ListServers(request, timeout=_TIMEOUT, metadata=metadata)
+        except (grpc.aio.AioRpcError, OSError) as error:
+            said = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else str(error)
+            self.trouble = f"the registry {self._target} does not answer ({said})"
+            return self._found
+        if answer.revision != self._revision or not self._revision:
+            self._revision = answer.revision
+            self._found = [server.address for server in answer.servers if self._selector.fits(server)]
+            self.trouble = "" if self._found else self._nothing(answer.servers)
+        return self._found
+
+    def _nothing(self, servers: Sequence[registry.ServerEntry]) -> str:
+        there = sorted({f"{one.name}@{one.version}" for server in servers for one in server.verifiers})
+        listed = ", ".join(there[:10]) or "no server at all"
+        return f"the registry {self._target} lists no server {self._selector.name!r} that fits; it lists {listed}"
+
+
+def _number(text: str) -> tuple[int, ...]:
+    """A version as numbers: ``1.10`` is later than ``1.9``; what is no number counts as -1, before every one."""
+    return tuple(int(part) if part.isdigit() else -1 for part in text.split("."))
+
+
+def _padded(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    length = max(len(one), len(other))
+    return one + (0,) * (length - len(one)), other + (0,) * (length - len(other))
