@@ -62,7 +62,7 @@ test-docker: install
 
 # Images as documented, built without a network and run confined; as root, with the distribution's container tools.
 test-deploy: install
-	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables
+	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables slurmctld slurmd slurm-client munge
 	ASSAY_TEST_DEPLOY=1 $(BIN)/python -m pytest -s tests/deploy
 
 # Known vulnerabilities of what the images hold; asks the package index.
