@@ -122,7 +122,7 @@ class AuthConfig(Section):
     tokens: Path | None = None
 
 
-class _Registry(_Section):
+class _Registry(Section):
     endpoints: tuple[str, ...] = ()
     name: str = Field(default="", max_length=200)
     address: str = ""

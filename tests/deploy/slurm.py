@@ -8,9 +8,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from tests.deploy.docker import free_port, wait_for
 
@@ -101,7 +103,18 @@ def cluster(folder: Path) -> Iterator[Slurm]:
         nodes = {name: start("slurmd", "-D", "-N", name) for name in ("n1", "n2")}
         slurm = Slurm(conf, nodes)
         wait_for(lambda: _idle(slurm) == 2, "two idle nodes")
-        yield slurm
+        try:
+            yield slurm
+        finally:
+            _end_steps(conf)
+
+
+def _end_steps(conf: Path) -> None:
+    """Kill what manages steps of this cluster: that of a lost node outlives its daemon."""
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error):
+            if "slurmstepd" in process.info["name"] and process.environ().get("SLURM_CONF") == str(conf):
+                process.kill()
 
 
 def _idle(slurm: Slurm) -> int:

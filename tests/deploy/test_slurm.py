@@ -60,8 +60,9 @@ def submit(slurm: Slurm, registry: str, folder: Path, *options: str) -> str:
     Returns:
         The job's number.
     """
+    told = ("--parsable", "--cpus-per-task=1", "--mem=1000", f"--output={folder}/%j.log", *options)
     return slurm(
-        *("sbatch", "--parsable", "--cpus-per-task=1", "--mem=1000", f"--output={folder}/%j.log", *options, SCRIPT),
+        *("sbatch", *told, str(SCRIPT)),
         ASSAY_PYTHON=sys.executable,
         VERIFIERS="exact",
         REGISTRY=registry,
