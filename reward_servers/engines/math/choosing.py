@@ -15,7 +15,7 @@ _SETTLED = frozenset({"negated", "struck out", "corrected", "truncated"})
 def stated(
     response: str, gold: CompiledGold, found: Extraction, marks: Marks = ()
 ) -> tuple[Extraction, Decision] | None:
-    """What the response chooses, where the reference is one choice of those given or is called a choice.
+    """What the response chooses, where the reference is one choice of those given, is called a choice, or is a letter.
 
     Args:
         response: The whole text of the candidate.
@@ -27,7 +27,9 @@ def stated(
         The statement and the decision about it; None where no choice is asked for, none is stated, or a later box
         states something else: the answer that was found is then compared as it is.
     """
-    if not gold.chooses or gold.policy.extraction != DEFAULT.extraction or found.rule in _SETTLED:
+    if gold.policy.extraction != DEFAULT.extraction or found.rule in _SETTLED:
+        return None
+    if not gold.chooses and not all(part.letters is not None and len(part.letters) == 1 for part in gold.parts):
         return None
     options = {letter.upper(): text for letter, text in gold.spec.options} or dict.fromkeys(ascii_uppercase, "")
     if not options.keys() <= set(ascii_uppercase):

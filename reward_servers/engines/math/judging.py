@@ -27,7 +27,7 @@ from reward_servers.engines.text import Marks
 if TYPE_CHECKING:
     from reward_servers.engines.math.symbolic.pool import SymbolicPool
 
-VERSION = "8"
+VERSION = "9"
 """Changes whenever a verdict may change."""
 
 _REMEMBERED = 64
@@ -68,9 +68,10 @@ def judge(
         return Judgement(
             Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION
         )
-    if compiled.chooses and (stated := choosing.stated(response, compiled, found, marks)) is not None:
-        found, decision = stated
-        return _judgement(found, decision, compiled, policy)
+    if compiled.chooses or found.rule == "none":
+        stated = choosing.stated(response, compiled, found, marks)
+        if stated is not None:
+            return _judgement(*stated, compiled, policy)
     if found.text is None:
         outcome = Outcome.INCORRECT if found.rule in ("negated", "struck out") else Outcome.NO_ANSWER
         reason = _MISSING.get(found.rule, found.rule)
@@ -134,6 +135,7 @@ def _beside(decision: Decision, rival: str, gold: CompiledGold, symbolic: Symbol
 _MISSING = {
     "none": "no box, tag, phrase, emphasis or last sentence states one answer",
     "truncated": "the last box or tag is not closed",
+    "asked": "the answer is asked, not stated",
     "negated": "the answer is taken back",
     "struck out": "the answer is invisible or struck out",
 }

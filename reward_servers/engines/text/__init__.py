@@ -6,7 +6,7 @@ its answer in so many words.
 """
 
 from reward_servers.engines.text._boxes import Box, box_before, boxed, read_box
-from reward_servers.engines.text._choices import Choice, called_right, stated_choice
+from reward_servers.engines.text._choices import Choice, called_right, named_choices, stated_choice
 from reward_servers.engines.text._fences import fenced
 from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
@@ -29,6 +29,7 @@ __all__ = [
     "fenced",
     "last_line",
     "may_be_marked",
+    "named_choices",
     "read_box",
     "stated_choice",
     "strict_json",

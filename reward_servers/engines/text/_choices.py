@@ -78,6 +78,22 @@ _SEVERAL = re.compile(
 )
 _ONE = re.compile(r"[(\[]?\s{0,4}([A-Za-z])\s{0,4}(?P<close>[)\].:,;!–—、-]|[\"'”’](?!\w)|(?=\s|$|[^\x00-\x7f]))")
 _GOES_ON = re.compile(r"(?:is|was|and|but|which|because|since|as|with|for)\b|[(\[.;,!–—-]", re.IGNORECASE)
+_OPERATOR = re.compile(
+    r"[+=^_/&|<>]|[-*]\s*[A-Za-z0-9(\\](?![A-Za-z])|\\(?:cup|cap|times|cdot|pm|in|leq?|geq?|neq?|to|lor|land|wedge|vee)(?![A-Za-z])"
+)
+"""What makes a formula of the letter before it."""
+_EXPLAINED = re.compile(
+    r"\b(?:because|since|as|not|than|unlike|while|whereas|option|choice|answer|both|that|if|neither|nor|are|is)\s+$",
+    re.I,
+)
+"""What stands before a letter that is spoken about and not offered."""
+_OFFERED_TOO = re.compile(
+    r"[\s(,]*\b(?:or|and/or)\s+(?:maybe\s+|perhaps\s+|possibly\s+|even\s+)?[(\[]?(?P<label>[A-Za-z])(?![^\W_])"
+)
+_ROMAN = re.compile(r"[IVX](?:\s*,\s*(?:and\s+)?|\s+and\s+)[IVX]{2,}\b")
+_BRACKETED = re.compile(r"(?<![\w)\]])[(\[](?P<label>[A-Za-z])[)\]]")
+_CLOSED = re.compile(r"(?<=[\s,;])(?P<label>[A-Za-z])\)(?=\s)")
+_POINTED = re.compile(r"[,;]\s{0,4}(?:and\s)?(?P<label>[A-Za-z])[.:](?=\s)")
 _SENTENCE_END = re.compile(r"[.;!?](?:\s|$)|\s(?:because|since|as)\s", re.IGNORECASE)
 _NAMED_AFTER = re.compile(r"(?P<text>.{1,300}?)\s*[(\[](?P<letter>[A-Z])[)\]]")
 _BULLET = re.compile(r"(?:#{1,6}|>|[-•+])\s+")
@@ -149,7 +165,14 @@ class _Reader:
         if one is None or one[1].upper() not in self._labels:
             return self._named_after(text) or self._quoted(text)
         rest = text[one.end() :].strip()
+        if _OPERATOR.match(rest) and not one["close"]:
+            return set()
+        if (one["close"] in ("'", "’") and one[1] + one["close"] in statement[:3]) or _ROMAN.match(text):
+            return set()  # A' is a point, and "I, II" are statements
         quoted = self._quoted(rest)
+        others = set() if quoted else self._beside(one, text)
+        if others:
+            return {one[1].upper()} | others
         # "A" and "I" are words too: as a choice they need a mark, an end or a word that goes on from a choice.
         word = one[1] in "AI" or one[1].islower()
         if one["close"] or quoted or not rest or not word or _GOES_ON.match(rest):
@@ -192,6 +215,17 @@ class _Reader:
         labels = {letter.upper() for letter in letters if same_case(letter)} & self._labels
         return labels if len(labels) > 1 else set()
 
+    def _beside(self, one: re.Match[str], text: str) -> set[str]:
+        """The letters offered beside the first one: in the labels of several parts, or behind "or"."""
+        rest = text[one.end() :]
+        found = [] if (too := _OFFERED_TOO.match(rest)) is None else [too["label"]]
+        if not _GOES_ON.match(rest.lstrip()):
+            for label in _label_like(one).finditer(rest):
+                if _EXPLAINED.search(rest, 0, label.start("label")) is None:
+                    found.append(label["label"])
+        same_case = str.isupper if one[1].isupper() else str.islower
+        return {letter.upper() for letter in found if same_case(letter)} & self._labels - {one[1].upper()}
+
     def _quoted(self, text: str) -> set[str]:
         """The option whose text stands alone, or alone in the first sentence."""
         end = _SENTENCE_END.search(text)
@@ -208,6 +242,13 @@ class _Reader:
             return set()
         quoted = self._by_key.get(self._key(found["text"]))
         return {found["letter"], quoted} if quoted is not None else set()
+
+
+def _label_like(one: re.Match[str]) -> re.Pattern[str]:
+    """The pattern of labels written like the first one."""
+    if one[0][0] in "([":
+        return _BRACKETED
+    return _CLOSED if one["close"] == ")" else _POINTED
 
 
 def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
@@ -227,6 +268,16 @@ def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
 def _doubted(match: re.Match[str]) -> bool:
     """Whether the words before a choice that is called right doubt or deny it."""
     return _DOUBTED.search(match.string[max(0, match.start() - 80) : match.start("choice")]) is not None
+
+
+def named_choices(statement: str, options: Mapping[str, str]) -> frozenset[str]:
+    """The choices that one statement names: none, one, or several where it offers them or contradicts itself.
+
+    Args:
+        statement: What a box, a tag or a phrase states.
+        options: The option texts by label, as for `stated_choice`.
+    """
+    return frozenset(_Reader(options).statement(unicodedata.normalize("NFKC", statement)))
 
 
 def called_right(text: str) -> tuple[str, int] | None:

@@ -1,10 +1,13 @@
 """What counts as stated where nothing marks an answer, and what never does."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reward_servers.engines.math import DEFAULT, PROFILES, Outcome, extract, judge
+from reward_servers.engines.math.extraction import retraction
 
 SETTINGS = settings(max_examples=150, deadline=None)
 MANY = [
@@ -55,6 +58,60 @@ def test_a_response_of_many_values_is_never_picked_from(values: list[int], shape
     response = shape.format(a=values[0], b=values[1], c=values[2])
     for value in values:
         assert not judge(response, str(value)).correct, (response, value)
+
+
+AMBIGUOUS = [
+    "We find **{a}** here.\n\nAnd then **{b}**",
+    "Here the width is {a} and the height is {b}.",
+    "The first number is {a}. The second number is {b}.",
+    "So the result may be {a}. It has {b} digits or {c}?",
+]
+
+
+def unsettled() -> set[str]:
+    """The ambiguous shapes that come out as something else than no answer."""
+    found = {shape: judge(shape.format(a=17, b=23, c=31), "23") for shape in AMBIGUOUS}
+    return {shape for shape, judgement in found.items() if judgement.outcome is not Outcome.NO_ANSWER}
+
+
+def test_what_is_ambiguous_is_no_answer() -> None:
+    assert not unsettled()
+
+
+@pytest.mark.parametrize(
+    ("rule", "mutant", "shape"),
+    [
+        ("reward_servers.engines.math.extraction.stated._folded", lambda text: "", AMBIGUOUS[0]),
+        ("reward_servers.engines.math.extraction.sentences._STATEMENTS", re.compile("(?!)"), AMBIGUOUS[1]),
+        ("reward_servers.engines.math.extraction.stated._is_parallel", lambda *_: False, AMBIGUOUS[2]),
+    ],
+)
+def test_without_its_rule_an_ambiguous_response_would_be_picked_from(
+    monkeypatch: pytest.MonkeyPatch, rule: str, mutant: object, shape: str
+) -> None:
+    """The tests above can fail: each rule is all that keeps its shape from being read."""
+    monkeypatch.setattr(rule, mutant)
+    assert shape in unsettled()
+    assert judge(shape.format(a=17, b=23, c=31), "23").correct
+
+
+@SETTINGS
+@given(
+    st.one_of(
+        st.from_regex(pattern)
+        for pattern in (retraction._CALLED_WRONG, retraction._ADMITTED, retraction._NEW_VALUE, retraction._INSTEAD)
+    )
+)
+def test_the_quick_look_at_what_follows_misses_no_retraction(text: str) -> None:
+    assert retraction._may_doubt(text)
+
+
+@SETTINGS
+@given(st.one_of(st.from_regex(pattern) for pattern in (retraction._MENTIONED_BEFORE, retraction._NOT_BEFORE)))
+def test_the_quick_look_at_the_words_before_misses_no_mention(text: str) -> None:
+    words = text.rstrip(retraction._TAIL)
+    assert words[-1:] not in retraction._NO_WORD
+    assert retraction._may_end_mention(words)
 
 
 @SETTINGS

@@ -18,6 +18,7 @@ from reward_servers.engines.math import (
     SymbolicPool,
     judge,
 )
+from reward_servers.engines.math.symbolic import worker
 
 ROOT = Path(__file__).parents[3]
 
@@ -117,3 +118,28 @@ def test_memory_is_a_limit_of_the_question() -> None:
     with SymbolicPool(cpu_seconds=20, memory_mib=8) as pool:
         judgement = judge("\\boxed{1}", "\\int_0^1 (x+1)^{900}\\,dx", symbolic=pool)
     assert (judgement.outcome, judgement.rule) == (Outcome.LIMIT, "memory_mib")
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "same"),
+    [
+        (r"\gcd(m,n)", "1", False),
+        (r"\gcd(m,n)", r"\gcd(n,m)", True),
+        (r"\gcd(m,n)", r"\gcd(m+n,n)", True),
+        (r"\gcd(n,n+2)", "1", False),
+        (r"\gcd(n,n+1)", "1", True),
+        (r"\gcd(n,101)", "1", False),
+        (r"\gcd(2n,4n)", "2n", True),
+        (r"\frac{mn}{\gcd(m,n)}", r"\operatorname{lcm}(m,n)", True),
+        (r"\operatorname{lcm}(m,n)", "mn", False),
+    ],
+)
+def test_common_divisors_are_those_of_integers(pool: SymbolicPool, gold: str, answer: str, same: bool) -> None:
+    assert judge(f"\\boxed{{{answer}}}", gold, symbolic=pool).correct is same
+
+
+def test_an_error_of_the_worker_itself_is_a_failure_of_ours() -> None:
+    one = ["num", "0x1", "0x1"]
+    assert "error" in worker.answer({"left": ["const", "unheard of"], "right": one, "cpu": 5})
+    assert worker.answer({"left": ["rank", one], "right": one, "cpu": 5}) == {"same": None, "why": "NoCounterpart"}
+    assert worker.answer({"left": ["sum", one], "right": one, "cpu": 5}) == {"same": None, "why": "NoCounterpart"}

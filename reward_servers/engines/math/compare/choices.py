@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from string import ascii_uppercase
 
 from reward_servers.engines.math.compare.context import Context
 from reward_servers.engines.math.errors import MathError
@@ -12,27 +13,20 @@ from reward_servers.engines.math.normal.structure import normal
 from reward_servers.engines.math.result import Decision, Outcome
 from reward_servers.engines.math.syntax.grammar import parse
 from reward_servers.engines.math.vocabulary.words import text_key
+from reward_servers.engines.text import named_choices
 
 _MACRO = re.compile(
     r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|bf|rm|boldsymbol|textsf|texttt)(?![A-Za-z])\s*"
     r"|\\[,;:! ]|\\q?quad|\\left|\\right|[{}$~*`\"]"
 )
-_LETTER = re.compile(
-    r"(?:(?:the\s+)?(?:correct\s+)?(?:option|choice|answer)\s*(?:is)?\s*:?\s*)?"
-    r"(?P<open>[(\[])?(?P<letter>[A-Za-z])(?P<close>[)\].:]+)?"
-    r"(?P<rest>(?:\s|(?<=[)\].:])).*)?",
-    re.S | re.I,
-)
+_AFTER_LETTER = re.compile(r"[(\[]?[A-Za-z][)\].:]*\s+(?P<text>\S.*)", re.S)
 _SEVERAL = re.compile(r"[(\[]?[A-Za-z][)\]]?(?:\s*(?:,|;|and|&|\s)\s*(?:and\s+)?[(\[]?[A-Za-z][)\]]?)+")
 _JOINED = re.compile(r"[A-J]{2,10}")
-_HEDGE = re.compile(
-    r"^\s*(?:or|and|,|/|&|;|\+|-|=|\^|_|\\(?:cup|cap|times|cdot|pm|in|le|ge|ne|to|lor|land|wedge|vee)\b)|\([A-J]\)|\b(?:or|option|choice)\b"
-)
-_OFFERED = re.compile(r"^[(\[]?[A-Za-z][)\]]?\s+or\s+[(\[]?[A-Za-z][)\]]?$")
 _ONE = re.compile(r"[(\[]?(?P<letter>[A-J])[)\].:]*|[(\[](?P<small>[a-j])[)\]][.:]?|(?P<closed>[a-j])\)")
 _POINTED = re.compile(r"[\s${}]*(?P<letter>[a-j])\.[\s${}]*")
 _ANY_ONE = re.compile(r"[(\[]?(?P<letter>[A-Za-z])[)\].:]*")
 _MANY = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|and)\s*[(\[]?[A-Z][)\]]?)+")
+_UNKNOWN = dict.fromkeys(ascii_uppercase, "")
 _CONTRASTED = re.compile(r"(?<=[A-J)\]]),?\s*(?:and\s+|but\s+)?not\s+[(\[]?[A-J][)\]]?$")
 
 
@@ -67,26 +61,21 @@ def option_letters(text: str, options: tuple[tuple[str, str], ...], context: Con
     return None if named is None else frozenset(named.upper())
 
 
-def answer_letters(text: str) -> tuple[frozenset[str], str] | None:
-    """The letters an answer chooses and the text beside a single one, else None."""
+def answer_letters(text: str) -> frozenset[str] | None:
+    """The letters that an answer chooses together, by themselves or in a list, else None."""
     bare = _CONTRASTED.sub("", plain(text))
     if len(bare) > 2000:
         return None
     if _JOINED.fullmatch(bare):
-        return (frozenset(bare), "") if len(set(bare)) == len(bare) else None
+        return frozenset(bare) if len(set(bare)) == len(bare) else None
     if _SEVERAL.fullmatch(bare):
         letters = re.findall(r"\b([A-Za-z])\b", bare)
         enclosed = bare[0] in "([" and bare[2:3] not in (")", "]")
         if enclosed and any(letter.islower() for letter in letters):
             return None  # the point (a, b) or an interval
-        return frozenset(letter.upper() for letter in letters), ""
-    match = _LETTER.fullmatch(bare)
-    if match is None:
-        return None
-    rest = (match["rest"] or "").strip()
-    if rest and (not match["close"] or _HEDGE.search(rest)):
-        return None
-    return frozenset(match["letter"].upper()), rest
+        return frozenset(letter.upper() for letter in letters)
+    named = named_choices(bare, _UNKNOWN)
+    return named if len(named) == 1 else None
 
 
 def decide(
@@ -102,16 +91,14 @@ def decide(
     if letters is not None and not texts and _is_order(letters) and _JOINED.fullmatch(plain(answer)):
         chosen = _in_order(plain(answer))
     if letters is not None and chosen is not None:
-        mine, rest = chosen
-        form = ", ".join(sorted(mine))
-        if mine == letters:
-            contradicted = len(mine) == 1 and rest and texts and _named(rest, texts, context) not in (None, form)
-            if contradicted:
+        form = ", ".join(sorted(chosen))
+        if chosen == letters:
+            if len(chosen) == 1 and texts and _beside(answer, texts, context) not in (None, form):
                 return Decision(Outcome.INCORRECT, "choice", "the text is that of another option", form)
             return Decision(Outcome.CORRECT, "choice", "the gold's letter", form)
         return Decision(Outcome.INCORRECT, "choice", f"{form} is not {', '.join(sorted(letters))}", form)
-    if letters is not None and _OFFERED.search(plain(answer)):
-        return Decision(Outcome.INCORRECT, "choice", "one or another letter", None)
+    if letters is not None and len(named_choices(plain(answer), texts or _UNKNOWN)) > 1:
+        return Decision(Outcome.INCORRECT, "choice", "more than one choice is stated", None)
     if texts and letters is not None:
         named = _named(answer, texts, context)
         if named is not None:
@@ -126,9 +113,15 @@ def _is_order(letters: frozenset[str]) -> bool:
     return len(letters) > 2 and "".join(sorted(letters)) == "ABCDEFGHIJ"[: len(letters)]
 
 
-def _in_order(bare: str) -> tuple[frozenset[str], str] | None:
+def _in_order(bare: str) -> frozenset[str] | None:
     """Letters written together choose several only in the order of the alphabet; otherwise the order says something."""
-    return (frozenset(bare), "") if all(a < b for a, b in itertools.pairwise(bare)) else None
+    return frozenset(bare) if all(a < b for a, b in itertools.pairwise(bare)) else None
+
+
+def _beside(answer: str, texts: dict[str, str], context: Context) -> str | None:
+    """The only option whose text the answer gives behind a letter."""
+    behind = _AFTER_LETTER.fullmatch(plain(answer))
+    return None if behind is None else _named(behind["text"], texts, context)
 
 
 def _named(text: str, options: dict[str, str], context: Context) -> str | None:

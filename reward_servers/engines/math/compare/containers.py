@@ -283,6 +283,12 @@ def _values_of_one(node: Seq, other: Seq) -> tuple[Node, ...]:
     return _values(node, sort=False) if named and len(names) == 1 and others <= names else node.items
 
 
+def _same_name(node: Seq) -> bool:
+    """Whether all elements say what one name may be: `x = 2, x = 2` says no more than `x = 2`."""
+    names = {item.terms[0] if isinstance(item, Rel) and is_assignment(item) else None for item in node.items}
+    return len(names) == 1 and None not in names
+
+
 def _distinct(context: Context, items: tuple[Node, ...]) -> tuple[Node, ...]:
     unique = tuple(dict.fromkeys(items))
     if len(unique) == 1 or len(unique) > 40:
@@ -302,10 +308,11 @@ def _surely(context: Context, a: Node, b: Node) -> bool:
 
 
 def unordered(context: Context, gold: Seq, answer: Seq) -> Answer:
-    """Match elements whatever their order; repeats count only in a bare gold list that has them."""
+    """Match elements whatever their order; repeats count between two bare lists, and not where either is a set."""
     golds, answers = _values_of_one(gold, answer), _values_of_one(answer, gold)
-    repeats = gold.kind != Kind.SET and answer.kind != Kind.SET and len(set(golds)) < len(golds)
-    if not repeats:
+    once = len(set(golds)) == len(golds)
+    counted = gold.kind is Kind.LIST and answer.kind is Kind.LIST and not (once and _same_name(answer))
+    if not counted and (once or Kind.SET in (gold.kind, answer.kind)):
         golds, answers = _distinct(context, golds), _distinct(context, answers)
     if len(golds) != len(answers):
         return Answer(False, "set", f"{len(golds)} elements in the gold, {len(answers)} in the answer")

@@ -24,7 +24,9 @@ _GAP = re.compile(rf"{_GAP_FILL}*(?:{_JOIN}{_GAP_FILL}*)+")
 _COUNTED = re.compile(r"[$\\)]*\s+([a-z]{3,})[, ]+and\s+[$\\(]*")
 _OR = re.compile(r"\b(?:or|oder|ou|o)\b|或|または")
 _MAX_HIDDEN = 40
-_OR_AFTER = re.compile(r"[\s$.)\\\]*]*,?\s*or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)")
+_OR_AFTER = re.compile(
+    r"[\s$.)\\\]*]*,?\s*\(?or\s+(?:maybe\s+|perhaps\s+|possibly\s+)?(?:\$|\\\()?\s*(-?[0-9][0-9,.]*)"
+)
 _STRUCK = re.compile(r"(?:\\(?:h?phantom|vphantom|[bx]?cancel|sout|st)\s*\{|~~)\s*\$?\s*$")
 _COMMENT = re.compile(r"(?:^|[}$])[ \t]*%[^\n]*$")
 _MINUS = re.compile(r"(?:=|\$|\\\[|\\\()\s*-\s*$")
@@ -119,7 +121,7 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
     before = text[max(0, at - 12) : at].rstrip()
     if before[-1:] == "-" and _MINUS.search(before):
         content = f"-({content})"
-    if policy.hedges and text.startswith((" or", ", or", "$ or", "$, or"), after):
+    if policy.hedges and text.startswith((" or", ", or", "$ or", "$, or", " (or", "$ (or"), after):
         other = _OR_AFTER.match(text, after)
         if other is not None:
             content = f"{content} or {other[1].rstrip('.,')}"
@@ -236,6 +238,8 @@ def _phrase(text: str, policy: Policy) -> Extraction:
     found = phrases.find(text)
     if not policy.hedges or found.text is None:
         return found
+    if phrases.is_asked(text, found):
+        return Extraction(None, found.start, found.end, "asked")
     before = text[max(0, found.start - 8) : found.start]
     if (
         '"' in before

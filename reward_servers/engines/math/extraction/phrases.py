@@ -20,7 +20,13 @@ _AFTER_ANSWER = re.compile(r"answers?(?![A-Za-z])[\"\']?" + _LINK, re.I)
 _AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
 _ASCII_KEYS = ("antwort", "puesta", "posta")
 _OTHER_KEYS = ("答", "选", "選", "正解", "답", "réponse", "ответ", *_ASCII_KEYS)
-"""One of these stands in whatever `_OTHERS` matches."""
+"""Every match of `_OTHERS` contains one of these."""
+_SUPPOSING = re.compile(
+    r"(?<![a-z])(?:if|whether|unless|suppos(?:e|ing)|assum(?:e|ing)|imagine|pretend|guess)\s+(?:that\s+)?(?:the\s+|our\s+|my\s+)?"
+    r"(?:final\s+|correct\s+)?$"
+)
+_ASKED = ("?", "？", "吗", "か", "ですか", "でしょうか", "입니까")
+_SUPPOSING_ELSEWHERE = ("如果", "若", "假设", "假如", "假定", "もし", "만약")
 _OTHERS = re.compile(
     r"答案?(?:应该|应当|应)?(?:\s*(?:是|为|為)\s*[:：]?|\s*[:：])|(?:故|应|應|所以|因此)?(?:选|選)(?:择|擇)?(?:\s*[:：])?(?=\s*[(（]?[A-J])"
     r"|(?:答え|解答|正解|答)\s*(?:は|[:：])|(?:정답|해답|답)\s*(?:은|는|[:：])"
@@ -61,7 +67,7 @@ def find(text: str) -> Extraction:
         match = _AFTER_ANSWER.match(text, at)
         if match is None:
             match = _HEADING.match(text, at)
-        if match is not None:
+        if match is not None and not _supposed(low, at):
             best = match.end()
             break
         at = low.rfind("answer", 0, at)
@@ -77,6 +83,11 @@ def find(text: str) -> Extraction:
     return NONE
 
 
+def _supposed(low: str, at: int) -> bool:
+    """Whether the answer that begins at a place is only supposed."""
+    return _SUPPOSING.search(low[max(0, at - 48) : at]) is not None
+
+
 def _with_number(found: Extraction) -> Extraction:
     """What an answer of another language comes to, where it is a number written out."""
     number = None if found.text is None else number_from_foreign_words(found.text)
@@ -90,8 +101,16 @@ def _in_other_languages(text: str, low: str) -> int:
             break
     else:
         return -1
-    last = _last(_OTHERS, text)
+    last = None
+    for match in _OTHERS.finditer(text):
+        if not text[: match.start()].rstrip().endswith(_SUPPOSING_ELSEWHERE):
+            last = match
     return -1 if last is None else last.end()
+
+
+def is_asked(text: str, found: Extraction) -> bool:
+    """Whether a question mark or a word that asks follows an answer, or ends it."""
+    return text.startswith(_ASKED, found.end) or (found.text or "").endswith("吗")
 
 
 def _option(text: str, low: str) -> int:

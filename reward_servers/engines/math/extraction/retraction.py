@@ -35,7 +35,7 @@ _FILLER = (
 _IT = r"(?:(?:that|this|it|which)(?:\s+(?:answer|result|value|one))?)"
 _THE_ANSWER = (
     r"(?:(?:the|this|that|my|our)\s+(?:(?:above|boxed|final|previous|first|given|stated)\s+)*"
-    r"(?:answer|result|solution|value|box)(?:\s+above|\s+in the box)?)"
+    r"(?:answer|result|solution|value|box)(?:\s+above|\s+in the box)?|the\s+above)"
 )
 _OTHER_LANGUAGES = (
     r"(?:[，,。；;\s]*(?:但|可是|不过)?(?:这|该|上面的|这个)?(?:个|是)?(?:答案|结果)?(?:是)?(?:不对|不正确|错误的?|错的|错了|有误)"
@@ -47,20 +47,23 @@ _CALLED_WRONG = re.compile(
     # Of the answer just given: right behind it, or in a near sentence that names it.
     rf"{_CLOSING}[,;:—–-]?\s*{_FILLER}(?:(?:{_IT}|{_THE_ANSWER})\s*)?(?:{_VERDICT}|{_CONTRACTED}|{_OTHER_LANGUAGES})"
     rf"|{_CLOSING}[,;]?\s*but\s+{_IT}\s+(?:is\s+not|isn['’]t|was\s+not|wasn['’]t)\s*(?:[.!;\n]|$)"
+    rf"|{_CLOSING}[✗✘❌✖]"
     rf"|{_CLOSING}\(\s*(?:this\s+is\s+)?{_JUDGED}\s*\)"
     rf"|(?:.*?(?:[.!?\n$\]])\s*){_FILLER}{_THE_ANSWER}(?:\s+{_VERDICT}|{_CONTRACTED})",
     re.I | re.S,
 )
 _ADMITTED = re.compile(
-    r"(?<!\bif )\b(?:I|we)\s+(?:have\s+|just\s+|'ve\s+)?(?:made|messed|got|had)\s+(?:an?\s+|it\s+|that\s+|this\s+|up\b)"
-    r"(?:\w+\s+){0,2}(?:mistake|error|wrong|slip)?"
+    r"(?<!\bif )\b(?:I|we)\s+(?:have\s+|just\s+|'ve\s+)?(?:(?:made|got|had)\s+(?:an?\s+|it\s+|that\s+|this\s+)"
+    r"(?:\w+\s+){0,2}(?:mistake|error|wrong|slip)|messed\s+(?:(?:it|that|this)\s+)?up)\b"
     r"|\b(?:I'm|I’m|I\s+am|we\s+are|we're)\s+(?:wrong|mistaken|incorrect)\b"
-    r"|\bI\s+was\s+(?:wrong|mistaken|incorrect)\b(?!\s+(?:to|about|at\s+first|before|when|if)\b)|\b(?:my\s+(?:mistake|bad|apologies)|scratch\s+that|strike\s+that|disregard\s+that|correction)\b"
+    r"|\bI\s+was\s+(?:wrong|mistaken|incorrect)\b(?!\s+(?:to|about|at\s+first|before|when|if)\b)|\b(?:my\s+(?:mistake|bad|apologies)|scratch\s+that|strike\s+that|correction)\b"
+    r"|\b(?:disregard|ignore|forget)\s+(?:that|this|it|the\s+above)\b"
     r"|\blet\s+me\s+(?:redo|re-do|correct|fix|recompute|recalculate|revise|reconsider)\b|更正|订正",
     re.I,
 )
 _MARK = (
-    r"(?:\b(?:wait|actually|hmm+|no|oops|sorry|correction|hold on|rather|scratch that|my mistake|instead)(?![A-Za-z])"
+    r"(?:\b(?:wait|actually|hmm+|no|oops|sorry|correction|hold on|rather|scratch that|my mistake|instead|on reflection"
+    r"|on second thoughts?)(?![A-Za-z])"
     r"|更正|订正|不对)"
 )
 _NEW_VALUE = re.compile(
@@ -70,13 +73,22 @@ _NEW_VALUE = re.compile(
     r"|I\s+mean(?:t)?|should\s+be|(?<=\bno[,:])(?=\s*[-0-9$\\])|(?:answer|答案)(?:\s+is|\s*:|是|为))\s*(?:actually\s+|really\s+|then\s+|:)?\s*",
     re.I,
 )
+_INSTEAD = re.compile(
+    r"\b(?:no|wait|actually|oops|sorry|hmm+)\b(?:[\s,.!:;…—–-]+(?:no|wait|actually|oops|sorry)\b)*"
+    r"(?:[,.!:;…—–]+\s*|(?<=wait)\s+|(?<=actually)\s+)(?=[-−0-9$\\])",
+    re.I,
+)
 _SIGNS = (
     *("no", "n't", "wrong", "correct", "fals", "mist", "erro", "valid", "possib", "absurd", "fail", "nicht", "faux"),
-    *("made", "mess", "got", "had", "bad", "apolog", "scratch", "strike", "disregard", "let", "wait", "actual", "hmm"),
-    *("oops", "sorry", "hold", "rather", "instead"),
+    *("slip", "mess", "bad", "apolog", "scratch", "strike", "ignore", "forget", "let", "wait", "actual", "hmm"),
+    *("oops", "sorry", "hold", "rather", "instead", "disregard", "reflection", "thought", "edit", "right"),
 )
-"""One of these stands, in small letters, in any ASCII text that calls an answer wrong or corrects it."""
-_CORRECTION = re.compile(r"\bcorrection\s*[:—–-]\s*", re.I)
+"""Every ASCII text that calls an answer wrong or corrects it contains one of these, in small letters."""
+_CORRECTION = re.compile(
+    r"\b(?:correction|corrected|edit|erratum)\s*[:—–-]\s*"
+    r"|\bthe\s+(?:correct|right)\s+(?:answer|value|result|solution)\s+(?:is|was|should\s+be)\s*",
+    re.I,
+)
 _MENTIONED_BEFORE = re.compile(
     r"(?:\b(?:one|you|we|some|many|someone|people|students?|most)\s+(?:\w+\s+)?(?:might|may|could|would)\s+(?:\w+\s+)?"
     r"(?:think|say|guess|answer|write|believe|expect|conclude|claim|(?:be\s+)?tempted\s+to\s+\w+)"
@@ -92,7 +104,7 @@ _MENTIONING = (
     *("ould", "might", "may", "common", "frequent", "typical", "usual", "easy", "tempting", "classic"),
     *("naive", "wrong", "incorrect", "erroneous", "false"),
 )
-"""One of these stands in whatever `_MENTIONED_BEFORE` matches."""
+"""Every match of `_MENTIONED_BEFORE` contains one of these."""
 _LAST_WORDS = (
     *("that", "as", "is", "it's", "be", "think", "say", "guess", "answer", "write", "believe", "expect", "conclude"),
     *("claim", "gives", "was", "result", "value", "not", "n't", "never", "equal", "to", "simply", "just"),
@@ -101,7 +113,7 @@ _LAST_WORDS = (
 _OF_ANSWERS = frozenset({"is", "gives", "was"})
 _ANSWERS = ("it", "answer", "mistake", "error", "misconception", "trap", "guess", "here", "result", "value")
 """What stands before a verb of that set, where they end in it."""
-_TAIL = " \t\n:,$\"“'*\\(["
+_TAIL = "".join(filter(str.isspace, map(chr, range(0x3001)))) + ":,$\"“'*\\(["
 _NO_WORD = frozenset("=&+-<>~{}|.;!?/)]^")
 """Neither `_MENTIONED_BEFORE` nor `_NOT_BEFORE` matches where one of these stands before the characters of `_TAIL`."""
 _NOT_BEFORE = re.compile(
@@ -161,9 +173,10 @@ def _may_end_mention(words: str) -> bool:
 
 def afterwards(text: str, end: int) -> Afterwards:
     """What the text after an answer says about it; `end` is the position after the answer."""
-    if not any(map(str.isalpha, text[end : end + _REACH])):
-        return _NOTHING  # every rule below wants a letter
-    if not _may_doubt(text[end : end + _REACH]):
+    tail = text[end : end + _REACH]
+    if tail.isascii() and not any(map(str.isalpha, tail)):
+        return _NOTHING  # every rule below wants a letter or a sign beyond ASCII
+    if not _may_doubt(tail):
         return Afterwards(rival=_stated(text, end))
     corrected = _corrected(text, end)
     if corrected is not None:
@@ -183,7 +196,7 @@ def _may_doubt(after: str) -> bool:
 
 
 def _corrected(text: str, end: int) -> Extraction | None:
-    for pattern in (_NEW_VALUE, _CORRECTION):
+    for pattern in (_NEW_VALUE, _CORRECTION, _INSTEAD):
         for match in reversed(list(pattern.finditer(text, end, end + _REACH))):  # the last correction holds
             if (found := _value(text, match.end())) is not None:
                 return found

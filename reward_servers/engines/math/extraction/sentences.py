@@ -16,6 +16,8 @@ _HAVING = re.compile(
     r"\s+(?:(?:them|him|her|us|me|you|it)\s+)?(?:exactly\s+|only\s+|a\s+total\s+of\s+|up\s+with\s+|back\s+)*(?P<core>[-$\\0-9].*)",
     re.S,
 )
+_ONE_NAME = re.compile(r"\$?[A-Za-z]\$?\s+(?:is|equals)\s+(?P<core>[-+−$\\0-9].*)", re.S)
+_FORMULA = re.compile(r"\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)", re.S)
 _WORD = re.compile(r"(?<!\\)\b[A-Za-z][a-z']+|[A-Za-z]{2,}n't")
 _UNSURE = (
     NEGATIONS
@@ -35,12 +37,14 @@ def stated_value(text: str) -> str | None:
     if len(text) > 400 or " " not in text:
         return None
     plain = _without_macros(text)
+    if (named := _ONE_NAME.fullmatch(plain)) is not None:
+        return named["core"].strip(_END) or None
     if len(_WORD.findall(plain)) < 2:
         return None
     match = _BEING.fullmatch(plain) or _HAVING.fullmatch(plain)
     if match is None:
         return None
-    if len(_STATEMENTS.findall(plain)) > 1:
+    if len(_STATEMENTS.findall(_with_formula_as_one(plain, match))) > 1:
         plain = _CLAUSE.sub(" ", plain)  # "the probability that x is 5 is 0.2" states one
         match = _BEING.fullmatch(plain)
         if match is None or len(_STATEMENTS.findall(plain)) != 1:
@@ -50,6 +54,12 @@ def stated_value(text: str) -> str | None:
         return None
     core = match["core"].strip(_END)
     return core or None
+
+
+def _with_formula_as_one(sentence: str, match: re.Match[str]) -> str:
+    """The sentence, the signs of equality taken out of the formula that it ends in: a chain states one value."""
+    formula = _FORMULA.fullmatch(match["core"].strip(_END))
+    return sentence if formula is None else match["lead"] + " $"
 
 
 def _without_macros(text: str) -> str:

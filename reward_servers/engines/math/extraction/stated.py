@@ -9,7 +9,7 @@ import re
 
 from reward_servers.engines.math.extraction import phrases, sentences
 from reward_servers.engines.math.result import Extraction
-from reward_servers.engines.math.vocabulary.words import CJK
+from reward_servers.engines.math.vocabulary.words import CJK, polarity
 
 NONE = Extraction(None, -1, -1, "none")
 
@@ -26,6 +26,15 @@ _FORMULA_ONLY = re.compile(
     r"(?:(?:so|thus|therefore|hence|then|finally|and|we\s+(?:get|have|obtain|find)|this\s+gives|which\s+gives)\b[\s,:]*)*"
     r"(?P<formula>\S.*?)[\s.]*",
     re.I | re.S,
+)
+_NUMBER = r"[-+−]?\$?[0-9][0-9.,/]*%?"
+_COUNTED = re.compile(rf"{_NUMBER}(?:\s+[A-Za-z]+){{1,3}}")
+_CALLED_THE_ANSWER = re.compile(
+    r"(?:(?:so|thus|therefore|hence|then|and)\b[\s,]*)?(?:"
+    rf"(?:\$([^$]+)\$|({_NUMBER}))\s+is\s+(?:the|our|my)\s+(?:final\s+|correct\s+)?answer"
+    rf"|(?:(?:the|our|final)\s+)*(?:result|solution|output|total|sum|value)\s*:\s*(?:\$([^$]+)\$|({_NUMBER}))"
+    r")[\s.!]*",
+    re.I,
 )
 _FOREIGN = re.compile(
     r"(?P<lead>.*?(?:是|为|為|等于|等於|得到?|\b(?:ist|beträgt|est|vaut|es|é|è|равн[оаы]|равен|составляет)\b(?:\s+(?:(?:die|der|das)\s+\w+|donc|alors|also|somit|damit|entonces))?|は|은|는))\s*[:：]?\s*"
@@ -83,13 +92,17 @@ def last_sentence(text: str) -> Extraction:
     if not sentence.endswith((".", "。", "!", "！", "$", "\\]", "\\)", "*", ")")) and len(text.strip()) > _SHORT:
         return NONE  # the response may have been cut off
     core = _core(sentence)
+    if core is None and polarity(sentence) is not None:
+        return Extraction(sentence, start, end, "sentence")
     if core is None or not any(map(str.isalnum, core)):
         return NONE
     before = text[:start].rstrip()
     if _is_parallel(before[_sentence_start(before, len(before)) :], sentence):
         return NONE
     at = text.rfind(core, start, end)
-    return NONE if at < 0 else Extraction(core, at, at + len(core), "sentence")
+    if at < 0:  # emphasis cuts it: "**6** ways"
+        return Extraction(core, start, end, "sentence") if _COUNTED.fullmatch(core) else NONE
+    return Extraction(core, at, at + len(core), "sentence")
 
 
 def _is_parallel(previous: str, sentence: str) -> bool:
@@ -109,6 +122,9 @@ def _core(sentence: str) -> str | None:
         match = _FORMULA_ONLY.fullmatch(plain)
         if match is not None and match["formula"].strip(" .,:$\\[]()") == formulas[0].strip(" .,:$\\[]()"):
             return formulas[0] if "=" in formulas[0] else None
+    called = _CALLED_THE_ANSWER.fullmatch(plain)
+    if called is not None:
+        return next(group for group in called.groups() if group is not None)
     stated = sentences.stated_value(plain)
     if stated is not None:
         return stated if _short(stated) else None

@@ -115,7 +115,7 @@ def _is_remark(node: Node) -> bool:
 
 
 def _parted(node: Node) -> tuple[Node, Node | None]:
-    """A value and the condition that stands in brackets at its end."""
+    """A value and the condition in brackets at its end."""
     members = children(node)
     inside = (
         isinstance(node, Rel)

@@ -22,6 +22,7 @@ _POINTED_LABEL = re.compile(
     r"(?:^|(?<=[\s,;]))(?:\\(?:text|textbf|mathrm)\s*\{\s*)?(?P<name>[a-h])[.)](?![0-9])"
     r"(?P<tail>\s*\})?(?:\s|\\[ ,;:!])*"
 )
+_DATE = re.compile(r"\s*(?:[0-9]{4}-[01][0-9]-[0-3][0-9]|[0-3]?[0-9]/[0-3]?[0-9]/[12][0-9]{3})\s*")
 _OPERATORS = ("P(", "E(", "Var(", "Cov(", "Corr(")
 _ORDERS = (tuple("abcdefgh"), ("i", "ii", "iii", "iv", "v"))
 _SEPARATOR = re.compile(r"(?:\\q?quad|\band|\\text\s*\{[\s,;]*(?:and)?\s*\})$")
@@ -42,6 +43,8 @@ def read(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
         LimitExceeded: A bound was passed.
     """
     text = in_grammar(text)
+    if _DATE.fullmatch(text):
+        return Text(text_key(text))
     labelled = _parts(text)
     if labelled is None:
         return _read(text, limits, plain_units)

@@ -215,7 +215,7 @@ class SymbolicPool:
             self._slots.put(worker if alive else self._replacement())
 
     def _replacement(self) -> _Worker | None:
-        """A new worker in place of a dead one, importing while nobody waits for it."""
+        """A new worker in place of a dead one, which imports sympy before a question waits for it."""
         try:
             return self._new()
         except SymbolicUnavailable:

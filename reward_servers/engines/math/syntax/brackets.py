@@ -115,7 +115,7 @@ def _builder(cursor: Cursor, element: Node, bars: int) -> Node:
 
 
 def group(cursor: Cursor) -> Node:
-    """What stands in braces, with the old infix commands."""
+    """The content of braces, with the old infix commands."""
     cursor.advance()
     if cursor.is_op("}"):
         cursor.advance()

@@ -17,7 +17,7 @@ from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, Sym,
 from reward_servers.engines.math.values.exact import Undefined, exact
 
 LOCK = threading.RLock()
-"""The working precision of Arb belongs to the process; whoever sets it holds this lock."""
+"""The working precision of Arb belongs to the process: this lock is held while it is set."""
 
 
 class NoValue(Exception):
