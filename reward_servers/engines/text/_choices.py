@@ -167,7 +167,7 @@ class _Reader:
         rest = text[one.end() :].strip()
         if _OPERATOR.match(rest) and not one["close"]:
             return set()
-        if (one["close"] in ("'", "’") and one[1] + one["close"] in statement[:3]) or _ROMAN.match(text):
+        if (one["close"] in ("'", "’") and _plain(statement).startswith(one[1] + one["close"])) or _ROMAN.match(text):
             return set()  # A' is a point, and "I, II" are statements
         quoted = self._quoted(rest)
         others = set() if quoted else self._beside(one, text)

@@ -98,8 +98,16 @@ def test_without_its_rule_an_ambiguous_response_would_be_picked_from(
 @SETTINGS
 @given(
     st.one_of(
-        st.from_regex(pattern)
-        for pattern in (retraction._CALLED_WRONG, retraction._ADMITTED, retraction._NEW_VALUE, retraction._INSTEAD)
+        [
+            st.from_regex(pattern)
+            for pattern in (
+                retraction._CALLED_WRONG,
+                retraction._ADMITTED,
+                retraction._NEW_VALUE,
+                retraction._INSTEAD,
+                retraction._CORRECTION,
+            )
+        ]
     )
 )
 def test_the_quick_look_at_what_follows_misses_no_retraction(text: str) -> None:
@@ -107,7 +115,7 @@ def test_the_quick_look_at_what_follows_misses_no_retraction(text: str) -> None:
 
 
 @SETTINGS
-@given(st.one_of(st.from_regex(pattern) for pattern in (retraction._MENTIONED_BEFORE, retraction._NOT_BEFORE)))
+@given(st.one_of([st.from_regex(pattern) for pattern in (retraction._MENTIONED_BEFORE, retraction._NOT_BEFORE)]))
 def test_the_quick_look_at_the_words_before_misses_no_mention(text: str) -> None:
     words = text.rstrip(retraction._TAIL)
     assert words[-1:] not in retraction._NO_WORD

@@ -26,6 +26,7 @@ _ONE = re.compile(r"[(\[]?(?P<letter>[A-J])[)\].:]*|[(\[](?P<small>[a-j])[)\]][.
 _POINTED = re.compile(r"[\s${}]*(?P<letter>[a-j])\.[\s${}]*")
 _ANY_ONE = re.compile(r"[(\[]?(?P<letter>[A-Za-z])[)\].:]*")
 _MANY = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|and)\s*[(\[]?[A-Z][)\]]?)+")
+_WITH_ANOTHER = re.compile(r"[A-Za-z](?:,|\s).*(?<![\w'])[B-HJ](?![\w']).*", re.S)
 _UNKNOWN = dict.fromkeys(ascii_uppercase, "")
 _CONTRASTED = re.compile(r"(?<=[A-J)\]]),?\s*(?:and\s+|but\s+)?not\s+[(\[]?[A-J][)\]]?$")
 
@@ -74,6 +75,8 @@ def answer_letters(text: str) -> frozenset[str] | None:
         if enclosed and any(letter.islower() for letter in letters):
             return None  # the point (a, b) or an interval
         return frozenset(letter.upper() for letter in letters)
+    if _WITH_ANOTHER.fullmatch(bare):
+        return None
     named = named_choices(bare, _UNKNOWN)
     return named if len(named) == 1 else None
 

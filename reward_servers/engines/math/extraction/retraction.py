@@ -81,7 +81,7 @@ _INSTEAD = re.compile(
 _SIGNS = (
     *("no", "n't", "wrong", "correct", "fals", "mist", "erro", "valid", "possib", "absurd", "fail", "nicht", "faux"),
     *("slip", "mess", "bad", "apolog", "scratch", "strike", "ignore", "forget", "let", "wait", "actual", "hmm"),
-    *("oops", "sorry", "hold", "rather", "instead", "disregard", "reflection", "thought", "edit", "right"),
+    *("oops", "sorry", "hold", "rather", "instead", "disregard", "reflection", "thought", "edit", "errat", "right"),
 )
 """Every ASCII text that calls an answer wrong or corrects it contains one of these, in small letters."""
 _CORRECTION = re.compile(
