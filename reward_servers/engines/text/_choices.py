@@ -79,9 +79,11 @@ _SEVERAL = re.compile(
 _ONE = re.compile(r"[(\[]?\s{0,4}([A-Za-z])\s{0,4}(?P<close>[)\].:,;!–—、-]|[\"'”’](?!\w)|(?=\s|$|[^\x00-\x7f]))")
 _GOES_ON = re.compile(r"(?:is|was|and|but|which|because|since|as|with|for)\b|[(\[.;,!–—-]", re.IGNORECASE)
 _OPERATOR = re.compile(
-    r"[+=^_/&|<>]|[-*]\s*[A-Za-z0-9(\\](?![A-Za-z])|\\(?:cup|cap|times|cdot|pm|in|leq?|geq?|neq?|to|lor|land|wedge|vee)(?![A-Za-z])"
+    r"[+=^_/&|<>→⇒↔⟶∪∩×·≤≥≠∈]|[-*]\s*[A-Za-z0-9(\\](?![A-Za-z])|\\(?:cup|cap|times|cdot|pm|in|leq?|geq?|neq?|to|lor|land|wedge|vee)(?![A-Za-z])"
 )
 """What makes a formula of the letter before it."""
+_DASHES = frozenset("-–—")
+_LINKED = re.compile(r">|[A-Za-z](?![A-Za-z])")
 _EXPLAINED = re.compile(
     r"\b(?:because|since|as|not|than|unlike|while|whereas|option|choice|answer|both|that|if|neither|nor|are|is)\s+$",
     re.I,
@@ -165,7 +167,7 @@ class _Reader:
         if one is None or one[1].upper() not in self._labels:
             return self._named_after(text) or self._quoted(text)
         rest = text[one.end() :].strip()
-        if _OPERATOR.match(rest) and not one["close"]:
+        if (_OPERATOR.match(rest) and not one["close"]) or (one["close"] in _DASHES and _LINKED.match(rest)):
             return set()
         if (one["close"] in ("'", "’") and _plain(statement).startswith(one[1] + one["close"])) or _ROMAN.match(text):
             return set()  # A' is a point, and "I, II" are statements
