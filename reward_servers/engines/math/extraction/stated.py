@@ -85,12 +85,14 @@ def emphasis(text: str) -> Extraction:
 def last_sentence(text: str) -> Extraction:
     """The value that the last sentence states by a verb or an equals sign."""
     end = len(text.rstrip())
+    if end == 0 or text.endswith(("?", "？", ":", "：", ","), 0, end):
+        return NONE
+    if not text.endswith((".", "。", "!", "！", "$", "\\]", "\\)", "*", ")"), 0, end) and len(text.strip()) > _SHORT:
+        return NONE  # the response may have been cut off
     start = _sentence_start(text, end)
     sentence = text[start:end]
-    if not sentence or sentence.endswith(("?", "？", ":", "：", ",")) or len(sentence) > 400:
+    if not sentence or len(sentence) > 400:
         return NONE
-    if not sentence.endswith((".", "。", "!", "！", "$", "\\]", "\\)", "*", ")")) and len(text.strip()) > _SHORT:
-        return NONE  # the response may have been cut off
     core = _core(sentence)
     if core is None and polarity(sentence) is not None:
         return Extraction(sentence, start, end, "sentence")
