@@ -12,6 +12,7 @@ from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line, tagged
 from reward_servers.engines.text._reasoning import Marks, may_be_marked
+from reward_servers.engines.text._supposed import is_supposed
 from reward_servers.engines.text._tags import TAG_NAME, check_tags
 from reward_servers.engines.text._visible import Visible, visible
 
@@ -27,6 +28,7 @@ __all__ = [
     "called_right",
     "check_tags",
     "fenced",
+    "is_supposed",
     "last_line",
     "may_be_marked",
     "named_choices",

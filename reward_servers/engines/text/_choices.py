@@ -17,6 +17,7 @@ from typing import Literal
 
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line
+from reward_servers.engines.text._supposed import is_supposed
 
 _OPTION_FORM = Form(punctuation=False)
 _EXACT_FORM = Form()
@@ -82,6 +83,12 @@ _OPERATOR = re.compile(
     r"[+=^_/&|<>→⇒↔⟶∪∩×·≤≥≠∈]|[-*]\s*[A-Za-z0-9(\\](?![A-Za-z])|\\(?:cup|cap|times|cdot|pm|in|leq?|geq?|neq?|to|lor|land|wedge|vee)(?![A-Za-z])"
 )
 """What makes a formula of the letter before it."""
+_CORRECTED = re.compile(
+    r"(?<![^\W_])(?i:no|wait|actually|sorry|oops|hmm+|correction)\b[\s,.;:!…—–-]+"
+    r"(?i:(?:no|wait|actually|it\s+is|it['’]s|I\s+mean|make\s+that|(?:the\s+)?answer\s+is)\b[\s,.:;!…]*)*"
+    r"[(\[]?(?P<label>[A-Z])(?![^\W_])(?!\s+(?:is|was)\s+(?:not|wrong|incorrect|false))"
+    r"(?=[)\]]|\s*(?:[.,;:!?(—–-]|$|(?:is|because|since)\b))"
+)
 _DASHES = frozenset("-–—")
 _LINKED = re.compile(r">|[A-Za-z](?![A-Za-z])")
 _EXPLAINED = re.compile(
@@ -167,10 +174,13 @@ class _Reader:
         if one is None or one[1].upper() not in self._labels:
             return self._named_after(text) or self._quoted(text)
         rest = text[one.end() :].strip()
+        corrected = _CORRECTED.search(rest)
+        if corrected is not None and corrected["label"] in self._labels:
+            return {corrected["label"]}
         if (_OPERATOR.match(rest) and not one["close"]) or (one["close"] in _DASHES and _LINKED.match(rest)):
             return set()
-        if (one["close"] in ("'", "’") and _plain(statement).startswith(one[1] + one["close"])) or _ROMAN.match(text):
-            return set()  # A' is a point, and "I, II" are statements
+        if _ROMAN.match(text):
+            return set()  # "I, II" are statements
         quoted = self._quoted(rest)
         others = set() if quoted else self._beside(one, text)
         if others:
@@ -260,6 +270,8 @@ def _last_statement(text: str, reader: _Reader) -> tuple[int, str, set[str]]:
     for match in sorted(found, key=lambda one: one.end())[: -_MOST - 1 : -1]:
         if match.re is _CALLED_RIGHT:
             quote, named = match[0], set() if _doubted(match) else reader.statement(match["choice"])
+        elif is_supposed(text, match.start()):
+            continue
         else:
             quote, named = _read(match, text, reader)
         if named:

@@ -75,7 +75,7 @@ def answer_letters(text: str) -> frozenset[str] | None:
         if enclosed and any(letter.islower() for letter in letters):
             return None  # the point (a, b) or an interval
         return frozenset(letter.upper() for letter in letters)
-    if _WITH_ANOTHER.fullmatch(bare):
+    if _WITH_ANOTHER.fullmatch(bare) or bare[1:2] in ("'", "’"):  # A' is a point
         return None
     named = named_choices(bare, _UNKNOWN)
     return named if len(named) == 1 else None

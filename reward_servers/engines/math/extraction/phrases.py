@@ -7,7 +7,7 @@ import re
 from reward_servers.engines.math.result import Extraction
 from reward_servers.engines.math.vocabulary.number_words import number_from_foreign_words
 from reward_servers.engines.math.vocabulary.units import changes_meaning
-from reward_servers.engines.text import called_right
+from reward_servers.engines.text import called_right, is_supposed
 
 NONE = Extraction(None, -1, -1, "none")
 
@@ -21,10 +21,6 @@ _AFTER_OPTION = re.compile(r"(?:option|choice)(?![A-Za-z])" + _LINK, re.I)
 _ASCII_KEYS = ("antwort", "puesta", "posta")
 _OTHER_KEYS = ("答", "选", "選", "正解", "답", "réponse", "ответ", *_ASCII_KEYS)
 """Every match of `_OTHERS` contains one of these."""
-_SUPPOSING = re.compile(
-    r"(?<![a-z])(?:if|whether|unless|suppos(?:e|ing)|assum(?:e|ing)|imagine|pretend|guess)\s+(?:that\s+)?(?:the\s+|our\s+|my\s+)?"
-    r"(?:final\s+|correct\s+)?$"
-)
 _ASKED = ("?", "？", "吗", "か", "ですか", "でしょうか", "입니까")
 _SUPPOSING_ELSEWHERE = ("如果", "若", "假设", "假如", "假定", "もし", "만약")
 _OTHERS = re.compile(
@@ -67,7 +63,7 @@ def find(text: str) -> Extraction:
         match = _AFTER_ANSWER.match(text, at)
         if match is None:
             match = _HEADING.match(text, at)
-        if match is not None and not _supposed(low, at):
+        if match is not None and not is_supposed(low, at):
             best = match.end()
             break
         at = low.rfind("answer", 0, at)
@@ -81,11 +77,6 @@ def find(text: str) -> Extraction:
         if named is not None and named[0] <= "J":
             return Extraction(named[0], named[1], named[1] + 1, "phrase")
     return NONE
-
-
-def _supposed(low: str, at: int) -> bool:
-    """Whether the answer that begins at a place is only supposed."""
-    return _SUPPOSING.search(low[max(0, at - 48) : at]) is not None
 
 
 def _with_number(found: Extraction) -> Extraction:
