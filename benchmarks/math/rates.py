@@ -1,10 +1,10 @@
 """Rates per kind of answer beside math-verify in the same run; real responses; memory; import time.
 
-    python -m benchmarks.math.rates [--pairs N] [--alone]
+    python -m benchmarks.math.rates [--pairs N] [--rounds N] [--alone]
 
-One process, distinct pairs, gold and answer both parsed for each pair; CPU time, so that other load matters
-less.  The last table uses compiled golds
-on real responses, which is how a trainer calls the engine.
+One process, distinct pairs in every round, gold and answer both parsed for each pair; CPU time, so that other load
+matters less; medians over the rounds.  The last table uses compiled golds on real responses, which is how a trainer
+calls the engine.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import os
 import random
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -112,19 +113,28 @@ def ours(gold: str, response: str) -> bool:
     return judge(response, gold).correct
 
 
-def kinds(count: int, peer: Callable[[str, str], bool] | None) -> None:
+def kinds(count: int, rounds: int, peer: Callable[[str, str], bool] | None) -> None:
     print(f"{'kind':16} {'pairs/s':>10} {'p99 ms':>8} {'max ms':>8}   {'math-verify/s':>13} {'ratio':>7}")
     for make in KINDS:
-        rng = random.Random(make.__name__)
-        pairs = list(dict.fromkeys(make(rng) for _ in range(count)))
-        mine = timed(ours, pairs)
-        rate = len(mine) / sum(mine)
-        line = f"{make.__name__:16} {rate:10.0f} {mine[int(len(mine) * 0.99)] * 1e3:8.3f} {mine[-1] * 1e3:8.2f}"
-        if peer is not None:
-            theirs = timed(peer, pairs[: max(40, count // (50 if make is trigonometry else 10))])
-            other = len(theirs) / sum(theirs)
-            line += f"   {other:13.1f} {rate / other:7.1f}"
-        print(line)
+        found = [one_round(make, number, count, peer) for number in range(rounds)]
+        rate, p99, longest, other, ratio = (statistics.median(column) for column in zip(*found, strict=True))
+        line = f"{make.__name__:16} {rate:10.0f} {p99 * 1e3:8.3f} {longest * 1e3:8.2f}"
+        print(line if peer is None else f"{line}   {other:13.1f} {ratio:7.1f}", flush=True)
+
+
+def one_round(
+    make: Callable[[random.Random], Pair], number: int, count: int, peer: Callable[[str, str], bool] | None
+) -> tuple[float, float, float, float, float]:
+    """Our rate, the 99th percentile and the longest of our times, the peer's rate, and the ratio of the rates."""
+    rng = random.Random(f"{make.__name__} {number}")
+    pairs = list(dict.fromkeys(make(rng) for _ in range(count)))
+    mine = timed(ours, pairs)
+    rate = len(mine) / sum(mine)
+    other = rate
+    if peer is not None:
+        theirs = timed(peer, pairs[: max(40, count // (50 if make is trigonometry else 10))])
+        other = len(theirs) / sum(theirs)
+    return rate, mine[int(len(mine) * 0.99)], mine[-1], other, rate / other
 
 
 def rollouts() -> Iterator[str]:
@@ -177,6 +187,7 @@ def imports() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--alone", action="store_true", help="without math-verify")
     args = parser.parse_args()
     peer = None
@@ -187,7 +198,7 @@ def main() -> None:
         peer("1", "\\boxed{\\sqrt{2}}")
     ours("1", "\\boxed{\\sqrt{2}}")
     print(imports())
-    kinds(args.pairs, peer)
+    kinds(args.pairs, args.rounds, peer)
     for line in rollouts():
         print(line)
     print(memory())

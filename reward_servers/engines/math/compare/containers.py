@@ -283,8 +283,10 @@ def _values_of_one(node: Seq, other: Seq) -> tuple[Node, ...]:
     return _values(node, sort=False) if named and len(names) == 1 and others <= names else node.items
 
 
-def _same_name(node: Seq) -> bool:
-    """Whether all elements say what one name may be: `x = 2, x = 2` says no more than `x = 2`."""
+def _says_it_again(node: Seq) -> bool:
+    """Whether repeats add nothing: a tuple is a solution however often it is listed, as is `x = 2` of one name."""
+    if all(isinstance(item, Seq) for item in node.items):
+        return True
     names = {item.terms[0] if isinstance(item, Rel) and is_assignment(item) else None for item in node.items}
     return len(names) == 1 and None not in names
 
@@ -311,7 +313,7 @@ def unordered(context: Context, gold: Seq, answer: Seq) -> Answer:
     """Match elements whatever their order; repeats count between two bare lists, and not where either is a set."""
     golds, answers = _values_of_one(gold, answer), _values_of_one(answer, gold)
     once = len(set(golds)) == len(golds)
-    counted = gold.kind is Kind.LIST and answer.kind is Kind.LIST and not (once and _same_name(answer))
+    counted = gold.kind is Kind.LIST and answer.kind is Kind.LIST and not (once and _says_it_again(answer))
     if not counted and (once or Kind.SET in (gold.kind, answer.kind)):
         golds, answers = _distinct(context, golds), _distinct(context, answers)
     if len(golds) != len(answers):
