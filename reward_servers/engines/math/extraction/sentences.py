@@ -17,7 +17,7 @@ _HAVING = re.compile(
     re.S,
 )
 _ONE_NAME = re.compile(r"\$?[A-Za-z]\$?\s+(?:is|equals)\s+(?P<core>[-+−$\\0-9].*)", re.S)
-_FORMULA = re.compile(r"\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)", re.S)
+_FORMULA = re.compile(r"[^A-Za-z]+|\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)", re.S)
 _WORD = re.compile(r"(?<!\\)\b[A-Za-z][a-z']+|[A-Za-z]{2,}n't")
 _UNSURE = (
     NEGATIONS
@@ -25,7 +25,7 @@ _UNSURE = (
     | names("might may could can if unless whether suppose assume let think thought believe what how")
 )
 _STATEMENTS = re.compile(
-    r"\b(?:is|are|equals?|was|were|be|has|have|had|gives?|gets?|got|needs?|costs?|makes?)\s+(?:\w+\s+)?(?:\$|\\\(|[-−+]?\\?\$?[0-9])"
+    r"\b(?:is|are|equals?|was|were|be|has|have|had|gives?|gets?|got|needs?|costs?(?!\s+of\b)|makes?)\s+(?:\w+\s+)?(?:\$|\\\(|[-−+]?\\?\$?[0-9])"
     r"|[^<>!=\s]\s*=\s*[^=\s]"
 )
 _CLAUSE = re.compile(r"\bthat\s+[^,.]*?\b(?:is|are|has|have|equals?)\s+\S+")
