@@ -17,7 +17,7 @@ _HAVING = re.compile(
     re.S,
 )
 _ONE_NAME = re.compile(r"\$?[A-Za-z]\$?\s+(?:is|equals)\s+(?P<core>[-+−$\\0-9].*)", re.S)
-_FORMULA = re.compile(r"[^A-Za-z]+|\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)", re.S)
+_FORMULA = re.compile(r"[^A-Za-z<>]+|\$[^$]+\$|\\\((?:(?!\\\)).)+\\\)", re.S)
 _WORD = re.compile(r"(?<!\\)\b[A-Za-z][a-z']+|[A-Za-z]{2,}n't")
 _UNSURE = (
     NEGATIONS
