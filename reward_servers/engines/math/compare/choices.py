@@ -26,7 +26,7 @@ _ONE = re.compile(r"[(\[]?(?P<letter>[A-J])[)\].:]*|[(\[](?P<small>[a-j])[)\]][.
 _POINTED = re.compile(r"[\s${}]*(?P<letter>[a-j])\.[\s${}]*")
 _ANY_ONE = re.compile(r"[(\[]?(?P<letter>[A-Za-z])[)\].:]*")
 _MANY = re.compile(r"[(\[]?[A-Z][)\]]?(?:\s*(?:,|;|and)\s*[(\[]?[A-Z][)\]]?)+")
-_WITH_ANOTHER = re.compile(r"[A-Za-z](?:,|\s).*(?<![\w'])[B-HJ](?![\w']).*", re.S)
+_WITH_ANOTHER = re.compile(r"[A-Za-z](?:(?:,|\s).*(?<![\w'])[B-HJ](?![\w'])|\s+[0-9(\\]).*", re.S)
 _UNKNOWN = dict.fromkeys(ascii_uppercase, "")
 _CONTRASTED = re.compile(r"(?<=[A-J)\]]),?\s*(?:and\s+|but\s+)?not\s+[(\[]?[A-J][)\]]?$")
 
