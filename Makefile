@@ -70,6 +70,10 @@ audit: install
 	$(PIP) pip-audit
 	for lock in deploy/docker/locks/*.txt; do $(BIN)/pip-audit --require-hashes --disable-pip -r $$lock || exit 1; done
 
+# Released trainers call our adapters, each in an environment that is thrown away; TRAINERS="verl atropos" for some.
+test-trainers: install
+	$(BIN)/python -m tests.trainers $(TRAINERS)
+
 check: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

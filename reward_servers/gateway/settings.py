@@ -37,6 +37,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from reward_servers.config import AuthConfig, Section, TlsConfig, read_settings
+from trainer_client.adapters.fields import ENDS
 
 
 class _Server(Section):
@@ -62,7 +63,7 @@ class _RunCode(Section):
 
 
 class _OpenRlhf(Section):
-    strip_end: tuple[str, ...] = ("</s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<eos>")
+    strip_end: tuple[str, ...] = ENDS
 
 
 class GatewayConfig(Section):

@@ -14,7 +14,7 @@ from reward_servers.gateway.errors import HttpError, invalid
 from reward_servers.gateway.scoring import Judged, Scoring
 from reward_servers.gateway.wire import reply
 from trainer_client import Rollout, RolloutError
-from trainer_client.adapters.fields import content_id, reference_of
+from trainer_client.adapters.fields import content_id, reference_of, response_of
 
 
 class OpenRlhfBody(BaseModel):
@@ -129,15 +129,14 @@ def _of_openrlhf(body: dict[str, Any], ends: tuple[str, ...]) -> list[Rollout]:
         raise invalid("query, prompts and labels must be lists of one length", "labels")
     rollouts = []
     for place, (query, prompt, label) in enumerate(zip(queries, prompts, labels, strict=True)):
-        # The tokenizer may put a mark before the prompt; what the candidate wrote cannot come before it.
-        start = query.find(prompt)
-        if start < 0:
+        response = response_of(query, prompt, ends)
+        if response is None:
             raise invalid(
-                "the prompt does not occur in the query, so it is not known where the response begins; post the prompt "
-                "as the template wrote it",
+                "the query does not hold the prompt whole, so it is not known where the response begins; it may have "
+                "been cut to max_len",
                 f"query[{place}]",
             )
-        rollouts.append(_rollout(prompt, _without_ends(query[start + len(prompt) :], ends), label))
+        rollouts.append(_rollout(prompt, response, label))
     return rollouts
 
 
@@ -146,17 +145,6 @@ def _texts(body: dict[str, Any], name: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         raise invalid("expected a list of texts", name)
     return value
-
-
-def _without_ends(text: str, ends: tuple[str, ...]) -> str:
-    """The text without marks of the tokenizer behind it."""
-    while True:
-        shorter = text
-        for end in ends:
-            shorter = shorter.removesuffix(end)
-        if shorter == text:
-            return text
-        text = shorter
 
 
 def _of_slime(body: dict[str, Any]) -> Rollout:

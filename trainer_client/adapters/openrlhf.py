@@ -51,10 +51,12 @@ def reward_function(
             labels = [None] * len(queries)
         if not len(queries) == len(prompts) == len(labels):
             raise RolloutError("queries, prompts and labels differ in length", "labels")
-        rollouts = [
-            rollout_of_sample(prompt, response_of(query, prompt, ends), label)
-            for query, prompt, label in zip(queries, prompts, labels, strict=True)
-        ]
+        rollouts = []
+        for query, prompt, label in zip(queries, prompts, labels, strict=True):
+            response = response_of(query, prompt, ends)
+            if response is None:
+                raise RolloutError("the query does not hold the prompt whole (was it cut to max_len?)", "queries")
+            rollouts.append(rollout_of_sample(prompt, response, label))
         told = scorer.score_all(rollouts)
         rewards = [one.reward for one in told]
         logs = [one.numbers() for one in told]

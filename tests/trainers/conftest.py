@@ -1,0 +1,5 @@
+"""One server for what runs in a trainer's environment."""
+
+from tests.adapters.conftest import server
+
+__all__ = ["server"]
