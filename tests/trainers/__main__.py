@@ -39,7 +39,7 @@ def _run(name: str) -> bool:
     file, packages, bare = _TARGETS[name]
     with tempfile.TemporaryDirectory(prefix=f"assay-{name}-") as folder:
         venv.create(folder, with_pip=True)
-        python = Path(folder) / "bin" / "python"
+        python = str(Path(folder) / "bin" / "python")
         own = subprocess.run(
             [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
             check=True, capture_output=True, text=True,

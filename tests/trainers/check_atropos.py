@@ -14,12 +14,16 @@ from fastapi.testclient import TestClient  # noqa: E402
 
 from tests.adapters.surviving import recipe  # noqa: E402
 from trainer_client import Recipe  # noqa: E402
-from trainer_client.adapters.atropos import group_scorer  # noqa: E402
+from trainer_client.adapters.atropos import ScoredGroup, group_scorer  # noqa: E402
 
 
 def test_a_group_is_posted_and_read_back(server: str) -> None:
     texts = ["0", "1", "2", "3"]
-    scored = asyncio.run(group_scorer(Recipe.loads(recipe()), server, on_missing=0.0, fault_limit=1.0)("p", texts))
+
+    async def score() -> ScoredGroup | None:
+        return await group_scorer(Recipe.loads(recipe()), server, on_missing=0.0, fault_limit=1.0)("p", texts)
+
+    scored = asyncio.run(score())
     assert scored is not None
     masks = [[-100, 7, 8]] * 4
     group = {
