@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages test-docker test-deploy audit check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages test-docker test-deploy test-trainers audit check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 

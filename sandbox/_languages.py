@@ -206,7 +206,10 @@ _ROWS = (
 )
 TABLE: Mapping[str, Language] = {row.name: row for row in _ROWS}
 
-PRELOADS: Mapping[str, tuple[str, ...]] = {"scientific": ("numpy", "scipy", "pandas", "sympy")}
+PRELOADS: Mapping[str, tuple[str, ...]] = {
+    "scientific": ("numpy", "scipy", "pandas", "sympy"),
+    "databases": ("duckdb",),
+}
 """Sets of packages by name, as import names."""
 
 

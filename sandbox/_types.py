@@ -58,7 +58,8 @@ class Program:
         source: The text of the program as sent.
         files: Further files of the working directory by relative name. Names that leave it are refused.
         preload: Python only: name of a set of packages that the interpreter holds already when the run begins
-            (`scientific`: numpy, scipy, pandas, sympy). It changes the speed of a run, never its meaning.
+            (`scientific`: numpy, scipy, pandas, sympy; `databases`: duckdb). It changes the speed of a run, never its
+            meaning.
         driver: Python only: source that is executed in place of the program, in the same process and locked in
             like it, and loads the program when it wants to. Without a driver the program runs as
             `python main.py` would run it. A driver finds these names in its globals:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from sandbox._types import SandboxConfig
 
-# What the packages of the preload sets consist of and import, as named in a site-packages directory.
+# What the packages of the preload sets consist of and import, as named in a site-packages directory or by a pattern.
 _SHOWN = (
     "numpy",
     "numpy.libs",
@@ -27,6 +27,9 @@ _SHOWN = (
     "tzdata",
     "six.py",
     "sortedcontainers",
+    "duckdb",
+    "_duckdb*.so",
+    "duckdb-*.dist-info",
 )
 # Where a distribution keeps the settings without which a toolchain below /usr does not start.
 _SETTINGS = "/etc/java-*-openjdk"
@@ -77,8 +80,8 @@ def locate(config: SandboxConfig) -> Interpreter:
     places = [config.packages or sysconfig.get_path("purelib")]
     if config.packages is None and config.python is None:
         places += [place for place in sys.path if place.endswith("site-packages")]  # packages borrowed by a .pth file
-    found = {name: [f"{place}/{name}" for place in places if os.path.exists(f"{place}/{name}")] for name in _SHOWN}
-    packages = {name: paths[0] for name, paths in found.items() if paths}
+    found = {pattern: [path for place in places for path in glob.glob(f"{place}/{pattern}")] for pattern in _SHOWN}
+    packages = {os.path.basename(paths[0]): paths[0] for paths in found.values() if paths}
     directories = sorted(real for base in prefixes if not _is_system(real := os.path.realpath(base)))
     settings = glob.glob(_SETTINGS)
     shown = (*directories, *settings, *map(os.path.realpath, config.read_only))

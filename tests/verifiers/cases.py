@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,10 @@ def subjects_of(verifier: Verifier) -> list[Subject]:
 def agrees(verifier: Verifier, subjects: Sequence[Subject]) -> bool:
     """Whether the bare function gives every case what it expects."""
     instance = Instance(verifier, b"{}")
-    return all(_same(subject, _outcomes(instance, subject)) for subject in subjects)
+    try:
+        return all(_same(subject, _outcomes(instance, subject)) for subject in subjects)
+    finally:
+        instance.close()
 
 
 def _subject(rows: Sequence[Mapping[str, Any]], verifier: Verifier) -> Subject:
@@ -88,7 +92,9 @@ def _content(response: Any) -> Any:
     return tuple(
         Message(
             turn["role"],
-            (Part("text", turn["content"]),) if turn.get("content") else (),
+            tuple(map(_part, turn["content"]))
+            if isinstance(turn.get("content"), list)
+            else ((Part("text", turn["content"]),) if turn.get("content") else ()),
             tool_calls=tuple(
                 ToolCall(call.get("id", ""), call["function"]["name"], call["function"]["arguments"])
                 for call in turn.get("tool_calls", ())
@@ -96,6 +102,13 @@ def _content(response: Any) -> Any:
         )
         for turn in response
     )
+
+
+def _part(part: Mapping[str, Any]) -> Part:
+    if part["type"] == "text":
+        return Part("text", part["text"])
+    header, _, payload = part["image_url"]["url"].partition(",")
+    return Part("blob", data=b64decode(payload), mime=header[5:].partition(";")[0])
 
 
 def _outcomes(instance: Instance, subject: Subject) -> Sequence[Verdict | Fault]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 Content: TypeAlias = str | Sequence[Mapping[str, Any]]
-"""Text, or a list of messages ``{"role": ..., "content": ...}``."""
+"""Text, or a list of messages ``{"role": ..., "content": ...}``; items of the Responses API may stand among them."""
 
 _TEXT_KINDS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 _REASONING_KINDS = {"reasoning": ("reasoning", "text"), "thinking": ("thinking", "text")}
@@ -63,18 +63,14 @@ def read_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
 def _turn(place: str, message: Any) -> Turn:
     if not isinstance(message, Mapping):
         raise ContentError(f'{place}: expected a message {{"role": ..., "content": ...}}, found {_kind(message)}')
+    if "role" not in message and message.get("type") in _ITEMS:
+        return _ITEMS[message["type"]](place, message)
     parts = [
         Part("reasoning", message[key])
         for key in _REASONING_FIELDS
         if isinstance(message.get(key), str) and message[key]
     ][:1]
-    content = message.get("content")
-    if isinstance(content, str):
-        parts.append(Part("text", content))
-    elif isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
-        parts += [_part(f"{place}.content[{i}]", part) for i, part in enumerate(content)]
-    elif content is not None:
-        raise ContentError(f"{place}.content: expected text or a list of parts, found {_kind(content)}")
+    parts += _read_parts(f"{place}.content", message.get("content"))
     calls = message.get("tool_calls") or ()
     if not isinstance(calls, Sequence) or isinstance(calls, str):
         raise ContentError(f"{place}.tool_calls: expected a list, found {_kind(calls)}")
@@ -85,6 +81,43 @@ def _turn(place: str, message: Any) -> Turn:
         calls=[_call(f"{place}.tool_calls[{i}]", call) for i, call in enumerate(calls)],
         tool_call_id=_text(place, message, "tool_call_id"),
     )
+
+
+def _read_parts(place: str, content: Any) -> list[Part]:
+    if isinstance(content, str):
+        return [Part("text", content)]
+    if isinstance(content, Sequence) and not isinstance(content, bytes | bytearray):
+        return [_part(f"{place}[{i}]", part) for i, part in enumerate(content)]
+    if content is not None:
+        raise ContentError(f"{place}: expected text or a list of parts, found {_kind(content)}")
+    return []
+
+
+def _called(place: str, item: Mapping[str, Any]) -> Turn:
+    call = Call(
+        _text(place, item, "call_id"), _text(place, item, "name", required=True), _text(place, item, "arguments")
+    )
+    return Turn("assistant", "", [], [call], "")
+
+
+def _returned(place: str, item: Mapping[str, Any]) -> Turn:
+    output = item.get("output")
+    parts = _read_parts(f"{place}.output", output)
+    return Turn("tool", "", parts, [], _text(place, item, "call_id"))
+
+
+def _reasoned(place: str, item: Mapping[str, Any]) -> Turn:
+    pieces = [*(item.get("summary") or ()), *(item.get("content") or ())]
+    texts = [_text(f"{place}.reasoning", piece, "text") for piece in pieces if isinstance(piece, Mapping)]
+    return Turn("assistant", "", [Part("reasoning", "\n".join(texts))] if texts else [], [], "")
+
+
+_ITEMS: dict[str, Callable[[str, Mapping[str, Any]], Turn]] = {
+    "function_call": _called,
+    "function_call_output": _returned,
+    "reasoning": _reasoned,
+}
+"""Items of the Responses API that are no messages."""
 
 
 def _part(place: str, part: Any) -> Part:

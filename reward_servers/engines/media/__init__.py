@@ -4,5 +4,14 @@ Nouns: *limits* are what an image may cost; an *image* is one that was decoded w
 """
 
 from reward_servers.engines.media._images import Image, ImageLimits, MediaError, read_image
+from reward_servers.engines.media._measures import SMALLEST, colour_share, structural_similarity
 
-__all__ = ["Image", "ImageLimits", "MediaError", "read_image"]
+__all__ = [
+    "SMALLEST",
+    "Image",
+    "ImageLimits",
+    "MediaError",
+    "colour_share",
+    "read_image",
+    "structural_similarity",
+]

@@ -18,7 +18,7 @@ class Rules:
     Attributes:
         exact_text: Whether spelling of texts counts; otherwise case, blanks and ``,./-_*^`` do not.
         possible: Whether an expected argument is a list of values that are right, with ``""`` for one that may be
-            left out.
+            left out; so is each value of an object among them.
     """
 
     exact_text: bool = False
@@ -57,8 +57,18 @@ def same_arguments(given: Mapping[str, Any], right: Mapping[str, Any], rules: Ru
         if value is _MISSING:
             found[name] = rules.possible and "" in choices
         else:
-            found[name] = any(same_value(value, choice, rules) for choice in choices)
+            found[name] = any(_is_choice(value, choice, rules) for choice in choices)
     return found
+
+
+def _is_choice(value: Any, choice: Any, rules: Rules) -> bool:
+    """Whether a value is one that is right; in an object of possible values each key has a list of its own."""
+    if rules.possible and isinstance(choice, dict):
+        return isinstance(value, dict) and all(same_arguments(value, choice, rules).values())
+    if rules.possible and isinstance(choice, list) and any(isinstance(one, dict) for one in choice):
+        fits = isinstance(value, list) and len(value) == len(choice)
+        return fits and all(_is_choice(one, other, rules) for one, other in zip(value, choice, strict=True))
+    return same_value(value, choice, rules)
 
 
 def assign(given: int, right: int, fits: Callable[[int, int], bool]) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""Calls in a text: tagged JSON, plain JSON, or calls of Python."""
+"""Calls in a text: messages of Harmony, tagged JSON, plain JSON, or calls of Python."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reward_servers.engines.text import strict_json
+from reward_servers.engines.toolcalls._harmony import harmony_messages, is_harmony
 
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
 _LONGEST_CODE = 65_536
@@ -30,13 +31,16 @@ class Call:
 def read_calls(text: str) -> list[Call]:
     """Calls in the order in which they appear in a text.
 
-    Three forms are read: JSON in ``<tool_call>`` tags, one after the other; a text that is JSON as a whole, an object
-    or a list of them, each with ``name`` and ``arguments`` (or ``parameters``); a list of Python calls with keywords,
-    ``[f(a=1), g()]``. Any other text holds no call.
+    Four forms are read: messages of Harmony from the assistant to a function; JSON in ``<tool_call>`` tags, one after
+    the other; a text that is JSON as a whole, an object or a list of them, each with ``name`` and ``arguments`` (or
+    ``parameters``); a list of Python calls with keywords, ``[f(a=1), g()]``. Any other text holds no call.
 
     Raises:
         MalformedCallError: A tag holds something else, or an object of a whole JSON text is no call.
     """
+    if is_harmony(text):
+        sent = [one for one in harmony_messages(text) if one.role == "assistant" and one.recipient]
+        return [Call(one.recipient.removeprefix("functions."), read_object(one.content)) for one in sent]
     if "<tool_call>" in text:
         return [call for body in _TAGGED.findall(text) for call in _from_json(body)]
     bare = text.strip()

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from typing import Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
-from reward_servers.engines.text import fenced, strict_json
-from reward_servers.verifiers._answers import AnswerOptions, taken
-
-_DEEPEST = 64
-_MOST = 20_000
+from reward_servers.engines.text import strict_json
+from reward_servers.verifiers.form._values import ASPECTS, ValueOptions, compared
 
 
 class JsonMatchReference(Reference):
@@ -22,98 +15,20 @@ class JsonMatchReference(Reference):
     answer: Any
 
 
-class JsonMatchOptions(AnswerOptions):
+class JsonMatchOptions(ValueOptions):
     """Which differences count."""
 
-    metric: Literal["f1", "exact"] = Field("f1", description="F1 over values with their paths, or all of them at once.")
-    lists: Literal["ordered", "unordered"] = Field("ordered", description="Whether the order of lists counts.")
-    case: bool = Field(True, description="Whether upper and lower case of texts differ.")
-    relative: float = Field(1e-9, ge=0, le=1, description="Relative difference of numbers that makes none.")
 
-
-class _TooMuchError(Exception):
-    """The value is too deep or too large."""
-
-
-def _leaves(value: Any, options: JsonMatchOptions, path: str = "", depth: int = 0) -> list[tuple[str, Any]]:
-    """Each plain value with its path; empty objects and lists are values of their own."""
-    if depth > _DEEPEST:
-        raise _TooMuchError
-    if isinstance(value, dict) and value:
-        parts = [
-            leaf for key, one in value.items() for leaf in _leaves(one, options, f"{path}.{json.dumps(key)}", depth + 1)
-        ]
-    elif isinstance(value, list) and value:
-        items = enumerate(value) if options.lists == "ordered" else (("*", one) for one in value)
-        parts = [leaf for place, one in items for leaf in _leaves(one, options, f"{path}[{place}]", depth + 1)]
-    else:
-        text = value if options.case or not isinstance(value, str) else value.casefold()
-        return [(path, json.dumps(text) if isinstance(text, dict | list) else text)]
-    if len(parts) > _MOST:
-        raise _TooMuchError
-    return parts
-
-
-def _shared(ours: list[tuple[str, Any]], theirs: list[tuple[str, Any]], relative: float) -> int:
-    """Values of the same path that agree, each used once: numbers within the tolerance, all else exactly."""
-    plain = [Counter((path, _key(value)) for path, value in one if not _is_number(value)) for one in (ours, theirs)]
-    count = sum((plain[0] & plain[1]).values())
-    numbers: dict[str, list[float]] = {}
-    for path, value in theirs:
-        if _is_number(value):
-            numbers.setdefault(path, []).append(value)
-    for path, value in ours:
-        if _is_number(value):
-            left = numbers.get(path, [])
-            near = [one for one in left if abs(one - value) <= relative * max(abs(one), abs(value))]
-            if near:
-                left.remove(min(near, key=lambda one: abs(one - value)))
-                count += 1
-    return count
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _key(value: Any) -> tuple[str, Any]:
-    return type(value).__name__, value
-
-
-@verifier(
-    "json_match", version="1", limits=ItemLimits(response=1 << 19), aspects=("f1", "precision", "recall", "exact")
-)
+@verifier("json_match", version="1", limits=ItemLimits(response=1 << 19), aspects=ASPECTS)
 def json_match(rollout: Rollout, ref: JsonMatchReference, options: JsonMatchOptions) -> Score:
     """How much of a JSON answer agrees with the right one, value by value; a code fence around it is left out."""
-    answer = taken(rollout, options)
-    if answer is None:
-        return Score.floor("no_answer", f"nothing to read (take = {options.take})")
-    blocks = fenced(answer)
-    try:
-        given = _leaves(strict_json(blocks[-1] if blocks else answer), options)
-    except (ValueError, RecursionError) as error:
-        return Score.floor("malformed", f"not JSON: {error}"[:300])
-    except _TooMuchError:
-        return Score.floor("limit", f"deeper than {_DEEPEST} levels or more than {_MOST} values")
-    right = _reference(ref.answer, options)
-    shared = _shared(given, right, options.relative)
-    aspects = {
-        "f1": 2 * shared / (len(given) + len(right)),
-        "precision": shared / len(given),
-        "recall": shared / len(right),
-        "exact": float(shared == len(given) == len(right)),
-    }
-    return Score(aspects[options.metric], aspects=aspects)
+    return compared(rollout, options, strict_json, _right(ref.answer), "JSON")
 
 
-def _reference(answer: Any, options: JsonMatchOptions) -> list[tuple[str, Any]]:
-    value = answer
-    if isinstance(answer, str) and answer.strip()[:1] in ("{", "["):
-        try:
-            value = strict_json(answer)
-        except ValueError as error:
-            raise DatasetError(f"reference.answer: not JSON: {error}"[:300]) from None
+def _right(answer: Any) -> Any:
+    if not isinstance(answer, str) or answer.strip()[:1] not in ("{", "["):
+        return answer
     try:
-        return _leaves(value, options)
-    except _TooMuchError:
-        raise DatasetError(f"reference.answer: deeper than {_DEEPEST} levels or over {_MOST} values") from None
+        return strict_json(answer)
+    except ValueError as error:
+        raise DatasetError(f"reference.answer: not JSON: {error}"[:300]) from None

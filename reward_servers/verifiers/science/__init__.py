@@ -1,1 +1,1 @@
-"""Quantities, molecules and reactions."""
+"""Quantities, molecules, reactions, and times."""

@@ -4,34 +4,33 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 
 from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
-from reward_servers.engines.text import visible
 from reward_servers.engines.toolcalls import (
-    Call,
     MalformedCallError,
     Rules,
     assign,
-    read_calls,
-    read_object,
     same_arguments,
 )
+from reward_servers.verifiers.tools._made import ExpectedCall, made_calls
 
 _MOST = 64
 
 
-class ExpectedCall(BaseModel):
-    """One call that is right."""
-
-    name: str = Field(min_length=1)
-    arguments: dict[str, Any] = Field(default_factory=dict)
+def _leaderboard_call(given: Any) -> Any:
+    """A call as the leaderboard's files write it: the arguments under the name."""
+    if isinstance(given, dict) and len(given) == 1 and isinstance(next(iter(given.values())), dict):
+        return {"name": next(iter(given)), "arguments": next(iter(given.values()))}
+    return given
 
 
 class ToolCallsReference(Reference):
     """The right calls; none where no tool helps."""
 
-    calls: list[ExpectedCall] = Field(max_length=_MOST, description="The right calls; `answer` is read as well.")
+    calls: list[ExpectedCall] = Field(
+        max_length=_MOST, description="The right calls; `answer`, and `ground_truth` of BFCL, are read as well."
+    )
     possible: bool = Field(
         False,
         description='Whether each argument is a list of values that are right, with "" for one that may be left out.',
@@ -40,9 +39,12 @@ class ToolCallsReference(Reference):
     @model_validator(mode="before")
     @classmethod
     def _take_answer(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "calls" not in data and "answer" in data:
-            return {**data, "calls": data["answer"]}
-        return data
+        if not isinstance(data, dict) or "calls" in data:
+            return data
+        if isinstance(data.get("ground_truth"), list):
+            calls = [_leaderboard_call(one) for one in data["ground_truth"]]
+            return {"possible": True, **data, "calls": calls}
+        return {**data, "calls": data["answer"]} if "answer" in data else data
 
     @model_validator(mode="after")
     def _check(self) -> ToolCallsReference:
@@ -65,25 +67,14 @@ class ToolCallsOptions(Options):
     )
 
 
-def _made(rollout: Rollout) -> list[Call]:
-    """Calls that the messages carry; where there is none, those in the visible text."""
-    found = [
-        Call(call.name, read_object(call.arguments))
-        for message in rollout.messages
-        if message.role == "assistant"
-        for call in message.tool_calls
-    ]
-    return found or read_calls(visible(rollout.response, rollout.reasoning_marks).text)
-
-
-@verifier("tool_calls", version="1", limits=ItemLimits(response=1 << 20), aspects=("f1", "names", "arguments", "calls"))
+@verifier("tool_calls", version="2", limits=ItemLimits(response=1 << 20), aspects=("f1", "names", "arguments", "calls"))
 def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOptions) -> Score:
     """Whether the tools that a response calls, with their arguments, are the right ones.
 
     Source: the AST check of the Berkeley Function-Calling Leaderboard (arXiv 2402.15671) for what is the same value.
     """
     try:
-        made = _made(rollout)
+        made = made_calls(rollout)
     except MalformedCallError as error:
         return Score.floor("malformed", str(error))
     if len(made) > _MOST:

@@ -1,0 +1,1 @@
+"""Queries on databases, judged by what they return."""

@@ -1,0 +1,1 @@
+"""Pictures that a response consists of: what can be computed of them."""

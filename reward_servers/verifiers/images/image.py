@@ -1,0 +1,143 @@
+"""Checks of a generated picture that compute: size, aspect, colours, likeness to a reference."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from functools import lru_cache
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from reward_servers import DatasetError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.media import (
+    SMALLEST,
+    Image,
+    ImageLimits,
+    MediaError,
+    colour_share,
+    read_image,
+    structural_similarity,
+)
+
+_LARGEST = 9_000_000
+_LIMITS = ImageLimits(pixels=_LARGEST, side=_LARGEST)  # a picture is judged as it is, never a smaller one
+_CHECKS = ("size", "aspect", "palette", "colours", "similarity")
+_ASPECT = re.compile(r"(\d+(?:\.\d+)?)\s*[:/x]\s*(\d+(?:\.\d+)?)")
+
+
+class ImageReference(Reference):
+    """What the picture is to be; a picture that can be decoded is all that is asked for where nothing is given."""
+
+    width: int | None = Field(None, ge=1, description="Its width in pixels.")
+    height: int | None = Field(None, ge=1, description="Its height in pixels.")
+    aspect: str | None = Field(None, description="Its width by its height, such as `16:9`.")
+    colours: list[str] = Field([], max_length=64, description="Colours that it keeps to, such as `#ff8800`.")
+    image: str | None = Field(
+        None, min_length=1, description="The picture that it is to be like: base64, or a data: URL."
+    )
+
+    @field_validator("aspect")
+    @classmethod
+    def _check_aspect(cls, value: str | None) -> str | None:
+        if value is not None and not ((match := _ASPECT.fullmatch(value)) and min(map(float, match.groups())) > 0):
+            raise ValueError(f"two numbers such as 16:9, not {value!r}")
+        return value
+
+    @field_validator("colours")
+    @classmethod
+    def _check_colours(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if not re.fullmatch(r"#?[0-9a-fA-F]{6}", value):
+                raise ValueError(f"six hexadecimal digits such as #ff8800, not {value!r}")
+        return values
+
+
+class ImageOptions(Options):
+    """How checks become a score, and how far each may be off."""
+
+    grade: Literal["mean", "all"] = Field(
+        "mean", description="Mean of the checks, or 1 when each reaches its least value."
+    )
+    pixels: int = Field(0, ge=0, description="Pixels that width and height may be off.")
+    aspect_error: float = Field(0.02, ge=0, lt=1, description="Relative error of the aspect that is right.")
+    distance: float = Field(
+        40.0, ge=0, le=442, description="Distance in red, green and blue up to which a colour is met."
+    )
+    least_palette: float = Field(0.9, ge=0, le=1, description="Share of pixels in the colours, for grade = 'all'.")
+    least_similarity: float = Field(0.9, ge=0, le=1, description="Structural similarity, for grade = 'all'.")
+
+
+@lru_cache(maxsize=16)
+def _reference(text: str) -> Image:
+    """The picture of a reference.
+
+    Raises:
+        DatasetError: It cannot be read.
+    """
+    try:
+        return read_image(base64.b64decode(text.rpartition(",")[2], validate=True), _LIMITS)
+    except (binascii.Error, MediaError) as error:
+        raise DatasetError(f"reference.image: {error}") from None
+
+
+def _shown(rollout: Rollout) -> bytes | None:
+    """The bytes of the last picture of the last assistant message that has one."""
+    for message in reversed(rollout.messages):
+        blobs = [part.data for part in message.parts if part.kind == "blob"]
+        if message.role == "assistant" and blobs:
+            return blobs[-1]
+    return None
+
+
+def _checks(picture: Image, ref: ImageReference, options: ImageOptions) -> dict[str, float]:
+    found: dict[str, float] = {}
+    wanted = [(picture.width, ref.width), (picture.height, ref.height)]
+    if ref.width is not None or ref.height is not None:
+        found["size"] = float(all(side is None or abs(given - side) <= options.pixels for given, side in wanted))
+    if ref.aspect is not None:
+        match = _ASPECT.fullmatch(ref.aspect)
+        assert match is not None
+        right = float(match[1]) / float(match[2])
+        found["aspect"] = float(abs(picture.width / picture.height / right - 1) <= options.aspect_error)
+    if ref.colours:
+        colours = [(int(one[-6:-4], 16), int(one[-4:-2], 16), int(one[-2:], 16)) for one in ref.colours]
+        found["palette"], found["colours"] = colour_share(picture, colours, options.distance)
+    if ref.image is not None:
+        right_image = _reference(ref.image)
+        if min(right_image.width, right_image.height) < SMALLEST:
+            raise DatasetError(f"reference.image: {SMALLEST} pixels a side are needed")
+        same = (picture.width, picture.height) == (right_image.width, right_image.height)
+        found["similarity"] = max(0.0, structural_similarity(picture, right_image)) if same else 0.0
+    return found
+
+
+@verifier(
+    "image",
+    version="1",
+    limits=ItemLimits(cpu=30.0, memory=2 << 30, response=16 << 20),
+    aspects=("width", "height", *_CHECKS),
+    libraries=("pillow",),
+)
+def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score:
+    """Whether a picture can be decoded, has the size, aspect and colours asked for, and is like a reference.
+
+    `palette` is the share of pixels that have one of the colours, `colours` the share of the colours that are there,
+    `similarity` the mean structural similarity (SSIM, Wang et al. 2004) to a reference of the same size.
+    """
+    if ref.image is not None:
+        _reference(ref.image)
+    data = _shown(rollout)
+    if data is None:
+        return Score.floor("no_answer", "the response has no picture")
+    try:
+        picture = read_image(data, _LIMITS)
+    except MediaError as error:
+        return Score.floor(error.reason, str(error))
+    found = _checks(picture, ref, options)
+    least = {"palette": options.least_palette, "similarity": options.least_similarity}
+    held = all(value >= least.get(name, 1.0) for name, value in found.items())
+    mean = sum(found.values()) / len(found) if found else 1.0
+    aspects = {"width": float(picture.width), "height": float(picture.height), **dict.fromkeys(_CHECKS), **found}
+    return Score(mean if options.grade == "mean" else float(held), aspects=aspects)

@@ -1,0 +1,1 @@
+"""Instructions of a prompt that a program can check."""

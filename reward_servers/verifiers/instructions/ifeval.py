@@ -1,0 +1,82 @@
+"""Instruction following as IFEval and IFBench check it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
+
+from reward_servers import DatasetError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.instructions import Instruction, InstructionError, loosely, read_instruction
+from reward_servers.engines.text import visible
+
+
+class IfevalReference(Reference):
+    """The columns of an IFEval file."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    instruction_id_list: list[str] = Field(
+        min_length=1,
+        max_length=64,
+        validation_alias=AliasChoices("instruction_id_list", "instruction_id"),
+        description="Names of the instructions, such as `length_constraints:number_words`.",
+    )
+    kwargs: list[dict[str, Any] | None] = Field(description="Arguments of each; what is null is not given.")
+
+    @model_validator(mode="after")
+    def _check(self) -> IfevalReference:
+        if len(self.kwargs) != len(self.instruction_id_list):
+            raise ValueError(f"{len(self.instruction_id_list)} instructions, but {len(self.kwargs)} kwargs")
+        return self
+
+
+class IfevalOptions(Options):
+    """How strictly the instructions are read, and what the score is."""
+
+    mode: Literal["strict", "loose"] = Field(
+        "strict", description="'loose' also reads the response without its first line, its last one, and asterisks."
+    )
+    grade: Literal["all", "share"] = Field("all", description="1 when all are followed, or the share that is.")
+
+
+def _instructions(ref: IfevalReference) -> list[Instruction]:
+    try:
+        return [
+            read_instruction(name, given or {}) for name, given in zip(ref.instruction_id_list, ref.kwargs, strict=True)
+        ]
+    except InstructionError as error:
+        raise DatasetError(f"reference: {error}") from None
+
+
+@verifier(
+    "ifeval",
+    version="1",
+    limits=ItemLimits(response=1 << 18),
+    aspects=("strict", "loose", "share_strict", "share_loose"),
+    libraries=("nltk", "py3langid"),
+)
+def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Score:
+    """Whether a response follows the instructions of its prompt, strictly or loosely: families of IFEval and IFBench.
+
+    Sources: arXiv 2311.07911 and 2507.02833 with their published checks: all 25 families of IFEval, and those of
+    IFBench that need no model, no list of words of others, and no single prompt. `strict` and `loose` are accuracies of
+    the prompt, `share_strict` and `share_loose` those of its instructions.
+    """
+    asked = _instructions(ref)
+    answer = visible(rollout.response, rollout.reasoning_marks).text
+    if not answer.strip():
+        return Score.floor("no_answer", "there is no text")
+    strictly = [one.followed(answer) for one in asked]
+    forms = loosely(answer)
+    loose = [held or any(one.followed(form) for form in forms) for one, held in zip(asked, strictly, strict=True)]
+    aspects = {
+        "strict": float(all(strictly)),
+        "loose": float(all(loose)),
+        "share_strict": sum(strictly) / len(asked),
+        "share_loose": sum(loose) / len(asked),
+    }
+    held = strictly if options.mode == "strict" else loose
+    failed = [one.name for one, followed in zip(asked, held, strict=True) if not followed]
+    value = aspects[options.mode if options.grade == "all" else f"share_{options.mode}"]
+    return Score(value, aspects=aspects, note=", ".join(failed)[:500], feedback={"failed": failed})

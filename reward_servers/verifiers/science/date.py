@@ -1,0 +1,106 @@
+"""Dates as answers."""
+
+from __future__ import annotations
+
+import re
+from datetime import date as Day
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+
+_MONTHS = "jan feb mar apr may jun jul aug sep oct nov dec"
+_NAME = (
+    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)\.?"
+)
+_DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
+_WEEKDAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+)?"
+_FORMS = [
+    re.compile(_WEEKDAY + form, re.IGNORECASE)
+    for form in (
+        rf"{_YEAR}-(?P<month>\d{{1,2}})(?:-(?P<day>\d{{1,2}})(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?Z?)?)?",
+        rf"{_YEAR}(?P<sign>[/.])(?P<month>\d{{1,2}})(?P=sign)(?P<day>\d{{1,2}})",
+        rf"(?P<first>\d{{1,2}})(?P<sign>[/.\-])(?P<second>\d{{1,2}})(?P=sign){_YEAR}",
+        rf"{_NAME}\s+{_DAY},?\s+{_YEAR}",
+        rf"{_DAY}\s+(?:of\s+)?{_NAME},?\s+{_YEAR}",
+        rf"{_NAME},?\s+{_YEAR}",
+        r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
+        rf"(?:in\s+)?{_YEAR}",
+    )
+]
+_LONGEST = 60
+
+Date = tuple[int, int | None, int | None]
+
+
+class DateReference(Reference):
+    """The right date: a day, a month or a year."""
+
+    answer: str = Field(min_length=1, description="ISO 8601: `2021-03-05`, `2021-03` or `2021`.")
+
+
+class DateOptions(AnswerOptions):
+    """How dates are read, and how far off one may be."""
+
+    order: Literal["refuse", "day_first", "month_first"] = Field(
+        "refuse", description="What 03/05/2021 is; 'refuse': what can be read in two ways is no answer."
+    )
+    days: int = Field(0, ge=0, description="Days that a date may be off.")
+    precision: Literal["reference", "exact"] = Field(
+        "reference", description="A day is right where a month or a year is asked for and it lies in it; or it is not."
+    )
+
+
+def _read(text: str, order: str) -> Date | None:
+    """Year, month and day of a text that is one date; None where it is none, or can be read in two ways."""
+    text = " ".join(text.split()).rstrip(".")
+    match = next((found for form in _FORMS if (found := form.fullmatch(text))), None) if len(text) <= _LONGEST else None
+    if match is None:
+        return None
+    parts = match.groupdict()
+    month, day = parts.get("month"), parts.get("day")
+    if parts.get("name"):
+        month = str(_MONTHS.split().index(parts["name"][:3].lower()) + 1)
+    if parts.get("first"):
+        first, second = parts["first"], parts["second"]
+        if order == "refuse" and first != second and max(int(first), int(second)) <= 12:
+            return None
+        day_first = order == "day_first" if max(int(first), int(second)) <= 12 else int(first) > 12
+        day, month = (first, second) if day_first else (second, first)
+    read: Date = int(parts["year"]), int(month) if month else None, int(day) if day else None
+    try:
+        _day(read)
+    except ValueError:
+        return None
+    return read
+
+
+def _day(found: Date) -> Day:
+    return Day(found[0], found[1] or 1, found[2] or 1)
+
+
+@verifier("date", version="1", limits=ItemLimits(response=1 << 19), aspects=("days_off", "year", "month", "day"))
+def date(rollout: Rollout, ref: DateReference, options: DateOptions) -> Score:
+    """Whether a date is the right one, however it is written: 2021-03-05, March 5, 2021, 5 Mar 2021, 25/03/2021."""
+    right = _read(ref.answer, "refuse")
+    if right is None:
+        raise DatasetError(f"reference.answer: {ref.answer!r} is not a date such as 2021-03-05")
+    answer = taken(rollout, options)
+    if answer is None:
+        return nothing_taken(options)
+    given = _read(answer, options.order)
+    if given is None:
+        return Score.floor("no_answer", "the answer is not one date, or can be read in two ways")
+    known = sum(part is not None for part in right)
+    precise = sum(part is not None for part in given)
+    off = float(abs((_day(given) - _day(right)).days)) if precise == known == 3 else None
+    same = given[:known] == right[:known] and (options.precision == "reference" or precise == known)
+    value = same or (off is not None and off <= options.days)
+    parts = {
+        name: None if wanted is None else float(given[place] == wanted)
+        for place, (name, wanted) in enumerate(zip(("year", "month", "day"), right, strict=True))
+    }
+    return Score(float(value), aspects={"days_off": off, **parts}, evidence={"date": given})

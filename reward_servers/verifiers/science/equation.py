@@ -1,0 +1,59 @@
+"""Chemical equations: the right species, and balanced."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.engines.chemistry import Equation, FormulaError, is_balanced, read_equation
+from reward_servers.verifiers._answers import AnswerOptions, taken
+
+_LINES = 200
+
+
+class EquationReference(Reference):
+    """The right equation, balanced."""
+
+    answer: str = Field(min_length=1, description="Such as `2 H2 + O2 -> 2 H2O`.")
+
+
+class EquationOptions(AnswerOptions):
+    """When an equation is the right one. Of the part that is taken, the last line with an equation is read."""
+
+    coefficients: Literal["ratio", "given"] = Field(
+        "ratio", description="Multiples of all coefficients are right as well, or only those of the reference."
+    )
+    grade: Literal["all", "share"] = Field("all", description="1 for the right one, or half for its species alone.")
+
+
+def _last(text: str) -> Equation | None:
+    for line in reversed(text.strip().splitlines()[-_LINES:]):
+        try:
+            return read_equation(line.strip().rstrip("."))
+        except FormulaError:
+            continue
+    return None
+
+
+@verifier("equation", version="1", limits=ItemLimits(response=1 << 19), aspects=("balanced", "species", "coefficients"))
+def equation(rollout: Rollout, ref: EquationReference, options: EquationOptions) -> Score:
+    """Whether a chemical equation has the right species on each side with coefficients that balance it."""
+    try:
+        right = read_equation(ref.answer)
+    except FormulaError as error:
+        raise DatasetError(f"reference.answer: {error}") from None
+    if not is_balanced(right):
+        raise DatasetError("reference.answer: the equation is not balanced, or a species stands on both sides")
+    answer = taken(rollout, options)
+    given = _last(answer) if answer is not None else None
+    if given is None:
+        return Score.floor("no_answer", f"no equation (take = {options.take})")
+    ours, theirs = given.terms, right.terms
+    species = ours.keys() == theirs.keys()
+    ratios = {ours[one] / theirs[one] for one in theirs} if species else set()
+    same = len(ratios) == 1 and (options.coefficients == "ratio" or ratios == {1})
+    aspects = {"balanced": float(is_balanced(given)), "species": float(species), "coefficients": float(same)}
+    value = 1.0 if same else 0.5 if species and options.grade == "share" else 0.0
+    return Score(value, aspects=aspects)

@@ -1,0 +1,47 @@
+"""Chemical formulas."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.engines.chemistry import FormulaError, read_formula
+from reward_servers.verifiers._answers import AnswerOptions, taken
+
+
+class FormulaReference(Reference):
+    """The right formula."""
+
+    answer: str = Field(min_length=1, description="Such as `Ca(OH)2`, `CuSO4·5H2O`, `SO4^2-`.")
+
+
+class FormulaOptions(AnswerOptions):
+    """When two formulas are the same."""
+
+    same: Literal["composition", "written"] = Field(
+        "composition",
+        description="The same atoms and charge, or also in the same order and grouping: CH3OH is not CH4O.",
+    )
+
+
+@verifier("formula", version="1", limits=ItemLimits(response=1 << 19), aspects=("composition", "charge"))
+def formula(rollout: Rollout, ref: FormulaReference, options: FormulaOptions) -> Score:
+    """Whether a chemical formula is the right one: atoms and charge, plain, in LaTeX or with small digits."""
+    try:
+        right = read_formula(ref.answer)
+    except FormulaError as error:
+        raise DatasetError(f"reference.answer: {error}") from None
+    answer = taken(rollout, options)
+    if answer is None:
+        return Score.floor("no_answer", f"nothing to read (take = {options.take})")
+    try:
+        given = read_formula(answer.strip().rstrip("."))
+    except FormulaError as error:
+        return Score.floor("no_answer", f"no formula: {error}")
+    aspects = {"composition": float(given.atoms == right.atoms), "charge": float(given.charge == right.charge)}
+    same = given.composition == right.composition
+    if options.same == "written":
+        same = same and given.written == right.written
+    return Score(float(same), aspects=aspects, evidence={"atoms": dict(given.atoms), "charge": given.charge})

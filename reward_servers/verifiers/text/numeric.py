@@ -1,0 +1,147 @@
+"""Numbers as answers: amounts, percentages, fractions, with a tolerance."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from reward_servers import DatasetError, ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+
+_LONGEST = 60
+_SCALES = {
+    "thousand": 3,
+    "k": 3,
+    "million": 6,
+    "mn": 6,
+    "m": 6,
+    "billion": 9,
+    "bn": 9,
+    "b": 9,
+    "trillion": 12,
+    "tn": 12,
+}
+_NUMBER = re.compile(
+    r"""
+    (?<![\w.,/^])
+    (?P<negative>\((?=[$€£¥]?\d[^()]*\)))?                       # (1,200) of accountants
+    (?P<sign>[+\-\u2212])?\s?
+    (?:[$€£¥]|US\$|USD|EUR|GBP|Rs\.?)?\s?
+    (?P<sign2>[+\-\u2212])?
+    (?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)
+    (?:\s?(?:e|(?:×|x|\*|\\times)\s?10\s?\^?\s?\{?)(?P<power>[+\-\u2212]?\d{1,3})\}?)?
+    (?:\s?/\s?(?P<below>\d+(?:\.\d+)?))?
+    (?:\s?(?P<percent>%|\\%|percent\b|per\s?cent\b)|[ -]?(?P<scale>thousand|million|billion|trillion|bn|mn|tn|[kmb])\b)?
+    (?P<close>\))?
+    (?![\d^]|\s?(?:×|\\times)\s?\d)
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+class NumericReference(Reference):
+    """The right number, as a number or as people write it."""
+
+    answer: int | float | str = Field(description="Such as 12, `1,200`, `3/4`, `12%`, `$1.5 million`.")
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("a number, not true or false")
+        return value
+
+
+class NumericOptions(AnswerOptions):
+    """How far a number may be off, and which number is the answer."""
+
+    relative: float = Field(0.0, ge=0, lt=1, description="Relative error that is right.")
+    absolute: float = Field(1e-9, ge=0, description="Absolute error that is right.")
+    decimals: int | None = Field(
+        None, ge=0, le=12, description="Decimal places that both numbers are rounded to first."
+    )
+    percent: Literal["same", "hundredth", "any"] = Field(
+        "hundredth", description="12% is 12, or 0.12, or either: 'any' forgives a factor of 100 where one has the sign."
+    )
+    pick: Literal["only", "last"] = Field(
+        "only", description="The part has one number and no other, or the last of its numbers is the answer."
+    )
+
+
+def _numbers(text: str) -> list[tuple[Fraction, bool]]:
+    """The numbers of a text, and whether each is a percentage; exact, and never one with more than 300 digits."""
+    found = []
+    for match in _NUMBER.finditer(text):
+        if len(match.group()) > _LONGEST or bool(match["negative"]) != bool(match["close"] and match["negative"]):
+            continue
+        try:
+            value = Fraction(Decimal(re.sub(r"[,\s]", "", match["digits"])))
+        except (InvalidOperation, ValueError):
+            continue
+        value *= Fraction(10) ** (int((match["power"] or "0").replace("\u2212", "-")))
+        value *= 10 ** _SCALES.get((match["scale"] or "").lower(), 0)
+        if match["below"]:
+            below = Fraction(match["below"])
+            if below == 0:
+                continue
+            value /= below
+        minus = bool(match["negative"]) ^ ((match["sign"] or match["sign2"] or "+") != "+")
+        found.append((-value if minus else value, match["percent"] is not None))
+    return found
+
+
+def _read(value: float | str) -> tuple[Fraction, bool]:
+    if isinstance(value, int | float):
+        try:
+            return Fraction(str(value)), False
+        except ValueError:
+            raise DatasetError(f"reference.answer: {value} is no number") from None
+    found = _numbers(value)
+    if len(found) != 1:
+        raise DatasetError(f"reference.answer: {value!r} holds {len(found)} numbers, and not one")
+    return found[0]
+
+
+def _forms(number: tuple[Fraction, bool], other_has_sign: bool, how: str) -> list[Fraction]:
+    value, percentage = number
+    if how == "same":
+        return [value]
+    if how == "hundredth" or percentage == other_has_sign:
+        return [value / 100 if percentage else value]
+    return [value / 100, value] if percentage else [value, value / 100]
+
+
+def _error(given: Fraction, right: Fraction, options: NumericOptions) -> tuple[Fraction, bool]:
+    """Difference of two numbers, and whether it counts for nothing."""
+    if options.decimals is not None:
+        given, right = (Fraction(round(one * 10**options.decimals), 10**options.decimals) for one in (given, right))
+    difference = abs(given - right)
+    return difference, difference <= max(Fraction(options.absolute), Fraction(options.relative) * abs(right))
+
+
+@verifier("numeric", version="1", limits=ItemLimits(response=1 << 18), aspects=("relative_error", "numbers"))
+def numeric(rollout: Rollout, ref: NumericReference, options: NumericOptions) -> Score:
+    """Whether a number equals the right one within a tolerance, however written: 1,200, 1.2k, 12e2, (5), 3/4, 12%."""
+    right = _read(ref.answer)
+    answer = taken(rollout, options)
+    if answer is None:
+        return nothing_taken(options)
+    found = _numbers(answer)
+    if not found or (options.pick == "only" and len(found) > 1):
+        return Score.floor("no_answer", f"{len(found)} numbers; pick = {options.pick}")
+    given = found[-1]
+    tried = [
+        (*_error(one, other, options), other)
+        for one in _forms(given, right[1], options.percent)
+        for other in _forms(right, given[1], options.percent)
+    ]
+    difference, _, beside = min(tried)
+    aspects = {
+        "relative_error": float(min(difference / abs(beside), Fraction(10**12))) if beside else None,
+        "numbers": float(len(found)),
+    }
+    return Score(float(any(close for _, close, _ in tried)), aspects=aspects, evidence={"value": str(given[0])[:80]})

@@ -1,0 +1,147 @@
+"""The way that an agent went: which tools it called, how often, and in which state it left the world."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from reward_servers import CallerError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.toolcalls import Call, MalformedCallError, Rules, assign, same_arguments, same_value
+from reward_servers.verifiers.tools._made import ExpectedCall, made_calls
+
+_MOST = 256
+_RULES = Rules()
+_EXACT = Rules(exact_text=True)
+
+
+class ForbiddenCall(BaseModel):
+    """Calls that no way may hold: of a tool, or only those with these arguments among theirs."""
+
+    name: str = Field(min_length=1)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class TrajectoryReference(Reference):
+    """What a right way has in it. At least one of the fields is given."""
+
+    calls: list[ExpectedCall] = Field([], max_length=_MOST, description="Calls of a right way, in their order.")
+    forbidden: list[ForbiddenCall] = Field([], max_length=_MOST, description="Calls that give the floor.")
+    budget: int | None = Field(None, ge=0, description="Calls that are enough; the number of `calls`, if not given.")
+    final_state: Any = Field(None, description="State in which the world must be at the end.")
+
+    @model_validator(mode="after")
+    def _check(self) -> TrajectoryReference:
+        if not (self.calls or self.forbidden or self.budget is not None or self.final_state is not None):
+            raise ValueError("give `calls`, `forbidden`, `budget` or `final_state`")
+        return self
+
+
+class TrajectoryOptions(Options):
+    """How a way is compared."""
+
+    match: Literal["strict", "unordered", "superset", "subset"] = Field(
+        "superset",
+        description="Same calls in order; same calls; at least those of the reference; some of those and no other.",
+    )
+    arguments: bool = Field(True, description="Whether arguments are compared, or names alone.")
+    grade: Literal["all", "share"] = Field("all", description="1 for a match, or the F1 of calls made and expected.")
+    efficiency: bool = Field(
+        False, description="Whether the score is multiplied by budget / calls, where that is below 1."
+    )
+    state_field: str = Field(
+        "final_state", description="Field of the metadata that holds the state, as the trainer saw it."
+    )
+    state: Literal["equal", "contains"] = Field(
+        "equal", description="'contains': what the reference leaves out is free."
+    )
+
+
+@verifier(
+    "trajectory",
+    version="1",
+    limits=ItemLimits(response=4 << 20),
+    aspects=("matched", "efficiency", "forbidden", "repeated", "state", "calls"),
+)
+def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOptions) -> Score:
+    """Whether an agent made the right calls, none that is forbidden, and left the right state.
+
+    Calls are those of the messages (chat completions and Responses), or of a text in Harmony. The state is what the
+    caller sends in the metadata, never what the response says of it. The four ways to match are those of AgentEvals.
+    """
+    aspects: dict[str, float | None] = dict.fromkeys(("matched", "efficiency", "forbidden", "repeated", "state"))
+    names = [call.name for message in rollout.messages if message.role == "assistant" for call in message.tool_calls]
+    broken = sorted({one.name for one in ref.forbidden} & set(names))
+    try:
+        made = made_calls(rollout)
+    except MalformedCallError as error:
+        # What cannot be read may be what is forbidden.
+        return Score.floor("forbidden_call" if broken else "malformed", str(error))
+    if len(made) > _MOST:
+        return Score.floor("limit", f"{len(made)} calls")
+    forbidden = [call.name for call in made if any(_is_forbidden(call, one) for one in ref.forbidden)]
+    budget = ref.budget if ref.budget is not None else len(ref.calls) if ref.calls else None
+    matched, f1 = _match(made, ref.calls, options) if ref.calls else (True, 1.0)
+    state = _state(rollout, ref.final_state, options)
+    aspects |= {
+        "matched": float(matched) if ref.calls else None,
+        "efficiency": None if budget is None else min(1.0, budget / len(made)) if made else 1.0,
+        "forbidden": float(len(forbidden)),
+        "repeated": float(sum(call in made[:place] for place, call in enumerate(made))),
+        "state": None if state is None else float(state),
+        "calls": float(len(made)),
+    }
+    if forbidden:
+        return Score(0.0, "forbidden_call", note=", ".join(sorted(set(forbidden))), aspects=aspects)
+    if state is False:
+        return Score(0.0, "wrong_state", aspects=aspects)
+    value = float(matched) if options.grade == "all" else f1
+    value *= (aspects["efficiency"] or 0.0) if options.efficiency and budget is not None else 1.0
+    code = "no_call" if ref.calls and not made else ""
+    return Score(value, code, aspects=aspects, evidence={"calls": [[one.name, one.arguments] for one in made[:20]]})
+
+
+def _is_forbidden(call: Call, forbidden: ForbiddenCall) -> bool:
+    return call.name == forbidden.name and all(
+        name in call.arguments and same_value(call.arguments[name], value, _RULES)
+        for name, value in forbidden.arguments.items()
+    )
+
+
+def _match(made: list[Call], expected: list[ExpectedCall], options: TrajectoryOptions) -> tuple[bool, float]:
+    """Whether the calls match, and the F1 of calls made and expected."""
+
+    def fits(one: int, other: int) -> bool:
+        if made[one].name != expected[other].name or (options.match == "strict" and one != other):
+            return False
+        return not options.arguments or all(
+            same_arguments(made[one].arguments, expected[other].arguments, _RULES).values()
+        )
+
+    right = len(assign(len(made), len(expected), fits))
+    held = {
+        "strict": right == len(made) == len(expected),
+        "unordered": right == len(made) == len(expected),
+        "superset": right == len(expected),
+        "subset": 0 < right == len(made),
+    }
+    return held[options.match], 2 * right / (len(made) + len(expected))
+
+
+def _state(rollout: Rollout, wanted: Any, options: TrajectoryOptions) -> bool | None:
+    """Whether the state is the right one; None where none is asked for."""
+    if wanted is None:
+        return None
+    metadata = rollout.metadata
+    if options.state_field not in metadata:
+        raise CallerError(f"metadata.{options.state_field}: send the state that the run ended in", code="missing_state")
+    found = metadata[options.state_field]
+    return same_value(found, wanted, _EXACT) if options.state == "equal" else _contains(found, wanted)
+
+
+def _contains(found: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(
+            name in found and _contains(found[name], wanted[name]) for name in wanted
+        )
+    return same_value(found, wanted, _EXACT)
