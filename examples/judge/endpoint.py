@@ -1,8 +1,9 @@
 """A judge without a model: an endpoint of the chat-completions protocol that follows one rule.
 
-It finds reference and responses between their fences. A response is right if it holds the reference; of two, the one
-that does is better. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on port 8911; put the
-address of a model's endpoint into ``server.toml`` to ask a model.
+It finds prompt, reference and responses between their fences. A response is right if it holds the reference, or what
+the criteria name in quotation marks; of two, the one that does is better. Without either, a response is a statement,
+and right if the prompt holds its words. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on
+port 8911; put the address of a model's endpoint into ``server.toml`` to ask a model.
 """
 
 from __future__ import annotations
@@ -23,16 +24,29 @@ def _fenced(asked: str, name: str) -> tuple[str, str] | None:
 def reply(request: dict[str, Any]) -> str:
     """What the rule says of a conversation."""
     asked = request["messages"][-1]["content"]
-    reference = _fenced(asked, "REFERENCE")
+    reference, prompt = _fenced(asked, "REFERENCE"), _fenced(asked, "PROMPT")
     shown = [found for name in ("RESPONSE", "RESPONSE A", "RESPONSE B") if (found := _fenced(asked, name))]
-    if reference is None or not shown:
+    named = re.findall(r'"(.+?)"', asked.partition("Criteria: ")[2].partition("\n")[0])
+    if not shown or not (named or reference or prompt):
         return "I was shown no reference and no response."
-    wanted, token = reference[1].strip(), shown[0][0]
-    right = [wanted.casefold() in text.casefold() for _, text in shown]
+    token = shown[0][0]
+    if named:
+        looked_for, right = " and ".join(named), [all(_in(one, text) for one in named) for _, text in shown]
+    elif reference is not None:
+        looked_for, right = reference[1].strip(), [_in(reference[1].strip(), text) for _, text in shown]
+    else:
+        # Of a statement: whether the documents hold its words.
+        held = prompt[1] if prompt is not None else ""
+        words = re.findall(r"\w{4,}", shown[0][1])
+        looked_for, right = "its words", [sum(_in(one, held) for one in words) >= 0.8 * len(words)]
     if len(right) == 1:
-        return f"I looked for {wanted!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
+        return f"I looked for {looked_for!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
     better = "C" if right[0] == right[1] else "A" if right[0] else "B"
-    return f"I looked for {wanted!r} in both.\n[[{better}]] [{token}]"
+    return f"I looked for {looked_for!r} in both.\n[[{better}]] [{token}]"
+
+
+def _in(words: str, text: str) -> bool:
+    return words.casefold() in text.casefold()
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
@@ -101,9 +102,14 @@ def _aspects(report: Report, measures: Measures, refuted: int, complete: float |
     }
 
 
-def flags_of(report: Report, measures: Measures) -> list[str]:
-    """What stands out, in alphabetical order."""
-    found = set(report.flags)
+def flags_of(told: Iterable[str], measures: Measures) -> list[str]:
+    """What stands out, in alphabetical order.
+
+    Args:
+        told: The flags of the report.
+        measures: Its figures.
+    """
+    found = set(told) - {"unneeded_citation", "citation_stuffing", "misattribution"}
     found |= {"unneeded_citation"} if measures.unneeded_citation else set()
     found |= {"citation_stuffing"} if measures.stuffed else set()
     found |= {"misattribution"} if measures.misattributed else set()
@@ -131,6 +137,7 @@ def _evidence(
         "support": "by words",
         "flags": flags,
         "cited": report.cited,
+        "fabricated": report.fabricated,
         "own_memory": report.own_memory,
         "quotes": [(quote.text[:_SHOWN], quote.document, quote.grounding) for quote in report.quotes],
         "statements": statements,
@@ -177,7 +184,7 @@ def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions)
     measures = measured_by(report, supports, texts)
     complete = completeness(rollout.response, ref)
     against = [evidence.refutes(claim.citations, claim.prose) if claim.citations else "" for claim in report.claims]
-    flags = flags_of(report, measures)
+    flags = flags_of(report.flags, measures)
     stopped = [gate for gate in options.gates if gate in flags]
     value: float | None = None
     if not report.claims:

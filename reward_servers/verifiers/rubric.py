@@ -1,123 +1,271 @@
-"""Weighted criteria, each put to the judge as a question of its own."""
+"""A rubric: weighted criteria that a judge, a pattern or another verifier decides, and one score of them."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Literal
+import json
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field
 
 from reward_servers import (
+    CallerError,
     Context,
     DatasetError,
-    FaultError,
     ItemLimits,
     Options,
-    Reference,
     Rollout,
     Score,
+    UpstreamError,
     Verdict,
     verifier,
 )
+from reward_servers.engines.citations import quotes_words
+from reward_servers.verifiers._composing import Replies, replies_to
+from reward_servers.verifiers._rubric_model import (
+    MET,
+    Criterion,
+    RubricReference,
+    RubricSettings,
+    levels_of,
+)
+from reward_servers.verifiers._rubric_total import Aggregate, counted, total_of
 from reward_servers.verifiers._shown import shown
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-
-
-class Criterion(Reference):
-    """One criterion; a negative weight makes it a penalty that meeting it costs."""
-
-    id: Text
-    text: Text
-    weight: float = Field(1.0, allow_inf_nan=False)
-
-
-class RubricReference(Reference):
-    """The criteria of a prompt."""
-
-    rubric: tuple[Criterion, ...] = Field(min_length=1, max_length=100)
-
-    @model_validator(mode="after")
-    def _check(self) -> RubricReference:
-        if len({one.id for one in self.rubric}) != len(self.rubric):
-            raise ValueError("two criteria have the same id")
-        if not any(one.weight for one in self.rubric):
-            raise ValueError("no criterion has a weight other than 0")
-        return self
+_EACH_OF = "For each name, whether what it stands for is true of the response."
+_QUOTE = (
+    "{text}\n\nBefore the verdict, quote the words of the response that show it, word by word and between double "
+    "quotation marks. Without such words it is not met."
+)
+_IN_ONE_CALL = 32
+_PER_CHARACTERS = 500
 
 
 class RubricOptions(Options):
-    """How a criterion is put to the judge, and how the weighted sum becomes a score."""
+    """How criteria are put to the judge, and how their scores become one."""
 
+    rubric: str = Field("", description="Name of a set of the server, such as medical or medical@3, for every prompt.")
     protocol: Literal["binary", "likert_1_10", "likert_1_5"] = "binary"
-    scale: Literal["positive", "range"] = Field(
-        "positive",
-        description="'positive': the sum over the sum of positive weights, clipped to [0, 1], like HealthBench. "
-        "'range': the sum's place between its least and its greatest possible value.",
+    calls: Literal["each", "batches", "one"] = Field(
+        "each", description="A call for each criterion, for each ten of them, or one call for 32 at most."
     )
+    aggregate: Aggregate = Field("weighted", description="How the criteria become one score.")
+    min_judged: float = Field(
+        1.0, gt=0, le=1, description="Share of the weight that must have got a verdict; below it there is no score."
+    )
+    length_center: int = Field(2000, ge=0, description="Characters of a response from which on length costs.")
+    length_penalty: float = Field(
+        0.0, ge=0, le=1, description="What each 500 characters beyond that cost, as in a length-adjusted HealthBench."
+    )
+    guidance: bool = Field(
+        False, description="Whether the feedback names the criteria that are not met, for a policy that tries again."
+    )
+    model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
     on_provoked: Literal["floor", "fault"] = Field(
         "floor", description="What a failure of the judge that the response provably caused is: the floor, or a fault."
     )
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
+    least_mass: float = Field(
+        0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
+    )
     max_reasks: int = Field(2, ge=0, le=5, description="How often an unusable reply is asked again.")
 
-
-def _scaled(values: dict[str, float], criteria: tuple[Criterion, ...], scale: str) -> float:
-    total = sum(one.weight * values[one.id] for one in criteria)
-    most = sum(one.weight for one in criteria if one.weight > 0)
-    least = sum(one.weight for one in criteria if one.weight < 0)
-    if scale == "range":
-        return min(1.0, max(0.0, (total - least) / (most - least)))
-    if most == 0:
-        raise DatasetError("reference.rubric: no weight is positive; use option scale = 'range'")
-    return min(1.0, max(0.0, total / most))
-
-
-def _report(faults: dict[str, FaultError], asked: int) -> FaultError:
-    """One fault for those of the criteria: what trying again cannot mend speaks for all."""
-    worst = next((fault for fault in faults.values() if not fault.retryable), next(iter(faults.values())))
-    names = ", ".join(f"{name} ({fault.code})" for name, fault in faults.items())
-    waits = [fault.retry_after for fault in faults.values() if fault.retry_after is not None]
-    message = f"{len(faults)} of {asked} criteria got no verdict: {names}; {worst}"
-    return type(worst)(
-        message,
-        code=worst.code,
-        retryable=worst.retryable,
-        retry_after=max(waits) if worst.retryable and waits else None,
-        evidence=worst.evidence,
-    )
+    def for_judge(self) -> dict[str, Any]:
+        """The options that the judge has too."""
+        names = {
+            "model",
+            "show_reference",
+            "show_transcript",
+            "on_provoked",
+            "show_reasoning",
+            "least_mass",
+            "max_reasks",
+        }
+        return self.model_dump(include=names)
 
 
-# A criterion without a verdict leaves the whole without one: a sum over those that happened to be judged would depend
-# on the judge's load.
-@verifier("rubric", version="2", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
-async def rubric(rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
-    """How much of a weighted list of criteria the response meets, as a judge sees it."""
-    if not shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning).strip():
-        return Score.floor("no_answer", "the response is empty")
-    shared = options.model_dump(exclude={"scale"})
-    asked = [one for one in ref.rubric if one.weight]
-    answers = await asyncio.gather(
-        *(ctx.score("judge", rollout, options={**shared, "criteria": one.text}) for one in asked),
-        return_exceptions=True,
-    )
-    provoked = [one for one in answers if isinstance(one, Verdict) and one.code.startswith("provoked_")]
-    if provoked:
-        # The floor of one criterion could be a gain: that of a criterion that costs when it is met.
-        return Score.floor(provoked[0].code, provoked[0].note, {"judge": provoked[0].evidence.decode()})
-    values: dict[str, float] = {}
-    faults: dict[str, FaultError] = {}
-    evidence = []
-    for one, answer in zip(asked, answers, strict=True):
-        if isinstance(answer, FaultError):
-            faults[one.id] = answer
-        elif isinstance(answer, BaseException):
-            raise answer
+class _Asking:
+    """The criteria of one response as they are decided."""
+
+    def __init__(self, rollout: Rollout, text: str, options: RubricOptions, ctx: Context) -> None:
+        self._rollout, self._text, self._options, self._ctx = rollout, text, options, ctx
+        self.values: dict[str, float] = {}
+        self.evidence: list[dict[str, Any]] = []
+        self.replies = Replies()
+        self.failed: set[str] = set()
+
+    async def decide(self, criteria: Sequence[Criterion]) -> None:
+        """Decide criteria that wait for no other."""
+        judged = [one for one in criteria if one.is_judged]
+        together = [one for one in judged if not one.choices and not one.quote]
+        alone = [one for one in judged if one.choices or one.quote]
+        size = {"each": 1, "batches": 10, "one": _IN_ONE_CALL}[self._options.calls]
+        batches = [together[at : at + size] for at in range(0, len(together), size)] + [[one] for one in alone]
+        questions: dict[str, tuple[list[Criterion], Awaitable[Verdict]]] = {}
+        for batch in batches:
+            questions[", ".join(one.id for one in batch)] = (batch, self._judge(batch))
+        for one in criteria:
+            if not one.is_judged:
+                questions[one.id] = ([one], self._check(one))
+        found = await replies_to({name: asked for name, (_, asked) in questions.items()})
+        for name, fault in found.faults.items():
+            self.replies.faults[name] = fault
+            self.failed |= {one.id for one in questions[name][0]}
+        for name, verdict in found.verdicts.items():
+            if self._take(questions[name][0], verdict):
+                self.replies.verdicts[name] = verdict
+
+    async def _judge(self, batch: list[Criterion]) -> Verdict:
+        asked = self._options.for_judge()
+        one = batch[0]
+        if len(batch) > 1:
+            rated = self._options.protocol.removeprefix("likert_")
+            asked["protocol"] = "rubric" if rated == "binary" else f"ratings_{rated}"
+            asked |= {"criteria": _EACH_OF, "dimensions": {f"c{at}": each.text for at, each in enumerate(batch, 1)}}
+        elif one.choices:
+            asked |= {"protocol": "grade", "criteria": one.text, "grades": dict(one.choices)}
         else:
-            values[one.id] = answer.score
-            evidence.append({"id": one.id, "weight": one.weight, "judge": answer.evidence.decode()})
-    if faults:
-        raise _report(faults, len(asked))
-    return Score(_scaled(values, tuple(asked), options.scale), aspects=values, evidence={"criteria": evidence})
+            text = _QUOTE.replace("{text}", one.text) if one.quote else one.text
+            asked |= {"protocol": self._options.protocol, "criteria": text}
+        return await self._ctx.score("judge", self._rollout, options=asked)
+
+    async def _check(self, one: Criterion) -> Verdict:
+        if one.check is None:
+            # In a worker process, for the time that a pattern may take.
+            return await self._ctx.score("pattern", self._rollout, options={"pattern": one.pattern})
+        reference = None if one.check.reference is None else json.dumps(one.check.reference).encode()
+        return await self._ctx.score(one.check.verifier, self._rollout, reference=reference, options=one.check.options)
+
+    def _take(self, batch: list[Criterion], verdict: Verdict) -> bool:
+        """Note what a verdict says of its criteria; whether it is one."""
+        evidence = {"judge" if batch[0].is_judged else "check": verdict.evidence.decode()}
+        if len(batch) > 1 and not verdict.code.startswith("provoked_"):
+            told = dict(verdict.aspects)
+            for at, one in enumerate(batch, 1):
+                self._note(one, self._unit(float(told[f"c{at}"] or 0.0)), evidence)
+                evidence = {"judge": f"see {batch[0].id}"}
+            return True
+        one = batch[0]
+        if one.quote and verdict.score >= MET and not self._quotes(verdict):
+            self.failed.add(one.id)
+            self.replies.faults[one.id] = UpstreamError(
+                "the judge quotes no words of the response", code="judge_no_quote", evidence=evidence
+            )
+            return False
+        self._note(one, verdict.score, evidence)
+        return True
+
+    def _note(self, one: Criterion, value: float, evidence: Mapping[str, Any]) -> None:
+        self.values[one.id] = value
+        self.evidence.append({"id": one.id, "weight": one.points, "value": value, **evidence})
+
+    def _unit(self, said: float) -> float:
+        if self._options.protocol == "binary":
+            return said
+        low, high = map(int, self._options.protocol.removeprefix("likert_").split("_"))
+        return (said - low) / (high - low)
+
+    def _quotes(self, verdict: Verdict) -> bool:
+        """Whether the judge's last reply quotes words of the response."""
+        replies = json.loads(verdict.evidence)["replies"]
+        return quotes_words(replies[-1]["text"], self._text)
+
+
+# Where a criterion gets no verdict there is no score, unless the recipe says how much may be missing: a sum over those
+# that happened to be judged would depend on the judge's load.
+@verifier("rubric", version="3", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
+class Rubric:
+    """How much of a weighted list of criteria the response meets."""
+
+    def setup(self, settings: RubricSettings) -> None:
+        """Take the sets."""
+        self._sets = {name: one.rubric for name, one in settings.sets.items() if one.rubric is not None}
+
+    async def score(self, rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
+        """Decide each criterion, and make one score of them."""
+        text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
+        if not text.strip():
+            return Score.floor("no_answer", "the response is empty")
+        criteria, named = self._criteria(ref, options)
+        needed = {other for one in criteria for other in one.requires}
+        asking = _Asking(rollout, text, options, ctx)
+        for level in levels_of(criteria):
+            wanted = [one for one in level if one.weight or one.id in needed]
+            # A pitfall costs whatever else is met; what counts for the response waits for what it requires.
+            await asking.decide(
+                [
+                    one
+                    for one in wanted
+                    if one.points < 0 or all(asking.values.get(other, 0.0) >= MET for other in one.requires)
+                ]
+            )
+        provoked = asking.replies.provoked
+        if provoked is not None:
+            return provoked
+        return _total(criteria, named, asking, options, len(text))
+
+    def _criteria(self, ref: RubricReference, options: RubricOptions) -> tuple[tuple[Criterion, ...], dict[str, str]]:
+        """The criteria, and the set that they come from.
+
+        Raises:
+            CallerError: The recipe names a set that is not there.
+            DatasetError: The data set does, or gives no criteria at all.
+        """
+        given = options.rubric or ref.rubric
+        if isinstance(given, tuple):
+            return given, {}
+        if not given:
+            raise DatasetError("reference.rubric: give the criteria, or name a set; or set the option rubric")
+        name, _, version = given.partition("@")
+        found = self._sets.get(name)
+        problem = ""
+        if found is None:
+            problem = f"there is no set {name!r}; this server has {', '.join(self._sets) or 'none'}"
+        elif version and version != found.version:
+            problem = f"set {name} is of version {found.version}, not {version}"
+        if problem and options.rubric:
+            raise CallerError(f"options.rubric: {problem}", code="unknown_rubric")
+        if problem or found is None:
+            raise DatasetError(f"reference.rubric: {problem}")
+        return found.criteria, {"rubric": f"{name}@{found.version}"}
+
+
+def _total(
+    criteria: tuple[Criterion, ...], named: Mapping[str, str], asking: _Asking, options: RubricOptions, length: int
+) -> Score:
+    """The score of the criteria.
+
+    Raises:
+        FaultError: Too much of the weight got no verdict.
+    """
+    faults, values = asking.replies.faults, asking.values
+    missing = set(asking.failed)
+    for one in (one for level in levels_of(criteria) for one in level):
+        if one.id not in values and not missing.isdisjoint(one.requires):
+            missing.add(one.id)
+    weight = sum(abs(one.weight) for one in criteria)
+    lost = sum(abs(one.weight) for one in criteria if one.id in missing) / weight
+    if faults and lost > 1.0 - options.min_judged + 1e-9:
+        raise asking.replies.fault("criteria")
+    unasked = {one.id: 0.0 for one in criteria if one.id not in values and one.id not in missing and one.weight}
+    found = counted({**values, **unasked}, criteria)
+    score = total_of(found, criteria, options.aggregate)
+    over = max(0, length - options.length_center) / _PER_CHARACTERS
+    score = max(0.0, score - options.length_penalty * over)
+    aspects: dict[str, float | None] = {
+        one.id: found.get(one.id) for one in criteria if one.id in found or one.id in missing
+    }
+    if options.min_judged < 1.0:
+        aspects["missing_weight"] = lost
+    unmet = [one for one in criteria if one.id in found and (found[one.id] < MET) == (one.points > 0)]
+    feedback: dict[str, Any] = {}
+    if options.guidance:
+        said = [f"- {'Avoid this' if one.points < 0 else 'Meet this'}: {one.text or one.pattern}" for one in unmet]
+        feedback = {
+            "unmet": [one.id for one in unmet],
+            "guidance": "\n".join(["What the last answer lacks:", *said]) if said else "",
+        }
+    evidence = {**named, "criteria": asking.evidence, "not_asked": sorted(unasked), "missing": sorted(missing)}
+    return Score(score, aspects=aspects, evidence=evidence, feedback=feedback)

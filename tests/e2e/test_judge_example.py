@@ -36,9 +36,9 @@ def endpoint() -> Iterator[str]:
             process.kill()
 
 
-def scored(folder: Path, settings: str, recipe: str | None = None) -> list[dict[str, Any]]:
+def scored(folder: Path, settings: str, recipe: str | None = None, example: Path = EXAMPLE) -> list[dict[str, Any]]:
     """What the servers of the recipe, started by ``assay up``, say of the example's rollouts."""
-    (folder / "recipe.toml").write_text(recipe or (EXAMPLE / "recipe.toml").read_text())
+    (folder / "recipe.toml").write_text(recipe or (example / "recipe.toml").read_text())
     (folder / "server.toml").write_text(settings)
     addresses, out = folder / "endpoints.json", folder / "judged.jsonl"
     out.unlink(missing_ok=True)
@@ -49,7 +49,7 @@ def scored(folder: Path, settings: str, recipe: str | None = None) -> list[dict[
             assert up.poll() is None
             assert time.monotonic() < waited_until, "the servers did not come up"
             time.sleep(0.1)
-        source = EXAMPLE / "rollouts.jsonl"
+        source = example / "rollouts.jsonl"
         named = ("--recipe", folder / "recipe.toml", "--endpoints-file", addresses, "-o", out, "--evidence")
         done = subprocess.run(assay("score", source, *named), capture_output=True, text=True, timeout=240)
     finally:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reward_servers.core import Group, Rollout, bind
+from reward_servers.verifiers.exact import exact
 from reward_servers.verifiers.judge import Judge
-from reward_servers.verifiers.rubric import rubric
+from reward_servers.verifiers.pattern import pattern
+from reward_servers.verifiers.rubric import Rubric
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.typed import declared
 from tests.verifiers.harness import Bench, bench, evidence, rollout
@@ -29,7 +34,9 @@ def judge_of(met: Mapping[str, Said | str]) -> FakeChatServer:
 @asynccontextmanager
 async def judging(fake: FakeChatServer) -> AsyncIterator[Bench]:
     with fake.running() as url:
-        async with bench(rubric, bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})) as running:
+        async with bench(
+            declared(Rubric), bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        ) as running:
             yield running
 
 
@@ -46,8 +53,8 @@ YES, NO = "correct: yes", "correct: no"
         ({"a": 3, "b": 1}, {"About a": YES, "About b": NO}, {}, 0.75),
         ({"a": 3, "b": 1, "c": -2}, {"About a": YES, "About b": NO, "About c": YES}, {}, 0.25),
         ({"a": 1, "c": -2}, {"About a": YES, "About c": YES}, {}, 0.0),
-        ({"a": 1, "c": -2}, {"About a": YES, "About c": YES}, {"scale": "range"}, 1 / 3),
-        ({"c": -2}, {"About c": NO}, {"scale": "range"}, 1.0),
+        ({"a": 1, "c": -2}, {"About a": YES, "About c": YES}, {"aggregate": "range"}, 1 / 3),
+        ({"c": -2}, {"About c": NO}, {"aggregate": "range"}, 1.0),
         ({"a": 1, "b": 1}, {"About a": "Score: 5", "About b": "Score: 3"}, {"protocol": "likert_1_5"}, 0.75),
     ],
 )
@@ -106,7 +113,7 @@ async def test_an_empty_response_costs_no_call() -> None:
         ({"rubric": []}, {}, "rubric"),
         ({"rubric": [{"id": "a", "text": "x"}, {"id": "a", "text": "y"}]}, {}, "same id"),
         ({"rubric": [{"id": "a", "text": "x", "weight": 0}]}, {}, "weight"),
-        (criteria(c=-1), {}, "scale = 'range'"),
+        (criteria(c=-1), {}, "aggregate = 'range'"),
     ],
 )
 async def test_a_rubric_that_cannot_be_used_is_the_data_sets_fault(
@@ -119,7 +126,7 @@ async def test_a_rubric_that_cannot_be_used_is_the_data_sets_fault(
 
 
 async def test_without_a_judge_the_fault_says_what_is_missing() -> None:
-    async with bench(rubric) as running:
+    async with bench(declared(Rubric)) as running:
         fault = await running.fault("rubric", rollout("text", criteria(a=1)))
     assert (fault.party.value, fault.code) == ("service", "verifier_not_reachable")
     assert "[endpoints]" in fault.message
@@ -133,7 +140,191 @@ async def test_a_failure_that_the_response_caused_on_one_criterion_is_no_gain() 
         return "I can't help with that." if "HARM" in asked and "Criteria: About c" in asked else YES
 
     async with judging(FakeChatServer(script)) as running:
-        bad = await running.verdict("rubric", rollout("HARM", criteria(a=1, c=-2)), {"scale": "range"})
-        good = await running.verdict("rubric", rollout("good", criteria(a=1, c=-2)), {"scale": "range"})
+        bad = await running.verdict("rubric", rollout("HARM", criteria(a=1, c=-2)), {"aggregate": "range"})
+        good = await running.verdict("rubric", rollout("good", criteria(a=1, c=-2)), {"aggregate": "range"})
     assert (bad.score, bad.code) == (0.0, "provoked_refused")
     assert good.score == pytest.approx(1 / 3)
+
+
+def rules(*given: dict[str, Any]) -> dict[str, Any]:
+    return {"rubric": [{"text": f"About {one['id']}.", **one} for one in given]}
+
+
+def all_of(met: Mapping[str, bool]) -> FakeChatServer:
+    """A judge that answers one question or many, in the form asked for."""
+
+    def script(request: dict[str, Any], number: int) -> str:
+        asked = request["messages"][1]["content"].split("Criteria: ")[1]
+        named = dict(re.findall(r"^- (c\d+): About (\w+)\.", asked, re.MULTILINE))
+        if named:
+            return json.dumps({key: met[name] for key, name in named.items()})
+        name = re.match(r"About (\w+)", asked)
+        assert name is not None
+        return YES if met[name[1]] else NO
+
+    return FakeChatServer(script)
+
+
+@pytest.mark.parametrize("count", [3, 25, 40])
+async def test_one_call_batches_and_a_call_each_give_the_same_values(count: int) -> None:
+    names = [f"n{place}" for place in range(count)]
+    met = {name: place % 3 != 0 for place, name in enumerate(names)}
+    reference = rules(*({"id": name, "weight": 1 + place % 4} for place, name in enumerate(names)))
+    found = []
+    for calls, expected in (("each", count), ("batches", -(-count // 10)), ("one", -(-count // 32))):
+        fake = all_of(met)
+        async with judging(fake) as running:
+            verdict = await running.verdict("rubric", rollout("text", reference), {"calls": calls})
+        assert len(fake.requests) == expected
+        found.append((verdict.score, verdict.aspects))
+    assert found[0] == found[1] == found[2]
+    assert dict(found[0][1]) == {name: float(yes) for name, yes in met.items()}
+
+
+MUST = {"id": "m", "kind": "must"}
+
+
+@pytest.mark.parametrize(
+    ("given", "met", "aggregate", "score"),
+    [
+        ([MUST, {"id": "s"}], {"m": True, "s": False}, "all_must", 0.5),
+        ([MUST, {"id": "s"}], {"m": False, "s": True}, "all_must", 0.0),
+        ([{"id": "a"}, {"id": "p", "kind": "pitfall"}], {"a": True, "p": False}, "weighted", 1.0),
+        ([{"id": "a"}, {"id": "p", "kind": "pitfall", "weight": 0.5}], {"a": True, "p": True}, "weighted", 0.5),
+        ([{"id": "a"}, {"id": "b"}], {"a": True, "b": False}, "geometric", 0.0),
+        ([{"id": "a"}, {"id": "p", "kind": "pitfall"}], {"a": True, "p": False}, "geometric", 1.0),
+        # SearchLLM: one of three bottom lines is 0.
+        (
+            [{**MUST, "id": "x"}, {**MUST, "id": "y"}, {**MUST, "id": "z"}, {"id": "s"}],
+            {"x": True, "y": True, "z": False, "s": True},
+            "bottom_line",
+            (0.01 / 1.01) ** (1 / 3),
+        ),
+        ([{"id": "s"}, {"id": "t"}], {"s": True, "t": False}, "bottom_line", 0.5),
+        ([{"id": "a"}, MUST, {"id": "b"}, {"id": "c"}], {"a": True, "m": False, "b": True, "c": True}, "levels", 0.25),
+        ([{"id": "a"}, MUST, {"id": "b"}, {"id": "c"}], {"a": True, "m": True, "b": True, "c": False}, "levels", 0.75),
+    ],
+)
+async def test_aggregates(given: list[dict[str, Any]], met: dict[str, bool], aggregate: str, score: float) -> None:
+    async with judging(all_of(met)) as running:
+        verdict = await running.verdict("rubric", rollout("text", rules(*given)), {"aggregate": aggregate})
+    assert verdict.score == pytest.approx(score)
+
+
+async def test_what_requires_an_unmet_criterion_is_not_asked_and_counts_nothing() -> None:
+    fake = all_of({"a": False, "b": True, "p": True, "c": True})
+    given = rules(
+        {"id": "c", "requires": ["b"]},
+        {"id": "a"},
+        {"id": "b", "requires": ["a"]},
+        {"id": "p", "kind": "pitfall", "requires": ["a"], "weight": 0.1},
+    )
+    async with judging(fake) as running:
+        verdict = await running.verdict("rubric", rollout("text", given), {"aggregate": "range"})
+    assert len(fake.requests) == 2
+    assert evidence(verdict)["not_asked"] == ["b", "c"]
+    assert dict(verdict.aspects) == {"c": 0.0, "a": 0.0, "b": 0.0, "p": 1.0}
+    assert verdict.score == 0.0
+
+
+async def test_words_to_choose_from_and_quotes() -> None:
+    said = {"About tone": "mixed", "About fact": 'It says "the tower is tall".\ncorrect: yes'}
+    given = rules(
+        {"id": "tone", "choices": {"kind": 1, "mixed": 0.4, "rude": 0}}, {"id": "fact", "quote": True, "weight": 3}
+    )
+    async with judging(judge_of(said)) as running:
+        good = await running.verdict("rubric", rollout("I think the tower is tall.", given))
+        bad = await running.fault("rubric", rollout("I think the tower is old.", given))
+    assert good.score == pytest.approx((0.4 + 3) / 4)
+    assert (bad.party.value, bad.code) == ("upstream", "judge_no_quote")
+
+
+async def test_patterns_and_other_verifiers_decide_beside_the_judge() -> None:
+    given = {
+        "rubric": [
+            {"id": "dose", "pattern": "\\b5 mg\\b"},
+            {"id": "same", "check": {"verifier": "exact", "reference": {"answer": "take 5 mg"}}},
+            {"id": "a", "text": "About a."},
+        ]
+    }
+    fake = judge_of({"About a": YES})
+    with fake.running() as url:
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        async with bench(declared(Rubric), judge, exact, pattern) as running:
+            verdict = await running.verdict("rubric", rollout("Take 5 mg", given))
+    assert dict(verdict.aspects) == {"dose": 1.0, "same": 1.0, "a": 1.0}
+    assert len(fake.requests) == 1
+
+
+async def test_a_missing_verdict_is_told_with_its_weight_and_is_never_0() -> None:
+    fake = judge_of({"About a": YES, "About b": "no idea", "About c": NO})
+    given = rules({"id": "a", "weight": 2}, {"id": "b"}, {"id": "c"}, {"id": "d", "requires": ["b"], "weight": 0})
+    async with judging(fake) as running:
+        fault = await running.fault("rubric", rollout("text", given), {"min_judged": 0.8})
+        verdict = await running.verdict("rubric", rollout("text", given), {"min_judged": 0.7})
+    assert fault.code == "judge_unparsed"
+    told = dict(verdict.aspects)
+    assert (told["a"], told["b"], told["c"], told["missing_weight"]) == (1.0, None, 0.0, 0.25)
+    assert verdict.score == pytest.approx(2 / 3)
+
+
+async def test_length_costs_where_it_is_told_to() -> None:
+    async with judging(judge_of({"About a": YES})) as running:
+        verdict = await running.verdict(
+            "rubric", rollout("x" * 3_000, criteria(a=1)), {"length_center": 2000, "length_penalty": 0.05}
+        )
+    assert verdict.score == pytest.approx(0.9)
+
+
+async def test_guidance_names_what_is_not_met() -> None:
+    given = rules({"id": "a"}, {"id": "b"}, {"id": "p", "kind": "pitfall"})
+    async with judging(all_of({"a": True, "b": False, "p": True})) as running:
+        told = await running.verdict("rubric", rollout("text", given), {"guidance": True})
+        silent = await running.verdict("rubric", rollout("text", given))
+    feedback = json.loads(told.feedback)
+    assert feedback["unmet"] == ["b", "p"]
+    assert "Meet this: About b." in feedback["guidance"]
+    assert "Avoid this: About p." in feedback["guidance"]
+    assert silent.feedback == b""
+
+
+async def test_named_sets_with_versions(tmp_path: Path) -> None:
+    file = tmp_path / "medical.json"
+    file.write_text(json.dumps({"version": "3", "criteria": [{"id": "a", "text": "About a."}]}))
+    fake = judge_of({"About a": YES})
+    with fake.running() as url:
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        hosted = bind(declared(Rubric), {"sets": {"medical": {"path": str(file)}}})
+        async with bench(hosted, judge) as running:
+            named = await running.verdict("rubric", rollout("text", {"rubric": "medical@3"}))
+            chosen = await running.verdict("rubric", rollout("text", {}), {"rubric": "medical"})
+            old = await running.fault("rubric", rollout("text", {}), {"rubric": "medical@2"})
+            other = await running.fault("rubric", rollout("text", {"rubric": "legal"}))
+            none = await running.fault("rubric", rollout("text", {}))
+    assert named.score == chosen.score == 1.0
+    assert evidence(named)["rubric"] == "medical@3"
+    assert (old.code, "version 3" in old.message) == ("unknown_rubric", True)
+    assert (other.party.value, "medical" in other.message) == ("dataset", True)
+    assert none.party.value == "dataset"
+    changed = tmp_path / "other.json"
+    changed.write_text(file.read_text().replace("About a", "About b"))
+    again = bind(declared(Rubric), {"sets": {"medical": {"path": str(changed)}}})
+    assert again.identity.digest != hosted.identity.digest
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([{"id": "a", "text": "x", "requires": ["b"]}], "requires 'b'"),
+        ([{"id": "a", "text": "x", "requires": ["b"]}, {"id": "b", "text": "x", "requires": ["a"]}], "itself"),
+        ([{"id": "a"}], "needs a text"),
+        ([{"id": "a", "pattern": "("}], "pattern"),
+        ([{"id": "a", "pattern": "x", "quote": True}], "quote"),
+        ([{"id": "a", "text": "x", "choices": {"one": 1}}], "two words"),
+    ],
+)
+async def test_criteria_that_do_not_fit(given: list[dict[str, Any]], said: str) -> None:
+    async with judging(judge_of({})) as running:
+        fault = await running.fault("rubric", rollout("text", {"rubric": given}))
+    assert fault.party.value == "dataset"
+    assert said in fault.message

@@ -6,6 +6,7 @@ a document or to nothing; a *statement* is a sentence or table row, and most of 
 are the figures over a report, given which documents support which claim.
 """
 
+from reward_servers.engines.citations._excerpts import excerpt
 from reward_servers.engines.citations._measures import (
     Measures,
     Question,
@@ -14,7 +15,7 @@ from reward_servers.engines.citations._measures import (
     measure,
     measured_by,
 )
-from reward_servers.engines.citations._quotes import Quote
+from reward_servers.engines.citations._quotes import Quote, quotes_words
 from reward_servers.engines.citations._refuting import Evidence
 from reward_servers.engines.citations._report import Report, Statement, check_citations
 from reward_servers.engines.citations._sources import Source
@@ -28,8 +29,10 @@ __all__ = [
     "Source",
     "Statement",
     "check_citations",
+    "excerpt",
     "first_questions",
     "further_questions",
     "measure",
     "measured_by",
+    "quotes_words",
 ]

@@ -69,6 +69,16 @@ class Grounds:
         return any(self.hold(name, fragment) for name in self._documents)
 
 
+def quotes_words(said: str, text: str, least: int = 2) -> bool:
+    """Whether a text between quotation marks, of some words at least, occurs in another text."""
+    wanted = _normal(text)
+    for match in _QUOTED.finditer(said):
+        quoted = _normal(next(group for group in match.groups() if group is not None)).strip(" .,;:!?")
+        if len(quoted.split()) >= least and quoted in wanted:
+            return True
+    return False
+
+
 def find_quotes(text: str, start: int, end: int, markers: Sequence[Marker], grounds: Grounds) -> Iterator[Quote]:
     """The quotations of a statement that are followed by a marker which resolves.
 

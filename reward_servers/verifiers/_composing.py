@@ -1,0 +1,61 @@
+"""What verifiers share that ask another one several questions about one response."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reward_servers import FaultError, Score, Verdict
+from reward_servers.verifiers._comparing import settled
+
+
+@dataclass(slots=True)
+class Replies:
+    """The verdicts on some questions, and the faults of those that got none."""
+
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    faults: dict[str, FaultError] = field(default_factory=dict)
+
+    @property
+    def provoked(self) -> Score | None:
+        """The floor, where the response provably made the other verifier fail on some question."""
+        for one in self.verdicts.values():
+            if one.code.startswith("provoked_"):
+                # Its floor could be a gain here: that of a criterion that costs when it is met.
+                return Score.floor(one.code, one.note, {"judge": one.evidence.decode()})
+        return None
+
+    def fault(self, what: str) -> FaultError:
+        """One fault for all: what trying again cannot mend speaks for them.
+
+        Args:
+            what: What the questions are, in the plural.
+        """
+        asked = len(self.verdicts) + len(self.faults)
+        worst = next((one for one in self.faults.values() if not one.retryable), next(iter(self.faults.values())))
+        names = ", ".join(f"{name} ({one.code})" for name, one in self.faults.items())
+        waits = [one.retry_after for one in self.faults.values() if one.retry_after is not None]
+        return type(worst)(
+            f"{len(self.faults)} of {asked} {what} got no verdict: {names}; {worst}",
+            code=worst.code,
+            retryable=worst.retryable,
+            retry_after=max(waits) if worst.retryable and waits else None,
+            evidence=worst.evidence,
+        )
+
+
+async def replies_to(questions: Mapping[str, Awaitable[Verdict]]) -> Replies:
+    """Wait for the answers to some questions, asked side by side.
+
+    Args:
+        questions: By name.
+    """
+    found: list[Any] = await settled(list(questions.values()))
+    replies = Replies()
+    for name, one in zip(questions, found, strict=True):
+        if isinstance(one, FaultError):
+            replies.faults[name] = one
+        else:
+            replies.verdicts[name] = one
+    return replies

@@ -1,0 +1,202 @@
+"""What a rubric is: its criteria, where they come from, and the named sets that a server holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from reward_servers import Reference, Settings
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+MET = 0.5
+"""Score from which on a criterion counts as met, where it must be that or not."""
+
+
+class Check(Reference):
+    """A criterion that another verifier decides, in place of the judge.
+
+    Attributes:
+        verifier: Its name.
+        reference: What it is given as the reference; None for the rollout's own.
+        options: Its options.
+    """
+
+    verifier: Text
+    reference: dict[str, Any] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Criterion(Reference):
+    """One criterion; a negative weight, or the kind pitfall, makes it a penalty that meeting it costs.
+
+    Attributes:
+        id: Its name, and that of its aspect.
+        text: A sentence that can be true of a response.
+        weight: How much it counts.
+        kind: ``must``, ``should`` or ``pitfall``; gates are made of those that must be met.
+        requires: Criteria that must be met for this one to count.
+        choices: Words to choose from, with the score of each, in place of yes and no.
+        quote: Whether the judge must quote the words of the response that show it.
+        pattern: A regular expression that decides, in place of the judge: whether it occurs in what is shown.
+        check: Another verifier that decides.
+    """
+
+    id: Text
+    text: str = ""
+    weight: Finite = 1.0
+    kind: Literal["must", "should", "pitfall"] = "should"
+    requires: tuple[Text, ...] = Field((), max_length=100)
+    choices: dict[Text, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict, max_length=32)
+    quote: bool = False
+    pattern: str = Field("", max_length=2000)
+    check: Check | None = None
+
+    @property
+    def points(self) -> float:
+        """The weight with its sign."""
+        return -abs(self.weight) if self.kind == "pitfall" else self.weight
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the judge decides."""
+        return self.check is None and not self.pattern
+
+    @model_validator(mode="after")
+    def _check(self) -> Criterion:
+        problem = ""
+        if self.check is not None and self.pattern:
+            problem = "check and pattern exclude each other"
+        elif self.is_judged and not self.text.strip():
+            problem = "it needs a text, a pattern or a check"
+        elif not self.is_judged and (self.choices or self.quote):
+            problem = "choices and quote are for criteria that the judge decides"
+        elif len(self.choices) == 1:
+            problem = "choices: offer at least two words"
+        elif self.kind == "must" and self.weight < 0:
+            problem = "what must be met has no negative weight; make it a pitfall"
+        elif self.pattern:
+            try:
+                re.compile(self.pattern)
+            except re.error as error:
+                problem = f"pattern: {error}"
+        if problem:
+            raise ValueError(f"criterion {self.id}: {problem}")
+        return self
+
+
+Criteria = Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=100)]
+
+
+def check_criteria(criteria: tuple[Criterion, ...]) -> None:
+    """Refuse criteria that do not fit each other.
+
+    Raises:
+        ValueError: Names the criterion.
+    """
+    known = {one.id: one for one in criteria}
+    if len(known) != len(criteria):
+        raise ValueError("two criteria have the same id")
+    if not any(one.weight for one in criteria):
+        raise ValueError("no criterion has a weight other than 0")
+    for one in criteria:
+        for other in one.requires:
+            if other not in known:
+                raise ValueError(f"criterion {one.id}: requires {other!r}, which is no criterion of this rubric")
+    levels_of(criteria)
+
+
+def levels_of(criteria: tuple[Criterion, ...]) -> list[list[Criterion]]:
+    """The criteria in the order in which they can be asked: each behind all that it requires.
+
+    Raises:
+        ValueError: Some require each other.
+    """
+    levels: list[list[Criterion]] = []
+    placed: set[str] = set()
+    left = list(criteria)
+    while left:
+        level = [one for one in left if placed.issuperset(one.requires)]
+        if not level:
+            raise ValueError(f"criterion {left[0].id}: it requires itself, through others")
+        levels.append(level)
+        placed.update(one.id for one in level)
+        left = [one for one in left if one.id not in placed]
+    return levels
+
+
+class RubricReference(Reference):
+    """The criteria of a prompt.
+
+    Attributes:
+        rubric: The criteria, or the name of a set that the server holds, such as ``"medical@3"``; nothing where the
+            recipe names one.
+    """
+
+    rubric: Criteria | Text | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> RubricReference:
+        if isinstance(self.rubric, tuple):
+            check_criteria(self.rubric)
+        return self
+
+
+class RubricFile(BaseModel):
+    """What the file of a set holds.
+
+    Attributes:
+        version: Its version.
+        criteria: The criteria.
+        made: How it was made, for the reader.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")] = "1"
+    criteria: Criteria
+    made: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> RubricFile:
+        check_criteria(self.criteria)
+        return self
+
+
+class SetSettings(Settings):
+    """A file with the criteria of a set."""
+
+    path: Path = Field(exclude=True)
+    rubric: RubricFile | None = Field(None, description="What the file holds; given in its place, no file is read.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or "path" not in given or given.get("rubric"):
+            return given
+        path = Path(given["path"])
+        try:
+            held = json.loads(path.read_text("utf-8"))
+            # Checked here for the path in the message.
+            RubricFile.model_validate(held)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} cannot be read: {error}; give a JSON file in UTF-8") from None
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{path}: {where}: {first['msg']}") from None
+        except ValueError as error:
+            raise ValueError(f"{path} is no JSON: {error}") from None
+        return {**given, "rubric": held}
+
+
+class RubricSettings(Settings):
+    """The sets that a recipe or a data set can name."""
+
+    sets: Mapping[Name, SetSettings] = Field(default_factory=dict, max_length=256)

@@ -1,0 +1,89 @@
+"""From the scores of a rubric's criteria to one score."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from reward_servers import DatasetError
+from reward_servers.verifiers._rubric_model import MET, Criterion
+
+Aggregate = Literal["weighted", "range", "all_must", "geometric", "bottom_line", "levels"]
+_SOFT = 0.01
+
+
+def counted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> dict[str, float]:
+    """The scores with 0 for what requires a criterion that is not met; a pitfall costs whatever it requires."""
+    found = dict(values)
+    for one in criteria:
+        if one.points > 0 and any(found.get(other, 0.0) < MET for other in one.requires):
+            found[one.id] = 0.0
+    return found
+
+
+def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> float:
+    """One score from 0 to 1.
+
+    ``weighted``: the weighted sum over the sum of positive weights (HealthBench, arXiv 2505.08775). ``range``: its
+    place between its least and its greatest possible value. ``all_must``: the same, and 0 unless every ``must`` is met.
+    ``geometric``: the weighted geometric mean of what counts for the response, pitfalls as ``1 - value``; a single 0 is
+    0. ``bottom_line``: ``B * U`` (SearchLLM, arXiv 2603.10473), where ``U`` is the weighted sum of the others and
+    ``log B`` the mean over the ``must`` of ``log((s + d) / (1 + d))``, ``d = 0.01``. ``levels``: each ``must`` in its
+    order opens what follows; what is behind one that is not met counts nothing (ChatShopBuddy's hierarchy).
+
+    Args:
+        values: Scores by criterion, 0 to 1, after `counted`; a criterion that is missing is left out of all sums.
+        criteria: The criteria in their order.
+        how: Which of these.
+
+    Raises:
+        DatasetError: The weights allow no such score.
+    """
+    held = [one for one in criteria if one.id in values and one.weight]
+    if how == "geometric":
+        return _geometric(values, held)
+    if how == "bottom_line":
+        lines = [values[one.id] for one in held if one.kind == "must"]
+        rest = [one for one in held if one.kind != "must"]
+        line = (
+            math.exp(math.fsum(math.log((one + _SOFT) / (1 + _SOFT)) for one in lines) / len(lines)) if lines else 1.0
+        )
+        return line * (_weighted(values, rest) if rest else 1.0)
+    if how == "all_must":
+        met = all(values[one.id] >= MET for one in held if one.kind == "must")
+        return _weighted(values, held) if met else 0.0
+    if how == "levels":
+        is_open, seen = True, dict(values)
+        for one in held:
+            if not is_open and one.points > 0:
+                seen[one.id] = 0.0
+            is_open = is_open and (one.kind != "must" or values[one.id] >= MET)
+        return _weighted(seen, held)
+    return _weighted(values, held) if how == "weighted" else _placed(values, held)
+
+
+def _sum(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
+    return math.fsum(one.points * values[one.id] for one in criteria)
+
+
+def _weighted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
+    most = math.fsum(one.points for one in criteria if one.points > 0)
+    if most == 0:
+        raise DatasetError("reference.rubric: no weight is positive; use option aggregate = 'range'")
+    return min(1.0, max(0.0, _sum(values, criteria) / most))
+
+
+def _placed(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
+    most = math.fsum(one.points for one in criteria if one.points > 0)
+    least = math.fsum(one.points for one in criteria if one.points < 0)
+    return min(1.0, max(0.0, (_sum(values, criteria) - least) / (most - least)))
+
+
+def _geometric(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
+    weights = [abs(one.points) for one in criteria]
+    good = [values[one.id] if one.points > 0 else 1.0 - values[one.id] for one in criteria]
+    if any(one <= 0.0 for one in good):
+        return 0.0
+    mean = math.fsum(weight * math.log(one) for weight, one in zip(weights, good, strict=True)) / math.fsum(weights)
+    return min(1.0, math.exp(mean))

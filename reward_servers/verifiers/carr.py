@@ -1,0 +1,197 @@
+"""CaRR: the share of a rubric that the answer names, its citations support, and that leads to the answer."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, model_validator
+
+from reward_servers import Context, ItemLimits, Options, Reference, Rollout, Score, Verdict, verifier
+from reward_servers.core import PromptContext
+from reward_servers.engines.citations import excerpt
+from reward_servers.engines.published import connected_rubrics, slots_of
+from reward_servers.engines.text import visible
+from reward_servers.verifiers._composing import Replies, replies_to
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Slot = Annotated[str, StringConstraints(pattern=r"^E\d{1,3}$")]
+_ROOT = "E0"
+_NAMED = (
+    "For each name, whether the response says explicitly, by a name, what it stands for. A description such as 'the "
+    "designer' is no name; a name in a sentence that denies something is one."
+)
+_FOLLOWS = (
+    "For each name, whether the statement that it stands for follows from the documents in the prompt, where each "
+    "<E...> is what the response names for it."
+)
+
+
+class CarrReference(Reference):
+    """The answer, and statements that lead to it.
+
+    Attributes:
+        answer: The reference answer; ``<E0>`` stands for it.
+        rubrics: Statements over slots, such as ``<E1> stands on the island of <E0>.``
+        entities: Names of slots, each with its aliases, where they are known; the judge tells for the others.
+    """
+
+    answer: Text
+    rubrics: tuple[Text, ...] = Field(min_length=1, max_length=32)
+    entities: dict[Slot, Text | tuple[Text, ...]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check(self) -> CarrReference:
+        for place, one in enumerate(self.rubrics, 1):
+            if not slots_of(one):
+                raise ValueError(f"rubrics: number {place} names no <E...>; it could never be reached from the answer")
+        if _ROOT not in self.slots():
+            raise ValueError("rubrics: none names <E0>, the answer; nothing could be reached from it")
+        return self
+
+    def slots(self) -> list[str]:
+        """The slots in the order of first use."""
+        return list(dict.fromkeys(slot for one in self.rubrics for slot in slots_of(one)))
+
+
+class CarrOptions(Options):
+    """Who judges, and what counts."""
+
+    connected: bool = Field(True, description="Whether a rubric counts only where it leads to the answer.")
+    model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
+    least_mass: float = Field(
+        0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
+    )
+    max_pages: int = Field(20, ge=1, le=1000, description="Cited documents that are shown, in the order of first use.")
+    max_characters: int = Field(48_000, ge=200, le=1 << 20, description="Of these documents, the parts that fit best.")
+
+    def for_judge(self) -> dict[str, Any]:
+        """The options that the judge has too."""
+        return self.model_dump(include={"model", "least_mass"})
+
+
+class _Asking:
+    """The questions about one response."""
+
+    def __init__(self, rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> None:
+        self._rollout, self._ref, self._options, self._ctx = rollout, ref, options, ctx
+        self._text = visible(rollout.response, rollout.reasoning_marks).text
+        folded = f" {_folded(self._text)} "
+        self.entities: dict[str, str | None] = {}
+        for slot, given in ref.entities.items():
+            names = (given,) if isinstance(given, str) else given
+            self.entities[slot] = next((name for name in names if f" {_folded(name)} " in folded), None)
+
+    async def outcome(self) -> Verdict:
+        """Whether the answer is the reference answer."""
+        reference = json.dumps({"answer": self._ref.answer}).encode()
+        asked = {"protocol": "equivalence", **self._options.for_judge()}
+        return await self._ctx.score("judge", self._rollout, reference=reference, options=asked)
+
+    async def named(self, slots: Sequence[str]) -> Verdict:
+        """Which slots the response names."""
+        meanings = {
+            slot.casefold(): f"<{slot}> in: {' '.join(one for one in self._ref.rubrics if slot in slots_of(one))}"
+            for slot in slots
+        }
+        return await self._each(self._rollout, _NAMED, meanings)
+
+    async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:
+        """Which rubrics follow from the cited documents together."""
+        shown = excerpt(pages, " ".join([self._text, *rubrics.values()]), self._options.max_characters)
+        documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
+        about = PromptContext(self._rollout.prompt_context.group_id, documents)
+        return await self._each(Rollout(self._text, about, f"{self._rollout.rollout_id}#pages"), _FOLLOWS, rubrics)
+
+    async def _each(self, rollout: Rollout, criteria: str, meanings: Mapping[str, str]) -> Verdict:
+        asked = {"protocol": "rubric", "criteria": criteria, "dimensions": dict(meanings), "show_reference": False}
+        return await self._ctx.score("judge", rollout, options={**asked, **self._options.for_judge()})
+
+
+def _folded(text: str) -> str:
+    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+
+
+def _stop(replies: Replies) -> Score | None:
+    """The floor for what the response provoked.
+
+    Raises:
+        FaultError: A question got no verdict: that is no reward of 0.
+    """
+    if replies.provoked is not None:
+        return replies.provoked
+    if replies.faults:
+        raise replies.fault("questions")
+    return None
+
+
+@verifier(
+    "carr",
+    version="1",
+    deterministic=False,
+    concurrency=512,
+    limits=ItemLimits(wall=3600.0, response=1 << 18),
+    aspects=("outcome", "rubric", "identified", "supported", "cited"),
+)
+async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> Score:
+    """Share of a rubric that the answer names, its citations support, and that leads to the answer (CaRR)."""
+    words = await ctx.score("citation", rollout, options={"gates": []})
+    if words.code in ("no_answer", "limit"):
+        return Score.floor(words.code, words.note)
+    asking = _Asking(rollout, ref, options, ctx)
+    open_slots = [slot.casefold() for slot in ref.slots() if slot not in asking.entities]
+    questions = {"outcome": asking.outcome()}
+    if open_slots:
+        questions["entities"] = asking.named([slot.upper() for slot in open_slots])
+    replies = await replies_to(questions)
+    if (floor := _stop(replies)) is not None:
+        return floor
+    if open_slots:
+        told = dict(replies.verdicts["entities"].aspects)
+        asking.entities |= {slot.upper(): f"<{slot.upper()}>" if told[slot] else None for slot in open_slots}
+    cited = json.loads(words.evidence)["cited"][: options.max_pages]
+    pages = {one.id: f"{one.title}\n{one.text}".strip() for one in rollout.documents if one.id in cited}
+    filled = {
+        f"r{place}": _filled(one, asking.entities)
+        for place, one in enumerate(ref.rubrics)
+        if all(asking.entities.get(slot) for slot in slots_of(one))
+    }
+    held = dict.fromkeys(filled, False)
+    if filled and pages:
+        support = await replies_to({"support": asking.supported(filled, pages)})
+        if (floor := _stop(support)) is not None:
+            return floor
+        told = dict(support.verdicts["support"].aspects)
+        held = {name: bool(told[name]) for name in filled}
+        replies.verdicts |= support.verdicts
+    supported = [held.get(f"r{place}", False) for place in range(len(ref.rubrics))]
+    found = connected_rubrics(ref.rubrics, asking.entities, supported, connected=options.connected)
+    size = len(ref.rubrics)
+    return Score(
+        found.reward,
+        "" if cited else "no_citations",
+        aspects={
+            "outcome": replies.verdicts["outcome"].score,
+            "rubric": found.reward,
+            "identified": sum(found.identified) / size,
+            "supported": sum(found.supported) / size,
+            "cited": float(len(cited)),
+        },
+        evidence={
+            "entities": asking.entities,
+            "rubrics": [
+                {"text": one, "identified": named, "supported": backed, "reached": reached}
+                for one, named, backed, reached in zip(
+                    ref.rubrics, found.identified, found.supported, found.reached, strict=True
+                )
+            ],
+            "judge": {name: one.evidence.decode() for name, one in replies.verdicts.items()},
+        },
+    )
+
+
+def _filled(rubric: str, entities: Mapping[str, str | None]) -> str:
+    return re.sub(r"<(E\d+)>", lambda match: entities.get(match[1]) or match[0], rubric)
