@@ -14,9 +14,9 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade 'pip>=25.1'
 
-# What math and code need: no torch.
+# What math, code and plots need: no torch.
 $(VENV)/.light: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -c constraints.txt -e '.[math,code,format]'
+	$(PIP) -c constraints.txt -e '.[math,code,format,plots]'
 	touch $@
 
 $(VENV)/.complete: $(VENV)/.light

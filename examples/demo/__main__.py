@@ -1,17 +1,22 @@
 """Starts the servers of a recipe, scores the rollouts beside this file, and prints scores and advantages.
 
+At the end the same rollouts go through the command ``assay score``, which writes a page about them.
+
 Usage: ``python -m examples.demo``
 """
 
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 from reward_servers.supervisor import ServerProcess, Supervisor
 from trainer_client import AsyncRewardClient, Outcome, Recipe, ScoreTable, read_rollouts
 
 _HERE = Path(__file__).parent
+_REPORT = Path(".demo", "report.html")
 
 
 def _cell(table: ScoreTable, row: int, column: int) -> str:
@@ -47,9 +52,15 @@ async def _score(name: str) -> None:
 
 
 def main() -> None:
-    """Run both recipes."""
+    """Run both recipes, and write a page about the first."""
     for name in ("recipe", "shaped"):
         asyncio.run(_score(name))
+    _REPORT.parent.mkdir(exist_ok=True)
+    inputs = [str(_HERE / "rollouts.jsonl"), "--recipe", str(_HERE / "recipe.toml")]
+    command = ["score", *inputs, "--evidence", "--report", str(_REPORT)]
+    print("$ assay", *command, flush=True)
+    subprocess.run([sys.executable, "-P", "-m", "reward_servers", *command], check=True)
+    print(f"open {_REPORT.resolve()} in a browser", flush=True)
 
 
 if __name__ == "__main__":

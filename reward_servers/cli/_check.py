@@ -72,7 +72,7 @@ def check(
         session = started_server(_SERVER, (name, *(with_verifiers or ())), config, workers, verbose=verbose)
     else:
         session = running_server(_SERVER, endpoint, tls_of(ca, cert, key), token, verbose=verbose)
-    cells, asked = asyncio.run(_run(session, found.rollouts, given, _line_options(cases), name, version))
+    cells, asked = asyncio.run(ask(session, found.rollouts, given, _line_options(cases), name, version))
     report = agreement_of(cells, asked, found)
     if as_json:
         print(json.dumps(report, ensure_ascii=False))
@@ -164,7 +164,7 @@ def _line_options(cases: Path) -> dict[str, dict[str, Any]]:
         raise UserError(f"--cases {error}") from None
 
 
-async def _run(
+async def ask(
     session: Session,
     rollouts: list[Rollout],
     common: dict[str, Any],
@@ -172,7 +172,11 @@ async def _run(
     name: str,
     version: str,
 ) -> tuple[dict[str, Cell], VerifierId]:
-    """Ask about all rollouts, in one batch for all of the same options."""
+    """Ask a verifier about all rollouts, in one batch for all of the same options.
+
+    Returns:
+        What came of each rollout, by its id; which verifier answered.
+    """
     from reward_servers.cli._console import progress
     from reward_servers.cli._scoring import score_all
     from trainer_client import VerifierId

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 from trainer_client._printable import printable
 
+_FIRST_LINE = 10.0
+"""Seconds without progress after which a line says what is waited for."""
 
-class Advance(Protocol):
-    """Tells a progress bar how much more is done."""
+
+class Progress(Protocol):
+    """What a command tells while it works."""
 
     def __call__(self, count: int) -> None:
         """Add to what is done."""
+
+    def explain(self, text: str) -> None:
+        """Say what is waited for; empty when nothing is."""
 
 
 def print_note(text: str) -> None:
@@ -55,31 +62,53 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-@contextmanager
-def progress(total: int, what: str) -> Iterator[Advance]:
-    """Show a progress bar on stderr while the block runs; nothing when stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+class _Quiet:
+    """Progress where stderr is no terminal: long waits in lines, each twice as far apart as the one before."""
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._pause = _FIRST_LINE
+
+    def __call__(self, count: int) -> None:
+        self._began, self._pause = time.monotonic(), _FIRST_LINE
+
+    def explain(self, text: str) -> None:
+        if text and time.monotonic() - self._began >= self._pause:
+            self._pause *= 2
+            print_note(text)
+
+
+class _Bar:
+    """Progress on a terminal."""
+
+    def __init__(self, bar: Any, task: Any) -> None:
+        self._bar, self._task = bar, task
+
+    def __call__(self, count: int) -> None:
+        self._bar.update(self._task, advance=count, wait="")
+
+    def explain(self, text: str) -> None:
+        self._bar.update(self._task, wait=printable(text, line=True))
+
+
+@contextmanager
+def progress(total: int, what: str) -> Iterator[Progress]:
+    """Show a progress bar on stderr while the block runs; without a terminal only long waits are told, in lines."""
+    if not sys.stderr.isatty():
+        yield _Quiet()
+        return
+    from rich import progress as parts
+    from rich.console import Console
+
+    bar = parts.Progress(
+        parts.TextColumn("{task.description}"),
+        parts.BarColumn(),
+        parts.MofNCompleteColumn(),
+        parts.TimeElapsedColumn(),
+        parts.TimeRemainingColumn(),
+        parts.TextColumn("{task.fields[wait]}", markup=False),
         console=Console(stderr=True),
         transient=True,
     )
     with bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.update(task, advance=count)
+        yield _Bar(bar, bar.add_task(what, total=total, wait=""))

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reward_servers.cli._errors import UserError
 from reward_servers.labels import TOLERANCE, Labels, Match, compare, labels_of_rewards
-from trainer_client import Rollout, ScoreTable
+from trainer_client import Recipe, Rollout, ScoreTable
 from trainer_client.result.figures import correlations
 from trainer_client.result.grid import NONE, Grid, figure
 
@@ -24,6 +25,16 @@ class Labelling(NamedTuple):
 
     reward: str | None = None
     tolerance: float = TOLERANCE
+
+
+def check_label(label: str | None, recipe: Recipe) -> None:
+    """Refuse a reward that the recipe does not have.
+
+    Raises:
+        UserError: With those that it has.
+    """
+    if label is not None and label not in recipe.columns:
+        raise UserError(f"--label {label}: the recipe has no such reward; it has {', '.join(recipe.columns)}")
 
 
 class Compared(NamedTuple):

@@ -51,6 +51,10 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes of each serv
 Evidence = Annotated[
     bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
 ]
+Report = Annotated[
+    Path | None, typer.Option("--report", metavar="HTML", help="Also write a page with plots and the groups to browse.")
+]
+PageGroups = Annotated[int, typer.Option("--report-groups", help="Groups on that page at most.", min=1)]
 Label = Annotated[str | None, typer.Option(metavar="REWARD", help="The reward that expected.score is the label of.")]
 Tolerance = Annotated[float, typer.Option(help="How far a score may be from a label other than 0 and 1.", min=0)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from reward_servers.cli._console import print_note, terminal_width
 from reward_servers.cli._labelling import Labelling, add_agreement, agreement_of_rewards
 from reward_servers.cli._signal_files import describe_signal, row_fields
-from trainer_client import Cell, IncompleteBatchError, Outcome, RewardError, Rollout, RolloutFile, ScoreTable, Summary
+from trainer_client import IncompleteBatchError, RewardError, Rollout, RolloutFile, ScoreTable, Summary
 from trainer_client._printable import printable
 from trainer_client.result.figures import Figures, figures_of
-from trainer_client.result.grid import NONE, figure_cells
+from trainer_client.result.grid import NONE, Grid, figure_cells
+from trainer_client.result.rows import verdict_row
 from trainer_client.result.summary import summary_grid, summary_lines
 from trainer_client.signals import Groups, Signal, SignalError
 
@@ -100,40 +101,22 @@ def write_scores(
     Raises:
         OSError: The file cannot be written.
     """
-    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    for rollout in rollouts:
-        row = row_of[rollout.rollout_id]
-        line = _line(rollout, table, row, evidence)
-        line["reward"], line["advantage"] = signal.reward(row), signal.advantage(row)
-        if signal.made is not None:
-            line |= row_fields(signal.made, row)
+    for line in scored_lines(rollouts, table, signal, evidence=evidence):
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def _line(rollout: Rollout, table: ScoreTable, row: int, evidence: bool) -> dict[str, Any]:
-    cells = {
-        name: table.cell(row, column)
-        for column, name in enumerate(table.columns)
-        if table.outcomes[row, column] != Outcome.NOT_ASKED
-    }
-    line: dict[str, Any] = {
-        "rollout_id": rollout.rollout_id,
-        "group_id": rollout.group_id,
-        "task": rollout.task,
-        "scores": {name: cell.score for name, cell in cells.items()},
-        "codes": {name: cell.code for name, cell in cells.items()},
-    }
-    faults = {name: _fault(cell) for name, cell in cells.items() if cell.outcome is Outcome.FAULT}
-    skips = {name: cell.code for name, cell in cells.items() if cell.outcome is Outcome.SKIP}
-    notes = {name: cell.note for name, cell in cells.items() if cell.note}
-    line |= {key: value for key, value in (("faults", faults), ("skips", skips), ("notes", notes)) if value}
-    if evidence:
-        line["evidence"] = {name: cell.evidence for name, cell in cells.items() if cell.evidence is not None}
-    return line
-
-
-def _fault(cell: Cell) -> dict[str, str]:
-    return {"party": cell.party, "code": cell.code, "message": cell.message}
+def scored_lines(
+    rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool
+) -> Iterator[dict[str, Any]]:
+    """A line for each rollout, in the order of the input: see `write_scores`."""
+    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
+    for rollout in rollouts:
+        row = row_of[rollout.rollout_id]
+        line = verdict_row(rollout, table, row, evidence=evidence)
+        line["reward"], line["advantage"] = signal.reward(row), signal.advantage(row)
+        if signal.made is not None:
+            line |= row_fields(signal.made, row)
+        yield line
 
 
 def describe_run(
@@ -155,6 +138,7 @@ def describe_run(
     advantages = signal.advantages
     outcome |= {
         "recipe": table.recipe.name,
+        "recipe_digest": table.recipe.digest,
         **describe_signal(signal.made),
         "failed": signal.made is None and bool(signal.reason),
         "advantage": None if advantages is None else asdict(_advantages(table, signal)),
@@ -183,13 +167,7 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
         outcome: What else is known: see `describe_run`.
         path: The file that was written; None for none.
     """
-    grid = summary_grid(summary)
-    if outcome["advantage"] is not None:
-        cells = figure_cells(Figures(**outcome["advantage"]))
-        grid.widen("= advantage", cells)
-        grid.add("zero", [*[NONE] * (len(grid.titles) - 1), str(outcome["zero_advantages"])], after="highest")
-    add_agreement(grid, [reward["agreement"] for reward in outcome["rewards"]])
-    print(grid.text(terminal_width()))
+    print(grid_of_run(summary, outcome).text(terminal_width()))
     print("\n".join(summary_lines(summary)))
     for name, value in outcome["report"].items():
         print(printable(f"{name}  {_shown(value)}", line=True))
@@ -208,6 +186,17 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
             f"{outcome['ungrouped']} rollouts have neither group_id nor prompt; each is a group of its own, from which "
             "no group method can learn: add group_id, or name its column by --map group_id=COLUMN"
         )
+
+
+def grid_of_run(summary: Summary, outcome: Mapping[str, Any]) -> Grid:
+    """The table of a run: the figures of its scores, rewards and advantages, and its labels."""
+    grid = summary_grid(summary)
+    if outcome["advantage"] is not None:
+        cells = figure_cells(Figures(**outcome["advantage"]))
+        grid.widen("= advantage", cells)
+        grid.add("zero", [*[NONE] * (len(grid.titles) - 1), str(outcome["zero_advantages"])], after="highest")
+    add_agreement(grid, [reward["agreement"] for reward in outcome["rewards"]])
+    return grid
 
 
 def _shown(value: Any) -> str:

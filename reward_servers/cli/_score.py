@@ -17,6 +17,7 @@ from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
+from reward_servers.cli._report import GROUPS, rows_of_table, write_run_page
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 from reward_servers.labels import TOLERANCE
 
@@ -51,6 +52,8 @@ def score(
     token: Token = None,
     workers: _options.Workers = None,
     evidence: _options.Evidence = False,
+    report: _options.Report = None,
+    report_groups: _options.PageGroups = GROUPS,
     label: _options.Label = None,
     tolerance: _options.Tolerance = TOLERANCE,
     as_json: _options.Json = False,
@@ -64,32 +67,33 @@ def score(
     Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates, or the recipe's method could
     not be applied; 2: the input or the recipe is wrong.
     """
-    from reward_servers.cli._labelling import Labelling
+    from reward_servers.cli._labelling import Labelling, check_label
     from reward_servers.cli._outputs import describe_run, training_signal_of
     from reward_servers.cli._scoring import session_of
+    from reward_servers.reporting import ReportOptions
 
     loaded = recipe_of(recipe, verifiers or (), options)
     folder = recipe.parent if recipe is not None else Path()
-    if label is not None and label not in loaded.columns:
-        raise UserError(f"--label {label}: the recipe has no such reward; it has {', '.join(loaded.columns)}")
+    check_label(label, loaded)
     read = {"the input": source, "the joined file": join, "the recipe": recipe, "the file of endpoints": endpoints_file}
-    place = _place(out, read)
-    if place == _STDOUT and as_json:
-        raise UserError("--out - and --json both write to standard output; choose one, or name a file")
+    place = _place(out, read, as_json=as_json)
+    if report is not None:
+        refuse_overwriting("--report", report, {**read, "the results": place})
     how = {"format": shape, "join": join, "join_on": on, "media_root": media_root}
     found = read_source(source, {**loaded.file_columns, **read_columns(columns or ())}, **how)
     _check_inputs(loaded, found, source, arrays)
-    access = (tls_of(ca, cert, key), token)
+    access, kept = (tls_of(ca, cert, key), token), KeptState(state)
     session = session_of(loaded, folder, endpoints_file, access, workers, verbose=verbose)
-    kept = KeptState(state)
     table, seconds = asyncio.run(_run(session, found.rollouts, loaded, kept, Labels(run, step)))
-    signal = training_signal_of(table)
+    signal, summary = training_signal_of(table), replace(table.summary(), seconds=seconds)
     kept.save()
-    summary = replace(table.summary(), seconds=seconds)
     outcome = describe_run(summary, table, signal, found, Labelling(label, tolerance))
     if place is not None:
         _write(place, found.rollouts, table, signal, outcome, evidence=evidence)
     _tell(source, summary, outcome, place, as_json=as_json)
+    if report is not None:
+        about = ReportOptions(f"{source.name}: {loaded.name}", report_groups, evidence)
+        write_run_page(report, about, lambda: rows_of_table(found.rollouts, table, signal), summary, outcome)
     return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
 
 
@@ -106,8 +110,10 @@ def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Pat
         print_run(summary, outcome, None if place == _STDOUT else place)
 
 
-def _place(out: str | None, inputs: Mapping[str, Path | None]) -> Path | None:
+def _place(out: str | None, inputs: Mapping[str, Path | None], *, as_json: bool) -> Path | None:
     """Where the results go; a folder is made. Refuses, before work is done, what could not be written."""
+    if out == str(_STDOUT) and as_json:
+        raise UserError("--out - and --json both write to standard output; choose one, or name a file")
     if out is None or out == str(_STDOUT):
         return None if out is None else _STDOUT
     path = Path(out)

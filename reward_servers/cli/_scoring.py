@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from reward_servers.cli._console import Advance
+from reward_servers.cli._console import Progress
 from reward_servers.cli._fleet import QuietLog, read_endpoints
 from reward_servers.cli._kept_state import Labels
 from reward_servers.cli._remote import require
 from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
-from trainer_client import TLS, AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
+from trainer_client import TLS, AsyncRewardClient, ClientClosedError, IncompleteBatchError, Recipe, Rollout, ScoreTable
 
 _T = TypeVar("_T")
 
@@ -24,6 +26,7 @@ _FIRST_WINDOW = 32
 _LARGEST_WINDOW = 2048
 _QUICK, _SLOW = 0.05, 0.25
 _GRACE = 10.0
+_LOOK, _SILENT = 1.0, 3.0
 
 
 class Session:
@@ -77,8 +80,8 @@ class Session:
         await self._stack.aclose()
 
     async def client(self, recipe: Recipe) -> AsyncRewardClient:
-        """A client of the servers, which is closed with the session."""
-        client = AsyncRewardClient(recipe, self._endpoints, tls=self._tls, token=self._token)
+        """A client of the servers, which is closed with the session. It keeps no record beside the command's files."""
+        client = AsyncRewardClient(replace(recipe, record=None), self._endpoints, tls=self._tls, token=self._token)
         return await self._stack.enter_async_context(client)
 
     async def run(self, work: Awaitable[_T]) -> _T:
@@ -123,7 +126,7 @@ def session_of(
 
 
 async def score_all(
-    client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Advance, labels: Labels | None = None
+    client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Progress, labels: Labels | None = None
 ) -> ScoreTable:
     """Score the rollouts of a file.
 
@@ -162,12 +165,26 @@ async def score_all(
             advance(len(window))
 
     try:
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(_SIDE_BY_SIDE):
-                tasks.create_task(work())
+        telling = asyncio.create_task(_tell_waits(client, advance))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(_SIDE_BY_SIDE):
+                    tasks.create_task(work())
+        finally:
+            telling.cancel()
     except ExceptionGroup as error:
         raise error.exceptions[0] from None
     return ScoreTable.concat([tables[place] for place in sorted(tables)])
+
+
+async def _tell_waits(client: AsyncRewardClient, progress: Progress) -> None:
+    """Say what is waited for, when it is silent for long: which verifier, at which endpoint, since when."""
+    with contextlib.suppress(ClientClosedError):
+        while True:
+            await asyncio.sleep(_LOOK)
+            silent = [wait for wait in await client.waits() if wait.seconds >= _SILENT]
+            more = f" and {len(silent) - 1} more" if len(silent) > 1 else ""
+            progress.explain(f"waiting for {silent[0]}{more}" if silent else "")
 
 
 def _plain(addresses: Sequence[str]) -> list[str]:

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from reward_servers.cli._whole_file import whole_file
 from trainer_client import Rollout, ScoreTable
+from trainer_client.result.rows import plain
 from trainer_client.signals import Signal
 
 _FIELDS = {
@@ -102,18 +101,3 @@ def _requests(signal: Signal, table: ScoreTable) -> Iterator[dict[str, Any]]:
             "kind": request.kind,
             "details": details,
         }
-
-
-def plain(value: Any) -> Any:
-    """The value of JSON types; what is no number there (NaN, an infinity) is null."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(part) for part in value]
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    return str(value)

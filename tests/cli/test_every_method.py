@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from reward_servers.cli._app import run
-from reward_servers.cli._signal_files import plain
 from tests.cli.conftest import COMMAND, PATIENCE, Cli, read_line
 from tests.signals.laws import LAWS, draw_inputs, make, rows_of
+from trainer_client.result.rows import plain
 from trainer_client.signals import INPUTS, Signal, SignalBatch, method_of
 
 STEP = 7

@@ -17,7 +17,7 @@ from trainer_client._session.tracing import current_trace
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult
 from trainer_client.result.table import ScoreTable
-from trainer_client.result.verifiers import VerifierInfo
+from trainer_client.result.verifiers import VerifierInfo, Wait
 from trainer_client.rollout.types import Rollout, as_rollouts
 
 _T = TypeVar("_T")
@@ -34,9 +34,9 @@ class AsyncRewardClient(BaseClient):
     async def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
         """Score a batch in which every group is complete: see `RewardClient.score`."""
         labels = Labels(run, step, seed, current_trace())
-        return combined_at_once(
-            await _awaited(self._core.score(as_rollouts(rollouts), self._recipe, labels, self._method))
-        )
+        batch = as_rollouts(rollouts)
+        table = await _awaited(self._core.score(batch, self._recipe, labels, self._method))
+        return combined_at_once(table, batch, labels, self._recorder)
 
     async def stream(
         self,
@@ -65,7 +65,7 @@ class AsyncRewardClient(BaseClient):
         order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
         whole = await _awaited(self._core.judges_groups(self._recipe))
         stream = GroupStream(
-            self._core.submit, self._core.given_up, order, self._method, group_size, whole, emit, progress
+            self._core.submit, self._core.given_up, order, self._method, group_size, whole, emit, progress, self._taking
         )
 
         async def feed() -> None:
@@ -131,12 +131,18 @@ class AsyncRewardClient(BaseClient):
         except RewardError as error:
             sink.answer(sink.futures, [error] * len(sink.futures))
 
+    async def waits(self) -> list[Wait]:
+        """What calls under way wait for: see `RewardClient.waits`."""
+        return await _awaited(self._core.waits())
+
     async def describe(self) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""
         return await _awaited(self._core.describe(self._recipe))
 
     async def close(self) -> None:
         """Close connections and end what is under way."""
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
         if self._owns_core:
             await asyncio.to_thread(self._core.close)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import weakref
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from trainer_client._client.core import Core
 from trainer_client._client.local import LocalCommand
+from trainer_client._client.record import Recorder, Take
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
 from trainer_client.recipe.recipe import Recipe, as_recipe
 from trainer_client.recipe.state import load, save
+from trainer_client.result.batch import Labels
 from trainer_client.result.table import ScoreTable
 from trainer_client.rollout.types import Rollout, not_a_rollout
 
@@ -25,6 +28,7 @@ class BaseClient:
     _recipe: Recipe
     _method: Method | None
     _owns_core: bool
+    _recorder: Recorder | None
 
     def __init__(
         self,
@@ -46,6 +50,7 @@ class BaseClient:
         self._core = Core(settings, local)
         self._method = self._recipe.estimator()
         self._owns_core = True
+        self._keep_record()
 
     @property
     def recipe(self) -> Recipe:
@@ -66,7 +71,20 @@ class BaseClient:
         other._core = self._core
         other._method = other._recipe.estimator()
         other._owns_core = False
+        other._keep_record()
         return other
+
+    def _keep_record(self) -> None:
+        """Have what writes the recipe's record; it writes the rest when the client or the process ends."""
+        record = self._recipe.record
+        self._recorder = None if record is None else Recorder(record)
+        if self._recorder is not None:
+            weakref.finalize(self, self._recorder.close)
+
+    @property
+    def _taking(self) -> Take | None:
+        """Takes groups of a stream for the record; None where none is kept."""
+        return None if self._recorder is None else self._recorder.take
 
     def state_dict(self) -> dict[str, Any]:
         """The state of the recipe's methods, of JSON types, for a checkpoint: what they remember of earlier steps.
@@ -97,6 +115,7 @@ class BaseClient:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update({name: value for name, value in state.items() if name != "_state"})
+        self._keep_record()
         self.load_state_dict(state["_state"])
 
 
@@ -111,7 +130,11 @@ def table_or_raise(result: ScoreTable | BaseException) -> ScoreTable:
     return result
 
 
-def combined_at_once(table: ScoreTable) -> ScoreTable:
+def combined_at_once(
+    table: ScoreTable, rollouts: Sequence[Rollout], labels: Labels, recorder: Recorder | None
+) -> ScoreTable:
     """Combine at once, so that an incomplete batch is an error here and not where the rewards are first used."""
+    if recorder is not None:
+        recorder.take(rollouts, table, labels)
     table.combined  # noqa: B018
     return table

@@ -18,7 +18,7 @@ from trainer_client._session.tracing import current_trace
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult
 from trainer_client.result.table import ScoreTable
-from trainer_client.result.verifiers import VerifierInfo
+from trainer_client.result.verifiers import VerifierInfo, Wait
 from trainer_client.rollout.types import Rollout, as_rollouts
 
 _T = TypeVar("_T")
@@ -66,7 +66,9 @@ class RewardClient(BaseClient):
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
         labels = Labels(run, step, seed, current_trace())
-        return combined_at_once(_waited(self._core.score(as_rollouts(rollouts), self._recipe, labels, self._method)))
+        batch = as_rollouts(rollouts)
+        table = _waited(self._core.score(batch, self._recipe, labels, self._method))
+        return combined_at_once(table, batch, labels, self._recorder)
 
     def stream(
         self,
@@ -101,8 +103,9 @@ class RewardClient(BaseClient):
         space = threading.Event()
         order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
         whole = _waited(self._core.judges_groups(self._recipe))
+        progress, taking = space.set, self._taking
         stream = GroupStream(
-            self._core.submit, self._core.given_up, order, self._method, group_size, whole, ready.put, space.set
+            self._core.submit, self._core.given_up, order, self._method, group_size, whole, ready.put, progress, taking
         )
         yielded = 0
         try:
@@ -152,6 +155,13 @@ class RewardClient(BaseClient):
             self._core.submit(order, (rollout,), (future,), _THREADS)
         return future
 
+    def waits(self) -> list[Wait]:
+        """What calls under way wait for: which verifier at which endpoint, and how long it has given no result.
+
+        The longest silence comes first. To be called from another thread than the one that waits.
+        """
+        return _waited(self._core.waits())
+
     def describe(self) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier.
 
@@ -163,6 +173,8 @@ class RewardClient(BaseClient):
 
     def close(self) -> None:
         """Close connections and end what is under way."""
+        if self._recorder is not None:
+            self._recorder.close()
         if self._owns_core:
             self._core.close()
 

@@ -22,7 +22,7 @@ from trainer_client.result.batch import Batch, Labels
 from trainer_client.result.inputs import values_of
 from trainer_client.result.outcomes import OutcomeStore
 from trainer_client.result.table import ScoreTable
-from trainer_client.result.verifiers import VerifierInfo
+from trainer_client.result.verifiers import VerifierInfo, Wait
 from trainer_client.rollout.types import Rollout
 
 if TYPE_CHECKING:
@@ -206,6 +206,10 @@ class Core:
             if facts.judges_groups:
                 return True
         return False
+
+    def waits(self) -> concurrent.futures.Future[list[Wait]]:
+        """What is waited for at present: see `RewardClient.waits`."""
+        return self._handle.runtime().waits()
 
     def describe(self, recipe: Recipe) -> concurrent.futures.Future[dict[str, VerifierInfo]]:
         """What the servers say of a recipe's verifiers."""

@@ -24,6 +24,7 @@ from trainer_client._session.dispatch import BatchRunner
 from trainer_client._session.forks import await_end_of_grpc
 from trainer_client._settings import Settings
 from trainer_client._transport.pool import Pool
+from trainer_client.result.verifiers import Wait
 
 _T = TypeVar("_T")
 _PAUSE_TIMEOUT = 5.0
@@ -81,6 +82,16 @@ class Runtime:
             pool = Pool(server, addresses, pins, settings.pin, settings.retries, settings.tls, settings.token)
             self._pools[key] = pool
         return pool
+
+    def waits(self) -> concurrent.futures.Future[list[Wait]]:
+        """What is waited for at present, the longest silence first."""
+
+        async def look() -> list[Wait]:
+            now = self.loop.time()
+            found = (one.wait(pool.server, now) for pool in self._pools.values() for one in pool.fleet.replicas)
+            return sorted((wait for wait in found if wait is not None), key=lambda wait: -wait.seconds)
+
+        return self.start(look())
 
     # Forks
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from trainer_client._errors import RolloutError
 from trainer_client._session.sinks import ResultSink, ScoringJob
+from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult, table_of
 from trainer_client.result.table import ScoreTable
 from trainer_client.rollout.types import Rollout, as_rollouts, not_a_rollout
@@ -56,6 +57,7 @@ class GroupStream:
         whole_groups: whether rollouts of a group must be sent together.
         emit: called with each complete group, or with the error that ends the stream, on any thread.
         progress: called when rollouts are done, on any thread.
+        record: called with each complete group before it is emitted; None where none is kept.
 
     Attributes:
         open: rollouts sent and not answered.
@@ -72,7 +74,9 @@ class GroupStream:
         whole_groups: bool,
         emit: Callable[[ScoreTable | BaseException], None],
         progress: Callable[[], None] = lambda: None,
+        record: Callable[[Sequence[Rollout], ScoreTable, Labels], None] | None = None,
     ) -> None:
+        self._record = record
         self._submit = submit
         self._given_up = given_up
         self._order = order
@@ -184,7 +188,10 @@ class GroupStream:
             if self._groups.get(group_id) is not group:
                 return
             del self._groups[group_id]
-        self._emit(table_of([group.scored[place] for place in range(group.size)], estimator=self._estimator))
+        table = table_of([group.scored[place] for place in range(group.size)], estimator=self._estimator)
+        if self._record is not None:
+            self._record(group.rollouts, table, self._order.labels)
+        self._emit(table)
 
 
 _S = TypeVar("_S")

@@ -234,7 +234,7 @@ class Fleet:
 
     def reprobe(self, replica: Replica) -> None:
         """The replica answered as another version would: ask what it hosts now before giving it more."""
-        replica.health = Health.DOWN
+        replica.health, replica.down_since = Health.DOWN, asyncio.get_running_loop().time()
         replica.reason = "hosts another version than the one pinned"
         self._probe(replica)
 
@@ -328,6 +328,7 @@ class Fleet:
         reason = mistake or f"{words or failure.status} {failure.details}".strip()
         if replica.health is not Health.DOWN:
             logger.warning("server %r: replica %s is down: %s", self.server, replica.address, reason)
+            replica.down_since = asyncio.get_running_loop().time()
         replica.health = Health.DOWN
         replica.reason = reason
         # One that has answered before was a reward server then, and will be one again.

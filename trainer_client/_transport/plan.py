@@ -93,6 +93,11 @@ class Chunk:
         return replace(self, parts=parts, asked=asked, passed_on=set())
 
     @property
+    def verifiers(self) -> tuple[str, ...]:
+        """Names of the verifiers that are asked."""
+        return tuple(self.spec.evaluations[place].verifier for place in self.asked)
+
+    @property
     def is_suspect(self) -> bool:
         """Whether it may be what breaks calls."""
         return self.losses >= _LOSSES_OF_A_SUSPECT

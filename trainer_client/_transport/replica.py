@@ -17,7 +17,7 @@ from trainer_client._transport import wire
 from trainer_client._transport.failures import CallFailure, Interrupted
 from trainer_client._transport.plan import Chunk
 from trainer_client.contract.v1 import reward_service_pb2 as service
-from trainer_client.result.verifiers import ServerInfo
+from trainer_client.result.verifiers import ServerInfo, Wait
 
 _DESCRIBE_TIMEOUT = 5.0
 _LARGEST_REPLY = 256 << 20
@@ -96,6 +96,7 @@ class Replica:
         strikes: how often in a row it was found untrustworthy.
         distrusted_until: until when others are preferred, on the loop's clock.
         heard: when it last gave a result that could be used, on the loop's clock.
+        down_since: when it was found down, on the loop's clock.
     """
 
     def __init__(self, address: str, tls: TLS | None, authority: str = "", token: str = "") -> None:
@@ -114,6 +115,7 @@ class Replica:
         self.strikes = 0
         self.distrusted_until = 0.0
         self.heard = -math.inf
+        self.down_since = 0.0
         self.tls = tls
         self.authority = authority
         self._token = token
@@ -212,6 +214,22 @@ class Replica:
     def _with(self, trace: str) -> tuple[tuple[str, str], ...] | None:
         """Metadata of a call within a span."""
         return (*(self._metadata or ()), ("traceparent", trace)) if trace else self._metadata
+
+    def wait(self, server: str, now: float) -> Wait | None:
+        """What is waited for here; None for nothing.
+
+        Args:
+            server: name of the server.
+            now: the time on the loop's clock.
+        """
+        calls = [call for call in self.calls if call.unanswered]
+        if calls:
+            verifiers = tuple(dict.fromkeys(name for call in calls for name in call.chunk.verifiers))
+            silent = now - max(call.heard for call in calls)
+            return Wait(server, self.address, verifiers, sum(call.unanswered for call in calls), silent)
+        if self.health is Health.DOWN:
+            return Wait(server, self.address, (), 0, now - self.down_since, self.reason)
+        return None
 
     def cancel_calls(self, why: CallFailure) -> None:
         """End all calls."""

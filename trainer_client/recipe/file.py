@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from trainer_client._errors import RecipeError
+from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import DEFAULT_DEADLINE, Reward, Server
 
 _T = TypeVar("_T")
@@ -83,6 +84,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
     max_missing = top.take("max_missing", 0.2, _number)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
     follow_upgrades = top.take("follow_upgrades", False, _flag)
+    record = top.take("record", None, _record)
     top.finish()
     return {
         "name": name,
@@ -91,10 +93,23 @@ def _fields(top: _Reader) -> dict[str, Any]:
         "advantage": advantage,
         "inputs": inputs,
         "file_columns": columns,
+        "record": record,
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
         "follow_upgrades": follow_upgrades,
     }
+
+
+def _record(outer: _Reader, key: str, value: Any) -> Record:
+    table = _Reader(_table(outer, key, value), outer.at(key))
+    record: dict[str, Any] = {
+        "folder": table.take("folder", "", _text),
+        "rollouts": table.take("rollouts", 256, _whole),
+        "evidence": table.take("evidence", True, _flag),
+        "max_bytes": table.take("max_bytes", 1 << 30, _whole),
+    }
+    table.finish()
+    return Record(**record)
 
 
 def _server(name: str, table: _Reader) -> Server:

@@ -19,6 +19,7 @@ from trainer_client._errors import RecipeError
 from trainer_client._settings import field_mistake
 from trainer_client.recipe.file import load_recipe, parse_recipe
 from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
+from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Recipe:
     advantage: AdvantageSetting | None = "grpo"
     inputs: Mapping[str, InputSetting] = field(default_factory=dict)
     file_columns: Mapping[str, str] = field(default_factory=dict)
+    record: Record | None = None
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     follow_upgrades: bool = False
@@ -78,7 +80,8 @@ class Recipe:
     @cached_property
     def digest(self) -> str:
         """Name everything that the recipe says: equal for equal recipes, in every process."""
-        return digest_of({f.name: getattr(self, f.name) for f in dataclasses.fields(self)})
+        # What is kept of a run changes nothing of what is asked.
+        return digest_of({f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "record"})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and other.digest == self.digest

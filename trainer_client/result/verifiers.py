@@ -106,6 +106,31 @@ class SlowItem(NamedTuple):
     why: str
 
 
+class Wait(NamedTuple):
+    """Something that a client waits for.
+
+    Attributes:
+        server: name of the server in the recipe.
+        address: the endpoint.
+        verifiers: what it was asked.
+        items: items without an answer; 0 for an endpoint that cannot be asked.
+        seconds: how long it has given no result.
+        reason: why it cannot be asked; empty when it can.
+    """
+
+    server: str
+    address: str
+    verifiers: tuple[str, ...]
+    items: int
+    seconds: float
+    reason: str = ""
+
+    def __str__(self) -> str:
+        what = f"{', '.join(self.verifiers)} at " if self.verifiers else f"server {self.server!r} at "
+        items = f", {self.items} items" if self.items else ""
+        return f"{what}{self.address} for {self.seconds:.0f} s{items}{f': {self.reason}' if self.reason else ''}"
+
+
 class ServerInfo(NamedTuple):
     """What a server says of itself; 0 where it sets no limit.
 

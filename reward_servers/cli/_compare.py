@@ -1,0 +1,192 @@
+"""``assay compare``: which verdicts changed between two runs over the same rollouts, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_servers.cli._console import print_table
+from reward_servers.cli._errors import EXIT_NO
+from reward_servers.cli._scored_rows import ScoredRows
+from trainer_client._printable import printable
+
+if TYPE_CHECKING:
+    from reward_servers.reporting import Cell, Entry
+
+_EQUAL = 1e-9
+_SHOWN = 10
+_MOVES = 12
+
+
+@dataclass(slots=True)
+class Difference:
+    """What two runs say differently.
+
+    Attributes:
+        both: Rollouts in both.
+        only: Ids of rollouts in one of them: in the first, in the second.
+        same: Verdicts that are the same, by reward.
+        moves: Changes of a verdict by reward: ``"0 wrong -> 1 accepted"``.
+        changes: The first changes, each with both verdicts.
+        rewards: Rollouts whose combined reward changed.
+        texts: Rollouts whose response changed.
+        reasons: What is known of why.
+    """
+
+    both: int = 0
+    only: tuple[list[str], list[str]] = field(default_factory=lambda: ([], []))
+    same: Counter[str] = field(default_factory=Counter)
+    moves: dict[str, Counter[str]] = field(default_factory=dict)
+    changes: list[dict[str, Any]] = field(default_factory=list)
+    rewards: int = 0
+    texts: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {one.name: getattr(self, one.name) for one in fields(self)} | {"changed": self.changed}
+
+    @property
+    def changed(self) -> int:
+        """Verdicts that changed."""
+        return sum(moves.total() for moves in self.moves.values())
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A", help="What `assay score -o` wrote: a file or a folder.")],
+    second: Annotated[Path, typer.Argument(metavar="B", help="The other one.")],
+    shown: Annotated[int, typer.Option("--show", help="Changes to show one by one.", min=0)] = _SHOWN,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> int:
+    """Compare two runs over the same rollouts: which verdicts changed, and what is known of why.
+
+    Exit code 0: all verdicts are the same; 1: some changed, or rollouts are missing on one side.
+    """
+    found = difference_of(ScoredRows(first), ScoredRows(second), shown)
+    if as_json:
+        print(json.dumps(found.to_dict(), ensure_ascii=False))
+    else:
+        print_difference(found, str(first), str(second))
+    return EXIT_NO if found.changed or any(found.only) else 0
+
+
+def difference_of(first: ScoredRows, second: ScoredRows, shown: int = _SHOWN) -> Difference:
+    """Compare rows by their ``rollout_id``; the first run is kept in memory."""
+    found = compare_entries(first.entries(), second.entries(), shown)
+    found.reasons = _reasons(found, first.about(), second.about())
+    return found
+
+
+def compare_entries(first: Iterable[Entry], second: Iterable[Entry], shown: int = _SHOWN) -> Difference:
+    """Compare scored rollouts by their ids."""
+    before = {entry.rollout_id: entry for entry in first}
+    found = Difference()
+    for entry in second:
+        old = before.pop(entry.rollout_id, None)
+        if old is None:
+            found.only[1].append(entry.rollout_id)
+            continue
+        found.both += 1
+        found.texts += old.response is not None and entry.response is not None and old.response != entry.response
+        found.rewards += not _equal(old.reward, entry.reward)
+        for name in dict.fromkeys([*old.cells, *entry.cells]):
+            _compare(found, name, old, entry, shown)
+    found.only[0].extend(before)
+    return found
+
+
+def _compare(found: Difference, name: str, old: Entry, new: Entry, shown: int) -> None:
+    one, other = old.cells.get(name), new.cells.get(name)
+    if one is not None and other is not None and one.code == other.code and _equal(one.score, other.score):
+        found.same[name] += 1
+        return
+    found.moves.setdefault(name, Counter())[f"{_said(one)} -> {_said(other)}"] += 1
+    if len(found.changes) < shown:
+        found.changes.append(
+            {
+                "rollout_id": new.rollout_id,
+                "reward": name,
+                "before": _said(one),
+                "after": _said(other),
+                "why": _why(one, other),
+            }
+        )
+
+
+def _said(cell: Cell | None) -> str:
+    if cell is None:
+        return "not asked"
+    score = "no score" if cell.score is None else f"{cell.score:.4g}"
+    return f"{score} {cell.code}"
+
+
+def _why(one: Cell | None, other: Cell | None) -> str:
+    """What the verdicts themselves say: their remarks, and what differs in their evidence."""
+    if one is None or other is None:
+        return "asked in one run only"
+    parts = []
+    told = [cell.note or cell.message for cell in (one, other)]
+    if told[0] != told[1]:
+        parts.append(f"{told[0] or 'no remark'} -> {told[1] or 'no remark'}")
+    if isinstance(one.evidence, Mapping) and isinstance(other.evidence, Mapping):
+        keys = [key for key in {**one.evidence, **other.evidence} if one.evidence.get(key) != other.evidence.get(key)]
+        if keys:
+            parts.append(f"evidence differs in {', '.join(map(str, keys))}")
+    return "; ".join(parts)
+
+
+def _equal(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= _EQUAL
+
+
+def _reasons(found: Difference, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Versions and recipes of the runs, where both say them."""
+    reasons = []
+    if found.texts:
+        reasons.append(f"{found.texts} responses differ: these are other rollouts under the same ids")
+    if not (one and other):
+        reasons.append("versions and recipes are not known; folders say them, as `assay score -o DIR/` writes them")
+        return reasons
+    if one.get("recipe_digest") != other.get("recipe_digest"):
+        reasons.append(f"the recipes differ: {one.get('recipe')} and {other.get('recipe')}")
+    versions = [
+        {reward["name"]: reward.get("versions") for reward in about.get("rewards", ()) if isinstance(reward, dict)}
+        for about in (one, other)
+    ]
+    for name in versions[0].keys() & versions[1].keys():
+        if versions[0][name] != versions[1][name]:
+            shown = (", ".join(map(str, one[name] or ["none answered"])) for one in versions)
+            reasons.append(f"{name}: {' -> '.join(shown)}")
+    if not reasons and found.changed:
+        reasons.append("recipe, versions and digests are the same: a verifier does not give the same verdict twice")
+    return reasons
+
+
+def print_difference(found: Difference, first: str, second: str) -> None:
+    """Print what changed between two runs of these names."""
+    print(f"{found.both} rollouts in both; {found.changed} verdicts and {found.rewards} rewards changed")
+    for path, ids in zip((first, second), found.only, strict=True):
+        if ids:
+            more = ", ..." if len(ids) > _SHOWN else ""
+            print(printable(f"only in {path}: {len(ids)} ({', '.join(ids[:_SHOWN])}{more})", line=True))
+    rows = [
+        [name, move, str(count)] for name, moves in found.moves.items() for move, count in moves.most_common(_MOVES)
+    ]
+    if rows:
+        print_table(["reward", "before -> after", "rollouts"], rows)
+    for change in found.changes:
+        print(
+            printable(f"{change['rollout_id']}  {change['reward']}: {change['before']} -> {change['after']}", line=True)
+        )
+        if change["why"]:
+            print(printable(f"    {change['why']}", line=True))
+    if found.changed or found.reasons:
+        print("\n".join(printable(f"why: {reason}", line=True) for reason in found.reasons))

@@ -1,0 +1,96 @@
+"""``assay report``: a page about a run that was scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_servers.cli._console import print_note
+from reward_servers.cli._errors import UserError
+from reward_servers.cli._scored_rows import ScoredRows
+from reward_servers.cli._whole_file import refuse_overwriting, whole_file
+
+if TYPE_CHECKING:
+    from reward_servers.cli._outputs import TrainingSignal
+    from reward_servers.reporting import ReportOptions, Rows
+    from trainer_client import Rollout, ScoreTable, Summary
+
+Input = Annotated[
+    Path | None, typer.Option("--rollouts", metavar="IN", help="The file that was scored, where rows have no texts.")
+]
+InputColumns = Annotated[
+    list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Where that file has a field. Repeatable.")
+]
+GROUPS = 200
+
+
+def report(
+    source: Annotated[Path, typer.Argument(metavar="SCORED", help="What `assay score -o` wrote: a file or a folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("report.html"),
+    rollouts: Input = None,
+    columns: InputColumns = None,
+    groups: Annotated[int, typer.Option(help="Groups on the page at most.", min=1)] = GROUPS,
+    evidence: Annotated[
+        bool, typer.Option("--evidence", help="Show references, and what each verifier extracted and compared.")
+    ] = False,
+) -> int:
+    """Write a page about scored rollouts: plots, and the rollouts of each prompt side by side.
+
+    The page is one file that asks for nothing and opens in any browser.
+    """
+    from reward_servers.reporting import ReportOptions
+
+    refuse_overwriting("--out", out, {"the scored file": source, "the input": rollouts})
+    rows = ScoredRows(source, rollouts, columns or ())
+    write_page(out, rows, ReportOptions(str(source), groups, evidence))
+    rows.tell_problems()
+    print(f"report: {out}")
+    return 0
+
+
+def write_page(path: Path, rows: Rows, options: ReportOptions) -> None:
+    """Write a page, and print what its reader should know.
+
+    Raises:
+        UserError: The rows are no scored rollouts.
+    """
+    from reward_servers.reporting import NotScoredError, write_report
+
+    try:
+        with whole_file(path) as file:
+            notes = write_report(file, rows, options)
+    except NotScoredError as error:
+        raise UserError(f"{options.title}: {error}") from None
+    for note in notes:
+        print_note(f"{path}: {note}")
+
+
+def write_run_page(
+    path: Path, options: ReportOptions, rows: Rows, summary: Summary, outcome: Mapping[str, Any]
+) -> None:
+    """Write a page about a run that was just scored, with everything that its table says."""
+    from reward_servers.cli._outputs import grid_of_run
+    from trainer_client.result.summary import summary_lines
+
+    lines = tuple(summary_lines(summary))
+    write_page(path, rows, replace(options, grid=grid_of_run(summary, outcome), lines=lines))
+    print_note(f"report: {path}")
+
+
+def rows_of_table(
+    rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal
+) -> Iterator[Mapping[str, Any]]:
+    """Rows as a scored file has them, with texts, evidence and run times."""
+    from reward_servers.cli._outputs import scored_lines
+    from trainer_client.result.rows import rollout_fields
+
+    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
+    seconds, valid = table.run_seconds, table.valid
+    for rollout, line in zip(rollouts, scored_lines(rollouts, table, signal, evidence=True), strict=True):
+        row = row_of[rollout.rollout_id]
+        times = {name: float(seconds[row, at]) for at, name in enumerate(table.columns) if valid[row, at]}
+        yield {**line, "rollout": rollout_fields(rollout), "run_seconds": times}
