@@ -1,5 +1,3 @@
 """One server for what runs in a trainer's environment."""
 
-from tests.adapters.conftest import server
-
-__all__ = ["server"]
+from tests.adapters.conftest import server as server

@@ -83,7 +83,7 @@ class BaseClient:
 
     @property
     def _taking(self) -> Take | None:
-        """Takes groups of a stream for the record; None where none is kept."""
+        """What takes groups of a stream for the record; None where none is kept."""
         return None if self._recorder is None else self._recorder.take
 
     def state_dict(self) -> dict[str, Any]:

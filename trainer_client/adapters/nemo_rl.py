@@ -22,7 +22,7 @@ from typing import Any
 
 from trainer_client import Endpoints
 from trainer_client.adapters.missing import OnMissing
-from trainer_client.adapters.singles import RecipeLike, SingleScorer, numeric, rollout_of_sample
+from trainer_client.adapters.singles import RecipeLike, SingleReward, SingleScorer, numeric, rollout_of_sample
 
 
 def environment_of(
@@ -65,13 +65,8 @@ def environment_of(
             rewards: Any = torch.tensor([one.reward for one in told], dtype=torch.float32)
             if components:
                 stated = 0.0 if isinstance(rule, str) else rule
-                rewards = {
-                    f"reward/{name}": torch.tensor(
-                        [score if (score := one.result.scores[name]) is not None else stated for one in told],
-                        dtype=torch.float32,
-                    )
-                    for name in scorer.client.recipe.columns
-                }
+                columns = _columns(told, scorer.client.recipe.columns, stated)
+                rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             said = [f"reward {one.reward:g}" if one.valid else "no reward" for one in told]
             return EnvironmentReturn(
                 observations=[{"role": "environment", "content": text} for text in said],
@@ -84,19 +79,32 @@ def environment_of(
 
         def global_post_process_and_metrics(self, batch: Any) -> tuple[Any, dict[str, float]]:
             """Means over rollouts that have a reward."""
-            infos = batch.get("extra_env_info") or []
-            valid = [bool((info or {}).get("assay_valid", True)) for info in infos]
-            rewards = [float(reward) for reward in batch["total_reward"]]
-            valid = valid if len(valid) == len(rewards) else [True] * len(rewards)
-            kept = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
-            missing = 1 - len(kept) / len(rewards) if rewards else 0.0
-            return batch, {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {})
+            return batch, _means(batch)
 
         def shutdown(self) -> None:
             """Close the connections."""
             scorer.client.close()
 
     return AssayEnvironment
+
+
+def _columns(told: Sequence[SingleReward], names: Sequence[str], stated: float) -> dict[str, list[float]]:
+    """Scores by reward, with what is stated for a missing one."""
+    scores = {name: [one.result.scores[name] for one in told] for name in names}
+    return {
+        f"reward/{name}": [stated if value is None else value for value in column] for name, column in scores.items()
+    }
+
+
+def _means(batch: Any) -> dict[str, float]:
+    """The share of rollouts without a reward, and the mean of the others'."""
+    infos = batch.get("extra_env_info") or []
+    valid = [bool((info or {}).get("assay_valid", True)) for info in infos]
+    rewards = [float(reward) for reward in batch["total_reward"]]
+    valid = valid if len(valid) == len(rewards) else [True] * len(rewards)
+    kept = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
+    missing = 1 - len(kept) / len(rewards) if rewards else 0.0
+    return {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {})
 
 
 def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:

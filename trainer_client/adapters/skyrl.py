@@ -80,10 +80,14 @@ def environment_of(
         @staticmethod
         def aggregate_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
             """Means over steps that have a reward, and the share of those that have none."""
-            kept = [one for one in metrics if one.get("valid")]
-            told = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
-            for name in kept[0] if kept else ():
-                told[name] = sum(one[name] for one in kept) / len(kept)
-            return told
+            return _means(metrics)
 
     return AssayEnv
+
+
+def _means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    kept = [one for one in metrics if one.get("valid")]
+    told = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
+    for name in kept[0] if kept else ():
+        told[name] = sum(one[name] for one in kept) / len(kept)
+    return told

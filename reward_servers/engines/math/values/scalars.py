@@ -1,7 +1,7 @@
 """Equality of two scalar expressions, in the order of cost.
 
-Identical trees, exact rationals, rational identities in a prime field, then enclosures: of the
-constant itself, or at seeded points where both sides are defined over the reals.
+Identical trees, exact rationals, rational identities in a prime field, then enclosures: of the constant itself, or at
+seeded points where both sides are defined over the reals.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _STEPS = heads("floor ceil sign max min rem")
 _LOGARITHM = frozenset({Head.LOG})
 _START, _FINAL = 128, 448
 
-# Magnitude and signs of the sample points, round by round: small, middling and large positive
-# values first (roots and logarithms are defined there), then mixed signs, then far out.
+# Magnitude and signs of the sample points, round by round: small, middling and large positive values first (roots and
+# logarithms are defined there), then mixed signs, then far out.
 _ROUNDS = (
     (0.15, 0.9, 0),
     (0.15, 0.9, 0),
@@ -70,8 +70,7 @@ _ROUNDS = (
     (100.0, 900.0, 0),
     (5.0, 60.0, 1),
 )
-_WANTED = 3
-_WANTED_INTEGERS = 8
+_WANTED, _WANTED_INTEGERS = 3, 8
 
 
 @lru_cache(maxsize=4096)
