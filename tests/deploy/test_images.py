@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import urllib.request
+from pathlib import Path
 
 import pytest
 
-from tests.deploy.docker import CONFINED, UNMASKED, Docker
+from tests.deploy.docker import CONFINED, UNMASKED, Docker, free_port, wait_for
 from trainer_client import Recipe, Reward, RewardClient, Rollout, Server
 
 pytestmark = pytest.mark.timeout(1200)
@@ -78,6 +81,28 @@ def test_the_code_image_runs_programs_with_the_two_options(docker: Docker, image
 def test_without_the_options_the_code_image_says_which_to_give(docker: Docker, images: dict[str, int]) -> None:
     said = docker("run", "--rm", "--network", "host", *CONFINED, "assay-code:test", "doctor", "code", fine=(1,))
     assert "seccomp=unconfined" in " ".join(said.split())
+
+
+def test_the_gateway_image_scores_over_http(docker: Docker, images: dict[str, int], tmp_path: Path) -> None:
+    with docker.server("assay-math:test", "math") as (_, address):
+        (tmp_path / "recipe.toml").write_text(
+            f'[servers.s]\nverifiers = ["math"]\nendpoints = ["{address}"]\n[rewards.r]\nverifier = "math"\n'
+        )
+        tmp_path.chmod(0o755)  # the server's user is not this one
+        port = free_port()
+        mount = ("-v", f"{tmp_path}:/recipe:ro")
+        command = ("/recipe/recipe.toml", "--port", str(port))
+        name = docker("run", "-d", "--network", "host", *CONFINED, *mount, "assay-gateway:test", *command)[:12]
+        try:
+            wait_for(lambda: "listening on" in docker("logs", name), "the gateway")
+            asked = {"query": ["?\\boxed{4}", "?\\boxed{5}"], "prompts": ["?", "?"], "labels": ["4", "4"]}
+            call = urllib.request.Request(
+                f"http://127.0.0.1:{port}/openrlhf", json.dumps(asked).encode(), {"content-type": "application/json"}
+            )
+            with urllib.request.urlopen(call, timeout=30) as answer:
+                assert json.load(answer)["rewards"] == [1.0, 0.0]
+        finally:
+            docker("rm", "--force", name)
 
 
 def test_the_client_image_holds_the_client_alone(docker: Docker, images: dict[str, int]) -> None:
