@@ -92,8 +92,13 @@ class _Bar:
 
 
 @contextmanager
-def progress(total: int, what: str) -> Iterator[Progress]:
-    """Show a progress bar on stderr while the block runs; without a terminal only long waits are told, in lines."""
+def progress(total: int | None, what: str) -> Iterator[Progress]:
+    """Show a progress bar on stderr while the block runs; without a terminal only long waits are told, in lines.
+
+    Args:
+        total: How much there is; None where that is not known.
+        what: What is done.
+    """
     if not sys.stderr.isatty():
         yield _Quiet()
         return

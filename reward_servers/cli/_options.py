@@ -21,7 +21,7 @@ Verifiers = Annotated[
 VerifierOptions = Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")]
 Out = Annotated[
     str | None,
-    typer.Option("--out", "-o", help="File to write, a line per rollout; - for standard output; DIR/ for all."),
+    typer.Option("--out", "-o", help="File to write: JSONL, .csv, .parquet, .gz; - for standard output; DIR/ for all."),
 ]
 Columns = Annotated[
     list[str] | None,
@@ -46,6 +46,11 @@ State = Annotated[
 ]
 Step = Annotated[int, typer.Option(help="Number of the training step, which schedules follow.", min=0)]
 Run = Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.")]
+StepRollouts = Annotated[
+    int | None,
+    typer.Option(help="Cut the file into steps of this many rollouts, of whole groups; it is one unless said.", min=1),
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Write the rollout's own fields too, under rollout.")]
 EndpointsFile = Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)]
 Evidence = Annotated[

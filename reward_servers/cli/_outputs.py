@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +13,10 @@ from numpy.typing import NDArray
 from reward_servers.cli._console import print_note, terminal_width
 from reward_servers.cli._labelling import Labelling, add_agreement, agreement_of_rewards
 from reward_servers.cli._signal_files import describe_signal, row_fields
-from trainer_client import IncompleteBatchError, RewardError, Rollout, RolloutFile, ScoreTable, Summary
+from trainer_client import IncompleteBatchError, RewardError, RolloutFile, ScoreTable, Summary
 from trainer_client._printable import printable
 from trainer_client.result.figures import Figures, figures_of
 from trainer_client.result.grid import NONE, Grid, figure_cells
-from trainer_client.result.rows import verdict_row
 from trainer_client.result.summary import summary_grid, summary_lines
 from trainer_client.signals import Groups, Signal, SignalError
 
@@ -32,15 +30,41 @@ class TrainingSignal:
     Attributes:
         rewards: ``[N]``, NaN where there is none; None when the batch cannot be used.
         advantages: ``[N]``; None when there are none.
-        made: Everything that the method gave; None when it gave nothing.
+        made: Everything that the method gave, in the last step; None when it gave nothing.
+        steps: The same of each step.
+        failed: Whether a step has none though the recipe asks for it.
         reason: Why something is None; empty when nothing is.
     """
 
     def __init__(self, rewards: Numbers | None, made: Signal | None, reason: str) -> None:
         self.rewards = rewards
         self.made = made
+        self.steps: tuple[Signal, ...] = () if made is None else (made,)
+        self.failed = made is None and bool(reason)
         self.advantages = None if made is None else made.advantages
         self.reason = reason
+
+    @classmethod
+    def joined(cls, steps: Sequence[TrainingSignal], rows: Sequence[int]) -> TrainingSignal:
+        """The signals of several steps as one.
+
+        Args:
+            steps: The signals.
+            rows: Rollouts of each.
+        """
+        if len(steps) == 1:
+            return steps[0]
+        joined = cls(None, steps[-1].made, next((step.reason for step in steps if step.reason), ""))
+        if any(step.rewards is not None for step in steps):
+            rewards = [step.rewards for step in steps]
+            joined.rewards = np.concatenate(
+                [np.full(count, np.nan) if one is None else one for one, count in zip(rewards, rows, strict=True)]
+            )
+        advantages = [step.advantages for step in steps if step.advantages is not None]
+        joined.advantages = np.concatenate(advantages) if len(advantages) == len(steps) else None
+        joined.steps = tuple(made for step in steps for made in step.steps)
+        joined.failed = any(step.failed for step in steps)
+        return joined
 
     def reward(self, row: int) -> float | None:
         """The reward of a rollout."""
@@ -86,37 +110,10 @@ def _shortfall(made: Signal) -> str:
     return f"the method gives {' and '.join(found) or 'weights'} and no advantage per rollout"
 
 
-def write_scores(
-    file: IO[str], rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool = False
-) -> None:
-    """Write one line per rollout, in the order of the input.
-
-    Args:
-        file: Where to.
-        rollouts: The rollouts in their order.
-        table: Their scores, in any order.
-        signal: What is made of them.
-        evidence: Whether to write the private evidence of each verdict too.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
-    for line in scored_lines(rollouts, table, signal, evidence=evidence):
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def scored_lines(
-    rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal, *, evidence: bool
-) -> Iterator[dict[str, Any]]:
-    """A line for each rollout, in the order of the input: see `write_scores`."""
-    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    for rollout in rollouts:
-        row = row_of[rollout.rollout_id]
-        line = verdict_row(rollout, table, row, evidence=evidence)
-        line["reward"], line["advantage"] = signal.reward(row), signal.advantage(row)
-        if signal.made is not None:
-            line |= row_fields(signal.made, row)
-        yield line
+def signal_fields(signal: TrainingSignal, row: int) -> dict[str, Any]:
+    """What is made of the scores of a rollout: reward, advantage, and what else the method gives each rollout."""
+    fields: dict[str, Any] = {"reward": signal.reward(row), "advantage": signal.advantage(row)}
+    return fields if signal.made is None else fields | row_fields(signal.made, row)
 
 
 def describe_run(
@@ -139,8 +136,8 @@ def describe_run(
     outcome |= {
         "recipe": table.recipe.name,
         "recipe_digest": table.recipe.digest,
-        **describe_signal(signal.made),
-        "failed": signal.made is None and bool(signal.reason),
+        **describe_signal(signal.steps),
+        "failed": signal.failed,
         "advantage": None if advantages is None else asdict(_advantages(table, signal)),
         "zero_advantages": None if advantages is None else int((advantages[table.mask] == 0).sum()),
         "remark": "" if outcome["incomplete"] else signal.reason,

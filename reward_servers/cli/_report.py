@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,9 +15,8 @@ from reward_servers.cli._scored_rows import ScoredRows
 from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
-    from reward_servers.cli._outputs import TrainingSignal
     from reward_servers.reporting import ReportOptions, Rows
-    from trainer_client import Rollout, ScoreTable, Summary
+    from trainer_client import Summary
 
 Input = Annotated[
     Path | None, typer.Option("--rollouts", metavar="IN", help="The file that was scored, where rows have no texts.")
@@ -79,18 +78,3 @@ def write_run_page(
     lines = tuple(summary_lines(summary))
     write_page(path, rows, replace(options, grid=grid_of_run(summary, outcome), lines=lines))
     print_note(f"report: {path}")
-
-
-def rows_of_table(
-    rollouts: Sequence[Rollout], table: ScoreTable, signal: TrainingSignal
-) -> Iterator[Mapping[str, Any]]:
-    """Rows as a scored file has them, with texts, evidence and run times."""
-    from reward_servers.cli._outputs import scored_lines
-    from trainer_client.result.rows import rollout_fields
-
-    row_of = {rollout_id: row for row, rollout_id in enumerate(table.rollout_ids)}
-    seconds, valid = table.run_seconds, table.valid
-    for rollout, line in zip(rollouts, scored_lines(rollouts, table, signal, evidence=True), strict=True):
-        row = row_of[rollout.rollout_id]
-        times = {name: float(seconds[row, at]) for at, name in enumerate(table.columns) if valid[row, at]}
-        yield {**line, "rollout": rollout_fields(rollout), "run_seconds": times}

@@ -57,6 +57,7 @@ class ScoredRows:
 
     def plain(self) -> Iterator[dict[str, Any]]:
         """Read the rows as they stand there."""
+        from reward_servers.cli._writers import as_line
         from trainer_client import RolloutError
         from trainer_client.rollout.files import read_rows
 
@@ -67,7 +68,7 @@ class ScoredRows:
                     if row.table is None:
                         self.problems.append(f"{file}: {row.unit} {row.number}: {row.problem}")
                         continue
-                    yield row.table
+                    yield as_line(row.table)
             except RolloutError as error:
                 raise UserError(f"{file}: {error}") from None
 

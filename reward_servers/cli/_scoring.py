@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from reward_servers.cli._console import Progress
 from reward_servers.cli._fleet import QuietLog, read_endpoints
@@ -27,6 +27,13 @@ _LARGEST_WINDOW = 2048
 _QUICK, _SLOW = 0.05, 0.25
 _GRACE = 10.0
 _LOOK, _SILENT = 1.0, 3.0
+
+
+class Done(Protocol):
+    """Told of a window that is done."""
+
+    def __call__(self, place: int, window: Sequence[Rollout], table: ScoreTable) -> None:
+        """Take its place among the windows, its rollouts and their scores."""
 
 
 class Session:
@@ -128,16 +135,7 @@ def session_of(
 async def score_all(
     client: AsyncRewardClient, rollouts: Sequence[Rollout], advance: Progress, labels: Labels | None = None
 ) -> ScoreTable:
-    """Score the rollouts of a file.
-
-    A deadline counts from the moment when a rollout is handed over, so a file is handed over in windows of whole
-    groups, small enough that waiting for each other takes a small part of the shortest deadline.
-
-    Args:
-        client: The client, with the recipe.
-        rollouts: At least one.
-        advance: Told of rollouts that are done.
-        labels: The run and the step; None for none.
+    """Score rollouts: see `score_groups`.
 
     Returns:
         One table of all rollouts, groups in the order of their first rollout.
@@ -145,8 +143,32 @@ async def score_all(
     groups: dict[str, list[Rollout]] = {}
     for rollout in rollouts:
         groups.setdefault(rollout.group_id, []).append(rollout)
+    return await score_groups(client, iter(groups.values()), advance, labels or Labels())
+
+
+async def score_groups(
+    client: AsyncRewardClient,
+    groups: Iterator[list[Rollout]],
+    advance: Progress,
+    labels: Labels,
+    done: Done | None = None,
+) -> ScoreTable:
+    """Score groups.
+
+    A deadline counts from the moment when a rollout is handed over, so they are handed over in windows of whole
+    groups, small enough that waiting for each other takes a small part of the shortest deadline.
+
+    Args:
+        client: The client, with the recipe.
+        groups: At least one; they are taken as they are needed.
+        advance: Told of rollouts that are done.
+        labels: The run and the step.
+        done: Told of each window when it is done, in any order.
+
+    Returns:
+        One table of all rollouts, groups in the order given.
+    """
     deadline = min(reward.deadline for reward in client.recipe.rewards)
-    waiting = iter(groups.values())
     size = _FIRST_WINDOW
     # By place, since windows finish in any order: the order of rows must not depend on it, nor must the last digits of
     # what is computed over the whole file.
@@ -155,13 +177,15 @@ async def score_all(
 
     async def work() -> None:
         nonlocal size
-        while window := _take(waiting, size):
+        while window := _take(groups, size):
             place = next(places)
-            table = tables[place] = await _score(client, window, labels or Labels())
+            table = tables[place] = await _score(client, window, labels)
             if table.seconds > _SLOW * deadline:
                 size = max(1, min(size, len(window)) // 2)
             elif table.seconds < _QUICK * deadline:
                 size = min(_LARGEST_WINDOW, max(size, 2 * len(window)))
+            if done is not None:
+                done(place, window, table)
             advance(len(window))
 
     try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from reward_servers.cli._whole_file import whole_file
-from trainer_client import Rollout, ScoreTable
+from trainer_client import ScoreTable
 from trainer_client.result.rows import plain
 from trainer_client.signals import Signal
 
@@ -34,54 +35,74 @@ def row_fields(signal: Signal, row: int) -> dict[str, Any]:
     return {name: plain(array[row]) for name, array in fields.items() if array is not None}
 
 
-def describe_signal(signal: Signal | None) -> dict[str, Any]:
-    """Figures of a method's result, for JSON."""
-    if signal is None:
+def describe_signal(steps: Sequence[Signal]) -> dict[str, Any]:
+    """Figures of what a method gave in each step, for JSON; the report is that of the last one."""
+    if not steps:
         return {"pairs": None, "requests": None, "kept": None, "report": {}}
+    pairs = [len(signal.pairs) for signal in steps if signal.pairs is not None]
+    requests = [len(signal.requests) for signal in steps if signal.requests is not None]
     return {
-        "pairs": None if signal.pairs is None else len(signal.pairs),
-        "requests": None if signal.requests is None else len(signal.requests),
-        "kept": int((signal.keep & signal.valid).sum()),
-        "report": plain(dict(signal.report)),
+        "pairs": sum(pairs) if pairs else None,
+        "requests": sum(requests) if requests else None,
+        "kept": int(sum((signal.keep & signal.valid).sum() for signal in steps)),
+        "report": plain(dict(steps[-1].report)),
     }
 
 
-def write_folder_parts(
-    folder: Path, rollouts: Sequence[Rollout], table: ScoreTable, signal: Signal | None
-) -> list[str]:
-    """Write pairs and requests into a folder; a file that there is nothing for is removed, so that none is stale.
+class Parts:
+    """Pairs and requests in a folder, a file for each; one that there is nothing for is removed, so that none is stale.
 
-    Returns:
-        Names of the files that were written.
-
-    Raises:
-        OSError: One cannot be written.
+    Args:
+        stack: Closes the files.
+        folder: The folder.
     """
-    by_id = {rollout.rollout_id: rollout for rollout in rollouts}
-    parts: dict[str, Iterator[dict[str, Any]] | None] = {
-        "pairs.jsonl": _pairs(signal, table, by_id) if signal is not None and signal.pairs is not None else None,
-        "requests.jsonl": _requests(signal, table) if signal is not None and signal.requests is not None else None,
-    }
-    for name, lines in parts.items():
-        if lines is None:
-            (folder / name).unlink(missing_ok=True)
-            continue
-        with whole_file(folder / name) as file:
-            for line in lines:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    return [name for name, lines in parts.items() if lines is not None]
+
+    def __init__(self, stack: ExitStack, folder: Path) -> None:
+        self._stack = stack
+        self._folder = folder
+        self._files: dict[str, IO[str]] = {}
+
+    def write(self, signal: Signal | None, table: ScoreTable, fields: Callable[[int], Mapping[str, Any]]) -> None:
+        """Write what a method gave in a step.
+
+        Args:
+            signal: That; None for nothing.
+            table: The scores of the step.
+            fields: Gives the fields of a row's rollout.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        if signal is None:
+            return
+        if signal.pairs is not None:
+            self._lines("pairs.jsonl", _pairs(signal, table, fields))
+        if signal.requests is not None:
+            self._lines("requests.jsonl", _requests(signal, table))
+
+    def _lines(self, name: str, lines: Iterator[dict[str, Any]]) -> None:
+        if name not in self._files:
+            self._files[name] = self._stack.enter_context(whole_file(self._folder / name))
+        for line in lines:
+            self._files[name].write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def finish(self) -> None:
+        """Remove what an earlier run has left."""
+        for name in ("pairs.jsonl", "requests.jsonl"):
+            if name not in self._files:
+                (self._folder / name).unlink(missing_ok=True)
 
 
-def _pairs(signal: Signal, table: ScoreTable, by_id: Mapping[str, Rollout]) -> Iterator[dict[str, Any]]:
+def _pairs(signal: Signal, table: ScoreTable, fields: Callable[[int], Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Pairs in the form of preference data sets, with the ids of the rollouts beside the texts."""
     for pair in signal.pairs or ():
-        chosen, rejected = (by_id[table.rollout_ids[row]] for row in (pair.chosen, pair.rejected))
+        chosen, rejected = fields(int(pair.chosen)), fields(int(pair.rejected))
         yield {
-            "prompt": chosen.prompt,
-            "chosen": chosen.response,
-            "rejected": rejected.response,
-            "chosen_id": chosen.rollout_id,
-            "rejected_id": rejected.rollout_id,
+            "prompt": chosen.get("prompt", ""),
+            "chosen": chosen["response"],
+            "rejected": rejected["response"],
+            "chosen_id": table.rollout_ids[int(pair.chosen)],
+            "rejected_id": table.rollout_ids[int(pair.rejected)],
             "margin": plain(pair.margin),
             "weight": plain(pair.weight),
             "label": plain(pair.label),

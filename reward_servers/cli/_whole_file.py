@@ -7,14 +7,18 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from reward_servers.cli._errors import UserError
 
+STDOUT = Path("-")
+ROLLOUTS = "rollouts.jsonl"
+"""The file of a folder of results that has a line per rollout."""
+
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[str]]:
-    """Open a file for writing text; it takes its place when the block ends, and not when it fails.
+def whole_file(path: Path, *, binary: bool = False) -> Iterator[IO[Any]]:
+    """Open a file for writing text, or bytes; it takes its place when the block ends, and not when it fails.
 
     A link is followed: its target is what is replaced. What is no regular file (a device, a pipe) is written to as it
     is: renaming a file onto it would destroy it.
@@ -23,13 +27,14 @@ def whole_file(path: Path) -> Iterator[IO[str]]:
         OSError: The file cannot be written.
     """
     target = Path(os.path.realpath(path))
+    how: dict[str, Any] = {"mode": "wb"} if binary else {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace"}
     if target.exists() and not target.is_file():
-        with target.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        with target.open(**how) as file:
             yield file
         return
     try:
         beside = tempfile.NamedTemporaryFile(  # noqa: SIM115 (closed below; its error must name the user's file)
-            "w", encoding="utf-8", errors="backslashreplace", dir=target.parent, prefix=f"{target.name}.", delete=False
+            **how, dir=target.parent, prefix=f"{target.name}.", delete=False
         )
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
@@ -63,6 +68,37 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
         raise UserError(f"{option} {path}: it is a folder; give the name of a file, or a name that ends with / for all")
     if not os.access(target if target.exists() and not target.is_file() else target.parent, os.W_OK):
         raise UserError(f"{option} {path}: it cannot be written there; choose another folder or change its rights")
+
+
+def output_place(
+    out: str | None, inputs: Mapping[str, Path | None], page: Path | None, *, as_json: bool
+) -> Path | None:
+    """Where results go; a folder is made. Refuses, before work is done, what could not be written.
+
+    Args:
+        out: What the command line says.
+        inputs: What is read, by what it is.
+        page: Where the page about the run goes; None without one.
+        as_json: Whether standard output is taken.
+    """
+    place = _results_place(out, inputs, as_json=as_json)
+    if page is not None:
+        refuse_overwriting("--report", page, {**inputs, "the results": place})
+    return place
+
+
+def _results_place(out: str | None, inputs: Mapping[str, Path | None], *, as_json: bool) -> Path | None:
+    if out == str(STDOUT) and as_json:
+        raise UserError("--out - and --json both write to standard output; choose one, or name a file")
+    if out is None or out == str(STDOUT):
+        return None if out is None else STDOUT
+    path = Path(out)
+    if out.endswith("/"):
+        path.mkdir(parents=True, exist_ok=True)
+        refuse_overwriting("--out", path / ROLLOUTS, inputs)
+    else:
+        refuse_overwriting("--out", path, inputs)
+    return path
 
 
 def remove_file(path: Path) -> None:

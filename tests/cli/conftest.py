@@ -45,11 +45,12 @@ class Cli:
         self.env = {**os.environ, "PYTHONPATH": str(site), "PROBE_SEEN": str(folder / "seen")}
         self._started: list[subprocess.Popen[str]] = []
 
-    def run(self, *arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: object, code: int = 0, stdin: IO[str] | None = None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*COMMAND, *map(str, arguments)],
             cwd=self.folder,
             env=self.env,
+            stdin=stdin,
             capture_output=True,
             text=True,
             timeout=PATIENCE,

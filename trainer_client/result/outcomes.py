@@ -223,6 +223,10 @@ class OutcomeStore:
             taken.left.append(self.left[row])
         return taken
 
+    def shed(self) -> None:
+        """Forget evidence, feedback, notes and steps of settled cells."""
+        self.sources = [_lean(source) if isinstance(source, types.Result) else source for source in self.sources]
+
     @classmethod
     def joined(cls, stores: Sequence[OutcomeStore]) -> OutcomeStore:
         """The cells of several settled stores of equal width, one below the other."""
@@ -256,3 +260,15 @@ def _pack(source: Any, shared: dict[int, _Packed]) -> Any:
             shared[id(source)] = _Packed(source.SerializeToString())
         return shared[id(source)]
     return source
+
+
+def _lean(source: types.Result) -> bytes:
+    kept = types.Result(queue_us=source.queue_us, run_us=source.run_us, cached=source.cached)
+    if source.HasField("usage"):
+        kept.usage.CopyFrom(source.usage)
+    if source.HasField("fault"):
+        kept.fault.CopyFrom(source.fault)
+        kept.fault.evidence_json = b""
+    if source.HasField("verdict"):
+        kept.verdict.aspects.extend(source.verdict.aspects)
+    return kept.SerializeToString()

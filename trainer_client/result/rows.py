@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
@@ -74,11 +75,13 @@ def rollout_of(row: Mapping[str, Any]) -> Rollout:
 
 
 def plain(value: Any) -> Any:
-    """The value of JSON types; what is no number there (NaN, an infinity) is null."""
+    """The value of JSON types; what is no number there (NaN, an infinity) is null; bytes are base64."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, float):
         return value if np.isfinite(value) else None
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     if isinstance(value, Document):
         return {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Mapping):

@@ -211,6 +211,10 @@ class ScoreTable:
         aspects = self.versions[column][0].aspects if self.versions[column] else ()
         return read_cell(self._store, row * len(self.columns) + column, aspects)
 
+    def shed(self) -> None:
+        """Forget evidence, feedback, notes and steps, which are most of what a table of many rollouts holds."""
+        self._store.shed()
+
     # Rewards and advantages
 
     @cached_property

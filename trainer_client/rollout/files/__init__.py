@@ -1,6 +1,5 @@
 """Files of rollouts, whatever their shape."""
 
-from trainer_client.rollout.files._columnar import writable
 from trainer_client.rollout.files._reading import Form, LineProblem, RolloutFile, RolloutReader, read_rollouts
 from trainer_client.rollout.files._row import Row, arrow
 from trainer_client.rollout.files._rows import STDIN, read_rows
@@ -20,5 +19,4 @@ __all__ = [
     "read_rollouts",
     "read_rows",
     "rollout_of",
-    "writable",
 ]

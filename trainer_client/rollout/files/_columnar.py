@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
@@ -78,12 +77,3 @@ def json_value(value: Any) -> Any:
         return value.total_seconds()
     # A decimal keeps its digits.
     return str(value) if isinstance(value, Decimal) else repr(value)
-
-
-def writable(value: Any) -> Any:
-    """A value as JSON can be written of it: bytes in base64."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    if isinstance(value, list):
-        return [writable(part) for part in value]
-    return {key: writable(part) for key, part in value.items()} if isinstance(value, dict) else value

@@ -129,7 +129,8 @@ class RolloutReader:
         self._form = form
         self._on_problem = on_problem
         self._rows: dict[str, int] = {}
-        self._prompts: dict[str, tuple[bytes, int]] = {}
+        self._prompts: dict[str, bytes] = {}
+        self._groups: dict[str, str] = {}
         self._shape: Shape | None = None
         self._variant: Any = None
         self._joined: Joined | None = None
@@ -189,7 +190,9 @@ class RolloutReader:
                 rollout = rollout_of(one)
                 if not grouped and rollout.prompt:
                     rollout.group_id = f"prompt-{_digest(rollout.prompt).hex()}"
-                self._check(rollout, row)
+                # One text for all of a group: a million of them would fill memory.
+                rollout.group_id = self._groups.setdefault(rollout.group_id, rollout.group_id)
+                self._check(rollout, row, grouped)
             except RolloutError as error:
                 self._on_problem(LineProblem(row.number, str(error), row.unit))
                 continue
@@ -197,14 +200,17 @@ class RolloutReader:
             self.found.ungrouped += not grouped and not rollout.prompt
             yield rollout, source
 
-    def _check(self, rollout: Rollout, row: Row) -> None:
+    def _check(self, rollout: Rollout, row: Row, given: bool) -> None:
         """Refuse a rollout that does not fit in with those before it."""
         seen = self._rows.setdefault(rollout.rollout_id, row.number)
         if seen != row.number:
             raise RolloutError(f"{rollout.rollout_id!r} is used on {row.unit} {seen} already", "rollout_id")
+        if not given:
+            return
         digest = _digest(rollout.prompt)
-        beside, there = self._prompts.setdefault(rollout.group_id, (digest, row.number))
-        if beside != digest:
+        known = self._prompts.setdefault(rollout.group_id, digest + row.number.to_bytes(8, "big"))
+        if not known.startswith(digest):
+            there = int.from_bytes(known[len(digest) :], "big")
             raise RolloutError(f"differs from {row.unit} {there}, of the same group {rollout.group_id!r}", "prompt")
 
 

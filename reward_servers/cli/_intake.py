@@ -1,0 +1,256 @@
+"""What is scored: the rollouts of a file in whole groups, with bounded memory."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reward_servers.cli._console import print_note
+from reward_servers.cli._errors import UserError
+from reward_servers.cli._inputs import unfitting
+
+if TYPE_CHECKING:
+    from trainer_client import LineProblem, Recipe, Rollout
+    from trainer_client.rollout.files import Form, RolloutReader
+
+_HELD_BYTES = 64 << 20
+"""Text of a file that is held; a larger one is read again while it is scored."""
+_OVERHEAD = 1 << 10
+_CHECKED = 2048
+_PROBLEMS_SHOWN = 20
+_PROBLEMS_KEPT = 1000
+
+
+class Placed(NamedTuple):
+    """A rollout and its place among those of the file, from 0."""
+
+    place: int
+    rollout: Rollout
+
+
+class Intake:
+    """The rollouts of a file.
+
+    Small files are held. A larger one is read twice: once to check everything that can be known before a server is
+    started, and to count groups whose rollouts do not stand together; and once while it is scored. What can be read
+    only once, such as standard input, must have its groups in sequence where it is larger.
+
+    Args:
+        source: The file.
+        form: How it is read.
+        recipe: Whose method may read more of the rollouts than their responses.
+        arrays: Arrays with a row per rollout; None for none. A file with arrays is held.
+
+    Attributes:
+        found: What the file held, but for its rollouts: those are the labelled ones, without their texts.
+        total: How many rollouts there are; None where that is not known before the end.
+        left_out: How many rows cannot be used; ``found.problems`` holds the first of them.
+    """
+
+    def __init__(self, source: Path, form: Form, recipe: Recipe, arrays: Path | None) -> None:
+        from trainer_client import RolloutFile
+
+        self._source = source
+        self._form = form
+        self._recipe = recipe
+        self._arrays = arrays
+        self._told = True
+        self._scattered: Mapping[str, int] = {}
+        self._ahead: Iterator[Rollout] = iter(())
+        self._held: list[Rollout] | None = None
+        self.found = RolloutFile()
+        self.total: int | None = None
+        self.left_out = 0
+        self._open()
+
+    def _open(self) -> None:
+        from trainer_client import RolloutError
+
+        try:
+            rollouts = self._read()
+            held, whole = self._hold(rollouts)
+            if whole:
+                self._take_held(held)
+            elif self._is_lasting():
+                self._survey(chain(held, rollouts))
+            else:
+                self._check(held)
+                self._ahead = chain(held, rollouts)
+        except RolloutError as error:
+            raise self._named(error) from None
+        self._report()
+
+    def _named(self, error: Exception) -> UserError:
+        place = "" if str(error).startswith(str(self._source)) else f"{self._source}: "
+        return UserError(f"{place}{error}")
+
+    def _read(self) -> Iterator[Rollout]:
+        reader = self._reader()
+        return (rollout for rollout, _ in reader.read(self._source))
+
+    def _reader(self) -> RolloutReader:
+        from trainer_client.rollout.files import RolloutReader
+
+        return RolloutReader(self._form, self._on_problem, self.found)
+
+    def _on_problem(self, problem: LineProblem) -> None:
+        if not self._told:
+            return
+        self.left_out += 1
+        if self.left_out <= _PROBLEMS_SHOWN:
+            print(f"{self._source}: {problem}", file=sys.stderr)
+        if len(self.found.problems) < _PROBLEMS_KEPT:
+            self.found.problems.append(problem)
+
+    def _hold(self, rollouts: Iterator[Rollout]) -> tuple[list[Rollout], bool]:
+        """The first rollouts, and whether they are all."""
+        held: list[Rollout] = []
+        size = 0
+        for rollout in rollouts:
+            held.append(rollout)
+            size += _weight(rollout.response) + _weight(rollout.prompt) + _OVERHEAD
+            if size > _HELD_BYTES and self._arrays is None:
+                return held, False
+        return held, True
+
+    def _is_lasting(self) -> bool:
+        """Whether the source can be read a second time."""
+        from trainer_client.rollout.files import STDIN
+
+        path = self._source
+        # What does not exist is a pattern.
+        return str(path) != STDIN and (path.is_file() or path.is_dir() or not path.exists())
+
+    def _take_held(self, held: list[Rollout]) -> None:
+        from trainer_client.rollout.arrays import attach_arrays
+
+        if not held:
+            if self.found.columns and self.found.problems:
+                raise UserError(unfitting(self._source, self.found, self._form.columns))
+            raise UserError(f"{self._source}: no line can be used as a rollout")
+        if self._arrays is not None:
+            attach_arrays(held, self._arrays)
+        self._check(held)
+        self._held, self.total = held, len(held)
+
+    def _survey(self, rollouts: Iterable[Rollout]) -> None:
+        """Check everything, and count."""
+        counts: Counter[str] = Counter()
+        scattered: set[str] = set()
+        last, total = "", 0
+        part: list[Rollout] = []
+        for rollout in rollouts:
+            group = rollout.group_id
+            if group != last and group in counts:
+                scattered.add(group)
+            counts[group] += 1
+            last = group
+            total += 1
+            part.append(rollout)
+            if len(part) == _CHECKED:
+                self._check(part)
+                part = []
+        self._check(part)
+        self._scattered = {group: counts[group] for group in scattered}
+        self.total = total
+        self._told = False
+
+    def _check(self, rollouts: list[Rollout]) -> None:
+        """Refuse rollouts that lack what the recipe's method reads, before a judge is paid."""
+        from trainer_client.result.inputs import values_of
+
+        if rollouts:
+            values_of(self._recipe.plan, rollouts)
+
+    def _report(self) -> None:
+        found, source = self.found, self._source
+        if found.format != "plain" and self._form.format is None:
+            print_note(f"{source}: read as {found.format}; --format plain reads rows as they are")
+        if found.variants:
+            print_note(f"{source}: {found.variants} rows hold the responses of other rows once more, and are left out")
+        if self.left_out > _PROBLEMS_SHOWN:
+            print_note(f"{source}: {self.left_out - _PROBLEMS_SHOWN} more lines cannot be used")
+
+    def groups(self) -> Iterator[list[Placed]]:
+        """The groups, each whole, in the order in which they are complete.
+
+        Raises:
+            UserError: The source can be read only once, and a group goes on after others.
+        """
+        from trainer_client import RolloutError, RolloutFile
+
+        if self._held is not None:
+            yield from _gathered(self._placed(self._held))
+            return
+        if self.total is None:
+            rollouts = self._ahead
+        else:
+            # Counted once already.
+            counted, self.found = self.found, RolloutFile()
+            rollouts = self._read()
+            self.found = counted
+        try:
+            yield from self._in_sequence(self._placed(rollouts))
+        except RolloutError as error:
+            raise self._named(error) from None
+
+    def _placed(self, rollouts: Iterable[Rollout]) -> Iterator[Placed]:
+        from trainer_client import Rollout
+
+        for place, rollout in enumerate(rollouts):
+            if rollout.expected is not None:
+                label = Rollout(rollout.rollout_id, "", "", task=rollout.task, expected=rollout.expected)
+                self.found.rollouts.append(label)
+            yield Placed(place, rollout)
+
+    def _in_sequence(self, rollouts: Iterator[Placed]) -> Iterator[list[Placed]]:
+        """Groups that stand together as they end, the others when as many have come as were counted."""
+        waiting: dict[str, list[Placed]] = {}
+        closed: set[str] = set()
+        group: list[Placed] = []
+        for placed in rollouts:
+            name = placed.rollout.group_id
+            if name in self._scattered:
+                waiting.setdefault(name, []).append(placed)
+                if len(waiting[name]) == self._scattered[name]:
+                    yield waiting.pop(name)
+                continue
+            if group and group[0].rollout.group_id != name:
+                if self.total is None:
+                    closed.add(group[0].rollout.group_id)
+                    self._refuse_return(placed, closed)
+                yield group
+                group = []
+            group.append(placed)
+        if group:
+            yield group
+        # The file may have changed since it was counted.
+        yield from waiting.values()
+
+    def _refuse_return(self, placed: Placed, closed: set[str]) -> None:
+        name = placed.rollout.group_id
+        if name in closed:
+            raise UserError(
+                f"{self._source}: rollout {placed.rollout.rollout_id!r} belongs to the group {name!r}, which ended "
+                "before others began; this source is read only once, so that the rows of a group must stand together: "
+                "sort them, or save them as a file and give its name"
+            )
+
+
+def _gathered(rollouts: Iterable[Placed]) -> Iterator[list[Placed]]:
+    groups: dict[str, list[Placed]] = {}
+    for placed in rollouts:
+        groups.setdefault(placed.rollout.group_id, []).append(placed)
+    yield from groups.values()
+
+
+def _weight(content: Any) -> int:
+    if isinstance(content, str | bytes):
+        return len(content)
+    if isinstance(content, Mapping):
+        return sum(map(_weight, content.values()))
+    return sum(map(_weight, content)) if isinstance(content, list) else 0

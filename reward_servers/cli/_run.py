@@ -1,0 +1,264 @@
+"""One run of ``assay score``: groups in, results out, step by step."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from reward_servers.cli._console import Progress, progress
+from reward_servers.cli._intake import Intake, Placed
+from reward_servers.cli._kept_state import KeptState, Labels
+from reward_servers.cli._outputs import TrainingSignal, signal_fields, training_signal_of
+from reward_servers.cli._scoring import Session, score_groups
+from reward_servers.cli._signal_files import Parts
+from reward_servers.cli._spool import Line, Spool
+from reward_servers.cli._whole_file import ROLLOUTS, STDOUT, whole_file
+from reward_servers.cli._writers import Lines, Writer, writing_to
+from trainer_client import AsyncRewardClient, Recipe, Rollout, ScoreTable, Summary
+from trainer_client.result.rows import verdict_row
+
+
+class Done(NamedTuple):
+    """What a run has found.
+
+    Attributes:
+        table: The scores of all rollouts, without their evidence.
+        signal: What the recipe's method made of them, all steps together.
+        summary: Figures of the scores.
+    """
+
+    table: ScoreTable
+    signal: TrainingSignal
+    summary: Summary
+
+
+class Writing(NamedTuple):
+    """What is written, and where.
+
+    Attributes:
+        place: A file, a folder, standard output, or nowhere.
+        keep: Whether to write the fields of the rollouts too.
+        evidence: Whether to write the private evidence of each verdict too.
+        page: Whether a page about the run is made of its rows.
+    """
+
+    place: Path | None
+    keep: bool
+    evidence: bool
+    page: bool
+
+
+class _Step(NamedTuple):
+    """A step that is scored: its table, what is made of it, and the place of each row among the rollouts."""
+
+    table: ScoreTable
+    signal: TrainingSignal
+    places: list[int]
+
+
+class Run:
+    """Scores what an intake gives, and writes the results.
+
+    The file is one step, or is cut into steps of whole groups. Of what is scored only numbers stay in memory: the lines
+    wait on disk for the advantages of their step.
+
+    Args:
+        intake: The rollouts.
+        recipe: What is asked.
+        writing: Where results go.
+        state: Where the method's state is kept.
+        labels: Name of the run, and number of its first step.
+        step_rollouts: Rollouts of a step, at least; None for one step.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        recipe: Recipe,
+        writing: Writing,
+        state: KeptState,
+        labels: Labels,
+        step_rollouts: int | None,
+    ) -> None:
+        place = writing.place
+        self._intake = intake
+        self._recipe = recipe
+        self._place = place
+        self._folder = place if place is not None and place != STDOUT and place.is_dir() else None
+        self._state = state
+        self._labels = labels
+        self._step_rollouts = step_rollouts
+        self._writing = writing
+        self._stack = ExitStack()
+        self._page: IO[str] | None = None
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def rows(self) -> Iterator[Mapping[str, Any]]:
+        """The rows of a page, from the beginning, with texts, evidence and run times."""
+        assert self._page is not None
+        self._page.seek(0)
+        for line in self._page:
+            yield json.loads(line)
+
+    def score(self, session: Session) -> Done:
+        """Score everything, and write it.
+
+        Args:
+            session: The servers; they are stopped before the last step is written.
+        """
+        with ExitStack() as stack:
+            writing = self._writing
+            keep = writing.keep or writing.page or self._folder is not None
+            spool = stack.enter_context(Spool(self._spool_folder(), keep=keep))
+            if writing.page:
+                how: Any = {"encoding": "utf-8", "errors": "surrogatepass", "dir": self._spool_folder()}
+                temporary = tempfile.TemporaryFile("w+", **how)  # noqa: SIM115 (the stack closes it)
+                self._page = self._stack.enter_context(temporary)
+            output = _Output(stack, writing, self._folder, self._recipe, self._page)
+            steps, seconds = asyncio.run(self._score(session, spool, output))
+            output.write(steps[-1], spool)
+            output.finish()
+        self._state.save()
+        table = steps[0].table if len(steps) == 1 else ScoreTable.concat([step.table for step in steps])
+        signal = TrainingSignal.joined([step.signal for step in steps], [len(step.table) for step in steps])
+        return Done(table, signal, replace(table.summary(), seconds=seconds))
+
+    def _spool_folder(self) -> Path | None:
+        """Beside the results: the usual place for temporary files may be memory."""
+        if self._place is None or self._place == STDOUT:
+            return None
+        target = Path(os.path.realpath(self._place))
+        if self._folder is not None:
+            return target
+        return target.parent if target.is_file() or not target.exists() else None
+
+    async def _score(self, session: Session, spool: Spool, output: _Output) -> tuple[list[_Step], float]:
+        steps: list[_Step] = []
+        async with session:
+            began = time.monotonic()
+            client = await session.client(self._recipe)
+            self._state.load(client)
+            groups = self._intake.groups()
+            with progress(self._intake.total, "scoring") as advance:
+                while (first := next(groups, None)) is not None:
+                    if steps:
+                        output.write(steps[-1], spool)
+                        spool.clear()
+                    whole = chain([first], groups)
+                    labels = self._labels._replace(step=self._labels.step + len(steps))
+                    work = self._score_step(client, _taken(whole, self._step_rollouts), spool, advance, labels)
+                    steps.append(await session.run(work))
+            return steps, time.monotonic() - began
+
+    async def _score_step(
+        self, client: AsyncRewardClient, groups: Iterator[list[Placed]], spool: Spool, advance: Progress, labels: Labels
+    ) -> _Step:
+        waiting: dict[str, int] = {}
+        windows: dict[int, list[int]] = {}
+
+        def rollouts() -> Iterator[list[Rollout]]:
+            for group in groups:
+                waiting.update({placed.rollout.rollout_id: placed.place for placed in group})
+                yield [placed.rollout for placed in group]
+
+        def done(place: int, window: Sequence[Rollout], table: ScoreTable) -> None:
+            windows[place] = [waiting.pop(rollout.rollout_id) for rollout in window]
+            if self._place is not None or self._writing.page:
+                self._spool_window(spool, windows[place], window, table)
+            table.shed()
+
+        table = await score_groups(client, rollouts(), advance, labels, done)
+        places = [place for number in sorted(windows) for place in windows[number]]
+        return _Step(table, training_signal_of(table), places)
+
+    def _spool_window(self, spool: Spool, places: Sequence[int], window: Sequence[Rollout], table: ScoreTable) -> None:
+        seconds, valid = table.run_seconds, table.valid
+        for row, (place, rollout) in enumerate(zip(places, window, strict=True)):
+            line = verdict_row(rollout, table, row, evidence=self._writing.evidence or self._writing.page)
+            shown = None
+            if self._writing.page:
+                times = {name: float(seconds[row, at]) for at, name in enumerate(table.columns) if valid[row, at]}
+                shown = {"evidence": line["evidence"], "run_seconds": times}
+            if not self._writing.evidence or not line["evidence"]:
+                line.pop("evidence", None)
+            spool.add(place, line, rollout, shown)
+
+
+def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[list[Placed]]:
+    """Groups until that many rollouts are in them."""
+    taken = 0
+    for group in groups:
+        yield group
+        taken += len(group)
+        if rollouts is not None and taken >= rollouts:
+            return
+
+
+class _Output:
+    """What is written, opened when there is something."""
+
+    def __init__(
+        self, stack: ExitStack, writing: Writing, folder: Path | None, recipe: Recipe, page: IO[str] | None
+    ) -> None:
+        self._stack = stack
+        self._place = writing.place
+        self._keep = writing.keep
+        self._folder = folder
+        self._recipe = recipe
+        self._writer: Writer | None = None
+        self._page = None if page is None else Lines(page)
+        self._parts = Parts(stack, folder) if folder is not None else None
+
+    def write(self, step: _Step, spool: Spool) -> None:
+        """Write the lines of a step, in the order of the input."""
+        if self._place is None and self._page is None:
+            return
+        if self._writer is None and self._place is not None:
+            self._writer = self._stack.enter_context(_opened(self._place, self._folder, self._recipe))
+        for row in np.argsort(np.array(step.places, np.int64), kind="stable").tolist():
+            line, signal = spool.read(step.places[row]), signal_fields(step.signal, row)
+            if self._page is not None:
+                self._page.write(line, signal)
+            if self._writer is not None:
+                self._writer.write(Line(line.scored, line.kept if self._keep else ""), signal)
+        if self._parts is not None:
+
+            def fields(row: int) -> Mapping[str, Any]:
+                found: dict[str, Any] = json.loads(spool.read(step.places[row]).kept)
+                return found
+
+            self._parts.write(step.signal.made, step.table, fields)
+
+    def finish(self) -> None:
+        """Say that all steps are written."""
+        if self._parts is not None:
+            self._parts.finish()
+
+
+@contextmanager
+def _opened(place: Path, folder: Path | None, recipe: Recipe) -> Iterator[Writer]:
+    if place == STDOUT:
+        sys.stdout.flush()
+        with writing_to(sys.stdout.buffer, Path(ROLLOUTS), recipe.columns) as writer:
+            yield writer
+        return
+    path = place if folder is None else folder / ROLLOUTS
+    with whole_file(path, binary=True) as file, writing_to(file, path, recipe.columns) as writer:
+        yield writer

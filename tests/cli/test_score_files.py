@@ -1,0 +1,171 @@
+"""``assay score`` on files of every shape: what the page says is run, and what is written reads the same."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reward_servers.cli import _intake
+from reward_servers.cli._errors import UserError
+from reward_servers.cli._intake import Intake
+from reward_servers.cli._writers import scored_rows
+from tests.cli.conftest import Cli
+from trainer_client import Recipe
+from trainer_client.rollout.files import SHAPES, Form
+
+ROOT = Path(__file__).parents[2]
+DATA = ROOT / "tests" / "data" / "files"
+EXACT = '[rewards.right]\nverifier = "exact"\n'
+STANDS_FOR = {
+    "rollouts.jsonl": "lm-eval.jsonl",
+    "answers.csv": None,
+    "data/train-*.parquet": "verl.parquet",
+    "generations.parquet": "verl.parquet",
+    "completions/completions_00001.parquet": "trl.parquet",
+    "samples_gsm8k_2026-01-01.jsonl": "lm-eval.jsonl",
+    "logs/2026-01-01_gsm8k.eval": "inspect.eval",
+    "sharegpt.json": "sharegpt.json",
+    "batch_output.jsonl": "openai-batch-output.jsonl",
+    "batch_input.jsonl": "openai-batch-input.jsonl",
+    "rollouts.jsonl.gz": None,
+}
+"""Files that the page names, and those that are taken for them; None for one that the test writes."""
+
+
+def commands() -> list[str]:
+    page = (ROOT / "docs" / "files.md").read_text()
+    return [line.strip() for line in page.splitlines() if re.match(r" {4}(assay|zcat) ", line)]
+
+
+def prepare(cli: Cli) -> None:
+    (cli.folder / "answers.csv").write_text("completion,answer\n4,4\n5,4\n")
+    rows = "".join(json.dumps({"response": text, "reference": "4", "prompt": "q"}) + "\n" for text in "45")
+    (cli.folder / "rollouts.jsonl.gz").write_bytes(gzip.compress(rows.encode()))
+    for name, source in STANDS_FOR.items():
+        target = cli.folder / name.replace("*", "00000-of-00001")
+        target.parent.mkdir(exist_ok=True)
+        if source is not None:
+            shutil.copy(DATA / source, target)
+    cli.write("recipe.toml", '[rewards.right]\nverifier = "math"\n')
+
+
+def test_the_page_has_a_command_for_each_shape() -> None:
+    page = (ROOT / "docs" / "files.md").read_text()
+    assert len(commands()) >= 10
+    for name in SHAPES:
+        assert f"| `{name}` |" in page
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_page_scores_its_file(cli: Cli, command: str) -> None:
+    prepare(cli)
+    words = shlex.split(command)
+    if words[0] == "zcat":
+        piped = cli.folder / "piped.jsonl"
+        piped.write_bytes(gzip.decompress((cli.folder / words[1]).read_bytes()))
+        with piped.open() as stdin:
+            done = cli.run(*words[words.index("score") :], stdin=stdin)
+    else:
+        done = cli.run(*words[1:])
+    assert "avg@" in done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def sources() -> list[dict[str, Any]]:
+    return [
+        {"rollout_id": "a", "prompt": "q", "response": '["x", 1]', "reference": "4", "more": {"k": [1, None]}},
+        {"rollout_id": "b", "prompt": "q", "response": "4 “so”\r\n, ok", "reference": {"answer": "4"}},
+        {"rollout_id": "c", "prompt": [{"role": "user", "content": "q"}], "response": "", "reference": "5"},
+        {"rollout_id": "d", "prompt": "p", "response": "fault", "metadata": {"n": 1}},
+    ]
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.parquet", "out.jsonl.gz", "out.csv.gz"])
+def test_results_of_every_kind_read_the_same(cli: Cli, name: str, sources: list[dict[str, Any]]) -> None:
+    recipe = cli.write(
+        "r.toml",
+        'max_missing = 1.0\n[rewards.right]\nverifier = "exact"\nrequired = false\n'
+        '[rewards.long]\nverifier = "probe/length"\nweight = 0.5\n',
+    )
+    source = cli.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in sources))
+    cli.run("score", source, "-r", recipe, "--keep", "--evidence", "-o", "out.jsonl")
+    cli.run("score", source, "-r", recipe, "--keep", "--evidence", "-o", name)
+    lines = list(scored_rows(cli.folder / "out.jsonl"))
+    assert list(scored_rows(cli.folder / name)) == lines
+    assert [line["rollout"]["response"] for line in lines] == [row["response"] for row in sources]
+    assert lines[0]["rollout"]["extra"]["more"] == {"k": [1, None]}
+    assert lines[3]["faults"]["long"]["code"] == "bad_reference"
+
+
+def test_files_that_hold_no_results_are_told(cli: Cli) -> None:
+    source = cli.write("in.jsonl", '{"response": "x"}\n')
+    with pytest.raises(UserError, match="line 1: no scores are in it"):
+        list(scored_rows(source))
+
+
+def test_steps_are_batches_of_their_own(cli: Cli) -> None:
+    recipe = cli.write("r.toml", '[rewards.long]\nverifier = "probe/length"\n')
+    # The first group is all the same, which counts in a method that looks at the whole batch.
+    texts = ["x" * (n % 7 if n >= 4 else 1) for n in range(40)]
+    rows = [{"response": text, "group_id": f"g{n // 4}"} for n, text in enumerate(texts)]
+    source, first = cli.rollouts("in.jsonl", *rows), cli.rollouts("first.jsonl", *rows[:8])
+    for method in ("grpo", "gpg"):
+        told = ("-r", cli.write(f"{method}.toml", f'advantage = "{method}"\n' + recipe.read_text()))
+        cli.run("score", source, *told, "-o", "whole.jsonl")
+        done = cli.run("score", source, *told, "-o", "steps.jsonl", "--step-rollouts", 6, "--json")
+        cli.run("score", first, *told, "-o", "alone.jsonl")
+        whole, steps, alone = (
+            (cli.folder / f"{name}.jsonl").read_text().splitlines() for name in ("whole", "steps", "alone")
+        )
+        assert steps[:8] == alone
+        assert (steps == whole) == (method == "grpo")
+        assert json.loads(done.stdout)["kept"] == 40
+
+
+def intake(path: Path, monkeypatch: pytest.MonkeyPatch, held: int = 0) -> Intake:
+    monkeypatch.setattr(_intake, "_HELD_BYTES", held)
+    return Intake(path, Form(), Recipe.loads(EXACT), None)
+
+
+def rows(*groups: str) -> str:
+    return "".join(
+        json.dumps({"rollout_id": str(n), "group_id": group, "response": "x"}) + "\n" for n, group in enumerate(groups)
+    )
+
+
+def names(groups: Iterator[list[_intake.Placed]]) -> list[str]:
+    return ["".join(placed.rollout.rollout_id for placed in group) for group in groups]
+
+
+def test_a_file_larger_than_what_is_held_gives_whole_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text(rows("a", "b", "a", "c", "c", "b", "d") + "broken\n")
+    found = intake(path, monkeypatch)
+    assert (found.total, found.left_out) == (7, 1)
+    assert names(found.groups()) == ["02", "15", "34", "6"]
+    assert (found.left_out, found.found.ungrouped) == (1, 0)
+    held = intake(path, monkeypatch, held=1 << 20)
+    assert names(held.groups()) == ["02", "15", "34", "6"]
+
+
+def test_what_is_read_once_must_have_its_groups_in_sequence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows("a", "a", "b").encode())))
+    found = intake(Path("-"), monkeypatch)
+    assert found.total is None
+    assert names(found.groups()) == ["01", "2"]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows("a", "b", "a").encode())))
+    with pytest.raises(UserError, match="rollout '2' belongs to the group 'a', which ended before others began"):
+        list(intake(Path("-"), monkeypatch).groups())
+    # What is held may come in any order.
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows("a", "b", "a").encode())))
+    assert names(intake(Path("-"), monkeypatch, held=1 << 20).groups()) == ["02", "1"]
