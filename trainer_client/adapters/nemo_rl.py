@@ -64,8 +64,7 @@ def environment_of(
             told = scorer.score_all(rollouts)
             rewards: Any = torch.tensor([one.reward for one in told], dtype=torch.float32)
             if components:
-                stated = 0.0 if isinstance(rule, str) else rule
-                columns = _columns(told, scorer.client.recipe.columns, stated)
+                columns = _columns(told, scorer.client.recipe.columns, 0.0 if isinstance(rule, str) else rule)
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             said = [f"reward {one.reward:g}" if one.valid else "no reward" for one in told]
             return EnvironmentReturn(

@@ -60,14 +60,8 @@ def environment_of(
         def step(self, action: str) -> Any:
             """Score the answer. May run on any thread."""
             spec = self._extras.get("reward_spec") or {}
-            told = scorer.score(
-                rollout_of_sample(
-                    self._prompt,
-                    action,
-                    spec.get("ground_truth"),
-                    task=str(self._extras.get("data_source") or ""),
-                )
-            )
+            task = str(self._extras.get("data_source") or "")
+            told = scorer.score(rollout_of_sample(self._prompt, action, spec.get("ground_truth"), task=task))
             self._told = {"reward": float(told.reward or 0.0), **told.numbers()}
             return BaseTextEnvStepOutput(
                 observations=[], reward=told.reward, done=True, metadata=dict(told.numbers()), postprocessed_action=None
