@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_servers.cli._console import print_table
+from reward_servers.cli._console import print_table, printable
 from reward_servers.cli._errors import EXIT_NO
 from reward_servers.cli._scored_rows import ScoredRows
-from trainer_client._printable import printable
 
 if TYPE_CHECKING:
     from reward_servers.reporting import Cell, Entry

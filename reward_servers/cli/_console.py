@@ -9,8 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
-from trainer_client._printable import printable
-
 _FIRST_LINE = 10.0
 """Seconds without progress after which a line says what is waited for."""
 
@@ -23,6 +21,13 @@ class Progress(Protocol):
 
     def explain(self, text: str) -> None:
         """Say what is waited for; empty when nothing is."""
+
+
+def printable(text: str, *, line: bool = False) -> str:
+    """Text of others as a terminal may show it: see `trainer_client._printable`, which is loaded when it is needed."""
+    from trainer_client._printable import printable as shown
+
+    return shown(text, line=line)
 
 
 def print_note(text: str) -> None:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._inputs import read_columns, read_source
-from trainer_client._client.record import STEPS
-from trainer_client.result.rows import rollout_fields
 
 if TYPE_CHECKING:
     from reward_servers.reporting import Entry
@@ -46,6 +44,8 @@ class ScoredRows:
         self._texts: dict[str, dict[str, Any]] = {}
         if rollouts is not None:
             found = read_source(rollouts, read_columns(columns))
+            from trainer_client.result.rows import rollout_fields
+
             self._texts = {rollout.rollout_id: rollout_fields(rollout) for rollout in found.rollouts}
 
     def __call__(self) -> Iterator[Mapping[str, Any]]:
@@ -87,6 +87,8 @@ class ScoredRows:
         if not self.source.is_dir():
             return {}
         try:
+            from trainer_client._client.record import STEPS
+
             if (self.source / STEPS).is_file():
                 *_, last = (self.source / STEPS).read_text("utf-8").splitlines()
                 step = json.loads(last)

@@ -12,8 +12,8 @@ import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._check import ask, read_options, running_server, started_server
+from reward_servers.cli._console import printable
 from reward_servers.cli._errors import EXIT_NO, UserError
-from trainer_client._printable import printable
 
 if TYPE_CHECKING:
     from trainer_client import Cell, Rollout, VerifierId

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reward_servers.cli._console import printable
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._report import Input, InputColumns
 from reward_servers.cli._scored_rows import ScoredRows
-from trainer_client._printable import printable
 
 if TYPE_CHECKING:
     from reward_servers.reporting import Cell as SeenCell

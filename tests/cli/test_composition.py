@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,9 +82,7 @@ def test_up_introduces_its_servers_and_a_restarted_one_is_found_again(
         (quality,) = table.summary().rewards
         assert (quality.upstream_calls, quality.input_tokens, quality.output_tokens) == (4, 400, 28)
         assert quality.cost == pytest.approx(2 * COST)
-        assert f"quality: 4 calls of models, 400 tokens read and 28 written; cost {2 * COST:.6g}" in str(
-            table.summary()
-        )
+        assert re.search(rf"^cost +{2 * COST:.6g} ", str(table.summary()), re.MULTILINE)
         asked = len(judge[0].requests)
         (judging,) = (one for one in servers_of(process.pid) if "judge" in one.cmdline())
         os.kill(judging.pid, signal.SIGKILL)

@@ -89,5 +89,5 @@ def adapted(case: Case) -> list[float | None]:
 
 
 async def _call(reward: Any, rows: int) -> list[float | None]:
-    found: list[float | None] = await reward(["p"] * rows, ["x"] * rows)
+    found: list[float | None] = await reward(prompts=["p"] * rows, completions=["x"] * rows)
     return found
