@@ -1,0 +1,1 @@
+"""Files in and out, whose kinds need libraries that the client alone does not."""
