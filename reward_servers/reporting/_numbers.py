@@ -23,7 +23,7 @@ _ADDRESSES = re.compile(
 _READ = 20_000
 
 HIDDEN, ADDRESSES, CUT = 1, 2, 4
-"""Signs in a text: characters that are not seen, words to whoever judges, an end that was cut off."""
+"""Signs in a text: characters that are not seen, words to the judge, an end that was cut off."""
 
 
 class Numbers:

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks for nothing, whatever stands in the texts that it shows."""
+"""The page: one HTML file that asks for nothing, whatever is in the texts that it shows."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def _rollout(entry: Entry, kinds: list[str], signs: int, evidence: bool) -> dict
         told = " ".join(filter(None, (cell.party and f"{cell.party}:", cell.message or cell.note)))
         if told:
             shown["note"] = _text(told, _SMALL)
-        # What stands in the response tells nothing new; a reference that was compared might.
+        # What is in the response tells nothing new; a reference that was compared might.
         if cell.answer and (evidence or cell.answer in response):
             shown["answer"] = _text(cell.answer, _SMALL)
         if evidence and cell.evidence is not None:

@@ -97,7 +97,7 @@ def main(
     except _kernel.SetupError as error:
         _wire.send_frame(control, _wire.FAILED, f"{error.step}\0{error.detail}".encode())
         os._exit(1)
-    except BaseException as error:  # noqa: BLE001 - there is nobody else to tell
+    except BaseException as error:  # noqa: BLE001 - there is no one else to tell
         _wire.send_frame(control, _wire.FAILED, f"{_wire.ZYGOTE}\0{type(error).__name__}: {error}".encode())
         os._exit(1)
     return _serve(links, maker, shelf)

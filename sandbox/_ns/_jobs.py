@@ -277,12 +277,12 @@ def _output_file() -> tuple[int, int]:
 
 
 def _sealed(content: bytes) -> int:
-    """A memory file that nobody can change, at its beginning, open for reading only."""
+    """A memory file that no one can change, at its beginning, open for reading only."""
     writing = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         _write_all(writing, content)
         _seal(writing)
-        # Opened anew: flags and offset of one run must not be those of another descriptor.
+        # Opened again: flags and offset of one run must not be those of another descriptor.
         return os.open(f"/proc/self/fd/{writing}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(writing)

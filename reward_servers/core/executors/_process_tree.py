@@ -67,7 +67,7 @@ def is_helper(pid: int) -> bool:
     """Whether a process says of itself that it is kept for later items; yes, too, where its environment is closed."""
     ends = time.monotonic() + _IN_EXEC
     try:
-        # Whoever has started it may see it before the kernel has filled its environment in.
+        # The process that has started it may see it before the kernel has filled its environment in.
         while not (environment := Path(f"/proc/{pid}/environ").read_bytes()) and time.monotonic() < ends:
             time.sleep(0.001)
     except PermissionError:

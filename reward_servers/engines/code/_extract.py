@@ -292,7 +292,7 @@ def _in_the_open(nearest: _End, others: Iterator[_End], language: str) -> _End:
 
 
 def _place(end: _End) -> int:
-    """Where a fence stands in the program, were it a part of that."""
+    """Where a fence is in the program, were it a part of that."""
     return len(end.block.text) - (not end.alone)
 
 

@@ -13,7 +13,7 @@ from reward_servers.engines.databases._run import Table
 
 _DIGITS = 10
 _TRIES = 2_000
-# What stands in quotes, comments and brackets is skipped: none of these orders the result.
+# What is in quotes, comments and brackets is skipped: none of these orders the result.
 _TOKENS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|[()]|\w+|\S""", re.DOTALL)
 
 

@@ -117,7 +117,7 @@ def schema_of(protocol: Protocol, token: str, keys: Sequence[str]) -> dict[str, 
 
 
 def values_of(protocol: Protocol, keys: Sequence[str] = ()) -> dict[str, Any]:
-    """What may stand in the slot of a verdict with one slot, by its text, and what each means."""
+    """What may be in the slot of a verdict with one slot, by its text, and what each means."""
     if protocol is Protocol.BINARY:
         return {"yes": True, "no": False, "true": True, "false": False}
     if protocol.rates and protocol.scale is not None:

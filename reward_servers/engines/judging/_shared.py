@@ -1,4 +1,4 @@
-"""One question is asked once: whoever asks the same while it is under way waits for the same completion."""
+"""One question is asked once: a caller that asks the same while it is under way waits for the same completion."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class SharedBackend:
             try:
                 return await self._joined(key, self._backend, asked, ends - monotonic(), jitter)
             except ChatUnavailable:
-                # Whoever asked first may have had less time.
+                # The caller that asked first may have had less time.
                 if first or ends - monotonic() <= 0:
                     raise
 

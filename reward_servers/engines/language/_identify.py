@@ -56,7 +56,7 @@ def identify(text: str, among: Collection[str] = COMMON) -> tuple[str, float] | 
 
 
 def share_in(text: str, wanted: str, among: Collection[str] = COMMON, shortest: int = 20) -> float | None:
-    """Share of the letters that stand in stretches of a language; None for a text without letters.
+    """Share of the letters that are in stretches of a language; None for a text without letters.
 
     A stretch is a sentence or a line. One with fewer letters than can be told apart is read together with those that
     follow it.

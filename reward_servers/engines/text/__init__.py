@@ -1,6 +1,6 @@
 """Texts as models write them: what is visible, what a reader calls the same, and what was stated as the answer.
 
-Nouns: *reasoning* is what stands in spans such as ``<think>``; the *visible* text is what is neither reasoning nor a
+Nouns: *reasoning* is what is in spans such as ``<think>``; the *visible* text is what is neither reasoning nor a
 comment; a *form* says which differences between two texts do not count; a *statement* is a place where a response names
 its answer in so many words.
 """

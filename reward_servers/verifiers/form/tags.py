@@ -68,7 +68,7 @@ class _Block:
 
 
 def _blocks(text: str, names: Sequence[str]) -> list[_Block] | None:
-    """What stands in the named tags, one after the other; None where they do not open and close in turn."""
+    """What is in the named tags, one after the other; None where they do not open and close in turn."""
     mark = re.compile("<(/?)(" + "|".join(map(re.escape, names)) + ")>")
     found: list[_Block] = []
     opened: re.Match[str] | None = None

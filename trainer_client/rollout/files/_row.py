@@ -10,7 +10,7 @@ from trainer_client._errors import RolloutError
 
 
 class Row(NamedTuple):
-    """A row as it stands in its file.
+    """A row as it is in its file.
 
     Attributes:
         number: its number, counted from 1.

@@ -1,1 +1,1 @@
-"""Where the answer stands in a response."""
+"""Where the answer is in a response."""

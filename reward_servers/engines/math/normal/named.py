@@ -58,7 +58,7 @@ def _balanced(rest: str) -> bool:
 
 
 def _top_level(text: str) -> list[str]:
-    """The text cut at the equals signs that stand in no bracket."""
+    """The text cut at the equals signs that are in no bracket."""
     parts, depth, start = [], 0, 0
     for position, char in enumerate(text):
         if char in "([{":
