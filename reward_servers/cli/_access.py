@@ -1,4 +1,4 @@
-"""The options by which a command that asks servers says who asks: certificates and a token."""
+"""The options of commands that ask a server: which one, how one is started, and who asks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from reward_servers.cli._errors import UserError
 if TYPE_CHECKING:
     from trainer_client import TLS
 
+Asked = Annotated[str, typer.Argument(metavar="VERIFIER", help="Name, name@version, or module:attribute.")]
+Options = Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")]
+Endpoint = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="A running server; one is started unless said.")
+]
+ServerSettings = Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")]
+With = Annotated[
+    list[str] | None, typer.Option("--with", metavar="NAME", help="Also host what the verifier asks. Repeatable.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Ca = Annotated[
     Path | None, typer.Option("--ca", metavar="PEM", help="Authority to trust; running servers are asked over TLS.")
 ]

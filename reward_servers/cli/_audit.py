@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._access import Ca, Cert, Endpoint, Json, Key, ServerSettings, Token, tls_of
 from reward_servers.cli._errors import UserError
 
 if TYPE_CHECKING:
@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 def audit(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="What to audit: judge.")],
     source: Annotated[Path, typer.Argument(metavar="IN.jsonl", help="Rollouts; labels in `expected` where known.")],
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="A running server; one is started unless said.")
-    ] = None,
+    endpoint: Endpoint = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
     token: Token = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
+    config: ServerSettings = None,
     options: Annotated[str | None, typer.Option(metavar="JSON", help="Options of the judge.")] = None,
     models: Annotated[
         list[str] | None, typer.Option("--model", metavar="NAME", help="A model to hold beside the others. Repeatable.")
@@ -37,7 +35,7 @@ def audit(
     items: Annotated[int, typer.Option(help="Rollouts at most; each takes about eight questions.", min=1)] = 200,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write the report to (JSON).")] = None,
     plots: Annotated[Path | None, typer.Option(help="Directory for pictures of it.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    as_json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the server's log.")] = False,
 ) -> int:
     """Audit a judge: order, length, padding, plants, repetition, calibration, agreement.

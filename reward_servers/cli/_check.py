@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._access import (
+    Asked,
+    Ca,
+    Cert,
+    Endpoint,
+    Json,
+    Key,
+    Options,
+    ServerSettings,
+    Token,
+    With,
+    tls_of,
+)
 from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
@@ -25,20 +37,16 @@ _REWARD = "score"
 
 
 def check(
-    verifier: Annotated[str, typer.Argument(metavar="VERIFIER", help="Name, name@version, or module:attribute.")],
+    verifier: Asked,
     cases: Annotated[Path, typer.Option(help="Labelled rollouts: `expected.score` of each line is the label.")],
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="A running server; one is started unless said.")
-    ] = None,
+    endpoint: Endpoint = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
     token: Token = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
-    with_verifiers: Annotated[
-        list[str] | None, typer.Option("--with", metavar="NAME", help="Also host what the verifier asks. Repeatable.")
-    ] = None,
-    options: Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")] = None,
+    config: ServerSettings = None,
+    with_verifiers: With = None,
+    options: Options = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes of that server.", min=1)] = None,
     fail_under: Annotated[
         float | None, typer.Option(help="Exit 1 when the share that agrees is less.", min=0, max=1)
@@ -49,7 +57,7 @@ def check(
     excepted: Annotated[
         list[str] | None, typer.Option("--except", metavar="ATTEMPT", help="An attempt to leave out. Repeatable.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    as_json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show whole evidence and the server's log.")] = False,
 ) -> int:
     """Compare a verifier's scores with labels.

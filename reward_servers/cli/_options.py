@@ -18,7 +18,6 @@ Verifiers = Annotated[
     list[str] | None,
     typer.Option("--verifier", metavar="NAME", help="Ask it, without a recipe. Repeatable."),
 ]
-VerifierOptions = Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")]
 Out = Annotated[
     str | None,
     typer.Option("--out", "-o", help="File to write: JSONL, .csv, .parquet, .gz; - for standard output; DIR/ for all."),
@@ -62,5 +61,4 @@ Report = Annotated[
 PageGroups = Annotated[int, typer.Option("--report-groups", help="Groups on that page at most.", min=1)]
 Label = Annotated[str | None, typer.Option(metavar="REWARD", help="The reward that expected.score is the label of.")]
 Tolerance = Annotated[float, typer.Option(help="How far a score may be from a label other than 0 and 1.", min=0)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what the servers log.")]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.cli import _options
-from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._access import Ca, Cert, Json, Key, Options, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO
 from reward_servers.cli._inputs import read_columns, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
@@ -27,7 +27,7 @@ def score(
     source: _options.Source,
     recipe: _options.RecipeFile = None,
     verifiers: _options.Verifiers = None,
-    options: _options.VerifierOptions = None,
+    options: Options = None,
     out: _options.Out = None,
     columns: _options.Columns = None,
     shape: _options.Shape = None,
@@ -51,7 +51,7 @@ def score(
     report_groups: _options.PageGroups = GROUPS,
     label: _options.Label = None,
     tolerance: _options.Tolerance = TOLERANCE,
-    as_json: _options.Json = False,
+    as_json: Json = False,
     verbose: _options.Verbose = False,
 ) -> int:
     """Score the rollouts of a file, by a recipe or by one verifier.

@@ -5,12 +5,23 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._access import (
+    Asked,
+    Ca,
+    Cert,
+    Endpoint,
+    Json,
+    Key,
+    Options,
+    ServerSettings,
+    Token,
+    With,
+    tls_of,
+)
 from reward_servers.cli._check import ask, read_options, running_server, started_server
 from reward_servers.cli._console import printable
 from reward_servers.cli._errors import EXIT_NO, UserError
@@ -22,25 +33,21 @@ _SERVER = "check"
 
 
 def try_verifier(
-    verifier: Annotated[str, typer.Argument(metavar="VERIFIER", help="Name, name@version, or module:attribute.")],
+    verifier: Asked,
     response: Annotated[str, typer.Option("--response", help="The response; - reads it from standard input.")],
     reference: Annotated[
         str | None, typer.Option("--reference", help="An answer, or the reference as a JSON object.")
     ] = None,
     prompt: Annotated[str, typer.Option("--prompt", help="What was asked.")] = "",
-    options: Annotated[str | None, typer.Option(metavar="JSON", help="Options for the verifier.")] = None,
-    endpoint: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="A running server; one is started unless said.")
-    ] = None,
+    options: Options = None,
+    endpoint: Endpoint = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
     token: Token = None,
-    config: Annotated[Path | None, typer.Option(help="Settings file of the server that is started.")] = None,
-    with_verifiers: Annotated[
-        list[str] | None, typer.Option("--with", metavar="NAME", help="Also host what the verifier asks. Repeatable.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    config: ServerSettings = None,
+    with_verifiers: With = None,
+    as_json: Json = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the server's log.")] = False,
 ) -> int:
     """Ask a verifier about one response: its verdict, what it extracted and compared, and what it cost.

@@ -196,29 +196,6 @@ class _Parquet:
         return text if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
-def scored_rows(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The lines of a file of results, whatever its kind, in the form of its JSON Lines.
-
-    Args:
-        path: What ``assay score`` has written.
-
-    Raises:
-        UserError: A row cannot be read, or is none of results.
-        RolloutError: It is no file of rows.
-        OSError: It cannot be read.
-    """
-    from reward_servers.cli._errors import UserError
-    from trainer_client.rollout.files import read_rows
-
-    for row in read_rows(path):
-        if row.table is None:
-            raise UserError(f"{path}: {row.unit} {row.number}: {row.problem}")
-        table = as_line(row.table)
-        if "scores" not in table:
-            raise UserError(f"{path}: {row.unit} {row.number}: no scores are in it; `assay score -o FILE` writes them")
-        yield table
-
-
 def as_line(row: dict[str, Any]) -> dict[str, Any]:
     """A row of a file of results in the form of its JSON Lines; what is none stays as it is."""
     is_table = any(name.startswith("scores.") for name in row)

@@ -58,6 +58,7 @@ class Registry:
         self._ends: dict[str, float] = {}
         self._entries: dict[str, Entry] = {}
         self._revision = ""
+        """Empty where the list has changed since it was computed."""
         # Announcements are few and small. In a write-ahead log a commit without a sync survives the process, and what a
         # lost host loses is renewed by the servers.
         self._base = sqlite3.connect(path if path is not None else ":memory:", isolation_level=None)
@@ -98,17 +99,26 @@ class Registry:
         if entry is not None and entry.instance == instance:
             self._drop(address)
 
-    def servers(self) -> tuple[str, list[Entry]]:
-        """The servers whose lease has not ended, by address, and the revision of that list."""
+    def instance_at(self, address: str) -> str:
+        """The process that has announced an address; empty where none has, or its lease has ended."""
+        ends = self._ends.get(address)
+        return self._entries[address].instance if ends is not None and ends > self._clock() else ""
+
+    def servers(self) -> list[Entry]:
+        """The servers whose lease has not ended, by address."""
         self._drop_ended()
-        entries = [self._entries[address] for address in sorted(self._entries)]
+        return [self._entries[address] for address in sorted(self._entries)]
+
+    def revision(self) -> str:
+        """What changes with the list of servers: with who is there and what they host, and with nothing else."""
+        self._drop_ended()
         if not self._revision:
             digest = sha256()
-            for entry in entries:
+            for entry in self.servers():
                 for field in (entry.address.encode(), entry.instance.encode(), entry.identity):
                     digest.update(len(field).to_bytes(8, "big") + field)
             self._revision = digest.hexdigest()
-        return self._revision, entries
+        return self._revision
 
     def close(self) -> None:
         """Close the file."""

@@ -41,7 +41,7 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
         same = registry_pb2.ServerEntry()
         same.CopyFrom(server)
         same.ClearField("load")
-        known = {entry.address: entry.instance for entry in self._registry.servers()[1]}
+        before = self._registry.instance_at(server.address)
         entry = Entry(
             server.address,
             server.instance,
@@ -53,9 +53,9 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
             lease = self._registry.announce(entry)
         except FullError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
-        if known.get(server.address) != server.instance:
+        if before != server.instance:
             names = ",".join(f"{one.name}@{one.version}" for one in server.verifiers)
-            what = "took over" if server.address in known else "announced"
+            what = "took over" if before else "announced"
             _audit.info("%s %s %s: %s", who, what, server.address, names)
         response = registry_pb2.AnnounceResponse()
         response.lease.FromMilliseconds(int(lease * 1000))
@@ -73,10 +73,10 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
     ) -> registry_pb2.ListServersResponse:
         """List the servers."""
         await self._check(context, "score", "list servers")
-        revision, entries = self._registry.servers()
+        revision = self._registry.revision()
         response = registry_pb2.ListServersResponse(revision=revision)
         if request.known_revision != revision:
-            for entry in entries:
+            for entry in self._registry.servers():
                 response.servers.add().MergeFromString(entry.message)
         return response
 

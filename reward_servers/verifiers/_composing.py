@@ -26,6 +26,19 @@ class Replies:
                 return Score.floor(one.code, one.note, {"judge": one.evidence.decode()})
         return None
 
+    def stop(self, what: str) -> Score | None:
+        """The floor, where the response provoked a failure; None where every question has its verdict.
+
+        Args:
+            what: What the questions are, in the plural.
+
+        Raises:
+            FaultError: A question got no verdict: that is no reward of 0.
+        """
+        if self.provoked is None and self.faults:
+            raise self.fault(what)
+        return self.provoked
+
     def fault(self, what: str) -> FaultError:
         """One fault for all: what trying again cannot mend speaks for them.
 

@@ -15,7 +15,7 @@ from reward_servers.core import PromptContext
 from reward_servers.engines.citations import excerpt
 from reward_servers.engines.published import connected_rubrics, slots_of
 from reward_servers.engines.text import visible
-from reward_servers.verifiers._composing import Replies, replies_to
+from reward_servers.verifiers._composing import replies_to
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Slot = Annotated[str, StringConstraints(pattern=r"^E\d{1,3}$")]
@@ -115,19 +115,6 @@ def _folded(text: str) -> str:
     return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
 
 
-def _stop(replies: Replies) -> Score | None:
-    """The floor for what the response provoked.
-
-    Raises:
-        FaultError: A question got no verdict: that is no reward of 0.
-    """
-    if replies.provoked is not None:
-        return replies.provoked
-    if replies.faults:
-        raise replies.fault("questions")
-    return None
-
-
 @verifier(
     "carr",
     version="1",
@@ -147,7 +134,7 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
     if open_slots:
         questions["entities"] = asking.named([slot.upper() for slot in open_slots])
     replies = await replies_to(questions)
-    if (floor := _stop(replies)) is not None:
+    if (floor := replies.stop("questions")) is not None:
         return floor
     if open_slots:
         told = dict(replies.verdicts["entities"].aspects)
@@ -162,7 +149,7 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
     held = dict.fromkeys(filled, False)
     if filled and pages:
         support = await replies_to({"support": asking.supported(filled, pages)})
-        if (floor := _stop(support)) is not None:
+        if (floor := support.stop("questions")) is not None:
             return floor
         told = dict(support.verdicts["support"].aspects)
         held = {name: bool(told[name]) for name in filled}

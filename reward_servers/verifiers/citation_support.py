@@ -93,10 +93,9 @@ class _Asking:
         if self.asked > self._options.max_questions:
             return Score.floor("limit", f"more than {self._options.max_questions} questions about support are needed")
         replies = await replies_to({name: self._ask(question) for name, question in asked.items()})
-        if replies.provoked is not None:
-            return replies.provoked
-        if replies.faults:
-            raise replies.fault("questions about support")
+        stopped = replies.stop("questions about support")
+        if stopped is not None:
+            return stopped
         for name, verdict in replies.verdicts.items():
             self.known[asked[name]] = verdict.score >= self._options.least
         return None

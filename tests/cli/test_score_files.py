@@ -18,7 +18,7 @@ import pytest
 from reward_servers.cli import _intake
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._intake import Intake
-from reward_servers.cli._writers import scored_rows
+from reward_servers.cli._scored_rows import ScoredRows
 from tests.cli.conftest import Cli
 from trainer_client import Recipe
 from trainer_client.rollout.files import SHAPES, Form
@@ -100,17 +100,17 @@ def test_results_of_every_kind_read_the_same(cli: Cli, name: str, sources: list[
     source = cli.write("in.jsonl", "".join(json.dumps(row) + "\n" for row in sources))
     cli.run("score", source, "-r", recipe, "--keep", "--evidence", "-o", "out.jsonl")
     cli.run("score", source, "-r", recipe, "--keep", "--evidence", "-o", name)
-    lines = list(scored_rows(cli.folder / "out.jsonl"))
-    assert list(scored_rows(cli.folder / name)) == lines
+    lines = list(ScoredRows(cli.folder / "out.jsonl").plain())
+    assert list(ScoredRows(cli.folder / name).plain()) == lines
     assert [line["rollout"]["response"] for line in lines] == [row["response"] for row in sources]
     assert lines[0]["rollout"]["extra"]["more"] == {"k": [1, None]}
     assert lines[3]["faults"]["long"]["code"] == "bad_reference"
 
 
 def test_files_that_hold_no_results_are_told(cli: Cli) -> None:
-    source = cli.write("in.jsonl", '{"response": "x"}\n')
-    with pytest.raises(UserError, match="line 1: no scores are in it"):
-        list(scored_rows(source))
+    rows = ScoredRows(cli.write("in.jsonl", '{"rollout_id": "r", "response": "x"}\n'))
+    assert list(rows.entries()) == []
+    assert rows.problems == ["row 1: scores: is missing or of another type; give a file that `assay score` wrote"]
 
 
 def test_steps_are_batches_of_their_own(cli: Cli) -> None:
