@@ -17,6 +17,10 @@ from reward_servers.cli._parent import end_with_parent
 
 def serve(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Verifiers: names, or module:attribute.")],
+    style: Annotated[
+        str,
+        typer.Option("--as", metavar="STYLE", help="What module:attribute was written for, such as trl or verl."),
+    ] = "",
     config: Annotated[Path | None, typer.Option(help="Settings file (TOML).")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless the settings say.")] = None,
     port: Annotated[int | None, typer.Option(help="Port; 0 for any free one.", min=0, max=65535)] = None,
@@ -50,7 +54,8 @@ def serve(
     _set_up_logging(log_level, log_format)
     if with_parent:
         end_with_parent()
-    if any(":" in name for name in names):
+    names = _addresses(names, style)
+    if any(":" in name or "+" in name for name in names):
         # A verifier being written lives in the working directory; at the end of the path it can shadow nothing.
         sys.path += [*(import_path or ()), os.getcwd()]
     from reward_servers.config import load_config
@@ -67,6 +72,18 @@ def serve(
         settings = settings.with_cache(cache_bytes)
     _run(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
     return 0
+
+
+def _addresses(names: Sequence[str], style: str) -> list[str]:
+    """The names, with the style before those that no package announces."""
+    if not style:
+        return list(names)
+    from reward_servers.core import installed, styles
+
+    if style not in styles():
+        raise typer.BadParameter(f"{style!r} is not one of {', '.join(styles())}", param_hint="--as")
+    known = installed()
+    return [name if name in known or "+" in name.partition(":")[0] else f"{style}+{name}" for name in names]
 
 
 def _runs_as_module() -> bool:

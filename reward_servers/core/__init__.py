@@ -31,6 +31,7 @@ from reward_servers.core._registry import Entry, find, installed
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
 from reward_servers.core._scorer import Scorer
 from reward_servers.core._stats import BOUNDS, Histogram, SlowItem, Stats, VerifierStats
+from reward_servers.core._styles import styles
 from reward_servers.core._verifier import Cost, Item, ItemLimits, Placement, Verifier, verifier
 from reward_servers.core._work import Evaluation, PlainVerdicts, Request, Result, Source
 
@@ -102,5 +103,6 @@ __all__ = [
     "item_seed",
     "schema_of",
     "shown",
+    "styles",
     "verifier",
 ]

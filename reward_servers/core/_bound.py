@@ -15,6 +15,7 @@ from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFo
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
 from reward_servers.core._schemas import Options, Settings, decode, decode_reference
+from reward_servers.core._styles import in_style
 from reward_servers.core._verifier import Item, ItemLimits, Placement, Role, Verifier
 
 Judged = Verdict | Fault
@@ -78,7 +79,7 @@ def load_path(path: str) -> Verifier:
     """Import a verifier by its path.
 
     Args:
-        path: ``module:name``, as ``Verifier.path`` gives it.
+        path: ``module:name``, or the address of what is served in a style of its own, as ``Verifier.path`` gives it.
 
     Returns:
         The verifier.
@@ -86,6 +87,9 @@ def load_path(path: str) -> Verifier:
     Raises:
         VerifierNotFoundError: There is no verifier at that path.
     """
+    styled = in_style(path)
+    if styled is not None:
+        return styled
     module_name, _, qualname = path.partition(":")
     found: Any = importlib.import_module(module_name)
     for part in qualname.split("."):

@@ -27,8 +27,10 @@ def digest_of(verifier: Verifier, settings: Settings | None) -> str:
     shaping: Mapping[str, Any] = {}
     if settings is not None:
         shaping = settings.model_dump(mode="json", exclude=set(settings.score_neutral))
-    module = verifier.target.__module__
-    code = [part for name, tree in sorted(_judging_code(module).items()) for part in (name, canonical_code(tree))]
+    trees: dict[str, ast.AST] = {}
+    for module in verifier.sources or (verifier.target.__module__,):
+        trees |= _judging_code(module)
+    code = [part for name, tree in sorted(trees.items()) for part in (name, canonical_code(tree))]
     libraries = [part for name in sorted(verifier.libraries) for part in (name, _version(name))]
     identity = fields(verifier.name, verifier.version, verifier.path, json.dumps(shaping, sort_keys=True))
     return "sha256:" + sha256(fields(identity, fields(*code), fields(*libraries))).hexdigest()[:32]
@@ -62,7 +64,7 @@ def _file_of(name: str) -> tuple[Path | None, str]:
     """The source of a module and the package that it belongs to; None where there is none."""
     try:
         spec = find_spec(name)
-    except (ImportError, ValueError, AttributeError):
+    except Exception:  # noqa: BLE001 - it imports packages on the way, which may do anything
         spec = None
     if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
         return None, ""

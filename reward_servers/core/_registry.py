@@ -101,12 +101,13 @@ def installed() -> dict[str, Entry]:
 
 
 def find(name: str) -> Verifier:
-    """Load a verifier by name, or by ``module:name`` for one that no package announces.
+    """Load a verifier by name, by ``module:name`` for one that no package announces, or by an address with a style.
 
     Raises:
         VerifierNotFoundError: It is not installed, or cannot be imported.
+        VerifierDefinitionError: What is at the address cannot be served.
     """
-    if ":" in name:
+    if ":" in name or "+" in name:
         from reward_servers.core._bound import load_path
 
         try:

@@ -114,6 +114,8 @@ class Verifier:
         max_batch: Items that a batching verifier takes at once.
         aspects: Names of aspects that verdicts may carry, when they are known in advance.
         libraries: Distributions whose version may change its verdicts; they are part of its digest.
+        address: Where it is found when its target alone does not say: see `reward_servers.core._styles`.
+        sources: Modules in whose code its verdicts are made; empty for that of the target.
     """
 
     name: str
@@ -136,6 +138,8 @@ class Verifier:
     max_batch: int = 64
     aspects: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
+    address: str = ""
+    sources: tuple[str, ...] = ()
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function itself, as a unit test does."""
@@ -148,8 +152,8 @@ class Verifier:
 
     @property
     def path(self) -> str:
-        """Import path of the verifier, ``module:name``."""
-        return f"{self.target.__module__}:{self.target.__qualname__}"
+        """Where a worker process finds the verifier: ``module:name``, or its address."""
+        return self.address or f"{self.target.__module__}:{self.target.__qualname__}"
 
     @property
     def is_class(self) -> bool:

@@ -81,7 +81,8 @@ class ProcessExecutor:
             StartupError: A worker said why it cannot start here.
         """
         if not self._device:
-            modules = sorted({hosting.path.partition(":")[0] for hosting in self._specs})
+            # Of what is served in a style only the style: code of others may start threads, which no fork survives.
+            modules = sorted({one.verifier.target.__module__ for one in self._hosted})
             ours = [f"reward_servers.core.executors.{one}" for one in ("_worker_main", "_fork_parent")]
             self._context.set_forkserver_preload([*modules, *ours, *self._preload])
         self._first_ready = asyncio.get_running_loop().create_future()

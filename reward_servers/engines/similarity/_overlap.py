@@ -46,13 +46,29 @@ def rouge(candidate: Sequence[str], reference: Sequence[str]) -> dict[str, float
     Source: Lin, ROUGE: A Package for Automatic Evaluation of Summaries (ACL 2004), with equal weight of precision and
     recall.
     """
-    scores = {}
-    for name, n in (("rouge1", 1), ("rouge2", 2)):
-        ours, theirs = _ngrams(candidate, n), _ngrams(reference, n)
-        scores[name] = _f_measure(sum((ours & theirs).values()), sum(ours.values()), sum(theirs.values()))
+    scores = {"rouge1": rouge_n(candidate, reference, 1), "rouge2": rouge_n(candidate, reference, 2)}
     common = int(LCSseq.similarity(candidate, reference))
     scores["rougeL"] = _f_measure(common, len(candidate), len(reference))
     return scores
+
+
+def rouge_n(candidate: Sequence[str], reference: Sequence[str], n: int) -> float:
+    """ROUGE-N as an F-measure: see `rouge`. Texts without any n-gram share none: 0."""
+    ours, theirs = _ngrams(candidate, n), _ngrams(reference, n)
+    return _f_measure(sum((ours & theirs).values()), sum(ours.values()), sum(theirs.values()))
+
+
+def gleu(candidate: Sequence[str], reference: Sequence[str]) -> float:
+    """Google's BLEU of two token lists: shared n-grams of orders 1 to 4, over those of the one that has more.
+
+    Source: Wu et al., Google's Neural Machine Translation System (2016), section 6.
+    """
+    shared = ours = theirs = 0
+    for n in range(1, 5):
+        mine, right = _ngrams(candidate, n), _ngrams(reference, n)
+        shared += sum((mine & right).values())
+        ours, theirs = ours + sum(mine.values()), theirs + sum(right.values())
+    return shared / max(ours, theirs) if shared else 0.0
 
 
 def error_rate(candidate: Sequence[str], reference: Sequence[str]) -> float:

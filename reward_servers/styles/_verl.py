@@ -1,0 +1,87 @@
+"""verl's reward function: ``compute_score(data_source, solution_str, ground_truth, extra_info)``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reward_servers import Rollout, Score, ServiceError
+from reward_servers.core import Verifier
+from reward_servers.styles._address import Address
+from reward_servers.styles._columns import Columns, columns_of, require
+from reward_servers.styles._making import (
+    finish,
+    is_async,
+    make_verifier,
+    number_of,
+    parameters_of,
+    score_of,
+    shown,
+)
+
+_OWN = ("data_source", "solution_str", "ground_truth", "extra_info")
+
+
+def verl(address: str) -> Verifier:
+    """A reward function of verl, which returns a number or an object with ``score``.
+
+    ``solution_str`` is the whole response; ``data_source``, ``ground_truth`` and ``extra_info`` are columns of the
+    reference or the metadata, ``extra_info`` also holds the rest of the metadata. Numbers beside the score are aspects.
+
+    Raises:
+        VerifierNotFoundError: There is nothing at the address.
+        VerifierDefinitionError: It cannot be served.
+    """
+    read = Address.read(address)
+    function = read.load()
+    if not callable(function) or isinstance(function, type):
+        raise read.refused(f"{shown(function)} is not a function")
+    required, taken = read.guarded(lambda: parameters_of(function), "has no signature")
+    strange = [name for name in required if name not in _OWN]
+    if strange:
+        raise read.refused(f"the function needs {strange[0]!r}; verl gives {', '.join(_OWN)}: give the others defaults")
+    limits = read.range()
+
+    def call(rollout: Rollout) -> Any:
+        columns = _columns(rollout)
+        # verl calls it with a reference always; one that reads none has no use for it.
+        require([name for name in required if name not in ("solution_str", "data_source")], columns, address)
+        given = {name: columns[name] for name in _OWN if name in columns}
+        given |= {"data_source": columns.get("data_source", ""), "solution_str": rollout.transcript}
+        return function(**{name: value for name, value in given.items() if taken is None or name in taken})
+
+    def score(returned: Any) -> Score:
+        if not isinstance(returned, Mapping):
+            return score_of(number_of(returned, address, limits), {})
+        if "score" not in returned:
+            raise ServiceError(f"{address} returned an object without 'score': {shown(returned)}", code="invalid_score")
+        rest = {name: part for name, part in returned.items() if name != "score"}
+        return score_of(number_of(returned["score"], address, limits), rest)
+
+    def run(rollout: Rollout, reference: Columns) -> Score:
+        return score(finish(call(rollout)))
+
+    async def wait(rollout: Rollout, reference: Columns) -> Score:
+        return score(await call(rollout))
+
+    loop = is_async(function)
+    return make_verifier(
+        read,
+        wait if loop else run,
+        limits=limits,
+        loop=loop,
+        deterministic=not loop,
+        about=function,
+        sources=(read.module, getattr(function, "__module__", None) or type(function).__module__),
+    )
+
+
+def _columns(rollout: Rollout) -> dict[str, Any]:
+    columns = columns_of(rollout)
+    model = columns.get("reward_model")
+    if isinstance(model, Mapping) and "ground_truth" in model:
+        columns.setdefault("ground_truth", model["ground_truth"])
+    extra = columns.get("extra_info")
+    columns["extra_info"] = {**rollout.metadata, **(extra if isinstance(extra, Mapping) else {})}
+    columns["extra_info"].pop("extra_info", None)
+    return columns
