@@ -42,7 +42,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="package")
 def ask(address: str) -> Ask:
-    """Asks one of them about responses; each may have a reference and metadata."""
+    """Ask one of them about responses; each may have a reference and metadata."""
 
     def score(
         name: str, responses: Sequence[Any], reference: Any = None, metadata: Mapping[str, Any] | None = None

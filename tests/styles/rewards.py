@@ -16,7 +16,7 @@ def accuracy(prompts: Any, completions: Any, solution: Any, **kwargs: Any) -> An
 
 
 def by_content(completions: Any, **kwargs: Any) -> Any:
-    """Does what the completion says."""
+    """Do what the completion says."""
     (said,) = completions
     answers: dict[str, Any] = {
         "none": [None],
@@ -44,19 +44,19 @@ def by_content(completions: Any, **kwargs: Any) -> Any:
 
 
 def keeps(completions: Any, seen: Any, **kwargs: Any) -> Any:
-    """Changes what it is given, as careless functions do."""
+    """Change what it is given, as careless functions do."""
     seen[0].append("again")
     return [float(len(seen[0]))]
 
 
 def longest(completions: Any, **kwargs: Any) -> Any:
-    """Compares the completions of a group; one of them cannot be judged."""
+    """Compare the completions of a group; one of them cannot be judged."""
     most = max(map(len, completions))
     return [None if one == "none" else float(len(one) == most) for one in completions]
 
 
 def contents(completions: Any, **kwargs: Any) -> Any:
-    """Reads messages."""
+    """Read messages."""
     return [float(one[-1]["content"] == "42") for one in completions]
 
 

@@ -20,12 +20,12 @@ async def brief(completion: Any, **kwargs: Any) -> float:
 
 
 def metric(state: Any) -> float:
-    """Counts for nothing, and fails."""
+    """Count for nothing, and fails."""
     raise KeyError("nothing")
 
 
 def longest(completions: Any) -> list[float]:
-    """Judges a group."""
+    """Judge a group."""
     most = max(len(one[-1]["content"]) for one in completions)
     return [float(len(one[-1]["content"]) == most) for one in completions]
 
@@ -35,5 +35,5 @@ groups = vf.RubricGroup(rubrics=[vf.Rubric(funcs=[correct]), vf.Rubric(funcs=[lo
 
 
 def load_rubric() -> vf.Rubric:
-    """Makes one."""
+    """Make one."""
     return vf.Rubric(funcs=[correct])

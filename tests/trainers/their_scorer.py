@@ -10,7 +10,7 @@ from inspect_ai.solver import TaskState
 
 @scorer(metrics=[accuracy()])  # type: ignore[untyped-decorator]
 def by_content() -> Scorer:
-    """Grades by what the response says."""
+    """Grade by what the response says."""
 
     async def score(state: TaskState, target: Target) -> Score | None:
         said = state.output.completion
@@ -30,7 +30,7 @@ def by_content() -> Scorer:
 
 @scorer(metrics={"*": [mean()]})  # type: ignore[untyped-decorator]
 def several() -> Scorer:
-    """Gives an object."""
+    """Give an object."""
 
     async def score(state: TaskState, target: Target) -> Score:
         value: Any = {"right": "C", "short": 0.25}
