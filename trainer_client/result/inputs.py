@@ -236,7 +236,10 @@ class _Builder:
             else:
                 self.known &= there.reshape(len(there), -1).all(axis=1)
         filled = np.where(there, numbers, 0.0)
-        kinds: Mapping[str, Any] = {"bool": np.bool_, "int": np.int64}
+        kinds: Mapping[str, Any] = {"bool": np.bool_, "int": np.int64, "ids": np.int64}
+        if declared.kind == "ids" and (filled % 1).any():
+            row = int(np.flatnonzero(filled % 1)[0])
+            raise self._wrong(declared, row, f"{filled[row]:g} is no whole number, and labels a group by it")
         self.inputs[declared.name] = filled.astype(kinds[declared.kind]) if declared.kind in kinds else filled
 
     def _beside(self, declared: Input, there: BoolArray) -> None:

@@ -22,7 +22,7 @@ class DecisionReference(Reference):
 class DecisionOptions(AnswerOptions):
     """The decisions that there are, and what mistakes cost."""
 
-    choices: tuple[str, ...] = Field(("accept", "reject"), min_length=2, description="The decisions that there are.")
+    choices: tuple[str, ...] = Field(("reject", "accept"), min_length=2, description="The decisions that there are.")
     costs: dict[str, float] = Field(
         default_factory=dict,
         description="Cost of a wrong decision, from 0 to 1, by what was decided; 1 where none is given.",
@@ -45,12 +45,13 @@ class DecisionOptions(AnswerOptions):
         return next((place for place, one in enumerate(self.choices) if _FORM.of(one) == form), None)
 
 
-@verifier("decision", version="1", limits=ItemLimits(response=1 << 19), aspects=("decision", "label", "penalty"))
+@verifier("decision", version="2", limits=ItemLimits(response=1 << 19), aspects=("decision", "label", "penalty"))
 def decision(rollout: Rollout, ref: DecisionReference, options: DecisionOptions) -> Score:
     """Whether a decision is the right one; a wrong one costs what its kind of mistake costs.
 
-    The aspects `decision` and `label` are places among the choices, `penalty` is what the method `job_application`
-    subtracts. Source: arXiv 2511.16073, in its public summary.
+    The aspects `decision` and `label` are places among the choices, from 0, and -1 for a decision that cannot be read:
+    the inputs of the method `job_application`. `penalty` is what the mistake costs. Source: arXiv 2511.16073, in its
+    public summary.
     """
     label = options.place(ref.answer)
     if label is None:
@@ -58,7 +59,7 @@ def decision(rollout: Rollout, ref: DecisionReference, options: DecisionOptions)
     answer = taken(rollout, options)
     decided = options.place(answer) if answer is not None else None
     if decided is None:
-        return Score(None, "no_answer", aspects={"decision": None, "label": float(label), "penalty": 1.0})
+        return Score(None, "no_answer", aspects={"decision": -1.0, "label": float(label), "penalty": 1.0})
     right = decided == label
     penalty = 0.0 if right else options.costs.get(options.choices[decided], 1.0)
     aspects = {"decision": float(decided), "label": float(label), "penalty": penalty}

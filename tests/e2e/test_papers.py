@@ -1,0 +1,146 @@
+"""The recipes of the papers: each is run by the command in its comment, and gives what the comment works out."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from reward_servers.cli._app import run
+from tests.cli.conftest import COMMAND, PATIENCE, read_line
+from tests.e2e.test_judge_example import ENDPOINT, ROOT, endpoint
+from trainer_client import Recipe
+from trainer_client.signals.catalogue import papers
+
+FOLDER = ROOT / "examples" / "papers"
+RECIPES = sorted(FOLDER.glob("*.toml"))
+RECIPES.remove(FOLDER / "server.toml")
+ACCURACY = 1.01e-4
+
+
+class Run(NamedTuple):
+    """A command of a recipe's comment, and what it says comes out."""
+
+    command: list[str]
+    expected: dict[str, Any]
+
+
+def runs_of(recipe: Path) -> list[Run]:
+    """The commands in the comment, each with the lines ``#> name = value`` after it."""
+    found: list[Run] = []
+    lines = recipe.read_text().splitlines()
+    comment = lines[: next(place for place, line in enumerate(lines) if not line.startswith("#"))]
+    stated: list[list[str]] = []
+    for line in comment:
+        if line.startswith("#   assay "):
+            found.append(Run(shlex.split(line[1:])[1:], {}))
+            stated.append([])
+        elif line.startswith("#> "):
+            stated[-1].append(line[3:])
+    return [Run(one.command, tomllib.loads("\n".join(text))) for one, text in zip(found, stated, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One server of all that the recipes ask, whose judge is the endpoint of the example; where it is."""
+    folder = tmp_path_factory.mktemp("served")
+    recipes = [Recipe.load(path) for path in RECIPES]
+    asked = sorted({reward.verifier for recipe in recipes for reward in recipe.rewards} | {"judge"})
+    with endpoint() as url, (folder / "log").open("w") as log:
+        (folder / "server.toml").write_text((FOLDER / "server.toml").read_text().replace(ENDPOINT, url))
+        command = [*COMMAND, "serve", *asked, "--config", str(folder / "server.toml"), "--workers", "1"]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
+        address = read_line(process.stdout).split()[2]
+        names = {server.name for recipe in recipes for server in recipe.servers} | set(asked)
+        (folder / "endpoints.json").write_text(json.dumps({name: [address] for name in sorted(names)}))
+        yield folder / "endpoints.json"
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_gives_what_its_comment_works_out(
+    recipe: Path, served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = runs_of(recipe)
+    assert runs
+    for one in runs:
+        assert one.expected, "the comment states no result"
+        assert one.command[:2] == ["score", one.command[1]]
+        assert one.command[3] == f"examples/papers/{recipe.name}"
+        monkeypatch.chdir(ROOT)
+        command = [word.replace("out/", f"{tmp_path}/out/") for word in one.command]
+        code = run([*command, "--endpoints-file", str(served)])
+        said = capsys.readouterr()
+        assert code == 0, f"{said.out}\n{said.err}"
+        assert_stated(one.expected, tmp_path / "out")
+
+
+def test_a_number_that_is_no_label_is_refused(served: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (FOLDER / "empo.toml").read_text().replace('"agreed.cluster"', '"agreed.share"')
+    (tmp_path / "empo.toml").write_text(text)
+    command = ["score", f"{FOLDER}/votes.jsonl", "-r", f"{tmp_path}/empo.toml", "-o", f"{tmp_path}/out/"]
+    assert run([*command, "--endpoints-file", str(served)]) == 1
+    assert "0.75 is no whole number, and labels a group by it" in capsys.readouterr().err
+
+
+def assert_stated(expected: Mapping[str, Any], out: Path) -> None:
+    rows = lines_of(out / "rollouts.jsonl")
+    faults = [row["faults"] for row in rows if row.get("faults")]
+    assert not faults
+    for name, value in expected.items():
+        if name == "report":
+            report = json.loads((out / "report.json").read_text())["report"]
+            assert_close({key: report.get(key) for key in value}, value, name)
+        elif name in ("pairs", "requests"):
+            found = lines_of(out / f"{name}.jsonl")
+            assert len(found) == len(value), f"{name}: {found}"
+            for one, wanted in zip(sorted_by_names(found), sorted_by_names(value), strict=True):
+                details = {key: one["details"][key] for key in wanted.get("details", ())}
+                cut = {"details": details} if details else {}
+                short = {"chosen": one.get("chosen_id"), "rejected": one.get("rejected_id"), **cut}
+                assert_close({key: short[key] if key in short else one[key] for key in wanted}, wanted, name)
+        else:
+            assert_close([row.get(name) for row in rows], value, name)
+
+
+def sorted_by_names(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Pairs and requests in one order, whatever the method's."""
+    return sorted(found, key=lambda one: [
+        str(one.get(f"{key}_id", one.get(key))) for key in ("chosen", "rejected", "rollout_id", "kind")
+    ])  # fmt: skip
+
+
+def assert_close(found: Any, wanted: Any, name: str) -> None:
+    if isinstance(wanted, Mapping):
+        for key, value in wanted.items():
+            assert_close(found[key], value, f"{name}.{key}")
+    elif isinstance(wanted, list):
+        assert isinstance(found, list), name
+        assert len(found) == len(wanted), f"{name}: {found}"
+        for place, value in enumerate(wanted):
+            assert_close(found[place], value, f"{name}[{place}]")
+    elif isinstance(wanted, int | float) and not isinstance(wanted, bool):
+        assert found == pytest.approx(wanted, abs=ACCURACY, rel=ACCURACY), name
+    else:
+        assert found == wanted, name
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_every_paper_has_a_recipe_and_every_recipe_a_paper() -> None:
+    known = {paper.key for paper in papers() if not paper.outside}
+    assert {path.stem for path in RECIPES} - known == set()
+
+
+def test_every_rollout_file_is_used() -> None:
+    used = {Path(one.command[1]).name for recipe in RECIPES for one in runs_of(recipe)}
+    assert {path.name for path in FOLDER.glob("*.jsonl")} == used
