@@ -245,7 +245,8 @@ def read_settings(kind: type[_T], path: Path | None, overrides: Mapping[str, Any
     try:
         return kind.model_validate(data)
     except ValidationError as error:
-        raise SettingsError(explain(error, str(path) if path is not None else "settings")) from None
+        said = explain(error, "" if path is not None else "settings", kind)
+        raise SettingsError(f"{path}: {said}" if path is not None else said) from None
 
 
 def drain_seconds(files: Iterable[str | None]) -> float:

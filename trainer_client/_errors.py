@@ -16,6 +16,7 @@ All errors survive pickling, since trainers re-raise them across processes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -31,20 +32,46 @@ class RecipeError(RewardError, ValueError):
         key: dotted key in the recipe, such as ``rewards.correct.weight``.
         line: line in the file, counted from 1; None for a recipe built in code.
         path: the file; None for a recipe built in code or read from a string.
+        others: what else is wrong with the same recipe.
     """
 
-    def __init__(self, reason: str, key: str = "", line: int | None = None, path: str | None = None) -> None:
-        super().__init__(reason, key, line, path)
+    def __init__(
+        self,
+        reason: str,
+        key: str = "",
+        line: int | None = None,
+        path: str | None = None,
+        others: tuple[RecipeError, ...] = (),
+    ) -> None:
+        super().__init__(reason, key, line, path, others)
         self.reason = reason
         self.key = key
         self.line = line
         self.path = path
+        self.others = others
+
+    @classmethod
+    def of_all(cls, problems: Sequence[RecipeError]) -> RecipeError:
+        """The first of some problems, with the rest as its ``others``."""
+        first, *rest = problems
+        return cls(first.reason, first.key, first.line, first.path, (*first.others, *rest))
+
+    @property
+    def all(self) -> list[RecipeError]:
+        """Each problem on its own, in the order of the file."""
+        return sorted(
+            [RecipeError(self.reason, self.key, self.line, self.path), *self.others], key=lambda one: one.line or 0
+        )
 
     def __str__(self) -> str:
         place = self.path or ("recipe" if self.line is not None else "")
         if self.line is not None:
             place += f":{self.line}"
-        return ": ".join(part for part in (place, self.key, self.reason) if part)
+        said = ": ".join(part for part in (place, self.key, self.reason) if part)
+        if not self.others:
+            return said
+        listed = f"; `assay recipe {self.path}` lists them" if self.path else f": {'; '.join(map(str, self.others))}"
+        return f"{said} (and {len(self.others)} more{listed})"
 
 
 class RolloutError(RewardError, ValueError):

@@ -223,6 +223,11 @@ def credentials_of(address: str, tls: TLS | None) -> tuple[str, grpc.ChannelCred
     return target, None
 
 
+def is_list(address: str) -> bool:
+    """Whether an address is that of a list of servers, a registry or a file, and not of a server."""
+    return address.startswith(("registry://", "file:"))
+
+
 def check_address(address: str, key: str) -> None:
     """Refuse what cannot be the address of a server.
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from reward_servers.cli._errors import UserError
 from trainer_client import TLS, RequestRejectedError, RewardError, VerifierInfo, describe_server
+from trainer_client._settings import is_list
 
 
 def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list[dict[str, Any]]:
@@ -29,12 +30,15 @@ def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list
 def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, token: str | None = None) -> None:
     """Make sure that each server answers at one of its addresses at least.
 
-    In training a client waits for servers that are away; at a command line an address is rather mistyped.
+    In training a client waits for servers that are away; at a command line an address is rather mistyped. Which servers
+    a registry or a file lists is the client's to find out.
 
     Raises:
         UserError: A server does not.
     """
     for name, addresses in endpoints.items():
+        if any(map(is_list, addresses)):
+            continue
         reasons = []
         for address in addresses:
             try:

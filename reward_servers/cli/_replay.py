@@ -54,9 +54,7 @@ def replay(
     rows = ScoredRows(source)
     steps = _steps(rows, only)
     about = rows.about()
-    session = session_of(
-        loaded, recipe.parent, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose
-    )
+    session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
     again, versions = asyncio.run(_ask(session, loaded, steps))
     old = (entry_of(_named(row, step)) for step in steps for row in step.rows)
     found = compare_entries(old, (entry_of(row) for row in again))

@@ -131,7 +131,7 @@ class Run:
                 how: Any = {"encoding": "utf-8", "errors": "surrogatepass", "dir": self._spool_folder()}
                 temporary = tempfile.TemporaryFile("w+", **how)  # noqa: SIM115 (the stack closes it)
                 self._page = self._stack.enter_context(temporary)
-            output = _Output(stack, writing, self._folder, self._recipe, self._page)
+            output = _Output(stack, writing, self._folder, self._page)
             steps, seconds = asyncio.run(self._score(session, spool, output))
             output.write(steps[-1], spool)
             output.finish()
@@ -214,14 +214,11 @@ def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[lis
 class _Output:
     """What is written, opened when there is something."""
 
-    def __init__(
-        self, stack: ExitStack, writing: Writing, folder: Path | None, recipe: Recipe, page: IO[str] | None
-    ) -> None:
+    def __init__(self, stack: ExitStack, writing: Writing, folder: Path | None, page: IO[str] | None) -> None:
         self._stack = stack
         self._place = writing.place
         self._keep = writing.keep
         self._folder = folder
-        self._recipe = recipe
         self._writer: Writer | None = None
         self._page = None if page is None else Lines(page)
         self._parts = Parts(stack, folder) if folder is not None else None
@@ -231,7 +228,7 @@ class _Output:
         if self._place is None and self._page is None:
             return
         if self._writer is None and self._place is not None:
-            self._writer = self._stack.enter_context(_opened(self._place, self._folder, self._recipe))
+            self._writer = self._stack.enter_context(_opened(self._place, self._folder, step.table))
         for row in np.argsort(np.array(step.places, np.int64), kind="stable").tolist():
             line, signal = spool.read(step.places[row]), signal_fields(step.signal, row)
             if self._page is not None:
@@ -253,12 +250,13 @@ class _Output:
 
 
 @contextmanager
-def _opened(place: Path, folder: Path | None, recipe: Recipe) -> Iterator[Writer]:
+def _opened(place: Path, folder: Path | None, table: ScoreTable) -> Iterator[Writer]:
+    aspects = [f"{name}.{aspect}" for name in table.columns for aspect in table.aspects(name)]
     if place == STDOUT:
         sys.stdout.flush()
-        with writing_to(sys.stdout.buffer, Path(ROLLOUTS), recipe.columns) as writer:
+        with writing_to(sys.stdout.buffer, Path(ROLLOUTS), table.columns, aspects) as writer:
             yield writer
         return
     path = place if folder is None else folder / ROLLOUTS
-    with whole_file(path, binary=True) as file, writing_to(file, path, recipe.columns) as writer:
+    with whole_file(path, binary=True) as file, writing_to(file, path, table.columns, aspects) as writer:
         yield writer

@@ -68,12 +68,11 @@ def score(
     from reward_servers.reporting import ReportOptions
 
     loaded = recipe_of(recipe, verifiers or (), options)
-    folder = recipe.parent if recipe is not None else Path()
     check_label(label, loaded)
     read = {"the input": source, "the joined file": join, "the recipe": recipe, "the file of endpoints": endpoints_file}
     place = output_place(out, read, report, as_json=as_json)
     intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
-    session = session_of(loaded, folder, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
+    session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
     writing = Writing(place, keep, evidence, report is not None)
     with Run(intake, loaded, writing, KeptState(state), Labels(run, step), step_rollouts) as work:
         done = work.score(session)

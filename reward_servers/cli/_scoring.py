@@ -12,12 +12,23 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from reward_servers.cli._console import Progress
+from reward_servers.cli._errors import UserError
 from reward_servers.cli._fleet import QuietLog, read_endpoints
 from reward_servers.cli._kept_state import Labels
 from reward_servers.cli._remote import require
 from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
+from reward_servers.recipes import Offers, check_recipe
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
-from trainer_client import TLS, AsyncRewardClient, ClientClosedError, IncompleteBatchError, Recipe, Rollout, ScoreTable
+from trainer_client import (
+    TLS,
+    AsyncRewardClient,
+    ClientClosedError,
+    IncompleteBatchError,
+    Recipe,
+    RecipeError,
+    Rollout,
+    ScoreTable,
+)
 
 _T = TypeVar("_T")
 
@@ -114,22 +125,50 @@ class Session:
 
 def session_of(
     recipe: Recipe,
-    folder: Path,
+    path: Path | None,
     endpoints_file: Path | None,
     access: tuple[TLS | None, str | None],
     workers: int | None,
     *,
     verbose: bool,
 ) -> Session:
-    """The recipe's servers: those that run elsewhere, and those that are started for this command alone."""
+    """The recipe's servers: those that run elsewhere, and those that are started for this command alone.
+
+    Args:
+        recipe: The recipe.
+        path: Its file; None for one made by the command.
+        endpoints_file: Where servers run.
+        access: How those are asked: TLS files and token.
+        workers: Worker processes of each server that is started.
+        verbose: Whether what the servers log is shown.
+
+    Raises:
+        RecipeError: It cannot work with the verifiers that are installed here or run elsewhere.
+    """
     servers = recipe.all_servers
     endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
     elsewhere = addresses_elsewhere(servers, endpoints)
+    tls, token = access
+    try:
+        check_recipe(recipe, path, Offers(elsewhere, tls, token))
+    except RecipeError as error:
+        if path is not None:
+            raise
+        raise UserError("; ".join(_of_command_line(one, recipe) for one in error.all)) from None
     ours = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
+    folder = path.parent if path is not None else Path()
     programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
-    tls, token = access
     return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
+
+
+def _of_command_line(problem: RecipeError, recipe: Recipe) -> str:
+    """A problem of a recipe that the command line's own options made, in their words."""
+    _, name, key = problem.key.split(".", 2)
+    if key.startswith("options"):
+        return f"--{key}: {problem.reason}"
+    asked = next((reward.verifier for reward in recipe.rewards if reward.name == name), name)
+    return f"--verifier {asked}: {problem.reason}"
 
 
 async def score_all(

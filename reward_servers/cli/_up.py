@@ -48,7 +48,8 @@ def up(
     Each is a process of its own, started again when it dies. One Ctrl-C stops all of them: they finish what they have
     admitted. A second one kills them.
     """
-    from reward_servers.fleet import programs_of
+    from reward_servers.fleet import addresses_elsewhere, programs_of
+    from reward_servers.recipes import Offers, check_recipe
     from trainer_client import Recipe
 
     if with_parent:
@@ -60,6 +61,7 @@ def up(
     if not programs:
         print("nothing to start: the recipe gives endpoints for every server", file=sys.stderr)
         return 0
+    check_recipe(loaded, recipe, Offers(addresses_elsewhere(loaded.all_servers, {}), ask=False))
     if endpoints_file is not None:
         refuse_overwriting("--endpoints-file", endpoints_file, {"the recipe": recipe})
     asyncio.run(_keep(loaded, programs, endpoints_file, grace, metrics_port))

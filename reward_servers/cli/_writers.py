@@ -40,22 +40,23 @@ def is_compressed(path: Path) -> bool:
 
 
 @contextmanager
-def writing_to(file: IO[bytes], path: Path, rewards: Sequence[str]) -> Iterator[Writer]:
+def writing_to(file: IO[bytes], path: Path, rewards: Sequence[str], aspects: Sequence[str] = ()) -> Iterator[Writer]:
     """Write results into an open file, as its name says.
 
     Args:
         file: Where to.
         path: Its name.
         rewards: Names of the recipe's rewards, which make the columns of tables.
+        aspects: Names of the aspects of their verdicts, ``reward.aspect``.
     """
     if suffix_of(path) == ".parquet":
-        with _Parquet(file, rewards) as writer:
+        with _Parquet(file, rewards, aspects) as writer:
             yield writer
         return
     binary = gzip.GzipFile(fileobj=file, mode="wb", mtime=0) if is_compressed(path) else file
     text = io.TextIOWrapper(binary, "utf-8", errors="backslashreplace", newline="")
     try:
-        yield _Separated(text, rewards) if suffix_of(path) == ".csv" else Lines(text)
+        yield _Separated(text, rewards, aspects) if suffix_of(path) == ".csv" else Lines(text)
         text.flush()
     finally:
         text.detach()
@@ -80,15 +81,16 @@ class Lines:
 class _Separated:
     """Separated values: a column for each reward's score, code, note and fault; other objects as JSON."""
 
-    def __init__(self, file: IO[str], rewards: Sequence[str]) -> None:
+    def __init__(self, file: IO[str], rewards: Sequence[str], aspects: Sequence[str]) -> None:
         self._writer = csv.writer(file)
         self._rewards = rewards
+        self._aspects = aspects
         self._names: list[str] = []
 
     def write(self, line: Line, signal: Mapping[str, Any]) -> None:
         row = _flat(line, signal)
         if not self._names:
-            self._names = list(dict.fromkeys([*_columns(self._rewards, bool(line.kept)), *row]))
+            self._names = list(dict.fromkeys([*_columns(self._rewards, self._aspects, bool(line.kept)), *row]))
             self._writer.writerow(self._names)
         late = [name for name in row if name not in self._names]
         if late:
@@ -101,7 +103,7 @@ _OTHERS = "others"
 """Column of what only some rows hold, as JSON."""
 
 
-def _columns(rewards: Sequence[str], kept: bool) -> list[str]:
+def _columns(rewards: Sequence[str], aspects: Sequence[str], kept: bool) -> list[str]:
     named = [
         f"{name}.{reward}{part}"
         for reward in rewards
@@ -114,7 +116,17 @@ def _columns(rewards: Sequence[str], kept: bool) -> list[str]:
         )
     ]
     fields = [_KEPT + name for name in ("prompt", "response", "reference", "metadata")] if kept else []
-    return ["rollout_id", "group_id", "task", *named, "reward", "advantage", *fields, _OTHERS]
+    return [
+        "rollout_id",
+        "group_id",
+        "task",
+        *named,
+        *(f"aspects.{one}" for one in aspects),
+        "reward",
+        "advantage",
+        *fields,
+        _OTHERS,
+    ]
 
 
 def _flat(line: Line, signal: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,9 +154,10 @@ def _cell(value: Any) -> Any:
 class _Parquet:
     """Parquet with the same columns; numbers are numbers, other objects are JSON."""
 
-    def __init__(self, file: IO[bytes], rewards: Sequence[str]) -> None:
+    def __init__(self, file: IO[bytes], rewards: Sequence[str], aspects: Sequence[str]) -> None:
         self._file = file
         self._rewards = rewards
+        self._aspects = aspects
         self._rows: list[dict[str, Any]] = []
         self._names: list[str] = []
         self._writer: Any = None
@@ -172,7 +185,7 @@ class _Parquet:
         if self._writer is None:
             kept = any(name.startswith(_KEPT) for row in self._rows for name in row)
             found = [name for row in self._rows for name in row]
-            self._names = list(dict.fromkeys([*_columns(self._rewards, kept), *found]))
+            self._names = list(dict.fromkeys([*_columns(self._rewards, self._aspects, kept), *found]))
             fields = [package.field(name, self._type(package, name)) for name in self._names]
             self._writer = parquet.ParquetWriter(self._file, package.schema(fields))
         if not self._rows:

@@ -7,7 +7,9 @@ publishes its JSON Schema and writes the message that tells a user which field i
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -43,18 +45,49 @@ class Settings(BaseModel):
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def explain(error: ValidationError, root: str) -> str:
-    """Write the first problems of a validation as ``root.path: reason``."""
+def explain(error: ValidationError, root: str, model: type[BaseModel] | None = None) -> str:
+    """Write the first problems of a validation as ``root.path: reason``.
+
+    Args:
+        error: The problems.
+        root: What the path begins with; empty for nothing.
+        model: What was validated against; names of fields that are near a mistyped one are taken from it.
+    """
     parts = []
     for problem in error.errors(include_url=False, include_context=False, include_input=False)[:3]:
-        path = ".".join([root, *(str(step) for step in problem["loc"])])
+        path = ".".join([*([root] if root else []), *(str(step) for step in problem["loc"])])
         reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
-            reason = "there is no such field; remove it"
+            reason = _no_such_field(model, problem["loc"])
         elif problem["type"] == "missing":
             reason = "is missing"
         parts.append(f"{path}: {reason}")
     return "; ".join(parts)
+
+
+_FIELDS_SHOWN = 12
+
+
+def _no_such_field(model: type[BaseModel] | None, place: Sequence[str | int]) -> str:
+    """Say that a field is not known, and which may be meant."""
+    for step in place[:-1]:
+        field = model.model_fields.get(str(step)) if model is not None else None
+        model = next(filter(None, map(_as_model, _inside(field.annotation))), None) if field is not None else None
+    known = list(model.model_fields) if model is not None else []
+    close = get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
+    if close:
+        return f"there is no such field; did you mean {close[0]}?"
+    shown = f"; known are {', '.join(known)}" if 0 < len(known) <= _FIELDS_SHOWN else ""
+    return f"there is no such field; remove it{shown}"
+
+
+def _inside(annotation: Any) -> Sequence[Any]:
+    """A type, or those that a union joins."""
+    return get_args(annotation) or (annotation,)
+
+
+def _as_model(annotation: Any) -> type[BaseModel] | None:
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def decode(model: type[Model], data: bytes, root: str) -> Model:
@@ -74,7 +107,7 @@ def decode(model: type[Model], data: bytes, root: str) -> Model:
     try:
         return model.model_validate_json(data or b"{}")
     except ValidationError as error:
-        raise ValueError(explain(error, root)) from None
+        raise ValueError(explain(error, root, model)) from None
 
 
 def decode_reference(model: type[Model], data: bytes) -> Model:

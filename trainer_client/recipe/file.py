@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 from trainer_client._errors import RecipeError
@@ -17,43 +17,97 @@ _D = TypeVar("_D")
 _COMPARISONS = {"at_least": ">=", "above": ">", "at_most": "<=", "below": "<"}
 
 
-def load_recipe(path: str | os.PathLike[str], build: Callable[..., _T]) -> _T:
-    """Read a file: see `Recipe.load`; ``build`` takes what it says by the names of a recipe's attributes."""
-    with open(path, "rb") as file:
-        content = file.read()
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise RecipeError(f"not UTF-8: {error.reason}", "", line, os.fspath(path)) from None
-    return parse_recipe(text, build, os.fspath(path))
+class RecipeText:
+    """A recipe's text, read as far as it can be, with everything that is wrong with it.
 
+    Args:
+        text: TOML.
+        path: the file that it comes from, for errors.
 
-def parse_recipe(text: str, build: Callable[..., _T], path: str | None = None) -> _T:
-    """Read a text: see `load_recipe`."""
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
-        reason = str(error)[: at.start()] if at else str(error)
-        line = int(at[1]) if at else text.count("\n") + 1
-        raise RecipeError(f"not TOML: {reason}", "", line, path) from None
-    try:
-        return build(**_fields(_Reader(table)))
-    except RecipeError as error:
-        raise RecipeError(error.reason, error.key, line_of(text, error.key), path) from None
+    Attributes:
+        fields: what it says, by the names of a recipe's attributes; rewards and servers that cannot be used are left
+            out.
+        problems: what is wrong with it, in the order of the text.
+    """
+
+    def __init__(self, text: str, path: str | None = None) -> None:
+        self._text = text
+        self._path = path
+        self.fields: dict[str, Any] = {}
+        self.problems: list[RecipeError] = []
+        try:
+            table = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            at = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+            reason = str(error)[: at.start()] if at else str(error)
+            line = int(at[1]) if at else text.count("\n") + 1
+            self.problems = [RecipeError(f"not TOML: {reason}", "", line, path)]
+            return
+        found: list[RecipeError] = []
+        self.fields = _fields(_Reader(table, found))
+        self.problems = self.located(found)
+
+    @classmethod
+    def of_file(cls, path: str | os.PathLike[str]) -> RecipeText:
+        """The text of a file.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with open(path, "rb") as file:
+            content = file.read()
+        try:
+            return cls(content.decode("utf-8-sig"), os.fspath(path))
+        except UnicodeDecodeError as error:
+            line = content[: error.start].count(b"\n") + 1
+            found = cls("", os.fspath(path))
+            found.problems = [RecipeError(f"not UTF-8: {error.reason}", "", line, os.fspath(path))]
+            return found
+
+    def located(self, problems: Iterable[RecipeError]) -> list[RecipeError]:
+        """Problems with the lines that they are about, in the order of the text."""
+        flat = [one for problem in problems for one in problem.all]
+        placed = [RecipeError(one.reason, one.key, line_of(self._text, one.key), self._path) for one in flat]
+        return sorted(placed, key=lambda one: one.line or 0)
+
+    def build(self, make: Callable[..., _T]) -> _T:
+        """What ``make`` makes of its fields.
+
+        Raises:
+            RecipeError: everything that is wrong with it.
+        """
+        if not self.problems:
+            try:
+                return make(**self.fields)
+            except RecipeError as error:
+                self.problems = self.located([error])
+        raise RecipeError.of_all(self.problems) from None
 
 
 class _Reader:
-    """A TOML table that is taken apart key by key; what is left at the end is unknown."""
+    """A TOML table that is taken apart key by key; what is left at the end is unknown.
 
-    def __init__(self, table: Mapping[str, Any], place: str = "") -> None:
+    What is wrong with a key is noted, and the key counts as absent.
+    """
+
+    def __init__(self, table: Mapping[str, Any], problems: list[RecipeError], place: str = "") -> None:
         self.table = dict(table)
         self.place = place
         self.known: list[str] = []
+        self.problems = problems
+        self._earlier = len(problems)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing of it was noted as wrong."""
+        return len(self.problems) == self._earlier
 
     def at(self, key: str) -> str:
         return f"{self.place}.{key}" if self.place else key
+
+    def below(self, key: str, value: Any) -> _Reader:
+        """The table under a key."""
+        return _Reader(_table(self, key, value), self.problems, self.at(key))
 
     def refuse(self, key: str, reason: str) -> NoReturn:
         raise RecipeError(reason, self.at(key))
@@ -62,7 +116,11 @@ class _Reader:
         self.known.append(key)
         if key not in self.table:
             return default
-        return read(self, key, self.table.pop(key))
+        try:
+            return read(self, key, self.table.pop(key))
+        except RecipeError as error:
+            self.problems.append(error)
+            return default
 
     def finish(self, *also: str) -> None:
         for key in self.table:
@@ -70,7 +128,17 @@ class _Reader:
 
             close = get_close_matches(key, [*self.known, *also], n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join([*self.known, *also])}"
-            self.refuse(key, f"is not a key here; {hint}")
+            self.problems.append(RecipeError(f"is not a key here; {hint}", self.at(key)))
+
+    def made(self, make: Callable[..., _T], *args: Any, **fields: Any) -> _T | None:
+        """What is made of its fields; None, and a note, where they do not fit or something of them was wrong."""
+        if not self.is_sound:
+            return None
+        try:
+            return make(*args, **fields)
+        except RecipeError as error:
+            self.problems.append(error)
+            return None
 
 
 def _fields(top: _Reader) -> dict[str, Any]:
@@ -88,8 +156,8 @@ def _fields(top: _Reader) -> dict[str, Any]:
     top.finish()
     return {
         "name": name,
-        "rewards": tuple(_reward(key, _nested("rewards", key, value)) for key, value in rewards.items()),
-        "servers": tuple(_server(key, _nested("servers", key, value)) for key, value in servers.items()),
+        "rewards": _each(top, "rewards", rewards, _reward),
+        "servers": _each(top, "servers", servers, _server),
         "advantage": advantage,
         "inputs": inputs,
         "file_columns": columns,
@@ -100,8 +168,22 @@ def _fields(top: _Reader) -> dict[str, Any]:
     }
 
 
-def _record(outer: _Reader, key: str, value: Any) -> Record:
-    table = _Reader(_table(outer, key, value), outer.at(key))
+def _each(
+    top: _Reader, section: str, tables: Mapping[str, Any], read: Callable[[str, _Reader], _T | None]
+) -> tuple[_T, ...]:
+    """What the tables of a section say, without those that cannot be used."""
+    found = []
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            reason = f"expected a table [{section}.{key}], found {_kind(value)}"
+            top.problems.append(RecipeError(reason, f"{section}.{key}"))
+            continue
+        found.append(read(key, _Reader(value, top.problems, f"{section}.{key}")))
+    return tuple(one for one in found if one is not None)
+
+
+def _record(outer: _Reader, key: str, value: Any) -> Record | None:
+    table = outer.below(key, value)
     record: dict[str, Any] = {
         "folder": table.take("folder", "", _text),
         "rollouts": table.take("rollouts", 256, _whole),
@@ -109,10 +191,10 @@ def _record(outer: _Reader, key: str, value: Any) -> Record:
         "max_bytes": table.take("max_bytes", 1 << 30, _whole),
     }
     table.finish()
-    return Record(**record)
+    return table.made(Record, **record)
 
 
-def _server(name: str, table: _Reader) -> Server:
+def _server(name: str, table: _Reader) -> Server | None:
     server: dict[str, Any] = {
         "verifiers": table.take("verifiers", (), _texts),
         "endpoints": table.take("endpoints", (), _texts),
@@ -120,10 +202,10 @@ def _server(name: str, table: _Reader) -> Server:
         "replicas": table.take("replicas", 1, _whole),
     }
     table.finish()
-    return Server(name, **server)
+    return table.made(Server, name, **server)
 
 
-def _reward(name: str, table: _Reader) -> Reward:
+def _reward(name: str, table: _Reader) -> Reward | None:
     reward: dict[str, Any] = {
         "verifier": table.take("verifier", "", _text),
         "tasks": table.take("tasks", None, _texts),
@@ -136,19 +218,22 @@ def _reward(name: str, table: _Reader) -> Reward:
         "on_missing": table.take("on_missing", {}, _on_missing),
     }
     table.finish()
-    if not reward["verifier"]:
-        table.refuse("verifier", 'is missing; name the verifier, such as verifier = "math"')
-    return Reward(name, **reward)
+    if table.is_sound and not reward["verifier"]:
+        reason = 'is missing; name the verifier, such as verifier = "math"'
+        table.problems.append(RecipeError(reason, table.at("verifier")))
+    return table.made(Reward, name, **reward)
 
 
 def _gate(outer: _Reader, key: str, value: Any) -> Any:
     from trainer_client.signals import Gate, SignalError
 
-    table = _Reader(_table(outer, key, value), outer.at(key))
+    table = outer.below(key, value)
     chosen = {name: table.take(name, None, _number) for name in _COMPARISONS}
     closed = table.take("closed", 0.0, _number)
     table.finish()
     given = {name: threshold for name, threshold in chosen.items() if threshold is not None}
+    if not table.is_sound:
+        return None
     if len(given) != 1:
         outer.refuse(key, f"needs exactly one of {', '.join(_COMPARISONS)}, such as gate = {{ at_least = 1.0 }}")
     ((name, threshold),) = given.items()
@@ -173,12 +258,6 @@ def _advantage(outer: _Reader, key: str, value: Any) -> Any:
         if not isinstance(stage, str | dict):
             outer.refuse(key, f'expected "name" or {{ name = "...", options }}, found {_kind(stage)}')
     return None if value == "none" else value
-
-
-def _nested(section: str, key: str, value: Any) -> _Reader:
-    if not isinstance(value, dict):
-        raise RecipeError(f"expected a table [{section}.{key}], found {_kind(value)}", f"{section}.{key}")
-    return _Reader(value, f"{section}.{key}")
 
 
 def _table(reader: _Reader, key: str, value: Any) -> dict[str, Any]:

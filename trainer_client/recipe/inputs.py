@@ -118,19 +118,30 @@ def read_inputs(settings: Mapping[str, Any], rewards: Sequence[Reward]) -> dict[
 
     names = [reward.name for reward in rewards]
     bound: dict[str, Bound] = {}
+    problems: list[RecipeError] = []
     for name, setting in settings.items():
         place = f"inputs.{name}"
-        if name not in INPUTS:
-            raise RecipeError(f"is no input of a method; {did_you_mean(name, INPUTS)}assay methods names them", place)
-        if isinstance(setting, list | tuple):
-            if len(INPUTS[name].axes) < 2:
-                raise RecipeError("is one value a rollout, not several; give one source", place)
-            bound[name] = tuple(_source(place, one, names) for one in setting)
-            if not bound[name]:
-                raise RecipeError("is empty; name at least one source, or leave the key out", place)
-        else:
-            bound[name] = _source(place, setting, names)
+        try:
+            if name not in INPUTS:
+                raise RecipeError(
+                    f"is no input of a method; {did_you_mean(name, INPUTS)}assay methods names them", place
+                )
+            bound[name] = _bound(place, setting, len(INPUTS[name].axes), names)
+        except RecipeError as error:
+            problems.append(error)
+    if problems:
+        raise RecipeError.of_all(problems)
     return bound
+
+
+def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound:
+    if not isinstance(setting, list | tuple):
+        return _source(place, setting, rewards)
+    if axes < 2:
+        raise RecipeError("is one value a rollout, not several; give one source", place)
+    if not setting:
+        raise RecipeError("is empty; name at least one source, or leave the key out", place)
+    return tuple(_source(place, one, rewards) for one in setting)
 
 
 def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:
@@ -192,10 +203,12 @@ def plan_of(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: S
     """
     from trainer_client.signals import INPUTS
 
-    for name in bound:
-        if name not in method.reads:
-            reads = ", ".join(sorted(method.reads))
-            raise RecipeError(f"{method.name} does not read it; it reads {reads}. Leave it out", f"inputs.{name}")
+    reads = ", ".join(sorted(method.reads))
+    problems = [
+        RecipeError(f"{method.name} does not read it; it reads {reads}. Leave it out", f"inputs.{name}")
+        for name in bound
+        if name not in method.reads
+    ]
     found = dict(bound)
     names = [reward.name for reward in rewards]
     for name in sorted(method.reads - bound.keys()):
@@ -214,7 +227,9 @@ def plan_of(method: Estimator | Pipeline, bound: Mapping[str, Bound], rewards: S
     for wish in method.inputs:
         choice = wish.split("|")
         if not any(name in found or name in _OF_TABLE or name in beside for name in choice):
-            raise RecipeError(_missing(method.name, choice, names), "advantage")
+            problems.append(RecipeError(_missing(method.name, choice, names), "advantage"))
+    if problems:
+        raise RecipeError.of_all(problems)
     held = frozenset(found) - frozenset(bound)
     return Plan(method.reads, found, held, method.inputs, _apart(method, bound, names))
 

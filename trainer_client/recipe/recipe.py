@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import field_mistake
-from trainer_client.recipe.file import load_recipe, parse_recipe
+from trainer_client.recipe.file import RecipeText
 from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
 from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
@@ -131,7 +131,7 @@ class Recipe:
             RecipeError: with the line, the key and the remedy.
             OSError: the file cannot be read.
         """
-        return load_recipe(path, cls)
+        return RecipeText.of_file(path).build(cls)
 
     @classmethod
     def loads(cls, text: str) -> Recipe:
@@ -140,7 +140,7 @@ class Recipe:
         Raises:
             RecipeError: with the line, the key and the remedy.
         """
-        return parse_recipe(text, cls)
+        return RecipeText(text).build(cls)
 
     @property
     def columns(self) -> tuple[str, ...]:

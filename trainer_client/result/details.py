@@ -135,16 +135,22 @@ def read_spent(sources: Sequence[Any]) -> Spent:
     return Spent(calls, read, written, cost)
 
 
-def read_aspect(sources: Sequence[Any], number: int) -> array[float]:
-    """One aspect of settled cells, by its number in the verifier's list; NaN where a verdict does not have it."""
-    values = array("d", [float("nan")]) * len(sources)
+def read_aspects(sources: Sequence[Any], count: int) -> list[array[float]]:
+    """All aspects of settled cells, in the order of the verifier's list; NaN where a verdict does not have one.
+
+    Args:
+        sources: what each cell was settled with.
+        count: how many aspects there are.
+    """
+    values = [array("d", [float("nan")]) * len(sources) for _ in range(count)]
     for cell, source in enumerate(sources):
-        if source is None or isinstance(source, ClientOutcome):
+        # Verdicts that come column by column have none.
+        if source is None or isinstance(source, ClientOutcome | service.ResultColumns):
             continue
         result = types.Result.FromString(source) if isinstance(source, bytes) else source
         for aspect in result.verdict.aspects if result.HasField("verdict") else ():
-            if aspect.name == number and aspect.HasField("value"):
-                values[cell] = aspect.value
+            if aspect.name < count and aspect.HasField("value"):
+                values[aspect.name][cell] = aspect.value
     return values
 
 

@@ -39,8 +39,13 @@ def verdict_row(rollout: Rollout, table: ScoreTable, row: int, *, evidence: bool
     }
     faults = {name: _fault(cell) for name, cell in cells.items() if cell.outcome is Outcome.FAULT}
     skips = {name: cell.code for name, cell in cells.items() if cell.outcome is Outcome.SKIP}
+    aspects = {f"{name}.{part}": value for name, cell in cells.items() for part, value in cell.aspects.items()}
     notes = {name: cell.note for name, cell in cells.items() if cell.note}
-    line |= {key: value for key, value in (("faults", faults), ("skips", skips), ("notes", notes)) if value}
+    line |= {
+        key: value
+        for key, value in (("faults", faults), ("skips", skips), ("aspects", aspects), ("notes", notes))
+        if value
+    }
     if evidence:
         line["evidence"] = {name: cell.evidence for name, cell in cells.items() if cell.evidence is not None}
     return line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Protocol
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client.recipe.recipe import Recipe
+from trainer_client.recipe.rewards import Reward
 from trainer_client.result.figures import figures_of
 from trainer_client.result.outcomes import Outcome, Spent
 from trainer_client.result.summary import RewardSummary, Summary
@@ -55,8 +57,8 @@ class Scores(Protocol):
     def spent(self, reward: int) -> Spent:
         """What models did for a reward."""
 
-    def aspect(self, reward: int, name: str) -> NDArray[np.float64]:
-        """One aspect of the verdicts of a reward."""
+    def aspects(self, reward: int) -> Mapping[str, NDArray[np.float64]]:
+        """Each aspect of the verdicts of a reward."""
 
 
 def summarise(
@@ -127,10 +129,17 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
     queue = table.queue_seconds[scored, column] if scored.any() else np.zeros(1)
     parties = table.parties[faulty, column]
     fresh = ~table.cached[:, column]
+    aspects = table.aspects(column)
     return RewardSummary(
         **{field.name: getattr(figures, field.name) for field in fields(figures)},
         name=table.columns[column],
         verifier=table.recipe.rewards[column].verifier,
+        weight=_weight(table.recipe.rewards[column]),
+        aspects={
+            name: float(np.nanmean(values))
+            for name, values in aspects.items()
+            if name != _ERRORS and not np.isnan(values).all()
+        },
         versions=[f"{v.name}@{v.version} {v.digest}" for v in table.versions[column]],
         asked=int((outcomes != Outcome.NOT_ASKED).sum()),
         scored=int(scored.sum()),
@@ -144,9 +153,16 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
         cached=int(table.cached[:, column].sum()),
         run_seconds=float(table.run_seconds[fresh, column].sum()),
         cpu_seconds=float(table.cpu_seconds[fresh, column].sum()),
-        rejected_by_error=_shares(table.group_ids, table.aspect(column, _ERRORS)),
+        rejected_by_error=_shares(table.group_ids, aspects[_ERRORS]) if _ERRORS in aspects else {},
         **table.spent(column)._asdict(),
     )
+
+
+def _weight(reward: Reward) -> str:
+    """What a score counts for."""
+    if reward.gate is not None:
+        return f"gate, {reward.weight:g}"
+    return "0, monitor" if reward.weight == 0 else f"{reward.weight:g}"
 
 
 def _shares(group_ids: list[str], errors: NDArray[np.float64]) -> dict[str, float]:

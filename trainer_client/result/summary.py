@@ -8,10 +8,11 @@ from typing import Any
 
 from trainer_client._printable import printable
 from trainer_client.result.figures import Figures
-from trainer_client.result.grid import NONE, Grid, add_counts, add_figures, duration
+from trainer_client.result.grid import NONE, Grid, add_counts, add_figures, duration, figure
 
 COMBINED = "= reward"
 _SHOWN = 5
+_ASPECTS_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,8 @@ class RewardSummary(Figures):
     Attributes:
         name: the reward.
         verifier: what the recipe asks for.
+        weight: what a score counts for: its factor in the sum, and whether it is a gate or a monitor.
+        aspects: mean of each aspect of its verdicts that any has.
         versions: the verifiers that answered, ``name@version digest``.
         asked: items asked for.
         scored: items with a score.
@@ -44,6 +47,8 @@ class RewardSummary(Figures):
 
     name: str
     verifier: str
+    weight: str
+    aspects: dict[str, float]
     versions: list[str]
     asked: int
     scored: int
@@ -106,12 +111,16 @@ def summary_grid(summary: Summary) -> Grid:
     rewards = summary.rewards
     grid = Grid([reward.name for reward in rewards] + [COMBINED])
     grid.add("verifier", [reward.verifier for reward in rewards])
+    grid.add("weight", [reward.weight for reward in rewards])
     whole = f"{summary.rewarded}/{summary.rollouts}"
     grid.add("scored", [f"{reward.scored}/{reward.asked}" for reward in rewards] + [whole])
     grid.add("masked", [NONE] * len(rewards) + [str(summary.rollouts - summary.rewarded)])
     add_counts(grid, "fault", [reward.faults for reward in rewards])
     add_counts(grid, "skip", [reward.skips for reward in rewards])
     add_figures(grid, [*rewards, *([summary.combined] if summary.combined is not None else [])])
+    aspects = list(dict.fromkeys(name for reward in rewards for name in reward.aspects))
+    for name in aspects[:_ASPECTS_SHOWN]:
+        grid.add(f"aspect {name}", [figure(reward.aspects.get(name)) for reward in rewards])
     add_counts(grid, "verdict", [reward.codes for reward in rewards])
     _add_costs(grid, rewards)
     return grid

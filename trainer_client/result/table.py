@@ -17,7 +17,7 @@ from trainer_client._errors import RecipeError, RewardError, StateError
 from trainer_client.recipe.inputs import Source
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.state import keeps_state
-from trainer_client.result.details import PARTIES, Cell, Times, read_aspect, read_cell, read_spent, read_times, seconds
+from trainer_client.result.details import PARTIES, Cell, Times, read_aspects, read_cell, read_spent, read_times, seconds
 from trainer_client.result.inputs import arrays_of, values_of
 from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
 from trainer_client.result.summarise import summarise
@@ -99,6 +99,7 @@ class ScoreTable:
         self._step = step
         self._partial = partial
         self._inputs = dict(inputs or {})
+        self._aspects: dict[int, Mapping[str, FloatArray]] = {}
 
     @classmethod
     def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **known: Any) -> ScoreTable:
@@ -183,11 +184,23 @@ class ScoreTable:
             reward: name or position of the reward.
             name: of the aspect.
         """
+        found = self.aspects(reward).get(name)
+        return np.full(len(self), np.nan) if found is None else found
+
+    def aspects(self, reward: str | int) -> Mapping[str, FloatArray]:
+        """``[N]`` each aspect of a reward's verdicts, by its name.
+
+        Args:
+            reward: name or position of the reward.
+        """
         column = self.column(reward) if isinstance(reward, str) else reward
-        known = self.versions[column][0].aspects if self.versions[column] else ()
-        if name not in known:
-            return np.full(len(self), np.nan)
-        return np.frombuffer(read_aspect(self._sources(column), known.index(name)), np.float64)
+        if column not in self._aspects:
+            names = self.versions[column][0].aspects if self.versions[column] else ()
+            read = read_aspects(self._sources(column), len(names)) if names else []
+            self._aspects[column] = {
+                name: np.frombuffer(values, np.float64) for name, values in zip(names, read, strict=True)
+            }
+        return self._aspects[column]
 
     def spent(self, reward: str | int) -> Spent:
         """Calls, tokens and price of the models that a reward's items asked, those of its faults among them.

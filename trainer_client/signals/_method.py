@@ -99,6 +99,9 @@ class Method:
         formula: one line.
         reducible: whether a reduce hook makes it right on a shard.
         disjoint: whether it adds ``components`` to ``rewards``, which must then not hold them already.
+        within: lowest and highest reward that it is made for; it refuses others. Of ``components`` where it reads no
+            ``rewards``.
+        reaches: name of the option below which no reward has an effect, for methods made for a scale of points.
         laws: what it obeys.
     """
 
@@ -114,6 +117,8 @@ class Method:
     formula: str
     reducible: bool
     disjoint: bool
+    within: tuple[float, float] | None
+    reaches: str
     laws: Laws
 
     @property
@@ -164,6 +169,8 @@ def register(
     formula: str | None = None,
     reducible: bool | None = None,
     disjoint: bool | None = None,
+    within: tuple[float, float] | None = None,
+    reaches: str | None = None,
     laws: Laws | None = None,
 ) -> Callable[[_T], _T]:
     """Decorate the function or class of a method; see `Method` for the arguments.
@@ -171,8 +178,8 @@ def register(
     Args:
         name: name of the method.
         paper: the paper, or the key of one that another file declares; several where a method is in several.
-        like: another method, registered before, from which everything is taken that is not given here; its laws are
-            not, since a variant rarely obeys the same.
+        like: another method, registered before, from which everything is taken that is not given here; its laws and
+            the rewards that it is made for are not, since a variant rarely has the same.
         stage: taken from the package of the target; to be given only by methods outside of it.
         needs: see `Method`.
         inputs: names, or the `Input` itself where only this file reads it; ``"a|b"``, or a tuple, is either of them.
@@ -182,6 +189,8 @@ def register(
         formula: one line.
         reducible: False unless given.
         disjoint: the same.
+        within: see `Method`.
+        reaches: see `Method`.
         laws: nothing but what all methods obey, unless given.
 
     Raises:
@@ -205,6 +214,8 @@ def register(
             "formula": formula,
             "reducible": reducible,
             "disjoint": disjoint,
+            "within": within,
+            "reaches": reaches,
         }
         METHODS[name] = _method(model, name, target, laws or Laws(), given)
         return target
@@ -212,7 +223,8 @@ def register(
     return add
 
 
-_DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False, "disjoint": False}
+_OF_ITS_OWN: dict[str, Any] = {"within": None, "reaches": ""}
+_DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False, "disjoint": False, **_OF_ITS_OWN}
 
 
 def _stage_of(target: Callable[..., Any]) -> str | None:
@@ -240,7 +252,7 @@ def _method(
     """A method from what is known of its fields, and for the others from its model, or what all have by default."""
     known = {key: value for key, value in given.items() if value is not None}
     if model is not None:
-        return replace(model, name=name, target=target, laws=laws, **known)
+        return replace(model, name=name, target=target, laws=laws, **{**_OF_ITS_OWN, **known})
     absent = [key for key in given if key not in known and key not in _DEFAULTS]
     if absent:
         raise OptionError(f"method {name!r}: give {', '.join(absent)} to register()")

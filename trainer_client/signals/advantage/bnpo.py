@@ -49,6 +49,7 @@ def _two_rates(inputs: dict[str, Any]) -> None:
     formula="A_i = min(max_weight, 1 / Beta(p_g; alpha, beta)) * (s_i - p_g); Beta fitted to the success rates p",
     reducible=True,
     laws=Laws(constant=True, zero_sum=True, rewards="binary"),
+    within=(0.0, 1.0),
 )
 def bnpo(batch: SignalBatch, *, low: float = 0.0, high: float = 1.0, max_weight: float = 1e6) -> Signal:
     """BNPO: centred rewards weighted by how rare their prompt's success rate is among the batch's.
@@ -93,6 +94,7 @@ def bnpo_decomposed(batch: SignalBatch, *, low: float = 0.0, high: float = 1.0, 
     formula="as bnpo, with p = 0 for a group of one; NaN for equal success rates; fails if all are 0 or all are 1",
     reducible=False,
     laws=Laws(rewards="binary", prepare=_two_rates),
+    within=(0.0, 1.0),
 )
 def release_bnpo(batch: SignalBatch, *, low: float = 0.0, high: float = 1.0) -> Signal:
     """BNPO of its release, which breaks on batches whose success rates do not differ."""

@@ -37,6 +37,7 @@ PAPER = Paper("pass-at-k", __doc__, provenance="code", names=("Pass@k", "Pass@k 
         "(1-rho-C(n-c-1,k-1)/C(n-1,k-1))/(sigma+eps); sigma = sqrt(rho*(1-rho))"
     ),
     laws=Laws(constant=True, rewards="binary", options={"k": 2}),
+    within=(0.0, 1.0),
 )
 def pass_at_k_training(batch: SignalBatch, *, k: int = 4, eps: float = 1e-6) -> Signal:
     """Pass@k training, analytic form: raises the chance of one success among k; rewards are 0 or 1."""

@@ -153,6 +153,7 @@ class SuccessRates(Tracker):
         "high)"
     ),
     laws=Laws(rewards="binary", prepare=_drifts),
+    within=(0.0, 1.0),
 )
 class SingleStream(SuccessRates):
     """SPO: one rollout a prompt, against a success rate that is remembered from step to step.
@@ -199,6 +200,7 @@ class SingleStream(SuccessRates):
     like="spo",
     formula="as spo; of a prompt seen twice in a step the last row counts; NaN for a step of one row",
     laws=Laws(finite=False, rewards="binary", prepare=_drifts),
+    within=(0.0, 1.0),
 )
 class ReleasedSingleStream(SingleStream):
     """SPO of its release, where a prompt seen twice loses an update and a lone row has no deviation."""

@@ -50,6 +50,7 @@ def _one_prior_a_prompt(inputs: dict[str, Any]) -> None:
     formula="b = w * mean + (1-w) * V; w = max(0, 1 - s2 / (mean - V)^2); A_i = (r_i - b) / (std + eps)",
     reducible=True,
     laws=Laws(rewards="binary", prepare=_one_prior_a_prompt),
+    within=(0.0, 1.0),
 )
 def v0_5(
     batch: SignalBatch,

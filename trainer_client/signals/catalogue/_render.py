@@ -182,6 +182,8 @@ def _section(each: Method) -> list[str]:
     ]
     if laws := _laws(each):
         lines.append(f"- Laws: {laws}")
+    if made_for := _made_for(each):
+        lines.append(f"- Made for: {made_for}")
     if beside := _beside(each):
         lines.append(f"- Beside it in `{each.target.__module__}`: {beside}")
     return [*lines, ""]
@@ -196,6 +198,17 @@ def _laws(each: Method) -> str:
         "a group's advantages sum to 0": laws.zero_sum,
     }
     return "; ".join(text for text, holds in said.items() if holds)
+
+
+def _made_for(each: Method) -> str:
+    """The rewards that a method is made for; empty for any."""
+    if each.reaches:
+        return f"rewards on a scale of points: none below {each.reaches} = {each.defaults[each.reaches]:g} counts"
+    if each.within is None:
+        return ""
+    low, high = each.within
+    what = "rewards" if "rewards" in each.reads else "components"
+    return f"{what} of at least {low:g}" if high == float("inf") else f"{what} from {low:g} to {high:g}"
 
 
 def _beside(each: Method) -> str:
@@ -221,6 +234,7 @@ def _card(each: Method) -> str:
         "options": _options(each).replace("`", ""),
         "inputs": _inputs(each).replace("`", ""),
         "needs": _needs(each),
+        "made for": _made_for(each) or "any rewards",
         "provenance": each.provenance,
         "source": each.source,
         "file": each.target.__module__,

@@ -36,6 +36,7 @@ def _unit_components(inputs: dict[str, Any]) -> None:
     inputs=("components",),
     formula="R = exp(mean log((s + d) / (1 + d))) * sum w_j s'_j / sum w_j, d = 0.01",
     laws=Laws(options={"bottom": 1}, prepare=_unit_components),
+    within=(0.0, 1.0),
 )
 def searchllm(batch: SignalBatch, *, bottom: int = 3, weights: Sequence[float] = (), floor: float = 0.01) -> Signal:
     """SearchLLM: usefulness counts as far as the bottom line holds (grounding, basic quality, format).

@@ -22,6 +22,7 @@ from trainer_client.signals.parts.group_normalise import group_normalise
     provenance="secondary",
     formula="r >= t: t + a * ln(r - t + 1); r < t: t - (exp(b*(t-r)) - 1) / (exp(b) - 1); then GRPO",
     laws=Laws(constant=True, rewards="binary"),
+    within=(0.0, 1.0),
 )
 def tempsamp_r1(
     batch: SignalBatch,

@@ -32,6 +32,7 @@ _DEFECTIVE = Input("defective", "N", "bool", "text has a defect that disqualifie
     inputs=("rewards", "groups"),
     optional=(_DEFECTIVE, "references"),
     formula="score+ >= 5 and score+ - score- >= 2 (1 where + is a policy sample); all such pairs",
+    reaches="least",
 )
 def dno(batch: SignalBatch, *, least: float = 5.0, margin: float = 2.0, sampled_margin: float = 1.0) -> Signal:
     """DNO's pairs: good answers against clearly worse ones, by a judge that gives up to six points.

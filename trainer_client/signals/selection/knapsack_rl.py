@@ -43,6 +43,7 @@ Cost = Literal["probability", "expectation"]
     inputs=("groups", "rewards|success_rates"),
     formula="maximise sum_q (1 - p^N - (1-p)^N) * p * (1-p)^2 with sum_q N_q = total",
     laws=Laws(permutation=False, removal=False, rewards="binary"),
+    within=(0.0, 1.0),
 )
 class KnapsackRL(Tracker):
     """Knapsack RL: rollouts go where a group with both outcomes is likely and teaches most.

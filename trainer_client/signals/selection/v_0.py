@@ -40,6 +40,7 @@ BudgetSolver = Literal["greedy", "exact"]
     optional=("embeddings",),
     formula="maximise sum_q B * (1-p) * (1 - (1-p)^(B-1)) with sum_q B_q <= total",
     laws=Laws(permutation=False, removal=False, rewards="binary"),
+    within=(0.0, 1.0),
 )
 class V0(Tracker):
     """V_0: rollouts by the expected number of wrong ones that stand beside a right one.

@@ -32,6 +32,7 @@ PAPER = Paper("tempsamp-r1", __doc__, provenance="secondary")
     inputs=("rewards",),
     formula="r >= t: t + a * ln(r - t + 1); r < t: t - (exp(b*(t-r)) - 1) / (exp(b) - 1)",
     laws=Laws(prepare=within_unit),
+    within=(0.0, 1.0),
 )
 def asymmetric(batch: SignalBatch, *, threshold: float = 0.8, high: float = 0.01, low: float = 1.0) -> Signal:
     """TempSamp-R1's shaping on its own: high rewards are flattened, low ones kept apart; for rewards in [0, 1]."""

@@ -40,6 +40,7 @@ _FORMAT_TERMS = Input(
     optional=("answered", _FORMAT_TERMS),
     formula="all tests 1, half 0.2, some 0, none -0.1; +-0.1 by the change against earlier turns; + format; in [-1, 1]",
     laws=Laws(prepare=within_unit),
+    within=(0.0, 1.0),
 )
 def cobalt(batch: SignalBatch, *, weight: float = 0.1, unanswered: float = -1.0) -> Signal:
     """Cobalt: a turn is rewarded for the tests it passes and for doing better than the turns before it.

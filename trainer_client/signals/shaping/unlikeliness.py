@@ -40,6 +40,7 @@ def _not_negative(inputs: dict[str, Any]) -> None:
     inputs=("rewards", "groups", "old_logprobs", "lengths|mask"),
     formula="r_i * (1 - penalty * k_i / n), k_i the rank by mean log-probability, 0 for the least likely",
     laws=Laws(prepare=_not_negative),
+    within=(0.0, float("inf")),
 )
 def unlikeliness_reward(batch: SignalBatch, *, penalty: float = 0.25) -> Signal:
     """Unlikeliness reward: of right answers, those the policy found likely earn less; GRPO follows as its own stage.

@@ -1,0 +1,106 @@
+"""``assay recipe``: what a recipe means, and everything that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_servers.cli import _options
+from reward_servers.cli._access import Ca, Cert, Json, Key, Token, tls_of
+from reward_servers.cli._errors import EXIT_USER_ERROR
+
+if TYPE_CHECKING:
+    from reward_servers.recipes import Offers
+    from trainer_client import Recipe, RecipeError, Server
+
+
+def recipe(
+    path: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
+    endpoints_file: _options.EndpointsFile = None,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
+    as_json: Json = False,
+) -> int:
+    """Say what a recipe binds to what, and everything that is wrong with it, without asking for a score.
+
+    Verifiers are looked up where they run: on the servers that --endpoints-file or the recipe gives addresses for, the
+    others among those installed here. Exit code 0: it can be used; 2: it cannot.
+    """
+    from reward_servers.cli._fleet import read_endpoints
+    from reward_servers.fleet import addresses_elsewhere
+    from reward_servers.recipes import Asked, Offers, layout_of, problems_of
+    from trainer_client import Recipe, RecipeError
+    from trainer_client.recipe.file import RecipeText
+
+    text = RecipeText.of_file(path)
+    problems = list(text.problems)
+    loaded: Recipe | None = None
+    if not problems:
+        try:
+            loaded = text.build(Recipe)
+        except RecipeError as error:
+            problems = error.all
+    servers: tuple[Server, ...] = loaded.all_servers if loaded is not None else text.fields.get("servers", ())
+    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
+    offers = Offers(addresses_elsewhere(servers, endpoints), tls_of(ca, cert, key), token)
+    named = text.fields.get("servers", ())
+    asked = Asked(text.fields.get("rewards", ()), named, loaded)
+    problems += text.located(problems_of(asked, offers, path.parent))
+    if as_json:
+        print(json.dumps(_object(loaded, offers, problems), ensure_ascii=False, indent=1))
+    elif problems:
+        print("\n".join(map(str, sorted(problems, key=lambda one: one.line or 0))), file=sys.stderr)
+    elif loaded is not None:
+        _print(layout_of(loaded, offers))
+    for name, reason in offers.silent.items():
+        print(f"server {name!r}: not asked what it hosts: {reason}", file=sys.stderr)
+    return EXIT_USER_ERROR if problems else 0
+
+
+def _object(recipe: Recipe | None, offers: Offers, problems: list[RecipeError]) -> dict[str, Any]:
+    from reward_servers.recipes import layout_of
+
+    said = [{"line": one.line, "key": one.key, "reason": one.reason} for one in problems]
+    layout = layout_of(recipe, offers) if recipe is not None and not problems else {}
+    return {"ok": not problems, "problems": said, "unasked": dict(offers.silent), **layout}
+
+
+def _print(layout: dict[str, Any]) -> None:
+    from reward_servers.cli._console import print_table
+
+    print(f"recipe {layout['name']!r}, digest {layout['digest']}")
+    print_table(
+        ("reward", "verifier", "runs", "asked of", "scores", "weight", "gate", "missing", "aspects"),
+        [
+            [
+                one["reward"],
+                one["verifier"],
+                one["runs"],
+                one["tasks"],
+                one["scores"],
+                one["weight"],
+                one["gate"],
+                one["missing"],
+                ", ".join(one["aspects"]),
+            ]
+            for one in layout["rewards"]
+        ],
+    )
+    print(f"reward: {layout['range'] or 'the range is not known, since a verifier declares none'}")
+    method = layout["method"]
+    if method is None:
+        print("advantage: none; scores and rewards are written")
+        return
+    print(f"advantage: {method['setting']}")
+    if method["inputs"]:
+        print_table(
+            ("input", "comes from", "", "what it is"),
+            [[one["input"], one["source"], one["how"], one["meaning"]] for one in method["inputs"]],
+        )
+    print(f"`assay score -o DIR/` writes {', '.join(layout['writes'])}")

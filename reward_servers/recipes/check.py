@@ -1,0 +1,213 @@
+"""Finds what of a recipe cannot work with the verifiers that are there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from reward_servers.config import load_config
+from reward_servers.core import AssayServerError
+from reward_servers.recipes.offers import NotOfferedError, Offer, Offers
+from reward_servers.recipes.ranges import Range, reward_range, score_range, source_range
+from trainer_client import Recipe, RecipeError, Reward, Server
+from trainer_client.recipe.file import RecipeText
+from trainer_client.recipe.inputs import Plan
+from trainer_client.signals import Estimator, Gate
+
+_RESHAPING = ("combination", "shaping")
+"""Stages after which the range of a recipe's rewards says nothing any more."""
+_ROUNDING = 1e-9
+
+
+class Asked(NamedTuple):
+    """What is known of a recipe, or of as much of one as can be read.
+
+    Attributes:
+        rewards: Its rewards.
+        servers: The servers that it names.
+        recipe: All of it; None where it cannot be read whole.
+    """
+
+    rewards: Sequence[Reward]
+    servers: Sequence[Server]
+    recipe: Recipe | None
+
+    def server_of(self, verifier: str) -> Server:
+        """The server that hosts a verifier."""
+        hosts = (server for server in self.servers if verifier in server.verifiers)
+        return next(hosts, Server(verifier, (verifier,)))
+
+
+def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]:
+    """What cannot work, without lines.
+
+    Args:
+        asked: The recipe.
+        offers: The verifiers that are there.
+        folder: What paths of settings files are relative to.
+    """
+    found: dict[str, Offer | None] = {}
+    problems = [problem for server in asked.servers for problem in _of_server(server, offers, folder)]
+    named = {verifier for server in asked.servers for verifier in server.verifiers}
+    for reward in asked.rewards:
+        try:
+            offer = offers.of_reward(asked.server_of(reward.verifier_name), reward)
+        except NotOfferedError as error:
+            # One that a server's table names as well is reported there.
+            if reward.verifier_name not in named or offers.runs_elsewhere(asked.server_of(reward.verifier_name)):
+                problems.append(RecipeError(str(error), f"rewards.{reward.name}.verifier"))
+            continue
+        found[reward.name] = offer
+        if offer is not None:
+            problems += _of_reward(reward, offer)
+    if asked.recipe is not None and not problems:
+        problems += _of_inputs(asked.recipe, found)
+        problems += _of_method(asked.recipe, found)
+    return problems
+
+
+def check_recipe(recipe: Recipe, path: Path | None, offers: Offers) -> None:
+    """Refuse a recipe that cannot work.
+
+    Args:
+        recipe: The recipe.
+        path: The file that it was read from; None for one made in code.
+        offers: The verifiers that are there.
+
+    Raises:
+        RecipeError: Everything that is wrong, with lines.
+    """
+    folder = path.parent if path is not None else Path()
+    problems = problems_of(Asked(recipe.rewards, recipe.servers, recipe), offers, folder)
+    if problems:
+        raise RecipeError.of_all(RecipeText.of_file(path).located(problems) if path is not None else problems)
+
+
+def _of_server(server: Server, offers: Offers, folder: Path) -> Iterator[RecipeError]:
+    if offers.runs_elsewhere(server):
+        return
+    for verifier in server.verifiers:
+        try:
+            offers.of(server, verifier)
+        except NotOfferedError as error:
+            yield RecipeError(str(error), f"servers.{server.name}.verifiers")
+    if server.config is not None:
+        try:
+            load_config(folder / server.config)
+        except AssayServerError as error:
+            yield RecipeError(str(error), f"servers.{server.name}.config")
+
+
+def _of_reward(reward: Reward, offer: Offer) -> Iterator[RecipeError]:
+    place = f"rewards.{reward.name}"
+    if reward.version and reward.version != offer.version:
+        yield RecipeError(
+            f"{offer.name} has version {offer.version} ({offer.place}), and {reward.version} is asked for; write "
+            f'"{offer.name}@{offer.version}", or "{offer.name}" for any',
+            f"{place}.verifier",
+        )
+    if said := offer.option_problem(reward.options):
+        key, _, reason = said.partition(": ")
+        yield RecipeError(reason, f"{place}.{key}")
+    scores = score_range(offer)
+    if reward.gate is not None and scores is not None and not _may_open(reward.gate, scores):
+        yield RecipeError(
+            f"never opens: {offer.name} gives scores of {scores}, and none is {reward.gate.comparison} "
+            f"{reward.gate.threshold:g}",
+            f"{place}.gate",
+        )
+
+
+def _may_open(gate: Gate, scores: Range) -> bool:
+    match gate.comparison:
+        case ">=":
+            return scores.high >= gate.threshold
+        case ">":
+            return scores.high > gate.threshold
+        case "<=":
+            return scores.low <= gate.threshold
+        case _:
+            return scores.low < gate.threshold
+
+
+def _of_inputs(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[RecipeError]:
+    """Aspects that are read and that no verdict has."""
+    if recipe.plan is None:
+        return
+    for name, sources in recipe.plan.sources().items():
+        for source in sources:
+            offer = offers.get(source.name)
+            if source.kind == "aspect" and offer is not None and source.path[0] not in offer.aspects:
+                yield RecipeError(_no_aspect(offer, source.path[0]), f"inputs.{name}")
+
+
+def _no_aspect(offer: Offer, aspect: str) -> str:
+    from difflib import get_close_matches
+
+    if not offer.aspects:
+        return f"{offer.name} gives no aspects; name the reward alone for its score"
+    close = get_close_matches(aspect, offer.aspects, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? it" if close else "it"
+    return f"{offer.name} gives no aspect {aspect!r}; {hint} gives {', '.join(offer.aspects)}"
+
+
+def _of_method(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[RecipeError]:
+    """A method that is made for rewards which the recipe does not give."""
+    method, plan = recipe.estimator(), recipe.plan
+    if method is None or plan is None:
+        return
+    stages: Sequence[Estimator] = (method,) if isinstance(method, Estimator) else method.stages
+    for stage in stages:
+        yield from _of_stage(stage, plan, recipe, offers)
+        if stage.spec.stage in _RESHAPING:
+            return
+
+
+def _of_stage(
+    stage: Estimator, plan: Plan, recipe: Recipe, offers: Mapping[str, Offer | None]
+) -> Iterator[RecipeError]:
+    spec = stage.spec
+    what = "rewards" if "rewards" in spec.reads else "components"
+    wish = next((wish.split("|") for wish in spec.inputs if what in wish.split("|")), [])
+    if not wish or any(other in plan.bound for other in wish if other != what):
+        return
+    if what in plan.bound:
+        given, where = source_range(plan.bound[what], recipe, offers), f"inputs.{what}"
+    elif what == "rewards":
+        given, where = reward_range(recipe, offers), "advantage"
+    else:
+        columns = [score_range(offers.get(reward.name)) for reward in recipe.rewards]
+        known = [column for column in columns if column is not None]
+        given = Range(min(c.low for c in known), max(c.high for c in known)) if len(known) == len(columns) else None
+        where = "advantage"
+    if given is None:
+        return
+    if spec.within is not None:
+        low, high = spec.within
+        if given.low < low - _ROUNDING or given.high > high + _ROUNDING:
+            yield RecipeError(_outside(spec.name, what, Range(low, high), given), where)
+    if spec.reaches and given.high < float(stage.options[spec.reaches]):
+        yield RecipeError(_unreached(stage, given, recipe), where)
+
+
+def _outside(method: str, what: str, made_for: Range, given: Range) -> str:
+    scale = ""
+    if given.low >= made_for.low and given.high > 0:
+        scale = f"; multiply the weights by {made_for.high / given.high:.4g}"
+    bounds = f"at least {made_for.low:g}" if made_for.high == float("inf") else f"of {made_for}"
+    return (
+        f"{method} is made for {what} {bounds}, and this recipe's may be {given}{scale}, or give it one of them: "
+        f'[inputs] {what} = {{ from = "REWARD", times = FACTOR }}'
+    )
+
+
+def _unreached(stage: Estimator, given: Range, recipe: Recipe) -> str:
+    option = stage.spec.reaches
+    least = float(stage.options[option])
+    first = recipe.rewards[0].name
+    factor = f"{6.0 / given.high:.4g}" if given.high > 0 else "FACTOR"
+    return (
+        f"{stage.name} counts rewards of at least {option} = {least:g}, and this recipe's are {given}: nothing would "
+        f'be learned. Scale them, such as [inputs] rewards = {{ from = "{first}", times = {factor} }}, or set {option}'
+    )

@@ -1,0 +1,199 @@
+"""`Offers`: the verifiers that a recipe's rewards will get, as they are installed or as running servers host them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+from reward_servers.core import AssayServerError, Verifier, find, installed
+from reward_servers.core._schemas import decode
+from reward_servers.recipes.schema import schema_problem
+from trainer_client import TLS, Reward, RewardError, Server, VerifierInfo, describe_server
+from trainer_client._settings import is_list
+
+_UNBOUNDED = 1e300
+"""Bounds beyond this are those of a server that declares none."""
+
+
+class NotOfferedError(Exception):
+    """A verifier is not there; the message says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A verifier as it is there.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        place: Where: the package that it is installed with, or the address of the server that hosts it.
+        judges_groups: Whether it judges the rollouts of a prompt together.
+        low: Lowest score; None where it declares no range.
+        high: Highest score; None where it declares no range.
+        aspects: Names of the parts of its verdicts.
+        option_problem: Says what is wrong with options, as ``options.PATH: reason``; empty for nothing.
+    """
+
+    name: str
+    version: str
+    place: str
+    judges_groups: bool
+    low: float | None
+    high: float | None
+    aspects: tuple[str, ...]
+    option_problem: Callable[[Mapping[str, Any]], str]
+
+
+class Offers:
+    """Finds what a recipe's rewards will get.
+
+    Args:
+        elsewhere: Addresses of the servers that run already, by name; the others' verifiers are those installed here.
+        tls: Files for asking running servers over TLS.
+        token: Token, where they ask for one.
+        ask: Whether to ask running servers at all; their verifiers are not checked otherwise.
+
+    Attributes:
+        silent: What kept running servers from saying what they host, by name; what is asked of those is not checked.
+    """
+
+    def __init__(
+        self,
+        elsewhere: Mapping[str, Sequence[str]],
+        tls: TLS | None = None,
+        token: str | None = None,
+        *,
+        ask: bool = True,
+    ) -> None:
+        self._elsewhere = elsewhere
+        self._tls = tls
+        self._token = token
+        self._asks = ask
+        self._hosted: dict[str, Mapping[str, VerifierInfo] | None] = {}
+        self._found: dict[str, Offer | NotOfferedError] = {}
+        self.silent: dict[str, str] = {}
+
+    def runs_elsewhere(self, server: Server) -> bool:
+        """Whether a server runs already."""
+        return server.name in self._elsewhere
+
+    def addresses(self, server: Server) -> Sequence[str]:
+        """Where a server runs already."""
+        return self._elsewhere.get(server.name, ())
+
+    def of(self, server: Server, verifier: str) -> Offer | None:
+        """The verifier of that name on a server; None where a running server does not say what it hosts.
+
+        Raises:
+            NotOfferedError: There is none.
+        """
+        if not self.runs_elsewhere(server):
+            return self._installed(verifier)
+        if server.name not in self._hosted:
+            self._hosted[server.name] = self._ask(server.name)
+        hosted = self._hosted[server.name]
+        if hosted is None:
+            return None
+        if verifier not in hosted:
+            where = ", ".join(self._elsewhere[server.name])
+            raise NotOfferedError(
+                f"server {server.name!r} ({where}) does not host {verifier!r};{_near(verifier, hosted)} it hosts "
+                f"{', '.join(sorted(hosted)) or 'nothing'}"
+            )
+        return _of_info(hosted[verifier], self._elsewhere[server.name][0])
+
+    def of_reward(self, server: Server, reward: Reward) -> Offer | None:
+        """The verifier of a reward: see `of`."""
+        return self.of(server, reward.verifier_name)
+
+    @cached_property
+    def _names(self) -> Mapping[str, Any]:
+        return installed()
+
+    def _installed(self, name: str) -> Offer:
+        if name not in self._found:
+            try:
+                self._found[name] = self._load(name)
+            except AssayServerError as error:
+                self._found[name] = NotOfferedError(str(error))
+            except Exception as error:  # noqa: BLE001 - whatever a module does when it is imported
+                self._found[name] = NotOfferedError(f"{name} cannot be loaded: {type(error).__name__}: {error}")
+        found = self._found[name]
+        if isinstance(found, NotOfferedError):
+            raise found
+        return found
+
+    def _load(self, name: str) -> Offer:
+        if ":" in name and os.getcwd() not in sys.path:
+            # Where `assay serve` finds a verifier that is being written; at the end of the path it can shadow nothing.
+            sys.path.append(os.getcwd())
+        loaded = find(name)
+        place = self._names[name].distribution if name in self._names else name
+        return _of_verifier(loaded, place)
+
+    def _ask(self, server: str) -> Mapping[str, VerifierInfo] | None:
+        """What a running server hosts: what the first of its replicas says that answers."""
+        reasons = []
+        for address in self._elsewhere[server] if self._asks else ():
+            if is_list(address):
+                reasons.append(f"{address}: which servers it lists is the client's to find out")
+                continue
+            try:
+                return describe_server(address, tls=self._tls, token=self._token).verifiers
+            except RewardError as error:
+                reasons.append(f"{address}: {getattr(error, 'reason', error)}")
+        if reasons:
+            self.silent[server] = "; ".join(reasons)
+        return None
+
+
+def _of_verifier(verifier: Verifier, place: str) -> Offer:
+    def option_problem(options: Mapping[str, Any]) -> str:
+        if verifier.options is None:
+            return f"options: {verifier.name} takes none; remove {', '.join(options)}" if options else ""
+        try:
+            decode(verifier.options, json.dumps(options).encode(), "options")
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    return Offer(
+        verifier.name,
+        verifier.version,
+        place,
+        verifier.scope == "group",
+        verifier.low,
+        verifier.high,
+        verifier.aspects,
+        option_problem,
+    )
+
+
+def _of_info(info: VerifierInfo, address: str) -> Offer:
+    def option_problem(options: Mapping[str, Any]) -> str:
+        if info.options_schema is None:
+            return f"options: {info.id.name} takes none; remove {', '.join(options)}" if options else ""
+        return schema_problem(info.options_schema, options, "options")
+
+    bounded = max(-info.score_min, info.score_max) < _UNBOUNDED
+    return Offer(
+        info.id.name,
+        info.id.version,
+        address,
+        info.judges_groups,
+        info.score_min if bounded else None,
+        info.score_max if bounded else None,
+        info.id.aspects,
+        option_problem,
+    )
+
+
+def _near(name: str, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(name, known, n=1)
+    return f" did you mean {close[0]!r}?" if close else ""
