@@ -22,7 +22,7 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
         '[rewards.a]\nverifier = "format"\noptions = { tagz = ["x"] }',
         [(3, "rewards.a.options.tagz", "did you mean tags?")],
     ),
-    ('[rewards.a]\nverifier = "format"\noptions = { tags = 3 }', [(3, "rewards.a.options.tags", "valid tuple")]),
+    ('[rewards.a]\nverifier = "format"\noptions = { tags = 3 }', [(3, "rewards.a.options.tags", "valid array")]),
     ('[rewards.a]\nverifier = "exact"\ngate = { at_least = 3.0 }', [(3, "rewards.a.gate", "never opens")]),
     (
         '[rewards.a]\nverifier = "exact"\n[servers.s]\nverifiers = ["exact", "lenght"]',
@@ -52,7 +52,7 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
         [(3, "inputs.rubric_reward", "did you mean rubric_rewards"), (4, "inputs.lengths", "'b' is no source")],
     ),
     (
-        '[rewards.a]\nverifier = "exat"\nwieght = 2\n[rewards.b]\nverifier = "format@9"\n'
+        '[rewards.a]\nverifier = "exat"\nwieght = 2\n[rewards.b]\nverifier = "exact@9"\n'
         '[rewards.c]\nverifier = "exact"\ndeadline = "x"\n[server.d]\n',
         [
             (3, "rewards.a.wieght", "did you mean weight?"),

@@ -76,11 +76,11 @@ async def test_faults_and_skips_are_no_scores(serve: Serve) -> None:
 
 
 async def test_too_many_missing_scores_stop_the_run(serve: Serve, recipe: Recipe) -> None:
-    scripts = [script(score=1.0), script(fault="judge_unavailable")] * 4
+    scripts = [script(score=1.0), script(fault="judge_unavailable")] * 5
     async with AsyncRewardClient(recipe, await serve(Scripted())) as client:
         with pytest.raises(IncompleteBatchError, match="max_missing") as caught:
             await client.score(rollouts_of(scripts))
-    assert caught.value.table.valid[:, 0].tolist() == [True, False] * 4
+    assert caught.value.table.valid[:, 0].tolist() == [True, False] * 5
     assert "as scripted" in str(caught.value)
 
 

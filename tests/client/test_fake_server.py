@@ -74,7 +74,7 @@ def test_a_mistake_in_a_script_shows_where_its_score_is_read() -> None:
         RewardClient(RECIPE, server.address) as client,
         pytest.raises(IncompleteBatchError, match=r"script_failed: KeyError\('solution'\)"),
     ):
-        client.score(rollouts("2"))
+        client.score(rollouts(*"22222"))
 
 
 def test_rollouts_may_say_themselves_what_becomes_of_them() -> None:

@@ -98,7 +98,7 @@ async def test_what_no_server_hosts_is_said_with_what_there_is() -> None:
         endpoints = f"registry://{registry}/exact@>=99"
         async with AsyncRewardClient(RECIPE, endpoints, retries=QUICK) as client:
             with pytest.raises(IncompleteBatchError, match="lists exact@"):
-                await client.score(rollouts(2))
+                await client.score(rollouts(5))
 
 
 async def test_a_selector_that_is_none_is_refused_at_once() -> None:

@@ -35,7 +35,7 @@ class AsyncRewardClient(BaseClient):
         """Score a batch in which every group is complete: see `RewardClient.score`."""
         labels = Labels(run, step, seed, current_trace())
         batch = as_rollouts(rollouts)
-        table = await _awaited(self._core.score(batch, self._recipe, labels, self._method))
+        table = await _awaited(self._core.score(batch, self._recipe, labels, self._kept))
         return combined_at_once(table, batch, labels, self._recorder)
 
     async def stream(
@@ -65,7 +65,7 @@ class AsyncRewardClient(BaseClient):
         order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
         whole = await _awaited(self._core.judges_groups(self._recipe))
         stream = GroupStream(
-            self._core.submit, self._core.given_up, order, self._method, group_size, whole, emit, progress, self._taking
+            self._core.submit, self._core.given_up, order, self._kept, group_size, whole, emit, progress, self._taking
         )
 
         async def feed() -> None:

@@ -14,7 +14,8 @@ from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
 from trainer_client.recipe.recipe import Recipe, as_recipe
 from trainer_client.recipe.state import load, save
 from trainer_client.result.batch import Labels
-from trainer_client.result.table import ScoreTable
+from trainer_client.result.missing import MissingWindow
+from trainer_client.result.table import Kept, ScoreTable
 from trainer_client.rollout.types import Rollout, not_a_rollout
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class BaseClient:
     _method: Method | None
     _owns_core: bool
     _recorder: Recorder | None
+    _missing: MissingWindow
 
     def __init__(
         self,
@@ -49,6 +51,7 @@ class BaseClient:
         settings = Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls, token=token)
         self._core = Core(settings, local)
         self._method = self._recipe.estimator()
+        self._missing = MissingWindow()
         self._owns_core = True
         self._keep_record()
 
@@ -70,6 +73,7 @@ class BaseClient:
         other._recipe = as_recipe(recipe)
         other._core = self._core
         other._method = other._recipe.estimator()
+        other._missing = MissingWindow()
         other._owns_core = False
         other._keep_record()
         return other
@@ -80,6 +84,10 @@ class BaseClient:
         self._recorder = None if record is None else Recorder(record)
         if self._recorder is not None:
             weakref.finalize(self, self._recorder.close)
+
+    @property
+    def _kept(self) -> Kept:
+        return Kept(self._method, self._missing)
 
     @property
     def _taking(self) -> Take | None:
@@ -115,6 +123,7 @@ class BaseClient:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update({name: value for name, value in state.items() if name != "_state"})
+        self._missing = MissingWindow()
         self._keep_record()
         self.load_state_dict(state["_state"])
 

@@ -67,7 +67,7 @@ class RewardClient(BaseClient):
         """
         labels = Labels(run, step, seed, current_trace())
         batch = as_rollouts(rollouts)
-        table = _waited(self._core.score(batch, self._recipe, labels, self._method))
+        table = _waited(self._core.score(batch, self._recipe, labels, self._kept))
         return combined_at_once(table, batch, labels, self._recorder)
 
     def stream(
@@ -105,7 +105,7 @@ class RewardClient(BaseClient):
         whole = _waited(self._core.judges_groups(self._recipe))
         progress, taking = space.set, self._taking
         stream = GroupStream(
-            self._core.submit, self._core.given_up, order, self._method, group_size, whole, ready.put, progress, taking
+            self._core.submit, self._core.given_up, order, self._kept, group_size, whole, ready.put, progress, taking
         )
         yielded = 0
         try:

@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from trainer_client._client.local import LocalCommand
 from trainer_client._errors import RecipeError, ServerUnavailableError
@@ -21,12 +21,9 @@ from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Batch, Labels
 from trainer_client.result.inputs import values_of
 from trainer_client.result.outcomes import OutcomeStore
-from trainer_client.result.table import ScoreTable
+from trainer_client.result.table import Kept, ScoreTable
 from trainer_client.result.verifiers import VerifierInfo, Wait
 from trainer_client.rollout.types import Rollout
-
-if TYPE_CHECKING:
-    from trainer_client.signals import Estimator, Pipeline
 
 
 class Intake(NamedTuple):
@@ -105,11 +102,11 @@ class Core:
     # Batches
 
     def score(
-        self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels, estimator: Estimator | Pipeline | None
+        self, rollouts: Sequence[Rollout], recipe: Recipe, labels: Labels, kept: Kept
     ) -> concurrent.futures.Future[ScoreTable]:
         """Score a batch in which every group is complete."""
         runtime = self._handle.runtime()
-        return runtime.start(self._score(runtime, rollouts, recipe, labels, estimator))
+        return runtime.start(self._score(runtime, rollouts, recipe, labels, kept))
 
     async def _score(
         self,
@@ -117,7 +114,7 @@ class Core:
         rollouts: Sequence[Rollout],
         recipe: Recipe,
         labels: Labels,
-        estimator: Estimator | Pipeline | None,
+        kept: Kept,
     ) -> ScoreTable:
         # Before a server is asked: a batch that the recipe's method could not use is refused before it costs anything.
         inputs = values_of(recipe.plan, rollouts)
@@ -131,7 +128,7 @@ class Core:
             store,
             floors=batch.floors,
             seconds=runtime.loop.time() - batch.started,
-            estimator=estimator,
+            kept=kept,
             step=labels.step,
             inputs=inputs,
         )

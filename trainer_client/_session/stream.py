@@ -9,17 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from trainer_client._errors import RolloutError
 from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult, table_of
-from trainer_client.result.table import ScoreTable
+from trainer_client.result.table import Kept, ScoreTable
 from trainer_client.rollout.types import Rollout, as_rollouts, not_a_rollout
-
-if TYPE_CHECKING:
-    from trainer_client.signals import Estimator, Pipeline
 
 Submit: TypeAlias = Callable[[ScoringJob, Sequence[Rollout], Sequence[Any], ResultSink, int], None]
 
@@ -51,7 +48,7 @@ class GroupStream:
         submit: hands over rollouts: see `Core.submit`.
         given_up: called when the stream is abandoned: see `Core.abandoned`.
         order: what is asked.
-        estimator: what makes advantages of the rewards of a group.
+        kept: what makes advantages of the rewards of a group, and what was missing before.
         group_size: rollouts of a complete group, for rollouts that arrive one by one; None: a group is complete
             when the stream ends.
         whole_groups: whether rollouts of a group must be sent together.
@@ -69,7 +66,7 @@ class GroupStream:
         submit: Submit,
         given_up: Callable[[], None],
         order: ScoringJob,
-        estimator: Estimator | Pipeline | None,
+        kept: Kept,
         group_size: int | None,
         whole_groups: bool,
         emit: Callable[[ScoreTable | BaseException], None],
@@ -80,7 +77,7 @@ class GroupStream:
         self._submit = submit
         self._given_up = given_up
         self._order = order
-        self._estimator = estimator
+        self._kept = kept
         self._group_size = group_size or 0
         self._whole_groups = whole_groups
         self._emit = emit
@@ -188,7 +185,7 @@ class GroupStream:
             if self._groups.get(group_id) is not group:
                 return
             del self._groups[group_id]
-        table = table_of([group.scored[place] for place in range(group.size)], estimator=self._estimator)
+        table = table_of([group.scored[place] for place in range(group.size)], kept=self._kept)
         if self._record is not None:
             self._record(group.rollouts, table, self._order.labels)
         self._emit(table)

@@ -10,11 +10,10 @@ import numpy as np
 
 from trainer_client.result.details import Cell
 from trainer_client.result.outcomes import Outcome, OutcomeStore
-from trainer_client.result.table import ScoreTable
+from trainer_client.result.table import NOTHING_KEPT, Kept, ScoreTable
 
 if TYPE_CHECKING:
     from trainer_client.result.batch import Batch
-    from trainer_client.signals import Estimator, Pipeline
 
 
 class RolloutResult:
@@ -62,9 +61,7 @@ class RolloutResult:
         return table_of([self]).cell(0, reward)
 
 
-def table_of(
-    scored: Sequence[RolloutResult], seconds: float = 0.0, *, estimator: Estimator | Pipeline | None = None
-) -> ScoreTable:
+def table_of(scored: Sequence[RolloutResult], seconds: float = 0.0, *, kept: Kept = NOTHING_KEPT) -> ScoreTable:
     """A table of rollouts that may come from several batches of one recipe."""
     batch = scored[0]._batch
     return ScoreTable.of(
@@ -73,7 +70,7 @@ def table_of(
         OutcomeStore.joined([one._batch.store.take([one._row]) for one in scored]),
         floors={column: floor for one in scored for column, floor in one._batch.floors.items()},
         seconds=seconds,
-        estimator=estimator,
+        kept=kept,
         step=batch.labels.step,
         partial=True,
     )

@@ -6,19 +6,20 @@ else a verifier said (note, evidence, aspects, steps) is decoded when it is aske
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._errors import RecipeError, RewardError, StateError
-from trainer_client.recipe.inputs import Source
+from trainer_client._errors import RecipeError, RewardError
 from trainer_client.recipe.recipe import Recipe
-from trainer_client.recipe.state import keeps_state
 from trainer_client.result.details import PARTIES, Cell, Times, read_aspects, read_cell, read_spent, read_times, seconds
-from trainer_client.result.inputs import arrays_of, values_of
+from trainer_client.result.estimating import signal_of
+from trainer_client.result.inputs import values_of
+from trainer_client.result.missing import MissingWindow
 from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
 from trainer_client.result.summarise import summarise
 from trainer_client.result.summary import Summary
@@ -28,9 +29,26 @@ from trainer_client.rollout.types import Rollout
 if TYPE_CHECKING:
     from trainer_client.signals import Combined, Estimator, Pipeline, Signal
 
+logger = logging.getLogger("trainer_client")
+
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
 IntArray: TypeAlias = NDArray[np.int32]
+
+
+class Kept(NamedTuple):
+    """What a client keeps from batch to batch.
+
+    Attributes:
+        estimator: the recipe's method, with its state; None without one.
+        window: how many scores were missing lately; None where each table is judged alone.
+    """
+
+    estimator: Estimator | Pipeline | None = None
+    window: MissingWindow | None = None
+
+
+NOTHING_KEPT = Kept()
 
 
 class IncompleteBatchError(RewardError):
@@ -76,7 +94,7 @@ class ScoreTable:
         *,
         floors: Mapping[int, float],
         seconds: float,
-        estimator: Estimator | Pipeline | None,
+        kept: Kept = NOTHING_KEPT,
         step: int | None = None,
         partial: bool = False,
         inputs: Mapping[str, list[Any]] | None = None,
@@ -95,10 +113,12 @@ class ScoreTable:
         self.seconds = seconds
         self._store = store
         self._floors = dict(floors)
-        self._estimator = estimator
+        self._estimator = kept.estimator
         self._step = step
         self._partial = partial
         self._inputs = dict(inputs or {})
+        self._window = kept.window
+        self._counted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self._aspects: dict[int, Mapping[str, FloatArray]] = {}
 
     @classmethod
@@ -117,8 +137,8 @@ class ScoreTable:
         return f"<ScoreTable of {len(self)} rollouts, rewards {', '.join(self.columns)}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Everything but the estimator, whose state stays in the process that trains."""
-        return {**self.__dict__, "_estimator": None}
+        """Everything but what stays in the process that trains: the estimator with its state, and earlier batches."""
+        return {**self.__dict__, "_estimator": None, "_window": None}
 
     @property
     def valid(self) -> BoolArray:
@@ -237,10 +257,10 @@ class ScoreTable:
         Raises:
             IncompleteBatchError: more scores are missing than the recipe tolerates, or one under a code that aborts.
         """
-        from trainer_client.signals import MissingScoreError, TooManyMissingError, combine
+        from trainer_client.signals import MissingScoreError, combine
 
         try:
-            return combine(
+            combined = combine(
                 self.scores,
                 self.valid,
                 self.recipe.terms(self._floors),
@@ -248,16 +268,43 @@ class ScoreTable:
                 legend=self.code_names,
                 asked=self.asked,
                 groups=self.group_ids,
-                max_missing=self.recipe.max_missing,
+                max_missing=1.0,
             )
-        except (TooManyMissingError, MissingScoreError) as error:
+        except MissingScoreError as error:
             raise IncompleteBatchError(f"{error}{self._first_message()}", self) from error
+        needed, missing = self._missing_of(combined)
+        share = missing / np.maximum(needed, 1)
+        if bool((share > self.recipe.max_missing).any()):
+            column = int(np.argmax(share))
+            lately = " lately" if needed[column] > combined.needed[column] else ""
+            raise IncompleteBatchError(
+                f"{self.columns[column]!r}: {share[column]:.1%} of its scores are missing ({missing[column]} of "
+                f"{needed[column]}{lately}), more than max_missing = {self.recipe.max_missing:.1%}. Repair its source "
+                f"before training on, or raise max_missing{self._first_message(column)}",
+                self,
+            )
+        return combined
 
-    def _first_message(self) -> str:
-        """What the first fault said, since an error about many should show one."""
+    def _missing_of(self, combined: Combined) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """``[R]`` scores needed and missing, by which it is judged whether too many are missing; counted once."""
+        if self._counted is None:
+            own = combined.needed, combined.missing
+            for column in np.flatnonzero((own[1] > 0) & (own[0] == own[1])):
+                logger.warning(
+                    "%r: none of %d scores is there%s",
+                    self.columns[column],
+                    own[0][column],
+                    self._first_message(column),
+                )
+            self._counted = own if self._window is None else self._window.add(*own)
+        return self._counted
+
+    def _first_message(self, column: int | None = None) -> str:
+        """What the first fault said, of a reward where it has one, since an error about many should show one."""
         faults = np.argwhere(self.outcomes == Outcome.FAULT)
         if not len(faults):
             return ""
+        faults = faults[faults[:, 1] == column] if column in faults[:, 1] else faults
         row, column = (int(i) for i in faults[0])
         cell = self.cell(row, column)
         return f". First fault: {self.rollout_ids[row]!r}, {self.columns[column]}: {cell.code}: {cell.message}"
@@ -293,68 +340,7 @@ class ScoreTable:
             StateError: the method keeps state, and the table was pickled before its signal was computed.
             SignalError: the method needs an input that is not there, or the whole batch where this is a part.
         """
-        from trainer_client.signals import SignalBatch
-
-        estimator = self._estimator or self.recipe.estimator()
-        if estimator is None:
-            raise RecipeError('the recipe has none; set advantage = "grpo" or another method', "advantage")
-        if self._estimator is None and keeps_state(estimator):
-            raise StateError(
-                f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
-                "state (it was pickled, say): read table.advantages where client.score() gave the table"
-            )
-        plan = self.recipe.plan
-        assert plan is not None
-        made = arrays_of(plan, self._inputs, self.rollout_ids, self._column)
-        known: dict[str, Any] = {"rewards": self._apart(plan.apart) if plan.apart else self.rewards}
-        if "components" in estimator.reads and "components" not in made.inputs:
-            known |= {"components": self._components(), "components_valid": self.combined.components_valid}
-        # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
-        offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
-        batch = {"rewards": None, "groups": self.group_ids, **offered, **inputs}
-        return estimator(SignalBatch(valid=self.mask & made.known, step=self._step, sharded=self._partial, **batch))
-
-    def _apart(self, names: Sequence[str]) -> FloatArray:
-        """``[N]`` weighted sum of some of the rewards."""
-        columns = [self.column(name) for name in names]
-        weights = np.array([self.recipe.rewards[column].weight for column in columns])
-        return np.where(self.mask, self._components()[:, columns] @ weights, np.nan)
-
-    def _column(self, source: Source) -> FloatArray:
-        """``[N]`` scores of a reward, with a floor where one replaces it, or an aspect; NaN where there is none."""
-        column = self.column(source.name)
-        if source.kind == "reward":
-            there = self.valid[:, column]
-            floored = self.combined.components_valid[:, column] & self.asked[:, column]
-            given = np.where(there, self.scores[:, column], self.combined.components[:, column])
-            return np.where(there | floored, given, np.nan)
-        (name,) = source.path
-        versions = self.versions[column]
-        if versions and name not in versions[0].aspects:
-            known = ", ".join(versions[0].aspects) or "none"
-            raise RecipeError(
-                f"{versions[0].name} gives no aspect {name!r}; it gives {known}", f"rewards.{source.name}.verifier"
-            )
-        return self.aspect(column, name)
-
-    def _components(self) -> FloatArray:
-        """``[N, R]`` scores as the sum reads them: see `signals.Combined`.
-
-        Raises:
-            RecipeError: a closed gate's value has no weight to reach a method by that takes the rewards apart.
-        """
-        combined = self.combined
-        weights = np.array([reward.weight for reward in self.recipe.rewards])
-        whole = self.mask & (combined.closed_by >= 0) & combined.components_valid.all(axis=1)
-        lost = np.flatnonzero(whole & ~np.isclose(combined.components @ weights, self.rewards))
-        if lost.size:
-            gate = self.columns[combined.closed_by[lost[0]]]
-            raise RecipeError(
-                "closes its gate with a value, but neither it nor a reward behind it has a weight: a method that takes "
-                f"the rewards apart never sees it (rollout {self.rollout_ids[lost[0]]!r}); give one of them a weight",
-                f"rewards.{gate}",
-            )
-        return combined.components
+        return signal_of(self, self._estimator, self._inputs, inputs, step=self._step, partial=self._partial)
 
     @cached_property
     def advantages(self) -> FloatArray:
@@ -402,7 +388,7 @@ class ScoreTable:
             OutcomeStore.joined([table._store for table in tables]),
             floors={column: floor for table in tables for column, floor in table._floors.items()},
             seconds=max(table.seconds for table in tables),
-            estimator=first._estimator,
+            kept=Kept(first._estimator),
             step=first._step,
             inputs={
                 name: [value for table in tables for value in table._inputs[name]]

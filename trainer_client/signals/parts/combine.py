@@ -44,7 +44,8 @@ class Combined:
             gate shuts out, and the value that the gate declares for that case put where it counts. The weighted sum
             over a row whose components are all valid is its reward.
         components_valid: ``[N, R]`` which of them take part; an optional score that is missing does not.
-        missing_share: ``[R]`` share of the scores that were needed and not there.
+        needed: ``[R]`` scores that the reward needed of each term.
+        missing: ``[R]`` those of them that are not there.
         dropped: ``[N]`` rows lost because their whole group was dropped.
     """
 
@@ -55,8 +56,15 @@ class Combined:
     closed_value: FloatArray
     components: FloatArray
     components_valid: BoolArray
-    missing_share: FloatArray
+    needed: IntArray
+    missing: IntArray
     dropped: BoolArray
+
+    @property
+    def missing_share(self) -> FloatArray:
+        """``[R]`` share of the scores that were needed and not there."""
+        share: FloatArray = self.missing / np.maximum(self.needed, 1)
+        return share
 
 
 def combine(
@@ -116,7 +124,16 @@ def combine(
     components = _components(table, gates)
     given = table.present | ~(gates.reached & table.asked) & (gates.closed_by >= 0)[:, None]
     return Combined(
-        rewards, row_valid, contributions, gates.closed_by, gates.closed_value, components, given, share, dropped
+        rewards,
+        row_valid,
+        contributions,
+        gates.closed_by,
+        gates.closed_value,
+        components,
+        given,
+        needed.sum(0),
+        missing.sum(0),
+        dropped,
     )
 
 

@@ -1,0 +1,145 @@
+"""What a recipe's method makes of a score table: its inputs, taken apart as it wants them, and its signal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer_client._errors import RecipeError, StateError
+from trainer_client.recipe.inputs import Source
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.recipe.state import keeps_state
+from trainer_client.result.inputs import arrays_of
+from trainer_client.result.verifiers import VerifierId
+
+if TYPE_CHECKING:
+    from trainer_client.signals import Combined, Estimator, Pipeline, Signal
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+class Rewarded(Protocol):
+    """What a signal is made of: see `ScoreTable`."""
+
+    recipe: Recipe
+    rollout_ids: list[str]
+    group_ids: list[str]
+    columns: tuple[str, ...]
+    scores: FloatArray
+    versions: tuple[tuple[VerifierId, ...], ...]
+
+    @property
+    def valid(self) -> BoolArray:
+        """Which scores are there."""
+
+    @property
+    def asked(self) -> BoolArray:
+        """Which scores are asked for."""
+
+    @property
+    def combined(self) -> Combined:
+        """The rewards, and what each score contributed."""
+
+    @property
+    def mask(self) -> BoolArray:
+        """Which rollouts have a reward."""
+
+    @property
+    def rewards(self) -> FloatArray:
+        """The rewards."""
+
+    def column(self, reward: str) -> int:
+        """Position of a reward."""
+
+    def aspect(self, reward: str | int, name: str) -> FloatArray:
+        """One aspect of a reward's verdicts."""
+
+
+def signal_of(
+    table: Rewarded,
+    kept: Estimator | Pipeline | None,
+    values: Mapping[str, list[Any]],
+    passed: Mapping[str, Any],
+    *,
+    step: int | None,
+    partial: bool,
+) -> Signal:
+    """Apply the recipe's ``advantage`` setting: see `ScoreTable.estimate`.
+
+    Args:
+        table: the scores.
+        kept: the method with its state, where the client keeps one.
+        values: what the rollouts hold of its inputs.
+        passed: inputs that code gives.
+        step: number of the step.
+        partial: whether the table is a part of a batch.
+    """
+    from trainer_client.signals import SignalBatch
+
+    estimator = kept or table.recipe.estimator()
+    if estimator is None:
+        raise RecipeError('the recipe has none; set advantage = "grpo" or another method', "advantage")
+    if kept is None and keeps_state(estimator):
+        raise StateError(
+            f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
+            "state (it was pickled, say): read table.advantages where client.score() gave the table"
+        )
+    plan = table.recipe.plan
+    assert plan is not None
+    made = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
+    known: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
+    if "components" in estimator.reads and "components" not in made.inputs:
+        known |= {"components": _components(table), "components_valid": table.combined.components_valid}
+    # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
+    offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
+    batch = {"rewards": None, "groups": table.group_ids, **offered, **passed}
+    return estimator(SignalBatch(valid=table.mask & made.known, step=step, sharded=partial, **batch))
+
+
+def _apart(table: Rewarded, names: Sequence[str]) -> FloatArray:
+    """``[N]`` weighted sum of some of the rewards."""
+    columns = [table.column(name) for name in names]
+    weights = np.array([table.recipe.rewards[column].weight for column in columns])
+    return np.where(table.mask, _components(table)[:, columns] @ weights, np.nan)
+
+
+def _column(table: Rewarded, source: Source) -> FloatArray:
+    """``[N]`` scores of a reward, with a floor where one replaces it, or an aspect; NaN where there is none."""
+    column = table.column(source.name)
+    if source.kind == "reward":
+        there = table.valid[:, column]
+        floored = table.combined.components_valid[:, column] & table.asked[:, column]
+        given = np.where(there, table.scores[:, column], table.combined.components[:, column])
+        return np.where(there | floored, given, np.nan)
+    (name,) = source.path
+    versions = table.versions[column]
+    if versions and name not in versions[0].aspects:
+        known = ", ".join(versions[0].aspects) or "none"
+        raise RecipeError(
+            f"{versions[0].name} gives no aspect {name!r}; it gives {known}", f"rewards.{source.name}.verifier"
+        )
+    return table.aspect(column, name)
+
+
+def _components(table: Rewarded) -> FloatArray:
+    """``[N, R]`` scores as the sum reads them: see `signals.Combined`.
+
+    Raises:
+        RecipeError: a closed gate's value has no weight to reach a method by that takes the rewards apart.
+    """
+    combined = table.combined
+    weights = np.array([reward.weight for reward in table.recipe.rewards])
+    whole = table.mask & (combined.closed_by >= 0) & combined.components_valid.all(axis=1)
+    lost = np.flatnonzero(whole & ~np.isclose(combined.components @ weights, table.rewards))
+    if lost.size:
+        gate = table.columns[combined.closed_by[lost[0]]]
+        raise RecipeError(
+            "closes its gate with a value, but neither it nor a reward behind it has a weight: a method that takes "
+            f"the rewards apart never sees it (rollout {table.rollout_ids[lost[0]]!r}); give one of them a weight",
+            f"rewards.{gate}",
+        )
+    return combined.components
