@@ -48,6 +48,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -275,7 +276,11 @@ def bind_refusal(server: Listening) -> str | None:
         if ip_address(server.host.strip("[]")).is_loopback:
             return None
     except ValueError:
-        pass  # a host name: it is not known here who reaches it
+        # A host name: who reaches it is not known here. One that no one knows is refused when it is listened on.
+        try:
+            socket.getaddrinfo(server.host, None)
+        except socket.gaierror:
+            return None
     return (
         f"server.host {server.host} can be reached by others and [server.tls] is not set: "
         "set it, or pass --insecure to serve in plain text"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -123,6 +124,8 @@ def run(arguments: Sequence[str]) -> int:
         line = describe(error)
         if debug or line is None:
             traceback.print_exc()
+        if "--json" in arguments:
+            print(json.dumps({"error": line or unexpected(error)}, ensure_ascii=False))
         print(f"error: {line or unexpected(error)}", file=sys.stderr)
         return EXIT_USER_ERROR if line is not None else EXIT_DEFECT
     return code if isinstance(code, int) else 0

@@ -63,7 +63,7 @@ def check(
     """Compare a verifier's scores with labels.
 
     A label of 0 or 1 agrees with a score on its side of 0.5; any other label is a score and agrees within 1e-6.
-    Rollouts whose label is null are scored and reported, but not counted.
+    Rollouts whose label is null are scored and reported, but not counted. Exit code 1 where none has a label.
     """
     from reward_servers.cli._agreement import agreement_of, print_agreement
 
@@ -86,7 +86,10 @@ def check(
         print(json.dumps(report, ensure_ascii=False))
     else:
         print_agreement(report, verbose)
-    return EXIT_NO if fail_under is not None and report["agree"] < fail_under * max(1, report["total"]) else 0
+    if not report["total"]:
+        print(f"{cases}: no case has a label in expected.score, so nothing was compared", file=sys.stderr)
+        return EXIT_NO
+    return EXIT_NO if fail_under is not None and report["agree"] < fail_under * report["total"] else 0
 
 
 def _try_hacks(

@@ -52,10 +52,11 @@ def recipe(
     named = text.fields.get("servers", ())
     asked = Asked(text.fields.get("rewards", ()), named, loaded)
     problems += text.located(problems_of(asked, offers, path.parent))
+    problems.sort(key=lambda one: one.line or 0)
     if as_json:
         print(json.dumps(_object(loaded, offers, problems), ensure_ascii=False, indent=1))
     elif problems:
-        print("\n".join(map(str, sorted(problems, key=lambda one: one.line or 0))), file=sys.stderr)
+        print("\n".join(map(str, problems)), file=sys.stderr)
     elif loaded is not None:
         _print(layout_of(loaded, offers))
     for name, reason in offers.silent.items():

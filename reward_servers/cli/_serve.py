@@ -105,7 +105,7 @@ def _set_up_logging(level: str, form: str) -> None:
 def _announce(address: str, names: Sequence[str]) -> None:
     from reward_servers.core import find
 
-    print(f"listening on {address} verifiers={','.join(find(name).name for name in names)}", flush=True)
+    print(f"listening on {address} verifiers={','.join(dict.fromkeys(find(name).name for name in names))}", flush=True)
 
 
 def _run(serving: Coroutine[Any, Any, None]) -> None:

@@ -17,6 +17,7 @@ from reward_servers.core import SettingsError
 from reward_servers.gateway.app import create_app
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
+from reward_servers.rpc import bind_problem
 from trainer_client import AsyncRewardClient
 
 
@@ -95,6 +96,9 @@ def check_address(config: GatewayConfig) -> None:
 def _bind(config: GatewayConfig) -> socket.socket:
     check_address(config)
     host, port = config.server.host.strip("[]"), config.server.port
+    problem = bind_problem(host, port)
+    if problem:
+        raise SettingsError(problem)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -103,6 +107,5 @@ def _bind(config: GatewayConfig) -> socket.socket:
         listener.listen(1024)
     except OSError as error:
         listener.close()
-        said = f"{host}:{port} cannot be bound: {error.strerror}; choose another port, or 0 for any free one"
-        raise SettingsError(f"server.port: {said}") from None
+        raise SettingsError(f"server.port: {host}:{port} cannot be bound: {error.strerror}") from None
     return listener

@@ -1,8 +1,17 @@
 """The gRPC faces of the core: thin, and the only place of the server that knows messages."""
 
 from reward_servers.rpc._clients import Caller, Clients, NotAllowedError, bearer
-from reward_servers.rpc._listening import listen
+from reward_servers.rpc._listening import bind_problem, listen
 from reward_servers.rpc._servicer import RewardServicer
 from reward_servers.rpc._standard import add_standard_services
 
-__all__ = ["Caller", "Clients", "NotAllowedError", "RewardServicer", "add_standard_services", "bearer", "listen"]
+__all__ = [
+    "Caller",
+    "Clients",
+    "NotAllowedError",
+    "RewardServicer",
+    "add_standard_services",
+    "bearer",
+    "bind_problem",
+    "listen",
+]

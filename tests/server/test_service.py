@@ -235,6 +235,6 @@ async def test_servers_that_cannot_start_name_the_remedy() -> None:
             pass
     async with _serving() as (server, _):
         port = int(server.address.rpartition(":")[2])
-        with pytest.raises(SettingsError, match="cannot be bound"):
+        with pytest.raises(SettingsError, match="is in use by another process"):
             async with running(load_config(port=port), _NAMES[:1]):
                 pass

@@ -1,0 +1,78 @@
+"""What people get wrong at the command line: each is told where it is, why, and what to do instead."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from reward_servers.cli._app import run
+
+ROW = '{"response": "a", "reference": "a", "group_id": "g"}\n'
+
+# The command line, and words of its error. IN is a file of rollouts, BAD a settings file, PORT a port that is taken.
+MISTAKES: dict[str, tuple[list[str], list[str]]] = {
+    "a verifier's name": (["serve", "exat"], ["no verifier 'exat'", "Did you mean 'exact'?", "assay list"]),
+    "a verifier's name without a recipe": (["score", "IN", "--verifier", "exat"], ["--verifier exat", "'exact'"]),
+    "a version without a recipe": (
+        ["score", "IN", "--verifier", "exact@7"],
+        ["--verifier exact@7", "has version", 'write "exact@'],
+    ),
+    "an option without a recipe": (
+        ["score", "IN", "--verifier", "format", "--options", '{"tagz": ["a"]}'],
+        ["--options.tagz", "did you mean tags?"],
+    ),
+    "a port in use": (["serve", "exact", "--port", "PORT"], ["server.port", "in use by another process"]),
+    "an address of another host": (
+        ["serve", "exact", "--host", "203.0.113.7", "--insecure"],
+        ["server.host", "is no address of this host", "0.0.0.0"],
+    ),
+    "a host that no one knows": (
+        ["serve", "exact", "--host", "no-such-host.invalid"],
+        ["server.host", "is not known here"],
+    ),
+    "a key of the settings": (["serve", "exact", "--config", "BAD"], ["server.prot", "did you mean port?"]),
+    "labels that are not there": (["check", "exact", "--cases", "IN"], ["no case has a label in expected.score"]),
+    "the input as output": (["score", "IN", "--verifier", "exact", "-o", "IN"], ["the input, which would be lost"]),
+    "a field that no rollout has": (
+        ["score", "IN", "--verifier", "exact", "--map", "anwser=x"],
+        ["'anwser' is no field of a rollout", "reference"],
+    ),
+    "a recipe that is not there": (["score", "IN", "-r", "none.toml"], ["none.toml: No such file"]),
+    "neither a recipe nor a verifier": (["score", "IN"], ["--recipe", "--verifier"]),
+    "a paper's name": (["methods", "grpoo"], ["did you mean", "grpo"]),
+}
+
+
+def _told(words: list[str], folder: Path, port: int) -> list[str]:
+    places = {"IN": folder / "in.jsonl", "BAD": folder / "bad.toml", "PORT": port}
+    return [str(places.get(word, word)) for word in words]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_with_its_place_and_remedy(
+    mistake: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reward_servers.cli._serve._runs_as_module", lambda: True)
+    command, words = MISTAKES[mistake]
+    (tmp_path / "in.jsonl").write_text(ROW)
+    (tmp_path / "bad.toml").write_text("[server]\nprot = 50051\n")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen(1)
+        code = run(_told(command, tmp_path, taken.getsockname()[1]))
+    said = capsys.readouterr().err
+    assert code == (1 if mistake.startswith("labels") else 2), said
+    for word in words:
+        assert word in said
+    assert "Traceback" not in said
+
+
+def test_an_error_is_an_object_where_json_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.jsonl").write_text(ROW)
+    assert run(["score", f"{tmp_path}/in.jsonl", "--verifier", "exact", "--json", "--map", "x=y"]) == 2
+    said = capsys.readouterr()
+    assert "'x' is no field" in json.loads(said.out)["error"]
+    assert said.err.startswith("error: ")
