@@ -289,7 +289,7 @@ class ScoreTable:
         """``[R]`` scores needed and missing, by which it is judged whether too many are missing; counted once."""
         if self._counted is None:
             own = combined.needed, combined.missing
-            for column in np.flatnonzero((own[1] > 0) & (own[0] == own[1])):
+            for column in np.flatnonzero((own[1] > 0) & (own[0] == own[1])).tolist():
                 logger.warning(
                     "%r: none of %d scores is there%s",
                     self.columns[column],
