@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,18 +139,19 @@ def _of_inputs(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[R
     for name, sources in recipe.plan.sources().items():
         for source in sources:
             offer = offers.get(source.name)
-            if source.kind == "aspect" and offer is not None and source.path[0] not in offer.aspects:
-                yield RecipeError(_no_aspect(offer, source.path[0]), f"inputs.{name}")
+            if source.kind == "aspect" and offer is not None and (said := _mistyped_aspect(offer, source.path[0])):
+                yield RecipeError(said, f"inputs.{name}")
 
 
-def _no_aspect(offer: Offer, aspect: str) -> str:
-    from difflib import get_close_matches
+def _mistyped_aspect(offer: Offer, aspect: str) -> str:
+    """What is wrong with an aspect that looks mistyped; empty for others.
 
-    if not offer.aspects:
-        return f"{offer.name} gives no aspects; name the reward alone for its score"
-    close = get_close_matches(aspect, offer.aspects, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? it" if close else "it"
-    return f"{offer.name} gives no aspect {aspect!r}; {hint} gives {', '.join(offer.aspects)}"
+    Verdicts may have more aspects than a verifier declares, such as one for each dimension of a rubric.
+    """
+    if aspect in offer.aspects:
+        return ""
+    close = get_close_matches(aspect, offer.aspects, n=1, cutoff=0.75)
+    return f"{offer.name} declares no aspect {aspect!r}; did you mean {close[0]}?" if close else ""
 
 
 def _of_method(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[RecipeError]:
