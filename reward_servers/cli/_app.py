@@ -15,6 +15,7 @@ from reward_servers.cli import (
     _audit,
     _check,
     _compare,
+    _data,
     _doctor,
     _gateway,
     _health,
@@ -54,6 +55,7 @@ COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("list", _list.list_verifiers),
     ("new", _new.new),
     ("methods", _methods.methods),
+    ("data", _data.data),
     ("train", _train.train),
     ("doctor", _doctor.doctor),
 )

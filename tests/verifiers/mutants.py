@@ -13,27 +13,8 @@ from pathlib import Path
 from types import ModuleType
 
 from reward_servers.core import Verifier
+from reward_servers.engines.mutation import change
 from tests.verifiers.cases import Subject, agrees
-
-_COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.Lt: ast.GtE,
-    ast.GtE: ast.Lt,
-    ast.LtE: ast.Gt,
-    ast.Gt: ast.LtE,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-}
-_OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.Div,
-    ast.Div: ast.Mult,
-}
-_NAMES = {"min": "max", "max": "min", "any": "all", "all": "any"}
 
 
 @dataclass(frozen=True)
@@ -55,14 +36,14 @@ def mutants_of(verifier: Verifier, count: int, seed: int = 0) -> list[Mutant]:
     assert found is not None
     assert found.origin is not None
     tree = ast.parse(Path(found.origin).read_text("utf-8"))
-    places = [number for number, node in enumerate(_bodies(tree)) if _change(copy.deepcopy(node)) is not None]
+    places = [number for number, node in enumerate(_bodies(tree)) if change(copy.deepcopy(node)) is not None]
     chosen = random.Random(seed).sample(places, min(count, len(places)))
     made = []
     for number in sorted(chosen):
         changed = copy.deepcopy(tree)
         node = list(_bodies(changed))[number]
         before = ast.unparse(node)
-        what = _change(node)
+        what = change(node)
         assert what is not None
         made.append(Mutant(f"line {getattr(node, 'lineno', 0)}: {before} ({what})", ast.fix_missing_locations(changed)))
     return made
@@ -90,26 +71,3 @@ def _bodies(tree: ast.Module) -> Iterator[ast.AST]:
         if isinstance(top, ast.FunctionDef | ast.AsyncFunctionDef):
             for statement in top.body:
                 yield from (node for node in ast.walk(statement) if not isinstance(node, ast.FunctionDef))
-
-
-def _change(node: ast.AST) -> str | None:
-    """Change a node in place and say how; None where there is nothing to change."""
-    if isinstance(node, ast.Compare):
-        node.ops[0] = _COMPARISONS[type(node.ops[0])]()
-        return "opposite comparison"
-    if isinstance(node, ast.BoolOp):
-        node.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
-        return "and for or"
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        node.op = _OPERATORS[type(node.op)]()
-        return "other operator"
-    if isinstance(node, ast.If | ast.IfExp):
-        node.test = ast.UnaryOp(ast.Not(), node.test)
-        return "opposite condition"
-    if isinstance(node, ast.Name) and node.id in _NAMES:
-        node.id = _NAMES[node.id]
-        return f"{node.id} instead"
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        node.value += 1
-        return "one more"
-    return None

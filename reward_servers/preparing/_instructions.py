@@ -1,0 +1,102 @@
+"""Pairs of instructions for one answer, of which it follows one in full (MAPL)."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from pydantic import Field
+
+from reward_servers.engines.instructions import read_instruction
+from reward_servers.preparing._step import RowError, StepOptions, Table, named, step, text_of
+
+_NUMBER_OF_WORDS = "length_constraints:number_words"
+_ABSENT = ("therefore", "meanwhile")
+
+
+class Constraint(NamedTuple):
+    """Something that an instruction may ask, as the verifier `ifeval` names it.
+
+    Attributes:
+        text: The sentence.
+        instruction: Family of IFEval.
+        kwargs: Its arguments.
+    """
+
+    text: str
+    instruction: str
+    kwargs: dict[str, Any]
+
+
+class InstructionOptions(StepOptions):
+    """How many constraints an instruction has."""
+
+    constraints: int = Field(2, ge=1, le=4, description="Constraints of an instruction.")
+
+
+@step("instructions", InstructionOptions)
+def instructions(row: Table, options: InstructionOptions, draws: np.random.Generator) -> Iterator[dict[str, Any]]:
+    """One answer under two instructions: it follows the one in full, and misses one constraint of the other.
+
+    Rows are rollouts for the verifier `ifeval`, `metadata.answer` is the same for both: `groups` of the method
+    `preference_pairs`, whose better row is the instruction that was followed.
+    """
+    prompt, response, name = text_of(row, "prompt"), text_of(row, "response"), named(row)
+    met, missed = _library(response)
+    by_family: dict[str, Constraint] = {}
+    for place in draws.permutation(len(met)).tolist():
+        by_family.setdefault(met[place].instruction, met[place])
+    chosen = list(by_family.values())[: options.constraints]
+    if len(chosen) < options.constraints:
+        raise RowError(f"response: only {len(chosen)} constraints fit it; ask for fewer")
+    taken = int(draws.integers(options.constraints))
+    rest = [one for place, one in enumerate(chosen) if place != taken]
+    others = [one for one in missed if not any(_about_the_same(one, other) for other in rest)]
+    spoiled = [*chosen]
+    spoiled[taken] = others[int(draws.integers(len(others)))]
+    for kind, asked in (("followed", chosen), ("missed", spoiled)):
+        names = [one.instruction for one in asked]
+        reference = {"instruction_id_list": names, "kwargs": [one.kwargs for one in asked]}
+        own = f"{name}/{kind}"
+        made = {**row, "rollout_id": own, "group_id": own, "reference": reference}
+        made["prompt"] = " ".join([prompt, *(one.text for one in asked)])
+        yield {**made, "metadata": {**(row.get("metadata") or {}), "answer": name}}
+
+
+def _about_the_same(one: Constraint, other: Constraint) -> bool:
+    """Whether two constraints could contradict each other."""
+    return one.instruction == other.instruction or bool(_words(one) & _words(other))
+
+
+def _words(one: Constraint) -> set[str]:
+    return {word for value in one.kwargs.values() if isinstance(value, list) for word in value}
+
+
+def _library(response: str) -> tuple[list[Constraint], list[Constraint]]:
+    """Constraints that the response follows, and such that it does not, as `ifeval` judges it."""
+    met: list[Constraint] = []
+    missed: list[Constraint] = []
+    for one in _candidates(response):
+        (met if read_instruction(one.instruction, one.kwargs).followed(response) else missed).append(one)
+    return met, missed
+
+
+def _candidates(response: str) -> Iterator[Constraint]:
+    words = re.findall(r"\w+", response)
+    number = len(words)
+    for least in (max(number - 3, 1), number + 10):
+        yield Constraint(f"Use at least {least} words.", _NUMBER_OF_WORDS, {"relation": "at least", "num_words": least})
+    for most in (number + 5, max(number - 3, 1)):
+        yield Constraint(
+            f"Use fewer than {most} words.", _NUMBER_OF_WORDS, {"relation": "less than", "num_words": most}
+        )
+    yield Constraint("Use no commas.", "punctuation:no_comma", {})
+    yield Constraint("Put the whole answer into double quotation marks.", "startend:quotation", {})
+    yield Constraint("Give a title in <<double angular brackets>>.", "detectable_format:title", {})
+    longer = [word for word, _ in Counter(word for word in words if len(word) > 4 and word.isascii()).most_common(3)]
+    for word in (*longer, *_ABSENT):
+        yield Constraint(f"Use the word '{word}'.", "keywords:existence", {"keywords": [word]})
+        yield Constraint(f"Do not use the word '{word}'.", "keywords:forbidden_words", {"forbidden_words": [word]})
