@@ -44,7 +44,9 @@ class ScoreBody(BaseModel):
 
     rollouts: list[RolloutBody]
     run: str = ""
-    step: int = Field(default=0, ge=0, lt=1 << 31)
+    step: int | None = Field(
+        default=None, ge=0, lt=1 << 31, description="Training step; needed where the recipe follows it."
+    )
     seed: int = Field(default=0, ge=0, lt=1 << 31)
     stream: bool = Field(default=False, description="Answer a line per item (NDJSON) as groups complete.")
     advantages: bool = Field(default=False, description="Advantages by the recipe's method, which keeps no state.")

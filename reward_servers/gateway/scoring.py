@@ -181,7 +181,7 @@ class Scoring:
         self._singles_fit = True
 
     async def batch(
-        self, request: Request, rollouts: Sequence[Rollout], *, run: str, step: int, seed: int, advantages: bool
+        self, request: Request, rollouts: Sequence[Rollout], *, run: str, step: int | None, seed: int, advantages: bool
     ) -> ScoreTable:
         """Judge a batch of whole groups.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -61,11 +61,22 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
             continue
         found[reward.name] = offer
         if offer is not None:
-            problems += _of_reward(reward, offer)
+            # What follows the step is furthest where it begins or ends to change.
+            turns = {turn for schedule in reward.schedules.values() for turn in schedule.turns} | {0}
+            problems += _once(one for turn in sorted(turns) for one in _of_reward(reward.at(turn), offer))
     if asked.recipe is not None and not problems:
-        problems += _of_inputs(asked.recipe, found)
-        problems += _of_method(asked.recipe, found)
+        recipe = asked.recipe
+        problems += _of_inputs(recipe, found)
+        problems += _once(one for turn in recipe.turns for one in _of_method(recipe.at(turn), found))
     return problems
+
+
+def _once(problems: Iterable[RecipeError]) -> list[RecipeError]:
+    """The first problem of each key."""
+    found: dict[str, RecipeError] = {}
+    for one in problems:
+        found.setdefault(one.key, one)
+    return list(found.values())
 
 
 def check_recipe(recipe: Recipe, path: Path | None, offers: Offers) -> None:

@@ -39,7 +39,10 @@ def layout_of(recipe: Recipe, offers: Offers) -> dict[str, Any]:
         offers: The verifiers that are there.
     """
     found = {reward.name: _offer(recipe, reward, offers) for reward in recipe.rewards}
-    whole = reward_range(recipe, found)
+    whole = None
+    for turn in recipe.turns:
+        one = reward_range(recipe.at(turn), found)
+        whole = one if whole is None or one is None else whole.joined(one)
     method = recipe.estimator()
     return {
         "name": recipe.name,
@@ -67,7 +70,10 @@ def _reward(recipe: Recipe, reward: Reward, offer: Offer | None, offers: Offers)
         "verifier": f"{offer.name}@{offer.version}" if offer is not None else reward.verifier,
         "runs": f"at {', '.join(offers.addresses(server))}" if offers.runs_elsewhere(server) else "is started",
         "tasks": ", ".join(reward.tasks) if reward.tasks is not None else "all",
-        "options": dict(reward.options),
+        "options": {
+            name: str(reward.schedules[f"options.{name}"]) if f"options.{name}" in reward.schedules else value
+            for name, value in reward.options.items()
+        },
         "scores": str(scores) if scores is not None else "any",
         "weight": _weight(reward),
         "gate": _gate(reward),
@@ -78,13 +84,17 @@ def _reward(recipe: Recipe, reward: Reward, offer: Offer | None, offers: Offers)
 
 
 def _weight(reward: Reward) -> str:
+    if "weight" in reward.schedules:
+        return str(reward.schedules["weight"])
     return "0 (monitor)" if reward.weight == 0 and reward.gate is None else f"{reward.weight:g}"
 
 
 def _gate(reward: Reward) -> str:
     if reward.gate is None:
         return ""
-    return f"{reward.gate.comparison} {reward.gate.threshold:g}, else {reward.gate.closed:g}"
+    at = reward.schedules.get("gate.threshold", f"{reward.gate.threshold:g}")
+    closed = reward.schedules.get("gate.closed", f"{reward.gate.closed:g}")
+    return f"{reward.gate.comparison} {at}, else {closed}"
 
 
 def _method(method: Estimator | Pipeline, plan: Plan) -> dict[str, Any]:

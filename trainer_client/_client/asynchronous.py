@@ -31,9 +31,11 @@ class AsyncRewardClient(BaseClient):
 
     _sink: LoopSink | None = None
 
-    async def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
+    async def score(
+        self, rollouts: Iterable[Rollout], *, run: str = "", step: int | None = None, seed: int = 0
+    ) -> ScoreTable:
         """Score a batch in which every group is complete: see `RewardClient.score`."""
-        labels = Labels(run, step, seed, current_trace())
+        labels = Labels(run, self._step(step), seed, current_trace())
         batch = as_rollouts(rollouts)
         table = await _awaited(self._core.score(batch, self._recipe, labels, self._kept))
         return combined_at_once(table, batch, labels, self._recorder)
@@ -45,7 +47,7 @@ class AsyncRewardClient(BaseClient):
         group_size: int | None = None,
         window: int = 4096,
         run: str = "",
-        step: int = 0,
+        step: int | None = None,
         seed: int = 0,
     ) -> AsyncGenerator[ScoreTable, None]:
         """Score rollouts as they come, and yield a table for each group as it completes: see `RewardClient.stream`.
@@ -62,7 +64,7 @@ class AsyncRewardClient(BaseClient):
         def progress() -> None:
             loop.call_soon_threadsafe(space.set)
 
-        order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
+        order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
         whole = await _awaited(self._core.judges_groups(self._recipe))
         stream = GroupStream(
             self._core.submit, self._core.given_up, order, self._kept, group_size, whole, emit, progress, self._taking
@@ -101,7 +103,7 @@ class AsyncRewardClient(BaseClient):
         *,
         group_size: int | None = None,
         run: str = "",
-        step: int = 0,
+        step: int | None = None,
         seed: int = 0,
     ) -> asyncio.Future[RolloutResult]:
         """Score one rollout: see `RewardClient.submit`."""
@@ -110,13 +112,13 @@ class AsyncRewardClient(BaseClient):
         future = LoopFuture(loop=loop)
         future.tell = self._core.given_up
         if group_size:
-            order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
+            order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
             self._core.assemble(order, rollout, future, LoopSink(loop, order), group_size)
             return future
         sink = self._sink
         # Each loop looks at its own sink only: with several loops at work, they just take turns in making new ones.
-        if sink is None or sink.loop is not loop or not sink.order.fits(self._recipe, (run, step, seed)):
-            order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
+        if sink is None or sink.loop is not loop or not sink.order.fits(self._recipe, (run, self._step(step), seed)):
+            order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
             sink = self._sink = LoopSink(loop, order)
             loop.call_soon(self._hand_over, sink)
         sink.rollouts.append(rollout)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from trainer_client._client.core import Core
 from trainer_client._client.local import LocalCommand
 from trainer_client._client.record import Recorder, Take
+from trainer_client._errors import RecipeError
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
 from trainer_client.recipe.recipe import Recipe, as_recipe
 from trainer_client.recipe.state import load, save
@@ -77,6 +78,18 @@ class BaseClient:
         other._owns_core = False
         other._keep_record()
         return other
+
+    def _step(self, step: int | None) -> int:
+        """The step that a caller gives.
+
+        Raises:
+            RecipeError: it gives none, and a number of the recipe follows it.
+        """
+        if step is None and self._recipe.follows_steps:
+            one = next(reward for reward in self._recipe.rewards if reward.schedules)
+            key = next(iter(one.schedules))
+            raise RecipeError("follows the training step; give step=", f"rewards.{one.name}.{key}")
+        return step or 0
 
     def _keep_record(self) -> None:
         """Have what writes the recipe's record; it writes the rest when the client or the process ends."""

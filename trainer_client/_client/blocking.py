@@ -50,13 +50,16 @@ class RewardClient(BaseClient):
 
     _order: ScoringJob | None = None
 
-    def score(self, rollouts: Iterable[Rollout], *, run: str = "", step: int = 0, seed: int = 0) -> ScoreTable:
+    def score(
+        self, rollouts: Iterable[Rollout], *, run: str = "", step: int | None = None, seed: int = 0
+    ) -> ScoreTable:
         """Score a batch in which every group is complete.
 
         Args:
             rollouts: the batch.
             run: name of the training run, for the servers' logs.
-            step: training step, for logs and for schedules.
+            step: training step, for logs and for what follows it; 0 unless given, and to be given where a number of
+                the recipe follows it.
             seed: seed of verifiers that draw; an item's own follows from it and from the rollout's id.
 
         Raises:
@@ -65,7 +68,7 @@ class RewardClient(BaseClient):
             RecipeError: it is not known where a server is.
             RolloutError: two rollouts have one id, or those of a group different prompts.
         """
-        labels = Labels(run, step, seed, current_trace())
+        labels = Labels(run, self._step(step), seed, current_trace())
         batch = as_rollouts(rollouts)
         table = _waited(self._core.score(batch, self._recipe, labels, self._kept))
         return combined_at_once(table, batch, labels, self._recorder)
@@ -77,7 +80,7 @@ class RewardClient(BaseClient):
         group_size: int | None = None,
         window: int = 4096,
         run: str = "",
-        step: int = 0,
+        step: int | None = None,
         seed: int = 0,
     ) -> Generator[ScoreTable, None, None]:
         """Score rollouts as they come, and yield a table for each group as it completes.
@@ -101,7 +104,7 @@ class RewardClient(BaseClient):
         """
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
-        order = ScoringJob(self._recipe, Labels(run, step, seed, current_trace()))
+        order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
         whole = _waited(self._core.judges_groups(self._recipe))
         progress, taking = space.set, self._taking
         stream = GroupStream(
@@ -131,7 +134,7 @@ class RewardClient(BaseClient):
         *,
         group_size: int | None = None,
         run: str = "",
-        step: int = 0,
+        step: int | None = None,
         seed: int = 0,
     ) -> concurrent.futures.Future[RolloutResult]:
         """Score one rollout; it travels with others that are submitted at about the same time.
@@ -145,7 +148,7 @@ class RewardClient(BaseClient):
             seed: see `score`.
         """
         require_rollout(rollout)
-        order, labels = self._order, (run, step, seed, current_trace())
+        order, labels = self._order, (run, self._step(step), seed, current_trace())
         if order is None or order.labels != labels or order.recipe is not self._recipe:
             order = self._order = ScoringJob(self._recipe, Labels(*labels))
         future = self._core.futures.make()

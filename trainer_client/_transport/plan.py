@@ -154,7 +154,7 @@ def call_specs(
     Raises:
         RolloutError: a verifier judges whole groups, and a group is not complete.
     """
-    rewards, left = batch.recipe.rewards, batch.store.left
+    rewards, left = batch.recipe.at(batch.labels.step).rewards, batch.store.left
     need_of = {
         task: tuple(column for column in columns if rewards[column].applies_to(task))
         for task in {rollout.task for rollout in batch.rollouts}

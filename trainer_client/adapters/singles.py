@@ -95,7 +95,7 @@ class SingleScorer:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state, _checked=False, _lock=threading.Lock())
 
-    def score(self, rollout: Rollout, *, step: int = 0, seed: int = 0) -> SingleReward:
+    def score(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, and wait for it.
 
         Raises:
@@ -106,19 +106,21 @@ class SingleScorer:
         self._check()
         return self._told(self.client.submit(rollout, step=step, seed=seed).result())
 
-    def score_all(self, rollouts: Sequence[Rollout], *, step: int = 0, seed: int = 0) -> list[SingleReward]:
+    def score_all(self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0) -> list[SingleReward]:
         """Score samples that came together, each on its own: see `score`."""
         self._check()
         waiting = [self.client.submit(rollout, step=step, seed=seed) for rollout in rollouts]
         return [self._told(future.result()) for future in waiting]
 
-    async def score_async(self, rollout: Rollout, *, step: int = 0, seed: int = 0) -> SingleReward:
+    async def score_async(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, on any event loop: see `score`."""
         if not self._checked:
             await asyncio.to_thread(self._check)
         return self._told(await asyncio.wrap_future(self.client.submit(rollout, step=step, seed=seed)))
 
-    async def score_all_async(self, rollouts: Sequence[Rollout], *, step: int = 0, seed: int = 0) -> list[SingleReward]:
+    async def score_all_async(
+        self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0
+    ) -> list[SingleReward]:
         """Score samples that came together, each on its own, on any event loop: see `score`."""
         if not self._checked:
             await asyncio.to_thread(self._check)

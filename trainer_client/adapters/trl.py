@@ -160,7 +160,7 @@ class _Scorer:
         if not self._groups_checked:
             await _refuse_group_verifiers(self._client)
             self._groups_checked = True
-        step = int(getattr(given.get("trainer_state"), "global_step", 0))
+        step = getattr(given.get("trainer_state"), "global_step", None)
         label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
         rollouts = self._columns.rollouts(label, given["prompts"], given["completions"], given)
         labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar
 from trainer_client._errors import RecipeError
 from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import DEFAULT_DEADLINE, Reward, Server
+from trainer_client.recipe.schedules import Schedule, is_schedule, read_schedule
 
 _T = TypeVar("_T")
 _D = TypeVar("_D")
@@ -206,13 +207,14 @@ def _server(name: str, table: _Reader) -> Server | None:
 
 
 def _reward(name: str, table: _Reader) -> Reward | None:
+    schedules: dict[str, Schedule] = {}
     reward: dict[str, Any] = {
         "verifier": table.take("verifier", "", _text),
         "tasks": table.take("tasks", None, _texts),
-        "options": table.take("options", {}, _table),
-        "weight": table.take("weight", 1.0, _number),
+        "options": table.take("options", {}, _options(schedules)),
+        "weight": table.take("weight", 1.0, _following(schedules, "weight")),
         "required": table.take("required", True, _flag),
-        "gate": table.take("gate", None, _gate),
+        "gate": table.take("gate", None, _gate_of(schedules)),
         "deadline": table.take("deadline", DEFAULT_DEADLINE, _number),
         "cpu_limit": table.take("cpu_limit", None, _number),
         "on_missing": table.take("on_missing", {}, _on_missing),
@@ -221,26 +223,57 @@ def _reward(name: str, table: _Reader) -> Reward | None:
     if table.is_sound and not reward["verifier"]:
         reason = 'is missing; name the verifier, such as verifier = "math"'
         table.problems.append(RecipeError(reason, table.at("verifier")))
-    return table.made(Reward, name, **reward)
+    return table.made(Reward, name, **reward, schedules=schedules)
 
 
-def _gate(outer: _Reader, key: str, value: Any) -> Any:
-    from trainer_client.signals import Gate, SignalError
+def _following(schedules: dict[str, Schedule], place: str) -> Callable[[_Reader, str, Any], float]:
+    """Reads a number, or one that follows the step; of that the value at step 0, with the rest noted at its place."""
 
-    table = outer.below(key, value)
-    chosen = {name: table.take(name, None, _number) for name in _COMPARISONS}
-    closed = table.take("closed", 0.0, _number)
-    table.finish()
-    given = {name: threshold for name, threshold in chosen.items() if threshold is not None}
-    if not table.is_sound:
-        return None
-    if len(given) != 1:
-        outer.refuse(key, f"needs exactly one of {', '.join(_COMPARISONS)}, such as gate = {{ at_least = 1.0 }}")
-    ((name, threshold),) = given.items()
-    try:
-        return Gate(threshold, _COMPARISONS[name], closed)  # type: ignore[arg-type]
-    except SignalError as error:
-        outer.refuse(key, str(error).removeprefix("gate: "))
+    def read(outer: _Reader, key: str, value: Any) -> float:
+        if not isinstance(value, dict):
+            return _number(outer, key, value)
+        try:
+            schedules[place] = read_schedule(value)
+        except RecipeError as error:
+            outer.refuse(key, error.reason)
+        return float(schedules[place].at(0))
+
+    return read
+
+
+def _options(schedules: dict[str, Schedule]) -> Callable[[_Reader, str, Any], dict[str, Any]]:
+    def read(outer: _Reader, key: str, value: Any) -> dict[str, Any]:
+        options = dict(_table(outer, key, value))
+        for name, one in options.items():
+            if is_schedule(one):
+                _following(schedules, f"options.{name}")(outer, f"{key}.{name}", one)
+                options[name] = schedules[f"options.{name}"].at(0)
+        return options
+
+    return read
+
+
+def _gate_of(schedules: dict[str, Schedule]) -> Callable[[_Reader, str, Any], Any]:
+    def read(outer: _Reader, key: str, value: Any) -> Any:
+        from trainer_client.signals import Gate, SignalError
+
+        table = outer.below(key, value)
+        threshold = _following(schedules, "gate.threshold")
+        chosen = {name: table.take(name, None, threshold) for name in _COMPARISONS}
+        closed = table.take("closed", 0.0, _following(schedules, "gate.closed"))
+        table.finish()
+        given = {name: at for name, at in chosen.items() if at is not None}
+        if not table.is_sound:
+            return None
+        if len(given) != 1:
+            outer.refuse(key, f"needs exactly one of {', '.join(_COMPARISONS)}, such as gate = {{ at_least = 1.0 }}")
+        ((name, at),) = given.items()
+        try:
+            return Gate(at, _COMPARISONS[name], closed)  # type: ignore[arg-type]
+        except SignalError as error:
+            outer.refuse(key, str(error).removeprefix("gate: "))
+
+    return read
 
 
 def _on_missing(outer: _Reader, key: str, value: Any) -> Any:

@@ -25,6 +25,8 @@ from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline, Term
 
+_STEPS_KEPT = 4
+
 
 @dataclass(frozen=True, eq=False)
 class Recipe:
@@ -123,6 +125,33 @@ class Recipe:
                     f"rewards.{reward.name}.verifier",
                 )
 
+    @property
+    def follows_steps(self) -> bool:
+        """Whether a weight, a gate or an option follows the training step."""
+        return any(reward.schedules for reward in self.rewards)
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """The steps at which something that follows them begins or ends to change; ``(0,)`` where nothing does."""
+        ends = {turn for one in self.rewards for schedule in one.schedules.values() for turn in schedule.turns}
+        return tuple(sorted(ends | {0}))
+
+    def at(self, step: int) -> Recipe:
+        """The recipe as it is at a step: itself where nothing follows it."""
+        if not self.follows_steps:
+            return self
+        known = self._steps.get(step)
+        if known is None:
+            known = dataclasses.replace(self, rewards=tuple(reward.at(step) for reward in self.rewards))
+            if len(self._steps) >= _STEPS_KEPT:
+                self._steps.clear()
+            self._steps[step] = known
+        return known
+
+    @cached_property
+    def _steps(self) -> dict[int, Recipe]:
+        return {}
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Recipe:
         """Read a recipe from a TOML file.
@@ -190,11 +219,27 @@ class Recipe:
         """
         bound = read_inputs(self.inputs, self.rewards)
         method = self.estimator()
+        self._check_schedules(method)
         if method is None:
             if bound:
                 raise RecipeError("nothing reads it; the recipe has no advantage", f"inputs.{next(iter(bound))}")
             return None
         return plan_of(method, bound, self.rewards)
+
+    def weighs_by_step(self, method: Estimator | Pipeline) -> bool:
+        """Whether a method takes weights of rewards apart that follow the step, and so differs from step to step."""
+        return "components" in method.reads and any("weight" in reward.schedules for reward in self.rewards)
+
+    def _check_schedules(self, method: Estimator | Pipeline | None) -> None:
+        """Refuse weights that follow the step where a method takes them once, for all steps."""
+        if method is None or method.needs != "state":
+            return
+        for reward in self.rewards:
+            if "weight" in reward.schedules and "components" in method.reads:
+                raise RecipeError(
+                    f"follows the step, and {method.name} keeps a state that is made of the weights; give a number",
+                    f"rewards.{reward.name}.weight",
+                )
 
     def estimator(self) -> Estimator | Pipeline | None:
         """A new estimator of the ``advantage`` setting; None when there is none.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import check_address
+from trainer_client.recipe.schedules import Schedule
 
 if TYPE_CHECKING:
     from trainer_client.signals import Gate
@@ -21,6 +22,7 @@ AdvantageSetting: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[s
 """Name of a method, a table with its name and options, or a list of such stages."""
 
 DEFAULT_DEADLINE = 300.0
+_GATE = ("gate.threshold", "gate.closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Reward:
         cpu_limit: seconds of CPU time an item may take, when less than the server's own limit.
         on_missing: what a missing score does, by fault or skip code, ``"default"`` for all others: ``mask`` the
             rollout (the default), take the verifier's ``floor``, ``drop_group``, or ``abort`` the batch.
+        schedules: numbers that follow the training step, by ``"weight"``, ``"gate.threshold"``, ``"gate.closed"`` or
+            ``"options.NAME"``. What these attributes hold themselves is the value at step 0.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Reward:
     deadline: float = DEFAULT_DEADLINE
     cpu_limit: float | None = None
     on_missing: Mapping[str, Action] = field(default_factory=dict)
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         place = f"rewards.{self.name}"
@@ -115,6 +120,32 @@ class Reward:
         except (TypeError, ValueError) as error:
             raise RecipeError(f"cannot be sent as JSON: {error}", f"{place}.options") from None
         object.__setattr__(self, "options", options)
+        for key in self.schedules:
+            if key not in ("weight", *(_GATE if self.gate is not None else ())) and not key.startswith("options."):
+                raise RecipeError(f"{key!r} cannot follow the step; weight, gate and options can", place)
+        self._set(0)
+
+    def at(self, step: int) -> Reward:
+        """The reward as it is at a step, with nothing left that follows it."""
+        if not self.schedules:
+            return self
+        reward = replace(self, schedules={})
+        object.__setattr__(reward, "schedules", self.schedules)
+        reward._set(step)
+        object.__setattr__(reward, "schedules", {})
+        return reward
+
+    def _set(self, step: int) -> None:
+        """Put the values of a step where they belong."""
+        for key, schedule in self.schedules.items():
+            value = schedule.at(step)
+            first, _, name = key.partition(".")
+            if first == "weight":
+                object.__setattr__(self, "weight", float(value))
+            elif first == "gate" and self.gate is not None:
+                object.__setattr__(self, "gate", replace(self.gate, **{name: float(value)}))
+            else:
+                object.__setattr__(self, "options", {**self.options, name: value})
 
     def applies_to(self, task: str) -> bool:
         """Whether it is asked of rollouts of a task."""

@@ -33,6 +33,10 @@ class Rewarded(Protocol):
     versions: tuple[tuple[VerifierId, ...], ...]
 
     @property
+    def recipe_now(self) -> Recipe:
+        """The recipe as it is at the table's step."""
+
+    @property
     def valid(self) -> BoolArray:
         """Which scores are there."""
 
@@ -80,7 +84,10 @@ def signal_of(
     """
     from trainer_client.signals import SignalBatch
 
-    estimator = kept or table.recipe.estimator()
+    recipe = table.recipe_now
+    # Weights that follow the step are options of a method that takes the rewards apart.
+    kept = None if kept is not None and table.recipe.weighs_by_step(kept) else kept
+    estimator = kept or recipe.estimator()
     if estimator is None:
         raise RecipeError('the recipe has none; set advantage = "grpo" or another method', "advantage")
     if kept is None and keeps_state(estimator):
@@ -88,7 +95,7 @@ def signal_of(
             f"{estimator.name} goes on from step to step, and this table is not with the client that keeps its "
             "state (it was pickled, say): read table.advantages where client.score() gave the table"
         )
-    plan = table.recipe.plan
+    plan = recipe.plan
     assert plan is not None
     made = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
     known: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
@@ -103,7 +110,7 @@ def signal_of(
 def _apart(table: Rewarded, names: Sequence[str]) -> FloatArray:
     """``[N]`` weighted sum of some of the rewards."""
     columns = [table.column(name) for name in names]
-    weights = np.array([table.recipe.rewards[column].weight for column in columns])
+    weights = np.array([table.recipe_now.rewards[column].weight for column in columns])
     return np.where(table.mask, _components(table)[:, columns] @ weights, np.nan)
 
 
@@ -132,7 +139,7 @@ def _components(table: Rewarded) -> FloatArray:
         RecipeError: a closed gate's value has no weight to reach a method by that takes the rewards apart.
     """
     combined = table.combined
-    weights = np.array([reward.weight for reward in table.recipe.rewards])
+    weights = np.array([reward.weight for reward in table.recipe_now.rewards])
     whole = table.mask & (combined.closed_by >= 0) & combined.components_valid.all(axis=1)
     lost = np.flatnonzero(whole & ~np.isclose(combined.components @ weights, table.rewards))
     if lost.size:

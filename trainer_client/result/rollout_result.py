@@ -88,7 +88,7 @@ def rewards_of(batch: Batch, rows: Sequence[int]) -> tuple[list[float | None], s
     cells = store.view(rows)
     asked = cells.state != Outcome.NOT_ASKED
     valid = cells.state == Outcome.VERDICT
-    terms = batch.recipe.terms(batch.floors)
+    terms = batch.recipe.at(batch.labels.step).terms(batch.floors)
     aborted: set[int] = set()
     if not valid.all():
         for at, column in np.argwhere(asked & ~valid).tolist():

@@ -24,7 +24,6 @@ _ERRORS = "rejected_by_error"
 class Scores(Protocol):
     """What a summary reads of a score table: see `ScoreTable`."""
 
-    recipe: Recipe
     group_ids: list[str]
     columns: tuple[str, ...]
     outcomes: NDArray[np.uint8]
@@ -33,6 +32,10 @@ class Scores(Protocol):
     code_names: tuple[str, ...]
     versions: tuple[tuple[VerifierId, ...], ...]
     seconds: float
+
+    @property
+    def recipe_now(self) -> Recipe:
+        """The recipe as it is at the table's step."""
 
     @property
     def parties(self) -> NDArray[np.str_]:
@@ -133,8 +136,8 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
     return RewardSummary(
         **{field.name: getattr(figures, field.name) for field in fields(figures)},
         name=table.columns[column],
-        verifier=table.recipe.rewards[column].verifier,
-        weight=_weight(table.recipe.rewards[column]),
+        verifier=table.recipe_now.rewards[column].verifier,
+        weight=_weight(table.recipe_now.rewards[column]),
         aspects={
             name: float(np.nanmean(values))
             for name, values in aspects.items()

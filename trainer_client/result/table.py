@@ -141,6 +141,11 @@ class ScoreTable:
         return {**self.__dict__, "_estimator": None, "_window": None}
 
     @property
+    def recipe_now(self) -> Recipe:
+        """The recipe as it is at the table's step: see `Recipe.at`."""
+        return self.recipe.at(self._step or 0)
+
+    @property
     def valid(self) -> BoolArray:
         """``[N, R]`` cells that hold a score."""
         valid: BoolArray = self.outcomes == Outcome.VERDICT
@@ -263,7 +268,7 @@ class ScoreTable:
             combined = combine(
                 self.scores,
                 self.valid,
-                self.recipe.terms(self._floors),
+                self.recipe_now.terms(self._floors),
                 codes=self.code_numbers,
                 legend=self.code_names,
                 asked=self.asked,
@@ -290,12 +295,8 @@ class ScoreTable:
         if self._counted is None:
             own = combined.needed, combined.missing
             for column in np.flatnonzero((own[1] > 0) & (own[0] == own[1])).tolist():
-                logger.warning(
-                    "%r: none of %d scores is there%s",
-                    self.columns[column],
-                    own[0][column],
-                    self._first_message(column),
-                )
+                words = self._first_message(column)
+                logger.warning("%r: none of %d scores is there%s", self.columns[column], own[0][column], words)
             self._counted = own if self._window is None else self._window.add(*own)
         return self._counted
 
