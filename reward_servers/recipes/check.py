@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -59,7 +60,8 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
             if reward.verifier_name not in named or offers.runs_elsewhere(asked.server_of(reward.verifier_name)):
                 problems.append(RecipeError(str(error), f"rewards.{reward.name}.verifier"))
             continue
-        found[reward.name] = offer
+        # Between which numbers a part of a verdict lies is said by nothing.
+        found[reward.name] = replace(offer, low=None, high=None) if offer is not None and reward.aspect else offer
         if offer is not None:
             # What follows the step is furthest where it begins or ends to change.
             turns = {turn for schedule in reward.schedules.values() for turn in schedule.turns} | {0}
@@ -122,7 +124,9 @@ def _of_reward(reward: Reward, offer: Offer) -> Iterator[RecipeError]:
     if said := offer.option_problem(reward.options):
         key, _, reason = said.partition(": ")
         yield RecipeError(reason, f"{place}.{key}")
-    scores = score_range(offer)
+    if reward.aspect and (said := _mistyped_aspect(offer, reward.aspect)):
+        yield RecipeError(said, f"{place}.aspect")
+    scores = score_range(offer) if not reward.aspect else None
     if reward.gate is not None and scores is not None and not _may_open(reward.gate, scores):
         yield RecipeError(
             f"never opens: {offer.name} gives scores of {scores}, and none is {reward.gate.comparison} "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from reward_servers.recipes.offers import NotOfferedError, Offer, Offers
@@ -56,7 +57,8 @@ def layout_of(recipe: Recipe, offers: Offers) -> dict[str, Any]:
 
 def _offer(recipe: Recipe, reward: Reward, offers: Offers) -> Offer | None:
     try:
-        return offers.of(recipe.server_of(reward.verifier_name), reward.verifier_name)
+        found = offers.of(recipe.server_of(reward.verifier_name), reward.verifier_name)
+        return replace(found, low=None, high=None) if found is not None and reward.aspect else found
     except NotOfferedError:
         return None
 
@@ -67,7 +69,8 @@ def _reward(recipe: Recipe, reward: Reward, offer: Offer | None, offers: Offers)
     on_missing = ", ".join(f"{code}: {action}" for code, action in reward.on_missing.items())
     return {
         "reward": reward.name,
-        "verifier": f"{offer.name}@{offer.version}" if offer is not None else reward.verifier,
+        "verifier": (f"{offer.name}@{offer.version}" if offer is not None else reward.verifier)
+        + (f": {reward.aspect}" if reward.aspect else ""),
         "runs": f"at {', '.join(offers.addresses(server))}" if offers.runs_elsewhere(server) else "is started",
         "tasks": ", ".join(reward.tasks) if reward.tasks is not None else "all",
         "options": {

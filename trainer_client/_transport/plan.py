@@ -211,19 +211,22 @@ def _require_complete(server: str, batch: Batch, parts: Sequence[tuple[EncodedGr
 
 
 def select(recipe: Recipe, rollouts: Sequence[Rollout]) -> list[list[int] | range]:
-    """Rows that each reward is asked of."""
+    """Rows that each reward is asked of; none of one whose scores are read from the verdicts of another."""
     everything = range(len(rollouts))
-    if all(reward.tasks is None for reward in recipe.rewards):
-        return [everything] * len(recipe.rewards)
+    read = {reading.column for reading in recipe.readings if reading.column != reading.asked}
     by_task: dict[str, list[int]] = {}
-    for row, rollout in enumerate(rollouts):
-        by_task.setdefault(rollout.task, []).append(row)
-    return [
-        everything
-        if reward.tasks is None
-        else sorted(row for task, rows in by_task.items() if reward.applies_to(task) for row in rows)
-        for reward in recipe.rewards
-    ]
+    if any(reward.tasks is not None for reward in recipe.rewards):
+        for row, rollout in enumerate(rollouts):
+            by_task.setdefault(rollout.task, []).append(row)
+
+    def rows(column: int, reward: Reward) -> list[int] | range:
+        if column in read:
+            return []
+        if reward.tasks is None:
+            return everything
+        return sorted(row for task, found in by_task.items() if reward.applies_to(task) for row in found)
+
+    return [rows(column, reward) for column, reward in enumerate(recipe.rewards)]
 
 
 def pack(work: Chunk, max_items: int, max_bytes: int) -> Iterator[Chunk]:

@@ -212,6 +212,7 @@ def _reward(name: str, table: _Reader) -> Reward | None:
         "verifier": table.take("verifier", "", _text),
         "tasks": table.take("tasks", None, _texts),
         "options": table.take("options", {}, _options(schedules)),
+        "aspect": table.take("aspect", "", _text),
         "weight": table.take("weight", 1.0, _following(schedules, "weight")),
         "required": table.take("required", True, _flag),
         "gate": table.take("gate", None, _gate_of(schedules)),

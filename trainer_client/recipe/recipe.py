@@ -20,7 +20,7 @@ from trainer_client._settings import field_mistake
 from trainer_client.recipe.file import RecipeText
 from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
 from trainer_client.recipe.record import Record
-from trainer_client.recipe.rewards import AdvantageSetting, Reward, Server
+from trainer_client.recipe.rewards import AdvantageSetting, Reading, Reward, Server
 
 if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline, Term
@@ -175,6 +175,24 @@ class Recipe:
     def columns(self) -> tuple[str, ...]:
         """Names of the rewards, in the order of the table's columns."""
         return tuple(reward.name for reward in self.rewards)
+
+    @cached_property
+    def readings(self) -> tuple[Reading, ...]:
+        """The columns that are read from the verdicts of others, or from a part of their own."""
+        found = []
+        for column, reward in enumerate(self.rewards):
+            if reward.aspect:
+                asked = next(at for at, one in enumerate(self.rewards) if one.asks_as(reward))
+                found.append(Reading(column, asked, reward.aspect))
+            elif any(one.aspect and one.asks_as(reward) for one in self.rewards[:column]):
+                asked = next(at for at, one in enumerate(self.rewards) if one.asks_as(reward))
+                found.append(Reading(column, asked, ""))
+        return tuple(found)
+
+    @property
+    def read_columns(self) -> frozenset[int]:
+        """Positions of the rewards that no server is asked for, since another has the verdicts."""
+        return frozenset(reading.column for reading in self.readings if reading.column != reading.asked)
 
     def server_of(self, verifier: str) -> Server:
         """The server that hosts a verifier: the one that names it, or one of its own."""

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, get_args
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import check_address
@@ -22,6 +22,7 @@ AdvantageSetting: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[s
 """Name of a method, a table with its name and options, or a list of such stages."""
 
 DEFAULT_DEADLINE = 300.0
+_QUESTION = ("verifier", "tasks", "options", "deadline", "cpu_limit")
 _GATE = ("gate.threshold", "gate.closed")
 
 
@@ -53,6 +54,20 @@ class Server:
             check_address(address, f"{place}.endpoints")
 
 
+class Reading(NamedTuple):
+    """A column of scores that is read from verdicts.
+
+    Attributes:
+        column: its position.
+        asked: position of the column whose verdicts those are, of which the servers are asked; possibly its own.
+        aspect: name of the part that is the score; empty for the score itself.
+    """
+
+    column: int
+    asked: int
+    aspect: str
+
+
 @dataclass(frozen=True, slots=True)
 class Reward:
     """One score of a rollout, and its part in the reward.
@@ -62,6 +77,7 @@ class Reward:
         verifier: ``name``, or ``name@version`` to accept that version only.
         tasks: rollouts of these tasks are scored; None for all.
         options: given to the verifier, which validates them.
+        aspect: name of a part of the verdict that is the score; empty for the score itself.
         weight: factor of the score in the sum.
         required: whether a rollout without this score is left out of training.
         gate: makes the score a condition: what it shuts out is replaced by the gate's ``closed`` value.
@@ -77,6 +93,7 @@ class Reward:
     verifier: str
     tasks: tuple[str, ...] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    aspect: str = ""
     weight: float = 1.0
     required: bool = True
     gate: Gate | None = None
@@ -150,6 +167,12 @@ class Reward:
     def applies_to(self, task: str) -> bool:
         """Whether it is asked of rollouts of a task."""
         return self.tasks is None or task in self.tasks
+
+    def asks_as(self, other: Reward) -> bool:
+        """Whether it reads the same verdicts as another reward, so that one question is enough."""
+        return all(getattr(self, name) == getattr(other, name) for name in _QUESTION) and {
+            key: value for key, value in self.schedules.items() if key.startswith("options.")
+        } == {key: value for key, value in other.schedules.items() if key.startswith("options.")}
 
     @property
     def verifier_name(self) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Method: TypeAlias = Estimator | Pipeline
 
 _FORMAT = 1
-_OF_A_REWARD = ("verifier", "tasks", "options", "weight", "required", "gate", "on_missing", "schedules")
+_OF_A_REWARD = ("verifier", "tasks", "options", "aspect", "weight", "required", "gate", "on_missing", "schedules")
 
 
 def keeps_state(method: Method | None) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from trainer_client.recipe.recipe import Recipe
+from trainer_client.result.aspects import Readings
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore
 from trainer_client.rollout.types import Rollout
 
@@ -48,6 +49,10 @@ class Batch:
     floors: dict[int, float] = field(default_factory=dict)
     name: str = field(default_factory=lambda: os.urandom(16).hex())
     on_abandon: list[Callable[[], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.recipe.readings:
+            Readings(self.recipe.readings, self.store, self.floors)
 
     def abandon(self, rows: Sequence[int]) -> None:
         """Rollouts are not waited for any more: their open cells are settled, and calls end that hold nothing else."""

@@ -90,6 +90,7 @@ class OutcomeStore:
         left: cells of each row that are not settled.
         versions: for each column the verifiers that answered, by digest.
         on_rows: called with the rows that have just become complete.
+        on_settled: called with them before that, to make columns of what others hold.
     """
 
     __slots__ = (
@@ -98,6 +99,7 @@ class OutcomeStore:
         "left",
         "numbers",
         "on_rows",
+        "on_settled",
         "parties",
         "places",
         "rows",
@@ -123,11 +125,17 @@ class OutcomeStore:
         self.left = array("i", [0]) * rows
         self.versions: list[dict[str, VerifierId]] = [{} for _ in range(width)]
         self.on_rows = on_rows
+        self.on_settled: Callable[[list[int]], None] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in self.__slots__}
         shared: dict[int, _Packed] = {}
-        return {**state, "sources": [_pack(source, shared) for source in self.sources], "on_rows": None}
+        return {
+            **state,
+            "sources": [_pack(source, shared) for source in self.sources],
+            "on_rows": None,
+            "on_settled": None,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
@@ -194,6 +202,8 @@ class OutcomeStore:
 
     def announce(self, rows: list[int]) -> None:
         """Tell the listener that rows are complete."""
+        if rows and self.on_settled is not None:
+            self.on_settled(rows)
         if rows and self.on_rows is not None:
             self.on_rows(rows)
 

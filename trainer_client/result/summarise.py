@@ -131,7 +131,8 @@ def _reward(table: Scores, column: int, ids: Groups) -> RewardSummary:
     run = table.run_seconds[scored, column] if scored.any() else np.zeros(1)
     queue = table.queue_seconds[scored, column] if scored.any() else np.zeros(1)
     parties = table.parties[faulty, column]
-    fresh = ~table.cached[:, column]
+    # Verdicts that another reward was asked for, too, have cost nothing more.
+    fresh = ~table.cached[:, column] & (column not in table.recipe_now.read_columns)
     aspects = table.aspects(column)
     return RewardSummary(
         **{field.name: getattr(figures, field.name) for field in fields(figures)},

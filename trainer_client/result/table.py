@@ -233,7 +233,8 @@ class ScoreTable:
         Args:
             reward: name or position of the reward.
         """
-        return read_spent(self._sources(self.column(reward) if isinstance(reward, str) else reward))
+        column = self.column(reward) if isinstance(reward, str) else reward
+        return read_spent([] if column in self.recipe.read_columns else self._sources(column))
 
     def _sources(self, column: int) -> list[Any]:
         return [self._store.sources[row * len(self.columns) + column] for row in range(len(self))]
