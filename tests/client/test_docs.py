@@ -17,9 +17,12 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def test_the_recipe_loads_and_its_error_reads_as_shown(tmp_path: Path) -> None:
-    text, with_inputs = blocks("recipes.md", "toml")
+    text, with_parts, by_step, with_inputs = blocks("recipes.md", "toml")
     assert Recipe.loads(text).columns == ("correct", "tags")
     assert Recipe.loads(with_inputs).inputs == {"helped": "metadata.hinted"}
+    assert [one.aspect for one in Recipe.loads(with_parts).rewards] == ["", "coverage"]
+    (brief,) = Recipe.loads(by_step).at(350).rewards
+    assert (brief.weight, brief.options["max"]) == (0.25, 1000)
     (shown,) = [block.strip() for block in blocks("recipes.md", "text")]
     path = tmp_path / "recipe.toml"
     path.write_text(text.replace("deadline = 30.0", "deadline = 30.0\nwieght = 1.0"))
@@ -38,7 +41,18 @@ def test_the_code_compiles(name: str) -> None:
 
 def test_every_key_of_a_reward_is_documented() -> None:
     text = (DOCS / "recipes.md").read_text()
-    for key in ("verifier", "tasks", "options", "weight", "required", "gate", "deadline", "cpu_limit", "on_missing"):
+    for key in (
+        "verifier",
+        "tasks",
+        "options",
+        "weight",
+        "required",
+        "gate",
+        "deadline",
+        "cpu_limit",
+        "on_missing",
+        "aspect",
+    ):
         assert f"| `{key}` |" in text
 
 

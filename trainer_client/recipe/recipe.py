@@ -245,19 +245,19 @@ class Recipe:
         return plan_of(method, bound, self.rewards)
 
     def weighs_by_step(self, method: Estimator | Pipeline) -> bool:
-        """Whether a method takes weights of rewards apart that follow the step, and so differs from step to step."""
-        return "components" in method.reads and any("weight" in reward.schedules for reward in self.rewards)
+        """Whether a method takes weights of the rewards that follow the step, and so differs from step to step."""
+        from trainer_client.signals import takes_weights
+
+        return any("weight" in reward.schedules for reward in self.rewards) and takes_weights(method)
 
     def _check_schedules(self, method: Estimator | Pipeline | None) -> None:
         """Refuse weights that follow the step where a method takes them once, for all steps."""
-        if method is None or method.needs != "state":
-            return
-        for reward in self.rewards:
-            if "weight" in reward.schedules and "components" in method.reads:
-                raise RecipeError(
-                    f"follows the step, and {method.name} keeps a state that is made of the weights; give a number",
-                    f"rewards.{reward.name}.weight",
-                )
+        if method is not None and method.needs == "state" and self.weighs_by_step(method):
+            name = next(reward.name for reward in self.rewards if "weight" in reward.schedules)
+            raise RecipeError(
+                f"follows the step, and {method.name} takes the weights once, since it keeps a state; give a number",
+                f"rewards.{name}.weight",
+            )
 
     def estimator(self) -> Estimator | Pipeline | None:
         """A new estimator of the ``advantage`` setting; None when there is none.

@@ -33,7 +33,7 @@ from trainer_client.signals._errors import (
 from trainer_client.signals._groups import GroupIds, Groups
 from trainer_client.signals._inputs import INPUTS, Input
 from trainer_client.signals._method import Method
-from trainer_client.signals._pipeline import Pipeline, Setting, resolve
+from trainer_client.signals._pipeline import Pipeline, Setting, resolve, takes_weights
 from trainer_client.signals._registry import Estimator, method, method_of, methods
 from trainer_client.signals._signal import Pair, Request, Signal
 from trainer_client.signals.parts.combine import Combined, combine
@@ -70,6 +70,7 @@ __all__ = [
     "method_of",
     "methods",
     "resolve",
+    "takes_weights",
 ]
 
 

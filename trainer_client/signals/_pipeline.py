@@ -7,7 +7,7 @@ from typing import Any
 
 from trainer_client.signals._batch import SignalBatch
 from trainer_client.signals._errors import OptionError, StateMismatchError
-from trainer_client.signals._method import NEEDS, Needs
+from trainer_client.signals._method import NEEDS, Method, Needs
 from trainer_client.signals._registry import Estimator, method, method_of, refuse_unread
 from trainer_client.signals._signal import Signal
 
@@ -143,8 +143,17 @@ def _stage(setting: str | Mapping[str, Any], weights: Sequence[float] | None) ->
     name = options.pop("name", None)
     if not isinstance(name, str):
         raise OptionError('advantage: a table needs name = "...", the method; its other keys are options')
-    if weights is not None and any(weight != 1.0 for weight in weights) and "weights" not in options:
-        spec = method_of(name)
-        if "components" in spec.inputs and "weights" in spec.defaults:
-            options["weights"] = tuple(weights)
+    says = weights is not None and any(weight != 1.0 for weight in weights) and "weights" not in options
+    if says and _takes_weights(method_of(name)):
+        options["weights"] = tuple(weights or ())
     return method(name, **options)
+
+
+def takes_weights(estimator: Estimator | Pipeline) -> bool:
+    """Whether `resolve` gives a method, or a stage of it, the weights of the rewards as its option."""
+    stages = estimator.stages if isinstance(estimator, Pipeline) else (estimator,)
+    return any(_takes_weights(stage.spec) for stage in stages)
+
+
+def _takes_weights(spec: Method) -> bool:
+    return "components" in spec.inputs and "weights" in spec.defaults
