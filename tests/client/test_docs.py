@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from trainer_client import Recipe, RecipeError, _errors
+from trainer_client import Recipe, RecipeError, Reward, _errors
 
 DOCS = Path(__file__).parents[2] / "docs"
 
