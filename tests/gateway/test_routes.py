@@ -256,7 +256,7 @@ def test_what_cannot_be_used_is_named(url: str) -> None:
 
 
 def test_a_method_that_keeps_state_is_refused(gateway: Start) -> None:
-    url = gateway(ANSWERS, head='advantage = "spo"')
+    url = gateway(ANSWERS, head='advantage = "spo"\ninputs = { rewards = "correct" }')
     refused = post(url, "/v1/score", {"rollouts": [], "advantages": True})
     assert refused.status_code == 422
     assert "from step to step" in refused.json()["error"]["message"]
