@@ -160,7 +160,8 @@ class Reward:
             if first == "weight":
                 object.__setattr__(self, "weight", float(value))
             elif first == "gate" and self.gate is not None:
-                object.__setattr__(self, "gate", replace(self.gate, **{name: float(value)}))
+                changed: dict[str, Any] = {name: float(value)}
+                object.__setattr__(self, "gate", replace(self.gate, **changed))
             else:
                 object.__setattr__(self, "options", {**self.options, name: value})
 
