@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from grpc_health.v1 import health
 from reward_servers import __version__
 from reward_servers.config import ClientTls, ServerConfig
 from reward_servers.core import Scorer, SettingsError, find, installed
+from reward_servers.garbage import freeze_garbage
 from reward_servers.loop_watch import watched_loop
 from reward_servers.observe import (
     CONTENT_TYPE,
@@ -228,13 +228,6 @@ def _say_started(config: ServerConfig, address: str, scorer: Scorer) -> None:
     )
 
 
-def _freeze_garbage() -> None:
-    """Make collections rare: items are freed by their counts, and walking a full cache costs a fifth of the CPU."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
-
-
 async def serve(
     config: ServerConfig,
     names: Sequence[str],
@@ -260,7 +253,7 @@ async def serve(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     async with running(config, names, peers=peers) as server, watched_loop():
-        _freeze_garbage()
+        freeze_garbage()
         if ready is not None:
             ready(server.address)
         await stop.wait()

@@ -47,7 +47,7 @@ class Batching:
     Attributes:
         max_items: rollouts times rewards in one call.
         max_bytes: size of a message; a larger rollout travels alone.
-        max_delay_s: seconds that a single sample waits for others.
+        max_delay_s: seconds that a single sample waits for others at most; where nothing is under way it does not wait.
         group_timeout_s: seconds that the first sample of a group waits for the last, where groups are judged as a
             whole.
     """

@@ -56,7 +56,7 @@ class _Context:
         return "ipv4:127.0.0.1:5555"
 
 
-async def _trusting(self: LoopExecutor, job: Job, rollouts: Sequence[Rollout], found: AtOnce) -> None:
+async def _trusting(self: LoopExecutor, job: Job, rollouts: Sequence[Rollout], found: AtOnce, details: bool) -> None:
     """Judge rollouts as if no verifier ever failed: all that is left is the call and its time."""
     assert self._instance is not None
     function, clock = self._instance.function, time.perf_counter_ns

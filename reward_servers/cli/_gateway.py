@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._loop import run_on_loop
 
 if TYPE_CHECKING:
     from reward_servers.cli._scoring import Session
@@ -56,7 +56,7 @@ def gateway(
     check_address(settings)
     loaded = Recipe.load(recipe)
     session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=False)
-    asyncio.run(_serve(session, loaded, settings))
+    run_on_loop(_serve(session, loaded, settings))
     return 0
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from reward_servers.cli._loop import run_on_loop
 from reward_servers.cli._parent import end_with_parent
 
 
@@ -70,7 +70,7 @@ def serve(
         settings = settings.without_tls()
     if cache_bytes is not None:
         settings = settings.with_cache(cache_bytes)
-    _run(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
+    run_on_loop(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
     return 0
 
 
@@ -106,12 +106,3 @@ def _announce(address: str, names: Sequence[str]) -> None:
     from reward_servers.core import find
 
     print(f"listening on {address} verifiers={','.join(dict.fromkeys(find(name).name for name in names))}", flush=True)
-
-
-def _run(serving: Coroutine[Any, Any, None]) -> None:
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        asyncio.run(serving)
-    else:
-        uvloop.run(serving)

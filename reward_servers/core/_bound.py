@@ -192,19 +192,24 @@ class Instance:
         name = subject.rollout_id if isinstance(subject, Rollout) else subject.group_id
         return Context(self.verifier.name, name, run_seed=seed, deadline=deadline, ask=ask)
 
+    def verdict(self, returned: object, *, details: bool = True) -> Judged:
+        """Turn what the function returned for a rollout into its outcome: see `to_verdict`."""
+        verifier = self.verifier
+        return to_verdict(returned, verifier.low, verifier.high, verifier.floor, details=details)
+
     def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:
         """Turn what the function returned into outcomes: one for a rollout, one per rollout for a group."""
         verifier = self.verifier
         outcomes: list[Judged]
         if isinstance(subject, Rollout):
-            outcomes = [to_verdict(returned, verifier.low, verifier.high, verifier.floor)]
+            outcomes = [self.verdict(returned)]
         elif isinstance(returned, Fault):
             outcomes = [returned] * len(subject)
         elif not isinstance(returned, Sequence) or len(returned) != len(subject):
             what = f"{verifier.name} returned {_shape(returned)} for a group of {len(subject)}"
             outcomes = [Fault(Party.SERVICE, "invalid_score", what)] * len(subject)
         else:
-            outcomes = [to_verdict(one, verifier.low, verifier.high, verifier.floor) for one in returned]
+            outcomes = [self.verdict(one) for one in returned]
         if context is not None and context.used:
             outcomes = [_record_used(outcome, context) for outcome in outcomes]
         return outcomes

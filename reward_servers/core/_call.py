@@ -46,6 +46,7 @@ class Call:
         longest: Bytes that none of its responses exceeds, without being measured; None where that is not known.
         in_stretches: For each evaluation, whether workers read its rollouts by themselves, where they can.
         counted: Whether its items are counted by the admission.
+        details: Whether more of a verdict is wanted than its score and its code.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Call:
         self.longest = longest
         self.in_stretches: list[bool] = []
         self.counted = counted
+        self.details = True
 
     def arm(self) -> None:
         """Let the call end at its deadline: what is not finished then is skipped."""

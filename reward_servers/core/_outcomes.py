@@ -163,7 +163,11 @@ class Usage:
 
 def encode_evidence(value: Mapping[str, Any] | None) -> bytes:
     """Evidence or feedback as JSON; empty when there is none."""
-    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace") if value else b""
+    return _EVIDENCE.encode(value).encode("utf-8", "replace") if value else b""
+
+
+_EVIDENCE = json.JSONEncoder(ensure_ascii=False, default=str)
+"""Made once: `json.dumps` makes one for each value where it is told how to write."""
 
 
 def default_code(value: float, low: float, high: float) -> str:
@@ -185,7 +189,7 @@ def plain_score(returned: object, low: float, high: float) -> float | None:
     return high if returned is True else low if returned is False else None
 
 
-def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdict | Fault:
+def to_verdict(returned: object, low: float, high: float, floor: float, *, details: bool = True) -> Verdict | Fault:
     """Turn what a verifier returned into an outcome.
 
     Args:
@@ -193,6 +197,8 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
         low: Lowest score that the verifier declares.
         high: Highest score that the verifier declares.
         floor: Score that stands for "nothing to judge".
+        details: Whether to keep more than score and code. What is left out is checked, but for evidence and feedback
+            having a form in JSON.
 
     Returns:
         A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that
@@ -215,9 +221,12 @@ def to_verdict(returned: object, low: float, high: float, floor: float) -> Verdi
     wrong = _wrong_part(score)
     if wrong:
         return _invalid(wrong)
+    code = _sendable(score.code) or default_code(value, low, high)
+    if not details:
+        return Verdict(value, code)
     return Verdict(
         value,
-        _sendable(score.code) or default_code(value, low, high),
+        code,
         tuple((_sendable(name), part) for name, part in score.aspects.items()),
         tuple(score.steps),
         _sendable(score.note),

@@ -113,6 +113,7 @@ class Scorer:
         inner: bool = False,
         plain: DeliverPlain | None = None,
         longest: int | None = None,
+        details: bool = True,
     ) -> Call:
         """Admit a request; its groups are then added to the call.
 
@@ -125,6 +126,7 @@ class Scorer:
             inner: Asked by a verifier whose own item is admitted already: nothing is counted twice.
             plain: Takes many verdicts at once that have nothing but a score and a code; None to take them one by one.
             longest: Bytes that no response exceeds, such as those of their message; None to measure each.
+            details: Whether more of a verdict is wanted than its score and its code.
 
         Returns:
             The call: add the groups and wait for it, or close it to abandon what is not finished.
@@ -145,6 +147,7 @@ class Scorer:
             call.skip(Skip(SkipReason.OVERLOADED, refusal.retry_after))
             return call
         call = Call(self, request, deliver, items, hold, counted=not inner, plain=plain, longest=longest)
+        call.details = details
         try:
             call.jobs = self._planner.jobs(bounds, request, call)
             call.stats = [self.stats.verifiers.get(one.verifier) for one in request.evaluations]
@@ -202,7 +205,7 @@ class Scorer:
         if self._may_be_too_long(call, job):
             rollouts, positions = self._without_too_long(call, job, rollouts, positions)
         queue_us = int((time.perf_counter() - job.queued_at) * 1e6)
-        found = executor.judge_at_once(job, rollouts)
+        found = executor.judge_at_once(job, rollouts, details=call.details)
         count = len(found.scores)
         if count:
             answered = positions[: found.done] if not found.others else [positions[rank] for rank in found.ranks()]

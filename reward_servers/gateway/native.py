@@ -88,6 +88,10 @@ class ScoreAnswer(BaseModel):
 
 BODIES: list[type[BaseModel]] = [ScoreBody]
 _KNOWN = frozenset(ScoreBody.model_fields)
+_FIELDS = frozenset(RolloutBody.model_fields)
+_OUTCOMES = [outcome.name.lower() for outcome in Outcome]
+_VERDICT = Outcome.VERDICT.value
+_WITH_REASONS = (Outcome.FAULT.value, Outcome.SKIP.value)
 _OPTIONS: Mapping[str, type] = {
     "run": str, "step": int, "seed": int, "stream": bool, "advantages": bool, "detail": bool,
 }  # fmt: skip
@@ -106,13 +110,12 @@ def routes(scoring: Scoring) -> APIRouter:
         if options.pop("stream"):
             lines = _lines(scoring, rollouts, places, refused, options)
             return StreamingResponse(lines, media_type="application/x-ndjson")
-        detail = options.pop("detail")
         with scoring.hold(len(rollouts)):
             table = await scoring.batch(request, rollouts, **options) if rollouts else None
         items = dict(refused)
         if table is not None:
             try:
-                items |= dict(zip(places, _items(table, places, options["advantages"], detail), strict=True))
+                items |= dict(zip(places, _items(table, places, options["advantages"], options["detail"]), strict=True))
             except RewardError as error:
                 raise error_of(error) from None
             except SignalError as error:
@@ -192,10 +195,9 @@ def _rollout(body: Any, place: int, taken: set[str]) -> Rollout:
     extra = body.pop("extra", None)
     if extra is not None and not isinstance(extra, dict):
         raise RolloutError(f"expected an object, found {type(extra).__name__}", "extra")
-    unknown = sorted(body.keys() - RolloutBody.model_fields.keys())
-    if unknown:
+    if not body.keys() <= _FIELDS:
         fields = ", ".join(RolloutBody.model_fields)
-        raise RolloutError(f"is no field of a rollout; there are {fields}", unknown[0])
+        raise RolloutError(f"is no field of a rollout; there are {fields}", min(body.keys() - _FIELDS))
     if body.get("rollout_id") is None:
         name = content_id(body.get("prompt"), body.get("response"), body.get("reference"))
         body["rollout_id"] = name if name not in taken else f"{name}-{place}"
@@ -207,31 +209,34 @@ def _rollout(body: Any, place: int, taken: set[str]) -> Rollout:
 
 
 def _items(table: ScoreTable, places: Sequence[int], advantages: bool, detail: bool) -> list[dict[str, Any]]:
+    columns = [_cells(table, column, detail) for column in range(len(table.columns))]
     rewards, mask = table.rewards.tolist(), table.mask.tolist()
-    given = table.advantages.tolist() if advantages else None
-    outcomes, scores, numbers = table.outcomes.tolist(), table.scores.tolist(), table.code_numbers.tolist()
-    items = []
-    for row, place in enumerate(places):
-        cells: dict[str, Any] = {}
-        for column, name in enumerate(table.columns):
-            outcome = Outcome(outcomes[row][column])
-            verdict = outcome is Outcome.VERDICT
-            cell: dict[str, Any] = {
-                "outcome": outcome.name.lower(),
-                "score": scores[row][column] if verdict else None,
-                "code": table.code_names[numbers[row][column]],
-            }
-            if detail or outcome in (Outcome.FAULT, Outcome.SKIP):
-                _add_details(cell, table, row, column, detail)
-            cells[name] = cell
-        item = {
-            "index": place, "rollout_id": table.rollout_ids[row], "group_id": table.group_ids[row],
-            "reward": rewards[row] if mask[row] else None, "valid": mask[row], "scores": cells,
-        }  # fmt: skip
-        if given is not None:
-            item["advantage"] = given[row]
-        items.append(item)
+    ids, groups, names = table.rollout_ids, table.group_ids, table.columns
+    items: list[dict[str, Any]] = [
+        {
+            "index": place, "rollout_id": ids[row], "group_id": groups[row], "reward": rewards[row] if valid else None,
+            "valid": valid, "scores": dict(zip(names, cells, strict=True)),
+        }
+        for row, (place, valid, cells) in enumerate(zip(places, mask, zip(*columns, strict=True), strict=True))
+    ]  # fmt: skip
+    if advantages:
+        for item, given in zip(items, table.advantages.tolist(), strict=True):
+            item["advantage"] = given
     return items
+
+
+def _cells(table: ScoreTable, column: int, detail: bool) -> list[dict[str, Any]]:
+    """What became of one reward of each rollout."""
+    outcomes, scores = table.outcomes[:, column].tolist(), table.scores[:, column].tolist()
+    codes = table.code_names
+    cells = [
+        {"outcome": _OUTCOMES[outcome], "score": score if outcome == _VERDICT else None, "code": codes[number]}
+        for outcome, score, number in zip(outcomes, scores, table.code_numbers[:, column].tolist(), strict=True)
+    ]
+    for row, outcome in enumerate(outcomes):
+        if detail or outcome in _WITH_REASONS:
+            _add_details(cells[row], table, row, column, detail)
+    return cells
 
 
 def _add_details(cell: dict[str, Any], table: ScoreTable, row: int, column: int, detail: bool) -> None:
@@ -280,7 +285,7 @@ async def _lines(
     sent = len(refused)
     try:
         with scoring.hold(len(rollouts)):
-            async for table in scoring.batches(advantages).stream(rollouts, **options):
+            async for table in scoring.batches(advantages=advantages, detail=detail).stream(rollouts, **options):
                 rows = [place_of[name] for name in table.rollout_ids]
                 for item in _items(table, rows, advantages, detail):
                     sent += 1

@@ -74,7 +74,8 @@ def routes(scoring: Scoring) -> APIRouter:
     async def verify(request: Request) -> Response:
         """Judge one rollout of an agent."""
         body = await read_object(request, scoring.config)
-        return reply(body | _verified(scoring, await scoring.one(request, _rollout(body))))
+        judged = await scoring.one(request, _rollout(body), details=False)
+        return reply(body | _verified(scoring, judged))
 
     @router.post("/seed_session", **described(SeedBody))
     async def seed_session(request: Request) -> Response:

@@ -89,7 +89,9 @@ def routes(scoring: Scoring) -> APIRouter:
             return reply(await _unirl(scoring, request, parsed))
         if parsed.text_1 is None or parsed.text_2 is None:
             raise invalid("expected `requests`, as UniRL posts it, or `text_1` and `text_2`, as vLLM takes them")
-        judged = await scoring.all(request, [_rollout(*pair) for pair in _pairs(parsed.text_1, parsed.text_2)])
+        judged = await scoring.all(
+            request, [_rollout(*pair) for pair in _pairs(parsed.text_1, parsed.text_2)], details=False
+        )
         data = [{"index": place, "object": "score", "score": one.reward} for place, one in enumerate(judged)]
         return reply(_listed(parsed.model, data, judged))
 
@@ -97,7 +99,7 @@ def routes(scoring: Scoring) -> APIRouter:
     async def pooling(request: Request) -> Response:
         """VLLM's `/pooling` of a reward model: one value a text."""
         body = await read_as(PoolingBody, request, scoring.config)
-        judged = await scoring.all(request, _of_pooling(body))
+        judged = await scoring.all(request, _of_pooling(body), details=False)
         data = [{"index": place, "object": "pooling", "data": [one.reward]} for place, one in enumerate(judged)]
         return reply(_listed(body.model, data, judged))
 
@@ -105,7 +107,7 @@ def routes(scoring: Scoring) -> APIRouter:
     async def classify(request: Request) -> Response:
         """VLLM's `/classify` of a model with one class, which verl's reward-model path asks."""
         body = await read_as(PoolingBody, request, scoring.config)
-        judged = await scoring.all(request, _of_pooling(body))
+        judged = await scoring.all(request, _of_pooling(body), details=False)
         data = [
             {"index": place, "label": "reward", "probs": [one.reward], "num_classes": 1}
             for place, one in enumerate(judged)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from http import HTTPStatus
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -25,6 +25,8 @@ from trainer_client.adapters.missing import (
 )
 
 _T = TypeVar("_T")
+_UNWATCHED = 0.05
+"""Seconds in which work that is quick ends without a task that watches its caller."""
 
 
 class Judged(NamedTuple):
@@ -62,12 +64,16 @@ class Scoring:
         self._under_way = 0
         self._singles_fit = False
         # How many scores may be missing is said beside them: a batch that lacks many is an answer, not an error.
-        self._all = client.with_recipe(replace(client.recipe, max_missing=1.0))
-        self._plain = client.with_recipe(replace(client.recipe, max_missing=1.0, advantage=None, inputs={}))
+        self._whole = client.with_recipe(replace(client.recipe, max_missing=1.0))
+        plain = replace(client.recipe, max_missing=1.0, advantage=None, inputs={})
+        self._plain = client.with_recipe(plain)
+        details = plain.record is not None
+        self._plain_scores = client.with_recipe(replace(plain, details=details))
+        self._scores = client.with_recipe(replace(plain, max_missing=client.recipe.max_missing, details=details))
 
-    def batches(self, advantages: bool) -> AsyncRewardClient:
+    def batches(self, *, advantages: bool, detail: bool) -> AsyncRewardClient:
         """The client for batches, which tolerates any share of missing scores."""
-        return self._all if advantages else self._plain
+        return self._whole if advantages else self._plain if detail else self._plain_scores
 
     @property
     def under_way(self) -> int:
@@ -94,63 +100,73 @@ class Scoring:
         finally:
             self._under_way -= count
 
-    async def one(self, request: Request, rollout: Rollout) -> Judged:
+    async def one(self, request: Request, rollout: Rollout, *, details: bool = True) -> Judged:
         """Judge one rollout, and apply the rule where it has no reward.
+
+        Args:
+            request: who asks.
+            rollout: what to judge.
+            details: whether more of a verdict is wanted than score and code, such as its aspects.
 
         Raises:
             HttpError: it has none, and the rule is an error; or the recipe cannot be used for single rollouts.
         """
-        (judged,) = await self.each(request, [rollout])
+        (judged,) = await self.each(request, [rollout], details=details)
         if isinstance(judged, HttpError):
             raise judged
         return judged
 
-    async def all(self, request: Request, rollouts: Sequence[Rollout]) -> list[Judged]:
-        """Judge rollouts that are answered together.
+    async def all(self, request: Request, rollouts: Sequence[Rollout], *, details: bool = True) -> list[Judged]:
+        """Judge rollouts that are answered together: see `one`.
 
         Raises:
             HttpError: see `one`.
         """
         judged = []
-        for answer in await self.each(request, rollouts):
+        for answer in await self.each(request, rollouts, details=details):
             if isinstance(answer, HttpError):
                 raise answer
             judged.append(answer)
         return judged
 
-    async def each(self, request: Request, rollouts: Sequence[Rollout]) -> list[Judged | HttpError]:
-        """Judge rollouts each on its own, and apply the rule; an error of one costs no other anything.
+    async def each(
+        self, request: Request, rollouts: Sequence[Rollout], *, details: bool = True
+    ) -> list[Judged | HttpError]:
+        """Judge rollouts each on its own, and apply the rule; an error of one costs no other anything: see `one`.
 
         Raises:
             HttpError: there is no room, or the recipe cannot be used for single rollouts.
         """
         answers: list[Judged | HttpError] = []
-        for result in await self.results(request, rollouts):
+        for result in await self.results(request, rollouts, details=details):
             try:
                 answers.append(result if isinstance(result, HttpError) else self._judged(result))
             except RewardError as error:
                 answers.append(error_of(error))
         return answers
 
-    async def results(self, request: Request, rollouts: Sequence[Rollout]) -> list[RolloutResult | HttpError]:
-        """Judge rollouts each on its own.
+    async def results(
+        self, request: Request, rollouts: Sequence[Rollout], *, details: bool = True
+    ) -> list[RolloutResult | HttpError]:
+        """Judge rollouts each on its own: see `one`.
 
         Raises:
             HttpError: see `each`.
         """
         if not self._singles_fit:
             await self._check_singles()
+        client = self.client if details else self._scores
         with self.hold(len(rollouts)):
-            waiting = [self.client.submit(rollout) for rollout in rollouts]
             results: list[RolloutResult | BaseException]
-            if len(waiting) == 1:
+            if len(rollouts) == 1:
+                # What comes within a turn of the loop, from whatever callers, is handed over at once.
                 try:
-                    first = await unless_gone(request, waiting[0])
-                    results = [first]
+                    only = await unless_gone(request, client.submit(rollouts[0]))
+                    results = [only]
                 except RewardError as error:
                     results = [error]
             else:
-                results = await unless_gone(request, asyncio.gather(*waiting, return_exceptions=True))
+                results = await unless_gone(request, client.submit_together(rollouts))
         answers: list[RolloutResult | HttpError] = []
         for result in results:
             if isinstance(result, RewardError):
@@ -181,14 +197,23 @@ class Scoring:
         self._singles_fit = True
 
     async def batch(
-        self, request: Request, rollouts: Sequence[Rollout], *, run: str, step: int | None, seed: int, advantages: bool
+        self,
+        request: Request,
+        rollouts: Sequence[Rollout],
+        *,
+        run: str,
+        step: int | None,
+        seed: int,
+        advantages: bool,
+        detail: bool,
     ) -> ScoreTable:
         """Judge a batch of whole groups.
 
         Raises:
             HttpError: it cannot be judged at all.
         """
-        scoring = self.batches(advantages).score(rollouts, run=run, step=step, seed=seed)
+        client = self.batches(advantages=advantages, detail=detail)
+        scoring = client.score(rollouts, run=run, step=step, seed=seed)
         try:
             return await unless_gone(request, asyncio.ensure_future(scoring))
         except RewardError as error:
@@ -201,16 +226,47 @@ async def unless_gone(request: Request, work: asyncio.Future[_T]) -> _T:
     Raises:
         ClientDisconnect: The caller has gone.
     """
-    leaving = asyncio.ensure_future(_gone(request))
+    watch = _Watch(request, work)
+    timer = asyncio.get_running_loop().call_later(_UNWATCHED, watch.start)
     try:
-        await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise ClientDisconnect
-        return work.result()
+        return await work
+    except asyncio.CancelledError:
+        if watch.gone:
+            raise ClientDisconnect from None
+        raise
     finally:
-        leaving.cancel()
+        timer.cancel()
+        watch.stop()
         if not work.done():
             work.cancel()
+
+
+class _Watch:
+    """Cancels work when its caller hangs up.
+
+    Attributes:
+        gone: whether it has.
+    """
+
+    def __init__(self, request: Request, work: asyncio.Future[Any]) -> None:
+        self._request = request
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+        self.gone = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._task = asyncio.ensure_future(self._look())
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _look(self) -> None:
+        await _gone(self._request)
+        self.gone = True
+        self._work.cancel()
 
 
 async def _gone(request: Request) -> None:

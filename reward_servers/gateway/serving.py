@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from reward_servers.config import bind_refusal
 from reward_servers.core import SettingsError
+from reward_servers.garbage import freeze_garbage
 from reward_servers.gateway.app import create_app
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
@@ -47,6 +48,7 @@ async def serve(client: AsyncRewardClient, config: GatewayConfig, ready: Callabl
     Raises:
         SettingsError: The address cannot be bound, or must not be served in plain text.
     """
+    freeze_garbage()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(_bind(config))
         slots = await asyncio.to_thread(Slots, config.run_code.slots) if config.run_code.slots else None

@@ -81,21 +81,21 @@ def routes(scoring: Scoring) -> APIRouter:
     async def openrlhf(request: Request) -> Response:
         """OpenRLHF: `--reward.remote_url http://HOST:PORT/openrlhf`."""
         rollouts = _of_openrlhf(await read_object(request, scoring.config), scoring.config.openrlhf.strip_end)
-        judged = await scoring.all(request, rollouts)
+        judged = await scoring.all(request, rollouts, details=False)
         rewards = [one.reward for one in judged]
         return reply({"rewards": rewards, "scores": rewards, "extra_logs": _logs(scoring, judged)})
 
     @router.post("/slime", response_model=SlimeAnswer, **described(SlimeBody))
     async def slime(request: Request) -> Response:
         """slime: `--rm-type remote_rm --rm-url http://HOST:PORT/slime --reward-key reward`."""
-        judged = await scoring.one(request, _of_slime(await read_object(request, scoring.config)))
+        judged = await scoring.one(request, _of_slime(await read_object(request, scoring.config)), details=False)
         result = judged.result
         return reply({"reward": judged.reward, "valid": judged.valid, "scores": result.scores, "codes": result.codes})
 
     @router.post("/slime/number", response_model=float, **described(SlimeBody))
     async def slime_number(request: Request) -> Response:
         """The same without `--reward-key`: a bare number, which is always a reward."""
-        judged = await scoring.one(request, _of_slime(await read_object(request, scoring.config)))
+        judged = await scoring.one(request, _of_slime(await read_object(request, scoring.config)), details=False)
         if not judged.valid:
             # A bare number cannot say that it is none.
             raise HttpError(503, "no_reward", judged.reason)

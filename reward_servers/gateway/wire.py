@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 """What may be an integer that does not fit 64 bits: orjson would make a float of it, and a label would change."""
+_EVERY = 6
+_LONG_NUMBER_SAMPLED = re.compile(rb"[0-9]{3}")
+"""What 19 digits in a row look like in every sixth byte: at least three of them are there, in a row."""
 
 
 class BodyError(ValueError):
@@ -35,13 +38,18 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
         BodyError: It is larger than it may be, or does not arrive in time.
         ClientDisconnect: The caller has gone.
     """
-    told = request.headers.get("content-length", "")
+    told = next((value for name, value in request.scope["headers"] if name == b"content-length"), b"")
     if told.isdigit() and int(told) > limit:
         raise _too_large(limit)
-    parts, size = [], 0
+    parts: list[bytes] = []
+    size, more = 0, True
     try:
         async with asyncio.timeout(seconds):
-            async for part in request.stream():
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                part, more = message.get("body", b""), message.get("more_body", False)
                 size += len(part)
                 if size > limit:
                     raise _too_large(limit)
@@ -61,7 +69,7 @@ def read_json(body: bytes) -> Any:
     Raises:
         BodyError: It is not JSON.
     """
-    if not _LONG_NUMBER.search(body):
+    if not holds_long_number(body):
         try:
             return orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -74,6 +82,11 @@ def read_json(body: bytes) -> Any:
         raise BodyError(400, f"the body is not JSON: {error.msg} at character {error.pos + 1}") from None
     except (ValueError, RecursionError) as error:
         raise BodyError(400, f"the body cannot be read as JSON: {error}") from None
+
+
+def holds_long_number(body: bytes) -> bool:
+    """Whether 19 digits are in a row somewhere. A sample of the bytes is looked at first, at a tenth of the cost."""
+    return _LONG_NUMBER_SAMPLED.search(body[::_EVERY]) is not None and _LONG_NUMBER.search(body) is not None
 
 
 def _refuse_constant(name: str) -> Any:

@@ -36,7 +36,8 @@ class Header:
         request_id, run = first.request_id[:_LONGEST_ID], first.run[:_LONGEST_ID]
         self.request = Request(evaluations, request_id, first.seed, ends, record.client, run, first.step)
         self.width = len(evaluations)
-        self.in_columns = first.result_form == service_pb2.RESULT_FORM_COLUMNS
+        self.details = first.result_form != service_pb2.RESULT_FORM_SCORES
+        self.in_columns = first.result_form == service_pb2.RESULT_FORM_COLUMNS or not self.details
         self._hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
         self.names = [wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
         record.request_id, record.run, record.step = request_id, run, first.step
@@ -76,9 +77,11 @@ class Batch:
         items = self._record.items = wire.count_rollouts(message.groups) * header.width
         if header.in_columns:
             indices: list[int] = []
-            columns = self._columns = wire.Columns(header.names)
+            columns = self._columns = wire.Columns(header.names, details=header.details)
             deliver, plain = partial(columns.deliver, indices), partial(columns.deliver_plain, indices)
-            call = self._scorer.open(header.request, deliver, items, hold, plain=plain, longest=len(data))
+            call = self._scorer.open(
+                header.request, deliver, items, hold, plain=plain, longest=len(data), details=header.details
+            )
             return OpenedCall(call, reader, message.groups, indices.extend)
         rows = wire.RowPlaces(self._response, header.names)
         call = self._scorer.open(header.request, rows.deliver, items, hold, plain=rows.deliver_plain, longest=len(data))
@@ -168,7 +171,14 @@ class Stream:
         self._waiting += items
         self._record.items += items
         call = self._scorer.open(
-            header.request, deliver, items, hold, partial=True, plain=deliver_plain, longest=len(data)
+            header.request,
+            deliver,
+            items,
+            hold,
+            partial=True,
+            plain=deliver_plain,
+            longest=len(data),
+            details=header.details,
         )
         if refusal is not None:
             call.skip(refusal)
@@ -180,7 +190,8 @@ class Stream:
                 raise RequestError("chunk.evaluations: the first chunk names the verifiers")
             self._header = Header(self._scorer, chunk, self._ends, self._record)
             names = self._header.names
-            self._ready = wire.Columns(names) if self._header.in_columns else wire.Rows(names)
+            details = self._header.details
+            self._ready = wire.Columns(names, details=details) if self._header.in_columns else wire.Rows(names)
         elif chunk.evaluations and wire.read_evaluations(chunk.evaluations) != self._header.request.evaluations:
             raise RequestError("chunk.evaluations: they are those of the first chunk; open another stream for others")
         return self._header

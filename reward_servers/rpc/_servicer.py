@@ -188,7 +188,7 @@ class RewardServicer:
             ),
             load=self._load(),
             facts=facts,
-            result_forms=[service_pb2.RESULT_FORM_COLUMNS],
+            result_forms=[service_pb2.RESULT_FORM_COLUMNS, service_pb2.RESULT_FORM_SCORES],
             client=wire.client_share(self._scorer, record.client),
         )
         if asked.with_activity:

@@ -25,7 +25,7 @@ from reward_servers.core import (
 )
 from trainer_client.contract.v1 import types_pb2
 
-_PART = 128
+_PART = 64
 """Rollouts that are read at a time: few enough that their texts are judged while the processor's caches hold them."""
 _PIECES = 16_384
 """Messages, parts or documents of one rollout or prompt."""

@@ -110,10 +110,16 @@ class Rows:
 
 
 class Columns:
-    """Plain verdicts column by column, in the order in which they come; everything else as rows."""
+    """Plain verdicts column by column, in the order in which they come; everything else as rows.
 
-    def __init__(self, names: Sequence[AspectNames]) -> None:
+    Args:
+        names: Names of the aspects of each evaluation.
+        details: Whether what verdicts hold beside score and code is wanted; where it is not, all of them are plain.
+    """
+
+    def __init__(self, names: Sequence[AspectNames], *, details: bool = True) -> None:
         self._names = names
+        self._details = details
         self._width = len(names)
         self._rows: list[types_pb2.Result] = []
         self._clear()
@@ -143,9 +149,10 @@ class Columns:
         """
         rank, evaluation = divmod(position, self._width)
         outcome, usage = result.outcome, result.usage
-        if not (type(outcome) is Verdict and outcome.plain and (usage is None or usage.is_local)):
+        is_plain = type(outcome) is Verdict and (outcome.plain or not self._details)
+        if not (is_plain and type(outcome) is Verdict and (usage is None or usage.is_local)):
             row = types_pb2.Result(index=indices[rank], evaluation=evaluation)
-            fill_result(row, result, self._names[evaluation])
+            fill_result(row, result, self._names[evaluation], details=self._details)
             self._rows.append(row)
             return
         self._index.append(indices[rank])
@@ -201,8 +208,8 @@ def _bounded(times: list[int]) -> list[int]:
     return times if max(times) <= _LONGEST_US else [min(one, _LONGEST_US) for one in times]
 
 
-def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -> None:
-    """Fill the message of one result, all but which item it belongs to."""
+def fill_result(message: types_pb2.Result, result: Result, names: AspectNames, *, details: bool = True) -> None:
+    """Fill the message of one result, all but which item it belongs to, and the details of a verdict where unwanted."""
     message.queue_us = result.queue_us if result.queue_us < _LONGEST_US else _LONGEST_US
     message.run_us = result.run_us if result.run_us < _LONGEST_US else _LONGEST_US
     if result.cached:
@@ -212,7 +219,7 @@ def fill_result(message: types_pb2.Result, result: Result, names: AspectNames) -
         verdict = message.verdict
         verdict.score = outcome.score
         verdict.code = outcome.code
-        if not outcome.plain:
+        if details and not outcome.plain:
             _fill_details(verdict, outcome, names)
     elif isinstance(outcome, Fault):
         _fill_fault(message.fault, outcome)

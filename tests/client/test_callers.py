@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.client.conftest import Process, rollouts_of
-from trainer_client import AsyncRewardClient, ClientClosedError, Recipe, RewardClient, Rollout
+from trainer_client import AsyncRewardClient, Batching, ClientClosedError, Recipe, RewardClient, Rollout, RolloutResult
 
 TEXTS = ['{"score": %s}' % (n / 8) for n in range(8)]
 SCORES = [n / 8 for n in range(8)]
@@ -72,6 +72,25 @@ def test_singles_from_many_threads_and_loops_are_merged(client: RewardClient, se
         second = threads.map(blocking, range(4))
         assert list(first) + list(second) == [SCORES] * 8
     asyncio.run(shared.close())
+
+
+def test_a_lone_sample_does_not_wait_for_company(server: str, recipe: Recipe) -> None:
+    with RewardClient(recipe, server, batching=Batching(max_delay_s=3600.0)) as client:
+        for rollout in rollouts_of(TEXTS[:3]):
+            assert client.submit(rollout).result(60).reward is not None
+
+
+async def test_rollouts_that_are_answered_together_are_those_of_submit(server: str, recipe: Recipe) -> None:
+    twice = Rollout("same", "p", '{"score": 0.5}')
+    other_prompt = Rollout("other", "q", '{"score": 0.25}', group_id="same")
+    asked = [*rollouts_of(TEXTS), twice, twice, other_prompt]
+    async with AsyncRewardClient(recipe, server) as client:
+        results = await client.submit_together(asked)
+        assert [result.reward for result in results if isinstance(result, RolloutResult)] == [*SCORES, 0.5, 0.5, 0.25]
+        assert await client.submit_together([]) == []
+        waiting = client.submit_together([Rollout("slow", "p", '{"score": 1, "sleep": 60}')])
+        waiting.cancel()
+    assert {type(error) for error in await client.submit_together(asked)} == {ClientClosedError}
 
 
 def test_the_same_rollout_submitted_twice_is_answered_twice(client: RewardClient) -> None:

@@ -108,7 +108,8 @@ async def test_the_state_of_a_server_tells_what_verifiers_did_and_who_asks() -> 
     assert {one.verifier: one.verdicts for one in info.activity}["test/wait"] == 1
     (slow,) = info.slow_items
     assert (slow.rollout_id, slow.request_id, slow.run, slow.step, slow.why) == ("r0", "q", "r", 7, "waiting")
-    assert (info.client.name, list(info.result_forms)) == ("addr:127.0.0.1", [pb.RESULT_FORM_COLUMNS])
+    assert info.client.name == "addr:127.0.0.1"
+    assert list(info.result_forms) == [pb.RESULT_FORM_COLUMNS, pb.RESULT_FORM_SCORES]
     assert not plain.activity
 
 

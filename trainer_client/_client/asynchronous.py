@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
 from trainer_client._client.base import BaseClient, combined_at_once, require_rollout, table_or_raise
 from trainer_client._errors import ClientClosedError, RewardError
 from trainer_client._session.futures import LoopFuture
-from trainer_client._session.sinks import LoopSink, ScoringJob
+from trainer_client._session.sinks import LoopSink, ScoringJob, TogetherSink
 from trainer_client._session.stream import GroupStream, StreamItem, grouped
 from trainer_client._session.tracing import current_trace
 from trainer_client.result.batch import Labels
@@ -109,7 +109,7 @@ class AsyncRewardClient(BaseClient):
         """Score one rollout: see `RewardClient.submit`."""
         require_rollout(rollout)
         loop = asyncio.get_running_loop()
-        future = LoopFuture(loop=loop)
+        future: LoopFuture[RolloutResult] = LoopFuture(loop=loop)
         future.tell = self._core.given_up
         if group_size:
             order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
@@ -123,6 +123,29 @@ class AsyncRewardClient(BaseClient):
             loop.call_soon(self._hand_over, sink)
         sink.rollouts.append(rollout)
         sink.futures.append(future)
+        return future
+
+    def submit_together(
+        self, rollouts: Sequence[Rollout], *, run: str = "", step: int | None = None, seed: int = 0
+    ) -> asyncio.Future[list[RolloutResult | BaseException]]:
+        """Score rollouts each on its own, as `submit` does, answered when the last of them is done.
+
+        Returns:
+            A future of a result for each, or the error that the future of `submit` would have raised.
+        """
+        for rollout in rollouts:
+            require_rollout(rollout)
+        future: LoopFuture[list[RolloutResult | BaseException]] = LoopFuture(loop=asyncio.get_running_loop())
+        future.tell = self._core.given_up
+        if not rollouts:
+            future.set_result([])
+            return future
+        order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
+        sink = TogetherSink(future, len(rollouts))
+        try:
+            self._core.submit(order, rollouts, range(len(rollouts)), sink)
+        except RewardError as error:
+            future.set_result([error] * len(rollouts))
         return future
 
     def _hand_over(self, sink: LoopSink) -> None:

@@ -12,10 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED, PENDING
-from typing import Any
+from typing import Any, TypeVar
 
 from trainer_client.result.rollout_result import RolloutResult
 
+_T = TypeVar("_T")
 _SHARERS = 256
 
 
@@ -133,7 +134,7 @@ _PLAIN = 3
 """Attributes of a settled future that nothing else was asked of: condition, state, result or error."""
 
 
-class LoopFuture(asyncio.Future[RolloutResult]):
+class LoopFuture(asyncio.Future[_T]):
     """A future for one event loop.
 
     Attributes:

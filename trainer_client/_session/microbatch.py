@@ -1,13 +1,15 @@
 """`MicroBatcher`: many callers with single rollouts become batches.
 
-A rollout waits at most ``Batching.max_delay_s`` seconds for company, less when a call's worth has gathered. Rollouts of
-any thread, loop and recipe come together here; each is answered as soon as it is done itself.
+Batches leave ``Batching.max_delay_s`` seconds apart, earlier when a call's worth has gathered or nothing is under way:
+a lone rollout leaves at once, and one that comes among many waits that long at most. Rollouts of any thread, loop and
+recipe come together here; each is answered as soon as it is done itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -68,13 +70,13 @@ class PendingBatch:
         """Rows of the batch are done: answer those who wait for them."""
         batch = self.batch
         assert batch is not None
+        for row in rows:
+            self._open[row] = 0
         rewards, aborted = rewards_of(batch, rows)
         results: list[RolloutResult | BaseException] = [
             _aborted(RolloutResult(batch, row, None)) if row in aborted else RolloutResult(batch, row, reward)
             for row, reward in zip(rows, rewards, strict=True)
         ]
-        for row in rows:
-            self._open[row] = 0
         self.answer(rows, results)
 
     def fail(self, error: BaseException) -> None:
@@ -100,6 +102,11 @@ class PendingBatch:
         """Rows that some one waits for."""
         return [row for row, sink in enumerate(self.sinks) if not sink.is_abandoned(self.tokens[row])]
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some row is not answered yet."""
+        return self.batch is None or 1 in self._open
+
     def sweep(self) -> None:
         """Give up what no one waits for any more."""
         if self.batch is not None:
@@ -121,7 +128,7 @@ class MicroBatcher:
         loop: where the batches run.
         endings: what is called when the client is closed.
         items: rollouts times rewards that are enough for a call.
-        wait: seconds that a rollout waits for others.
+        wait: seconds between batches, which a rollout waits at most.
         run: settles a batch.
     """
 
@@ -141,6 +148,7 @@ class MicroBatcher:
         self._gathering: dict[JobKey, PendingBatch] = {}
         self._running: dict[asyncio.Task[None], PendingBatch] = {}
         self._sweep_is_due = False
+        self._left = -math.inf
         endings.append(partial(_drop, self._gathering))
 
     def add(
@@ -171,7 +179,7 @@ class MicroBatcher:
         if before < full <= after:
             self._loop.call_soon_threadsafe(self._flush, work)
         elif not before:
-            self._loop.call_soon_threadsafe(self._loop.call_later, self._wait, self._flush, work)
+            self._loop.call_soon_threadsafe(self._flush_in_time, work)
 
     def abandoned(self) -> None:
         """Someone has stopped waiting: find out for what, from any thread, once for many."""
@@ -185,11 +193,19 @@ class MicroBatcher:
         for work in list(self._running.values()):
             work.sweep()
 
+    def _flush_in_time(self, work: PendingBatch) -> None:
+        wait = self._left + self._wait - self._loop.time()
+        if wait > 0 and any(running.is_under_way for running in self._running.values()):
+            self._loop.call_later(wait, self._flush, work)
+        else:
+            self._flush(work)
+
     def _flush(self, work: PendingBatch) -> None:
         with self._lock:
             if self._gathering.get(work.order.key) is not work:
                 return
             del self._gathering[work.order.key]
+        self._left = self._loop.time()
         for wave in _waves(work, work.wanted()):
             task = self._loop.create_task(self._settle(wave))
             self._running[task] = wave

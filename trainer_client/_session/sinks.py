@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from trainer_client._session.futures import ThreadFuture, settle
+from trainer_client._session.futures import LoopFuture, ThreadFuture, settle
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Labels
 from trainer_client.result.rollout_result import RolloutResult
@@ -84,6 +84,37 @@ class LoopSink:
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+
+class TogetherSink:
+    """Rollouts of one event loop that are answered together, when the last of them is done.
+
+    Args:
+        future: gets the results, in the order of the tokens: numbers from 0.
+        count: how many there are.
+    """
+
+    def __init__(self, future: LoopFuture[list[RolloutResult | BaseException]], count: int) -> None:
+        self._future = future
+        self._loop = future.get_loop()
+        self._results: list[Any] = [None] * count
+        self._left = count
+
+    def deliver(self, tokens: Sequence[int], results: Sequence[RolloutResult | BaseException]) -> None:
+        """See `ResultSink`."""
+        for token, result in zip(tokens, results, strict=True):
+            self._left -= self._results[token] is None
+            self._results[token] = result
+        if not self._left and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._answer)
+
+    def is_abandoned(self, token: int) -> bool:
+        """See `ResultSink`."""
+        return self._future.cancelled() or self._loop.is_closed()
+
+    def _answer(self) -> None:
+        if not self._future.done():
+            self._future.set_result(self._results)
 
 
 class ThreadSink:

@@ -166,7 +166,7 @@ class Dispatcher:
             batch.name,
             batch.labels,
             batch.recipe.reasoning_marks,
-            in_columns=replica.info is not None and replica.info.writes_columns,
+            form=wire.form_of(replica.info, details=batch.recipe.details),
         )
         for row, outcome in unusable.items():
             self._store.settle([(row, column) for column in chunk.columns], outcome)

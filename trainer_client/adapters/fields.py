@@ -55,5 +55,13 @@ def response_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str | No
 
 def content_id(*parts: Any) -> str:
     """A name that follows from what a rollout holds: verifiers that draw then draw the same for the same content."""
-    text = json.dumps(parts, default=repr, separators=(",", ":"))
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    pieces: list[bytes] = []
+    for part in parts:
+        # Texts, which are long, as they are; what separates parts says how long each is, and of which kind.
+        kind, text = (b"t", part) if type(part) is str else (b"j", _JSON.encode(part))
+        data = text.encode("utf-8", "surrogatepass")
+        pieces += (b"%s%d:" % (kind, len(data)), data)
+    return hashlib.blake2b(b"".join(pieces), digest_size=12).hexdigest()
+
+
+_JSON = json.JSONEncoder(default=repr, separators=(",", ":"))

@@ -153,6 +153,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
     max_missing = top.take("max_missing", 0.2, _number)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
     follow_upgrades = top.take("follow_upgrades", False, _flag)
+    details = top.take("details", True, _flag)
     record = top.take("record", None, _record)
     top.finish()
     return {
@@ -166,6 +167,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
         "follow_upgrades": follow_upgrades,
+        "details": details,
     }
 
 

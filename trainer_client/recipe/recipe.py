@@ -48,6 +48,8 @@ class Recipe:
             all verifiers. The usual ones (``<think>``, ``[THINK]``, Harmony's channels, ...) are known without.
         follow_upgrades: whether a new digest of a verifier is taken over between batches, when no replica hosts the one
             that the run began with and its version has stayed the same. Otherwise the run stops.
+        details: whether verdicts come with what was found beside score and code: aspects, steps, notes, evidence and
+            feedback. Without them they cost less; faults say what they say either way.
     """
 
     rewards: tuple[Reward, ...]
@@ -60,6 +62,7 @@ class Recipe:
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     follow_upgrades: bool = False
+    details: bool = True
 
     def __post_init__(self) -> None:
         if not self.rewards:
@@ -73,7 +76,7 @@ class Recipe:
                 raise RecipeError(mistake, f"columns.{name}")
         self._check_hosts()
         self._check_marks()
-        _ = self.plan
+        self._check_details()
         try:
             _ = self.digest
         except (TypeError, ValueError) as error:
@@ -90,6 +93,19 @@ class Recipe:
 
     def __hash__(self) -> int:
         return hash(self.digest)
+
+    def _check_details(self) -> None:
+        plan = self.plan
+        if self.details:
+            return
+        if self.record is not None:
+            raise RecipeError("a [record] keeps what verdicts found; leave out details = false", "details")
+        read = [] if plan is None else [one for known in plan.sources().values() for one in known]
+        for source in read:
+            if source.kind == "aspect":
+                raise RecipeError(
+                    f"the method reads {source.base}, which is a detail; leave out details = false", "details"
+                )
 
     def _check_marks(self) -> None:
         for pair in self.reasoning_marks:

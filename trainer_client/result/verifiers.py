@@ -141,7 +141,7 @@ class ServerInfo(NamedTuple):
         suggested_items: a size of calls at which it works well.
         items_limit: items that may be in flight there.
         draining: whether it takes no more work.
-        writes_columns: whether it can write plain verdicts column by column.
+        result_forms: numbers of the forms in which it can write results, beside rows.
         version: version of its software.
         items_in_flight: items that it has admitted and not finished.
         activity: what each verifier has done, where it was asked for.
@@ -154,7 +154,7 @@ class ServerInfo(NamedTuple):
     suggested_items: int
     items_limit: int
     draining: bool
-    writes_columns: bool = False
+    result_forms: frozenset[int] = frozenset()
     version: str = ""
     items_in_flight: int = 0
     activity: Sequence[VerifierActivity] = ()

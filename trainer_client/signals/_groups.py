@@ -99,12 +99,14 @@ class Groups:
     @classmethod
     def _of_hashables(cls, items: list[Any], name: str) -> Groups:
         # A tensor without axes is a number in a box; boxes are equal only to themselves.
-        items = [as_array(name, item).tolist() if hasattr(item, "__array__") else item for item in items]
+        texts = set(map(type, items)) == {str}
+        if not texts:
+            items = [as_array(name, item).tolist() if hasattr(item, "__array__") else item for item in items]
         try:
             numbers = {label: i for i, label in enumerate(dict.fromkeys(items))}
         except TypeError as error:
             raise InputError(f"{name}: {error}; ids must be integers, strings or hashable values") from None
-        for label in numbers:
+        for label in () if texts else numbers:
             if fault := _without_value(label):
                 raise InputError(f"{name}: row {items.index(label)} holds {fault}; pass integers or strings")
         index = np.fromiter(map(numbers.__getitem__, items), np.int64, len(items))

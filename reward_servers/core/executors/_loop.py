@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from reward_servers.core._bound import BoundVerifier, Instance, outcome_of, replicate
 from reward_servers.core._context import Ask
 from reward_servers.core._model import Rollout
-from reward_servers.core._outcomes import Fault, Outcome, Party, default_codes, plain_score
+from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, default_codes, plain_score
 from reward_servers.core._verifier import Cost, Role
 from reward_servers.core._work import Job, Settle, Unit
 from reward_servers.core.executors._fair_queue import FairQueue
@@ -26,6 +26,8 @@ from reward_servers.core.executors._fair_queue import FairQueue
 _log = logging.getLogger("assay.server")
 _TURN = 0.002
 _TURN_NS = int(_TURN * 1e9)
+_LONGEST_TURN_NS = 10 * _TURN_NS
+"""Time after which a turn is over even if little of it was computing, since the processor was another's."""
 _TICK = 0.05
 _GRACE = 1.0
 """Seconds in which a coroutine ends that has been cancelled; one that takes longer has swallowed it."""
@@ -59,6 +61,7 @@ class AtOnce:
     Attributes:
         scores: Scores of the items whose verdict is nothing but a score and a code.
         codes: Their codes.
+        own_codes: Codes that the verifier gave itself, by place among the scores.
         run_us: Microseconds that each ran.
         others: Rank, outcome and run time of the other items.
         done: How many items were judged, from the first on.
@@ -66,6 +69,7 @@ class AtOnce:
 
     scores: list[float] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
+    own_codes: dict[int, str] = field(default_factory=dict)
     run_us: list[int] = field(default_factory=list)
     others: list[tuple[int, Outcome, int]] = field(default_factory=list)
     done: int = 0
@@ -108,15 +112,20 @@ class LoopExecutor:
         """Whether items can be judged at once: the verifier says that it costs nothing, and none waits."""
         return self._may_be_quick and not self._queue
 
-    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout]) -> AtOnce:
+    def judge_at_once(self, job: Job, rollouts: Sequence[Rollout], *, details: bool = True) -> AtOnce:
         """Judge items one after the other without a task, for as long as a turn of the loop may take.
+
+        Args:
+            job: What is asked about them.
+            rollouts: The items.
+            details: Whether more of a verdict is wanted than its score and its code.
 
         Returns:
             What became of them. Where fewer are done than were given, the rest must be queued: the turn is over, or the
             verifier waits for something, and is never judged in this way again.
         """
         found = AtOnce()
-        judging = self._judge_one_by_one(job, rollouts, found)
+        judging = self._judge_one_by_one(job, rollouts, found, details)
         try:
             judging.send(None)
         except StopIteration:
@@ -126,16 +135,19 @@ class LoopExecutor:
             judging.close()
         verifier = self._hosted.verifier
         found.codes = default_codes(found.scores, verifier.low, verifier.high)
+        for place, code in found.own_codes.items():
+            found.codes[place] = code
         return found
 
-    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], found: AtOnce) -> None:
+    async def _judge_one_by_one(self, job: Job, rollouts: Sequence[Rollout], found: AtOnce, details: bool) -> None:
         """Judge items until all are done or the turn is over. Wait only where the verifier does."""
         instance, verifier = self._instance, self._hosted.verifier
         assert instance is not None
         function, low, high, alone = instance.function, verifier.low, verifier.high, instance.takes_subject_alone
         clock, note_score, note_time = time.perf_counter_ns, found.scores.append, found.run_us.append
+        computed = time.thread_time_ns()
         started = clock()
-        turn_ends = started + _TURN_NS
+        turn_ends, last_end = started + _TURN_NS, started + _LONGEST_TURN_NS
         for rank, rollout in enumerate(rollouts):
             outcome: Outcome | None
             score: float | None = None
@@ -149,7 +161,10 @@ class LoopExecutor:
                     # What `plain_score` says of such a float, without the call.
                     plain = type(returned) is float and low <= returned <= high
                     score = returned if plain else plain_score(returned, low, high)
-                    outcome = None if score is not None else instance.settle(returned, rollout, None)[0]
+                    outcome = None if score is not None else instance.verdict(returned, details=details)
+                    if not details and type(outcome) is Verdict:
+                        found.own_codes[len(found.scores)] = outcome.code
+                        score, outcome = outcome.score, None
             except GeneratorExit:
                 raise
             except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
@@ -162,7 +177,10 @@ class LoopExecutor:
                 found.others.append((rank, outcome, (ended - started) // 1000))
             found.done = rank + 1
             if ended > turn_ends:
-                break
+                left = _TURN_NS - (time.thread_time_ns() - computed)
+                if left <= 0 or ended > last_end:
+                    break
+                turn_ends = ended + left
             started = ended
 
     def abandon(self, units: Sequence[Unit]) -> None:

@@ -5,7 +5,7 @@ against 0.1), so both loops are written flat.
 """
 
 from trainer_client._transport.wire.build import build_request
-from trainer_client._transport.wire.info import read_info
+from trainer_client._transport.wire.info import form_of, read_info
 from trainer_client._transport.wire.methods import (
     GET_SERVER_INFO,
     LIST_VERIFIERS,
@@ -36,6 +36,7 @@ __all__ = [
     "ReplyReader",
     "ScorelessResult",
     "build_request",
+    "form_of",
     "info_request",
     "parse_info",
     "parse_listing",

@@ -22,7 +22,7 @@ def build_request(
     labels: Labels,
     reasoning_marks: Sequence[tuple[str, str]] = (),
     *,
-    in_columns: bool = False,
+    form: service.ResultForm.ValueType = service.RESULT_FORM_UNSPECIFIED,
 ) -> tuple[service.ScoreStreamRequest, dict[int, ClientOutcome]]:
     """Build the message of a chunk.
 
@@ -35,7 +35,7 @@ def build_request(
         batch: name of the batch.
         labels: what servers log.
         reasoning_marks: pairs of marks around reasoning, in addition to those that servers know.
-        in_columns: whether to ask for plain verdicts column by column.
+        form: the form in which to ask for results.
 
     Returns:
         The message, and the rows left out of it because they cannot be sent, with the reason.
@@ -46,8 +46,7 @@ def build_request(
     message.seed = labels.seed
     message.run = labels.run
     message.step = labels.step
-    if in_columns:
-        message.result_form = service.RESULT_FORM_COLUMNS
+    message.result_form = form
     for position in chunk.asked:
         asked = chunk.spec.evaluations[position]
         evaluation = message.evaluations.add(

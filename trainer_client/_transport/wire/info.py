@@ -31,12 +31,19 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         suggested_items=info.limits.suggested_items,
         items_limit=info.load.items_limit,
         draining=info.load.draining,
-        writes_columns=service.RESULT_FORM_COLUMNS in info.result_forms,
+        result_forms=frozenset(info.result_forms),
         version=info.version,
         items_in_flight=info.load.items_in_flight,
         activity=[_read_activity(row) for row in info.activity],
         slow_items=[_read_slow_item(item) for item in info.slow_items],
     )
+
+
+def form_of(info: ServerInfo | None, *, details: bool) -> service.ResultForm.ValueType:
+    """The form in which a server is asked for results: the leanest that it offers and that holds what is wanted."""
+    offered = info.result_forms if info is not None else frozenset[int]()
+    wanted = [service.RESULT_FORM_COLUMNS] if details else [service.RESULT_FORM_SCORES, service.RESULT_FORM_COLUMNS]
+    return next((form for form in wanted if form in offered), service.RESULT_FORM_UNSPECIFIED)
 
 
 def _read_activity(row: service.VerifierActivity) -> VerifierActivity:

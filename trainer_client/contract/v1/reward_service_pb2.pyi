@@ -33,6 +33,10 @@ class _ResultFormEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enu
     """One Result for each rollout and evaluation."""
     RESULT_FORM_COLUMNS: _ResultForm.ValueType  # 2
     """Columns for verdicts that have nothing but a score and a code; rows for everything else."""
+    RESULT_FORM_SCORES: _ResultForm.ValueType  # 3
+    """Columns for verdicts, of which nothing but the score and the code is wanted: aspects, steps, notes, evidence and
+    feedback stay behind. Rows for everything else, such as faults, and verdicts with the usage of models.
+    """
 
 class ResultForm(_ResultForm, metaclass=_ResultFormEnumTypeWrapper):
     """How results are written."""
@@ -43,6 +47,10 @@ RESULT_FORM_ROWS: ResultForm.ValueType  # 1
 """One Result for each rollout and evaluation."""
 RESULT_FORM_COLUMNS: ResultForm.ValueType  # 2
 """Columns for verdicts that have nothing but a score and a code; rows for everything else."""
+RESULT_FORM_SCORES: ResultForm.ValueType  # 3
+"""Columns for verdicts, of which nothing but the score and the code is wanted: aspects, steps, notes, evidence and
+feedback stay behind. Rows for everything else, such as faults, and verdicts with the usage of models.
+"""
 global___ResultForm = ResultForm
 
 class _Scope:
@@ -159,7 +167,7 @@ global___ScoreRequest = ScoreRequest
 
 @typing.final
 class ResultColumns(google.protobuf.message.Message):
-    """Verdicts that have nothing but a score and a code, column by column: entry n of each column is about the same item."""
+    """Scores and codes of verdicts, column by column: entry n of each column is about the same item."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

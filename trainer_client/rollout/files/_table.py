@@ -10,6 +10,7 @@ from trainer_client._errors import RolloutError
 from trainer_client._settings import ROLLOUT_FIELDS
 from trainer_client.rollout.types import Document, Rollout
 
+_FIELDS = frozenset(ROLLOUT_FIELDS)
 _TEXT_IDS = ("rollout_id", "group_id")
 _EMPTY_IS_ABSENT = ("group_id", "task", "finish_reason")
 _JSON_IN_TEXT = ("metadata", "documents", "token_ids", "expected")
@@ -55,32 +56,33 @@ def _text_id(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def rollout_of(table: dict[str, Any]) -> Rollout:
-    """The rollout of a row; takes the table apart.
+def rollout_of(table: Mapping[str, Any]) -> Rollout:
+    """The rollout of a row; what is no field of a rollout becomes its `extra`.
 
     Raises:
         RolloutError: a field is missing or has the wrong type.
     """
-    for name in _TEXT_IDS:
-        table[name] = _text_id(table.get(name))
-    for name in _EMPTY_IS_ABSENT:
-        if table.get(name) == "":
-            del table[name]
-    if table.get("response") is None:
-        raise RolloutError("is missing", "response", _id_of(table))
-    known = {name: table.pop(name) for name in ROLLOUT_FIELDS if name in table}
-    known = {"prompt": "", **{name: value for name, value in known.items() if value is not None}}
-    for name in _JSON_IN_TEXT:
-        if isinstance(known.get(name), str):
-            known[name] = _json_in(known[name])
-    if isinstance(known.get("expected"), int | float):
+    known: dict[str, Any] = {"prompt": ""}
+    extra: dict[str, Any] = {}
+    for name, value in table.items():
+        if name not in _FIELDS:
+            extra[name] = value
+            continue
+        if name in _TEXT_IDS:
+            value = _text_id(value)
+        elif name in _JSON_IN_TEXT and isinstance(value, str):
+            value = _json_in(value)
+        if value is not None and not (name in _EMPTY_IS_ABSENT and value == ""):
+            known[name] = value
+    if "response" not in known:
+        raise RolloutError("is missing", "response", _id_of(known))
+    if "expected" in known and isinstance(known["expected"], int | float):
         known["expected"] = {"score": known["expected"]}
-    known = {name: value for name, value in known.items() if value is not None}
     if "documents" in known:
         known["documents"] = _documents(known["documents"], _id_of(known))
-    if not isinstance(known.get("token_ids", []), list):
+    if "token_ids" in known and not isinstance(known["token_ids"], list):
         raise RolloutError("expected a list of whole numbers", "token_ids", _id_of(known))
-    return Rollout(**known, extra=table)
+    return Rollout(**known, extra=extra)
 
 
 def _json_in(text: str) -> Any:
