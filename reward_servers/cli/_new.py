@@ -20,25 +20,44 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)?")
 _LONGEST = 64
 _TAKEN = frozenset({"verifier", "float"})
 """Names that the module itself uses."""
+_IMPORTED = frozenset({
+    "Answer", "Compilefailure", "Cost", "Expected", "Fault", "Item", "Itemlimits", "Limits", "Modelsettings", "Program",
+    "Reference", "Rollout", "Score", "Sequence", "Settings",
+})  # fmt: skip
+KINDS = ("function", "async", "batch", "group", "sandbox")
+"""What `--kind` may say, each a folder of templates."""
+_CLASSES = ("batch", "sandbox")
+_BESIDE = {"async": " --with exact"}
+"""What a check of a kind needs besides the verifier."""
 
 
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the verifier, such as acme/polite.")],
+    kind: Annotated[
+        str,
+        typer.Option(
+            help="function; async (asks another verifier); batch (many at once, on a device); group (all responses of "
+            "a prompt); sandbox (runs the response's program)."
+        ),
+    ] = "function",
     folder: Annotated[
         Path | None, typer.Option("--dir", help="Folder to write; named after the verifier unless said.")
     ] = None,
 ) -> int:
     """Write a package with a new verifier.
 
-    It holds one short function, its test, labelled cases, and the entry point that makes it known.
+    It holds one short function or class, its test, labelled cases, and the entry point that makes it known.
     """
+    if kind not in KINDS:
+        raise UserError(f"--kind {kind!r} is not known; known are {', '.join(KINDS)}")
     names = _names_for(name)
     target = folder if folder is not None else Path(names.distribution)
-    written = _write(names, target)
+    written = _write(names, kind, target)
     print(f"wrote {target}:")
     for path in written:
         print(f"  {path}")
-    print(f"next: python -m pip install -e {target} && assay check {name} --cases {target / 'cases.jsonl'}")
+    beside = _BESIDE.get(kind, "")
+    print(f"next: python -m pip install -e {target} && assay check {name} --cases {target / 'cases.jsonl'}{beside}")
     return 0
 
 
@@ -48,6 +67,12 @@ class _Names:
     distribution: str
     module: str
     function: str
+
+    @property
+    def class_name(self) -> str:
+        """The function's name as that of a class: ``LastLine``; never that of a class which the module imports."""
+        joined = "".join(part.capitalize() for part in self.function.split("_"))
+        return f"{joined}Verifier" if joined in _IMPORTED else joined
 
 
 def _names_for(name: str) -> _Names:
@@ -81,21 +106,23 @@ def _refuse_taken(name: str) -> None:
         raise UserError(f"NAME {name!r} is the name of a verifier of {owner} already; choose another")
 
 
-def _write(names: _Names, target: Path) -> list[Path]:
+def _write(names: _Names, kind: str, target: Path) -> list[Path]:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UserError(f"--dir {target} exists and is not empty; nothing is overwritten: choose another folder")
     places = {
         "pyproject.toml": target / "pyproject.toml",
         "README.md": target / "README.md",
-        "module.py": target / "src" / names.module / "__init__.py",
-        "test.py": target / "tests" / f"test_{names.module}.py",
-        "cases.jsonl": target / "cases.jsonl",
+        f"{kind}/module.py": target / "src" / names.module / "__init__.py",
+        f"{kind}/test.py": target / "tests" / f"test_{names.module}.py",
+        f"{kind}/cases.jsonl": target / "cases.jsonl",
     }
     values = {
         "name": names.name,
         "distribution": names.distribution,
         "module": names.module,
-        "function": names.function,
+        "short": names.function.strip("_"),
+        "target": names.class_name if kind in _CLASSES else names.function,
+        "beside": _BESIDE.get(kind, ""),
     }
     templates = files("reward_servers.cli") / "_template"
     for template, place in places.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._new import _names_for
+from reward_servers.cli._new import KINDS, _names_for
 from tests.cli.conftest import PATIENCE, Cli
 
 
@@ -46,6 +46,26 @@ def test_a_new_verifier_is_installed_tested_listed_served_and_scored(cli: Cli, t
     assert "already" in cli.error("new", "acme/last-line", "--dir", tmp_path / "again")
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "function"])
+def test_each_kind_is_clean_typed_installed_tested_and_listed(kind: str, cli: Cli, tmp_path: Path) -> None:
+    cli.run("new", "acme/one", "--kind", kind)
+    package, installed = tmp_path / "acme-one", tmp_path / "installed"
+    assert_clean(cli, "acme-one")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(installed), str(package)], check=True, timeout=PATIENCE)
+    cli.env["PYTHONPATH"] += f":{installed}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tested = subprocess.run(command, cwd=package, env=cli.env, capture_output=True, text=True, timeout=PATIENCE)
+    assert tested.returncode == 0, tested.stdout
+    rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
+    assert rows["acme/one"]["origin"].startswith("acme-one 0.1.0, acme_one:")
+
+
+def test_a_kind_that_is_not_known_is_refused(cli: Cli) -> None:
+    said = cli.error("new", "acme/one", "--kind", "klass")
+    assert "'klass' is not known; known are function, async, batch, group, sandbox" in said
+
+
 def test_files_are_named_after_the_verifier(cli: Cli) -> None:
     cli.run("new", "polite")
     files = {str(path.relative_to(cli.folder / "assay-polite")) for path in (cli.folder / "assay-polite").rglob("*.*")}
@@ -60,11 +80,15 @@ def test_files_are_named_after_the_verifier(cli: Cli) -> None:
 
 def test_what_is_written_is_clean_and_typed(cli: Cli) -> None:
     cli.run("new", "acme/last-line")
+    assert_clean(cli, "acme-last-line")
+
+
+def assert_clean(cli: Cli, folder: str) -> None:
     tools = Path(sys.executable).parent
     settings = Path(__file__).parents[2] / "pyproject.toml"
-    rules = [str(tools / "ruff"), "check", "--config", str(settings), "--no-cache", "acme-last-line"]
-    layout = [str(tools / "ruff"), "format", "--check", "--config", str(settings), "--no-cache", "acme-last-line"]
-    types = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "acme-last-line/src"]
+    rules = [str(tools / "ruff"), "check", "--config", str(settings), "--no-cache", folder]
+    layout = [str(tools / "ruff"), "format", "--check", "--config", str(settings), "--no-cache", folder]
+    types = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", f"{folder}/src"]
     for command in (rules, layout, types):
         done = subprocess.run(command, cwd=cli.folder, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stdout + done.stderr

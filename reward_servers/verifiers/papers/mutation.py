@@ -84,8 +84,8 @@ class Mutation:
 
     The response holds assertions or test functions in Python. 0 unless the right program passes all of them, else
     `(w + (1 - w) * killed / mutants) * (1 - rejected / equivalents)`. The aspects are the inputs of the method
-    `grpo_smu`. Tests that ask the program for nothing, and more
-    than 50 of them, get the floor. Source: arXiv 2601.07593, from its abstract.
+    `grpo_smu`. Tests that ask the program for nothing, and more than 50 of them, get the floor. Source: arXiv
+    2601.07593, from its abstract.
     """
 
     def setup(self, settings: CodeSettings) -> None:
