@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def programs_of(
 
     Args:
         servers: Servers of a recipe.
-        folder: Folder that paths of settings files are relative to.
+        folder: Folder that paths of settings files are relative to, and where modules of verifiers may be that no
+            package announces.
         host: Address to listen on.
         port: Port of the first process; the others follow. 0: any free ones. None: what the settings say.
         workers: Worker processes of each.
@@ -58,7 +60,19 @@ def programs_of(
                 # A port of the settings file can be taken once.
                 given = port if replica == 0 else 0
             number = replica + 1 if server.replicas > 1 else 0
+            written = any(":" in verifier for verifier in server.verifiers)
             programs.append(
-                ServerProcess(server.name, server.verifiers, config, host, given, workers, insecure, number, plain)
+                ServerProcess(
+                    server.name,
+                    server.verifiers,
+                    config,
+                    host,
+                    given,
+                    workers,
+                    insecure,
+                    number,
+                    plain,
+                    import_path=(os.path.abspath(folder),) if written else (),
+                )
             )
     return programs

@@ -48,7 +48,7 @@ def recipe(
             problems = error.all
     servers: tuple[Server, ...] = loaded.all_servers if loaded is not None else text.fields.get("servers", ())
     endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
-    offers = Offers(addresses_elsewhere(servers, endpoints), tls_of(ca, cert, key), token)
+    offers = Offers(addresses_elsewhere(servers, endpoints), tls_of(ca, cert, key), token, folder=path.parent)
     named = text.fields.get("servers", ())
     asked = Asked(text.fields.get("rewards", ()), named, loaded)
     problems += text.located(problems_of(asked, offers, path.parent))

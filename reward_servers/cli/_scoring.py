@@ -149,15 +149,15 @@ def session_of(
     endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
     elsewhere = addresses_elsewhere(servers, endpoints)
     tls, token = access
+    folder = path.parent if path is not None else Path()
     try:
-        check_recipe(recipe, path, Offers(elsewhere, tls, token))
+        check_recipe(recipe, path, Offers(elsewhere, tls, token, folder=folder))
     except RecipeError as error:
         if path is not None:
             raise
         raise UserError("; ".join(_of_command_line(one, recipe) for one in error.all)) from None
     ours = [server for server in servers if server.name not in elsewhere]
     # On free ports and in plain text, whatever the settings say for servers that stay.
-    folder = path.parent if path is not None else Path()
     programs = programs_of(ours, folder, host="127.0.0.1", port=0, workers=workers, plain=True)
     return Session(programs, QuietLog(verbose), elsewhere, tls, verifiers_elsewhere(servers, elsewhere), token)
 

@@ -61,7 +61,7 @@ def up(
     if not programs:
         print("nothing to start: the recipe gives endpoints for every server", file=sys.stderr)
         return 0
-    check_recipe(loaded, recipe, Offers(addresses_elsewhere(loaded.all_servers, {}), ask=False))
+    check_recipe(loaded, recipe, Offers(addresses_elsewhere(loaded.all_servers, {}), folder=recipe.parent, ask=False))
     if endpoints_file is not None:
         refuse_overwriting("--endpoints-file", endpoints_file, {"the recipe": recipe})
     asyncio.run(_keep(loaded, programs, endpoints_file, grace, metrics_port))

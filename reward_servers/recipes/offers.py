@@ -57,6 +57,7 @@ class Offers:
         elsewhere: Addresses of the servers that run already, by name; the others' verifiers are those installed here.
         tls: Files for asking running servers over TLS.
         token: Token, where they ask for one.
+        folder: Where modules may be that no package announces, besides the working directory.
         ask: Whether to ask running servers at all; their verifiers are not checked otherwise.
 
     Attributes:
@@ -69,12 +70,14 @@ class Offers:
         tls: TLS | None = None,
         token: str | None = None,
         *,
+        folder: str | os.PathLike[str] = "",
         ask: bool = True,
     ) -> None:
         self._elsewhere = elsewhere
         self._tls = tls
         self._token = token
         self._asks = ask
+        self._folder = folder
         self._hosted: dict[str, Mapping[str, VerifierInfo] | None] = {}
         self._found: dict[str, Offer | NotOfferedError] = {}
         self.silent: dict[str, str] = {}
@@ -130,9 +133,10 @@ class Offers:
         return found
 
     def _load(self, name: str) -> Offer:
-        if ":" in name and os.getcwd() not in sys.path:
-            # Where `assay serve` finds a verifier that is being written; at the end of the path it can shadow nothing.
-            sys.path.append(os.getcwd())
+        if ":" in name:
+            # Where its server will find it; at the end of the path it can shadow nothing.
+            folders = (os.path.abspath(self._folder), os.getcwd())
+            sys.path += [folder for folder in folders if folder not in sys.path]
         loaded = find(name)
         place = self._names[name].distribution if name in self._names else name
         return _of_verifier(loaded, place)

@@ -141,6 +141,30 @@ def test_what_runs_is_asked_what_it_hosts(cli: Cli) -> None:
     assert "server 'exact': not asked what it hosts" in cli.run("recipe", "r.toml", "--endpoints-file", "e.json").stderr
 
 
+def test_a_verifier_that_no_package_announces_is_found_beside_the_recipe(cli: Cli) -> None:
+    folder = cli.folder / "mine"
+    folder.mkdir()
+    (folder / "beside.py").write_text(
+        "from reward_servers import Rollout, verifier\n\n\n"
+        '@verifier("me/short", version="1")\n'
+        "def short(rollout: Rollout) -> bool:\n"
+        '    """Whether the response is short."""\n'
+        "    return len(rollout.response) < 3\n"
+    )
+    (folder / "r.toml").write_text('advantage = "none"\n[rewards.brief]\nverifier = "beside:short"\n')
+    rows = cli.rollouts("in.jsonl", {"response": "ab"}, {"response": "abcd"})
+    assert "me/short@1" in cli.run("recipe", "mine/r.toml").stdout
+    lines = cli.run("score", rows, "-r", "mine/r.toml", "-o", "-").stdout.splitlines()
+    assert [json.loads(line)["scores"] for line in lines] == [{"brief": 1.0}, {"brief": 0.0}]
+    # The same recipe asks a server that was started by itself, whichever name it is known by there.
+    cli.write("beside.py", (folder / "beside.py").read_text())
+    cli.write("e.json", json.dumps({"beside:short": [cli.serve("beside:short")]}))
+    lines = cli.run("score", rows, "-r", "mine/r.toml", "--endpoints-file", "e.json", "-o", "-").stdout.splitlines()
+    assert [json.loads(line)["scores"] for line in lines] == [{"brief": 1.0}, {"brief": 0.0}]
+    (folder / "r.toml").write_text('[rewards.brief]\nverifier = "beside:shrt"\n')
+    assert "beside:shrt is not a verifier" in cli.error("score", rows, "-r", "mine/r.toml")
+
+
 @pytest.mark.parametrize(
     ("schema", "value", "said"),
     [

@@ -7,7 +7,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 
 from trainer_client._transport.replica import Health, Replica
-from trainer_client.result.verifiers import ServerInfo, VerifierInfo
+from trainer_client.result.verifiers import Hosted, ServerInfo, VerifierInfo
 
 
 def choose(
@@ -75,10 +75,11 @@ def joint_info(replicas: Sequence[Replica], names: Collection[str], pins: Mappin
         for name, verifier in info.verifiers.items():
             if name not in verifiers or verifier.id.digest == pins.get(name):
                 verifiers[name] = verifier
-    if not up or any(name not in verifiers for name in names):
+    hosted = Hosted(verifiers)
+    if not up or any(name not in hosted for name in names):
         return None
     return up[0]._replace(
-        verifiers=verifiers,
+        verifiers=hosted,
         max_items=min((info.max_items for info in up if info.max_items), default=0),
         max_message_bytes=min((info.max_message_bytes for info in up if info.max_message_bytes), default=0),
     )

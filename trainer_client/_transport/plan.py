@@ -174,7 +174,9 @@ def call_specs(
                 work.setdefault((deadline, together), []).append((group, rows))
     specs = []
     for (deadline, together), parts in work.items():
-        evaluations = tuple(_evaluation(rewards[column], pins) for column in together)
+        evaluations = tuple(
+            _evaluation(rewards[column], verifiers[rewards[column].verifier_name].id.name, pins) for column in together
+        )
         infos = [verifiers[evaluation.verifier] for evaluation in evaluations]
         spec = CallSpec(
             name=f"{server}:{'+'.join(map(str, together))}",
@@ -192,8 +194,7 @@ def call_specs(
     return specs
 
 
-def _evaluation(reward: Reward, pins: Mapping[str, str]) -> Evaluation:
-    name = reward.verifier_name
+def _evaluation(reward: Reward, name: str, pins: Mapping[str, str]) -> Evaluation:
     options = encode_json(reward.options) if reward.options else b""
     return Evaluation(name, reward.version, pins.get(name, ""), options, reward.cpu_limit)
 

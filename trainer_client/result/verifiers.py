@@ -56,6 +56,27 @@ class VerifierInfo(NamedTuple):
     options_schema: Any = None
 
 
+class Hosted(dict[str, VerifierInfo]):
+    """What a server hosts, by name; found by import path (``module:attribute``) as well, which recipes may give."""
+
+    def __init__(self, verifiers: Mapping[str, VerifierInfo]) -> None:
+        super().__init__(verifiers)
+        self._paths = {info.origin.rpartition(", ")[2]: name for name, info in verifiers.items() if info.origin}
+
+    def _name(self, name: object) -> object:
+        return self._paths.get(name, name) if isinstance(name, str) and ":" in name else name
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(self._name(name))
+
+    def __getitem__(self, name: str) -> VerifierInfo:
+        return super().__getitem__(str(self._name(name)))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The verifier of that name or path, or something else."""
+        return super().get(str(self._name(name)), default)
+
+
 class VerifierActivity(NamedTuple):
     """What a verifier has done since its server started.
 

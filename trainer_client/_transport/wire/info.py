@@ -9,7 +9,7 @@ from typing import Any, Final
 from trainer_client._transport.failures import UnusableReply
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
-from trainer_client.result.verifiers import ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
+from trainer_client.result.verifiers import Hosted, ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
 
 _LARGEST: Final = sys.float_info.max
 # A newer server may name a class that is not known here.
@@ -25,7 +25,7 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         UnusableReply: it contradicts itself.
     """
     return ServerInfo(
-        verifiers=_read_verifiers(listing),
+        verifiers=Hosted(_read_verifiers(listing)),
         max_items=info.limits.max_items,
         max_message_bytes=info.limits.max_message_bytes,
         suggested_items=info.limits.suggested_items,
