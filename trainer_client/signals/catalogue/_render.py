@@ -26,7 +26,8 @@ is in. *Needs* says how much of a step must be present: a row, its whole group, 
 shards with a reduce hook), or state carried over steps. *Provenance* says what was read: the authors' or reference
 *code*, the *paper*, a *secondary* source, or only the *abstract*. A method under `release/` reproduces a release where
 it departs from its paper; the method without the prefix is the correct behaviour. *Laws* are what the tests try with
-random batches, besides those that all methods obey.
+random batches, besides those that all methods obey. What supplies the inputs of each paper's method in a recipe is in
+[papers.md](papers.md).
 """
 
 
