@@ -270,7 +270,9 @@ def test_the_output_may_be_left_out_or_be_standard_output(cli: Cli) -> None:
     assert [json.loads(line)["reward"] for line in done.stdout.splitlines()] == [1.0, 0.0]
     assert "2 rollouts in 1 groups" in done.stderr
     assert sorted(cli.folder.iterdir()) == before
-    assert "standard output" in cli.error("score", source, "-r", recipe, "-o", "-", "--json")
+    told = cli.run("score", source, "-r", recipe, "-o", "-", "--json", code=2)
+    assert "standard output" in told.stderr
+    assert "standard output" in json.loads(told.stdout)["error"]
 
 
 def test_a_file_in_another_shape_is_scored_by_naming_its_columns(cli: Cli) -> None:
