@@ -142,7 +142,7 @@ def describe_run(
         "zero_advantages": None if advantages is None else int((advantages[table.mask] == 0).sum()),
         "remark": "" if outcome["incomplete"] else signal.reason,
         "grouped_by_prompt": found.grouped_by_prompt if table.recipe.advantage is not None else 0,
-        "ungrouped": found.ungrouped if table.recipe.advantage is not None else 0,
+        "ungrouped": found.ungrouped,
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
         "label_problems": compared.problems,
         "label_notes": compared.notes,
@@ -181,7 +181,7 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
     if outcome["ungrouped"]:
         print_note(
             f"{outcome['ungrouped']} rollouts have neither group_id nor prompt; each is a group of its own, from which "
-            "no group method can learn: add group_id, or name its column by --map group_id=COLUMN"
+            "no group method can learn: name the column by --map prompt=COLUMN or --map group_id=COLUMN"
         )
 
 
