@@ -36,6 +36,7 @@ def recipe(
     from reward_servers.fleet import addresses_elsewhere
     from reward_servers.recipes import Asked, Offers, layout_of, problems_of
     from trainer_client import Recipe, RecipeError
+    from trainer_client.recipe.asking import Asking
     from trainer_client.recipe.file import RecipeText
 
     text = RecipeText.of_file(path)
@@ -48,7 +49,9 @@ def recipe(
             problems = error.all
     servers: tuple[Server, ...] = loaded.all_servers if loaded is not None else text.fields.get("servers", ())
     endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
-    offers = Offers(addresses_elsewhere(servers, endpoints), tls_of(ca, cert, key), token, folder=path.parent)
+    told = text.fields.get("client") or Asking()
+    tls = tls_of(ca, cert, key) or told.tls
+    offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or told.token, folder=path.parent)
     named = text.fields.get("servers", ())
     asked = Asked(text.fields.get("rewards", ()), named, loaded)
     problems += text.located(problems_of(asked, offers, path.parent))

@@ -29,6 +29,7 @@ from trainer_client import (
     Rollout,
     ScoreTable,
 )
+from trainer_client.recipe.asking import Asking
 
 _T = TypeVar("_T")
 
@@ -148,7 +149,8 @@ def session_of(
     servers = recipe.all_servers
     endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
     elsewhere = addresses_elsewhere(servers, endpoints)
-    tls, token = access
+    told = recipe.client or Asking()
+    tls, token = access[0] or told.tls, access[1] or told.token
     folder = path.parent if path is not None else Path()
     try:
         check_recipe(recipe, path, Offers(elsewhere, tls, token, folder=folder))

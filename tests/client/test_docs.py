@@ -18,10 +18,14 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 def test_the_recipe_loads_and_its_error_reads_as_shown(tmp_path: Path) -> None:
-    text, with_parts, by_step, with_inputs = blocks("recipes.md", "toml")
+    text, with_parts, by_step, with_inputs, asking = blocks("recipes.md", "toml")
     assert Recipe.loads(text).columns == ("correct", "tags")
     assert Recipe.loads(with_inputs).inputs == {"helped": "metadata.hinted"}
     assert [one.aspect for one in Recipe.loads(with_parts).rewards] == ["", "coverage"]
+    told = Recipe.loads(f'{asking}[rewards.a]\nverifier = "v"').client
+    assert told is not None
+    assert told.retries is not None
+    assert told.retries.unavailable_timeout_s == 1800.0
     (brief,) = Recipe.loads(by_step).at(350).rewards
     assert (brief.weight, brief.options["max"]) == (0.25, 1000)
     (shown,) = [block.strip() for block in blocks("recipes.md", "text")]

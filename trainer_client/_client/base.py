@@ -12,6 +12,7 @@ from trainer_client._client.local import LocalCommand
 from trainer_client._client.record import Recorder, Take
 from trainer_client._errors import RecipeError
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
+from trainer_client.recipe.asking import Asking
 from trainer_client.recipe.recipe import Recipe, as_recipe
 from trainer_client.recipe.state import load, save
 from trainer_client.result.batch import Labels
@@ -38,7 +39,7 @@ class BaseClient:
         recipe: Recipe | str | os.PathLike[str],
         endpoints: Endpoints | None = None,
         *,
-        pin: bool = True,
+        pin: bool | None = None,
         batching: Batching | None = None,
         retries: Retries | None = None,
         tls: TLS | None = None,
@@ -49,7 +50,15 @@ class BaseClient:
         if endpoints == "local":
             endpoints = None
             local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
-        settings = Settings.make(endpoints, pin=pin, batching=batching, retries=retries, tls=tls, token=token)
+        told = self._recipe.client or Asking()
+        settings = Settings.make(
+            endpoints,
+            pin=(told.pin is not False) if pin is None else pin,
+            batching=batching or told.batching,
+            retries=retries or told.retries,
+            tls=tls or told.tls,
+            token=token or told.token,
+        )
         self._core = Core(settings, local)
         self._method = self._recipe.estimator()
         self._missing = MissingWindow()

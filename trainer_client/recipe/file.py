@@ -6,9 +6,11 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from trainer_client._errors import RecipeError
+from trainer_client.recipe.asking import read_asking
+from trainer_client.recipe.reader import Reader, flag_of, kind_of, number_of, table_of, text_of, texts_of, whole_of
 from trainer_client.recipe.record import Record
 from trainer_client.recipe.rewards import DEFAULT_DEADLINE, Reward, Server
 from trainer_client.recipe.schedules import Schedule, is_schedule, read_schedule
@@ -45,7 +47,9 @@ class RecipeText:
             self.problems = [RecipeError(f"not TOML: {reason}", "", line, path)]
             return
         found: list[RecipeError] = []
-        self.fields = _fields(_Reader(table, found))
+        self.fields = _fields(Reader(table, found))
+        if path is not None and self.fields["client"] is not None:
+            self.fields["client"] = self.fields["client"].within(os.path.dirname(os.path.abspath(path)))
         self.problems = self.located(found)
 
     @classmethod
@@ -85,76 +89,20 @@ class RecipeText:
         raise RecipeError.of_all(self.problems) from None
 
 
-class _Reader:
-    """A TOML table that is taken apart key by key; what is left at the end is unknown.
-
-    What is wrong with a key is noted, and the key counts as absent.
-    """
-
-    def __init__(self, table: Mapping[str, Any], problems: list[RecipeError], place: str = "") -> None:
-        self.table = dict(table)
-        self.place = place
-        self.known: list[str] = []
-        self.problems = problems
-        self._earlier = len(problems)
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing of it was noted as wrong."""
-        return len(self.problems) == self._earlier
-
-    def at(self, key: str) -> str:
-        return f"{self.place}.{key}" if self.place else key
-
-    def below(self, key: str, value: Any) -> _Reader:
-        """The table under a key."""
-        return _Reader(_table(self, key, value), self.problems, self.at(key))
-
-    def refuse(self, key: str, reason: str) -> NoReturn:
-        raise RecipeError(reason, self.at(key))
-
-    def take(self, key: str, default: _D, read: Callable[[_Reader, str, Any], _T]) -> _T | _D:
-        self.known.append(key)
-        if key not in self.table:
-            return default
-        try:
-            return read(self, key, self.table.pop(key))
-        except RecipeError as error:
-            self.problems.append(error)
-            return default
-
-    def finish(self, *also: str) -> None:
-        for key in self.table:
-            from difflib import get_close_matches
-
-            close = get_close_matches(key, [*self.known, *also], n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join([*self.known, *also])}"
-            self.problems.append(RecipeError(f"is not a key here; {hint}", self.at(key)))
-
-    def made(self, make: Callable[..., _T], *args: Any, **fields: Any) -> _T | None:
-        """What is made of its fields; None, and a note, where they do not fit or something of them was wrong."""
-        if not self.is_sound:
-            return None
-        try:
-            return make(*args, **fields)
-        except RecipeError as error:
-            self.problems.append(error)
-            return None
-
-
-def _fields(top: _Reader) -> dict[str, Any]:
+def _fields(top: Reader) -> dict[str, Any]:
     nothing: dict[str, Any] = {}
-    rewards = top.take("rewards", nothing, _table)
-    servers = top.take("servers", nothing, _table)
-    name = top.take("name", "recipe", _text)
+    rewards = top.take("rewards", nothing, table_of)
+    servers = top.take("servers", nothing, table_of)
+    name = top.take("name", "recipe", text_of)
     advantage = top.take("advantage", "grpo", _advantage)
-    inputs = top.take("inputs", nothing, _table)
+    inputs = top.take("inputs", nothing, table_of)
     columns = top.take("columns", nothing, _columns)
-    max_missing = top.take("max_missing", 0.2, _number)
+    max_missing = top.take("max_missing", 0.2, number_of)
     reasoning_marks = top.take("reasoning_marks", (), _pairs)
-    follow_upgrades = top.take("follow_upgrades", False, _flag)
-    details = top.take("details", True, _flag)
+    follow_upgrades = top.take("follow_upgrades", False, flag_of)
+    details = top.take("details", True, flag_of)
     record = top.take("record", None, _record)
+    asking = top.take("client", None, read_asking)
     top.finish()
     return {
         "name": name,
@@ -164,6 +112,7 @@ def _fields(top: _Reader) -> dict[str, Any]:
         "inputs": inputs,
         "file_columns": columns,
         "record": record,
+        "client": asking,
         "max_missing": max_missing,
         "reasoning_marks": reasoning_marks,
         "follow_upgrades": follow_upgrades,
@@ -172,54 +121,54 @@ def _fields(top: _Reader) -> dict[str, Any]:
 
 
 def _each(
-    top: _Reader, section: str, tables: Mapping[str, Any], read: Callable[[str, _Reader], _T | None]
+    top: Reader, section: str, tables: Mapping[str, Any], read: Callable[[str, Reader], _T | None]
 ) -> tuple[_T, ...]:
     """What the tables of a section say, without those that cannot be used."""
     found = []
     for key, value in tables.items():
         if not isinstance(value, dict):
-            reason = f"expected a table [{section}.{key}], found {_kind(value)}"
+            reason = f"expected a table [{section}.{key}], found {kind_of(value)}"
             top.problems.append(RecipeError(reason, f"{section}.{key}"))
             continue
-        found.append(read(key, _Reader(value, top.problems, f"{section}.{key}")))
+        found.append(read(key, Reader(value, top.problems, f"{section}.{key}")))
     return tuple(one for one in found if one is not None)
 
 
-def _record(outer: _Reader, key: str, value: Any) -> Record | None:
+def _record(outer: Reader, key: str, value: Any) -> Record | None:
     table = outer.below(key, value)
     record: dict[str, Any] = {
-        "folder": table.take("folder", "", _text),
-        "rollouts": table.take("rollouts", 256, _whole),
-        "evidence": table.take("evidence", True, _flag),
-        "max_bytes": table.take("max_bytes", 1 << 30, _whole),
+        "folder": table.take("folder", "", text_of),
+        "rollouts": table.take("rollouts", 256, whole_of),
+        "evidence": table.take("evidence", True, flag_of),
+        "max_bytes": table.take("max_bytes", 1 << 30, whole_of),
     }
     table.finish()
     return table.made(Record, **record)
 
 
-def _server(name: str, table: _Reader) -> Server | None:
+def _server(name: str, table: Reader) -> Server | None:
     server: dict[str, Any] = {
-        "verifiers": table.take("verifiers", (), _texts),
-        "endpoints": table.take("endpoints", (), _texts),
-        "config": table.take("config", None, _text),
-        "replicas": table.take("replicas", 1, _whole),
+        "verifiers": table.take("verifiers", (), texts_of),
+        "endpoints": table.take("endpoints", (), texts_of),
+        "config": table.take("config", None, text_of),
+        "replicas": table.take("replicas", 1, whole_of),
     }
     table.finish()
     return table.made(Server, name, **server)
 
 
-def _reward(name: str, table: _Reader) -> Reward | None:
+def _reward(name: str, table: Reader) -> Reward | None:
     schedules: dict[str, Schedule] = {}
     reward: dict[str, Any] = {
-        "verifier": table.take("verifier", "", _text),
-        "tasks": table.take("tasks", None, _texts),
+        "verifier": table.take("verifier", "", text_of),
+        "tasks": table.take("tasks", None, texts_of),
         "options": table.take("options", {}, _options(schedules)),
-        "aspect": table.take("aspect", "", _text),
+        "aspect": table.take("aspect", "", text_of),
         "weight": table.take("weight", 1.0, _following(schedules, "weight")),
-        "required": table.take("required", True, _flag),
+        "required": table.take("required", True, flag_of),
         "gate": table.take("gate", None, _gate_of(schedules)),
-        "deadline": table.take("deadline", DEFAULT_DEADLINE, _number),
-        "cpu_limit": table.take("cpu_limit", None, _number),
+        "deadline": table.take("deadline", DEFAULT_DEADLINE, number_of),
+        "cpu_limit": table.take("cpu_limit", None, number_of),
         "on_missing": table.take("on_missing", {}, _on_missing),
     }
     table.finish()
@@ -229,12 +178,12 @@ def _reward(name: str, table: _Reader) -> Reward | None:
     return table.made(Reward, name, **reward, schedules=schedules)
 
 
-def _following(schedules: dict[str, Schedule], place: str) -> Callable[[_Reader, str, Any], float]:
+def _following(schedules: dict[str, Schedule], place: str) -> Callable[[Reader, str, Any], float]:
     """Reads a number, or one that follows the step; of that the value at step 0, with the rest noted at its place."""
 
-    def read(outer: _Reader, key: str, value: Any) -> float:
+    def read(outer: Reader, key: str, value: Any) -> float:
         if not isinstance(value, dict):
-            return _number(outer, key, value)
+            return number_of(outer, key, value)
         try:
             schedules[place] = read_schedule(value)
         except RecipeError as error:
@@ -244,9 +193,9 @@ def _following(schedules: dict[str, Schedule], place: str) -> Callable[[_Reader,
     return read
 
 
-def _options(schedules: dict[str, Schedule]) -> Callable[[_Reader, str, Any], dict[str, Any]]:
-    def read(outer: _Reader, key: str, value: Any) -> dict[str, Any]:
-        options = dict(_table(outer, key, value))
+def _options(schedules: dict[str, Schedule]) -> Callable[[Reader, str, Any], dict[str, Any]]:
+    def read(outer: Reader, key: str, value: Any) -> dict[str, Any]:
+        options = dict(table_of(outer, key, value))
         for name, one in options.items():
             if is_schedule(one):
                 _following(schedules, f"options.{name}")(outer, f"{key}.{name}", one)
@@ -256,8 +205,8 @@ def _options(schedules: dict[str, Schedule]) -> Callable[[_Reader, str, Any], di
     return read
 
 
-def _gate_of(schedules: dict[str, Schedule]) -> Callable[[_Reader, str, Any], Any]:
-    def read(outer: _Reader, key: str, value: Any) -> Any:
+def _gate_of(schedules: dict[str, Schedule]) -> Callable[[Reader, str, Any], Any]:
+    def read(outer: Reader, key: str, value: Any) -> Any:
         from trainer_client.signals import Gate, SignalError
 
         table = outer.below(key, value)
@@ -279,81 +228,40 @@ def _gate_of(schedules: dict[str, Schedule]) -> Callable[[_Reader, str, Any], An
     return read
 
 
-def _on_missing(outer: _Reader, key: str, value: Any) -> Any:
+def _on_missing(outer: Reader, key: str, value: Any) -> Any:
     if isinstance(value, str):
         return {"default": value}
-    table = _table(outer, key, value)
+    table = table_of(outer, key, value)
     for code, action in table.items():
-        _text(outer, f"{key}.{code}", action)
+        text_of(outer, f"{key}.{code}", action)
     return table
 
 
-def _advantage(outer: _Reader, key: str, value: Any) -> Any:
+def _advantage(outer: Reader, key: str, value: Any) -> Any:
     stages = value if isinstance(value, list) else [value]
     for stage in stages:
         if not isinstance(stage, str | dict):
-            outer.refuse(key, f'expected "name" or {{ name = "...", options }}, found {_kind(stage)}')
+            outer.refuse(key, f'expected "name" or {{ name = "...", options }}, found {kind_of(stage)}')
     return None if value == "none" else value
 
 
-def _table(reader: _Reader, key: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        reader.refuse(key, f"expected a table, found {_kind(value)}")
-    return value
-
-
-def _columns(reader: _Reader, key: str, value: Any) -> dict[str, str]:
+def _columns(reader: Reader, key: str, value: Any) -> dict[str, str]:
     """Column by field; ``reference = { answer = "gold" }`` and ``reference.answer = "gold"`` say the same."""
     columns: dict[str, str] = {}
-    for name, column in _table(reader, key, value).items():
+    for name, column in table_of(reader, key, value).items():
         inner = column if isinstance(column, dict) else {"": column}
         for below, one in inner.items():
             place = f"{name}.{below}" if below else name
-            columns[place] = _text(reader, f"{key}.{place}", one)
+            columns[place] = text_of(reader, f"{key}.{place}", one)
     return columns
 
 
-def _text(reader: _Reader, key: str, value: Any) -> str:
-    if not isinstance(value, str):
-        reader.refuse(key, f"expected text in quotes, found {_kind(value)}")
-    return value
-
-
-def _texts(reader: _Reader, key: str, value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        reader.refuse(key, f'expected a list of texts such as ["a", "b"], found {_kind(value)}')
-    return tuple(value)
-
-
-def _pairs(reader: _Reader, key: str, value: Any) -> tuple[tuple[str, str], ...]:
+def _pairs(reader: Reader, key: str, value: Any) -> tuple[tuple[str, str], ...]:
     pairs = value if isinstance(value, list) else [value]
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(mark, str) for mark in pair):
-            reader.refuse(key, f'expected a list of pairs such as [["<plan>", "</plan>"]], found {_kind(value)}')
+            reader.refuse(key, f'expected a list of pairs such as [["<plan>", "</plan>"]], found {kind_of(value)}')
     return tuple((opening, closing) for opening, closing in pairs)
-
-
-def _flag(reader: _Reader, key: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        reader.refuse(key, f"expected true or false, found {_kind(value)}")
-    return value
-
-
-def _whole(reader: _Reader, key: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        reader.refuse(key, f"expected a whole number, found {_kind(value)}")
-    return value
-
-
-def _number(reader: _Reader, key: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        reader.refuse(key, f"expected a number, found {_kind(value)}")
-    return float(value)
-
-
-def _kind(value: Any) -> str:
-    names = {str: "text", bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "a table"}
-    return f"{names.get(type(value), type(value).__name__)} ({value!r})"
 
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")

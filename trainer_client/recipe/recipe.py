@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from trainer_client._errors import RecipeError
 from trainer_client._settings import field_mistake
+from trainer_client.recipe.asking import Asking
 from trainer_client.recipe.file import RecipeText
 from trainer_client.recipe.inputs import InputSetting, Plan, Source, plan_of, read_inputs
 from trainer_client.recipe.record import Record
@@ -43,6 +44,7 @@ class Recipe:
             `trainer_client.recipe.inputs`. What rewards and rollouts hold under the same meaning needs no entry.
         file_columns: column by field, for files with other names, as ``read_rollouts`` takes it; ``[columns]`` in a
             recipe file.
+        client: how the servers are asked, where a client is not told otherwise.
         max_missing: largest tolerated share of missing scores, for each reward on its own.
         reasoning_marks: pairs of marks between which a response is reasoning, such as ``("<plan>", "</plan>")``, for
             all verifiers. The usual ones (``<think>``, ``[THINK]``, Harmony's channels, ...) are known without.
@@ -59,6 +61,7 @@ class Recipe:
     inputs: Mapping[str, InputSetting] = field(default_factory=dict)
     file_columns: Mapping[str, str] = field(default_factory=dict)
     record: Record | None = None
+    client: Asking | None = None
     max_missing: float = 0.2
     reasoning_marks: tuple[tuple[str, str], ...] = ()
     follow_upgrades: bool = False
@@ -85,8 +88,9 @@ class Recipe:
     @cached_property
     def digest(self) -> str:
         """Name everything that the recipe says: equal for equal recipes, in every process."""
-        # What is kept of a run changes nothing of what is asked.
-        return digest_of({f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "record"})
+        # What is kept of a run, and how it is asked, change nothing of what is asked.
+        said = [f.name for f in dataclasses.fields(self) if f.name not in ("record", "client")]
+        return digest_of({name: getattr(self, name) for name in said})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Recipe) and other.digest == self.digest

@@ -1,0 +1,80 @@
+"""`Asking`: how a recipe's servers are asked, where the client is not told otherwise; ``[client]`` in a recipe file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from trainer_client._errors import RecipeError
+from trainer_client._settings import TLS, Batching, Retries
+from trainer_client.recipe.reader import Reader, flag_of, number_of, text_of, whole_of
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How servers are asked. What a client is given itself goes first.
+
+    Attributes:
+        pin: whether a run keeps the version of each verifier that it began with.
+        batching: how work is cut into calls.
+        retries: patience, and what is sent again.
+        tls: files for encrypted connections.
+        token: where a bearer token is, ``"file:PATH"``.
+    """
+
+    pin: bool | None = None
+    batching: Batching | None = None
+    retries: Retries | None = None
+    tls: TLS | None = None
+    token: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.token is not None and not self.token.startswith("file:"):
+            raise RecipeError('is a secret and no part of a recipe; name its file, "file:PATH"', "client.token")
+
+    def within(self, folder: str) -> Asking:
+        """The same with paths that are relative to a folder."""
+        tls = None if self.tls is None else TLS(*(_in(folder, getattr(self.tls, one.name)) for one in fields(TLS)))
+        token = None if self.token is None else f"file:{_in(folder, self.token.removeprefix('file:'))}"
+        return Asking(self.pin, self.batching, self.retries, tls, token)
+
+
+def _in(folder: str, path: str | None) -> str | None:
+    return None if path is None else os.path.join(folder, path)
+
+
+def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
+    """Read the table ``[client]``."""
+    table = outer.below(key, value)
+    found = {
+        "pin": table.take("pin", None, flag_of),
+        "batching": table.take("batching", None, _settings(Batching)),
+        "retries": table.take("retries", None, _settings(Retries)),
+        "tls": table.take("tls", None, _settings(TLS)),
+        "token": table.take("token", None, text_of),
+    }
+    table.finish()
+    return table.made(Asking, **found)
+
+
+def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None]:
+    """Reads a table whose keys are the fields of a class of settings."""
+
+    def read(outer: Reader, key: str, value: Any) -> _T | None:
+        table = outer.below(key, value)
+        given = {}
+        for one in fields(kind):  # type: ignore[arg-type]
+            reads: Any = {int: whole_of, float: number_of}.get(type(one.default), text_of)
+            number = table.take(one.name, None, reads)
+            if isinstance(number, int | float) and number < 0:
+                table.problems.append(RecipeError(f"{number:g} is negative", table.at(one.name)))
+            if number is not None:
+                given[one.name] = number
+        table.finish()
+        return table.made(kind, **given)
+
+    return read
