@@ -93,8 +93,13 @@ def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> Rollou
     if len(found.problems) > _PROBLEMS_SHOWN:
         print(f"{source}: {len(found.problems) - _PROBLEMS_SHOWN} more lines cannot be used", file=sys.stderr)
     if not found.rollouts:
-        raise UserError(f"{source}: no line can be used as a rollout")
+        raise UserError(useless(source, found))
     return found
+
+
+def useless(source: Path, found: RolloutFile) -> str:
+    """Say of a file that it gives no rollout."""
+    return f"{source}: {'no line can be used as a rollout' if found.problems else 'there is no row in it'}"
 
 
 def unfitting(source: Path, found: RolloutFile, columns: Mapping[str, str]) -> str:

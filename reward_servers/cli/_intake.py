@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._inputs import unfitting
+from reward_servers.cli._inputs import unfitting, useless
 
 if TYPE_CHECKING:
     from trainer_client import LineProblem, Recipe, Rollout
@@ -131,7 +131,7 @@ class Intake:
         if not held:
             if self.found.columns and self.found.problems:
                 raise UserError(unfitting(self._source, self.found, self._form.columns))
-            raise UserError(f"{self._source}: no line can be used as a rollout")
+            raise UserError(useless(self._source, self.found))
         if self._arrays is not None:
             attach_arrays(held, self._arrays)
         self._check(held)

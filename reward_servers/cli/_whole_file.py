@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -66,8 +67,22 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
         raise UserError(f"{option} {path}: the folder {target.parent} does not exist; make it first")
     if target.is_dir():
         raise UserError(f"{option} {path}: it is a folder; give the name of a file, or a name that ends with / for all")
-    if not os.access(target if target.exists() and not target.is_file() else target.parent, os.W_OK):
-        raise UserError(f"{option} {path}: it cannot be written there; choose another folder or change its rights")
+    if reason := _unwritable(target):
+        raise UserError(
+            f"{option} {path}: it cannot be written there ({reason}); choose another folder or change its rights"
+        )
+
+
+def _unwritable(target: Path) -> str:
+    """Why nothing can be written at a place; empty where it can."""
+    if target.exists() and not target.is_file():
+        return "" if os.access(target, os.W_OK) else os.strerror(errno.EACCES)
+    try:
+        # Rights alone do not say it: a file system may be read-only, or none for files of a user's own.
+        with tempfile.TemporaryFile(dir=target.parent):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def output_place(

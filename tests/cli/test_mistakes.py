@@ -12,7 +12,14 @@ from reward_servers.cli._app import run
 
 ROW = '{"response": "a", "reference": "a", "group_id": "g"}\n'
 
-# The command line, and words of its error. IN is a file of rollouts, BAD a settings file, PORT a port that is taken.
+FILES = {
+    "IN": ("in.jsonl", ROW),
+    "BAD": ("bad.toml", "[server]\nprot = 50051\n"),
+    "HEADER": ("header.csv", "a,b\n"),
+    "PORTLESS": ("portless.json", '{"exact": ["127.0.0.1"]}'),
+    "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),
+}
+# The command line, with names of files; PORT is a port that is taken. Then words of the error.
 MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "a verifier's name": (["serve", "exat"], ["no verifier 'exat'", "Did you mean 'exact'?", "assay list"]),
     "a verifier's name without a recipe": (["score", "IN", "--verifier", "exat"], ["--verifier exat", "'exact'"]),
@@ -36,6 +43,25 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     "a key of the settings": (["serve", "exact", "--config", "BAD"], ["server.prot", "did you mean port?"]),
     "labels that are not there": (["check", "exact", "--cases", "IN"], ["no case has a label in expected.score"]),
     "the input as output": (["score", "IN", "--verifier", "exact", "-o", "IN"], ["the input, which would be lost"]),
+    "a place where nothing can be written": (
+        ["score", "IN", "--verifier", "exact", "-o", "/proc/x.jsonl"],
+        ["--out /proc/x.jsonl: it cannot be written there", "choose another folder"],
+    ),
+    "a folder that is not there": (
+        ["score", "IN", "--verifier", "exact", "-o", "/no-such-folder/x.jsonl"],
+        ["--out /no-such-folder/x.jsonl", "make it first"],
+    ),
+    "a header alone": (["score", "HEADER", "--verifier", "exact"], ["header.csv: there is no row in it"]),
+    "an address without a port": (
+        ["score", "IN", "--verifier", "exact", "--endpoints-file", "PORTLESS"],
+        ["server 'exact'", "'127.0.0.1' is not an address such as"],
+    ),
+    "a server's name in a file of endpoints": (
+        ["score", "IN", "--verifier", "exact", "--endpoints-file", "TYPO"],
+        ["'exat' is no server of the recipe", "did you mean 'exact'?"],
+    ),
+    "a name for a new verifier": (["new", "Bad/Name"], ["'Bad/Name' is not a verifier name", "acme/polite"]),
+    "a server that is not there": (["health", "127.0.0.1:1"], []),
     "a field that no rollout has": (
         ["score", "IN", "--verifier", "exact", "--map", "anwser=x"],
         ["'anwser' is no field of a rollout", "reference"],
@@ -46,8 +72,11 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
 }
 
 
+ANSWERED_NO = ("labels that are not there", "a server that is not there")
+
+
 def _told(words: list[str], folder: Path, port: int) -> list[str]:
-    places = {"IN": folder / "in.jsonl", "BAD": folder / "bad.toml", "PORT": port}
+    places = {name: folder / file for name, (file, _) in FILES.items()} | {"PORT": port}
     return [str(places.get(word, word)) for word in words]
 
 
@@ -57,14 +86,14 @@ def test_a_mistake_is_told_with_its_place_and_remedy(
 ) -> None:
     monkeypatch.setattr("reward_servers.cli._serve._runs_as_module", lambda: True)
     command, words = MISTAKES[mistake]
-    (tmp_path / "in.jsonl").write_text(ROW)
-    (tmp_path / "bad.toml").write_text("[server]\nprot = 50051\n")
+    for name, text in FILES.values():
+        (tmp_path / name).write_text(text)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen(1)
         code = run(_told(command, tmp_path, taken.getsockname()[1]))
     said = capsys.readouterr().err
-    assert code == (1 if mistake.startswith("labels") else 2), said
+    assert code == (1 if mistake in ANSWERED_NO else 2), said
     for word in words:
         assert word in said
     assert "Traceback" not in said
