@@ -36,6 +36,8 @@ from reward_servers.engines.judging._window import Window
 if TYPE_CHECKING:
     import openai
 
+_log = logging.getLogger("assay.judge")
+_TELL_EVERY_S = 30.0
 _ALTERNATIVES = 20
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 20.0
@@ -65,11 +67,18 @@ class _Endpoint:
     window: Window
     client: openai.AsyncOpenAI
     can: Capabilities = UNKNOWN
+    told: float = float("-inf")
 
     @property
     def name(self) -> str:
         """Its address without what may be a secret in it."""
         return re.sub(r"//[^/@]*@", "//", self.url).partition("?")[0]
+
+    def tell(self, problem: TransientError) -> None:
+        """Log what it fails with, now and then: who waits for a judge has to know for what."""
+        if time.monotonic() - self.told >= _TELL_EVERY_S:
+            self.told = time.monotonic()
+            _log.warning("%s does not answer (%s); it is asked again", self.name, problem)
 
 
 @dataclass(slots=True)
@@ -181,6 +190,7 @@ class ChatClient:
                     endpoint.window.refused(sent_at, in_flight, error.retry_after)
                 else:
                     endpoint.window.failed(sent_at)
+                    endpoint.tell(error)
                 problem = error
             except ChatRejected as error:
                 if error.reason != "budget":
