@@ -25,6 +25,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "signals": ("benchmarks.signals",),
     "code": ("benchmarks.code",),
     "sandbox": ("benchmarks.sandbox",),
+    "verifiers": ("benchmarks.verifiers",),
     "judge": ("benchmarks.verifiers.judge",),
     "preference": ("benchmarks.preference",),
     "gateway": ("benchmarks.gateway",),
