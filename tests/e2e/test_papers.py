@@ -56,12 +56,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (folder / "server.toml").write_text((FOLDER / "server.toml").read_text().replace(ENDPOINT, url))
         command = [*COMMAND, "serve", *asked, "--config", str(folder / "server.toml"), "--workers", "1"]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
-        address = read_line(process.stdout).split()[2]
-        names = {server.name for recipe in recipes for server in recipe.servers} | set(asked)
-        (folder / "endpoints.json").write_text(json.dumps({name: [address] for name in sorted(names)}))
-        yield folder / "endpoints.json"
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
+        try:
+            address = read_line(process.stdout).split()[2]
+            names = {server.name for recipe in recipes for server in recipe.servers} | set(asked)
+            (folder / "endpoints.json").write_text(json.dumps({name: [address] for name in sorted(names)}))
+            yield folder / "endpoints.json"
+        finally:
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
