@@ -1,7 +1,8 @@
 """CPU and rate of `assay gateway` with its server, beside a FastAPI server by hand that verifies in its own process.
 
-Both are asked the same, in turn, over kept connections: 64 callers with single items, and batches of 256. CPU is that
-of all processes of a side, without the callers.
+Both are asked the same, in turn, over kept connections: a lone caller and 64 with single items, and batches of 256 that
+are answered with numbers alone, or with each item's outcome and code. CPU is that of all processes of a side, without
+the callers. With single items the hand-written server answers less (a number; ours adds scores, codes and validity).
 
 Usage: ``python -m benchmarks.gateway [--rounds 5]``
 """
@@ -25,8 +26,10 @@ import orjson
 
 from benchmarks.server._common import ServerProcess, latex
 
-_CALLERS, _SINGLES, _BATCH, _BATCHES = 64, 4096, 256, 24
+_CALLERS, _SINGLES, _LONE, _BATCH, _BATCHES = 64, 4096, 256, 256, 24
 _RECIPE = 'advantage = "none"\n[rewards.correct]\nverifier = "exact"\n[servers.exact]\nverifiers = ["exact"]\n'
+_ALONE, _SINGLE = "a lone caller, single items", f"{_CALLERS} callers, single items"
+_NUMBERS, _OUTCOMES = f"batches of {_BATCH}, numbers", f"batches of {_BATCH}, outcomes"
 
 
 @dataclass
@@ -69,10 +72,10 @@ async def _ask(url: str, path: str, bodies: Sequence[bytes], callers: int) -> li
     return answers
 
 
-def _measure(server: ServerProcess, path: str, bodies: Sequence[bytes], callers: int, items: int) -> Taken:
+def _measure(server: ServerProcess, work: _Work) -> Taken:
     before, start = server.cpu(tree=True), time.perf_counter()
-    asyncio.run(_ask(server.address, path, bodies, callers))
-    return Taken((time.perf_counter() - start) / items, (server.cpu(tree=True) - before) / items)
+    asyncio.run(_ask(server.address, work.path, work.bodies, work.callers))
+    return Taken((time.perf_counter() - start) / work.items, (server.cpu(tree=True) - before) / work.items)
 
 
 def _items(first: int, count: int) -> list[dict[str, str]]:
@@ -86,6 +89,47 @@ def _rollouts(items: Sequence[dict[str, str]]) -> list[dict[str, object]]:
     return [
         {"prompt": one["prompt"], "response": one["response"], "reference": {"answer": one["label"]}} for one in items
     ]
+
+
+def _as_openrlhf(items: Sequence[dict[str, str]]) -> dict[str, list[str]]:
+    return {
+        "query": [one["prompt"] + one["response"] for one in items],
+        "prompts": [one["prompt"] for one in items],
+        "labels": [one["label"] for one in items],
+    }
+
+
+@dataclass
+class _Work:
+    """What is asked of a side.
+
+    Attributes:
+        path: where.
+        bodies: the requests.
+        callers: how many ask at a time.
+        items: items in all.
+    """
+
+    path: str
+    bodies: list[bytes]
+    callers: int
+    items: int
+
+
+def _work(side: str, first: int) -> dict[str, _Work]:
+    """All that is asked of a side in a round, in the form that it takes."""
+    ours = side == "assay"
+    singles = [orjson.dumps(one) for one in _items(first, _SINGLES + _LONE)]
+    batches = [_items(first + 10_000 + k * _BATCH, _BATCH) for k in range(_BATCHES)]
+    numbers = [orjson.dumps(_as_openrlhf(one) if ours else {"items": one}) for one in batches]
+    items = [orjson.dumps({"rollouts": _rollouts(one)} if ours else {"items": one}) for one in batches[::-1]]
+    count = _BATCH * _BATCHES
+    return {
+        _ALONE: _Work("/slime", singles[_SINGLES:], 1, _LONE),
+        _SINGLE: _Work("/slime", singles[:_SINGLES], _CALLERS, _SINGLES),
+        _NUMBERS: _Work("/openrlhf" if ours else "/batch", numbers, 2, count),
+        _OUTCOMES: _Work("/v1/score" if ours else "/batch/items", items, 2, count),
+    }
 
 
 def main() -> None:
@@ -102,38 +146,29 @@ def main() -> None:
             "assay": stack.enter_context(_started(ours)),
             "by hand": stack.enter_context(_started([sys.executable, "-m", "benchmarks.gateway.by_hand"])),
         }
-        numbers = iter(range(1 << 30))
         for turn in range(rounds + 1):
-            singles = _items(next(numbers) * 100_000, _SINGLES)
-            batches = [_items(next(numbers) * 100_000 + k * _BATCH, _BATCH) for k in range(_BATCHES)]
-            for side, server in sides.items():
-                path, wrap = ("/v1/score", _rollouts) if side == "assay" else ("/batch", None)
-                many = [
-                    orjson.dumps({"rollouts": wrap(one)} if wrap is not None else {"items": one}) for one in batches
-                ]
-                one_by_one = [orjson.dumps(one) for one in singles]
-                taken = {
-                    f"{_CALLERS} callers, single items": _measure(server, "/slime", one_by_one, _CALLERS, _SINGLES),
-                    f"batches of {_BATCH}": _measure(server, path, many, 2, _BATCH * _BATCHES),
-                }
-                if turn:  # the first round warms both
-                    for name, one in taken.items():
-                        measured.setdefault((name, side), []).append(one)
+            asked = {side: _work(side, turn * 100_000) for side in sides}
+            for name in (_ALONE, _SINGLE, _NUMBERS, _OUTCOMES):
+                # Which side goes first alternates.
+                for side in sorted(sides, reverse=bool(turn % 2)):
+                    taken = _measure(sides[side], asked[side][name])
+                    if turn:  # the first round warms both
+                        measured.setdefault((name, side), []).append(taken)
     _report(measured)
 
 
 def _report(measured: dict[tuple[str, str], list[Taken]]) -> None:
     rate = {key: 1 / median(one.seconds for one in taken) for key, taken in measured.items()}
     cpu = {key: median(one.cpu for one in taken) for key, taken in measured.items()}
-    print(f"{'work':<28} {'side':<9} {'items/s':>9} {'CPU us/item':>12}")
-    for (work, side), value in rate.items():
-        print(f"{work:<28} {side:<9} {value:>9.0f} {1e6 * cpu[work, side]:>12.1f}")
+    print(f"{'work':<36} {'side':<9} {'items/s':>9} {'CPU us/item':>12}")
+    for (work, side), value in sorted(rate.items()):
+        print(f"{work:<36} {side:<9} {value:>9.0f} {1e6 * cpu[work, side]:>12.1f}")
     for work in dict.fromkeys(work for work, _ in rate):
         ratio = rate[work, "assay"] / rate[work, "by hand"]
         print(f"{work}: {ratio:.2f} x the items/s, {cpu[work, 'assay'] / cpu[work, 'by hand']:.2f} x the CPU")
-    single, many = dict.fromkeys(work for work, _ in rate)
-    beside = rate[many, "assay"] / rate[single, "by hand"]
-    print(f"a batch of ours beside single items by hand: {beside:.1f} x the items/s")
+    for many in (_NUMBERS, _OUTCOMES):
+        beside = rate[many, "assay"] / rate[_SINGLE, "by hand"]
+        print(f"{many}, ours, beside {_SINGLE} by hand: {beside:.1f} x the items/s")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from reward_servers.core import PromptContext, Rollout
+from reward_servers.core import PromptContext, Rollout, Score
 from reward_servers.verifiers.exact import ExactOptions, ExactReference, exact
 
 app = FastAPI()
@@ -29,10 +29,24 @@ class Batch(BaseModel):
     items: list[Item]
 
 
-async def _score(item: Item) -> float:
+class Outcome(BaseModel):
+    """What became of an item."""
+
+    index: int
+    reward: float
+    valid: bool
+    code: str
+
+
+async def _judge(item: Item) -> tuple[float, str]:
     rollout = Rollout(item.response, PromptContext(prompt=item.prompt))
-    verdict = await exact(rollout, ExactReference(answer=item.label), _OPTIONS)
-    return float(verdict.value)
+    verdict: Score = await exact(rollout, ExactReference(answer=item.label), _OPTIONS)
+    value = verdict.value or 0.0
+    return value, verdict.code or ("accepted" if value else "wrong")
+
+
+async def _score(item: Item) -> float:
+    return (await _judge(item))[0]
 
 
 @app.post("/slime")
@@ -45,6 +59,16 @@ async def single(item: Item) -> dict[str, float]:
 async def batch(body: Batch) -> dict[str, list[float]]:
     """Score many."""
     return {"rewards": [await _score(item) for item in body.items]}
+
+
+@app.post("/batch/items")
+async def outcomes(body: Batch) -> list[Outcome]:
+    """Score many, and say what became of each."""
+    found = []
+    for place, item in enumerate(body.items):
+        reward, code = await _judge(item)
+        found.append(Outcome(index=place, reward=reward, valid=True, code=code))
+    return found
 
 
 def main() -> None:

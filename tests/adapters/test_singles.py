@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import json
 import multiprocessing
 import pickle
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.adapters.surviving import drawn, recipe
 from trainer_client import Recipe, RecipeError, Rollout
 from trainer_client.adapters.areal import RecipeReward
-from trainer_client.adapters.fields import reference_of, response_of
+from trainer_client.adapters.fields import content_id, reference_of, response_of
 from trainer_client.adapters.missing import Breaker, FaultRateError, MissingRewardError, check_on_missing
 from trainer_client.adapters.singles import SingleScorer, rollout_of_sample
 
@@ -84,6 +87,20 @@ def test_many_callers_travel_together_from_threads_and_loops(server: str) -> Non
 def test_what_needs_siblings_is_refused(server: str, rewards: str) -> None:
     with pytest.raises(RecipeError, match="single samples"):
         SingleScorer(Recipe.loads(recipe(rewards)), server).score(sample(1))
+
+
+_PART = st.text() | st.none() | st.booleans() | st.integers() | st.dictionaries(st.text(), st.text(), max_size=2)
+
+
+@given(st.lists(_PART, max_size=3), st.lists(_PART, max_size=3))
+def test_what_differs_has_another_name(one: list[object], other: list[object]) -> None:
+    # 1, 1.0 and True are equal in Python, and no JSON value is another.
+    same = json.dumps(one) == json.dumps(other)
+    assert (content_id(*one) == content_id(*other)) is same
+
+
+def test_a_name_is_the_same_in_every_process() -> None:
+    assert content_id("p", "\ud83d 2", {"answer": [2, "é"]}, None) == "d6f164d38bc05a7cbb0355ab"
 
 
 def test_labels_and_queries() -> None:

@@ -232,6 +232,15 @@ def test_numbers_and_texts_arrive_as_they_were_sent(url: str) -> None:
         assert item["scores"]["correct"]["code"] != "wrong", item
 
 
+def test_what_is_nested_deeply_is_refused_or_judged(url: str) -> None:
+    for depth in (200, 900, 1000, 1020):
+        deep = b"[" * depth + b"]" * depth
+        told = post(url, "/v1/score", b'{"rollouts": [{"response": "2", "reference": {"answer": %s}}]}' % deep)
+        assert told.status_code in (200, 400), (depth, told.text)
+        single = post(url, "/slime", b'{"prompt": "p", "response": "2", "label": %s}' % deep)
+        assert single.status_code in (400, 422, 503), (depth, single.text)
+
+
 def test_what_cannot_be_used_is_named(url: str) -> None:
     cases: list[tuple[str, Any, int, str]] = [
         ("/v1/score", b"{", 400, ""),

@@ -159,6 +159,7 @@ def call_specs(
         task: tuple(column for column in columns if rewards[column].applies_to(task))
         for task in {rollout.task for rollout in batch.rollouts}
     }
+    keys_of = {need: _by_deadline(need, rewards) for need in need_of.values()}
     work: dict[tuple[float, tuple[int, ...]], list[tuple[EncodedGroup, list[int]]]] = {}
     for group in groups:
         by_need: dict[tuple[int, ...], list[int]] = {}
@@ -169,9 +170,8 @@ def call_specs(
                 if left[row]:
                     by_need.setdefault(need_of[batch.rollouts[row].task], []).append(row)
         for need, rows in by_need.items():
-            for deadline in {rewards[column].deadline for column in need}:
-                together = tuple(c for c in need if rewards[c].deadline == deadline)
-                work.setdefault((deadline, together), []).append((group, rows))
+            for key in keys_of[need]:
+                work.setdefault(key, []).append((group, rows))
     specs = []
     for (deadline, together), parts in work.items():
         evaluations = tuple(
@@ -192,6 +192,12 @@ def call_specs(
             _require_complete(server, batch, parts)
         specs.append((spec, parts))
     return specs
+
+
+def _by_deadline(need: tuple[int, ...], rewards: Sequence[Reward]) -> list[tuple[float, tuple[int, ...]]]:
+    """Deadlines, each with the columns that have it."""
+    deadlines = dict.fromkeys(rewards[column].deadline for column in need)
+    return [(one, tuple(column for column in need if rewards[column].deadline == one)) for one in deadlines]
 
 
 def _evaluation(reward: Reward, name: str, pins: Mapping[str, str]) -> Evaluation:

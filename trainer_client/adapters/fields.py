@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainer_client._errors import RolloutError
+
 ANSWERS = ("answer", "solution", "ground_truth")
 """Columns that hold an answer, in the order in which they are looked for."""
 
@@ -54,14 +56,18 @@ def response_of(query: str, prompt: str, ends: Sequence[str] = ENDS) -> str | No
 
 
 def content_id(*parts: Any) -> str:
-    """A name that follows from what a rollout holds: verifiers that draw then draw the same for the same content."""
-    pieces: list[bytes] = []
+    """A name that follows from what a rollout holds: verifiers that draw then draw the same for the same content.
+
+    Raises:
+        RolloutError: something is nested too deeply.
+    """
+    pieces: list[str] = []
     for part in parts:
         # Texts, which are long, as they are; what separates parts says how long each is, and of which kind.
-        kind, text = (b"t", part) if type(part) is str else (b"j", _JSON.encode(part))
-        data = text.encode("utf-8", "surrogatepass")
-        pieces += (b"%s%d:" % (kind, len(data)), data)
-    return hashlib.blake2b(b"".join(pieces), digest_size=12).hexdigest()
-
-
-_JSON = json.JSONEncoder(default=repr, separators=(",", ":"))
+        try:
+            kind, text = ("t", part) if type(part) is str else ("v", repr(part))
+        except RecursionError:
+            raise RolloutError("holds a value that is nested too deeply") from None
+        pieces += (kind, str(len(text)), ":", text)
+    data = "".join(pieces).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=12).hexdigest()
