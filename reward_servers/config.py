@@ -38,6 +38,10 @@ name = "checks"                 # what recipes call it; without it, it goes by i
 address = "10.0.0.5:50051"      # where clients reach it; found out unless a proxy is between
 token = "file:registry.token"   # with the scope "register", where the registry asks for one
 
+[registration]                  # verifiers that callers with the scope "register" may add; see docs/deploy.md
+packages = true                 # those that installed packages announce
+folders = ["/srv/verifiers"]    # module:attribute of these folders
+
 [client.tls]                    # asks those servers, and registries, over TLS
 ca = "authority.pem"
 certificate = "client.pem"      # for servers that ask for one
@@ -131,6 +135,20 @@ class _Registry(Section):
     token: str = Field(default="", repr=False)
 
 
+class RegistrationConfig(Section):
+    """What may be hosted while the server runs, beside what it was started with."""
+
+    packages: bool = False
+    folders: tuple[Path, ...] = ()
+    most: int = Field(default=32, ge=1, le=1024)
+    timeout_s: float = Field(default=60.0, gt=0, le=3600)
+
+    @property
+    def allowed(self) -> bool:
+        """Whether anything may be."""
+        return self.packages or bool(self.folders)
+
+
 _DEFAULTS = ServerLimits()
 
 
@@ -165,6 +183,13 @@ class ServerConfig(Section):
     endpoints: dict[str, str | list[str]] = Field(default_factory=dict)
     client: _Client = Field(default_factory=_Client)
     registry: _Registry = Field(default_factory=_Registry)
+    registration: RegistrationConfig = Field(default_factory=RegistrationConfig)
+
+    @model_validator(mode="after")
+    def _check(self) -> ServerConfig:
+        if self.registration.allowed and self.auth.tokens is None:
+            raise ValueError('registration: needs [auth] tokens, a file in which some have the scope "register"')
+        return self
 
     def server_limits(self) -> ServerLimits:
         """The bounds of the server."""

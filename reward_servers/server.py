@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +17,9 @@ from grpc_health.v1 import health
 
 from reward_servers import __version__
 from reward_servers.config import ClientTls, ServerConfig
-from reward_servers.core import Scorer, SettingsError, find, installed
+from reward_servers.core import BoundVerifier, Scorer, SettingsError, Verifier, find, installed
 from reward_servers.garbage import freeze_garbage
+from reward_servers.hosting import HostingServicer, Registrar, follow_files
 from reward_servers.loop_watch import watched_loop
 from reward_servers.observe import (
     CONTENT_TYPE,
@@ -30,11 +32,16 @@ from reward_servers.observe import (
 )
 from reward_servers.registry import Announcer, reachable_address
 from reward_servers.remote import Peers
-from reward_servers.rpc import Clients, RewardServicer, add_standard_services, listen
+from reward_servers.rpc import Clients, RewardServicer, add_standard_services, listen, say_hosted
 from trainer_client import TLS, read_token
+from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
 _log = logging.getLogger("assay.server")
+_SERVICES = (
+    service_pb2.DESCRIPTOR.services_by_name["RewardService"],
+    hosting_pb2.DESCRIPTOR.services_by_name["HostingService"],
+)
 
 
 class Running:
@@ -43,6 +50,7 @@ class Running:
     Attributes:
         address: ``host:port`` that it listens on.
         scorer: Its core.
+        registrar: Changes what it hosts.
     """
 
     def __init__(
@@ -52,9 +60,11 @@ class Running:
         scorer: Scorer,
         servicer: RewardServicer,
         probe: health.aio.HealthServicer,
+        registrar: Registrar,
     ) -> None:
         self.address = address
         self.scorer = scorer
+        self.registrar = registrar
         self._server = server
         self._servicer = servicer
         self._probe = probe
@@ -120,9 +130,8 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         StartupError: What a verifier needs is missing here.
     """
     verifiers = [find(name) for name in dict.fromkeys(names)]
-    unknown = sorted((set(config.verifiers) | set(config.item_limits)) - {one.name for one in verifiers})
-    if unknown:
-        _log.info("settings of %s are not used: they are not served here", ", ".join(unknown))
+    _say_unused(config, verifiers)
+    _find_folders(config)
     hosted = [config.host(one) for one in verifiers]
     clients = Clients(config.auth.tokens)
     remotes = Peers(config.endpoints, peers, _client_tls(config.client.tls))
@@ -136,21 +145,23 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         await scorer.close()
         await server.stop(None)
         raise
-    entries = installed()
-    origins = {
-        one.name: f"{entries[one.name].distribution}, {one.path}" if one.name in entries else one.path
-        for one in verifiers
-    }
+    origins = _origins(hosted)
     tracing = Tracing.to(config.tracing.endpoint)
     servicer = RewardServicer(scorer, origins, {}, clients, CallLog(scorer.stats, tracing))
     servicer.register(server)
+    announcer = _announcer(config, address, servicer)
     names = [one.name for one in verifiers]
-    service = service_pb2.DESCRIPTOR.services_by_name["RewardService"]
-    probe = await add_standard_services(server, service, names, with_reflection=config.server.reflection)
+    probe = await add_standard_services(server, _SERVICES, names, with_reflection=config.server.reflection)
+
+    async def changed(there: list[str], gone: list[str]) -> None:
+        await say_hosted(probe, there, gone)
+        announcer.announce_again()
+
+    registrar = Registrar(scorer, config, origins, changed)
+    HostingServicer(registrar, scorer, origins, clients, allowed=config.registration.allowed).register(server)
     pages = await _serve_metrics(config, scorer, servicer)
     await server.start()
-    alive = Running(server, address, scorer, servicer, probe)
-    announcer = _announcer(config, address, servicer)
+    alive = Running(server, address, scorer, servicer, probe, registrar)
     _say_started(config, address, scorer)
     announcer.start()
     try:
@@ -161,6 +172,36 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
         tracing.close()
         if pages is not None:
             await pages.close()
+
+
+def _say_unused(config: ServerConfig, verifiers: Sequence[Verifier]) -> None:
+    unused = sorted((set(config.verifiers) | set(config.item_limits)) - {one.name for one in verifiers})
+    if unused and config.registration.allowed:
+        _log.info("settings of %s wait: they are not served here yet", ", ".join(unused))
+    elif unused:
+        _log.info("settings of %s are not used: they are not served here", ", ".join(unused))
+
+
+def _find_folders(config: ServerConfig) -> None:
+    """Let modules of the folders that verifiers may come from be found; at the end of the path they shadow nothing."""
+    for folder in config.registration.folders:
+        if not folder.is_dir():
+            raise SettingsError(f"registration.folders: {folder} is not a folder")
+        if folder.stat().st_mode & 0o002:
+            raise SettingsError(f"registration.folders: every user of this host may write to {folder}; chmod o-w it")
+        if str(folder.resolve()) not in sys.path:
+            sys.path.append(str(folder.resolve()))
+
+
+def _origins(hosted: Sequence[BoundVerifier]) -> dict[str, str]:
+    """Where verifiers come from, by digest."""
+    entries = installed()
+    return {
+        one.identity.digest: f"{entries[one.identity.name].distribution}, {one.verifier.path}"
+        if one.identity.name in entries
+        else one.verifier.path
+        for one in hosted
+    }
 
 
 def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> Announcer:
@@ -234,6 +275,7 @@ async def serve(
     *,
     peers: Path | None = None,
     ready: Callable[[str], None] | None = None,
+    follow: bool = False,
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain.
 
@@ -242,6 +284,7 @@ async def serve(
         names: Verifiers to host.
         peers: A file that says where verifiers on other servers are; see `Peers`.
         ready: Called with the address once the server answers.
+        follow: Host verifiers again whenever their files change.
 
     Raises:
         VerifierNotFoundError: A verifier is not installed.
@@ -256,5 +299,8 @@ async def serve(
         freeze_garbage()
         if ready is not None:
             ready(server.address)
+        following = asyncio.create_task(follow_files(server.registrar)) if follow else None
         await stop.wait()
         _log.info("draining")
+        if following is not None:
+            following.cancel()

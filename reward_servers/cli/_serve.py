@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -35,6 +36,7 @@ def serve(
         list[str] | None, typer.Option(metavar="HOST:PORT", help="Announce the server at this registry. Repeatable.")
     ] = None,
     name: Annotated[str, typer.Option(help="What recipes call the server, at the registry.")] = "",
+    follow: Annotated[bool, typer.Option("--reload", help="Follow the files of verifiers, while developing.")] = False,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     log_format: Annotated[str, typer.Option(help="text, or json: one object a line.")] = "text",
     with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
@@ -70,7 +72,8 @@ def serve(
         settings = settings.without_tls()
     if cache_bytes is not None:
         settings = settings.with_cache(cache_bytes)
-    run_on_loop(serve_until_stopped(settings, names, peers=peers, ready=lambda address: _announce(address, names)))
+    ready = partial(_announce, names)
+    run_on_loop(serve_until_stopped(settings, names, peers=peers, ready=ready, follow=follow))
     return 0
 
 
@@ -102,7 +105,7 @@ def _set_up_logging(level: str, form: str) -> None:
     set_up_logging(names[level.upper()], form)
 
 
-def _announce(address: str, names: Sequence[str]) -> None:
+def _announce(names: Sequence[str], address: str) -> None:
     from reward_servers.core import find
 
     print(f"listening on {address} verifiers={','.join(dict.fromkeys(find(name).name for name in names))}", flush=True)

@@ -10,6 +10,7 @@ from reward_servers.core._bound import BoundVerifier, Instance, bind
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote, Remotes
 from reward_servers.core._context import Context, VerifierId, item_seed
+from reward_servers.core._digest import judging_files
 from reward_servers.core._errors import (
     AssayServerError,
     CallerError,
@@ -25,6 +26,8 @@ from reward_servers.core._errors import (
     VerifierNotFoundError,
     shown,
 )
+from reward_servers.core._fresh import load_fresh
+from reward_servers.core._hosting import Hosting
 from reward_servers.core._model import Content, Document, Group, Message, Part, PromptContext, Rollout, ToolCall
 from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._registry import Entry, find, installed
@@ -54,6 +57,7 @@ __all__ = [
     "FaultError",
     "Group",
     "Histogram",
+    "Hosting",
     "Instance",
     "Item",
     "ItemLimits",
@@ -101,6 +105,8 @@ __all__ = [
     "find",
     "installed",
     "item_seed",
+    "judging_files",
+    "load_fresh",
     "schema_of",
     "shown",
     "styles",

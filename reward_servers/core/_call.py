@@ -194,7 +194,7 @@ class Call:
     async def wait(self) -> None:
         """Return when every position is answered."""
         if not self._ended:
-            self._done = asyncio.Event()
+            self._done = self._done or asyncio.Event()
             await self._done.wait()
 
     def _end(self) -> None:

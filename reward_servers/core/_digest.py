@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec, resolve_name
@@ -27,13 +27,28 @@ def digest_of(verifier: Verifier, settings: Settings | None) -> str:
     shaping: Mapping[str, Any] = {}
     if settings is not None:
         shaping = settings.model_dump(mode="json", exclude=set(settings.score_neutral))
-    trees: dict[str, ast.AST] = {}
-    for module in verifier.sources or (verifier.target.__module__,):
-        trees |= _judging_code(module)
-    code = [part for name, tree in sorted(trees.items()) for part in (name, canonical_code(tree))]
+    code = _code_of(verifier.modules)
     libraries = [part for name in sorted(verifier.libraries) for part in (name, _version(name))]
     identity = fields(verifier.name, verifier.version, verifier.path, json.dumps(shaping, sort_keys=True))
     return "sha256:" + sha256(fields(identity, fields(*code), fields(*libraries))).hexdigest()[:32]
+
+
+def code_digest(modules: Sequence[str]) -> str:
+    """The digest of the code alone, as the files of a verifier's modules and of what judges with them are now."""
+    return sha256(fields(*_code_of(modules))).hexdigest()[:32]
+
+
+def judging_files(modules: Sequence[str]) -> list[Path]:
+    """The files of a verifier's modules and of what judges with them."""
+    names = {name for module in modules for name in _judging_code(module)}
+    return sorted(path for name in names if (path := _file_of(name)[0]) is not None)
+
+
+def _code_of(modules: Sequence[str]) -> list[str]:
+    trees: dict[str, ast.AST] = {}
+    for module in modules:
+        trees |= _judging_code(module)
+    return [part for name, tree in sorted(trees.items()) for part in (name, canonical_code(tree))]
 
 
 def _version(library: str) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._cache import KeyMaker, fields
 from reward_servers.core._errors import RequestError, shown
+from reward_servers.core._hosting import Hosting
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Party
 from reward_servers.core._schemas import decode
@@ -38,14 +39,18 @@ class _Bound:
 class Planner:
     """Turns evaluations into jobs. The same evaluation comes with every call, so what was checked is remembered."""
 
-    def __init__(self, hosted: Mapping[str, BoundVerifier], executors: Mapping[str, Executor]) -> None:
-        self._hosted = hosted
-        self._executors = executors
+    def __init__(self, hosting: Hosting) -> None:
+        self._hosting = hosting
+        self._revision = hosting.revision
         self._known: OrderedDict[Evaluation, _Bound] = OrderedDict()
         self._known_bytes = 0
 
-    def bind(self, evaluations: Sequence[Evaluation]) -> list[_Bound | Fault]:
+    def bind(self, evaluations: Sequence[Evaluation], *, later: bool = False) -> list[_Bound | Fault]:
         """Find the verifier of each evaluation; a fault for one that cannot be served.
+
+        Args:
+            evaluations: What is asked.
+            later: Whether nothing is raised, since the same was asked before and could be served.
 
         Raises:
             RequestError: None of them can be served; the message names the field.
@@ -53,7 +58,7 @@ class Planner:
         if not evaluations:
             raise RequestError("evaluations: name at least one verifier")
         bounds = [self._bind(one) for one in evaluations]
-        if all(isinstance(one, Fault) for one in bounds):
+        if not later and all(isinstance(one, Fault) for one in bounds):
             first = next(one for one in bounds if isinstance(one, Fault))
             raise RequestError(first.message, first.code)
         return bounds
@@ -62,6 +67,9 @@ class Planner:
         problem = _too_large(evaluation)
         if problem:
             return _caller("invalid_options" if "options" in problem else "invalid_request", problem)
+        if self._revision != self._hosting.revision:
+            self._known.clear()
+            self._known_bytes, self._revision = 0, self._hosting.revision
         known = self._known.get(evaluation)
         if known is not None:
             return known
@@ -76,24 +84,10 @@ class Planner:
         return bound
 
     def _check(self, evaluation: Evaluation) -> _Bound | Fault:
-        hosted = self._hosted.get(evaluation.verifier)
+        hosted = self._hosting.find(evaluation)
         if hosted is None:
-            names = ", ".join(sorted(self._hosted))
-            asked = shown(evaluation.verifier)
-            return _caller("unknown_verifier", f"verifier: {asked} is not hosted here; hosted: {names}")
+            return self._not_hosted(evaluation)
         who = hosted.identity
-        if evaluation.version and evaluation.version != who.version:
-            return _caller(
-                "version_mismatch",
-                f"version_constraint: {who.name} is at version {who.version} here, not {evaluation.version}",
-            )
-        if evaluation.digest and evaluation.digest != who.digest:
-            return _caller(
-                "digest_mismatch",
-                f"expected_digest: {who.name} has digest {who.digest} here, not {evaluation.digest}; "
-                "another replica may still have it",
-                retryable=True,
-            )
         if hosted.verifier.options is not None:
             try:
                 decode(hosted.verifier.options, evaluation.options, "options")
@@ -103,7 +97,26 @@ class Planner:
             return _caller("invalid_options", f"{who.name}: options: the verifier takes none; remove them")
         wanted = evaluation.cpu_limit
         cpu = hosted.limits.cpu if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu)
-        return _Bound(hosted, self._executors[who.name], evaluation.options, cpu)
+        return _Bound(hosted, self._hosting.executor(hosted), evaluation.options, cpu)
+
+    def _not_hosted(self, asked: Evaluation) -> Fault:
+        versions = [one.identity for one in self._hosting.versions(asked.verifier)]
+        if not versions:
+            names = ", ".join(sorted(self._hosting.current))
+            return _caller("unknown_verifier", f"verifier: {shown(asked.verifier)} is not hosted here; hosted: {names}")
+        if asked.version and all(asked.version != who.version for who in versions):
+            there = " and ".join(who.version for who in versions)
+            return _caller(
+                "version_mismatch",
+                f"version_constraint: {asked.verifier} is at version {there} here, not {asked.version}",
+            )
+        there = " and ".join(who.digest for who in versions)
+        return _caller(
+            "digest_mismatch",
+            f"expected_digest: {asked.verifier} has digest {there} here, not {asked.digest}; "
+            "another replica may still have it",
+            retryable=True,
+        )
 
     @staticmethod
     def jobs(bounds: Sequence[_Bound | Fault], request: Request, fairness_key: object) -> list[Job | Fault]:

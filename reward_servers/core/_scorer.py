@@ -17,13 +17,13 @@ from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver, DeliverPlain
 from reward_servers.core._compose import Composer, Remotes
 from reward_servers.core._errors import OverloadedError
+from reward_servers.core._hosting import Hosting, Sinks
 from reward_servers.core._lengths import longer
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Skip, SkipReason, Usage, Verdict
 from reward_servers.core._plan import Planner
 from reward_servers.core._stats import SlowItem, Stats
 from reward_servers.core._stretch import Stretch
-from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Executor, Job, PlainVerdicts, Request, Result, Source, Unit
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
 
@@ -32,7 +32,13 @@ _SLOW_US = 50_000
 
 
 class Scorer:
-    """Hosts verifiers and judges requests."""
+    """Hosts verifiers and judges requests.
+
+    Attributes:
+        limits: Bounds of calls and of the server.
+        hosting: What is hosted, and what runs it.
+        hosted: Of that, what callers get that pin no version, by name.
+    """
 
     def __init__(
         self,
@@ -53,35 +59,17 @@ class Scorer:
             preload: Modules that workers need in addition to those of the verifiers.
         """
         self.limits = limits or ServerLimits()
-        self.hosted = {one.identity.name: one for one in hosted}
         self.admission = Admission(self.limits)
         self.cache = VerdictCache(self.limits.cache_bytes)
-        self.stats = Stats(list(self.hosted))
+        self.stats = Stats([one.identity.name for one in hosted])
         self._composer = Composer(self, remotes)
-        self._executors: dict[str, Executor] = {}
-        self._owned: list[Executor] = []
-        self._planner = Planner(self.hosted, self._executors)
+        sinks = Sinks(self._settle, self._settle_plain, self.stats.note_death, self._composer.ask)
+        self.hosting = Hosting(hosted, sinks, workers, preload)
+        self.hosted = self.hosting.current
+        self._planner = Planner(self.hosting)
         self._flying: dict[bytes, Unit] = {}
         self._calls: set[Call] = set()
         self._idle: asyncio.Event | None = None
-        self._build_executors(hosted, workers, preload)
-
-    def _build_executors(self, hosted: Sequence[BoundVerifier], workers: int, preload: Sequence[str]) -> None:
-        pooled = [one for one in hosted if one.verifier.runs is Placement.PROCESS]
-        if pooled:
-            pool = ProcessExecutor(pooled, self._settle, workers, self.stats.note_death, self._settle_plain, preload)
-            self._owned.append(pool)
-            self._executors.update({one.identity.name: pool for one in pooled})
-        for one in hosted:
-            executor: Executor
-            if one.verifier.runs is Placement.DEVICE:
-                executor = ProcessExecutor([one], self._settle, 1, self.stats.note_death)
-            elif one.verifier.runs is Placement.LOOP:
-                executor = LoopExecutor(one, self._settle, self._composer.ask)
-            else:
-                continue
-            self._owned.append(executor)
-            self._executors[one.identity.name] = executor
 
     async def start(self) -> None:
         """Make every verifier ready.
@@ -89,7 +77,28 @@ class Scorer:
         Raises:
             StartupError: What a verifier needs is missing here.
         """
-        await asyncio.gather(*(executor.start() for executor in self._owned))
+        await self.hosting.start()
+
+    async def add(self, hosted: BoundVerifier, seconds: float) -> None:
+        """Host another verifier, or another version of one, from now on.
+
+        Args:
+            hosted: The verifier.
+            seconds: How long it may take to be ready.
+
+        Raises:
+            StartupError: What it needs is missing here.
+            TimeoutError: It is not ready in time.
+        """
+        await self.hosting.add(hosted, seconds)
+        self.stats.add(hosted.identity.name)
+
+    async def finish(self, hosted: BoundVerifier) -> None:
+        """Wait until all that was admitted for a verifier that was removed is answered, and end what ran it."""
+        for call in list(self._calls):
+            if any(not isinstance(job, Fault) and job.hosted is hosted for job in call.jobs):
+                await call.wait()
+        await self.hosting.release(hosted)
 
     async def drain(self) -> None:
         """Wait until everything that was admitted is answered."""
@@ -99,7 +108,7 @@ class Scorer:
 
     async def close(self) -> None:
         """Stop the executors; what is in flight is lost."""
-        await asyncio.gather(*(executor.close() for executor in self._owned))
+        await self.hosting.close()
         await self._composer.close()
 
     def open(
@@ -114,6 +123,7 @@ class Scorer:
         plain: DeliverPlain | None = None,
         longest: int | None = None,
         details: bool = True,
+        later: bool = False,
     ) -> Call:
         """Admit a request; its groups are then added to the call.
 
@@ -127,6 +137,7 @@ class Scorer:
             plain: Takes many verdicts at once that have nothing but a score and a code; None to take them one by one.
             longest: Bytes that no response exceeds, such as those of their message; None to measure each.
             details: Whether more of a verdict is wanted than its score and its code.
+            later: Part of a stream that is being judged already: what cannot be served is a fault of its items.
 
         Returns:
             The call: add the groups and wait for it, or close it to abandon what is not finished.
@@ -135,7 +146,7 @@ class Scorer:
             RequestError: The request as a whole cannot be served; the message names the field.
             OverloadedError: It does not fit now, and ``partial`` is false.
         """
-        bounds = self._planner.bind(request.evaluations)
+        bounds = self._planner.bind(request.evaluations, later=later)
         try:
             if not inner:
                 self.admission.admit(items, request.client)
@@ -343,11 +354,6 @@ class Scorer:
             SlowItem(queue_us + run_us, time.time(), verifier, name, origin, code, queue_us, run_us, cpu_us, retried)
         )
 
-    def workers(self) -> dict[str, tuple[int, int]]:
-        """For each pool of workers, how many of them are ready and how many there should be."""
-        pools = [one for one in self._owned if isinstance(one, ProcessExecutor)]
-        return {pool.name: pool.workers for pool in pools}
-
     def release(self, call: Call, unfinished: Sequence[Unit]) -> None:
         """Forget a call that is complete or closed, and abandon units that no other call waits for."""
         self._calls.discard(call)
@@ -367,9 +373,8 @@ class Scorer:
 
     def facts(self) -> dict[str, Any]:
         """What verifiers tell of the host, and counters worth telling an operator."""
-        told = {name: value for executor in self._owned for name, value in executor.facts().items()}
         return {
-            **told,
+            **self.hosting.facts(),
             "cache_entries": len(self.cache),
             "cache_hits": self.cache.hits,
             "cache_misses": self.cache.misses,

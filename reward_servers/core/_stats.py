@@ -9,7 +9,7 @@ import heapq
 import time
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
@@ -208,13 +208,17 @@ class Stats:
     """What a server has done."""
 
     def __init__(self, verifiers: Sequence[str]) -> None:
-        self.verifiers: Mapping[str, VerifierStats] = {name: VerifierStats() for name in verifiers}
+        self.verifiers: dict[str, VerifierStats] = {name: VerifierStats() for name in verifiers}
         self.slow = SlowItems()
         self.worker_deaths: dict[tuple[str, str], int] = {}
         self.received_bytes = 0
         self.sent_bytes = 0
         self.calls: dict[tuple[str, str], int] = {}
         self.clients: dict[str, int] = {}
+
+    def add(self, verifier: str) -> None:
+        """A verifier is hosted from now on; one that was before goes on counting."""
+        self.verifiers.setdefault(verifier, VerifierStats())
 
     def note_death(self, pool: str, kind: str) -> None:
         """Count a worker that ended and was replaced."""

@@ -156,6 +156,11 @@ class Verifier:
         return self.address or f"{self.target.__module__}:{self.target.__qualname__}"
 
     @property
+    def modules(self) -> tuple[str, ...]:
+        """Modules whose code judges, with what they import of their packages."""
+        return self.sources or (self.target.__module__,)
+
+    @property
     def is_class(self) -> bool:
         """Whether the verifier has something to set up."""
         return inspect.isclass(self.target)

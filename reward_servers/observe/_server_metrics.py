@@ -33,9 +33,9 @@ def _verifiers(scorer: Scorer) -> list[Family]:
     cached = Family("assay_cached_items_total", "counter", "Items answered from the cache or by another item's run.")
     queue = Family("assay_item_queue_seconds", "histogram", "Time that items waited before they ran.")
     run = Family("assay_item_run_seconds", "histogram", "Time that items ran.")
+    for who in (one.identity for one in scorer.hosting.all()):
+        info.add(1, verifier=who.name, version=who.version, digest=who.digest)
     for name, stats in scorer.stats.verifiers.items():
-        who = scorer.hosted[name].identity
-        info.add(1, verifier=name, version=who.version, digest=who.digest)
         for (kind, party, code), count in sorted(stats.outcomes.items()):
             items.add(count, verifier=name, outcome=kind, party=party, code=code)
         cached.add(stats.cached, verifier=name)
@@ -86,7 +86,7 @@ def _calls(scorer: Scorer) -> list[Family]:
 def _workers(scorer: Scorer) -> list[Family]:
     ready = Family("assay_workers_ready", "gauge", "Worker processes that are ready.")
     wanted = Family("assay_workers", "gauge", "Worker processes that there should be.")
-    for pool, (running, size) in scorer.workers().items():
+    for pool, (running, size) in scorer.hosting.pools().items():
         ready.add(running, pool=pool)
         wanted.add(size, pool=pool)
     deaths = Family("assay_worker_deaths_total", "counter", "Worker processes that ended and were replaced, by cause.")

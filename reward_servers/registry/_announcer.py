@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import random
@@ -82,6 +83,7 @@ class Announcer:
         self._instance = uuid.uuid4().hex
         self._channels: list[grpc.aio.Channel] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._news: list[asyncio.Event] = []
 
     def start(self) -> None:
         """Announce the server, from now on."""
@@ -91,7 +93,14 @@ class Announcer:
             else:
                 channel = grpc.aio.insecure_channel(address, _OPTIONS)
             self._channels.append(channel)
-            self._tasks.append(asyncio.create_task(self._keep(address, channel)))
+            news = asyncio.Event()
+            self._news.append(news)
+            self._tasks.append(asyncio.create_task(self._keep(address, channel, news)))
+
+    def announce_again(self) -> None:
+        """What the server hosts has changed: tell it now and not at the next renewal."""
+        for news in self._news:
+            news.set()
 
     async def withdraw(self) -> None:
         """Take the server out of the lists, so that clients stop sending before it drains."""
@@ -106,10 +115,11 @@ class Announcer:
         await asyncio.gather(*calls, return_exceptions=True)
         await asyncio.gather(*(channel.close() for channel in self._channels))
 
-    async def _keep(self, address: str, channel: grpc.aio.Channel) -> None:
+    async def _keep(self, address: str, channel: grpc.aio.Channel, news: asyncio.Event) -> None:
         stub: Any = registry_grpc.RegistryServiceStub(channel)
         trouble = ""
         while True:
+            news.clear()
             request = registry_pb2.AnnounceRequest(server=self._describe())
             request.server.instance = self._instance
             request.lease.FromMilliseconds(int(self._lease * 1000))
@@ -127,4 +137,5 @@ class Announcer:
                 trouble = said
                 pause = min(pause, 1.0)
             # Servers that were started together do not stay together.
-            await asyncio.sleep(pause * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(news.wait(), pause * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)

@@ -52,7 +52,7 @@ async def serving(config: ServerConfig, state: Path | None = None) -> AsyncItera
         address = listen(server, config)
         registry_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(registry, clients), server)
         service = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"]
-        probe = await add_standard_services(server, service, with_reflection=config.server.reflection)
+        probe = await add_standard_services(server, [service], with_reflection=config.server.reflection)
         await server.start()
         try:
             yield address

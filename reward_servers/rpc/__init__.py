@@ -3,15 +3,17 @@
 from reward_servers.rpc._clients import Caller, Clients, NotAllowedError, bearer
 from reward_servers.rpc._listening import bind_problem, listen
 from reward_servers.rpc._servicer import RewardServicer
-from reward_servers.rpc._standard import add_standard_services
+from reward_servers.rpc._standard import Lenient, add_standard_services, say_hosted
 
 __all__ = [
     "Caller",
     "Clients",
+    "Lenient",
     "NotAllowedError",
     "RewardServicer",
     "add_standard_services",
     "bearer",
     "bind_problem",
     "listen",
+    "say_hosted",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from reward_servers import wire
 from reward_servers.core import (
     Call,
+    Evaluation,
     OverloadedError,
     PlainVerdicts,
     Request,
@@ -38,10 +40,21 @@ class Header:
         self.width = len(evaluations)
         self.details = first.result_form != service_pb2.RESULT_FORM_SCORES
         self.in_columns = first.result_form == service_pb2.RESULT_FORM_COLUMNS or not self.details
-        self._hosted = [scorer.hosted.get(one.verifier) for one in evaluations]
+        self._found = [scorer.hosting.find(one) for one in evaluations]
+        self._hosted = [
+            found or scorer.hosted.get(one.verifier) for one, found in zip(evaluations, self._found, strict=True)
+        ]
         self.names = [wire.AspectNames(one.verifier.aspects if one is not None else ()) for one in self._hosted]
         record.request_id, record.run, record.step = request_id, run, first.step
         record.verifiers = [one.verifier for one in evaluations]
+
+    def pin(self) -> None:
+        """Let what is asked later be judged by the same versions, whatever is hosted by then."""
+        pinned = tuple(
+            replace(one, digest=found.identity.digest) if found is not None else one
+            for one, found in zip(self.request.evaluations, self._found, strict=True)
+        )
+        self.request = replace(self.request, evaluations=pinned)
 
     def identities(self) -> list[types_pb2.VerifierIdentity]:
         """The header of an answer."""
@@ -105,6 +118,7 @@ class Stream:
         self._record = record
         self._requests = requests
         self._header: Header | None = None
+        self._asked: Sequence[Evaluation] = ()
         self._announced = -1
         self._reader = wire.GroupReader()
         self._calls: set[Call] = set()
@@ -152,6 +166,7 @@ class Stream:
         most = self._scorer.limits.call_items
         chunk = parse(service_pb2.ScoreStreamRequest, data, most).chunk
         check_counts(chunk, most)
+        later = self._header is not None
         header = self._header_for(chunk)
         self._reader.take_blobs(chunk.blobs)
         indices: list[int] = []
@@ -179,7 +194,10 @@ class Stream:
             plain=deliver_plain,
             longest=len(data),
             details=header.details,
+            later=later,
         )
+        if not later:
+            header.pin()
         if refusal is not None:
             call.skip(refusal)
         return OpenedCall(call, self._reader, chunk.groups, indices.extend)
@@ -189,10 +207,11 @@ class Stream:
             if not chunk.evaluations:
                 raise RequestError("chunk.evaluations: the first chunk names the verifiers")
             self._header = Header(self._scorer, chunk, self._ends, self._record)
+            self._asked = self._header.request.evaluations
             names = self._header.names
             details = self._header.details
             self._ready = wire.Columns(names, details=details) if self._header.in_columns else wire.Rows(names)
-        elif chunk.evaluations and wire.read_evaluations(chunk.evaluations) != self._header.request.evaluations:
+        elif chunk.evaluations and wire.read_evaluations(chunk.evaluations) != self._asked:
             raise RequestError("chunk.evaluations: they are those of the first chunk; open another stream for others")
         return self._header
 

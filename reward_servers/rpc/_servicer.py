@@ -164,12 +164,12 @@ class RewardServicer:
         """List what is hosted."""
         with self._log.recorded("ListVerifiers", ()) as record:
             await self._read_question(service_pb2.ListVerifiersRequest, data, context, record)
-            return service_pb2.ListVerifiersResponse(
-                verifiers=[
-                    wire.describe(hosted, self._origins.get(name, ""))
-                    for name, hosted in sorted(self._scorer.hosted.items())
-                ]
-            )
+            hosting, response = self._scorer.hosting, service_pb2.ListVerifiersResponse()
+            for hosted in hosting.all():
+                told = wire.describe(hosted, self._origins.get(hosted.identity.digest, ""))
+                listed = response.verifiers if hosted is hosting.current[hosted.identity.name] else response.earlier
+                listed.append(told)
+            return response
 
     async def get_server_info(self, data: bytes, context: Context) -> service_pb2.GetServerInfoResponse:
         """Tell version, limits and load, and what the verifiers have done where that is asked for."""

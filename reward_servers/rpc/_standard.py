@@ -14,13 +14,13 @@ from grpc_reflection.v1alpha import reflection
 
 
 async def add_standard_services(
-    server: grpc.aio.Server, service: ServiceDescriptor, names: Sequence[str] = (), *, with_reflection: bool
+    server: grpc.aio.Server, services: Sequence[ServiceDescriptor], names: Sequence[str] = (), *, with_reflection: bool
 ) -> health.aio.HealthServicer:
     """Add health, and reflection where it is wanted.
 
     Args:
         server: The server.
-        service: What it offers.
+        services: What it offers.
         names: Verifiers that health is asked for by name.
         with_reflection: Whether the server lists its services to every caller.
 
@@ -28,17 +28,25 @@ async def add_standard_services(
         The health service, which says serving.
     """
     probe = health.aio.HealthServicer()
-    lenient: Any = _Lenient(server)
+    lenient: Any = Lenient(server)
     health_pb2_grpc.add_HealthServicer_to_server(probe, lenient)
-    offered = service.full_name
-    for name in ("", offered, *names):
+    offered = [one.full_name for one in services]
+    for name in ("", *offered, *names):
         await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
     if with_reflection:
-        reflection.enable_server_reflection((offered, health.SERVICE_NAME, reflection.SERVICE_NAME), lenient)
+        reflection.enable_server_reflection((*offered, health.SERVICE_NAME, reflection.SERVICE_NAME), lenient)
     return probe
 
 
-class _Lenient:
+async def say_hosted(probe: health.aio.HealthServicer, there: Sequence[str], gone: Sequence[str]) -> None:
+    """Let health say of verifiers that came that they serve, and of those that went that they do not."""
+    for name in there:
+        await probe.set(name, health_pb2.HealthCheckResponse.SERVING)
+    for name in gone:
+        await probe.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+
+
+class Lenient:
     """Takes handlers for a server, and makes them read a message that is none as an empty one.
 
     gRPC answers such a message with UNKNOWN and writes a traceback for each, which would fill the log.

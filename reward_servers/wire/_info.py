@@ -68,7 +68,7 @@ def entry(scorer: Scorer, address: str, name: str, draining: bool) -> registry_p
     """What a server tells a registry of itself, but for the name of its process."""
     verifiers = [
         types_pb2.VerifierIdentity(name=who.name, version=who.version, digest=who.digest)
-        for who in (hosted.identity for hosted in scorer.hosted.values())
+        for who in (hosted.identity for hosted in scorer.hosting.all())
     ]
     return registry_pb2.ServerEntry(
         address=address, name=name, version=__version__, verifiers=verifiers, load=load(scorer.admission, draining)

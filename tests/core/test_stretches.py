@@ -107,7 +107,7 @@ async def test_a_chunk_that_cannot_be_read_for_what_others_left_is_read_elsewher
 async def test_a_worker_that_is_stopped_for_a_moment_loses_no_item(delay: float) -> None:
     patient = _unkept(replace(pid, limits=ItemLimits(wall=600.0)))
     async with scoring(patient, workers=1) as scorer:
-        (executor,) = scorer._owned
+        (executor,) = scorer.hosting.owned
         (worker,) = [one.pid for one in executor._workers]  # type: ignore[attr-defined]
         judged = _Judged(scorer, request("test/pid", group(*["0.001"] * 64)))
         await asyncio.sleep(delay)
@@ -119,7 +119,7 @@ async def test_a_worker_that_is_stopped_for_a_moment_loses_no_item(delay: float)
 
 async def test_a_worker_that_is_killed_costs_no_item() -> None:
     async with scoring(_unkept(pid), workers=1) as scorer:
-        (executor,) = scorer._owned
+        (executor,) = scorer.hosting.owned
         judged = _Judged(scorer, request("test/pid", group(*["0.005"] * 40)))
         await asyncio.sleep(0.05)
         (worker,) = [one.pid for one in executor._workers]  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ async def test_a_deadline_skips_what_is_not_done_and_frees_the_worker() -> None:
 async def test_a_call_that_is_closed_leaves_nothing_behind() -> None:
     roomy = _unkept(replace(unruly, limits=replace(unruly.limits, wall=600.0)))
     async with scoring(roomy, workers=1) as scorer:
-        (executor,) = scorer._owned
+        (executor,) = scorer.hosting.owned
         judged = _Judged(scorer, request("test/unruly", group("sleep 600", *["fine"] * 200)))
         judged.call.close()
         assert scorer.admission.items == 0
@@ -152,7 +152,7 @@ async def test_a_call_that_is_closed_leaves_nothing_behind() -> None:
 
 async def test_no_worker_at_all_is_a_fault_of_each_item() -> None:
     async with scoring(_unkept(unruly), workers=1) as scorer:
-        (executor,) = scorer._owned
+        (executor,) = scorer.hosting.owned
         for worker in list(executor._workers):  # type: ignore[attr-defined]
             worker.ready = False
         judged = _Judged(scorer, request("test/unruly", group(*["fine"] * 5)))

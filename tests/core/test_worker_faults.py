@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 
 
 def _workers(scorer: Scorer) -> list[int]:
-    (executor,) = scorer._owned
+    (executor,) = scorer.hosting.owned
     return [worker.pid for worker in executor._workers if worker.pid and worker.ready]  # type: ignore[attr-defined]
 
 

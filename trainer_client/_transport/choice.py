@@ -67,12 +67,36 @@ def count_usable(replicas: Sequence[Replica]) -> int:
     return max(1, sum(r.health is not Health.DOWN and not r.retired for r in replicas))
 
 
+def pin_versions(replicas: Sequence[Replica], wanted: Mapping[str, str], pins: dict[str, str]) -> bool:
+    """Pin the versions that a recipe names, where a replica hosts them beside those that it pins otherwise.
+
+    Args:
+        replicas: all of a server.
+        wanted: version by verifier, empty for any.
+        pins: digest by verifier; changed.
+
+    Returns:
+        Whether a pin has changed.
+    """
+    changed = False
+    infos = [r.info for r in replicas if r.info is not None]
+    for name, version in wanted.items():
+        known = {one.id for info in infos for one in (*info.verifiers.values(), *info.earlier) if one.id.name == name}
+        pinned = next((who for who in known if who.digest == pins.get(name)), None)
+        other = next((who for who in known if who.version == version), None)
+        if version and pinned is not None and pinned.version != version and other is not None:
+            pins[name] = other.digest
+            changed = True
+    return changed
+
+
 def joint_info(replicas: Sequence[Replica], names: Collection[str], pins: Mapping[str, str]) -> ServerInfo | None:
     """What the replicas that are up say of themselves, the limits of the least; None if no one hosts a name."""
     up = [r.info for r in replicas if r.health is Health.UP and r.info is not None and not r.retired]
     verifiers: dict[str, VerifierInfo] = {}
     for info in up:
-        for name, verifier in info.verifiers.items():
+        for name, current in info.verifiers.items():
+            verifier = info.find(name, pins.get(name, "")) or current
             if name not in verifiers or verifier.id.digest == pins.get(name):
                 verifiers[name] = verifier
     hosted = Hosted(verifiers)

@@ -12,7 +12,7 @@ from trainer_client._errors import RequestRejectedError, ServerUnavailableError
 from trainer_client._settings import Batching, Retries
 from trainer_client._transport import wire
 from trainer_client._transport.call import OpenCall
-from trainer_client._transport.choice import count_usable, has_other, has_time
+from trainer_client._transport.choice import count_usable, has_other, has_time, pin_versions
 from trainer_client._transport.encoding import EncodedGroup
 from trainer_client._transport.failures import SETTLED, CallFailure, FailureClass
 from trainer_client._transport.fleet import Expired
@@ -79,9 +79,11 @@ class Dispatcher:
         """Plan, cut and deliver."""
         rewards = self._batch.recipe.rewards
         expires = self._batch.started + max(rewards[column].deadline for column in columns)
-        names = {rewards[column].verifier_name for column in columns}
+        names = {rewards[column].verifier_name: rewards[column].version for column in columns}
         try:
             self._info = await self._pool.info(names, expires)
+            if pin_versions(self._fleet.replicas, names, self._fleet.pins):
+                self._info = await self._pool.info(names, expires)
         except Expired:
             self._settle_all(columns, groups, DEADLINE)
             return

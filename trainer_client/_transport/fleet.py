@@ -120,6 +120,12 @@ class Fleet:
             raise refusal
         return refusal
 
+    async def look_again(self, needs: Mapping[str, str]) -> None:
+        """Ask replicas again where none hosts it: they may have been given it since."""
+        up = [r for r in self.replicas if r.health is Health.UP and not r.retired]
+        if not any(r.matches(needs) for r in up):
+            await asyncio.gather(*map(self._describe, up))
+
     def unknown_verifier(self, name: str) -> RequestRejectedError:
         """The error for a verifier that the server does not host."""
         return refusals.unknown_verifier(self.server, self.replicas, name)
@@ -160,7 +166,7 @@ class Fleet:
         for name in names:
             hosted = [r.info.verifiers[name].id for r in self.replicas if r.can_serve({name: ""}) and r.info]
             known = self.pins.get(name)
-            if known and hosted and all(verifier.digest != known for verifier in hosted):
+            if known and hosted and not any(r.can_serve({name: known}) for r in self.replicas):
                 for verifier in hosted:
                     if verifier.version == self._versions.get(name):
                         logger.warning(
@@ -316,7 +322,7 @@ class Fleet:
             digest = verifier.id.digest
             if self._pin and name not in self.pins:
                 self._versions[name] = verifier.id.version
-            if self._pin and self.pins.setdefault(name, digest) != digest:
+            if self._pin and info.find(name, self.pins.setdefault(name, digest)) is None:
                 logger.warning(
                     "server %r: replica %s hosts %s with digest %s, and this client has pinned %s; it gets none of it",
                     self.server, replica.address, name, digest, self.pins[name],

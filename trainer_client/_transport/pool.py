@@ -94,12 +94,16 @@ class Pool:
         fleet.start_probes()
         patience = _Patience(self._retries.unavailable_timeout_s)
         needs = dict.fromkeys(names, "")
-        token = object()
+        token, looked = object(), False
         self._asking[token] = loop.time()
         self._progress.watch()
         try:
             while True:
                 info = joint_info(fleet.replicas, names, fleet.pins)
+                if info is None and not looked:
+                    looked = True
+                    await fleet.look_again(needs)
+                    continue
                 if info is not None and not fleet.is_starting:
                     return info
                 until = min(expires, loop.time() + 0.02) if info is not None else expires
@@ -137,11 +141,15 @@ class Pool:
         fleet, loop = self.fleet, asyncio.get_running_loop()
         fleet.start_probes()
         wish = _Waiting(needs, items, avoid, suspect, loop.time())
-        patience = _Patience(self._retries.unavailable_timeout_s)
+        patience, looked = _Patience(self._retries.unavailable_timeout_s), False
         while True:
             chosen = self._take(wish)
             if chosen is not None:
                 return chosen
+            if not looked:
+                looked = True
+                await fleet.look_again(needs)
+                continue
             until = patience.until(fleet.check_hosted(needs), loop.time(), expires)
             fleet.raise_if_unavailable(expires)
             chosen = await self._wait_turn(wish, fleet.until(until))

@@ -238,13 +238,8 @@ class Replica:
 
     def matches(self, needs: Mapping[str, str]) -> bool:
         """Whether it hosts the verifiers, at the digests that are pinned (empty for any)."""
-        if self.info is None:
-            return False
-        for name, digest in needs.items():
-            found = self.info.verifiers.get(name)
-            if found is None or (digest and found.id.digest != digest):
-                return False
-        return True
+        info = self.info
+        return info is not None and all(info.find(name, digest) is not None for name, digest in needs.items())
 
     def can_serve(self, needs: Mapping[str, str]) -> bool:
         """Whether it is up and hosts the verifiers."""
@@ -252,7 +247,7 @@ class Replica:
 
     def expected(self, verifier: str, digest: str) -> wire.ExpectedVerifier:
         """Who answers for a verifier here, and within which range; the digest is the one pinned, empty for any."""
-        known = self.info.verifiers.get(verifier) if self.info is not None else None
+        known = self.info.find(verifier, digest) if self.info is not None else None
         low, high = (known.score_min, known.score_max) if known is not None else (-math.inf, math.inf)
         return wire.ExpectedVerifier(verifier, digest, low, high)
 

@@ -167,6 +167,7 @@ class ServerInfo(NamedTuple):
         items_in_flight: items that it has admitted and not finished.
         activity: what each verifier has done, where it was asked for.
         slow_items: items that took longest recently, the slowest first, where they were asked for.
+        earlier: other versions of those verifiers that it hosts for callers that have pinned them.
     """
 
     verifiers: Mapping[str, VerifierInfo]
@@ -180,3 +181,11 @@ class ServerInfo(NamedTuple):
     items_in_flight: int = 0
     activity: Sequence[VerifierActivity] = ()
     slow_items: Sequence[SlowItem] = ()
+    earlier: Sequence[VerifierInfo] = ()
+
+    def find(self, name: str, digest: str = "") -> VerifierInfo | None:
+        """The verifier of a name with a digest, empty for the current one; None where it is not hosted."""
+        current = self.verifiers.get(name)
+        if current is None or digest in ("", current.id.digest):
+            return current
+        return next((one for one in self.earlier if (one.id.name, one.id.digest) == (name, digest)), None)

@@ -7,12 +7,18 @@ still needs its workers to finish what was admitted, and they end when the proce
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import signal
+import sys
 
+from reward_servers.core.executors._fork_server import TOLD
 from reward_servers.core.executors._process_tree import adopt_orphans, kill_descendants
 
 _PID = os.getpid()
+_told = json.loads(os.environ.pop(TOLD, "{}"))
+judging: list[str] = _told.get("judging", [])
+sys.path[:] = _told.get("path", sys.path)
 
 
 def _end_all() -> None:

@@ -27,12 +27,14 @@ class WorkerSpec:
         settings: Its settings as JSON.
         cpu: CPU seconds of an item at most.
         memory: Bytes that an item may take beyond the idle worker; 0 for no bound.
+        code: Digest of the code that it must have; empty where the worker cannot have any other.
     """
 
     path: str
     settings: bytes
     cpu: float
     memory: int
+    code: str = ""
 
 
 _ContextTuple = tuple[Any, ...]

@@ -14,6 +14,7 @@ import multiprocessing
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.context import BaseContext
 
 from reward_servers.core._bound import BoundVerifier, replicate
 from reward_servers.core._errors import StartupError
@@ -24,6 +25,7 @@ from reward_servers.core._work import DeathKind, Job, PlainVerdicts, Settle, Uni
 from reward_servers.core.executors._batch_queue import BatchQueue
 from reward_servers.core.executors._deaths import Cause, after_death, cause_of_death, out_of_memory_kills
 from reward_servers.core.executors._fair_queue import FairQueue
+from reward_servers.core.executors._fork_server import OwnForkServer
 from reward_servers.core.executors._messages import ChunkResults
 from reward_servers.core.executors._orders import WorkerSpec
 from reward_servers.core.executors._pace import Pace
@@ -52,7 +54,20 @@ class ProcessExecutor:
         note_death: Callable[[str, str], None] = lambda pool, kind: None,
         settle_plain: SettlePlain | None = None,
         preload: Sequence[str] = (),
+        code: str = "",
     ) -> None:
+        """Take what the workers host.
+
+        Args:
+            hosted: The verifiers.
+            settle: Takes what becomes of a unit.
+            workers: How many workers.
+            note_death: Told the pool and the cause when a worker has died.
+            settle_plain: Takes plain verdicts of a stretch.
+            preload: Modules that workers need in addition to those of the verifiers.
+            code: For one verifier that has come later: the digest of its code, which its workers must have. They are
+                then forked from a process of their own.
+        """
         self._hosted = list(hosted)
         self._note_death = note_death
         self._settle = settle
@@ -60,8 +75,14 @@ class ProcessExecutor:
         self._preload = list(preload)
         self._size = workers
         self._device = any(one.verifier.runs is Placement.DEVICE for one in hosted)
-        self._context = multiprocessing.get_context("spawn" if self._device else "forkserver")
-        self._specs = [WorkerSpec(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory) for one in hosted]
+        self._own: OwnForkServer | None = None
+        if code and not self._device:
+            verifier = hosted[0].verifier
+            self._own = OwnForkServer(verifier.target.__module__, verifier.modules, preload)
+        self._context: BaseContext = self._own or multiprocessing.get_context("spawn" if self._device else "forkserver")
+        self._specs = [
+            WorkerSpec(one.verifier.path, one.settings, one.limits.cpu, one.limits.memory, code) for one in hosted
+        ]
         self._index = {id(one): place for place, one in enumerate(hosted)}
         self._workers: set[WorkerProcess] = set()
         self._pace = Pace()
@@ -80,7 +101,7 @@ class ProcessExecutor:
         Raises:
             StartupError: A worker said why it cannot start here.
         """
-        if not self._device:
+        if not self._device and self._own is None:
             # Of what is served in a style only the style: code of others may start threads, which no fork survives.
             modules = sorted({one.verifier.target.__module__ for one in self._hosted})
             ours = [f"reward_servers.core.executors.{one}" for one in ("_worker_main", "_fork_parent")]
@@ -140,7 +161,10 @@ class ProcessExecutor:
     @property
     def name(self) -> str:
         """What a report calls this pool."""
-        return self._hosted[0].identity.name if self._device else "shared"
+        who = self._hosted[0].identity
+        if self._specs[0].code:
+            return f"{who.name}@{who.version}"
+        return who.name if self._device else "shared"
 
     @property
     def workers(self) -> tuple[int, int]:
@@ -161,6 +185,8 @@ class ProcessExecutor:
         for worker in workers:
             worker.kill(KillReason.CLOSING)
         await asyncio.gather(*(worker.join() for worker in workers))
+        if self._own is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._own.close)
 
     # Workers come and go.
 
@@ -179,7 +205,7 @@ class ProcessExecutor:
         self._workers.add(worker)
         try:
             await worker.start(self._context)
-        except OSError as error:
+        except (OSError, EOFError) as error:
             # The host is short of processes, or the process that workers are forked from has died and is started again.
             self._workers.discard(worker)
             worker.refusal = f"no process can be started: {error}"

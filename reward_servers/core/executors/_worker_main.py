@@ -26,8 +26,10 @@ from typing import Any
 
 from reward_servers.core._bound import Instance, limit_verdict, load_path, outcome_of, replicate
 from reward_servers.core._context import Context
+from reward_servers.core._digest import code_digest
+from reward_servers.core._errors import StartupError
 from reward_servers.core._outcomes import Fault, Outcome, Usage
-from reward_servers.core._verifier import Placement
+from reward_servers.core._verifier import Placement, Verifier
 from reward_servers.core.executors._device_main import DeviceWorker
 from reward_servers.core.executors._frames import FrameReader
 from reward_servers.core.executors._leftovers import Leftovers
@@ -70,6 +72,7 @@ def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
     os.close(memory)
     try:
         verifiers = [load_path(hosting.path) for hosting in specs]
+        _check_code(specs, verifiers)
         instances = [Instance(verifier, hosting.settings) for verifier, hosting in zip(verifiers, specs, strict=True)]
     except Exception as error:  # noqa: BLE001 - any reason not to start is told to the operator in words
         channel.sendall(hello({"refused": f"{type(error).__name__}: {error}"}))
@@ -87,6 +90,19 @@ def main(connection: Connection, specs: Sequence[WorkerSpec]) -> None:
     for instance in instances:
         instance.close()
     channel.detach()
+
+
+def _check_code(specs: Sequence[WorkerSpec], verifiers: Sequence[Verifier]) -> None:
+    """Refuse to judge with other code than the one that the digest of a verifier names.
+
+    Raises:
+        StartupError: The files have changed since.
+    """
+    inherited = sys.modules.get("reward_servers.core.executors._loaded_code")
+    known: str = inherited.digest if inherited is not None else ""
+    for spec, verifier in zip(specs, verifiers, strict=True):
+        if spec.code and (known or code_digest(verifier.modules)) != spec.code:
+            raise StartupError(f"the code of {spec.path} has changed since it was registered; register it again")
 
 
 def _isolate_process(printed: int) -> None:

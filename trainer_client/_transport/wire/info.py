@@ -36,6 +36,7 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         items_in_flight=info.load.items_in_flight,
         activity=[_read_activity(row) for row in info.activity],
         slow_items=[_read_slow_item(item) for item in info.slow_items],
+        earlier=[_read_verifier(entry) for entry in listing.earlier],
     )
 
 
@@ -79,33 +80,38 @@ def _read_verifiers(listing: service.ListVerifiersResponse) -> dict[str, Verifie
         name = entry.identity.name
         if name in verifiers:
             raise UnusableReply(f"lists verifier {name!r} twice")
-        low, high = entry.score_min, entry.score_max
-        if low == high == 0.0:
-            low, high = -_LARGEST, _LARGEST
-        # False for NaN as well.
-        if not (-_LARGEST <= low <= high <= _LARGEST and low <= entry.floor <= high):
-            raise UnusableReply(f"verifier {name!r} declares scores from {low} to {high} with the floor {entry.floor}")
-        verifiers[name] = VerifierInfo(
-            id=read_id(entry.identity),
-            judges_groups=entry.scope == service.SCOPE_GROUP,
-            is_trivial=entry.cost_class == service.COST_CLASS_TRIVIAL,
-            is_deterministic=entry.deterministic,
-            floor=entry.floor,
-            description=entry.description,
-            score_min=low,
-            score_max=high,
-            cost=_COSTS.get(entry.cost_class, ""),
-            origin=entry.origin,
-            limits={
-                "cpu": entry.limits.cpu.ToNanoseconds() / 1e9,
-                "wall": entry.limits.wall.ToNanoseconds() / 1e9,
-                "memory": entry.limits.memory_bytes,
-                "response": entry.limits.response_bytes,
-            },
-            reference_schema=_read_schema(name, entry.reference_schema_json),
-            options_schema=_read_schema(name, entry.options_schema_json),
-        )
+        verifiers[name] = _read_verifier(entry)
     return verifiers
+
+
+def _read_verifier(entry: service.VerifierInfo) -> VerifierInfo:
+    name = entry.identity.name
+    low, high = entry.score_min, entry.score_max
+    if low == high == 0.0:
+        low, high = -_LARGEST, _LARGEST
+    # False for NaN as well.
+    if not (-_LARGEST <= low <= high <= _LARGEST and low <= entry.floor <= high):
+        raise UnusableReply(f"verifier {name!r} declares scores from {low} to {high} with the floor {entry.floor}")
+    return VerifierInfo(
+        id=read_id(entry.identity),
+        judges_groups=entry.scope == service.SCOPE_GROUP,
+        is_trivial=entry.cost_class == service.COST_CLASS_TRIVIAL,
+        is_deterministic=entry.deterministic,
+        floor=entry.floor,
+        description=entry.description,
+        score_min=low,
+        score_max=high,
+        cost=_COSTS.get(entry.cost_class, ""),
+        origin=entry.origin,
+        limits={
+            "cpu": entry.limits.cpu.ToNanoseconds() / 1e9,
+            "wall": entry.limits.wall.ToNanoseconds() / 1e9,
+            "memory": entry.limits.memory_bytes,
+            "response": entry.limits.response_bytes,
+        },
+        reference_schema=_read_schema(name, entry.reference_schema_json),
+        options_schema=_read_schema(name, entry.options_schema_json),
+    )
 
 
 def _read_schema(name: str, encoded: bytes) -> Any:

@@ -351,16 +351,22 @@ class ListVerifiersResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     VERIFIERS_FIELD_NUMBER: builtins.int
+    EARLIER_FIELD_NUMBER: builtins.int
     @property
     def verifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___VerifierInfo]:
-        """One entry each, by name."""
+        """One entry each, by name: what callers get that pin no version."""
+
+    @property
+    def earlier(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___VerifierInfo]:
+        """Other versions of those, for callers that have pinned them."""
 
     def __init__(
         self,
         *,
         verifiers: collections.abc.Iterable[global___VerifierInfo] | None = ...,
+        earlier: collections.abc.Iterable[global___VerifierInfo] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["verifiers", b"verifiers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["earlier", b"earlier", "verifiers", b"verifiers"]) -> None: ...
 
 global___ListVerifiersResponse = ListVerifiersResponse
 

@@ -1,0 +1,123 @@
+"""``assay register`` and ``assay retire``: what running servers host, changed without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._errors import EXIT_NO, UserError
+
+if TYPE_CHECKING:
+    from trainer_client import TLS
+
+_Servers = Annotated[
+    list[str], typer.Option("--endpoint", metavar="HOST:PORT", help="A running server. Repeatable.", show_default=False)
+]
+_Timeout = Annotated[float, typer.Option(help="Seconds to wait for each server.", min=0.1)]
+
+
+def register(
+    verifier: Annotated[str, typer.Argument(metavar="VERIFIER", help="Name, or module:attribute.")],
+    endpoint: _Servers,
+    timeout: _Timeout = 120.0,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
+) -> int:
+    """Let running servers host another verifier, or a verifier as its code is now.
+
+    The servers load it from their own host: a name that a package installed there announces, or module:attribute in a
+    folder that their settings name. They take it from callers whose token has the scope `register`. Runs that have
+    pinned what was hosted before keep it until it is retired. The exit code is 1 when a server refuses.
+    """
+    from trainer_client.contract.v1 import hosting_service_pb2 as hosting
+
+    def ask(stub: Any, **call: Any) -> str:
+        answer = stub.Register(hosting.RegisterRequest(verifier=verifier), **call)
+        who = answer.verifier.identity
+        kept = "".join(f"; {one.version} {one.digest} is kept for runs that have pinned it" for one in answer.earlier)
+        done = "was hosted already:" if answer.unchanged else "hosts"
+        return f"{done} {who.name}@{who.version} {who.digest}{kept}"
+
+    return _ask_all(endpoint, ask, timeout, tls_of(ca, cert, key), token)
+
+
+def retire(
+    verifier: Annotated[
+        str, typer.Argument(metavar="VERIFIER", help="NAME for all its versions, NAME@VERSION, or NAME@sha256:DIGEST.")
+    ],
+    endpoint: _Servers,
+    timeout: _Timeout = 120.0,
+    ca: Ca = None,
+    cert: Cert = None,
+    key: Key = None,
+    token: Token = None,
+) -> int:
+    """Let running servers host a verifier no more.
+
+    What they have admitted is judged before they answer. The exit code is 1 when a server refuses.
+    """
+    from trainer_client.contract.v1 import hosting_service_pb2 as hosting
+
+    name, _, which = verifier.partition("@")
+    chosen = {"digest": which} if which.startswith("sha256:") else {"version": which}
+
+    def ask(stub: Any, **call: Any) -> str:
+        answer = stub.Retire(hosting.RetireRequest(verifier=name, **chosen), **call)
+        gone = ", ".join(f"{one.name}@{one.version} {one.digest}" for one in answer.retired)
+        left = f"; current is {answer.current.version} {answer.current.digest}" if answer.HasField("current") else ""
+        return f"retired {gone}{left}"
+
+    return _ask_all(endpoint, ask, timeout, tls_of(ca, cert, key), token)
+
+
+def _ask_all(
+    addresses: Sequence[str], ask: Callable[..., str], timeout: float, tls: TLS | None, token: str | None
+) -> int:
+    """Ask one server after the other, and say what each answers."""
+    refused = [address for address in addresses if not _ask(address, ask, timeout, tls, token)]
+    return EXIT_NO if refused else 0
+
+
+def _ask(address: str, ask: Callable[..., str], timeout: float, tls: TLS | None, token: str | None) -> bool:
+    import grpc
+
+    from trainer_client import read_token
+    from trainer_client._settings import check_address, credentials_of, is_exposed, token_source
+    from trainer_client.contract.v1 import hosting_service_pb2_grpc as hosting_grpc
+
+    check_address(address, "--endpoint")
+    source = token_source(token)
+    if source and is_exposed(address, tls):
+        raise UserError(f"--endpoint {address}: a token is not sent unencrypted to another host; give --ca")
+    given = read_token(source) if source else ""
+    metadata = (("authorization", f"Bearer {given}"),) if given else ()
+    target, credentials = credentials_of(address, tls)
+    channel = grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
+    with channel:
+        try:
+            said = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout, metadata=metadata)
+        except grpc.RpcError as error:
+            print(f"{address}  refused: {_reason(error)}")
+            return False
+    print(f"{address}  {said}")
+    return True
+
+
+def _reason(error: Any) -> str:
+    import grpc
+
+    code, said = error.code(), error.details()
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return f"{said}; give --token"
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return f"no server answers ({said})"
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return "it is of a version that takes no registrations"
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return "it has not answered in time (--timeout); what was admitted is still judged"
+    return str(said)

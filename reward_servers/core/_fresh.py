@@ -1,0 +1,70 @@
+"""Loads the code of a verifier as its files are now, into a process that may have loaded it before."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+import threading
+from importlib.util import cache_from_source
+from pathlib import Path
+from types import ModuleType
+
+from reward_servers.core._bound import load_path
+from reward_servers.core._digest import judging_files
+from reward_servers.core._errors import VerifierNotFoundError
+from reward_servers.core._verifier import Verifier
+
+OURS = frozenset({"reward_servers", "trainer_client", "sandbox"})
+"""Packages that the process itself runs on, which are never loaded twice."""
+_GRAIN = 2.0
+"""Seconds within which two states of a file may bear the same time."""
+_loading = threading.Lock()
+
+
+def load_fresh(path: str) -> Verifier:
+    """Import a verifier, with the package that its module is of, again from its files.
+
+    What was loaded before goes on as it was: objects keep their code. If the import fails, nothing has changed.
+
+    Args:
+        path: ``module:name``, also with a style before it.
+
+    Raises:
+        VerifierNotFoundError: It cannot be imported, or is no verifier; the message says why.
+    """
+    module = path.partition(":")[0].rpartition("+")[2]
+    package = module.partition(".")[0]
+    may_drop = package not in OURS and package not in sys.stdlib_module_names
+    with _loading:
+        importlib.invalidate_caches()
+        before: dict[str, ModuleType] = {}
+        if may_drop:
+            _drop_stale_bytecode(module)
+            before = _forget(package)
+        try:
+            return load_path(path)
+        except BaseException as error:
+            if may_drop:
+                _forget(package)
+                sys.modules.update(before)
+            if isinstance(error, VerifierNotFoundError):
+                raise
+            # A module that ends the process, or is interrupted, ends nothing here.
+            raise VerifierNotFoundError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _forget(package: str) -> dict[str, ModuleType]:
+    """Take a package out of what is loaded."""
+    names = [name for name in sys.modules if name == package or name.startswith(package + ".")]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _drop_stale_bytecode(module: str) -> None:
+    """Remove what was compiled of files that have changed within the grain of their times."""
+    with contextlib.suppress(SyntaxError, ValueError):  # said by the import, with its place
+        for file in judging_files([module]):
+            with contextlib.suppress(OSError, NotImplementedError):
+                compiled = Path(cache_from_source(str(file)))
+                if compiled.stat().st_mtime < file.stat().st_mtime + _GRAIN:
+                    compiled.unlink()

@@ -1,0 +1,204 @@
+"""Takes verifiers into a running server, and retires them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+import grpc
+
+from reward_servers.config import ServerConfig
+from reward_servers.core import (
+    AssayServerError,
+    BoundVerifier,
+    Scorer,
+    StartupError,
+    VerifierId,
+    VerifierNotFoundError,
+    load_fresh,
+    shown,
+)
+from reward_servers.hosting._errors import NotHostedError, RegistrationError
+from reward_servers.hosting._packages import PackageFolders
+from reward_servers.hosting._targets import check_target
+from reward_servers.hosting._trial import Found, try_to_load
+
+_log = logging.getLogger("assay.server")
+_MOST_WAITING = 8
+"""Registrations that wait for their turn: each holds a call, and then starts processes."""
+
+
+class Registered(NamedTuple):
+    """What a registration has led to.
+
+    Attributes:
+        hosted: The verifier.
+        unchanged: Whether it was current before.
+    """
+
+    hosted: BoundVerifier
+    unchanged: bool
+
+
+class Registrar:
+    """Changes what a scorer hosts.
+
+    Args:
+        scorer: The scorer.
+        config: Settings of the server, those of verifiers among them.
+        origins: Where verifiers come from, by digest; kept up to date.
+        changed: Called after every change with the names that are hosted and those that no longer are.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        config: ServerConfig,
+        origins: dict[str, str],
+        changed: Callable[[list[str], list[str]], Awaitable[None]],
+    ) -> None:
+        self._scorer = scorer
+        self._config = config
+        self._origins = origins
+        self._changed = changed
+        self._packages = PackageFolders()
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._taken: set[str] = set()
+
+    @property
+    def hosting(self) -> list[BoundVerifier]:
+        """Every verifier in every version."""
+        return self._scorer.hosting.all()
+
+    async def register(self, target: str) -> Registered:
+        """Host a verifier that a caller names.
+
+        Args:
+            target: Name that an installed package announces, or ``module:attribute`` in a folder of the settings.
+
+        Raises:
+            RegistrationError: It is not taken; the message says why.
+        """
+        wanted = self._config.registration
+        check_target(target, wanted.packages, wanted.folders)
+        return await self._in_turn(target)
+
+    async def reload(self, path: str) -> Registered:
+        """Host a verifier again whose files have changed, in place of what was hosted of them.
+
+        Args:
+            path: ``module:attribute``.
+
+        Raises:
+            RegistrationError: It cannot be loaded; what was hosted goes on.
+        """
+        registered = await self._in_turn(path)
+        old = [one for one in self.hosting if one.verifier.path == path and one is not registered.hosted]
+        for one in old:
+            self._retire_later(one)
+        await self._tell([one.identity.name for one in old])
+        return registered
+
+    async def _in_turn(self, target: str) -> Registered:
+        if self._waiting >= _MOST_WAITING:
+            raise RegistrationError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_MOST_WAITING} registrations are under way; try again later"
+            )
+        self._waiting += 1
+        try:
+            async with self._turn:
+                return await self._host(target)
+        finally:
+            self._waiting -= 1
+
+    async def _host(self, target: str) -> Registered:
+        wanted = self._config.registration
+        found = await try_to_load(target, self._config.verifiers, wanted.timeout_s)
+        known = self._scorer.hosting.versions(found.name)
+        for one in known:
+            if one.verifier.path != found.path:
+                raise RegistrationError(
+                    grpc.StatusCode.ALREADY_EXISTS,
+                    f"{found.name} is the name of {one.verifier.path} here, and not of {found.path}; retire it first",
+                )
+            if one.identity.digest == found.digest:
+                unchanged = one is known[0]
+                if not unchanged:
+                    self._scorer.hosting.promote(one)
+                    await self._tell()
+                return Registered(one, unchanged)
+        self._taken &= {one.identity.digest for one in self.hosting}
+        if len(self._taken) >= wanted.most:
+            raise RegistrationError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"{wanted.most} verifiers have been registered here; retire some, or raise registration.most",
+            )
+        return Registered(await self._add(found), False)
+
+    async def _add(self, found: Found) -> BoundVerifier:
+        seconds = self._config.registration.timeout_s
+        self._packages.follow()
+        try:
+            verifier = await asyncio.to_thread(load_fresh, found.path)
+            hosted = await asyncio.to_thread(self._config.host, verifier)
+            if hosted.identity.digest != found.digest:
+                raise StartupError(f"the files of {found.path} changed while it was registered; register it again")
+            await self._scorer.add(hosted, seconds)
+        except VerifierNotFoundError as error:
+            raise _refused(f"{found.name} could be loaded alone, and not in this process: {error}") from None
+        except TimeoutError:
+            raise _refused(f"no worker of {found.name} was ready within {seconds:g} s") from None
+        except AssayServerError as error:
+            raise _refused(str(error)) from None
+        self._taken.add(found.digest)
+        self._origins[found.digest] = found.origin
+        await self._tell()
+        return hosted
+
+    async def retire(self, name: str, version: str = "", digest: str = "") -> list[VerifierId]:
+        """Host a verifier no more, and return when all that was admitted is judged.
+
+        Args:
+            name: Its name.
+            version: The version that is meant; empty for any.
+            digest: The digest that is meant, or its beginning; empty for any.
+
+        Raises:
+            NotHostedError: It is not hosted.
+        """
+        there = self._scorer.hosting.versions(name)
+        meant = [
+            one for one in there if version in ("", one.identity.version) and one.identity.digest.startswith(digest)
+        ]
+        if not meant:
+            listed = ", ".join(f"{one.identity.version} {one.identity.digest}" for one in there)
+            raise NotHostedError(
+                f"verifier: {shown(name)} is hosted here as {listed}, and not as {shown(version or digest)}"
+                if there
+                else f"verifier: {shown(name)} is not hosted here; hosted: {', '.join(sorted(self._scorer.hosted))}"
+            )
+        # The current one last, so that none of those that go becomes current in between.
+        tasks = [self._retire_later(one) for one in reversed(meant)]
+        await self._tell([name])
+        await asyncio.gather(*map(asyncio.shield, tasks))
+        return [one.identity for one in meant]
+
+    def _retire_later(self, hosted: BoundVerifier) -> asyncio.Task[None]:
+        """Take nothing more for a verifier from now on; what was admitted is finished whoever waits for it."""
+        self._scorer.hosting.remove(hosted)
+        task = asyncio.get_running_loop().create_task(self._scorer.finish(hosted))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+        return task
+
+    async def _tell(self, gone: list[str] | None = None) -> None:
+        names = list(self._scorer.hosted)
+        await self._changed(names, [one for one in gone or () if one not in names])
+
+
+def _refused(reason: str) -> RegistrationError:
+    return RegistrationError(grpc.StatusCode.FAILED_PRECONDITION, reason)

@@ -1,0 +1,106 @@
+"""The gRPC face of a registrar."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from reward_servers import wire
+from reward_servers.core import Scorer
+from reward_servers.hosting._errors import RegistrationError
+from reward_servers.hosting._registrar import Registrar
+from reward_servers.rpc import Clients, Lenient, NotAllowedError
+from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2
+from trainer_client.contract.v1 import hosting_service_pb2_grpc as hosting_grpc
+from trainer_client.contract.v1 import types_pb2
+
+_audit = logging.getLogger("assay.audit")
+_LONGEST_NAME = 256
+_LONGEST_MESSAGE = 1500
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class HostingServicer(hosting_grpc.HostingServiceServicer):
+    """Lets callers change what is hosted; every change and every refusal is a line of the audit log.
+
+    Args:
+        registrar: Makes the changes.
+        scorer: What is hosted.
+        origins: Where verifiers come from, by digest.
+        clients: Who may (scope ``register``).
+        allowed: Whether the settings allow it at all.
+    """
+
+    def __init__(
+        self, registrar: Registrar, scorer: Scorer, origins: Mapping[str, str], clients: Clients, *, allowed: bool
+    ) -> None:
+        self._registrar = registrar
+        self._scorer = scorer
+        self._origins = origins
+        self._clients = clients
+        self._allowed = allowed
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Let a server answer with this."""
+        lenient: Any = Lenient(server)
+        hosting_grpc.add_HostingServiceServicer_to_server(self, lenient)
+
+    async def Register(self, request: hosting_pb2.RegisterRequest, context: Context) -> hosting_pb2.RegisterResponse:
+        """Host a verifier."""
+        what = f"register {request.verifier[:_LONGEST_NAME]!r}"
+        who = await self._check(context, what)
+        try:
+            registered = await self._registrar.register(request.verifier)
+        except RegistrationError as error:
+            await _refuse(context, who, what, error.status, error)
+        hosted = registered.hosted
+        identity = hosted.identity
+        origin = self._origins.get(identity.digest, "")
+        if not registered.unchanged:
+            _audit.info("%s registered %s@%s %s: %s", who, identity.name, identity.version, identity.digest, origin)
+        earlier = self._scorer.hosting.versions(identity.name)[1:]
+        return hosting_pb2.RegisterResponse(
+            verifier=wire.describe(hosted, origin),
+            unchanged=registered.unchanged,
+            earlier=[wire.identity(one, identity.name, wire.AspectNames(())) for one in earlier],
+        )
+
+    async def Retire(self, request: hosting_pb2.RetireRequest, context: Context) -> hosting_pb2.RetireResponse:
+        """Host a verifier no more."""
+        what = f"retire {request.verifier[:_LONGEST_NAME]!r}"
+        who = await self._check(context, what)
+        try:
+            retired = await self._registrar.retire(request.verifier, request.version, request.digest)
+        except RegistrationError as error:
+            await _refuse(context, who, what, error.status, error)
+        for one in retired:
+            _audit.info("%s retired %s@%s %s", who, one.name, one.version, one.digest)
+        current = self._scorer.hosted.get(request.verifier)
+        response = hosting_pb2.RetireResponse(
+            retired=[
+                types_pb2.VerifierIdentity(name=one.name, version=one.version, digest=one.digest) for one in retired
+            ]
+        )
+        if current is not None:
+            response.current.CopyFrom(wire.identity(current, request.verifier, wire.AspectNames(())))
+        return response
+
+    async def _check(self, context: Context, what: str) -> str:
+        if not self._allowed:
+            words = "this server takes no registrations; its settings allow them under [registration]"
+            await _refuse(context, context.peer(), what, grpc.StatusCode.PERMISSION_DENIED, words)
+        try:
+            return self._clients.check(context, "register").name
+        except NotAllowedError as error:
+            await _refuse(context, context.peer(), what, error.status, error)
+
+
+async def _refuse(context: Context, who: str, what: str, status: grpc.StatusCode, why: object) -> NoReturn:
+    _audit.warning("%s was refused to %s: %s", who, what, why)
+    await context.abort(status, str(why)[:_LONGEST_MESSAGE])
+    raise AssertionError("abort raises")

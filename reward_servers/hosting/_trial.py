@@ -1,0 +1,108 @@
+"""Loads a verifier in a process of its own first: what hangs there, or ends the process, costs the server nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import grpc
+
+from reward_servers.hosting._errors import RegistrationError
+
+_LONGEST = 1 << 20
+_REASON = 1500
+_PROGRAM = "reward_servers.hosting._trial_main"
+
+
+class Found(NamedTuple):
+    """A verifier that could be loaded.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+        digest: Its digest with its settings.
+        path: ``module:attribute``.
+        origin: The package that it comes with, and its path.
+    """
+
+    name: str
+    version: str
+    digest: str
+    path: str
+    origin: str
+
+
+async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], seconds: float) -> Found:
+    """Load a verifier in another process and say what it is.
+
+    Args:
+        target: Name or ``module:attribute``.
+        settings: Settings of verifiers, by name.
+        seconds: How long it may take.
+
+    Raises:
+        RegistrationError: There is no such verifier, or it cannot be loaded; the message says why.
+    """
+    reading, writing = os.pipe()
+    orders = {"target": target, "settings": settings, "path": sys.path, "answer": writing}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", _PROGRAM),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=(writing,),
+            start_new_session=True,
+        )
+    except BaseException:
+        os.close(reading)
+        raise
+    finally:
+        os.close(writing)
+    stream = asyncio.StreamReader(limit=_LONGEST)
+    pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(stream), os.fdopen(reading, "rb")
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            assert process.stdin is not None
+            with contextlib.suppress(ConnectionError):
+                process.stdin.write(json.dumps(orders).encode())
+                await process.stdin.drain()
+                process.stdin.close()
+            line = await stream.readline()
+    except TimeoutError:
+        raise _refused(
+            f"{target} was not loaded within {seconds:g} s: its module, or its setup, does not end"
+        ) from None
+    except ValueError:
+        raise _refused(f"{target} answers with more than {_LONGEST} bytes") from None
+    finally:
+        pipe.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        code = await asyncio.shield(process.wait())
+    return _read(target, line, code)
+
+
+def _read(target: str, line: bytes, code: int) -> Found:
+    try:
+        said = json.loads(line)
+        if "found" in said:
+            return Found(**said["found"])
+        reason, missing = str(said["reason"])[:_REASON], bool(said["missing"])
+    except (ValueError, TypeError, KeyError):
+        raise _refused(f"{target} ends the process that loads it (exit code {code})") from None
+    if missing:
+        raise RegistrationError(grpc.StatusCode.NOT_FOUND, reason)
+    raise _refused(reason)
+
+
+def _refused(reason: str) -> RegistrationError:
+    return RegistrationError(grpc.StatusCode.FAILED_PRECONDITION, reason)

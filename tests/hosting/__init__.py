@@ -1,0 +1,1 @@
+"""Verifiers that come and go while a server runs."""
