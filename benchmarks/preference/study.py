@@ -25,7 +25,8 @@ import torch
 
 from reward_servers.engines.models import Encoder, load_base
 from reward_servers.training import Objective, PreferencePair, Run, read_pairs, split_by_prompt
-from reward_servers.training._frozen import Rows, denoise, fit_to, read_by_head
+from reward_servers.training._examples import Rows
+from reward_servers.training._frozen import denoise, fit_to, read_by_head
 
 PAIRS = Path(__file__).parents[2] / "examples" / "preference" / "pairs.jsonl"
 NOISE = 0.2
@@ -39,8 +40,8 @@ class Study:
         encoder = Encoder(loaded.tokenizer, "pair", 96)
         sides = [encoder.encode(one, "refuse") for pair in pairs for one in pair.conversations]
         self.pairs = list(pairs)
-        self.features, places = read_by_head(loaded, loaded.model.classifier, sides)
-        self.places = torch.tensor(places).view(-1, 2)
+        self.features = read_by_head(loaded, loaded.model.classifier, sides)
+        self.places = torch.arange(len(sides)).view(-1, 2)
         self.width = self.features.shape[1]
 
     def run(self, seed: int, run: Run, *, noise: float = 0.0) -> float:
@@ -51,7 +52,7 @@ class Study:
         turned = [place in wrong for place in range(len(training))]
         pairs = self.places[[rank[id(pair)] for pair in training]]
         pairs = torch.where(torch.tensor(turned)[:, None], pairs.flip(1), pairs)
-        rows = Rows(pairs, torch.zeros(len(pairs)), torch.ones(len(pairs)))
+        rows = Rows.of_pairs(pairs, torch.zeros(len(pairs)), torch.ones(len(pairs)))
         torch.manual_seed(seed)
         head = torch.nn.Linear(self.width, 1)
         if run.denoise != "keep":

@@ -82,7 +82,7 @@ def main() -> None:
     shutil.rmtree(out, ignore_errors=True)
     base = _encoder(out)
     run = Run(base, max_length=96, freeze=True, pooling="mean", epochs=60, learning_rate=0.02)
-    report = train_preference(read_pairs(_HERE / "pairs.jsonl"), run, out / "model")
+    report = train_preference(read_pairs(_HERE / "pairs.jsonl"), run, out / "model").only
     print(f"trained on written pairs: {report.accuracy:.2f} of {report.pairs} held-out pairs right", flush=True)
     recipe = out / "recipe.toml"
     recipe.write_text(_RECIPE.format(config=str((out / "model" / "server.toml").resolve())))

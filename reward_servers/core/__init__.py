@@ -28,7 +28,17 @@ from reward_servers.core._errors import (
 )
 from reward_servers.core._fresh import load_fresh
 from reward_servers.core._hosting import Hosting
-from reward_servers.core._model import Content, Document, Group, Message, Part, PromptContext, Rollout, ToolCall
+from reward_servers.core._model import (
+    Content,
+    Document,
+    Group,
+    Message,
+    Part,
+    PromptContext,
+    Rollout,
+    ToolCall,
+    render,
+)
 from reward_servers.core._outcomes import Fault, Outcome, Party, Score, Skip, SkipReason, Step, Usage, Verdict
 from reward_servers.core._registry import Entry, find, installed
 from reward_servers.core._schemas import Options, Reference, Settings, schema_of
@@ -107,6 +117,7 @@ __all__ = [
     "item_seed",
     "judging_files",
     "load_fresh",
+    "render",
     "schema_of",
     "shown",
     "styles",

@@ -1,24 +1,130 @@
-"""Encoded pairs."""
+"""Encoded rows, and what a loss reads of them."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from reward_servers.engines.models import Encoded
+from reward_servers.training._settings import TrainingError
+
+if TYPE_CHECKING:
+    import torch
+
+RowKind = Literal["pair", "list", "rating"]
+_KINDS: tuple[RowKind, ...] = ("pair", "list", "rating")
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An encoded pair.
+    """An encoded row.
 
     Attributes:
-        chosen: The conversation with the better response.
-        rejected: The one with the worse.
-        margin: How much more the better one should score.
-        label: Probability that the preference holds.
+        kind: What its values say.
+        sequences: The conversations: of a pair the chosen and the rejected one, of a rating one.
+        values: Of a list the score of each; of a rating one for each head, or for each place, from 0 to 1 and not a
+            number where there is none.
+        margin: Of a pair: how much more the better one should score.
+        label: Of a pair: probability that the preference holds.
+        head: The output that a pair or a list speaks of.
+        places: Tokens that a rating speaks of, one value for each; empty for the sequence as a whole.
     """
 
-    chosen: Encoded
-    rejected: Encoded
-    margin: float
-    label: float
+    kind: RowKind
+    sequences: tuple[Encoded, ...]
+    values: tuple[float, ...] = ()
+    margin: float = 0.0
+    label: float = 1.0
+    head: int = 0
+    places: tuple[int, ...] = ()
+
+
+class Rows(NamedTuple):
+    """Rows of points. A point is a sequence, or a place in one: what a model gives outputs for.
+
+    Attributes:
+        kinds: ``[R]`` 0 for a pair, 1 for a list, 2 for a rating.
+        points: ``[R, K]`` points of each row; those behind its last one are 0 and not used.
+        margins: ``[R]`` of pairs.
+        labels: ``[R]`` of pairs.
+        heads: ``[R]`` of pairs and lists.
+        values: ``[R, V]`` of lists by point, of ratings by head; not a number where there is none.
+    """
+
+    kinds: torch.Tensor
+    points: torch.Tensor
+    margins: torch.Tensor
+    labels: torch.Tensor
+    heads: torch.Tensor
+    values: torch.Tensor
+
+    @staticmethod
+    def of_pairs(points: torch.Tensor, margins: torch.Tensor, labels: torch.Tensor) -> Rows:
+        """Rows of ``[P, 2]`` pairs for one head."""
+        import torch
+
+        none = torch.zeros(len(points), dtype=torch.long)
+        return Rows(none, points, margins, labels, none, torch.full((len(points), 1), math.nan))
+
+    def at(self, places: torch.Tensor) -> Rows:
+        """Some of the rows."""
+        return Rows(*(column[places] for column in self))
+
+
+class Point(NamedTuple):
+    """A sequence by its number, and the token that is read; None for the sequence as a whole."""
+
+    sequence: int
+    place: int | None
+
+
+def tabled(examples: Sequence[Example]) -> tuple[list[Encoded], list[Point], Rows]:
+    """Distinct sequences, the points in them, and the rows over the points."""
+    import torch
+
+    known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+    sequences: list[Encoded] = []
+    points: dict[Point, int] = {}
+    rows: list[tuple[int, list[int], Example, tuple[float, ...]]] = []
+    for one in examples:
+        numbers = []
+        for encoded in one.sequences:
+            key = (encoded.ids, encoded.types)
+            if key not in known:
+                known[key] = len(sequences)
+                sequences.append(encoded)
+            numbers.append(known[key])
+        kind = _KINDS.index(one.kind)
+        if one.places:
+            for place, value in zip(one.places, one.values, strict=True):
+                point = points.setdefault(Point(numbers[0], place), len(points))
+                rows.append((kind, [point], one, (value,)))
+        else:
+            found = [points.setdefault(Point(number, None), len(points)) for number in numbers]
+            rows.append((kind, found, one, one.values))
+    wide = max(len(found) for _, found, _, _ in rows)
+    deep = max(1, *(len(values) for _, _, _, values in rows))
+    return (
+        sequences,
+        list(points),
+        Rows(
+            torch.tensor([kind for kind, _, _, _ in rows]),
+            torch.tensor([[*found, *[0] * (wide - len(found))] for _, found, _, _ in rows]),
+            torch.tensor([one.margin for _, _, one, _ in rows]),
+            torch.tensor([one.label for _, _, one, _ in rows]),
+            torch.tensor([one.head for _, _, one, _ in rows]),
+            torch.tensor([[*values, *[math.nan] * (deep - len(values))] for _, _, _, values in rows]),
+        ),
+    )
+
+
+def only_pairs(rows: Rows) -> None:
+    """Make sure that the rows are pairs of one head.
+
+    Raises:
+        TrainingError: They are not.
+    """
+    if bool((rows.kinds != 0).any()) or bool((rows.heads != rows.heads[0]).any()):
+        raise TrainingError("denoise: an ensemble judges pairs of one head; keep all, or give pairs alone")

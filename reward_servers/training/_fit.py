@@ -1,13 +1,14 @@
-"""Fitting a model to encoded pairs, with the trainer of transformers."""
+"""Fitting a model to encoded rows, with the trainer of transformers."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.models import Loaded, reads_last, takes_segments
-from reward_servers.training._examples import Example
+from reward_servers.engines.models import Encoded, Loaded, head_of, reads_last, takes_segments
+from reward_servers.training._examples import Example, Point, Rows, tabled
 from reward_servers.training._frozen import fit_head
 from reward_servers.training._objective import Objective
 from reward_servers.training._settings import Run, TrainingError
@@ -23,17 +24,18 @@ def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str, floa
 
     Args:
         loaded: The model.
-        examples: The pairs.
+        examples: The rows.
         run: The settings.
 
     Returns:
         What an ensemble found, where there is one.
 
     Raises:
-        TrainingError: The backbone is to be frozen, and the model's head is not found; or pairs are to be denoised, and
-            it is not frozen.
+        TrainingError: The backbone is to be frozen, and the model's head is not found; or settings do not go together.
     """
     found: dict[str, float] = {}
+    if run.freeze and run.objective.contrastive:
+        raise TrainingError("contrastive: shapes the backbone, which is frozen; leave one of the two out")
     if run.freeze:
         found = fit_head(loaded, examples, run)
     elif run.denoise != "keep":
@@ -78,8 +80,8 @@ def _run_trainer(loaded: Loaded, rows: Sequence[Example], run: Run) -> None:
 def _trainer_class() -> Any:
     import transformers
 
-    class PairTrainer(transformers.Trainer):
-        """The trainer of transformers with a loss over pairs."""
+    class RowTrainer(transformers.Trainer):
+        """The trainer of transformers with a loss over rows."""
 
         def __init__(self, *, objective: Objective, **options: Any) -> None:
             super().__init__(**options)
@@ -88,31 +90,65 @@ def _trainer_class() -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            """The loss of a batch, chosen conversations above and rejected ones below."""
-            chosen, rejected = _scores(model, inputs).float().chunk(2)
-            loss = self._objective(chosen, rejected, inputs["margins"], inputs["certainties"])
-            return (loss, {"chosen": chosen, "rejected": rejected}) if return_outputs else loss
+            """The loss of a batch."""
+            rows = Rows(*(inputs[name] for name in Rows._fields))
+            with _listening(model, on=self._objective.contrastive > 0) as heard:
+                outputs = _outputs(model, inputs).float()
+            loss = self._objective.of_rows(rows, outputs)
+            if heard:
+                loss = loss + self._objective.of_features(_differences(heard[-1], rows))
+            return (loss, {"outputs": outputs}) if return_outputs else loss
 
-    return PairTrainer
+    return RowTrainer
+
+
+@contextmanager
+def _listening(model: Any, *, on: bool) -> Iterator[list[torch.Tensor]]:
+    """What the model's head is given, if it is listened to."""
+    heard: list[torch.Tensor] = []
+    head = head_of(model)
+    if not on:
+        yield heard
+        return
+    if head is None:
+        raise TrainingError("contrastive: the model's head is not known apart from the rest; leave it out")
+    hook = head.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    try:
+        yield heard
+    finally:
+        hook.remove()
+
+
+def _differences(heard: torch.Tensor, rows: Rows) -> torch.Tensor:
+    """``[P, F]`` what the head reads of each chosen response less what it reads of the rejected one."""
+    features = heard[:, 0] if heard.dim() == 3 else heard
+    pairs = rows.points[rows.kinds == 0][:, :2]
+    return features[pairs[:, 0]] - features[pairs[:, 1]]
 
 
 def _collate(batch: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
-    """Chosen conversations above, rejected ones below, padded on the right."""
+    """Distinct sequences, padded on the right, the points in them, and the rows."""
     import torch
 
-    rows = [*(one.chosen for one in batch), *(one.rejected for one in batch)]
-    width = max(len(row.ids) for row in rows)
+    sequences, points, rows = tabled(batch)
+    width = max(len(one.ids) for one in sequences)
     return {
-        "input_ids": torch.tensor([[*row.ids, *[pad] * (width - len(row.ids))] for row in rows]),
-        "token_type_ids": torch.tensor([[*row.types, *[0] * (width - len(row.types))] for row in rows]),
-        "lengths": torch.tensor([len(row.ids) for row in rows]),
-        "margins": torch.tensor([one.margin for one in batch]),
-        "certainties": torch.tensor([one.label for one in batch]),
+        "input_ids": torch.tensor([[*one.ids, *[pad] * (width - len(one.ids))] for one in sequences]),
+        "token_type_ids": torch.tensor([[*one.types, *[0] * (width - len(one.types))] for one in sequences]),
+        "lengths": torch.tensor([len(one.ids) for one in sequences]),
+        "sequences": torch.tensor([one.sequence for one in points]),
+        "places": torch.tensor([_place(one, sequences) for one in points]),
+        "in_places": torch.tensor(any(one.place is not None for one in points)),
+        **rows._asdict(),
     }
 
 
-def _scores(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """``[B]`` outputs, read where a server reads them: at the last token, which the length tells."""
+def _place(point: Point, sequences: Sequence[Encoded]) -> int:
+    return point.place if point.place is not None else len(sequences[point.sequence].ids) - 1
+
+
+def _outputs(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """``[S, H]`` outputs of the points, read where a server reads them: the length tells which token is the last."""
     import torch
 
     ids, lengths = inputs["input_ids"], inputs["lengths"]
@@ -120,9 +156,13 @@ def _scores(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     given = {"input_ids": ids, "attention_mask": mask.long()}
     if takes_segments(model):
         given["token_type_ids"] = inputs["token_type_ids"]
+    sequences, places = inputs["sequences"], inputs["places"]
+    if bool(inputs["in_places"]):
+        of_tokens: torch.Tensor = model(**given).logits[sequences, places]
+        return of_tokens
     if not reads_last(model):
         logits: torch.Tensor = model(**given).logits
-        return logits[:, 0]
+        return logits[sequences]
     hidden = model.base_model(**given, use_cache=False).last_hidden_state
-    last: torch.Tensor = model.score(hidden[torch.arange(len(ids), device=ids.device), lengths - 1])
-    return last[:, 0]
+    last: torch.Tensor = model.score(hidden[sequences, places])
+    return last

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from reward_servers.engines.models import Encoded, Forward, Loaded, head_of
-from reward_servers.training._examples import Example
+from reward_servers.engines.models import Encoded, Forward, Loaded, NoMemoryError, Reader, head_of
+from reward_servers.training._examples import Example, Point, Rows, only_pairs, tabled
 from reward_servers.training._settings import Run, TrainingError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def fit_head(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str,
 
     Args:
         loaded: The model.
-        examples: The pairs.
+        examples: The rows.
         run: The settings.
 
     Returns:
@@ -32,35 +32,14 @@ def fit_head(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str,
     Raises:
         TrainingError: The model's head is not found.
     """
-    import torch
-
     head = head_of(loaded.model)
     if head is None:
         raise TrainingError(f"{loaded.path}: has no head that is known apart from the rest; train without freeze")
-    sides = [one for pair in examples for one in (pair.chosen, pair.rejected)]
-    features, places = read_by_head(loaded, head, sides)
-    rows = Rows(
-        torch.tensor(places).view(-1, 2),
-        torch.tensor([one.margin for one in examples]),
-        torch.tensor([one.label for one in examples]),
-    )
+    sequences, points, rows = tabled(examples)
+    features = read_by_head(loaded, head, sequences, points)
     denoised = denoise(head, features, rows, run) if run.denoise != "keep" else None
     fit_to(head, features, denoised.rows if denoised is not None else rows, run)
     return denoised.report if denoised is not None else {}
-
-
-class Rows(NamedTuple):
-    """Pairs of what the head reads.
-
-    Attributes:
-        pairs: ``[P, 2]`` places of the chosen and the rejected side.
-        margins: ``[P]`` how much more the chosen one should score.
-        labels: ``[P]`` probability that the preference holds.
-    """
-
-    pairs: torch.Tensor
-    margins: torch.Tensor
-    labels: torch.Tensor
 
 
 class Treated(NamedTuple):
@@ -83,7 +62,9 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
 
     from trainer_client.signals.preference.secrets_ii import denoise_pairs, preference_strength
 
-    count = len(rows.pairs)
+    only_pairs(rows)
+    head_asked, pairs = int(rows.heads[0]), rows.points[:, :2]
+    count = len(pairs)
     if count < 2:
         raise TrainingError("denoise: an ensemble needs two pairs at least; give more, or keep all")
     scores = np.zeros((count, run.ensemble, 2))
@@ -93,15 +74,15 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         first, second = order[: count // 2], order[count // 2 :]
         for part, rest in ((first, second), (second, first)):
             one = _fresh(head)
-            fit_to(one, features, Rows(*(column[part] for column in rows)), replace(run, seed=run.seed + member))
+            fit_to(one, features, rows.at(part), replace(run, seed=run.seed + member))
             with torch.no_grad():
-                said = one.eval()(features[rows.pairs[rest].flatten()]).double()[:, 0].view(-1, 2)
+                said = one.eval()(features[pairs[rest].flatten()]).double()[:, head_asked].view(-1, 2)
             scores[rest.numpy(), member] = said.numpy()
     strength, deviation = preference_strength(scores[:, :, 0], scores[:, :, 1])
     found = denoise_pairs(strength, run.denoise, smoothing=run.smoothing)
     kept = torch.tensor(np.flatnonzero(found.weight > 0))
     flipped = torch.tensor(found.flipped > 0)
-    pairs = torch.where(flipped[:, None], rows.pairs.flip(1), rows.pairs)
+    turned = torch.where(flipped[:, None], pairs.flip(1), pairs)
     labels = torch.where(flipped, rows.labels, rows.labels * torch.tensor(found.label, dtype=torch.float32))
     report = {
         "doubted": float((strength < 0).mean()),
@@ -109,7 +90,7 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         "disagreement": float(deviation.mean()),
         "kept_pairs": float(len(kept)),
     }
-    return Treated(Rows(pairs[kept], rows.margins[kept], labels[kept]), report)
+    return Treated(rows._replace(points=turned, labels=labels).at(kept), report)
 
 
 def _fresh(head: Any) -> Any:
@@ -126,13 +107,13 @@ def fit_to(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> None:
 
     Args:
         head: The head.
-        features: ``[U, ...]`` what it reads of each conversation.
-        rows: The pairs.
+        features: ``[S, ...]`` what it reads of each point.
+        rows: The rows over the points.
         run: The settings.
     """
     import torch
 
-    count = len(rows.pairs)
+    count = len(rows.kinds)
     head.train().requires_grad_(True)
     steps = max(1, round(run.epochs * count / run.batch_size))
     optimiser = torch.optim.AdamW(head.parameters(), lr=run.learning_rate, weight_decay=0.0)
@@ -145,8 +126,9 @@ def fit_to(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> None:
         if not len(order):
             order = torch.randperm(count, generator=draw)
         batch, order = order[: run.batch_size], order[run.batch_size :]
-        scores = head(features[rows.pairs[batch].flatten()]).float()[:, 0].view(-1, 2)
-        loss = run.objective(scores[:, 0], scores[:, 1], rows.margins[batch], rows.labels[batch])
+        some = rows.at(batch)
+        outputs = head(features[some.points.flatten()]).float()
+        loss = run.objective.of_rows(some._replace(points=torch.arange(len(outputs)).view_as(some.points)), outputs)
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
@@ -154,36 +136,68 @@ def fit_to(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> None:
         schedule.step()
 
 
-def read_by_head(loaded: Loaded, head: Any, sequences: Sequence[Encoded]) -> tuple[torch.Tensor, list[int]]:
-    """What the head reads of each sequence; equal sequences are computed once.
+def read_by_head(
+    loaded: Loaded, head: Any, sequences: Sequence[Encoded], points: Sequence[Point] | None = None
+) -> torch.Tensor:
+    """What the head reads of each point, which is each sequence where none are given.
 
     Returns:
-        ``[U, ...]`` inputs of the head, and for each sequence its place among them.
+        ``[S, ...]`` inputs of the head.
+
+    Raises:
+        TrainingError: There is no memory for a sequence.
     """
     import torch
 
-    known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-    distinct = []
-    for one in sequences:
-        if (one.ids, one.types) not in known:
-            known[one.ids, one.types] = len(known)
-            distinct.append(one)
+    wanted = [Point(number, None) for number in range(len(sequences))] if points is None else points
+    by_sequence: dict[int, list[tuple[int, int | None]]] = {}
+    for rank, point in enumerate(wanted):
+        by_sequence.setdefault(point.sequence, []).append((rank, point.place))
     read: list[torch.Tensor] = []
-
-    def note(_: Any, inputs: tuple[torch.Tensor, ...]) -> None:
-        # Heads that are given all positions read the first one.
-        read.append(inputs[0][:, :1] if inputs[0].dim() == 3 else inputs[0])
-
     loaded.model.eval()
-    forward = Forward(loaded, prefix_bytes=_PREFIX_BYTES)
-    order = sorted(range(len(distinct)), key=lambda place: distinct[place].ids)
-    hook = head.register_forward_pre_hook(note)
+    run = _one_at_a_time(loaded, in_places=any(point.place is not None for point in wanted))
+    hook = head.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    found: dict[int, torch.Tensor] = {}
     try:
-        for place in order:
-            if forward.run([distinct[place]])[0].out_of_memory:
-                raise TrainingError(f"there is no memory for {len(distinct[place].ids)} tokens; lower max_length")
+        # Neighbours share beginnings, which are computed once.
+        for number in sorted(by_sequence, key=lambda number: sequences[number].ids):
+            read.clear()
+            run(sequences[number])
+            for rank, place in by_sequence[number]:
+                # Heads of sequences that are given all positions read the first one.
+                all_positions = read[-1].dim() == 3
+                found[rank] = (
+                    read[-1][0, place] if place is not None else read[-1][0, :1] if all_positions else read[-1][-1]
+                ).clone()
     finally:
         hook.remove()
-    rank = {place: position for position, place in enumerate(order)}
-    features = torch.cat([one[-1:] for one in read]).clone()
-    return features, [rank[known[one.ids, one.types]] for one in sequences]
+    return torch.stack([found[rank] for rank in range(len(wanted))])
+
+
+def _one_at_a_time(loaded: Loaded, *, in_places: bool) -> Callable[[Encoded], None]:
+    """What runs a sequence through the model as a server does.
+
+    Raises:
+        TrainingError: When it is called: there is no memory for the sequence.
+    """
+
+    def refuse(one: Encoded) -> TrainingError:
+        return TrainingError(f"there is no memory for {len(one.ids)} tokens; lower max_length")
+
+    if in_places:
+        reader = Reader(loaded)
+
+        def read(one: Encoded) -> None:
+            try:
+                reader.outputs(one.ids, [0])
+            except NoMemoryError:
+                raise refuse(one) from None
+
+        return read
+    forward = Forward(loaded, prefix_bytes=_PREFIX_BYTES)
+
+    def run(one: Encoded) -> None:
+        if forward.run([one])[0].out_of_memory:
+            raise refuse(one)
+
+    return run

@@ -1,23 +1,34 @@
-"""Files of preference pairs."""
+"""What preference models are trained on: pairs, lists of responses with scores, and single ratings."""
 
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from reward_servers.engines.models import Conversation
+from reward_servers.training._files import RowsError, number_of, read_rows, turns_of
 
-_KEYS = ("prompt", "chosen", "rejected", "margin", "label")
-_SHOWN = 10
+Turns = tuple[tuple[str, str], ...]
+_MOST_LISTED = 256
 
 
-class PairsError(ValueError):
-    """A file of pairs that cannot be used; each line of the message names a line of the file, a key and the remedy."""
+class Prompted(Protocol):
+    """A row with a prompt."""
+
+    @property
+    def prompt(self) -> Turns:
+        """Turns before the response."""
+        ...
+
+
+R = TypeVar("R", bound=Prompted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,70 +41,135 @@ class PreferencePair:
         rejected: Turns of the worse one.
         margin: How much more the better one should score.
         label: Probability that the preference holds.
+        head: What it is better in; empty for a model with one head.
     """
 
-    prompt: tuple[tuple[str, str], ...]
-    chosen: tuple[tuple[str, str], ...]
-    rejected: tuple[tuple[str, str], ...]
+    prompt: Turns
+    chosen: Turns
+    rejected: Turns
     margin: float = 0.0
     label: float = 1.0
+    head: str = ""
 
     @property
-    def conversations(self) -> tuple[Conversation, Conversation]:
+    def conversations(self) -> tuple[Conversation, ...]:
         """The chosen and the rejected conversation."""
         return Conversation(self.prompt, self.chosen), Conversation(self.prompt, self.rejected)
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The head that it speaks of."""
+        return (self.head,)
+
     def turned(self) -> PreferencePair:
         """The pair with its responses in each other's place."""
-        return PreferencePair(self.prompt, self.rejected, self.chosen, self.margin, self.label)
+        return replace(self, chosen=self.rejected, rejected=self.chosen)
 
 
-def read_pairs(path: Path) -> list[PreferencePair]:
-    """Read a JSON Lines file of pairs.
+@dataclass(frozen=True, slots=True)
+class ScoredList:
+    """A prompt with several responses and how good each is.
 
-    A line holds ``prompt``, ``chosen`` and ``rejected``, each a text or a list of chat messages, and optionally
-    ``margin`` (a number from 0) and ``label`` (the probability that the preference holds, from 0 to 1). Chat messages
-    of ``chosen`` and ``rejected`` may begin with the prompt, as data sets of preferences ship them; ``prompt`` may then
+    Attributes:
+        prompt: Turns before the responses.
+        responses: Turns of each.
+        scores: Of each; higher is better, and only their order or differences within the list count.
+        head: What they are scored by; empty for a model with one head.
+    """
+
+    prompt: Turns
+    responses: tuple[Turns, ...]
+    scores: tuple[float, ...]
+    head: str = ""
+
+    @property
+    def conversations(self) -> tuple[Conversation, ...]:
+        """A conversation for each response."""
+        return tuple(Conversation(self.prompt, one) for one in self.responses)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The head that it speaks of."""
+        return (self.head,)
+
+
+@dataclass(frozen=True, slots=True)
+class RatedResponse:
+    """A response with a rating from 0 to 1 for each of some heads.
+
+    Attributes:
+        prompt: Turns before the response.
+        response: Its turns.
+        ratings: By name of the head; one without a name for a model with one head.
+    """
+
+    prompt: Turns
+    response: Turns
+    ratings: tuple[tuple[str, float], ...]
+
+    @property
+    def conversations(self) -> tuple[Conversation, ...]:
+        """The conversation."""
+        return (Conversation(self.prompt, self.response),)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads that it speaks of."""
+        return tuple(name for name, _ in self.ratings)
+
+
+Preference = PreferencePair | ScoredList | RatedResponse
+
+
+def read_preferences(path: Path) -> list[Preference]:
+    """Read a JSON Lines file of preferences; lines of the three kinds may be mixed.
+
+    A line holds ``prompt`` and
+
+    * ``chosen`` and ``rejected``, optionally ``margin`` (a number from 0) and ``label`` (the probability that the
+      preference holds, from 0 to 1); or
+    * ``responses`` and ``scores``, one for each; or
+    * ``response`` and ``ratings``, an object of numbers from 0 to 1 by head, or one such number.
+
+    The first two may name a ``head``. Prompts and responses are texts or lists of chat messages. Chat messages of
+    ``chosen`` and ``rejected`` may begin with the prompt, as data sets of preferences ship them; ``prompt`` may then
     be left out.
 
     Args:
         path: The file.
 
     Returns:
-        The pairs, in order.
+        The rows, in order.
 
     Raises:
-        PairsError: A line cannot be used, or there is none.
+        RowsError: A line cannot be used, there is none, or some name a head and others none.
         OSError: The file cannot be read.
     """
-    pairs: list[PreferencePair] = []
-    problems: list[str] = []
-    with path.open(encoding="utf-8", errors="strict") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    try:
-                        pairs.append(_pair(json.loads(line)))
-                    except ValueError as error:
-                        problems.append(f"{path}:{number}: {error}")
-        except UnicodeDecodeError as error:
-            raise PairsError(f"{path}: is not UTF-8 ({error.reason}); give a JSON Lines file") from None
-    if problems:
-        more = f"\nand {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise PairsError("\n".join(problems[:_SHOWN]) + more)
-    if not pairs:
-        raise PairsError(f"{path}: holds no pairs; a line holds prompt, chosen and rejected")
-    return pairs
+    rows = read_rows(path, _preference, "prompt, chosen and rejected")
+    names = {name for row in rows for name in row.heads}
+    if "" in names and len(names) > 1:
+        place = next(place for place, row in enumerate(rows, 1) if "" in row.heads)
+        raise RowsError(f"{path}: head: row {place} names none, but others name {max(names)!r}; name it on all of them")
+    return rows
 
 
-def _pair(data: Any) -> PreferencePair:
-    if not isinstance(data, dict):
-        raise ValueError("a line is an object with prompt, chosen and rejected")
+def read_pairs(path: Path) -> list[PreferencePair]:
+    """Read a file that holds pairs alone; arguments and errors as above."""
+    return read_rows(path, _pair, "prompt, chosen and rejected")
+
+
+def _preference(data: dict[str, Any]) -> Preference:
+    if "responses" in data:
+        return _list(data)
+    return _rating(data) if "ratings" in data else _pair(data)
+
+
+def _pair(data: dict[str, Any]) -> PreferencePair:
     if missing := [key for key in ("chosen", "rejected") if key not in data]:
         raise ValueError(f"{missing[0]}: is missing; the line has {', '.join(map(str, data)) or 'no keys'}")
-    chosen, rejected = (_turns(data[key], "assistant", key) for key in ("chosen", "rejected"))
+    chosen, rejected = (turns_of(data[key], "assistant", key) for key in ("chosen", "rejected"))
     if "prompt" in data:
-        prompt = _turns(data["prompt"], "user", "prompt")
+        prompt = turns_of(data["prompt"], "user", "prompt")
     else:
         common = next(
             (place for place, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
@@ -104,48 +180,76 @@ def _pair(data: Any) -> PreferencePair:
         chosen, rejected = chosen[len(prompt) :], rejected[len(prompt) :]
     if not chosen or not rejected:
         raise ValueError("chosen and rejected: one of them has no turn besides the prompt")
-    return PreferencePair(prompt, chosen, rejected, _number(data, "margin", 0.0, 1e6), _number(data, "label", 1.0, 1.0))
+    margin, label = number_of(data, "margin", 0.0, 1e6), number_of(data, "label", 1.0, 1.0)
+    return PreferencePair(prompt, chosen, rejected, margin, label, _head(data))
 
 
-def _turns(value: Any, role: str, key: str) -> tuple[tuple[str, str], ...]:
-    if isinstance(value, str):
-        return ((role, value),) if value or role == "assistant" else ()
-    if not isinstance(value, list):
-        raise ValueError(f"{key}: is neither a text nor a list of messages")
-    turns = []
-    for message in value:
-        if not isinstance(message, dict) or not all(isinstance(message.get(name), str) for name in ("role", "content")):
-            raise ValueError(f"{key}: a message has a role and a content, both texts")
-        turns.append((message["role"], message["content"]))
-    return tuple(turns)
+def _list(data: dict[str, Any]) -> ScoredList:
+    responses, scores = data["responses"], data.get("scores")
+    if not isinstance(responses, list) or not 2 <= len(responses) <= _MOST_LISTED:
+        raise ValueError(f"responses: is not a list of 2 to {_MOST_LISTED} responses")
+    if not isinstance(scores, list) or len(scores) != len(responses):
+        raise ValueError(f"scores: is not a list of {len(responses)} numbers, one for each response")
+    if not all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in scores):
+        raise ValueError("scores: holds what is not a number")
+    if len(set(scores)) == 1:
+        raise ValueError("scores: all are the same, which prefers nothing; leave the line out")
+    texts = tuple(turns_of(one, "assistant", "responses") for one in responses)
+    return ScoredList(turns_of(data.get("prompt", ""), "user", "prompt"), texts, tuple(map(float, scores)), _head(data))
 
 
-def _number(data: dict[str, Any], key: str, default: float, most: float) -> float:
-    value = data.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
-        raise ValueError(f"{key}: {value!r} is not a number from 0 to {most:g}")
-    return float(value)
+def _rating(data: dict[str, Any]) -> RatedResponse:
+    if "response" not in data:
+        raise ValueError(f"response: is missing; the line has {', '.join(map(str, data))}")
+    given = data["ratings"] if isinstance(data["ratings"], dict) else {"": data["ratings"]}
+    ratings = tuple((name, number_of(given, name, None, 1.0)) for name in given)
+    if not ratings:
+        raise ValueError("ratings: is empty; give a number from 0 to 1 for each head")
+    prompt = turns_of(data.get("prompt", ""), "user", "prompt")
+    return RatedResponse(prompt, turns_of(data["response"], "assistant", "response"), ratings)
 
 
-def split_by_prompt(
-    pairs: Sequence[PreferencePair], share: float, seed: int
-) -> tuple[list[PreferencePair], list[PreferencePair]]:
-    """Split pairs so that no prompt is on both sides.
+def _head(data: dict[str, Any]) -> str:
+    head = data.get("head", "")
+    if not isinstance(head, str):
+        raise ValueError(f"head: {head!r} is not a name")
+    return head
+
+
+def drawn_by_lot(rows: Sequence[Preference], seed: int) -> list[Preference]:
+    """The rows with every preference drawn by lot: the control that shows what chance looks like."""
+    draw = random.Random(seed)  # noqa: S311 - a control is no secret
+    ratings = [row.ratings for row in rows if isinstance(row, RatedResponse)]
+    draw.shuffle(ratings)
+    left = iter(ratings)
+    return [_by_lot(row, draw, partial(next, left)) for row in rows]
+
+
+def _by_lot(row: Preference, draw: random.Random, ratings: Any) -> Preference:
+    if isinstance(row, PreferencePair):
+        return row.turned() if draw.random() < 0.5 else row
+    if isinstance(row, ScoredList):
+        return replace(row, scores=tuple(draw.sample(row.scores, len(row.scores))))
+    return replace(row, ratings=ratings())
+
+
+def split_by_prompt(rows: Sequence[R], share: float, seed: int) -> tuple[list[R], list[R]]:
+    """Split rows so that no prompt is on both sides.
 
     Args:
-        pairs: The pairs.
+        rows: The rows.
         share: Share of the prompts that go to the second part, at least one of them when it is positive.
         seed: Of the choice.
 
     Returns:
-        The pairs to train on, and those held out.
+        The rows to train on, and those held out.
     """
-    prompts = sorted({_digest(pair.prompt) for pair in pairs})
+    prompts = sorted({_digest(row.prompt) for row in rows})
     random.Random(seed).shuffle(prompts)  # noqa: S311 - a split is no secret
     held = set(prompts[: max(1, round(share * len(prompts)))] if share > 0 else ())
-    parts: tuple[list[PreferencePair], list[PreferencePair]] = ([], [])
-    for pair in pairs:
-        parts[_digest(pair.prompt) in held].append(pair)
+    parts: tuple[list[R], list[R]] = ([], [])
+    for row in rows:
+        parts[_digest(row.prompt) in held].append(row)
     return parts
 
 

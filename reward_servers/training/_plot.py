@@ -2,43 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import escape
 
 from reward_servers.training._report import Report
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _SIZE = 640, 300, 50, 40, 220
+_WIDTH, _HEIGHT, _LEFT, _TOP, _SIZE = 700, 300, 50, 40, 220
 
 
-def plot(report: Report) -> str:
+def plot(reports: Mapping[str, Report]) -> str:
     """Draw accuracy by how far scores are apart, beside the confidence that the model has, and by which side is longer.
 
+    A model that reads two responses together also has its accuracy by which of them stands first.
+
     Args:
-        report: The report.
+        reports: The reports, by head.
 
     Returns:
         The text of an SVG file.
     """
+    height = _HEIGHT * max(1, len(reports))
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" font-family="sans-serif" '
+        'font-size="11">',
+        '<rect width="100%" height="100%" fill="white"/>',
+    ]
+    for place, (name, report) in enumerate(reports.items()):
+        parts += [f'<g transform="translate(0 {place * _HEIGHT})">', *_section(name, report), "</g>"]
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _section(name: str, report: Report) -> list[str]:
     bands = [(f"{one.low:.2g}-{one.high:.2g}", one.accuracy, one.confidence) for one in report.bands]
-    lengths = [
+    sides = [
         ("longer", report.accuracy_when_chosen_is_longer, None),
         ("shorter", report.accuracy_when_chosen_is_shorter, None),
     ]
+    if report.accuracy_when_chosen_is_first is not None:
+        sides += [
+            ("first", report.accuracy_when_chosen_is_first, None),
+            ("second", report.accuracy_when_chosen_is_second, None),
+        ]
     low, high = report.interval
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{_HEIGHT}" font-family="sans-serif" '
-        'font-size="11">',
-        '<rect width="100%" height="100%" fill="white"/>',
+    after = report.calibration_error_after
+    calibrated = "" if after is None else f" ({after:.3f} with a temperature)"
+    return [
         _text(
             _LEFT,
             18,
-            f"{report.pairs} held-out pairs: accuracy {report.accuracy:.3f} (95 %: {low:.3f} to {high:.3f}), "
-            f"{report.ties} ties, calibration error {report.calibration_error:.3f}",
+            f"{escape(name)}: {report.pairs} held-out pairs: accuracy {report.accuracy:.3f} (95 %: {low:.3f} to "
+            f"{high:.3f}), {report.ties} ties, calibration error {report.calibration_error:.3f}{calibrated}",
         ),
         *_panel(_LEFT, "scores this far apart (line: confidence)", bands),
-        *_panel(_LEFT + _SIZE + 110, "the chosen response is", lengths),
-        "</svg>",
+        *_panel(_LEFT + _SIZE + 110, "the chosen response is", sides),
     ]
-    return "\n".join(parts) + "\n"
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start") -> str:

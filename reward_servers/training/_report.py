@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 
 _BANDS = 4
 _BINS = 10
+_LEAST_TO_FIT = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Report:
         accuracy_when_chosen_is_shorter: None when there is no such pair, likewise above.
         length_correlation: Of the distance of scores with the distance of lengths in tokens.
         bands: Quarters of the pairs, by the distance of their scores.
+        calibration_error_after: The error that is left when distances are divided by a temperature, which is fitted on
+            the other half of the pairs; None for fewer than 20.
+        accuracy_when_chosen_is_first: Of a model that reads two responses together, read in this order alone; None for
+            a model that reads each by itself, to which places mean nothing.
+        accuracy_when_chosen_is_second: Likewise; apart from the first, the model prefers a place.
     """
 
     pairs: int
@@ -62,19 +67,22 @@ class Report:
     accuracy_when_chosen_is_shorter: float | None
     length_correlation: float | None
     bands: list[Band] = field(default_factory=list)
+    calibration_error_after: float | None = None
+    accuracy_when_chosen_is_first: float | None = None
+    accuracy_when_chosen_is_second: float | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """The report as plain data."""
-        return asdict(self)
 
-
-def report_on(chosen: Sequence[float], rejected: Sequence[float], longer_by: Sequence[int]) -> Report:
+def report_on(
+    chosen: Sequence[float], rejected: Sequence[float], longer_by: Sequence[int], *, in_places: bool = False
+) -> Report:
     """Make a report.
 
     Args:
         chosen: ``[P]`` raw scores of the chosen responses.
         rejected: ``[P]`` of the rejected ones.
         longer_by: ``[P]`` tokens of the chosen response less those of the rejected one.
+        in_places: Whether the scores are those of pairs with the chosen and with the rejected response in the first
+            place.
 
     Returns:
         The report.
@@ -97,11 +105,14 @@ def report_on(chosen: Sequence[float], rejected: Sequence[float], longer_by: Seq
         mean=float(scores.mean()),
         std=float(scores.std()),
         temperature=_temperature(gap),
-        calibration_error=_calibration_error(gap, right),
+        calibration_error=calibration_error(_confidence(gap), right),
         accuracy_when_chosen_is_longer=_mean(right[lengths > 0]),
         accuracy_when_chosen_is_shorter=_mean(right[lengths < 0]),
         length_correlation=float(np.corrcoef(gap, lengths)[0, 1]) if varies else None,
         bands=_bands(gap, right),
+        calibration_error_after=_calibrated(gap, right),
+        accuracy_when_chosen_is_first=_mean((first > 0).astype(float)) if in_places else None,
+        accuracy_when_chosen_is_second=_mean((second < 0).astype(float)) if in_places else None,
     )
 
 
@@ -128,11 +139,24 @@ def _temperature(gap: np.ndarray) -> float:
     return float(grid[int(np.argmin(losses))])
 
 
-def _calibration_error(gap: np.ndarray, right: np.ndarray) -> float:
-    order = np.argsort(np.abs(gap), kind="stable")
+def calibration_error(said: np.ndarray, happened: np.ndarray) -> float:
+    """Mean distance of ``[N]`` probabilities and what happened, over ten bins of equally many."""
+    order = np.argsort(said, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    apart = [abs(_confidence(gap[part]).mean() - right[part].mean()) * len(part) for part in parts]
-    return float(sum(apart) / len(gap))
+    apart = [abs(said[part].mean() - happened[part].mean()) * len(part) for part in parts]
+    return float(sum(apart) / len(said))
+
+
+def _calibrated(gap: np.ndarray, right: np.ndarray) -> float | None:
+    """The error of each half with the temperature of the other."""
+    if len(gap) < _LEAST_TO_FIT:
+        return None
+    halves = [slice(0, None, 2), slice(1, None, 2)]
+    errors = [
+        calibration_error(_confidence(gap[one] / _temperature(gap[other])), right[one])
+        for one, other in zip(halves, halves[::-1], strict=True)
+    ]
+    return sum(errors) / 2
 
 
 def _bands(gap: np.ndarray, right: np.ndarray) -> list[Band]:

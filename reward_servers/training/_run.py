@@ -1,83 +1,63 @@
-"""One training run: a base model, pairs and settings in; a directory that can be served out."""
+"""A training run of a preference model: a base model, rows and settings in; a directory that can be served out."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reward_servers.engines.models import (
-    Encoder,
-    EncodingError,
-    Loaded,
-    Template,
-    load_base,
-    quietly,
-    reads_last,
-)
-from reward_servers.engines.preference import PreferenceModel
+from reward_servers.engines.models import Encoded, Encoder, EncodingError, Loaded, Template, reads_last
+from reward_servers.engines.preference import Head, PreferenceModel
+from reward_servers.training._begin import load, parted, write
 from reward_servers.training._examples import Example
+from reward_servers.training._findings import Findings, Scored, find
 from reward_servers.training._fit import fit
-from reward_servers.training._pairs import PreferencePair, split_by_prompt
+from reward_servers.training._pairs import Preference, PreferencePair, ScoredList, drawn_by_lot
 from reward_servers.training._plot import plot
-from reward_servers.training._report import Report, report_on
 from reward_servers.training._settings import Run, TrainingError
+
+_GOLDEN_TOLERANCE = 0.01
 
 
 def train_preference(
-    pairs: Sequence[PreferencePair], run: Run, out: Path, held_out: Sequence[PreferencePair] | None = None
-) -> Report:
+    rows: Sequence[Preference], run: Run, out: Path, held_out: Sequence[Preference] | None = None
+) -> Findings:
     """Train a preference model and write it with the settings that serve it.
 
     ``out`` then holds the model, its tokenizer, ``report.json``, ``report.svg`` and ``server.toml``. The latter
-    carries the template, the mean and deviation of the held-out scores, and one of these scores as a golden score, so
-    that a server that reads the model in another way refuses to start.
+    carries the template, the mean and deviation of the held-out scores of each head, and one of these scores as a
+    golden score, so that a server that reads the model in another way refuses to start.
 
     Args:
-        pairs: The pairs.
+        rows: Pairs, lists and ratings. A head that they name is an output of the model.
         run: The settings.
         out: The directory to write.
-        held_out: Pairs for the report; None splits them off ``pairs`` by prompt.
+        held_out: Rows for the report; None splits them off ``rows`` by prompt.
 
     Returns:
-        The report on the held-out pairs, from the scores as they are served.
+        What the held-out rows show, from the scores as they are served.
 
     Raises:
-        TrainingError: The pairs, the settings or the result cannot be used.
+        TrainingError: The rows, the settings or the result cannot be used.
         ModelUnusableError: The base model cannot be used.
         ImportError: torch, transformers or accelerate is missing.
     """
-    import torch
-    import transformers
-
-    if run.threads:
-        torch.set_num_threads(run.threads)
-    training, held = (
-        split_by_prompt(pairs, run.held_out, run.seed) if held_out is None else (list(pairs), list(held_out))
-    )
-    if not training or not held:
-        raise TrainingError(
-            f"{len(training)} pairs to train on and {len(held)} held out; both are needed: give more pairs"
-        )
+    training, held = parted(rows, run, held_out)
+    heads = list(dict.fromkeys(name for row in training for name in row.heads))
+    if unknown := {name for row in held for name in row.heads} - set(heads):
+        raise TrainingError(f"head: held-out rows speak of {min(unknown)!r}, on which no row is trained")
     if run.shuffle_labels:
-        draw = torch.Generator().manual_seed(run.seed)
-        coins = torch.randint(0, 2, (len(training),), generator=draw).tolist()
-        training = [pair.turned() if coin else pair for pair, coin in zip(training, coins, strict=True)]
-    transformers.set_seed(run.seed)
-    loaded = load_base(run.base, run.pooling)
+        training = drawn_by_lot(training, run.seed)
+    loaded, longest = load(run, outputs=len(heads))
     template = run.template or _template_for(loaded)
-    longest = min(run.max_length, loaded.max_length or run.max_length)
-    examples, left_out = _examples(loaded, template, longest, training)
+    examples = _examples(loaded, template, longest, training, heads)
     if not examples:
-        raise TrainingError(f"all {left_out} pairs are longer than {longest} tokens; raise max_length")
+        raise TrainingError(f"all {len(training)} rows are longer than {longest} tokens; raise max_length")
     found = fit(loaded, examples, run)
-    with quietly():
-        loaded.model.save_pretrained(out)
-        loaded.tokenizer.save_pretrained(out)
-    facts = {"pairs": len(examples), "left_out": left_out, "seed": run.seed}
-    report = _finish(out, template, longest, held, {**facts, **found})
-    return report
+    write(loaded, out)
+    facts = {"rows": len(examples), "left_out": len(training) - len(examples), "seed": run.seed, **found}
+    return _finish(out, template, longest, held, heads, run, facts)
 
 
 def _template_for(loaded: Loaded) -> Template:
@@ -87,68 +67,95 @@ def _template_for(loaded: Loaded) -> Template:
 
 
 def _examples(
-    loaded: Loaded, template: Template, longest: int, pairs: Sequence[PreferencePair]
-) -> tuple[list[Example], int]:
-    """Encode the pairs as a server would; those with a side that does not fit are left out."""
+    loaded: Loaded, template: Template, longest: int, rows: Sequence[Preference], heads: Sequence[str]
+) -> list[Example]:
+    """Encode the rows as a server would; those with a conversation that does not fit are left out."""
     try:
         encoder = Encoder(loaded.tokenizer, template, longest)
-        encoded = [tuple(encoder.encode(one, "refuse") for one in pair.conversations) for pair in pairs]
+        encoded = [tuple(encoder.encode(one, "refuse") for one in row.conversations) for row in rows]
     except EncodingError as error:
         raise TrainingError(f"{loaded.path}: {error}") from None
-    examples = [
-        Example(chosen, rejected, pair.margin, pair.label)
-        for pair, (chosen, rejected) in zip(pairs, encoded, strict=True)
-        if max(len(chosen.ids), len(rejected.ids)) <= longest
+    return [
+        _example(row, sequences, heads)
+        for row, sequences in zip(rows, encoded, strict=True)
+        if max(len(one.ids) for one in sequences) <= longest
     ]
-    return examples, len(pairs) - len(examples)
+
+
+def _example(row: Preference, sequences: tuple[Encoded, ...], heads: Sequence[str]) -> Example:
+    if isinstance(row, PreferencePair):
+        return Example("pair", sequences, (), row.margin, row.label, heads.index(row.head))
+    if isinstance(row, ScoredList):
+        return Example("list", sequences, row.scores, head=heads.index(row.head))
+    ratings = dict(row.ratings)
+    return Example("rating", sequences, tuple(ratings.get(name, float("nan")) for name in heads))
 
 
 def _finish(
-    out: Path, template: Template, longest: int, held: Sequence[PreferencePair], facts: dict[str, Any]
-) -> Report:
-    """Score the held-out pairs with the model as it will be served, and write report and settings."""
-    model = PreferenceModel(out, template=template, max_length=longest)
-    encoded = [model.encoder.encode(one, "refuse") for pair in held for one in pair.conversations]
-    fits = [
-        max(len(one.ids), len(other.ids)) <= longest for one, other in zip(encoded[::2], encoded[1::2], strict=True)
-    ]
-    chosen = [one for one, fit in zip(encoded[::2], fits, strict=True) if fit]
-    rejected = [one for one, fit in zip(encoded[1::2], fits, strict=True) if fit]
-    if not chosen:
-        raise TrainingError(f"all {len(held)} held-out pairs are longer than {longest} tokens; raise max_length")
-    outputs = [one.values[0] for one in model.run([*chosen, *rejected])]
-    if any(one != one for one in outputs):
+    out: Path,
+    template: Template,
+    longest: int,
+    held: Sequence[Preference],
+    heads: Sequence[str],
+    run: Run,
+    facts: dict[str, Any],
+) -> Findings:
+    """Score the held-out rows with the model as it will be served, and write report and settings."""
+    declared = {name: Head(place) for place, name in enumerate(heads)} if heads != [""] else {}
+    model = PreferenceModel(out, template=template, max_length=longest, heads=declared)
+    encoded = [[model.encoder.encode(one, "refuse") for one in row.conversations] for row in held]
+    fits = [max(len(one.ids) for one in sequences) <= longest for sequences in encoded]
+    kept = [(row, sequences) for row, sequences, fit in zip(held, encoded, fits, strict=True) if fit]
+    if not kept:
+        raise TrainingError(f"all {len(held)} held-out rows are longer than {longest} tokens; raise max_length")
+    outputs = iter(model.run([one for _, sequences in kept for one in sequences]))
+    scored = [Scored(row, [next(outputs).values for _ in seqs], [len(one.ids) for one in seqs]) for row, seqs in kept]
+    if any(value != value for one in scored for values in one.outputs for value in values):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
-    report = report_on(
-        outputs[: len(chosen)],
-        outputs[len(chosen) :],
-        [len(one.ids) - len(other.ids) for one, other in zip(chosen, rejected, strict=True)],
-    )
-    pair = next(one for one, fit in zip(held, fits, strict=True) if fit)
-    (out / "report.json").write_text(json.dumps({**report.as_json(), "training": facts}, indent=2) + "\n")
-    (out / "report.svg").write_text(plot(report))
-    (out / "server.toml").write_text(_settings(out, template, longest, report, pair, outputs[0]))
-    return report
+    findings = find(scored, heads)
+    (out / "report.json").write_text(json.dumps({**findings.as_json(), "training": facts}, indent=2) + "\n")
+    (out / "report.svg").write_text(plot(findings.reports))
+    lines = ["[verifiers.preference]", f"path = {json.dumps(str(out.resolve()))}", f'template = "{template}"']
+    lines += [f"max_length = {longest}", *_normalisers(findings, run, heads), *_golden(scored)]
+    (out / "server.toml").write_text("\n".join(lines) + "\n")
+    return findings
 
 
-def _settings(out: Path, template: str, longest: int, report: Report, pair: PreferencePair, golden: float) -> str:
-    lines = [
-        "[verifiers.preference]",
-        f"path = {json.dumps(str(out.resolve()))}",
-        f'template = "{template}"',
-        f"max_length = {longest}",
-        f"mean = {report.mean!r}",
-        f"std = {report.std or 1.0!r}",
-        'normaliser = "held-out pairs of its training"',
-    ]
-    turns = (*pair.prompt, *pair.chosen)
-    if [role for role, _ in turns] == ["user", "assistant"]:
-        lines += [
-            "",
-            "[[verifiers.preference.golden]]",
-            f"prompt = {json.dumps(turns[0][1])}",
-            f"response = {json.dumps(turns[1][1])}",
-            f"logit = {golden!r}",
-            "tolerance = 0.01",
-        ]
-    return "\n".join(lines) + "\n"
+def _normalisers(findings: Findings, run: Run, heads: Sequence[str]) -> list[str]:
+    """Mean and deviation of each head. What was trained on ratings is squashed as it is: that is the rating."""
+    found: dict[str, tuple[float, float]] = {}
+    for name in heads:
+        one = findings.heads[name]
+        std = one.pairs.temperature if run.normaliser == "calibrated" and one.pairs is not None else one.std
+        found[name] = (0.0, 1.0) if one.ratings is not None else (one.mean, std or 1.0)
+    source = {"std": "held-out rows of its training", "calibrated": "held-out rows of its training, calibrated"}
+    lines = [f'normaliser = "{source[run.normaliser]}"']
+    if list(heads) == [""]:
+        return [f"mean = {found[''][0]!r}", f"std = {found[''][1]!r}", *lines]
+    for place, name in enumerate(heads):
+        mean, std = found[name]
+        lines += ["", f"[verifiers.preference.heads.{json.dumps(name)}]", f"output = {place}"]
+        lines += [f"mean = {mean!r}", f"std = {std!r}", f"weight = {1 / len(heads)!r}"]
+    return lines
+
+
+def _golden(scored: Sequence[Scored]) -> list[str]:
+    """One conversation of a turn each, and the first output that the model gave it."""
+    for one in scored:
+        talk = one.row.conversations[0]
+        turns = (*talk.prompt, *talk.response)
+        if [role for role, _ in turns] == ["user", "assistant"]:
+            return [
+                "",
+                "[[verifiers.preference.golden]]",
+                f"prompt = {json.dumps(turns[0][1])}",
+                f"response = {json.dumps(turns[1][1])}",
+                f"logit = {one.outputs[0][0]!r}",
+                f"tolerance = {_GOLDEN_TOLERANCE}",
+            ]
+    return []
+
+
+def settings_of(name: str, values: Mapping[str, Any]) -> str:
+    """The settings of a verifier as a file of a server."""
+    return "\n".join([f"[verifiers.{name}]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]) + "\n"

@@ -19,19 +19,22 @@ class Run:
     """Settings of a run.
 
     Attributes:
-        base: Directory of the model to begin with: a sequence classifier, or a model without such a head.
+        base: Directory of the model to begin with: a classifier, or a model without such a head.
         template: How a conversation becomes a text; ``None`` takes the tokenizer's own, or pairs for encoders.
-        max_length: Tokens of a conversation; pairs with a longer response are left out, and counted.
+        max_length: Tokens of a sequence; rows with a longer one are left out, and counted.
         objective: The loss.
-        epochs: Passes over the pairs.
+        epochs: Passes over the rows.
         learning_rate: Peak of the learning rate, which rises and falls linearly.
-        batch_size: Pairs of a step.
+        batch_size: Rows of a step.
         freeze: Whether only the head is trained.
         pooling: What a new head reads: ``"own"`` what the model's class gives it, ``"mean"`` an encoder's average.
         denoise: What becomes of pairs that an ensemble of heads sees the other way round: ``"soft"`` softens their
             label, ``"flip"`` turns them, ``"drop"`` leaves them out; ``"keep"`` trains no ensemble.
         ensemble: Members of it.
         smoothing: How much ``"soft"`` takes from a label.
+        normaliser: What the scores of a model with one head are standardised by: ``"std"`` mean and deviation of the
+            held-out scores; ``"calibrated"`` their mean, and the temperature at which a difference of two scores is
+            the log-odds of a preference.
         held_out: Share of the prompts that the report is made on.
         seed: Of the head, of the order and of the split.
         shuffle_labels: Whether every preference is drawn by lot: the control that shows what chance looks like.
@@ -50,7 +53,15 @@ class Run:
     denoise: Literal["soft", "flip", "drop", "keep"] = "keep"
     ensemble: int = 5
     smoothing: float = 0.1
+    normaliser: Literal["std", "calibrated"] = "std"
     held_out: float = 0.2
     seed: int = 0
     shuffle_labels: bool = False
     threads: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0.0), ("learning_rate", 0.0), ("batch_size", 0), ("max_length", 7)):
+            if not getattr(self, name) > least:
+                raise ValueError(f"{name}: {getattr(self, name)} must be greater than {least:g}")
+        if not 0.0 < self.held_out < 1.0:
+            raise ValueError(f"held_out: {self.held_out} must lie between 0 and 1")

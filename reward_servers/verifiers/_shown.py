@@ -28,5 +28,14 @@ def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False
     return replace(rollout, content=turns).transcript
 
 
+def picture_of(rollout: Rollout) -> bytes | None:
+    """The bytes of the last picture of the last assistant message that has one."""
+    for message in reversed(rollout.messages):
+        blobs = [part.data for part in message.parts if part.kind == "blob"]
+        if message.role == "assistant" and blobs:
+            return blobs[-1]
+    return None
+
+
 def _without_reasoning(message: Message, rollout: Rollout) -> Message:
     return replace(message, parts=(Part("text", visible(message.text, rollout.reasoning_marks).text),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -82,8 +82,10 @@ class PreferenceOptions(Options):
         "refuse",
         description="'refuse' gives what is too long the floor score; the others say in the evidence what was cut.",
     )
-    scale: Literal["sigmoid", "linear"] = Field(
-        "sigmoid", description="'linear' keeps differences as they are, clipped at both ends of the range."
+    scale: Literal["sigmoid", "linear", "probabilities"] = Field(
+        "sigmoid",
+        description="'linear' keeps differences as they are, clipped at both ends of the range; 'probabilities' is the "
+        "weighted mean of the heads, each squashed by itself.",
     )
     show_reasoning: bool = Field(False, description="Whether the model sees reasoning spans of the response.")
     adapter: str = Field("", max_length=100, description="Name of a declared adapter; empty for the model as it is.")
@@ -96,7 +98,7 @@ class PreferenceOptions(Options):
 # What a conversation costs is bounded by `max_length`, so neither bound of time is the candidate's to exceed.
 @verifier(
     "preference",
-    version="4",
+    version="5",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
     max_batch=256,
     aspects=("logit",),
@@ -152,6 +154,10 @@ class Preference:
         if options.adapter and options.adapter not in self._settings.adapters:
             what = f"options.adapter: there is no {options.adapter!r}; declared: {', '.join(self._settings.adapters)}"
             return CallerError(what, code="unknown_adapter").to_fault()
+        weights = self._weights(options).values()
+        if not any(weights) or (options.scale == "probabilities" and min(weights) < 0):
+            what = "options.weights: some weight is not 0, and with scale 'probabilities' none is below it"
+            return CallerError(what, code="bad_weights").to_fault()
         response = turns(rollout.content, "assistant")
         if not options.show_reasoning:
             response = tuple((role, visible(text, rollout.reasoning_marks).text) for role, text in response)
@@ -178,10 +184,7 @@ class Preference:
         standard = combine(self._heads, outputs.values, options.weights)
         if not math.isfinite(standard):
             return ServiceError(f"the model gave {list(outputs.values)}", code="not_finite").to_fault()
-        if options.scale == "sigmoid":
-            value = 1 / (1 + math.exp(-standard)) if standard >= 0 else math.exp(standard) / (1 + math.exp(standard))
-        else:
-            value = min(1.0, max(0.0, 0.5 + standard / (2 * self._settings.linear_range)))
+        value = self._value(standard, outputs, options)
         evidence: dict[str, Any] = {
             "tokens": encoded.tokens,
             "cut": encoded.cut,
@@ -198,3 +201,22 @@ class Preference:
         else:
             aspects = {name: outputs.values[head.output] for name, head in self._heads.items()}
         return Score(value, aspects=aspects, evidence=evidence)
+
+    def _weights(self, options: PreferenceOptions) -> Mapping[str, float]:
+        """Weights of the heads by name."""
+        declared = {name: head.weight for name, head in self._heads.items()}
+        return declared if options.weights is None else options.weights
+
+    def _value(self, standard: float, outputs: Outputs, options: PreferenceOptions) -> float:
+        if options.scale == "sigmoid":
+            return _squashed(standard)
+        if options.scale == "linear":
+            return min(1.0, max(0.0, 0.5 + standard / (2 * self._settings.linear_range)))
+        weights = self._weights(options)
+        heads = {name: self._heads[name] for name in weights}
+        parts = [weights[name] * _squashed(head.standard(outputs.values[head.output])) for name, head in heads.items()]
+        return min(1.0, math.fsum(parts) / math.fsum(weights.values()))
+
+
+def _squashed(value: float) -> float:
+    return 1 / (1 + math.exp(-value)) if value >= 0 else math.exp(value) / (1 + math.exp(value))

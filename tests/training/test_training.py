@@ -19,8 +19,8 @@ from reward_servers.core import Verdict, bind
 from reward_servers.engines.models import load_classifier
 from reward_servers.training import (
     Objective,
-    PairsError,
     PreferencePair,
+    RowsError,
     Run,
     TrainingError,
     read_pairs,
@@ -28,7 +28,8 @@ from reward_servers.training import (
     split_by_prompt,
     train_preference,
 )
-from reward_servers.training._frozen import Rows, denoise
+from reward_servers.training._examples import Rows
+from reward_servers.training._frozen import denoise
 from reward_servers.training._plot import plot
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import architectures, tiny
@@ -79,7 +80,7 @@ def test_a_frozen_backbone_is_left_as_it_is(tmp_path: Path, make: Any) -> None:
 def test_a_head_on_averages_learns_and_is_served(tmp_path: Path) -> None:
     options = {**SMALL, "epochs": 60, "learning_rate": 0.05}
     run = Run(tiny.bert(tmp_path / "base"), freeze=True, pooling="mean", **options)
-    report = train_preference(_pairs(90), run, tmp_path / "out")
+    report = train_preference(_pairs(90), run, tmp_path / "out").only
     assert report.accuracy > 0.9
 
 
@@ -91,17 +92,17 @@ def test_an_ensemble_finds_the_labels_that_are_wrong(action: Any) -> None:
     wrong = torch.zeros(120, dtype=torch.bool)
     wrong[::5] = True
     pairs = torch.where(wrong[:, None], places.flip(1), places)
-    rows = Rows(pairs, torch.zeros(120), torch.ones(120))
+    rows = Rows.of_pairs(pairs, torch.zeros(120), torch.ones(120))
     run = Run(Path(), freeze=True, epochs=20, learning_rate=0.05, denoise=action, ensemble=3)
     found = denoise(torch.nn.Linear(8, 1), features, rows, run)
     assert found.report["doubted"] == pytest.approx(0.2, abs=0.05)
     if action == "drop":
-        assert len(found.rows.pairs) == found.report["kept_pairs"] == pytest.approx(96, abs=6)
-        assert (found.rows.pairs[:, 0] < found.rows.pairs[:, 1]).float().mean() > 0.93
+        assert len(found.rows.points) == found.report["kept_pairs"] == pytest.approx(96, abs=6)
+        assert (found.rows.points[:, 0] < found.rows.points[:, 1]).float().mean() > 0.93
     elif action == "flip":
-        assert (found.rows.pairs[:, 0] < found.rows.pairs[:, 1]).float().mean() > 0.93
+        assert (found.rows.points[:, 0] < found.rows.points[:, 1]).float().mean() > 0.93
     else:
-        assert torch.equal(found.rows.pairs, pairs)
+        assert torch.equal(found.rows.points, pairs)
         assert found.rows.labels[wrong].mean() < 0.92 < found.rows.labels[~wrong].mean()
 
 
@@ -121,7 +122,8 @@ def test_pairs_are_denoised_before_training_and_the_report_says_what_was_found(t
 @pytest.mark.parametrize("freeze", [False, True])
 def test_training_finds_what_good_responses_have_in_common(tmp_path: Path, make: Any, freeze: bool) -> None:
     options = {**SMALL, "epochs": 60, "learning_rate": 0.05} if freeze else SMALL
-    report = train_preference(_pairs(90), Run(make(tmp_path / "base"), freeze=freeze, **options), tmp_path / "out")
+    run = Run(make(tmp_path / "base"), freeze=freeze, **options)
+    report = train_preference(_pairs(90), run, tmp_path / "out").only
     assert report.pairs == 18
     # Words that training never met leave the small head of a random backbone some mistakes.
     assert report.accuracy > (0.7 if freeze else 0.9)
@@ -146,7 +148,7 @@ def test_training_with_the_same_seed_gives_the_same_model_and_labels_by_lot_teac
     first = train_preference(_pairs(60), run, tmp_path / "a")
     assert train_preference(_pairs(60), run, tmp_path / "b") == first
     control = Run(base, shuffle_labels=True, **SMALL)
-    assert train_preference(_pairs(60), control, tmp_path / "c", held_out=_pairs(60, seed=9)).accuracy < 0.9
+    assert train_preference(_pairs(60), control, tmp_path / "c", held_out=_pairs(60, seed=9)).only.accuracy < 0.9
 
 
 def test_the_objective_is_the_published_loss() -> None:
@@ -188,7 +190,7 @@ def test_the_report_by_hand() -> None:
 
 def test_the_report_is_drawn() -> None:
     report = report_on([2.0, 1.0, 0.0, 3.0], [1.0, 1.0, 1.0, 0.0], [5, 1, 2, 1])
-    root = ElementTree.fromstring(plot(report))
+    root = ElementTree.fromstring(plot({"logit": report}))
     kind = "{http://www.w3.org/2000/svg}"
     # Four bands and the longer side; there is no pair whose chosen response is shorter.
     bars = [one.find(f"{kind}title") for one in root.iter(f"{kind}rect")]
@@ -236,13 +238,13 @@ def test_files_of_pairs(tmp_path: Path) -> None:
         ('{"prompt": "a", "chosen": [{"role": "x"}], "rejected": "b"}', "chosen: a message has a role and a content"),
         ('{"prompt": "a", "chosen": "c", "rejected": "b", "label": 2}', "label: 2 is not a number from 0 to 1"),
         ('{"prompt": "a", "chosen": "c", "rejected": "b", "margin": true}', "margin: True is not a number"),
-        ("", "holds no pairs"),
+        ("", "is empty; a line holds prompt, chosen and rejected"),
     ],
 )
 def test_lines_that_cannot_be_used_are_named(tmp_path: Path, line: str, says: str) -> None:
     file = tmp_path / "pairs.jsonl"
     file.write_text(line + "\n")
-    with pytest.raises(PairsError, match=says):
+    with pytest.raises(RowsError, match=says):
         read_pairs(file)
 
 
@@ -261,7 +263,7 @@ def test_the_command_trains_and_says_what_it_found(tmp_path: Path, capsys: pytes
     said = capsys.readouterr().out
     assert "held-out pairs        8" in said
     assert f"--config {out / 'server.toml'}" in said
-    assert json.loads((out / "report.json").read_text())["training"]["pairs"] == 32
+    assert json.loads((out / "report.json").read_text())["training"]["rows"] == 32
     assert (out / "report.svg").read_text().startswith("<svg")
     assert command(given) == 2
     assert "is not empty" in capsys.readouterr().err
@@ -274,7 +276,7 @@ def test_pairs_that_do_not_fit_are_counted_and_all_of_them_are_an_error(tmp_path
     run = Run(tiny.bert(tmp_path / "base"), **{**SMALL, "epochs": 1})
     train_preference([*_pairs(20), long], run, tmp_path / "out", held_out=_pairs(5, seed=3))
     assert json.loads((tmp_path / "out" / "report.json").read_text())["training"]["left_out"] == 1
-    with pytest.raises(TrainingError, match="all 1 pairs are longer than 64 tokens; raise max_length"):
+    with pytest.raises(TrainingError, match="all 1 rows are longer than 64 tokens; raise max_length"):
         train_preference([long], run, tmp_path / "none", held_out=_pairs(5))
     with pytest.raises(TrainingError, match="both are needed"):
         train_preference([long], run, tmp_path / "none")

@@ -11,7 +11,15 @@ from reward_servers.engines.models._encoding import AddEos, Conversation, Encode
 from reward_servers.engines.models._fit import check_fit
 from reward_servers.engines.models._forward import Compute, Forward, Outputs
 from reward_servers.engines.models._kernel import Kernel
-from reward_servers.engines.models._kinds import NoMemoryError, Reader, Summary, load_encoder, load_token_classifier
+from reward_servers.engines.models._kinds import (
+    NoMemoryError,
+    Reader,
+    Summary,
+    load_encoder,
+    load_token_classifier,
+    load_towers,
+    within_memory,
+)
 from reward_servers.engines.models._loading import (
     Loaded,
     ModelUnusableError,
@@ -19,6 +27,7 @@ from reward_servers.engines.models._loading import (
     head_of,
     load_base,
     load_classifier,
+    named,
     quietly,
     reads_last,
     takes_segments,
@@ -51,7 +60,10 @@ __all__ = [
     "load_classifier",
     "load_encoder",
     "load_token_classifier",
+    "load_towers",
+    "named",
     "quietly",
     "reads_last",
     "takes_segments",
+    "within_memory",
 ]

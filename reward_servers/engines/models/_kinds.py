@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from reward_servers.engines.models._causal import last_only
 from reward_servers.engines.models._loading import (
@@ -24,6 +24,7 @@ from reward_servers.engines.models._pooled import averaged
 if TYPE_CHECKING:
     import torch
 
+T = TypeVar("T")
 Summary = Literal["mean", "first", "last"]
 
 
@@ -57,6 +58,28 @@ def load_encoder(path: Path, *, device: str, dtype: str, threads: int = 0) -> Lo
     from transformers import AutoModel
 
     return _load(path, AutoModel, "an encoder of texts", device, dtype, threads, unused=("pooler.",))
+
+
+def load_towers(path: Path, *, joint: bool, device: str, dtype: str, threads: int = 0) -> Loaded:
+    """Load a model that reads a text and a picture; arguments and errors as above.
+
+    Args:
+        path: See above.
+        joint: Whether the text is read in view of the picture (BLIP), or each by itself (CLIP, SigLIP).
+        device: See above.
+        dtype: See above.
+        threads: See above.
+    """
+    import transformers
+
+    if joint:
+        kind, what = transformers.BlipForImageTextRetrieval, "a BLIP model"
+        return _load(path, kind, what, device, dtype, threads, ("itm_head.", "vision_proj.", "text_proj."))
+    loaded = _load(path, transformers.AutoModel, "a model of two towers", device, dtype, threads)
+    if not all(hasattr(loaded.model, name) for name in ("text_model", "vision_model", "logit_scale")):
+        kind_found = type(loaded.model).__name__
+        raise ModelUnusableError(f"{path} is a {kind_found}, not a model of two towers; give one such as CLIP")
+    return loaded
 
 
 def _load(
@@ -126,15 +149,26 @@ class Reader:
         given = {"input_ids": torch.tensor([list(ids)], device=device)}
         if self._has_types:
             given["token_type_ids"] = torch.tensor([list(types) or [0] * len(ids)], device=device)
-        for last in (False, True):
-            try:
-                with torch.inference_mode():
-                    return self._loaded.model(**given, **more)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                if last:
-                    raise NoMemoryError(f"the device has no memory for {len(ids)} tokens") from None
-            if device.startswith("cuda"):
-                torch.cuda.empty_cache()
-        raise AssertionError("unreachable")
+        return within_memory(lambda: self._loaded.model(**given, **more), device, f"{len(ids)} tokens")
+
+
+def within_memory(compute: Callable[[], T], device: str, what: str) -> T:
+    """Compute something without gradients; once more with nothing kept where memory runs out.
+
+    Raises:
+        NoMemoryError: The device has no memory for it.
+    """
+    import torch
+
+    for last in (False, True):
+        try:
+            with torch.inference_mode():
+                return compute()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if last:
+                raise NoMemoryError(f"the device has no memory for {what}") from None
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()
+    raise AssertionError("unreachable")

@@ -80,29 +80,49 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
 
 
-def load_base(path: Path, pooling: Pooling = "own") -> Loaded:
-    """Load a model to train: a head that its files lack begins with random weights, for one output.
+def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_tokens: bool = False) -> Loaded:
+    """Load a model to train: a head that its files lack begins with random weights.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
         pooling: What the head reads: ``"own"`` what the class of transformers gives it, ``"mean"`` the average of an
             encoder's hidden states.
+        outputs: Numbers that the head gives.
+        of_tokens: Whether it gives them for each token, in place of the sequence as a whole.
 
     Returns:
         The model in float32, on the CPU, with its tokenizer; weights may be changed.
 
     Raises:
-        ModelUnusableError: The files cannot be used.
+        ModelUnusableError: The files cannot be used, or hold a head of another size.
         ImportError: torch or transformers is missing.
     """
     if pooling == "mean" and not is_pooled(path):
         base, tokenizer = _read_encoder(path, "float32")
-        model = pooled_classifier(base, 1)
+        model = pooled_classifier(base, outputs)
+    elif of_tokens:
+        model, tokenizer = _read_token_classifier(path, outputs)
     else:
-        model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=1)
+        model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=outputs)
+    if int(model.config.num_labels) != outputs:
+        raise ModelUnusableError(
+            f"{path}: its head gives {model.config.num_labels} numbers, not {outputs}; begin with the model below it"
+        )
     if model.config.pad_token_id is None:
         model.config.pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
     return Loaded(path, model, tokenizer, "cpu", positions_of(model, tokenizer), "")
+
+
+def _read_token_classifier(path: Path, outputs: int) -> tuple[Any, Any]:
+    from transformers import AutoModelForTokenClassification
+
+    if not (path / _NEEDED).is_file():
+        raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
+    tokenizer = read_tokenizer(path)
+    model, _ = read_weights(
+        path, AutoModelForTokenClassification, "float32", "a model with a class for tokens", num_labels=outputs
+    )
+    return model, tokenizer
 
 
 def reads_last(model: Any) -> bool:

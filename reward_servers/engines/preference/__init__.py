@@ -7,10 +7,22 @@ the output after the normaliser; a *golden score* is one that the model's card o
 from reward_servers.engines.preference._heads import Head, combine, named_heads
 from reward_servers.engines.preference._likelihood import Continuation, LikelihoodModel
 from reward_servers.engines.preference._model import Golden, PreferenceModel
-from reward_servers.engines.preference._steps import Kind, Laid, ProcessModel, Step, split_steps
-from reward_servers.engines.preference._texts import Closest, CrossModel, TextModel
+from reward_servers.engines.preference._pictures import Asked, PictureKind, PictureModel, Seen
+from reward_servers.engines.preference._steps import Kind, Laid, Layout, ProcessModel, Step, split_steps
+from reward_servers.engines.preference._texts import PAIR_LAYOUT, Closest, CrossModel, TextModel, Texts, laid_out
+from reward_servers.engines.preference._value import (
+    VALUE_FILE,
+    ValueModel,
+    ValueParameters,
+    expect,
+    take_in,
+    write_value,
+)
 
 __all__ = [
+    "PAIR_LAYOUT",
+    "VALUE_FILE",
+    "Asked",
     "Closest",
     "Continuation",
     "CrossModel",
@@ -18,12 +30,23 @@ __all__ = [
     "Head",
     "Kind",
     "Laid",
+    "Layout",
     "LikelihoodModel",
+    "PictureKind",
+    "PictureModel",
     "PreferenceModel",
     "ProcessModel",
+    "Seen",
     "Step",
     "TextModel",
+    "Texts",
+    "ValueModel",
+    "ValueParameters",
     "combine",
+    "expect",
+    "laid_out",
     "named_heads",
     "split_steps",
+    "take_in",
+    "write_value",
 ]

@@ -53,6 +53,43 @@ def split_steps(text: str, separator: str) -> list[Step]:
     return steps
 
 
+class Layout:
+    """How a conversation is laid out for a model of steps."""
+
+    def __init__(self, tokenizer: Any, separator: str, max_length: int) -> None:
+        """Take a tokenizer.
+
+        Args:
+            tokenizer: A tokenizer of transformers.
+            separator: Text behind each step.
+            max_length: Tokens of the longest conversation.
+
+        Raises:
+            EncodingError: The tokenizer cannot be used.
+            ValueError: It has no tokens for the separator.
+        """
+        self._encoder = Encoder(tokenizer, "concat", max_length, "false")
+        self._tokenizer = tokenizer
+        self._separator = self.ids(separator)
+        if not self._separator:
+            raise ValueError(f"the separator {separator!r} has no tokens; give the one of its training")
+
+    def lay(self, prompt: str, steps: Sequence[str]) -> Laid:
+        """Encode a conversation; control tokens in its texts are text."""
+        first = self._tokenizer.bos_token_id
+        ids = [*([first] if first is not None else []), *self.ids(self._encoder.harmless(prompt))]
+        places = []
+        for step in steps:
+            ids += [*self.ids(self._encoder.harmless(step)), *self._separator]
+            places.append(len(ids) - 1)
+        return Laid(tuple(ids), tuple(places))
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of a text by itself."""
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+
 class ProcessModel:
     """A model that scores steps.
 
@@ -84,12 +121,12 @@ class ProcessModel:
         loaded = load(path, **where)
         tokenizer = loaded.tokenizer
         self.max_length = min(max_length, loaded.max_length or max_length)
-        self._encoder = Encoder(tokenizer, "concat", self.max_length, "false")
-        self._tokenizer = tokenizer
+        self._unknown = tokenizer.unk_token_id
         self._reader = Reader(loaded)
-        self._separator = self._ids(separator)
-        if not self._separator:
-            raise ModelUnusableError(f"{path}: the separator {separator!r} has no tokens; give the one of its training")
+        try:
+            self._layout = Layout(tokenizer, separator, self.max_length)
+        except ValueError as error:
+            raise ModelUnusableError(f"{path}: {error}") from None
         if kind == "causal":
             self._outputs = [self._word(path, one) for one in (good, bad)]
         else:
@@ -98,13 +135,7 @@ class ProcessModel:
 
     def lay(self, prompt: str, steps: Sequence[str]) -> Laid:
         """Encode a conversation; control tokens in its texts are text."""
-        first = self._tokenizer.bos_token_id
-        ids = [*([first] if first is not None else []), *self._ids(self._encoder.harmless(prompt))]
-        places = []
-        for step in steps:
-            ids += [*self._ids(self._encoder.harmless(step)), *self._separator]
-            places.append(len(ids) - 1)
-        return Laid(tuple(ids), tuple(places))
+        return self._layout.lay(prompt, steps)
 
     def score(self, laid: Laid) -> list[float]:
         """The probability that each step is right; not a number where the model gives none.
@@ -118,13 +149,9 @@ class ProcessModel:
         chances = torch.sigmoid(logits[:, 0]) if len(self._outputs) == 1 else torch.softmax(logits, -1)[:, 0]
         return [float(one) for one in chances]
 
-    def _ids(self, text: str) -> list[int]:
-        ids: list[int] = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        return ids
-
     def _word(self, path: Path, text: str) -> int:
-        ids = self._ids(text)
-        if len(ids) != 1 or ids[0] == self._tokenizer.unk_token_id:
+        ids = self._layout.ids(text)
+        if len(ids) != 1 or ids[0] == self._unknown:
             raise ModelUnusableError(f"{path}: {text!r} is not one token of this model; give the words of its training")
         return ids[0]
 

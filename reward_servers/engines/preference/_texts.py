@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from reward_servers.engines.models import (
     Encoded,
     Encoder,
     Forward,
-    Loaded,
     ModelUnusableError,
     NoMemoryError,
     Reader,
@@ -26,6 +26,14 @@ if TYPE_CHECKING:
     import torch
 
 _KEPT = 4096
+_PLACE = re.compile(r"\{(prompt|first|second)\}")
+PAIR_LAYOUT = "{prompt}\n\nFirst: {first}\n\nSecond: {second}"
+
+
+def laid_out(layout: str, prompt: str, first: str, second: str) -> str:
+    """Fill ``{prompt}``, ``{first}`` and ``{second}`` of a layout in one go: what a response says of them is text."""
+    given = {"prompt": prompt, "first": first, "second": second}
+    return _PLACE.sub(lambda match: given[match[1]], layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +59,7 @@ class TextModel:
     Attributes:
         max_length: Tokens of the longest text.
         fingerprint: Digest of all that its vectors depend on.
+        width: Numbers of a vector.
     """
 
     def __init__(self, path: Path, summary: Summary, max_length: int, **where: Any) -> None:
@@ -69,9 +78,10 @@ class TextModel:
         loaded = load_encoder(path, **where)
         self.max_length = min(max_length, loaded.max_length or max_length)
         self.fingerprint = f"{loaded.fingerprint} {summary}"
+        self.width = int(loaded.model.config.hidden_size)
         self._summary = summary
         self._reader = Reader(loaded)
-        self._texts = _Texts(loaded, self.max_length)
+        self._texts = Texts(loaded.tokenizer, self.max_length)
         self._known: OrderedDict[tuple[int, ...], torch.Tensor] = OrderedDict()
 
     def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
@@ -100,6 +110,14 @@ class TextModel:
         found = self._reader.summary(one.ids, one.types, self._summary)
         unit: torch.Tensor = found / found.norm().clamp_min(1e-12)
         return unit
+
+    def shortened(self, text: str) -> torch.Tensor:
+        """``[H]`` vector of length 1 of as much of a text as the model reads; kept, as prompts come again.
+
+        Raises:
+            NoMemoryError: The device has no memory for it.
+        """
+        return self._kept(self._texts.beginning(text, self.max_length))
 
     def _kept(self, one: Encoded) -> torch.Tensor:
         """The vector of a reference, which a whole group is compared with."""
@@ -138,7 +156,7 @@ class CrossModel:
         if label >= self._forward.outputs:
             raise ModelUnusableError(f"{path}: has {self._forward.outputs} outputs; label {label} is not one of them")
         self._label = label
-        self._texts = _Texts(loaded, self.max_length)
+        self._texts = Texts(loaded.tokenizer, self.max_length)
         self.fingerprint = f"{loaded.fingerprint} cross {label}"
 
     def encoded(self, text: str, references: Sequence[str]) -> list[Encoded]:
@@ -188,18 +206,29 @@ def _share(outputs: Sequence[float], label: int) -> float:
     return math.exp(outputs[label] - highest) / math.fsum(math.exp(one - highest) for one in outputs)
 
 
-class _Texts:
+class Texts:
     """Single texts and pairs as token ids; control tokens in them are text."""
 
-    def __init__(self, loaded: Loaded, max_length: int) -> None:
-        self._tokenizer = loaded.tokenizer
-        self._encoder = Encoder(loaded.tokenizer, "pair", max_length, "false")
+    def __init__(self, tokenizer: Any, max_length: int) -> None:
+        """Take a tokenizer and the tokens of the longest sequence.
+
+        Raises:
+            EncodingError: The tokenizer cannot be used.
+        """
+        self._tokenizer = tokenizer
+        self._encoder = Encoder(tokenizer, "pair", max_length, "false")
 
     def one(self, text: str) -> Encoded:
+        """A text."""
         found = self._tokenizer(self._encoder.harmless(text))
         return _encoded(found)
 
+    def beginning(self, text: str, length: int) -> Encoded:
+        """As much of a text as there is room for."""
+        return _encoded(self._tokenizer(self._encoder.harmless(text), truncation=True, max_length=length))
+
     def two(self, first: str, second: str) -> Encoded:
+        """Two texts that a model reads together."""
         return _encoded(self._tokenizer(self._encoder.harmless(first), self._encoder.harmless(second)))
 
 

@@ -20,6 +20,7 @@ from reward_servers.engines.media import (
     read_image,
     structural_similarity,
 )
+from reward_servers.verifiers._shown import picture_of
 
 _LARGEST = 9_000_000
 _LIMITS = ImageLimits(pixels=_LARGEST, side=_LARGEST)  # a picture is judged as it is, never a smaller one
@@ -82,15 +83,6 @@ def _reference(text: str) -> Image:
         raise DatasetError(f"reference.image: {error}") from None
 
 
-def _shown(rollout: Rollout) -> bytes | None:
-    """The bytes of the last picture of the last assistant message that has one."""
-    for message in reversed(rollout.messages):
-        blobs = [part.data for part in message.parts if part.kind == "blob"]
-        if message.role == "assistant" and blobs:
-            return blobs[-1]
-    return None
-
-
 def _checks(picture: Image, ref: ImageReference, options: ImageOptions) -> dict[str, float]:
     found: dict[str, float] = {}
     wanted = [(picture.width, ref.width), (picture.height, ref.height)]
@@ -128,7 +120,7 @@ def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score
     """
     if ref.image is not None:
         _reference(ref.image)
-    data = _shown(rollout)
+    data = picture_of(rollout)
     if data is None:
         return Score.floor("no_answer", "the response has no picture")
     try:

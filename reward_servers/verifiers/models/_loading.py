@@ -38,8 +38,12 @@ class ModelSettings(Settings):
 
 
 @contextmanager
-def loading(name: str) -> Iterator[None]:
+def loading(name: str, extras: str = "model") -> Iterator[None]:
     """Tell the operator why a model cannot be used.
+
+    Args:
+        name: Of the verifier.
+        extras: What it needs installed.
 
     Raises:
         StartupError: It cannot; the message says why and what to do.
@@ -47,7 +51,7 @@ def loading(name: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise StartupError(f"{name}: {error}; install it with: pip install 'assay[model]'") from None
+        raise StartupError(f"{name}: {error}; install it with: pip install 'assay[{extras}]'") from None
     except (ModelUnusableError, EncodingError) as error:
         raise StartupError(f"{name}: {error}") from None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,18 +10,17 @@ from pydantic import Field, field_validator
 
 from reward_servers import Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
 from reward_servers.engines.models import Encoded, NoMemoryError
-from reward_servers.engines.preference import CrossModel
+from reward_servers.engines.preference import PAIR_LAYOUT, CrossModel, laid_out
 from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen
 
 _PLACES = ("prompt", "first", "second")
-_PLACE = re.compile(r"\{(prompt|first|second)\}")
 
 
 class ComparisonSettings(ModelSettings):
     """The model, and the text that it was trained to read."""
 
     layout: str = Field(
-        "{prompt}\n\nFirst: {first}\n\nSecond: {second}",
+        PAIR_LAYOUT,
         description="The text that is read, with {prompt}, {first} and {second}; higher means the first is better.",
     )
     label: int = Field(0, ge=0, description="Output that is read.")
@@ -79,7 +77,8 @@ class Comparison:
         if isinstance(own, Score):
             return own
         prompt, other = item.rollout.prompt, item.ref.opponent
-        one_way, other_way = self._text(prompt, own, other), self._text(prompt, other, own)
+        one_way = laid_out(self._layout, prompt, own, other)
+        other_way = laid_out(self._layout, prompt, other, own)
         orders = (self._model.single(one_way), self._model.single(other_way))
         longest = max(len(one.ids) for one in orders)
         if longest > self._model.max_length:
@@ -90,11 +89,6 @@ class Comparison:
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Compare each response by itself."""
         return [self._scored(item.prepared, item.options) for item in items]
-
-    def _text(self, prompt: str, first: str, second: str) -> str:
-        given = dict(zip(_PLACES, (prompt, first, second), strict=True))
-        # In one go: what a response says of {second} is text.
-        return _PLACE.sub(lambda match: given[match[1]], self._layout)
 
     def _scored(self, prepared: _Prepared, options: ComparisonOptions) -> Score | Fault:
         try:

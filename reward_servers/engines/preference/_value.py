@@ -1,0 +1,184 @@
+"""Value models: how probably a policy solves a prompt, from the prompt and the outcomes that it had with others.
+
+A frozen encoder makes vectors of prompts. Their weighted sum is what any policy is expected to do, the *prior*; a
+Gaussian process over its errors is moved by the *history*, the latest outcomes of the present policy: all prompts
+together, since one policy is better than another, and prompts of like meaning more than others.
+
+Source: the interface (prompt and history in, probability out), the loss and the window of 256 are those of V_0 (arXiv
+2602.03584), whose frozen tabular network the Gaussian process replaces: Rasmussen and Williams, "Gaussian Processes for
+Machine Learning" (2006), equations 2.25 and 2.26.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from reward_servers.engines.models import ModelUnusableError, named
+from reward_servers.engines.preference._texts import TextModel
+
+if TYPE_CHECKING:
+    import torch
+
+VALUE_FILE = "value.safetensors"
+_LEAST = 1e-3
+_LEAST_NOISE = 0.01
+_HISTORIES = 8
+
+
+class ValueParameters(NamedTuple):
+    """What training finds; float64.
+
+    Attributes:
+        weights: ``[H]`` of the vector of a prompt.
+        offset: ``[]`` added to their sum: the prior in log-odds.
+        shared: ``[]`` logarithm of the deviation of what all prompts share.
+        own: ``[]`` logarithm of the deviation of what prompts of like meaning share.
+        sharpness: ``[]`` logarithm of how fast likeness ends as the cosine falls.
+    """
+
+    weights: torch.Tensor
+    offset: torch.Tensor
+    shared: torch.Tensor
+    own: torch.Tensor
+    sharpness: torch.Tensor
+
+    def prior(self, vectors: torch.Tensor) -> torch.Tensor:
+        """``[Q]`` expected outcomes of ``[Q, H]`` prompts without a history."""
+        import torch
+
+        return torch.sigmoid(vectors @ self.weights + self.offset)
+
+    def likeness(self, some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+        """``[Q, N]`` covariance of the prior's errors at ``[Q, H]`` and ``[N, H]`` prompts."""
+        import torch
+
+        near = torch.exp(torch.exp(self.sharpness) * (some @ others.T - 1.0))
+        return torch.exp(2.0 * self.shared) + torch.exp(2.0 * self.own) * near
+
+
+class Known(NamedTuple):
+    """A history, ready to be asked.
+
+    Attributes:
+        vectors: ``[N, H]`` of its prompts.
+        factor: ``[N, N]`` Cholesky factor of the covariance of its outcomes.
+        errors: ``[N]`` the prior's errors, divided by that covariance.
+    """
+
+    vectors: torch.Tensor
+    factor: torch.Tensor
+    errors: torch.Tensor
+
+
+def take_in(parameters: ValueParameters, vectors: torch.Tensor, outcomes: torch.Tensor) -> Known:
+    """Take in the outcomes of ``[N, H]`` prompts, each between 0 and 1."""
+    import torch
+
+    prior = parameters.prior(vectors)
+    noise = (prior * (1.0 - prior)).clamp_min(_LEAST_NOISE)
+    factor = torch.linalg.cholesky(parameters.likeness(vectors, vectors) + torch.diag(noise))
+    errors = torch.cholesky_solve((outcomes - prior)[:, None], factor)[:, 0]
+    return Known(vectors, factor, errors)
+
+
+def expect(
+    parameters: ValueParameters, vectors: torch.Tensor, known: Known | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of the expected outcome of ``[Q, H]`` prompts, behind a history or without one."""
+    import torch
+
+    prior = parameters.prior(vectors)
+    own = torch.exp(2.0 * parameters.shared) + torch.exp(2.0 * parameters.own)
+    if known is None:
+        return prior.clamp(_LEAST, 1.0 - _LEAST), torch.sqrt(own).expand_as(prior)
+    across = parameters.likeness(vectors, known.vectors)
+    mean = prior + across @ known.errors
+    gone = (across.T * torch.cholesky_solve(across.T, known.factor)).sum(0)
+    return mean.clamp(_LEAST, 1.0 - _LEAST), torch.sqrt((own - gone).clamp_min(0.0))
+
+
+class ValueModel:
+    """A trained value model: the encoder's directory with ``value.safetensors`` in it.
+
+    Attributes:
+        fingerprint: Digest of all that its values depend on.
+    """
+
+    def __init__(self, path: Path, max_length: int, **where: Any) -> None:
+        """Load the model.
+
+        Args:
+            path: Its directory.
+            max_length: Tokens of a prompt that are read; less when the encoder takes fewer.
+            where: Device, dtype and threads.
+
+        Raises:
+            ModelUnusableError: The files cannot be used.
+            EncodingError: The tokenizer cannot be used.
+        """
+        file = path / VALUE_FILE
+        if path.is_dir() and not file.is_file():
+            raise ModelUnusableError(f"{path} has no {VALUE_FILE}; train it with: assay train value")
+        self._encoder = TextModel(path, "mean", max_length, **where)
+        self.fingerprint = self._encoder.fingerprint
+        with named(file, "value model", "train it again"):
+            self._parameters = _read(file, self._encoder.width)
+        self._histories: OrderedDict[tuple[tuple[str, ...], tuple[float, ...]], Known] = OrderedDict()
+
+    def value(self, prompt: str, history: Sequence[tuple[str, float]]) -> tuple[float, float, float]:
+        """Expected outcome of a prompt behind a history, its deviation, and what is expected without the history.
+
+        Raises:
+            NoMemoryError: The device has no memory for one of the texts.
+        """
+        import torch
+
+        with torch.inference_mode():
+            vector = self._encoder.shortened(prompt)[None]
+            prior, _ = expect(self._parameters, vector, None)
+            mean, deviation = expect(self._parameters, vector, self._known(history))
+        return float(mean[0]), float(deviation[0]), float(prior[0])
+
+    def _known(self, history: Sequence[tuple[str, float]]) -> Known | None:
+        """The history taken in: once for all prompts that are asked with it."""
+        import torch
+
+        if not history:
+            return None
+        texts, outcomes = zip(*history, strict=True)
+        key = (tuple(texts), tuple(outcomes))
+        found = self._histories.get(key)
+        if found is None:
+            vectors = torch.stack([self._encoder.shortened(one) for one in texts])
+            found = take_in(self._parameters, vectors, torch.tensor(outcomes, dtype=torch.float64))
+            self._histories[key] = found
+            if len(self._histories) > _HISTORIES:
+                self._histories.popitem(last=False)
+        return found
+
+
+def _read(file: Path, width: int) -> ValueParameters:
+    import torch
+    from safetensors.torch import load_file
+
+    found = load_file(file)
+    missing = [name for name in ValueParameters._fields if name not in found]
+    if missing:
+        raise ValueError(f"it holds no {missing[0]}")
+    values = ValueParameters(*(found[name].double() for name in ValueParameters._fields))
+    if values.weights.shape != (width,):
+        raise ValueError(f"its weights have the shape {tuple(values.weights.shape)}, the encoder's vectors {width}")
+    if not all(bool(torch.isfinite(one).all()) for one in values):
+        raise ValueError("it holds values that are not finite")
+    return values
+
+
+def write_value(parameters: ValueParameters, folder: Path) -> None:
+    """Write the parameters beside their encoder."""
+    from safetensors.torch import save_file
+
+    values = {name: value.detach().contiguous() for name, value in parameters._asdict().items()}
+    save_file(values, folder / VALUE_FILE)

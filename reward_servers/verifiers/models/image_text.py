@@ -1,0 +1,120 @@
+"""How well a picture fits the text that asked for it, or how it looks, by a model from local files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, Options, Score, ServiceError, verifier
+from reward_servers.engines.media import Image, ImageLimits, MediaError, read_image
+from reward_servers.engines.models import NoMemoryError
+from reward_servers.engines.preference import Asked, PictureModel, Seen
+from reward_servers.verifiers._shown import picture_of
+from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
+
+_PIXELS = 24_000_000
+_LIMITS = ImageLimits(pixels=_PIXELS, side=_PIXELS)  # the model's own preprocessor makes it smaller
+
+
+class ImageTextSettings(ModelSettings):
+    """The model, and what it is read by."""
+
+    kind: Literal["clip", "aesthetic", "image_reward"] = Field(
+        "clip", description="The scaled cosine of two towers, a head on CLIP's picture, or a head on BLIP's text."
+    )
+    head: Path | None = Field(None, description="Safetensors file of the head's layers; not for kind 'clip'.")
+    mean: float = Field(0.0, allow_inf_nan=False, description="Subtracted from the model's number.")
+    std: float = Field(1.0, gt=0, allow_inf_nan=False, description="Divides it after that.")
+    linear_range: float = Field(20.0, gt=0, description="For scale 'linear': -range to range becomes 0 to 1.")
+
+
+class ImageTextOptions(Options):
+    """How the model's number becomes a score, and what becomes of a long prompt."""
+
+    scale: Literal["auto", "cosine", "sigmoid", "linear"] = Field(
+        "auto", description="Of the standardised number, or the cosine where it is above 0; 'auto': that, with 'clip'."
+    )
+    truncation: Literal["right", "refuse"] = Field(
+        "right", description="Of a prompt that is too long: 'right' keeps its beginning, 'refuse' is a fault."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    asked: Asked
+    image: Image
+
+
+# The memory bound is off: a device's libraries reserve far more address space than they use.
+@verifier(
+    "image_text",
+    version="1",
+    limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=16 << 20),
+    max_batch=64,
+    aspects=("raw", "cosine"),
+)
+class ImageText:
+    """How well a picture fits its prompt (CLIP, PickScore, HPS, ImageReward), or how it looks (an aesthetic head)."""
+
+    Options = ImageTextOptions
+
+    def setup(self, settings: ImageTextSettings) -> None:
+        """Load the model."""
+        self.batch_tokens = settings.tokens_of_a_batch()
+        self._settings = settings
+        with loading("image_text", "model,images"):
+            import PIL  # noqa: F401 - whether it is there is what is asked
+
+            self._model = PictureModel(
+                settings.path, settings.kind, settings.head, settings.max_length, **settings.where()
+            )
+
+    def prepare(self, item: Item) -> _Prepared | Score | Fault:
+        """Decode the picture and encode the prompt."""
+        data = picture_of(item.rollout)
+        if data is None:
+            return Score.floor("no_answer", "the response has no picture")
+        if item.options.scale == "cosine" and self._model.kind != "clip":
+            return CallerError(f"options.scale: kind {self._model.kind!r} has no cosine", code="no_cosine").to_fault()
+        try:
+            image = read_image(data, _LIMITS)
+        except MediaError as error:
+            return Score.floor(error.reason, f"the response holds {error}")
+        asked = self._model.asked(item.rollout.prompt)
+        if asked.cut and item.options.truncation == "refuse":
+            what = f"prompt: {asked.cut + len(asked.ids)} tokens, of at most {len(asked.ids)}"
+            return DatasetError(what, code="prompt_too_long").to_fault()
+        return _Prepared(asked, image)
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Judge each picture by itself."""
+        return [self._scored(item.prepared, item.options) for item in items]
+
+    def _scored(self, prepared: _Prepared, options: ImageTextOptions) -> Score | Fault:
+        try:
+            seen = self._model.see(prepared.asked, prepared.image)
+        except NoMemoryError as error:
+            return no_memory(error)
+        if not math.isfinite(seen.raw) or (seen.cosine is not None and not math.isfinite(seen.cosine)):
+            return ServiceError(f"the model gave {seen.raw}", code="not_finite").to_fault()
+        evidence = {
+            "model": self._model.fingerprint,
+            "picture": prepared.image.digest,
+            "tokens": len(prepared.asked.ids),
+            "cut": prepared.asked.cut,
+        }
+        value = self._value(seen, options.scale)
+        return Score(value, aspects={"raw": seen.raw, "cosine": seen.cosine}, evidence=evidence)
+
+    def _value(self, seen: Seen, scale: str) -> float:
+        if seen.cosine is not None and scale in ("auto", "cosine"):
+            return min(1.0, max(0.0, seen.cosine))
+        standard = (seen.raw - self._settings.mean) / self._settings.std
+        if scale == "linear":
+            return min(1.0, max(0.0, 0.5 + standard / (2 * self._settings.linear_range)))
+        return 0.5 * (1.0 + math.tanh(standard / 2.0))
