@@ -13,7 +13,7 @@ from reward_servers.training._begin import load, parted, write
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, Scored, find
 from reward_servers.training._fit import fit
-from reward_servers.training._pairs import Preference, PreferencePair, ScoredList, drawn_by_lot
+from reward_servers.training._pairs import Preference, PreferencePair, RatedResponse, ScoredList, drawn_by_lot
 from reward_servers.training._plot import plot
 from reward_servers.training._settings import Run, TrainingError
 
@@ -57,7 +57,8 @@ def train_preference(
     found = fit(loaded, examples, run)
     write(loaded, out)
     facts = {"rows": len(examples), "left_out": len(training) - len(examples), "seed": run.seed, **found}
-    return _finish(out, template, longest, held, heads, run, facts)
+    rated = {name for row in training if isinstance(row, RatedResponse) for name in row.heads}
+    return _finish(out, template, longest, held, {name: name in rated for name in heads}, run, facts)
 
 
 def _template_for(loaded: Loaded) -> Template:
@@ -96,12 +97,15 @@ def _finish(
     template: Template,
     longest: int,
     held: Sequence[Preference],
-    heads: Sequence[str],
+    heads: Mapping[str, bool],
     run: Run,
     facts: dict[str, Any],
 ) -> Findings:
-    """Score the held-out rows with the model as it will be served, and write report and settings."""
-    declared = {name: Head(place) for place, name in enumerate(heads)} if heads != [""] else {}
+    """Score the held-out rows with the model as it will be served, and write report and settings.
+
+    Of each head it is told whether it was trained on ratings.
+    """
+    declared = {name: Head(place) for place, name in enumerate(heads)} if "" not in heads else {}
     model = PreferenceModel(out, template=template, max_length=longest, heads=declared)
     encoded = [[model.encoder.encode(one, "refuse") for one in row.conversations] for row in held]
     fits = [max(len(one.ids) for one in sequences) <= longest for sequences in encoded]
@@ -112,7 +116,7 @@ def _finish(
     scored = [Scored(row, [next(outputs).values for _ in seqs], [len(one.ids) for one in seqs]) for row, seqs in kept]
     if any(value != value for one in scored for values in one.outputs for value in values):
         raise TrainingError("the trained model gives scores that are not numbers; lower learning_rate")
-    findings = find(scored, heads)
+    findings = find(scored, list(heads))
     (out / "report.json").write_text(json.dumps({**findings.as_json(), "training": facts}, indent=2) + "\n")
     (out / "report.svg").write_text(plot(findings.reports))
     lines = ["[verifiers.preference]", f"path = {json.dumps(str(out.resolve()))}", f'template = "{template}"']
@@ -121,16 +125,16 @@ def _finish(
     return findings
 
 
-def _normalisers(findings: Findings, run: Run, heads: Sequence[str]) -> list[str]:
+def _normalisers(findings: Findings, run: Run, heads: Mapping[str, bool]) -> list[str]:
     """Mean and deviation of each head. What was trained on ratings is squashed as it is: that is the rating."""
     found: dict[str, tuple[float, float]] = {}
-    for name in heads:
+    for name, rated in heads.items():
         one = findings.heads[name]
         std = one.pairs.temperature if run.normaliser == "calibrated" and one.pairs is not None else one.std
-        found[name] = (0.0, 1.0) if one.ratings is not None else (one.mean, std or 1.0)
+        found[name] = (0.0, 1.0) if rated else (one.mean, std or 1.0)
     source = {"std": "held-out rows of its training", "calibrated": "held-out rows of its training, calibrated"}
     lines = [f'normaliser = "{source[run.normaliser]}"']
-    if list(heads) == [""]:
+    if "" in heads:
         return [f"mean = {found[''][0]!r}", f"std = {found[''][1]!r}", *lines]
     for place, name in enumerate(heads):
         mean, std = found[name]

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _RANKING = 0.25
 _ASKED = 16
-_DECAY = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,7 @@ def _fitted(parts: Sequence[_Part], run: Run, window: int, width: int) -> ValueP
     begin = {"weights": torch.zeros(width), "offset": torch.tensor(rate).logit()}
     begin |= {"shared": torch.tensor(0.2).log(), "own": torch.tensor(0.3).log(), "sharpness": torch.tensor(4.0).log()}
     parameters = ValueParameters(**{name: one.double().requires_grad_() for name, one in begin.items()})
-    optimiser = torch.optim.AdamW(parameters, lr=run.learning_rate, weight_decay=_DECAY)
+    optimiser = torch.optim.Adam(parameters, lr=run.learning_rate)
     counts = torch.tensor([float(one.held_from) for one in parts])
     steps = max(1, round(run.epochs * float(counts.sum()) / _ASKED))
     draw = torch.Generator().manual_seed(run.seed)
@@ -191,7 +190,8 @@ def _fitted(parts: Sequence[_Part], run: Run, window: int, width: int) -> ValueP
         known = _taken(parameters, part, start, window)
         end = min(part.held_from, start + _ASKED)
         mean, _ = expect(parameters, part.vectors[start:end], known)
-        loss = _loss(mean, part.outcomes[start:end])
+        # A deviation of 1 for each weight beforehand: few outcomes do not make the prior sure.
+        loss = _loss(mean, part.outcomes[start:end]) + parameters.weights.square().sum() / (2.0 * counts.sum())
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

@@ -103,7 +103,7 @@ def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_toke
     elif of_tokens:
         model, tokenizer = _read_token_classifier(path, outputs)
     else:
-        model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=outputs)
+        model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=outputs, ignore_mismatched_sizes=True)
     if int(model.config.num_labels) != outputs:
         raise ModelUnusableError(
             f"{path}: its head gives {model.config.num_labels} numbers, not {outputs}; begin with the model below it"
@@ -119,9 +119,8 @@ def _read_token_classifier(path: Path, outputs: int) -> tuple[Any, Any]:
     if not (path / _NEEDED).is_file():
         raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
     tokenizer = read_tokenizer(path)
-    model, _ = read_weights(
-        path, AutoModelForTokenClassification, "float32", "a model with a class for tokens", num_labels=outputs
-    )
+    changes = {"num_labels": outputs, "ignore_mismatched_sizes": True}
+    model, _ = read_weights(path, AutoModelForTokenClassification, "float32", "a model to train", **changes)
     return model, tokenizer
 
 
@@ -185,6 +184,12 @@ def read_weights(path: Path, kind: Any, dtype: str, what: str, **changes: Any) -
     with quietly(), named(path, "model", f"download the model again; it must be {what}"):
         model, info = kind.from_pretrained(
             path, output_loading_info=True, **options, **dtype_option(getattr(torch, dtype))
+        )
+    if mismatched := sorted(str(key[0]) for key in info.get("mismatched_keys", ())):
+        wanted = changes.get("num_labels", "another number of")
+        raise ModelUnusableError(
+            f"{path}: {mismatched[0]} has another shape than a head of {wanted} outputs; "
+            "begin with the model below the head, which has none"
         )
     return model, info
 
