@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from reward_servers.engines.models import Encoded
-from reward_servers.training._settings import TrainingError
 
 if TYPE_CHECKING:
     import torch
@@ -118,13 +117,3 @@ def tabled(examples: Sequence[Example]) -> tuple[list[Encoded], list[Point], Row
             torch.tensor([[*values, *[math.nan] * (deep - len(values))] for _, _, _, values in rows]),
         ),
     )
-
-
-def only_pairs(rows: Rows) -> None:
-    """Make sure that the rows are pairs of one head.
-
-    Raises:
-        TrainingError: They are not.
-    """
-    if bool((rows.kinds != 0).any()) or bool((rows.heads != rows.heads[0]).any()):
-        raise TrainingError("denoise: an ensemble judges pairs of one head; keep all, or give pairs alone")

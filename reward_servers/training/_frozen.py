@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reward_servers.engines.models import Encoded, Forward, Loaded, NoMemoryError, Reader, head_of
-from reward_servers.training._examples import Example, Point, Rows, only_pairs, tabled
+from reward_servers.training._examples import Example, Point, Rows, tabled
 from reward_servers.training._settings import Run, TrainingError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
 
     from trainer_client.signals.preference.secrets_ii import denoise_pairs, preference_strength
 
-    only_pairs(rows)
+    _only_pairs(rows)
     head_asked, pairs = int(rows.heads[0]), rows.points[:, :2]
     count = len(pairs)
     if count < 2:
@@ -91,6 +91,16 @@ def denoise(head: Any, features: torch.Tensor, rows: Rows, run: Run) -> Treated:
         "kept_pairs": float(len(kept)),
     }
     return Treated(rows._replace(points=turned, labels=labels).at(kept), report)
+
+
+def _only_pairs(rows: Rows) -> None:
+    """Make sure that the rows are pairs of one head.
+
+    Raises:
+        TrainingError: They are not.
+    """
+    if bool((rows.kinds != 0).any()) or bool((rows.heads != rows.heads[0]).any()):
+        raise TrainingError("denoise: an ensemble judges pairs of one head; keep all, or give pairs alone")
 
 
 def _fresh(head: Any) -> Any:
