@@ -49,6 +49,10 @@ StepRollouts = Annotated[
     int | None,
     typer.Option(help="Cut the file into steps of this many rollouts, of whole groups; it is one unless said.", min=1),
 ]
+Resume = Annotated[
+    bool,
+    typer.Option("--resume", help="Keep what is scored in OUT.partial, and go on from there when it is there."),
+]
 Keep = Annotated[bool, typer.Option("--keep", help="Write the rollout's own fields too, under rollout.")]
 EndpointsFile = Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)]

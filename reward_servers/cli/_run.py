@@ -21,6 +21,7 @@ from reward_servers.cli._console import Progress, progress
 from reward_servers.cli._intake import Intake, Placed
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._outputs import TrainingSignal, signal_fields, training_signal_of
+from reward_servers.cli._resume import Partial, ResumingClient
 from reward_servers.cli._scoring import Session, score_groups
 from reward_servers.cli._signal_files import Parts
 from reward_servers.cli._spool import Line, Spool
@@ -81,6 +82,7 @@ class Run:
         state: Where the method's state is kept.
         labels: Name of the run, and number of its first step.
         step_rollouts: Rollouts of a step, at least; None for one step.
+        partial: What is kept of groups that are scored, for a run that goes on later; None to keep nothing.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Run:
         state: KeptState,
         labels: Labels,
         step_rollouts: int | None,
+        partial: Partial | None = None,
     ) -> None:
         place = writing.place
         self._intake = intake
@@ -101,6 +104,7 @@ class Run:
         self._labels = labels
         self._step_rollouts = step_rollouts
         self._writing = writing
+        self._partial = partial
         self._stack = ExitStack()
         self._page: IO[str] | None = None
 
@@ -136,6 +140,9 @@ class Run:
             output.write(steps[-1], spool)
             output.finish()
         self._state.save()
+        if self._partial is not None:
+            # The results are in their place.
+            self._partial.close(remove=True)
         table = steps[0].table if len(steps) == 1 else ScoreTable.concat([step.table for step in steps])
         signal = TrainingSignal.joined([step.signal for step in steps], [len(step.table) for step in steps])
         return Done(table, signal, replace(table.summary(), seconds=seconds))
@@ -155,6 +162,9 @@ class Run:
             began = time.monotonic()
             client = await session.client(self._recipe)
             self._state.load(client)
+            asked: AsyncRewardClient | ResumingClient = client
+            if self._partial is not None:
+                asked = await session.run(ResumingClient.of(client, self._partial))
             groups = self._intake.groups()
             with progress(self._intake.total, "scoring") as advance:
                 while (first := next(groups, None)) is not None:
@@ -163,12 +173,17 @@ class Run:
                         spool.clear()
                     whole = chain([first], groups)
                     labels = self._labels._replace(step=self._labels.step + len(steps))
-                    work = self._score_step(client, _taken(whole, self._step_rollouts), spool, advance, labels)
+                    work = self._score_step(asked, _taken(whole, self._step_rollouts), spool, advance, labels)
                     steps.append(await session.run(work))
             return steps, time.monotonic() - began
 
     async def _score_step(
-        self, client: AsyncRewardClient, groups: Iterator[list[Placed]], spool: Spool, advance: Progress, labels: Labels
+        self,
+        client: AsyncRewardClient | ResumingClient,
+        groups: Iterator[list[Placed]],
+        spool: Spool,
+        advance: Progress,
+        labels: Labels,
     ) -> _Step:
         waiting: dict[str, int] = {}
         windows: dict[int, list[int]] = {}

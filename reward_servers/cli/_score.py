@@ -46,6 +46,7 @@ def score(
     token: Token = None,
     workers: _options.Workers = None,
     keep: _options.Keep = False,
+    resume: _options.Resume = False,
     evidence: _options.Evidence = False,
     report: _options.Report = None,
     report_groups: _options.PageGroups = GROUPS,
@@ -63,6 +64,7 @@ def score(
     """
     from reward_servers.cli._labelling import Labelling, check_label
     from reward_servers.cli._outputs import describe_run
+    from reward_servers.cli._resume import partial_of
     from reward_servers.cli._run import Run, Writing
     from reward_servers.cli._scoring import session_of
     from reward_servers.reporting import ReportOptions
@@ -74,7 +76,8 @@ def score(
     intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
     session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
     writing = Writing(place, keep, evidence, report is not None)
-    with Run(intake, loaded, writing, KeptState(state), Labels(run, step), step_rollouts) as work:
+    partial = partial_of(place, loaded) if resume else None
+    with Run(intake, loaded, writing, KeptState(state), Labels(run, step), step_rollouts, partial) as work:
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake.found, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)

@@ -16,6 +16,7 @@ from reward_servers.cli._errors import UserError
 from reward_servers.cli._fleet import QuietLog, read_endpoints
 from reward_servers.cli._kept_state import Labels
 from reward_servers.cli._remote import require
+from reward_servers.cli._resume import ResumingClient
 from reward_servers.fleet import addresses_elsewhere, programs_of, verifiers_elsewhere
 from reward_servers.recipes import Offers, check_recipe
 from reward_servers.supervisor import Log, ServerProcess, Supervisor
@@ -188,7 +189,7 @@ async def score_all(
 
 
 async def score_groups(
-    client: AsyncRewardClient,
+    client: AsyncRewardClient | ResumingClient,
     groups: Iterator[list[Rollout]],
     advance: Progress,
     labels: Labels,
@@ -242,7 +243,7 @@ async def score_groups(
     return ScoreTable.concat([tables[place] for place in sorted(tables)])
 
 
-async def _tell_waits(client: AsyncRewardClient, progress: Progress) -> None:
+async def _tell_waits(client: AsyncRewardClient | ResumingClient, progress: Progress) -> None:
     """Say what is waited for, when it is silent for long: which verifier, at which endpoint, since when."""
     with contextlib.suppress(ClientClosedError):
         while True:
@@ -266,7 +267,7 @@ def _take(groups: Iterator[list[Rollout]], size: int) -> list[Rollout]:
     return window
 
 
-async def _score(client: AsyncRewardClient, window: Sequence[Rollout], labels: Labels) -> ScoreTable:
+async def _score(client: AsyncRewardClient | ResumingClient, window: Sequence[Rollout], labels: Labels) -> ScoreTable:
     try:
         return await client.score(window, run=labels.run, step=labels.step)
     except IncompleteBatchError as error:

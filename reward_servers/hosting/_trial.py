@@ -50,11 +50,11 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
         RegistrationError: There is no such verifier, or it cannot be loaded; the message says why.
     """
     reading, writing = os.pipe()
-    orders = {"target": target, "settings": settings, "path": sys.path, "answer": writing}
+    orders = _file_of({"target": target, "settings": settings, "path": sys.path, "answer": writing})
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", _PROGRAM),
-            stdin=asyncio.subprocess.PIPE,
+            stdin=orders,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             pass_fds=(writing,),
@@ -64,6 +64,7 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
         os.close(reading)
         raise
     finally:
+        os.close(orders)
         os.close(writing)
     stream = asyncio.StreamReader(limit=_LONGEST)
     pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
@@ -71,11 +72,6 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
     )
     try:
         async with asyncio.timeout(seconds):
-            assert process.stdin is not None
-            with contextlib.suppress(ConnectionError):
-                process.stdin.write(json.dumps(orders).encode())
-                await process.stdin.drain()
-                process.stdin.close()
             line = await stream.readline()
     except TimeoutError:
         raise _refused(
@@ -89,6 +85,15 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
             os.killpg(process.pid, signal.SIGKILL)
         code = await asyncio.shield(process.wait())
     return _read(target, line, code)
+
+
+def _file_of(orders: Mapping[str, Any]) -> int:
+    """A file in memory: a pipe would have to be written to while the process may have ended."""
+    descriptor = os.memfd_create("orders")
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(json.dumps(orders).encode())
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _read(target: str, line: bytes, code: int) -> Found:

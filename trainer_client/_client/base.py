@@ -70,6 +70,11 @@ class BaseClient:
         """What is asked, and what is made of it."""
         return self._recipe
 
+    @property
+    def method(self) -> Method | None:
+        """The recipe's method, with what it remembers of earlier steps."""
+        return self._method
+
     def with_recipe(self, recipe: Recipe | str | os.PathLike[str]) -> Self:
         """A client of another recipe over the same connections, with a state of its own.
 

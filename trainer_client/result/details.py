@@ -189,7 +189,7 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
     if isinstance(source, ClientOutcome):
         return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
     if isinstance(source, service.ResultColumns):
-        source = _result_at(source, place)
+        source = result_at(source, place)
     if isinstance(source, bytes):
         source = types.Result.FromString(source)
     details: dict[str, Any] = {}
@@ -234,7 +234,7 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
     return details
 
 
-def _result_at(columns: service.ResultColumns, place: int) -> types.Result:
+def result_at(columns: service.ResultColumns, place: int) -> types.Result:
     """One of the verdicts that came column by column, but for its score and code."""
     result = types.Result(verdict=types.Verdict())
     if columns.queue_us:

@@ -1,0 +1,235 @@
+"""``assay score --resume``: what a run has scored is kept beside its output, and not scored again.
+
+``OUT.partial`` is JSON Lines: the first says what was asked of whom, each other one holds a whole group. A line that
+the end of a process has cut off is dropped. A group is taken only where its rollouts are the same.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import groupby
+from pathlib import Path
+from typing import IO, Any
+
+from reward_servers.cli._console import print_note
+from reward_servers.cli._errors import UserError
+from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, Rollout, ScoreTable
+from trainer_client.result.kept import keep_rows, restore_rows, take_rows
+from trainer_client.result.rows import rollout_fields
+from trainer_client.result.verifiers import Wait
+
+_FORMAT = "assay.partial.1"
+
+
+class Partial:
+    """The groups that are scored already.
+
+    Args:
+        path: The file.
+        recipe: What is asked.
+
+    Attributes:
+        path: The file.
+        taken: Rollouts that were not scored again.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        self._recipe = recipe
+        self._file: IO[bytes] | None = None
+        self._places: dict[str, tuple[int, int]] = {}
+        self.taken = 0
+
+    def open(self, verifiers: Mapping[str, str]) -> None:
+        """Read what is there, and refuse what was asked otherwise.
+
+        Args:
+            verifiers: Digest by reward, as the servers host them now.
+
+        Raises:
+            UserError: The file is of another recipe, or of other verifiers.
+            OSError: It cannot be written.
+        """
+        asked = {"format": _FORMAT, "recipe": self._recipe.digest, "verifiers": dict(verifiers)}
+        # Read and written with its rights, and never through a link that has been put there.
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        self._file = os.fdopen(descriptor, "r+b")
+        first = self._file.readline()
+        if not first.endswith(b"\n"):
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write(json.dumps(asked).encode() + b"\n")
+            self._file.flush()
+            return
+        self._refuse_others(first, asked)
+        for at, line in self._lines(self._file, len(first)):
+            self._places[json.loads(line)["group"]] = (at, len(line))
+
+    def _lines(self, file: IO[bytes], at: int) -> Iterator[tuple[int, bytes]]:
+        """Whole lines and where they begin; what is cut off is removed."""
+        while line := file.readline():
+            try:
+                if not line.endswith(b"\n") or not isinstance(json.loads(line)["group"], str):
+                    raise ValueError
+            except (ValueError, KeyError, TypeError):
+                if file.readline():
+                    raise UserError(
+                        f"{self.path}: what is at byte {at} is no group of a run; remove the file to begin again"
+                    ) from None
+                file.truncate(at)
+                return
+            yield at, line
+            at += len(line)
+
+    def _refuse_others(self, first: bytes, asked: Mapping[str, Any]) -> None:
+        try:
+            kept = json.loads(first)
+            known = kept["format"] == _FORMAT and isinstance(kept["verifiers"], dict)
+        except (ValueError, KeyError, TypeError):
+            known = False
+        if not known:
+            raise UserError(f"{self.path}: it is not what --resume keeps; choose another --out, or remove it")
+        if kept["recipe"] != asked["recipe"]:
+            raise UserError(
+                f"{self.path}: it was scored with another recipe ({kept['recipe']}, and this one is "
+                f"{asked['recipe']}); use that one, or remove the file to begin again"
+            )
+        for name, digest in asked["verifiers"].items():
+            if kept["verifiers"].get(name) != digest:
+                raise UserError(
+                    f"{self.path}: {name} was judged by {kept['verifiers'].get(name)}, and the server hosts {digest}; "
+                    "host that version, or remove the file to begin again"
+                )
+
+    def find(self, group: Sequence[Rollout], step: int) -> Mapping[str, Any] | None:
+        """What is kept of a group; None where it was not scored whole."""
+        place = self._places.get(_key(group, step))
+        if place is None or self._file is None:
+            return None
+        self._file.seek(place[0])
+        found: dict[str, Any] = json.loads(self._file.read(place[1]))
+        return found
+
+    def keep(self, groups: Sequence[tuple[Sequence[Rollout], Mapping[str, Any]]], step: int) -> None:
+        """Add groups that were scored, and see that they outlive the process."""
+        assert self._file is not None
+        at = self._file.seek(0, os.SEEK_END)
+        for group, kept in groups:
+            key = _key(group, step)
+            line = json.dumps({"group": key, **kept}).encode() + b"\n"
+            self._places[key] = (at, len(line))
+            self._file.write(line)
+            at += len(line)
+        self._file.flush()
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the file, and remove it where the results have taken its place."""
+        if self.taken:
+            print_note(f"{self.path}: {self.taken} rollouts were scored before, and not again")
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+            if remove:
+                self.path.unlink(missing_ok=True)
+
+
+class ResumingClient:
+    """Scores as a client does, but for groups that are kept.
+
+    Args:
+        client: The client.
+        partial: What is kept.
+    """
+
+    def __init__(self, client: AsyncRewardClient, partial: Partial) -> None:
+        self._client = client
+        self._partial = partial
+        self._floors: dict[int, float] = {}
+
+    @classmethod
+    async def of(cls, client: AsyncRewardClient, partial: Partial) -> ResumingClient:
+        """Ask the servers what they host, and compare it with what is kept.
+
+        Raises:
+            UserError: It is of another recipe, or of other verifiers.
+        """
+        hosted = await client.describe()
+        partial.open({name: info.id.digest for name, info in hosted.items()})
+        made = cls(client, partial)
+        made._floors = {at: hosted[name].floor for at, name in enumerate(client.recipe.columns) if name in hosted}
+        return made
+
+    @property
+    def recipe(self) -> Recipe:
+        """What is asked."""
+        return self._client.recipe
+
+    async def waits(self) -> list[Wait]:
+        """What calls under way wait for."""
+        return await self._client.waits()
+
+    async def score(self, rollouts: Sequence[Rollout], *, run: str = "", step: int = 0) -> ScoreTable:
+        """Score whole groups; see `AsyncRewardClient.score`."""
+        groups: dict[str, list[Rollout]] = {}
+        for rollout in rollouts:
+            groups.setdefault(rollout.group_id, []).append(rollout)
+        kept = {name: found for name, group in groups.items() if (found := self._partial.find(group, step)) is not None}
+        left = [rollout for rollout in rollouts if rollout.group_id not in kept]
+        tables = {name: self._restored(groups[name], found, step) for name, found in kept.items()}
+        if left:
+            table = await self._ask(left, run, step)
+            if not kept:
+                return table
+            at = 0
+            for name, group in groups.items():
+                if name not in kept:
+                    tables[name] = take_rows(table, range(at, at + len(group)))
+                    at += len(group)
+        return ScoreTable.concat([tables[name] for name in groups])
+
+    async def _ask(self, rollouts: Sequence[Rollout], run: str, step: int) -> ScoreTable:
+        try:
+            table = await self._client.score(rollouts, run=run, step=step)
+        except IncompleteBatchError as error:
+            table = error.table
+        at, done = 0, []
+        for _, members in groupby(rollouts, key=lambda rollout: rollout.group_id):
+            group = list(members)
+            found = keep_rows(table, range(at, at + len(group)))
+            if found is not None:
+                done.append((group, found))
+            at += len(group)
+        self._partial.keep(done, step)
+        return table
+
+    def _restored(self, group: Sequence[Rollout], kept: Mapping[str, Any], step: int) -> ScoreTable:
+        client = self._client
+        try:
+            table = restore_rows(kept, group, client.recipe, self._floors, client.method, step)
+        except ValueError as error:
+            raise UserError(f"{self._partial.path}: {error}; remove the file to begin again") from None
+        self._partial.taken += len(group)
+        return table
+
+
+def partial_of(place: Path | None, recipe: Recipe) -> Partial:
+    """What ``--resume`` keeps of a run.
+
+    Raises:
+        UserError: There is no file or folder to keep it beside.
+    """
+    if place is None or str(place) == "-":
+        raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps what is scored")
+    beside = place / "rollouts.jsonl" if place.is_dir() else place
+    return Partial(beside.with_name(beside.name + ".partial"), recipe)
+
+
+def _key(group: Sequence[Rollout], step: int) -> str:
+    """The name of a group, by everything that its rollouts hold, and by the step, which options may follow."""
+    digest = sha256(f"{step}\n".encode())
+    for rollout in group:
+        digest.update(json.dumps(rollout_fields(rollout), sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()

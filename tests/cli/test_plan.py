@@ -1,0 +1,53 @@
+"""``assay plan``: what a sample costs, and what a run needs for it."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from tests.cli.conftest import Cli
+
+RECIPE = """
+[rewards.slow]
+verifier = "probe/slow"
+tasks = ["hard"]
+
+[rewards.length]
+verifier = "probe/length"
+"""
+
+
+def _sample(cli: Cli, count: int = 24) -> None:
+    rows = [
+        {"rollout_id": f"r{n}", "prompt": "?", "response": str(n), "task": "hard" if n % 4 == 0 else "easy"}
+        for n in range(count)
+    ]
+    cli.rollouts("sample.jsonl", *rows)
+    cli.write("recipe.toml", RECIPE)
+
+
+def test_replicas_follow_from_the_measured_cost_and_the_share_of_tasks(cli: Cli) -> None:
+    _sample(cli)
+    wanted = ("--rollouts-per-step", 40_000, "--step-seconds", 10, "--workers", 1, "--seconds", 0.3)
+    found = json.loads(cli.run("plan", "sample.jsonl", "--recipe", "recipe.toml", *wanted, "--json").stdout)
+    servers = {row["server"]: row for row in found["servers"]}
+    slow, quick = servers["probe/slow"], servers["probe/length"]
+    assert (slow["items_per_step"], quick["items_per_step"]) == (10_000, 40_000)
+    # An item sleeps for 10 ms: one worker cannot do more than 100 in a second.
+    assert 0 < slow["items_per_second"] <= 100
+    assert slow["replicas"] == math.ceil(1.3 * 10_000 / slow["items_per_second"] / 10) >= 13
+    assert quick["replicas"] <= slow["replicas"]
+
+
+def test_what_a_run_would_not_pay_for_is_no_measure(cli: Cli) -> None:
+    _sample(cli)
+    wanted = ("--rollouts-per-step", 10, "--step-seconds", 1)
+    said = cli.error("plan", "sample.jsonl", "--verifier", "probe/down", *wanted)
+    assert "24 of 24 items of the sample have no score" in said
+    assert "broken: nothing works" in said
+    cli.write(
+        "elsewhere.toml",
+        '[rewards.a]\nverifier = "exact"\n[servers.s]\nverifiers = ["exact"]\nendpoints = ["127.0.0.1:1"]\n',
+    )
+    said = cli.error("plan", "sample.jsonl", "--recipe", "elsewhere.toml", *wanted)
+    assert "plan measures those that it starts itself" in said

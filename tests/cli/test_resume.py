@@ -1,0 +1,86 @@
+"""A run of ``assay score`` that was killed, and goes on."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.cli.conftest import Cli, wait_until
+from trainer_client import Recipe
+
+RECIPE = 'advantage = "grpo"\n[rewards.slow]\nverifier = "probe/slow"\n'
+GROUPS, SIZE = 100, 4
+
+
+def _write(folder: Path) -> Path:
+    lines = [
+        {"rollout_id": f"r{n}", "group_id": f"g{n // SIZE}", "prompt": "?", "response": f"{n} " + "x" * (n % 7)}
+        for n in range(GROUPS * SIZE)
+    ]
+    (folder / "recipe.toml").write_text(RECIPE)
+    path = folder / "in.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _command(source: Path, *more: object) -> list[object]:
+    return ["score", source, "--recipe", "recipe.toml", "--out", "out.jsonl", "--resume", *more]
+
+
+def test_a_killed_run_goes_on_and_gives_what_one_run_gives(cli: Cli) -> None:
+    folder = cli.folder
+    source, partial, seen = _write(folder), folder / "out.jsonl.partial", folder / "seen"
+    first = cli.start(*_command(source))
+    wait_until(lambda: partial.exists() and partial.read_text().count("\n") > 20, "some groups")
+    first.kill()
+    first.wait()
+    assert not (folder / "out.jsonl").exists()
+    kept = partial.read_text().splitlines(keepends=True)
+    whole = [line for line in kept if line.endswith("\n")]
+    # The end of the process may cut a line off.
+    partial.write_text("".join(whole[:-1]) + whole[-1][:30])
+    groups = len(whole) - 2
+    wait_until(lambda: _is_still(seen), "the servers' end")
+    seen.unlink()
+    said = cli.run(*_command(source)).stderr
+    assert f"{groups * SIZE} rollouts were scored before, and not again" in said
+    assert len(seen.read_text()) == (GROUPS - groups) * SIZE
+    assert not partial.exists()
+    resumed = _rows(folder / "out.jsonl")
+    cli.run("score", source, "--recipe", "recipe.toml", "--out", "whole.jsonl")
+    assert resumed == _rows(folder / "whole.jsonl")
+
+
+def _is_still(file: Path) -> bool:
+    """Whether nothing is written to a file any more."""
+    before = file.stat().st_size
+    time.sleep(0.5)
+    return file.stat().st_size == before
+
+
+def test_what_was_asked_otherwise_is_refused_by_name(cli: Cli) -> None:
+    folder = cli.folder
+    source, partial = _write(folder), folder / "out.jsonl.partial"
+    source.write_text("".join(source.read_text().splitlines(keepends=True)[:8]))
+    assert "--resume: needs --out" in cli.error("score", source, "--recipe", "recipe.toml", "--resume")
+    for first, words in (
+        ("something else", "it is not what --resume keeps"),
+        ('{"format": "assay.partial.1", "recipe": "x", "verifiers": {}}', "it was scored with another recipe (x"),
+    ):
+        partial.write_text(first + "\n")
+        assert words in cli.error(*_command(source))
+    digest = Recipe.load(folder / "recipe.toml").digest
+    about = {"format": "assay.partial.1", "recipe": digest, "verifiers": {"slow": "sha256:other"}}
+    partial.write_text(json.dumps(about) + "\n")
+    assert "slow was judged by sha256:other, and the server hosts sha256:" in cli.error(*_command(source))
+    outside = folder / "outside"
+    partial.unlink()
+    partial.symlink_to(outside)
+    cli.error(*_command(source))
+    assert not outside.exists()

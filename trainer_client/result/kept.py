@@ -1,0 +1,134 @@
+"""Rows of a score table as JSON, and back: what was judged is not asked again after a restart."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from google.protobuf.message import DecodeError
+
+from trainer_client.contract.v1 import reward_service_pb2 as service
+from trainer_client.contract.v1 import types_pb2 as types
+from trainer_client.recipe.recipe import Recipe
+from trainer_client.result.details import result_at
+from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Party
+from trainer_client.result.table import Kept, ScoreTable
+from trainer_client.result.verifiers import VerifierId
+from trainer_client.rollout.types import Rollout
+
+if TYPE_CHECKING:
+    from trainer_client.signals import Estimator, Pipeline
+
+
+def keep_rows(table: ScoreTable, rows: Sequence[int]) -> dict[str, Any] | None:
+    """Everything that is known of some rows, as JSON types.
+
+    Args:
+        table: a table with all that its verifiers said.
+        rows: which rows.
+
+    Returns:
+        What `restore_rows` takes; None where a cell is worth another try: it was skipped, or has a fault that may pass.
+    """
+    store = table._store
+    places = [row * store.width + column for row in rows for column in range(store.width)]
+    if not all(_is_final(store, at) for at in places):
+        return None
+    versions = [[list(one) for one in answered.values()] for answered in store.versions]
+    return {"cells": [_pack(store, at) for at in places], "versions": versions}
+
+
+def take_rows(table: ScoreTable, rows: Sequence[int]) -> ScoreTable:
+    """A table of some rows alone."""
+    return ScoreTable(
+        table.recipe,
+        [table.rollout_ids[row] for row in rows],
+        [table.group_ids[row] for row in rows],
+        table._store.take(rows),
+        floors=table._floors,
+        seconds=table.seconds,
+        kept=Kept(table._estimator, table._window),
+        step=table._step,
+        partial=table._partial,
+        inputs={name: [values[row] for row in rows] for name, values in table._inputs.items()},
+    )
+
+
+def restore_rows(
+    kept: Mapping[str, Any],
+    rollouts: Sequence[Rollout],
+    recipe: Recipe,
+    floors: Mapping[int, float],
+    estimator: Estimator | Pipeline | None,
+    step: int,
+) -> ScoreTable:
+    """The table of rows that were kept.
+
+    Args:
+        kept: what `keep_rows` made.
+        rollouts: their rollouts.
+        recipe: what was asked.
+        floors: score of a candidate that gave nothing to judge, by column.
+        estimator: the recipe's method, where it has one.
+        step: training step.
+
+    Raises:
+        ValueError: that is not what it holds.
+    """
+    store = _unpack(kept, len(rollouts), len(recipe.columns))
+    return ScoreTable.of(rollouts, recipe, store, floors=floors, seconds=0.0, kept=Kept(estimator), step=step)
+
+
+def _unpack(kept: Mapping[str, Any], rows: int, width: int) -> OutcomeStore:
+    store = OutcomeStore(rows, width)
+    try:
+        if len(kept["cells"]) != rows * width or len(kept["versions"]) != width:
+            raise ValueError(f"{len(kept['cells'])} cells for {rows} rollouts and {width} rewards")
+        for at, (state, score, code, party, source) in enumerate(kept["cells"]):
+            outcome = Outcome(state)
+            if (outcome is Outcome.VERDICT) != isinstance(score, int | float) or outcome is Outcome.PENDING:
+                raise ValueError(f"an outcome {outcome.name} with the score {score!r}")
+            store.state[at], store.parties[at] = outcome, Party(party)
+            store.codes[at] = store.number_of(str(code))
+            if score is not None:
+                store.scores[at] = float(score)
+            store.sources[at] = _source(source, outcome, str(code), Party(party))
+        store.versions = [
+            {digest: VerifierId(name, version, digest, tuple(aspects)) for name, version, digest, aspects in answered}
+            for answered in kept["versions"]
+        ]
+    except (KeyError, TypeError, ValueError, DecodeError) as error:
+        raise ValueError(f"it is not what was kept of a group: {error}") from None
+    return store
+
+
+def _pack(store: OutcomeStore, at: int) -> list[Any]:
+    state, source = store.state[at], store.sources[at]
+    told: Any = None
+    if isinstance(source, ClientOutcome):
+        told = [source.message, source.retryable, source.retry_after]
+    elif source is not None:
+        message = result_at(source, store.places[at]) if isinstance(source, service.ResultColumns) else source
+        data = message if isinstance(message, bytes) else message.SerializeToString()
+        told = base64.b64encode(data).decode()
+    score = store.scores[at] if state == Outcome.VERDICT else None
+    return [int(state), score, store.code_names[store.codes[at]], int(store.parties[at]), told]
+
+
+def _source(told: Any, outcome: Outcome, code: str, party: Party) -> Any:
+    if told is None:
+        return None
+    if isinstance(told, str):
+        return types.Result.FromString(base64.b64decode(told, validate=True))
+    message, retryable, wait = told
+    return ClientOutcome(outcome, code, party, str(message), bool(retryable), wait)
+
+
+def _is_final(store: OutcomeStore, at: int) -> bool:
+    state, source = store.state[at], store.sources[at]
+    if state != Outcome.FAULT:
+        return state != Outcome.SKIP
+    if isinstance(source, types.Result):
+        return not source.fault.retryable
+    return isinstance(source, ClientOutcome) and not source.retryable
