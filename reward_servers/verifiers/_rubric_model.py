@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,8 +16,9 @@ from reward_servers import Reference, Settings
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-MET = 0.5
-"""Score from which on a criterion counts as met, where it must be that or not."""
+_BY_PLACE = re.compile(r"(?:criterion|weight)_\d+")
+OWN_ASPECTS = ("missing_weight", "unclipped")
+"""Aspects of a rubric that are no criterion."""
 
 
 class Check(Reference):
@@ -44,8 +46,9 @@ class Criterion(Reference):
         requires: Criteria that must be met for this one to count.
         choices: Words to choose from, with the score of each, in place of yes and no.
         quote: Whether the judge must quote the words of the response that show it.
-        pattern: A regular expression that decides, in place of the judge: whether it occurs in what is shown.
+        pattern: A regular expression that decides, in place of the judge: whether it occurs in the visible response.
         check: Another verifier that decides.
+        met_from: Score from which on it counts as met, for gates and for what requires it.
     """
 
     id: Text
@@ -57,11 +60,21 @@ class Criterion(Reference):
     quote: bool = False
     pattern: str = Field("", max_length=2000)
     check: Check | None = None
+    met_from: float = Field(0.5, gt=0, le=1)
 
     @property
     def points(self) -> float:
         """The weight with its sign."""
         return -abs(self.weight) if self.kind == "pitfall" else self.weight
+
+    @property
+    def counts(self) -> bool:
+        """Whether it bears on the score: by its weight, or as a gate, which may have none."""
+        return bool(self.weight) or self.kind == "must"
+
+    def is_met(self, value: float) -> bool:
+        """Whether a score counts as met."""
+        return value >= self.met_from
 
     @property
     def is_judged(self) -> bool:
@@ -71,7 +84,9 @@ class Criterion(Reference):
     @model_validator(mode="after")
     def _check(self) -> Criterion:
         problem = ""
-        if self.check is not None and self.pattern:
+        if self.id in OWN_ASPECTS or _BY_PLACE.fullmatch(self.id):
+            problem = f"{self.id} is the name of an aspect that every rubric has; give it another id"
+        elif self.check is not None and self.pattern:
             problem = "check and pattern exclude each other"
         elif self.is_judged and not self.text.strip():
             problem = "it needs a text, a pattern or a check"
@@ -148,24 +163,55 @@ class RubricReference(Reference):
         return self
 
 
+class PromptCriteria(BaseModel):
+    """Criteria for one prompt of a set.
+
+    Attributes:
+        prompt: The prompt as text.
+        criteria: The criteria.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: str
+    criteria: Criteria
+
+    @model_validator(mode="after")
+    def _check(self) -> PromptCriteria:
+        check_criteria(self.criteria)
+        return self
+
+
 class RubricFile(BaseModel):
     """What the file of a set holds.
 
     Attributes:
         version: Its version.
-        criteria: The criteria.
+        criteria: The criteria for every prompt that has none of its own.
+        prompts: Criteria for single prompts.
         made: How it was made, for the reader.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")] = "1"
-    criteria: Criteria
+    criteria: Annotated[tuple[Criterion, ...], Field(max_length=100)] = ()
+    prompts: tuple[PromptCriteria, ...] = Field((), max_length=100_000)
     made: dict[str, Any] = Field(default_factory=dict)
+
+    @cached_property
+    def by_prompt(self) -> dict[str, tuple[Criterion, ...]]:
+        """The criteria of single prompts."""
+        return {one.prompt: one.criteria for one in self.prompts}
 
     @model_validator(mode="after")
     def _check(self) -> RubricFile:
-        check_criteria(self.criteria)
+        if not (self.criteria or self.prompts):
+            raise ValueError("give criteria, prompts with criteria, or both")
+        if self.criteria:
+            check_criteria(self.criteria)
+        if len(self.by_prompt) != len(self.prompts):
+            raise ValueError("prompts: two are the same")
         return self
 
 

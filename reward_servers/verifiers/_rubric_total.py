@@ -7,30 +7,47 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from reward_servers import DatasetError
-from reward_servers.verifiers._rubric_model import MET, Criterion
+from reward_servers.verifiers._rubric_model import Criterion
 
 Aggregate = Literal["weighted", "range", "all_must", "geometric", "bottom_line", "levels"]
+_GATED = ("all_must", "bottom_line", "levels")
 _SOFT = 0.01
 
 
 def counted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> dict[str, float]:
     """The scores with 0 for what requires a criterion that is not met; a pitfall costs whatever it requires."""
-    found = dict(values)
+    found, known = dict(values), {one.id: one for one in criteria}
     for one in criteria:
-        if one.points > 0 and any(found.get(other, 0.0) < MET for other in one.requires):
+        if one.points > 0 and not all(known[other].is_met(found.get(other, 0.0)) for other in one.requires):
             found[one.id] = 0.0
     return found
 
 
+def gate_without_verdict(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> str:
+    """The criterion of a gate that has no score; empty where none lacks it. Such a gate is never passed over."""
+    if how not in _GATED:
+        return ""
+    return next((one.id for one in criteria if one.kind == "must" and one.id not in values), "")
+
+
+def closed_at(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> list[str]:
+    """The criteria that close the gates of an aggregate, in their order."""
+    if how not in _GATED:
+        return []
+    shut = [one.id for one in criteria if one.kind == "must" and one.id in values and not one.is_met(values[one.id])]
+    return shut[:1] if how == "levels" else shut
+
+
 def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> float:
-    """One score from 0 to 1.
+    """One score, 1 at most; where pitfalls are met a weighted sum may be below 0.
 
     ``weighted``: the weighted sum over the sum of positive weights (HealthBench, arXiv 2505.08775). ``range``: its
     place between its least and its greatest possible value. ``all_must``: the same, and 0 unless every ``must`` is met.
     ``geometric``: the weighted geometric mean of what counts for the response, pitfalls as ``1 - value``; a single 0 is
     0. ``bottom_line``: ``B * U`` (SearchLLM, arXiv 2603.10473), where ``U`` is the weighted sum of the others and
     ``log B`` the mean over the ``must`` of ``log((s + d) / (1 + d))``, ``d = 0.01``. ``levels``: each ``must`` in its
-    order opens what follows; what is behind one that is not met counts nothing (ChatShopBuddy's hierarchy).
+    order opens what follows; what is behind one that is not met counts nothing (ChatShopBuddy's hierarchy:
+    ``sum_l w_l s_l prod_{m<l} [s_m >= met_from_m] / sum_l w_l`` where every level is a ``must``).
 
     Args:
         values: Scores by criterion, 0 to 1, after `counted`; a criterion that is missing is left out of all sums.
@@ -40,9 +57,9 @@ def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Ag
     Raises:
         DatasetError: The weights allow no such score.
     """
-    held = [one for one in criteria if one.id in values and one.weight]
+    held = [one for one in criteria if one.id in values and one.counts]
     if how == "geometric":
-        return _geometric(values, held)
+        return _geometric(values, [one for one in held if one.weight])
     if how == "bottom_line":
         lines = [values[one.id] for one in held if one.kind == "must"]
         rest = [one for one in held if one.kind != "must"]
@@ -51,14 +68,14 @@ def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Ag
         )
         return line * (_weighted(values, rest) if rest else 1.0)
     if how == "all_must":
-        met = all(values[one.id] >= MET for one in held if one.kind == "must")
+        met = all(one.is_met(values[one.id]) for one in held if one.kind == "must")
         return _weighted(values, held) if met else 0.0
     if how == "levels":
         is_open, seen = True, dict(values)
         for one in held:
             if not is_open and one.points > 0:
                 seen[one.id] = 0.0
-            is_open = is_open and (one.kind != "must" or values[one.id] >= MET)
+            is_open = is_open and (one.kind != "must" or one.is_met(values[one.id]))
         return _weighted(seen, held)
     return _weighted(values, held) if how == "weighted" else _placed(values, held)
 
@@ -71,13 +88,13 @@ def _weighted(values: Mapping[str, float], criteria: Sequence[Criterion]) -> flo
     most = math.fsum(one.points for one in criteria if one.points > 0)
     if most == 0:
         raise DatasetError("reference.rubric: no weight is positive; use option aggregate = 'range'")
-    return min(1.0, max(0.0, _sum(values, criteria) / most))
+    return _sum(values, criteria) / most
 
 
 def _placed(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:
     most = math.fsum(one.points for one in criteria if one.points > 0)
     least = math.fsum(one.points for one in criteria if one.points < 0)
-    return min(1.0, max(0.0, (_sum(values, criteria) - least) / (most - least)))
+    return (_sum(values, criteria) - least) / (most - least)
 
 
 def _geometric(values: Mapping[str, float], criteria: Sequence[Criterion]) -> float:

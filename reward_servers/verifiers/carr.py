@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from reward_servers.engines.citations import excerpt
 from reward_servers.engines.published import connected_rubrics, slots_of
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._composing import replies_to
+from reward_servers.verifiers._named import Point, named_in
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Slot = Annotated[str, StringConstraints(pattern=r"^E\d{1,3}$")]
@@ -41,7 +41,7 @@ class CarrReference(Reference):
 
     answer: Text
     rubrics: tuple[Text, ...] = Field(min_length=1, max_length=32)
-    entities: dict[Slot, Text | tuple[Text, ...]] = Field(default_factory=dict)
+    entities: dict[Slot, Point] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _check(self) -> CarrReference:
@@ -79,11 +79,8 @@ class _Asking:
     def __init__(self, rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> None:
         self._rollout, self._ref, self._options, self._ctx = rollout, ref, options, ctx
         self._text = visible(rollout.response, rollout.reasoning_marks).text
-        folded = f" {_folded(self._text)} "
-        self.entities: dict[str, str | None] = {}
-        for slot, given in ref.entities.items():
-            names = (given,) if isinstance(given, str) else given
-            self.entities[slot] = next((name for name in names if f" {_folded(name)} " in folded), None)
+        named = named_in(tuple(ref.entities.values()), self._text)
+        self.entities: dict[str, str | None] = dict(zip(ref.entities, named, strict=True))
 
     async def outcome(self) -> Verdict:
         """Whether the answer is the reference answer."""
@@ -109,10 +106,6 @@ class _Asking:
     async def _each(self, rollout: Rollout, criteria: str, meanings: Mapping[str, str]) -> Verdict:
         asked = {"protocol": "rubric", "criteria": criteria, "dimensions": dict(meanings), "show_reference": False}
         return await self._ctx.score("judge", rollout, options={**asked, **self._options.for_judge()})
-
-
-def _folded(text: str) -> str:
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
 
 
 @verifier(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines.citations import (
@@ -19,6 +17,7 @@ from reward_servers.engines.citations import (
     check_citations,
     measured_by,
 )
+from reward_servers.verifiers._named import Point, named_in
 
 _SHOWN = 200
 
@@ -31,7 +30,6 @@ Gate = Literal[
     "unneeded_citation",
     "misattribution",
 ]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 
 class CitationReference(Reference):
@@ -41,7 +39,7 @@ class CitationReference(Reference):
         short_answers: Points that a complete response names; each is one text or several ways to write it.
     """
 
-    short_answers: tuple[Words | tuple[Words, ...], ...] = Field((), max_length=100)
+    short_answers: tuple[Point, ...] = Field((), max_length=100)
 
 
 class CitationOptions(Options):
@@ -62,16 +60,8 @@ def completeness(response: str, ref: CitationReference) -> float | None:
     """Share of the points of a complete response that are named (ALCE's STR-EM); None where none are given."""
     if not ref.short_answers:
         return None
-    said = f" {_folded(response)} "
-    named = [
-        any(f" {_folded(way)} " in said for way in ((point,) if isinstance(point, str) else point))
-        for point in ref.short_answers
-    ]
-    return sum(named) / len(named)
-
-
-def _folded(text: str) -> str:
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+    named = named_in(ref.short_answers, response)
+    return sum(one is not None for one in named) / len(named)
 
 
 def sources_of(rollout: Rollout) -> list[Source]:
@@ -139,6 +129,7 @@ def _evidence(
         "cited": report.cited,
         "fabricated": report.fabricated,
         "own_memory": report.own_memory,
+        "abstains": report.abstains,
         "quotes": [(quote.text[:_SHOWN], quote.document, quote.grounding) for quote in report.quotes],
         "statements": statements,
     }

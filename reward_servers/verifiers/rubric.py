@@ -22,14 +22,14 @@ from reward_servers import (
 )
 from reward_servers.engines.citations import quotes_words
 from reward_servers.verifiers._composing import Replies, replies_to
+from reward_servers.verifiers._rubric_guidance import Unmet, guidance_of
 from reward_servers.verifiers._rubric_model import (
-    MET,
     Criterion,
     RubricReference,
     RubricSettings,
     levels_of,
 )
-from reward_servers.verifiers._rubric_total import Aggregate, counted, total_of
+from reward_servers.verifiers._rubric_total import Aggregate, closed_at, counted, gate_without_verdict, total_of
 from reward_servers.verifiers._shown import shown
 
 _EACH_OF = "For each name, whether what it stands for is true of the response."
@@ -39,6 +39,7 @@ _QUOTE = (
 )
 _IN_ONE_CALL = 32
 _PER_CHARACTERS = 500
+_VERDICTS = ("accepted", "partial", "wrong")
 
 
 class RubricOptions(Options):
@@ -57,8 +58,20 @@ class RubricOptions(Options):
     length_penalty: float = Field(
         0.0, ge=0, le=1, description="What each 500 characters beyond that cost, as in a length-adjusted HealthBench."
     )
-    guidance: bool = Field(
-        False, description="Whether the feedback names the criteria that are not met, for a policy that tries again."
+    length_gain: bool = Field(
+        False, description="Whether what is shorter gains as much, as published: that pays for saying little."
+    )
+    guidance: Literal["none", "criteria", "reasons"] = Field(
+        "none",
+        description="Whether the feedback names the criteria that are not met, and the judge's reasons with them, for "
+        "a policy that tries again.",
+    )
+    by_place: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Aspects criterion_1, weight_1 and so on up to this number, beside those by name: for methods that "
+        "read verdicts in columns, over rubrics that differ from prompt to prompt.",
     )
     model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
@@ -95,6 +108,8 @@ class _Asking:
         self.evidence: list[dict[str, Any]] = []
         self.replies = Replies()
         self.failed: set[str] = set()
+        self.reasons: dict[str, str] = {}
+        self.refused: Score | None = None
 
     async def decide(self, criteria: Sequence[Criterion]) -> None:
         """Decide criteria that wait for no other."""
@@ -141,6 +156,10 @@ class _Asking:
     def _take(self, batch: list[Criterion], verdict: Verdict) -> bool:
         """Note what a verdict says of its criteria; whether it is one."""
         evidence = {"judge" if batch[0].is_judged else "check": verdict.evidence.decode()}
+        if batch[0].is_judged and verdict.code not in _VERDICTS and not verdict.code.startswith("provoked_"):
+            # The judge was not asked: what it cannot be shown is the floor, and no pitfall that is not met.
+            self.refused = Score.floor(verdict.code, verdict.note)
+            return False
         if len(batch) > 1 and not verdict.code.startswith("provoked_"):
             told = dict(verdict.aspects)
             for at, one in enumerate(batch, 1):
@@ -148,12 +167,21 @@ class _Asking:
                 evidence = {"judge": f"see {batch[0].id}"}
             return True
         one = batch[0]
-        if one.quote and verdict.score >= MET and not self._quotes(verdict):
+        if not 0.0 <= verdict.score <= 1.0:
+            said = f"{one.check.verifier if one.check else 'the judge'} gives {verdict.score:g}"
+            self.failed.add(one.id)
+            self.replies.faults[one.id] = DatasetError(
+                f"reference.rubric: criterion {one.id}: {said}, and a criterion has a score from 0 to 1"
+            )
+            return False
+        if one.quote and one.is_met(verdict.score) and not self._quotes(verdict):
             self.failed.add(one.id)
             self.replies.faults[one.id] = UpstreamError(
                 "the judge quotes no words of the response", code="judge_no_quote", evidence=evidence
             )
             return False
+        if one.is_judged and self._options.guidance == "reasons":
+            self.reasons[one.id] = json.loads(verdict.evidence)["replies"][-1]["text"]
         self._note(one, verdict.score, evidence)
         return True
 
@@ -175,7 +203,7 @@ class _Asking:
 
 # Where a criterion gets no verdict there is no score, unless the recipe says how much may be missing: a sum over those
 # that happened to be judged would depend on the judge's load.
-@verifier("rubric", version="3", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
+@verifier("rubric", version="4", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
 class Rubric:
     """How much of a weighted list of criteria the response meets."""
 
@@ -188,25 +216,32 @@ class Rubric:
         text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
         if not text.strip():
             return Score.floor("no_answer", "the response is empty")
-        criteria, named = self._criteria(ref, options)
+        criteria, named = self._criteria(rollout.prompt, ref, options)
+        if 0 < options.by_place < len(criteria):
+            raise CallerError(
+                f"options.by_place: {options.by_place} places for {len(criteria)} criteria; raise it",
+                code="invalid_options",
+            )
+        known = {one.id: one for one in criteria}
         needed = {other for one in criteria for other in one.requires}
         asking = _Asking(rollout, text, options, ctx)
         for level in levels_of(criteria):
-            wanted = [one for one in level if one.weight or one.id in needed]
+            wanted = [one for one in level if one.counts or one.id in needed]
             # A pitfall costs whatever else is met; what counts for the response waits for what it requires.
             await asking.decide(
                 [
                     one
                     for one in wanted
-                    if one.points < 0 or all(asking.values.get(other, 0.0) >= MET for other in one.requires)
+                    if one.points < 0
+                    or all(known[other].is_met(asking.values.get(other, 0.0)) for other in one.requires)
                 ]
             )
-        provoked = asking.replies.provoked
-        if provoked is not None:
-            return provoked
-        return _total(criteria, named, asking, options, len(text))
+        floor = asking.replies.provoked or asking.refused
+        return floor or _total(rollout, criteria, named, asking, options, text)
 
-    def _criteria(self, ref: RubricReference, options: RubricOptions) -> tuple[tuple[Criterion, ...], dict[str, str]]:
+    def _criteria(
+        self, prompt: str, ref: RubricReference, options: RubricOptions
+    ) -> tuple[tuple[Criterion, ...], dict[str, str]]:
         """The criteria, and the set that they come from.
 
         Raises:
@@ -229,43 +264,63 @@ class Rubric:
             raise CallerError(f"options.rubric: {problem}", code="unknown_rubric")
         if problem or found is None:
             raise DatasetError(f"reference.rubric: {problem}")
-        return found.criteria, {"rubric": f"{name}@{found.version}"}
+        criteria = found.by_prompt.get(prompt, found.criteria)
+        if not criteria:
+            raise DatasetError(f"reference.rubric: set {name} has criteria for single prompts, and none for this one")
+        return criteria, {"rubric": f"{name}@{found.version}"}
 
 
 def _total(
-    criteria: tuple[Criterion, ...], named: Mapping[str, str], asking: _Asking, options: RubricOptions, length: int
+    rollout: Rollout,
+    criteria: tuple[Criterion, ...],
+    named: Mapping[str, str],
+    asking: _Asking,
+    options: RubricOptions,
+    text: str,
 ) -> Score:
     """The score of the criteria.
 
     Raises:
-        FaultError: Too much of the weight got no verdict.
+        FaultError: Too much of the weight got no verdict, or a gate got none.
     """
     faults, values = asking.replies.faults, asking.values
     missing = set(asking.failed)
     for one in (one for level in levels_of(criteria) for one in level):
         if one.id not in values and not missing.isdisjoint(one.requires):
             missing.add(one.id)
-    weight = sum(abs(one.weight) for one in criteria)
-    lost = sum(abs(one.weight) for one in criteria if one.id in missing) / weight
-    if faults and lost > 1.0 - options.min_judged + 1e-9:
-        raise asking.replies.fault("criteria")
-    unasked = {one.id: 0.0 for one in criteria if one.id not in values and one.id not in missing and one.weight}
+    lost = sum(abs(one.weight) for one in criteria if one.id in missing) / sum(abs(one.weight) for one in criteria)
+    unasked = {one.id: 0.0 for one in criteria if one.id not in values and one.id not in missing and one.counts}
     found = counted({**values, **unasked}, criteria)
-    score = total_of(found, criteria, options.aggregate)
-    over = max(0, length - options.length_center) / _PER_CHARACTERS
-    score = max(0.0, score - options.length_penalty * over)
+    # What requires a criterion without a verdict has none either, whatever was asked of it.
+    found = {name: value for name, value in found.items() if name not in missing}
+    if faults and (lost > 1.0 - options.min_judged + 1e-9 or gate_without_verdict(found, criteria, options.aggregate)):
+        raise asking.replies.fault("criteria")
+    total = total_of(found, criteria, options.aggregate)
+    beyond = (len(text) - options.length_center) / _PER_CHARACTERS
+    total -= options.length_penalty * (beyond if options.length_gain else max(0.0, beyond))
     aspects: dict[str, float | None] = {
         one.id: found.get(one.id) for one in criteria if one.id in found or one.id in missing
     }
+    for place in range(options.by_place):
+        one_there = criteria[place] if place < len(criteria) else None
+        aspects[f"criterion_{place + 1}"] = 0.0 if one_there is None else found.get(one_there.id)
+        aspects[f"weight_{place + 1}"] = 0.0 if one_there is None else one_there.points
+    aspects["unclipped"] = total
     if options.min_judged < 1.0:
         aspects["missing_weight"] = lost
-    unmet = [one for one in criteria if one.id in found and (found[one.id] < MET) == (one.points > 0)]
+    evidence = {
+        **named,
+        "criteria": asking.evidence,
+        "not_asked": sorted(unasked),
+        "missing": sorted(missing),
+        "closed_at": closed_at(found, criteria, options.aggregate),
+    }
     feedback: dict[str, Any] = {}
-    if options.guidance:
-        said = [f"- {'Avoid this' if one.points < 0 else 'Meet this'}: {one.text or one.pattern}" for one in unmet]
-        feedback = {
-            "unmet": [one.id for one in unmet],
-            "guidance": "\n".join(["What the last answer lacks:", *said]) if said else "",
-        }
-    evidence = {**named, "criteria": asking.evidence, "not_asked": sorted(unasked), "missing": sorted(missing)}
-    return Score(score, aspects=aspects, evidence=evidence, feedback=feedback)
+    if options.guidance != "none":
+        unmet = [
+            Unmet(one.id, one.text or one.pattern, one.points < 0, asking.reasons.get(one.id, ""))
+            for one in criteria
+            if one.id in found and one.counts and one.is_met(found[one.id]) != (one.points > 0)
+        ]
+        feedback = guidance_of(rollout.prompt, text, unmet)
+    return Score(min(1.0, max(0.0, total)), aspects=aspects, evidence=evidence, feedback=feedback)

@@ -44,3 +44,11 @@ def test_with_a_local_model_and_no_network(tmp_path: Path) -> None:
     for row in rows:
         parts = row["scores"]
         assert row["reward"] == pytest.approx(parts["grounded"] + 0.5 * parts["rubric"] + 0.5 * parts["right"])
+
+
+def test_faithful_answers_and_the_evidence_that_they_cite(tmp_path: Path) -> None:
+    recipe = (EXAMPLE / "faithful.toml").read_text()
+    with endpoint() as url:
+        rows = scored(tmp_path, (EXAMPLE / "server.toml").read_text().replace(ENDPOINT, url), recipe, example=EXAMPLE)
+    assert [row["scores"]["faithful"] for row in rows] == [1.0] * 4
+    assert [row["scores"]["evidence"] for row in rows] == pytest.approx([1.0, 0.75, 0.5, 2 / 3])

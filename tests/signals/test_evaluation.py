@@ -155,6 +155,11 @@ def test_earl_wants_the_right_evidence_behind_a_right_answer() -> None:
     )
     np.testing.assert_allclose(known(method("earl")(batch).rewards), [1 + 0.05 + 0.5, 0.5 + 0.05, -1, 1.05])
     assert evidence_overlap([], []) == 1.0
+    served = SignalBatch(None, correct=[1, 1, 0], evidence_iou=[1.0, 0.25, 0.0], selections=[2, 1, 0])
+    expected = [1 + 0.05 + 0.5, 0.5 + 0.05 + 0.5 * 0.25, -1]
+    np.testing.assert_allclose(known(method("earl")(served).rewards), expected)
+    with pytest.raises(InputError, match="gold_evidence"):
+        method("earl")(SignalBatch(None, correct=[1], selected=[[1]]))
 
 
 def test_rarg_gates_on_quality_and_forgives_missing_evidence() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import Group, Rollout, bind
+from reward_servers import Score, verifier
+from reward_servers.core import Group, Message, Part, Rollout, bind
 from reward_servers.verifiers.exact import exact
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pattern import pattern
@@ -62,7 +63,7 @@ async def test_weights(weights: dict[str, float], met: dict[str, str], options: 
     async with judging(judge_of(met)) as running:
         verdict = await running.verdict("rubric", rollout("text", criteria(**weights)), options)
     assert verdict.score == pytest.approx(score)
-    assert [name for name, _ in verdict.aspects] == list(weights)
+    assert [name for name, _ in verdict.aspects] == [*weights, "unclipped"]
     seen = evidence(verdict)
     assert [one["id"] for one in seen["criteria"]] == list(weights)
     assert seen["used"]["judge"]["digest"].startswith("sha256:")
@@ -178,7 +179,9 @@ async def test_one_call_batches_and_a_call_each_give_the_same_values(count: int)
         assert len(fake.requests) == expected
         found.append((verdict.score, verdict.aspects))
     assert found[0] == found[1] == found[2]
-    assert dict(found[0][1]) == {name: float(yes) for name, yes in met.items()}
+    told = dict(found[0][1])
+    assert told.pop("unclipped") == pytest.approx(found[0][0])
+    assert told == {name: float(yes) for name, yes in met.items()}
 
 
 MUST = {"id": "m", "kind": "must"}
@@ -223,7 +226,7 @@ async def test_what_requires_an_unmet_criterion_is_not_asked_and_counts_nothing(
         verdict = await running.verdict("rubric", rollout("text", given), {"aggregate": "range"})
     assert len(fake.requests) == 2
     assert evidence(verdict)["not_asked"] == ["b", "c"]
-    assert dict(verdict.aspects) == {"c": 0.0, "a": 0.0, "b": 0.0, "p": 1.0}
+    assert dict(verdict.aspects) == {"c": 0.0, "a": 0.0, "b": 0.0, "p": 1.0, "unclipped": 0.0}
     assert verdict.score == 0.0
 
 
@@ -252,7 +255,7 @@ async def test_patterns_and_other_verifiers_decide_beside_the_judge() -> None:
         judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
         async with bench(declared(Rubric), judge, exact, pattern) as running:
             verdict = await running.verdict("rubric", rollout("Take 5 mg", given))
-    assert dict(verdict.aspects) == {"dose": 1.0, "same": 1.0, "a": 1.0}
+    assert dict(verdict.aspects) == {"dose": 1.0, "same": 1.0, "a": 1.0, "unclipped": 1.0}
     assert len(fake.requests) == 1
 
 
@@ -268,6 +271,55 @@ async def test_a_missing_verdict_is_told_with_its_weight_and_is_never_0() -> Non
     assert verdict.score == pytest.approx(2 / 3)
 
 
+async def test_what_requires_a_criterion_without_verdict_has_none_either() -> None:
+    fake = judge_of({"About a": YES, "About b": "no idea"})
+    given = rules({"id": "a", "weight": 3}, {"id": "b"}, {"id": "c", "requires": ["b"]})
+    async with judging(fake) as running:
+        verdict = await running.verdict("rubric", rollout("text", given), {"min_judged": 0.5})
+    told = dict(verdict.aspects)
+    assert (told["b"], told["c"], told["missing_weight"]) == (None, None, 0.4)
+    assert (verdict.score, evidence(verdict)["missing"]) == (1.0, ["b", "c"])
+
+
+@pytest.mark.parametrize("aggregate", ["all_must", "bottom_line", "levels"])
+async def test_a_gate_without_verdict_is_never_passed_over(aggregate: str) -> None:
+    fake = judge_of({"About gate": "no idea", "About a": YES})
+    given = rules({"id": "gate", "kind": "must", "weight": 0.1}, {"id": "a", "weight": 3})
+    async with judging(fake) as running:
+        fault = await running.fault(
+            "rubric", rollout("text", given), {"min_judged": 0.5, "aggregate": aggregate, "max_reasks": 0}
+        )
+    assert fault.code == "judge_unparsed"
+
+
+async def test_a_gate_may_have_no_weight_and_a_bound_of_its_own() -> None:
+    given = rules({"id": "gate", "kind": "must", "weight": 0, "met_from": 0.8}, {"id": "a"})
+    met = {"About gate": "Score: 4", "About a": "Score: 5"}
+    options = {"aggregate": "all_must", "protocol": "likert_1_5"}
+    async with judging(judge_of(met)) as running:
+        shut = await running.verdict("rubric", rollout("text", given), options)
+        met["About gate"] = "Score: 5"
+        opened = await running.verdict("rubric", rollout("text", given), options)
+    assert (shut.score, evidence(shut)["closed_at"]) == (0.0, ["gate"])
+    assert (opened.score, evidence(opened)["closed_at"]) == (1.0, [])
+
+
+async def test_levels_are_the_hierarchy_of_hrm() -> None:
+    """R = sum_l w_l s_l prod_{m<l} [s_m >= theta_m], over the sum of the weights."""
+    given = rules(
+        {"id": "form", "kind": "must", "weight": 1, "met_from": 1.0},
+        {"id": "right", "kind": "must", "weight": 3, "met_from": 0.75},
+        {"id": "deep", "kind": "must", "weight": 2},
+    )
+    met = {"About form": "Score: 5", "About right": "Score: 3", "About deep": "Score: 5"}
+    async with judging(judge_of(met)) as running:
+        verdict = await running.verdict(
+            "rubric", rollout("text", given), {"aggregate": "levels", "protocol": "likert_1_5"}
+        )
+    assert verdict.score == pytest.approx((1 * 1.0 + 3 * 0.5) / 6)
+    assert evidence(verdict)["closed_at"] == ["right"]
+
+
 async def test_length_costs_where_it_is_told_to() -> None:
     async with judging(judge_of({"About a": YES})) as running:
         verdict = await running.verdict(
@@ -276,16 +328,87 @@ async def test_length_costs_where_it_is_told_to() -> None:
     assert verdict.score == pytest.approx(0.9)
 
 
+async def test_the_published_length_adjustment_of_health_bench() -> None:
+    """Score - 0.0147 * (characters - 2000) / 500, before the clip."""
+    options = {"length_penalty": 0.0147, "length_gain": True}
+    given = rules({"id": "a", "weight": 4}, {"id": "b", "weight": 4}, {"id": "p", "kind": "pitfall", "weight": 6})
+    async with judging(all_of({"a": True, "b": False, "p": True})) as running:
+        bad = await running.verdict("rubric", rollout("x" * 1000, given), options)
+    async with judging(all_of({"a": True, "b": False, "p": False})) as running:
+        short = await running.verdict("rubric", rollout("x" * 1000, given), options)
+        long = await running.verdict("rubric", rollout("x" * 4000, given), options)
+    assert bad.score == 0.0
+    assert dict(bad.aspects)["unclipped"] == pytest.approx(-0.25 + 0.0294)
+    assert short.score == pytest.approx(0.5 + 0.0294)
+    assert long.score == pytest.approx(0.5 - 0.0588)
+
+
+async def test_verdicts_by_place_for_methods_that_read_columns() -> None:
+    given = rules({"id": "a", "weight": 3}, {"id": "p", "kind": "pitfall"})
+    async with judging(all_of({"a": True, "p": False})) as running:
+        verdict = await running.verdict("rubric", rollout("text", given), {"by_place": 3})
+        fault = await running.fault("rubric", rollout("text", given), {"by_place": 1})
+    told = dict(verdict.aspects)
+    assert [told[f"criterion_{place}"] for place in (1, 2, 3)] == [1.0, 0.0, 0.0]
+    assert [told[f"weight_{place}"] for place in (1, 2, 3)] == [3.0, -1.0, 0.0]
+    assert (fault.code, "raise it" in fault.message) == ("invalid_options", True)
+
+
+async def test_a_check_whose_score_is_no_share_is_the_data_sets_fault() -> None:
+    @verifier("odd", version="1", score_range=(-1.0, 1.0))
+    async def odd(one: Rollout) -> Score:
+        return Score(-1.0)
+
+    given = {"rubric": [{"id": "x", "check": {"verifier": "odd"}}, {"id": "a", "text": "About a."}]}
+    with judge_of({"About a": YES}).running() as url:
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        async with bench(declared(Rubric), judge, odd) as running:
+            fault = await running.fault("rubric", rollout("text", given))
+    assert fault.party.value == "dataset"
+    assert "criterion x: odd gives -1" in fault.message
+
+
+async def test_what_the_judge_cannot_be_shown_is_the_floor_and_no_pitfall_avoided() -> None:
+    broken = Message("assistant", (Part("text", "See this."), Part("blob", data=b"no picture", mime="image/png")))
+    given = {"rubric": [{"id": "p", "text": "About p.", "kind": "pitfall"}]}
+    async with judging(judge_of({"About p": NO})) as running:
+        verdict = await running.verdict("rubric", rollout((broken,), given), {"aggregate": "range"})
+    assert verdict.score == 0.0
+    assert verdict.code not in ("accepted", "partial", "wrong")
+
+
 async def test_guidance_names_what_is_not_met() -> None:
     given = rules({"id": "a"}, {"id": "b"}, {"id": "p", "kind": "pitfall"})
     async with judging(all_of({"a": True, "b": False, "p": True})) as running:
-        told = await running.verdict("rubric", rollout("text", given), {"guidance": True})
-        silent = await running.verdict("rubric", rollout("text", given))
+        told = await running.verdict("rubric", rollout("my answer", given, prompt="Why?"), {"guidance": "criteria"})
+        silent = await running.verdict("rubric", rollout("my answer", given))
     feedback = json.loads(told.feedback)
     assert feedback["unmet"] == ["b", "p"]
-    assert "Meet this: About b." in feedback["guidance"]
-    assert "Avoid this: About p." in feedback["guidance"]
+    assert feedback["guidance"].splitlines()[1:] == ["- Meet this: About b.", "- Avoid this: About p."]
+    assert feedback["revision"].startswith("Why?\n\nHere is an answer:\n\nmy answer\n\nWhat the last answer lacks:")
     assert silent.feedback == b""
+
+
+async def test_guidance_with_the_judges_reasons_and_without_its_verdict() -> None:
+    met = {"About a": "The dose is missing.\nIt names none.\ncorrect: no", "About b": YES}
+    async with judging(judge_of(met)) as running:
+        told = await running.verdict("rubric", rollout("text", criteria(a=1, b=1)), {"guidance": "reasons"})
+    guidance = json.loads(told.feedback)["guidance"]
+    assert "- Meet this: About a. (The dose is missing. It names none.)" in guidance
+    assert "correct" not in guidance
+
+
+async def test_a_set_may_hold_criteria_for_single_prompts(tmp_path: Path) -> None:
+    file = tmp_path / "set.json"
+    own = [{"prompt": "Why?", "criteria": [{"id": "a", "text": "About a."}]}]
+    file.write_text(json.dumps({"prompts": own}))
+    with judge_of({"About a": YES}).running() as url:
+        judge = bind(declared(Judge), {"base_url": url, "model": "m", "total_timeout": 5})
+        async with bench(bind(declared(Rubric), {"sets": {"own": {"path": str(file)}}}), judge) as running:
+            known = await running.verdict("rubric", rollout("text", {"rubric": "own"}, prompt="Why?"))
+            other = await running.fault("rubric", rollout("text", {"rubric": "own"}, prompt="How?"))
+    assert known.score == 1.0
+    assert (other.party.value, "none for this one" in other.message) == ("dataset", True)
 
 
 async def test_named_sets_with_versions(tmp_path: Path) -> None:
@@ -321,6 +444,8 @@ async def test_named_sets_with_versions(tmp_path: Path) -> None:
         ([{"id": "a", "pattern": "("}], "pattern"),
         ([{"id": "a", "pattern": "x", "quote": True}], "quote"),
         ([{"id": "a", "text": "x", "choices": {"one": 1}}], "two words"),
+        ([{"id": "missing_weight", "text": "x"}], "another id"),
+        ([{"id": "weight_2", "text": "x"}], "another id"),
     ],
 )
 async def test_criteria_that_do_not_fit(given: list[dict[str, Any]], said: str) -> None:

@@ -19,6 +19,7 @@ from reward_servers.engines.citations._quotes import Quote, quotes_words
 from reward_servers.engines.citations._refuting import Evidence
 from reward_servers.engines.citations._report import Report, Statement, check_citations
 from reward_servers.engines.citations._sources import Source
+from reward_servers.engines.citations._urls import same_page
 
 __all__ = [
     "Evidence",
@@ -35,4 +36,5 @@ __all__ = [
     "measure",
     "measured_by",
     "quotes_words",
+    "same_page",
 ]

@@ -12,7 +12,7 @@ from reward_servers.engines.citations._layout import lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
 from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
 from reward_servers.engines.citations._sources import Index, Source
-from reward_servers.engines.citations._statements import needs_citation, split_statements
+from reward_servers.engines.citations._statements import needs_citation, says_not_found, split_statements
 from reward_servers.engines.text import Marks, visible
 
 
@@ -61,6 +61,11 @@ class Report:
             if statement.needs_citation:
                 found.setdefault(" ".join(statement.prose.casefold().split()).strip(" .!"), statement)
         return list(found.values())
+
+    @cached_property
+    def abstains(self) -> bool:
+        """Whether the answer says that it was not found, and states nothing beside that."""
+        return not self.claims and any(says_not_found(one.prose) for one in self.statements)
 
     @property
     def coverage(self) -> float:

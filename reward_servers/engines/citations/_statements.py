@@ -324,3 +324,8 @@ def needs_citation(statement: str, prose: str, *, is_head: bool, question: str =
         (rule for rule, hints in _EXEMPT if any(hint in folded for hint in hints) and rule.search(prose)), None
     )
     return exempt is None or remark_states(prose, exempt, question)
+
+
+def says_not_found(prose: str) -> bool:
+    """Whether a statement says that something could not be found, or is not known."""
+    return _NOT_FOUND.search(prose) is not None

@@ -1,0 +1,109 @@
+"""Whether documents support statements: by words where they refute, else as a judge or an entailment model says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from reward_servers import Context, Options, Rollout, Score, Verdict
+from reward_servers.core import PromptContext
+from reward_servers.engines.citations import Evidence, Question, Report, Statement, excerpt
+from reward_servers.verifiers._composing import replies_to
+
+_CRITERIA = (
+    "Every part of the statement in the response follows from the documents in the prompt alone. What only seems "
+    "likely, or is known from elsewhere, does not follow."
+)
+
+
+class AskingOptions(Options):
+    """Who is asked, and how much."""
+
+    by: Literal["judge", "entailment"] = Field(
+        "judge",
+        description="judge: the verifier `judge`. entailment: the verifier `similarity`, set up with a cross-encoder.",
+    )
+    ask: dict[str, Any] = Field(default_factory=dict, description="Options of the judge, such as its model.")
+    least: float = Field(
+        0.5, ge=0, le=1, description="Score of the judge, or probability, from which on it is support."
+    )
+    max_characters: int = Field(
+        12_000, ge=200, le=1 << 20, description="Of documents in one question; of longer ones, the parts that fit best."
+    )
+    max_questions: int = Field(
+        200, ge=1, le=10_000, description="A response that needs more gets the floor score with code limit."
+    )
+
+
+class Asking:
+    """The questions about one response."""
+
+    def __init__(self, rollout: Rollout, options: AskingOptions, ctx: Context, claims: Sequence[Statement]) -> None:
+        self._rollout, self._options, self._ctx, self._claims = rollout, options, ctx, claims
+        self._texts = {one.id: f"{one.title}\n{one.text}".strip() for one in rollout.documents}
+        self._words = Evidence(self._texts)
+        self.known: dict[Question, bool] = {}
+        self.refuted: dict[Question, str] = {}
+        self.asked = 0
+
+    async def settle(self, questions: Iterable[Question]) -> Score | None:
+        """Find out what is not known yet: by words where they refute, else by asking.
+
+        Returns:
+            The floor, where the response needs too many questions or made the judge fail.
+
+        Raises:
+            FaultError: Some question got no verdict.
+        """
+        open_ones = [one for one in dict.fromkeys(questions) if one not in self.known]
+        against = await asyncio.to_thread(
+            lambda: [self._words.refutes(names, self._claims[place].prose) for place, names in open_ones]
+        )
+        asked: dict[str, Question] = {}
+        for question, why in zip(open_ones, against, strict=True):
+            if why:
+                self.known[question], self.refuted[question] = False, why
+            else:
+                asked[f"{question[0] + 1} by {', '.join(sorted(question[1]))}"] = question
+        self.asked += len(asked)
+        if self.asked > self._options.max_questions:
+            return Score.floor("limit", f"more than {self._options.max_questions} questions about support are needed")
+        replies = await replies_to({name: self._ask(question) for name, question in asked.items()})
+        stopped = replies.stop("questions about support")
+        if stopped is not None:
+            return stopped
+        for name, verdict in replies.verdicts.items():
+            self.known[asked[name]] = verdict.score >= self._options.least
+        return None
+
+    async def _ask(self, question: Question) -> Verdict:
+        place, names = question
+        prose = " ".join(self._claims[place].prose.split())
+        texts = {name: self._texts[name] for name in self._texts if name in names}
+        shown = await asyncio.to_thread(excerpt, texts, prose, self._options.max_characters)
+        documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
+        about = PromptContext(self._rollout.prompt_context.group_id, documents)
+        # The seed and with it the token of the fence follow from the name.
+        one = Rollout(prose, about, f"{self._rollout.rollout_id}#{place}")
+        if self._options.by == "entailment":
+            reference = json.dumps({"answer": documents}).encode()
+            return await self._ctx.score("similarity", one, reference=reference)
+        asked = {"criteria": _CRITERIA, "show_reference": False, **self._options.ask}
+        return await self._ctx.score("judge", one, options=asked)
+
+
+def report_of(said: Mapping[str, Any]) -> Report:
+    """The report that the whole evidence of `citation` tells.
+
+    Args:
+        said: The evidence, with ``full_evidence``.
+    """
+    statements = [
+        Statement(one["text"], True, tuple(one["citations"]), tuple(one["unresolved"]), one["prose"])
+        for one in said["statements"]
+    ]
+    return Report(tuple(statements), tuple(said["cited"]), tuple(said["fabricated"]), tuple(said["own_memory"]), ())

@@ -1,0 +1,129 @@
+"""Whether what a response states follows from its documents, cited or not (RAGAS, RARG, reports on retrieval)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import Context, DatasetError, ItemLimits, Rollout, Score, Verdict, verifier
+from reward_servers.core import PromptContext
+from reward_servers.engines.citations import Statement
+from reward_servers.verifiers._composing import replies_to
+from reward_servers.verifiers._support import Asking, AskingOptions, report_of
+
+_RELEVANT = (
+    "The statement in the response answers the question in the prompt, or tells what a reader needs for its answer. A "
+    "statement on something else does not, however true it is."
+)
+_FLOORS = ("no_answer", "limit")
+
+
+class FaithfulnessOptions(AskingOptions):
+    """What the score is, and who is asked."""
+
+    measure: Literal["faithfulness", "relevance", "product"] = Field(
+        "faithfulness",
+        description="Share of the statements that the documents support, that help to answer the prompt, or both "
+        "shares multiplied. The judge is asked about relevance only where it counts.",
+    )
+    confident_below: float = Field(
+        0.5, gt=0, le=1, description="Faithfulness below which an answer that was tried is confident and unsupported."
+    )
+    no_documents: Literal["unsupported", "fault"] = Field(
+        "unsupported",
+        description="What a rollout without any document is: one whose statements nothing supports, or a fault of the "
+        "data, for data sets that bring the documents along.",
+    )
+
+
+async def _relevant(
+    rollout: Rollout, claims: list[Statement], options: FaithfulnessOptions, ctx: Context
+) -> list[bool] | Score:
+    """Which statements help to answer the prompt; the floor where the response made the judge fail.
+
+    Raises:
+        FaultError: Some question got no verdict.
+    """
+
+    async def ask(place: int, claim: Statement) -> Verdict:
+        about = PromptContext(rollout.prompt_context.group_id, rollout.prompt)
+        one = Rollout(" ".join(claim.prose.split()), about, f"{rollout.rollout_id}#relevance{place}")
+        return await ctx.score("judge", one, options={"criteria": _RELEVANT, "show_reference": False, **options.ask})
+
+    replies = await replies_to({str(place + 1): ask(place, claim) for place, claim in enumerate(claims)})
+    stopped = replies.stop("questions about relevance")
+    return stopped or [replies.verdicts[str(place + 1)].score >= options.least for place in range(len(claims))]
+
+
+@verifier(
+    "faithfulness",
+    version="1",
+    deterministic=False,
+    concurrency=512,
+    limits=ItemLimits(wall=3600.0, response=1 << 20),
+    aspects=(
+        *("faithfulness", "relevance", "claims", "supported", "relevant"),
+        *("attempted", "confident_unsupported", "asked"),
+    ),
+)
+async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Context) -> Score:
+    """Share of a response's statements that its documents support together, whether it cites them or not.
+
+    What words refute is not asked about. Sources: RAGAS (arXiv 2309.15217) for faithfulness; RARG (arXiv 2403.14952),
+    whose use of evidence is this share; Retrieval Improvements Do Not Guarantee Better Answers, for confident answers
+    without support. Relevance by a judge, statement by statement, is ours.
+    """
+    if not rollout.documents and options.no_documents == "fault":
+        raise DatasetError("documents: there are none; give them, or set the option no_documents = 'unsupported'")
+    words = await ctx.score("citation", rollout, options={"gates": [], "full_evidence": True})
+    if words.code in _FLOORS:
+        return Score.floor(words.code, words.note)
+    said = json.loads(words.evidence)
+    report = report_of(said)
+    claims = report.claims
+    if not claims:
+        floor = Score.floor("no_statements", "it states nothing that could be supported")
+        told = {"claims": 0.0, "supported": 0.0, "attempted": float(not said["abstains"]), "confident_unsupported": 0.0}
+        return replace(floor, aspects={"faithfulness": None, **told})
+    asking = Asking(rollout, options, ctx, claims)
+    everything = frozenset(one.id for one in rollout.documents)
+    questions = [(place, everything) for place in range(len(claims))]
+    stopped = await asking.settle(questions)
+    if stopped is not None:
+        return stopped
+    relevant = None if options.measure == "faithfulness" else await _relevant(rollout, claims, options, ctx)
+    if isinstance(relevant, Score):
+        return relevant
+    supported = [asking.known[one] for one in questions]
+    faithful = sum(supported) / len(claims)
+    on_topic = None if relevant is None else sum(relevant) / len(claims)
+    value = faithful if on_topic is None else on_topic if options.measure == "relevance" else faithful * on_topic
+    return Score(
+        value,
+        aspects={
+            "faithfulness": faithful,
+            "relevance": on_topic,
+            "claims": float(len(claims)),
+            "supported": float(sum(supported)),
+            "relevant": None if relevant is None else float(sum(relevant)),
+            "attempted": 1.0,
+            "confident_unsupported": float(faithful < options.confident_below),
+            "asked": float(asking.asked + len(relevant or ())),
+        },
+        evidence={
+            "support": f"by {options.by}",
+            "statements": [
+                {
+                    "text": claim.text,
+                    "supported": holds,
+                    **({"refuted": asking.refuted[place, everything]} if (place, everything) in asking.refuted else {}),
+                    **({} if relevant is None else {"relevant": relevant[place]}),
+                }
+                for place, (claim, holds) in enumerate(zip(claims, supported, strict=True))
+            ],
+        },
+        feedback={"not_supported": [one.text for one, holds in zip(claims, supported, strict=True) if not holds]},
+    )

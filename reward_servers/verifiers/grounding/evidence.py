@@ -1,0 +1,87 @@
+"""Which of the documents that matter a rollout found, and which it cites (EARL, WebDetective)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.citations import Source, check_citations, same_page
+from reward_servers.engines.text import visible
+from reward_servers.verifiers._named import Point, ways_of
+
+
+class EvidenceReference(Reference):
+    """What the answer rests on."""
+
+    evidence: tuple[Point, ...] = Field(
+        max_length=100,
+        description="Ids or addresses of the documents that matter, each one or several that serve as well; none where "
+        "the prompt needs no document.",
+    )
+
+
+class EvidenceOptions(Options):
+    """What is compared, and how."""
+
+    of: Literal["cited", "found"] = Field(
+        "cited", description="Documents that a statement of the response cites, or that the rollout has at all."
+    )
+    measure: Literal["iou", "recall", "precision"] = Field("iou", description="What the score is.")
+    by_position: bool = Field(
+        True, description="Whether [k] may mean the k-th document when the response has no reference list."
+    )
+
+
+def _is(document: Source, wanted: str) -> bool:
+    return document.id == wanted or (bool(document.uri) and same_page(document.uri) == same_page(wanted))
+
+
+@verifier(
+    "evidence",
+    version="1",
+    limits=ItemLimits(response=1 << 20),
+    aspects=("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"),
+)
+def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions) -> Score:
+    """How far the documents that a response cites, or that its search found, are those that matter.
+
+    Sources: EARL (intersection over union of selected and right evidence), WebDetective (arXiv 2510.05137; whether all
+    evidence was found, whether an answer was tried at all). A citation counts in a statement that asserts something;
+    one behind a title, or in a line of markers, selects nothing.
+    """
+    if not any(map(str.isalnum, visible(rollout.response, rollout.reasoning_marks).text)):
+        return Score.floor("no_answer", "there is no text")
+    sources = [Source(one.id, one.text, one.uri, one.title) for one in rollout.documents]
+    report = check_citations(
+        rollout.response,
+        sources,
+        by_position=options.by_position,
+        marks=rollout.reasoning_marks,
+        question=rollout.prompt,
+    )
+    cited = {name for claim in report.claims for name in claim.citations}
+    invented = {name for claim in report.claims for name in claim.unresolved}
+    chosen = [one for one in sources if options.of == "found" or one.id in cited]
+    hits = [any(_is(one, way) for one in chosen for way in ways_of(point)) for point in ref.evidence]
+    there = [any(_is(one, way) for one in sources for way in ways_of(point)) for point in ref.evidence]
+    ways = [way for point in ref.evidence for way in ways_of(point)]
+    others = sum(not any(_is(one, way) for way in ways) for one in chosen)
+    # What names no document selects one that is not there.
+    others += len(invented) if options.of == "cited" else 0
+    hit, wanted = sum(hits), len(ref.evidence)
+    found = {
+        "iou": hit / (wanted + others) if wanted + others else 1.0,
+        "recall": hit / wanted if wanted else 1.0,
+        "precision": hit / (hit + others) if hit + others else float(not wanted),
+    }
+    aspects = {
+        **found,
+        "found": sum(there) / wanted if wanted else 1.0,
+        "sufficient": float(all(there)),
+        "cited": float(len(cited)),
+        "attempted": float(not report.abstains),
+    }
+    missing = [point for point, is_there in zip(ref.evidence, there, strict=True) if not is_there]
+    return Score(found[options.measure], aspects=aspects, evidence={"cited": sorted(cited), "not_found": missing})

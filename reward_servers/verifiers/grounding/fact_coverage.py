@@ -1,0 +1,96 @@
+"""Which facts a search brought to light, call by call (Mind-ParaWorld)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.citations import check_citations
+from reward_servers.engines.text import visible
+from reward_servers.engines.toolcalls import MalformedCallError, read_object
+from reward_servers.verifiers._named import Point, folded, ways_of
+
+_ESCAPE = re.compile(r"\\[nrtbf]")
+
+
+class FactsReference(Reference):
+    """The facts that an answer rests on."""
+
+    facts: tuple[Point, ...] = Field(
+        min_length=1, max_length=100, description="Each one text, or several ways to write it."
+    )
+
+
+class FactsOptions(Options):
+    """What is compared."""
+
+    measure: Literal["coverage", "hit_precision"] = Field(
+        "coverage", description="The score: share of the facts, or share of the calls that returned one."
+    )
+
+
+def _replies(rollout: Rollout) -> Iterator[tuple[str, str]]:
+    """What each call of a tool returned, and what all calls up to it said, as words."""
+    asked = ""
+    for message in rollout.messages:
+        for call in message.tool_calls:
+            asked += f" {_said(call.arguments)} "
+        if message.role == "tool":
+            yield f" {folded(message.text)} ", asked
+
+
+def _said(arguments: str) -> str:
+    """The words of a call's arguments; where they are no object, of what is written there."""
+    with contextlib.suppress(MalformedCallError, RecursionError):
+        arguments = json.dumps(read_object(arguments), ensure_ascii=False)
+    return folded(_ESCAPE.sub(" ", arguments))
+
+
+@verifier(
+    "fact_coverage",
+    version="1",
+    limits=ItemLimits(response=1 << 20),
+    aspects=("coverage", "hit_precision", "calls", "attempted", "premature"),
+)
+def fact_coverage(rollout: Rollout, ref: FactsReference, options: FactsOptions) -> Score:
+    """Share of the facts that the replies of tools brought to light, each counted once.
+
+    Source: Mind-ParaWorld (FCR and HitPrec at the last call; the denominator of HitPrec is the number of calls). Only
+    messages of the role ``tool`` count, and no words that the policy wrote into a call before a reply held them: what
+    it writes is no evidence. A rollout without calls covers nothing.
+    """
+    ways = [[f" {folded(way)} " for way in ways_of(point)] for point in ref.facts]
+    seen: set[int] = set()
+    curve: list[float] = []
+    hits = 0
+    for text, asked in _replies(rollout):
+        # A tool may repeat what it was asked: what the policy wrote first was not brought to light.
+        told = {
+            place
+            for place, written in enumerate(ways)
+            if any(way in text and (place in seen or way not in asked) for way in written)
+        }
+        hits += bool(told)
+        seen |= told
+        curve.append(len(seen) / len(ways))
+    calls, coverage = len(curve), len(seen) / len(ways)
+    answer = visible(rollout.response, rollout.reasoning_marks).text
+    report = check_citations(rollout.response, [], marks=rollout.reasoning_marks, question=rollout.prompt)
+    attempted = any(map(str.isalnum, answer)) and not report.abstains
+    precision = hits / calls if calls else None
+    aspects = {
+        "coverage": coverage,
+        "hit_precision": precision,
+        "calls": float(calls),
+        "attempted": float(attempted),
+        "premature": float(attempted and coverage < 1.0),
+    }
+    missing = [point for place, point in enumerate(ref.facts) if place not in seen]
+    value = coverage if options.measure == "coverage" else precision or 0.0
+    return Score(value, "" if calls else "no_calls", aspects=aspects, evidence={"curve": curve, "not_seen": missing})
