@@ -11,6 +11,7 @@ from pydantic import Field
 from reward_servers import Context, DatasetError, ItemLimits, Rollout, Score, Verdict, verifier
 from reward_servers.core import PromptContext
 from reward_servers.engines.citations import Statement
+from reward_servers.engines.text import visible
 from reward_servers.verifiers._composing import replies_to
 from reward_servers.verifiers._support import Asking, AskingOptions, report_of
 
@@ -18,7 +19,6 @@ _RELEVANT = (
     "The statement in the response answers the question in the prompt, or tells what a reader needs for its answer. A "
     "statement on something else does not, however true it is."
 )
-_FLOORS = ("no_answer", "limit")
 
 
 class FaithfulnessOptions(AskingOptions):
@@ -76,10 +76,12 @@ async def faithfulness(rollout: Rollout, options: FaithfulnessOptions, ctx: Cont
     whose use of evidence is this share; Retrieval Improvements Do Not Guarantee Better Answers, for confident answers
     without support. Relevance by a judge, statement by statement, is ours.
     """
+    if not any(map(str.isalnum, visible(rollout.response, rollout.reasoning_marks).text)):
+        return Score.floor("no_answer", "there is no text")
     if not rollout.documents and options.no_documents == "fault":
         raise DatasetError("documents: there are none; give them, or set the option no_documents = 'unsupported'")
     words = await ctx.score("citation", rollout, options={"gates": [], "full_evidence": True})
-    if words.code in _FLOORS:
+    if words.code == "limit":
         return Score.floor(words.code, words.note)
     said = json.loads(words.evidence)
     report = report_of(said)
