@@ -2,8 +2,9 @@
 
 It finds prompt, reference and responses between their fences. A response is right if it holds the reference, or what
 the criteria name in quotation marks; of two, the one that does is better. Without either, a response is a statement,
-and right if the prompt holds its words. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on
-port 8911; put the address of a model's endpoint into ``server.toml`` to ask a model.
+and right if the prompt holds its words; of several statements in the criteria each is. It signs as it was told.
+``python -m examples.judge.endpoint`` serves it on port 8911; put the address of a model's endpoint into ``server.toml``
+to ask a model.
 """
 
 from __future__ import annotations
@@ -30,6 +31,10 @@ def reply(request: dict[str, Any]) -> str:
     if not shown or not (named or reference or prompt):
         return "I was shown no reference and no response."
     token = shown[0][0]
+    listed = re.findall(r"^- (\w+): (.+)$", asked.partition("Criteria: ")[2], re.MULTILINE)
+    if listed:
+        held = prompt[1] if prompt is not None else ""
+        return json.dumps({**{name: _follows(text, held) for name, text in listed}, "signature": token})
     if named:
         looked_for, right = " and ".join(named), [all(_in(one, text) for one in named) for _, text in shown]
     elif reference is not None:
@@ -37,12 +42,18 @@ def reply(request: dict[str, Any]) -> str:
     else:
         # Of a statement: whether the documents hold its words.
         held = prompt[1] if prompt is not None else ""
-        words = re.findall(r"\w{4,}", shown[0][1])
-        looked_for, right = "its words", [sum(_in(one, held) for one in words) >= 0.8 * len(words)]
+        looked_for, right = "its words", [_follows(shown[0][1], held)]
+    if len(right) == 1 and "`[[A=B]]" in asked:
+        return f"I looked for {looked_for!r}.\n[[A{'=' if right[0] else '!='}B]] [{token}]"
     if len(right) == 1:
         return f"I looked for {looked_for!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
     better = "C" if right[0] == right[1] else "A" if right[0] else "B"
     return f"I looked for {looked_for!r} in both.\n[[{better}]] [{token}]"
+
+
+def _follows(statement: str, documents: str) -> bool:
+    words = re.findall(r"\w{4,}", statement)
+    return sum(_in(one, documents) for one in words) >= 0.8 * len(words)
 
 
 def _in(words: str, text: str) -> bool:
@@ -53,11 +64,13 @@ class Handler(BaseHTTPRequestHandler):
     """Answers ``POST /v1/chat/completions``."""
 
     protocol_version = "HTTP/1.1"
+    answer = staticmethod(reply)
 
     def do_POST(self) -> None:
         """Answers a conversation."""
         request = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": reply(request)}}
+        said = {"role": "assistant", "content": self.answer(request)}
+        choice = {"index": 0, "finish_reason": "stop", "message": said}
         body = json.dumps({"object": "chat.completion", "model": "rule", "choices": [choice]}).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")

@@ -28,6 +28,7 @@ from reward_servers.cli import (
     _registry,
     _replay,
     _report,
+    _rubric,
     _score,
     _serve,
     _top,
@@ -62,6 +63,7 @@ COMMANDS: tuple[tuple[str, Callable[..., int]], ...] = (
     ("methods", _methods.methods),
     ("data", _data.data),
     ("train", _train.train),
+    ("rubric", _rubric.rubric),
     ("doctor", _doctor.doctor),
 )
 """Name and function of each command. A new command is a module and a line here."""

@@ -23,6 +23,7 @@ from reward_servers.engines.judging._reply import MARGINS, Channel, Protocol, Re
 from reward_servers.engines.judging._shared import SharedBackend
 from reward_servers.engines.judging._spend import Prices, Spend
 from reward_servers.engines.judging._template import Template, TemplateError
+from reward_servers.engines.judging._writing import WritingTask, Written, write
 
 __all__ = [
     "LETTERS",
@@ -57,6 +58,8 @@ __all__ = [
     "TemplateError",
     "Token",
     "Vote",
+    "WritingTask",
+    "Written",
     "agreement",
     "argue",
     "combine",
@@ -65,4 +68,5 @@ __all__ = [
     "parse_reply",
     "read_formatted",
     "unit_score",
+    "write",
 ]

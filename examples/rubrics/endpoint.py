@@ -1,0 +1,108 @@
+"""A model without a model: an endpoint of the chat-completions protocol that writes and judges by a rule.
+
+It knows four properties of a text, and sees in every task what those are of the texts between the fences. ``python -m
+examples.rubrics.endpoint`` serves it on port 8912; put the address of a model's endpoint into ``server.toml`` to ask a
+model.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+from examples.judge.endpoint import Handler
+
+PROPERTIES = {
+    "states a figure": re.compile(r"\d"),
+    "names its source": re.compile(r"according to|source:", re.IGNORECASE),
+    "is courteous": re.compile(r"\bplease\b|\bthank", re.IGNORECASE),
+    "apologises": re.compile(r"\bsorry\b|\bapolog", re.IGNORECASE),
+}
+_FENCED = re.compile(r"<<<(\w+) ([A-Z ]+)>>>\n(.*?)\n<<<\1 END \2>>>", re.DOTALL)
+
+
+def _held(text: str) -> list[str]:
+    return [name for name, sign in PROPERTIES.items() if sign.search(text)]
+
+
+def _sentence(name: str) -> str:
+    return f"The response {name}."
+
+
+def _named(text: str) -> list[str]:
+    return [name for name in PROPERTIES if name in text]
+
+
+def _judged(asked: str, shown: dict[str, str], token: str) -> str:
+    criterion = asked.partition("Criteria: ")[2]
+    met = all(name in _held(shown["RESPONSE"]) for name in _named(criterion))
+    return f"I looked at it.\ncorrect: {'yes' if met else 'no'} [{token}]"
+
+
+def _written(asked: str, shown: dict[str, str], token: str) -> dict[str, Any]:
+    """What is written about the material of a task."""
+    if "RESPONSE A" in shown:
+        better, worse = re.findall(r"response ([AB])", asked.rpartition("<<<")[2])[:2]
+        more = [name for name in _held(shown[f"RESPONSE {better}"]) if name not in _held(shown[f"RESPONSE {worse}"])]
+        return {"reasoning": f"It is better since it {', '.join(more) or 'reads well'}.", "signature": token}
+    if "REASONING" in shown:
+        return {"rules": [_sentence(name) for name in _named(shown["REASONING"])], "signature": token}
+    if "STATEMENTS" in shown:
+        lines = re.findall(r"^(\d+)\. (.*)$", shown["STATEMENTS"], re.MULTILINE)
+        same = [[int(number) for number, text in lines if name in text] for name in PROPERTIES]
+        return {"groups": [group for group in same if group], "signature": token}
+    if "FINDINGS A" in shown:
+        rules = []
+        for name in PROPERTIES:
+            told = re.findall(rf'{name}[^}}]*?"status": "(\w+)"', shown["FINDINGS A"] + shown["FINDINGS B"])
+            if sorted(told) == ["fail", "pass"]:
+                rules.append({"kind": "forbid" if name == "apologises" else "must", "criterion": _sentence(name)})
+        return {"hard_rules": rules, "principles": ["The response is as long as it needs to be."], "signature": token}
+    if "RUBRIC" in shown:
+        items = [line for line in shown["RUBRIC"].splitlines() if line.startswith("The response")]
+        more = [_sentence(name) for name in _held(shown["RESPONSE"]) if name != "apologises"]
+        return {"analysis": "I read it.", "items": list(dict.fromkeys([*items, *more])), "signature": token}
+    held, words = _held(shown["RESPONSE"]), " ".join(shown["RESPONSE"].split()[:3])
+    findings = [
+        {"criterion": name, "status": "pass" if name in held else "fail", "severity": 1, "claim": name,
+         "evidence": f'"{words}"', "anchor": ""}
+        for name in PROPERTIES
+    ]  # fmt: skip
+    return {"findings": findings, "signature": token}
+
+
+def reply(request: dict[str, Any]) -> str:
+    """What the rule says of a conversation."""
+    asked = next(one["content"] for one in request["messages"] if one["role"] == "user")
+    found = _FENCED.findall(asked)
+    if not found:
+        return "I was shown nothing."
+    shown = {name: text for _, name, text in found}
+    token = found[-1][0]
+    if "Criteria: " in asked:
+        return _judged(asked, shown, token)
+    return "I thought about it.\n" + json.dumps(_written(asked, shown, token))
+
+
+class Writer(Handler):
+    """Answers ``POST /v1/chat/completions`` by this rule."""
+
+    answer = staticmethod(reply)
+
+
+def main() -> None:
+    """Serve until it is interrupted."""
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8912
+    with ThreadingHTTPServer(("127.0.0.1", port), Writer) as server:
+        print(f"http://127.0.0.1:{server.server_address[1]}/v1", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    main()

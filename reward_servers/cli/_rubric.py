@@ -1,0 +1,207 @@
+"""``assay rubric``: rubrics made from preferences or scored responses, and their versions."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from reward_servers.cli._errors import EXIT_NO, UserError
+
+if TYPE_CHECKING:
+    from reward_servers.rubrics import Desk, Made, Versions
+    from reward_servers.verifiers._judge_settings import JudgeSettings
+
+METHODS = {"autorule": "pairs", "cdrrm": "pairs", "mpo": "scored responses"}
+_SAYS_AFTER = 15.0
+_SOURCES = {"autorule": "arXiv 2506.15651", "cdrrm": "ldcan/CDRRM", "mpo": "arXiv 2504.20157"}
+
+
+def rubric(
+    action: Annotated[str, typer.Argument(metavar="ACTION", help="generate, or rollback.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help="generate: autorule, cdrrm or mpo. rollback: the file.")],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="IN", help="Pairs (prompt, chosen, rejected); for mpo scored responses.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file (TOML) with the model, as for `assay serve judge`.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Rubric file (JSON) to write; mpo refines the one that is there.")
+    ] = None,
+    least: Annotated[
+        int, typer.Option(help="Prompts that a rule must come from; a single one plants none.", min=1)
+    ] = 2,
+    check: Annotated[
+        int, typer.Option(help="autorule: pairs on which each rule is tried; 0 for none, as published.", min=0)
+    ] = 8,
+    each: Annotated[int, typer.Option(help="mpo: cases from each third of the scores.", min=1)] = 2,
+    frozen: Annotated[
+        Path | None, typer.Option(help="mpo: pairs with which a new version must agree at least as often as the old.")
+    ] = None,
+    most: Annotated[int, typer.Option(help="Criteria at most.", min=1, max=100)] = 30,
+    max_calls: Annotated[
+        int, typer.Option(help="Requests to the endpoint at most; what was answered is kept.", min=1)
+    ] = 2000,
+    to: Annotated[int | None, typer.Option(help="rollback: number of the version; the one before without it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of what is drawn.", min=0)] = 0,
+) -> int:
+    """Make a rubric from data with the judge's model, as AutoRule, CDRRM or MPO do; go back to an earlier version."""
+    from reward_servers.rubrics import RubricFileError, Versions
+
+    try:
+        if action == "rollback":
+            rubric = Versions(Path(what)).roll_back(to)
+            print(f"{what} is version {rubric.version} again, with {len(rubric.criteria)} criteria")
+            return 0
+        if action != "generate" or what not in METHODS:
+            said = f"WHAT: {what!r} makes no rubric" if action == "generate" else f"ACTION: {action!r} is none"
+            raise UserError(f"{said}; there is generate with {', '.join(METHODS)}, and rollback with a rubric's file")
+        if source is None or config is None or out is None:
+            missing = "IN" if source is None else "--config" if config is None else "--out"
+            raise UserError(
+                f"{missing}: is missing; give assay rubric generate {what} IN --config server.toml --out rules.json, "
+                f"where IN holds {METHODS[what]}"
+            )
+        given = {"least": least, "check": check, "each": each, "frozen": frozen, "most": most}
+        return _generate(what, source, _settings(config, out, max_calls), Versions(out), given, seed)
+    except RubricFileError as error:
+        raise UserError(str(error)) from None
+
+
+def _settings(config: Path, out: Path, max_calls: int) -> JudgeSettings:
+    """The judge's settings, with a recording to go on from and a bound of requests."""
+    from pydantic import ValidationError
+
+    from reward_servers.config import ServerConfig, read_settings
+    from reward_servers.verifiers._judge_settings import JudgeSettings, RecordingSettings
+
+    held = read_settings(ServerConfig, config, {}).verifiers.get("judge")
+    if held is None:
+        raise UserError(f"{config}: has no [verifiers.judge]; give the base_url and the model of an endpoint there")
+    try:
+        settings = JudgeSettings.model_validate(held)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, ("verifiers", "judge", *first["loc"])))
+        raise UserError(f"{config}: {where}: {first['msg']}") from None
+    if settings.models:
+        raise UserError(f"{config}: verifiers.judge.models: one model writes a rubric; give base_url and model")
+    if settings.path is not None:
+        raise UserError(f"{config}: verifiers.judge.path: a model in this process only chooses verdicts; serve it")
+    allowed = min(filter(None, (settings.spend.max_requests, max_calls)))
+    kept = settings.recording or RecordingSettings(path=out.with_name(f"{out.name}.replies.jsonl"), mode="cache")
+    spend = settings.spend.model_copy(update={"max_requests": allowed})
+    return settings.model_copy(update={"spend": spend, "recording": kept})
+
+
+def _generate(
+    method: str, source: Path, settings: JudgeSettings, versions: Versions, given: dict[str, Any], seed: int
+) -> int:
+    from reward_servers.rubrics import CasesError, DeskError, digest_of, read_cases, read_pairs_as_text
+    from reward_servers.training import PairsError
+
+    if versions.path.exists() and method != "mpo":
+        raise UserError(f"--out: {versions.path} exists; give another name, or remove it")
+    if not versions.path.parent.is_dir():
+        raise UserError(f"--out: {versions.path.parent} is no folder; make it first")
+    try:
+        items: Any = read_cases(source) if method == "mpo" else read_pairs_as_text(source)
+        frozen = read_pairs_as_text(given["frozen"]) if given["frozen"] is not None else []
+    except (CasesError, PairsError) as error:
+        raise UserError(str(error)) from None
+    current = versions.read()
+    held = [] if current is None else [one.model_dump(mode="json", exclude_defaults=True) for one in current.criteria]
+    try:
+        made, desk = asyncio.run(_made(method, items, held, frozen, settings, given, seed))
+    except DeskError as error:
+        kept = settings.recording.path if settings.recording is not None else ""
+        raise UserError(f"{error}. No rubric is written; what was answered is kept in {kept}: run it again") from None
+    _tell(made, desk)
+    if not made.criteria and not made.prompts:
+        print("no criterion was left: no rubric is written")
+        return EXIT_NO
+    if not made.better:
+        print(
+            f"the new rubric agrees with {made.facts['agreement']!s} of the frozen pairs, the old one with "
+            f"{made.facts['agreement_before']!s}: it is not put into use"
+        )
+        return EXIT_NO
+    if current is not None and [*map(dict, made.criteria)] == held:
+        print(f"{versions.path} stays as it is, version {current.version}")
+        return 0
+    about = {
+        "method": method,
+        "source": _SOURCES[method],
+        "from": {"items": len(items), "digest": digest_of(items)},
+        "model": desk.model or settings.model,
+        "criteria": dict(zip([one["id"] for one in made.criteria], made.told, strict=False)),
+        "dropped": {name: count for name, count in made.dropped.items() if count},
+        "unreadable": dict(desk.lost),
+        **made.facts,
+    }
+    new = {name: value for name, value in (("criteria", made.criteria), ("prompts", made.prompts)) if value}
+    written = versions.write({**new, "made": about})
+    print(f"wrote {versions.path}: version {written.version}, {len(made.criteria)} criteria for every prompt"
+          + (f", and those of {len(made.prompts)} prompts" if made.prompts else ""))  # fmt: skip
+    return 0
+
+
+async def _made(
+    method: str,
+    items: Any,
+    held: list[dict[str, Any]],
+    frozen: Any,
+    settings: JudgeSettings,
+    given: dict[str, Any],
+    seed: int,
+) -> tuple[Made, Desk]:
+    from reward_servers.rubrics import Desk, autorule, cdrrm, mpo
+    from reward_servers.verifiers._judge_settings import open_models
+
+    backend = open_models(settings)[""]
+    desk = Desk(backend, seed, settings.total_timeout, send_seed=settings.send_seed)
+    says = asyncio.create_task(_say(desk))
+    try:
+        if method == "autorule":
+            work = autorule(items, desk, least=given["least"], check=given["check"], most=given["most"])
+        elif method == "cdrrm":
+            work = cdrrm(items, desk)
+        else:
+            least, each, most = given["least"], given["each"], given["most"]
+            work = mpo(items, held, desk, each=each, least=least, most=most, frozen=frozen)
+        return await work, desk
+    finally:
+        says.cancel()
+        await backend.close()
+
+
+async def _say(desk: Desk) -> None:
+    from reward_servers.cli._console import print_note
+
+    while True:
+        await asyncio.sleep(_SAYS_AFTER)
+        print_note(f"{desk.calls} replies so far, {desk.input_tokens + desk.output_tokens} tokens")
+
+
+def _tell(made: Made, desk: Desk) -> None:
+    from reward_servers.cli._console import print_note, print_table
+
+    if made.criteria:
+        rows = [
+            [str(one["id"]), str(one.get("text") or one.get("pattern") or one.get("check")), told]
+            for one, told in zip(made.criteria, made.told, strict=True)
+        ]
+        print_table(("criterion", "", "known"), rows)
+    left_out = [f"{name} {count}" for name, count in sorted(made.dropped.items()) if count]
+    if left_out:
+        print_note(f"proposals left out: {', '.join(left_out)}")
+    if desk.lost:
+        lost = ", ".join(f"{name} {count}" for name, count in sorted(desk.lost.items()))
+        print_note(f"questions without a usable reply, left out: {lost}")
+    cost = f", cost {desk.cost:.4g}" if desk.cost else ""
+    print_note(f"{desk.calls} replies, {desk.input_tokens} tokens read and {desk.output_tokens} written{cost}")
+    for name, value in made.facts.items():
+        print_note(f"{name.replace('_', ' ')}: {value}")

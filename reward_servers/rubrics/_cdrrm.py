@@ -1,0 +1,133 @@
+"""CDRRM: each response is diagnosed alone, a rubric is written from the contrast, and has to find the better one.
+
+Source: CDRRM, ldcan/CDRRM rubric_synthesis/, sft_data_synthesis/filter_inconsistent_rubrics.py @100601c6. Deciding a
+pair criterion by criterion instead of by one comparison is ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from reward_servers.engines.citations import quotes_words
+from reward_servers.rubrics._candidates import fault_of, words_of
+from reward_servers.rubrics._cases import Pair
+from reward_servers.rubrics._checking import points_of
+from reward_servers.rubrics._desk import Desk
+from reward_servers.rubrics._result import Made
+
+_DIAGNOSE = (
+    "Diagnose the response alone. For each thing that the prompt asks for, expressly or by its nature, one finding: "
+    "the criterion, its status (pass, fail, partial or not_applicable), its severity from 0 to 3, what you claim, the "
+    "words of the response that show it between double quotation marks (needed for fail and partial; for something "
+    "that is absent, the words where it is missing), and the words of the prompt that ask for it."
+)
+_FINDING = {
+    "criterion": "...", "status": "fail", "severity": 2, "claim": "...", "evidence": '"..."', "anchor": "..."
+}  # fmt: skip
+_SYNTHESISE = (
+    "The material holds a prompt and the findings about two responses to it; which is better is not said. Write a "
+    "rubric that tells a good response to this prompt from a weak one: as few hard rules as possible, each about one "
+    "thing that can be checked, and a few principles for what is a matter of degree. A hard rule says what a response "
+    "does, and is of the kind must or forbid. Use nothing that only these two responses could meet."
+)
+_EXAMPLE = {"hard_rules": [{"kind": "must", "criterion": "The response ..."}], "principles": ["The response ..."]}
+_PRINCIPLE = 0.01
+"""Weight of a principle: all together they only break ties between hard rules."""
+_MOST_RULES, _MOST_PRINCIPLES = 12, 6
+
+
+async def cdrrm(pairs: Sequence[Pair], desk: Desk) -> Made:
+    """Write a rubric for each prompt.
+
+    A rubric that does not put the better response of its pair first, a tie included, takes all pairs of its prompt
+    out. Of several pairs of a prompt the rubrics are joined.
+
+    Raises:
+        DeskError: The model cannot be asked any further.
+    """
+    made = Made()
+    found = await asyncio.gather(*(_rubric(pair, desk, made) for pair in pairs))
+    by_prompt: dict[str, list[list[dict[str, Any]] | None]] = {}
+    for pair, criteria in zip(pairs, found, strict=True):
+        by_prompt.setdefault(pair.prompt, []).append(criteria)
+    for prompt, rubrics in by_prompt.items():
+        held = [one for one in rubrics if one is not None]
+        if len(held) < len(rubrics):
+            made.dropped["inconsistent_prompts"] += 1
+            continue
+        made.prompts.append({"prompt": prompt, "criteria": _joined(held)})
+    made.facts["prompts"] = len(made.prompts)
+    return made
+
+
+async def _rubric(pair: Pair, desk: Desk, made: Made) -> list[dict[str, Any]] | None:
+    """The rubric of one pair; None where there is none, or it does not find the better response."""
+    diagnoses = await asyncio.gather(*(_diagnosis(pair.prompt, one, desk) for one in (pair.chosen, pair.rejected)))
+    if None in diagnoses:
+        return None
+    # In an order of its own: the place must not tell which was better.
+    shown = [json.dumps(one, ensure_ascii=False, indent=1) for one in diagnoses]
+    Random(desk.seed_of(pair.prompt, pair.chosen, pair.rejected)).shuffle(shown)  # noqa: S311 - an order is no secret
+    material = {"PROMPT": pair.prompt, "FINDINGS A": shown[0], "FINDINGS B": shown[1]}
+    said = await desk.write(_SYNTHESISE, material, _EXAMPLE)
+    criteria = _criteria(said, pair, made) if said is not None else []
+    points = await points_of(criteria, pair, desk) if criteria else None
+    if points is None or points[0] <= points[1]:
+        made.dropped["inconsistent"] += 1
+        return None
+    return criteria
+
+
+async def _diagnosis(prompt: str, response: str, desk: Desk) -> list[dict[str, Any]] | None:
+    """Findings about a response; those that say it fails without quoting it are left out."""
+    said = await desk.write(_DIAGNOSE, {"PROMPT": prompt, "RESPONSE": response}, {"findings": [_FINDING]})
+    if said is None or not isinstance(said["findings"], list):
+        return None
+    found = [one for one in said["findings"] if isinstance(one, dict) and isinstance(one.get("criterion"), str)]
+    kept = []
+    for one in found:
+        is_shown = quotes_words(str(one.get("evidence", "")), response)
+        if is_shown or one.get("status") not in ("fail", "partial"):
+            kept.append({name: one.get(name) for name in ("criterion", "status", "severity", "claim")})
+    return kept[:20]
+
+
+def _criteria(said: dict[str, Any], pair: Pair, made: Made) -> list[dict[str, Any]]:
+    sources = (pair.chosen, pair.rejected)
+    criteria: list[dict[str, Any]] = []
+    rules = said["hard_rules"] if isinstance(said["hard_rules"], list) else []
+    for one in rules[:_MOST_RULES]:
+        text = one.get("criterion") if isinstance(one, dict) else None
+        if why := fault_of(text, sources):
+            made.dropped[why] += 1
+        else:
+            kind = "pitfall" if one.get("kind") == "forbid" else "must"
+            criteria.append({"id": f"rule_{len(criteria) + 1}", "text": " ".join(str(text).split()), "kind": kind})
+    if not criteria:
+        return []
+    principles = said["principles"] if isinstance(said["principles"], list) else []
+    kept = [one for one in principles[:_MOST_PRINCIPLES] if not fault_of(one, sources)]
+    made.dropped["principles"] += len(principles) - len(kept)
+    return criteria + [
+        {"id": f"principle_{number}", "text": " ".join(str(one).split()), "weight": _PRINCIPLE}
+        for number, one in enumerate(kept, 1)
+    ]
+
+
+def _joined(rubrics: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """One rubric of several about one prompt, criteria of the same words once."""
+    found: dict[str, dict[str, Any]] = {}
+    for criteria in rubrics:
+        for one in criteria:
+            found.setdefault(" ".join(words_of(one["text"])), one)
+    counts: dict[str, int] = {}
+    joined = []
+    for one in sorted(found.values(), key=lambda one: one["id"].startswith("principle")):
+        name = one["id"].rpartition("_")[0]
+        counts[name] = counts.get(name, 0) + 1
+        joined.append({**one, "id": f"{name}_{counts[name]}"})
+    return joined

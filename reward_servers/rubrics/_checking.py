@@ -1,0 +1,77 @@
+"""What a criterion is worth on the data: whether it holds of better responses and not of worse ones."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reward_servers.rubrics._cases import Pair
+from reward_servers.rubrics._desk import Desk
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """On how many prompts a criterion tells a pair apart.
+
+    Attributes:
+        right: It holds of the better response alone.
+        wrong: It holds of the worse response alone.
+    """
+
+    right: int
+    wrong: int
+
+
+async def tally_of(text: str, pairs: Sequence[Pair], desk: Desk) -> Tally:
+    """Ask about both responses of some pairs.
+
+    Raises:
+        DeskError: The model cannot be asked any further.
+    """
+
+    async def one(pair: Pair) -> tuple[bool | None, bool | None]:
+        return await desk.meets(text, pair.prompt, pair.chosen), await desk.meets(text, pair.prompt, pair.rejected)
+
+    found = await asyncio.gather(*map(one, pairs))
+    told = [(pair.prompt, *answers) for pair, answers in zip(pairs, found, strict=True) if None not in answers]
+    return Tally(
+        len({prompt for prompt, better, worse in told if better and not worse}),
+        len({prompt for prompt, better, worse in told if worse and not better}),
+    )
+
+
+async def points_of(criteria: Sequence[Mapping[str, Any]], pair: Pair, desk: Desk) -> tuple[float, float] | None:
+    """The sums of what both responses of a pair meet; None where some criterion got no verdict.
+
+    Raises:
+        DeskError: The model cannot be asked any further.
+    """
+
+    async def total(response: str) -> float | None:
+        met = await asyncio.gather(*(desk.meets(one["text"], pair.prompt, response) for one in criteria))
+        if None in met:
+            return None
+        return sum(_points(one) for one, holds in zip(criteria, met, strict=True) if holds)
+
+    better, worse = await asyncio.gather(total(pair.chosen), total(pair.rejected))
+    return None if better is None or worse is None else (better, worse)
+
+
+async def agreement_of(criteria: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], desk: Desk) -> float | None:
+    """Share of pairs in which a rubric puts the better response first, a tie being half; None where none was judged.
+
+    Raises:
+        DeskError: The model cannot be asked any further.
+    """
+    found = await asyncio.gather(*(points_of(criteria, pair, desk) for pair in pairs))
+    told = [one for one in found if one is not None]
+    if not told:
+        return None
+    return sum(1.0 if better > worse else 0.5 if better == worse else 0.0 for better, worse in told) / len(told)
+
+
+def _points(criterion: Mapping[str, Any]) -> float:
+    weight = float(criterion.get("weight", 1.0))
+    return -abs(weight) if criterion.get("kind") == "pitfall" else weight

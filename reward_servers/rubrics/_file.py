@@ -1,0 +1,113 @@
+"""Files of rubrics with versions: the one in use under its name, each version beside it, never changed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from reward_servers.verifiers._rubric_model import RubricFile
+
+_NUMBER = re.compile(r"\d{1,6}")
+
+
+class RubricFileError(ValueError):
+    """The file cannot be read or written; the message names it and the remedy."""
+
+
+class Versions:
+    """A rubric's file and its versions beside it: ``rules.json``, ``rules.v1.json``, ``rules.v2.json``."""
+
+    def __init__(self, path: Path) -> None:
+        """Take the path of the rubric in use."""
+        self.path = path
+
+    def read(self) -> RubricFile | None:
+        """The rubric in use; None where there is no file.
+
+        Raises:
+            RubricFileError: It cannot be used.
+        """
+        return _read(self.path) if self.path.exists() else None
+
+    def numbers(self) -> list[int]:
+        """Numbers of the versions that are kept, in order."""
+        found = re.compile(re.escape(self.path.stem) + r"\.v(\d{1,6})" + re.escape(self.path.suffix))
+        names = [match for one in self.path.parent.glob("*") if (match := found.fullmatch(one.name))]
+        return sorted(int(match[1]) for match in names)
+
+    def write(self, held: Mapping[str, Any]) -> RubricFile:
+        """Keep a rubric as the next version and put it into use. A number is never used twice.
+
+        Raises:
+            RubricFileError: It is no rubric, or cannot be written.
+        """
+        current = self.read()
+        numbers = self.numbers()
+        if current is not None:
+            number = int(current.version) if _NUMBER.fullmatch(current.version) else max(numbers, default=0) + 1
+            if number not in numbers:
+                self._put(self._kept(number), {**_dumped(current), "version": str(number)})
+                numbers.append(number)
+        new = {**held, "version": str(max(numbers, default=0) + 1)}
+        try:
+            rubric = RubricFile.model_validate(new)
+        except ValidationError as error:
+            raise RubricFileError(f"{self.path}: {error.errors(include_url=False)[0]['msg']}") from None
+        self._put(self._kept(int(rubric.version)), new)
+        self._put(self.path, new)
+        return rubric
+
+    def roll_back(self, to: int | None = None) -> RubricFile:
+        """Put an earlier version into use, the one before the present one unless it is named.
+
+        Raises:
+            RubricFileError: There is none.
+        """
+        current, numbers = self.read(), self.numbers()
+        if current is None:
+            raise RubricFileError(f"{self.path}: is no file; give the rubric that is in use")
+        at = int(current.version) if _NUMBER.fullmatch(current.version) else 0
+        wanted = to if to is not None else max((one for one in numbers if one < at), default=0)
+        if wanted not in numbers:
+            listed = ", ".join(map(str, numbers)) or "none"
+            what = f"version {wanted}" if to is not None else f"a version before {current.version}"
+            raise RubricFileError(f"{self.path}: {what} is not kept; there is {listed}")
+        kept = self._kept(wanted)
+        rubric = _read(kept)
+        self._put(self.path, json.loads(kept.read_text("utf-8")))
+        return rubric
+
+    def _kept(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.stem}.v{number}{self.path.suffix}")
+
+    def _put(self, path: Path, held: Mapping[str, Any]) -> None:
+        """Write a whole file or none."""
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            beside.write_text(json.dumps(held, ensure_ascii=False, indent=1) + "\n", "utf-8")
+            os.replace(beside, path)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            raise RubricFileError(f"{path}: {error.strerror}; give a path that can be written") from None
+
+
+def _dumped(rubric: RubricFile) -> dict[str, Any]:
+    return rubric.model_dump(mode="json", exclude_defaults=True)
+
+
+def _read(path: Path) -> RubricFile:
+    try:
+        return RubricFile.model_validate(json.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RubricFileError(f"{path} cannot be read: {error}; give a rubric's file") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise RubricFileError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except ValueError as error:
+        raise RubricFileError(f"{path} is no JSON: {error}") from None

@@ -1,0 +1,116 @@
+"""MPO (arXiv 2504.20157): a meta-judge reads what a rubric scored, and refines the rubric.
+
+Source: minnesotanlp/mpo trl/extras/mpo, trl/trainer/mpo_trainer.py @19972d3b. The check before a new version is used is
+ours: a rubric that agrees less with frozen pairs than the one before is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from random import Random
+from typing import Any
+
+from reward_servers.rubrics._candidates import Candidate, taken, words_of
+from reward_servers.rubrics._cases import Case, Pair
+from reward_servers.rubrics._checking import agreement_of
+from reward_servers.rubrics._desk import Desk
+from reward_servers.rubrics._merging import merged
+from reward_servers.rubrics._result import Made, criteria_of
+
+_REFINE = (
+    "A judge scored the response by the rubric in the material, whose items are listed there, and gave {score}. Scores "
+    "in this run go from {low} to {high}. Analyse where the rubric is too lenient, too strict, or lets a response earn "
+    "what it does not deserve. Then write the whole refined rubric: items that can be true or false of a response to "
+    "any prompt of this kind, each about one thing that can be checked. Keep what works, word by word. Name nothing "
+    "that belongs to this prompt alone."
+)
+_NONE = "(There are no items yet: write the first ones.)"
+
+
+async def mpo(
+    cases: Sequence[Case],
+    items: Sequence[Mapping[str, Any]],
+    desk: Desk,
+    *,
+    each: int = 2,
+    least: int = 2,
+    most: int = 30,
+    frozen: Sequence[Pair] = (),
+) -> Made:
+    """Refine a rubric.
+
+    Args:
+        cases: What it scored.
+        items: Its criteria; none for a first version.
+        desk: The meta-judge.
+        each: Cases from the low, the middle and the high third of the scores.
+        least: Prompts whose refinements must hold an item; one response plants none.
+        most: Items at most.
+        frozen: Pairs with which the new rubric must agree at least as often as the old one.
+
+    Raises:
+        DeskError: The model cannot be asked any further.
+    """
+    made = Made()
+    chosen = sampled(cases, each, desk)
+    scores = [case.score for case in cases]
+    bounds = {"{low}": f"{min(scores):.4g}", "{high}": f"{max(scores):.4g}"}
+    texts = [str(one["text"]) for one in items if one.get("text")]
+    found = await asyncio.gather(*(_proposal(case, texts, bounds, desk, made.dropped) for case in chosen))
+    rules = await merged([one for group in found for one in group], desk)
+    kept = [one for one in rules if len(one.prompts) >= least]
+    made.dropped["few_prompts"] += len(rules) - len(kept)
+    made.dropped["beyond_most"] += max(0, len(kept) - most)
+    known = {" ".join(words_of(str(one.get("text", "")))): one for one in items}
+    # An item that is kept word by word keeps its name, weight and kind; what a pattern or a verifier decides is no
+    # matter for a meta-judge.
+    fixed = [dict(one) for one in items if not one.get("text") or one.get("pattern") or one.get("check")]
+    same = [dict(known[key]) for one in kept[:most] if (key := " ".join(words_of(one.text))) in known]
+    same = [one for one in same if one not in fixed]
+    new = [one.text for one in kept[:most] if " ".join(words_of(one.text)) not in known]
+    used = {str(one["id"]) for one in [*fixed, *same]}
+    numbered = [one for one in criteria_of([""] * (len(new) + len(used)), "item") if one["id"] not in used]
+    made.criteria = [*fixed, *same, *({**one, "text": text} for one, text in zip(numbered, new, strict=False))]
+    made.told = ["kept"] * (len(fixed) + len(same)) + ["new"] * len(new)
+    made.facts |= {"cases": len(chosen), "removed": len(items) - len(fixed) - len(same)}
+    if frozen and made.criteria:
+        after = await agreement_of(_judged(made.criteria), frozen, desk)
+        before = await agreement_of(_judged(items), frozen, desk) if items else None
+        made.facts |= {"agreement": after, "agreement_before": before}
+        made.better = after is not None and after >= (0.5 if before is None else before)
+    return made
+
+
+def sampled(cases: Sequence[Case], each: int, desk: Desk) -> list[Case]:
+    """Some cases of the low, the middle and the high third of the scores, as MPO draws them."""
+    ordered = sorted(cases, key=lambda case: case.score)
+    drawn = Random(desk.seed_of(str(len(cases))))  # noqa: S311 - a sample is no secret
+    bounds = [round(len(ordered) * third / 3) for third in range(4)]
+    parts = [ordered[low:high] for low, high in pairwise(bounds)]
+    return [case for part in parts for case in drawn.sample(part, min(each, len(part)))]
+
+
+async def _proposal(
+    case: Case, items: Sequence[str], bounds: Mapping[str, str], desk: Desk, dropped: Counter[str]
+) -> list[Candidate]:
+    task = _REFINE.replace("{score}", f"{case.score:.4g}")
+    for mark, value in bounds.items():
+        task = task.replace(mark, value)
+    material = {"PROMPT": case.prompt, "RESPONSE": case.response, "RUBRIC": "\n".join(items) or _NONE}
+    said = await desk.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
+    if said is None:
+        return []
+    known = {" ".join(words_of(one)) for one in items}
+    listed = said["items"] if isinstance(said["items"], list) else []
+    own = [one for one in listed if isinstance(one, str) and " ".join(words_of(one)) in known]
+    # What the rubric says already is not checked again.
+    kept = [Candidate(" ".join(one.split()), frozenset((case.prompt,))) for one in dict.fromkeys(own)]
+    return kept + taken([one for one in listed if one not in own], case.prompt, (case.prompt, case.response), dropped)
+
+
+def _judged(criteria: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The criteria that the judge decides by yes and no."""
+    return [one for one in criteria if one.get("text") and not one.get("pattern") and not one.get("check")]

@@ -1,0 +1,1 @@
+"""Rubrics made from data, over a real HTTP server."""
