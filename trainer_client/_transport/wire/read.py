@@ -15,6 +15,7 @@ from trainer_client._transport.wire.info import read_id
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Party
+from trainer_client.result.verifiers import VerifierId
 
 Reply: TypeAlias = service.ScoreStreamResponse | service.ScoreResponse
 
@@ -27,6 +28,8 @@ _EARLY: Final = 1.0
 """Seconds before the call's deadline from which on a skip for that reason is believed."""
 _LONGEST_CODE: Final = 128
 _MOST_CODES: Final = 4096
+_NOWHERE: Final = 2**31 - 1
+"""Place of an aspect that the reply does not name."""
 
 
 class Ending(enum.Enum):
@@ -81,7 +84,7 @@ class ReplyReader:
         awaited: what is not answered yet, as ``row * evaluations + evaluation``.
     """
 
-    __slots__ = ("_columns", "_expected", "_ranges", "_store", "awaited")
+    __slots__ = ("_columns", "_expected", "_places", "_ranges", "_store", "awaited")
 
     def __init__(
         self, store: OutcomeStore, columns: Sequence[int], rows: Iterable[int], expected: Sequence[ExpectedVerifier]
@@ -91,6 +94,7 @@ class ReplyReader:
         self._columns = columns
         self._expected = expected
         self._ranges = [(one.low, one.high) for one in expected]
+        self._places: dict[int, list[int]] = {}
         self.awaited = set(rows) if width == 1 else {row * width + e for row in rows for e in range(width)}
 
     def read(self, reply: Reply, remaining: float) -> tuple[int, list[ScorelessResult]]:
@@ -143,6 +147,9 @@ class ReplyReader:
             # Settled already: by a copy of the work elsewhere, or given up.
             if state[cell] != pending:
                 continue
+            if places := self._places.get(evaluation):
+                for aspect in verdict.aspects:
+                    aspect.name = places[aspect.name] if aspect.name < len(places) else _NOWHERE
             state[cell], scores[cell], codes[cell], sources[cell] = 1, score, number, result
             taken.append(cell)
             left[row] -= 1
@@ -198,8 +205,17 @@ class ReplyReader:
                     f"{identity.name!r} with digest {identity.digest!r} answers what was asked of {expected.name!r}"
                     + (f" with digest {expected.digest!r}" if expected.digest else "")
                 )
-        for column, identity in zip(self._columns, identities, strict=False):
-            self._store.versions[column].setdefault(identity.digest, read_id(identity))
+        for evaluation, (column, identity) in enumerate(zip(self._columns, identities, strict=False)):
+            self._note(evaluation, column, read_id(identity))
+
+    def _note(self, evaluation: int, column: int, told: VerifierId) -> None:
+        """Note who answers. Verdicts may name aspects as they come, and two replicas in another order."""
+        versions = self._store.versions[column]
+        known = versions.get(told.digest, told)
+        names = known.aspects + tuple(name for name in told.aspects if name not in known.aspects)
+        versions[told.digest] = known._replace(aspects=names)
+        places = [names.index(name) for name in told.aspects]
+        self._places[evaluation] = places if places != list(range(len(places))) else []
 
     def _take_back(self, cells: Iterable[int]) -> None:
         store = self._store
