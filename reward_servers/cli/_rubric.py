@@ -101,7 +101,7 @@ def _generate(
     method: str, source: Path, settings: JudgeSettings, versions: Versions, given: dict[str, Any], seed: int
 ) -> int:
     from reward_servers.rubrics import CasesError, DeskError, digest_of, read_cases, read_pairs_as_text
-    from reward_servers.training import PairsError
+    from reward_servers.training import RowsError
 
     if versions.path.exists() and method != "mpo":
         raise UserError(f"--out: {versions.path} exists; give another name, or remove it")
@@ -110,7 +110,7 @@ def _generate(
     try:
         items: Any = read_cases(source) if method == "mpo" else read_pairs_as_text(source)
         frozen = read_pairs_as_text(given["frozen"]) if given["frozen"] is not None else []
-    except (CasesError, PairsError) as error:
+    except (CasesError, RowsError) as error:
         raise UserError(str(error)) from None
     current = versions.read()
     held = [] if current is None else [one.model_dump(mode="json", exclude_defaults=True) for one in current.criteria]

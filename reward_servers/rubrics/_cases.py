@@ -44,7 +44,7 @@ def read_pairs_as_text(path: Path) -> list[Pair]:
     """Read a file of pairs, as `assay train preference` reads it; equal pairs are one.
 
     Raises:
-        PairsError: A line cannot be used, or there is none.
+        RowsError: A line cannot be used, or there is none.
         OSError: The file cannot be read.
     """
     pairs = (Pair(_text(one.prompt), _text(one.chosen), _text(one.rejected)) for one in read_pairs(path))

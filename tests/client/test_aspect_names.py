@@ -6,7 +6,7 @@ from trainer_client._transport.wire import ExpectedVerifier, ReplyReader
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.details import read_aspects
-from trainer_client.result.outcomes import OutcomeStore
+from trainer_client.result.outcomes import Outcome, OutcomeStore
 
 
 def reply(names: list[str], index: int, values: dict[str, float]) -> service.ScoreStreamResponse:
@@ -19,6 +19,8 @@ def reply(names: list[str], index: int, values: dict[str, float]) -> service.Sco
 
 def test_later_names_are_added_and_other_orders_are_told_apart() -> None:
     store = OutcomeStore(3, 1)
+    for row in range(3):
+        store.state[row] = Outcome.PENDING
     expected = [ExpectedVerifier("rubric", "sha256:a", 0.0, 1.0)]
     one, other = (ReplyReader(store, [0], rows, expected) for rows in ([0, 1], [2]))
     one.read(service.ScoreStreamResponse(verifiers=reply([], 0, {}).verifiers), 10.0)
