@@ -44,8 +44,8 @@ import numpy as np
 
 from trainer_client import (
     AsyncRewardClient,
-    Document,
     Endpoints,
+    Outcome,
     Recipe,
     RecipeError,
     RewardClient,
@@ -54,7 +54,6 @@ from trainer_client import (
     ScoreTable,
     VerifierInfo,
 )
-from trainer_client.adapters.fields import ANSWERS, read_cell
 from trainer_client.adapters.missing import (
     Breaker,
     MissingRewardError,
@@ -63,6 +62,7 @@ from trainer_client.adapters.missing import (
     refuse_sibling_rules,
 )
 from trainer_client.adapters.tables import reason_of
+from trainer_client.adapters.trl_columns import Columns
 from trainer_client.recipe.inputs import refuse_calls
 from trainer_client.recipe.state import keeps_state
 from trainer_client.signals import method_of
@@ -84,6 +84,7 @@ def reward_function(
     seed: int = 0,
     on_missing: OnMissing = "none",
     fault_limit: float | None = None,
+    other_tasks: bool = False,
 ) -> RewardFunction:
     """Make the reward function of a recipe.
 
@@ -102,6 +103,8 @@ def reward_function(
         on_missing: what a rollout without a reward becomes: see `trainer_client.adapters.missing`.
         fault_limit: share of the latest rollouts without a reward from which training stops; the recipe's
             ``max_missing`` by default.
+        other_tasks: whether the data has tasks that no reward is for, whose rollouts another reward function scores;
+            they get None here. An error otherwise, at the first call.
 
     Returns:
         A coroutine function with the parameters that TRL gives.
@@ -112,8 +115,8 @@ def reward_function(
     """
     client = _client_of(recipe, endpoints)
     shapes = _shapes_rewards(client.recipe, group_size)
-    columns = _Columns(reference, task, group_size, token_ids)
-    make = _Scorer(client, columns, seed, on_missing, fault_limit)
+    columns = Columns(reference, task, group_size, token_ids)
+    make = _Scorer(client, columns, seed, on_missing, fault_limit, other_tasks=other_tasks)
 
     async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
         table = await make.table(given)
@@ -137,11 +140,12 @@ class _Scorer:
     def __init__(
         self,
         client: AnyClient,
-        columns: _Columns,
+        columns: Columns,
         seed: int,
         on_missing: OnMissing,
         fault_limit: float | None,
         joins: bool = False,
+        other_tasks: bool = False,
     ) -> None:
         limit = client.recipe.max_missing if fault_limit is None else fault_limit
         self._client = client.with_recipe(replace(client.recipe, max_missing=1.0))
@@ -149,6 +153,7 @@ class _Scorer:
         self._rule = check_on_missing(on_missing)
         self._breaker = Breaker(limit)
         self._calls = itertools.count()
+        self._other_tasks, self._tasks_seen = other_tasks, set[str]()
         self._siblings_checked = joins or columns.group_size is not None
         self._groups_checked = columns.group_size is not None
         self.latest: ScoreTable | None = None
@@ -162,17 +167,36 @@ class _Scorer:
             self._groups_checked = True
         step = getattr(given.get("trainer_state"), "global_step", None)
         label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
-        rollouts = self._columns.rollouts(label, given["prompts"], given["completions"], given)
+        rollouts = self._columns.rollouts(label, given)
+        self._refuse_tasks(rollouts)
         labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}
         table = await _waited(self._client.score, rollouts, **labels)
         _log(table, given)
         self.latest = table
         return table
 
+    def _refuse_tasks(self, rollouts: Sequence[Rollout]) -> None:
+        """Refuse a task that no reward is for: its rollouts would never be learned from, and nothing would say so.
+
+        Raises:
+            RolloutError: There is one; it names the task.
+        """
+        for task in {rollout.task for rollout in rollouts} - self._tasks_seen:
+            if not self._other_tasks and not any(reward.applies_to(task) for reward in self._client.recipe.rewards):
+                raise RolloutError(
+                    f"no reward of recipe {self._client.recipe.name!r} is for task {task!r}; name it in a reward's "
+                    "`tasks`, or pass other_tasks=True where another reward function scores it",
+                    "task",
+                )
+            self._tasks_seen.add(task)
+
     def told(self, table: ScoreTable, rewards: Sequence[float], mask: Sequence[bool]) -> list[float | None]:
         """The rewards, and the rule where there is none."""
         told: list[float | None] = []
         for row, (reward, ok) in enumerate(zip(rewards, mask, strict=True)):
+            if self._other_tasks and (table.outcomes[row] == Outcome.NOT_ASKED).all():
+                told.append(None)
+                continue
             # What a method leaves out on purpose is no fault.
             missing = not ok and not bool(table.mask[row])
             reason = reason_of(table, row) if missing else ""
@@ -247,77 +271,6 @@ async def _refuse_group_verifiers(client: AnyClient) -> None:
         )
 
 
-class _Columns:
-    """Makes rollouts of the columns of a data set."""
-
-    def __init__(
-        self, reference: str | Mapping[str, str] | None, task: str, group_size: int | None, token_ids: bool
-    ) -> None:
-        self._token_ids = token_ids
-        self._reference = reference
-        self._task = task
-        self.group_size = group_size
-
-    def rollouts(
-        self, label: str, prompts: Sequence[Any], completions: Sequence[Any], given: Mapping[str, Any]
-    ) -> list[Rollout]:
-        references = self._references(len(prompts), given)
-        tasks = given.get("task") or [self._task] * len(prompts)
-        metadata = given.get("metadata") or [None] * len(prompts)
-        documents = given.get("documents") or [()] * len(prompts)
-        token_ids = (given.get("completion_ids") if self._token_ids else None) or [()] * len(prompts)
-        groups = self._groups(prompts, references)
-        return [
-            Rollout(
-                rollout_id=f"{label}-{row}",
-                group_id=f"{label}-g{groups[row]}",
-                prompt=prompts[row],
-                response=completions[row],
-                task=tasks[row],
-                reference=references[row],
-                metadata=read_cell(metadata[row]),
-                token_ids=token_ids[row],
-                documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
-            )
-            for row in range(len(prompts))
-        ]
-
-    def _references(self, count: int, given: Mapping[str, Any]) -> Sequence[Any]:
-        if isinstance(self._reference, Mapping):
-            columns = {key: self._column(column, given) for key, column in self._reference.items()}
-            return [{key: values[row] for key, values in columns.items()} for row in range(count)]
-        if self._reference is not None or "reference" in given:
-            found = [read_cell(value) for value in self._column(self._reference or "reference", given)]
-            return [{"answer": value} if isinstance(value, str | int | float) else value for value in found]
-        for column in ANSWERS:
-            if column in given:
-                return [{"answer": value} for value in given[column]]
-        return [None] * count
-
-    def _column(self, column: str, given: Mapping[str, Any]) -> Sequence[Any]:
-        if column not in given:
-            raise RolloutError(f"the data set has no column {column!r}; it has {', '.join(sorted(given))}", "reference")
-        values: Sequence[Any] = given[column]
-        return values
-
-    def _groups(self, prompts: Sequence[Any], references: Sequence[Any]) -> list[int]:
-        size = self.group_size
-        if size is not None:
-            if len(prompts) % size:
-                raise RolloutError(
-                    f"{len(prompts)} rows are no whole groups of {size}; make per_device_train_batch_size a multiple "
-                    "of num_generations",
-                    "group_id",
-                )
-            return [row // size for row in range(len(prompts))]
-        numbers, number = [], 0
-        for row in range(len(prompts)):
-            if row and (prompts[row] != prompts[row - 1] or references[row] != references[row - 1]):
-                number += 1
-            numbers.append(number)
-        return numbers
-
-
 def _log(table: ScoreTable, given: Mapping[str, Any]) -> None:
     """Log figures of each reward, and its scores beside the completions."""
     log_metric, log_extra = given.get("log_metric"), given.get("log_extra")
@@ -383,7 +336,7 @@ def grpo_trainer(
     refuse_calls(client.recipe.plan)
     size = int(arguments["args"].num_generations)
     # Groups may span processes: their statistics are taken where all of them are together.
-    scorer = _Scorer(client, _Columns(reference, task, None, token_ids), seed, "none", fault_limit, joins=True)
+    scorer = _Scorer(client, Columns(reference, task, None, token_ids), seed, "none", fault_limit, joins=True)
 
     async def rewards_of(given: Mapping[str, Any]) -> list[float | None]:
         table = await scorer.table(given)

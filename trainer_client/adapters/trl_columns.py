@@ -1,0 +1,97 @@
+"""The columns that TRL hands over, as rollouts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trainer_client import Document, Rollout, RolloutError
+from trainer_client.adapters.fields import ANSWERS, read_cell
+
+
+class Columns:
+    """Makes rollouts of the columns of a data set."""
+
+    def __init__(
+        self, reference: str | Mapping[str, str] | None, task: str, group_size: int | None, token_ids: bool
+    ) -> None:
+        self._token_ids = token_ids
+        self._reference = reference
+        self._task = task
+        self.group_size = group_size
+
+    def rollouts(self, label: str, given: Mapping[str, Any]) -> list[Rollout]:
+        """The rollouts of a call.
+
+        Args:
+            label: what their names begin with.
+            given: what TRL hands over, by name.
+
+        Raises:
+            RolloutError: a column is missing, or of another length than the prompts.
+        """
+        prompts, completions = given["prompts"], given["completions"]
+        _check_lengths(len(prompts), given)
+        references = self._references(len(prompts), given)
+        tasks = given.get("task") or [self._task] * len(prompts)
+        metadata = given.get("metadata") or [None] * len(prompts)
+        documents = given.get("documents") or [()] * len(prompts)
+        token_ids = (given.get("completion_ids") if self._token_ids else None) or [()] * len(prompts)
+        groups = self._groups(prompts, references)
+        return [
+            Rollout(
+                rollout_id=f"{label}-{row}",
+                group_id=f"{label}-g{groups[row]}",
+                prompt=prompts[row],
+                response=completions[row],
+                task=tasks[row],
+                reference=references[row],
+                metadata=read_cell(metadata[row]),
+                token_ids=token_ids[row],
+                documents=[d if isinstance(d, Document) else Document(**d) for d in documents[row] or ()],
+            )
+            for row in range(len(prompts))
+        ]
+
+    def _references(self, count: int, given: Mapping[str, Any]) -> Sequence[Any]:
+        if isinstance(self._reference, Mapping):
+            columns = {key: self._column(column, given) for key, column in self._reference.items()}
+            return [{key: values[row] for key, values in columns.items()} for row in range(count)]
+        if self._reference is not None or "reference" in given:
+            found = [read_cell(value) for value in self._column(self._reference or "reference", given)]
+            return [{"answer": value} if isinstance(value, str | int | float) else value for value in found]
+        for column in ANSWERS:
+            if column in given:
+                return [{"answer": value} for value in given[column]]
+        return [None] * count
+
+    def _column(self, column: str, given: Mapping[str, Any]) -> Sequence[Any]:
+        if column not in given:
+            raise RolloutError(f"the data set has no column {column!r}; it has {', '.join(sorted(given))}", "reference")
+        values: Sequence[Any] = given[column]
+        return values
+
+    def _groups(self, prompts: Sequence[Any], references: Sequence[Any]) -> list[int]:
+        size = self.group_size
+        if size is not None:
+            if len(prompts) % size:
+                raise RolloutError(
+                    f"{len(prompts)} rows are no whole groups of {size}; make per_device_train_batch_size a multiple "
+                    "of num_generations",
+                    "group_id",
+                )
+            return [row // size for row in range(len(prompts))]
+        numbers, number = [], 0
+        for row in range(len(prompts)):
+            if row and (prompts[row] != prompts[row - 1] or references[row] != references[row - 1]):
+                number += 1
+            numbers.append(number)
+        return numbers
+
+
+def _check_lengths(count: int, given: Mapping[str, Any]) -> None:
+    for name, values in given.items():
+        if isinstance(values, list | tuple) and len(values) != count:
+            raise RolloutError(
+                f"the column has {len(values)} values for {count} prompts; TRL gives one for each rollout", name
+            )
