@@ -11,7 +11,7 @@ from examples.trl.task import RECIPE, STEPS, Run, train
 from reward_servers.local import ServerThread
 from reward_servers.supervisor import ServerProcess
 
-_EVERY = 25
+_EVERY = 20
 
 
 def main() -> None:

@@ -11,8 +11,7 @@ from typing import Any
 from trainer_client import Recipe, Reward
 
 LETTERS = "abcdef"
-STEPS = 250
-RATE = 3e-3
+STEPS = 120
 RECIPE = Path(__file__).with_name("recipe.toml")
 _PROMPTS = 8
 """Prompts of a step."""
@@ -40,7 +39,7 @@ def recipe_of(run: Run) -> Recipe:
     """The recipe of a run."""
     recipe = Recipe.load(RECIPE)
     rewards: list[Reward] = [replace(one, options={"outage": run.outage}) for one in recipe.rewards]
-    return replace(recipe, rewards=tuple(rewards), advantage=run.method or "none")
+    return replace(recipe, rewards=tuple(rewards), advantage=run.method or None)
 
 
 def save_model(folder: Path) -> None:
@@ -83,11 +82,13 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
     import torch
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback, set_seed
+    from transformers.utils.logging import disable_progress_bar
     from trl import GRPOConfig, GRPOTrainer  # type: ignore[attr-defined]  # exported lazily
 
     from trainer_client.adapters.trl import grpo_trainer, reward_function
 
     torch.set_num_threads(1)
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     set_seed(seed)
 
     class Tell(TrainerCallback):
@@ -101,7 +102,7 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
     with tempfile.TemporaryDirectory() as folder:
         save_model(Path(folder) / "model")
         config = GRPOConfig(
-            output_dir=folder, use_cpu=True, bf16=False, seed=seed, max_steps=steps, learning_rate=RATE,
+            output_dir=folder, use_cpu=True, bf16=False, seed=seed, max_steps=steps, learning_rate=3e-3,
             per_device_train_batch_size=_PROMPTS * GROUP, num_generations=GROUP, max_completion_length=2,
             lr_scheduler_type="constant", gradient_checkpointing=False, report_to="none", save_strategy="no",
             logging_steps=1, disable_tqdm=True, beta=0.0, temperature=1.0,

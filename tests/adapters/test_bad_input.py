@@ -6,29 +6,33 @@ import asyncio
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tests.gateway.conftest import Processes
-from trainer_client import Recipe, RecipeError, RolloutError, ServerUnavailableError
+from trainer_client import AsyncRewardClient, Recipe, RecipeError, Retries, RolloutError, ServerUnavailableError
 from trainer_client.adapters.trl import reward_function
 
 REWARD = '[servers.rules]\nverifiers = ["exact"]\n[rewards.correct]\nverifier = "exact"\n'
 ROUTED = REWARD + 'tasks = ["math"]\n'
 
 
+def run(function: Any, given: dict[str, Any]) -> list[float | None]:
+    answer: list[float | None] = asyncio.run(function(**given))
+    return answer
+
+
 def call(endpoints: Any, recipe: str = REWARD, *, other_tasks: bool = False, **columns: Any) -> list[float | None]:
     function = reward_function(Recipe.loads(recipe), endpoints, other_tasks=other_tasks, fault_limit=1.0)
     given = {"prompts": ["p"] * 2, "completions": ["a", "b"], "completion_ids": [[1]] * 2, "answer": ["a", "a"]}
-    answer: list[float | None] = asyncio.run(function(**{**given, **columns}))
-    return answer
+    return run(function, {**given, **columns})
 
 
 @pytest.mark.parametrize("column", ["completions", "answer", "completion_ids"])
 def test_columns_of_another_length(server: str, column: str) -> None:
     with pytest.raises(RolloutError, match=f"{column}.* has 1 values for 2 prompts"):
-        call(server, **{column: ["a"]})
+        call(server, **cast("dict[str, Any]", {column: ["a"]}))
 
 
 def test_a_task_that_no_reward_is_for(server: str) -> None:
@@ -69,9 +73,12 @@ def test_a_recipe_and_endpoints_that_are_none(server: str, tmp_path: Path) -> No
 
 
 def test_a_server_that_is_down_at_the_start(unused_tcp_port: int) -> None:
-    hurried = REWARD + "deadline = 1.0\n"
+    client = AsyncRewardClient(
+        Recipe.loads(REWARD), f"127.0.0.1:{unused_tcp_port}", retries=Retries(unavailable_timeout_s=1.0)
+    )
+    given = {"prompts": ["p"], "completions": ["a"], "completion_ids": [[1]], "answer": ["a"]}
     with pytest.raises(ServerUnavailableError, match="server 'rules'"):
-        call(f"127.0.0.1:{unused_tcp_port}", hurried)
+        run(reward_function(client), given)
 
 
 def test_a_server_that_goes_in_the_middle_of_a_run(tmp_path: Path) -> None:
@@ -79,9 +86,9 @@ def test_a_server_that_goes_in_the_middle_of_a_run(tmp_path: Path) -> None:
     address = processes.start("serve", "exact", "--port", "0", "--workers", "1")
     function = reward_function(Recipe.loads(REWARD + "deadline = 2.0\n"), address, fault_limit=1.0)
     given: dict[str, Any] = {"prompts": ["p"], "completions": ["a"], "completion_ids": [[1]], "answer": ["a"]}
-    assert asyncio.run(function(**given)) == [1.0]
+    assert run(function, given) == [1.0]
     (process,) = processes._running
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert asyncio.run(function(**given)) == [None]
+    assert run(function, given) == [None]
     processes.stop()
