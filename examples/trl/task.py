@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -87,6 +88,7 @@ def train(run: Run, endpoints: Any, *, seed: int, steps: int = STEPS, tell: Call
 
     from trainer_client.adapters.trl import grpo_trainer, reward_function
 
+    logging.getLogger("trl").setLevel(logging.ERROR)  # it warns of each row without a reward
     torch.set_num_threads(1)
     disable_progress_bar()  # type: ignore[no-untyped-call]
     set_seed(seed)
