@@ -13,6 +13,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "step": ("benchmarks.step",),
     "overhead": ("benchmarks.server.overhead",),
     "saturation": ("benchmarks.server.saturation",),
+    "scaling": ("benchmarks.scaling",),
     "memory": ("benchmarks.server.memory",),
     "alternatives": ("benchmarks.alternatives", _MATH),
     "client-cpu": ("benchmarks.client.cpu",),

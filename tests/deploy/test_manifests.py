@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from reward_servers.config import ServerConfig
+from trainer_client import Recipe
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
@@ -90,7 +91,7 @@ def test_autoscalers_do_not_fight() -> None:
 def test_compose_gives_the_sandbox_its_two_options_and_the_others_none() -> None:
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     ours = {name: service for name, service in services.items() if service["image"].startswith("assay-")}
-    assert set(ours) == {"math", "code", "judge"}
+    assert set(ours) == {"math", "code", "judge", "gateway"}
     for name, service in ours.items():
         assert service["read_only"]
         assert service["cap_drop"] == ["ALL"]
@@ -98,3 +99,7 @@ def test_compose_gives_the_sandbox_its_two_options_and_the_others_none() -> None
         assert ("seccomp=unconfined" in service["security_opt"]) is (name == "code")
         assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     ServerConfig.model_validate(tomllib.loads((DEPLOY / "docker" / "settings.toml").read_text()))
+    asked = {
+        address for server in Recipe.load(DEPLOY / "docker" / "recipe.toml").servers for address in server.endpoints
+    }
+    assert asked <= {f"{name}:50051" for name in ours}
