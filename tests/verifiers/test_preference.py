@@ -79,6 +79,20 @@ async def test_one_item_that_cannot_be_scored_costs_no_other(running: Bench) -> 
     assert isinstance(bad, Fault)
 
 
+async def test_odd_responses_cost_themselves_alone(running: Bench) -> None:
+    odd = {"long": "w1 " * 300_000, "longer": "w1 " * 1_000_000, "none": "", "bytes": "\ufffd\0\ufffd w3"}
+    texts = {"a": "w4 w5", **odd, "b": "w4 w5"}
+    items = [rollout(text, prompt="w2", rollout_id=name) for name, text in texts.items()]
+    found = await running.outcomes("preference", items)
+    codes = {name: one.code for name, one in zip(texts, found, strict=True) if isinstance(one, Verdict)}
+    assert (codes["long"], codes["longer"], codes["none"]) == ("limit", "limit", "no_answer")
+    first, *_, read, last = found
+    assert isinstance(read, Verdict)
+    assert isinstance(first, Verdict)
+    assert isinstance(last, Verdict)
+    assert first.score == last.score == (await running.verdict("preference", items[0])).score
+
+
 async def test_reasoning_is_shown_only_when_asked_for(running: Bench) -> None:
     with_reasoning = rollout("<think> w9 </think>w1", prompt="w2")
     hidden = await running.verdict("preference", with_reasoning)
