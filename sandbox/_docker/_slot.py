@@ -13,11 +13,10 @@ from typing import Any, Self, TypeVar
 
 from sandbox._docker import _plain
 from sandbox._docker._container import Container, Engine, Size
-from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable, UnsupportedLanguage
-from sandbox._languages import look_up
+from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
 from sandbox._ns import _jobs
 from sandbox._ns._meter import HARD_CAP
-from sandbox._ns._packages import locate, not_shown
+from sandbox._ns._packages import locate
 from sandbox._types import (
     CompileFailure,
     Invocation,
@@ -92,12 +91,7 @@ class DockerSandbox:
 
     def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""
-        language, tool = look_up(program.language)
-        if tool and not self._interpreter.shows(tool):
-            raise UnsupportedLanguage(language.name, not_shown(tool))
-        _jobs.check(program, language, self._config.source_bytes)
-        bounds = limits or language.build_limits
-        _jobs.check_space(program, bounds)
+        _, _, bounds = _jobs.admit(program, limits, self._config, self._interpreter)
         message = {
             "program": _plain.fields_of(program),
             "limits": None if limits is None else _plain.fields_of(limits),

@@ -13,12 +13,13 @@ from typing import Any
 
 from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, UnsupportedLanguage
 from sandbox._inside import _wire
-from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language
+from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language, look_up
 from sandbox._ns._meter import Meter
+from sandbox._ns._packages import Interpreter, not_shown
 from sandbox._ns._running import Endpoints, Running
 from sandbox._ns._starvation import Attempt
 from sandbox._ns._zygote import Child, Zygote
-from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program
+from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program, SandboxConfig
 
 RAW = "raw"
 """Use of the data descriptor: none, because the conversation goes over standard input and output."""
@@ -57,13 +58,28 @@ class Artefact:
             self.binary = -1
 
 
-def check(program: Program, language: Language, most: int) -> None:
-    """Refuse what cannot be run anywhere.
+def admit(
+    program: Program, limits: Limits | None, config: SandboxConfig, interpreter: Interpreter
+) -> tuple[Language, str, Limits]:
+    """Refuse what cannot be prepared here.
+
+    Returns:
+        The language, its tool ("" for Python) and the bounds of its building.
 
     Raises:
+        UnsupportedLanguage: Not here, or a driver or a preload set for a language that has none.
         ProgramRefused: A size or a name.
-        UnsupportedLanguage: A driver or a preload set for a language that has none.
     """
+    language, tool = look_up(program.language)
+    if tool and not interpreter.shows(tool):
+        raise UnsupportedLanguage(language.name, not_shown(tool))
+    _check(program, language, config.source_bytes)
+    bounds = limits or language.build_limits
+    check_space(program, bounds)
+    return language, tool, bounds
+
+
+def _check(program: Program, language: Language, most: int) -> None:
     size = len(program.source) + sum(map(len, program.files.values()))
     if size > most:
         raise ProgramRefused(f"source and files have {size} bytes, more than the {most} accepted here")

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable, UnsupportedLanguage
+from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
 from sandbox._languages import PRELOADS, look_up
 from sandbox._ns import _cgroup, _jobs
 from sandbox._ns._jobs import Artefact, Launch
 from sandbox._ns._meter import HARD_CAP
-from sandbox._ns._packages import locate, not_shown
+from sandbox._ns._packages import locate
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
@@ -98,12 +98,7 @@ class NsSandbox:
 
     def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""
-        language, tool = look_up(program.language)
-        if tool and not self._interpreter.shows(tool):
-            raise UnsupportedLanguage(language.name, not_shown(tool))
-        _jobs.check(program, language, self._config.source_bytes)
-        bounds = limits or language.build_limits
-        _jobs.check_space(program, bounds)
+        language, tool, bounds = _jobs.admit(program, limits, self._config, self._interpreter)
         with self._in_use():
             if not tool or language.is_built:
                 made, _ = settle(
