@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from sandbox._admission import admit, check_space
 from sandbox._docker import _plain
 from sandbox._docker._container import Container, Engine, Size
 from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
-from sandbox._ns import _jobs
 from sandbox._ns._meter import HARD_CAP
 from sandbox._ns._packages import locate
 from sandbox._types import (
@@ -91,7 +91,7 @@ class DockerSandbox:
 
     def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""
-        _, _, bounds = _jobs.admit(program, limits, self._config, self._interpreter)
+        _, _, bounds = admit(program, limits, self._config, self._interpreter)
         message = {
             "program": _plain.fields_of(program),
             "limits": None if limits is None else _plain.fields_of(limits),
@@ -116,7 +116,7 @@ class DockerSandbox:
     ) -> RunResult:
         """See `Sandbox.run`."""
         made = self._of(prepared)
-        _jobs.check_space(prepared.program, limits, given)
+        check_space(prepared.program, limits, given)
         fields = {"stdin": stdin, "request": request}
         with self._in_use():
             _, answer = self._tried(limits, lambda one: self._run(one, made, limits, "run", fields, given))
@@ -133,7 +133,7 @@ class DockerSandbox:
     ) -> Session:
         """See `Sandbox.start`."""
         made = self._of(prepared)
-        _jobs.check_space(prepared.program, limits, given)
+        check_space(prepared.program, limits, given)
         fields = {"stdin": stdin, "raw": raw}
         with self._in_use():
             container, _ = self._tried(limits, lambda one: self._run(one, made, limits, "start", fields, given))

@@ -8,25 +8,20 @@ import os
 import select
 import socket
 import stat
-from collections.abc import Iterable
 from typing import Any
 
-from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, UnsupportedLanguage
+from sandbox._errors import SandboxClosed, SandboxFailure
 from sandbox._inside import _wire
-from sandbox._languages import OUTPUT, PRELOADS, TABLE, Language, look_up
+from sandbox._languages import OUTPUT, TABLE, Language
 from sandbox._ns._meter import Meter
-from sandbox._ns._packages import Interpreter, not_shown
 from sandbox._ns._running import Endpoints, Running
 from sandbox._ns._starvation import Attempt
 from sandbox._ns._zygote import Child, Zygote
-from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program, SandboxConfig
+from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program
 
 RAW = "raw"
 """Use of the data descriptor: none, because the conversation goes over standard input and output."""
-_MAX_NAME = 255
-_MAX_DEPTH = 16
 _MAX_ARTEFACT = 64 << 20
-_PAGE = 4096
 
 
 @dataclasses.dataclass(slots=True)
@@ -56,76 +51,6 @@ class Artefact:
         if self.binary >= 0:
             os.close(self.binary)
             self.binary = -1
-
-
-def admit(
-    program: Program, limits: Limits | None, config: SandboxConfig, interpreter: Interpreter
-) -> tuple[Language, str, Limits]:
-    """Refuse what cannot be prepared here.
-
-    Returns:
-        The language, its tool ("" for Python) and the bounds of its building.
-
-    Raises:
-        UnsupportedLanguage: Not here, or a driver or a preload set for a language that has none.
-        ProgramRefused: A size or a name.
-    """
-    language, tool = look_up(program.language)
-    if tool and not interpreter.shows(tool):
-        raise UnsupportedLanguage(language.name, not_shown(tool))
-    _check(program, language, config.source_bytes)
-    bounds = limits or language.build_limits
-    check_space(program, bounds)
-    return language, tool, bounds
-
-
-def _check(program: Program, language: Language, most: int) -> None:
-    size = len(program.source) + sum(map(len, program.files.values()))
-    if size > most:
-        raise ProgramRefused(f"source and files have {size} bytes, more than the {most} accepted here")
-    if program.preload is not None and program.preload not in PRELOADS:
-        raise ProgramRefused(f"no preload set {program.preload!r}; there are: {', '.join(PRELOADS)}")
-    if language.tool and (program.driver is not None or program.preload is not None):
-        raise UnsupportedLanguage(program.language, "drivers and preload sets exist for python only")
-    own = {language.source_name(program.source), language.product} - {""}
-    if taken := own & program.files.keys():
-        raise ProgramRefused(f"file name {min(taken)!r} is that of the program itself")
-    _check_names(program.files, own)
-
-
-def _check_names(names: Iterable[str], own: Iterable[str]) -> None:
-    """Refuse names that are no plain relative paths, or lie below others."""
-    files = {*names, *own}
-    for name in names:
-        parts = name.split("/")
-        if len(parts) > _MAX_DEPTH or not all(map(_is_plain, parts)):
-            raise ProgramRefused(f"file name {name!r} is not a plain relative path")
-        if any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
-            raise ProgramRefused(f"file name {name!r} lies below another file")
-
-
-def _is_plain(part: str) -> bool:
-    try:
-        encoded = part.encode()
-    except UnicodeEncodeError:
-        return False
-    return part not in ("", ".", "..") and b"\0" not in encoded and len(encoded) <= _MAX_NAME
-
-
-def check_space(program: Program, limits: Limits, given: Invocation | None = None) -> None:
-    """Refuse a program whose own files do not fit into what a run may store, and names that no file can have.
-
-    Raises:
-        ProgramRefused: One of them.
-    """
-    files = dict(program.files)
-    if given is not None:
-        _check_names([*given.files, *([f"{given.keeps}/*"] if given.keeps else [])], files)
-        files |= given.files
-    sizes = (len(program.source), *map(len, files.values()))
-    size = sum(-(-one // _PAGE) * _PAGE for one in sizes)
-    if size > limits.disk_bytes or len(files) >= limits.files:
-        raise ProgramRefused(f"source and files take {size} bytes, more than the run may store")
 
 
 def _bounds(limits: Limits) -> dict[str, float]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from sandbox._admission import admit, check_space
 from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
 from sandbox._languages import PRELOADS, look_up
 from sandbox._ns import _cgroup, _jobs
@@ -98,7 +99,7 @@ class NsSandbox:
 
     def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""
-        language, tool, bounds = _jobs.admit(program, limits, self._config, self._interpreter)
+        language, tool, bounds = admit(program, limits, self._config, self._interpreter)
         with self._in_use():
             if not tool or language.is_built:
                 made, _ = settle(
@@ -126,7 +127,7 @@ class NsSandbox:
     ) -> RunResult:
         """See `Sandbox.run`."""
         artefact = self._artefact(prepared)
-        _jobs.check_space(prepared.program, limits, given)
+        check_space(prepared.program, limits, given)
         with self._in_use():
             result, slow = settle(
                 lambda wall_factor: self._retried(
@@ -155,7 +156,7 @@ class NsSandbox:
     ) -> Session:
         """See `Sandbox.start`."""
         artefact = self._artefact(prepared)
-        _jobs.check_space(prepared.program, limits, given)
+        check_space(prepared.program, limits, given)
         data = _jobs.RAW if raw else "session"
         with self._in_use():
             running = self._retried(lambda: self._begin(prepared.key, artefact, limits, stdin, data, given, 1.0))
