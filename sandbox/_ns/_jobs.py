@@ -263,13 +263,14 @@ def compile_python(
         exceeded = _await_compiler(meter, child, limits, wake, wall_factor)
         if exceeded is not None:
             failure = CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
-            doubtful = exceeded is Exit.WALL_LIMIT and meter.doubts(limits.wall_s)
-            return Attempt(failure, doubtful, meter.elapsed_s, meter.wall_s <= limits.wall_s)
+            late = exceeded is Exit.WALL_LIMIT
+            doubtful = late and meter.doubts(limits.wall_s)
+            return Attempt(failure, meter.elapsed_s, late, doubtful, meter.wall_s <= limits.wall_s)
         letter, payload, _ = _wire.receive_frame(child.sock)
         if letter == _wire.COMPILED:
             keep = True
-            return Attempt(Artefact(program, TABLE["python"], "", payload), False, meter.elapsed_s)
-        return Attempt(_explain(letter, payload, child, limits), False, meter.elapsed_s)
+            return Attempt(Artefact(program, TABLE["python"], "", payload), meter.elapsed_s)
+        return Attempt(_explain(letter, payload, child, limits), meter.elapsed_s)
     except (OSError, EOFError, ValueError) as error:
         raise SandboxFailure("compile", f"{type(error).__name__}: {error}") from error
     finally:

@@ -133,8 +133,13 @@ class Running:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the wall limit ended it and the host may be to blame."""
+        """Whether the wall limit ended it and the kernel's account of its tasks leaves open who is to blame."""
         return self._doubtful
+
+    @property
+    def late(self) -> bool:
+        """Whether the wall limit ended it."""
+        return self._exceeded is Exit.WALL_LIMIT
 
     @property
     def excused(self) -> bool:

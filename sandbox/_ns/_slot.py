@@ -299,7 +299,7 @@ class NsSandbox:
         try:
             running.drive(lambda: False)
             made = _jobs.collect_build(running, program, tool, zygote)
-            return Attempt(made, running.doubtful, running.elapsed_s, running.excused)
+            return Attempt(made, running.elapsed_s, running.late, running.doubtful, running.excused)
         finally:
             running.close()
 
@@ -335,8 +335,8 @@ class NsSandbox:
                     running.feed(request or b"", last=True)
             running.drive(lambda: False)
             result = running.result()
-            doubtful = running.doubtful and result.ended is Exit.WALL_LIMIT
-            return Attempt(result, doubtful, result.elapsed_s, running.excused)
+            late = result.ended is Exit.WALL_LIMIT
+            return Attempt(result, result.elapsed_s, late, late and running.doubtful, running.excused)
         finally:
             running.close()
             self._last_end = time.monotonic()

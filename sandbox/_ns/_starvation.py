@@ -33,7 +33,8 @@ WORK_COST = b"import time\nstart = time.thread_time()\n" + _WORK + b"print(time.
 """What the same piece of work costs, by a clock that can be trusted."""
 PROBE_LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
 _STARVED = 2.0
-"""With less than half a processor for a program that wants one, what the clock excuses is believed."""
+"""With less than half a processor for a program that wants one, what the clock excuses is believed, and what it does
+not excuse is doubted."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -42,14 +43,16 @@ class Attempt(Generic[_T]):
 
     Attributes:
         value: What came of it.
-        doubtful: Whether the wall limit ended it and the host may be to blame.
         elapsed_s: How long it took on the clock.
+        late: Whether the wall limit ended it.
+        doubtful: Whether, of one that is late, the kernel's account of its tasks leaves open who is to blame.
         excused: Whether its wall limit was not reached, less what other processes are known to have taken.
     """
 
     value: _T
-    doubtful: bool
     elapsed_s: float
+    late: bool = False
+    doubtful: bool = False
     excused: bool = False
 
 
@@ -59,7 +62,11 @@ def slowness(probe: RunResult) -> float:
 
 
 def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float], wall_s: float) -> tuple[_T, float]:
-    """Try, and if it is doubtful try once more with as much more time as the host is slower.
+    """Try, and if the host may be to blame try once more with as much more time as it is slower.
+
+    The kernel's account of a run's tasks may leave no doubt and still be wrong: it counts the waiting of a task when
+    the task gets a processor, and what a task waits for within the kernel, where others hold a lock, never. So a run
+    that is late without a doubt stays late only where a probe finds a host that is not starved.
 
     Args:
         attempt: Makes one try, with a factor on the wall limit.
@@ -73,9 +80,11 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
         SandboxFailure: The host was too slow to tell, before and after.
     """
     first = attempt(1.0)
-    if not first.doubtful:
+    if not first.late:
         return first.value, 1.0
     before = measure()
+    if not first.doubtful and before < _STARVED:
+        return first.value, 1.0
     second = attempt(before)
     if not second.doubtful:
         return second.value, 1.0

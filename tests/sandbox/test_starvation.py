@@ -26,15 +26,37 @@ class _Tries:
 
     def attempt(self, wall_factor: float) -> Attempt[str]:
         self.factors.append(wall_factor)
-        return Attempt("late", True, next(self._elapsed), self._excused)
+        return Attempt("late", next(self._elapsed), True, True, self._excused)
 
     def measure(self) -> float:
         return next(self._slowness)
 
 
-def test_no_doubt_needs_no_probe() -> None:
+def test_what_is_not_late_needs_no_probe() -> None:
     tries = _Tries([], [])
-    assert settle(lambda _: Attempt("sleeps", False, 2.0), tries.measure, 1.0) == ("sleeps", 1.0)
+    assert settle(lambda _: Attempt("ends", 0.9), tries.measure, 1.0) == ("ends", 1.0)
+
+
+def test_what_is_late_without_a_doubt_stays_so_on_a_quiet_host() -> None:
+    tries = _Tries([], [1.3])
+    assert settle(lambda _: Attempt("sleeps", 2.0, late=True), tries.measure, 1.0) == ("sleeps", 1.0)
+
+
+def test_no_account_of_a_starved_host_is_final() -> None:
+    """A task that waits within the kernel, or has not yet got the processor it waits for, is not seen to wait."""
+    results = iter([Attempt("stalled", 1.1, late=True), Attempt("answers", 0.2)])
+    assert settle(lambda _: next(results), _Tries([], [6.0]).measure, 1.0) == ("answers", 1.0)
+
+
+def test_one_that_sleeps_on_a_starved_host_is_late_all_the_same() -> None:
+    factors: list[float] = []
+
+    def sleeps(factor: float) -> Attempt[str]:
+        factors.append(factor)
+        return Attempt("sleeps", factor + 0.1, late=True)
+
+    assert settle(sleeps, _Tries([], [6.0]).measure, 1.0)[0] == "sleeps"
+    assert factors == [1.0, 6.0]
 
 
 def test_a_quiet_host_is_not_to_blame() -> None:

@@ -63,8 +63,8 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
         BadReference: The test code needs what is not offered, or fails before it has asked for anything.
     """
     talk, run = _converse(slots, prepared, plan, test, limits, _WALL_FACTOR)
-    if talk.doubts(run):
-        slow = slots.program.slowness()
+    # Without a doubt it is late only on a host that is not starved: see the sandbox's own second try.
+    if talk.late(run) and ((slow := slots.program.slowness()) >= _STARVED or talk.doubts(run)):
         talk, run = _converse(slots, prepared, plan, test, limits, max(_WALL_FACTOR, slow))
         if talk.doubts(run) and min(slow, slots.program.slowness()) >= _STARVED:
             raise SandboxFailure("starved", f"the program was waited for during {talk.waited:.1f} s on a slow host")
@@ -200,14 +200,15 @@ class Protocol:
 
     def doubts(self, run: RunResult) -> bool:
         """Whether a program that took too long may have been kept waiting by the host."""
-        return self._late(run) and run.wall_s - (run.elapsed_s - self.waited) <= self._wall_s
+        return self.late(run) and run.wall_s - (run.elapsed_s - self.waited) <= self._wall_s
 
-    def _late(self, run: RunResult) -> bool:
+    def late(self, run: RunResult) -> bool:
+        """Whether the program owed an answer for longer than it may."""
         return self.timed_out or run.ended is Exit.WALL_LIMIT
 
     def outcome(self, run: RunResult) -> CodeOutcome:
         """The verdict, once both sides have ended."""
-        if self._late(run):
+        if self.late(run):
             return CodeOutcome(
                 Verdict.WALL_LIMIT, run, {"reason": f"the program owed an answer for {self.waited:.1f} s"}
             )
