@@ -9,25 +9,13 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from packaging.requirements import Requirement
 
 from reward_servers.cli._errors import unexpected
 
-if TYPE_CHECKING:
-    from reward_servers.core import Entry
-
 _DISTRIBUTION = "assay"
-_EXTRA_OF = {
-    "math": "math",
-    "code": "code",
-    "format": "format",
-    "judge": "judge",
-    "rubric": "judge",
-    "preference": "model",
-}
-"""The extra that each of our own verifiers needs beyond ``server``."""
 _REPORTED_EXTRAS = ("server", "math", "code", "format", "judge", "model")
 
 
@@ -64,7 +52,7 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
         port: A port that a server is to listen on; 0 for any.
     """
     everything = not verifiers
-    extras = ["server", *(_EXTRA_OF[name] for name in verifiers if name in _EXTRA_OF)]
+    extras = ["server", *_extras(verifiers)]
     reported = _REPORTED_EXTRAS if everything else tuple(dict.fromkeys(extras))
     findings = [_versions(), *_packages(reported, required=not everything)]
     findings += [_verifier(name) for name in verifiers]
@@ -73,6 +61,15 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
     if everything or "preference" in verifiers:
         findings.append(_device())
     return [*findings, _port(port, required=not everything)]
+
+
+def _extras(verifiers: Sequence[str]) -> Iterator[str]:
+    """What of this package's extras the named verifiers declare."""
+    from reward_servers.core import installed
+
+    for name, entry in installed().items():
+        if name in verifiers and entry.distribution.startswith(f"{_DISTRIBUTION} "):
+            yield from entry.extras
 
 
 def _versions() -> Finding:
@@ -135,18 +132,12 @@ def _verifier(name: str) -> Finding:
     try:
         found = find(name)
     except AssayServerError as error:
-        return Finding("verifiers", name, False, str(error), _remedy(name, installed().get(name)), True)
+        entry = installed().get(name)
+        remedy = entry.remedy if entry is not None else "install the package that it comes with, or mend its name"
+        return Finding("verifiers", name, False, str(error), remedy, True)
     except Exception as error:  # noqa: BLE001 - a module that breaks when it is imported is a finding
         return Finding("verifiers", name, False, unexpected(error), "mend the verifier's module", True)
     return Finding("verifiers", name, True, f"{found.name}@{found.version}, {found.path}", required=True)
-
-
-def _remedy(name: str, entry: Entry | None) -> str:
-    if name in _EXTRA_OF:
-        return f"pip install '{_DISTRIBUTION}[{_EXTRA_OF[name]}]'"
-    if entry is not None:
-        return f"pip install --force-reinstall {entry.distribution.partition(' ')[0]}"
-    return "install the package that it comes with; `assay list` shows what is installed"
 
 
 def _sandbox(required: bool) -> Iterator[Finding]:

@@ -108,4 +108,6 @@ def _set_up_logging(level: str, form: str) -> None:
 def _announce(names: Sequence[str], address: str) -> None:
     from reward_servers.core import find
 
-    print(f"listening on {address} verifiers={','.join(dict.fromkeys(find(name).name for name in names))}", flush=True)
+    # What a package announces has that name; to look it up again would hold the loop while metadata are read.
+    served = dict.fromkeys(find(name).name if ":" in name or "+" in name else name for name in names)
+    print(f"listening on {address} verifiers={','.join(served)}", flush=True)

@@ -51,10 +51,16 @@ class Entry:
         ]
 
     @property
+    def extras(self) -> tuple[str, ...]:
+        """The extras of its package that it needs."""
+        return tuple(self.point.extras)
+
+    @property
     def remedy(self) -> str:
-        """The command that installs what it needs."""
-        dist = self.point.dist
-        return f"pip install '{dist.name if dist is not None else ''}[{','.join(self.point.extras)}]'"
+        """What installs what it needs."""
+        if self.extras and self.point.dist is not None:
+            return f"pip install '{self.point.dist.name}[{','.join(self.extras)}]'"
+        return f"install {self.distribution} again, and what {self.path} imports"
 
     def load(self) -> Verifier:
         """Import the verifier.

@@ -149,9 +149,10 @@ def _attempts(cases: Sequence[Case]) -> Iterator[_Attempt]:
     plain = [case for case in cases if isinstance(case.rollout.response, str) and case.rollout.response.strip()]
     right = _spread([case for case in plain if case.label == 1.0])
     wrong = _spread([case for case in plain if case.label == 0.0])
-    for number, base in enumerate(_spread(plain)):
+    # With a reference that is refused there is no score, whatever the response.
+    for base in _spread([case for case in plain if case.label is not None]):
         for kind, make in FROM_NOTHING.items():
-            yield _Attempt(kind, base.altered(f"{kind}, {number}", response=make(base)), None)
+            yield _Attempt(kind, base.altered(f"{kind}, {base.name}", response=make(base)), None)
     for base in wrong:
         # The right text for the wrong rollout: of a case with the same reference, where the file has one.
         fitting = next((one for one in plain if one.label == 1.0 and _same_task(one, base)), None)

@@ -99,6 +99,8 @@ def test_the_file_that_the_docs_show_is_a_complete_method(tmp_path: Path) -> Non
     shown = page.partition("## Adding a paper")[2].partition("```python\n")[2].partition("```")[0]
     assert 25 <= len([line for line in shown.splitlines() if line.strip()]) <= 35
     (tmp_path / "root_grpo.py").write_text(shown, encoding="utf-8")
+    vector = page.partition("## Adding a paper")[2].partition("```json\n")[2].partition("```")[0]
+    (tmp_path / "vectors.jsonl").write_text(vector, encoding="utf-8")
     script = (
         "import trainer_client, trainer_client.signals.advantage as stage\n"
         f"stage.__path__.append({str(tmp_path)!r})\n"
@@ -106,7 +108,7 @@ def test_the_file_that_the_docs_show_is_a_complete_method(tmp_path: Path) -> Non
         "found = trainer_client.advantages('root_grpo', [3.0, 1.0], groups=['p', 'p'], confidence=[1, 0.5], eps=0.0)\n"
         "assert found.tolist() == [1.0, -0.5], found\n"
         "assert 'Root-Scaled' in catalogue.describe('ROOT-GRPO') and '`root_grpo`' in catalogue.markdown()\n"
-        "from trainer_client.signals._golden import GOLDEN\n"
-        "assert 'root_grpo' in GOLDEN\n"
+        "from tests.golden.__main__ import main\n"
+        f"assert main([{str(tmp_path / 'vectors.jsonl')!r}]) == 0\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PAGE.parents[1])

@@ -62,7 +62,7 @@ def read_asking(outer: Reader, key: str, value: Any) -> Asking | None:
 
 
 def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None]:
-    """Reads a table whose keys are the fields of a class of settings."""
+    """Make a reader of a table whose keys are the fields of a class of settings."""
 
     def read(outer: Reader, key: str, value: Any) -> _T | None:
         table = outer.below(key, value)

@@ -179,7 +179,7 @@ def _reward(name: str, table: Reader) -> Reward | None:
 
 
 def _following(schedules: dict[str, Schedule], place: str) -> Callable[[Reader, str, Any], float]:
-    """Reads a number, or one that follows the step; of that the value at step 0, with the rest noted at its place."""
+    """Make a reader of a number, or of one that follows the step: its value at step 0, the rest noted at its place."""
 
     def read(outer: Reader, key: str, value: Any) -> float:
         if not isinstance(value, dict):

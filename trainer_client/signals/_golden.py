@@ -39,8 +39,9 @@ class Case:
         return np.arange(rows) // int(size)
 
     def batch(self, **more: Any) -> SignalBatch:
-        """The batch of a vector with rewards, groups and lengths."""
-        return SignalBatch(self.array("rewards"), self.inputs["group"], lengths=self.inputs["lengths"], **more)
+        """The batch of a vector with rewards, groups (``group`` or ``groups``) and, where it has them, lengths."""
+        groups = self.inputs["groups"] if "groups" in self.inputs else self.inputs["group"]
+        return SignalBatch(self.array("rewards"), groups, lengths=self.inputs.get("lengths"), **more)
 
     def grouped(self, size_param: str) -> SignalBatch:
         """The batch of a vector with rewards of groups that stand together and are equal in size."""

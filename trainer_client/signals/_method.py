@@ -196,13 +196,10 @@ def register(
     Raises:
         OptionError: the name is taken, or something is neither given nor known.
     """
-    model = _model(name, like)
-    papers = () if paper is None else (paper,) if isinstance(paper, Paper | str) else tuple(paper)
-    PAPERS.update({each.key: each for each in papers if isinstance(each, Paper)})
+    model, papers = _model(name, like), _declared(paper)
+    plain = {"formula": formula, "reducible": reducible, "disjoint": disjoint, "within": within, "reaches": reaches}
 
     def add(target: _T) -> _T:
-        if name in METHODS:
-            raise OptionError(f"method {name!r} is registered twice; choose another name")
         given: dict[str, Any] = {
             "stage": stage or _stage_of(target),
             "needs": needs,
@@ -211,16 +208,19 @@ def register(
             "papers": tuple(each if isinstance(each, str) else each.key for each in papers) or None,
             "provenance": provenance or next((each.provenance for each in papers if isinstance(each, Paper)), None),
             "source": source or _paragraph(sys.modules[target.__module__].__doc__) or None,
-            "formula": formula,
-            "reducible": reducible,
-            "disjoint": disjoint,
-            "within": within,
-            "reaches": reaches,
+            **plain,
         }
         METHODS[name] = _method(model, name, target, laws or Laws(), given)
         return target
 
     return add
+
+
+def _declared(paper: Paper | str | Sequence[Paper | str] | None) -> tuple[Paper | str, ...]:
+    """The papers of a method; those that its file declares are found by their keys from now on."""
+    papers = () if paper is None else (paper,) if isinstance(paper, Paper | str) else tuple(paper)
+    PAPERS.update({each.key: each for each in papers if isinstance(each, Paper)})
+    return papers
 
 
 _OF_ITS_OWN: dict[str, Any] = {"within": None, "reaches": ""}
@@ -235,6 +235,8 @@ def _stage_of(target: Callable[..., Any]) -> str | None:
 
 def _model(name: str, like: str | None) -> Method | None:
     """The method that another is registered like; None for one of its own."""
+    if name in METHODS:
+        raise OptionError(f"method {name!r} is registered twice; choose another name")
     if like is None:
         return None
     if like not in METHODS:

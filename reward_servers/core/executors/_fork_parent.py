@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 
 from reward_servers.core.executors._fork_server import TOLD
 from reward_servers.core.executors._process_tree import adopt_orphans, kill_descendants
@@ -30,4 +31,6 @@ def _end_all() -> None:
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 adopt_orphans()
+# The orphans of workers end as children of this process, which Python's fork server takes for a mistake of its own.
+warnings.filterwarnings("ignore", message="forkserver: waitpid returned unexpected pid")
 atexit.register(_end_all)

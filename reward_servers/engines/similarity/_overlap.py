@@ -8,8 +8,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from rapidfuzz.distance import LCSseq, Levenshtein
-
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
@@ -47,6 +45,8 @@ def rouge(candidate: Sequence[str], reference: Sequence[str]) -> dict[str, float
     recall.
     """
     scores = {"rouge1": rouge_n(candidate, reference, 1), "rouge2": rouge_n(candidate, reference, 2)}
+    from rapidfuzz.distance import LCSseq  # here: BLEU needs no package
+
     common = int(LCSseq.similarity(candidate, reference))
     scores["rougeL"] = _f_measure(common, len(candidate), len(reference))
     return scores
@@ -77,6 +77,8 @@ def error_rate(candidate: Sequence[str], reference: Sequence[str]) -> float:
     Of words it is the word error rate, of characters the character error rate. It may exceed 1. An empty reference
     counts as one piece long.
     """
+    from rapidfuzz.distance import Levenshtein
+
     return int(Levenshtein.distance(candidate, reference)) / max(len(reference), 1)
 
 

@@ -91,14 +91,10 @@ def combine(
         legend: name of each integer code.
         asked: ``[N, R]`` entries that the recipe asks for; one not asked for (another task's verifier)
             contributes 0, is not missing, and cannot close a gate. None when all are asked for.
-        groups: ``[N]`` ids; needed by ``drop_group``. Without them the whole batch is one group for
-            ``neutral``.
+        groups: ``[N]`` ids; needed by ``drop_group``. Without them the batch is one group for ``neutral``.
         optional: how a missing optional score takes no part.
         max_missing: largest tolerated share of missing scores, for each term on its own: a verifier that is
             down must not hide behind four that are up.
-
-    Returns:
-        The rewards and their derivation.
 
     Raises:
         InputError: shapes differ, a valid score is not finite, a code has no name.
@@ -113,27 +109,23 @@ def combine(
     gates = _walk_gates(table)
     needed = table.asked & gates.reached
     missing = needed & ~table.given
-    share = missing.sum(0) / np.maximum(needed.sum(0), 1)
-    _stop_on(table, actions, missing, share, max_missing)
+    _stop_on(table, actions, missing, missing.sum(0) / np.maximum(needed.sum(0), 1), max_missing)
 
     dropped = _dropped(table, missing & (actions == _CODE["drop_group"]))
     required = np.array([term.required for term in terms], np.bool_)
     row_valid = ~(missing & ~table.present & required).any(1) & (needed & table.present).any(1) & ~dropped
     contributions = _contributions(table, needed, row_valid, required, optional)
-    rewards = np.where(row_valid, contributions.sum(1) + gates.closed_value, np.nan)
-    components = _components(table, gates)
-    given = table.present | ~(gates.reached & table.asked) & (gates.closed_by >= 0)[:, None]
     return Combined(
-        rewards,
-        row_valid,
-        contributions,
-        gates.closed_by,
-        gates.closed_value,
-        components,
-        given,
-        needed.sum(0),
-        missing.sum(0),
-        dropped,
+        rewards=np.where(row_valid, contributions.sum(1) + gates.closed_value, np.nan),
+        valid=row_valid,
+        contributions=contributions,
+        closed_by=gates.closed_by,
+        closed_value=gates.closed_value,
+        components=_components(table, gates),
+        components_valid=table.present | ~(gates.reached & table.asked) & (gates.closed_by >= 0)[:, None],
+        needed=needed.sum(0),
+        missing=missing.sum(0),
+        dropped=dropped,
     )
 
 
