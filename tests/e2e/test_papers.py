@@ -51,7 +51,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One server of all that the recipes ask, whose judge is the endpoint of the example; where it is."""
     folder = tmp_path_factory.mktemp("served")
     recipes = [Recipe.load(path) for path in RECIPES]
-    asked = sorted({reward.verifier for recipe in recipes for reward in recipe.rewards} | {"judge"})
+    beside = {name for recipe in recipes for server in recipe.servers for name in server.verifiers}
+    asked = sorted({reward.verifier for recipe in recipes for reward in recipe.rewards} | beside | {"judge"})
     with endpoint() as url, (folder / "log").open("w") as log:
         (folder / "server.toml").write_text((FOLDER / "server.toml").read_text().replace(ENDPOINT, url))
         command = [*COMMAND, "serve", *asked, "--config", str(folder / "server.toml"), "--workers", "1"]

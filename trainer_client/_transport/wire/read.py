@@ -147,9 +147,7 @@ class ReplyReader:
             # Settled already: by a copy of the work elsewhere, or given up.
             if state[cell] != pending:
                 continue
-            if places := self._places.get(evaluation):
-                for aspect in verdict.aspects:
-                    aspect.name = places[aspect.name] if aspect.name < len(places) else _NOWHERE
+            self._place(evaluation, verdict)
             state[cell], scores[cell], codes[cell], sources[cell] = 1, score, number, result
             taken.append(cell)
             left[row] -= 1
@@ -216,6 +214,12 @@ class ReplyReader:
         versions[told.digest] = known._replace(aspects=names)
         places = [names.index(name) for name in told.aspects]
         self._places[evaluation] = places if places != list(range(len(places))) else []
+
+    def _place(self, evaluation: int, verdict: types.Verdict) -> None:
+        """Give a verdict's aspects their places in the names that the store has."""
+        if places := self._places.get(evaluation):
+            for aspect in verdict.aspects:
+                aspect.name = places[aspect.name] if aspect.name < len(places) else _NOWHERE
 
     def _take_back(self, cells: Iterable[int]) -> None:
         store = self._store
