@@ -93,6 +93,18 @@ def test_a_number_that_is_no_label_is_refused(served: Path, tmp_path: Path, caps
     assert "0.75 is no whole number, and labels a group by it" in capsys.readouterr().err
 
 
+def test_the_release_of_c_grpo_leaves_the_rubric_raw(
+    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.9 0.8 0.7 0: mean 0.6, deviation 0.4082."""
+    text = (FOLDER / "c-grpo.toml").read_text().replace('name = "c_grpo"', 'name = "release/c_grpo"')
+    (tmp_path / "raw.toml").write_text(text.replace('"server.toml"', f'"{FOLDER}/server.toml"'))
+    monkeypatch.chdir(ROOT)
+    command = ["score", f"{FOLDER}/cited.jsonl", "-r", f"{tmp_path}/raw.toml", "-o", f"{tmp_path}/out/"]
+    assert run([*command, "--endpoints-file", str(served)]) == 0
+    assert_stated({"advantage": [0.7348, 0.4899, 0.2449, -1.4697]}, tmp_path / "out")
+
+
 def assert_stated(expected: Mapping[str, Any], out: Path) -> None:
     rows = lines_of(out / "rollouts.jsonl")
     faults = [row["faults"] for row in rows if row.get("faults")]
