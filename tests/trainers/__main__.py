@@ -55,7 +55,9 @@ def _run(name: str) -> bool:
         # Behind the environment's own packages, so that it keeps its versions.
         borrowed = [sysconfig.get_path("purelib"), *(path for path in sys.path if path.endswith("site-packages"))]
         (Path(own) / "borrowed.pth").write_text("\n".join(dict.fromkeys(borrowed)) + "\n")
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/trainers/{file}"]
+        # What their packages deprecate in one another is theirs, and is told while they are imported.
+        quiet = ["-W", "ignore::DeprecationWarning", "-W", "ignore::FutureWarning"]
+        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *quiet, f"tests/trainers/{file}"]
         ended = subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
         print(f"{name}: {'ok' if ended.returncode == 0 else 'FAILED'}", flush=True)
         return ended.returncode == 0
