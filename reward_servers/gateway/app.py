@@ -38,13 +38,15 @@ def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | 
         version=__version__,
         summary="Rewards over HTTP. A failure is never a score: it is an error, null, or a stated fallback.",
     )
-    routers = [rooms.routes(scoring) for rooms in (native, single, nemo_gym, scores)]
+    routers = [module.routes(scoring) for module in (native, single, nemo_gym, scores)]
+    bodies = [*native.BODIES, *single.BODIES, *nemo_gym.BODIES, *scores.BODIES]
     if slots is not None:
         routers.append(run_code.routes(scoring, slots))
+        bodies += run_code.BODIES
     for router in routers:
         app.include_router(router)
     _add_state(app, scoring)
-    describe_bodies(app, [*native.BODIES, *single.BODIES, *nemo_gym.BODIES, *scores.BODIES, *run_code.BODIES])
+    describe_bodies(app, bodies)
     for kind in (HttpError, HTTPException, 404, 405, ClientDisconnect):
         app.add_exception_handler(kind, _on_answer)
     app.add_exception_handler(Exception, _on_defect)

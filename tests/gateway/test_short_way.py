@@ -145,6 +145,13 @@ def test_the_hot_routes_have_it(client: AsyncRewardClient) -> None:
     assert set(BODIES) <= set(found)
 
 
+def test_the_description_has_no_body_of_a_route_that_is_not_served(client: AsyncRewardClient) -> None:
+    described = gateway_app.create_app(client, load_gateway_config()).openapi()
+    assert "/run_code" not in described["paths"]
+    assert "RunCodeBody" not in described["components"]["schemas"]
+    assert "ScoreBody" in described["components"]["schemas"]
+
+
 @given(st.lists(st.one_of(st.text("0123456789", max_size=25), st.text("a 1.-", max_size=8))).map("".join))
 def test_a_sample_of_the_bytes_finds_every_long_number(text: str) -> None:
     body = text.encode()
