@@ -19,6 +19,8 @@ _FAULT = ("party", "code", "message")
 _TEXTS = ("rollout_id", "group_id", "task", "prompt", "response", "finish_reason")
 _NUMBERS = ("reward", "advantage", "shaped_reward", "weight")
 _KEPT = "rollout."
+_OTHERS = "others"
+"""Column of what only some rows hold, as JSON."""
 
 
 class Writer(Protocol):
@@ -97,10 +99,6 @@ class _Separated:
             # A column that the header does not have: what only some rows hold.
             row[_OTHERS] = json.dumps({name: row[name] for name in late}, ensure_ascii=False)
         self._writer.writerow([_cell(row.get(name)) for name in self._names])
-
-
-_OTHERS = "others"
-"""Column of what only some rows hold, as JSON."""
 
 
 def _columns(rewards: Sequence[str], aspects: Sequence[str], kept: bool) -> list[str]:

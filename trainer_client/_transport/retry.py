@@ -14,14 +14,20 @@ _OPINIONS = 2
 
 @dataclass(slots=True)
 class RetryBudget:
-    """Items that may be sent again after faults: a reserve, and a share of what is sent."""
+    """Items that may be sent again after faults: a reserve, and a share of what is sent.
+
+    Attributes:
+        tokens: Items that may be sent again now.
+        share: Items earned for each that is sent for the first time.
+        most: Items that ``tokens`` never exceeds.
+    """
 
     tokens: float
     share: float
     most: float
 
     def earn(self, items: int) -> None:
-        """Items were sent for the first time."""
+        """Add what items earn that were sent for the first time."""
         self.tokens = min(self.most, self.tokens + self.share * items)
 
     def spend(self, items: int) -> bool:
@@ -49,7 +55,7 @@ class Opinions:
     said: dict[tuple[int, int], list[str]] = field(default_factory=dict)
 
     def add(self, cell: tuple[int, int], address: str) -> list[str]:
-        """A replica has said it; everyone who has."""
+        """Note that a replica has said it, and return the address of each that has, once for each time."""
         known = self.said.setdefault(cell, [])
         known.append(address)
         return known
