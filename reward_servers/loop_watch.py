@@ -60,8 +60,9 @@ class _Watch:
                 frame = sys._current_frames().get(self._thread_of_loop)
                 stack = "".join(traceback.format_stack(frame)[-_DEEPEST:]) if frame is not None else ""
                 _log.error(
-                    "the event loop has been held for %.1f s, and with it every item of this server; what an async "
-                    "verifier calls must be awaited, what computes belongs into a plain def:\n%s",
+                    "the event loop has been held for %.1f s, and with it every item of this server. The end of this "
+                    "stack shows by what. Where that is a verifier: what it calls must be awaited, and what computes "
+                    "belongs into a plain def:\n%s",
                     held,
                     stack,
                 )

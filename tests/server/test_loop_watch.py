@@ -30,6 +30,7 @@ async def test_what_holds_the_loop_is_named_once_each_time(caplog: pytest.LogCap
                 await asyncio.sleep(0.6)
                 assert len(_told(caplog)) == number
     assert all("in _dawdle" in one for one in _told(caplog))
+    assert all("Where that is a verifier" in one for one in _told(caplog)), "what holds it here is none"
 
 
 async def test_waiting_does_not_hold_the_loop(caplog: pytest.LogCaptureFixture) -> None:
