@@ -150,6 +150,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     points = {
         "given": "given",
+        "share": "share",
+        "gain": "gain",
         "length": "length",
         "slow": "slow",
         "down": "down",

@@ -73,3 +73,15 @@ def given(rollout: Rollout, options: Named) -> float:
     if value is None:
         raise ServiceError("nothing was given", code="not_given")
     return float(value)
+
+
+@verifier("probe/share", version="1")
+def share(rollout: Rollout, options: Named) -> float:
+    """The same for numbers of 0 to 1."""
+    return given(rollout, options)
+
+
+@verifier("probe/gain", version="1", score_range=(0.0, 1e9))
+def gain(rollout: Rollout, options: Named) -> float:
+    """The same for numbers that are not negative."""
+    return given(rollout, options)

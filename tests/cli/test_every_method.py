@@ -18,6 +18,8 @@ from trainer_client.result.rows import plain
 from trainer_client.signals import INPUTS, Signal, SignalBatch, method_of
 
 STEP = 7
+SERVED = {None: "probe/given", (0.0, 1.0): "probe/share", (0.0, float("inf")): "probe/gain"}
+"""By the rewards that a method is made for, the verifier that gives no others."""
 OF_TABLE = ("valid", "rewards", "groups", "components", "components_valid")
 
 
@@ -29,11 +31,11 @@ def served(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Iterator[Pat
     # What it logs goes to a file: a pipe that is not read would stop it when it is full.
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
-            [*COMMAND, "serve", "probe/given", "--workers", "1"],
+            [*COMMAND, "serve", *SERVED.values(), "--workers", "1"],
             cwd=folder, env=command.env, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
     address = read_line(process.stdout).split()[2]
-    (folder / "endpoints.json").write_text(json.dumps({"probe/given": [address]}))
+    (folder / "endpoints.json").write_text(json.dumps(dict.fromkeys(SERVED.values(), [address])))
     yield folder / "endpoints.json"
     process.terminate()
     process.communicate(timeout=PATIENCE)
@@ -68,9 +70,10 @@ def recipe_of(name: str, inputs: Mapping[str, Any]) -> str:
     if columns:
         lines += [f"components = {json.dumps(columns)}", 'rewards = "total"' if "rewards" in inputs else ""]
     lines += [f"{key} = {source!r}" for key in inputs if (source := source_of(key))]
-    lines += ["[rewards.total]", 'verifier = "probe/given"', 'options = { key = "total" }']
+    served = f'verifier = "{SERVED[method_of(name).within]}"'
+    lines += ["[rewards.total]", served, 'options = { key = "total" }']
     for column in columns:
-        lines += [f"[rewards.{column}]", 'verifier = "probe/given"', f'options = {{ key = "{column}" }}']
+        lines += [f"[rewards.{column}]", served, f'options = {{ key = "{column}" }}']
         lines += ["required = false"]
     return "\n".join(lines) + "\n"
 

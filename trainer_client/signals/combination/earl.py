@@ -14,6 +14,7 @@ from trainer_client.signals.authoring import (
     FloatArray,
     Input,
     InputError,
+    Laws,
     Paper,
     Signal,
     SignalBatch,
@@ -45,6 +46,7 @@ _SELECTIONS = Input("selections", "N", "float", "how much evidence a row selecte
     inputs=("correct", (_SELECTED, _OVERLAP)),
     optional=(_GOLD_EVIDENCE, _SELECTIONS),
     formula="R = (1 right with iou >= 0.5, 0.5 right, -1 wrong) + alpha * [selected] + beta * iou",
+    laws=Laws(inputs=("gold_evidence",)),
 )
 def earl(
     batch: SignalBatch,
