@@ -14,7 +14,7 @@ from reward_servers.cli._access import Ca, Cert, Json, Key, Options, Token, tls_
 from reward_servers.cli._errors import EXIT_NO
 from reward_servers.cli._inputs import read_columns, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
-from reward_servers.cli._report import GROUPS, write_run_page
+from reward_servers.cli._report import GROUPS, Rows, write_run_page
 from reward_servers.cli._whole_file import STDOUT, output_place, whole_file
 from reward_servers.labels import TOLERANCE
 
@@ -67,7 +67,6 @@ def score(
     from reward_servers.cli._resume import partial_of
     from reward_servers.cli._run import Run, Writing
     from reward_servers.cli._scoring import session_of
-    from reward_servers.reporting import ReportOptions
 
     loaded = recipe_of(recipe, verifiers or (), options)
     check_label(label, loaded)
@@ -81,10 +80,19 @@ def score(
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake.found, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)
-        if report is not None:
-            about = ReportOptions(f"{source.name}: {loaded.name}", report_groups, evidence)
-            write_run_page(report, about, work.rows, done.summary, outcome)
+        _draw(report, (f"{source.name}: {loaded.name}", report_groups, evidence), work.rows, done.summary, outcome)
     return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
+
+
+def _draw(
+    report: Path | None, about: tuple[str, int, bool], rows: Rows, summary: Summary,
+    outcome: Mapping[str, Any],
+) -> None:  # fmt: skip
+    """Write the page about a run, where one is asked for; `about` is its title, how many groups, and evidence or not."""
+    from reward_servers.reporting import ReportOptions
+
+    if report is not None:
+        write_run_page(report, ReportOptions(*about), rows, summary, outcome)
 
 
 def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Path | None, *, as_json: bool) -> None:

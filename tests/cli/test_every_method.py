@@ -35,7 +35,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, site: Path) -> Iterator[Pat
             cwd=folder, env=command.env, stdout=subprocess.PIPE, stderr=log, text=True,
         )  # fmt: skip
     address = read_line(process.stdout).split()[2]
-    (folder / "endpoints.json").write_text(json.dumps(dict.fromkeys(SERVED.values(), [address])))
+    (folder / "endpoints.json").write_text(json.dumps({name: [address] for name in SERVED.values()}))
     yield folder / "endpoints.json"
     process.terminate()
     process.communicate(timeout=PATIENCE)
