@@ -14,12 +14,13 @@ from reward_servers.cli._access import Ca, Cert, Json, Key, Options, Token, tls_
 from reward_servers.cli._errors import EXIT_NO
 from reward_servers.cli._inputs import read_columns, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
-from reward_servers.cli._report import GROUPS, Rows, write_run_page
+from reward_servers.cli._report import GROUPS, write_run_page
 from reward_servers.cli._whole_file import STDOUT, output_place, whole_file
 from reward_servers.labels import TOLERANCE
 
 if TYPE_CHECKING:
     from reward_servers.cli._intake import Intake
+    from reward_servers.reporting import Rows
     from trainer_client import Recipe, Summary
 
 
@@ -88,7 +89,7 @@ def _draw(
     report: Path | None, about: tuple[str, int, bool], rows: Rows, summary: Summary,
     outcome: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Write the page about a run, where one is asked for; `about` is its title, how many groups, and evidence or not."""
+    """Write the page about a run, where one is asked for; about: title, how many groups, evidence or not."""
     from reward_servers.reporting import ReportOptions
 
     if report is not None:

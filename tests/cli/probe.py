@@ -78,10 +78,10 @@ def given(rollout: Rollout, options: Named) -> float:
 @verifier("probe/share", version="1")
 def share(rollout: Rollout, options: Named) -> float:
     """The same for numbers of 0 to 1."""
-    return given(rollout, options)
+    return float(given(rollout, options))
 
 
 @verifier("probe/gain", version="1", score_range=(0.0, 1e9))
 def gain(rollout: Rollout, options: Named) -> float:
     """The same for numbers that are not negative."""
-    return given(rollout, options)
+    return float(given(rollout, options))
