@@ -238,6 +238,13 @@ def _item_types(target: type) -> dict[Role, Any]:
         if not (inspect.isclass(declared) and issubclass(declared, base)):
             raise VerifierDefinitionError(f"{target.__qualname__}.{attribute} must derive from {base.__name__}")
         found[role] = declared
+    for attribute, value in vars(target).items():
+        for wanted in (Reference, Options):
+            if inspect.isclass(value) and issubclass(value, wanted) and value not in found.values():
+                raise VerifierDefinitionError(
+                    f"{target.__qualname__}.{attribute}: items carry what the attribute `{wanted.__name__}` names; "
+                    f"write `{wanted.__name__} = {value.__name__}`"
+                )
     return found
 
 

@@ -138,3 +138,16 @@ def test_classes_need_something_to_call() -> None:
 def test_scope_and_settings_are_read_from_the_declaration() -> None:
     assert unruly.rank.scope == "group"
     assert declared(unruly.Batch).settings is unruly.BatchSettings
+
+
+@pytest.mark.parametrize("attribute", ["reference", "Ref"])
+def test_a_batching_class_with_a_reference_under_another_name_is_refused(attribute: str) -> None:
+    class Wanted(Reference):
+        answer: str
+
+    def score_batch(self: object, items: list[object]) -> list[float]:
+        return [0.0 for _ in items]
+
+    target = type("Batching", (), {attribute: Wanted, "score_batch": score_batch})
+    with pytest.raises(VerifierDefinitionError, match=rf"{attribute}: .*write `Reference = Wanted`"):
+        verifier("acme/batching", version="1")(target)
