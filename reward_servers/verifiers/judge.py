@@ -32,7 +32,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
 
 @verifier(
     "judge",
-    version="5",
+    version="6",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall=3600.0, response=1 << 18),

@@ -161,3 +161,29 @@ async def test_who_waits_at_an_address_that_is_left_alone_goes_to_another() -> N
             outcomes = await running.outcomes("judge", [rollout(str(n), rollout_id=str(n)) for n in range(120)])
     assert [one for one in outcomes if not isinstance(one, Verdict)] == []
     assert len(good.requests) == 120
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 2000, b'{"a":' * 5000 + b"1" + b"}" * 5000, b'{"choices": [{"message": "no"}]}', b" " * (17 << 20)],
+    ids=["open", "deep", "odd", "long"],
+)
+@pytest.mark.parametrize("status", [200, 500])
+async def test_a_body_that_cannot_be_read_is_never_a_score(body: bytes, status: int) -> None:
+    fake = served(lambda request, number: Said(body=body, status=status))
+    async with judging(fake, total_timeout=1.0) as running:
+        fault = await running.fault("judge", rollout("4"))
+    assert (fault.party.value, fault.code, fault.retryable) == ("upstream", "judge_unavailable", True)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"retry-after": "0"}, {"retry-after": "Thu, 01 Jan 1998 00:00:00 GMT"}, {"retry-after-ms": "nan"}],
+    ids=["zero", "past", "nan"],
+)
+async def test_a_pause_of_nothing_is_no_hot_loop(headers: dict[str, str]) -> None:
+    fake = served(lambda request, number: Said(status=429, headers=headers))
+    async with judging(fake, total_timeout=2) as running:
+        fault = await running.fault("judge", rollout("4"))
+    assert fault.code == "judge_unavailable"
+    assert len(fake.requests) <= 8

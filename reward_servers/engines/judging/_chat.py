@@ -19,7 +19,9 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.judging._backend import Asked
+from reward_servers.engines.judging._body import BodyTooLongError, bounded
 from reward_servers.engines.judging._completion import (
+    UNREADABLE,
     ChatRejected,
     ChatUnavailable,
     Completion,
@@ -123,7 +125,15 @@ class ChatClient:
         for name in ("httpx", "httpx2"):
             logging.getLogger(name).setLevel(logging.WARNING)
         for url in self.urls:
-            client = openai.AsyncOpenAI(base_url=url, api_key=self.api_key, organization="", project="", max_retries=0)
+            client = openai.AsyncOpenAI(
+                base_url=url,
+                api_key=self.api_key,
+                organization="",
+                project="",
+                max_retries=0,
+                default_headers={"Accept-Encoding": "identity"},
+                http_client=openai.DefaultAsyncHttpxClient(base_url=url, event_hooks={"response": [bounded]}),
+            )
             self._endpoints.append(_Endpoint(url, Window(self.concurrency), client))
         if self.probed:
             with suppress(RuntimeError):
@@ -263,9 +273,10 @@ class ChatClient:
             ChatUnavailable: The time is up.
         """
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (attempt - 1)) * (0.5 + jitter.random() / 2)
-        if problem.busy or len(self._endpoints) > 1:
-            # The window paces those that were refused for load; another endpoint may have time at once.
-            delay = 0.0 if problem.retry_after is not None or not problem.busy else delay
+        # The window paces those that were told for how long; a pause of nothing is no pace.
+        paced = problem.busy and (problem.retry_after or 0.0) >= _FIRST_DELAY
+        if paced or (len(self._endpoints) > 1 and not problem.busy):
+            delay = 0.0
         resumes = min(one.window.pause for one in self._endpoints)
         if time.monotonic() + max(delay, resumes) >= ends:
             message = f"{endpoint.name}: {problem} ({attempt} attempts)"
@@ -302,9 +313,7 @@ class ChatClient:
             raise ChatRejected(f"{endpoint.name} was not asked: {error}", "budget") from None
         try:
             reply = await self._create(endpoint, messages, left, parameters)
-            completion = completion_of(reply)
-            if completion is None:
-                raise TransientError("the reply is not a chat completion")
+            completion = _read(reply)
         except (TransientError, ChatRejected) as error:
             # Any other failed call may have been worked on, and is paid for as if it had.
             if isinstance(error, ChatRejected) or error.busy:
@@ -334,8 +343,8 @@ class ChatClient:
         except TimeoutError:
             raise TransientError(f"no reply within {min(self.timeout, left):.3g} s") from None
         except openai.APIStatusError as error:
-            raise status_error(endpoint.name, error) from None
-        except (openai.APIError, ValueError) as error:
+            raise _meaning(endpoint.name, error) from None
+        except (openai.APIError, BodyTooLongError, *UNREADABLE) as error:
             raise TransientError(type(error).__name__) from None
 
     async def _ask_probe(self, endpoint: _Endpoint, parameters: Mapping[str, Any]) -> Any:
@@ -347,6 +356,29 @@ class ChatClient:
         all_written = written * int(parameters.get("n", 1))
         await self.rate.wait(_size(asked), all_written)
         return (await self._paid(endpoint, asked, self.timeout, merged, all_written))[0]
+
+
+def _read(reply: Any) -> Completion:
+    """A reply as a completion.
+
+    Raises:
+        TransientError: It is none.
+    """
+    try:
+        completion = completion_of(reply)
+    except UNREADABLE as error:
+        raise TransientError(f"the reply cannot be read ({type(error).__name__})") from None
+    if completion is None:
+        raise TransientError("the reply is not a chat completion")
+    return completion
+
+
+def _meaning(url: str, error: openai.APIStatusError) -> Exception:
+    """What a refusal means; one whose body cannot be read is a failed attempt."""
+    try:
+        return status_error(url, error)
+    except UNREADABLE as unread:
+        return TransientError(f"status {error.status_code}, and its body cannot be read ({type(unread).__name__})")
 
 
 def _size(asked: Asked) -> int:

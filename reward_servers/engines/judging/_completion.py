@@ -5,6 +5,7 @@ Nothing that an endpoint writes into an error reaches a message: it may hold the
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ _TOO_LONG = re.compile(
     r"|longer than the maximum|exceeds? the (?:maximum|model)",
     re.IGNORECASE,
 )
+UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, MemoryError)
+"""What reading a body can raise. All of it is the endpoint's fault: a candidate does not write bodies."""
+
 _CODE = re.compile(r"[a-z][a-z_]{2,39}")
 
 
@@ -183,7 +187,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait (RFC 9110, section 10.2.3: a number or a date), or the common ``retry-after-ms``."""
     try:
         if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+            told = float(headers["retry-after-ms"]) / 1000
+            return max(0.0, told) if math.isfinite(told) else None
         said = headers.get("retry-after", "")
         if said.strip().replace(".", "", 1).isdigit():
             return float(said)

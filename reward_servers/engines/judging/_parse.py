@@ -76,6 +76,7 @@ def parse_reply(
     channel = Channel.UNPROTECTED if not token else Channel.UNSIGNED
     if token and token.casefold() in text.casefold():
         channel = Channel.SIGNED
+        text = _without_fenced(text, token)
         forms = list(_signed(text, token, protocol, expected_keys, planted))
         if forms and forms[-1].leads:
             # The verdict is asked for on a line of its own; before it, a judge may repeat what it was told to write.
@@ -88,6 +89,23 @@ def parse_reply(
     if status is Status.PARSE_ERROR and _REFUSAL.search(text):
         status = Status.REFUSAL
     return Reply(status, value, injected, channel)
+
+
+def _without_fenced(text: str, token: str) -> str:
+    """A text without what it repeats between the marks of a fence, nor the marks themselves: they sign nothing."""
+    named = r"(?P<ends>END )?(?P<name>(?:RESPONSE|ARGUMENT|PROMPT|REFERENCE)\b(?: [A-Z0-9]{1,2}\b)?)"
+    mark = re.compile(rf"[<(\[{{]{{0,4}} ?{re.escape(token)} {named} ?[>)\]}}]{{0,4}}", re.IGNORECASE)
+    marks = list(mark.finditer(text))
+    parts: list[str] = []
+    at = 0
+    for number, one in enumerate(marks):
+        if one.start() < at:
+            continue
+        parts += [text[at : one.start()], "\n"]
+        name = one["name"].casefold()
+        closing = (other for other in marks[number + 1 :] if other["ends"] and other["name"].casefold() == name)
+        at = (one if one["ends"] else next(closing, one)).end()
+    return "".join([*parts, text[at:]])
 
 
 @lru_cache(maxsize=64)
@@ -109,7 +127,7 @@ def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], plan
         begin, stop = text.rfind("\n", 0, sign.start()) + 1, text.find("\n", sign.end())
         stop = len(text) if stop < 0 else stop
         if text[begin : sign.start()].strip() or text[sign.end() : stop].strip():
-            yield from _signed_by(text, mark, begin, sign, stop, protocol, keys)
+            yield from _signed_by(text, mark, begin, sign, stop, protocol, keys, planted)
         else:
             yield from _signed_above(text, begin, protocol, keys, planted)
 
@@ -122,6 +140,7 @@ def _signed_by(
     stop: int,
     protocol: Protocol,
     keys: Sequence[str],
+    planted: Planted,
 ) -> Iterator[Form]:
     """The form that one token signs, on the line from ``begin`` to ``stop``."""
     ended = next((end for start, end in json_spans(text) if begin <= end <= sign.start() < stop), -1)
@@ -137,6 +156,10 @@ def _signed_by(
         if forms:
             form = forms[nearest]
             leads = last == begin and not part[: cut + form.start].strip()
+            fenced = last > begin if nearest else first < stop
+            if fenced and not leads and form.value in planted:
+                # Between two tokens stands what a judge quotes between them.
+                return
             yield Form(place + cut + form.start, place + cut + form.end, form.value, leads)
             return
     whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol, keys)
