@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -52,14 +53,7 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
     reading, writing = os.pipe()
     orders = _file_of({"target": target, "settings": settings, "path": sys.path, "answer": writing})
     try:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", _PROGRAM),
-            stdin=orders,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-            pass_fds=(writing,),
-            start_new_session=True,
-        )
+        process = _start(orders, writing)
     except BaseException:
         os.close(reading)
         raise
@@ -83,8 +77,20 @@ async def try_to_load(target: str, settings: Mapping[str, Mapping[str, Any]], se
         pipe.close()
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        code = await asyncio.shield(process.wait())
+        code = await asyncio.shield(asyncio.to_thread(process.wait))
     return _read(target, line, code)
+
+
+def _start(orders: int, answer: int) -> subprocess.Popen[bytes]:
+    """Start the process. Not by the loop: that forks, and gRPC's own handlers, run in the child, may end it."""
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", _PROGRAM],
+        stdin=orders,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(answer,),
+        start_new_session=True,
+    )
 
 
 def _file_of(orders: Mapping[str, Any]) -> int:

@@ -333,7 +333,7 @@ def test_one_verifier_is_asked_without_a_recipe(cli: Cli) -> None:
         {"exact": 0.0},
         {"exact": 1.0},
     ]
-    assert "group" not in done.stderr
+    assert "each is a group of its own" in done.stderr
     options = '{"by": 2}'
     source = cli.rollouts("in.jsonl", {"response": "abc"})
     cli.run("score", source, "--verifier", "probe/length@3", "--options", options, "-o", "out.jsonl")

@@ -47,6 +47,8 @@ EXCEPTED: dict[str, dict[str, str]] = {
     "citation": {"plant in front": "without a judge it is not checked whether a source supports what cites it"},
     "format": {
         "placeholders": "the form alone is judged, and this has it",
+        "frames without content": "the form alone is judged, and this has it",
+        "planted JSON": "the form alone is judged, and JSON is one",
         "planted tags": "the form alone is judged, and this has it",
         "reasoning in front": "reasoning is part of the form",
         "unfinished reasoning": "what is asked for may be in the reasoning",
