@@ -82,10 +82,10 @@ class Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-def main() -> None:
-    """Serve until it is interrupted."""
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8911
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+def serve(handler: type[Handler], port: int) -> None:
+    """Serve until it is interrupted, on this port or that of the command line."""
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else port
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         print(f"http://127.0.0.1:{server.server_address[1]}/v1", flush=True)
         try:
             server.serve_forever()
@@ -94,4 +94,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(Handler, 8911)

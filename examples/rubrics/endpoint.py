@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
-from http.server import ThreadingHTTPServer
 from typing import Any
 
-from examples.judge.endpoint import Handler
+from examples.judge.endpoint import Handler, serve
 
 PROPERTIES = {
     "states a figure": re.compile(r"\d"),
@@ -93,16 +91,5 @@ class Writer(Handler):
     answer = staticmethod(reply)
 
 
-def main() -> None:
-    """Serve until it is interrupted."""
-    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8912
-    with ThreadingHTTPServer(("127.0.0.1", port), Writer) as server:
-        print(f"http://127.0.0.1:{server.server_address[1]}/v1", flush=True)
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
-
-
 if __name__ == "__main__":
-    main()
+    serve(Writer, 8912)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +15,7 @@ from reward_servers.cli._whole_file import refuse_overwriting, whole_file
 
 if TYPE_CHECKING:
     from reward_servers.reporting import ReportOptions, Rows
-    from trainer_client import Summary
+    from trainer_client import Recipe, Summary
 
 Input = Annotated[
     Path | None, typer.Option("--rollouts", metavar="IN", help="The file that was scored, where rows have no texts.")
@@ -69,12 +68,20 @@ def write_page(path: Path, rows: Rows, options: ReportOptions) -> None:
 
 
 def write_run_page(
-    path: Path, options: ReportOptions, rows: Rows, summary: Summary, outcome: Mapping[str, Any]
+    path: Path,
+    source: Path,
+    recipe: Recipe,
+    rows: Rows,
+    summary: Summary,
+    outcome: Mapping[str, Any],
+    groups: int,
+    evidence: bool,
 ) -> None:
     """Write a page about a run that was just scored, with everything that its table says."""
     from reward_servers.cli._outputs import grid_of_run
+    from reward_servers.reporting import ReportOptions
     from trainer_client.result.summary import summary_lines
 
-    lines = tuple(summary_lines(summary))
-    write_page(path, rows, replace(options, grid=grid_of_run(summary, outcome), lines=lines))
+    grid, lines = grid_of_run(summary, outcome), tuple(summary_lines(summary))
+    write_page(path, rows, ReportOptions(f"{source.name}: {recipe.name}", groups, evidence, grid=grid, lines=lines))
     print_note(f"report: {path}")

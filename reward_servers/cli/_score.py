@@ -20,7 +20,6 @@ from reward_servers.labels import TOLERANCE
 
 if TYPE_CHECKING:
     from reward_servers.cli._intake import Intake
-    from reward_servers.reporting import Rows
     from trainer_client import Recipe, Summary
 
 
@@ -81,19 +80,9 @@ def score(
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake.found, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)
-        _draw(report, (f"{source.name}: {loaded.name}", report_groups, evidence), work.rows, done.summary, outcome)
+        if report is not None:
+            write_run_page(report, source, loaded, work.rows, done.summary, outcome, report_groups, evidence)
     return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
-
-
-def _draw(
-    report: Path | None, about: tuple[str, int, bool], rows: Rows, summary: Summary,
-    outcome: Mapping[str, Any],
-) -> None:  # fmt: skip
-    """Write the page about a run, where one is asked for; about: title, how many groups, evidence or not."""
-    from reward_servers.reporting import ReportOptions
-
-    if report is not None:
-        write_run_page(report, ReportOptions(*about), rows, summary, outcome)
 
 
 def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Path | None, *, as_json: bool) -> None:

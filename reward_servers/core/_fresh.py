@@ -64,6 +64,7 @@ def _drop_stale_bytecode(module: str) -> None:
     """Remove what was compiled of files that have changed within the grain of their times."""
     with contextlib.suppress(SyntaxError, ValueError):  # said by the import, with its place
         for file in judging_files([module]):
+            # A file that is gone is not stale, and an interpreter without a cache has none.
             with contextlib.suppress(OSError, NotImplementedError):
                 compiled = Path(cache_from_source(str(file)))
                 if compiled.stat().st_mtime < file.stat().st_mtime + _GRAIN:

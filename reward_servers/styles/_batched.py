@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -56,16 +57,16 @@ def swift(address: str) -> Verifier:
     return _serve(read, found, _Swift())
 
 
-class _Form:
+class _Form(ABC):
     """How a batch is handed over."""
 
+    @abstractmethod
     def needed(self, required: Sequence[str]) -> list[str]:
         """The columns among the parameters that a function cannot be called without."""
-        raise NotImplementedError
 
+    @abstractmethod
     def call(self, function: Any, rollouts: Sequence[Rollout], columns: dict[str, list[Any]], log: _Log) -> Any:
         """Call the function."""
-        raise NotImplementedError
 
 
 class _Trl(_Form):

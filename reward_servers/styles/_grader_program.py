@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_servers import ServiceError, StartupError
-from reward_servers.engines.code import Slots
 from reward_servers.verifiers.code import CodeSettings
-from sandbox import CompileFailure, Exit, Limits, Program, SandboxConfig, SandboxError, open_sandbox
+from sandbox import CompileFailure, Exit, Limits, Program, SandboxError
 
 _DRIVER = b"""
 import json
@@ -38,8 +37,7 @@ class ProgramGrader:
         Raises:
             StartupError: This host cannot isolate programs, or the source is no program.
         """
-        config = SandboxConfig(**settings.model_dump(exclude={"unmeasured_cpu"}))
-        self._slots = Slots(lambda: open_sandbox(config=config))
+        self._slots = settings.open_slots()
         program = Program("python", source.encode("utf-8", "surrogatepass"), driver=_DRIVER)
         try:
             prepared = self._slots.trusted.prepare(program, _LIMITS)

@@ -9,10 +9,10 @@ from pathlib import Path
 from reward_servers.engines.models import Encoded, EncodingError
 from reward_servers.engines.preference import CrossModel, Texts, laid_out
 from reward_servers.engines.text import visible
-from reward_servers.training._begin import load, parted, text_of, write
+from reward_servers.training._begin import load, parted, text_of
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, HeadFindings
-from reward_servers.training._fit import fit
+from reward_servers.training._fit import fit_and_write
 from reward_servers.training._pairs import PreferencePair, Turns, drawn_by_lot
 from reward_servers.training._plot import plot
 from reward_servers.training._report import report_on
@@ -64,12 +64,8 @@ def train_comparison(
         raise TrainingError(f"{loaded.path}: {error}") from None
     rows = [(pair, _orders(texts, layout, pair)) for pair in training]
     examples = [Example("pair", orders, (), pair.margin, pair.label) for pair, orders in rows if _fits(orders, longest)]
-    if not examples:
-        raise TrainingError(f"all {len(training)} pairs are longer than {longest} tokens; raise max_length")
-    found = fit(loaded, examples, run)
-    write(loaded, out)
+    facts = fit_and_write(loaded, examples, run, out, given=len(training), longest=longest, noun="pairs")
     findings = _judged(out, texts, layout, longest, held)
-    facts = {"rows": len(examples), "left_out": len(training) - len(examples), "seed": run.seed, **found}
     (out / "report.json").write_text(json.dumps({**findings.as_json(), "training": facts}, indent=2) + "\n")
     (out / "report.svg").write_text(plot(findings.reports))
     settings = {"path": str(out.resolve()), "layout": layout, "max_length": longest}

@@ -5,9 +5,11 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.models import Encoded, Loaded, head_of, reads_last, takes_segments
+from reward_servers.training._begin import write
 from reward_servers.training._examples import Example, Point, Rows, tabled
 from reward_servers.training._frozen import fit_head
 from reward_servers.training._objective import Objective
@@ -44,6 +46,33 @@ def fit(loaded: Loaded, examples: Sequence[Example], run: Run) -> dict[str, floa
         _run_trainer(loaded, examples, run)
     loaded.model.eval().requires_grad_(False).to(loaded.device)
     return found
+
+
+def fit_and_write(
+    loaded: Loaded, examples: Sequence[Example], run: Run, out: Path, *, given: int, longest: int, noun: str = "rows"
+) -> dict[str, Any]:
+    """Fit the model, and write it with its tokenizer.
+
+    Args:
+        loaded: The model.
+        examples: The rows that fit.
+        run: The settings.
+        out: The directory to write.
+        given: How many rows there were.
+        longest: Tokens of the longest that fits.
+        noun: What the rows are.
+
+    Returns:
+        What the report says of the training.
+
+    Raises:
+        TrainingError: None of the rows fits, or as for `fit`.
+    """
+    if not examples:
+        raise TrainingError(f"all {given} {noun} are longer than {longest} tokens; raise max_length")
+    found = fit(loaded, examples, run)
+    write(loaded, out)
+    return {"rows": len(examples), "left_out": given - len(examples), "seed": run.seed, **found}
 
 
 def _run_trainer(loaded: Loaded, rows: Sequence[Example], run: Run) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 
 from reward_servers.engines.models import Encoded, EncodingError
 from reward_servers.engines.preference import Layout, ProcessModel
-from reward_servers.training._begin import load, parted, text_of, write
+from reward_servers.training._begin import load, parted, text_of
 from reward_servers.training._examples import Example
 from reward_servers.training._files import number_of, read_rows, turns_of
-from reward_servers.training._fit import fit
+from reward_servers.training._fit import fit_and_write
 from reward_servers.training._pairs import Turns
 from reward_servers.training._run import settings_of
 from reward_servers.training._settings import Run, TrainingError
@@ -128,16 +128,12 @@ def train_process(
         for row, one in laid
         if len(one.ids) <= longest
     ]
-    if not examples:
-        raise TrainingError(f"all {len(training)} rows are longer than {longest} tokens; raise max_length")
-    fit(loaded, examples, run)
-    write(loaded, out)
+    facts = fit_and_write(loaded, examples, run, out, given=len(training), longest=longest)
     settings = {"separator": separator, "good": "0", "bad": "", "max_length": longest}
     model = ProcessModel(
         out, "classifier", separator, "0", "", longest, device="cpu", dtype="float32", threads=run.threads
     )
     report = _judged(model, held)
-    facts = {"rows": len(examples), "left_out": len(training) - len(examples), "seed": run.seed}
     (out / "report.json").write_text(json.dumps({**asdict(report), "training": facts}, indent=2) + "\n")
     (out / "server.toml").write_text(settings_of("process", {"path": str(out.resolve()), **settings}))
     return report

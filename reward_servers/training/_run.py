@@ -9,10 +9,10 @@ from typing import Any
 
 from reward_servers.engines.models import Encoded, Encoder, EncodingError, Loaded, Template, reads_last
 from reward_servers.engines.preference import Head, PreferenceModel
-from reward_servers.training._begin import load, parted, write
+from reward_servers.training._begin import load, parted
 from reward_servers.training._examples import Example
 from reward_servers.training._findings import Findings, Scored, find
-from reward_servers.training._fit import fit
+from reward_servers.training._fit import fit_and_write
 from reward_servers.training._pairs import Preference, PreferencePair, RatedResponse, ScoredList, drawn_by_lot
 from reward_servers.training._plot import plot
 from reward_servers.training._settings import Run, TrainingError
@@ -52,11 +52,7 @@ def train_preference(
     loaded, longest = load(run, outputs=len(heads))
     template = run.template or _template_for(loaded)
     examples = _examples(loaded, template, longest, training, heads)
-    if not examples:
-        raise TrainingError(f"all {len(training)} rows are longer than {longest} tokens; raise max_length")
-    found = fit(loaded, examples, run)
-    write(loaded, out)
-    facts = {"rows": len(examples), "left_out": len(training) - len(examples), "seed": run.seed, **found}
+    facts = fit_and_write(loaded, examples, run, out, given=len(training), longest=longest)
     rated = {name for row in training if isinstance(row, RatedResponse) for name in row.heads}
     return _finish(out, template, longest, held, {name: name in rated for name in heads}, run, facts)
 

@@ -96,6 +96,15 @@ class CodeSettings(Settings):
     docker_processes: int = Field(256, ge=64)
     unmeasured_cpu: Literal["refuse", "wall"] = "refuse"
 
+    def open_slots(self) -> Slots:
+        """Open the sandboxes, which refuse hosts where they cannot isolate."""
+        config = SandboxConfig(**self.model_dump(exclude={"unmeasured_cpu"}))
+        return Slots(lambda: open_sandbox(config=config))
+
+    def bounds_cpu(self, slots: Slots) -> bool:
+        """Whether a reference may bound processor time in these sandboxes."""
+        return slots.program.report.cpu_clock != "none" or self.unmeasured_cpu == "wall"
+
 
 # The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,
 # wide enough for the longest list of tests that a reference may ask for.
@@ -107,11 +116,9 @@ class Code:
     """Whether the program in the response passes the tests, each in a sandbox of its own."""
 
     def setup(self, settings: CodeSettings) -> None:
-        """Open a sandbox, which refuses hosts where it cannot isolate."""
-        config = SandboxConfig(**settings.model_dump(exclude={"unmeasured_cpu"}))
-        self._slots = Slots(lambda: open_sandbox(config=config))
-        measured = self._slots.program.report.cpu_clock != "none"
-        self._ceiling = Ceiling(bounds_cpu=measured or settings.unmeasured_cpu == "wall")
+        """Open a sandbox."""
+        self._slots = settings.open_slots()
+        self._ceiling = Ceiling(bounds_cpu=settings.bounds_cpu(self._slots))
 
     def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
         """Judge one program."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
-from reward_servers import Fault, Rollout, Score, ServiceError, Settings, StartupError
+from reward_servers import Fault, Item, Rollout, Score, ServiceError, Settings, StartupError
 from reward_servers.engines.models import EncodingError, ModelUnusableError, NoMemoryError
 from reward_servers.engines.text import visible
 
@@ -56,9 +57,26 @@ def loading(name: str, extras: str = "model") -> Iterator[None]:
         raise StartupError(f"{name}: {error}") from None
 
 
-def no_memory(error: NoMemoryError) -> Fault:
-    """The fault of an item that the device has no memory for."""
-    return ServiceError(f"{error}; lower max_length or free memory", code="out_of_memory").to_fault()
+class OneByOne(ABC):
+    """A verifier whose model takes the items of a batch by themselves; one that it has no memory for costs no other."""
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
+        """Judge each item by itself."""
+        return [self._settled(item) for item in items]
+
+    def _settled(self, item: Item) -> Score | Fault:
+        try:
+            return self._scored(item)
+        except NoMemoryError as error:
+            return ServiceError(f"{error}; lower max_length or free memory", code="out_of_memory").to_fault()
+
+    @abstractmethod
+    def _scored(self, item: Item) -> Score | Fault:
+        """Judge one item.
+
+        Raises:
+            NoMemoryError: The device has no memory for it.
+        """
 
 
 def turns(content: str | tuple[Any, ...], role: str) -> tuple[tuple[str, str], ...]:

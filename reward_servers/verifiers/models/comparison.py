@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field, field_validator
 
 from reward_servers import Fault, Item, ItemLimits, Options, Reference, Score, ServiceError, verifier
-from reward_servers.engines.models import Encoded, NoMemoryError
+from reward_servers.engines.models import Encoded
 from reward_servers.engines.preference import PAIR_LAYOUT, CrossModel, laid_out
-from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, seen
 
 _PLACES = ("prompt", "first", "second")
 
@@ -58,7 +57,7 @@ class _Prepared:
     max_batch=256,
     aspects=("as_first", "as_second", "position_bias"),
 )
-class Comparison:
+class Comparison(OneByOne):
     """How probably a pair model prefers the response to its opponent, whichever of them stands first."""
 
     Options = ComparisonOptions
@@ -86,15 +85,10 @@ class Comparison:
         item.context.usage.input_tokens += sum(len(one.ids) for one in orders)
         return _Prepared(orders)
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Compare each response by itself."""
-        return [self._scored(item.prepared, item.options) for item in items]
-
-    def _scored(self, prepared: _Prepared, options: ComparisonOptions) -> Score | Fault:
-        try:
-            first, second = self._model.raw(prepared.orders)
-        except NoMemoryError as error:
-            return no_memory(error)
+    def _scored(self, item: Item) -> Score | Fault:
+        prepared: _Prepared = item.prepared
+        options: ComparisonOptions = item.options
+        first, second = self._model.raw(prepared.orders)
         if not (math.isfinite(first) and math.isfinite(second)):
             return ServiceError(f"the model gave {[first, second]}", code="not_finite").to_fault()
         value = 0.5 * (1.0 + math.tanh((first - second) / (2.0 * options.temperature)))

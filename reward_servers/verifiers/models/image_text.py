@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,10 +11,9 @@ from pydantic import Field
 
 from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, Options, Score, ServiceError, verifier
 from reward_servers.engines.media import Image, ImageLimits, MediaError, read_image
-from reward_servers.engines.models import NoMemoryError
 from reward_servers.engines.preference import Asked, PictureModel, Seen
 from reward_servers.verifiers._shown import picture_of
-from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
 
 _PIXELS = 24_000_000
 _LIMITS = ImageLimits(pixels=_PIXELS, side=_PIXELS)  # the model's own preprocessor makes it smaller
@@ -58,7 +56,7 @@ class _Prepared:
     max_batch=64,
     aspects=("raw", "cosine"),
 )
-class ImageText:
+class ImageText(OneByOne):
     """How well a picture fits its prompt (CLIP, PickScore, HPS, ImageReward), or how it looks (an aesthetic head)."""
 
     Options = ImageTextOptions
@@ -91,15 +89,10 @@ class ImageText:
             return DatasetError(what, code="prompt_too_long").to_fault()
         return _Prepared(asked, image)
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Judge each picture by itself."""
-        return [self._scored(item.prepared, item.options) for item in items]
-
-    def _scored(self, prepared: _Prepared, options: ImageTextOptions) -> Score | Fault:
-        try:
-            seen = self._model.see(prepared.asked, prepared.image)
-        except NoMemoryError as error:
-            return no_memory(error)
+    def _scored(self, item: Item) -> Score | Fault:
+        prepared: _Prepared = item.prepared
+        options: ImageTextOptions = item.options
+        seen = self._model.see(prepared.asked, prepared.image)
         if not math.isfinite(seen.raw) or (seen.cosine is not None and not math.isfinite(seen.cosine)):
             return ServiceError(f"the model gave {seen.raw}", code="not_finite").to_fault()
         evidence = {

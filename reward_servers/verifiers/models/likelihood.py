@@ -10,10 +10,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from reward_servers import CallerError, DatasetError, Fault, Item, ItemLimits, Options, Score, ServiceError, verifier
-from reward_servers.engines.models import EncodingError, NoMemoryError
+from reward_servers.engines.models import EncodingError
 from reward_servers.engines.preference import Continuation, LikelihoodModel
 from reward_servers.verifiers._answers import TextReference
-from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory, seen, turns
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading, seen, turns
 
 
 class LikelihoodSettings(ModelSettings):
@@ -68,7 +68,7 @@ def _reduced(logs: Sequence[float], how: str) -> float:
     max_batch=256,
     aspects=("log_likelihood", "tokens"),
 )
-class Likelihood:
+class Likelihood(OneByOne):
     """How likely a language model finds the reference after the response, or the response after the prompt."""
 
     Options = LikelihoodOptions
@@ -107,15 +107,10 @@ class Likelihood:
         item.context.usage.input_tokens += sum(len(one.ids) for one in found)
         return _Prepared(tuple(found))
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Score each response by itself."""
-        return [self._scored(item.prepared, item.options) for item in items]
-
-    def _scored(self, prepared: _Prepared, options: LikelihoodOptions) -> Score | Fault:
-        try:
-            logs = [self._model.log_likelihoods(one) for one in prepared.candidates]
-        except NoMemoryError as error:
-            return no_memory(error)
+    def _scored(self, item: Item) -> Score | Fault:
+        prepared: _Prepared = item.prepared
+        options: LikelihoodOptions = item.options
+        logs = [self._model.log_likelihoods(one) for one in prepared.candidates]
         values = [_reduced(one, options.reduce) for one in logs]
         if not all(map(math.isfinite, values)):
             return ServiceError("the model gave what is no probability", code="not_finite").to_fault()

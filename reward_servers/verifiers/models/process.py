@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,9 +10,8 @@ from pydantic import Field
 
 from reward_servers import Fault, Item, ItemLimits, Options, Rollout, Score, ServiceError, verifier
 from reward_servers import Step as StepScore
-from reward_servers.engines.models import NoMemoryError
 from reward_servers.engines.preference import Laid, ProcessModel, Step, split_steps
-from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
 
 
 class ProcessSettings(ModelSettings):
@@ -58,7 +56,7 @@ def _last_message(rollout: Rollout) -> int:
     max_batch=256,
     aspects=("min", "mean", "product", "last", "steps"),
 )
-class Process:
+class Process(OneByOne):
     """How right a process reward model finds the steps of a response: each step, and all of them together."""
 
     Options = ProcessOptions
@@ -89,15 +87,10 @@ class Process:
         item.context.usage.input_tokens += len(laid.ids)
         return _Prepared(laid, tuple(steps), _last_message(item.rollout))
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Score each response by itself."""
-        return [self._scored(item.prepared, item.options) for item in items]
-
-    def _scored(self, prepared: _Prepared, options: ProcessOptions) -> Score | Fault:
-        try:
-            chances = self._model.score(prepared.laid)
-        except NoMemoryError as error:
-            return no_memory(error)
+    def _scored(self, item: Item) -> Score | Fault:
+        prepared: _Prepared = item.prepared
+        options: ProcessOptions = item.options
+        chances = self._model.score(prepared.laid)
         if not all(map(math.isfinite, chances)):
             return ServiceError(f"the model gave {chances[:8]}", code="not_finite").to_fault()
         aspects = {

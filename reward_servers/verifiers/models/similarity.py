@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import Field
 
 from reward_servers import Fault, Item, ItemLimits, Score, ServiceError, verifier
-from reward_servers.engines.models import NoMemoryError
 from reward_servers.engines.preference import CrossModel, TextModel
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
-from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
 
 
 class SimilaritySettings(ModelSettings):
@@ -48,7 +46,7 @@ class _Prepared:
     max_batch=256,
     aspects=("raw",),
 )
-class Similarity:
+class Similarity(OneByOne):
     """How close the response is in meaning to the closest reference: a cosine, or a cross-encoder's probability."""
 
     Options = SimilarityOptions
@@ -76,15 +74,10 @@ class Similarity:
         item.context.usage.input_tokens += sum(len(one.ids) for one in texts)
         return _Prepared(texts)
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Compare each response by itself."""
-        return [self._scored(item.prepared, item.options) for item in items]
-
-    def _scored(self, prepared: _Prepared, options: SimilarityOptions) -> Score | Fault:
-        try:
-            found = self._model.closest(prepared.texts)
-        except NoMemoryError as error:
-            return no_memory(error)
+    def _scored(self, item: Item) -> Score | Fault:
+        prepared: _Prepared = item.prepared
+        options: SimilarityOptions = item.options
+        found = self._model.closest(prepared.texts)
         if not math.isfinite(found.raw):
             return ServiceError(f"the model gave {found.raw}", code="not_finite").to_fault()
         evidence: dict[str, Any] = {"model": self._model.fingerprint, "reference": found.place}

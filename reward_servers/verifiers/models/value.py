@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from reward_servers import Fault, Item, ItemLimits, Reference, Score, ServiceError, verifier
-from reward_servers.engines.models import NoMemoryError
 from reward_servers.engines.preference import ValueModel
-from reward_servers.verifiers.models._loading import ModelSettings, loading, no_memory
+from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
 
 _MOST = 1024
 
@@ -46,7 +44,7 @@ class ValueReference(Reference):
     max_batch=256,
     aspects=("prior", "deviation"),
 )
-class Value:
+class Value(OneByOne):
     """How probably the present policy solves the prompt, from its latest outcomes; the response is not read."""
 
     Reference = ValueReference
@@ -57,16 +55,9 @@ class Value:
         with loading("value"):
             self._model = ValueModel(settings.path, settings.max_length, **settings.where())
 
-    def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
-        """Judge each prompt by itself."""
-        return [self._scored(item) for item in items]
-
     def _scored(self, item: Item) -> Score | Fault:
         history = [(one.prompt, one.outcome) for one in item.ref.history]
-        try:
-            mean, deviation, prior = self._model.value(item.rollout.prompt, history)
-        except NoMemoryError as error:
-            return no_memory(error)
+        mean, deviation, prior = self._model.value(item.rollout.prompt, history)
         if not all(map(math.isfinite, (mean, deviation, prior))):
             return ServiceError(f"the model gave {[mean, deviation, prior]}", code="not_finite").to_fault()
         aspects = {"prior": prior, "deviation": deviation}

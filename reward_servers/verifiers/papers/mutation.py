@@ -23,8 +23,8 @@ from reward_servers.engines.code import (
     Ceiling,
     Judgement,
     JudgeOptions,
-    Slots,
     Submission,
+    UnmeasuredLimit,
     extract,
     judge,
     parse_reference,
@@ -32,13 +32,13 @@ from reward_servers.engines.code import (
 from reward_servers.engines.code import Verdict as Said
 from reward_servers.engines.mutation import mutants_of
 from reward_servers.verifiers.code import CodeSettings
-from sandbox import SandboxConfig, SandboxError, open_sandbox
+from sandbox import SandboxError
 
 _MOST = 64
 _LONGEST = 1 << 18
 _LIMITS = ItemLimits(cpu=3600.0, wall=3600.0, memory=0, response=1 << 20)
 _OWN = JudgeOptions(stop_at_first_failure=True)
-_TESTS = Ceiling(tests=50)
+_MOST_TESTS = 50
 """Every test is run on every program: a policy that writes thousands would hold a worker for hours."""
 
 
@@ -89,9 +89,9 @@ class Mutation:
     """
 
     def setup(self, settings: CodeSettings) -> None:
-        """Open a sandbox, which refuses hosts where it cannot isolate."""
-        config = SandboxConfig(**settings.model_dump(exclude={"unmeasured_cpu"}))
-        self._slots = Slots(lambda: open_sandbox(config=config))
+        """Open a sandbox."""
+        self._slots = settings.open_slots()
+        self._ceiling = Ceiling(tests=_MOST_TESTS, bounds_cpu=settings.bounds_cpu(self._slots))
 
     def score(self, rollout: Rollout, ref: Implementations, options: MutationOptions) -> Score:
         """Run the tests on the right program first, on the others if it passes."""
@@ -102,6 +102,8 @@ class Mutation:
             return self._judged(found.source, ref, options)
         except BadReference as error:
             return _floor("malformed", f"the tests cannot be used: {error}")
+        except UnmeasuredLimit as error:
+            raise ServiceError(f"reference.{error}", code="unmeasured_limit") from None
         except SandboxError as error:
             raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None
 
@@ -135,7 +137,7 @@ class Mutation:
     def _run(self, program: str, tests: str, cpu: float) -> Judgement:
         kind = "unittest" if "def test" in tests else "assert"
         limits = {"cpu_s": cpu, "wall_s": 5.0 * cpu}
-        spec = parse_reference({"tests": {"kind": kind, "code": tests}, "limits": limits}, ceiling=_TESTS)
+        spec = parse_reference({"tests": {"kind": kind, "code": tests}, "limits": limits}, ceiling=self._ceiling)
         return judge(Submission(program), spec, self._slots, _OWN)
 
     def close(self) -> None:
