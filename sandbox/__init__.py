@@ -20,6 +20,7 @@ from sandbox._errors import (
     UnsupportedLanguage,
 )
 from sandbox._languages import languages
+from sandbox._lateness import Attempt, settle
 from sandbox._open import open_sandbox
 from sandbox._types import (
     CompileFailure,
@@ -37,6 +38,7 @@ from sandbox._types import (
 )
 
 __all__ = [
+    "Attempt",
     "CompileFailure",
     "Exit",
     "Finding",
@@ -59,4 +61,5 @@ __all__ = [
     "diagnose",
     "languages",
     "open_sandbox",
+    "settle",
 ]

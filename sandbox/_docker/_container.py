@@ -20,7 +20,7 @@ from sandbox._docker import _message, _plain
 from sandbox._errors import SandboxFailure, SandboxUnavailable
 from sandbox._inside import _contained, _rootfs
 from sandbox._ns._packages import Interpreter
-from sandbox._ns._starvation import WORK_COST
+from sandbox._ns._probe import WORK_COST
 from sandbox._types import MIB, SandboxConfig
 
 _IMAGE = "assay-sandbox"

@@ -21,8 +21,8 @@ from sandbox._inside import _wire
 from sandbox._languages import TABLE, look_up
 from sandbox._ns._jobs import Artefact
 from sandbox._ns._meter import HARD_CAP, ReaderClock
+from sandbox._ns._probe import WORK
 from sandbox._ns._slot import NsSandbox
-from sandbox._ns._starvation import WORK
 from sandbox._ns._zygote import Child, Zygote, space
 from sandbox._types import CompileFailure, Limits, Prepared, Program, RunResult, SandboxConfig, Session
 

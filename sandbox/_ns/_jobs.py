@@ -13,9 +13,9 @@ from typing import Any
 from sandbox._errors import SandboxClosed, SandboxFailure
 from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, TABLE, Language
+from sandbox._lateness import Attempt
 from sandbox._ns._meter import Meter
 from sandbox._ns._running import Endpoints, Running
-from sandbox._ns._starvation import Attempt
 from sandbox._ns._zygote import Child, Zygote
 from sandbox._types import CompileFailure, Exit, Invocation, Limits, Program
 
@@ -265,12 +265,12 @@ def compile_python(
             failure = CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
             late = exceeded is Exit.WALL_LIMIT
             doubtful = late and meter.doubts(limits.wall_s)
-            return Attempt(failure, meter.elapsed_s, late, doubtful, meter.wall_s <= limits.wall_s)
+            return Attempt(failure, meter.elapsed_s, meter.wall_s, late, doubtful)
         letter, payload, _ = _wire.receive_frame(child.sock)
         if letter == _wire.COMPILED:
             keep = True
-            return Attempt(Artefact(program, TABLE["python"], "", payload), meter.elapsed_s)
-        return Attempt(_explain(letter, payload, child, limits), meter.elapsed_s)
+            return Attempt(Artefact(program, TABLE["python"], "", payload), meter.elapsed_s, meter.wall_s)
+        return Attempt(_explain(letter, payload, child, limits), meter.elapsed_s, meter.wall_s)
     except (OSError, EOFError, ValueError) as error:
         raise SandboxFailure("compile", f"{type(error).__name__}: {error}") from error
     finally:

@@ -90,7 +90,7 @@ class Running:
         self._wall_factor = wall_factor
         self._exceeded: Exit | None = None
         self._doubtful = False
-        self._excused = False
+        self._wall_s: float | None = None
         self._killed = False
         self._products: list[int] = []
         self._left: bytes | None = None
@@ -142,9 +142,9 @@ class Running:
         return self._exceeded is Exit.WALL_LIMIT
 
     @property
-    def excused(self) -> bool:
-        """Whether a limit ended it before its wall limit was reached, less what others are known to have taken."""
-        return self._excused
+    def wall_s(self) -> float:
+        """Elapsed time until it ended or was ended, less what other processes are known to have taken."""
+        return self._meter.wall_s if self._wall_s is None else self._wall_s
 
     def feed(self, data: bytes, *, last: bool) -> None:
         """Send bytes over the data descriptor while reading what comes back.
@@ -286,7 +286,7 @@ class Running:
             self._meter.sample()
             self._exceeded = why
             self._doubtful = why is Exit.WALL_LIMIT and self._meter.doubts(self._limits.wall_s)
-            self._excused = self._meter.wall_s <= self._limits.wall_s
+            self._wall_s = self._meter.wall_s
         self.kill()
 
     def kill(self) -> None:

@@ -14,14 +14,15 @@ from typing import Any, Self, TypeVar
 from sandbox._admission import admit, check_space
 from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
 from sandbox._languages import PRELOADS, look_up
+from sandbox._lateness import Attempt, settle
 from sandbox._ns import _cgroup, _jobs
 from sandbox._ns._jobs import Artefact, Launch
 from sandbox._ns._meter import HARD_CAP
 from sandbox._ns._packages import locate
+from sandbox._ns._probe import PROBE, PROBE_LIMITS, slowness
 from sandbox._ns._remedies import remedy
 from sandbox._ns._running import Running
 from sandbox._ns._session import NsSession
-from sandbox._ns._starvation import PROBE, PROBE_LIMITS, Attempt, settle, slowness
 from sandbox._ns._zygote import MAX_SPARES, Child, Zygote, space
 from sandbox._types import (
     CompileFailure,
@@ -299,7 +300,7 @@ class NsSandbox:
         try:
             running.drive(lambda: False)
             made = _jobs.collect_build(running, program, tool, zygote)
-            return Attempt(made, running.elapsed_s, running.late, running.doubtful, running.excused)
+            return Attempt(made, running.elapsed_s, running.wall_s, running.late, running.doubtful)
         finally:
             running.close()
 
@@ -336,7 +337,8 @@ class NsSandbox:
             running.drive(lambda: False)
             result = running.result()
             late = result.ended is Exit.WALL_LIMIT
-            return Attempt(result, result.elapsed_s, late, late and running.doubtful, running.excused)
+            proven = result.ended not in (Exit.EXITED, Exit.SIGNALED, Exit.WALL_LIMIT)
+            return Attempt(result, result.elapsed_s, running.wall_s, late, late and running.doubtful, proven)
         finally:
             running.close()
             self._last_end = time.monotonic()

@@ -5,58 +5,71 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
 from sandbox import Exit, Limits, SandboxFailure
-from sandbox._ns._starvation import Attempt, settle
+from sandbox._lateness import Attempt, settle
 from tests.sandbox.conftest import Runner
 
 
 class _Tries:
-    """Tries and probes that come out as told."""
+    """Tries that the wall limit ends and that leave a doubt, and probes, that come out as told."""
 
     def __init__(self, elapsed_s: Sequence[float], slowness: Sequence[float], excused: bool = False) -> None:
         self._elapsed = iter(elapsed_s)
         self._slowness = iter(slowness)
-        self._excused = excused
+        self._wall_s = 0.5 if excused else 1.5
         self.factors: list[float] = []
 
     def attempt(self, wall_factor: float) -> Attempt[str]:
         self.factors.append(wall_factor)
-        return Attempt("late", next(self._elapsed), True, True, self._excused)
+        return Attempt("late", next(self._elapsed), self._wall_s, late=True, doubtful=True)
 
     def measure(self) -> float:
         return next(self._slowness)
 
 
+def _sleeper(seconds: float) -> Callable[[float], Attempt[str]]:
+    """One that only sleeps: the limit of one second ends it, or a longer one does not."""
+
+    def attempt(wall_factor: float) -> Attempt[str]:
+        if wall_factor < seconds:
+            return Attempt("ended", wall_factor + 0.01, wall_factor + 0.01, late=True)
+        return Attempt("answers", seconds, seconds)
+
+    return attempt
+
+
 def test_what_is_not_late_needs_no_probe() -> None:
     tries = _Tries([], [])
-    assert settle(lambda _: Attempt("ends", 0.9), tries.measure, 1.0) == ("ends", 1.0)
+    assert settle(lambda _: Attempt("ends", 0.9, 0.9), tries.measure, 1.0) == ("ends", 1.0)
 
 
-def test_what_is_late_without_a_doubt_stays_so_on_a_quiet_host() -> None:
-    tries = _Tries([], [1.3])
-    assert settle(lambda _: Attempt("sleeps", 2.0, late=True), tries.measure, 1.0) == ("sleeps", 1.0)
+@pytest.mark.parametrize("slowness", [[1.3], [3.9], [9.0, 1.3]])
+def test_what_is_late_without_a_doubt_stays_so_unless_the_host_lags_far_behind(slowness: Sequence[float]) -> None:
+    assert settle(_sleeper(1.2), _Tries([], slowness).measure, 1.0) == ("ended", 1.0)
 
 
 def test_no_account_of_a_starved_host_is_final() -> None:
     """A task that waits within the kernel, or has not yet got the processor it waits for, is not seen to wait."""
-    results = iter([Attempt("stalled", 1.1, late=True), Attempt("answers", 0.2)])
-    assert settle(lambda _: next(results), _Tries([], [6.0]).measure, 1.0) == ("answers", 1.0)
+    results = iter([Attempt("stalled", 1.1, 1.1, late=True), Attempt("answers", 0.2, 0.2)])
+    assert settle(lambda _: next(results), _Tries([], [6.0, 6.0]).measure, 1.0) == ("answers", 1.0)
 
 
-def test_one_that_sleeps_on_a_starved_host_is_late_all_the_same() -> None:
-    factors: list[float] = []
+def test_more_time_on_a_starved_host_is_no_higher_limit() -> None:
+    """One that sleeps longer than it may is never in time; as long as the host may be to blame, nothing is said."""
+    with pytest.raises(SandboxFailure, match="starved"):
+        settle(_sleeper(1.3), _Tries([], [6.0, 6.0, 6.0]).measure, 1.0)
+    assert settle(_sleeper(1.3), _Tries([], [6.0, 6.0, 1.1]).measure, 1.0) == ("ended", 1.1)
+    assert settle(_sleeper(7.0), _Tries([], [6.0, 6.0]).measure, 1.0) == ("ended", 1.0)
 
-    def sleeps(factor: float) -> Attempt[str]:
-        factors.append(factor)
-        return Attempt("sleeps", factor + 0.1, late=True)
 
-    assert settle(sleeps, _Tries([], [6.0]).measure, 1.0)[0] == "sleeps"
-    assert factors == [1.0, 6.0]
+def test_a_second_try_that_exceeds_another_limit_is_final() -> None:
+    results = iter([Attempt("late", 2.0, 2.0, late=True), Attempt("spins", 3.0, 2.5, proven=True)])
+    assert settle(lambda _: next(results), _Tries([], [6.0, 6.0]).measure, 1.0) == ("spins", 1.0)
 
 
 def test_a_quiet_host_is_not_to_blame() -> None:
@@ -82,6 +95,12 @@ def test_a_host_that_starved_the_probe_as_well_is_to_blame(slowness: Sequence[fl
 def test_what_one_probe_does_not_show_is_no_excuse(slowness: Sequence[float], excused: bool) -> None:
     tries = _Tries([10.0, 10.0], slowness, excused)
     assert settle(tries.attempt, tries.measure, 1.0)[0] == "late"
+
+
+def test_a_program_that_sleeps_too_long_is_never_in_time(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run.box, "_probe", lambda: 5.0)
+    with pytest.raises(SandboxFailure, match="starved"):
+        run("import time\ntime.sleep(0.6)\nprint(1)", limits=Limits(wall_s=0.3))
 
 
 @contextmanager

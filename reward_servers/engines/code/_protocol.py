@@ -22,12 +22,10 @@ from reward_servers.engines.code._names import KNOWN_MODULES
 from reward_servers.engines.code._plan import Plan, PlannedTest
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
-from sandbox import Exit, Limits, Prepared, RunResult, SandboxFailure, Session
+from sandbox import Attempt, Exit, Limits, Prepared, RunResult, Session, settle
 
 _WALL_FACTOR = 3.0
-"""A program may owe answers for this many times its wall limit, if it waits for a processor meanwhile."""
-_STARVED = 2.0
-"""A host that is so many times too slow, before and after, is to blame for what the clock excuses."""
+"""A program may owe answers for this many times its wall limit: every question passes through our own hands twice."""
 
 _TESTS = ("blame", "asking", "files", "lending", "remote", "patching", "shim", "tests")
 # What only makes ready, and asks the program for nothing.
@@ -62,12 +60,12 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
     Raises:
         BadReference: The test code needs what is not offered, or fails before it has asked for anything.
     """
-    talk, run = _converse(slots, prepared, plan, test, limits, _WALL_FACTOR)
-    # Without a doubt it is late only on a host that is not starved: see the sandbox's own second try.
-    if talk.late(run) and ((slow := slots.program.slowness()) >= _STARVED or talk.doubts(run)):
-        talk, run = _converse(slots, prepared, plan, test, limits, max(_WALL_FACTOR, slow))
-        if talk.doubts(run) and min(slow, slots.program.slowness()) >= _STARVED:
-            raise SandboxFailure("starved", f"the program was waited for during {talk.waited:.1f} s on a slow host")
+
+    def attempt(wall_factor: float) -> Attempt[tuple[Protocol, RunResult]]:
+        talk, run = _converse(slots, prepared, plan, test, limits, _WALL_FACTOR * wall_factor)
+        return Attempt((talk, run), talk.waited, talk.wall_s(run), talk.late(run), talk.doubts(run))
+
+    (talk, run), _ = settle(attempt, slots.program.slowness, _WALL_FACTOR * limits.wall_s)
     return talk.outcome(run)
 
 
@@ -120,7 +118,8 @@ class Protocol:
     """The conversation between test code and program, passed on message by message.
 
     The wall limit of a program holds for the time in which it owes an answer: after `wall_factor` times the limit it is
-    ended, and if the limit itself has passed without waiting for a processor, that is its verdict.
+    ended, and only if it waited for a processor in so much of it that the limit itself has not passed, it is in doubt
+    who is to blame.
     """
 
     def __init__(self, program: Session, name: str, wall_s: float, wall_factor: float) -> None:
@@ -200,11 +199,15 @@ class Protocol:
 
     def doubts(self, run: RunResult) -> bool:
         """Whether a program that took too long may have been kept waiting by the host."""
-        return self.late(run) and run.wall_s - (run.elapsed_s - self.waited) <= self._wall_s
+        return self.late(run) and self.wall_s(run) <= self._wall_s
 
     def late(self, run: RunResult) -> bool:
         """Whether the program owed an answer for longer than it may."""
         return self.timed_out or run.ended is Exit.WALL_LIMIT
+
+    def wall_s(self, run: RunResult) -> float:
+        """For how long the program owed an answer, less what other processes are known to have taken."""
+        return self.waited - (run.elapsed_s - run.wall_s)
 
     def outcome(self, run: RunResult) -> CodeOutcome:
         """The verdict, once both sides have ended."""

@@ -13,28 +13,12 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from sandbox._errors import SandboxFailure
-from sandbox._ns._meter import HARD_CAP
-from sandbox._types import Limits, Program, RunResult
 
 _T = TypeVar("_T")
-PROBE = Program(
-    "python",
-    b"import time\nwall, cpu = time.perf_counter(), time.thread_time()\n"
-    b"while time.thread_time() - cpu < 0.05: pass\n"
-    b"print((time.perf_counter() - wall) / (time.thread_time() - cpu))",
-)
-_WORK = b"for _ in range(1_500_000): pass\n"
-WORK = Program(
-    "python",
-    b"import time\nstart = time.perf_counter()\n" + _WORK + b"print(time.perf_counter() - start)",
-)
-"""A probe for where processor time cannot be read: how long a piece of work takes."""
-WORK_COST = b"import time\nstart = time.thread_time()\n" + _WORK + b"print(time.thread_time() - start)"
-"""What the same piece of work costs, by a clock that can be trusted."""
-PROBE_LIMITS = Limits(cpu_s=5.0, wall_s=10.0)
 _STARVED = 2.0
-"""With less than half a processor for a program that wants one, what the clock excuses is believed, and what it does
-not excuse is doubted."""
+"""With less than half a processor for a program that wants one, what the clock excuses is believed."""
+_HELD_UP = 4.0
+"""Below this no wait is known to be left out of the kernel's account, so what the clock does not excuse is final."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,22 +27,19 @@ class Attempt(Generic[_T]):
 
     Attributes:
         value: What came of it.
-        elapsed_s: How long it took on the clock.
+        elapsed_s: How long it took on the clock, in seconds.
+        wall_s: The same, less what other processes are known to have taken.
         late: Whether the wall limit ended it.
         doubtful: Whether, of one that is late, the kernel's account of its tasks leaves open who is to blame.
-        excused: Whether its wall limit was not reached, less what other processes are known to have taken.
+        proven: Whether another limit ended it, for which no host is to blame.
     """
 
     value: _T
     elapsed_s: float
+    wall_s: float
     late: bool = False
     doubtful: bool = False
-    excused: bool = False
-
-
-def slowness(probe: RunResult) -> float:
-    """How many times slower the host was for a probe; the largest that matters if it could not even end."""
-    return max(1.0, float(probe.stdout)) if probe.ok else HARD_CAP
+    proven: bool = False
 
 
 def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float], wall_s: float) -> tuple[_T, float]:
@@ -67,6 +48,10 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
     The kernel's account of a run's tasks may leave no doubt and still be wrong: it counts the waiting of a task when
     the task gets a processor, and what a task waits for within the kernel, where others hold a lock, never. So a run
     that is late without a doubt stays late only where a probe finds a host that is not starved.
+
+    More time is given to tell a program that was kept waiting from one that waits. It is no higher limit: what a
+    second try has done later than its own limit, by a clock that excuses nothing for it, counts for nothing. Otherwise
+    a program that only sleeps too long would be in time on a slow host.
 
     Args:
         attempt: Makes one try, with a factor on the wall limit.
@@ -82,14 +67,17 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
     first = attempt(1.0)
     if not first.late:
         return first.value, 1.0
-    before = measure()
-    if not first.doubtful and before < _STARVED:
-        return first.value, 1.0
-    second = attempt(before)
-    if not second.doubtful:
+    slow = measure()
+    if not first.doubtful:
+        slow = min(slow, measure()) if slow >= _HELD_UP else slow
+        if slow < _HELD_UP:
+            return first.value, 1.0
+    second = attempt(slow)
+    in_time = not second.late and second.wall_s <= wall_s
+    if in_time or second.proven or (second.late and not second.doubtful):
         return second.value, 1.0
-    slow = min(before, measure())
-    if second.elapsed_s < slow * wall_s or (second.excused and slow >= _STARVED):
+    slow = min(slow, measure())
+    if second.elapsed_s < slow * wall_s or (second.wall_s <= wall_s and slow >= _STARVED):
         detail = f"{second.elapsed_s:.1f} s passed on a host that is {slow:.1f} times slower than it should be"
         raise SandboxFailure("starved", detail)
-    return second.value, slow
+    return (second if second.late else first).value, slow
