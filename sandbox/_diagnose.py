@@ -47,11 +47,8 @@ def _isolation(config: SandboxConfig) -> list[Finding]:
     try:
         with open_sandbox(config=config) as sandbox:
             report = sandbox.report
-    except SandboxUnavailable as error:
-        detail = f"step {error.step} failed" + (f": {error.detail}" if error.detail else "")
-        return [Finding("isolation", False, detail, error.remedy)]
     except SandboxError as error:
-        return [Finding("isolation", False, str(error), "Look at the cause named; this is a fault, not a setting.")]
+        return [Finding("isolation", False, *_lack(error))]
     whole = report.memory_bound != "per_process"
     return [
         Finding("isolation", True, f"{report.isolation}, {len(report.steps)} steps and canaries held"),
@@ -65,7 +62,7 @@ def _isolation(config: SandboxConfig) -> list[Finding]:
 
 
 def _backends(config: SandboxConfig) -> list[Finding]:
-    """What each kind of isolation costs here. That one which is not chosen is missing is no lack."""
+    """What each kind of isolation costs here; `isolation` says whether the chosen one works."""
     ways = [("ns", "")] + [("docker", runtime) for runtime in sorted({"runc", "runsc", config.docker_runtime})]
     findings = []
     for backend, runtime in ways:
@@ -74,11 +71,15 @@ def _backends(config: SandboxConfig) -> list[Finding]:
         try:
             findings.append(Finding(name, True, _cost(tried)))
         except SandboxError as error:
-            chosen = tried == config
-            detail = f"not available: {error}" if isinstance(error, SandboxUnavailable) else str(error)
-            remedy = error.remedy if isinstance(error, SandboxUnavailable) else "Look at the cause named."
-            findings.append(Finding(name, not chosen, detail, remedy if chosen else ""))
+            findings.append(Finding(name, False, *_lack(error)))
     return findings
+
+
+def _lack(error: SandboxError) -> tuple[str, str]:
+    """What is wrong with a sandbox that did not open, and what to do about it."""
+    if not isinstance(error, SandboxUnavailable):
+        return str(error), "Look at the cause named; this is a fault, not a setting."
+    return f"step {error.step} failed" + (f": {error.detail}" if error.detail else ""), error.remedy
 
 
 def _cost(config: SandboxConfig) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 from sandbox._errors import SandboxUnavailable
@@ -38,7 +39,8 @@ def open_sandbox(backend: str | None = None, config: SandboxConfig | None = None
     sandbox: NsSandbox | DockerSandbox
     sandbox = DockerSandbox(config) if backend == "docker" else NsSandbox(config)
     try:
-        run_canaries(sandbox)
+        steps = run_canaries(sandbox)
+        sandbox.report = dataclasses.replace(sandbox.report, steps=(*sandbox.report.steps, *steps))
     except BaseException:
         sandbox.close()
         raise

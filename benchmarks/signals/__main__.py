@@ -19,7 +19,7 @@ ROLLOUTS = 1_048_576
 GROUP = 8
 ROWS, TOKENS, COMPONENTS = 65_536, 64, 3
 REQUIRED: dict[str, dict[str, Any]] = {
-    **{name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "overlong_openrlhf", "dapo")},
+    **{name: {"max_length": 60, "cache": 20} for name in ("overlong", "overlong_verl", "dapo")},
     "fgrpo": {"targets": (0.9, 0.9)},
     "w_grpo": {"negative": 0.5},
 }

@@ -56,9 +56,10 @@ def examine(verifiers: Sequence[str], port: int = 0) -> list[Finding]:
     reported = _REPORTED_EXTRAS if everything else tuple(dict.fromkeys(extras))
     findings = [_versions(), *_packages(reported, required=not everything)]
     findings += [_verifier(name) for name in verifiers]
-    if everything or "code" in verifiers:
+    # Every verifier that was named is loaded by now, and with it what it runs programs with.
+    if everything or "sandbox" in sys.modules:
         findings += _sandbox(required=not everything)
-    if everything or "preference" in verifiers:
+    if everything or "model" in extras:
         findings.append(_device())
     return [*findings, _port(port, required=not everything)]
 

@@ -20,14 +20,12 @@ from sandbox._ns._packages import locate
 from sandbox._types import (
     CompileFailure,
     Invocation,
-    IsolationReport,
     Limits,
     Prepared,
     Program,
     RunResult,
     SandboxConfig,
     Session,
-    Step,
 )
 
 _T = TypeVar("_T")
@@ -72,22 +70,13 @@ class DockerSandbox:
         except BaseException:
             self._engine.client.close()
             raise
-        self._report = dataclasses.replace(
+        self.report = dataclasses.replace(
             container.report,
             isolation=f"docker, {config.docker_runtime}",
             proc="container",
             uid_map=f"{container.user}->{container.user}",
             users="own",
         )
-
-    @property
-    def report(self) -> IsolationReport:
-        """What holds on this host."""
-        return self._report
-
-    def add_steps(self, steps: tuple[Step, ...]) -> None:
-        """Add what the canaries found to the report."""
-        self._report = dataclasses.replace(self._report, steps=(*self._report.steps, *steps))
 
     def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""

@@ -9,7 +9,7 @@ import secrets
 import socket
 import tempfile
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from sandbox._errors import SandboxUnavailable
 from sandbox._ns._remedies import remedy
@@ -84,15 +84,11 @@ def _planted() -> Iterator[dict[str, Any]]:
         yield {"file": path, "name": name, "port": port}
 
 
-class Opened(Sandbox, Protocol):
-    """A sandbox whose report can be added to."""
-
-    def add_steps(self, steps: tuple[Step, ...]) -> None:
-        """Add what the canaries found."""
-
-
-def run_canaries(sandbox: Opened) -> None:
+def run_canaries(sandbox: Sandbox) -> tuple[Step, ...]:
     """Try to get out of a sandbox that was just opened.
+
+    Returns:
+        What was tried and held.
 
     Raises:
         SandboxUnavailable: A canary got out.
@@ -110,4 +106,4 @@ def run_canaries(sandbox: Opened) -> None:
         if said.get(name) != "1":
             seen = said.get(name) or f"{result.ended} {result.stderr.decode('utf-8', 'replace')}"
             raise SandboxUnavailable(f"canary_{name}", remedy("canaries"), seen)
-    sandbox.add_steps(tuple(Step(f"canary_{name}", True) for name in _CANARIES))
+    return tuple(Step(f"canary_{name}", True) for name in _CANARIES)

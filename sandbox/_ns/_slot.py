@@ -76,7 +76,7 @@ class NsSandbox:
         except BaseException:
             os.close(self._wake)
             raise
-        self._report = IsolationReport(
+        self.report = IsolationReport(
             isolation="ns",
             memory_bound=self._hierarchy.kind if self._hierarchy else "per_process",
             pids_bound="rlimit",
@@ -88,15 +88,6 @@ class NsSandbox:
             interpreter=f"{self._interpreter.path} {zygote.version}",
             steps=tuple(Step(name, True) for name in zygote.steps),
         )
-
-    @property
-    def report(self) -> IsolationReport:
-        """What holds on this host."""
-        return self._report
-
-    def add_steps(self, steps: tuple[Step, ...]) -> None:
-        """Add what the canaries found to the report."""
-        self._report = dataclasses.replace(self._report, steps=(*self._report.steps, *steps))
 
     def prepare(self, program: Program, limits: Limits | None = None, *, runs: int = 1) -> Prepared | CompileFailure:
         """See `Sandbox.prepare`."""

@@ -29,6 +29,12 @@ def test_what_a_named_verifier_needs_is_there(cli: Cli) -> None:
     assert not any(key.startswith(("sandbox", "device")) for key in found)
 
 
+def test_what_is_looked_at_follows_from_what_a_verifier_uses(cli: Cli) -> None:
+    """Not from its name: a sandbox for every one that runs programs, a device for every one with a model."""
+    assert "sandbox/isolation" in findings(cli, "mutation")
+    assert any(key.startswith("device") for key in findings(cli, "likelihood"))
+
+
 def test_what_is_missing_is_named_with_its_remedy(cli: Cli) -> None:
     found = findings(cli, "nosuch", code=1)
     assert not found["verifiers/nosuch"]["ok"]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import sandbox
@@ -30,3 +32,13 @@ def test_missing_interpreter_is_a_finding() -> None:
     finding = sandbox.diagnose(SandboxConfig(python="/nowhere/bin/python"))[0]
     assert (finding.subject, finding.ok) == ("isolation", False)
     assert "interpreter" in finding.detail
+
+
+def test_a_backend_that_is_not_there_is_a_finding_with_a_remedy(tmp_path: Path) -> None:
+    """It is none that holds because another one was chosen."""
+    findings = sandbox.diagnose(SandboxConfig(docker_host=f"unix://{tmp_path}/none.sock"))
+    by_subject = {finding.subject: finding for finding in findings}
+    assert by_subject["isolation"].ok
+    assert by_subject["backend ns"].ok
+    assert not by_subject["backend docker, runc"].ok
+    assert by_subject["backend docker, runc"].remedy

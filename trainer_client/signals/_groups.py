@@ -249,6 +249,10 @@ class Groups:
         """Median of each group; ``lower`` picks the lower of the two middle values of an even group."""
         return self.quantile(values, 0.5, method)
 
+    def median_deviation(self, values: FloatArray) -> FloatArray:
+        """``[Q]`` median absolute deviation from the median, both the lower of two middle values."""
+        return self.median(np.abs(self.apply(np.subtract, values, self.median(values, "lower"))), "lower")
+
     def rank(self, values: AnyArray, *, descending: bool = False) -> IntArray:
         """Rank ``[N]`` of each row in its group, from 0; ties keep batch order."""
         ordered = np.lexsort((-values if descending else values, self.index))

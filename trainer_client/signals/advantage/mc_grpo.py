@@ -57,7 +57,7 @@ def mc_grpo(
     if scale != "none":
         spread = groups.deviation(rewards, 1)
         if scale == "mad":
-            mad = median_deviation(rewards, groups)
+            mad = groups.median_deviation(rewards)
             spread = np.where(mad > floor, mad, spread)
         centred = groups.apply(np.divide, centred, np.where(spread > 0, spread, 1.0) + eps)
     if clip > 0:
@@ -109,11 +109,6 @@ def median_pivots(rewards: FloatArray, groups: Groups) -> BoolArray:
     first = groups.min(np.where(at_median, np.arange(rewards.size), rewards.size))
     result: BoolArray = np.arange(rewards.size) == groups.spread(first)
     return result
-
-
-def median_deviation(rewards: FloatArray, groups: Groups) -> FloatArray:
-    """``[Q]`` median absolute deviation from the median, both the lower of two middle values."""
-    return groups.median(np.abs(groups.apply(np.subtract, rewards, groups.median(rewards, "lower"))), "lower")
 
 
 @golden("mc_grpo", "mc_grpo_rescaled", atol=0.0)

@@ -178,7 +178,7 @@ def _centred(
 
 def _spread_of_group(x: FloatArray, g: Groups, squares: FloatArray, scale: Scale, ddof: int) -> FloatArray:
     if scale == "mad":
-        return g.median(np.abs(g.apply(np.subtract, x, g.median(x, "lower"))), "lower")
+        return g.median_deviation(x)
     return np.sqrt(squares / np.maximum(g.sizes - ddof, 1)) * (g.sizes > ddof)
 
 

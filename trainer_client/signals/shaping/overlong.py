@@ -1,6 +1,7 @@
 """DAPO's soft overlong punishment, as in the paper and TRL: full at max_length and beyond.
 
-DAPO (arXiv 2503.14476) eq. 13; huggingface/trl trl/rewards/other_rewards.py @f2cd5771.
+DAPO (arXiv 2503.14476) eq. 13; huggingface/trl trl/rewards/other_rewards.py @f2cd5771; OpenRLHF/OpenRLHF
+openrlhf/trainer/ppo_utils/length_penalty.py @3c3be623, where max_length counts new tokens.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from trainer_client.signals.parts.overlong import overlong_penalty
     laws=Laws(options={"max_length": 4, "cache": 2}),
 )
 def overlong(batch: SignalBatch, *, max_length: int, cache: int, factor: float = 1.0) -> Signal:
-    """DAPO's soft overlong punishment, as in the paper and TRL: full at max_length and beyond."""
+    """DAPO's soft overlong punishment, as in the paper, TRL and OpenRLHF: full at max_length and beyond."""
     penalty = overlong_penalty(batch.lengths, max_length=max_length, cache=cache, factor=factor)
     return batch.signal(rewards=batch.rewards + penalty)
 
@@ -36,18 +37,6 @@ def overlong(batch: SignalBatch, *, max_length: int, cache: int, factor: float =
 def overlong_verl(batch: SignalBatch, *, max_length: int, cache: int, factor: float = 1.0) -> Signal:
     """DAPO's soft overlong punishment as in verl: it keeps falling beyond max_length."""
     penalty = overlong_penalty(batch.lengths, max_length=max_length, cache=cache, factor=factor, beyond="falling")
-    return batch.signal(rewards=batch.rewards + penalty)
-
-
-@register(
-    "overlong_openrlhf",
-    like="overlong",
-    source="OpenRLHF/OpenRLHF openrlhf/trainer/ppo_utils/length_penalty.py @3c3be623",
-    laws=Laws(options={"max_length": 4, "cache": 2}),
-)
-def overlong_openrlhf(batch: SignalBatch, *, max_length: int, cache: int, factor: float = 1.0) -> Signal:
-    """DAPO's soft overlong punishment as in OpenRLHF: max_length counts new tokens, the end is at -factor."""
-    penalty = overlong_penalty(batch.lengths, max_length=max_length, cache=cache, factor=factor)
     return batch.signal(rewards=batch.rewards + penalty)
 
 
@@ -71,7 +60,7 @@ def _(case: Case) -> Any:
 @golden("overlong_soft_punishment_openrlhf")
 def _(case: Case) -> Any:
     estimator = method(
-        "overlong_openrlhf",
+        "overlong",
         max_length=case.params["max_new_tokens"],
         cache=case.params["overlong_buffer_len"],
         factor=case.params["overlong_penalty_factor"],
