@@ -29,6 +29,7 @@ class Attempt(Generic[_T]):
         value: What came of it.
         elapsed_s: How long it took on the clock, in seconds.
         wall_s: The same, less what other processes are known to have taken.
+        least_s: The same, less all that any task of it waited for a processor.
         late: Whether the wall limit ended it.
         doubtful: Whether, of one that is late, the kernel's account of its tasks leaves open who is to blame.
         proven: Whether another limit ended it, for which no host is to blame.
@@ -37,6 +38,7 @@ class Attempt(Generic[_T]):
     value: _T
     elapsed_s: float
     wall_s: float
+    least_s: float
     late: bool = False
     doubtful: bool = False
     proven: bool = False
@@ -50,8 +52,8 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
     that is late without a doubt stays late only where a probe finds a host that is not starved.
 
     More time is given to tell a program that was kept waiting from one that waits. It is no higher limit: what a
-    second try has done later than its own limit, by a clock that excuses nothing for it, counts for nothing. Otherwise
-    a program that only sleeps too long would be in time on a slow host.
+    second try has done later than the limit, all its waiting for a processor left out, is not in time. Otherwise a
+    program that only sleeps too long would be right on a slow host and wrong on a fast one.
 
     Args:
         attempt: Makes one try, with a factor on the wall limit.
@@ -73,11 +75,11 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
         if slow < _HELD_UP:
             return first.value, 1.0
     second = attempt(slow)
-    in_time = not second.late and second.wall_s <= wall_s
+    in_time = not second.late and second.least_s <= wall_s
     if in_time or second.proven or (second.late and not second.doubtful):
         return second.value, 1.0
     slow = min(slow, measure())
-    if second.elapsed_s < slow * wall_s or (second.wall_s <= wall_s and slow >= _STARVED):
+    if slow >= _STARVED and (second.elapsed_s < slow * wall_s or second.wall_s <= wall_s):
         detail = f"{second.elapsed_s:.1f} s passed on a host that is {slow:.1f} times slower than it should be"
         raise SandboxFailure("starved", detail)
     return (second if second.late else first).value, slow

@@ -265,12 +265,12 @@ def compile_python(
             failure = CompileFailure(f"compiling exceeded the {exceeded.value.replace('_', ' ')}", exceeded)
             late = exceeded is Exit.WALL_LIMIT
             doubtful = late and meter.doubts(limits.wall_s)
-            return Attempt(failure, meter.elapsed_s, meter.wall_s, late, doubtful)
+            return Attempt(failure, *_clocks(meter), late, doubtful)
         letter, payload, _ = _wire.receive_frame(child.sock)
         if letter == _wire.COMPILED:
             keep = True
-            return Attempt(Artefact(program, TABLE["python"], "", payload), meter.elapsed_s, meter.wall_s)
-        return Attempt(_explain(letter, payload, child, limits), meter.elapsed_s, meter.wall_s)
+            return Attempt(Artefact(program, TABLE["python"], "", payload), *_clocks(meter))
+        return Attempt(_explain(letter, payload, child, limits), *_clocks(meter))
     except (OSError, EOFError, ValueError) as error:
         raise SandboxFailure("compile", f"{type(error).__name__}: {error}") from error
     finally:
@@ -311,6 +311,10 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, wall_
         if meter.wall_limit_reached(limits.wall_s, wall_factor):
             return Exit.WALL_LIMIT
         pause = min(limits.cpu_s - meter.cpu_s, limits.wall_s - meter.wall_s)
+
+
+def _clocks(meter: Meter) -> tuple[float, float, float]:
+    return meter.elapsed_s, meter.wall_s, meter.least_wall_s
 
 
 def collect_build(running: Running, program: Program, tool: str, zygote: Zygote) -> Artefact | CompileFailure:

@@ -146,6 +146,11 @@ class Running:
         """Elapsed time until it ended or was ended, less what other processes are known to have taken."""
         return self._meter.wall_s if self._wall_s is None else self._wall_s
 
+    @property
+    def least_s(self) -> float:
+        """Elapsed time less all that a task of it waited for a processor."""
+        return self._meter.least_wall_s
+
     def feed(self, data: bytes, *, last: bool) -> None:
         """Send bytes over the data descriptor while reading what comes back.
 

@@ -291,7 +291,7 @@ class NsSandbox:
         try:
             running.drive(lambda: False)
             made = _jobs.collect_build(running, program, tool, zygote)
-            return Attempt(made, running.elapsed_s, running.wall_s, running.late, running.doubtful)
+            return Attempt(made, running.elapsed_s, running.wall_s, running.least_s, running.late, running.doubtful)
         finally:
             running.close()
 
@@ -329,7 +329,8 @@ class NsSandbox:
             result = running.result()
             late = result.ended is Exit.WALL_LIMIT
             proven = result.ended not in (Exit.EXITED, Exit.SIGNALED, Exit.WALL_LIMIT)
-            return Attempt(result, result.elapsed_s, running.wall_s, late, late and running.doubtful, proven)
+            clocks = result.elapsed_s, running.wall_s, running.least_s
+            return Attempt(result, *clocks, late=late, doubtful=late and running.doubtful, proven=proven)
         finally:
             running.close()
             self._last_end = time.monotonic()

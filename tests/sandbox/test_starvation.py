@@ -26,7 +26,7 @@ class _Tries:
 
     def attempt(self, wall_factor: float) -> Attempt[str]:
         self.factors.append(wall_factor)
-        return Attempt("late", next(self._elapsed), self._wall_s, late=True, doubtful=True)
+        return Attempt("late", next(self._elapsed), self._wall_s, 0.5, late=True, doubtful=True)
 
     def measure(self) -> float:
         return next(self._slowness)
@@ -37,15 +37,16 @@ def _sleeper(seconds: float) -> Callable[[float], Attempt[str]]:
 
     def attempt(wall_factor: float) -> Attempt[str]:
         if wall_factor < seconds:
-            return Attempt("ended", wall_factor + 0.01, wall_factor + 0.01, late=True)
-        return Attempt("answers", seconds, seconds)
+            passed = wall_factor + 0.01
+            return Attempt("ended", passed, passed, passed, late=True)
+        return Attempt("answers", seconds, seconds, seconds)
 
     return attempt
 
 
 def test_what_is_not_late_needs_no_probe() -> None:
     tries = _Tries([], [])
-    assert settle(lambda _: Attempt("ends", 0.9, 0.9), tries.measure, 1.0) == ("ends", 1.0)
+    assert settle(lambda _: Attempt("ends", 0.9, 0.9, 0.9), tries.measure, 1.0) == ("ends", 1.0)
 
 
 @pytest.mark.parametrize("slowness", [[1.3], [3.9], [9.0, 1.3]])
@@ -55,7 +56,7 @@ def test_what_is_late_without_a_doubt_stays_so_unless_the_host_lags_far_behind(s
 
 def test_no_account_of_a_starved_host_is_final() -> None:
     """A task that waits within the kernel, or has not yet got the processor it waits for, is not seen to wait."""
-    results = iter([Attempt("stalled", 1.1, 1.1, late=True), Attempt("answers", 0.2, 0.2)])
+    results = iter([Attempt("stalled", 1.1, 1.1, 1.1, late=True), Attempt("answers", 0.2, 0.2, 0.2)])
     assert settle(lambda _: next(results), _Tries([], [6.0, 6.0]).measure, 1.0) == ("answers", 1.0)
 
 
@@ -67,8 +68,19 @@ def test_more_time_on_a_starved_host_is_no_higher_limit() -> None:
     assert settle(_sleeper(7.0), _Tries([], [6.0, 6.0]).measure, 1.0) == ("ended", 1.0)
 
 
+def test_a_second_try_with_more_time_may_wait_for_a_processor() -> None:
+    results = iter([Attempt("late", 2.0, 1.5, 0.9, late=True, doubtful=True), Attempt("answers", 1.4, 1.3, 0.9)])
+    assert settle(lambda _: next(results), _Tries([], [1.5]).measure, 1.0) == ("answers", 1.0)
+
+
+@pytest.mark.parametrize("slowness", [1.1, 1.9])
+def test_a_host_that_is_not_starved_shelters_none_that_is_late(slowness: float) -> None:
+    results = iter([Attempt("late", 1.2, 1.2, 0.9, late=True, doubtful=True), Attempt("answers", 1.09, 1.09, 1.05)])
+    assert settle(lambda _: next(results), _Tries([], [slowness] * 2).measure, 1.0) == ("late", slowness)
+
+
 def test_a_second_try_that_exceeds_another_limit_is_final() -> None:
-    results = iter([Attempt("late", 2.0, 2.0, late=True), Attempt("spins", 3.0, 2.5, proven=True)])
+    results = iter([Attempt("late", 2.0, 2.0, 2.0, late=True), Attempt("spins", 3.0, 2.5, 2.5, proven=True)])
     assert settle(lambda _: next(results), _Tries([], [6.0, 6.0]).measure, 1.0) == ("spins", 1.0)
 
 

@@ -63,7 +63,8 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
 
     def attempt(wall_factor: float) -> Attempt[tuple[Protocol, RunResult]]:
         talk, run = _converse(slots, prepared, plan, test, limits, _WALL_FACTOR * wall_factor)
-        return Attempt((talk, run), talk.waited, talk.wall_s(run), talk.late(run), talk.doubts(run))
+        wall_s = talk.wall_s(run)
+        return Attempt((talk, run), talk.waited, wall_s, wall_s, talk.late(run), talk.doubts(run))
 
     (talk, run), _ = settle(attempt, slots.program.slowness, _WALL_FACTOR * limits.wall_s)
     return talk.outcome(run)
