@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -98,7 +99,9 @@ class _Asking:
 
     async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:
         """Which rubrics follow from the cited documents together."""
-        shown = excerpt(pages, " ".join([self._text, *rubrics.values()]), self._options.max_characters)
+        wanted = " ".join([self._text, *rubrics.values()])
+        # Pages may be long; other responses are not to wait for them.
+        shown = await asyncio.to_thread(excerpt, pages, wanted, self._options.max_characters)
         documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
         about = PromptContext(self._rollout.prompt_context.group_id, documents)
         return await self._each(Rollout(self._text, about, f"{self._rollout.rollout_id}#pages"), _FOLLOWS, rubrics)

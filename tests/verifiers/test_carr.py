@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
+import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,10 +14,11 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Document, Rollout, bind
+from reward_servers.engines.citations import excerpt
 from reward_servers.verifiers.carr import carr
 from reward_servers.verifiers.citation import citation
 from reward_servers.verifiers.judge import Judge
-from tests.fakes.chat_server import FakeChatServer, Said
+from tests.fakes.chat_server import FakeChatServer, Said, Script
 from tests.typed import declared
 from tests.verifiers.harness import Bench, bench, evidence, rollout
 
@@ -31,7 +35,7 @@ HOLDS = {"stands on": "d4", "designed": "d1", "won": "d2"}
 """Which document supports which rubric."""
 
 
-def judge_of(right: bool = True, unnamed: Collection[str] = (), broken: str = "") -> FakeChatServer:
+def script_of(right: bool = True, unnamed: Collection[str] = (), broken: str = "") -> Script:
     """A judge that knows which document supports which rubric, and which slots are named."""
 
     def script(request: dict[str, Any], number: int) -> Said | str:
@@ -51,7 +55,12 @@ def judge_of(right: bool = True, unnamed: Collection[str] = (), broken: str = ""
         supported = {name: any(word in text for word in held) for name, text in listed.items()}
         return json.dumps({**supported, "signature": token[1]})
 
-    return FakeChatServer(script)
+    return script
+
+
+def judge_of(**said: Any) -> FakeChatServer:
+    """The same behind a server."""
+    return FakeChatServer(script_of(**said))
 
 
 @asynccontextmanager
@@ -138,3 +147,37 @@ async def test_rubrics_that_can_never_count_are_refused(rubrics: list[str], said
     async with judging(judge_of()) as running:
         fault = await running.fault("carr", answer(FULL, rubrics=rubrics))
     assert (fault.party.value, said in fault.message) == ("dataset", True)
+
+
+async def test_nothing_of_one_response_holds_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published server sleeps between requests on the loop that all requests share."""
+    loop, asleep, cutting = threading.get_ident(), time.sleep, set()
+    failed, judged = threading.Event(), threading.Event()
+
+    def sleep(seconds: float) -> None:
+        assert threading.get_ident() != loop, "sleeps on the loop"
+        asleep(seconds)
+
+    def cut(*given: Any) -> Any:
+        cutting.add(threading.get_ident())
+        return excerpt(*given)
+
+    usual = script_of()
+
+    def script(request: dict[str, Any], number: int) -> Said | str:
+        if "Slow." in request["messages"][1]["content"] and not judged.is_set():
+            failed.set()
+            return Said(status=503, headers={"retry-after": "0.05"})
+        return usual(request, number)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr("reward_servers.verifiers.carr.excerpt", cut)
+    async with judging(FakeChatServer(script)) as running:
+        slow = asyncio.create_task(running.verdict("carr", answer(f"{FULL} Slow.")))
+        assert await asyncio.to_thread(failed.wait, 30)
+        assert (await running.verdict("carr", answer(FULL))).score == 1.0
+        assert not slow.done()
+        judged.set()
+        assert (await slow).score == 1.0
+    assert cutting
+    assert loop not in cutting
