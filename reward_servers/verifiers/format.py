@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
 
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.protocols import Validator
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.exceptions import ValidationError
 from pydantic import Field, field_validator, model_validator
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from reward_servers import CallerError, DatasetError, Options, Reference, Rollout, Score, verifier
 from reward_servers.engines.text import TAG_NAME, boxed, check_tags, fenced, strict_json, tagged, visible
+from reward_servers.verifiers._schemas import checked, compiled
 
 _SHOWN_ERRORS = 5
-
-
-@lru_cache(maxsize=64)
-def _validator(schema: str) -> Validator:
-    decoded = json.loads(schema)
-    kind = validator_for(decoded, default=Draft202012Validator)
-    kind.check_schema(decoded)
-    # An empty registry: a schema's references are resolved inside it, never fetched.
-    made: Validator = kind(decoded, registry=Registry())
-    return made
-
-
-def _checked(schema: dict[str, Any] | bool | None) -> dict[str, Any] | bool | None:
-    if schema is not None:
-        try:
-            _validator(json.dumps(schema))
-        except SchemaError as error:
-            raise ValueError(f"it is not a JSON Schema: {error.message}") from None
-    return schema
 
 
 class FormatReference(Reference):
@@ -46,7 +23,7 @@ class FormatReference(Reference):
 
     json_schema: dict[str, Any] | bool | None = None
 
-    _check = field_validator("json_schema")(_checked)
+    _check = field_validator("json_schema")(checked)
 
 
 class FormatOptions(Options):
@@ -64,7 +41,7 @@ class FormatOptions(Options):
     json_schema: dict[str, Any] | bool | None = Field(None, description="A JSON Schema that the JSON must meet.")
     grade: Literal["all", "share"] = Field("all", description="1 when all rules hold, or the share that holds.")
 
-    _check_schema = field_validator("json_schema")(_checked)
+    _check_schema = field_validator("json_schema")(checked)
 
     @field_validator("tags")
     @classmethod
@@ -109,7 +86,7 @@ def _json_rules(
         errors: list[ValidationError] = []
         if valid:
             try:
-                errors = list(islice(_validator(json.dumps(schema)).iter_errors(decoded), _SHOWN_ERRORS))
+                errors = list(islice(compiled(schema).iter_errors(decoded), _SHOWN_ERRORS))
             except Unresolvable as error:
                 what = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
                 if ref.json_schema is not None:

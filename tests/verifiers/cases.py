@@ -105,8 +105,8 @@ def _content(response: Any) -> Any:
 
 
 def _part(part: Mapping[str, Any]) -> Part:
-    if part["type"] == "text":
-        return Part("text", part["text"])
+    if part["type"] in ("text", "reasoning"):
+        return Part(part["type"], part["text"])
     header, _, payload = part["image_url"]["url"].partition(",")
     return Part("blob", data=b64decode(payload), mime=header[5:].partition(";")[0])
 

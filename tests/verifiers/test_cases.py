@@ -68,6 +68,14 @@ EXCEPTED: dict[str, dict[str, str]] = {
         "reasoning in front": "the published rule allows one closing tag of reasoning",
         "unfinished reasoning": "the published rule asks for a closing tag of reasoning alone",
     },
+    "agent_form": {
+        "frames without content": "the form alone is judged, and this has some of it",
+        "placeholders": "the form alone is judged, and this has some of it",
+        "planted tags": "the form alone is judged, and this has some of it",
+        "right in a comment": "the form alone is judged, wherever it stands",
+        "reasoning in front": "each turn thinks once",
+        "unfinished reasoning": "thinking is part of the form",
+    },
     "trajectory": {"reasoning in front": "a text in Harmony begins with a mark of Harmony"},
     "tags": {
         "frames without content": "the form alone is judged, and this has some of it",

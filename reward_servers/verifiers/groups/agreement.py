@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
@@ -12,7 +11,8 @@ from pydantic import Field
 from reward_servers import Group, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines.math import PROFILES, Gold, Outcome, extract, judge
 from reward_servers.engines.text import Form
-from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers._answers import taken
+from reward_servers.verifiers.groups._clusters import ASPECTS, ClusterOptions, scores_of
 
 _MOST = 256
 _FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
@@ -21,18 +21,12 @@ _DEFAULT = PROFILES["default"]
 Same = Callable[[int, int], bool]
 
 
-class AgreementOptions(AnswerOptions):
-    """How answers are found and compared, and what the score is."""
+class AgreementOptions(ClusterOptions):
+    """How answers are compared."""
 
     equal: Literal["text", "math"] = Field(
         "text",
         description="Same words, or equal as the math verifier finds and judges answers; then `take` is not read.",
-    )
-    metric: Literal["share", "majority"] = Field(
-        "share", description="Share of the group with the same answer, or 1 for the answer of most, ties included."
-    )
-    certain_share: float = Field(
-        0.0, ge=0, le=1, description="Share that the largest cluster must reach; below it no response is paid."
     )
 
 
@@ -76,7 +70,7 @@ def _same_value(rollouts: Sequence[Rollout], answers: Sequence[str], first: int,
     version="1",
     scope="group",
     limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
-    aspects=("share", "cluster", "clusters", "entropy"),
+    aspects=ASPECTS,
 )
 def agreement(group: Group, options: AgreementOptions) -> Sequence[Score]:
     """How many of a group give the same answer: self-consistency, majority pseudo-labels, semantic entropy.
@@ -90,26 +84,4 @@ def agreement(group: Group, options: AgreementOptions) -> Sequence[Score]:
     answers = _answers(group, options)
     math_equal = partial(_same_value, rollouts, answers)
     clusters = _clusters(answers, math_equal if options.equal == "math" else partial(_same_text, answers))
-    shares = [len(members) / len(answers) for members in clusters]
-    entropy = sum(share * math.log(1 / share) for share in shares)
-    filled = [share for share, members in zip(shares, clusters, strict=True) if answers[members[0]]]
-    largest = max(filled, default=0.0)
-    scores: dict[int, Score] = {}
-    for number, members in enumerate(clusters):
-        aspects = {
-            "share": shares[number],
-            "cluster": float(number),
-            "clusters": float(len(clusters)),
-            "entropy": entropy,
-        }
-        scores |= dict.fromkeys(members, _score(answers[members[0]], shares[number], largest, aspects, options))
-    return [scores[place] for place in range(len(answers))]
-
-
-def _score(answer: str, share: float, largest: float, aspects: dict[str, float], options: AgreementOptions) -> Score:
-    if not answer:
-        return Score(None, "no_answer", aspects=aspects)
-    if largest < options.certain_share:
-        return Score(0.0, "undecided", note=f"the largest cluster has {largest:.3g} of the group", aspects=aspects)
-    value = share if options.metric == "share" else float(share >= largest)
-    return Score(value, aspects=aspects, evidence={"answer": answer[:200]})
+    return scores_of(clusters, answers, options)

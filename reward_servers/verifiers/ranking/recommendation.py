@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verifier
@@ -10,6 +12,7 @@ from reward_servers.engines.published import list_hits, read_items
 from reward_servers.engines.text import visible
 
 Work = tuple[str, int]
+_SHOWN_RANKS = 100
 
 
 class RecommendationReference(Reference):
@@ -30,17 +33,20 @@ class RecommendationOptions(Options):
 
 
 @verifier(
-    "recommendation", version="1", limits=ItemLimits(response=1 << 19), aspects=("hits", "listed", "recall", "ndcg")
+    "recommendation", version="2", limits=ItemLimits(response=1 << 19), aspects=("hits", "listed", "recall", "ndcg")
 )
 def recommendation(rollout: Rollout, ref: RecommendationReference, options: RecommendationOptions) -> Score:
-    """How well a list of `Title (Year)` lines meets what a user took: nDCG of the hits, which are in the evidence.
+    """How well a list of `Title (Year)` lines meets what a user took: nDCG of the hits.
 
-    Source: Rank-GRPO, yaochenzhu/Rank-GRPO libs/metrics_align.py @0808d82c, for what is a hit.
+    The aspects `rank_1`, `rank_2`, ... say of each place of the list, up to 100, whether it is a hit: the input
+    `item_rewards` of the method `rank_grpo`. Source: Rank-GRPO, yaochenzhu/Rank-GRPO libs/metrics_align.py @0808d82c,
+    for what is a hit.
     """
     text = visible(rollout.response, rollout.reasoning_marks).text
     items = read_items(text)
     if not items:
-        return Score.floor("no_answer", "no line of the form `Title (Year)`")
+        nothing = dict.fromkeys(("hits", "listed", "recall", "ndcg"), 0.0) | _by_rank([0.0] * options.length)
+        return Score(None, "no_answer", aspects=nothing, note="no line of the form `Title (Year)`")
     hits = list_hits(
         items,
         ref.wanted,
@@ -55,6 +61,10 @@ def recommendation(rollout: Rollout, ref: RecommendationReference, options: Reco
         "listed": float(min(len(items), options.length)),
         "recall": retrieval.recall(hits, possible, options.length),
         "ndcg": retrieval.ndcg(hits, possible, options.length),
-    }
+    } | _by_rank(hits)
     shown = [f"{title} ({year})" for title, year in items[: options.length]]
     return Score(aspects["ndcg"], aspects=aspects, evidence={"items": shown, "hits": hits})
+
+
+def _by_rank(hits: Sequence[float]) -> dict[str, float]:
+    return {f"rank_{rank}": hit for rank, hit in enumerate(hits[:_SHOWN_RANKS], 1)}

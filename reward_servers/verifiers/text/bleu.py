@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
-from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.bleu import BLEU, BLEUScore
 
 from reward_servers import ItemLimits, Rollout, Score, verifier
 from reward_servers.verifiers._answers import AnswerOptions, TextReference, nothing_taken, taken
@@ -23,31 +23,48 @@ class BleuOptions(AnswerOptions):
         "exp", description="Smoothing of orders without a match; 'exp' is sacreBLEU's default."
     )
     max_order: int = Field(4, ge=1, le=4, description="Longest n-gram.")
+    length_aware: bool = Field(
+        False,
+        description="Whether n-grams are no longer than the reference, so that a right answer of one word is judged by "
+        "words alone; of several references the best counts.",
+    )
 
 
 @lru_cache(maxsize=64)
-def _metric(options: BleuOptions) -> BLEU:
+def _metric(options: BleuOptions, order: int) -> BLEU:
     return BLEU(
         lowercase=options.lowercase,
         tokenize=options.tokenize,
         smooth_method=options.smooth,
-        max_ngram_order=options.max_order,
+        max_ngram_order=order,
         effective_order=True,
     )
 
 
 @verifier(
     "bleu",
-    version="1",
+    version="2",
     limits=ItemLimits(response=1 << 19),
     aspects=("brevity_penalty", "length_ratio"),
     libraries=("sacrebleu",),
 )
 def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:
-    """Sentence BLEU of a translation against all references, as sacreBLEU computes it, between 0 and 1."""
+    """Sentence BLEU of a translation against all references, as sacreBLEU computes it, between 0 and 1.
+
+    `length_aware` is the quality of short answers in PRS (arXiv 2512.07478), reconstructed from its abstract.
+    """
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
-    found = _metric(options).sentence_score(answer, list(ref.answers))
+    if options.length_aware:
+        found = max((_length_aware(answer, one, options) for one in ref.answers), key=lambda one: one.score)
+    else:
+        found = _metric(options, options.max_order).sentence_score(answer, list(ref.answers))
     aspects = {"brevity_penalty": found.bp, "length_ratio": found.ratio}
     return Score(min(1.0, found.score / 100), aspects=aspects, evidence={"precisions": found.precisions})
+
+
+def _length_aware(answer: str, reference: str, options: BleuOptions) -> BLEUScore:
+    """BLEU whose n-grams are no longer than the reference has tokens."""
+    tokens = _metric(options, options.max_order).tokenizer(reference).split()
+    return _metric(options, max(1, min(options.max_order, len(tokens)))).sentence_score(answer, [reference])

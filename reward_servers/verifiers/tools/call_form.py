@@ -1,0 +1,91 @@
+"""Whether the calls of tools in a response can be made at all (the first stage of PRS)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonschema.exceptions import best_match
+from pydantic import Field, field_validator
+from referencing.exceptions import Unresolvable
+
+from reward_servers import DatasetError, ItemLimits, Options, Reference, Rollout, Score, verifier
+from reward_servers.engines.toolcalls import Call, MalformedCallError
+from reward_servers.verifiers._schemas import checked, compiled
+from reward_servers.verifiers.tools._made import made_calls
+
+_MOST = 64
+
+
+def _tool(given: Any) -> tuple[str, dict[str, Any]]:
+    """Name and parameters of a tool, as chat completions and Responses describe it."""
+    held = given.get("function", given) if isinstance(given, dict) else None
+    if not isinstance(held, dict) or not isinstance(held.get("name"), str) or not held["name"]:
+        raise ValueError('each tool is {"name": ..., "parameters": {...}}, or such an object under "function"')
+    parameters = held.get("parameters")
+    if not isinstance(parameters, dict | None):
+        raise ValueError(f"tool {held['name']!r}: `parameters` is a JSON Schema")
+    checked(parameters)
+    return held["name"], parameters or {}
+
+
+class CallFormReference(Reference):
+    """The tools that there are."""
+
+    tools: tuple[dict[str, Any], ...] | None = Field(
+        None, max_length=256, description="Tools as they were offered; without them any name and arguments will do."
+    )
+
+    @field_validator("tools")
+    @classmethod
+    def _check(cls, value: tuple[dict[str, Any], ...] | None) -> tuple[dict[str, Any], ...] | None:
+        names = [_tool(one)[0] for one in value or ()]
+        if len(set(names)) != len(names):
+            raise ValueError("two tools have one name")
+        return value
+
+
+class CallFormOptions(Options):
+    """What a response without a call is worth."""
+
+    required: bool = Field(True, description="Whether a response without any call gets the floor, or 1.")
+
+
+# In a worker process: a schema's patterns may take exponential time on what a candidate writes.
+@verifier("call_form", version="1", limits=ItemLimits(response=1 << 20), aspects=("calls", "known", "fitting"))
+def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions) -> Score:
+    """Whether every call of a tool can be read, names a tool that there is, and has arguments that its schema allows.
+
+    Calls are those of the messages, or of the text in the forms that `tool_calls` reads. `known` and `fitting` are the
+    shares of the calls that name a tool and that fit its schema. The first stage of PRS (arXiv 2512.07478, from its
+    abstract): weigh it with `progressive_reward`.
+    """
+    try:
+        made = made_calls(rollout)
+    except MalformedCallError as error:
+        return Score.floor("malformed", str(error))
+    if len(made) > _MOST:
+        return Score.floor("limit", f"{len(made)} calls")
+    if not made:
+        return Score.floor("no_call", "there is no call") if options.required else Score(1.0, aspects={"calls": 0.0})
+    tools = dict(map(_tool, ref.tools)) if ref.tools is not None else None
+    problems = [_problem(call, tools) for call in made]
+    known = sum(tools is None or call.name in tools for call in made)
+    aspects = {"calls": len(made), "known": known / len(made), "fitting": problems.count("") / len(made)}
+    wrong = [one for one in problems if one]
+    if wrong:
+        return Score(0.0, "malformed", aspects=aspects, note="; ".join(wrong)[:500], feedback={"problems": wrong[:5]})
+    return Score(1.0, aspects=aspects)
+
+
+def _problem(call: Call, tools: dict[str, dict[str, Any]] | None) -> str:
+    """What is wrong with a call; empty for nothing."""
+    if tools is None:
+        return ""
+    if call.name not in tools:
+        return f"there is no tool {call.name[:100]!r}"
+    try:
+        found = best_match(compiled(tools[call.name]).iter_errors(call.arguments))
+    except Unresolvable as error:
+        what = f"$ref {error.ref!r} leads nowhere inside the schema; write it into $defs"
+        raise DatasetError(f"reference.tools: {call.name}: {what}") from None
+    return "" if found is None else f"{call.name}: {found.json_path}: {found.message}"[:300]
