@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -204,6 +203,8 @@ def is_exposed(address: str, tls: TLS | None) -> bool:
     target = target_of(address)
     if is_encrypted(address, tls) or target.startswith("unix"):
         return False
+    import ipaddress
+
     host = target.removeprefix("dns:").removeprefix("ipv4:").removeprefix("ipv6:").lstrip("/").rpartition(":")[0]
     try:
         return not ipaddress.ip_address(host.strip("[]")).is_loopback

@@ -152,6 +152,10 @@ def test_a_client_can_be_pickled(client: RewardClient) -> None:
     assert again.scores.tolist() == table.scores.tolist()
     assert again.cell(3, "main") == table.cell(3, "main")
     assert again.advantages.tolist() == table.advantages.tolist()
+    assert again.cell(3, "main").note == "said so"
+    again.shed()
+    assert again.cell(3, "main").note == ""
+    assert again.run_seconds.tolist() == table.run_seconds.tolist()
 
 
 def test_a_closed_client_says_so(server: str, recipe: Recipe) -> None:

@@ -7,9 +7,6 @@ import weakref
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from trainer_client._client.core import Core
-from trainer_client._client.local import LocalCommand
-from trainer_client._client.record import Recorder, Take
 from trainer_client._errors import RecipeError
 from trainer_client._settings import TLS, Batching, Endpoints, Retries, Settings
 from trainer_client.recipe.asking import Asking
@@ -21,6 +18,8 @@ from trainer_client.result.table import Kept, ScoreTable
 from trainer_client.rollout.types import Rollout, not_a_rollout
 
 if TYPE_CHECKING:
+    from trainer_client._client.core import Core
+    from trainer_client._client.record import Recorder, Take
     from trainer_client.recipe.state import Method
 
 
@@ -45,9 +44,14 @@ class BaseClient:
         tls: TLS | None = None,
         token: str | None = None,
     ) -> None:
+        # What works for a client is loaded with the first one: many processes import its name and never make one.
+        from trainer_client._client.core import Core
+
         self._recipe = as_recipe(recipe)
         local = None
         if endpoints == "local":
+            from trainer_client._client.local import LocalCommand
+
             endpoints = None
             local = LocalCommand(self._recipe, None if isinstance(recipe, Recipe) else os.fspath(recipe))
         told = self._recipe.client or Asking()
@@ -107,9 +111,11 @@ class BaseClient:
 
     def _keep_record(self) -> None:
         """Have what writes the recipe's record; it writes the rest when the client or the process ends."""
-        record = self._recipe.record
-        self._recorder = None if record is None else Recorder(record)
-        if self._recorder is not None:
+        self._recorder = None
+        if self._recipe.record is not None:
+            from trainer_client._client.record import Recorder
+
+            self._recorder = Recorder(self._recipe.record)
             weakref.finalize(self, self._recorder.close)
 
     @property

@@ -11,7 +11,6 @@ from typing import Self, TypeVar
 
 from trainer_client._client.base import BaseClient, combined_at_once, require_rollout, table_or_raise
 from trainer_client._errors import ClientClosedError
-from trainer_client._session.runtime import refuse_on_private_thread
 from trainer_client._session.sinks import ScoringJob, ThreadSink
 from trainer_client._session.stream import GroupStream, StreamItem, grouped
 from trainer_client._session.tracing import current_trace
@@ -196,6 +195,8 @@ def _waited(future: concurrent.futures.Future[_T]) -> _T:
     Raises:
         BlockingCallError: in a callback, on the thread that would have to do the work.
     """
+    from trainer_client._session.runtime import refuse_on_private_thread
+
     try:
         refuse_on_private_thread()
         return future.result()

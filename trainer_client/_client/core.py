@@ -6,9 +6,8 @@ import asyncio
 import concurrent.futures
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from trainer_client._client.local import LocalCommand
 from trainer_client._errors import RecipeError, ServerUnavailableError
 from trainer_client._session.futures import ThreadFutures
 from trainer_client._session.group_buffer import GroupBuffer
@@ -24,6 +23,9 @@ from trainer_client.result.outcomes import OutcomeStore
 from trainer_client.result.table import Kept, ScoreTable
 from trainer_client.result.verifiers import VerifierInfo, Wait
 from trainer_client.rollout.types import Rollout
+
+if TYPE_CHECKING:
+    from trainer_client._client.local import LocalCommand
 
 
 class Intake(NamedTuple):

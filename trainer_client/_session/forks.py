@@ -7,11 +7,11 @@ hang. So a process forks between the end of all of gRPC's threads and their next
 from __future__ import annotations
 
 import gc
+import os
 import threading
 import time
-from pathlib import Path
 
-_TASKS = Path("/proc/self/task")
+_TASKS = "/proc/self/task"
 _CORE = ("grpc", "event_engine", "lifeguard", "resolver-execut", "default-executo")
 _INTERVAL = 0.002
 
@@ -42,17 +42,18 @@ def core_threads() -> set[str]:
     """Ids of the threads of gRPC's core, which Python does not know; none where the system does not tell."""
     found: set[str] = set()
     try:
-        tasks = list(_TASKS.iterdir())
+        tasks = os.listdir(_TASKS)
     except OSError:
         return found
     for task in tasks:
         try:
-            name = (task / "comm").read_text()
+            with open(f"{_TASKS}/{task}/comm", encoding="ascii", errors="replace") as file:
+                name = file.read()
         except OSError:
             # It has just ended.
             continue
         if name.startswith(_CORE):
-            found.add(task.name)
+            found.add(task)
     return found
 
 

@@ -8,17 +8,18 @@ name with one address is left to gRPC.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import socket
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from trainer_client._settings import TLS
-from trainer_client._transport.registry import SCHEME, RegistryView
+
+if TYPE_CHECKING:
+    from trainer_client._transport.registry import RegistryView
 
 FILE: Final = "file:"
+SCHEME: Final = "registry://"
 _FILE_INTERVAL: Final = 1.0
 _NAME_INTERVAL: Final = 5.0
 """Seconds between looks."""
@@ -52,7 +53,12 @@ class AddressBook:
     def __init__(self, server: str, told: Sequence[str], tls: TLS | None = None, token: str = "") -> None:
         self._server = server
         self._told = tuple(told)
-        self._views = {one: RegistryView(one, server, tls, token) for one in told if one.startswith(SCHEME)}
+        self._views: dict[str, RegistryView] = {}
+        for one in told:
+            if one.startswith(SCHEME):
+                from trainer_client._transport.registry import RegistryView
+
+                self._views[one] = RegistryView(one.removeprefix(SCHEME), server, tls, token)
         self.trouble = ""
         self.interval: float | None = None
         if self._views or any(address.startswith(FILE) for address in told):
@@ -77,9 +83,10 @@ class AddressBook:
         return self._read(address) if address.startswith(FILE) else (address,)
 
     def _read(self, address: str) -> list[str]:
-        path = Path(address.removeprefix(FILE))
+        path = address.removeprefix(FILE)
         try:
-            listed = json.loads(path.read_text("utf-8"))
+            with open(path, encoding="utf-8") as file:
+                listed = json.load(file)
         except (OSError, ValueError) as error:
             self.trouble = f"{path}: {error}"
             return []
@@ -111,6 +118,8 @@ def _name_of(address: str) -> tuple[str, int] | None:
     host, _, port = target.rpartition(":")
     if not host or not port.isdigit() or "/" in host or host.lower().rstrip(".") == "localhost":
         return None
+    import ipaddress
+
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -16,7 +16,6 @@ from trainer_client.contract.v1 import registry_service_pb2 as registry
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 from trainer_client.contract.v1.types_pb2 import VerifierIdentity
 
-SCHEME: Final = "registry://"
 _TIMEOUT = 3.0
 _LARGEST_REPLY = 64 << 20
 _COMPARISONS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
@@ -78,7 +77,7 @@ class RegistryView:
     """The servers that one registry lists for a selector. While it is gone, the last list counts.
 
     Args:
-        address: ``registry://HOST:PORT`` or ``registry://HOST:PORT/SELECTOR``.
+        address: ``HOST:PORT`` or ``HOST:PORT/SELECTOR``.
         server: name of the server in the recipe, which is the selector where the address has none.
         tls: files for encrypted connections.
         token: bearer token, or where it is read.
@@ -88,7 +87,7 @@ class RegistryView:
     """
 
     def __init__(self, address: str, server: str, tls: TLS | None, token: str) -> None:
-        self._target, _, selector = address.removeprefix(SCHEME).partition("/")
+        self._target, _, selector = address.partition("/")
         self._selector = Selector(selector or server)
         self._tls = tls
         self._token = token

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from trainer_client.recipe.recipe import Recipe
-from trainer_client.result.aspects import Readings
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore
 from trainer_client.rollout.types import Rollout
 
@@ -52,6 +51,8 @@ class Batch:
 
     def __post_init__(self) -> None:
         if self.recipe.readings:
+            from trainer_client.result.aspects import Readings
+
             Readings(self.recipe.readings, self.store, self.floors)
 
     def abandon(self, rows: Sequence[int]) -> None:

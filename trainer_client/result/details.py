@@ -6,14 +6,16 @@ import json
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client.contract.v1 import reward_service_pb2 as service
-from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.outcomes import ClientOutcome, Outcome, OutcomeStore, Spent
+
+if TYPE_CHECKING:
+    from trainer_client.contract.v1 import reward_service_pb2 as service
+    from trainer_client.contract.v1 import types_pb2 as types
 
 PARTIES = ("", "dataset", "service", "upstream", "caller")
 
@@ -75,6 +77,9 @@ def read_times(sources: Sequence[Any], places: Sequence[int]) -> Times:
         sources: what each cell was settled with.
         places: position of each cell in a source that has many.
     """
+    from trainer_client.contract.v1 import reward_service_pb2 as service
+    from trainer_client.contract.v1 import types_pb2 as types
+
     cells = len(sources)
     none = array("Q", bytes(8 * cells))
     times = Times(array("I", bytes(4 * cells)), array("I", bytes(4 * cells)), bytearray(cells), none)
@@ -118,6 +123,9 @@ def seconds(microseconds: array[int]) -> NDArray[np.float64]:
 
 def read_spent(sources: Sequence[Any]) -> Spent:
     """What the models that settled cells asked have cost together, faults and verdicts of a cache among them."""
+    from trainer_client.contract.v1 import reward_service_pb2 as service
+    from trainer_client.contract.v1 import types_pb2 as types
+
     calls, read, written, cost = 0, 0, 0, 0.0
     for source in sources:
         # Columns hold what asked no model.
@@ -142,6 +150,9 @@ def read_aspects(sources: Sequence[Any], count: int) -> list[array[float]]:
         sources: what each cell was settled with.
         count: how many aspects there are.
     """
+    from trainer_client.contract.v1 import reward_service_pb2 as service
+    from trainer_client.contract.v1 import types_pb2 as types
+
     values = [array("d", [float("nan")]) * len(sources) for _ in range(count)]
     for cell, source in enumerate(sources):
         # Verdicts that come column by column have none.
@@ -188,6 +199,9 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
         return {}
     if isinstance(source, ClientOutcome):
         return {"message": source.message, "retryable": source.retryable, "retry_after": source.retry_after}
+    from trainer_client.contract.v1 import reward_service_pb2 as service
+    from trainer_client.contract.v1 import types_pb2 as types
+
     if isinstance(source, service.ResultColumns):
         source = result_at(source, place)
     if isinstance(source, bytes):
@@ -236,6 +250,8 @@ def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, A
 
 def result_at(columns: service.ResultColumns, place: int) -> types.Result:
     """One of the verdicts that came column by column, but for its score and code."""
+    from trainer_client.contract.v1 import types_pb2 as types
+
     result = types.Result(verdict=types.Verdict())
     if columns.queue_us:
         result.queue_us = columns.queue_us[place]

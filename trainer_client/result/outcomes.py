@@ -15,8 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client.contract.v1 import reward_service_pb2 as service
-from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.verifiers import VerifierId
 
 
@@ -129,10 +127,11 @@ class OutcomeStore:
 
     def __getstate__(self) -> dict[str, Any]:
         state = {name: getattr(self, name) for name in self.__slots__}
-        shared: dict[int, _Packed] = {}
+        from trainer_client.result.sources import packed
+
         return {
             **state,
-            "sources": [_pack(source, shared) for source in self.sources],
+            "sources": packed(self.sources),
             "on_rows": None,
             "on_settled": None,
         }
@@ -140,12 +139,9 @@ class OutcomeStore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             setattr(self, name, value)
-        shared: dict[int, service.ResultColumns] = {}
-        for cell, source in enumerate(self.sources):
-            if isinstance(source, _Packed):
-                if id(source) not in shared:
-                    shared[id(source)] = service.ResultColumns.FromString(source)
-                self.sources[cell] = shared[id(source)]
+        from trainer_client.result.sources import unpacked
+
+        self.sources = unpacked(self.sources)
 
     def ask(self, rows: Sequence[int], column: int) -> None:
         """Mark cells as asked for."""
@@ -235,7 +231,9 @@ class OutcomeStore:
 
     def shed(self) -> None:
         """Forget evidence, feedback, notes and steps of settled cells."""
-        self.sources = [_lean(source) if isinstance(source, types.Result) else source for source in self.sources]
+        from trainer_client.result.sources import lean
+
+        self.sources = lean(self.sources)
 
     @classmethod
     def joined(cls, stores: Sequence[OutcomeStore]) -> OutcomeStore:
@@ -255,30 +253,3 @@ class OutcomeStore:
             for known, more in zip(versions, store.versions, strict=True):
                 known.update(more)
         return joined
-
-
-class _Packed(bytes):
-    """Columns on their way to another process, once for all cells that were settled with them."""
-
-
-def _pack(source: Any, shared: dict[int, _Packed]) -> Any:
-    """A source as it is pickled: bytes in the place of a message."""
-    if isinstance(source, types.Result):
-        return source.SerializeToString()
-    if isinstance(source, service.ResultColumns):
-        if id(source) not in shared:
-            shared[id(source)] = _Packed(source.SerializeToString())
-        return shared[id(source)]
-    return source
-
-
-def _lean(source: types.Result) -> bytes:
-    kept = types.Result(queue_us=source.queue_us, run_us=source.run_us, cached=source.cached)
-    if source.HasField("usage"):
-        kept.usage.CopyFrom(source.usage)
-    if source.HasField("fault"):
-        kept.fault.CopyFrom(source.fault)
-        kept.fault.evidence_json = b""
-    if source.HasField("verdict"):
-        kept.verdict.aspects.extend(source.verdict.aspects)
-    return kept.SerializeToString()

@@ -1,7 +1,7 @@
 """`ScoreTable`: the scores of a batch, and the rewards and advantages that follow from them.
 
-Arrays are ``[N, R]`` for N rollouts and R rewards. A cell without a score holds NaN and says why in its code; what
-else a verifier said (note, evidence, aspects, steps) is decoded when it is asked for.
+Arrays are ``[N, R]``: N rollouts, R rewards; NaN where there is no score, and a code that says why. What else a
+verifier said is decoded when it is read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ from trainer_client.result.estimating import signal_of
 from trainer_client.result.inputs import values_of
 from trainer_client.result.missing import MissingWindow
 from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
-from trainer_client.result.summarise import summarise
-from trainer_client.result.summary import Summary
 from trainer_client.result.verifiers import VerifierId
 from trainer_client.rollout.types import Rollout
 
 if TYPE_CHECKING:
+    from trainer_client.result.summary import Summary
     from trainer_client.signals import Combined, Estimator, Pipeline, Signal
 
 logger = logging.getLogger("trainer_client")
@@ -197,10 +196,9 @@ class ScoreTable:
         Raises:
             KeyError: the recipe has no such reward.
         """
-        try:
-            return self.columns.index(reward)
-        except ValueError:
-            raise KeyError(f"no reward {reward!r}; the recipe has {', '.join(self.columns)}") from None
+        if reward not in self.columns:
+            raise KeyError(f"no reward {reward!r}; the recipe has {', '.join(self.columns)}")
+        return self.columns.index(reward)
 
     def aspect(self, reward: str | int, name: str) -> FloatArray:
         """``[N]`` one aspect of a reward's verdicts, such as ``tests`` of ``code``; NaN where there is none.
@@ -364,6 +362,8 @@ class ScoreTable:
 
     def summary(self) -> Summary:
         """Figures per reward and for the batch."""
+        from trainer_client.result.summarise import summarise
+
         try:
             return summarise(self, self.rewards, self.mask)
         except IncompleteBatchError as error:
