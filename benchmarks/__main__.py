@@ -18,6 +18,7 @@ _COMMANDS: dict[str, tuple[str, ...]] = {
     "alternatives": ("benchmarks.alternatives", _MATH),
     "client-cpu": ("benchmarks.client.cpu",),
     "client-submit": ("benchmarks.client.submit",),
+    "client-processes": ("benchmarks.client.processes",),
     "client-imports": ("benchmarks.client.imports",),
     "client-memory": ("benchmarks.client.memory",),
     "math-accuracy": ("benchmarks.math.accuracy",),

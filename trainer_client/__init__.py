@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from trainer_client._client.asynchronous import AsyncRewardClient
     from trainer_client._client.blocking import RewardClient
     from trainer_client._client.describe import describe_server
+    from trainer_client._node.client import SharedRewardClient
     from trainer_client._settings import TLS, Batching, Endpoints, Retries, read_token
     from trainer_client.recipe.recipe import Recipe
     from trainer_client.recipe.rewards import Reward, Server
@@ -50,6 +51,7 @@ _HOME = {
     "_client.asynchronous": ("AsyncRewardClient",),
     "_client.blocking": ("RewardClient",),
     "_client.describe": ("describe_server",),
+    "_node.client": ("SharedRewardClient",),
     "_settings": ("TLS", "Batching", "Endpoints", "Retries", "read_token"),
     "recipe.recipe": ("Recipe",),
     "recipe.rewards": ("Reward", "Server"),
@@ -93,6 +95,7 @@ __all__ = [
     "Server",
     "ServerInfo",
     "ServerUnavailableError",
+    "SharedRewardClient",
     "SlowItem",
     "StateError",
     "Summary",

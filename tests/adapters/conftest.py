@@ -13,7 +13,6 @@ from tests.gateway.conftest import Processes
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a server that hosts what the tests ask."""
     processes = Processes(tmp_path_factory.mktemp("servers"))
-    yield processes.start(
-        "serve", "exact", "length", "agreement", "tests.adapters.verifiers:outage", "--port", "0", "--workers", "1"
-    )
+    ours = [f"tests.adapters.verifiers:{name}" for name in ("outage", "slow")]
+    yield processes.start("serve", "exact", "length", "agreement", *ours, "--port", "0", "--workers", "1")
     processes.stop()

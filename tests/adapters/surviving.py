@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-HOSTED = '["exact", "length", "agreement", "test/outage"]'
+HOSTED = '["exact", "length", "agreement", "test/outage", "test/slow"]'
 
 
 def drawn(prompt: str, response: str) -> float | None:

@@ -68,6 +68,30 @@ class Core:
         )
         self._watch()
 
+    @property
+    def settings(self) -> Settings:
+        """What the client was told."""
+        return self._settings
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the client starts its servers itself."""
+        return self._local is not None
+
+    @property
+    def runtime(self) -> Runtime:
+        """The runtime of this process, made at first use.
+
+        Raises:
+            ClientClosedError: the client was closed.
+        """
+        return self._handle.runtime()
+
+    @property
+    def pins(self) -> dict[str, dict[str, str]]:
+        """Digests of the verifiers that the run keeps to, by server and verifier."""
+        return self._handle.pins
+
     def _watch(self) -> None:
         weakref.finalize(self, self._handle.abandon)
         if self._local is not None:

@@ -14,7 +14,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trainer_client import Endpoints, Recipe, RecipeError, RewardClient, Rollout, RolloutResult
+from trainer_client import (
+    Endpoints,
+    Recipe,
+    RecipeError,
+    RewardClient,
+    Rollout,
+    RolloutResult,
+    SharedRewardClient,
+)
 from trainer_client.adapters.fields import content_id, reference_of
 from trainer_client.adapters.missing import (
     Breaker,
@@ -25,7 +33,7 @@ from trainer_client.adapters.missing import (
     reward_or_rule,
 )
 
-RecipeLike = Recipe | str | os.PathLike[str] | RewardClient
+RecipeLike = Recipe | str | os.PathLike[str] | RewardClient | SharedRewardClient
 _REMEDY = "this trainer hands over single samples; use a recipe without it"
 
 
@@ -77,10 +85,10 @@ class SingleScorer:
         on_missing: OnMissing = "error",
         fault_limit: float = 0.2,
     ) -> None:
-        if isinstance(recipe, RewardClient):
+        if isinstance(recipe, RewardClient | SharedRewardClient):
             if endpoints is not None:
                 raise RecipeError("the client knows where its servers are; pass endpoints to it", "endpoints")
-            self.client = recipe
+            self.client: RewardClient | SharedRewardClient = recipe
         else:
             self.client = RewardClient(recipe, endpoints)
         refuse_sibling_rules(self.client.recipe, _REMEDY)
