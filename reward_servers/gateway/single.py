@@ -1,14 +1,14 @@
-"""Routes of trainers that hand over single samples: OpenRLHF, slime and CaRR's fork of it."""
+"""Routes of trainers that hand over single samples: OpenRLHF and slime."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 from starlette.responses import Response
 
-from reward_servers.gateway.body import read_as, read_object
+from reward_servers.gateway.body import read_object
 from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import HttpError, invalid
 from reward_servers.gateway.scoring import Judged, Scoring
@@ -51,26 +51,7 @@ class SlimeAnswer(BaseModel):
     codes: dict[str, str]
 
 
-class CarrBody(BaseModel):
-    """What CaRR's trainer posts."""
-
-    history: list[dict[str, Any]] = Field(min_length=1)
-    label: Any
-    task_unfinished: bool
-    remote_env_info: dict[str, Any]
-
-
-class CarrAnswer(BaseModel):
-    """The rewards named `outcome` and `rubric` of the recipe, and the whole."""
-
-    reward: float | None
-    outcome_reward: float | None
-    rubric_reward: float | None
-    rubric_scores: dict[str, Any]
-    valid: bool
-
-
-BODIES: list[type[BaseModel]] = [OpenRlhfBody, SlimeBody, CarrBody]
+BODIES: list[type[BaseModel]] = [OpenRlhfBody, SlimeBody]
 
 
 def routes(scoring: Scoring) -> APIRouter:
@@ -100,22 +81,6 @@ def routes(scoring: Scoring) -> APIRouter:
             # A bare number cannot say that it is none.
             raise HttpError(503, "no_reward", judged.reason)
         return reply(judged.reward)
-
-    @router.post("/evaluate", response_model=CarrAnswer, **described(CarrBody))
-    async def evaluate(request: Request) -> Response:
-        """CaRR: `{history, label, task_unfinished, remote_env_info}`."""
-        judged = await scoring.one(request, _of_carr(await read_as(CarrBody, request, scoring.config)))
-        scores = judged.result.scores
-        rubric = judged.result.cell("rubric") if "rubric" in scores else None
-        return reply(
-            {
-                "reward": judged.reward,
-                "outcome_reward": scores.get("outcome"),
-                "rubric_reward": scores.get("rubric"),
-                "rubric_scores": dict(rubric.aspects) if rubric is not None else {},
-                "valid": judged.valid,
-            }
-        )
 
     return router
 
@@ -152,42 +117,6 @@ def _of_slime(body: dict[str, Any]) -> Rollout:
         if name not in body:
             raise invalid("is missing; slime posts prompt, response and label", name)
     return _rollout(body["prompt"], body["response"], body.get("label"), body.get("metadata"))
-
-
-def _of_carr(body: CarrBody) -> Rollout:
-    info = body.remote_env_info
-    first = info.get("search_forbidden_strs")
-    question = first[0] if isinstance(first, list) and first and isinstance(first[0], str) else ""
-    try:
-        return Rollout(
-            content_id(body.history, body.label),
-            question,
-            [_usual(message) for message in body.history],
-            reference=reference_of(body.label),
-            metadata=info,
-            finish_reason="length" if body.task_unfinished else "",
-        )
-    except RolloutError as error:
-        raise invalid(error.reason, "history") from None
-
-
-def _usual(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as chat APIs write it: CaRR's calls and their outputs lie flat."""
-    told = dict(message)
-    content = message.get("content")
-    if message.get("role") == "tool" and isinstance(content, list):
-        told["content"] = "\n".join(str(part.get("output", "")) for part in content if isinstance(part, dict))
-    calls = message.get("tool_calls")
-    if isinstance(calls, list):
-        told["tool_calls"] = [_usual_call(call) for call in calls]
-    return told
-
-
-def _usual_call(call: Any) -> Any:
-    if not isinstance(call, dict) or "function" in call:
-        return call
-    function = {"name": call.get("name", ""), "arguments": call.get("arguments", "")}
-    return {"id": call.get("tool_call_id", ""), "type": "function", "function": function}
 
 
 def _rollout(prompt: Any, response: Any, label: Any, metadata: Any = None) -> Rollout:

@@ -62,6 +62,9 @@ class CarrOptions(Options):
     """Who judges, and what counts."""
 
     connected: bool = Field(True, description="Whether a rubric counts only where it leads to the answer.")
+    by_position: bool = Field(
+        True, description="Whether [k] may mean the k-th document when the response has no reference list."
+    )
     model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
     least_mass: float = Field(
         0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
@@ -121,7 +124,7 @@ class _Asking:
 )
 async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> Score:
     """Share of a rubric that the answer names, its citations support, and that leads to the answer (CaRR)."""
-    words = await ctx.score("citation", rollout, options={"gates": []})
+    words = await ctx.score("citation", rollout, options={"gates": [], "by_position": options.by_position})
     if words.code in ("no_answer", "limit"):
         return Score.floor(words.code, words.note)
     asking = _Asking(rollout, ref, options, ctx)

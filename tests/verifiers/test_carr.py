@@ -31,8 +31,8 @@ PAGES = (
 )
 RUBRICS = ["<E1> stands on the island of <E0>.", "<E1> was designed by <E2>.", "<E2> won the Telford Prize in 1891."]
 NAMES = {"E0": "Marrow", "E1": ["Corran Point lighthouse", "lighthouse of Corran Point"], "E2": ["Ilse Varga", "Varga"]}
-HOLDS = {"stands on": "d4", "designed": "d1", "won": "d2"}
-"""Which document supports which rubric."""
+HOLDS = {"stands on": "island of Marrow", "designed": "designed by", "won": "won the Telford"}
+"""What a document says that supports a rubric, by a word of the rubric."""
 
 
 def script_of(right: bool = True, unnamed: Collection[str] = (), broken: str = "") -> Script:
@@ -50,8 +50,8 @@ def script_of(right: bool = True, unnamed: Collection[str] = (), broken: str = "
         listed = dict(re.findall(r"^- (\w+): (.*)$", asked, re.MULTILINE))
         if kind == "entities":
             return json.dumps({**{slot: slot not in unnamed for slot in listed}, "signature": token[1]})
-        shown = set(re.findall(r"^\[(d\d)\]$", asked, re.MULTILINE))
-        held = {word for word, name in HOLDS.items() if name in shown}
+        shown = asked.partition(" END PROMPT>>>")[0]
+        held = {word for word, said in HOLDS.items() if said in shown}
         supported = {name: any(word in text for word in held) for name, text in listed.items()}
         return json.dumps({**supported, "signature": token[1]})
 
@@ -147,6 +147,14 @@ async def test_rubrics_that_can_never_count_are_refused(rubrics: list[str], said
     async with judging(judge_of()) as running:
         fault = await running.fault("carr", answer(FULL, rubrics=rubrics))
     assert (fault.party.value, said in fault.message) == ("dataset", True)
+
+
+async def test_numbers_may_mean_no_positions() -> None:
+    text = re.sub(r"\[d\d\]", "[1-3]", FULL)
+    async with judging(judge_of()) as running:
+        assert (await running.verdict("carr", answer(text))).score == 1.0
+        verdict = await running.verdict("carr", answer(text), {"by_position": False})
+    assert (verdict.score, verdict.code) == (0.0, "no_citations")
 
 
 async def test_nothing_of_one_response_holds_up_another(monkeypatch: pytest.MonkeyPatch) -> None:
