@@ -54,15 +54,16 @@ import contextlib
 import os
 import socket
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind
+from reward_servers.core import BoundVerifier, ItemLimits, ServerLimits, SettingsError, Verifier, bind, check_settings
 from reward_servers.core._schemas import explain
 
 _T = TypeVar("_T", bound=BaseModel)
@@ -220,11 +221,40 @@ class ServerConfig(Section):
         """
         changed = self.item_limits.get(verifier.name, _ItemLimits()).model_dump(exclude_none=True)
         limits = ItemLimits(**{**asdict(verifier.limits), **changed})
+        self.check(verifier, "the settings file (--config)")
+        return bind(verifier, self.verifiers.get(verifier.name), limits)
+
+    def check(self, verifier: Verifier, file: str) -> None:
+        """Look at the settings of a verifier.
+
+        Args:
+            verifier: It.
+            file: Where they are, in words.
+
+        Raises:
+            SettingsError: They do not fit; the message names the key.
+        """
         try:
-            return bind(verifier, self.verifiers.get(verifier.name), limits)
+            check_settings(verifier, self.verifiers.get(verifier.name))
         except SettingsError as error:
             table = verifier.name if "/" not in verifier.name else f'"{verifier.name}"'
-            raise SettingsError(f"{error}; see [verifiers.{table}] in the settings file (--config)") from None
+            raise SettingsError(f"{error}; see [verifiers.{table}] in {file}") from None
+
+    def check_names(self, served: Sequence[str], installed: Container[str]) -> None:
+        """Look for a table whose verifier is mistyped. One of another server may share the file.
+
+        Args:
+            served: Names of the verifiers that are served.
+            installed: Names of those that are installed.
+
+        Raises:
+            SettingsError: A table names no verifier, and nearly names one that is served.
+        """
+        for section, tables in (("verifiers", self.verifiers), ("item_limits", self.item_limits)):
+            for name in tables:
+                close = [] if name in served or name in installed else get_close_matches(name, served, n=1)
+                if close:
+                    raise SettingsError(f"{section}.{name}: there is no such verifier; did you mean {close[0]}?")
 
 
 def load_config(path: Path | None = None, **overrides: Any) -> ServerConfig:

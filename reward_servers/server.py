@@ -33,7 +33,7 @@ from reward_servers.observe import (
 from reward_servers.registry import Announcer, reachable_address
 from reward_servers.remote import Peers
 from reward_servers.rpc import Clients, RewardServicer, add_standard_services, listen, say_hosted
-from trainer_client import TLS, read_token
+from trainer_client import TLS, RecipeError, read_token
 from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
@@ -109,7 +109,12 @@ def _client_tls(files: ClientTls | None) -> TLS | None:
     for name, path in files.model_dump(exclude_none=True).items():
         if not path.is_file():
             raise SettingsError(f"client.tls.{name}: {path} is not a file")
-    return TLS(*(str(path) if path is not None else None for path in (files.ca, files.certificate, files.key)))
+    tls = TLS(*(str(path) if path is not None else None for path in (files.ca, files.certificate, files.key)))
+    try:
+        tls.check()
+    except RecipeError as error:
+        raise SettingsError(f"client.tls: {error.reason}") from None
+    return tls
 
 
 @asynccontextmanager
@@ -175,6 +180,7 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
 
 
 def _say_unused(config: ServerConfig, verifiers: Sequence[Verifier]) -> None:
+    config.check_names([one.name for one in verifiers], installed())
     unused = sorted((set(config.verifiers) | set(config.item_limits)) - {one.name for one in verifiers})
     if unused and config.registration.allowed:
         _log.info("settings of %s wait: they are not served here yet", ", ".join(unused))

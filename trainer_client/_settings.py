@@ -111,6 +111,7 @@ class TLS:
 
         Raises:
             OSError: a file cannot be read.
+            RecipeError: one does not hold what it should.
         """
         # Imported where they are needed: most clients have no certificates, and every trainer imports this.
         from pathlib import Path
@@ -118,7 +119,36 @@ class TLS:
         from grpc import ssl_channel_credentials
 
         ca, key, cert = (Path(file).read_bytes() if file else None for file in (self.ca, self.key, self.cert))
+        self.check()
         return ssl_channel_credentials(ca, key, cert)
+
+    def check(self) -> None:
+        """Refuse files of which gRPC would only say that no handshaker can be made, or that the server is away.
+
+        Raises:
+            OSError: one cannot be read.
+            RecipeError: one does not hold what it should.
+        """
+        import ssl
+
+        if (self.cert is None) != (self.key is None):
+            raise RecipeError("cert and key go together; give both", "tls")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.ca is not None:
+            try:
+                context.load_verify_locations(self.ca)
+            except ssl.SSLError:
+                raise RecipeError(f"{self.ca} holds no certificate of an authority in PEM", "tls.ca") from None
+        if self.cert is not None and self.key is not None:
+            try:
+                # An encrypted key is not asked a password for: gRPC could not read it.
+                context.load_cert_chain(self.cert, self.key, password="")
+            except ssl.SSLError as error:
+                if "KEY_VALUES_MISMATCH" in (error.reason or ""):
+                    raise RecipeError(f"{self.key} is not the key of {self.cert}; give its own", "tls.key") from None
+                raise RecipeError(
+                    f"{self.cert} and {self.key} are not a certificate and its unencrypted private key in PEM", "tls"
+                ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +177,7 @@ class Settings:
         """Settings from a client's arguments.
 
         Raises:
-            RecipeError: an address is none.
+            RecipeError: an address is none, or a file of certificates does not hold what it should.
             OSError: a file of certificates or of a token cannot be read.
         """
         token = token_source(token)
@@ -233,12 +263,15 @@ def check_address(address: str, key: str) -> None:
     """Refuse what cannot be the address of a server.
 
     Raises:
-        RecipeError: it has no port.
+        RecipeError: it has no port, or one that cannot be.
     """
     target = target_of(address)
     if not _ADDRESS.fullmatch(target):
         remedy = "; an IPv6 host is written in brackets" if target.count(":") > 1 else ""
         raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051" or "[::1]:50051"{remedy}', key)
+    port = target.rpartition("://")[2].partition("/")[0].rpartition(":")[2]
+    if not target.startswith(("unix", "file:")) and port.isdigit() and not 0 < int(port) < 1 << 16:
+        raise RecipeError(f"{address!r}: a port is between 1 and 65535", key)
 
 
 def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ needs and that a command starts itself; a *user error* is one line on stderr and
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -19,6 +20,8 @@ def main() -> int:
     Returns:
         The exit code: 0 when it worked, 1 when the command says no, 2 for a mistake of the user.
     """
+    # What goes wrong with a connection is said by the command itself, in its own words and place.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from reward_servers.cli._app import run
     except ModuleNotFoundError as error:

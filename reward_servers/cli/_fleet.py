@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reward_servers.cli._console import print_note
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._whole_file import whole_file
+from trainer_client._settings import check_address
 
 if TYPE_CHECKING:
     from trainer_client import Server
@@ -60,6 +61,28 @@ def _check_names(path: Path, found: Mapping[str, Any], names: Sequence[str]) -> 
         )
     if unknown:
         print_note(f"{path}: {', '.join(map(repr, unknown))} not needed by the recipe")
+
+
+def endpoints_of(
+    servers: Iterable[Server], file: Path | None, endpoints: Sequence[str] | None
+) -> dict[str, Sequence[str]]:
+    """Where the command line says that a recipe's servers are, by name.
+
+    Args:
+        servers: Servers of the recipe.
+        file: A file that says where they are.
+        endpoints: Replicas of one server that hosts everything.
+
+    Raises:
+        UserError: Both are given, or one of them cannot be read.
+    """
+    if not endpoints:
+        return dict(read_endpoints(file, servers)) if file is not None else {}
+    if file is not None:
+        raise UserError("--endpoint and --endpoints-file both say where servers are; give one of them")
+    for address in endpoints:
+        check_address(address, "--endpoint")
+    return {server.name: list(endpoints) for server in servers}
 
 
 def write_endpoints(path: Path, endpoints: Mapping[str, Sequence[str]]) -> None:

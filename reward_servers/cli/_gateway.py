@@ -55,7 +55,7 @@ def gateway(
     )
     check_address(settings)
     loaded = Recipe.load(recipe)
-    session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=False)
+    session = session_of(loaded, recipe, (endpoints_file, None), (tls_of(ca, cert, key), token), workers, verbose=False)
     run_on_loop(_serve(session, loaded, settings))
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,26 +43,39 @@ def read_columns(given: Sequence[str]) -> dict[str, str]:
     return columns
 
 
-def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None) -> Recipe:
+def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, config: Path | None = None) -> Recipe:
     """The recipe of a file, or one that only asks verifiers.
+
+    Args:
+        path: The file; None for none.
+        verifiers: What is asked without a recipe.
+        options: Its options, as JSON.
+        config: Settings file of the one server that hosts them all; without it each has a server of its own.
 
     Raises:
         UserError: Neither is given, or both.
     """
     from reward_servers.cli._check import read_options
-    from trainer_client import Recipe, Reward
+    from trainer_client import Recipe, Reward, Server
 
     if (path is None) == (not verifiers):
         raise UserError("give either a recipe (--recipe recipe.toml) or what to ask (--verifier math)")
     if path is not None:
         if options is not None:
             raise UserError("--options belongs to --verifier; a recipe says the options of each of its rewards")
+        if config is not None:
+            raise UserError('--config belongs to --verifier; a recipe names it: [servers.NAME] config = "FILE"')
         return Recipe.load(path)
     if options is not None and len(verifiers) > 1:
         raise UserError("--options is for one --verifier; write a recipe for several with options")
     given = read_options(options)
-    rewards = tuple(Reward(name.partition("@")[0], name, options=given) for name in verifiers)
-    return Recipe(rewards, name="score", advantage=None)
+    names = [name.partition("@")[0] for name in verifiers]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"--verifier {name} is given {names.count(name)} times; give it once, or write a recipe")
+    rewards = tuple(Reward(name, asked, options=given) for name, asked in zip(names, verifiers, strict=True))
+    servers = () if config is None else (Server("score", tuple(names), config=os.path.abspath(config)),)
+    return Recipe(rewards, name="score", servers=servers, advantage=None)
 
 
 def read_source(source: Path, columns: Mapping[str, str], **form: Any) -> RolloutFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import unexpected
 
 if TYPE_CHECKING:
+    from reward_servers.core import Verifier
     from trainer_client import TLS
 
 
@@ -22,7 +24,11 @@ def list_verifiers(
     token: Token = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
-    """List the installed verifiers, or those of a server."""
+    """List the installed verifiers and whether they can run here, or those of a server.
+
+    `ready`: it can be served as it is; `settings`: it needs a settings file that says what is named; `missing`: this
+    host lacks what is named.
+    """
     rows = _installed() if endpoint is None else _hosted(endpoint, tls_of(ca, cert, key), token)
     if as_json:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
@@ -36,7 +42,7 @@ def _installed() -> list[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     for name, entry in installed().items():
-        row: dict[str, Any] = {"name": name, "origin": f"{entry.distribution}, {entry.path}", "problem": ""}
+        row: dict[str, Any] = {"name": name, "origin": f"{entry.distribution}, {entry.path}", "state": "missing"}
         try:
             verifier = entry.load()
         except AssayServerError as error:
@@ -44,6 +50,7 @@ def _installed() -> list[dict[str, Any]]:
         except Exception as error:  # noqa: BLE001 - whatever a package does when it is imported, the others are listed
             row["problem"] = unexpected(error)
         else:
+            row["state"], row["problem"] = _state(verifier)
             row |= {
                 "version": verifier.version,
                 "scope": verifier.scope,
@@ -56,6 +63,32 @@ def _installed() -> list[dict[str, Any]]:
     return rows
 
 
+def _state(verifier: Verifier) -> tuple[str, str]:
+    """Whether it can be served here, and what it lacks."""
+    from reward_servers.config import ServerConfig
+    from reward_servers.core import Cost, SettingsError
+
+    if verifier.cost is Cost.SANDBOX and (lack := _sandbox_lack()):
+        return "missing", lack
+    try:
+        ServerConfig().check(verifier, "a settings file (--config)")
+    except SettingsError as error:
+        return "settings", str(error)
+    return "ready", ""
+
+
+@cache
+def _sandbox_lack() -> str:
+    """Why programs cannot be isolated here; empty where they can."""
+    import sandbox
+
+    try:
+        with sandbox.open_sandbox():
+            return ""
+    except sandbox.SandboxError as error:
+        return str(error)
+
+
 def _hosted(endpoint: str, tls: TLS | None, token: str | None) -> list[dict[str, Any]]:
     from reward_servers.cli._remote import ask
 
@@ -65,8 +98,10 @@ def _hosted(endpoint: str, tls: TLS | None, token: str | None) -> list[dict[str,
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from reward_servers.cli._console import print_table
 
-    where = "runs" if any("runs" in row for row in rows) else "cost"
-    columns = ("name", "version", "scope", where, "description", "origin")
+    here = ("state", "runs") if any("state" in row for row in rows) else ("cost",)
+    # One package alone says nothing, and takes the room of what differs.
+    origin = ("origin",) if len({_cell(row, "origin") for row in rows}) > 1 else ()
+    columns = ("name", "version", "scope", *here, "description", *origin)
     print_table(columns, [[_cell(row, column) for column in columns] for row in rows])
 
 
@@ -75,5 +110,5 @@ def _cell(row: dict[str, Any], column: str) -> str:
         # The import path is for JSON; a reader wants to know which package it is.
         return str(row["origin"]).partition(",")[0]
     if column == "description" and row.get("problem"):
-        return str(row["problem"])
+        return " - ".join(str(row[key]) for key in ("description", "problem") if row.get(key))
     return str(row.get(column, ""))

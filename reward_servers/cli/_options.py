@@ -43,7 +43,9 @@ Arrays = Annotated[
 State = Annotated[
     Path | None, typer.Option(help="Where the method's state is kept: read if it is there, written at the end.")
 ]
-Step = Annotated[int, typer.Option(help="Number of the training step, which schedules follow.", min=0)]
+Step = Annotated[
+    int | None, typer.Option(help="Number of the training step, which schedules follow; 0 unless said.", min=0)
+]
 Run = Annotated[str, typer.Option("--run", help="Name of the training run, for the servers' records.")]
 StepRollouts = Annotated[
     int | None,
@@ -55,6 +57,11 @@ Resume = Annotated[
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Write the rollout's own fields too, under rollout.")]
 EndpointsFile = Annotated[Path | None, typer.Option(help="Where the servers are, as `assay up` writes it.")]
+Endpoints = Annotated[
+    list[str] | None,
+    typer.Option("--endpoint", metavar="HOST:PORT", help="One running server for all verifiers. Repeat for replicas."),
+]
+Settings = Annotated[Path | None, typer.Option("--config", help="Settings file of the server, without a recipe.")]
 Workers = Annotated[int | None, typer.Option(help="Worker processes of each server that is started.", min=1)]
 Evidence = Annotated[
     bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")

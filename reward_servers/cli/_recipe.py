@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def recipe(
     path: Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).")],
     endpoints_file: _options.EndpointsFile = None,
+    endpoint: _options.Endpoints = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -29,10 +30,10 @@ def recipe(
 ) -> int:
     """Say what a recipe binds to what, and everything that is wrong with it, without asking for a score.
 
-    Verifiers are looked up where they run: on the servers that --endpoints-file or the recipe gives addresses for, the
-    others among those installed here. Exit code 0: it can be used; 2: it cannot.
+    Verifiers are looked up where they run: on the servers that --endpoint, --endpoints-file or the recipe gives
+    addresses for, the others among those installed here. Exit code 0: it can be used; 2: it cannot.
     """
-    from reward_servers.cli._fleet import read_endpoints
+    from reward_servers.cli._fleet import endpoints_of
     from reward_servers.fleet import addresses_elsewhere
     from reward_servers.recipes import Asked, Offers, layout_of, problems_of
     from trainer_client import Recipe, RecipeError
@@ -48,7 +49,7 @@ def recipe(
         except RecipeError as error:
             problems = error.all
     servers: tuple[Server, ...] = loaded.all_servers if loaded is not None else text.fields.get("servers", ())
-    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
+    endpoints = endpoints_of(servers, endpoints_file, endpoint)
     told = text.fields.get("client") or Asking()
     tls = tls_of(ca, cert, key) or told.tls
     offers = Offers(addresses_elsewhere(servers, endpoints), tls, token or told.token, folder=path.parent)

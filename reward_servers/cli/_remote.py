@@ -53,6 +53,9 @@ def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, toke
 
 def _reason(error: RewardError) -> str:
     reason = str(getattr(error, "reason", error))
+    # What code gives a client, a command has options for.
+    for in_code, here in (("TLS(ca=...)", "--ca FILE"), ("TLS(cert=..., key=...)", "--cert FILE --key FILE")):
+        reason = reason.replace(in_code, here)
     if isinstance(error, RequestRejectedError) and error.code == "unauthenticated":
         return f"{reason}; give --token or --cert"
     return reason

@@ -34,6 +34,7 @@ def replay(
     recipe: Annotated[Path, typer.Option("--recipe", "-r", help="The recipe of the run (TOML).")],
     only: Annotated[int | None, typer.Option("--step", help="Replay this step alone.")] = None,
     endpoints_file: _options.EndpointsFile = None,
+    endpoint: _options.Endpoints = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -54,7 +55,8 @@ def replay(
     rows = ScoredRows(source)
     steps = _steps(rows, only)
     about = rows.about()
-    session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
+    where, access = (endpoints_file, endpoint), (tls_of(ca, cert, key), token)
+    session = session_of(loaded, recipe, where, access, workers, verbose=verbose)
     again, versions = asyncio.run(_ask(session, loaded, steps))
     old = (entry_of(_named(row, step)) for step in steps for row in step.rows)
     found = compare_entries(old, (entry_of(row) for row in again))

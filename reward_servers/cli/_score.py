@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Json, Key, Options, Token, tls_of
-from reward_servers.cli._errors import EXIT_NO
+from reward_servers.cli._console import print_note
+from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._inputs import read_columns, recipe_of
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._report import GROUPS, write_run_page
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from reward_servers.cli._intake import Intake
     from trainer_client import Recipe, Summary
 
+_READ = ("the input", "the joined file", "the recipe", "the settings", "the file of endpoints")
+
 
 def score(
     source: _options.Source,
     recipe: _options.RecipeFile = None,
     verifiers: _options.Verifiers = None,
     options: Options = None,
+    config: _options.Settings = None,
     out: _options.Out = None,
     columns: _options.Columns = None,
     shape: _options.Shape = None,
@@ -36,10 +40,11 @@ def score(
     media_root: _options.MediaRoot = None,
     arrays: _options.Arrays = None,
     state: _options.State = None,
-    step: _options.Step = 0,
+    step: _options.Step = None,
     step_rollouts: _options.StepRollouts = None,
     run: _options.Run = "",
     endpoints_file: _options.EndpointsFile = None,
+    endpoint: _options.Endpoints = None,
     ca: Ca = None,
     cert: Cert = None,
     key: Key = None,
@@ -57,32 +62,51 @@ def score(
 ) -> int:
     """Score the rollouts of a file, by a recipe or by one verifier.
 
-    Servers that neither the recipe nor --endpoints-file gives an address for are started, and stopped at the end. A
-    line that cannot be used is reported with its number; the others are scored.
-    Exit code 0: scored; 1: scored, but more scores are missing than the recipe tolerates, or the recipe's method could
-    not be applied; 2: the input or the recipe is wrong.
+    Servers that nothing gives an address for are started, and stopped at the end. A line that cannot be used is
+    reported with its number; the others are scored.
+    Exit code 1: more scores are missing than the recipe tolerates, or the recipe's method could not be applied.
     """
-    from reward_servers.cli._labelling import Labelling, check_label
+    from reward_servers.cli._labelling import Labelling
     from reward_servers.cli._outputs import describe_run
     from reward_servers.cli._resume import partial_of
     from reward_servers.cli._run import Run, Writing
     from reward_servers.cli._scoring import session_of
 
-    loaded = recipe_of(recipe, verifiers or (), options)
-    check_label(label, loaded)
-    read = {"the input": source, "the joined file": join, "the recipe": recipe, "the file of endpoints": endpoints_file}
-    place = output_place(out, read, report, as_json=as_json)
+    where = (endpoints_file, endpoint)
+    loaded = _checked(recipe_of(recipe, verifiers or (), options, _started_with(config, where)), label, step)
+    place = output_place(out, _read(source, join, recipe, config, endpoints_file), report, as_json=as_json)
     intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
-    session = session_of(loaded, recipe, endpoints_file, (tls_of(ca, cert, key), token), workers, verbose=verbose)
-    writing = Writing(place, keep, evidence, report is not None)
+    session = session_of(loaded, recipe, where, (tls_of(ca, cert, key), token), workers, verbose=verbose)
+    writing, kept = Writing(place, keep, evidence, report is not None), KeptState(state)
     partial = partial_of(place, loaded) if resume else None
-    with Run(intake, loaded, writing, KeptState(state), Labels(run, step), step_rollouts, partial) as work:
+    with Run(intake, loaded, writing, kept, Labels(run, step or 0), step_rollouts, partial) as work:
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake.found, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)
         if report is not None:
             write_run_page(report, source, loaded, work.rows, done.summary, outcome, report_groups, evidence)
     return EXIT_NO if outcome["incomplete"] or outcome["failed"] else 0
+
+
+def _read(*files: Path | None) -> dict[str, Path | None]:
+    """The files that must not be written over, by what they are."""
+    return dict(zip(_READ, files, strict=True))
+
+
+def _started_with(config: Path | None, where: Sequence[object]) -> Path | None:
+    if config is not None and any(where):
+        raise UserError("--config is for a server that is started, and none is; leave it out")
+    return config
+
+
+def _checked(recipe: Recipe, label: str | None, step: int | None) -> Recipe:
+    """A recipe, looked at with what the command line says of labels and steps."""
+    from reward_servers.cli._labelling import check_label
+
+    check_label(label, recipe)
+    if step is None and recipe.follows_steps:
+        print_note("the recipe follows the training step, and this is step 0; --step names another")
+    return recipe
 
 
 def _tell(source: Path, summary: Summary, outcome: Mapping[str, Any], place: Path | None, *, as_json: bool) -> None:

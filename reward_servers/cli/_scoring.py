@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from reward_servers.cli._console import Progress
 from reward_servers.cli._errors import UserError
-from reward_servers.cli._fleet import QuietLog, read_endpoints
+from reward_servers.cli._fleet import QuietLog, endpoints_of
 from reward_servers.cli._kept_state import Labels
 from reward_servers.cli._remote import require
 from reward_servers.cli._resume import ResumingClient
@@ -128,7 +128,7 @@ class Session:
 def session_of(
     recipe: Recipe,
     path: Path | None,
-    endpoints_file: Path | None,
+    where: tuple[Path | None, Sequence[str] | None],
     access: tuple[TLS | None, str | None],
     workers: int | None,
     *,
@@ -139,7 +139,7 @@ def session_of(
     Args:
         recipe: The recipe.
         path: Its file; None for one made by the command.
-        endpoints_file: Where servers run.
+        where: Where servers run: a file that says it, or replicas of one that hosts everything.
         access: How those are asked: TLS files and token.
         workers: Worker processes of each server that is started.
         verbose: Whether what the servers log is shown.
@@ -148,13 +148,13 @@ def session_of(
         RecipeError: It cannot work with the verifiers that are installed here or run elsewhere.
     """
     servers = recipe.all_servers
-    endpoints = read_endpoints(endpoints_file, servers) if endpoints_file is not None else {}
-    elsewhere = addresses_elsewhere(servers, endpoints)
+    elsewhere = addresses_elsewhere(servers, endpoints_of(servers, *where))
     told = recipe.client or Asking()
     tls, token = access[0] or told.tls, access[1] or told.token
     folder = path.parent if path is not None else Path()
     try:
-        check_recipe(recipe, path, Offers(elsewhere, tls, token, folder=folder))
+        settings = "a file (--config)" if path is None else ""
+        check_recipe(recipe, path, Offers(elsewhere, tls, token, folder=folder), settings)
     except RecipeError as error:
         if path is not None:
             raise
@@ -167,7 +167,9 @@ def session_of(
 
 def _of_command_line(problem: RecipeError, recipe: Recipe) -> str:
     """A problem of a recipe that the command line's own options made, in their words."""
-    _, name, key = problem.key.split(".", 2)
+    section, name, key = problem.key.split(".", 2)
+    if section == "servers":
+        return f"--{'config' if key == 'config' else 'verifier'}: {problem.reason}"
     if key.startswith("options"):
         return f"--{key}: {problem.reason}"
     asked = next((reward.verifier for reward in recipe.rewards if reward.name == name), name)

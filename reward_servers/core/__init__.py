@@ -6,7 +6,7 @@ verdict, a fault or a skip.
 """
 
 from reward_servers.core._admission import Admission, Reservation, ServerLimits, Share
-from reward_servers.core._bound import BoundVerifier, Instance, bind
+from reward_servers.core._bound import BoundVerifier, Instance, bind, check_settings
 from reward_servers.core._call import Call, Deliver
 from reward_servers.core._compose import Remote, Remotes
 from reward_servers.core._context import Context, VerifierId, item_seed
@@ -112,6 +112,7 @@ __all__ = [
     "VerifierNotFoundError",
     "VerifierStats",
     "bind",
+    "check_settings",
     "find",
     "installed",
     "item_seed",

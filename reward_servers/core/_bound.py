@@ -61,18 +61,26 @@ def bind(
     Raises:
         SettingsError: The settings do not fit; the message names the key.
     """
+    identity = VerifierId(verifier.name, verifier.version, digest_of(verifier, check_settings(verifier, settings)))
     given = json.dumps(dict(settings or {})).encode()
-    root = f"verifiers.{verifier.name}"
-    decoded: Settings | None = None
-    if verifier.settings is not None:
-        try:
-            decoded = decode(verifier.settings, given, root)
-        except ValueError as error:
-            raise SettingsError(str(error)) from None
-    elif settings:
-        raise SettingsError(f"{root}: the verifier takes no settings; remove {', '.join(sorted(settings))}")
-    identity = VerifierId(verifier.name, verifier.version, digest_of(verifier, decoded))
     return BoundVerifier(verifier, given, identity, limits or verifier.limits)
+
+
+def check_settings(verifier: Verifier, settings: Mapping[str, Any] | None = None) -> Settings | None:
+    """Read what an operator gave a verifier; None where it takes no settings.
+
+    Raises:
+        SettingsError: The settings do not fit; the message names the key.
+    """
+    root = f"verifiers.{verifier.name}"
+    if verifier.settings is None:
+        if settings:
+            raise SettingsError(f"{root}: the verifier takes no settings; remove {', '.join(sorted(settings))}")
+        return None
+    try:
+        return decode(verifier.settings, json.dumps(dict(settings or {})).encode(), root)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
 
 
 def load_path(path: str) -> Verifier:

@@ -8,13 +8,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from reward_servers.config import load_config
+from reward_servers.config import ServerConfig, load_config
 from reward_servers.core import AssayServerError
 from reward_servers.recipes.offers import NotOfferedError, Offer, Offers
 from reward_servers.recipes.ranges import Range, reward_range, score_range, source_range
 from trainer_client import Recipe, RecipeError, Reward, Server
 from trainer_client.recipe.file import RecipeText
 from trainer_client.recipe.inputs import Plan
+from trainer_client.recipe.schedules import mistaken_schedule
 from trainer_client.signals import Estimator, Gate
 
 _RESHAPING = ("combination", "shaping")
@@ -29,11 +30,13 @@ class Asked(NamedTuple):
         rewards: Its rewards.
         servers: The servers that it names.
         recipe: All of it; None where it cannot be read whole.
+        settings: How a settings file is named for a verifier that no server's table names, in words.
     """
 
     rewards: Sequence[Reward]
     servers: Sequence[Server]
     recipe: Recipe | None
+    settings: str = 'a file, named by config = "FILE" of a [servers.NAME] with that verifier'
 
     def server_of(self, verifier: str) -> Server:
         """The server that hosts a verifier."""
@@ -60,6 +63,7 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
             if reward.verifier_name not in named or offers.runs_elsewhere(asked.server_of(reward.verifier_name)):
                 problems.append(RecipeError(str(error), f"rewards.{reward.name}.verifier"))
             continue
+        problems += _of_own_server(reward, asked, offers)
         # Between which numbers a part of a verdict lies is said by nothing.
         found[reward.name] = replace(offer, low=None, high=None) if offer is not None and reward.aspect else offer
         if offer is not None:
@@ -81,19 +85,21 @@ def _once(problems: Iterable[RecipeError]) -> list[RecipeError]:
     return list(found.values())
 
 
-def check_recipe(recipe: Recipe, path: Path | None, offers: Offers) -> None:
+def check_recipe(recipe: Recipe, path: Path | None, offers: Offers, settings: str = "") -> None:
     """Refuse a recipe that cannot work.
 
     Args:
         recipe: The recipe.
         path: The file that it was read from; None for one made in code.
         offers: The verifiers that are there.
+        settings: How a settings file is named, where no table of a server is written.
 
     Raises:
         RecipeError: Everything that is wrong, with lines.
     """
     folder = path.parent if path is not None else Path()
-    problems = problems_of(Asked(recipe.rewards, recipe.servers, recipe), offers, folder)
+    asked = Asked(recipe.rewards, recipe.servers, recipe)
+    problems = problems_of(asked._replace(settings=settings) if settings else asked, offers, folder)
     if problems:
         raise RecipeError.of_all(RecipeText.of_file(path).located(problems) if path is not None else problems)
 
@@ -106,11 +112,23 @@ def _of_server(server: Server, offers: Offers, folder: Path) -> Iterator[RecipeE
             offers.of(server, verifier)
         except NotOfferedError as error:
             yield RecipeError(str(error), f"servers.{server.name}.verifiers")
-    if server.config is not None:
-        try:
-            load_config(folder / server.config)
-        except AssayServerError as error:
-            yield RecipeError(str(error), f"servers.{server.name}.config")
+    try:
+        config = load_config(folder / server.config if server.config is not None else None)
+    except AssayServerError as error:
+        yield RecipeError(str(error), f"servers.{server.name}.config")
+        return
+    file = str(folder / server.config) if server.config is not None else 'a file, named by config = "FILE"'
+    for problem in offers.settings_problems(server, config, file):
+        yield RecipeError(problem, f"servers.{server.name}.config")
+
+
+def _of_own_server(reward: Reward, asked: Asked, offers: Offers) -> Iterator[RecipeError]:
+    """What a verifier lacks whose server no table names, and so has no settings."""
+    server = asked.server_of(reward.verifier_name)
+    if server in asked.servers or offers.runs_elsewhere(server):
+        return
+    for problem in offers.settings_problems(server, ServerConfig(), asked.settings):
+        yield RecipeError(problem, f"rewards.{reward.name}.verifier")
 
 
 def _of_reward(reward: Reward, offer: Offer) -> Iterator[RecipeError]:
@@ -123,7 +141,8 @@ def _of_reward(reward: Reward, offer: Offer) -> Iterator[RecipeError]:
         )
     if said := offer.option_problem(reward.options):
         key, _, reason = said.partition(": ")
-        yield RecipeError(reason, f"{place}.{key}")
+        name = key.removeprefix("options.").partition(".")[0]
+        yield RecipeError(reason + mistaken_schedule(reward.options.get(name)), f"{place}.{key}")
     if reward.aspect and (said := _mistyped_aspect(offer, reward.aspect)):
         yield RecipeError(said, f"{place}.aspect")
     scores = score_range(offer) if not reward.aspect else None

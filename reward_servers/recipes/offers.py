@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
-from reward_servers.core import AssayServerError, Verifier, find, installed
+from reward_servers.config import ServerConfig
+from reward_servers.core import AssayServerError, SettingsError, Verifier, find, installed
 from reward_servers.core._schemas import decode
 from reward_servers.recipes.schema import schema_problem
 from trainer_client import TLS, Reward, RewardError, Server, VerifierInfo, describe_server
@@ -80,6 +81,7 @@ class Offers:
         self._folder = folder
         self._hosted: dict[str, Mapping[str, VerifierInfo] | None] = {}
         self._found: dict[str, Offer | NotOfferedError] = {}
+        self._loaded: dict[str, Verifier] = {}
         self.silent: dict[str, str] = {}
 
     def runs_elsewhere(self, server: Server) -> bool:
@@ -115,6 +117,26 @@ class Offers:
         """The verifier of a reward: see `of`."""
         return self.of(server, reward.verifier_name)
 
+    def settings_problems(self, server: Server, config: ServerConfig, file: str) -> Iterator[str]:
+        """What is wrong with the settings of the verifiers that a server is started with.
+
+        Args:
+            server: The server.
+            config: Its settings.
+            file: Where they are, in words.
+        """
+        loaded = [self._loaded[name] for name in server.verifiers if name in self._loaded]
+        try:
+            config.check_names([one.name for one in loaded], self._names)
+        except SettingsError as error:
+            yield str(error)
+            return
+        for one in loaded:
+            try:
+                config.check(one, file)
+            except SettingsError as error:
+                yield str(error)
+
     @cached_property
     def _names(self) -> Mapping[str, Any]:
         return installed()
@@ -137,7 +159,7 @@ class Offers:
             # Where its server will find it; at the end of the path it can shadow nothing.
             folders = (os.path.abspath(self._folder), os.getcwd())
             sys.path += [folder for folder in folders if folder not in sys.path]
-        loaded = find(name)
+        loaded = self._loaded[name] = find(name)
         place = self._names[name].distribution if name in self._names else name
         return _of_verifier(loaded, place)
 

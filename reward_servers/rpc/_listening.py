@@ -10,6 +10,7 @@ import grpc.aio
 
 from reward_servers.config import ServerConfig, TlsConfig, bind_refusal
 from reward_servers.core import SettingsError
+from trainer_client import TLS, RecipeError
 
 _ANOTHER_PORT = "choose another port, or 0 for any free one"
 
@@ -82,6 +83,9 @@ def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
     try:
         pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
         authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
+        TLS(*(str(file) if file is not None else None for file in (tls.client_ca, tls.certificate, tls.key))).check()
     except OSError as error:
         raise SettingsError(f"server.tls: {error.filename}: {error.strerror}") from None
+    except RecipeError as error:
+        raise SettingsError(f"server.tls: {error.reason}") from None
     return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)

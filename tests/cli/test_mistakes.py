@@ -17,6 +17,9 @@ FILES = {
     "BAD": ("bad.toml", "[server]\nprot = 50051\n"),
     "HEADER": ("header.csv", "a,b\n"),
     "PORTLESS": ("portless.json", '{"exact": ["127.0.0.1"]}'),
+    "KEYS": ("keys.toml", '[verifiers.exact]\nmodle = "x"\n'),
+    "TABLE": ("table.toml", "[item_limits.exat]\ncpu = 1.0\n"),
+    "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
     "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),
 }
 # The command line, with names of files; PORT is a port that is taken. Then words of the error.
@@ -62,6 +65,50 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
     ),
     "a name for a new verifier": (["new", "Bad/Name"], ["'Bad/Name' is not a verifier name", "acme/polite"]),
     "a server that is not there": (["health", "127.0.0.1:1"], []),
+    "a server without a port": (
+        ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1"],
+        ["--endpoint: '127.0.0.1' is not an address such as"],
+    ),
+    "a port that cannot be": (
+        ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1:99999"],
+        ["--endpoint: '127.0.0.1:99999': a port is between 1 and 65535"],
+    ),
+    "a server and a file of servers": (
+        ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1:1", "--endpoints-file", "TYPO"],
+        ["--endpoint and --endpoints-file both say where servers are; give one"],
+    ),
+    "settings for a server that runs": (
+        ["score", "IN", "--verifier", "exact", "--endpoint", "127.0.0.1:1", "--config", "KEYS"],
+        ["--config is for a server that is started", "leave it out"],
+    ),
+    "settings beside a recipe": (
+        ["score", "IN", "-r", "RECIPE", "--config", "KEYS"],
+        ["--config belongs to --verifier", '[servers.NAME] config = "FILE"'],
+    ),
+    "settings that are not there": (
+        ["score", "IN", "--verifier", "exact", "--config", "none.toml"],
+        ["--config: ", "none.toml: No such file", "give the path of a TOML file"],
+    ),
+    "settings that a verifier does not take": (
+        ["score", "IN", "--verifier", "exact", "--config", "KEYS"],
+        ["--config: verifiers.exact: the verifier takes no settings; remove modle"],
+    ),
+    "settings of a mistyped verifier": (
+        ["score", "IN", "--verifier", "exact", "--config", "TABLE"],
+        ["--config: item_limits.exat: there is no such verifier; did you mean exact?"],
+    ),
+    "the same settings of a server": (
+        ["serve", "exact", "--config", "TABLE"],
+        ["item_limits.exat: there is no such verifier; did you mean exact?"],
+    ),
+    "a judge without a model": (
+        ["score", "IN", "--verifier", "judge"],
+        ["--verifier judge: ", "give one judge: base_url and model", "[verifiers.judge] in a file (--config)"],
+    ),
+    "a verifier given twice": (
+        ["score", "IN", "--verifier", "exact", "--verifier", "exact@2"],
+        ["--verifier exact is given 2 times", "write a recipe"],
+    ),
     "a field that no rollout has": (
         ["score", "IN", "--verifier", "exact", "--map", "anwser=x"],
         ["'anwser' is no field of a rollout", "reference"],

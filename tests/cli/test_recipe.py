@@ -22,6 +22,10 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
         '[rewards.a]\nverifier = "format"\noptions = { tagz = ["x"] }',
         [(3, "rewards.a.options.tagz", "did you mean tags?")],
     ),
+    (
+        '[rewards.a]\nverifier = "length"\noptions = { max = { from = 9, to = 1, stesp = 3 } }',
+        [(3, "rewards.a.options.max", "what follows the step is written { from = 4000, to = 1000, steps = 300 }")],
+    ),
     ('[rewards.a]\nverifier = "format"\noptions = { tags = 3 }', [(3, "rewards.a.options.tags", "valid array")]),
     ('[rewards.a]\nverifier = "exact"\ngate = { at_least = 3.0 }', [(3, "rewards.a.gate", "never opens")]),
     (
@@ -31,6 +35,14 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
     (
         '[rewards.a]\nverifier = "exact"\n[servers.s]\nverifiers = ["exact"]\nconfig = "none.toml"',
         [(5, "servers.s.config", "give the path of a TOML file")],
+    ),
+    (
+        '[rewards.a]\nverifier = "similarity"',
+        [(2, "rewards.a.verifier", 'path: is missing; see [verifiers.similarity] in a file, named by config = "FILE"')],
+    ),
+    (
+        '[rewards.a]\nverifier = "judge"\n[servers.s]\nverifiers = ["judge"]',
+        [(3, "servers.s.config", "see [verifiers.judge] in a file, named by config")],
     ),
     (
         'advantage = "asymmetric_shaping"\n[rewards.a]\nverifier = "exact"\nweight = 2\n'

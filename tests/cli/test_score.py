@@ -347,6 +347,27 @@ def test_one_verifier_is_asked_without_a_recipe(cli: Cli) -> None:
     )
 
 
+def test_one_server_may_host_everything_that_is_asked(cli: Cli) -> None:
+    address = cli.serve("exact", "probe/length")
+    source = cli.rollouts("in.jsonl", {"response": "abc", "reference": "abc"})
+    cli.run(
+        "score", source, "--verifier", "exact", "--verifier", "probe/length", "--endpoint", address, "-o", "a.jsonl"
+    )
+    assert lines_of(cli.folder / "a.jsonl")[0]["scores"] == {"exact": 1.0, "probe/length": 3.0}
+    recipe = cli.write("r.toml", EXACT)
+    assert address in cli.run("recipe", recipe, "--endpoint", address).stdout
+    cli.run("score", source, "-r", recipe, "--endpoint", address, "-o", "b.jsonl")
+    assert lines_of(cli.folder / "b.jsonl")[0]["scores"] == {"right": 1.0}
+    assert "it hosts exact, probe/length" in cli.error("score", source, "--verifier", "length", "--endpoint", address)
+
+
+def test_a_server_that_is_started_without_a_recipe_has_its_settings(cli: Cli) -> None:
+    source = cli.rollouts("in.jsonl", {"response": "abc", "reference": "abc"})
+    config = cli.write("settings.toml", '[verifiers."probe/refuses"]\nremedy = "as the settings say"\n')
+    told = ("score", source, "--verifier", "exact", "--verifier", "probe/refuses", "--config", config)
+    assert cli.error(*told).endswith("a thing is missing here; as the settings say")
+
+
 def test_a_recipe_says_which_column_is_which_field(cli: Cli) -> None:
     recipe = cli.write("r.toml", '[columns]\nresponse = "completion"\nreference.answer = "gold"\n' + EXACT)
     source = raw(cli, "own.jsonl", {"completion": "4", "gold": 4, "answer": 5})

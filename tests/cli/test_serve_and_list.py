@@ -7,6 +7,11 @@ import shutil
 import signal
 from pathlib import Path
 
+import pytest
+
+import sandbox
+from reward_servers.cli import _list
+from reward_servers.cli._app import run
 from tests.cli.conftest import PATIENCE, Cli, read_line
 
 
@@ -62,6 +67,9 @@ def test_list_shows_what_is_installed_and_what_cannot_be_loaded(cli: Cli) -> Non
     probe = rows["probe/length"]
     assert (probe["version"], probe["scope"], probe["runs"]) == ("3", "rollout", "process")
     assert probe["origin"] == "assay-probe 0.1, assay_probe:length"
+    assert {rows[name]["state"] for name in ("exact", "probe/length", "code")} == {"ready"}
+    assert rows["similarity"]["state"] == "settings"
+    assert "path: is missing; see [verifiers.similarity] in a settings file" in rows["similarity"]["problem"]
     assert "probe/length" in cli.run("list").stdout
 
 
@@ -81,6 +89,21 @@ def test_a_broken_package_does_not_hide_the_others(cli: Cli, tmp_path: Path) -> 
     assert "rotten:rotten cannot be loaded: NameError" in cli.error("serve", "rotten")
 
 
+def test_a_verifier_that_needs_the_sandbox_is_missing_where_there_is_none(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses() -> None:
+        raise sandbox.SandboxUnavailable("namespaces", "allow them", "forbidden")
+
+    monkeypatch.setattr("sandbox.open_sandbox", refuses)
+    _list._sandbox_lack.cache_clear()
+    assert run(["list", "--json"]) == 0
+    _list._sandbox_lack.cache_clear()
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["code"]["state"], rows["exact"]["state"]) == ("missing", "ready")
+    assert "allow them" in rows["code"]["problem"]
+
+
 def test_list_of_a_running_server(cli: Cli) -> None:
     address = cli.serve("exact", "probe/length")
     rows = {row["name"]: row for row in json.loads(cli.run("list", "--endpoint", address, "--json").stdout)}
@@ -97,6 +120,7 @@ def test_a_verifier_whose_extra_is_not_installed_refuses_to_start(cli: Cli) -> N
     assert said.endswith("install it with: pip install 'assay-probe[rare]'")
     rows = {row["name"]: row for row in json.loads(cli.run("list", "--json").stdout)}
     assert "assay-not-there" in rows["probe/needy"]["problem"]
+    assert rows["probe/needy"]["state"] == "missing"
     assert not rows["exact"]["problem"]
 
 

@@ -25,6 +25,7 @@ from trainer_client import (
     RewardClient,
     Rollout,
     ScoreTable,
+    describe_server,
 )
 from trainer_client.testing import FakeServer
 
@@ -138,6 +139,29 @@ async def test_ipv6_addresses_work() -> None:
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(RecipeError, match=r"\[::1\]:50051"):
         RewardClient(RECIPE, address)
+
+
+@pytest.mark.parametrize(
+    "address", ["h:0", "127.0.0.1:65536", "grpcs://[::1]:99999", "dns:h:70000", "registry://h:0/m"]
+)
+def test_a_port_that_cannot_be_is_refused(address: str) -> None:
+    with pytest.raises(RecipeError, match="a port is between 1 and 65535"):
+        RewardClient(RECIPE, address)
+
+
+def test_files_that_hold_something_else_are_named_before_anything_is_asked(tmp_path: Path) -> None:
+    ours, other = (_files(tmp_path, name, trustme.CA(), trustme.CA()) for name in ("ours", "other"))
+    mistakes = {
+        r"tls\.ca: .*ours\.key holds no certificate of an authority in PEM": TLS(ca=ours.key),
+        r"tls\.key: .*other\.key is not the key of .*ours\.cert": TLS(cert=ours.cert, key=other.key),
+        "are not a certificate and its unencrypted private key": TLS(cert=ours.key, key=ours.cert),
+        "tls: cert and key go together": TLS(key=ours.key),
+    }
+    for said, tls in mistakes.items():
+        with pytest.raises(RecipeError, match=said):
+            RewardClient(RECIPE, "127.0.0.1:1", tls=tls)
+        with pytest.raises(RecipeError, match=said):
+            describe_server("127.0.0.1:1", tls=tls)
 
 
 def _credentials(authority: trustme.CA, name: str, clients: trustme.CA | None = None) -> grpc.ServerCredentials:

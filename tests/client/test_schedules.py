@@ -10,6 +10,7 @@ import pytest
 
 from trainer_client import Recipe, RecipeError, Reward, RewardClient, Rollout, StateError
 from trainer_client.recipe.schedules import Schedule
+from trainer_client.signals import Gate
 from trainer_client.testing import FakeServer, Item
 
 HALF = "{ from = 0.0, to = 0.0, steps = 10 }"
@@ -63,6 +64,19 @@ def test_a_weight_follows_the_step_in_rewards_and_methods() -> None:
         assert [t.rewards.tolist()[0] for t in client.stream([batch(3)], step=3)] == [pytest.approx(0.3)]
     assert pickle.loads(pickle.dumps(last)).rewards[0] == pytest.approx(0.9)
     assert first.rewards[0] == pytest.approx(0.1)
+
+
+def test_only_options_are_whole_between_whole_numbers() -> None:
+    whole = "{ from = 0, to = 1, steps = 4 }"
+    rewards = recipe(weight=whole, gate=f"{{ at_least = {whole}, closed = {whole} }}", options=f"{{ max = {whole} }}")
+    half = rewards.at(1).rewards[0]
+    assert (half.weight, half.gate, half.options) == (0.25, Gate(0.25, closed=0.25), {"max": 0})
+    assert recipe(weight=whole).digest == recipe(weight="{ from = 0.0, to = 1.0, steps = 4 }").digest
+
+
+def test_it_may_stay_where_it_is_and_stays_where_it_ends() -> None:
+    still = recipe(weight="{ from = 0.5, to = 0.5, steps = 3, begin = 2 }")
+    assert [still.at(step).rewards[0].weight for step in (0, 2, 3, 5, 10**9)] == [0.5] * 5
 
 
 def test_gates_and_options_follow_it_too() -> None:

@@ -163,6 +163,12 @@ def test_a_missing_file_is_named_before_anything_is_asked(files: Files, tmp_path
     wrong.write_text('[server.tls]\ncertificate = "nowhere.pem"\nkey = "k"\n')
     refused = command("serve", "exact", "--config", wrong)
     assert (refused.returncode, "server.tls: " in refused.stderr) == (2, True)
+    key, foreign = tmp_path / "foreign.pem", trustme.CA().issue_cert("127.0.0.1")
+    foreign.private_key_pem.write_to_path(key)
+    wrong.write_text(f'[server.tls]\ncertificate = "{files.certificate}"\nkey = "{key}"\n')
+    refused = command("serve", "exact", "--config", wrong)
+    said = f"error: server.tls: {key} is not the key of {files.certificate}; give its own\n"
+    assert (refused.returncode, refused.stderr) == (2, said)
     wrong.write_text('[client.tls]\ncertificate = "c"\n')
     with pytest.raises(SettingsError, match=r"client\.tls: certificate and key go together"):
         load_config(wrong)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from trainer_client.signals import INPUTS, UnknownMethodError, method, methods
-from trainer_client.signals._method import STAGES
+from trainer_client.signals import INPUTS, OptionError, UnknownMethodError, _method, method, methods
+from trainer_client.signals._method import METHODS, STAGES
+from trainer_client.signals.authoring import Signal, SignalBatch, register
 from trainer_client.signals.catalogue import describe, implemented, markdown, overview, papers, parts_page
 
 PAGE = Path(__file__).parents[2] / "docs" / "methods.md"
@@ -112,3 +113,19 @@ def test_the_file_that_the_docs_show_is_a_complete_method(tmp_path: Path) -> Non
         f"assert main([{str(tmp_path / 'vectors.jsonl')!r}]) == 0\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=PAGE.parents[1])
+
+
+def test_a_formula_of_ones_own_needs_no_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer_client.signals._method.METHODS", {**METHODS})
+
+    def halved(batch: SignalBatch) -> Signal:
+        """Half of each reward."""
+        return batch.signal(rewards=batch.rewards / 2)
+
+    register("halved", stage="shaping", needs="row", inputs=("rewards",), formula="r / 2")(halved)
+    own = _method.METHODS["halved"]
+    assert (own.papers, own.provenance, own.source) == ((), "own", __name__)
+    with pytest.raises(OptionError, match="give provenance"):
+        register("borrowed", paper="grpo", stage="shaping", needs="row", inputs=("rewards",), formula="r", source="x")(
+            halved
+        )

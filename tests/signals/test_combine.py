@@ -79,7 +79,7 @@ def test_gate_comparisons(comparison: str, expected: list[int]) -> None:
 
 
 def test_actions_per_fault_code() -> None:
-    term = Term("judge", on_missing={"upstream": "floor", "service": "drop_group", "*": "mask"}, floor=-1.0)
+    term = Term("judge", on_missing={"upstream": "floor", "service": "drop_group", "default": "mask"}, floor=-1.0)
     result = combine(
         rows_of([NAN], [1], [NAN], [1], [NAN], [1]),
         [[False], [True]] * 3,
@@ -110,7 +110,7 @@ def test_integer_codes_with_a_legend() -> None:
 
 
 def test_floor_decides_a_gate() -> None:
-    gate = Term("format", 0.0, gate=Gate(1.0, closed=-1.0), floor=0.0, on_missing={"*": "floor"})
+    gate = Term("format", 0.0, gate=Gate(1.0, closed=-1.0), floor=0.0, on_missing={"default": "floor"})
     result = combine([[NAN, 1.0]], [[False, True]], [gate, Term("math")], max_missing=1)
     assert result.rewards.tolist() == [-1.0]
 
@@ -152,11 +152,11 @@ def test_bad_terms() -> None:
     with pytest.raises(OptionError, match="cannot be optional"):
         Term("g", required=False, gate=Gate(1.0))
     with pytest.raises(OptionError, match="no finite floor"):
-        Term("a", on_missing={"*": "floor"})
+        Term("a", on_missing={"default": "floor"})
     with pytest.raises(OptionError, match="not one of"):
-        Term("a", on_missing={"*": "zero"})  # type: ignore[dict-item]
+        Term("a", on_missing={"default": "zero"})  # type: ignore[dict-item]
     with pytest.raises(OptionError, match="needs the groups"):
-        combine([[1]], None, [Term("a", on_missing={"*": "drop_group"})])
+        combine([[1]], None, [Term("a", on_missing={"default": "drop_group"})])
     with pytest.raises(OptionError, match="max_missing"):
         combine([[1]], None, [Term("a")], max_missing=2)
 

@@ -74,7 +74,11 @@ def test_torch_tensors_are_ids() -> None:
         assert Groups.of(each).sizes.tolist() == [2, 2]
         assert not method("dynamic_sampling")(SignalBatch([1, 1, 0, 0], each)).keep.any()
     dropped = combine(
-        np.ones((4, 1)), [[1], [0], [1], [1]], [Term("a", on_missing={"*": "drop_group"})], groups=ids, max_missing=1
+        np.ones((4, 1)),
+        [[1], [0], [1], [1]],
+        [Term("a", on_missing={"default": "drop_group"})],
+        groups=ids,
+        max_missing=1,
     )
     assert dropped.valid.tolist() == [False, False, True, True]
     with pytest.raises(InputError, match="BFloat16"):
@@ -262,7 +266,7 @@ def test_a_floor_and_a_closed_gate_reach_methods_that_take_rewards_apart() -> No
     floored = combine(
         np.array([[1], [1], [1], [np.nan]]),
         [[1], [1], [1], [0]],
-        [Term("a", floor=-5.0, on_missing={"*": "floor"})],
+        [Term("a", floor=-5.0, on_missing={"default": "floor"})],
         max_missing=1,
     )
     assert floored.components[:, 0].tolist() == [1, 1, 1, -5]

@@ -130,7 +130,7 @@ def _combined(case: Case) -> list[bool]:
     given = _inputs(case)
     valid = np.asarray(given["valid"], bool)
     scores = np.asarray(given.get("scores", np.ones(valid.size)), float)
-    term = Term("score", on_missing={"*": given["on_missing"]}, floor=given.get("floor"))
+    term = Term("score", on_missing={"default": given["on_missing"]}, floor=given.get("floor"))
     found = combine(scores[:, None], valid[:, None], [term], groups=given["groups"], max_missing=1.0)
     kept: list[bool] = found.valid.tolist()
     return kept

@@ -242,7 +242,7 @@ class Recipe:
         for column, reward in enumerate(self.rewards):
             floor = floors.get(column)
             actions = {
-                "*" if code == "default" else code: "mask" if action == "floor" and floor is None else action
+                code: "mask" if action == "floor" and floor is None else action
                 for code, action in reward.on_missing.items()
             }
             terms.append(Term(reward.name, reward.weight, reward.required, reward.gate, floor, actions))

@@ -44,6 +44,11 @@ class Schedule:
         return round(value) if isinstance(self.start, int) and isinstance(self.end, int) else value
 
     @property
+    def exact(self) -> Schedule:
+        """The same between numbers that need not be whole."""
+        return Schedule(float(self.start), float(self.end), self.steps, self.begin)
+
+    @property
     def turns(self) -> tuple[int, int]:
         """The steps between which it changes."""
         return self.begin, self.begin + self.steps
@@ -56,6 +61,13 @@ class Schedule:
 def is_schedule(value: Any) -> bool:
     """Whether a value of a recipe file is meant as a schedule: ``{ from = 0.0, to = 1.0, steps = 500 }``."""
     return isinstance(value, Mapping) and set(_NEEDED) <= set(value) <= set(_KEYS)
+
+
+def mistaken_schedule(value: Any) -> str:
+    """What to write instead of an option's table that looks like a schedule and is none; empty for any other."""
+    if not isinstance(value, Mapping) or not {"from", "to"} <= set(value) or is_schedule(value):
+        return ""
+    return "; what follows the step is written { from = 4000, to = 1000, steps = 300 }"
 
 
 def read_schedule(value: Mapping[str, Any]) -> Schedule:

@@ -30,7 +30,7 @@ Stage = Literal[
     "weights",
     "evaluation",
 ]
-Provenance = Literal["code", "paper", "secondary", "abstract"]
+Provenance = Literal["code", "paper", "secondary", "abstract", "own"]
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 NEEDS: tuple[Needs, ...] = get_args(Needs)
@@ -94,8 +94,8 @@ class Method:
         inputs: names of the inputs it needs. ``a|b`` means either.
         optional: names of the inputs it reads where the batch carries them.
         papers: keys of the papers it implements.
-        provenance: the best that was read of it; see `Paper`.
-        source: where its formula stands.
+        provenance: the best that was read of it, see `Paper`; ``own`` for a formula that no paper has.
+        source: where its formula stands; of one's own, the module unless given.
         formula: one line.
         reducible: whether a reduce hook makes it right on a shard.
         disjoint: whether it adds ``components`` to ``rewards``, which must then not hold them already.
@@ -184,8 +184,8 @@ def register(
         needs: see `Method`.
         inputs: names, or the `Input` itself where only this file reads it; ``"a|b"``, or a tuple, is either of them.
         optional: the same for what is read where it is given.
-        provenance: the paper's, unless given.
-        source: the second paragraph of the file's docstring, unless given.
+        provenance: the paper's, unless given; ``own`` without a paper.
+        source: the second paragraph of the file's docstring, unless given; else, without a paper, the module.
         formula: one line.
         reducible: False unless given.
         disjoint: the same.
@@ -200,20 +200,29 @@ def register(
     plain = {"formula": formula, "reducible": reducible, "disjoint": disjoint, "within": within, "reaches": reaches}
 
     def add(target: _T) -> _T:
+        own = model is None and not papers
         given: dict[str, Any] = {
             "stage": stage or _stage_of(target),
             "needs": needs,
             "inputs": None if inputs is None else tuple(map(_name, inputs)),
             "optional": None if optional is None else tuple(map(_name, optional)),
             "papers": tuple(each if isinstance(each, str) else each.key for each in papers) or None,
-            "provenance": provenance or next((each.provenance for each in papers if isinstance(each, Paper)), None),
-            "source": source or _paragraph(sys.modules[target.__module__].__doc__) or None,
+            "provenance": provenance or _read_of(papers, own=own),
+            "source": source or _source_of(target.__module__, own=own),
             **plain,
         }
         METHODS[name] = _method(model, name, target, laws or Laws(), given)
         return target
 
     return add
+
+
+def _read_of(papers: Sequence[Paper | str], *, own: bool) -> Provenance | None:
+    return "own" if own else next((each.provenance for each in papers if isinstance(each, Paper)), None)
+
+
+def _source_of(module: str, *, own: bool) -> str | None:
+    return _paragraph(sys.modules[module].__doc__) or (module if own else None)
 
 
 def _declared(paper: Paper | str | Sequence[Paper | str] | None) -> tuple[Paper | str, ...]:

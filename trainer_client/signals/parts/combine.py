@@ -199,7 +199,7 @@ class _Table:
             if not absent.size:
                 continue
             if self.codes is None:
-                result[absent, column] = _CODE[term.action("*")]
+                result[absent, column] = _CODE[term.action("default")]
                 continue
             kinds, which = np.unique(self.codes[absent, column], return_inverse=True)
             result[absent, column] = np.array([_CODE[term.action(self.name_of(k))] for k in kinds.tolist()])[which]

@@ -57,7 +57,7 @@ class Term:
         required: whether a row without this score can be used at all.
         gate: makes the term a gate; a gate is always required.
         floor: the verifier's declared floor, given to a missing score whose action is ``floor``.
-        on_missing: action per fault or skip code; ``"*"`` stands for every code not named. Default ``mask``.
+        on_missing: action per fault or skip code; ``"default"`` stands for every code not named. Default ``mask``.
     """
 
     name: str
@@ -82,4 +82,4 @@ class Term:
 
     def action(self, code: str) -> Action:
         """What to do about a score missing under ``code``."""
-        return self.on_missing.get(code, self.on_missing.get("*", "mask"))
+        return self.on_missing.get(code, self.on_missing.get("default", "mask"))
