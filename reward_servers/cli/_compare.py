@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from reward_servers.cli._console import print_table, printable
-from reward_servers.cli._errors import EXIT_NO
+from reward_servers.cli._errors import EXIT_NO, UserError
 from reward_servers.cli._scored_rows import ScoredRows
 
 if TYPE_CHECKING:
@@ -65,14 +65,20 @@ def compare(
 ) -> int:
     """Compare two runs over the same rollouts: which verdicts changed, and what is known of why.
 
-    Exit code 0: all verdicts are the same; 1: some changed, or rollouts are missing on one side.
+    Exit code 0: all verdicts are the same; 1: some changed, or rollouts are missing or cannot be read on
+    one side.
     """
-    found = difference_of(ScoredRows(first), ScoredRows(second), shown)
+    sides = ScoredRows(first), ScoredRows(second)
+    found = difference_of(*sides, shown)
+    for rows, only in zip(sides, found.only, strict=True):
+        if not found.both and not only:
+            raise UserError(f"{rows.source}: {rows.problems[0] if rows.problems else 'there is no row in it'}")
+        rows.tell_problems()
     if as_json:
         print(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
         print_difference(found, str(first), str(second))
-    return EXIT_NO if found.changed or any(found.only) else 0
+    return EXIT_NO if found.changed or any(found.only) or any(rows.problems for rows in sides) else 0
 
 
 def difference_of(first: ScoredRows, second: ScoredRows, shown: int = _SHOWN) -> Difference:

@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 
 from reward_servers.cli._console import Progress, progress
+from reward_servers.cli._errors import UserError
 from reward_servers.cli._intake import Intake, Placed
 from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._outputs import TrainingSignal, signal_fields, training_signal_of
@@ -60,6 +61,17 @@ class Writing(NamedTuple):
     evidence: bool
     page: bool
 
+    def check(self) -> Path | None:
+        """The place.
+
+        Raises:
+            UserError: Something is to be written, and there is no place for it.
+        """
+        if self.place is None and (self.keep or (self.evidence and not self.page)):
+            option = "--keep" if self.keep else "--evidence"
+            raise UserError(f"{option} says what is written of each rollout, and nothing is; give --out")
+        return self.place
+
 
 class _Step(NamedTuple):
     """A step that is scored: its table, what is made of it, and the place of each row among the rollouts."""
@@ -95,7 +107,7 @@ class Run:
         step_rollouts: int | None,
         partial: Partial | None = None,
     ) -> None:
-        place = writing.place
+        place = writing.check()
         self._intake = intake
         self._recipe = recipe
         self._place = place

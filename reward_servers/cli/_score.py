@@ -133,6 +133,11 @@ def _intake_of(
     from trainer_client.recipe.inputs import refuse_calls
     from trainer_client.rollout.files import Form
 
+    _, join, on, _ = how
+    if on is not None and join is None:
+        raise UserError(f"--on {on}: says which id joins a second file, and there is none; give --join FILE")
+    if arrays is not None and recipe.plan is None:
+        raise UserError("--arrays is for what a recipe's method reads, and here is no method; leave it out")
     form = Form({**recipe.file_columns, **read_columns(columns)}, *how)
     if recipe.plan is None:
         return Intake(source, form, recipe, None)

@@ -15,6 +15,8 @@ from reward_servers.cli._errors import UserError
 STDOUT = Path("-")
 ROLLOUTS = "rollouts.jsonl"
 """The file of a folder of results that has a line per rollout."""
+_OTHER_KINDS = (".xlsx", ".xls", ".tsv", ".arrow", ".feather", ".zst", ".html", ".npz", ".sqlite", ".db")
+"""Names that promise what no results are written as."""
 
 
 @contextmanager
@@ -61,7 +63,7 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
     """
     target = Path(os.path.realpath(path))
     for name, source in inputs.items():
-        if source is not None and target.exists() and source.exists() and target.samefile(source):
+        if source is not None and _is_same(target, source):
             raise UserError(f"{option} {path}: that is {name}, which would be lost; choose another name")
     if not target.parent.is_dir():
         raise UserError(f"{option} {path}: the folder {target.parent} does not exist; make it first")
@@ -71,6 +73,12 @@ def refuse_overwriting(option: str, path: Path, inputs: Mapping[str, Path | None
         raise UserError(
             f"{option} {path}: it cannot be written there ({reason}); choose another folder or change its rights"
         )
+
+
+def _is_same(target: Path, other: Path) -> bool:
+    if target.exists() and other.exists():
+        return target.samefile(other) and not target.is_char_device()
+    return target == Path(os.path.realpath(other))
 
 
 def _unwritable(target: Path) -> str:
@@ -108,6 +116,10 @@ def _results_place(out: str | None, inputs: Mapping[str, Path | None], *, as_jso
     if out is None or out == str(STDOUT):
         return None if out is None else STDOUT
     path = Path(out)
+    if "".join(path.suffixes[-2:]).lower().removesuffix(".gz").endswith(_OTHER_KINDS):
+        raise UserError(
+            f"--out {out}: results are written as JSON Lines (.jsonl), .csv or .parquet; choose one of them"
+        )
     if out.endswith("/"):
         path.mkdir(parents=True, exist_ok=True)
         refuse_overwriting("--out", path / ROLLOUTS, inputs)

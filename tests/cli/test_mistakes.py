@@ -20,6 +20,7 @@ FILES = {
     "KEYS": ("keys.toml", '[verifiers.exact]\nmodle = "x"\n'),
     "TABLE": ("table.toml", "[item_limits.exat]\ncpu = 1.0\n"),
     "RECIPE": ("recipe.toml", '[rewards.a]\nverifier = "exact"\n'),
+    "EMPTY": ("empty.jsonl", ""),
     "TYPO": ("typo.json", '{"exat": ["127.0.0.1:1"]}'),
 }
 # The command line, with names of files; PORT is a port that is taken. Then words of the error.
@@ -54,6 +55,39 @@ MISTAKES: dict[str, tuple[list[str], list[str]]] = {
         ["score", "IN", "--verifier", "exact", "-o", "/no-such-folder/x.jsonl"],
         ["--out /no-such-folder/x.jsonl", "make it first"],
     ),
+    "results and page in one file": (
+        ["score", "IN", "--verifier", "exact", "-o", "x.html.jsonl", "--report", "./x.html.jsonl"],
+        ["--report x.html.jsonl: that is the results, which would be lost"],
+    ),
+    "a spreadsheet as output": (
+        ["score", "IN", "--verifier", "exact", "-o", "x.xlsx"],
+        ["--out x.xlsx: results are written as JSON Lines (.jsonl), .csv or .parquet"],
+    ),
+    "a compressed table of another kind": (
+        ["score", "IN", "--verifier", "exact", "-o", "x.tsv.gz"],
+        ["--out x.tsv.gz: results are written as"],
+    ),
+    "fields of rollouts without a file": (
+        ["score", "IN", "--verifier", "exact", "--keep"],
+        ["--keep says what is written of each rollout", "give --out"],
+    ),
+    "evidence without a file": (
+        ["score", "IN", "--verifier", "exact", "--evidence"],
+        ["--evidence says", "give --out"],
+    ),
+    "an id without a second file": (
+        ["score", "IN", "--verifier", "exact", "--on", "id"],
+        ["--on id: says which id joins a second file", "give --join FILE"],
+    ),
+    "arrays without a method": (
+        ["score", "IN", "--verifier", "exact", "--arrays", "IN"],
+        ["--arrays is for what a recipe's method reads", "leave it out"],
+    ),
+    "a comparison of what was never scored": (
+        ["compare", "IN", "IN"],
+        ["in.jsonl: row 1: rollout_id: is missing", "give a file that `assay score` wrote"],
+    ),
+    "a comparison with an empty file": (["compare", "EMPTY", "EMPTY"], ["empty.jsonl: there is no row in it"]),
     "a header alone": (["score", "HEADER", "--verifier", "exact"], ["header.csv: there is no row in it"]),
     "an address without a port": (
         ["score", "IN", "--verifier", "exact", "--endpoints-file", "PORTLESS"],
