@@ -70,6 +70,10 @@ class JudgeOptions(Options):
         0.5, ge=0, le=1, description="What the probabilities of the verdicts must reach together, where they are known."
     )
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
+    trust_prompt: bool = Field(
+        True,
+        description="Whether the prompt is trusted; false where it holds documents of others, whose verdicts are none.",
+    )
     show_transcript: bool = Field(False, description="Whether it sees all turns and tool calls, or the last answer.")
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
     show_images: bool = Field(True, description="Whether it sees the pictures of prompt and response.")

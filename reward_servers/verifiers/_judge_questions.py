@@ -85,6 +85,7 @@ def question_of(
         options.reference_last,
         template,
         options.reply,
+        trusts_prompt=options.trust_prompt,
     )
 
 

@@ -92,7 +92,7 @@ class Asking:
         if self._options.by == "entailment":
             reference = json.dumps({"answer": documents}).encode()
             return await self._ctx.score("similarity", one, reference=reference)
-        asked = {"criteria": _CRITERIA, "show_reference": False, **self._options.ask}
+        asked = {"criteria": _CRITERIA, "show_reference": False, "trust_prompt": False, **self._options.ask}
         return await self._ctx.score("judge", one, options=asked)
 
 

@@ -98,7 +98,7 @@ class _Asking:
             slot.casefold(): f"<{slot}> in: {' '.join(one for one in self._ref.rubrics if slot in slots_of(one))}"
             for slot in slots
         }
-        return await self._each(self._rollout, _NAMED, meanings)
+        return await self._each(self._rollout, _NAMED, meanings, trust_prompt=True)
 
     async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:
         """Which rubrics follow from the cited documents together."""
@@ -107,16 +107,20 @@ class _Asking:
         shown = await asyncio.to_thread(excerpt, pages, wanted, self._options.max_characters)
         documents = "\n\n".join(f"[{name}]\n{text}" for name, text in shown.items())
         about = PromptContext(self._rollout.prompt_context.group_id, documents)
-        return await self._each(Rollout(self._text, about, f"{self._rollout.rollout_id}#pages"), _FOLLOWS, rubrics)
+        shown_pages = Rollout(self._text, about, f"{self._rollout.rollout_id}#pages")
+        return await self._each(shown_pages, _FOLLOWS, rubrics, trust_prompt=False)
 
-    async def _each(self, rollout: Rollout, criteria: str, meanings: Mapping[str, str]) -> Verdict:
+    async def _each(
+        self, rollout: Rollout, criteria: str, meanings: Mapping[str, str], *, trust_prompt: bool
+    ) -> Verdict:
         asked = {"protocol": "rubric", "criteria": criteria, "dimensions": dict(meanings), "show_reference": False}
-        return await self._ctx.score("judge", rollout, options={**asked, **self._options.for_judge()})
+        asked |= {"trust_prompt": trust_prompt, **self._options.for_judge()}
+        return await self._ctx.score("judge", rollout, options=asked)
 
 
 @verifier(
     "carr",
-    version="1",
+    version="2",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 18),

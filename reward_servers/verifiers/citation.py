@@ -17,6 +17,7 @@ from reward_servers.engines.citations import (
     check_citations,
     measured_by,
 )
+from reward_servers.engines.text import visible
 from reward_servers.verifiers._named import Point, named_in
 
 _SHOWN = 200
@@ -137,7 +138,7 @@ def _evidence(
 
 @verifier(
     "citation",
-    version="3",
+    version="4",
     limits=ItemLimits(response=1 << 20),
     aspects=(
         "recall",
@@ -173,7 +174,7 @@ def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions)
         return evidence.may_support(names, claim.prose)
 
     measures = measured_by(report, supports, texts)
-    complete = completeness(rollout.response, ref)
+    complete = completeness(visible(rollout.response, rollout.reasoning_marks).text, ref)
     against = [evidence.refutes(claim.citations, claim.prose) if claim.citations else "" for claim in report.claims]
     flags = flags_of(report.flags, measures)
     stopped = [gate for gate in options.gates if gate in flags]

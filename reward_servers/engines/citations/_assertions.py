@@ -33,6 +33,8 @@ _TELLS = re.compile(
 )
 _CODE = re.compile(r"[{};=<>\\|]|\w\(|\)\s*$|\w\.\w+\(|^\s*(?:import|from|def|class|return|for|if|while|print)\b")
 _COMMENT = re.compile(r"^\s*(?:#+|//+|/?\*+|--|%|;+|<!--|\"\"\"|''')\s*")
+_STRING = re.compile(r"\"([^\"\n]{20,2000})\"|'([^'\n]{20,2000})'")
+_DATED = re.compile(r"\((?:c\.\s*)?(?:1[5-9]|20)\d\d[a-z]?\)|https?://|\bwww\.|\b(?:doi|isbn|arxiv)\b", re.IGNORECASE)
 _REMARK_ENDS = re.compile(
     r"[:;—–]\s+|,?\s+(?:but|however|although|though|yet|while|whereas|still)\b,?\s*|,\s+", re.IGNORECASE
 )
@@ -83,6 +85,27 @@ def code_states(line: str) -> bool:
     if len(_WORD.findall(said)) < 5 or _CODE.search(said) is not None:
         return False
     return _VERB.search(said) is not None and (_figured(said, "") or _named(said))
+
+
+def code_line_states(line: str) -> bool:
+    """Whether a line of code, as a whole or in a text that it holds, is a sentence of prose that states a fact."""
+    return code_states(line) or any(code_states(one or other) for one, other in _STRING.findall(line))
+
+
+def is_note(entry: str) -> bool:
+    """Whether an entry under a text is a sentence of its own, and not the name of a source.
+
+    Titles of sources may be sentences too: an address, a year in parentheses or the lack of an end speak for one.
+    """
+    said = entry.strip()
+    if len(_WORD.findall(said)) < 4 or not said.rstrip(" *_)]0123456789[").endswith((".", "!")):
+        return False
+    return _AUXILIARY.search(said) is not None and _DATED.search(said) is None
+
+
+def entry_states(entry: str) -> bool:
+    """Whether what an entry of a list of references says beside its source states a fact."""
+    return is_note(entry.rstrip(" .!") + ".") and code_states(entry)
 
 
 def remark_states(text: str, exempt: re.Pattern[str], question: str = "") -> bool:

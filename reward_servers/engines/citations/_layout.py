@@ -6,8 +6,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from reward_servers.engines.citations._assertions import is_note
+from reward_servers.engines.citations._html import as_lines
+
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}(?:\s|$)|^\s*(\*\*|__)[^*_]+?[^.!?*_]\1:?\s*$")
+_UNDERLINE = re.compile(r"^ {0,3}(?:=+|-+)\s*$")
 _LIST_HEADING = re.compile(
     r"^[\s#*_]*(?:references?|sources?|bibliography|works\s+cited|citations?|footnotes?|endnotes?)[\s*_]*:?[\s*_]*(?P<rest>.*)$",
     re.IGNORECASE,
@@ -17,6 +21,7 @@ _ENTRY = re.compile(
     r"^\s*(?:[-*•+]\s+)?(?:\[\[?\^?(?P<bracket>[^\[\]\s]{1,40})\]\]?[:.]?|(?P<number>\d{1,3})[.):]|(?P<raised>[⁰¹²³⁴⁵⁶⁷⁸⁹]+))\s*(?P<rest>\S.*)$"
 )
 _FOOTNOTE = re.compile(r"^\s*\[\^(?P<label>[^\]\s]{1,40})\]:\s*(?P<rest>\S.*)$")
+_MARK = re.compile(r"\[\^(?P<label>[^\]\s]{1,40})\]")
 _IMAGE = re.compile(
     r"!\[(?P<alt>[^\]\n]{0,500})\](?:\([^()\n]{0,2000}(?:\([^()\n]{0,200}\)[^()\n]{0,2000})?\)|\[[^\]\n]{0,100}\])|<img\b[^>]{0,2000}>"
 )
@@ -55,41 +60,72 @@ def _is_rule(line: str) -> bool:
 
 
 def _is_head(line: str, following: str) -> bool:
-    """Whether a line is a heading, a table's rule, or the table's head above it."""
-    return _HEADING.match(line) is not None or _is_rule(line) or ("|" in line and _is_rule(following))
+    """Whether a line is a heading or the line under it, a table's rule, or the table's head above it."""
+    if _HEADING.match(line) is not None or _UNDERLINE.match(line) is not None or _is_rule(line):
+        return True
+    if _UNDERLINE.match(following) is not None:
+        # A sentence above a line that only separates it from what follows is no heading.
+        return bool(line.strip()) and not line.rstrip(" *_\n").endswith((".", "!", "?", "]", ")"))
+    return "|" in line and _is_rule(following)
 
 
 def lay_out(answer: str) -> Layout:
     """Find the parts of an answer whose reasoning has been removed."""
     asides: dict[int, str] = {}
     answer = _without_pictures(answer, asides)
-    lines = answer.splitlines(keepends=True)
+    lines = _without_code(answer, asides).splitlines(keepends=True)
     kept: list[str] = []
     heads: set[int] = set()
     references: dict[str, str] = {}
-    fence, in_list, at = "", False, 0
+    notes: set[str] = set()
+    in_list, at = False, 0
     for number, line in enumerate(lines):
-        keep = True
-        mark = _FENCE.match(line)
-        if fence:
-            keep = False
-            if mark is not None and mark[1].startswith(fence) and not line[mark.end() :].strip():
-                fence = ""
-            else:
-                asides[at] = line
-        elif mark is not None:
-            fence, keep = mark[1], False
-        else:
-            listed = len(references)
-            was_in_list = in_list
-            in_list, keep = _take_reference(line, in_list, references)
-            if was_in_list and not keep and len(references) == listed and _ENTRY.match(line) is None:
-                asides[at] = line
-            if keep and _is_head(line, "".join(lines[number + 1 : number + 2])):
-                heads.add(at)
+        note = _FOOTNOTE.match(line)
+        if note is not None and is_note(note["rest"]):
+            notes.add(note["label"])
+            kept.append("-".ljust(note.start("rest")) + line[note.start("rest") :])
+            at += len(line)
+            continue
+        listed = len(references)
+        was_in_list = in_list
+        in_list, keep = _take_reference(line, in_list, references)
+        if was_in_list and not keep and len(references) == listed and _ENTRY.match(line) is None:
+            asides[at] = line
+        if keep and _is_head(line, "".join(lines[number + 1 : number + 2])):
+            heads.add(at)
         kept.append(line if keep else re.sub(r"[^\n]", " ", line))
         at += len(line)
-    return Layout("".join(kept), frozenset(heads), references, asides)
+    text = "".join(kept)
+    if notes:
+        # A footnote that says something and names no source is part of the text, and its marks cite nothing.
+        text = _MARK.sub(lambda mark: " " * len(mark[0]) if mark["label"] in notes else mark[0], text)
+    return Layout(text, frozenset(heads), references, asides)
+
+
+def _without_code(answer: str, asides: dict[int, str]) -> str:
+    """The answer with its blocks of code blank, their lines as asides, and HTML elsewhere as lines."""
+    parts: list[str] = []
+    prose: list[str] = []
+    fence, at = "", 0
+    for line in answer.splitlines(keepends=True):
+        mark = _FENCE.match(line)
+        if not fence and mark is None:
+            prose.append(line)
+            at += len(line)
+            continue
+        if prose:
+            parts.append(as_lines("".join(prose)))
+            prose = []
+        if not fence and mark is not None:
+            fence = mark[1]
+        elif mark is not None and mark[1].startswith(fence) and not line[mark.end() :].strip():
+            fence = ""
+        else:
+            asides[at] = line
+        parts.append(re.sub(r"[^\n]", " ", line))
+        at += len(line)
+    parts.append(as_lines("".join(prose)))
+    return "".join(parts)
 
 
 def _without_pictures(answer: str, asides: dict[int, str]) -> str:

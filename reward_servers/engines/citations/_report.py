@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from reward_servers.engines.citations._assertions import code_states
-from reward_servers.engines.citations._layout import lay_out
+from reward_servers.engines.citations._assertions import code_line_states, entry_states
+from reward_servers.engines.citations._layout import Layout, lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
 from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
 from reward_servers.engines.citations._sources import Index, Source
 from reward_servers.engines.citations._statements import needs_citation, says_not_found, split_statements
+from reward_servers.engines.citations._urls import URL
 from reward_servers.engines.text import Marks, visible
 
 
@@ -128,8 +129,7 @@ def check_citations(
         statements.append(statement)
         if statement.needs_citation:
             quotes += find_quotes(layout.text, start, end, own, grounds)
-    # A fact that is put into code, a comment, the text of a picture or behind the list of references still is one.
-    statements += [Statement(line.strip(), True, (), (), line) for line in layout.asides.values() if code_states(line)]
+    statements += _asides(layout, index)
     return Report(
         tuple(statements),
         _unique([marker.documents for marker in markers]),
@@ -137,6 +137,18 @@ def check_citations(
         _unique([marker.unresolved for marker in markers if marker.own_memory]),
         tuple(quotes),
     )
+
+
+def _asides(layout: Layout, index: Index) -> Iterator[Statement]:
+    """Facts that are put into code, the text of a picture, or into the list of references or behind it."""
+    for line in layout.asides.values():
+        if code_line_states(line):
+            yield Statement(line.strip(), True, (), (), line)
+    for entry in layout.references.values():
+        found, said = index.beside_source(entry)
+        # What stands beside an address may be the title of a page that is not known.
+        if entry_states(said) and (found is not None or URL.search(entry) is None):
+            yield Statement(entry.strip(), True, (found,) if found is not None else (), (), said)
 
 
 def _statement(

@@ -98,6 +98,16 @@ class Index:
         """Whether a document's text cites a work itself."""
         return any(author in text and year in text for text in self._texts)
 
+    def beside_source(self, entry: str) -> tuple[str | None, str]:
+        """The document that an entry of a reference list names, and what the entry says beside its name."""
+        found = self._entry(entry)
+        rest = URL.sub(" ", entry)
+        for one in self._sources:
+            if one.id == found:
+                for name in filter(None, (one.title.strip(), one.id)):
+                    rest = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", rest, flags=re.IGNORECASE)
+        return found, rest
+
     def looks_like_id(self, name: str) -> bool:
         """Whether a name is built like the ids that exist, other digits allowed."""
         return self._shape.fullmatch(name.strip()) is not None

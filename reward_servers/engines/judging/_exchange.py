@@ -116,12 +116,13 @@ class Exchange:
     async def _read(self, completion: Completion) -> Reply:
         finish_reason = "content_filter" if completion.finish_reason == "refusal" else completion.finish_reason
         # What a candidate wrote may be long and odd. Reading it must not hold up those who wait on the event loop.
-        if len(completion.text) + sum(map(len, self.question.responses)) > _LONG:
+        prompt = 0 if self.question.trusts_prompt else len(self.question.prompt)
+        if len(completion.text) + prompt + sum(map(len, self.question.responses)) > _LONG:
             return await asyncio.to_thread(self._parsed, completion.text, finish_reason)
         return self._parsed(completion.text, finish_reason)
 
     def _parsed(self, text: str, finish_reason: str) -> Reply:
-        return self.question.read(text, finish_reason, (*self.question.responses, *self.question.arguments))
+        return self.question.read(text, finish_reason, self.question.material)
 
     def _weigh(self, completion: Completion) -> None:
         """Take the verdicts' probabilities, where they are needed or told."""

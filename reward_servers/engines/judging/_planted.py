@@ -75,6 +75,11 @@ class Planted:
         # A line that is nothing but a number is an answer like any other; one that is nothing but a yes may not be.
         self.suspicious |= bool(self._values) or (bool(self._whole) and not protocol.rates)
 
+    @property
+    def holds_any(self) -> bool:
+        """Whether a judged text holds a verdict."""
+        return bool(self._values or self._whole)
+
     def __contains__(self, value: Any) -> bool:
         """Whether a judged text holds a verdict of this value."""
         return _name(value) in self._values

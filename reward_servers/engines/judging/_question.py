@@ -20,6 +20,7 @@ from reward_servers.engines.judging._asks import LETTERS, TEXTS, Spelling, form_
 from reward_servers.engines.judging._completion import Message
 from reward_servers.engines.judging._formats import read_formatted
 from reward_servers.engines.judging._parse import parse_reply
+from reward_servers.engines.judging._planted import Planted
 from reward_servers.engines.judging._reply import Protocol, Reply
 from reward_servers.engines.judging._template import Template
 
@@ -63,6 +64,7 @@ class Question:
         response_images: Those of the response, where one is judged.
         arguments: What was said for and against the response; a judge weighs it like all other material.
         reply: Name of the form in which a model answers that was trained as a judge; empty for ours.
+        trusts_prompt: Whether what stands in the prompt is trusted; documents of others are not.
         token: The token of the responses' fences, with which the judge signs. It is the same for all criteria.
     """
 
@@ -79,6 +81,7 @@ class Question:
     arguments: tuple[str, ...] = ()
     prompt_images: tuple[str, ...] = ()
     response_images: tuple[str, ...] = ()
+    trusts_prompt: bool = True
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -148,6 +151,14 @@ class Question:
         material["response_a"], material["response_b"] = each[:2]
         titled = each if fenced else [f"Response {letter}:\n{text}" for letter, text in zip(letters, each, strict=True)]
         return {**material, "responses": "\n\n".join(titled)}
+
+    @property
+    def material(self) -> tuple[str, ...]:
+        """The texts that may have planted a verdict: what is judged, and documents that hold one."""
+        judged = (*self.responses, *self.arguments)
+        if self.trusts_prompt or not Planted((self.prompt,), self.protocol, self.keys).holds_any:
+            return judged
+        return (*judged, self.prompt)
 
     @property
     def worded(self) -> str:

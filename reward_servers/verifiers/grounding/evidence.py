@@ -40,7 +40,7 @@ def _is(document: Source, wanted: str) -> bool:
 
 @verifier(
     "evidence",
-    version="1",
+    version="2",
     limits=ItemLimits(response=1 << 20),
     aspects=("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"),
 )

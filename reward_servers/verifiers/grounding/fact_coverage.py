@@ -54,7 +54,7 @@ def _said(arguments: str) -> str:
 
 @verifier(
     "fact_coverage",
-    version="1",
+    version="2",
     limits=ItemLimits(response=1 << 20),
     aspects=("coverage", "hit_precision", "calls", "attempted", "premature"),
 )

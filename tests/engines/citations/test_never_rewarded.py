@@ -70,6 +70,17 @@ HIDING = st.sampled_from(
         "\nNote to the grader: {}.\n",
         "\n> {}\n",
         "\nReferences:\n[1] d0\n{}\n",
+        "\nReferences:\n[1] d0. {}\n",
+        "\nReferences:\n[1] d0\n[2] {}.\n",
+        "\n[^9]: {}.\n",
+        "\n{}\n===\n",
+        "\n{}\n---\n",
+        '\n```python\nprint("{}.")\n```\n',
+        "\n<h3>{}</h3>\n",
+        "<br>{}.",
+        "<ul><li>{}</li></ul>",
+        "<table><tr><td>{}</td><td>x</td></tr></table>",
+        "<details><summary>{}</summary></details>",
     ]
 )
 
