@@ -32,7 +32,14 @@ from reward_servers.observe import (
 )
 from reward_servers.registry import Announcer, reachable_address
 from reward_servers.remote import Peers
-from reward_servers.rpc import Clients, RewardServicer, add_standard_services, listen, say_hosted
+from reward_servers.rpc import (
+    Clients,
+    RewardServicer,
+    ServerCertificates,
+    add_standard_services,
+    listen,
+    say_hosted,
+)
 from trainer_client import TLS, RecipeError, read_token
 from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
@@ -139,11 +146,10 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
     _find_folders(config)
     hosted = [config.host(one) for one in verifiers]
     clients = Clients(config.auth.tokens)
-    remotes = Peers(config.endpoints, peers, _client_tls(config.client.tls))
-    workers, limits = config.server.workers, config.server_limits()
-    scorer = Scorer(hosted, limits, workers=workers, remotes=remotes, preload=["reward_servers.wire"])
+    scorer = _scorer(hosted, config, peers)
     server = grpc.aio.server(options=_options(config))
-    address = listen(server, config)
+    certificates = ServerCertificates(config.server.tls)
+    address = listen(server, config, certificates)
     try:
         await scorer.start()
     except BaseException:
@@ -164,19 +170,27 @@ async def running(config: ServerConfig, names: Sequence[str], *, peers: Path | N
 
     registrar = Registrar(scorer, config, origins, changed)
     HostingServicer(registrar, scorer, origins, clients, allowed=config.registration.allowed).register(server)
-    pages = await _serve_metrics(config, scorer, servicer)
+    pages = await _serve_metrics(config, scorer, servicer, certificates)
     await server.start()
     alive = Running(server, address, scorer, servicer, probe, registrar)
     _say_started(config, address, scorer)
     announcer.start()
+    certificates.follow()
     try:
         yield alive
     finally:
         await announcer.withdraw()
         await alive.drain(config.server.drain_seconds)
+        certificates.close()
         tracing.close()
         if pages is not None:
             await pages.close()
+
+
+def _scorer(hosted: Sequence[BoundVerifier], config: ServerConfig, peers: Path | None) -> Scorer:
+    remotes = Peers(config.endpoints, peers, _client_tls(config.client.tls))
+    workers = config.server.workers
+    return Scorer(hosted, config.server_limits(), workers=workers, remotes=remotes, preload=["reward_servers.wire"])
 
 
 def _say_unused(config: ServerConfig, verifiers: Sequence[Verifier]) -> None:
@@ -217,7 +231,7 @@ def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> 
         return Announcer((), lambda: servicer.describe_entry(address, wanted.name))
     try:
         reached = wanted.address or reachable_address(address, wanted.endpoints[0])
-        token = read_token(wanted.token)
+        read_token(wanted.token)
     except OSError as error:
         raise SettingsError(f"registry: {error}; check [registry] endpoints and token in the settings") from None
     return Announcer(
@@ -225,21 +239,25 @@ def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> 
         lambda: servicer.describe_entry(reached, wanted.name),
         lease=wanted.lease,
         tls=_client_tls(config.client.tls),
-        token=token,
+        token=wanted.token,
     )
 
 
-async def _serve_metrics(config: ServerConfig, scorer: Scorer, servicer: RewardServicer) -> MetricsServer | None:
+async def _serve_metrics(
+    config: ServerConfig, scorer: Scorer, servicer: RewardServicer, certificates: ServerCertificates
+) -> MetricsServer | None:
     """Serve metrics where the settings name a port for them."""
     metrics = config.metrics
     if metrics.port is None:
         return None
+
+    def page() -> tuple[str, bytes]:
+        families = server_families(scorer, __version__, draining=servicer.draining, certificate_ends=certificates.ends)
+        return CONTENT_TYPE, exposition(families)
+
     server = MetricsServer(
         {
-            "/metrics": lambda: (
-                CONTENT_TYPE,
-                exposition(server_families(scorer, __version__, draining=servicer.draining)),
-            ),
+            "/metrics": page,
             "/slow": lambda: ("application/json", slow_report(scorer.stats.slow)),
         }
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from trainer_client._errors import RecipeError
 
 if TYPE_CHECKING:
-    import grpc
+    from trainer_client._certificates import FollowedCertificates
 
 Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 """``"host:port"``; several for replicas; or a mapping from names of servers in the recipe to either.
@@ -94,7 +94,7 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class TLS:
-    """Files for encrypted connections (PEM).
+    """Files for encrypted connections (PEM). They are read again for new connections once they have changed.
 
     Attributes:
         ca: authorities to trust; None for the system's.
@@ -106,49 +106,34 @@ class TLS:
     cert: str | None = None
     key: str | None = None
 
-    def credentials(self) -> grpc.ChannelCredentials:
-        """The files' content, as gRPC takes it.
+    def followed(self) -> FollowedCertificates:
+        """The files' content, which can be looked at again.
 
         Raises:
             OSError: a file cannot be read.
             RecipeError: one does not hold what it should.
         """
         # Imported where they are needed: most clients have no certificates, and every trainer imports this.
-        from pathlib import Path
+        import logging
 
-        from grpc import ssl_channel_credentials
+        from trainer_client._certificates import FollowedCertificates
 
-        ca, key, cert = (Path(file).read_bytes() if file else None for file in (self.ca, self.key, self.cert))
-        self.check()
-        return ssl_channel_credentials(ca, key, cert)
+        return FollowedCertificates(
+            self.ca, self.cert, self.key, is_server=False, logger=logging.getLogger("trainer_client"), name="TLS"
+        )
+
+    def absolute(self) -> TLS:
+        """The same files wherever the process, or one that gets this by pickle, goes later."""
+        return TLS(*(os.path.abspath(file) if file else None for file in (self.ca, self.cert, self.key)))
 
     def check(self) -> None:
         """Refuse files of which gRPC would only say that no handshaker can be made, or that the server is away.
 
         Raises:
             OSError: one cannot be read.
-            RecipeError: one does not hold what it should.
+            RecipeError: one does not hold what it should, or what cannot be used now.
         """
-        import ssl
-
-        if (self.cert is None) != (self.key is None):
-            raise RecipeError("cert and key go together; give both", "tls")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        if self.ca is not None:
-            try:
-                context.load_verify_locations(self.ca)
-            except ssl.SSLError:
-                raise RecipeError(f"{self.ca} holds no certificate of an authority in PEM", "tls.ca") from None
-        if self.cert is not None and self.key is not None:
-            try:
-                # An encrypted key is not asked a password for: gRPC could not read it.
-                context.load_cert_chain(self.cert, self.key, password="")
-            except ssl.SSLError as error:
-                if "KEY_VALUES_MISMATCH" in (error.reason or ""):
-                    raise RecipeError(f"{self.key} is not the key of {self.cert}; give its own", "tls.key") from None
-                raise RecipeError(
-                    f"{self.cert} and {self.key} are not a certificate and its unencrypted private key in PEM", "tls"
-                ) from None
+        self.followed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +162,13 @@ class Settings:
         """Settings from a client's arguments.
 
         Raises:
-            RecipeError: an address is none, or a file of certificates does not hold what it should.
+            RecipeError: an address is none, or files of certificates cannot be used.
             OSError: a file of certificates or of a token cannot be read.
         """
         token = token_source(token)
         if tls is not None:
-            tls.credentials()
+            tls = tls.absolute()
+            tls.check()
         named: dict[str, tuple[str, ...]] = {}
         default: tuple[str, ...] = ()
         if isinstance(endpoints, Mapping):
@@ -240,18 +226,6 @@ def is_exposed(address: str, tls: TLS | None) -> bool:
         return not ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower().rstrip(".") != "localhost"
-
-
-def credentials_of(address: str, tls: TLS | None) -> tuple[str, grpc.ChannelCredentials | None]:
-    """The address without its scheme, and the credentials for it; None for plain text.
-
-    Raises:
-        OSError: a file cannot be read.
-    """
-    target = target_of(address)
-    if is_encrypted(address, tls):
-        return target, (tls or TLS()).credentials()
-    return target, None
 
 
 def is_list(address: str) -> bool:

@@ -87,7 +87,8 @@ def _ask(address: str, ask: Callable[..., str], timeout: float, tls: TLS | None,
     import grpc
 
     from trainer_client import read_token
-    from trainer_client._settings import check_address, credentials_of, is_exposed, token_source
+    from trainer_client._settings import check_address, is_exposed, token_source
+    from trainer_client._transport.credentials import Credentials
     from trainer_client.contract.v1 import hosting_service_pb2_grpc as hosting_grpc
 
     check_address(address, "--endpoint")
@@ -96,7 +97,7 @@ def _ask(address: str, ask: Callable[..., str], timeout: float, tls: TLS | None,
         raise UserError(f"--endpoint {address}: a token is not sent unencrypted to another host; give --ca")
     given = read_token(source) if source else ""
     metadata = (("authorization", f"Bearer {given}"),) if given else ()
-    target, credentials = credentials_of(address, tls)
+    target, credentials = Credentials(tls).of(address)
     channel = grpc.secure_channel(target, credentials) if credentials else grpc.insecure_channel(target)
     with channel:
         try:

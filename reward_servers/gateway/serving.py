@@ -12,13 +12,13 @@ from collections.abc import Callable, Generator
 import uvicorn
 from fastapi import FastAPI
 
-from reward_servers.config import bind_refusal
+from reward_servers.config import TlsConfig, bind_refusal
 from reward_servers.core import SettingsError
 from reward_servers.garbage import freeze_garbage
 from reward_servers.gateway.app import create_app
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
-from reward_servers.rpc import bind_problem
+from reward_servers.rpc import ServerCertificates, bind_problem
 from trainer_client import AsyncRewardClient
 
 
@@ -58,7 +58,7 @@ async def serve(client: AsyncRewardClient, config: GatewayConfig, ready: Callabl
 
 
 async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, ready: Callable[[str], None]) -> None:
-    tls = config.server.tls
+    tls, certificates = config.server.tls, ServerCertificates(config.server.tls)
     settings = uvicorn.Config(
         app,
         loop="none",
@@ -77,11 +77,40 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
     )
     try:
         settings.load()
+        if tls is not None and settings.ssl is not None:
+            _serve_newest(settings.ssl, tls, certificates)
     except (OSError, ssl.SSLError) as error:
         raise SettingsError(f"server.tls: {error}") from None
     host, port = listener.getsockname()[:2]
     ready(f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}")
-    await _Server(settings).serve(sockets=[listener])
+    try:
+        await _Server(settings).serve(sockets=[listener])
+    finally:
+        certificates.close()
+
+
+def _serve_newest(listening: ssl.SSLContext, tls: TlsConfig, certificates: ServerCertificates) -> None:
+    """Give every new connection the context of what was last read; the one that listens stays as it was."""
+    newest = [_context(tls)]
+
+    def chosen(connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _listening: ssl.SSLContext) -> None:
+        connection.context = newest[0]
+
+    def changed() -> None:
+        newest[0] = _context(tls)
+
+    # Called for every handshake, whether or not it names a server.
+    listening.sni_callback = chosen
+    certificates.follow(changed)
+
+
+def _context(tls: TlsConfig) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls.certificate, tls.key, password="")
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def check_address(config: GatewayConfig) -> None:

@@ -13,12 +13,25 @@ from reward_servers.observe._exposition import Family
 _STARTED = time.time()
 
 
-def server_families(scorer: Scorer, version: str, *, draining: bool) -> list[Family]:
-    """What a server tells of itself."""
+def server_families(
+    scorer: Scorer, version: str, *, draining: bool, certificate_ends: float | None = None
+) -> list[Family]:
+    """What a server tells of itself.
+
+    Args:
+        scorer: Its core.
+        version: Its version.
+        draining: Whether it takes nothing new.
+        certificate_ends: When its certificate ends, in seconds since 1970; None in plain text.
+    """
+    certificate = Family("assay_certificate_end_timestamp_seconds", "gauge", "When the certificate in use ends.")
+    if certificate_ends is not None:
+        certificate.add(certificate_ends)
     return [
         Family("assay_build_info", "gauge", "Version of the software; always 1.").add(
             1, version=version, python=platform.python_version()
         ),
+        certificate,
         *_verifiers(scorer),
         *_load(scorer, draining=draining),
         *_calls(scorer),

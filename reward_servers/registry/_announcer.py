@@ -15,7 +15,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from trainer_client import TLS
+from trainer_client import TLS, read_token
+from trainer_client._transport.credentials import Credentials
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 
@@ -63,7 +64,7 @@ class Announcer:
         describe: The entry as it is now, without its instance.
         lease: Seconds asked for; a third of it passes between renewals.
         tls: Files for encrypted connections; None for plain text.
-        token: Bearer token with the scope ``register``; empty for none.
+        token: Bearer token with the scope ``register``, or where it is read; empty for none.
     """
 
     def __init__(
@@ -75,27 +76,33 @@ class Announcer:
         tls: TLS | None = None,
         token: str = "",
     ) -> None:
-        self._registries = tuple(registries)
+        self._registries = tuple(dict.fromkeys(registries))
         self._describe = describe
         self._lease = lease
-        self._tls = tls
-        self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
+        self._credentials = Credentials(tls)
+        self._token = token
         self._instance = uuid.uuid4().hex
-        self._channels: list[grpc.aio.Channel] = []
+        self._channels: dict[str, grpc.aio.Channel] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._news: list[asyncio.Event] = []
 
     def start(self) -> None:
         """Announce the server, from now on."""
         for address in self._registries:
-            if self._tls is not None:
-                channel = grpc.aio.secure_channel(address, self._tls.credentials(), _OPTIONS)
-            else:
-                channel = grpc.aio.insecure_channel(address, _OPTIONS)
-            self._channels.append(channel)
+            self._channels[address] = self._open(address)
             news = asyncio.Event()
             self._news.append(news)
-            self._tasks.append(asyncio.create_task(self._keep(address, channel, news)))
+            self._tasks.append(asyncio.create_task(self._keep(address, news)))
+
+    def _open(self, address: str) -> grpc.aio.Channel:
+        target, credentials = self._credentials.of(address)
+        if credentials is None:
+            return grpc.aio.insecure_channel(target, _OPTIONS)
+        return grpc.aio.secure_channel(target, credentials, _OPTIONS)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        token = read_token(self._token)
+        return (("authorization", f"Bearer {token}"),) if token else ()
 
     def announce_again(self) -> None:
         """What the server hosts has changed: tell it now and not at the next renewal."""
@@ -109,33 +116,41 @@ class Announcer:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         entry = self._describe()
         request = registry_pb2.WithdrawRequest(address=entry.address, instance=self._instance)
-        stubs: list[Any] = [registry_grpc.RegistryServiceStub(channel) for channel in self._channels]
-        calls = [stub.Withdraw(request, timeout=1.0, metadata=self._metadata) for stub in stubs]
-        # A registry that is gone forgets the server by itself when the lease ends.
-        await asyncio.gather(*calls, return_exceptions=True)
-        await asyncio.gather(*(channel.close() for channel in self._channels))
+        stubs: list[Any] = [registry_grpc.RegistryServiceStub(channel) for channel in self._channels.values()]
+        # A registry that is gone, or cannot be told, forgets the server by itself when the lease ends.
+        with contextlib.suppress(OSError):
+            metadata = self._metadata()
+            calls = [stub.Withdraw(request, timeout=1.0, metadata=metadata) for stub in stubs]
+            await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
-    async def _keep(self, address: str, channel: grpc.aio.Channel, news: asyncio.Event) -> None:
-        stub: Any = registry_grpc.RegistryServiceStub(channel)
-        trouble = ""
+    async def _keep(self, address: str, news: asyncio.Event) -> None:
+        trouble, generation = "", self._credentials.look()
         while True:
             news.clear()
             request = registry_pb2.AnnounceRequest(server=self._describe())
             request.server.instance = self._instance
             request.lease.FromMilliseconds(int(self._lease * 1000))
             pause = self._lease / 3
+            stub: Any = registry_grpc.RegistryServiceStub(self._channels[address])
             try:
-                answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata)
+                answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata())
                 pause = answer.lease.ToTimedelta().total_seconds() / 3
                 if trouble:
                     _log.info("announced again at the registry %s", address)
                 trouble = ""
-            except grpc.aio.AioRpcError as error:
-                said = f"{error.code().name}: {error.details()}"
+            except (grpc.aio.AioRpcError, OSError) as error:
+                said = str(error)
+                if isinstance(error, grpc.aio.AioRpcError):
+                    said = f"{error.code().name}: {error.details()}"
                 if said != trouble:
                     _log.warning("not announced at the registry %s, which is asked again: %s", address, said)
                 trouble = said
                 pause = min(pause, 1.0)
+                before, generation = generation, self._credentials.look()
+                if generation != before:
+                    await self._channels[address].close()
+                    self._channels[address] = self._open(address)
             # Servers that were started together do not stay together.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), pause * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)

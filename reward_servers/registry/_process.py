@@ -14,7 +14,7 @@ import grpc.aio
 from reward_servers.config import ServerConfig
 from reward_servers.registry._registry import Registry
 from reward_servers.registry._servicer import RegistryServicer
-from reward_servers.rpc import Clients, add_standard_services, listen
+from reward_servers.rpc import Clients, ServerCertificates, add_standard_services, listen
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 
@@ -49,14 +49,17 @@ async def serving(config: ServerConfig, state: Path | None = None) -> AsyncItera
         ]
     )
     try:
-        address = listen(server, config)
+        certificates = ServerCertificates(config.server.tls)
+        address = listen(server, config, certificates)
         registry_grpc.add_RegistryServiceServicer_to_server(RegistryServicer(registry, clients), server)
         service = registry_pb2.DESCRIPTOR.services_by_name["RegistryService"]
         probe = await add_standard_services(server, [service], with_reflection=config.server.reflection)
         await server.start()
+        certificates.follow()
         try:
             yield address
         finally:
+            certificates.close()
             await probe.enter_graceful_shutdown()
             await server.stop(grace=1.0)
     finally:

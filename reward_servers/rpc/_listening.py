@@ -5,18 +5,22 @@ from __future__ import annotations
 import errno
 import socket
 
-import grpc
 import grpc.aio
 
-from reward_servers.config import ServerConfig, TlsConfig, bind_refusal
+from reward_servers.config import ServerConfig, bind_refusal
 from reward_servers.core import SettingsError
-from trainer_client import TLS, RecipeError
+from reward_servers.rpc._certificates import ServerCertificates
 
 _ANOTHER_PORT = "choose another port, or 0 for any free one"
 
 
-def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
+def listen(server: grpc.aio.Server, config: ServerConfig, certificates: ServerCertificates) -> str:
     """Make a server listen where the settings say.
+
+    Args:
+        server: The server.
+        config: Its settings.
+        certificates: Its certificate.
 
     Returns:
         The address, ``host:port``.
@@ -34,8 +38,9 @@ def listen(server: grpc.aio.Server, config: ServerConfig) -> str:
     host = f"[{host}]" if ":" in host else host
     wanted = f"{host}:{port}"
     try:
-        if config.server.tls is not None:
-            port = server.add_secure_port(wanted, _credentials(config.server.tls))
+        credentials = certificates.credentials()
+        if credentials is not None:
+            port = server.add_secure_port(wanted, credentials)
         else:
             port = server.add_insecure_port(wanted)
     except RuntimeError:
@@ -77,15 +82,3 @@ def _bind_error(host: str, port: int, error: OSError) -> str:
             return f"server.port: {where} needs privileges; choose a port from 1024 on, or 0 for any free one"
         case _:
             return f"server.port: {where} cannot be bound: {error.strerror}; {_ANOTHER_PORT}"
-
-
-def _credentials(tls: TlsConfig) -> grpc.ServerCredentials:
-    try:
-        pair = (tls.key.read_bytes(), tls.certificate.read_bytes())
-        authority = tls.client_ca.read_bytes() if tls.client_ca is not None else None
-        TLS(*(str(file) if file is not None else None for file in (tls.client_ca, tls.certificate, tls.key))).check()
-    except OSError as error:
-        raise SettingsError(f"server.tls: {error.filename}: {error.strerror}") from None
-    except RecipeError as error:
-        raise SettingsError(f"server.tls: {error.reason}") from None
-    return grpc.ssl_server_credentials([pair], authority, require_client_auth=authority is not None)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import ssl
+import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -124,6 +125,27 @@ def test_encrypted_with_certificates_of_both_sides(gateway: Start, tmp_path_fact
         httpx.post(f"{url}/slime", json=answer("2"), verify=context)
     context.load_cert_chain(files["client"])
     assert httpx.post(f"{url}/slime", json=answer("2"), verify=context).json()["reward"] == 1.5
+    # Both sides go over to another authority while it serves; a pair that does not fit changes nothing.
+    host, port = url.removeprefix("https://").split(":")
+    shown = ssl.get_server_certificate((host, int(port)))
+    other = trustme.CA()
+    later = other.issue_cert(host)
+    later.private_key_pem.write_to_path(files["key"])
+    time.sleep(5)
+    assert ssl.get_server_certificate((host, int(port))) == shown
+    other.cert_pem.write_to_path(files["ca"])
+    later.cert_chain_pems[0].write_to_path(files["certificate"])
+    other.issue_cert("trainer").private_key_and_cert_chain_pem.write_to_path(files["client"])
+    for _ in range(600):
+        if ssl.get_server_certificate((host, int(port))) != shown:
+            break
+        time.sleep(0.05)
+    renewed = ssl.create_default_context(cafile=files["ca"])
+    renewed.load_cert_chain(files["client"])
+    assert httpx.post(f"{url}/slime", json=answer("2"), verify=renewed).json()["reward"] == 1.5
+    for stale in (context, ssl.create_default_context(cafile=files["ca"])):
+        with pytest.raises(httpx.TransportError):
+            httpx.post(f"{url}/slime", json=answer("2"), verify=stale)
 
 
 def test_plain_text_is_refused_on_an_address_that_others_reach(processes: Processes, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import grpc.aio
 
 from trainer_client._errors import RecipeError, RequestRejectedError, ServerUnavailableError
 from trainer_client._settings import TLS, check_address, is_exposed, token_source
+from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReply, read_failure
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.tls_check import find_mistake
@@ -44,12 +45,12 @@ def describe_server(
     token = token_source(token)
     if token and is_exposed(address, tls):
         raise RecipeError("is not sent unencrypted to another host; give TLS(ca=...)", "token")
-    replica = Replica(address, tls, token=token)
+    replica = Replica(address, "", Credentials(tls), token)
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(_describe(replica, with_activity, timeout_s))).result()
+        return thread.submit(lambda: asyncio.run(_describe(replica, tls, with_activity, timeout_s))).result()
 
 
-async def _describe(replica: Replica, with_activity: bool, timeout_s: float) -> ServerInfo:
+async def _describe(replica: Replica, tls: TLS | None, with_activity: bool, timeout_s: float) -> ServerInfo:
     address = replica.address
     try:
         async with asyncio.timeout(timeout_s):
@@ -63,7 +64,7 @@ async def _describe(replica: Replica, with_activity: bool, timeout_s: float) -> 
         if failure.code in NOT_A_SERVICE:
             reason = f"{NOT_A_SERVICE[failure.code]} ({failure})"
             raise RequestRejectedError(reason, failure.code, address, address) from None
-        mistake = await find_mistake(address, replica.tls)
+        mistake = await find_mistake(address, tls)
         reason = mistake or f"no reward server answers ({failure}); start one with `assay serve`"
         raise ServerUnavailableError(address, reason) from None
     finally:

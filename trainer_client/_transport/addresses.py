@@ -13,7 +13,7 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from trainer_client._settings import TLS
+from trainer_client._transport.credentials import Credentials
 
 if TYPE_CHECKING:
     from trainer_client._transport.registry import RegistryView
@@ -39,7 +39,7 @@ class AddressBook:
         server: its name, under which files list its addresses.
         told: addresses as users write them; ``file:PATH`` is a JSON object of lists of addresses, by server, and
             ``registry://HOST:PORT`` asks a registry.
-        tls: files for encrypted connections to registries.
+        credentials: for encrypted connections to registries.
         token: bearer token for registries, or where it is read.
 
     Raises:
@@ -50,7 +50,7 @@ class AddressBook:
         trouble: why there is no address, if there is none.
     """
 
-    def __init__(self, server: str, told: Sequence[str], tls: TLS | None = None, token: str = "") -> None:
+    def __init__(self, server: str, told: Sequence[str], credentials: Credentials, token: str = "") -> None:
         self._server = server
         self._told = tuple(told)
         self._views: dict[str, RegistryView] = {}
@@ -58,7 +58,7 @@ class AddressBook:
             if one.startswith(SCHEME):
                 from trainer_client._transport.registry import RegistryView
 
-                self._views[one] = RegistryView(one.removeprefix(SCHEME), server, tls, token)
+                self._views[one] = RegistryView(one.removeprefix(SCHEME), server, credentials, token)
         self.trouble = ""
         self.interval: float | None = None
         if self._views or any(address.startswith(FILE) for address in told):

@@ -16,10 +16,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import grpc
 import grpc.aio
 
-from trainer_client._errors import RequestRejectedError, RewardError, ServerUnavailableError
-from trainer_client._settings import TLS, Retries, is_exposed
+from trainer_client._errors import RecipeError, RequestRejectedError, RewardError, ServerUnavailableError
+from trainer_client._settings import Retries, is_encrypted, is_exposed
 from trainer_client._transport import refusals, tls_check
 from trainer_client._transport.addresses import Place
+from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.failures import (
     NOT_A_SERVICE,
     CallFailure,
@@ -58,7 +59,7 @@ class Fleet:
         pins: digest by verifier; the first seen is added, unless ``pin`` is False.
         pin: whether to keep to the digests first seen.
         retries: patience.
-        tls: files for encrypted connections.
+        credentials: for encrypted connections.
         token: bearer token, or where it is read.
         changed: called when something about the replicas has changed.
 
@@ -74,7 +75,7 @@ class Fleet:
         pins: dict[str, str],
         pin: bool,
         retries: Retries,
-        tls: TLS | None,
+        credentials: Credentials,
         token: str,
         changed: Callable[[], None],
     ) -> None:
@@ -83,7 +84,7 @@ class Fleet:
         self.paused = False
         self._pin = pin
         self._retries = retries
-        self._tls = tls
+        self._credentials = credentials
         self._token = token
         self._versions: dict[str, str] = {}
         self._changed = changed
@@ -279,7 +280,8 @@ class Fleet:
 
     async def _describe(self, replica: Replica) -> bool:
         """Ask a replica what it is; whether it can be given work."""
-        if self._token and is_exposed(replica.address, replica.tls):
+        tls = self._credentials.tls
+        if self._token and is_exposed(replica.address, tls):
             refused = CallFailure(FailureClass.REFUSED, "refused", "")
             self._mark_down(replica, refused, "a token is not sent unencrypted to another host; give TLS(ca=...)")
             return False
@@ -288,12 +290,12 @@ class Fleet:
         except grpc.aio.AioRpcError as error:
             failure = read_failure(error)
             words = ""
-            if failure.kind is FailureClass.GONE and replica.info is None:
-                words = await tls_check.find_mistake(replica.address, replica.tls, replica.authority)
+            if failure.kind is FailureClass.GONE and (replica.info is None or is_encrypted(replica.address, tls)):
+                words = await tls_check.find_mistake(replica.address, tls, replica.authority)
             self._mark_down(replica, failure, words)
         except UnusableReply as error:
             self._mark_down(replica, unusable(str(error)))
-        except OSError as error:
+        except (OSError, RecipeError) as error:
             # A file of certificates or of a token that was there when the client was made.
             self._mark_down(replica, CallFailure(FailureClass.GONE, "certificates", str(error)))
         except Interrupted:
@@ -355,9 +357,7 @@ class Fleet:
         if known.keys() == set(places) and known:
             return
         gone = [replica for place, replica in known.items() if place not in places]
-        new = [
-            Replica(place.address, self._tls, place.authority, self._token) for place in places if place not in known
-        ]
+        new = [Replica(*one, self._credentials, self._token) for one in places if one not in known]
         if self._unavailable_since is not None or gone:
             told = ", ".join(replica.address for replica in new) or "none"
             logger.info("server %r: new addresses: %s; gone: %d", self.server, told, len(gone))

@@ -15,6 +15,7 @@ from trainer_client._errors import RequestRejectedError
 from trainer_client._settings import TLS, Retries
 from trainer_client._transport.addresses import AddressBook
 from trainer_client._transport.choice import choose, has_time, joint_info
+from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.discovery import Discovery
 from trainer_client._transport.fleet import Fleet
 from trainer_client._transport.progress import ProgressWatch
@@ -66,8 +67,9 @@ class Pool:
         token: str = "",
     ) -> None:
         self.server = server
-        self.fleet = Fleet(server, pins, pin, retries, tls, token, self._notify)
-        self._discovery = Discovery(AddressBook(server, addresses, tls, token), self.fleet)
+        credentials = Credentials(tls)
+        self.fleet = Fleet(server, pins, pin, retries, credentials, token, self._notify)
+        self._discovery = Discovery(AddressBook(server, addresses, credentials, token), self.fleet)
         self._retries = retries
         self._progress = ProgressWatch(self.fleet, retries, self._waits)
         self._changed: asyncio.Future[None] | None = None

@@ -11,7 +11,8 @@ import grpc
 import grpc.aio
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import TLS, credentials_of, is_exposed, read_token
+from trainer_client._settings import is_exposed, read_token
+from trainer_client._transport.credentials import Credentials
 from trainer_client.contract.v1 import registry_service_pb2 as registry
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 from trainer_client.contract.v1.types_pb2 import VerifierIdentity
@@ -79,17 +80,17 @@ class RegistryView:
     Args:
         address: ``HOST:PORT`` or ``HOST:PORT/SELECTOR``.
         server: name of the server in the recipe, which is the selector where the address has none.
-        tls: files for encrypted connections.
+        credentials: for encrypted connections.
         token: bearer token, or where it is read.
 
     Attributes:
         trouble: why there is no server, if there is none.
     """
 
-    def __init__(self, address: str, server: str, tls: TLS | None, token: str) -> None:
+    def __init__(self, address: str, server: str, credentials: Credentials, token: str) -> None:
         self._target, _, selector = address.partition("/")
         self._selector = Selector(selector or server)
-        self._tls = tls
+        self._credentials = credentials
         self._token = token
         self._revision = ""
         self._found: list[str] = []
@@ -97,13 +98,14 @@ class RegistryView:
 
     async def look(self) -> Sequence[str]:
         """Addresses of the servers as they are now."""
-        if self._token and is_exposed(self._target, self._tls):
+        if self._token and is_exposed(self._target, self._credentials.tls):
             self.trouble = f"a token is not sent unencrypted to the registry {self._target}; give TLS(ca=...)"
             return self._found
-        target, credentials = credentials_of(self._target, self._tls)
+        self._credentials.look()
         options = [("grpc.max_receive_message_length", _LARGEST_REPLY), ("grpc.use_local_subchannel_pool", 1)]
         request = registry.ListServersRequest(known_revision=self._revision)
         try:
+            target, credentials = self._credentials.of(self._target)
             token = read_token(self._token)
             metadata = (("authorization", f"Bearer {token}"),) if token else ()
             # A channel for each look: looks are rare, and one that stays would have to be closed before every fork.
@@ -115,7 +117,7 @@ class RegistryView:
             async with channel:
                 stub: Any = registry_grpc.RegistryServiceStub(channel)
                 answer = await stub.ListServers(request, timeout=_TIMEOUT, metadata=metadata)
-        except (grpc.aio.AioRpcError, OSError) as error:
+        except (grpc.aio.AioRpcError, OSError, RecipeError) as error:
             said = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else str(error)
             self.trouble = f"the registry {self._target} does not answer ({said})"
             return self._found

@@ -12,8 +12,9 @@ from typing import Protocol, TypeAlias
 import grpc
 import grpc.aio
 
-from trainer_client._settings import TLS, credentials_of, read_token
+from trainer_client._settings import read_token
 from trainer_client._transport import wire
+from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.failures import CallFailure, Interrupted
 from trainer_client._transport.plan import Chunk
 from trainer_client.contract.v1 import reward_service_pb2 as service
@@ -99,7 +100,7 @@ class Replica:
         down_since: when it was found down, on the loop's clock.
     """
 
-    def __init__(self, address: str, tls: TLS | None, authority: str = "", token: str = "") -> None:
+    def __init__(self, address: str, authority: str, credentials: Credentials, token: str = "") -> None:
         self.address = address
         self.health = Health.UNKNOWN
         self.info: ServerInfo | None = None
@@ -116,13 +117,15 @@ class Replica:
         self.distrusted_until = 0.0
         self.heard = -math.inf
         self.down_since = 0.0
-        self.tls = tls
+        self._credentials = credentials
         self.authority = authority
         self._token = token
         self._metadata: tuple[tuple[str, str], ...] | None = None
         self._verdicts = 0.0
         self._scoreless = 0.0
         self._channel: grpc.aio.Channel | None = None
+        self._generation = 0
+        self._former: list[tuple[grpc.aio.Channel, set[EndableCall]]] = []
         self._score: grpc.aio.UnaryUnaryMultiCallable[service.ScoreRequest, bytes] | None = None
         self._stream: grpc.aio.UnaryStreamMultiCallable[service.ScoreStreamRequest, bytes] | None = None
 
@@ -133,7 +136,8 @@ class Replica:
         if self.paused:
             raise Interrupted
         if self._channel is None:
-            target, credentials = credentials_of(self.address, self.tls)
+            self._generation = self._credentials.look()
+            target, credentials = self._credentials.of(self.address)
             options: list[tuple[str, str | int]] = list(_OPTIONS)
             if self.authority:
                 options.append(("grpc.default_authority", self.authority))
@@ -146,6 +150,15 @@ class Replica:
                 self._channel = grpc.aio.insecure_channel(target, options=options)
         return self._channel
 
+    async def _follow_certificates(self) -> None:
+        """Make a new connection where the files of certificates have changed; calls on the old one end there."""
+        if self._channel is not None and self._credentials.look() != self._generation:
+            self._former.append((self._channel, set(self.calls)))
+            self._channel = self._score = self._stream = None
+        for former in [one for one in self._former if one[1].isdisjoint(self.calls)]:
+            self._former.remove(former)
+            await former[0].close()
+
     async def describe(self, *, with_activity: bool = False) -> ServerInfo:
         """Ask the server for its verifiers, limits and load.
 
@@ -157,6 +170,7 @@ class Replica:
             UnusableReply: its answer cannot be read, or contradicts itself.
             Interrupted: the client is paused.
         """
+        await self._follow_certificates()
         channel = self._open()
         if self._token:
             self._metadata = (("authorization", f"Bearer {read_token(self._token)}"),)
@@ -273,8 +287,12 @@ class Replica:
 
     async def close(self) -> None:
         """Close the channel; calls on it end."""
-        channel, self._channel, self._score, self._stream = self._channel, None, None, None
-        if channel is not None:
+        channels = [channel for channel, _ in self._former]
+        if self._channel is not None:
+            channels.append(self._channel)
+        self._former.clear()
+        self._channel = self._score = self._stream = None
+        for channel in channels:
             with contextlib.suppress(grpc.aio.UsageError):
                 await channel.close()
 
