@@ -77,7 +77,16 @@ def __getattr__(name: str) -> Any:
     if name == "__version__":
         return importlib.import_module("trainer_client").__version__
     if name in __all__:
-        return getattr(importlib.import_module("reward_servers.core"), name)
+        try:
+            return getattr(importlib.import_module("reward_servers.core"), name)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.startswith("reward_servers"):
+                raise
+            # The base install is the trainer's client; this package comes with it all the same.
+            raise ModuleNotFoundError(
+                f"reward_servers needs the package {error.name}; install it with `pip install 'assay[server]'`",
+                name=error.name,
+            ) from None
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

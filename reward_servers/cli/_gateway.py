@@ -64,6 +64,6 @@ async def _serve(session: Session, recipe: Recipe, settings: GatewayConfig) -> N
     from reward_servers.gateway import serve
 
     async with session:
-        client = await session.client(recipe)
+        client = await session.client(recipe, logs_waits=True)
         await session.run(serve(client, settings, lambda url: print(f"listening on {url}", flush=True)))
     print("stopped", file=sys.stderr)

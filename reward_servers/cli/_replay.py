@@ -106,7 +106,7 @@ async def _ask(
     rows: list[dict[str, Any]] = []
     versions: dict[str, list[str]] = {}
     async with session:
-        client = await session.client(recipe)
+        client = await session.client(recipe, logs_waits=True)
         for step in steps:
             try:
                 table = await session.run(client.score(step.rollouts, run=step.run, step=step.step, seed=step.seed))

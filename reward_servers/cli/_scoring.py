@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -27,6 +28,7 @@ from trainer_client import (
     IncompleteBatchError,
     Recipe,
     RecipeError,
+    Retries,
     Rollout,
     ScoreTable,
 )
@@ -99,9 +101,21 @@ class Session:
     async def __aexit__(self, *exception: object) -> None:
         await self._stack.aclose()
 
-    async def client(self, recipe: Recipe) -> AsyncRewardClient:
-        """A client of the servers, which is closed with the session. It keeps no record beside the command's files."""
-        client = AsyncRewardClient(replace(recipe, record=None), self._endpoints, tls=self._tls, token=self._token)
+    async def client(self, recipe: Recipe, *, logs_waits: bool = False) -> AsyncRewardClient:
+        """A client of the servers, which is closed with the session. It keeps no record beside the command's files.
+
+        Args:
+            recipe: What it asks.
+            logs_waits: Whether it logs long waits; a command with a line of progress says them there.
+        """
+        retries = (recipe.client or Asking()).retries or Retries()
+        client = AsyncRewardClient(
+            replace(recipe, record=None),
+            self._endpoints,
+            tls=self._tls,
+            token=self._token,
+            retries=retries if logs_waits else replace(retries, report_interval_s=math.inf),
+        )
         return await self._stack.enter_async_context(client)
 
     async def run(self, work: Awaitable[_T]) -> _T:

@@ -114,3 +114,18 @@ def test_wrong_calls_are_type_errors(tmp_path: Path) -> None:
     ]
     found = subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout
     assert sorted({int(line.split(":")[1]) for line in found.splitlines() if ": error:" in line}) == [2, 3, 4, 5, 6, 8]
+
+
+def test_a_name_of_the_servers_says_what_it_needs_where_only_the_client_is_installed() -> None:
+    program = """
+import sys
+sys.modules["pydantic"] = None
+try:
+    from reward_servers import verifier
+except ModuleNotFoundError as error:
+    print(error.name, error)
+"""
+    assert (
+        run(program)
+        == "pydantic reward_servers needs the package pydantic; install it with `pip install 'assay[server]'`"
+    )
