@@ -152,6 +152,19 @@ class Usage:
         """Whether no model was asked and none read anything."""
         return not (self.upstream_calls or self.input_tokens or self.output_tokens)
 
+    def shares(self, count: int) -> list[Usage]:
+        """The same among so many; together they are as much."""
+        if count == 1:
+            return [self]
+
+        def parts(whole: int) -> list[int]:
+            return [whole * (place + 1) // count - whole * place // count for place in range(count)]
+
+        counted = zip(
+            *map(parts, (self.cpu_us, self.upstream_calls, self.input_tokens, self.output_tokens)), strict=True
+        )
+        return [Usage(*one, self.cost / count) for one in counted]
+
     def add(self, other: Usage) -> None:
         """Add what another verifier's answer cost."""
         self.cpu_us += other.cpu_us

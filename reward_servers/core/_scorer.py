@@ -324,9 +324,10 @@ class Scorer:
             if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
                 self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
         shared = False
+        usages = usage.shares(len(outcomes)) if usage is not None else [None] * len(outcomes)
         for subscriber, positions in unit.subscribers:
             for place, position in enumerate(positions):
-                subscriber.give(position, Result(outcomes[place], queue_us, run_us, usage, shared))
+                subscriber.give(position, Result(outcomes[place], queue_us, run_us, usages[place], shared))
             shared = True
 
     def _settle_plain(self, stretch: Stretch, first: int, verdicts: PlainVerdicts) -> None:

@@ -64,7 +64,7 @@ def _blamed(error: FaultError) -> set[int]:
 
 @verifier(
     "best_of",
-    version="2",
+    version="3",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),

@@ -26,13 +26,14 @@ from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSetting
 from reward_servers.verifiers._shown import shown
 
 _ITEMS = 256
+_BY_PLANTS = ("ambiguous", "unparsed")
 OPPONENT_PROVOKED = "opponent_provoked"
 """Code of a comparison that the other response loses; aspect of a floor score where it is to blame as well."""
 
 
 @verifier(
     "judge",
-    version="6",
+    version="7",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall=3600.0, response=1 << 18),
@@ -184,15 +185,19 @@ class Judge:
         """The floor for a failure that the response provably caused, a fault for every other."""
         backend: Backend = self._backends[name]
         try:
-            blame = exchange.planters() if exchange.repeats_plants else ()
+            code, blame = "planted", exchange.planters()
             if not any(blame):
+                holders = exchange.question.holders
+                # A verdict in the response may make a judge lose its form; that it does is to be proved.
+                code = "planted" if failure in _BY_PLANTS and any(holders) else failure
                 blame = await self._controls.provokers(
-                    failure, exchange.question, backend, self._budget(ctx), lambda control: _count(ctx, control)
+                    code, exchange.question, backend, self._budget(ctx), lambda control: _count(ctx, control)
                 )
+                if code == "planted":
+                    blame = tuple(proved and held for proved, held in zip(blame, holders, strict=True))
         except ChatError as error:
             # Whether the response caused it cannot be told as long as the judge is away.
             raise _fault("unavailable", f"{said}; control call: {error}", exchange, retryable=True) from None
-        code = "planted" if exchange.repeats_plants else failure
         exchange.blamed = tuple(place for place, to_blame in enumerate(blame) if to_blame)
         own = options.place in exchange.blamed
         if not exchange.blamed or options.on_provoked == "fault" or not (own or options.protocol != "best_of"):

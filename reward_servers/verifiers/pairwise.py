@@ -160,7 +160,7 @@ class _Contest:
 
 @verifier(
     "pairwise",
-    version="5",
+    version="6",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),

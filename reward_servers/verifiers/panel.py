@@ -149,7 +149,7 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
 
 @verifier(
     "panel",
-    version="2",
+    version="3",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 18),

@@ -40,6 +40,15 @@ def test_what_a_model_read_reaches_the_caller_beside_a_score_and_nothing_else() 
     assert (found.cpu_us, found.input_tokens, found.output_tokens, found.cost) == (5, 300, 2, 0.25)
 
 
+def test_shares_of_a_cost_are_it_together() -> None:
+    whole = Usage(10, 7, 301, 5, 1.0)
+    together = Usage()
+    for one in whole.shares(4):
+        together.add(one)
+    assert together == whole
+    assert whole.shares(1) == [whole]
+
+
 @pytest.mark.parametrize(
     ("returned", "score"),
     [

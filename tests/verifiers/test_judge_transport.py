@@ -110,6 +110,16 @@ async def test_what_may_be_spent_is_never_exceeded() -> None:
     assert {one.code for one in outcomes if isinstance(one, Fault)} == {"judge_budget"}
 
 
+async def test_what_calls_under_way_do_not_use_is_spent_on_those_that_wait() -> None:
+    fake = served(lambda request, number: Said("correct: yes", delay=0.05))
+    items = [rollout(str(one), rollout_id=str(one)) for one in range(8)]
+    # A call reserves about 4,000 tokens and uses 107.
+    async with judging(fake, spend={"max_tokens": 5_000}, probe=False) as running:
+        outcomes = await running.outcomes("judge", items)
+    assert all(isinstance(one, Verdict) for one in outcomes)
+    assert (len(fake.requests), fake.peak) == (8, 1)
+
+
 async def test_another_address_takes_over() -> None:
     good = served(lambda request, number: "correct: yes")
     bad = served(lambda request, number: Said(status=500))
@@ -149,6 +159,13 @@ async def test_a_key_that_an_endpoint_repeats_reaches_no_message(
         async with judging(fake, api_key_env="JUDGE_KEY", total_timeout=1) as running:
             fault = await running.fault("judge", rollout("4"))
         assert key not in repr(fault)
+    named = (
+        b'{"choices": [{"message": {"content": "correct: no"}, "finish_reason": "stop"}], "model": "m ' + key.encode()
+    )
+    async with judging(served([Said(body=named + b'"}')]), api_key_env="JUDGE_KEY") as running:
+        verdict = await running.verdict("judge", rollout("4"))
+    assert verdict.score == 0.0
+    assert key not in repr(verdict)
     assert key not in "".join(capfd.readouterr())
 
 

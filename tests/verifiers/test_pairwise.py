@@ -176,3 +176,11 @@ async def test_where_every_comparison_shapes_every_score_one_that_fails_leaves_n
     async with judging(judge(decide)) as running:
         found = await outcomes(running, group(["n 3", "n 1", ""]), options)
     assert [one.code for one in found] == ["judge_rejected", "judge_rejected", "no_answer"]  # type: ignore[union-attr]
+
+
+async def test_what_a_group_cost_is_told_once() -> None:
+    fake = judge(by_number)
+    async with judging(fake) as running:
+        results = await running.results("pairwise", [group(["1", "2", "3", "4"])])
+    spent = [result.usage.upstream_calls for result in results if result.usage is not None]
+    assert (len(spent), sum(spent)) == (4, len(fake.requests))

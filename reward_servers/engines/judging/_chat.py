@@ -27,8 +27,9 @@ from reward_servers.engines.judging._completion import (
     Completion,
     Message,
     TransientError,
-    completion_of,
-    status_error,
+    meaning_of,
+    read_reply,
+    without_key,
 )
 from reward_servers.engines.judging._probe import QUESTION, UNKNOWN, Capabilities, Probes
 from reward_servers.engines.judging._rate import Rate
@@ -295,7 +296,7 @@ class ChatClient:
             parameters["response_format"] = {"type": "json_schema", "json_schema": schema}
         _, completion = await self._paid(endpoint, asked, left, parameters, self._written)
         cost = self.spend.prices.of(completion.input_tokens, completion.output_tokens)
-        return replace(completion, cost=cost)
+        return replace(without_key(completion, self.api_key), cost=cost)
 
     async def _paid(
         self, endpoint: _Endpoint, asked: Asked, left: float, parameters: dict[str, Any], written: int
@@ -305,21 +306,32 @@ class ChatClient:
         Raises:
             TransientError: This attempt failed.
             ChatRejected: The endpoint refused it, or it could exceed the spend.
+            ChatUnavailable: It might not have exceeded the spend, had others ended in time.
         """
         messages = asked.messages
+        begun = time.monotonic()
         try:
-            reserved = self.spend.reserve(_size(asked) + _PER_MESSAGE * len(messages), written)
+            async with asyncio.timeout(max(0.001, left)):
+                reserved = await self.spend.reserve(_size(asked) + _PER_MESSAGE * len(messages), written)
         except SpendExceeded as error:
             raise ChatRejected(f"{endpoint.name} was not asked: {error}", "budget") from None
+        except TimeoutError:
+            message = f"{self.model}: what is left of the spend was reserved for calls under way all the time"
+            raise ChatUnavailable(message) from None
+        used, refused = (0, 0), False
         try:
-            reply = await self._create(endpoint, messages, left, parameters)
-            completion = _read(reply)
+            reply = await self._create(endpoint, messages, left - (time.monotonic() - begun), parameters)
+            completion = read_reply(reply)
+            used = completion.input_tokens, completion.output_tokens
         except (TransientError, ChatRejected) as error:
-            # Any other failed call may have been worked on, and is paid for as if it had.
-            if isinstance(error, ChatRejected) or error.busy:
-                self.spend.release(reserved)
+            refused = isinstance(error, ChatRejected) or error.busy
             raise
-        self.spend.settle(reserved, completion.input_tokens, completion.output_tokens)
+        finally:
+            # Any other failed call may have been worked on, and is paid for as if it had.
+            if refused:
+                self.spend.release(reserved)
+            else:
+                self.spend.settle(reserved, *used)
         return reply, completion
 
     async def _create(
@@ -343,7 +355,7 @@ class ChatClient:
         except TimeoutError:
             raise TransientError(f"no reply within {min(self.timeout, left):.3g} s") from None
         except openai.APIStatusError as error:
-            raise _meaning(endpoint.name, error) from None
+            raise meaning_of(endpoint.name, error) from None
         except (openai.APIError, BodyTooLongError, *UNREADABLE) as error:
             raise TransientError(type(error).__name__) from None
 
@@ -356,29 +368,6 @@ class ChatClient:
         all_written = written * int(parameters.get("n", 1))
         await self.rate.wait(_size(asked), all_written)
         return (await self._paid(endpoint, asked, self.timeout, merged, all_written))[0]
-
-
-def _read(reply: Any) -> Completion:
-    """A reply as a completion.
-
-    Raises:
-        TransientError: It is none.
-    """
-    try:
-        completion = completion_of(reply)
-    except UNREADABLE as error:
-        raise TransientError(f"the reply cannot be read ({type(error).__name__})") from None
-    if completion is None:
-        raise TransientError("the reply is not a chat completion")
-    return completion
-
-
-def _meaning(url: str, error: openai.APIStatusError) -> Exception:
-    """What a refusal means; one whose body cannot be read is a failed attempt."""
-    try:
-        return status_error(url, error)
-    except UNREADABLE as unread:
-        return TransientError(f"status {error.status_code}, and its body cannot be read ({type(unread).__name__})")
 
 
 def _size(asked: Asked) -> int:

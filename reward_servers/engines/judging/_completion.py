@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -23,12 +23,17 @@ _BUSY = frozenset({429, 503, 529})
 _FILTERED = re.compile(r"content[_ ]filter|content[_ ]management|responsible_?ai|content[_ ]policy", re.IGNORECASE)
 _TOO_LONG = re.compile(
     r"context[_ ]length|maximum context|context window|too many (?:input )?tokens|prompt is too long|string_above_max"
-    r"|longer than the maximum|exceeds? the (?:maximum|model)",
+    r"|longer than the maximum|exceeds? the (?:maximum|model)|context[_ ]size|available context|max(?:imum)?[_ ]context"
+    r"|max_(?:new_tokens|total_tokens|input_length|model_len)|(?:input|prompt|request)[^.]{0,40} too (?:long|large)"
+    r"|reduce the length|token limit|longer than the model|exceed(?:s|ed)? [^.]{0,40}(?:tokens|context)"
+    r"|tokens [^.]{0,40}exceed",
     re.IGNORECASE,
 )
 UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError, MemoryError)
 """What reading a body can raise. All of it is the endpoint's fault: a candidate does not write bodies."""
 
+_LONGEST_NAME = 128
+_SHORTEST_KEY = 8
 _CODE = re.compile(r"[a-z][a-z_]{2,39}")
 
 
@@ -109,6 +114,38 @@ class Completion:
     cost: float = 0.0
 
 
+def read_reply(reply: Any) -> Completion:
+    """A reply as a completion.
+
+    Raises:
+        TransientError: It is none.
+    """
+    try:
+        completion = completion_of(reply)
+    except UNREADABLE as error:
+        raise TransientError(f"the reply cannot be read ({type(error).__name__})") from None
+    if completion is None:
+        raise TransientError("the reply is not a chat completion")
+    return completion
+
+
+def meaning_of(url: str, error: openai.APIStatusError) -> Exception:
+    """What a refusal means; one whose body cannot be read is a failed attempt."""
+    try:
+        return _status_error(url, error)
+    except UNREADABLE as unread:
+        return TransientError(f"status {error.status_code}, and its body cannot be read ({type(unread).__name__})")
+
+
+def without_key(completion: Completion, key: str) -> Completion:
+    """A completion without the key, which an endpoint may repeat anywhere."""
+    said = (completion.text, completion.model, completion.fingerprint)
+    if len(key) < _SHORTEST_KEY or not any(key in one for one in said):
+        return completion
+    text, model, fingerprint = (one.replace(key, "[key]") for one in said)
+    return replace(completion, text=text, model=model, fingerprint=fingerprint, tokens=())
+
+
 def completion_of(reply: Any) -> Completion | None:
     choices = getattr(reply, "choices", None)
     if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
@@ -122,12 +159,17 @@ def completion_of(reply: Any) -> Completion | None:
     return Completion(
         text,
         str(finish_reason),
-        str(reply.model or ""),
-        str(getattr(reply, "system_fingerprint", None) or ""),
+        _shown(reply.model),
+        _shown(getattr(reply, "system_fingerprint", None)),
         int(getattr(usage, "prompt_tokens", 0) or 0),
         int(getattr(usage, "completion_tokens", 0) or 0),
         _tokens(choices[0], text),
     )
+
+
+def _shown(said: Any) -> str:
+    """A name as an endpoint gives it, without what does not belong into one."""
+    return re.sub(r"[^\x20-\x7e]", "?", str(said or ""))[:_LONGEST_NAME]
 
 
 def _tokens(choice: Any, text: str) -> tuple[Token, ...]:
@@ -170,7 +212,7 @@ def _text(content: Any) -> str:
     return "".join(str(part.get("text") or "") for part in said if part.get("type") in ("text", "output_text", None))
 
 
-def status_error(url: str, error: openai.APIStatusError) -> Exception:
+def _status_error(url: str, error: openai.APIStatusError) -> Exception:
     """What a status means. Of the body only a code of known form is shown, and only to those who wrote no key there."""
     status, code = error.status_code, str(error.code or "")
     said = f"status {status}" + (f" ({code})" if _CODE.fullmatch(code) else "")
@@ -179,7 +221,8 @@ def status_error(url: str, error: openai.APIStatusError) -> Exception:
         return TransientError(said, _retry_after(error.response.headers), busy=status in _BUSY)
     reason = "rejected"
     if status in (400, 413, 422):
-        reason = "filtered" if _FILTERED.search(body) else "context" if _TOO_LONG.search(body) else "rejected"
+        too_long = status == 413 or _TOO_LONG.search(body)
+        reason = "filtered" if _FILTERED.search(body) else "context" if too_long else "rejected"
     return ChatRejected(f"{url} refused the request with {said}", reason)
 
 

@@ -15,6 +15,7 @@ from reward_servers.engines.judging._question import Question
 
 _NEUTRAL = "I do not know the answer to this."
 _KEPT = 4096
+_PROVABLE = ("context", "refused", "filtered", "planted")
 
 
 class Controls:
@@ -33,20 +34,20 @@ class Controls:
         with it alone.
 
         Args:
-            failure: ``"context"`` is tried with an empty response, ``"refused"`` and ``"filtered"`` with a neutral one.
-                No other failure can be proved in this way.
+            failure: ``"context"`` is tried with an empty response; ``"refused"``, ``"filtered"`` and ``"planted"`` with
+                a neutral one. No other failure can be proved in this way.
             question: The question that failed.
             backend: The judge.
             budget: Seconds for each control call.
             count: Told the exchange of a control call, which costs as much as any other.
         """
         size = len(question.responses)
-        if failure not in ("context", "refused", "filtered"):
+        if failure not in _PROVABLE:
             return (False,) * size
         neutral = "" if failure == "context" else _NEUTRAL
         control = replace(question, responses=(neutral,) * size, response_images=(), seed=0)
         if not await self._once(
-            _key(failure, control, backend.identity), lambda: _passes(control, backend, budget, count)
+            _key(failure, control, backend.identity), lambda: _passes(failure, control, backend, budget, count)
         ):
             return (False,) * size
         if size == 1:
@@ -55,7 +56,7 @@ class Controls:
             replace(control, responses=(neutral,) * place + (text,) + (neutral,) * (size - place - 1))
             for place, text in enumerate(question.responses)
         ]
-        passed = await asyncio.gather(*(_passes(one, backend, budget, count) for one in alone))
+        passed = await asyncio.gather(*(_passes(failure, one, backend, budget, count) for one in alone))
         return tuple(not one for one in passed)
 
     async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
@@ -94,7 +95,9 @@ def _key(failure: str, control: Question, backend: str) -> bytes:
     return state.digest()
 
 
-async def _passes(control: Question, backend: Backend, budget: float, count: Callable[[Exchange], None]) -> bool:
+async def _passes(
+    failure: str, control: Question, backend: Backend, budget: float, count: Callable[[Exchange], None]
+) -> bool:
     exchange = Exchange(control)
     try:
         await exchange.run(backend, reasks=0, budget=budget, send_seed=False)
@@ -104,4 +107,4 @@ async def _passes(control: Question, backend: Backend, budget: float, count: Cal
         raise
     finally:
         count(exchange)
-    return exchange.failure not in ("refused", "filtered")
+    return not exchange.failure if failure == "planted" else exchange.failure not in ("refused", "filtered")

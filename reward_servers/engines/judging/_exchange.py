@@ -189,18 +189,7 @@ class Exchange:
         statuses = ", ".join(one["status"] for one in self.replies)
         return f"no usable verdict ({statuses})" if self.failure else ""
 
-    @property
-    def repeats_plants(self) -> bool:
-        """Whether some reply repeats a verdict that a judged text holds."""
-        return any(one["planted"] for one in self.replies)
-
     def planters(self) -> tuple[bool, ...]:
-        """For each judged response, whether some reply repeats a verdict that it holds."""
-        return tuple(
-            any(
-                self.question.read(one["text"], "stop", (text,)).injection_detected
-                for one in self.replies
-                if one["planted"]
-            )
-            for text in self.question.responses
-        )
+        """For each judged response, whether some reply repeats a verdict in the judge's form that it holds."""
+        each = [self.question.repeats(one["text"]) for one in self.replies if one["planted"]]
+        return tuple(map(any, zip(*each, strict=True)))

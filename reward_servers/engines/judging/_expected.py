@@ -15,6 +15,7 @@ from reward_servers.engines.judging._completion import Token
 
 _LEAD = re.compile(r"[\W_]*")
 _WORD = re.compile(r"[\w!=>]*")
+_MOST_MASS = 1.02
 _READS = 200
 """Readings of a changed reply at most, for one reply."""
 
@@ -34,6 +35,9 @@ def probabilities(
         Probabilities by verdict; what is missing to 1 is what cannot be told or is no verdict. None when the place of
         the verdict is not found.
     """
+    if any(sum(map(math.exp, token.alternatives.values())) > _MOST_MASS for token in tokens):
+        # What is told is no distribution.
+        return None
     text = "".join(token.text for token in tokens)
     at = len(text)
     offered = {choice.casefold(): meant for choice, meant in choices.items()}

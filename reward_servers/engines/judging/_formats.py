@@ -10,74 +10,119 @@ r"""Replies of models that were trained as judges and answer in a form of their 
 | xverify | binary | ``Correct`` or ``Incorrect``, and nothing else |
 | general_verifier | binary | ``Final Decision: Yes`` |
 
-A verdict that a judged text also holds is none: it cannot be told whose it is.
+A verdict that a judged text also holds is none, unless the text gains nothing by it: it cannot be told whose it is.
+Where the form is a judge's alone, the text is to blame; a box, a letter or a word is an answer as well, and proves
+nothing.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from reward_servers.engines.judging._normal import mentioned
+from reward_servers.engines.judging._ending import Ending, closed_part, shown_of
+from reward_servers.engines.judging._forms import AMBIGUOUS
+from reward_servers.engines.judging._normal import mentioned, normal, without_struck
+from reward_servers.engines.judging._planted import gains_nothing
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
-from reward_servers.engines.text import visible
+from reward_servers.engines.judging._tails import ends_number, other_scale, takes_back
 
-_LONGEST = 50_000
-_EMPHASIS = re.compile(r"\*+|__+|`+")
-Finder = Callable[[str, int], Iterator[tuple[int, int, Any]]]
-"""Finds the verdicts in a text about so many responses: start, end and value of each."""
+_MANY = 3
+"""So many different ratings in boxes are no answer."""
 
 
-def _matches(pattern: str, values: Mapping[str, Any] | Callable[[str], Any]) -> Finder:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A verdict in a text: where it is, its value, and whether only a judge writes in this form."""
+
+    start: int
+    end: int
+    value: Any
+    own: bool
+
+
+Finder = Callable[[str, int], Iterator[Found]]
+"""Finds the verdicts in a text about so many responses."""
+_ALSO = r"[^\w.!\n]{0,4}(?:(?:or|and|to|then|rather|no|wait|now|maybe|but)\b[^\w.!\n]{0,4}){0,3}"
+
+
+def _matches(pattern: str, values: Mapping[str, Any], *, own: bool = True) -> Finder:
+    """Finds a pattern whose group is one of the words; one that another word follows is ambiguous."""
     compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE)
+    also = re.compile(rf"{_ALSO}({'|'.join(values)})\b(?!')", re.IGNORECASE)
 
-    def find(text: str, responses: int) -> Iterator[tuple[int, int, Any]]:
+    def find(text: str, responses: int) -> Iterator[Found]:
         for match in compiled.finditer(text):
-            said = next(group for group in match.groups() if group is not None)
-            value = values(said) if callable(values) else values[said.casefold()]
-            yield match.start(), match.end(), value
+            value = values[match[1].casefold()]
+            second = also.match(text, match.end())
+            several = second is not None and values[second[1].casefold()] != value
+            rest = text[match.end() :].partition("\n")[0]
+            yield Found(match.start(), match.end(), AMBIGUOUS if several or takes_back(rest, value) else value, own)
 
     return find
 
 
-def _boxed_ratings(text: str, responses: int) -> Iterator[tuple[int, int, Any]]:
+_RESULT = r"\[RESULT\]\s*:?\s*\(?"
+_RESULT_NUMBER = re.compile(_RESULT + r"([1-5])(?:\s*/\s*5\b|\s+out\s+of\s+5\b)?(?![\d/])", re.IGNORECASE)
+
+
+def _result_rating(text: str, responses: int) -> Iterator[Found]:
+    for match in _RESULT_NUMBER.finditer(text):
+        end = match.end()
+        if ends_number(text, end) and not other_scale(text, end, 5):
+            value = float(match[1])
+            several = takes_back(text[end:].partition("\n")[0], value)
+            yield Found(match.start(), end, AMBIGUOUS if several else value, own=True)
+
+
+def _boxed_ratings(text: str, responses: int) -> Iterator[Found]:
     for match in re.finditer(r"\\boxed\{\s*([\d.,;\s]{1,200})\}", text):
-        said = re.findall(r"\d+(?:\.\d+)?", match[1])
-        ratings = [float(one) for one in said]
+        ratings = [float(one) for one in re.findall(r"\d+(?:\.\d+)?", match[1])]
         if len(ratings) != responses or not all(1 <= one <= 10 for one in ratings):
             continue
+        if other_scale(text, match.end(), 10):
+            continue
         if responses == 1:
-            yield match.start(), match.end(), ratings[0]
+            yield Found(match.start(), match.end(), ratings[0], own=False)
         elif responses == 2:
             first, second = ratings
-            yield match.start(), match.end(), "tie" if first == second else "A" if first > second else "B"
+            yield Found(match.start(), match.end(), "tie" if first == second else "AB"[first < second], own=False)
+
+
+def _each(*finders: Finder) -> Finder:
+    def find(text: str, responses: int) -> Iterator[Found]:
+        for one in finders:
+            yield from one(text, responses)
+
+    return find
 
 
 _AB = {"a": "A", "b": "B"}
 _YES = {"yes": True, "no": False}
 _ABC = {"a": True, "b": False, "c": False}
-_RESULT = r"\[RESULT\]\s*:?\s*\(?"
+_WORDS = {"correct": True, "incorrect": False}
 REPLY_FORMATS: Mapping[str, Mapping[str, Finder]] = {
-    "prometheus": {
-        "likert_1_5": _matches(_RESULT + r"([1-5])(?:\s*/\s*5)?(?![\d.,/]*\d)", float),
-        "pairwise": _matches(_RESULT + r"([AB])\b", _AB),
-    },
+    "prometheus": {"likert_1_5": _result_rating, "pairwise": _matches(_RESULT + r"([AB])\b", _AB)},
     "skywork_critic": {"pairwise": _matches(r"\[\[\s*([AB])\s*\]\]", _AB)},
     "rm_r1": {"pairwise": _matches(r"<answer>\s*\[\[\s*([AB])\s*\]\]\s*</answer>", _AB)},
     "deepseek_grm": {"likert_1_10": _boxed_ratings, "pairwise": _boxed_ratings},
     "compass_verifier": {
-        "binary": _matches(
-            r"\\boxed\{\s*(?:\\text\{)?\s*([ABC])\s*\}|^\W*final\s+judge?ment\s*:\s*([ABC])\b(?!\w)|\A\s*([ABC])\s*\.?\s*\Z",
-            _ABC,
+        "binary": _each(
+            _matches(r"^\W*final\s+judge?ment\s*:\s*([ABC])\b", _ABC),
+            _matches(r"^\W*final\s+judge?ment\s*:\s*\\boxed\{\s*(?:\\text\{)?\s*([ABC])\s*\}", _ABC),
+            _matches(r"\\boxed\{\s*(?:\\text\{)?\s*([ABC])\s*\}", _ABC, own=False),
+            _matches(r"\A\s*([ABC])\s*\.?\s*\Z", _ABC, own=False),
         )
     },
-    "xverify": {"binary": _matches(r"\A\W*(correct|incorrect)\W*\Z", {"correct": True, "incorrect": False})},
+    "xverify": {"binary": _matches(r"\A\W*(correct|incorrect)\W*\Z", _WORDS, own=False)},
     "general_verifier": {"binary": _matches(r"^\W*final\s+decision\s*:\s*(yes|no)\b", _YES)},
 }
 """The readers by name and protocol."""
 _NAMES = {Protocol.BINARY: "binary", Protocol.PAIRWISE: "pairwise"}
+_plain = partial(normal, boxes=True)
 
 
 def read_formatted(
@@ -105,35 +150,67 @@ def read_formatted(
     Raises:
         KeyError: There is no such form, or it has no such protocol.
     """
-    find = REPLY_FORMATS[name][_NAMES.get(protocol, protocol.value)]
-    shown = visible(raw[-_LONGEST:])
-    if shown.open or finish_reason == "length":
+    find = _finder(name, protocol)
+    ending = Ending.of(finish_reason)
+    shown = shown_of(raw)
+    if shown is None or ending is Ending.CUT:
         return Reply(Status.TRUNCATED)
-    text = _plain(shown.text)
-    planted = [value for one in candidate_texts for value in _all(find, _plain(one), responses)]
+    text = _plain(without_struck(shown))
+    if ending is Ending.UNKNOWN and text.strip() and not (text := closed_part(text, "")).strip():
+        return Reply(Status.TRUNCATED)
+    held = [_held(find, one, responses) for one in candidate_texts]
     found = list(find(text, responses))
-    injected = any(value in planted for _, _, value in found)
-    if finish_reason == "content_filter":
+    disputed = [
+        one
+        for one in found
+        if any(
+            one.value in (other.value for other in texts) and not gains_nothing(protocol, one.value, place)
+            for place, texts in enumerate(held)
+        )
+    ]
+    injected = any(_provoked(held, found))
+    if ending is Ending.FILTERED:
         return Reply(Status.REFUSAL, injection_detected=injected)
     if not text.strip():
         return Reply(Status.EMPTY)
     quoted = mentioned(text)
-    values = {
-        value
-        for start, end, value in found
-        if value not in planted and not any(begin <= start and end <= stop for begin, stop in quoted)
-    }
-    if len(values) != 1 or injected:
-        # One of the candidate's own beside it: which of them is the judge's cannot be told.
-        return Reply(Status.AMBIGUOUS if values else Status.PARSE_ERROR, None, injected, Channel.UNSIGNED)
+    values = {one.value for one in found if not any(begin <= one.start and one.end <= stop for begin, stop in quoted)}
+    if len(values) != 1 or disputed or injected or AMBIGUOUS in values:
+        # One that a judged text gains by and holds as well: whose it is cannot be told.
+        status = Status.AMBIGUOUS if values or disputed else Status.PARSE_ERROR
+        return Reply(status, None, injected, Channel.UNSIGNED)
     return Reply(Status.OK, values.pop(), channel=Channel.UNSIGNED)
 
 
-def _all(find: Finder, text: str, responses: int) -> Iterator[Any]:
+def repeats_formatted(
+    raw: str, name: str, protocol: Protocol, responses: int, texts: Sequence[str]
+) -> tuple[bool, ...]:
+    """For each judged text, whether a reply repeats a verdict that it holds in a form which only a judge writes."""
+    find = _finder(name, protocol)
+    found = list(find(_plain(shown_of(raw) or ""), responses))
+    return _provoked([_held(find, one, responses) for one in texts], found)
+
+
+def holds_formatted(name: str, protocol: Protocol, responses: int, texts: Sequence[str]) -> tuple[bool, ...]:
+    """For each judged text, whether it holds a verdict in such a form."""
+    find = _finder(name, protocol)
+    return tuple(any(one.own for one in _held(find, text, responses)) for text in texts)
+
+
+def _finder(name: str, protocol: Protocol) -> Finder:
+    return REPLY_FORMATS[name][_NAMES.get(protocol, protocol.value)]
+
+
+def _provoked(held: Sequence[Sequence[Found]], found: Sequence[Found]) -> tuple[bool, ...]:
+    said = {one.value for one in found}
+    return tuple(any(one.value in said and (one.own or _listed(texts)) for one in texts) for texts in held)
+
+
+def _listed(texts: Sequence[Found]) -> bool:
+    return len({one.value for one in texts if isinstance(one.value, float)}) >= _MANY
+
+
+def _held(find: Finder, text: str, responses: int) -> list[Found]:
     """What a judged text holds of verdicts: in the whole, and in each of its lines."""
-    for piece in (text, *text.splitlines()):
-        yield from (value for _, _, value in find(piece, responses))
-
-
-def _plain(text: str) -> str:
-    return _EMPHASIS.sub("", unicodedata.normalize("NFKC", text))
+    plain = _plain(text)
+    return [found for piece in (plain, *plain.splitlines()) for found in find(piece, responses)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from reward_servers.engines.judging._objects import (
     verdict_of,
 )
 from reward_servers.engines.judging._reply import MARGINS, Protocol
+from reward_servers.engines.judging._tails import ends_number, other_scale, scale_in_key, takes_back
 
 
 class _Ambiguous:
@@ -42,20 +44,35 @@ _SCORE_LINE = re.compile(rf"^{_PREFIX}(?P<key>{_SCORE_KEY})\s*", re.IGNORECASE |
 _SCORE_ANYWHERE = re.compile(rf"(?<![^\W_])(?P<key>{_SCORE_KEY}|(?:score|rating)\s+(?:is|of))\s*", re.IGNORECASE)
 _RESULT = re.compile(r"(?P<key>\[RESULT\]\s*:?)\s*", re.IGNORECASE)
 _RANGE = re.compile(rf"{_NUMBER}\s*(?:-|–|—|~|/\d+\s*-|to|or|and)\s*{_NUMBER}(?![\w%])", re.IGNORECASE)
-_ENDS_NUMBER = re.compile(
-    r"\s*(?:$|\n|[.;!)(\]}–—-](?!\d)|,\s*\D|(?:because|since|as)\b|points?\b|[^\w\s%,./+=*^<>:~-])"
-)
 _CHOICE = r"(?P<value>yes|no|true|false)(?P<or>\s*(?:/|\bor\b|\band\b)\s*(?:yes|no|true|false)\b)?"
 _ENDS_WORD = r"(?=\s*(?:$|[.,;:!)\]}(\[\n–—-]|(?:because|since|as|due)\b|[^\w\s/&'\"?=<>+*^%$@]))"
 _CORRECT_KEY = r"correct\s*[:=]\s*"
 _CORRECT_LINE = re.compile(rf"^{_PREFIX}{_CORRECT_KEY}{_CHOICE}{_ENDS_WORD}", re.IGNORECASE | re.MULTILINE)
 _CORRECT_ANYWHERE = re.compile(
-    r"(?:^|[.;:,!?)\]>#–—-] ?|\b(?:but|so|thus|hence|therefore|then|and|is|finally)\s+)"
+    r"(?:^|[.;:,!?)\]>#–—-] ?|\b(?:but|so|thus|hence|therefore|then|and|or|else|otherwise|is|finally)\s+)"
     rf"{_CORRECT_KEY}{_CHOICE}{_ENDS_WORD}",
     re.IGNORECASE | re.MULTILINE,
 )
 _LABEL = re.compile(r"\[\[\s*([^\[\]\n]{1,20}?)\s*\]\]")
-_LABELLED = re.compile(rf"(?:[^\d\n:]{{1,40}}:\s*)?({_NUMBER}{_OF})\s*[.。]?")
+_LABELLED = re.compile(rf"(?:(?P<label>[^\d\n:{{}}\[\]\"'()]{{1,40}}):\s*)?(?P<value>{_NUMBER}{_OF})\s*[.。]?")
+_SCORE_WORDS = re.compile(
+    r"score|rating|grade|marks?|points?|result|note|nota|not[ae]|verdict|evaluation|assessment|overall|quality"
+    r"|puntaje|puntuacion|calificacion|valoracion|pontuacao|classificacao|avaliacao|punteggio|voto|valutazione"
+    r"|bewertung|wertung|punkte|punktzahl|ergebnis|cijfer|beoordeling|betyg|poang|karakter|ocena|wynik|hodnoceni"
+    r"|znamka|pontszam|ertekeles|nilai|skor|puan|diem|marka|scor|nota finala|resultat|evaluare|arvosana|pisteet",
+    re.IGNORECASE,
+)
+_NO_SCORE = re.compile(
+    r"\b(?:max(?:imum|imal|\.)?|min(?:imum|imal|\.)?|highest|lowest|best|top|perfect|full|possible|passing|threshold|average"
+    r"|mean|confidence|certainty|penalty|error|expected|reference|claimed|previous|initial|draft|baseline|number|count|of"
+    r"|置信度|信心|最高|最低|满分|滿分|扣分|错误|錯誤|自信度)[ \t_-]*$",
+    re.IGNORECASE,
+)
+_NO_LABEL = re.compile(
+    r"\b(?:max\w*|min\w*|highest|lowest|possible|confidence|certainty|penalty|errors?|number|count|steps?)\b"
+    r"|置信|信心|确信|確信|自信|最高|最低|满分|滿分|扣分|错误|錯誤|数量|個数|уверенност|максим|миним|ошиб|штраф|ثقة|أقصى|خطأ",
+    re.IGNORECASE,
+)
 
 _OFFERED: dict[Protocol, dict[str, Any]] = {
     Protocol.PAIRWISE: {"A": "A", "B": "B", "C": "tie"},
@@ -93,42 +110,48 @@ def _number(text: str, high: int | None = None) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _scored(value: str, high: int) -> Any:
-    """The value behind a score key: a number, AMBIGUOUS for a range, None for anything else."""
+def _scored(value: str, scale: tuple[int, int]) -> tuple[int, Any]:
+    """The value behind a score key, and where it ends: a number, AMBIGUOUS for several, None for anything else."""
     bracketed = re.match(rf"\[\[\s*({_NUMBER})\s*\]\]", value)
-    if bracketed is not None:
-        return _number(bracketed[1])
-    head = re.match(rf"{_NUMBER}{_OF}", value, re.IGNORECASE)
-    if head is None:
-        return None
-    if _RANGE.match(value):
-        return AMBIGUOUS
-    return _number(head[0], high) if _ENDS_NUMBER.match(value, head.end()) else None
+    head = bracketed or re.match(rf"{_NUMBER}{_OF}", value, re.IGNORECASE)
+    if head is None or other_scale(value, head.end(), scale[1]):
+        return 0, None
+    end = head.end()
+    if bracketed is None and _RANGE.match(value):
+        return end, AMBIGUOUS
+    if bracketed is None and not ends_number(value, end):
+        return 0, None
+    number = _number(bracketed[1] if bracketed is not None else head[0], scale[1])
+    return end, AMBIGUOUS if number is not None and takes_back(value[end:], number) else number
 
 
-def _scores(text: str, high: int, *, anywhere: bool) -> Iterator[Form]:
+def _scores(text: str, scale: tuple[int, int], *, anywhere: bool) -> Iterator[Form]:
     for pattern in (_SCORE_ANYWHERE if anywhere else _SCORE_LINE, _RESULT):
         for match in pattern.finditer(text):
-            yield from _score(text, match, high)
+            if scale_in_key(match["key"], *scale) and not (anywhere and _NO_SCORE.search(text, 0, match.start("key"))):
+                yield from _score(text, match, scale)
     for match in _LABEL.finditer(text):
         value = _number(match[1])
         if value is not None:
             yield Form(match.start(), match.end(), value)
 
 
-def _score(text: str, key: re.Match[str], high: int) -> Iterator[Form]:
-    stop = text.find("\n", key.end())
-    said = text[key.end() : len(text) if stop < 0 else stop][:_LONGEST_VALUE]
-    value = _scored(said, high)
+def _score(text: str, key: re.Match[str], scale: tuple[int, int]) -> Iterator[Form]:
+    size, value = _scored(_rest_of_line(text, key.end()), scale)
     if value is not None:
-        shown = re.match(rf"\[\[[^\]]*\]\]|{_NUMBER}{_OF}", said, re.IGNORECASE)
-        yield Form(key.start("key"), key.end() + (shown.end() if shown else 0), value)
+        yield Form(key.start("key"), key.end() + size, value)
+
+
+def _rest_of_line(text: str, start: int) -> str:
+    stop = text.find("\n", start)
+    return text[start : len(text) if stop < 0 else stop][:_LONGEST_VALUE]
 
 
 def _corrects(text: str, *, anywhere: bool) -> Iterator[Form]:
     for match in (_CORRECT_ANYWHERE if anywhere else _CORRECT_LINE).finditer(text):
         value: Any = match["value"].casefold() in ("yes", "true")
-        yield Form(match.start(), match.end(), AMBIGUOUS if match["or"] else value)
+        several = match["or"] or takes_back(_rest_of_line(text, match.end()), value)
+        yield Form(match.start(), match.end(), AMBIGUOUS if several else value)
 
 
 def _labels(text: str, offered: Mapping[str, Any]) -> Iterator[Form]:
@@ -185,7 +208,7 @@ def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywh
     if protocol is Protocol.BINARY:
         forms += _corrects(outside, anywhere=anywhere)
     if protocol.rates and protocol.scale is not None:
-        forms += _scores(outside, protocol.scale[1], anywhere=anywhere)
+        forms += _scores(outside, protocol.scale, anywhere=anywhere)
         if not forms and (damaged := damaged_score(text, spans)) is not None:
             forms.append(Form(*damaged))
     return sorted(forms, key=lambda form: (form.end, form.start))
@@ -201,12 +224,24 @@ def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
     return "".join([*parts, text[at:]])
 
 
+def _names_score(label: str | None) -> bool:
+    """Whether a line's label may be that of a score: a word for it, or one of a script in which none is known here."""
+    if label is None:
+        return True
+    plain = "".join(mark for mark in unicodedata.normalize("NFKD", label) if not unicodedata.combining(mark))
+    if _NO_LABEL.search(label):
+        return False
+    return _SCORE_WORDS.search(plain) is not None if plain.isascii() else True
+
+
 def whole_text(text: str, protocol: Protocol, keys: Sequence[str] = ()) -> Any:
     """The value of a normal text that is nothing but a verdict; None when it is anything else."""
     bare = text.strip().strip("\"'").strip()
     if protocol.rates and protocol.scale is not None:
         match = _LABELLED.fullmatch(bare)
-        return None if match is None else _number(match[1], protocol.scale[1])
+        if match is None or not _names_score(match["label"]):
+            return None
+        return _number(match["value"], protocol.scale[1])
     word = re.sub(r"[\s_]+", "_", bare.strip("[]()").rstrip(".!").strip()).casefold()
     if protocol is Protocol.GRADE:
         offered = {re.sub(r"[\s_]+", "_", key).casefold(): key for key in keys or _GRADES}

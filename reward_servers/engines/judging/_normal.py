@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from functools import lru_cache
 
 _SIGNS = str.maketrans(
     {"−": "-", "‐": "-", "‑": "-", "≠": "!=", "≫": ">>", "≪": "<<", "＝": "=", "：": ":", "∶": ":", "։": ":", "ː": ":"}
@@ -14,33 +15,66 @@ _LOOKALIKES = str.maketrans(
     "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁһԛԝ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ",
     "ABESIJKMHOPCTYXaesijopcyxdhqw" + "ABEZHIKMNOPTYXovp",
 )
-_EMPHASIS = re.compile(
-    r"\*+|`+|(?<![^\W_])_+(?=\w)|(?<=\w)_+(?![^\W])|~~|\\(?:boxed|textbf|text|mathbf)\{([^{}\n]{0,80})\}"
+_MARKS = r"\*+|`+|(?<![^\W_])_+(?=\w)|(?<=\w)_+(?![^\W])|~~|\\(?:{}textbf|text|mathbf)\{{([^{{}}\n]{{0,80}})\}}"
+_EMPHASIS = re.compile(_MARKS.format("boxed|"))
+_EMPHASIS_BUT_BOXES = re.compile(_MARKS.format(""))
+_MORE_LOOKALIKES = {
+    # Greek, Coptic, Cherokee, Armenian and Lisu letters that do so.
+    ord(mark): letter
+    for letter, marks in {
+        **{"a": "α", "c": "ϲⲥꮯᏟꓚ", "e": "ⲉꭼᎬꓰε", "g": "ցɡ", "h": "հ", "i": "ι", "n": "ո", "o": "ⲟօꓳο", "p": "ⲣρ"},
+        **{"r": "ꭱᎡꓣ", "s": "ꮪᏚꓢ", "t": "ⲧꭲᎢꓔτ", "u": "սυ", "y": "ⲩꓬγ"},
+    }.items()
+    for mark in marks
+}
+_NAMED_LETTER = re.compile(
+    r"(?:LATIN (?:CAPITAL |SMALL )?LETTER (?:SMALL CAPITAL )?|(?:CAPITAL|SMALL|SYMBOL) LETTER )([A-Z])(?: WITH .*)?$"
 )
+_STRUCK = re.compile(r"~~[^\n]{1,500}?~~|<(s|del|strike)>[^\n]{0,500}?</\1>", re.IGNORECASE)
 _SPACES = re.compile(r"[^\S\n]+")
 _OPENING = "\"'“‘«„「『"
 _CLOSING = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“”", "「": "」", "『": "』"}
 _LONGEST_QUOTE = 500
 
 
-def normal(text: str) -> str:
-    """Bring a text to that form.
+def normal(text: str, *, boxes: bool = False) -> str:
+    r"""Bring a text to that form.
 
-    HTML entities and compatibility characters (NFKC) are undone, digits of all scripts and letters that look like Latin
-    ones become those, invisible characters and Markdown emphasis are dropped, and every run of blanks is one space.
-    Line breaks stay.
+    HTML entities and compatibility characters (NFKC) are undone, but for those that are numbers without being decimal
+    digits; digits of all scripts and letters that look like Latin ones become those, invisible characters and Markdown
+    emphasis are dropped, and every run of blanks is one space. Line breaks stay, and ``\boxed{}`` with ``boxes``.
     """
     if "&" in text:
         text = html.unescape(text)
     if not text.isascii():
         text = _latin(text)
-    text = _EMPHASIS.sub(lambda mark: mark[1] or "", text) if any(mark in text for mark in "*`_~\\") else text
+    if any(mark in text for mark in "*`_~\\"):
+        text = (_EMPHASIS_BUT_BOXES if boxes else _EMPHASIS).sub(_emphasised, text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return _SPACES.sub(" ", text)
 
 
+def _emphasised(mark: re.Match[str]) -> str:
+    """What is emphasised; a mark between two digits stays, for without it they would be another number."""
+    inner = mark[1] or ""
+    before = mark.string[max(0, mark.start() - 1) : mark.start()]
+    after = mark.string[mark.end() : mark.end() + 1]
+    seams = ((before, inner[:1]), (inner[-1:], after)) if inner else ((before, after),)
+    return mark[0] if any(left.isdecimal() and right.isdecimal() for left, right in seams) else inner
+
+
+def without_struck(text: str) -> str:
+    """A text without what its writer struck out."""
+    return _STRUCK.sub(" ", text) if "~~" in text or "<" in text else text
+
+
 def _latin(text: str) -> str:
-    text = unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS).translate(_LOOKALIKES)
+    text = text.translate(_SIGNS)
+    # A fraction, a superscript or a number in a circle is not the digits that it would be written with.
+    kept = "".join(mark for mark in set(text) if mark.isnumeric() and unicodedata.category(mark) in ("No", "Nl"))
+    pieces = re.split(f"([{re.escape(kept)}])", text) if kept else [text]
+    text = "".join(one if place % 2 else unicodedata.normalize("NFKC", one) for place, one in enumerate(pieces))
+    text = text.translate(_SIGNS).translate(_LOOKALIKES)
     if text.isascii():
         return text
     return "".join(map(_character, text))
@@ -56,6 +90,25 @@ def _character(mark: str) -> str:
         return "\n"
     # Variation selectors and joiners are invisible: they neither separate nor belong to what stands beside them.
     return "" if category == "Cf" or "\ufe00" <= mark <= "\ufe0f" else mark
+
+
+def squeezed(text: str) -> str:
+    """The letters and digits of a text, all that looks like a Latin letter as one, without marks, blanks and case.
+
+    It finds words whatever stands between their letters, and is too coarse to read anything.
+    """
+    if not text.isascii():
+        text = text.translate(_LOOKALIKES).translate(_MORE_LOOKALIKES)
+        text = "".join(map(_letter, unicodedata.normalize("NFKD", text)))
+    return re.sub(r"[\W_]+", "", text.casefold())
+
+
+@lru_cache(maxsize=8192)
+def _letter(mark: str) -> str:
+    if mark.isascii():
+        return mark
+    found = _NAMED_LETTER.search(unicodedata.name(mark, ""))
+    return found[1] if found is not None else mark
 
 
 def mentioned(text: str) -> list[tuple[int, int]]:

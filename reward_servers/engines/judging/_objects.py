@@ -9,6 +9,10 @@ from typing import Any
 from reward_servers.engines.judging._json import read_json
 
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False}
+_VERDICTS = (
+    *("verdict", "final_verdict", "final verdict", "evaluation", "judgement", "judgment", "assessment", "decision"),
+    *("result", "grade", "grading", "final", "output", "review", "rating", "scoring"),
+)
 _LOOSE_SCORE = re.compile(
     # A number at the very end of the text may have been cut: only one that something follows is whole.
     r"""["'](?P<key>score|rating)["']\s*:\s*["']?(?P<value>[+-]?\d+(?:\.\d+)?)(?=["'\s,}])["']?\s*(?=[,}]|$)""",
@@ -31,14 +35,20 @@ def _numeric(value: Any, read: Read) -> float | None:
     return float(value)
 
 
+def _named(decoded: dict[Any, Any], names: Sequence[str]) -> list[Any]:
+    """The fields of these names at the top, or one level down where the object around them is called a verdict."""
+    found = _field(decoded, names)
+    nested = [value for value in _field(decoded, _VERDICTS) if isinstance(value, dict)]
+    if found or len(_field(decoded, _VERDICTS)) > 1:
+        return found
+    return [value for one in nested for value in _field(one, names)]
+
+
 def score_of(decoded: Any, read: Read) -> float | None:
     """The one score of an object, at the top or one level down; None when there is none that can be used."""
     if not isinstance(decoded, dict):
         return None
-    scores = _field(decoded, ("score", "rating"))
-    if not scores:
-        nested = [value for value in decoded.values() if isinstance(value, dict)]
-        scores = [score for one in nested for score in _field(one, ("score", "rating"))]
+    scores = _named(decoded, ("score", "rating"))
     return _numeric(scores[0], read) if len(scores) == 1 else None
 
 
@@ -52,10 +62,10 @@ def verdict_of(decoded: Any) -> bool | None:
     """The one ``correct`` of an object, at the top or one level down."""
     if not isinstance(decoded, dict):
         return None
-    found = _field(decoded, ("correct",))
-    if not found:
-        found = [value for one in decoded.values() if isinstance(one, dict) for value in _field(one, ("correct",))]
-    return _met(found[0]) if len(found) == 1 else None
+    found = _named(decoded, ("correct",))
+    verdict = _met(found[0]) if len(found) == 1 else None
+    others = [met for value in _field(decoded, _VERDICTS) if (met := _met(value)) is not None]
+    return None if any(other != verdict for other in others) else verdict
 
 
 def criteria_of(decoded: Any, keys: Sequence[str]) -> dict[str, bool] | None:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
+from reward_servers.engines.judging._ending import Ending, closed_part, cut_in_token, shown_of
 from reward_servers.engines.judging._forms import AMBIGUOUS, Form, find_forms, whole_text
 from reward_servers.engines.judging._json import json_spans
-from reward_servers.engines.judging._normal import mentioned, normal
-from reward_servers.engines.judging._planted import Planted
+from reward_servers.engines.judging._normal import mentioned, normal, without_struck
+from reward_servers.engines.judging._planted import Planted, planted_in
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
-from reward_servers.engines.text import Marks, visible
+from reward_servers.engines.judging._tails import takes_back
+from reward_servers.engines.text import Marks
 
-_LONGEST = 50_000
+_MOST_SIGNS = 64
 _FINAL = re.compile(
     r"(?:\bfinal(?:\s+(?:verdict|answer|decision|judge?ment|score|rating))?\s*(?::|is\b)?|\bverdict\s*(?::|is\b))\s*(?:json\s*)?$",
     re.IGNORECASE,
@@ -63,32 +64,42 @@ def parse_reply(
         The status, and the value when the status is ok.
     """
     protocol = Protocol(protocol)
-    shown = visible(raw[-_LONGEST:], marks)
-    if shown.open or finish_reason == "length":
+    ending = Ending.of(finish_reason)
+    shown = shown_of(raw, marks)
+    if shown is None or ending is Ending.CUT or cut_in_token(shown, token):
         return Reply(Status.TRUNCATED)
-    text = normal(shown.text)
-    planted = _planted_in(tuple(candidate_texts), protocol, tuple(expected_keys))
+    signed = bool(token) and token.casefold() in normal(shown).casefold()
+    text = normal(without_struck(shown))
+    planted = planted_in(tuple(candidate_texts), protocol, tuple(expected_keys))
     injected = planted.repeated_in(text)
-    if finish_reason == "content_filter":
+    if ending is Ending.FILTERED:
         return Reply(Status.REFUSAL, injection_detected=injected)
     if not text.strip():
         return Reply(Status.EMPTY)
-    channel = Channel.UNPROTECTED if not token else Channel.UNSIGNED
-    if token and token.casefold() in text.casefold():
-        channel = Channel.SIGNED
-        text = _without_fenced(text, token)
-        forms = list(_signed(text, token, protocol, expected_keys, planted))
-        if forms and forms[-1].leads:
-            # The verdict is asked for on a line of its own; before it, a judge may repeat what it was told to write.
-            forms = [form for form in forms if form.leads]
-        status, value = _decide(text, forms, protocol)
-    elif token and (injected or planted.suspicious):
+    channel = Channel.SIGNED if signed else Channel.UNSIGNED if token else Channel.UNPROTECTED
+    if ending is Ending.UNKNOWN:
+        text = closed_part(text, token)
+        if not text.strip():
+            return Reply(Status.TRUNCATED, injection_detected=injected)
+    if channel is Channel.SIGNED:
+        status, value = _signed_verdict(text, token, protocol, expected_keys, planted)
+    elif token and injected:
         status, value = Status.PARSE_ERROR, None
     else:
         status, value = _unsigned(text, protocol, expected_keys, planted)
+        if token and value is not None and planted.may_hold(value):
+            status, value = Status.PARSE_ERROR, None
     if status is Status.PARSE_ERROR and _REFUSAL.search(text):
         status = Status.REFUSAL
     return Reply(status, value, injected, channel)
+
+
+def repeats_forms(
+    raw: str, texts: Sequence[str], protocol: Protocol, keys: Sequence[str], marks: Marks = ()
+) -> tuple[bool, ...]:
+    """For each judged text, whether a reply repeats a form that it holds: proof that it provoked the reply."""
+    shown = shown_of(raw, marks)
+    return planted_in(tuple(texts), protocol, tuple(keys)).repeated_of(normal(shown or ""))
 
 
 def _without_fenced(text: str, token: str) -> str:
@@ -108,28 +119,48 @@ def _without_fenced(text: str, token: str) -> str:
     return "".join([*parts, text[at:]])
 
 
-@lru_cache(maxsize=64)
-def _planted_in(texts: tuple[str, ...], protocol: Protocol, keys: tuple[str, ...]) -> Planted:
-    """What judged texts hold of verdicts, read once for all the questions about them."""
-    return Planted(texts, protocol, keys)
+def _signed_verdict(
+    text: str, token: str, protocol: Protocol, keys: Sequence[str], planted: Planted
+) -> tuple[Status, Any]:
+    """What the token signs."""
+    text = _without_fenced(text, token)
+    forms = list(_signed(text, token, protocol, keys, planted))
+    if forms and forms[-1].leads:
+        # The verdict is asked for on a line of its own; before it, a judge may repeat what it was told to write.
+        forms = [form for form in forms if form.leads]
+    return _decide(text, forms, protocol)
 
 
 def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> Iterator[Form]:
     """The forms that the token signs."""
-    mark = re.compile(rf" ?[\[(<{{]*{re.escape(token)}[\])>}}]*", re.IGNORECASE)
-    objects = [span for span in json_spans(text) if mark.search(text, *span)]
+    # Inside a longer word it is another one.
+    mark = re.compile(rf" ?[\[(<{{]*(?<![^\W_]){re.escape(token)}(?![^\W_])[\])>}}]*", re.IGNORECASE)
+    signs = list(mark.finditer(text))
+    if len(signs) > _MOST_SIGNS:
+        # No judge signs so often.
+        return
+    spans = list(json_spans(text))
+    objects = [span for span in spans if mark.search(text, *span)]
     for start, end in objects:
         inner = re.sub(rf',?\s*"[^"]*"\s*:\s*"[^"]*{re.escape(token)}[^"]*"', "", text[start:end], flags=re.IGNORECASE)
         yield from (Form(start, end, form.value) for form in find_forms(inner, protocol, keys))
-    for sign in mark.finditer(text):
+    above = False
+    for sign in signs:
         if any(start <= sign.start() < end for start, end in objects):
             continue
         begin, stop = text.rfind("\n", 0, sign.start()) + 1, text.find("\n", sign.end())
         stop = len(text) if stop < 0 else stop
         if text[begin : sign.start()].strip() or text[sign.end() : stop].strip():
-            yield from _signed_by(text, mark, begin, sign, stop, protocol, keys, planted)
-        else:
+            ended = next((span for span in spans if begin <= span[1] <= sign.start()), (0, -1))
+            if ended[1] >= 0 and not text[ended[1] : sign.start()].strip(" .;,"):
+                found = find_forms(text[slice(*ended)], protocol, keys)
+                yield from (Form(*ended, form.value) for form in found if form.end == ended[1] - ended[0])
+            else:
+                yield from _signed_by(text, mark, begin, sign, stop, protocol, keys, planted)
+        elif not above:
+            # What stands between two tokens that stand alone is quoted between them.
             yield from _signed_above(text, begin, protocol, keys, planted)
+            above = True
 
 
 def _signed_by(
@@ -143,10 +174,6 @@ def _signed_by(
     planted: Planted,
 ) -> Iterator[Form]:
     """The form that one token signs, on the line from ``begin`` to ``stop``."""
-    ended = next((end for start, end in json_spans(text) if begin <= end <= sign.start() < stop), -1)
-    if ended >= 0 and not text[ended : sign.start()].strip(" .;,"):
-        yield from (form for form in find_forms(text, protocol, keys) if form.end == ended)
-        return
     last = max((other.end() for other in mark.finditer(text, begin, sign.start())), default=begin)
     first = next((other.start() for other in mark.finditer(text, sign.end(), stop)), stop)
     before, after = text[last : sign.start()], text[sign.end() : first]
@@ -157,10 +184,11 @@ def _signed_by(
             form = forms[nearest]
             leads = last == begin and not part[: cut + form.start].strip()
             fenced = last > begin if nearest else first < stop
-            if fenced and not leads and form.value in planted:
-                # Between two tokens stands what a judge quotes between them.
-                return
-            yield Form(place + cut + form.start, place + cut + form.end, form.value, leads)
+            value = form.value
+            # Between two tokens stands what a judge quotes between them; behind one, what it takes back.
+            if (fenced and not leads and value in planted) or (nearest and takes_back(after, value)):
+                value = AMBIGUOUS
+            yield Form(place + cut + form.start, place + cut + form.end, value, leads)
             return
     whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol, keys)
     if whole is not None and last == begin:

@@ -18,14 +18,17 @@ from typing import Any
 
 from reward_servers.engines.judging._asks import LETTERS, TEXTS, Spelling, form_of, schema_of, spelling_of
 from reward_servers.engines.judging._completion import Message
-from reward_servers.engines.judging._formats import read_formatted
-from reward_servers.engines.judging._parse import parse_reply
-from reward_servers.engines.judging._planted import Planted
+from reward_servers.engines.judging._formats import holds_formatted, read_formatted, repeats_formatted
+from reward_servers.engines.judging._parse import parse_reply, repeats_forms
+from reward_servers.engines.judging._planted import planted_in
 from reward_servers.engines.judging._reply import Protocol, Reply
 from reward_servers.engines.judging._template import Template
 
 _CONTROL = re.compile(
-    r"<(?=\|[^|<>\n]{1,64}\|>|/?s>|(?:start|end)_of_turn>|(?:bos|eos|pad|unk|sep|cls)>|｜)|\[(?=/?INST\]|(?:CLS|SEP)\])|<(?=<\/?SYS>>)"
+    r"<(?=\|[^|<>\n]{1,64}\|>|/?s>|(?:start|end)_of_(?:turn|image|text)>|(?:bos|eos|pad|unk|sep|cls|mask)>|｜|0x[0-9A-F]{2}>"
+    r"|/?tool_(?:call|calls|response|declare)>|/?function_call>|(?:unused|extra_id_|reserved_)\d+>|<\/?SYS>>)"
+    r"|\[(?=/?(?:INST|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS|SYSTEM_PROMPT|CLS|SEP|MASK|PAD|UNK|[gs]MASK|sop|eop)\])",
+    re.IGNORECASE,
 )
 RULES = """\
 You are an impartial judge. You are given material between fences, then criteria.
@@ -156,7 +159,7 @@ class Question:
     def material(self) -> tuple[str, ...]:
         """The texts that may have planted a verdict: what is judged, and documents that hold one."""
         judged = (*self.responses, *self.arguments)
-        if self.trusts_prompt or not Planted((self.prompt,), self.protocol, self.keys).holds_any:
+        if self.trusts_prompt or not any(planted_in((self.prompt,), self.protocol, self.keys).holders):
             return judged
         return (*judged, self.prompt)
 
@@ -190,6 +193,19 @@ class Question:
             expected_keys=self.keys,
             token=self.token,
         )
+
+    def repeats(self, text: str) -> tuple[bool, ...]:
+        """For each judged response, whether a reply repeats a verdict in the judge's form that it holds."""
+        if self.reply:
+            return repeats_formatted(text, self.reply, self.protocol, len(self.responses), self.responses)
+        return repeats_forms(text, self.responses, self.protocol, self.keys)
+
+    @property
+    def holders(self) -> tuple[bool, ...]:
+        """For each judged response, whether it holds a verdict in the judge's form."""
+        if self.reply:
+            return holds_formatted(self.reply, self.protocol, len(self.responses), self.responses)
+        return planted_in(self.responses, self.protocol, self.keys).holders
 
     def again(self) -> Message:
         """What to say after a reply without a verdict."""

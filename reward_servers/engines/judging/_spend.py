@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 
 class SpendExceeded(Exception):
@@ -21,6 +23,14 @@ class Prices:
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """What one call may use of the spend at most."""
+
+    tokens: int
+    cost: float
+
+
 @dataclass(slots=True)
 class Spend:
     """Requests, tokens and money of one server since its start; 0 for no bound.
@@ -31,8 +41,8 @@ class Spend:
         max_cost: Money at most.
         prices: What tokens cost.
         requests: Requests made or reserved.
-        tokens: Tokens used or reserved.
-        cost: Money spent or reserved.
+        tokens: Tokens used.
+        cost: Money spent.
     """
 
     max_requests: int = 0
@@ -42,33 +52,59 @@ class Spend:
     requests: int = 0
     tokens: int = 0
     cost: float = 0.0
+    _held: list[Reserved] = field(default_factory=list)
+    _waiting: list[asyncio.Future[None]] = field(default_factory=list)
 
-    def reserve(self, input_tokens: int, output_tokens: int) -> tuple[int, float]:
-        """Set aside what a call can cost at most.
+    async def reserve(self, input_tokens: int, output_tokens: int) -> Reserved:
+        """Set aside what a call can cost at most; wait while only calls under way are in its way.
 
         Raises:
             SpendExceeded: That is more than is left; names the bound.
         """
-        tokens, cost = input_tokens + output_tokens, self.prices.of(input_tokens, output_tokens)
-        for name, wanted, most in (
+        wanted = Reserved(input_tokens + output_tokens, self.prices.of(input_tokens, output_tokens))
+        while True:
+            self._check(wanted)
+            if self._exceeded(wanted, self._held) is None:
+                self.requests += 1
+                self._held.append(wanted)
+                return wanted
+            # What they do not use comes back when they are done.
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
+
+    def release(self, reserved: Reserved) -> None:
+        """Give back everything: the endpoint did not take the call. The request still counts."""
+        self._held.remove(reserved)
+        self._wake()
+
+    def settle(self, reserved: Reserved, input_tokens: int = 0, output_tokens: int = 0) -> None:
+        """Count what a call used; all that was set aside for one that told no usage."""
+        told = bool(input_tokens or output_tokens)
+        self.tokens += input_tokens + output_tokens if told else reserved.tokens
+        self.cost += self.prices.of(input_tokens, output_tokens) if told else reserved.cost
+        self.release(reserved)
+
+    def _check(self, wanted: Reserved) -> None:
+        exceeded = self._exceeded(wanted, ())
+        if exceeded is not None:
+            raise SpendExceeded(f"spend.{exceeded[0]} = {exceeded[1]:g} would be exceeded")
+
+    def _exceeded(self, wanted: Reserved, held: Sequence[Reserved]) -> tuple[str, float] | None:
+        """The first bound that a call would exceed beside those that are held."""
+        asked = [*held, wanted]
+        tokens, cost = (sum(one.tokens for one in asked), sum(one.cost for one in asked))
+        for name, reached, most in (
             ("max_requests", self.requests + 1, self.max_requests),
             ("max_tokens", self.tokens + tokens, self.max_tokens),
             ("max_cost", self.cost + cost, self.max_cost),
         ):
-            if most and wanted > most:
-                raise SpendExceeded(f"spend.{name} = {most:g} would be exceeded")
-        self.requests += 1
-        self.tokens += tokens
-        self.cost += cost
-        return tokens, cost
+            if most and reached > most:
+                return name, most
+        return None
 
-    def release(self, reserved: tuple[int, float]) -> None:
-        """Give back everything: the endpoint did not take the call. The request still counts."""
-        self.tokens -= reserved[0]
-        self.cost -= reserved[1]
-
-    def settle(self, reserved: tuple[int, float], input_tokens: int, output_tokens: int) -> None:
-        """Give back what a call did not use. A call that told no usage keeps its reservation."""
-        if input_tokens or output_tokens:
-            self.tokens += input_tokens + output_tokens - reserved[0]
-            self.cost += self.prices.of(input_tokens, output_tokens) - reserved[1]
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for turn in waiting:
+            if not turn.done():
+                turn.set_result(None)

@@ -102,17 +102,21 @@ async def test_what_was_in_flight_when_a_rest_began_does_not_lengthen_it() -> No
     assert 1.0 < window.pause <= 2.0
 
 
-def test_a_spend_is_reserved_and_never_exceeded() -> None:
+async def test_a_spend_is_reserved_and_never_exceeded() -> None:
     spend = Spend(max_tokens=1_000, prices=Prices(1.0, 2.0))
-    first = spend.reserve(400, 200)
-    with pytest.raises(SpendExceeded, match="max_tokens"):
-        spend.reserve(300, 200)
+    first = await spend.reserve(400, 200)
+    second = asyncio.ensure_future(spend.reserve(600, 200))
+    await asyncio.sleep(0)
+    assert not second.done(), "it waits for what the first one does not use"
     spend.settle(first, 100, 50)
-    second = spend.reserve(600, 200)
-    assert (spend.tokens, spend.requests) == (950, 2)
-    spend.release(second)
-    assert spend.tokens == 150
+    spend.release(await second)
+    assert (spend.tokens, spend.requests) == (150, 2)
     assert spend.cost == pytest.approx(200e-6)
+    with pytest.raises(SpendExceeded, match="max_tokens"):
+        await spend.reserve(700, 200)
+    untold = await spend.reserve(100, 100)
+    spend.settle(untold)
+    assert spend.tokens == 350
     money = Spend(max_cost=0.001, prices=Prices(1.0, 1.0))
     with pytest.raises(SpendExceeded, match="max_cost"):
-        money.reserve(900, 200)
+        await money.reserve(900, 200)

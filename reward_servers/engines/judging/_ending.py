@@ -1,0 +1,82 @@
+"""How a reply ended, and which part of one may be read: what is cut off may have gone on to say something else."""
+
+from __future__ import annotations
+
+import html
+import re
+from enum import Enum
+
+from reward_servers.engines.text import Marks, visible
+
+_LONGEST = 1 << 20
+_LONGEST_SHOWN = 50_000
+_CLOSERS = "]})>\"'”’»`"
+_CUT = re.compile(
+    r"length|max_?(?:output_?|new_?|completion_?)?tokens|model_length|token_limit|abort(?:ed)?|cancel(?:l?ed)?|error|timeout"
+    r"|incomplete|interrupted",
+    re.IGNORECASE,
+)
+_FILTERED = re.compile(
+    r"content_filter(?:ed)?|safety|refusal|recitation|blocked|blocklist|prohibited_content|sensitive|spii|guardrail.*",
+    re.IGNORECASE,
+)
+_ENDED = re.compile(
+    r"stop|stop_sequence|stopped|end|end_turn|end_of_turn|eos|eos_token|complete[d]?|finish(?:ed)?|tool_calls?|function_call",
+    re.IGNORECASE,
+)
+
+
+class Ending(Enum):
+    """What a finish reason says: that the text ended, that it was cut off or filtered, or nothing that is known."""
+
+    ENDED = "ended"
+    CUT = "cut"
+    FILTERED = "filtered"
+    UNKNOWN = "unknown"
+
+    @classmethod
+    def of(cls, finish_reason: str | None) -> Ending:
+        """The meaning of an endpoint's word for it."""
+        said = (finish_reason or "").strip().replace("-", "_")
+        for pattern, ending in ((_ENDED, cls.ENDED), (_CUT, cls.CUT), (_FILTERED, cls.FILTERED)):
+            if pattern.fullmatch(said):
+                return ending
+        return cls.UNKNOWN
+
+
+def shown_of(raw: str, marks: Marks = ()) -> str | None:
+    """The visible text of a reply; None where reasoning never ends in it, or where it is endless itself."""
+    if len(raw) > _LONGEST:
+        return None
+    shown = visible(raw, marks)
+    if "&" in shown.text and not shown.open:
+        # A mark that is written as an HTML entity is the same mark.
+        unescaped = html.unescape(shown.text)
+        shown = visible(unescaped, marks) if unescaped != shown.text else shown
+    return None if shown.open else shown.text[-_LONGEST_SHOWN:]
+
+
+def closed_part(text: str, token: str) -> str:
+    """What of a text stays the same however it would have gone on: all but a last line without a mark of its end.
+
+    Of a last line that holds the token, what stands before the last such mark stays as well.
+    """
+    begin = text.rfind("\n") + 1
+    last = text[begin:].rstrip()
+    if not last or last[-1] in _CLOSERS:
+        return text
+    kept = 0
+    if token and token.casefold() in last.casefold():
+        kept = max(last.rfind(mark) for mark in _CLOSERS) + 1
+    # What is left must not look as if nothing had stood behind it.
+    return f"{text[: begin + kept]} …" if kept else text[:begin]
+
+
+def cut_in_token(text: str, token: str) -> bool:
+    """Whether a text ends within the signature: with a bracket, or with the beginning of the token."""
+    found = re.search(r"(?P<open>[\[(<{]+)?[ *`]*(?P<begun>\w*)[ *`]*\Z", text.rstrip())
+    if not token or found is None:
+        return False
+    begun = found["begun"].casefold()
+    least = 0 if found["open"] else 4
+    return least <= len(begun) < len(token) and token.casefold().startswith(begun)

@@ -1,0 +1,67 @@
+"""What stands behind a verdict on its line: where a number ends, another scale, and what takes the verdict back."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+_ENDS_NUMBER = re.compile(
+    # A number ends at a mark that no spelling of a number has. Behind a blank a symbol such as a cross is none of it.
+    r"\s*(?:$|\n|[.!)\]}\"'”’»](?![\d'\"])|[;(–—|…→⇒➜-]|,(?!\d)|(?:because|since|as)\b|points?\b|pts\b"
+    r"|(?:no|wait|actually|sorry|revised|rather|but|now)\b|->|=>)"
+    r"|[。；！）】」』](?!\d)"
+)
+_SYMBOL = re.compile(r"\s+[^\w\s.,:/+*=^<>%‰~±×÷·-]")
+_SPAN = r"(?:\d{1,4}\s*(?:-|–|—|to)\s*)?"
+_OTHER_SCALE = re.compile(
+    r"\s*(?:points?|pts\.?|marks?|stars?)?\s*[(\[,;–—-]?\s*"
+    rf"(?:(?:/|out\s+of|of(?:\s+a\s+possible)?)\s*{_SPAN}(?P<of>\d{{1,6}})"
+    rf"|(?:on|in|using)\s+(?:a|an|the)\s+(?:scale\s+)?(?:of|from)?\s*{_SPAN}(?P<on>\d{{1,6}}))",
+    re.IGNORECASE,
+)
+_HEDGED = (
+    r"\b(?:or|now|then|actually|rather|maybe|perhaps|no|not|wait|sorry|instead|revised|corrected|correction|final|new"
+    r"|make\s+(?:it|that)|changed?|more\s+like|score|rating|verdict|correct)\b[\s,:;(=!.]{0,6}(?:(?:to|is|it|a)\s+){0,2}"
+)
+_LEADS = rf"(?:^[^\w\n]{{0,12}}|{_HEDGED})"
+_ENDS = r"(?=\s*(?:$|[.,;!?|\]}–—→\n-]|\)\s*(?:$|[^\w\s])))"
+_BARE_NUMBER = re.compile(rf"{_LEADS}(?P<value>\d{{1,4}}(?:\.\d+)?){_ENDS}", re.IGNORECASE)
+_BARE_WORD = re.compile(rf"{_LEADS}(?P<value>yes|no|true|false)\b{_ENDS}", re.IGNORECASE)
+_EXPLAINS = re.compile(r"[\s,;–—-]*(?:because|since|as|due)\b", re.IGNORECASE)
+_BARE_NOT = re.compile(r"^[^\w\n]*(?:not|never)\b[^\w\n]*(?:$|[^\w\s])", re.IGNORECASE)
+_LONGEST = 400
+
+
+def ends_number(text: str, at: int) -> bool:
+    """Whether a number that is read up to a position really ends there."""
+    return _ENDS_NUMBER.match(text, at) is not None or _SYMBOL.match(text, at) is not None
+
+
+def other_scale(text: str, at: int, high: int) -> bool:
+    """Whether what follows a number says that it is on a scale with another end."""
+    found = _OTHER_SCALE.match(text, at)
+    return found is not None and int(found["of"] or found["on"]) != high
+
+
+def scale_in_key(key: str, low: int, high: int) -> bool:
+    """Whether what a key says in brackets, such as ``(1-10)``, fits the scale."""
+    named = {int(one) for one in re.findall(r"\d{1,9}", key)}
+    return not named or (high in named and named <= {0, low, high})
+
+
+def takes_back(tail: str, value: Any) -> bool:
+    """Whether the rest of a line names another verdict than the one before it, as one who corrects himself does.
+
+    Args:
+        tail: What stands behind the verdict, up to the end of the line or the token.
+        value: The verdict: a number, or whether it was yes.
+    """
+    tail = tail[:_LONGEST]
+    if _EXPLAINS.match(tail):
+        return False
+    if isinstance(value, bool):
+        words = (found["value"].casefold() in ("yes", "true") for found in _BARE_WORD.finditer(tail))
+        return any(word != value for word in words) or _BARE_NOT.match(tail) is not None
+    if not isinstance(value, float):
+        return False
+    return any(float(found["value"]) != value for found in _BARE_NUMBER.finditer(tail))
