@@ -50,7 +50,7 @@ _ALSO = r"[^\w.!\n]{0,4}(?:(?:or|and|to|then|rather|no|wait|now|maybe|but)\b[^\w
 
 
 def _matches(pattern: str, values: Mapping[str, Any], *, own: bool = True) -> Finder:
-    """Finds a pattern whose group is one of the words; one that another word follows is ambiguous."""
+    """A finder of a pattern whose group is one of the words; one that another word follows is ambiguous."""
     compiled = re.compile(pattern, re.IGNORECASE | re.MULTILINE)
     also = re.compile(rf"{_ALSO}({'|'.join(values)})\b(?!')", re.IGNORECASE)
 
