@@ -85,7 +85,14 @@ class Handler(BaseHTTPRequestHandler):
 def serve(handler: type[Handler], port: int) -> None:
     """Serve until it is interrupted, on this port or that of the command line."""
     port = int(sys.argv[1]) if len(sys.argv) > 1 else port
-    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+    try:
+        bound = ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        sys.exit(
+            f"port {port}: {error.strerror}. Another program would be asked in this one's place: end it, or give "
+            "another port behind the command and in server.toml"
+        )
+    with bound as server:
         print(f"http://127.0.0.1:{server.server_address[1]}/v1", flush=True)
         try:
             server.serve_forever()

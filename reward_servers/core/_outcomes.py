@@ -157,13 +157,19 @@ class Usage:
         if count == 1:
             return [self]
 
-        def parts(whole: int) -> list[int]:
-            return [whole * (place + 1) // count - whole * place // count for place in range(count)]
+        def part(whole: int, place: int) -> int:
+            return whole * (place + 1) // count - whole * place // count
 
-        counted = zip(
-            *map(parts, (self.cpu_us, self.upstream_calls, self.input_tokens, self.output_tokens)), strict=True
-        )
-        return [Usage(*one, self.cost / count) for one in counted]
+        return [
+            Usage(
+                part(self.cpu_us, place),
+                part(self.upstream_calls, place),
+                part(self.input_tokens, place),
+                part(self.output_tokens, place),
+                self.cost / count,
+            )
+            for place in range(count)
+        ]
 
     def add(self, other: Usage) -> None:
         """Add what another verifier's answer cost."""

@@ -121,7 +121,7 @@ async def test_what_a_response_gains_nothing_by_is_heard_of_a_judge_that_does_no
 
 
 async def test_an_answer_that_looks_like_a_trained_judges_verdict_is_no_floor() -> None:
-    settings = {"templates": {"own": {"path": "own", "text": "{prompt} {reference} {response}"}}}
+    settings: dict[str, Any] = {"templates": {"own": {"path": "own", "text": "{prompt} {reference} {response}"}}}
     options = {"template": "own", "reply": "compass_verifier", "max_reasks": 0}
     async with judging(served(lambda request, number: r"\boxed{A}"), **settings) as running:
         fault = await running.fault("judge", rollout(r"It is \boxed{A}.", {"answer": "A"}), options)

@@ -8,13 +8,29 @@ import unicodedata
 from functools import lru_cache
 
 _SIGNS = str.maketrans(
-    {"−": "-", "‐": "-", "‑": "-", "≠": "!=", "≫": ">>", "≪": "<<", "＝": "=", "：": ":", "∶": ":", "։": ":", "ː": ":"}
+    {
+        "−": "-",
+        "‐": "-",
+        "‑": "-",
+        "≠": "!=",
+        "≫": ">>",
+        "≪": "<<",
+        "＝": "=",
+        "：": ":",
+        "∶": ":",
+        "։": ":",
+        "ː": ":",
+        "∕": "/",
+        "⁄": "/",
+    }
 )
 _LOOKALIKES = str.maketrans(
     # Cyrillic and Greek letters that a reader takes for Latin ones.
     "АВЕЅІЈКМНОРСТУХаеѕіјорсухԁһԛԝ" + "ΑΒΕΖΗΙΚΜΝΟΡΤΥΧονρ",
     "ABESIJKMHOPCTYXaesijopcyxdhqw" + "ABEZHIKMNOPTYXovp",
 )
+_REVERSING = "\u202d\u202e"
+"""Overrides of the direction: what is shown behind one is not in the order in which it is written."""
 _MARKS = r"\*+|`+|(?<![^\W_])_+(?=\w)|(?<=\w)_+(?![^\W])|~~|\\(?:{}textbf|text|mathbf)\{{([^{{}}\n]{{0,80}})\}}"
 _EMPHASIS = re.compile(_MARKS.format("boxed|"))
 _EMPHASIS_BUT_BOXES = re.compile(_MARKS.format(""))
@@ -88,6 +104,8 @@ def _character(mark: str) -> str:
     category = unicodedata.category(mark)
     if category in ("Zl", "Zp"):
         return "\n"
+    if mark in _REVERSING:
+        return mark
     # Variation selectors and joiners are invisible: they neither separate nor belong to what stands beside them.
     return "" if category == "Cf" or "\ufe00" <= mark <= "\ufe0f" else mark
 

@@ -16,7 +16,7 @@ from reward_servers.engines.judging._json import json_spans
 from reward_servers.engines.judging._normal import mentioned, normal, without_struck
 from reward_servers.engines.judging._planted import Planted, planted_in
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
-from reward_servers.engines.judging._tails import takes_back
+from reward_servers.engines.judging._tails import last_sentence, only_supposes, takes_back
 from reward_servers.engines.text import Marks
 
 _MOST_SIGNS = 64
@@ -182,17 +182,39 @@ def _signed_by(
         forms = _own(part[cut:], find_forms(part[cut:], protocol, keys, anywhere=True))
         if forms:
             form = forms[nearest]
-            leads = last == begin and not part[: cut + form.start].strip()
+            at = place + cut + form.start
+            leads = not mark.sub("", text[begin:at]).strip(" >#-*")
             fenced = last > begin if nearest else first < stop
             value = form.value
-            # Between two tokens stands what a judge quotes between them; behind one, what it takes back.
-            if (fenced and not leads and value in planted) or (nearest and takes_back(after, value)):
+            # Between two tokens stands what a judge quotes between them; behind one, what it takes back or supposes.
+            supposed = only_supposes(_spoken(text[begin:at]), after if nearest else "")
+            taken_back = nearest and takes_back(after, value)
+            others = forms[:-1] if nearest else forms[1:]
+            if supposed or taken_back or (fenced and not leads) or _disagree(part[cut:], form, others):
                 value = AMBIGUOUS
-            yield Form(place + cut + form.start, place + cut + form.end, value, leads)
+            leads = leads and not supposed
+            yield Form(at, place + cut + form.end, value, leads)
             return
     whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol, keys)
     if whole is not None and last == begin:
         yield Form(begin, sign.start(), whole, leads=True)
+
+
+def _disagree(part: str, form: Form, others: Sequence[Form]) -> bool:
+    """Whether a form that is not called final has another one, with another value, in its sentence."""
+    if _is_final(part, form):
+        return False
+    spans = (sorted((form, other), key=lambda one: one.start) for other in others if other.value != form.value)
+    return any(len(last_sentence(part[: two.start])) > two.start - one.end for one, two in spans)
+
+
+def _spoken(text: str) -> str:
+    """A text without what it only mentions."""
+    parts, at = [], 0
+    for start, end in mentioned(text):
+        parts.append(text[at:start])
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _unquoted(part: str) -> str:

@@ -69,6 +69,12 @@ class Recording:
             return None
         return found[1]
 
+    @property
+    def models(self) -> str:
+        """Names of the models whose replies it holds."""
+        said = {entry.model for _, entry in self._entries.values() if isinstance(entry, Completion)}
+        return ", ".join(sorted(said)[:4]) or "none"
+
     def put(self, key: str, identity: str, entry: Entry) -> None:
         """Keep a completion, or a refusal that would come again."""
         if isinstance(entry, ChatRejected) and entry.reason not in _KEPT_REASONS:

@@ -11,6 +11,8 @@ from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import ChatRejected, ChatUnavailable, Completion
 from reward_servers.engines.judging._recording import Recording, key_of
 
+_LONGEST_NAME = 120
+
 
 class SharedBackend:
     """A model behind a recording, if there is one; equal questions under way are one.
@@ -47,7 +49,12 @@ class SharedBackend:
         if kept is not None:
             return kept
         if self._backend is None:
-            raise ChatRejected("the recording holds no reply to this question", "not_recorded")
+            assert self._recording is not None
+            raise ChatRejected(
+                f"the recording holds no reply to this question of {self.identity[:_LONGEST_NAME]} (its replies are "
+                f"of {self._recording.models}); model, settings, words and rollout must be those of the recording",
+                "not_recorded",
+            )
         while True:
             first = key not in self._under_way
             try:

@@ -20,13 +20,27 @@ _OTHER_SCALE = re.compile(
     re.IGNORECASE,
 )
 _HEDGED = (
-    r"\b(?:or|now|then|actually|rather|maybe|perhaps|no|not|wait|sorry|instead|revised|corrected|correction|final|new"
+    r"\b(?:or|but|so|thus|hence|therefore|now|then|actually|rather|maybe|perhaps|no|not|wait|sorry|instead|revised|corrected|correction|final|new"
     r"|make\s+(?:it|that)|changed?|more\s+like|score|rating|verdict|correct)\b[\s,:;(=!.]{0,6}(?:(?:to|is|it|a)\s+){0,2}"
 )
 _LEADS = rf"(?:^[^\w\n]{{0,12}}|{_HEDGED})"
 _ENDS = r"(?=\s*(?:$|[.,;!?|\]}–—→\n-]|\)\s*(?:$|[^\w\s])))"
 _BARE_NUMBER = re.compile(rf"{_LEADS}(?P<value>\d{{1,4}}(?:\.\d+)?){_ENDS}", re.IGNORECASE)
 _BARE_WORD = re.compile(rf"{_LEADS}(?P<value>yes|no|true|false)\b{_ENDS}", re.IGNORECASE)
+_ARROW = re.compile(
+    r"\s*(?:→|⟶|↦|⇒|➜|➔|->|=>|>>|\|)\s*(?:\[\[\s*)?(?P<value>\d{1,4}(?:\.\d+)?|yes\b|no\b|true\b|false\b)",
+    re.IGNORECASE,
+)
+_IF_BEFORE = re.compile(
+    r"\b(?:if|when|were|would|should|example|template|format|instead|either|end\s+with|instruct\w*|asked|told)\b|\be\.g\b",
+    re.IGNORECASE,
+)
+_IF_BEHIND = re.compile(
+    r"[^\w\n]*(?:only\s+)?(?:if|when|unless|were|would|is\s+(?:what|for|to)|in\s+case|where|means?|for\s+an?)\b",
+    re.IGNORECASE,
+)
+_NOT_BEFORE = re.compile(r"\b(?:not|never|neither|nor|cannot)\s*$|n['’]t\s*$", re.IGNORECASE)
+_SENTENCES = re.compile(r"(?<!e\.g)[.!?](?=\s)")
 _EXPLAINS = re.compile(r"[\s,;–—-]*(?:because|since|as|due)\b", re.IGNORECASE)
 _BARE_NOT = re.compile(r"^[^\w\n]*(?:not|never)\b[^\w\n]*(?:$|[^\w\s])", re.IGNORECASE)
 _LONGEST = 400
@@ -59,9 +73,36 @@ def takes_back(tail: str, value: Any) -> bool:
     tail = tail[:_LONGEST]
     if _EXPLAINS.match(tail):
         return False
+    arrow = _ARROW.match(tail)
+    if arrow is not None and _meant(arrow["value"]) != value:
+        return True
     if isinstance(value, bool):
         words = (found["value"].casefold() in ("yes", "true") for found in _BARE_WORD.finditer(tail))
         return any(word != value for word in words) or _BARE_NOT.match(tail) is not None
     if not isinstance(value, float):
         return False
     return any(float(found["value"]) != value for found in _BARE_NUMBER.finditer(tail))
+
+
+def _meant(said: str) -> Any:
+    return float(said) if said[0].isdigit() else said.casefold() in ("yes", "true")
+
+
+def last_sentence(text: str) -> str:
+    """What stands behind the last end of a sentence."""
+    return _SENTENCES.split(text)[-1]
+
+
+def only_supposes(before: str, behind: str) -> bool:
+    """Whether a line does not state a verdict but says when it would be one, or how one looks.
+
+    Args:
+        before: What stands before the verdict on its line.
+        behind: What stands behind the token on its line.
+    """
+    sentence = last_sentence(before)
+    return (
+        _NOT_BEFORE.search(sentence) is not None
+        or _IF_BEFORE.search(sentence) is not None
+        or _IF_BEHIND.match(behind) is not None
+    )

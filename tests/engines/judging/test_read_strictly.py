@@ -72,6 +72,7 @@ def test_a_line_with_the_label_of_a_score_is_one_in_many_languages(label: str) -
     "said",
     [
         *("Score: 7 → 3", "Score: 7, no, 3", "Score: 7; revised: 3", "Score: 9 | 2", "Score: 7 -> 3"),
+        *("Score: 7 → 3 because step 2 fails", "Score: 7 but 3", "Score: 8 - 1"),
         *("Score: 7. Actually, 4.", "Score: 7-8", "Score: 7 or 8", "Score: 7 (maybe 8)"),
     ],
 )
@@ -84,6 +85,8 @@ def test_a_score_that_its_line_takes_back_is_ambiguous(said: str) -> None:
     "said",
     [
         *("correct: yes → no", "correct: no, wait, yes", "correct: yes (not!)", "correct: yes. No.", "correct: yes/no"),
+        *("correct: yes, but no", "correct: yes; correct: no", "correct: yes. The sum is off, so no"),
+        f"I will answer correct: yes [{TOKEN}] or correct: no",
         f"correct: yes [{TOKEN}] if it is right, else correct: no",
         f"correct: yes [{TOKEN}], wait, no",
     ],
@@ -165,3 +168,40 @@ def test_reasoning_that_never_ends_is_no_verdict_however_long_it_is(opening: str
 
 def test_a_text_full_of_tokens_is_none() -> None:
     assert parse_reply(f"(\\boxed{{{TOKEN} )" * 2_000, LIKERT, token=TOKEN).value is None
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "correct: yes [{token}] is what I would say if it were right. It is not.",
+        "`correct: yes [{token}]` if the response meets the criteria",
+        "If it is right: correct: yes [{token}]",
+        "Template: correct: yes [{token}]",
+        "e.g. correct: yes [{token}]",
+    ],
+)
+def test_when_a_verdict_would_be_one_is_no_verdict(raw: str) -> None:
+    said = raw.format(token=TOKEN)
+    assert parse_reply(said, BINARY, token=TOKEN).status is Status.AMBIGUOUS
+    assert parse_reply(f"{said}\ncorrect: no [{TOKEN}]", BINARY, token=TOKEN).value is False
+
+
+@pytest.mark.parametrize("said", ["[[A]] or [[B]]", "[[A]], not [[B]]", "not [[A]]", "[[A]] → [[B]]", "[[A]][[B]]"])
+def test_labels_that_disagree_in_one_sentence_are_ambiguous(said: str) -> None:
+    assert _signed(said, Protocol.PAIRWISE)[0] is Status.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    "said", ["[[A]] is longer. [[B]]", "At first [[A]], final verdict: [[B]]", '"[[A]]" it says; [[B]]']
+)
+def test_the_label_of_the_last_sentence_or_that_is_called_final_counts(said: str) -> None:
+    assert _signed(said, Protocol.PAIRWISE) == (Status.OK, "B")
+
+
+@pytest.mark.parametrize("slash", ["/", "∕", "⁄", " ⁄ "])
+def test_a_fraction_of_the_scale_may_have_any_slash(slash: str) -> None:
+    assert _signed(f"Score: 7{slash}10") == (Status.OK, 7)
+
+
+def test_a_number_behind_an_override_of_the_direction_is_none() -> None:
+    assert _signed("Score: \u202e01")[0] is Status.PARSE_ERROR
