@@ -13,7 +13,7 @@ from reward_servers.verifiers.judge import Judge
 from tests.fakes.chat_server import Said
 from tests.typed import declared
 from tests.verifiers.harness import bench, rollout
-from tests.verifiers.judging import judging, served, shown
+from tests.verifiers.judging import alone, judging, served, shown
 
 
 async def test_passing_failures_are_retried() -> None:
@@ -204,3 +204,14 @@ async def test_a_pause_of_nothing_is_no_hot_loop(headers: dict[str, str]) -> Non
         fault = await running.fault("judge", rollout("4"))
     assert fault.code == "judge_unavailable"
     assert len(fake.requests) <= 8
+
+
+@pytest.mark.parametrize("told", ["-5", "1e300", "1" + "0" * 400, "NaN", '"5"', "true", "[]"])
+async def test_usage_that_is_no_number_of_tokens_costs_no_verdict_and_counts_for_nothing(told: str) -> None:
+    said = '{"choices": [{"message": {"content": "correct: no"}, "finish_reason": "stop"}], "model": "m", "usage": '
+    body = f'{said}{{"prompt_tokens": {told}, "completion_tokens": 3}}}}'.encode()
+    async with judging(served(lambda request, number: Said(body=body))) as running:
+        (result,) = await running.results("judge", [alone("4")])
+    assert isinstance(result.outcome, Verdict)
+    assert result.usage is not None
+    assert (result.usage.input_tokens, result.usage.output_tokens) == (0, 3)

@@ -8,6 +8,7 @@ from random import Random
 
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import Completion
+from reward_servers.engines.judging._ending import shown_of
 from reward_servers.engines.judging._question import Question
 
 _TASK = (
@@ -47,7 +48,8 @@ async def argue(question: Question, backend: Backend, *, budget: float, seed: in
         return await backend.ask(asked, budget=budget, jitter=jitter)
 
     favour, against = await asyncio.gather(written(0), written(1))
-    return Argued(favour.text[:_LONGEST].strip(), against.text[:_LONGEST].strip(), (favour, against))
+    said = [(shown_of(one.text) or "")[:_LONGEST].strip() for one in (favour, against)]
+    return Argued(said[0], said[1], (favour, against))
 
 
 _SAMPLES = 1 << 20

@@ -33,6 +33,7 @@ UNREADABLE = (ValueError, TypeError, AttributeError, LookupError, OverflowError,
 """What reading a body can raise. All of it is the endpoint's fault: a candidate does not write bodies."""
 
 _LONGEST_NAME = 128
+_MOST_TOKENS = 1 << 31
 _SHORTEST_KEY = 8
 _CODE = re.compile(r"[a-z][a-z_]{2,39}")
 
@@ -161,10 +162,16 @@ def completion_of(reply: Any) -> Completion | None:
         str(finish_reason),
         _shown(reply.model),
         _shown(getattr(reply, "system_fingerprint", None)),
-        int(getattr(usage, "prompt_tokens", 0) or 0),
-        int(getattr(usage, "completion_tokens", 0) or 0),
+        _count(getattr(usage, "prompt_tokens", 0)),
+        _count(getattr(usage, "completion_tokens", 0)),
         _tokens(choices[0], text),
     )
+
+
+def _count(said: Any) -> int:
+    """A number of tokens; 0 for what is none, as if it were not told."""
+    counts = isinstance(said, int | float) and not isinstance(said, bool) and 0 <= said <= _MOST_TOKENS
+    return int(said) if counts else 0
 
 
 def _shown(said: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from reward_servers.engines.judging._asks import values_of
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import Completion, Message
+from reward_servers.engines.judging._ending import Ending
 from reward_servers.engines.judging._expected import probabilities
 from reward_servers.engines.judging._question import Question
 from reward_servers.engines.judging._reply import Reply, Status
@@ -25,6 +26,11 @@ _FAILURES = {
     Status.TRUNCATED.value: "truncated",
     Status.EMPTY.value: "empty",
 }
+
+
+def _is_filtered(finish_reason: str) -> bool:
+    """Whether a filter stopped the reply, and not the model itself."""
+    return finish_reason != "refusal" and Ending.of(finish_reason) is Ending.FILTERED
 
 
 @dataclass(slots=True)
@@ -107,14 +113,14 @@ class Exchange:
             self.value = reply.value
             if reply.status is Status.OK and (completion.tokens or self.expected):
                 await asyncio.to_thread(self._weigh, completion)
-            if reply.status is Status.OK or completion.finish_reason == "content_filter":
+            if reply.status is Status.OK or _is_filtered(completion.finish_reason):
                 break
             said: Message = {"role": "assistant", "content": completion.text or "(nothing)"}
             messages = [*opening, said, self.question.again()]
         return reply
 
     async def _read(self, completion: Completion) -> Reply:
-        finish_reason = "content_filter" if completion.finish_reason == "refusal" else completion.finish_reason
+        finish_reason = completion.finish_reason
         # What a candidate wrote may be long and odd. Reading it must not hold up those who wait on the event loop.
         prompt = 0 if self.question.trusts_prompt else len(self.question.prompt)
         if len(completion.text) + prompt + sum(map(len, self.question.responses)) > _LONG:
@@ -175,7 +181,7 @@ class Exchange:
         last = self.replies[-1]
         if last["status"] == Status.OK.value:
             return self.unweighed
-        if last["finish_reason"] == "content_filter":
+        if _is_filtered(last["finish_reason"]):
             return "filtered"
         return _FAILURES.get(str(last["status"]), "unparsed")
 

@@ -16,6 +16,7 @@ from reward_servers.engines.judging._completion import Token
 _LEAD = re.compile(r"[\W_]*")
 _WORD = re.compile(r"[\w!=>]*")
 _MOST_MASS = 1.02
+_SURE = 0.99
 _READS = 200
 """Readings of a changed reply at most, for one reply."""
 
@@ -55,8 +56,13 @@ def probabilities(
                 continue
             left -= 1
             if read(text[:start] + other + text[start + len(own) :]) == meant:
-                return _shares(tokens, place, "", offered)
+                return _shares(tokens, place, "", offered) if _is_told(token) else None
     return None
+
+
+def _is_told(token: Token) -> bool:
+    """Whether what else could have stood there is told: of a token alone it is known only where nothing else could."""
+    return len(token.alternatives) > 1 or math.exp(token.alternatives.get(token.text, -math.inf)) > _SURE
 
 
 def _shares(tokens: Sequence[Token], place: int, written: str, offered: Mapping[str, Any]) -> dict[Any, float]:

@@ -229,6 +229,10 @@ def _signed_above(text: str, begin: int, protocol: Protocol, keys: Sequence[str]
     stop = len(text[:begin].rstrip())
     start = text.rfind("\n", 0, stop) + 1
     line = text[start:stop]
+    whole = whole_text(_WHOLE_LINE.sub("", line.strip(" >#-"), count=1), protocol, keys)
+    if whole is not None and not planted.holds_whole(whole):
+        yield Form(start, stop, whole)
+        return
     for form in _own(line, find_forms(line, protocol, keys)):
         if form.value not in planted:
             yield Form(start + form.start, start + form.end, form.value)

@@ -46,7 +46,11 @@ _TALK = re.compile(
 _TALK_APART = re.compile(
     r"[ck][o0]rr[e3]ct(?:is|equals)?(?:y[e3][s5]|tru[e3])|(?:[s5]c[o0]r[e3]|r[a4]t[i1l]ng)(?:is|of)?\d"
 )
-_ONES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _OFFERED: dict[Protocol, dict[str, Any]] = {
     Protocol.PAIRWISE: {"A": "A", "B": "B", "C": "tie"},
     Protocol.EQUIVALENCE: {"A=B": True, "A!=B": False},
@@ -109,9 +113,9 @@ class _Held:
 
     def mentions(self, value: float) -> bool:
         """Whether a number occurs in any spelling."""
-        said = f"{value:g}"
-        words = f"|{_ONES[int(value)]}" if value.is_integer() and 0 <= value <= 10 else ""
-        return re.search(rf"(?<!\d)(?:{re.escape(said)}{words})(?!\d)", self.text, re.IGNORECASE) is not None
+        digits = r"[^\w\n]{0,2}".join(map(re.escape, f"{value:g}"))
+        words = f"|{_in_words(int(value))}" if value.is_integer() and 0 <= value <= 100 else ""
+        return re.search(rf"(?<!\d)(?:{digits}{words})(?!\d)", self.text, re.IGNORECASE) is not None
 
 
 @lru_cache(maxsize=256)
@@ -132,6 +136,16 @@ def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _Held:
         or _TALK_APART.search(squeezed(text)) is not None
     )
     return _Held(frozenset(forms), frozenset(looks), frozenset(bare), talks, written if protocol.rates else "")
+
+
+def _in_words(number: int) -> str:
+    """A pattern of an English number up to a hundred."""
+    if number == 100:
+        return r"hundred"
+    if number < len(_ONES):
+        return _ONES[number]
+    tens = _TENS[number // 10 - 2]
+    return rf"{tens}[\s-]?{_ONES[number % 10]}" if number % 10 else tens
 
 
 class Planted:
@@ -164,6 +178,11 @@ class Planted:
     def holders(self) -> tuple[bool, ...]:
         """For each judged text, whether it holds a form."""
         return tuple(bool(one.forms) for one in self._held)
+
+    @property
+    def holds_any(self) -> bool:
+        """Whether a judged text holds a form, or a line that is nothing but a verdict."""
+        return any(one.forms or one.bare for one in self._held)
 
     def repeated_of(self, reply: str) -> tuple[bool, ...]:
         """For each judged text, whether a reply repeats a form that it holds."""

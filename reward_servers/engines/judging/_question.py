@@ -159,7 +159,7 @@ class Question:
     def material(self) -> tuple[str, ...]:
         """The texts that may have planted a verdict: what is judged, and documents that hold one."""
         judged = (*self.responses, *self.arguments)
-        if self.trusts_prompt or not any(planted_in((self.prompt,), self.protocol, self.keys).holders):
+        if self.trusts_prompt or not planted_in((self.prompt,), self.protocol, self.keys).holds_any:
             return judged
         return (*judged, self.prompt)
 
