@@ -163,3 +163,40 @@ def test_steps_and_their_options_are_listed(capsys: pytest.CaptureFixture[str]) 
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == sorted(STEPS)
     assert run(["data", "noise"]) == 0
     assert "  rate = 0.3: Share of the words" in capsys.readouterr().out
+
+
+def test_a_reasoning_is_rewritten_better_and_worse_and_becomes_pairs(make: Made) -> None:
+    row = {"id": "sum", "prompt": "2 + 3?", "response": "<think>Two and three are five.</think>5"}
+    asked = make("rewrites", row, respects=["rigour", "clarity"])
+    assert [(one["metadata"]["respect"], one["metadata"]["kind"]) for one in asked] == [
+        ("rigour", "optimised"), ("rigour", "degraded"), ("clarity", "optimised"), ("clarity", "degraded"),
+    ]  # fmt: skip
+    assert all("2 + 3?" in one["prompt"] and "Two and three are five." in one["prompt"] for one in asked)
+    answers = ["Counting on from two: five.", "It is five, of course.", " Two and three are five.\n", "Five?"]
+    pairs = make("reasoning-pairs", *({**one, "response": text} for one, text in zip(asked, answers, strict=True)))
+    base = "Two and three are five."
+    assert [(one["chosen"], one["rejected"]) for one in pairs] == [
+        (answers[0], base), (answers[0], answers[1]), (base, answers[1]), (base, "Five?"), (base, "Five?"),
+    ]  # fmt: skip
+    assert {one["prompt"] for one in pairs} == {"2 + 3?"}
+
+
+@pytest.mark.parametrize("response", ["5", "<think> </think>5", ""])
+def test_what_has_no_reasoning_is_not_rewritten(make: Made, response: str) -> None:
+    assert make("rewrites", {"id": "sum", "prompt": "2 + 3?", "response": response}, code=1) == []
+
+
+def test_a_request_without_an_answer_makes_no_pair(make: Made) -> None:
+    row = {"id": "sum", "prompt": "2 + 3?", "response": "<think>Two and three are five.</think>5"}
+    better, worse = make("rewrites", row, respects=["rigour"])
+    pairs = make("reasoning-pairs", better, {**worse, "response": "Six."}, {"response": "Six."}, code=1)
+    assert [(one["metadata"]["better"], one["metadata"]["worse"]) for one in pairs] == [("base", "degraded")]
+
+
+def test_earlier_iterations_are_replayed_less_and_less(make: Made) -> None:
+    rows = [{"iteration": iteration, "place": place} for iteration in (1, 2, 3) for place in range(20)]
+    kept = [row["iteration"] for row in make("replay", *rows)]
+    assert {iteration: kept.count(iteration) for iteration in (1, 2, 3)} == {3: 20, 2: 6, 1: 3}
+    assert make("replay", *rows, seed=1) != make("replay", *rows)
+    assert make("replay", {"iteration": "last"}, code=1) == []
+    assert make("replay", {"iteration": 4}, share=0.0) == [{"iteration": 4}]

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from examples.papers.__main__ import recipes_of
 from reward_servers.cli._app import run
 from tests.cli.conftest import COMMAND, PATIENCE, read_line
 from tests.e2e.test_judge_example import ENDPOINT, ROOT, endpoint
@@ -54,7 +55,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     beside = {name for recipe in recipes for server in recipe.servers for name in server.verifiers}
     asked = sorted({reward.verifier for recipe in recipes for reward in recipe.rewards} | beside | {"judge"})
     with endpoint() as url, (folder / "log").open("w") as log:
-        (folder / "server.toml").write_text((FOLDER / "server.toml").read_text().replace(ENDPOINT, url))
+        settings = [(FOLDER / name).read_text() for name in ("server.toml", "reviewer/server.toml")]
+        text = "\n".join(settings).replace(ENDPOINT, url).replace('"examples/papers/reviewer"', f'"{FOLDER}/reviewer"')
+        (folder / "server.toml").write_text(text)
         command = [*COMMAND, "serve", *asked, "--config", str(folder / "server.toml"), "--workers", "1"]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
@@ -152,8 +155,9 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 
 
 def test_every_paper_has_a_recipe_and_every_recipe_a_paper() -> None:
-    known = {paper.key for paper in papers() if not paper.outside}
-    assert {path.stem for path in RECIPES} - known == set()
+    found = {paper.key: recipes_of(paper.key) for paper in papers() if not paper.outside}
+    assert [key for key, recipes in found.items() if not recipes] == []
+    assert set(RECIPES) - {path for recipes in found.values() for path in recipes} == set()
 
 
 def test_every_rollout_file_is_used() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.signals._known import known
 from tests.signals.test_group_methods import method, run
 from trainer_client.signals import Groups, InputError, OptionError, SignalBatch
 from trainer_client.signals.crossprompt.ps_grpo import set_overlap
@@ -260,6 +261,17 @@ def test_grpo_care_gives_no_bonus_for_an_answer_that_is_not_there() -> None:
     inputs: dict[str, Any] = {"accuracy": [1.0, 1.0, 0.0], "answer_likelihood": [0.5, np.nan, 0.9]}
     signal = run("grpo_care", [1.0, 1.0, 0.0], [0] * 3, **inputs, answer_found=[True, False, True])
     assert signal.rewards.tolist() == [1.5, 1.0, 0.0]
+
+
+def test_ps_grpo_takes_a_mean_likeness_where_it_is_known() -> None:
+    similarity = np.array([[1, 0.2, 0.6, 0], [0, 1, 0.4, 0], [0.5, 0.1, 1, 0], [0, 0, 0, 1]])
+    place: dict[str, Any] = {"variants": [0, 0, 1, 0]}
+    whole = run("ps_grpo", None, [0, 0, 0, 1], similarity=similarity, **place)
+    given = run("ps_grpo", None, [0, 0, 0, 1], likeness=[0.6, 0.4, 0.3, 0.9], **place)
+    assert known(given.advantages).tolist() == known(whole.advantages).tolist()
+    assert given.keep.tolist() == whole.keep.tolist() == [True, True, True, False]
+    with pytest.raises(OptionError, match="likeness is a mean"):
+        method("ps_grpo", wordings=1)(SignalBatch(None, [0, 0], likeness=[0.5, 0.5], variants=[0, 1]))
 
 
 def test_ps_grpo_leaves_out_a_question_in_one_wording() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from tests.signals._known import known
 from trainer_client.signals import Estimator, InputError, OptionError, Signal, SignalBatch, method
-from trainer_client.signals.advantage.masa import meta_prediction_score, predicted_notions, singular
+from trainer_client.signals.advantage.masa import meta_prediction_score, predicted_notions, read_prediction, singular
 
 
 def test_a_rubric_pays_the_share_of_its_criteria() -> None:
@@ -140,6 +141,39 @@ def test_predictions_are_rewarded_among_themselves() -> None:
     assert released.details["solution_length"] == 8, "30 tokens of right rollouts over all four"
     with pytest.raises(InputError, match="row 0 holds str"):
         method("masa")(SignalBatch([1.0], [0], lengths=[1], predictions=["eight"], texts=[""], questions=[""]))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('I say {"pass_rate": 4}.', {"pass_rate": 4}),
+        ('```json\n{"math_notion": ["a"], "solution_length": 3}\n```', {"math_notion": ["a"], "solution_length": 3}),
+        ('<think>{"pass_rate": 1}</think>{"pass_rate": 2} {"x": 1}', {"pass_rate": 2}),
+        ('{"pass_rate": 1} or {"pass_rate": 2}', {"pass_rate": 2}),
+        ('<think>{"pass_rate": 1}', {}),
+        ('<think>{"pass_rate": 1}</think>none', {}),
+        ("{" * 10_000, {}),
+        ('{"pass_rate": ', {}),
+        ("", {}),
+    ],
+)
+def test_a_prediction_is_read_of_a_text(text: str, expected: dict[str, Any]) -> None:
+    assert read_prediction(text) == expected
+
+
+def test_rows_that_predict_may_say_so_in_their_text() -> None:
+    def rewards(predictions: list[Any], last: str) -> list[float]:
+        batch = SignalBatch(
+            [1.0, 1, 0], [0] * 3, lengths=[10, 20, 1], predictions=predictions,
+            texts=["an angle", "an angle", last], questions=["find x"] * 3,
+        )  # fmt: skip
+        return known(method("masa")(batch).rewards).tolist()
+
+    table = {"math_notion": ["angle"], "solution_length": 15}
+    assert rewards([False, None, True], json.dumps(table)) == rewards([None, None, table], "")
+    assert rewards([False, False, True], "angle, 15")[2] == 0
+    with pytest.raises(InputError, match="give texts"):
+        method("masa_gate")(SignalBatch(groups=[0], predictions=[True]))
 
 
 def test_gates_by_prediction() -> None:

@@ -16,7 +16,7 @@ from trainer_client.signals.combination.mind_paraworld import fact_coverage, hit
 from trainer_client.signals.combination.mpo import read_item_score, written_alike
 from trainer_client.signals.combination.searchllm import softly_gated
 from trainer_client.signals.evaluation.alignment_gap import alignment_gap, implicit_accuracy, win_rate
-from trainer_client.signals.evaluation.rag_report import answer_relevance, faithfulness, retrieval_metrics
+from trainer_client.signals.evaluation.rag_report import faithfulness, retrieval_metrics
 from trainer_client.signals.evaluation.webdetective import search_metrics
 from trainer_client.signals.selection.cdrrm import read_winner
 from trainer_client.signals.weights.hypo import coverage_report
@@ -52,7 +52,6 @@ def test_retrieval() -> None:
     assert found["mrr"] == 0.5
     assert found["ndcg"] == pytest.approx((1 / np.log2(3)) / (1 + 1 / np.log2(3)))
     assert faithfulness([]) is None
-    assert answer_relevance(np.array([1.0, 0]), np.array([[2.0, 0], [0, 0]])) == 0.5
     with pytest.raises(InputError, match="relevant"):
         retrieval_metrics(["x"], [])
 

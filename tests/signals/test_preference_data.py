@@ -13,7 +13,7 @@ from trainer_client.signals import Groups, InputError, OptionError, Pair, Signal
 from trainer_client.signals.crossprompt.coipo import perturb
 from trainer_client.signals.parts import lambda_weights
 from trainer_client.signals.preference.did import normalised_entropy, rejected_weights
-from trainer_client.signals.preference.itool import option_reward, tool_step_reward, tree_choice
+from trainer_client.signals.preference.itool import tool_step_reward, tree_choice
 from trainer_client.signals.preference.on_policy_pairs import replay_quotas
 from trainer_client.signals.preference.rso import rejection_sample, tournament_pairs
 from trainer_client.signals.preference.win_shares import win_shares
@@ -149,9 +149,6 @@ def test_itool() -> None:
     assert sides(pairs) == [(0, 1)]
     assert tool_step_reward("...", "") == pytest.approx(-0.4)
     assert tool_step_reward("f()", None) == 0.1
-    assert option_reward([1, 0, 0, 0]) == 0.25
-    with pytest.raises(InputError, match="4 options"):
-        option_reward([1.0])
     with pytest.raises(InputError, match="children"):
         tree_choice(np.zeros(0), np.zeros(0), np.zeros(0), 1)
     batch = SignalBatch(None, perplexities=[1.0, 2, 3, 9], calls_tool=[1, 1, 1, 0])

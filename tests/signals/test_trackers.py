@@ -14,16 +14,14 @@ from tests.signals.laws import LAWS, make
 from trainer_client.signals import (
     Groups,
     InputError,
-    OptionError,
     SignalBatch,
-    SignalError,
     StateMismatchError,
     method,
     method_of,
     resolve,
 )
-from trainer_client.signals.parts import RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
-from trainer_client.signals.selection.dynamic_sampling import DynamicSampling, groups_in_range
+from trainer_client.signals.parts import RecentSuccess, RunningMoments, best_worst_pairs, ranked_pairs, unsolved_groups
+from trainer_client.signals.selection.dynamic_sampling import groups_in_range
 
 batches = st.lists(st.lists(st.floats(-1e3, 1e3), max_size=6), max_size=5)
 
@@ -59,38 +57,14 @@ def test_running_moments_refuse_what_is_no_number() -> None:
 
 
 def test_states_of_others_are_refused() -> None:
-    with pytest.raises(StateMismatchError, match="of 'dynamic_sampling', version 1"):
-        RunningMoments().load_state_dict(DynamicSampling(prompts=1).state_dict())
+    with pytest.raises(StateMismatchError, match="of 'recent_success', version 1"):
+        RunningMoments().load_state_dict(RecentSuccess().state_dict())
     with pytest.raises(StateMismatchError, match="damaged"):
         RunningMoments().load_state_dict({"kind": "running_moments", "version": 1})
     with pytest.raises(StateMismatchError, match="keeps no state"):
         method("grpo").load_state_dict({"method": "spo"})
     with pytest.raises(StateMismatchError, match="2 stages, but the state holds 0"):
         resolve(["overlong_filter", "grpo"]).load_state_dict({})
-
-
-def test_dynamic_sampling_collects_over_rounds() -> None:
-    sampler = DynamicSampling(prompts=2, max_rounds=3)
-    rounds = [([1, 0, 0, 0], "abcd"), ([1, 1, 0, 1], "efgh")]
-    full = []
-    for rewards, names in rounds:
-        batch = SignalBatch(rewards, [0, 0, 1, 1])
-        full.append(sampler.offer(list(names), batch.groups, method("dynamic_sampling")(batch).keep))
-        copy = DynamicSampling(prompts=2, max_rounds=3)
-        copy.load_state_dict(json.loads(json.dumps(sampler.state_dict())))
-        sampler = copy
-    assert full == [False, True]
-    assert sampler.take() == ["a", "b", "g", "h"]
-    assert sampler.missing == 2
-    assert sampler.rounds == 0
-
-
-def test_dynamic_sampling_stops_with_an_error() -> None:
-    sampler = DynamicSampling(prompts=1, max_rounds=1)
-    with pytest.raises(SignalError, match="0 of 1 prompts after 1 rounds"):
-        sampler.offer(["a"], Groups.of([0]), np.array([False]))
-    with pytest.raises(OptionError, match="at least 1"):
-        DynamicSampling(prompts=0)
 
 
 def test_a_group_of_unknown_outcome_is_neither_kept_nor_unsolved() -> None:

@@ -1,4 +1,4 @@
-"""Families of IFBench that need no model and no word list of others.
+"""Families of IFBench that need no model and no word list of others, and fit any prompt.
 
 Source: "Generalizing Verifiable Instruction Following" (arXiv 2507.02833) and the checks that its authors published.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -90,3 +91,18 @@ def chances_to_win(strengths: Sequence[float]) -> list[float]:
         / (len(strengths) - 1)
         for place, own in enumerate(strengths)
     ]
+
+
+def quadratic_kappa(first: Sequence[int], second: Sequence[int]) -> float | None:
+    """Cohen's kappa of two lists of ordered classes, with quadratic weights; None where all are of one class.
+
+    ``1 - sum_ij w_ij O_ij / sum_ij w_ij E_ij`` with ``w_ij = (i - j)^2``: ``O`` is what occurs together, ``E`` what
+    would if the lists were independent. Below 0 they agree less than by chance.
+
+    Source: Cohen, Weighted kappa (Psychological Bulletin 70, 1968).
+    """
+    count = len(first)
+    met = sum((one - other) ** 2 for one, other in zip(first, second, strict=True)) / count if count else 0.0
+    shares = [Counter(one) for one in (first, second)]
+    chance = sum((i - j) ** 2 * a * b for i, a in shares[0].items() for j, b in shares[1].items())
+    return 1.0 - met / (chance / count**2) if chance else None

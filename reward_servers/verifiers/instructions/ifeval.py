@@ -51,7 +51,7 @@ def _instructions(ref: IfevalReference) -> list[Instruction]:
 
 @verifier(
     "ifeval",
-    version="1",
+    version="2",
     limits=ItemLimits(response=1 << 18),
     aspects=("strict", "loose", "share_strict", "share_loose"),
     libraries=("nltk", "py3langid"),
@@ -60,7 +60,7 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
     """Whether a response follows the instructions of its prompt, strictly or loosely: families of IFEval and IFBench.
 
     Sources: arXiv 2311.07911 and 2507.02833 with their published checks: all 25 families of IFEval, and those of
-    IFBench that need no model, no list of words of others, and no single prompt. `strict` and `loose` are accuracies of
+    IFBench that need no tagger and no list of others. `strict` and `loose` are accuracies of
     the prompt, `share_strict` and `share_loose` those of its instructions.
     """
     asked = _instructions(ref)

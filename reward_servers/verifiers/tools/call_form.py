@@ -51,22 +51,22 @@ class CallFormOptions(Options):
 
 
 # In a worker process: a schema's patterns may take exponential time on what a candidate writes.
-@verifier("call_form", version="1", limits=ItemLimits(response=1 << 20), aspects=("calls", "known", "fitting"))
+@verifier("call_form", version="2", limits=ItemLimits(response=1 << 20), aspects=("calls", "known", "fitting"))
 def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions) -> Score:
     """Whether every call of a tool can be read, names a tool that there is, and has arguments that its schema allows.
 
     Calls are those of the messages, or of the text in the forms that `tool_calls` reads. `known` and `fitting` are the
-    shares of the calls that name a tool and that fit its schema. The first stage of PRS (arXiv 2512.07478, from its
-    abstract): weigh it with `progressive_reward`.
+    shares of the calls that name a tool and that fit its schema; `calls` is -1 where one cannot be read. The first
+    stage of PRS (arXiv 2512.07478, from its abstract): weigh it with `progressive_reward`.
     """
     try:
         made = made_calls(rollout)
     except MalformedCallError as error:
-        return Score.floor("malformed", str(error))
+        return _floor("malformed", str(error), -1)
     if len(made) > _MOST:
-        return Score.floor("limit", f"{len(made)} calls")
+        return _floor("limit", f"{len(made)} calls", len(made))
     if not made:
-        return Score.floor("no_call", "there is no call") if options.required else Score(1.0, aspects={"calls": 0.0})
+        return _floor("no_call", "there is no call", 0) if options.required else Score(1.0, aspects={"calls": 0.0})
     tools = dict(map(_tool, ref.tools)) if ref.tools is not None else None
     problems = [_problem(call, tools) for call in made]
     known = sum(tools is None or call.name in tools for call in made)
@@ -75,6 +75,11 @@ def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions
     if wrong:
         return Score(0.0, "malformed", aspects=aspects, note="; ".join(wrong)[:500], feedback={"problems": wrong[:5]})
     return Score(1.0, aspects=aspects)
+
+
+def _floor(code: str, note: str, calls: int) -> Score:
+    """With aspects: a method that reads them must not leave out who wrote such calls."""
+    return Score(None, code, aspects={"calls": float(calls), "known": 0.0, "fitting": 0.0}, note=note)
 
 
 def _problem(call: Call, tools: dict[str, dict[str, Any]] | None) -> str:

@@ -5,8 +5,10 @@ MASA (arXiv 2510.03259); akatigre/MASA-RL verl/utils/reward_score/meta_cog.py @f
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -34,9 +36,10 @@ _PREDICTIONS = Input(
     "predictions",
     "N",
     "rows",
-    "what a row predicts of its prompt's rollouts; None for an ordinary rollout",
+    "what a row predicts of its prompt's rollouts, true where its text says so; None or false for a rollout",
     examples=(
         None,
+        False,
         None,
         {},
         {"math_notion": "angles, circles", "solution_length": 4, "pass_rate": 4},
@@ -46,6 +49,11 @@ _PREDICTIONS = Input(
 _QUESTIONS = Input("questions", "N", "rows", "text of each row's prompt", examples=("find the delta",))
 
 _PARTS = ("notion", "difficulty", "length")
+_ENTRIES = ("math_notion", "solution_length", "pass_rate")
+_SEARCHED = 16_384
+_TRIED = 64
+
+Predictions: TypeAlias = Sequence[Mapping[str, Any] | None]
 
 
 @register(
@@ -61,10 +69,11 @@ def masa(
 ) -> Signal:
     """MASA: beside its rollouts a prompt has rows that predict them, rewarded by how well they do.
 
-    ``predictions`` holds a table on such rows (an empty one if it could not be read) and None on rollouts. Both kinds
-    are normalised apart. ``requests`` of kind ``demonstrate`` are data for supervised training: each prompt's
-    prediction with the best notions, its length and pass rate set to the measured ones. A prompt without rollouts to
-    compare with masks its predictions.
+    ``predictions`` holds a table on such rows (an empty one if it could not be read) and None on rollouts; or true,
+    where `read_prediction` finds the table in the row's text, and false on rollouts. Both kinds are normalised apart.
+    ``requests`` of kind ``demonstrate`` are data for supervised training: each prompt's prediction with the best
+    notions, its length and pass rate set to the measured ones. A prompt without rollouts to compare with masks its
+    predictions.
     """
     return _masa(batch, pass_rate_scale, base, ddof, eps, _over_right)
 
@@ -88,7 +97,7 @@ def release_masa(batch: SignalBatch, *, base: float = 0.01, ddof: int = 1, eps: 
     paper=PAPER,
     needs="state",
     inputs=("groups", _PREDICTIONS),
-    optional=("rewards", "lengths"),
+    optional=("rewards", "lengths", "texts"),
     provenance="abstract",
     source="MASA (arXiv 2510.03259), abstract; the released files have no gate: rule and constants are ours",
     formula="skip a prompt predicted at 0 or at the scale; else cut generation at factor * predicted length",
@@ -113,14 +122,15 @@ class MasaGate(Tracker):
 
     def __call__(self, batch: SignalBatch) -> Signal:
         """Learn how good length predictions are, and give each predicted prompt its gate."""
-        meta = _meta_rows(batch)
+        predictions = _predictions(batch)
+        meta = _meta_rows(predictions)
         if "rewards" in batch and not bool(meta.all()):
-            self._learn(batch, meta)
+            self._learn(batch, predictions, meta)
         requests = []
         trusted = self._hits is not None and self._hits >= self.trust
         for rows in _members(batch.groups, batch.valid & meta):
             rates, lengths = (
-                [v for row in rows if (v := whole_number(batch.objects("predictions")[row], key)) is not None]
+                [v for row in rows if (v := whole_number(predictions[row] or {}, key)) is not None]
                 for key in ("pass_rate", "solution_length")
             )
             rate = float(np.median(rates)) if rates else None
@@ -131,12 +141,12 @@ class MasaGate(Tracker):
                 requests.append(Request(rows[0], "limit", {"max_tokens": max(limit, 1)}))
         return batch.signal(requests=requests, report={"masa_gate/length_hits": self._hits or 0.0})
 
-    def _learn(self, batch: SignalBatch, meta: BoolArray) -> None:
+    def _learn(self, batch: SignalBatch, predictions: Predictions, meta: BoolArray) -> None:
         right = batch.valid & ~meta & (batch.rewards == 1)
         hits = []
         for rows in _members(batch.groups, batch.valid):
             among = [int(batch.lengths[row]) for row in rows if right[row]]
-            said = [whole_number(batch.objects("predictions")[row], "solution_length") for row in rows if meta[row]]
+            said = [whole_number(predictions[row] or {}, "solution_length") for row in rows if meta[row]]
             if among:
                 hits += [min(among) < value < max(among) for value in said if value is not None]
         if hits:
@@ -153,9 +163,10 @@ class MasaGate(Tracker):
 def _masa(
     batch: SignalBatch, scale: int, base: float, ddof: int, eps: float, length: Callable[[Sequence[int], int], float]
 ) -> Signal:
-    meta = _meta_rows(batch)
+    predictions = _predictions(batch)
+    meta = _meta_rows(predictions)
     rollouts = batch.valid & ~meta
-    found = _scores(batch, meta, rollouts, scale, base)
+    found = _scores(batch, predictions, rollouts, scale, base)
     rewards = batch.rewards.copy()
     judged = ~meta
     for row, score in found.items():
@@ -166,7 +177,7 @@ def _masa(
         keep=judged,
         advantages=advantages,
         rewards=rewards,
-        requests=_demonstrations(batch, found, rollouts, scale, length),
+        requests=_demonstrations(batch, predictions, found, rollouts, scale, length),
         report={f"masa/{part}": float(np.mean([getattr(s, part) for s in found.values()] or [0.0])) for part in _PARTS},
     )
 
@@ -179,11 +190,21 @@ def _over_all(lengths: Sequence[int], rollouts: int) -> float:
     return sum(lengths) / rollouts
 
 
-def _meta_rows(batch: SignalBatch) -> BoolArray:
-    predictions = batch.objects("predictions")
-    for row, prediction in enumerate(predictions):
-        if prediction is not None and not isinstance(prediction, Mapping):
-            raise InputError(f"predictions: row {row} holds {type(prediction).__name__}; a table is needed, or None")
+def _predictions(batch: SignalBatch) -> Predictions:
+    """What each row predicts; None on rollouts."""
+    found: list[Mapping[str, Any] | None] = []
+    for row, said in enumerate(batch.objects("predictions")):
+        if said is True and "texts" not in batch:
+            raise InputError(f"predictions: row {row} is to be read of its text; give texts, or a table")
+        read = read_prediction(batch.objects("texts")[row]) if said is True else None if said is False else said
+        if read is not None and not isinstance(read, Mapping):
+            kind = type(read).__name__
+            raise InputError(f"predictions: row {row} holds {kind}; a table, true or false is needed, or None")
+        found.append(read)
+    return found
+
+
+def _meta_rows(predictions: Predictions) -> BoolArray:
     return np.array([prediction is not None for prediction in predictions], np.bool_)
 
 
@@ -193,9 +214,11 @@ def _members(groups: Groups, where: BoolArray) -> list[list[int]]:
     return [rows[members].tolist() for members in groups.take(where).members()]
 
 
-def _scores(batch: SignalBatch, meta: BoolArray, rollouts: BoolArray, scale: int, base: float) -> dict[int, MetaScore]:
+def _scores(
+    batch: SignalBatch, predictions: Predictions, rollouts: BoolArray, scale: int, base: float
+) -> dict[int, MetaScore]:
     """Score of each valid prediction whose prompt has a valid rollout."""
-    texts, questions, predictions = (batch.objects(name) for name in ("texts", "questions", "predictions"))
+    texts, questions = batch.objects("texts"), batch.objects("questions")
     found = {}
     for rows in _members(batch.groups, batch.valid):
         seen = [row for row in rows if rollouts[row]]
@@ -206,15 +229,16 @@ def _scores(batch: SignalBatch, meta: BoolArray, rollouts: BoolArray, scale: int
             [float(batch.rewards[row]) for row in seen],
             [int(batch.lengths[row]) for row in seen],
         )
-        for row in (row for row in rows if meta[row]):
-            found[row] = meta_prediction_score(
-                predictions[row], questions[row], *truth, pass_rate_scale=scale, base=base
-            )
+        for row in rows:
+            said = predictions[row]
+            if said is not None:
+                found[row] = meta_prediction_score(said, questions[row], *truth, pass_rate_scale=scale, base=base)
     return found
 
 
 def _demonstrations(
     batch: SignalBatch,
+    predictions: Predictions,
     found: Mapping[int, MetaScore],
     rollouts: BoolArray,
     scale: int,
@@ -229,7 +253,7 @@ def _demonstrations(
         best = max(predicted, key=lambda row: found[row].notion)
         seen = sum(bool(rollouts[row]) for row in rows)
         measured = {
-            **batch.objects("predictions")[best],
+            **(predictions[best] or {}),
             "solution_length": round(length([int(lengths[row]) for row in right], seen)),
             "pass_rate": round(scale * len(right) / seen),
         }
@@ -300,6 +324,25 @@ def meta_prediction_score(
     if rate is not None and len(scores):
         difficulty = base ** abs(sum(scores) / len(scores) - rate / pass_rate_scale)
     return MetaScore((notion + difficulty + length) / 3, notion, difficulty, length)
+
+
+def read_prediction(text: str) -> dict[str, Any]:
+    """The prediction in a text: its last JSON object with a known entry, behind the reasoning; empty without one.
+
+    The last 16,384 characters are searched.
+    """
+    said = text.rpartition("</think>")[2][-_SEARCHED:]
+    if "<think>" in said:
+        return {}
+    decoder = json.JSONDecoder()
+    for place in [found.start() for found in re.finditer(r"\{", said)][: -_TRIED - 1 : -1]:
+        try:
+            value, _ = decoder.raw_decode(said, place)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(value, dict) and any(name in value for name in _ENTRIES):
+            return value
+    return {}
 
 
 def predicted_notions(prediction: Mapping[str, Any]) -> list[str]:

@@ -152,7 +152,7 @@ def _folded(name: str) -> str:
 def _paper_row(paper: Paper, found: list[Method]) -> str:
     if paper.outside:
         return f"| {paper.title} | | | {paper.provenance} | outside: {paper.outside} | |"
-    names = ", ".join(f"`{each.name}`" for each in found) or "none yet"
+    names = ", ".join(f"`{each.name}`" for each in found) or "none of its own"
     stages = ", ".join(stage for stage in STAGES if any(each.stage == stage for each in found))
     needed = dict.fromkeys(_alternatives(i) for each in found for i in each.inputs)
     given = dict.fromkeys(_alternatives(i) for each in found for i in each.optional)

@@ -20,6 +20,7 @@ from trainer_client.signals.authoring import (
     Input,
     InputError,
     IntArray,
+    OptionError,
     Paper,
     Signal,
     SignalBatch,
@@ -33,13 +34,14 @@ from trainer_client.signals.parts.group_normalise import group_normalise
 PAPER = Paper("ps-grpo", __doc__, provenance="secondary")
 
 _SIMILARITY = Input("similarity", "NN", "float", "similarity of a row (candidate) with another (reference)")
+_LIKENESS = Input("likeness", "N", "float", "mean similarity of a row with rows of other wordings of its question")
 
 
 @register(
     "ps_grpo",
     paper=PAPER,
     needs="group",
-    inputs=(_SIMILARITY, "groups", "variants"),
+    inputs=((_SIMILARITY, _LIKENESS), "groups", "variants"),
     optional=("accuracy",),
     formula="r_ij = mean similarity with rollouts of other wordings; A_ij = (r_ij - mean_i) / (std_i + eps)",
 )
@@ -58,19 +60,28 @@ def ps_grpo(
 
     ``groups`` are the questions with all wordings together, ``variants`` the wordings; advantages are taken within a
     wording. ``wordings`` and ``rollouts`` limit what a row is compared with, drawn by ``seed`` and ``batch.step``
-    (3 and 1 in the paper; 0 for all). ``accuracy_weight`` times the input ``accuracy`` is added. A question in
-    one wording has nothing to agree with: its rows are left out.
+    (3 and 1 in the paper; 0 for all). ``likeness`` is that mean where it is known, as the verifier `wordings` finds it.
+    ``accuracy_weight`` times the input ``accuracy`` is added. A question in one wording has nothing to agree with: its
+    rows are left out.
+
+    Raises:
+        OptionError: ``wordings`` or ``rollouts`` is given with ``likeness``, which is a mean already.
     """
     valid, groups = batch.taken()
     variants = batch.ids("variants").take(valid)
-    agreed, compared = group_similarity(
-        batch["similarity"][np.ix_(valid, valid)],
-        groups,
-        variants,
-        wordings=wordings or None,
-        rollouts=rollouts or None,
-        rng=np.random.default_rng((seed, batch.step or 0)),
-    )
+    if "likeness" in batch:
+        if wordings or rollouts:
+            raise OptionError("wordings, rollouts: likeness is a mean over all rows; give similarity, or neither")
+        agreed, compared = batch["likeness"][valid], _several(groups, variants)
+    else:
+        agreed, compared = group_similarity(
+            batch["similarity"][np.ix_(valid, valid)],
+            groups,
+            variants,
+            wordings=wordings or None,
+            rollouts=rollouts or None,
+            rng=np.random.default_rng((seed, batch.step or 0)),
+        )
     rewards = consistency * agreed
     if accuracy_weight:
         rewards = rewards + accuracy_weight * batch["accuracy"][valid]
@@ -114,7 +125,7 @@ def group_similarity(
             others &= _drawn(own, wordings, rollouts, drawn)
         block = similarity[np.ix_(members, members)]
         result[members] = np.where(others, block, 0.0).sum(1) / np.maximum(others.sum(1), 1)
-    several = questions.spread(_wordings(questions, wording)) > 1
+    several = _several(questions, variants)
     return np.where(several, result, 0.0), several
 
 
@@ -137,9 +148,12 @@ def set_overlap(sets: Sequence[Collection[Hashable]]) -> float:
     return sum(found) / len(found)
 
 
-def _wordings(questions: Groups, wording: Groups) -> FloatArray:
-    """``[Q]`` wordings of each question."""
-    return np.bincount(questions.index[wording.first(np.arange(wording.rows))], minlength=len(questions)).astype(float)
+def _several(questions: Groups, variants: Groups) -> BoolArray:
+    """``[N]`` rows of questions in two wordings or more."""
+    wording = questions.cross(variants)
+    number = np.bincount(questions.index[wording.first(np.arange(wording.rows))], minlength=len(questions))
+    result: BoolArray = questions.spread(number.astype(float)) > 1
+    return result
 
 
 def _drawn(own: IntArray, wordings: int | None, rollouts: int | None, rng: Generator) -> BoolArray:

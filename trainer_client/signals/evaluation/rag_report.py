@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from trainer_client.signals.authoring import FloatArray, Input, InputError, Paper, Signal, SignalBatch, register
+from trainer_client.signals.authoring import Input, InputError, Paper, Signal, SignalBatch, register
 from trainer_client.signals.parts.report import mean_or_none
 
 PAPER = Paper("rag-policy", __doc__, provenance="abstract")
@@ -68,18 +68,3 @@ def retrieval_metrics(ranking: Sequence[Hashable], relevant: Iterable[Hashable],
 def faithfulness(supported: Sequence[bool]) -> float | None:
     """Share of an answer's claims that the evidence supports; None for an answer without claims."""
     return float(np.mean(supported)) if len(supported) else None
-
-
-def answer_relevance(question: FloatArray, regenerated: FloatArray) -> float | None:
-    """Mean cosine of the question and the questions that a model makes of the answer; None without any.
-
-    Args:
-        question: ``[H]`` embedding.
-        regenerated: ``[M, H]`` embeddings.
-
-    Source: RAGAS (arXiv 2309.15217).
-    """
-    if not len(regenerated):
-        return None
-    lengths = np.linalg.norm(regenerated, axis=1) * np.linalg.norm(question)
-    return float((regenerated @ question / np.where(lengths > 0, lengths, 1.0)).mean())

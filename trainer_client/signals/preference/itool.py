@@ -36,8 +36,6 @@ _REFERENCE_TEXTS = Input(
     examples=(None, "add(a=1)]"),
 )
 
-_OPTIONS = np.array([1.0, 0.1, -1.0, -2.0])
-
 
 @register(
     "itool_steps",
@@ -92,21 +90,6 @@ def tool_step_reward(action: str, reference: str | None) -> float:
         return 0.1 if ")" in action else -0.1
     alike = 0.1 if (")]" in action) == (")]" in reference) else -0.1
     return alike + token_overlap(reference, action) - 0.5
-
-
-def option_reward(probabilities: Sequence[float]) -> float:
-    """Reward of a finished step from the probabilities a judge gives to four options, best first.
-
-    ``(1.0 * A + 0.1 * B - 1.0 * C - 2.0 * D) / 4``.
-
-    Raises:
-        InputError: there are not four.
-
-    Source: iTool, zeng-yirong/iTool mcts/mcts_vllm.py @871eceb4.
-    """
-    if len(probabilities) != _OPTIONS.size:
-        raise InputError(f"probabilities: {len(probabilities)} given for {_OPTIONS.size} options")
-    return float(np.asarray(probabilities) @ _OPTIONS) / _OPTIONS.size
 
 
 def tree_choice(

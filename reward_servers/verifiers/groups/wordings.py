@@ -1,0 +1,95 @@
+"""How like an answer is to the answers to other wordings of its question (Con-RAG, PS-GRPO)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from reward_servers import CallerError, Group, ItemLimits, Rollout, Score, verifier
+from reward_servers.engines import similarity
+from reward_servers.verifiers._answers import AnswerOptions, taken
+from trainer_client.signals.crossprompt.ps_grpo import set_overlap
+
+_MOST = 128
+_WORDS = 1000
+
+
+class WordingsOptions(AnswerOptions):
+    """Where the wordings are, and what two answers share."""
+
+    metric: Literal["bleu", "rouge1", "rouge2", "rougeL"] = Field(
+        "bleu", description="Likeness of an answer (candidate) with another (reference), in their words."
+    )
+    smoothing: float = Field(
+        1.0, ge=0, le=1, description="Added to matches and totals of n-grams from two words on, for 'bleu'."
+    )
+    field: str = Field("wording", min_length=1, description="Field of the metadata that says which wording it answers.")
+    retrieved: str = Field(
+        "", description="Field of the metadata with the list of documents that were retrieved for the wording."
+    )
+
+
+@verifier(
+    "wordings",
+    version="1",
+    scope="group",
+    limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
+    aspects=("compared", "retrieved"),
+    libraries=("rapidfuzz",),
+)
+def wordings(group: Group, options: WordingsOptions) -> Sequence[Score]:
+    """Mean likeness of an answer to the answers to the other wordings of its question; a group is a question.
+
+    Which wording a rollout answers stands in its metadata: the prompt is the same for a group, and the caller asks in
+    other words. An answer without words gets the floor and is compared with none. `compared` is the number of answers
+    compared with; `retrieved` is the mean share of what the documents of two wordings have in common (Jaccard).
+    Sources: PS-GRPO (arXiv 2510.04392); add-one smoothing of BLEU, Lin and Och (ACL 2004).
+    """
+    if len(group) > _MOST:
+        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    rollouts = list(group)
+    named = [_field(one, options.field) for one in rollouts]
+    if len(set(map(repr, named))) < 2:
+        what = f"metadata.{options.field}: the group has one wording; give rollouts of two or more"
+        raise CallerError(what, code="one_wording")
+    overlap = _overlap(rollouts, named, options.retrieved) if options.retrieved else None
+    answers = [similarity.words(taken(one, options) or "")[:_WORDS] for one in rollouts]
+    scores = []
+    for words, own in zip(answers, named, strict=True):
+        others = [text for text, name in zip(answers, named, strict=True) if text and name != own]
+        aspects = {"compared": float(len(others)), "retrieved": overlap}
+        if not words:
+            scores.append(Score(None, "no_answer", aspects={**aspects, "compared": 0.0}))
+        elif not others:
+            scores.append(Score(0.0, "undecided", aspects=aspects, note="no other wording has an answer"))
+        else:
+            alike = [_likeness(words, other, options) for other in others]
+            scores.append(Score(min(1.0, sum(alike) / len(alike)), aspects=aspects))
+    return scores
+
+
+def _field(rollout: Rollout, name: str) -> Any:
+    found = rollout.metadata.get(name)
+    if found is None:
+        raise CallerError(f"metadata.{name}: send it with every rollout of the group", code="missing_metadata")
+    return found
+
+
+def _overlap(rollouts: Sequence[Rollout], named: Sequence[Any], name: str) -> float:
+    """Overlap of what was retrieved for the wordings: of each, what its first rollout says."""
+    first = {repr(own): one for one, own in reversed(list(zip(rollouts, named, strict=True)))}
+    sets = []
+    for one in first.values():
+        found = _field(one, name)
+        if not isinstance(found, list) or not all(isinstance(document, str | int) for document in found):
+            raise CallerError(f"metadata.{name}: a list of ids is needed", code="bad_metadata")
+        sets.append(found)
+    return set_overlap(sets)
+
+
+def _likeness(words: list[str], other: list[str], options: WordingsOptions) -> float:
+    if options.metric == "bleu":
+        return similarity.bleu(words, other, smoothing=options.smoothing)
+    return similarity.rouge(words, other)[options.metric]

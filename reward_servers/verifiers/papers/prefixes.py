@@ -1,0 +1,92 @@
+"""What each step of a response adds: another verifier is asked about growing prefixes (DenseGRPO)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from reward_servers import CallerError, Context, ItemLimits, Options, Rollout, Score, verifier
+from reward_servers.core import Content, Step
+from reward_servers.verifiers._composing import replies_to
+
+_ENDS = {
+    "line": re.compile(r"\n+"),
+    "paragraph": re.compile(r"\n\s*\n"),
+    "sentence": re.compile(r"(?<=[.!?。！？])\s+|\n+"),
+}
+
+
+class PrefixesOptions(Options):
+    """Who is asked, and where a response is cut."""
+
+    verifier: str = Field(min_length=1, description="Who is asked about each prefix; its scores are between 0 and 1.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Its options.")
+    cut: Literal["line", "paragraph", "sentence"] = Field(
+        "paragraph", description="End of a step. A response of several messages is cut after each turn of the policy."
+    )
+    most: int = Field(16, ge=1, le=64, description="Steps; of a response with more, neighbours are one step.")
+
+
+@verifier(
+    "prefixes",
+    version="1",
+    deterministic=False,
+    limits=ItemLimits(wall=3600.0, response=1 << 19),
+    aspects=("steps",),
+)
+async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> Score:
+    """The score of another verifier, and what it says of the empty response and of the response after each step.
+
+    The aspects `prefix_0`, `prefix_1`, ... are the input `prefix_scores` of the method `dense_grpo`; a response has as
+    many as it has steps, and one more. The steps of the verdict carry what each has added. Source: DenseGRPO, from its
+    abstract.
+    """
+    if options.verifier == ctx.verifier:
+        raise CallerError("options.verifier: prefixes cannot ask itself", code="invalid_options")
+    if not rollout.content or not (rollout.response.strip() or len(rollout.messages) > 1):
+        return Score.floor("no_answer", "the response is empty")
+    shown, places = _of_turns(rollout) if not isinstance(rollout.content, str) else _of_text(rollout.content, options)
+    shown, places = _joined(shown, options.most), _joined(places, options.most)
+    asked: list[Content] = ["", *shown]
+    replies = await replies_to({
+        f"prefix {number}": ctx.score(options.verifier, replace(rollout, content=one), options=options.options)
+        for number, one in enumerate(asked)
+    })  # fmt: skip
+    stopped = replies.stop("prefixes")
+    if stopped is not None:
+        return stopped
+    verdicts = [replies.verdicts[f"prefix {number}"] for number in range(len(asked))]
+    scores = [one.score for one in verdicts]
+    aspects = {"steps": float(len(shown))} | {f"prefix_{number}": score for number, score in enumerate(scores)}
+    steps = []
+    for number, (message, end) in enumerate(places, 1):
+        before, start = places[number - 2] if number > 1 else (message, 0)
+        gain = scores[number] - scores[number - 1]
+        steps.append(Step(start if message == before else 0, end, gain, message=message))
+    return Score(scores[-1], verdicts[-1].code, aspects=aspects, steps=steps, note=verdicts[-1].note)
+
+
+def _of_text(text: str, options: PrefixesOptions) -> tuple[list[Content], list[tuple[int, int]]]:
+    """The text after each step, and where each ends."""
+    ends = [found.end() for found in _ENDS[options.cut].finditer(text) if text[: found.start()].strip()]
+    ends = [end for end in ends if text[end:].strip()] + [len(text)]
+    return [text[:end] for end in ends], [(0, end) for end in ends]
+
+
+def _of_turns(rollout: Rollout) -> tuple[list[Content], list[tuple[int, int]]]:
+    """The messages after each turn of the policy, with the last ones of its tools."""
+    turns = rollout.messages
+    own = [place for place, one in enumerate(turns) if one.role == "assistant"]
+    cuts: list[Content] = [turns[: place + 1] for place in own[:-1]] + [turns]
+    return cuts, [(place, len(turns[place].text)) for place in own] or [(0, 0)]
+
+
+def _joined(pieces: Sequence[Any], most: int) -> list[Any]:
+    """Every so many of them, the last one among them, so that no more than `most` are left."""
+    if len(pieces) <= most:
+        return list(pieces)
+    return [pieces[(number + 1) * len(pieces) // most - 1] for number in range(most)]
