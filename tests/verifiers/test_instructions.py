@@ -27,4 +27,6 @@ def test_instructions_are_those_of_their_authors(kind: ModuleType) -> None:
 def test_the_inputs_follow_and_break_every_family() -> None:
     drawn = [*ifeval_inputs.inputs(), *ifbench_inputs.inputs()]
     seen = Counter((name, read_instruction(name, given).followed(text)) for name, given, text in drawn)
-    assert [name for name in FAMILIES if not (seen[name, True] and seen[name, False])] == []
+    # Families for single prompts have labelled answers: random ones follow none of them.
+    drawn_for = [name for name, one in FAMILIES.items() if not one.check.__module__.endswith("_single")]
+    assert [name for name in drawn_for if not (seen[name, True] and seen[name, False])] == []
