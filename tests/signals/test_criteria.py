@@ -167,7 +167,8 @@ def test_rows_that_predict_may_say_so_in_their_text() -> None:
             [1.0, 1, 0], [0] * 3, lengths=[10, 20, 1], predictions=predictions,
             texts=["an angle", "an angle", last], questions=["find x"] * 3,
         )  # fmt: skip
-        return known(method("masa")(batch).rewards).tolist()
+        found: list[float] = known(method("masa")(batch).rewards).tolist()
+        return found
 
     table = {"math_notion": ["angle"], "solution_length": 15}
     assert rewards([False, None, True], json.dumps(table)) == rewards([None, None, table], "")

@@ -92,3 +92,9 @@ async def test_a_fault_of_one_prefix_is_no_score(running: Bench) -> None:
     assert fault.party.value == "dataset"
     assert (await running.fault("prefixes", rollout("4"), {"verifier": "prefixes"})).code == "invalid_options"
     assert (await running.fault("prefixes", rollout("4"), {"verifier": "nowhere"})).party.value != "dataset"
+
+
+async def test_a_response_of_very_many_lines_is_cut_at_once(running: Bench) -> None:
+    verdict = await running.verdict("prefixes", rollout("a\n" * 200_000 + "tide"), {**EARLY, "cut": "line"})
+    assert dict(verdict.aspects)["steps"] == 16
+    assert verdict.score == 1

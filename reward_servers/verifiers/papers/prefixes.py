@@ -13,6 +13,9 @@ from reward_servers import CallerError, Context, ItemLimits, Options, Rollout, S
 from reward_servers.core import Content, Step
 from reward_servers.verifiers._composing import replies_to
 
+Place = tuple[int, int]
+"""Number of a message, and an end in its text."""
+
 _ENDS = {
     "line": re.compile(r"\n+"),
     "paragraph": re.compile(r"\n\s*\n"),
@@ -49,9 +52,11 @@ async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> 
         raise CallerError("options.verifier: prefixes cannot ask itself", code="invalid_options")
     if not rollout.content or not (rollout.response.strip() or len(rollout.messages) > 1):
         return Score.floor("no_answer", "the response is empty")
-    shown, places = _of_turns(rollout) if not isinstance(rollout.content, str) else _of_text(rollout.content, options)
-    shown, places = _joined(shown, options.most), _joined(places, options.most)
-    asked: list[Content] = ["", *shown]
+    places = _joined(
+        _ends_of_text(rollout.content, options) if isinstance(rollout.content, str) else _ends_of_turns(rollout),
+        options.most,
+    )
+    asked: list[Content] = ["", *(_until(rollout, place) for place in places[:-1]), rollout.content]
     replies = await replies_to({
         f"prefix {number}": ctx.score(options.verifier, replace(rollout, content=one), options=options.options)
         for number, one in enumerate(asked)
@@ -61,7 +66,7 @@ async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> 
         return stopped
     verdicts = [replies.verdicts[f"prefix {number}"] for number in range(len(asked))]
     scores = [one.score for one in verdicts]
-    aspects = {"steps": float(len(shown))} | {f"prefix_{number}": score for number, score in enumerate(scores)}
+    aspects = {"steps": float(len(places))} | {f"prefix_{number}": score for number, score in enumerate(scores)}
     steps = []
     for number, (message, end) in enumerate(places, 1):
         before, start = places[number - 2] if number > 1 else (message, 0)
@@ -70,22 +75,28 @@ async def prefixes(rollout: Rollout, options: PrefixesOptions, ctx: Context) -> 
     return Score(scores[-1], verdicts[-1].code, aspects=aspects, steps=steps, note=verdicts[-1].note)
 
 
-def _of_text(text: str, options: PrefixesOptions) -> tuple[list[Content], list[tuple[int, int]]]:
-    """The text after each step, and where each ends."""
-    ends = [found.end() for found in _ENDS[options.cut].finditer(text) if text[: found.start()].strip()]
-    ends = [end for end in ends if text[end:].strip()] + [len(text)]
-    return [text[:end] for end in ends], [(0, end) for end in ends]
+def _ends_of_text(text: str, options: PrefixesOptions) -> list[Place]:
+    """Where each step ends."""
+    begins, stops = len(text) - len(text.lstrip()), len(text.rstrip())
+    ends = [
+        found.end() for found in _ENDS[options.cut].finditer(text) if begins < found.start() and found.end() < stops
+    ]
+    return [(0, end) for end in (*ends, len(text))]
 
 
-def _of_turns(rollout: Rollout) -> tuple[list[Content], list[tuple[int, int]]]:
-    """The messages after each turn of the policy, with the last ones of its tools."""
+def _ends_of_turns(rollout: Rollout) -> list[Place]:
+    """The turns of the policy, each with the length of its text."""
     turns = rollout.messages
-    own = [place for place, one in enumerate(turns) if one.role == "assistant"]
-    cuts: list[Content] = [turns[: place + 1] for place in own[:-1]] + [turns]
-    return cuts, [(place, len(turns[place].text)) for place in own] or [(0, 0)]
+    return [(place, len(one.text)) for place, one in enumerate(turns) if one.role == "assistant"] or [(0, 0)]
 
 
-def _joined(pieces: Sequence[Any], most: int) -> list[Any]:
+def _until(rollout: Rollout, place: Place) -> Content:
+    """The response until a step has ended."""
+    message, end = place
+    return rollout.content[:end] if isinstance(rollout.content, str) else rollout.messages[: message + 1]
+
+
+def _joined(pieces: Sequence[Place], most: int) -> list[Place]:
     """Every so many of them, the last one among them, so that no more than `most` are left."""
     if len(pieces) <= most:
         return list(pieces)
