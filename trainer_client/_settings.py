@@ -70,6 +70,8 @@ class Retries:
         initial_backoff_s: seconds before the first repetition; doubles each time, with jitter.
         max_backoff_s: seconds between repetitions, at most.
         unavailable_timeout_s: seconds to wait for a server of which no replica answers.
+        describe_timeout_s: seconds of it that a question about verifiers waits, as adapters ask before their first
+            sample, while no replica can be reached at all: nothing is lost yet, and the address may be wrong.
         heartbeat_timeout_s: seconds that a replica with work may leave the question unanswered whether it is alive.
             Its work then goes to others.
         stall_timeout_s: seconds without a result, and at least five times what 99 of 100 calls take, after which a
@@ -86,6 +88,7 @@ class Retries:
     initial_backoff_s: float = 0.05
     max_backoff_s: float = 5.0
     unavailable_timeout_s: float = 60.0
+    describe_timeout_s: float = 10.0
     heartbeat_timeout_s: float = 10.0
     stall_timeout_s: float = 10.0
     hedge_ratio: float = 0.05

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,23 +43,31 @@ def recipe_of(run: Run) -> Recipe:
     return replace(recipe, rewards=tuple(rewards), advantage=run.method or None)
 
 
-def save_model(folder: Path) -> None:
-    """Write a tokenizer of single letters and a model of 30 thousand weights, made from its configuration alone."""
+def save_model(folder: Path, words: Sequence[str] = LETTERS, *, width: int = 48, positions: int = 16) -> None:
+    """Write a tokenizer and a model of some ten thousand weights, made from its configuration alone.
+
+    Args:
+        folder: Where.
+        words: What the tokenizer knows.
+        width: Of the model's layer.
+        positions: Tokens of a prompt with its answer, at most.
+    """
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    words = ["<pad>", "<eos>", "<unk>", *LETTERS]
-    tokenizer = Tokenizer(WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>"))
+    vocabulary = {word: place for place, word in enumerate(["<pad>", "<eos>", "<unk>", *words])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = Whitespace()
     fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
     )
     fast.save_pretrained(folder)
     config = LlamaConfig(
-        vocab_size=len(words), hidden_size=48, intermediate_size=96, num_hidden_layers=1, num_attention_heads=4,
-        num_key_value_heads=4, max_position_embeddings=16, pad_token_id=0, eos_token_id=1, bos_token_id=1,
+        vocab_size=len(vocabulary), hidden_size=width, intermediate_size=2 * width, num_hidden_layers=1,
+        num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=positions, pad_token_id=0,
+        eos_token_id=1, bos_token_id=1,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
 

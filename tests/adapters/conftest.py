@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -16,3 +19,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ours = [f"tests.adapters.verifiers:{name}" for name in ("outage", "slow")]
     yield processes.start("serve", "exact", "length", "agreement", *ours, "--port", "0", "--workers", "1")
     processes.stop()
+
+
+@pytest.fixture
+def modules(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Install a module of a trainer for the test."""
+
+    def install(name: str, **members: Any) -> None:
+        parts = name.split(".")
+        for place in range(1, len(parts) + 1):
+            path = ".".join(parts[:place])
+            if path not in sys.modules:
+                monkeypatch.setitem(sys.modules, path, ModuleType(path))
+        vars(sys.modules[name]).update(members)
+
+    return install

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
-from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from tests.adapters.doubles import (
+    DataProto,
+    install_nemo_rl,
+    install_open_instruct,
+    install_roll,
+    install_skyrl,
+    install_verifiers,
+)
 from tests.adapters.surviving import drawn, normalised, recipe
 from trainer_client import Recipe, RecipeError
 from trainer_client.adapters import nemo_rl, open_instruct, roll, skyrl, verifiers
@@ -21,34 +27,8 @@ EXPECTED = [drawn("p", text) for text in TEXTS]
 STATED = [0.25 if one is None else one for one in EXPECTED]
 
 
-@pytest.fixture
-def modules(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Install a module of a trainer for the test."""
-
-    def install(name: str, **members: Any) -> None:
-        parts = name.split(".")
-        for place in range(1, len(parts) + 1):
-            path = ".".join(parts[:place])
-            if path not in sys.modules:
-                monkeypatch.setitem(sys.modules, path, ModuleType(path))
-        vars(sys.modules[name]).update(members)
-
-    return install
-
-
-class EnvironmentReturn(NamedTuple):
-    """NeMo-RL's, in the order of its fields."""
-
-    observations: list[dict[str, str]]
-    metadata: list[Any]
-    next_stop_strings: list[Any]
-    rewards: Any
-    terminateds: Any
-    answers: Any
-
-
 def test_nemo_rl(server: str, modules: Any) -> None:
-    modules("nemo_rl.environments.interfaces", EnvironmentInterface=object, EnvironmentReturn=EnvironmentReturn)
+    install_nemo_rl(modules)
     made = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)({})
     logs = [[{"role": "user", "content": "p"}, {"role": "assistant", "content": text}] for text in TEXTS]
     told = made.step(logs, [{"ground_truth": "x"}] * 8)
@@ -70,15 +50,8 @@ def test_nemo_rl(server: str, modules: Any) -> None:
         nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing="none")
 
 
-class StepOutput:
-    """skyrl-gym's."""
-
-    def __init__(self, **fields: Any) -> None:
-        vars(self).update(fields)
-
-
 def test_skyrl_in_threads_without_a_loop(server: str, modules: Any) -> None:
-    modules("skyrl_gym.envs.base_text_env", BaseTextEnv=object, BaseTextEnvStepOutput=StepOutput)
+    install_skyrl(modules)
     kind = skyrl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
     environments = [kind(None, {"reward_spec": {"ground_truth": "x"}}) for _ in TEXTS]
     outputs: dict[int, Any] = {}
@@ -100,25 +73,8 @@ def test_skyrl_in_threads_without_a_loop(server: str, modules: Any) -> None:
     assert metrics["reward"] == pytest.approx(sum(kept) / len(kept))
 
 
-class VerificationResult(NamedTuple):
-    """open-instruct's."""
-
-    score: float
-    cost: float = 0.0
-    reasoning: str | None = None
-
-
-class VerifierFunction:
-    """open-instruct's."""
-
-    def __init__(self, name: str, weight: float = 1.0, verifier_config: Any = None) -> None:
-        self.name, self.weight = name, weight
-
-
 def test_open_instruct(server: str, modules: Any) -> None:
-    modules(
-        "open_instruct.ground_truth_utils", VerificationResult=VerificationResult, VerifierFunction=VerifierFunction
-    )
+    install_open_instruct(modules)
     made = open_instruct.verifier_of("Assay", Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)()
     assert made.name == "assay"
     assert [made([1, 2], text, "x", "p").score for text in TEXTS] == STATED
@@ -131,17 +87,6 @@ def test_open_instruct(server: str, modules: Any) -> None:
     assert told[0].reasoning.startswith("main: ")
 
 
-class DataProto:
-    """ROLL's, as far as a worker sees it."""
-
-    def __init__(self, batch: dict[str, Any], non_tensor_batch: dict[str, Any]) -> None:
-        self.batch, self.non_tensor_batch = batch, non_tensor_batch
-
-    @classmethod
-    def from_dict(cls, tensors: dict[str, Any]) -> DataProto:
-        return cls(tensors, {})
-
-
 class Tokenizer:
     """Gives the texts of the test for rows of their numbers."""
 
@@ -151,20 +96,7 @@ class Tokenizer:
 
 
 def test_roll_keeps_the_order_of_a_chunk(server: str, modules: Any) -> None:
-    class Worker:
-        def __init__(self, worker_config: Any) -> None:
-            self.worker_config = worker_config
-
-    class Dispatch:
-        ONE_TO_ALL, DP_MP_COMPUTE = "one", "chunks"
-
-    def register(**_: Any) -> Any:
-        return lambda function: function
-
-    modules("roll.distributed.executor.worker", Worker=Worker)
-    modules("roll.distributed.scheduler.decorator", Dispatch=Dispatch, register=register)
-    modules("roll.distributed.scheduler.protocol", DataProto=DataProto)
-    modules("roll.models.model_providers", default_tokenizer_provider=lambda model_args: Tokenizer())
+    install_roll(modules, Tokenizer())
     kind = roll.worker_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0)
     worker = kind(type("Config", (), {"model_args": None})())
     worker.initialize(None)
@@ -177,10 +109,7 @@ def test_roll_keeps_the_order_of_a_chunk(server: str, modules: Any) -> None:
 
 
 def test_verifiers_leaves_a_broken_rollout_out_of_its_group(server: str, modules: Any) -> None:
-    class Rubric:
-        """That of verifiers 0.1."""
-
-    modules("verifiers", Rubric=Rubric, InfraError=type("InfraError", (Exception,), {}))
+    install_verifiers(modules)
     rubric = verifiers.rubric(Recipe.loads(recipe()), server, fault_limit=1.0)
     states: list[dict[str, Any]] = [
         {

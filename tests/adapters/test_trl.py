@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from examples.trl.task import save_model
 from tests.adapters.surviving import drawn, normalised, recipe
 from trainer_client import Recipe, RecipeError, RolloutError
 from trainer_client.adapters.missing import FaultRateError, MissingRewardError
@@ -154,25 +155,9 @@ def test_a_function_at_module_level_can_be_pickled() -> None:
 
 
 def tiny_model(folder: Path) -> None:
-    """A model of one layer and a tokenizer of digits, made here: nothing is downloaded."""
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import Whitespace
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    words = ["<pad>", "<eos>", "<unk>", *map(str, range(10)), *"abcdefghijklmnopqrstuvwxyz"]
-    vocabulary = {word: number for number, word in enumerate(words)}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = Whitespace()
-    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", unk_token="<unk>", padding_side="left"
-    )
-    fast.save_pretrained(folder)
-    config = LlamaConfig(
-        vocab_size=len(words), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=64, pad_token_id=0, eos_token_id=1, bos_token_id=1,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
+    """A model of one layer and a tokenizer of digits and letters, made here: nothing is downloaded."""
+    words = [*map(str, range(10)), *"abcdefghijklmnopqrstuvwxyz"]
+    save_model(folder, words, width=16, positions=64)
 
 
 def test_one_fault_in_a_small_batch_ends_nothing_and_many_do(server: str) -> None:

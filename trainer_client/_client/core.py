@@ -16,6 +16,7 @@ from trainer_client._session.runtime import Runtime, RuntimeHandle
 from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client._settings import Settings
 from trainer_client._transport.fleet import Expired
+from trainer_client._transport.replica import Health
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Batch, Labels
 from trainer_client.result.inputs import values_of
@@ -246,10 +247,18 @@ class Core:
         await self._make_ready()
         server = recipe.server_of(verifier).name
         pool = runtime.pool(server, self.addresses(recipe, server, verifier))
-        try:
-            facts = await pool.info({verifier}, runtime.loop.time() + self._settings.retries.unavailable_timeout_s)
-        except Expired:
-            raise ServerUnavailableError(server, "did not answer in time") from None
+        retries = self._settings.retries
+        started, patience = runtime.loop.time(), min(retries.describe_timeout_s, retries.unavailable_timeout_s)
+        while True:
+            try:
+                facts = await pool.info({verifier}, started + patience)
+                break
+            except Expired:
+                is_reached = any(replica.health is Health.UP for replica in pool.fleet.replicas)
+                if patience >= retries.unavailable_timeout_s or not is_reached:
+                    said = f"no replica has given a usable answer for {patience:g} s ({pool.fleet.reasons()})"
+                    raise ServerUnavailableError(server, said) from None
+                patience = retries.unavailable_timeout_s
         return facts.verifiers[verifier]
 
 

@@ -25,7 +25,13 @@ import numpy as np
 from trainer_client import AsyncRewardClient, Endpoints, Recipe, Rollout
 from trainer_client.adapters.fields import content_id, reference_of
 from trainer_client.adapters.methods import advantages_of, check_method
-from trainer_client.adapters.missing import Breaker, MissingRewardError, OnMissing, check_on_missing
+from trainer_client.adapters.missing import (
+    Breaker,
+    MissingRewardError,
+    OnMissing,
+    check_on_missing,
+    refuse_other_tasks,
+)
 from trainer_client.adapters.tables import reason_of, tolerant
 
 
@@ -76,11 +82,13 @@ def group_scorer(
     """
     check_method(method, "atropos", per_token=False)
     client = recipe if isinstance(recipe, AsyncRewardClient) else AsyncRewardClient(recipe, endpoints)
-    scoring, rule, breaker = tolerant(client), check_on_missing(on_missing), Breaker(fault_limit)
+    scoring = tolerant(client, " and pass method= to group_scorer()")
+    rule, breaker = check_on_missing(on_missing), Breaker(fault_limit)
 
     async def score(
         prompt: Any, completions: Sequence[Any], reference: Any = None, task: str = ""
     ) -> ScoredGroup | None:
+        refuse_other_tasks(scoring.recipe, [task])
         known = reference_of(reference)
         rollouts = [
             Rollout(f"{content_id(prompt, one, known)}-{n}", prompt, one, "group", task=task, reference=known)

@@ -30,6 +30,34 @@ def reference_of(value: Any) -> Any:
     return value if value is None or isinstance(value, Mapping) else {"answer": value}
 
 
+def text_of(content: Any, field: str) -> str:
+    """The text of a message's content: a text, a list of parts of text, or nothing.
+
+    Raises:
+        RolloutError: it holds something else, which a text would lose.
+    """
+    if content is None or isinstance(content, str):
+        return content or ""
+    if isinstance(content, Sequence) and all(isinstance(one, Mapping) for one in content):
+        if all(isinstance(one.get("text"), str) for one in content):
+            return "".join(one["text"] for one in content)
+        kinds = ", ".join(sorted({str(one.get("type")) for one in content if not isinstance(one.get("text"), str)}))
+        raise RolloutError(f"holds parts of kind {kinds}; only texts can be sent here", field)
+    raise RolloutError(f"expected text or a list of parts, found {type(content).__name__}", field)
+
+
+def equal_lengths(**columns: Sequence[Any]) -> None:
+    """Refuse columns of different lengths.
+
+    Raises:
+        RolloutError: some differ; it names each with its length.
+    """
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        said = ", ".join(f"{name} has {count}" for name, count in lengths.items())
+        raise RolloutError(f"columns differ in length: {said}", next(iter(columns)))
+
+
 ENDS = ("</s>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>", "<eos>")
 """Marks of tokenizers that end a response, where a trainer decodes them."""
 

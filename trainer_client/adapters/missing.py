@@ -11,9 +11,10 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from trainer_client._errors import RecipeError, RewardError
+from trainer_client._errors import RecipeError, RewardError, RolloutError
 
 if TYPE_CHECKING:
     from trainer_client.recipe.recipe import Recipe
@@ -148,6 +149,42 @@ def reasons_of(result: RolloutResult) -> dict[str, str]:
             message = result.cell(name).message
             reasons[name] = f"{result.codes[name]}: {message}" if message else result.codes[name]
     return reasons
+
+
+def refuse_other_tasks(recipe: Recipe, tasks: Iterable[str], remedy: str = "") -> None:
+    """Refuse a task that no reward is for: its rollouts would never be learned from, and nothing would say so.
+
+    Args:
+        recipe: the recipe.
+        tasks: tasks of rollouts.
+        remedy: what else to do about it than to name the task in a reward.
+
+    Raises:
+        RolloutError: there is one; it names the task.
+    """
+    for task in tasks:
+        if not any(reward.applies_to(task) for reward in recipe.rewards):
+            raise RolloutError(
+                f"no reward of recipe {recipe.name!r} is for task {task!r}; name it in a reward's `tasks`{remedy}",
+                "task",
+            )
+
+
+def refuse_advantages(recipe: Recipe, remedy: str = "") -> None:
+    """Refuse a recipe that asks for a method, where the trainer makes advantages by itself and would ignore it.
+
+    Args:
+        recipe: the recipe; ``grpo``, which it has unless it says otherwise, asks for nothing.
+        remedy: where the method goes instead, in the words of the one who calls.
+
+    Raises:
+        RecipeError: it asks for another method.
+    """
+    if recipe.advantage not in (None, "grpo"):
+        raise RecipeError(
+            f'the trainer makes advantages by itself and would ignore this one; set advantage = "none"{remedy}',
+            "advantage",
+        )
 
 
 def refuse_sibling_rules(recipe: Recipe, remedy: str) -> None:

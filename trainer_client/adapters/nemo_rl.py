@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trainer_client import Endpoints
+from trainer_client.adapters.fields import equal_lengths, text_of
 from trainer_client.adapters.missing import OnMissing
 from trainer_client.adapters.singles import RecipeLike, SingleReward, SingleScorer, numeric, rollout_of_sample
 
@@ -60,6 +61,7 @@ def environment_of(
             """Score a batch of conversations; it may hold one."""
             import torch
 
+            equal_lengths(message_log_batch=message_log_batch, metadata=metadata)
             rollouts = [_rollout(log, info or {}) for log, info in zip(message_log_batch, metadata, strict=True)]
             told = scorer.score_all(rollouts)
             rewards: Any = torch.tensor([one.reward for one in told], dtype=torch.float32)
@@ -109,7 +111,7 @@ def _means(batch: Any) -> dict[str, float]:
 def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:
     """A rollout of a conversation: what the assistant wrote is one text, as NeMo-RL's own environments read it."""
     prompt = [{"role": one["role"], "content": one["content"]} for one in log if one["role"] in ("system", "user")]
-    response = "".join(str(one["content"]) for one in log if one["role"] == "assistant")
+    response = "".join(text_of(one["content"], "response") for one in log if one["role"] == "assistant")
     metadata = {key: value for key, value in info.items() if isinstance(value, str | int | float | bool | list | dict)}
     return rollout_of_sample(
         prompt, response, info.get("ground_truth"), task=str(info.get("task") or ""), metadata=metadata or None

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from trainer_client import Endpoints, RolloutError
-from trainer_client.adapters.fields import ENDS, response_of
+from trainer_client.adapters.fields import ENDS, equal_lengths, response_of
 from trainer_client.adapters.missing import OnMissing
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, numeric, rollout_of_sample
 
@@ -49,8 +49,9 @@ def reward_function(
     ) -> dict[str, Any]:
         if labels is None:
             labels = [None] * len(queries)
-        if not len(queries) == len(prompts) == len(labels):
-            raise RolloutError("queries, prompts and labels differ in length", "labels")
+        equal_lengths(queries=queries, prompts=prompts, labels=labels)
+        if not queries:
+            return {"rewards": [], "scores": [], "extra_logs": {}}
         rollouts = []
         for query, prompt, label in zip(queries, prompts, labels, strict=True):
             response = response_of(query, prompt, ends)

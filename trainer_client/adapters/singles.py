@@ -29,6 +29,8 @@ from trainer_client.adapters.missing import (
     OnMissing,
     check_on_missing,
     reasons_of,
+    refuse_advantages,
+    refuse_other_tasks,
     refuse_sibling_rules,
     reward_or_rule,
 )
@@ -71,6 +73,7 @@ class SingleScorer:
         endpoints: where the servers are; a client knows.
         on_missing: what a sample without a reward becomes: see `trainer_client.adapters.missing`.
         fault_limit: largest share of the latest samples without a reward; beyond it `FaultRateError` is raised.
+        method_remedy: where a method goes that the recipe asks for: see `missing.refuse_advantages`.
 
     Raises:
         RecipeError: the recipe cannot be used for single samples.
@@ -84,6 +87,7 @@ class SingleScorer:
         *,
         on_missing: OnMissing = "error",
         fault_limit: float = 0.2,
+        method_remedy: str = "",
     ) -> None:
         if isinstance(recipe, RewardClient | SharedRewardClient):
             if endpoints is not None:
@@ -92,16 +96,18 @@ class SingleScorer:
         else:
             self.client = RewardClient(recipe, endpoints)
         refuse_sibling_rules(self.client.recipe, _REMEDY)
+        refuse_advantages(self.client.recipe, method_remedy)
         self._rule = check_on_missing(on_missing)
         self._breaker = Breaker(fault_limit)
         self._checked = False
+        self._tasks_seen: set[str] = set()
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"client": self.client, "_rule": self._rule, "_breaker": self._breaker}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, _checked=False, _lock=threading.Lock())
+        self.__dict__.update(state, _checked=False, _tasks_seen=set(), _lock=threading.Lock())
 
     def score(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, and wait for it.
@@ -109,22 +115,21 @@ class SingleScorer:
         Raises:
             MissingRewardError: it has no reward, and the rule is ``"error"``.
             FaultRateError: too many of the latest have none.
+            RolloutError: no reward is for its task.
             RewardError: the servers or the recipe cannot be used.
         """
-        self._check()
-        return self._told(self.client.submit(rollout, step=step, seed=seed).result())
+        return self.score_all([rollout], step=step, seed=seed)[0]
 
     def score_all(self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0) -> list[SingleReward]:
         """Score samples that came together, each on its own: see `score`."""
         self._check()
+        self._check_tasks(rollouts)
         waiting = [self.client.submit(rollout, step=step, seed=seed) for rollout in rollouts]
         return [self._told(future.result()) for future in waiting]
 
     async def score_async(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, on any event loop: see `score`."""
-        if not self._checked:
-            await asyncio.to_thread(self._check)
-        return self._told(await asyncio.wrap_future(self.client.submit(rollout, step=step, seed=seed)))
+        return (await self.score_all_async([rollout], step=step, seed=seed))[0]
 
     async def score_all_async(
         self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0
@@ -132,6 +137,7 @@ class SingleScorer:
         """Score samples that came together, each on its own, on any event loop: see `score`."""
         if not self._checked:
             await asyncio.to_thread(self._check)
+        self._check_tasks(rollouts)
         waiting = [asyncio.wrap_future(self.client.submit(one, step=step, seed=seed)) for one in rollouts]
         return [self._told(result) for result in await asyncio.gather(*waiting)]
 
@@ -144,6 +150,12 @@ class SingleScorer:
                 if info.judges_groups:
                     raise RecipeError(f"{info.id.name} judges groups; {_REMEDY}", f"rewards.{name}")
             self._checked = True
+
+    def _check_tasks(self, rollouts: Sequence[Rollout]) -> None:
+        new = {rollout.task for rollout in rollouts} - self._tasks_seen
+        if new:
+            refuse_other_tasks(self.client.recipe, new)
+            self._tasks_seen |= new
 
     def _told(self, result: RolloutResult) -> SingleReward:
         missing = result.reward is None

@@ -53,11 +53,17 @@ def custom_rm_of(
     Raises:
         RecipeError: the recipe cannot be used for single samples.
     """
-    scorer = SingleScorer(recipe, endpoints, on_missing=on_missing, fault_limit=fault_limit)
+    scorer = SingleScorer(
+        recipe,
+        endpoints,
+        on_missing=on_missing,
+        fault_limit=fault_limit,
+        method_remedy=" and give it to post_process_of()",
+    )
 
     async def custom_rm(args: Any, sample: Any, **_: Any) -> Any:
         samples = sample if isinstance(sample, list) else [sample]
-        told = await scorer.score_all_async([_rollout(one) for one in samples], step=_step(args))
+        told = await scorer.score_all_async([_rollout(one) for one in samples], step=_step(args, samples))
         answers = [_answer(args, one, reward) for one, reward in zip(samples, told, strict=True)]
         return answers if isinstance(sample, list) else answers[0]
 
@@ -77,9 +83,11 @@ def _rollout(sample: Any) -> Rollout:
     )
 
 
-def _step(args: Any) -> int:
-    step = getattr(args, "rollout_id", 0)
-    return step if isinstance(step, int) and step >= 0 else 0
+def _step(args: Any, samples: Sequence[Any]) -> int | None:
+    """The training step, where slime tells it: ``rollout_id`` of the samples or of the arguments; never a made-up 0."""
+    told = {getattr(one, "rollout_id", None) for one in samples} - {None}
+    step = told.pop() if len(told) == 1 else getattr(args, "rollout_id", None)
+    return step if isinstance(step, int) and not isinstance(step, bool) and step >= 0 else None
 
 
 def _answer(args: Any, sample: Any, told: SingleReward) -> Any:

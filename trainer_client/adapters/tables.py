@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from trainer_client import AsyncRewardClient, Outcome, ScoreTable
+from trainer_client.adapters.missing import refuse_advantages
 
 
-def tolerant(client: AsyncRewardClient) -> AsyncRewardClient:
-    """The client over the same connections, for batches of which any share may be missing: the breaker decides."""
+def tolerant(client: AsyncRewardClient, method_remedy: str = "") -> AsyncRewardClient:
+    """The client over the same connections, for batches of which any share may be missing: the breaker decides.
+
+    Raises:
+        RecipeError: the recipe asks for a method: see `missing.refuse_advantages`.
+    """
+    refuse_advantages(client.recipe, method_remedy)
     return client.with_recipe(replace(client.recipe, max_missing=1.0, advantage=None, inputs={}))
 
 

@@ -49,8 +49,6 @@ from trainer_client import (
     Recipe,
     RecipeError,
     RewardClient,
-    Rollout,
-    RolloutError,
     ScoreTable,
     VerifierInfo,
 )
@@ -59,6 +57,7 @@ from trainer_client.adapters.missing import (
     MissingRewardError,
     OnMissing,
     check_on_missing,
+    refuse_other_tasks,
     refuse_sibling_rules,
 )
 from trainer_client.adapters.tables import reason_of
@@ -168,27 +167,15 @@ class _Scorer:
         step = getattr(given.get("trainer_state"), "global_step", None)
         label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
         rollouts = self._columns.rollouts(label, given)
-        self._refuse_tasks(rollouts)
+        if not self._other_tasks:
+            new = {rollout.task for rollout in rollouts} - self._tasks_seen
+            refuse_other_tasks(self._client.recipe, new, ", or pass other_tasks=True where another function scores it")
+            self._tasks_seen |= new
         labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}
         table = await _waited(self._client.score, rollouts, **labels)
         _log(table, given)
         self.latest = table
         return table
-
-    def _refuse_tasks(self, rollouts: Sequence[Rollout]) -> None:
-        """Refuse a task that no reward is for: its rollouts would never be learned from, and nothing would say so.
-
-        Raises:
-            RolloutError: There is one; it names the task.
-        """
-        for task in {rollout.task for rollout in rollouts} - self._tasks_seen:
-            if not self._other_tasks and not any(reward.applies_to(task) for reward in self._client.recipe.rewards):
-                raise RolloutError(
-                    f"no reward of recipe {self._client.recipe.name!r} is for task {task!r}; name it in a reward's "
-                    "`tasks`, or pass other_tasks=True where another reward function scores it",
-                    "task",
-                )
-            self._tasks_seen.add(task)
 
     def told(self, table: ScoreTable, rewards: Sequence[float], mask: Sequence[bool]) -> list[float | None]:
         """The rewards, and the rule where there is none."""

@@ -18,9 +18,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from trainer_client import AsyncRewardClient, Endpoints, Recipe, Rollout
+from trainer_client import AsyncRewardClient, Endpoints, Recipe, Rollout, RolloutError
 from trainer_client.adapters.fields import content_id, reference_of
-from trainer_client.adapters.missing import Breaker, MissingRewardError, OnMissing, check_on_missing
+from trainer_client.adapters.missing import (
+    Breaker,
+    MissingRewardError,
+    OnMissing,
+    check_on_missing,
+    refuse_other_tasks,
+)
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of_sample
 from trainer_client.adapters.tables import reason_of, tolerant
 
@@ -62,7 +68,9 @@ def rubric(
             """Score the rollouts of a prompt together."""
             if not states:
                 return
-            table = await scoring.score(_rollouts(states))
+            rollouts = _rollouts(states)
+            refuse_other_tasks(scoring.recipe, {rollout.task for rollout in rollouts})
+            table = await scoring.score(rollouts)
             rewards, mask = table.rewards.tolist(), table.mask.tolist()
             kept = [reward for reward, ok in zip(rewards, mask, strict=True) if ok]
             mean = sum(kept) / len(kept) if kept else 0.0
@@ -87,14 +95,16 @@ def rubric(
 def _rollouts(states: Sequence[Any]) -> list[Rollout]:
     rollouts = []
     for place, state in enumerate(states):
+        if missing := [key for key in ("prompt", "completion") if state.get(key) is None]:
+            raise RolloutError(f"a state has no {missing[0]!r}; it has {', '.join(sorted(state))}", missing[0])
         prompt, completion, answer = state["prompt"], state["completion"], state.get("answer")
         info = state.get("info")
         task = state.get("task")
         rollouts.append(
             Rollout(
                 f"{content_id(prompt, completion, answer)}-{place}",
-                _plain(prompt),
-                _plain(completion),
+                _plain(prompt, "prompt"),
+                _plain(completion, "completion"),
                 group_id="group",
                 task=task if isinstance(task, str) else "",
                 reference=reference_of(answer if answer not in (None, "") else (info or {}).get("reference")),
@@ -104,10 +114,18 @@ def _rollouts(states: Sequence[Any]) -> list[Rollout]:
     return rollouts
 
 
-def _plain(content: Any) -> Any:
-    """Messages as plain objects; verifiers has types of its own for them."""
+def _plain(content: Any, field: str) -> Any:
+    """Messages as plain objects; verifiers has types of its own for them.
+
+    Raises:
+        RolloutError: it is neither a text nor messages.
+    """
     if isinstance(content, str):
         return content
+    if not isinstance(content, Sequence) or not all(
+        isinstance(one, Mapping) or hasattr(one, "role") for one in content
+    ):
+        raise RolloutError(f"expected text or a list of messages, found {type(content).__name__}", field)
     return [one.model_dump(exclude_none=True) if hasattr(one, "model_dump") else dict(one) for one in content]
 
 
@@ -148,12 +166,10 @@ def task_reward(
     """
     import verifiers.v1 as vf
 
-    scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
+    score = _scorer_of_traces(recipe, endpoints, label, fault_limit)
 
     async def reward(self: Any, task: Any, trace: Any) -> float:
-        told = await scorer.score_async(_of_trace(task, trace, label))
-        assert told.reward is not None  # otherwise the rule raises
-        return told.reward
+        return await score(task, trace)
 
     reward.__name__ = reward.__qualname__ = name
     return vf.reward(weight=weight)(reward)  # type: ignore[no-any-return]
@@ -165,20 +181,29 @@ def judge(
     """Make a class of ``vf.Judge`` of verifiers v1, to be plugged by a task's configuration: see `task_reward`."""
     import verifiers.v1 as vf
 
-    scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
+    scorer = _scorer_of_traces(recipe, endpoints, label, fault_limit)
 
     class AssayJudge(vf.Judge[float]):  # type: ignore[misc]
         """A recipe's reward."""
 
         async def score(self, task: Any, trace: Any) -> float:
             """Score a trace."""
-            told = await scorer.score_async(_of_trace(task, trace, label))
-            assert told.reward is not None  # otherwise the rule raises
-            return told.reward
+            return await scorer(task, trace)
 
     return AssayJudge
 
 
-def _of_trace(task: Any, trace: Any, label: str) -> Rollout:
-    prompt = getattr(task, "prompt_text", None)
-    return rollout_of_sample(prompt if isinstance(prompt, str) else "", trace.last_reply, getattr(task, label, None))
+def _scorer_of_traces(
+    recipe: RecipeLike, endpoints: Endpoints | None, label: str, fault_limit: float
+) -> Callable[[Any, Any], Awaitable[float]]:
+    """What gives the reward of a trace of v1, or raises: v1 then marks the trace with the error."""
+    scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
+
+    async def score(task: Any, trace: Any) -> float:
+        prompt = getattr(task, "prompt_text", None)
+        text = prompt if isinstance(prompt, str) else ""
+        told = await scorer.score_async(rollout_of_sample(text, trace.last_reply, getattr(task, label, None)))
+        assert told.reward is not None  # otherwise the rule raises
+        return told.reward
+
+    return score

@@ -52,7 +52,13 @@ def compute_score_of(
     Raises:
         RecipeError: the recipe cannot be used for single samples.
     """
-    scorer = SingleScorer(recipe, endpoints, on_missing=on_missing, fault_limit=fault_limit)
+    scorer = SingleScorer(
+        recipe,
+        endpoints,
+        on_missing=on_missing,
+        fault_limit=fault_limit,
+        method_remedy=" and give it to register_advantages(), for algorithm.adv_estimator=assay_NAME",
+    )
 
     async def compute_score(
         data_source: Any, solution_str: str, ground_truth: Any, extra_info: Mapping[str, Any] | None = None, **_: Any
