@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from reward_servers.gateway import carr, native, nemo_gym, run_code, scores, single
+from reward_servers.gateway import carr, hosted, native, nemo_gym, run_code, scores, single
 from reward_servers.gateway.docs import describe_bodies
 from reward_servers.gateway.door import Door, answer_to, direct_routes
 from reward_servers.gateway.errors import HttpError, answer_error
@@ -38,8 +38,9 @@ def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | 
         version=__version__,
         summary="Rewards over HTTP. A failure is never a score: it is an error, null, or a stated fallback.",
     )
-    routers = [module.routes(scoring) for module in (native, single, carr, nemo_gym, scores)]
+    routers = [module.routes(scoring) for module in (native, single, carr, nemo_gym, scores, hosted)]
     bodies = [*native.BODIES, *single.BODIES, *carr.BODIES, *nemo_gym.BODIES, *scores.BODIES]
+    bodies += hosted.BODIES
     if slots is not None:
         routers.append(run_code.routes(scoring, slots))
         bodies += run_code.BODIES

@@ -98,6 +98,8 @@ def test_callers_need_a_token_where_tokens_are_known(gateway: Start, tmp_path_fa
     assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     for wrong in ("Bearer nonsense-nonsense", "Basic %%%", "Basic bm90OnJlYWw="):
         assert httpx.post(f"{url}/slime", json=answer("2"), headers={"authorization": wrong}).status_code == 401
+    for odd in (b"Basic \xe9\xe9", b"Bearer \xe9", b"Basic", b""):
+        assert httpx.post(f"{url}/slime", json=answer("2"), headers={b"authorization": odd}).status_code == 401
     other = {"authorization": "Bearer another-long-token"}
     assert httpx.post(f"{url}/slime", json=answer("2"), headers=other).status_code == 403
     right = {"authorization": f"Bearer {token}"}

@@ -68,9 +68,8 @@ def environment_of(
             if components:
                 columns = _columns(told, scorer.client.recipe.columns, 0.0 if isinstance(rule, str) else rule)
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
-            said = [f"reward {one.reward:g}" if one.valid else "no reward" for one in told]
             return EnvironmentReturn(
-                observations=[{"role": "environment", "content": text} for text in said],
+                observations=[{"role": "environment", "content": _said(one)} for one in told],
                 metadata=[{**(info or {}), "assay_valid": one.valid} for info, one in zip(metadata, told, strict=True)],
                 next_stop_strings=[None] * len(told),
                 rewards=rewards,
@@ -87,6 +86,10 @@ def environment_of(
             scorer.client.close()
 
     return AssayEnvironment
+
+
+def _said(told: SingleReward) -> str:
+    return f"reward {told.reward:g}" if told.valid else "no reward"
 
 
 def _columns(told: Sequence[SingleReward], names: Sequence[str], stated: float) -> dict[str, list[float]]:
