@@ -58,7 +58,7 @@ def test_a_remote_evaluator(url: str) -> None:
     body = {"messages": tools, "original_messages": [QUESTION], "ground_truth": "2", "metadata": {"n": 1}}
     answer = httpx.post(f"{url}/fireworks", json=body).json()
     assert (answer["score"], answer["is_score_valid"], answer["reason"]) == (1.5, True, "")
-    assert answer["metrics"]["correct"] == {"score": 1.0, "is_score_valid": True, "reason": "match"}
+    assert answer["metrics"]["correct"] == {"score": 1.0, "is_score_valid": True, "reason": "accepted"}
 
 
 @pytest.mark.parametrize(

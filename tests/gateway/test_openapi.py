@@ -15,7 +15,8 @@ from tests.gateway.conftest import Start
 
 PATHS = (
     "/v1/score", "/openrlhf", "/slime", "/slime/number", "/evaluate", "/verify", "/seed_session", "/aggregate_metrics",
-    "/score", "/pooling", "/classify", "/rewards", "/reverify_mode", "/health", "/ready", "/v1/recipe",
+    "/score", "/pooling", "/classify", "/rewards", "/aws", "/fireworks", "/reverify_mode", "/health",
+    "/ready", "/v1/recipe",
 )  # fmt: skip
 CHECKS = (not_a_server_error, response_schema_conformance, status_code_conformance)
 
