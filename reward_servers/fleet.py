@@ -72,6 +72,7 @@ def programs_of(
                     insecure,
                     number,
                     plain,
+                    env=server.env,
                     import_path=(os.path.abspath(folder),) if written else (),
                 )
             )

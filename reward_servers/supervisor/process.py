@@ -9,8 +9,8 @@ import re
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _FINAL = (2, 70)
@@ -65,6 +65,7 @@ class ServerProcess:
         metrics: Port for its metrics; None for what the settings say.
         plain: Whether it speaks plain text even where its settings have certificates: for use on this host alone.
         import_path: Folders that it may import verifiers from, besides what is installed.
+        env: Variables of its environment besides our own.
         cache_bytes: Size of its cache of verdicts; None for what the settings say.
     """
 
@@ -80,6 +81,7 @@ class ServerProcess:
     import_path: tuple[str, ...] = ()
     cache_bytes: int | None = None
     metrics: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -180,6 +182,7 @@ class KeptProcess:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, **self.program.env},
                 # In a group of its own it hears of Ctrl-C from the supervisor alone, which lets it finish its work.
                 start_new_session=True,
             )

@@ -368,6 +368,17 @@ def test_a_server_that_is_started_without_a_recipe_has_its_settings(cli: Cli) ->
     assert cli.error(*told).endswith("a thing is missing here; as the settings say")
 
 
+def test_a_server_that_is_started_has_the_variables_of_its_table(cli: Cli) -> None:
+    seen = cli.folder / "of the recipe"
+    recipe = cli.write(
+        "r.toml",
+        '[rewards.a]\nverifier = "probe/slow"\n[servers.s]\nverifiers = ["probe/slow"]\n'
+        f'env = {{ PROBE_SEEN = "{seen}" }}\n',
+    )
+    cli.run("score", cli.rollouts("in.jsonl", {"response": "abc"}), "-r", recipe)
+    assert seen.read_text() == "."
+
+
 def test_a_recipe_says_which_column_is_which_field(cli: Cli) -> None:
     recipe = cli.write("r.toml", '[columns]\nresponse = "completion"\nreference.answer = "gold"\n' + EXACT)
     source = raw(cli, "own.jsonl", {"completion": "4", "gold": 4, "answer": 5})

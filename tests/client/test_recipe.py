@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,32 @@ def test_recipes_can_be_built_in_code() -> None:
     with pytest.raises(RecipeError, match=r"rewards\.a: the name is used twice"):
         Recipe(rewards=(Reward("a", "m"), Reward("a", "n")))
     assert Recipe.loads('advantage = "none"\n[rewards.a]\nverifier = "m"\n').advantage is None
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "said"),
+    [
+        ("servers.s", 'tls = { ca = "x" }', "servers.s.tls: is not a key here; how servers are asked"),
+        ("servers.s", "pin = true", "is said under [client]"),
+        (
+            "servers.s",
+            "workers = 2",
+            'a server that is started has it from its settings file; name that: config = "FILE"',
+        ),
+        ("servers.s", "gpu = 1", 'env = { CUDA_VISIBLE_DEVICES = "0" }'),
+        ("servers.s", 'memory = "1g"', "bounds of an item are [item_limits.VERIFIER]"),
+        ("servers.s", 'url = "h:1"', 'endpoints = ["HOST:PORT"]'),
+        ("servers.s", "env = { A = 1 }", "servers.s.env.A: expected text in quotes, found a number (1)"),
+        ("servers.s", 'env = { "A=B" = "1" }', "servers.s.env: 'A=B' is no name of a variable"),
+        ("rewards.a", 'version = "1"', 'verifier = "NAME@VERSION"'),
+        ("rewards.a", "timeout = 3", "did you mean deadline?"),
+        ("rewards.a", 'config = "x"', '[servers.NAME] config = "FILE"'),
+        ("rewards.a", 'server = "x"', "where it runs is said by [servers.NAME]"),
+    ],
+)
+def test_what_is_said_in_another_place_is_named_with_that_place(section: str, line: str, said: str) -> None:
+    tables = {"servers.s": 'verifiers = ["m"]', "rewards.a": 'verifier = "m"'}
+    text = "\n".join(f"[{name}]\n{body}\n{line if name == section else ''}" for name, body in tables.items())
+    with pytest.raises(RecipeError, match=re.escape(said)) as caught:
+        Recipe.loads(text)
+    assert caught.value.line == (3 if section == "servers.s" else 6)

@@ -196,15 +196,34 @@ def test_a_damaged_file_is_an_error_that_says_so(tmp_path: Path, name: str) -> N
     assert name in str(caught.value)
 
 
-def test_a_broken_element_ends_an_array_and_says_so(tmp_path: Path) -> None:
+def test_a_broken_element_costs_no_other(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('[{"response": "a"}, 3, {"response": "b"}, {"response": NaN}, {"response": "c"}]')
     found = read_rollouts(path)
-    assert [rollout.response for rollout in found.rollouts] == ["a", "b"]
+    assert [rollout.response for rollout in found.rollouts] == ["a", "b", "c"]
     assert [str(problem) for problem in found.problems] == [
         "entry 2: expected an object, found int",
-        "entry 4: not JSON: NaN is not a JSON value; what follows it is not read",
+        "entry 4: not JSON: NaN is not a JSON value",
     ]
+
+
+@pytest.mark.parametrize("more", ['{"response": "b', '{"response" "b"}]', "[" * 100_000])
+def test_an_array_whose_elements_end_nowhere_is_not_scored_in_part(tmp_path: Path, more: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('[{"response": "a"}, ' + more)
+    with pytest.raises(RolloutError, match=r"a\.json: entry 2: the file is damaged or cut off there"):
+        read_rollouts(path)
+
+
+def test_a_list_in_an_object_on_a_line_of_its_own_is_the_rows(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({"rows": [{"response": "a"}, {"response": "b"}], "version": 1}) + "\n")
+    assert [(one.rollout_id, one.response) for one in read_rollouts(path).rollouts] == [
+        ("entry-1", "a"),
+        ("entry-2", "b"),
+    ]
+    path.write_text('{"response": "a", "rows": [{"x": 1}]}\n')
+    assert [one.response for one in read_rollouts(path).rollouts] == ["a"]
 
 
 def test_long_elements_are_read_in_proportion(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def _fields(top: Reader) -> dict[str, Any]:
     details = top.take("details", True, flag_of)
     record = top.take("record", None, _record)
     asking = top.take("client", None, read_asking)
-    top.finish()
+    top.finish(elsewhere=dict.fromkeys(("tls", "token", "pin", "retries", "batching"), _ASKED))
     return {
         "name": name,
         "rewards": _each(top, "rewards", rewards, _reward),
@@ -152,9 +152,37 @@ def _server(name: str, table: Reader) -> Server | None:
         "endpoints": table.take("endpoints", (), texts_of),
         "config": table.take("config", None, text_of),
         "replicas": table.take("replicas", 1, whole_of),
+        "env": table.take("env", {}, _variables),
     }
-    table.finish()
+    table.finish(elsewhere=_OF_SERVERS)
     return table.made(Server, name, **server)
+
+
+def _variables(outer: Reader, key: str, value: Any) -> dict[str, str]:
+    found = table_of(outer, key, value)
+    return {name: text_of(outer, f"{key}.{name}", one) for name, one in found.items()}
+
+
+_ASKED = "how servers are asked, TLS and token included, is said under [client]"
+_STARTED = 'a server that is started has it from its settings file; name that: config = "FILE"'
+_OF_SERVERS = {
+    **dict.fromkeys(("tls", "ca", "cert", "key", "token", "pin", "retries", "batching", "deadline"), _ASKED),
+    **dict.fromkeys(("host", "port", "workers", "limits", "item_limits", "settings", "device"), _STARTED),
+    **dict.fromkeys(
+        ("gpu", "gpus", "cuda", "devices"), 'say which devices it sees: env = { CUDA_VISIBLE_DEVICES = "0" }'
+    ),
+    **dict.fromkeys(
+        ("cpu", "cpus", "memory", "resources"),
+        f"bounds of an item are [item_limits.VERIFIER], processes [server] workers: {_STARTED}",
+    ),
+    **dict.fromkeys(("address", "addresses", "url"), 'where it runs is said by endpoints = ["HOST:PORT"]'),
+}
+_OF_REWARDS = {
+    "version": 'it is part of the verifier: verifier = "NAME@VERSION"',
+    "timeout": "did you mean deadline?",
+    **dict.fromkeys(("server", "endpoint", "endpoints"), "where it runs is said by [servers.NAME] verifiers = [...]"),
+    **dict.fromkeys(("settings", "config"), 'settings are the server\'s: [servers.NAME] config = "FILE"'),
+}
 
 
 def _reward(name: str, table: Reader) -> Reward | None:
@@ -171,7 +199,7 @@ def _reward(name: str, table: Reader) -> Reward | None:
         "cpu_limit": table.take("cpu_limit", None, number_of),
         "on_missing": table.take("on_missing", {}, _on_missing),
     }
-    table.finish()
+    table.finish(elsewhere=_OF_REWARDS)
     if table.is_sound and not reward["verifier"]:
         reason = 'is missing; name the verifier, such as verifier = "math"'
         table.problems.append(RecipeError(reason, table.at("verifier")))

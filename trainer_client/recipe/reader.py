@@ -56,15 +56,19 @@ class Reader:
             self.problems.append(error)
             return default
 
-    def finish(self, *also: str) -> None:
+    def finish(self, *also: str, elsewhere: Mapping[str, str] | None = None) -> None:
         """Note every key that was not taken.
 
         Args:
             also: further keys that may be meant.
+            elsewhere: where to say what people look for here and what is said in another place.
         """
         for key in self.table:
             from difflib import get_close_matches
 
+            if elsewhere and key in elsewhere:
+                self.problems.append(RecipeError(f"is not a key here; {elsewhere[key]}", self.at(key)))
+                continue
             close = get_close_matches(key, [*self.known, *also], n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join([*self.known, *also])}"
             self.problems.append(RecipeError(f"is not a key here; {hint}", self.at(key)))

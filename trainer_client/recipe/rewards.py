@@ -36,6 +36,8 @@ class Server:
         endpoints: ``host:port`` of each replica, when it runs elsewhere; empty when it is started for the recipe.
         config: settings file for the server, for commands that start it.
         replicas: how many to start.
+        env: variables of its environment besides those of the command that starts it, such as
+            ``CUDA_VISIBLE_DEVICES``. A recipe is read by many and is no place for secrets.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Server:
     endpoints: tuple[str, ...] = ()
     config: str | None = None
     replicas: int = 1
+    env: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         place = f"servers.{self.name}"
@@ -50,6 +53,9 @@ class Server:
             raise RecipeError('is empty; name what the server hosts, such as ["math"]', f"{place}.verifiers")
         if self.replicas < 1:
             raise RecipeError(f"{self.replicas} is not a count of at least 1", f"{place}.replicas")
+        for name, value in self.env.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise RecipeError(f"{name!r} is no name of a variable", f"{place}.env")
         for address in self.endpoints:
             check_address(address, f"{place}.endpoints")
 

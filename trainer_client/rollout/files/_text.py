@@ -18,8 +18,27 @@ _CHUNK = 1 << 18
 _WRAPPERS = ("data", "rows", "samples", "examples", "items", "records", "rollouts", "results")
 
 
+class _DamagedError(RolloutError):
+    """What follows cannot be read, so the file is refused rather than scored in part."""
+
+
 def json_lines(stream: IO[bytes]) -> Iterator[Row]:
-    """A row for each line that is not blank."""
+    """A row for each line that is not blank; the rows of a sole line that only holds a list of them."""
+    lines = _lines(stream)
+    first = next(lines, None)
+    if first is None:
+        return
+    second = next(lines, None)
+    if second is None and first.table is not None and (held := _unwrapped(first.table))[0] is not first.table:
+        yield from (Row(number, "entry", row) for number, row in enumerate(held, 1))
+        return
+    yield first
+    if second is not None:
+        yield second
+    yield from lines
+
+
+def _lines(stream: IO[bytes]) -> Iterator[Row]:
     number = 0
     while line := stream.readline(LONGEST):
         number += 1
@@ -73,13 +92,9 @@ def array_rows(stream: IO[bytes], place: str) -> Iterator[Row]:
     while values.more("]", first=number == 0):
         number += 1
         try:
-            value = values.read()
-        except RolloutError as error:
-            # Where the next element begins is not known.
-            yield Row(number, "entry", None, f"{error}; what follows it is not read")
-            return
-        try:
-            yield Row(number, "entry", _object(value))
+            yield Row(number, "entry", _object(values.read(number)))
+        except _DamagedError:
+            raise
         except RolloutError as error:
             yield Row(number, "entry", None, str(error))
 
@@ -90,10 +105,13 @@ def document_rows(stream: IO[bytes], place: str) -> Iterator[Row]:
     number = 0
     while values.more(""):
         try:
-            table = _object(values.read())
+            table = _object(values.read(number + 1))
+        except _DamagedError:
+            raise
         except RolloutError as error:
-            yield Row(number + 1, "entry", None, f"{error}; what follows it is not read")
-            return
+            number += 1
+            yield Row(number, "entry", None, str(error))
+            continue
         for row in _unwrapped(table):
             number += 1
             yield Row(number, "entry", row)
@@ -114,7 +132,8 @@ class _Values:
         self._stream = stream
         self._place = place
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-        self._decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+        self._decoder = json.JSONDecoder(parse_constant=self._note_constant)
+        self._constant = ""
         self._text = ""
         self._at = 0
         self._ended = False
@@ -138,33 +157,42 @@ class _Values:
             self._at += 1
         return True
 
-    def read(self) -> Any:
+    def read(self, number: int) -> Any:
         """The next value.
 
+        Args:
+            number: its place among the values, for errors.
+
         Raises:
-            RolloutError: it is no JSON.
+            RolloutError: it holds a number that JSON does not have; what follows can be read. Or it is no JSON, and so
+                the file is damaged: where the next value begins is not known.
         """
         self._next()
         size = _CHUNK
+        damaged = f"{self._place}: entry {number}: the file is damaged or cut off there"
         while True:
+            self._constant = ""
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
                 # A number at the end of what is there may go on.
                 if end < len(self._text) or self._ended:
                     self._at = end
+                    if self._constant:
+                        raise RolloutError(f"not JSON: {self._constant} is not a JSON value")
                     return value
             except json.JSONDecodeError as error:
                 if self._ended:
-                    raise RolloutError(f"not JSON: {error.msg}") from None
-            except ValueError as error:
-                raise RolloutError(f"not JSON: {error}") from None
+                    raise _DamagedError(f"{damaged} (not JSON: {error.msg})") from None
             except RecursionError:
-                raise RolloutError("not JSON that can be read: it is nested too deeply") from None
+                raise _DamagedError(f"{damaged} (not JSON that can be read: it is nested too deeply)") from None
             if len(self._text) - self._at > LONGEST:
-                raise RolloutError(f"not JSON, or longer than {LONGEST >> 20} MiB")
+                raise _DamagedError(f"{damaged} (not JSON, or longer than {LONGEST >> 20} MiB)")
             self._fill(size)
             # Each failed attempt reads all again: twice as much each time keeps that in proportion.
             size = len(self._text) - self._at
+
+    def _note_constant(self, name: str) -> None:
+        self._constant = name
 
     def _next(self) -> str:
         """The next character that is no space; empty at the end."""
