@@ -33,6 +33,7 @@ class _Ambiguous:
 AMBIGUOUS = _Ambiguous()
 
 _LONGEST_VALUE = 400
+_LONGEST_WORD = 40
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 _OF = r"(?:\s*/\s*\d{1,4}|\s+out\s+of\s+\d{1,4})?"
 _PREFIX = (
@@ -128,7 +129,7 @@ def _scored(value: str, scale: tuple[int, int]) -> tuple[int, Any]:
 def _scores(text: str, scale: tuple[int, int], *, anywhere: bool) -> Iterator[Form]:
     for pattern in (_SCORE_ANYWHERE if anywhere else _SCORE_LINE, _RESULT):
         for match in pattern.finditer(text):
-            if scale_in_key(match["key"], *scale) and not (anywhere and _NO_SCORE.search(text, 0, match.start("key"))):
+            if scale_in_key(match["key"], *scale) and not (anywhere and _of_something_else(text, match.start("key"))):
                 yield from _score(text, match, scale)
     for match in _LABEL.finditer(text):
         value = _number(match[1])
@@ -143,8 +144,12 @@ def _score(text: str, key: re.Match[str], scale: tuple[int, int]) -> Iterator[Fo
 
 
 def _rest_of_line(text: str, start: int) -> str:
-    stop = text.find("\n", start)
-    return text[start : len(text) if stop < 0 else stop][:_LONGEST_VALUE]
+    return text[start : start + _LONGEST_VALUE].partition("\n")[0]
+
+
+def _of_something_else(text: str, key: int) -> bool:
+    """Whether the words right before a score's key say that it is another score."""
+    return _NO_SCORE.search(text[max(0, key - _LONGEST_WORD) : key]) is not None
 
 
 def _corrects(text: str, *, anywhere: bool) -> Iterator[Form]:

@@ -20,6 +20,27 @@ from reward_servers.engines.judging._tails import last_sentence, only_supposes, 
 from reward_servers.engines.text import Marks
 
 _MOST_SIGNS = 64
+_LEADS = frozenset(
+    (
+        *(
+            "so",
+            "thus",
+            "hence",
+            "therefore",
+            "then",
+            "finally",
+            "overall",
+            "and",
+            "but",
+            "my",
+            "the",
+            "final",
+            "verdict",
+        ),
+        *("answer", "judgment", "judgement", "is", "it", "rating", "score", "correct"),
+    )
+)
+"""Words with which a judge begins the line of its own verdict."""
 _FINAL = re.compile(
     r"(?:\bfinal(?:\s+(?:verdict|answer|decision|judge?ment|score|rating))?\s*(?::|is\b)?|\bverdict\s*(?::|is\b))\s*(?:json\s*)?$",
     re.IGNORECASE,
@@ -154,7 +175,11 @@ def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], plan
             ended = next((span for span in spans if begin <= span[1] <= sign.start()), (0, -1))
             if ended[1] >= 0 and not text[ended[1] : sign.start()].strip(" .;,"):
                 found = find_forms(text[slice(*ended)], protocol, keys)
-                yield from (Form(*ended, form.value) for form in found if form.end == ended[1] - ended[0])
+                before = mark.sub("", text[begin : max(begin, ended[0])])
+                for form in found:
+                    if form.end == ended[1] - ended[0]:
+                        echoed = _echoes(before, text[slice(*ended)], form.value, planted)
+                        yield Form(*ended, AMBIGUOUS if echoed else form.value)
             else:
                 yield from _signed_by(text, mark, begin, sign, stop, protocol, keys, planted)
         elif not above:
@@ -182,7 +207,9 @@ def _signed_by(
         forms = _own(part[cut:], find_forms(part[cut:], protocol, keys, anywhere=True))
         if forms:
             form = forms[nearest]
-            at = place + cut + form.start
+            said = part[cut + form.start : cut + form.end]
+            # A form in the middle of a line begins with what ends the sentence before it.
+            at = place + cut + form.start + len(said) - len(said.lstrip(" .;:,!?)]>#–—-"))
             leads = not mark.sub("", text[begin:at]).strip(" >#-*")
             fenced = last > begin if nearest else first < stop
             value = form.value
@@ -190,7 +217,8 @@ def _signed_by(
             supposed = only_supposes(_spoken(text[begin:at]), after if nearest else "")
             taken_back = nearest and takes_back(after, value)
             others = forms[:-1] if nearest else forms[1:]
-            if supposed or taken_back or (fenced and not leads) or _disagree(part[cut:], form, others):
+            echoed = _echoes(mark.sub("", text[begin:at]), text[at : place + cut + form.end], value, planted)
+            if supposed or taken_back or echoed or (fenced and not leads) or _disagree(part[cut:], form, others):
                 value = AMBIGUOUS
             leads = leads and not supposed
             yield Form(at, place + cut + form.end, value, leads)
@@ -198,6 +226,15 @@ def _signed_by(
     whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol, keys)
     if whole is not None and last == begin:
         yield Form(begin, sign.start(), whole, leads=True)
+
+
+def _echoes(before: str, form: str, value: Any, planted: Planted) -> bool:
+    """Whether a form on a signed line is what a judged text holds: with the word before it, or told in a sentence."""
+    words = re.findall(r"\w+", before)
+    if not words:
+        return False
+    told = [one for one in re.findall(r"\w+", last_sentence(_spoken(before))) if one.casefold() not in _LEADS]
+    return planted.quoted(words[-1] + form) or (bool(told) and value in planted)
 
 
 def _disagree(part: str, form: Form, others: Sequence[Form]) -> bool:

@@ -109,6 +109,7 @@ class _Held:
     looks: frozenset[str]
     bare: frozenset[str]
     talks: bool
+    letters: str = field(repr=False)
     text: str = field(repr=False)
 
     def mentions(self, value: float) -> bool:
@@ -129,13 +130,15 @@ def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _Held:
         if whole is not None:
             # A line that is nothing but a number or a yes is an answer like any other.
             (forms if ":" in line or protocol is Protocol.GRADE else bare).add(_name(whole))
+    letters = squeezed(text[-_LONGEST:])
     talks = (
         bool(forms or looks)
         or (bool(bare) and not protocol.rates)
         or _TALK.search(written) is not None
-        or _TALK_APART.search(squeezed(text)) is not None
+        or _TALK_APART.search(letters) is not None
     )
-    return _Held(frozenset(forms), frozenset(looks), frozenset(bare), talks, written if protocol.rates else "")
+    numbers = written if protocol.rates else ""
+    return _Held(frozenset(forms), frozenset(looks), frozenset(bare), talks, letters, numbers)
 
 
 def _in_words(number: int) -> str:
@@ -161,6 +164,11 @@ class Planted:
         """Whether a judged text that gains by a verdict holds it, or what looks like it."""
         name = _name(value)
         return any(name in one.forms or name in one.looks for one in self._gaining(value))
+
+    def quoted(self, text: str) -> bool:
+        """Whether a judged text holds these words, whatever stands between its letters."""
+        letters = squeezed(text)
+        return bool(letters) and any(letters in one.letters for one in self._held)
 
     def holds_whole(self, value: Any) -> bool:
         """Whether one does, or has a line that is nothing but this value."""
