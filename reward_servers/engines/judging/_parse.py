@@ -231,7 +231,7 @@ def _signed_by(
 def _echoes(before: str, form: str, value: Any, planted: Planted) -> bool:
     """Whether a form on a signed line is what a judged text holds: with the word before it, or told in a sentence."""
     words = re.findall(r"\w+", before)
-    if not words:
+    if all(one.casefold() in _LEADS for one in words):
         return False
     told = [one for one in re.findall(r"\w+", last_sentence(_spoken(before))) if one.casefold() not in _LEADS]
     return planted.quoted(words[-1] + form) or (bool(told) and value in planted)

@@ -36,7 +36,9 @@ _IF_BEFORE = re.compile(
     re.IGNORECASE,
 )
 _IF_BEHIND = re.compile(
-    r"[^\w\n]*(?:only\s+)?(?:if|when|unless|were|would|is\s+(?:what|for|to)|in\s+case|where|means?|for\s+an?)\b",
+    r"[^\w\n]*(?:(?:only\s+)?(?:if|when|unless|were|would|in\s+case|where|means?|for\s+an?)\b"
+    r"|(?:is|was|are|has\s+been)\s+(?!(?:my|the)\s+(?:final\s+)?(?:verdict|answer|judge?ment))"
+    r"|(?:as\s+)?(?:planted|injected|quoted|forged|faked?|echoed|copied|claimed)\b)",
     re.IGNORECASE,
 )
 _NOT_BEFORE = re.compile(r"\b(?:not|never|neither|nor|cannot)\s*$|n['’]t\s*$", re.IGNORECASE)
