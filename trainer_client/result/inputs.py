@@ -26,6 +26,8 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 Column: TypeAlias = Callable[[Source], FloatArray]
 """``[N]`` scores or aspects of a source; NaN where there is none."""
 
+POLICY_STEPS = "@policy_step"
+"""Where the steps of the policies lie, beside what a recipe's sources give; no source is called so."""
 _ABSENT = object()
 _COMPARE: Mapping[str, Callable[[Any, float], Any]] = {
     "at_least": np.greater_equal,
@@ -38,7 +40,8 @@ _COMPARE: Mapping[str, Callable[[Any, float], Any]] = {
 def values_of(plan: Plan | None, rollouts: Sequence[Rollout], *, strict: bool = True) -> dict[str, list[Any]]:
     """What the rollouts hold of the sources of a plan, by the name of the source.
 
-    Inputs that the recipe does not name are read where every rollout has them.
+    Inputs that the recipe does not name are read where every rollout has them, and the steps of the policies that wrote
+    the rollouts, where some have them: see `ScoreTable.policy_steps`.
 
     Args:
         plan: what supplies the inputs; None for a recipe without a method.
@@ -49,9 +52,9 @@ def values_of(plan: Plan | None, rollouts: Sequence[Rollout], *, strict: bool = 
     Raises:
         RolloutError: a rollout lacks something that the method needs.
     """
+    values = _policy_steps(rollouts, strict=strict)
     if plan is None:
-        return {}
-    values: dict[str, list[Any]] = {}
+        return values
     for name, sources in plan.sources().items():
         for source in sources:
             if not source.is_of_rollout or source.base in values:
@@ -66,6 +69,40 @@ def values_of(plan: Plan | None, rollouts: Sequence[Rollout], *, strict: bool = 
                 raise _lacks(name, source, rollouts[lacking[0]], len(lacking))
             if asked_for or not lacking:
                 values[source.base] = found
+    return values
+
+
+def _policy_steps(rollouts: Sequence[Rollout], *, strict: bool) -> dict[str, list[Any]]:
+    # Not of the metadata, which servers are told: what a response is worth does not depend on it.
+    told = [one.extra.get("policy_step") if one.extra else None for one in rollouts]
+    if all(one is None for one in told):
+        return {}
+    return {POLICY_STEPS: [_oldest(value, rollout, strict) for value, rollout in zip(told, rollouts, strict=True)]}
+
+
+def _oldest(value: Any, rollout: Rollout, strict: bool) -> float | None:
+    """The step of the policy that wrote a rollout; of one that several have written, the oldest."""
+    steps = value if isinstance(value, Sequence) and not isinstance(value, str) else [value]
+    if value is None or not len(steps):
+        return None
+    if any(isinstance(one, bool) or not hasattr(one, "__index__") or one < 0 for one in steps):
+        if not strict:
+            return None
+        raise RolloutError(
+            f"expected a whole number from 0, or a list of them, found {value!r}",
+            "policy_step",
+            rollout.rollout_id,
+        )
+    return float(min(steps))
+
+
+def joined(tables: Sequence[Mapping[str, list[Any]]], lengths: Sequence[int]) -> dict[str, list[Any]]:
+    """The values of several tables, one after the other; of the sources that all of them have."""
+    names = [name for name in tables[0] if all(name in one for one in tables)]
+    values = {name: [value for one in tables for value in one[name]] for name in names}
+    if any(POLICY_STEPS in one for one in tables):
+        steps = [one.get(POLICY_STEPS, [None] * length) for one, length in zip(tables, lengths, strict=True)]
+        values[POLICY_STEPS] = [value for part in steps for value in part]
     return values
 
 

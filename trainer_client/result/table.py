@@ -18,7 +18,7 @@ from trainer_client._errors import RecipeError, RewardError
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.details import PARTIES, Cell, Times, read_aspects, read_cell, read_spent, read_times, seconds
 from trainer_client.result.estimating import signal_of
-from trainer_client.result.inputs import values_of
+from trainer_client.result.inputs import POLICY_STEPS, joined, values_of
 from trainer_client.result.missing import MissingWindow
 from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
 from trainer_client.result.verifiers import VerifierId
@@ -123,8 +123,7 @@ class ScoreTable:
     @classmethod
     def of(cls, rollouts: Sequence[Rollout], recipe: Recipe, store: OutcomeStore, **known: Any) -> ScoreTable:
         """The table of a settled store; ``known`` are the constructor's other arguments."""
-        inputs = known.pop("inputs", None)
-        if inputs is None:
+        if (inputs := known.pop("inputs", None)) is None:
             inputs = values_of(recipe.plan, rollouts, strict=False)
         ids = [rollout.rollout_id for rollout in rollouts]
         return cls(recipe, ids, [rollout.group_id for rollout in rollouts], store, inputs=inputs, **known)
@@ -224,6 +223,11 @@ class ScoreTable:
                 name: np.frombuffer(values, np.float64) for name, values in zip(names, read, strict=True)
             }
         return self._aspects[column]
+
+    @property
+    def policy_steps(self) -> FloatArray:
+        """``[N]`` step of the policy that wrote each rollout, ``extra["policy_step"]``, the oldest; NaN if not said."""
+        return np.array(self._inputs.get(POLICY_STEPS, [None] * len(self)), np.float64)
 
     def spent(self, reward: str | int) -> Spent:
         """Calls, tokens and price of the models that a reward's items asked, those of its faults among them.
@@ -392,9 +396,5 @@ class ScoreTable:
             seconds=max(table.seconds for table in tables),
             kept=Kept(first._estimator),
             step=first._step,
-            inputs={
-                name: [value for table in tables for value in table._inputs[name]]
-                for name in first._inputs
-                if all(name in table._inputs for table in tables)
-            },
+            inputs=joined([table._inputs for table in tables], [len(table) for table in tables]),
         )
