@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
+from reward_servers.cli._inputs import load_recipe
 from reward_servers.cli._loop import run_on_loop
 
 if TYPE_CHECKING:
@@ -48,13 +49,12 @@ def gateway(
     """
     from reward_servers.cli._scoring import session_of
     from reward_servers.gateway import check_address, load_gateway_config
-    from trainer_client import Recipe
 
     settings = load_gateway_config(
         config, on_missing=on_missing, slots=run_code, host=host, port=port, insecure=insecure or None
     )
     check_address(settings)
-    loaded = Recipe.load(recipe)
+    loaded = load_recipe(recipe)
     session = session_of(loaded, recipe, (endpoints_file, None), (tls_of(ca, cert, key), token), workers, verbose=False)
     run_on_loop(_serve(session, loaded, settings))
     return 0

@@ -43,6 +43,15 @@ def read_columns(given: Sequence[str]) -> dict[str, str]:
     return columns
 
 
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe; modules that it names are beside it, in the working directory, or installed."""
+    from reward_servers.recipes import find_modules_in
+    from trainer_client import Recipe
+
+    find_modules_in(path.parent)
+    return Recipe.load(path)
+
+
 def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, config: Path | None = None) -> Recipe:
     """The recipe of a file, or one that only asks verifiers.
 
@@ -65,7 +74,7 @@ def recipe_of(path: Path | None, verifiers: Sequence[str], options: str | None, 
             raise UserError("--options belongs to --verifier; a recipe says the options of each of its rewards")
         if config is not None:
             raise UserError('--config belongs to --verifier; a recipe names it: [servers.NAME] config = "FILE"')
-        return Recipe.load(path)
+        return load_recipe(path)
     if options is not None and len(verifiers) > 1:
         raise UserError("--options is for one --verifier; write a recipe for several with options")
     given = read_options(options)

@@ -35,11 +35,12 @@ def recipe(
     """
     from reward_servers.cli._fleet import endpoints_of
     from reward_servers.fleet import addresses_elsewhere
-    from reward_servers.recipes import Asked, Offers, layout_of, problems_of
+    from reward_servers.recipes import Asked, Offers, find_modules_in, layout_of, problems_of
     from trainer_client import Recipe, RecipeError
     from trainer_client.recipe.asking import Asking
     from trainer_client.recipe.file import RecipeText
 
+    find_modules_in(path.parent)
     text = RecipeText.of_file(path)
     problems = list(text.problems)
     loaded: Recipe | None = None

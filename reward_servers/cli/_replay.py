@@ -12,6 +12,7 @@ import typer
 from reward_servers.cli import _options
 from reward_servers.cli._access import Ca, Cert, Key, Token, tls_of
 from reward_servers.cli._errors import EXIT_NO, UserError
+from reward_servers.cli._inputs import load_recipe
 from reward_servers.cli._scored_rows import ScoredRows
 
 if TYPE_CHECKING:
@@ -49,9 +50,8 @@ def replay(
     from reward_servers.cli._compare import compare_entries, print_difference
     from reward_servers.cli._scoring import session_of
     from reward_servers.reporting import entry_of
-    from trainer_client import Recipe
 
-    loaded = Recipe.load(recipe)
+    loaded = load_recipe(recipe)
     rows = ScoredRows(source)
     steps = _steps(rows, only)
     about = rows.about()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reward_servers.cli._inputs import load_recipe
 from reward_servers.cli._parent import end_with_parent
 from reward_servers.cli._whole_file import refuse_overwriting, remove_file
 
@@ -50,11 +51,10 @@ def up(
     """
     from reward_servers.fleet import addresses_elsewhere, programs_of
     from reward_servers.recipes import Offers, check_recipe
-    from trainer_client import Recipe
 
     if with_parent:
         end_with_parent()
-    loaded = Recipe.load(recipe)
+    loaded = load_recipe(recipe)
     programs = programs_of(
         loaded.all_servers, recipe.parent, host=host, port=port, workers=workers, insecure=insecure, plain=plain
     )

@@ -156,9 +156,8 @@ class Offers:
 
     def _load(self, name: str) -> Offer:
         if ":" in name:
-            # Where its server will find it; at the end of the path it can shadow nothing.
-            folders = (os.path.abspath(self._folder), os.getcwd())
-            sys.path += [folder for folder in folders if folder not in sys.path]
+            # Where its server will find it.
+            find_modules_in(self._folder)
         loaded = self._loaded[name] = find(name)
         place = self._names[name].distribution if name in self._names else name
         return _of_verifier(loaded, place)
@@ -177,6 +176,12 @@ class Offers:
         if reasons:
             self.silent[server] = "; ".join(reasons)
         return None
+
+
+def find_modules_in(folder: str | os.PathLike[str]) -> None:
+    """Let modules of a folder and of the working directory be imported; at the end of the path they shadow nothing."""
+    folders = (os.path.abspath(folder), os.getcwd())
+    sys.path += [one for one in folders if one not in sys.path]
 
 
 def _of_verifier(verifier: Verifier, place: str) -> Offer:

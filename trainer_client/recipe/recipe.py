@@ -255,6 +255,7 @@ class Recipe:
         Raises:
             RecipeError: no method has that name, an option does not fit, or nothing supplies an input.
         """
+        self._find_methods()
         bound = read_inputs(self.inputs, self.rewards)
         method = self.estimator()
         self._check_schedules(method)
@@ -263,6 +264,15 @@ class Recipe:
                 raise RecipeError("nothing reads it; the recipe has no advantage", f"inputs.{next(iter(bound))}")
             return None
         return plan_of(method, bound, self.rewards)
+
+    def _find_methods(self) -> None:
+        """Import what `advantage` names of the user's own, since the inputs of such a method are declared there."""
+        from trainer_client.signals import SignalError, load_named
+
+        try:
+            load_named(self.advantage or ())
+        except SignalError as error:
+            raise RecipeError(str(error), "advantage") from error
 
     def weighs_by_step(self, method: Estimator | Pipeline) -> bool:
         """Whether a method takes weights of the rewards that follow the step, and so differs from step to step."""
@@ -289,6 +299,7 @@ class Recipe:
             return None
         from trainer_client.signals import SignalError, resolve
 
+        self._find_methods()
         bound = read_inputs(self.inputs, self.rewards)
         weight = {reward.name: reward.weight for reward in self.rewards}
         columns = bound.get("components", ())

@@ -34,7 +34,7 @@ from trainer_client.signals._groups import GroupIds, Groups
 from trainer_client.signals._inputs import INPUTS, Input
 from trainer_client.signals._method import Method
 from trainer_client.signals._pipeline import Pipeline, Setting, resolve, takes_weights
-from trainer_client.signals._registry import Estimator, method, method_of, methods
+from trainer_client.signals._registry import Estimator, load_named, method, method_of, methods
 from trainer_client.signals._signal import Pair, Request, Signal
 from trainer_client.signals.parts.combine import Combined, combine
 from trainer_client.signals.parts.group_normalise import group_normalise
@@ -66,6 +66,7 @@ __all__ = [
     "advantages",
     "combine",
     "group_normalise",
+    "load_named",
     "method",
     "method_of",
     "methods",

@@ -238,7 +238,7 @@ _DEFAULTS: dict[str, Any] = {"optional": (), "papers": (), "reducible": False, "
 
 def _stage_of(target: Callable[..., Any]) -> str | None:
     """The stage whose package a target is in; None for one outside of them."""
-    package = target.__module__.split(".")[-2]
+    package = target.__module__.rpartition(".")[0].rpartition(".")[2]
     return package if package in STAGES else None
 
 

@@ -182,9 +182,14 @@ def methods(stage: Stage | None = None) -> list[Method]:
 def method_of(name: str) -> Method:
     """What is known of a method.
 
+    Args:
+        name: its name; or ``module:function`` for one of one's own, of any module that can be imported.
+
     Raises:
         UnknownMethodError: no method has that name.
     """
+    if isinstance(name, str) and ":" in name:
+        return _own(name)
     if name not in METHODS:
         _load_near(name)
     if name not in METHODS:
@@ -192,6 +197,39 @@ def method_of(name: str) -> Method:
     if name not in METHODS:
         raise UnknownMethodError(f"no method is called {name!r}; {did_you_mean(name, METHODS)}methods() lists all")
     return METHODS[name]
+
+
+def load_named(setting: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]) -> None:
+    """Import the modules of one's own that a setting of methods names, and so declare what their methods read.
+
+    Raises:
+        UnknownMethodError: one cannot be imported, or registers no such method.
+    """
+    for stage in [setting] if isinstance(setting, str | Mapping) else setting:
+        name = stage.get("name") if isinstance(stage, Mapping) else stage
+        if isinstance(name, str) and ":" in name:
+            _own(name)
+
+
+def _own(name: str) -> Method:
+    module, _, attribute = name.partition(":")
+    try:
+        found = import_module(module)
+    except ImportError as error:
+        raise UnknownMethodError(
+            f"{name}: {module} cannot be imported ({error}); a module is looked for where Python imports from, and by "
+            "commands beside the recipe and in the working directory"
+        ) from error
+    except Exception as error:
+        raise UnknownMethodError(f"{name}: {module} cannot be loaded: {type(error).__name__}: {error}") from error
+    target = getattr(found, attribute, None)
+    for each in METHODS.values():
+        if target is not None and each.target is target:
+            return each
+    raise UnknownMethodError(
+        f"{name}: {module} has no method {attribute!r}; decorate the function with register() of "
+        "trainer_client.signals.authoring"
+    )
 
 
 @cache

@@ -12,7 +12,7 @@ from trainer_client.signals import parts
 from trainer_client.signals._errors import UnknownMethodError, did_you_mean
 from trainer_client.signals._inputs import INPUTS
 from trainer_client.signals._method import PAPERS, STAGES, Method, Paper
-from trainer_client.signals._registry import methods
+from trainer_client.signals._registry import method_of, methods
 from trainer_client.signals.catalogue._unimplemented import UNIMPLEMENTED
 
 _ROOT = Path(__file__).parents[3]
@@ -119,6 +119,8 @@ def describe(name: str) -> str:
     Raises:
         UnknownMethodError: neither a method nor a paper has that name.
     """
+    if ":" in name:
+        return _card(method_of(name))
     by_name = {each.name: each for each in methods()}
     if name in by_name:
         return _card(by_name[name])
