@@ -29,6 +29,8 @@ WHY = {
     "citation": "each statement is compared with every passage that it cites",
     "language": "n-grams of every sentence, in a model of languages",
     "yaml_match": "PyYAML's safe loader is written in Python",
+    "ordinal": "numbers are classified and compared in arrays of numpy",
+    "call_form": "arguments are checked by the JSON Schema of their tool",
     "equation": "coefficients are solved for in exact fractions",
 }
 """Why a verifier takes more than ten times as long."""

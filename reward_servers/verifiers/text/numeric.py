@@ -44,16 +44,18 @@ _NUMBER = re.compile(
 
 
 class NumericReference(Reference):
-    """The right number, as a number or as people write it."""
+    """The right number, as a number or as people write it, or a solution that ends with it as those of GSM8K do."""
 
-    answer: int | float | str = Field(description="Such as 12, `1,200`, `3/4`, `12%`, `$1.5 million`.")
+    answer: int | float | str = Field(
+        description="Such as 12, `1,200`, `3/4`, `12%`, `$1.5 million`; of a solution what stands behind `####`."
+    )
 
     @field_validator("answer", mode="before")
     @classmethod
     def _no_truth(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError("a number, not true or false")
-        return value
+        return value.rpartition("####")[2].strip() if isinstance(value, str) else value
 
 
 class NumericOptions(AnswerOptions):
@@ -123,7 +125,7 @@ def _error(given: Fraction, right: Fraction, options: NumericOptions) -> tuple[F
     return difference, difference <= max(Fraction(options.absolute), Fraction(options.relative) * abs(right))
 
 
-@verifier("numeric", version="1", limits=ItemLimits(response=1 << 18), aspects=("relative_error", "numbers"))
+@verifier("numeric", version="2", limits=ItemLimits(response=1 << 18), aspects=("relative_error", "numbers"))
 def numeric(rollout: Rollout, ref: NumericReference, options: NumericOptions) -> Score:
     """Whether a number equals the right one within a tolerance, however written: 1,200, 1.2k, 12e2, (5), 3/4, 12%."""
     right = _read(ref.answer)

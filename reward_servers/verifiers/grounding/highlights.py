@@ -1,0 +1,89 @@
+"""Highlights that a response names, each with how much of one it is (TempSamp-R1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from reward_servers import ItemLimits, Reference, Rollout, Score, verifier
+from reward_servers.engines.text import strict_json
+from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, taken
+
+_MOST = 4096
+
+
+class HighlightsReference(Reference):
+    """The right highlights."""
+
+    saliency: dict[str, float] = Field(
+        min_length=1, max_length=_MOST, description="Grade of each clip by its name, such as its second; 0 is none."
+    )
+
+    @field_validator("saliency")
+    @classmethod
+    def _check(cls, value: dict[str, float]) -> dict[str, float]:
+        if not all(0 <= one < math.inf for one in value.values()):
+            raise ValueError("grades are numbers from 0")
+        if not any(value.values()):
+            raise ValueError("no clip has a grade above 0, so none is a highlight")
+        return {name.strip(): one for name, one in value.items()}
+
+
+class HighlightsOptions(AnswerOptions):
+    """What finding clips and grading them are worth."""
+
+    grades: float = Field(0.5, ge=0, le=1, description="Share of the score for the grades; the rest is for the clips.")
+
+
+@verifier(
+    "highlights",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects=("f2", "precision", "recall", "wmse"),
+)
+def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOptions) -> Score:
+    """How well the clips that a response names are the highlights, and its grades theirs: F2, and 1 / (1 + error).
+
+    The answer is a JSON object of clips with grades, such as `{"12": 4, "14": 2.5}`; those at 0 are not named. F2
+    counts a highlight that is missed four times as much as a clip that is none. `wmse` is the mean squared error of the
+    grades of the highlights, weighted by them; one that is not named has 0. Nothing is paid for grades where no
+    highlight is named. Source: TempSamp-R1 (arXiv 2509.18056), whose weights of both are not known.
+    """
+    text = taken(rollout, options)
+    if text is None:
+        return nothing_taken(options)
+    named = _graded(text)
+    if named is None:
+        return Score.floor("malformed", "the answer is one JSON object of clips with grades from 0")
+    if not named:
+        return Score.floor("no_answer", "no clip is named")
+    right = {name: grade for name, grade in ref.saliency.items() if grade > 0}
+    found = len(named.keys() & right.keys())
+    precision, recall = found / len(named), found / len(right)
+    f2 = 5 * precision * recall / (4 * precision + recall) if found else 0.0
+    total = math.fsum(right.values())
+    error = min(1e300, math.fsum(grade / total * min(abs(grade - named.get(name, 0.0)), 1e150) ** 2
+                                 for name, grade in right.items()))  # fmt: skip
+    value = (1 - options.grades) * f2 + options.grades / (1 + error) if found else 0.0
+    aspects = {"f2": f2, "precision": precision, "recall": recall, "wmse": error}
+    return Score(min(1.0, value), aspects=aspects)
+
+
+def _graded(text: str) -> dict[str, float] | None:
+    """Clips with grades above 0; None for what is no such object."""
+    try:
+        read: Any = strict_json(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(read, dict) or len(read) > _MOST:
+        return None
+    found: dict[str, float] = {}
+    for name, grade in read.items():
+        if isinstance(grade, bool) or not isinstance(grade, int | float) or not 0 <= grade < math.inf:
+            return None
+        if name.strip() in found:
+            return None
+        found[name.strip()] = float(min(grade, 1e150))
+    return {name: grade for name, grade in found.items() if grade > 0}
