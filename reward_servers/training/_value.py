@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 _RANKING = 0.25
 _ASKED = 16
+_OWN_RATE = 0.05
+_MOST_STEPS_OF_TRIAL = 400
+# How far a weight is expected to lie from 0 before anything is seen; 0 reads no prompt.
+_WEIGHTS = (0.0, 0.3, 1.0)
+_UNREAD = -20.0
+# Nats that a wider choice of weights must gain.
+_NOT_WORTH_IT = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class ValueReport:
 
     Attributes:
         outcomes: How many.
+        reads_prompts: Whether prompts are read. They are not where the later outcomes among those of training were
+            expected at least as well without: the model is then the policy's rate.
         loss: Mean cross-entropy in nats.
         loss_of_prior: The same from the prompt alone.
         loss_of_rate: The same from the mean of the same history, whatever the prompt.
@@ -55,6 +64,7 @@ class ValueReport:
     """
 
     outcomes: int
+    reads_prompts: bool
     loss: float
     loss_of_prior: float
     loss_of_rate: float
@@ -137,7 +147,9 @@ def train_value(
     held = training if held_out is None else [one._replace(held_from=0) for one in _parts(encoder, held_out, 0.0)]
     if not any(one.held_from for one in training) or not any(len(one.outcomes) > one.held_from for one in held):
         raise TrainingError(f"{len(rows)} outcomes are too few to train on and to hold some out; give more")
-    parameters = _fitted(training, run, window, encoder.width)
+    tried = _tried(training, run, window)
+    chosen = min(one for one, loss in tried.items() if loss <= min(tried.values()) + _NOT_WORTH_IT) if tried else 0.0
+    parameters = _fitted(training, run, window, chosen)
     report = _judged(parameters, held, window)
     loaded = load_encoder(run.base, device="cpu", dtype="float32")
     with quietly():
@@ -146,7 +158,9 @@ def train_value(
     write_value(parameters, out)
     # What was written can be served.
     ValueModel(out, encoder.max_length, device="cpu", dtype="float32")
-    facts = {"outcomes": len(rows), "policies": len(training), "window": window, "seed": run.seed}
+    facts: dict[str, Any] = {"outcomes": len(rows), "policies": len(training), "window": window, "seed": run.seed}
+    facts["deviation_of_weights"] = chosen
+    facts["loss_by_deviation_of_weights"] = {f"{deviation:g}": loss for deviation, loss in tried.items()}
     (out / "report.json").write_text(json.dumps({**asdict(report), "training": facts}, indent=2) + "\n")
     settings = {"path": str(out.resolve()), "max_length": encoder.max_length}
     (out / "server.toml").write_text(settings_of("value", settings))
@@ -173,16 +187,49 @@ def _parts(encoder: TextModel, rows: Sequence[PolicyOutcome], share: float) -> l
     ]
 
 
-def _fitted(parts: Sequence[_Part], run: Run, window: int, width: int) -> ValueParameters:
+def _tried(parts: Sequence[_Part], run: Run, window: int) -> dict[float, float]:
+    """How well the last third of the outcomes to train on is expected from the rest, by the deviation of the weights.
+
+    Returns:
+        Mean cross-entropies in nats; none where there are too few outcomes to tell.
+    """
+    earlier = [
+        _Part(one.vectors[: one.held_from], one.outcomes[: one.held_from], 2 * one.held_from // 3) for one in parts
+    ]
+    if not any(one.held_from for one in earlier):
+        return {}
+    most = _MOST_STEPS_OF_TRIAL
+    return {one: _judged(_fitted(earlier, run, window, one, most), earlier, window).loss for one in _WEIGHTS}
+
+
+def _begun(parts: Sequence[_Part], deviation: float) -> ValueParameters:
+    """Parameters to begin with, and which of them are fitted."""
     import torch
 
     rate = float(torch.cat([one.outcomes[: one.held_from] for one in parts]).mean().clamp(0.01, 0.99))
-    begin = {"weights": torch.zeros(width), "offset": torch.tensor(rate).logit()}
-    begin |= {"shared": torch.tensor(0.2).log(), "own": torch.tensor(0.3).log(), "sharpness": torch.tensor(4.0).log()}
-    parameters = ValueParameters(**{name: one.double().requires_grad_() for name, one in begin.items()})
-    optimiser = torch.optim.Adam(parameters, lr=run.learning_rate)
+    begin = {"weights": torch.zeros(parts[0].vectors.shape[1]), "offset": torch.tensor(rate).logit()}
+    begin |= {"skill": torch.tensor(0.0), "own": torch.tensor(0.3).log(), "sharpness": torch.tensor(4.0).log()}
+    if not deviation:
+        begin["own"] = torch.tensor(_UNREAD)
+    fitted = ("offset", "skill") if not deviation else ValueParameters._fields
+    return ValueParameters(**{name: one.double().requires_grad_(name in fitted) for name, one in begin.items()})
+
+
+def _fitted(
+    parts: Sequence[_Part], run: Run, window: int, deviation: float, most: int | None = None
+) -> ValueParameters:
+    """Fit the parameters to the outcomes that are not held out, in so many steps at most."""
+    import torch
+
+    parameters = _begun(parts, deviation)
+    prior, process = [parameters.weights, parameters.offset], [*parameters[2:]]
+    optimiser = torch.optim.Adam(
+        [{"params": prior, "lr": run.learning_rate}, {"params": process, "lr": max(_OWN_RATE, run.learning_rate)}]
+    )
     counts = torch.tensor([float(one.held_from) for one in parts])
     steps = max(1, round(run.epochs * float(counts.sum()) / _ASKED))
+    steps = min(steps, most or steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: (steps - step) / steps)
     draw = torch.Generator().manual_seed(run.seed)
     for _ in range(steps):
         part = parts[int(torch.multinomial(counts, 1, generator=draw))]
@@ -190,12 +237,15 @@ def _fitted(parts: Sequence[_Part], run: Run, window: int, width: int) -> ValueP
         known = _taken(parameters, part, start, window)
         end = min(part.held_from, start + _ASKED)
         mean, _ = expect(parameters, part.vectors[start:end], known)
-        # A deviation of 1 for each weight beforehand: few outcomes do not make the prior sure.
-        loss = _loss(mean, part.outcomes[start:end]) + parameters.weights.square().sum() / (2.0 * counts.sum())
+        loss = _loss(mean, part.outcomes[start:end])
+        if deviation:
+            # Few outcomes do not make the prior sure.
+            loss = loss + (parameters.weights / deviation).square().sum() / (2.0 * counts.sum())
         optimiser.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
+        schedule.step()
     return ValueParameters(*(one.detach() for one in parameters))
 
 
@@ -239,6 +289,7 @@ def _judged(parameters: ValueParameters, held: Sequence[_Part], window: int) -> 
     order = (gap > 0) + 0.5 * (gap == 0)
     return ValueReport(
         len(rows),
+        bool(parameters.weights.any()),
         _entropy(mean_of, outcome),
         _entropy(prior_of, outcome),
         _entropy(rate_of, outcome),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from reward_servers.cli._app import run as command
 from reward_servers.core import StartupError, bind
@@ -31,7 +32,7 @@ def _parameters(width: int = 3) -> ValueParameters:
     return ValueParameters(weights, one * 0.2, one.log(), (one * 0.8).log(), (one * 6).log())
 
 
-def test_the_expected_outcome_is_the_mean_of_a_gaussian_process() -> None:
+def test_the_expected_outcome_is_that_of_a_gaussian_process_over_log_odds() -> None:
     parameters = _parameters()
     draw = torch.Generator().manual_seed(0)
     places = torch.nn.functional.normalize(torch.randn(6, 3, generator=draw, dtype=torch.float64), dim=-1)
@@ -42,20 +43,40 @@ def test_the_expected_outcome_is_the_mean_of_a_gaussian_process() -> None:
     def likeness(a: Any, b: Any) -> Any:
         return 0.25 + 0.16 * np.exp(3.0 * (a @ b.T - 1.0))
 
-    x, q = known.numpy(), asked.numpy()
-    prior = 1 / (1 + np.exp(-(x @ np.array([1.0, 2.0, 3.0]) + 0.1)))
-    of_asked = 1 / (1 + np.exp(-(q @ np.array([1.0, 2.0, 3.0]) + 0.1)))
-    inverse = np.linalg.inv(likeness(x, x) + np.diag(np.maximum(prior * (1 - prior), 0.01)))
-    wanted = of_asked + likeness(q, x) @ inverse @ (outcomes.numpy() - prior)
-    left = 0.41 - np.einsum("qn,nm,qm->q", likeness(q, x), inverse, likeness(q, x))
-    assert mean.numpy() == pytest.approx(np.clip(wanted, 0.001, 0.999))
-    assert deviation.numpy() == pytest.approx(np.sqrt(left))
+    def squashed(x: Any) -> Any:
+        return 1 / (1 + np.exp(-x))
+
+    x, q, y = known.numpy(), asked.numpy(), outcomes.numpy()
+    prior, of_asked = (some @ np.array([1.0, 2.0, 3.0]) + 0.1 for some in (x, q))
+    # The most probable errors of the prior, by small steps uphill.
+    errors = np.zeros(4)
+    for _ in range(20000):
+        errors += 0.01 * (likeness(x, x) @ (y - squashed(prior + errors)) - errors)
+    chance = squashed(prior + errors)
+    inverse = np.linalg.inv(likeness(x, x) + np.diag(1 / (chance * (1 - chance))))
+    variance = 0.41 - np.einsum("qn,nm,qm->q", likeness(q, x), inverse, likeness(q, x))
+    log_odds = of_asked + likeness(q, x) @ np.linalg.inv(likeness(x, x)) @ errors
+    wanted = squashed(log_odds / np.sqrt(1 + math.pi * variance / 8))
+    assert mean.numpy() == pytest.approx(wanted, abs=1e-6)
+    assert deviation.numpy() == pytest.approx(wanted * (1 - wanted) * np.sqrt(variance), abs=1e-6)
     alone, wide = expect(parameters, asked, None)
-    assert alone.numpy() == pytest.approx(of_asked)
-    assert (wide > deviation).all()
+    assert alone.numpy() == pytest.approx(squashed(of_asked / math.sqrt(1 + math.pi * 0.41 / 8)))
+    assert (wide / (alone * (1 - alone)) > deviation / (mean * (1 - mean))).all()
 
 
-def _outcomes(policies: int, count: int, seed: int) -> list[dict[str, Any]]:
+def test_what_a_history_teaches_has_the_gradient_of_what_it_says() -> None:
+    draw = torch.Generator().manual_seed(0)
+    places = torch.nn.functional.normalize(torch.randn(6, 3, generator=draw, dtype=torch.float64), dim=-1)
+    outcomes = torch.tensor([1.0, 0.0, 1.0, 0.5], dtype=torch.float64)
+
+    def said(*values: torch.Tensor) -> torch.Tensor:
+        parameters = ValueParameters(*values)
+        return expect(parameters, places[4:], take_in(parameters, places[:4], outcomes))[0]
+
+    torch.autograd.gradcheck(said, [one.clone().requires_grad_() for one in _parameters()])
+
+
+def _outcomes(policies: int, count: int, seed: int, apart: float = 1.5) -> list[dict[str, Any]]:
     """Prompts of the words w0 to w99 are mostly solved, those of w100 to w199 are not; policies differ."""
     draw = random.Random(seed)
     rows = []
@@ -64,7 +85,7 @@ def _outcomes(policies: int, count: int, seed: int) -> list[dict[str, Any]]:
         for _ in range(count):
             hard = draw.random() < 0.5
             words = [f"w{draw.randrange(100, 200) if hard else draw.randrange(100)}" for _ in range(4)]
-            chance = 1 / (1 + math.exp(-(skill + (-1.5 if hard else 1.5))))
+            chance = 1 / (1 + math.exp(-(skill + (-apart if hard else apart))))
             rows.append({"prompt": " ".join(words), "outcome": draw.random() < chance, "policy": f"p{policy}"})
     return rows
 
@@ -88,6 +109,7 @@ async def test_outcomes_teach_what_the_present_policy_solves(
     assert report["loss"] < report["loss_of_rate"] - 0.01
     assert report["loss"] < report["loss_of_prior"] - 0.01
     assert report["ranked"] > 0.6
+    assert report["reads_prompts"]
     history = [{"prompt": f"w{one} w{one + 1}", "outcome": 1} for one in range(20)]
     lost = [{**one, "outcome": 0} for one in history]
     async with bench(bind(declared(Value), {"path": str(out), "threads": 1})) as running:
@@ -110,9 +132,32 @@ async def test_outcomes_teach_what_the_present_policy_solves(
     assert encoder.max_length == 256
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_where_prompts_say_nothing_the_rate_of_the_policy_is_expected(tmp_path: Path, seed: int) -> None:
+    file = _written(tmp_path / "outcomes.jsonl", _outcomes(1, 240, seed, apart=0.0))
+    out = tmp_path / "out"
+    given = ["train", "value", str(file), "--base", str(tiny.bert(tmp_path / "base")), "-o", str(out)]
+    assert command([*given, "--threads", "1"]) == 0
+    report = json.loads((out / "report.json").read_text())
+    assert not report["reads_prompts"]
+    assert report["loss"] < report["loss_of_rate"] + 0.03
+    tried = report["training"]["loss_by_deviation_of_weights"]
+    assert min(tried, key=tried.__getitem__) == "0"
+
+
 async def test_a_directory_without_a_trained_value_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"no value.safetensors; train it with: assay train value"):
         async with bench(bind(declared(Value), {"path": str(tiny.bert(tmp_path))})):
+            pass
+
+
+async def test_parameters_of_another_form_are_refused(tmp_path: Path) -> None:
+    path = tiny.bert(tmp_path / "model")
+    one = torch.zeros((), dtype=torch.float64)
+    names = ("offset", "shared", "own", "sharpness")
+    save_file({"weights": torch.zeros(32), **{name: one.clone() for name in names}}, path / "value.safetensors")
+    with pytest.raises(StartupError, match="it holds no skill; train it again"):
+        async with bench(bind(declared(Value), {"path": str(path)})):
             pass
 
 

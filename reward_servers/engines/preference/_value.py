@@ -1,16 +1,18 @@
 """Value models: how probably a policy solves a prompt, from the prompt and the outcomes that it had with others.
 
-A frozen encoder makes vectors of prompts. Their weighted sum is what any policy is expected to do, the *prior*; a
-Gaussian process over its errors is moved by the *history*, the latest outcomes of the present policy: all prompts
-together, since one policy is better than another, and prompts of like meaning more than others.
+A frozen encoder makes vectors of prompts. Their weighted sum is what any policy is expected to do, the *prior*, in
+log-odds; a Gaussian process over its errors is moved by the *history*, the latest outcomes of the present policy: all
+prompts together, since one policy is better than another, and prompts of like meaning more than others.
 
 Source: the interface (prompt and history in, probability out), the loss and the window of 256 are those of V_0 (arXiv
 2602.03584), whose frozen tabular network the Gaussian process replaces: Rasmussen and Williams, "Gaussian Processes for
-Machine Learning" (2006), equations 2.25 and 2.26.
+Machine Learning" (2006), sections 3.4.1 and 3.4.2 (Laplace's approximation), with the expectation of a squashed
+Gaussian by MacKay (1992): its mean is divided by ``sqrt(1 + pi variance / 8)``.
 """
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
     import torch
 
 VALUE_FILE = "value.safetensors"
-_LEAST = 1e-3
-_LEAST_NOISE = 0.01
+_LEAST_NOISE = 1e-6
+_MOST_STEPS = 50
+_SETTLED = 1e-9
 _HISTORIES = 8
 
 
@@ -34,29 +37,27 @@ class ValueParameters(NamedTuple):
     Attributes:
         weights: ``[H]`` of the vector of a prompt.
         offset: ``[]`` added to their sum: the prior in log-odds.
-        shared: ``[]`` logarithm of the deviation of what all prompts share.
+        skill: ``[]`` logarithm of the deviation of what all prompts share: one policy is better than another.
         own: ``[]`` logarithm of the deviation of what prompts of like meaning share.
         sharpness: ``[]`` logarithm of how fast likeness ends as the cosine falls.
     """
 
     weights: torch.Tensor
     offset: torch.Tensor
-    shared: torch.Tensor
+    skill: torch.Tensor
     own: torch.Tensor
     sharpness: torch.Tensor
 
     def prior(self, vectors: torch.Tensor) -> torch.Tensor:
-        """``[Q]`` expected outcomes of ``[Q, H]`` prompts without a history."""
-        import torch
-
-        return torch.sigmoid(vectors @ self.weights + self.offset)
+        """``[Q]`` log-odds that any policy solves ``[Q, H]`` prompts."""
+        return vectors @ self.weights + self.offset
 
     def likeness(self, some: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
         """``[Q, N]`` covariance of the prior's errors at ``[Q, H]`` and ``[N, H]`` prompts."""
         import torch
 
         near = torch.exp(torch.exp(self.sharpness) * (some @ others.T - 1.0))
-        return torch.exp(2.0 * self.shared) + torch.exp(2.0 * self.own) * near
+        return torch.exp(2.0 * self.skill) + torch.exp(2.0 * self.own) * near
 
 
 class Known(NamedTuple):
@@ -64,24 +65,47 @@ class Known(NamedTuple):
 
     Attributes:
         vectors: ``[N, H]`` of its prompts.
-        factor: ``[N, N]`` Cholesky factor of the covariance of its outcomes.
-        errors: ``[N]`` the prior's errors, divided by that covariance.
+        roots: ``[N]`` roots of what each outcome tells: its variance at the most probable log-odds.
+        factor: ``[N, N]`` Cholesky factor of the identity plus the covariance between these roots.
+        errors: ``[N]`` outcomes less what is expected of them at the most probable log-odds.
     """
 
     vectors: torch.Tensor
+    roots: torch.Tensor
     factor: torch.Tensor
     errors: torch.Tensor
 
 
 def take_in(parameters: ValueParameters, vectors: torch.Tensor, outcomes: torch.Tensor) -> Known:
-    """Take in the outcomes of ``[N, H]`` prompts, each between 0 and 1."""
+    """Take in the outcomes of ``[N, H]`` prompts, each between 0 and 1: find the most probable log-odds."""
     import torch
 
-    prior = parameters.prior(vectors)
-    noise = (prior * (1.0 - prior)).clamp_min(_LEAST_NOISE)
-    factor = torch.linalg.cholesky(parameters.likeness(vectors, vectors) + torch.diag(noise))
-    errors = torch.cholesky_solve((outcomes - prior)[:, None], factor)[:, 0]
-    return Known(vectors, factor, errors)
+    prior, likeness = parameters.prior(vectors), parameters.likeness(vectors, vectors)
+    with torch.no_grad():
+        found = torch.zeros_like(outcomes)
+        for _ in range(_MOST_STEPS):
+            before, (found, _, _) = found, _step(prior, likeness, outcomes, found)
+            if float((found - before).abs().max()) < _SETTLED:
+                break
+    # From where the search ends, one more step carries the gradient of its end.
+    found, _, _ = _step(prior, likeness, outcomes, found)
+    _, roots, factor = _step(prior, likeness, outcomes, found)
+    return Known(vectors, roots, factor, outcomes - torch.sigmoid(prior + found))
+
+
+def _step(
+    prior: torch.Tensor, likeness: torch.Tensor, outcomes: torch.Tensor, found: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A step of Newton's method: the next errors of the prior, and roots and factor at the present ones."""
+    import torch
+
+    chance = torch.sigmoid(prior + found)
+    tells = (chance * (1.0 - chance)).clamp_min(_LEAST_NOISE)
+    roots = tells.sqrt()
+    factor = torch.linalg.cholesky(torch.eye(len(found)).to(likeness) + roots[:, None] * likeness * roots[None, :])
+    wanted = tells * found + outcomes - chance
+    gone = roots * torch.cholesky_solve((roots * (likeness @ wanted))[:, None], factor)[:, 0]
+    return likeness @ (wanted - gone), roots, factor
 
 
 def expect(
@@ -90,14 +114,15 @@ def expect(
     """Mean and deviation of the expected outcome of ``[Q, H]`` prompts, behind a history or without one."""
     import torch
 
-    prior = parameters.prior(vectors)
-    own = torch.exp(2.0 * parameters.shared) + torch.exp(2.0 * parameters.own)
-    if known is None:
-        return prior.clamp(_LEAST, 1.0 - _LEAST), torch.sqrt(own).expand_as(prior)
-    across = parameters.likeness(vectors, known.vectors)
-    mean = prior + across @ known.errors
-    gone = (across.T * torch.cholesky_solve(across.T, known.factor)).sum(0)
-    return mean.clamp(_LEAST, 1.0 - _LEAST), torch.sqrt((own - gone).clamp_min(0.0))
+    mean = parameters.prior(vectors)
+    variance = (torch.exp(2.0 * parameters.skill) + torch.exp(2.0 * parameters.own)).expand_as(mean)
+    if known is not None:
+        across = parameters.likeness(vectors, known.vectors)
+        mean = mean + across @ known.errors
+        seen = known.roots[:, None] * across.T
+        variance = (variance - (seen * torch.cholesky_solve(seen, known.factor)).sum(0)).clamp_min(0.0)
+    chance = torch.sigmoid(mean / torch.sqrt(1.0 + math.pi * variance / 8.0))
+    return chance, chance * (1.0 - chance) * variance.sqrt()
 
 
 class ValueModel:

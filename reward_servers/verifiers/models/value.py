@@ -39,7 +39,7 @@ class ValueReference(Reference):
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 @verifier(
     "value",
-    version="1",
+    version="2",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0),
     max_batch=256,
     aspects=("prior", "deviation"),
