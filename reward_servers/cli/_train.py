@@ -27,7 +27,7 @@ _CHOICES = {
     "template": ("chat", "pair", "concat"),
     "objective": ("bradley_terry", "robust"),
     "lists": ("list-mle", "logistic", "lambda"),
-    "pooling": ("own", "mean"),
+    "pooling": ("own", "mean", "chunks"),
     "denoise": ("soft", "flip", "drop", "keep"),
     "normaliser": ("std", "calibrated"),
 }
@@ -57,7 +57,9 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="Its peak; 5e-5, for value 0.02.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows of a step; 16 without.")] = None,
     freeze: Annotated[bool, typer.Option("--freeze", help="Train the head only.")] = False,
-    pooling: Annotated[str | None, typer.Option(help="What a new head reads: own, or mean of an encoder.")] = None,
+    pooling: Annotated[
+        str | None, typer.Option(help="What a new head reads: own, mean of an encoder, chunks of a decoder.")
+    ] = None,
     denoise: Annotated[
         str | None, typer.Option(help="Pairs that an ensemble sees the other way round: soft, flip, drop or keep.")
     ] = None,

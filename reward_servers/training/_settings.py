@@ -27,7 +27,8 @@ class Run:
         learning_rate: Peak of the learning rate, which rises and falls linearly.
         batch_size: Rows of a step.
         freeze: Whether only the head is trained.
-        pooling: What a new head reads: ``"own"`` what the model's class gives it, ``"mean"`` an encoder's average.
+        pooling: What a new head reads: ``"own"`` what the model's class gives it, ``"mean"`` an encoder's average,
+            ``"chunks"`` the last state of a decoder, which a small transformer for each head attends over in pieces.
         denoise: What becomes of pairs that an ensemble of heads sees the other way round: ``"soft"`` softens their
             label, ``"flip"`` turns them, ``"drop"`` leaves them out; ``"keep"`` trains no ensemble.
         ensemble: Members of it.

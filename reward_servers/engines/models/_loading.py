@@ -13,11 +13,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from reward_servers.engines.models._pooled import is_pooled, pooled_classifier, read_head
+from reward_servers.engines.models._chunked import chunked_classifier, sizes_for
+from reward_servers.engines.models._pooled import outputs_of, pooled_classifier, pooled_kind, read_head
 
 _NEEDED = "config.json"
 _PIECE = 1 << 22
-Pooling = Literal["own", "mean"]
+Pooling = Literal["own", "mean", "chunks"]
 _HEADS = ("score", "classifier", "classification_head")
 # What changes a score: the weights, the configuration, and all that turns text into token ids.
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
@@ -86,7 +87,7 @@ def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_toke
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
         pooling: What the head reads: ``"own"`` what the class of transformers gives it, ``"mean"`` the average of an
-            encoder's hidden states.
+            encoder's hidden states, ``"chunks"`` the last state of a decoder, cut into pieces.
         outputs: Numbers that the head gives.
         of_tokens: Whether it gives them for each token, in place of the sequence as a whole.
 
@@ -97,9 +98,9 @@ def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_toke
         ModelUnusableError: The files cannot be used, or hold a head of another size.
         ImportError: torch or transformers is missing.
     """
-    if pooling == "mean" and not is_pooled(path):
+    if pooling != "own" and pooled_kind(path) is None:
         base, tokenizer = _read_encoder(path, "float32")
-        model = pooled_classifier(base, outputs)
+        model = pooled_classifier(base, outputs) if pooling == "mean" else _chunked(path, base, outputs)
     elif of_tokens:
         model, tokenizer = _read_token_classifier(path, outputs)
     else:
@@ -149,11 +150,13 @@ def _read(path: Path, dtype: str, device: str, threads: int, **changes: Any) -> 
     if threads:
         torch.set_num_threads(threads)
     check_device(torch, device)
-    if is_pooled(path):
+    if (kind := pooled_kind(path)) is not None:
         base, tokenizer = _read_encoder(path, dtype)
         with named(path / "head.safetensors", "head", "train it again"):
             weights = read_head(path)
-            return pooled_classifier(base, len(weights["bias"]), weights), tokenizer, []
+            if isinstance(kind, dict):
+                return chunked_classifier(base, kind, weights), tokenizer, []
+            return pooled_classifier(base, outputs_of(weights), weights), tokenizer, []
     tokenizer = read_tokenizer(path)
     model, info = read_weights(path, AutoModelForSequenceClassification, dtype, "a sequence classifier", **changes)
     return model, tokenizer, sorted(info["missing_keys"])
@@ -166,6 +169,25 @@ def _read_encoder(path: Path, dtype: str) -> tuple[Any, Any]:
     tokenizer = read_tokenizer(path)
     model, _ = read_weights(path, AutoModel, dtype, "an encoder")
     return model, tokenizer
+
+
+def _chunked(path: Path, base: Any, outputs: int) -> Any:
+    """New heads that read chunks of the last state of a decoder."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    try:
+        with torch.device("meta"):
+            other = AutoModelForSequenceClassification.from_config(base.config)  # type: ignore[no-untyped-call]
+        decodes = reads_last(other)
+    except ValueError:
+        decodes = False
+    if not decodes:
+        raise ModelUnusableError(f"{path}: is no language model that reads from left to right; use pooling 'mean'")
+    try:
+        return chunked_classifier(base, sizes_for(int(base.config.hidden_size), outputs))
+    except ValueError as error:
+        raise ModelUnusableError(f"{path}: {error}") from None
 
 
 def read_tokenizer(path: Path) -> Any:

@@ -28,13 +28,13 @@ def averaged(hidden: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Te
     return (hidden * weights).sum(1) / weights.sum(1)
 
 
-def is_pooled(path: Path) -> bool:
-    """Whether a directory holds such a classifier; false for a configuration that cannot be read."""
+def pooled_kind(path: Path) -> Any:
+    """What a directory says of the head of such a classifier; None where it holds none or cannot be read."""
     try:
         found = json.loads((path / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(found, dict) and _KEY in found
+        return None
+    return found.get(_KEY) if isinstance(found, dict) else None
 
 
 def pooled_classifier(base: Any, outputs: int, weights: Mapping[str, torch.Tensor] | None = None) -> Any:
@@ -78,7 +78,7 @@ def pooled_classifier(base: Any, outputs: int, weights: Mapping[str, torch.Tenso
 
         def save_pretrained(self, path: Path) -> None:
             """Write it."""
-            write_pooled(self, Path(path))
+            write_pooled(self.base_model, self.classifier, "mean", path)
 
     model = PooledClassifier()
     if weights is not None:
@@ -92,20 +92,29 @@ def read_head(path: Path) -> dict[str, torch.Tensor]:
 
     Raises:
         OSError: There is no such file.
-        ValueError: It holds no head.
     """
     from safetensors.torch import load_file
 
     found: dict[str, torch.Tensor] = load_file(path / _FILE)
-    if set(found) != {"weight", "bias"} or found["weight"].dim() != 2:
-        raise ValueError(f"{_FILE} holds {', '.join(sorted(found)) or 'nothing'}, not weight and bias of a linear head")
     return found
 
 
-def write_pooled(model: Any, path: Path) -> None:
-    """Write the encoder and the head into a directory."""
+def outputs_of(weights: Mapping[str, torch.Tensor]) -> int:
+    """Numbers that a linear head gives.
+
+    Raises:
+        ValueError: These are not the weights of one.
+    """
+    if set(weights) != {"weight", "bias"} or weights["weight"].dim() != 2:
+        held = ", ".join(sorted(weights)[:3]) or "nothing"
+        raise ValueError(f"{_FILE} holds {held}, not weight and bias of a linear head")
+    return len(weights["bias"])
+
+
+def write_pooled(base: Any, head: Any, kind: Any, path: Path) -> None:
+    """Write an encoder or decoder and the head on it into a directory."""
     from safetensors.torch import save_file
 
-    setattr(model.config, _KEY, "mean")
-    model.base_model.save_pretrained(path)
-    save_file({name: value.contiguous() for name, value in model.classifier.state_dict().items()}, path / _FILE)
+    setattr(base.config, _KEY, kind)
+    base.save_pretrained(path)
+    save_file({name: value.contiguous() for name, value in head.state_dict().items()}, Path(path) / _FILE)
