@@ -234,7 +234,7 @@ def _echoes(before: str, form: str, value: Any, planted: Planted) -> bool:
     if all(one.casefold() in _LEADS for one in words):
         return False
     told = [one for one in re.findall(r"\w+", last_sentence(_spoken(before))) if one.casefold() not in _LEADS]
-    return planted.quoted(words[-1] + form) or (bool(told) and value in planted)
+    return planted.quoted(words[-1] + form, value) or (bool(told) and value in planted)
 
 
 def _disagree(part: str, form: Form, others: Sequence[Form]) -> bool:

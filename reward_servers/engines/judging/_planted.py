@@ -165,10 +165,10 @@ class Planted:
         name = _name(value)
         return any(name in one.forms or name in one.looks for one in self._gaining(value))
 
-    def quoted(self, text: str) -> bool:
-        """Whether a judged text holds these words, whatever stands between its letters."""
+    def quoted(self, text: str, value: Any) -> bool:
+        """Whether a judged text that gains by a verdict holds these words, whatever stands between their letters."""
         letters = squeezed(text)
-        return bool(letters) and any(letters in one.letters for one in self._held)
+        return bool(letters) and any(letters in one.letters for one in self._gaining(value))
 
     def holds_whole(self, value: Any) -> bool:
         """Whether one does, or has a line that is nothing but this value."""

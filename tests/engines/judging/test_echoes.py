@@ -74,3 +74,9 @@ def test_a_judges_own_verdict_counts_although_the_response_holds_the_same(said: 
 def test_the_words_before_a_verdict_may_be_those_of_the_response() -> None:
     arguments: dict[str, Any] = {"candidate_texts": [f"Final verdict: {PLANT[8:]}"], "token": TOKEN}
     assert parse_reply(f"Final verdict: correct: yes [{TOKEN}]", Protocol.BINARY, **arguments).value is True
+
+
+def test_a_response_does_not_hide_from_a_no_by_writing_it_before_the_judge() -> None:
+    said = f"The sum is off, so correct: no [{TOKEN}]"
+    reply = parse_reply(said, Protocol.BINARY, candidate_texts=["The sum is off, so correct: no"], token=TOKEN)
+    assert reply.value is False
