@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -124,12 +125,22 @@ def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
     is not a declared fault is a defect of the verifier, and a defect of ours is never a score.
     """
     if isinstance(error, FaultError):
-        return error.to_fault()
+        with contextlib.suppress(Exception):
+            return error.to_fault()
     if isinstance(error, MemoryError):
         return limit_verdict(verifier.floor, "memory limit")
     if isinstance(error, RecursionError):
         return limit_verdict(verifier.floor, "nesting limit")
-    return Fault(Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {error}"[:2000])
+    return Fault(
+        Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {_said(error)}"[:2000]
+    )
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except BaseException:  # noqa: BLE001 - an error that cannot be written is a defect of the verifier as any other
+        return "(what it says cannot be written)"
 
 
 class Instance:

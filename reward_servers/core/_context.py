@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from typing import Any
 from reward_servers.core._errors import ServiceError
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Usage, Verdict
+
+_COUNTS = ("upstream_calls", "input_tokens", "output_tokens")
+_LARGEST = (1 << 63) - 1
 
 
 @dataclass(slots=True, frozen=True)
@@ -63,6 +67,29 @@ class Context:
     def logger(self) -> logging.Logger:
         """The verifier's logger."""
         return logging.getLogger(f"assay.verifier.{self.verifier}")
+
+    def spent(self, cpu_us: int = 0) -> Usage:
+        """What the item has cost, as it can be sent: what a verifier has set to no number counts as nothing.
+
+        Args:
+            cpu_us: CPU time, in microseconds.
+        """
+        told = self.usage
+        calls, read, written = (self._count(name, getattr(told, name, 0)) for name in _COUNTS)
+        return Usage(cpu_us, calls, read, written, self._number("cost", getattr(told, "cost", 0.0)))
+
+    def _count(self, name: str, value: Any) -> int:
+        return min(int(self._number(name, value)), _LARGEST)
+
+    def _number(self, name: str, value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if 0 <= number < math.inf:
+            return value if isinstance(value, int) else number
+        self.logger.warning("usage.%s is %.100r, which is no amount; it counts as 0", name, value)
+        return 0
 
     def remaining(self) -> float | None:
         """Seconds until the caller stops waiting; None when it never does."""

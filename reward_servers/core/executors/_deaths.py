@@ -14,7 +14,7 @@ from reward_servers.core._bound import limit_verdict
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict
 from reward_servers.core._work import DeathKind, Unit
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
-from reward_servers.core.executors._worker_main import LEFT_MEMORY
+from reward_servers.core.executors._worker_main import LEFT_COMPUTING, LEFT_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,14 @@ class Cause:
         words: What happened, for a log and a note.
         fresh: Whether no other item had run in it.
         exhausted: The bound that was exceeded: ``"cpu"``, ``"memory"`` or ``"wall"``; empty for none.
+        disturbed: Whether threads or processes of earlier items were there, whose time is counted as the item's.
     """
 
     kind: DeathKind
     words: str
     fresh: bool
     exhausted: str = ""
+    disturbed: bool = False
 
     def __str__(self) -> str:
         """What happened."""
@@ -55,13 +57,15 @@ def cause_of_death(worker: WorkerProcess, exit_code: int | None) -> Cause:
     fresh = not worker.finished_items
     reason = worker.killed_for
     if reason in (KillReason.CPU, KillReason.MEMORY, KillReason.WALL):
-        return Cause(DeathKind.BOUND, f"over its {reason.value} limit", fresh, reason.value)
+        return Cause(DeathKind.BOUND, f"over its {reason.value} limit", fresh, reason.value, worker.disturbed)
     if reason is not None and reason is not KillReason.GARBAGE:
         return Cause(DeathKind.OUTSIDE, f"it was {reason.value}", fresh)
     if exit_code == -signal.SIGPROF:
-        return Cause(DeathKind.BOUND, "over its cpu limit", fresh, "cpu")
+        return Cause(DeathKind.BOUND, "over its cpu limit", fresh, "cpu", worker.disturbed)
     if exit_code == LEFT_MEMORY:
         return Cause(DeathKind.OUTSIDE, "other items had left too much memory in use", fresh)
+    if exit_code == LEFT_COMPUTING:
+        return Cause(DeathKind.OUTSIDE, "other items had left threads or processes that compute", fresh)
     if exit_code == -signal.SIGKILL and reason is None:
         # A worker and its children are under memory bounds of ours: what an item eats ends by those.
         starved = out_of_memory_kills() > worker.host_kills
@@ -79,6 +83,8 @@ def after_death(unit: Unit, cause: Cause, *, on_device: bool) -> Outcome | None:
     """
     hosted = unit.job.hosted
     name, limits = hosted.identity.name, hosted.limits
+    if cause.disturbed and not cause.fresh and DeathKind.BOUND not in unit.deaths and not on_device:
+        return None  # the time may have been spent by what others have left
     if cause.exhausted == "wall":
         spent = "" if on_device else " with little CPU used"
         return Fault(Party.SERVICE, "wall_limit", f"{name} took more than {limits.wall:g} s{spent}")

@@ -11,9 +11,8 @@ import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
 
 from reward_servers.core._bound import Instance, outcome_of
 from reward_servers.core._context import Context
@@ -109,7 +108,7 @@ class DeviceWorker:
                 batch.known.append((place, outcome_of(error, instance.verifier), context))
                 continue
             if isinstance(prepared, Score | Fault):
-                batch.known.append((place, instance.settle(prepared, rollout, context)[0], context))
+                batch.known.append((place, _settled(instance, prepared, rollout, context), context))
             else:
                 ready = Item(rollout, reference, options, context, prepared)
                 batch.waiting.append(_Waiting(place, ready, asked.deadline))
@@ -136,6 +135,8 @@ class DeviceWorker:
         cpu, started = cpu_now(), time.perf_counter()
         try:
             returned = instance.function([one.item for one in waiting])
+            if isinstance(returned, Mapping | Set):
+                raise TypeError(f"score_batch returned a {type(returned).__name__}, which is in no order of items")
             if len(returned) != len(waiting):
                 raise ValueError(f"score_batch returned {len(returned)} scores for {len(waiting)} items")
         except BaseException as error:  # noqa: BLE001 - as above; the halves find the item that causes it
@@ -151,16 +152,20 @@ class DeviceWorker:
         share = 1.0 / len(waiting)
         wall, cpu = (time.perf_counter() - started) * share, (cpu_now() - cpu) * share
         for one, judged in zip(waiting, returned, strict=True):
-            outcome = instance.settle(judged, one.item.rollout, one.item.context)[0]
+            outcome = _settled(instance, judged, one.item.rollout, one.item.context)
             self._report(batch.number, one.place, outcome, wall, cpu, one.item.context)
 
     def _report(
         self, number: int, place: int, outcome: Outcome, wall: float, cpu: float, context: Context | None
     ) -> None:
-        usage = Usage(int(cpu * 1e6))
-        if context is not None:
-            spent: Any = context.usage
-            usage.upstream_calls = int(spent.upstream_calls)
-            usage.input_tokens, usage.output_tokens = int(spent.input_tokens), int(spent.output_tokens)
-            usage.cost = float(spent.cost)
+        cpu_us = int(cpu * 1e6)
+        usage = Usage(cpu_us) if context is None else context.spent(cpu_us)
         self._writer.add(number, place, [outcome], int(wall * 1e6), usage)
+
+
+def _settled(instance: Instance, judged: object, rollout: Rollout, context: Context) -> Outcome:
+    """The outcome of an item; what cannot be made one is the item's own fault and not its batch's."""
+    try:
+        return instance.settle(judged, rollout, context)[0]
+    except BaseException as error:  # noqa: BLE001 - objects of a verifier may raise whatever is asked of them
+        return outcome_of(error, instance.verifier)

@@ -65,6 +65,7 @@ class AtOnce:
         run_us: Microseconds that each ran.
         others: Rank, outcome and run time of the other items.
         done: How many items were judged, from the first on.
+        left: Whether the verifier waits for something, so that its item is judged again elsewhere.
     """
 
     scores: list[float] = field(default_factory=list)
@@ -73,6 +74,7 @@ class AtOnce:
     run_us: list[int] = field(default_factory=list)
     others: list[tuple[int, Outcome, int]] = field(default_factory=list)
     done: int = 0
+    left: bool = False
 
     def ranks(self) -> list[int]:
         """Ranks of the items that have a score."""
@@ -132,6 +134,7 @@ class LoopExecutor:
             pass
         else:
             self._may_be_quick = False
+            found.left = True
             judging.close()
         verifier = self._hosted.verifier
         found.codes = default_codes(found.scores, verifier.low, verifier.high)
@@ -165,9 +168,9 @@ class LoopExecutor:
                     if not details and type(outcome) is Verdict:
                         found.own_codes[len(found.scores)] = outcome.code
                         score, outcome = outcome.score, None
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
+            except BaseException as error:
+                if found.left:
+                    raise  # the coroutine is thrown away
                 outcome = outcome_of(error, verifier)
             ended = clock()
             if outcome is None and score is not None:
@@ -265,9 +268,9 @@ class LoopExecutor:
                     outcomes = instance.settle(await instance.function(*arguments), subject, context)
             except asyncio.CancelledError as error:
                 outcomes = self._interrupted(runner, unit, error)
-            except GeneratorExit:
-                raise
-            except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
+            except BaseException as error:
+                if isinstance(error, GeneratorExit) and not _is_running(runner.task):
+                    raise  # the coroutine is thrown away
                 outcomes = replicate(subject, outcome_of(error, self._hosted.verifier))
             finally:
                 runner.unit = None
@@ -277,7 +280,7 @@ class LoopExecutor:
                 await self._absorb_cancellation(runner)
             ended = time.perf_counter()
             if outcomes is not None:
-                usage = context.usage if context is not None else None
+                usage = context.spent() if context is not None else None
                 queue_us, run_us = int((started - job.queued_at) * 1e6), int((ended - started) * 1e6)
                 self._settle(unit, outcomes, queue_us, run_us, usage)
             if ended > turn_ends:
@@ -345,3 +348,11 @@ class LoopExecutor:
                 self._give_up(runner, runner.unit)
         if self._active:
             self._schedule_watch()
+
+
+def _is_running(task: asyncio.Task[None] | None) -> bool:
+    """Whether this is called from within a task."""
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False

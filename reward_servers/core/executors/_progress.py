@@ -9,11 +9,11 @@ import os
 import struct
 
 _SEAL_LATER_WRITES = 0x10
-_PLACE = struct.Struct("<II")
+_PLACE = struct.Struct("<II?")
 
 
 class Progress:
-    """The chunk and the place in it of the item that a worker has begun last."""
+    """The chunk and the place in it of the item that a worker has begun last, and whether others disturb it."""
 
     def __init__(self, descriptor: int, *, last: bool = False) -> None:
         """Map the memory; the descriptor stays open.
@@ -40,14 +40,14 @@ class Progress:
         os.ftruncate(descriptor, mmap.PAGESIZE)
         return descriptor
 
-    def begin(self, chunk: int, place: int) -> None:
-        """Say that an item begins."""
-        _PLACE.pack_into(self._memory, 0, chunk, place)
+    def begin(self, chunk: int, place: int, *, disturbed: bool = False) -> None:
+        """Say that an item begins, and whether threads or processes are there that earlier items have left."""
+        _PLACE.pack_into(self._memory, 0, chunk, place, disturbed)
 
-    def read(self) -> tuple[int, int]:
-        """The chunk and the place of the item that began last; chunk 0 when none has."""
-        chunk, place = _PLACE.unpack_from(self._memory, 0)
-        return int(chunk), int(place)
+    def read(self) -> tuple[int, int, bool]:
+        """The chunk and the place of the item that began last, and what was said of it; chunk 0 when none has."""
+        chunk, place, disturbed = _PLACE.unpack_from(self._memory, 0)
+        return int(chunk), int(place), bool(disturbed)
 
     def close(self) -> None:
         """Release the memory."""

@@ -151,11 +151,16 @@ class WorkerProcess(asyncio.Protocol):
     @property
     def begun(self) -> Unit | None:
         """The unit that the worker has begun and not finished, as the memory says that it shares with the server."""
-        number, place = self._progress.read() if self._progress is not None else (0, 0)
+        number, place, _ = self._progress.read() if self._progress is not None else (0, 0, False)
         for chunk in self.chunks:
             if chunk.number == number and place < len(chunk.units) and not chunk.done[place]:
                 return chunk.units[place]
         return None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether the item that began last shares the worker with what earlier items have left computing there."""
+        return self._progress is not None and self._progress.read()[2]
 
     @property
     def current(self) -> Unit | None:

@@ -39,15 +39,22 @@ from reward_servers.core.executors._process_tree import adopt_orphans
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
 
+_log = logging.getLogger("assay.worker")
+
 OVERRUN = 1.25
 """A spinning item is killed at this multiple of its CPU limit: beyond doubt, whatever the clock's resolution."""
 LEFT_MEMORY = 75
 """Exit code of a worker in which earlier items have left so much that the current one cannot be judged there."""
 
+LEFT_COMPUTING = 76
+"""Exit code of a worker in which what earlier items have left has used the time of the current one."""
+
 _PR_SET_PDEATHSIG = 1
 _LEFT_BEHIND = 1 / 16
 """Share of the memory bound that earlier items may have left in use when one is said to have exhausted the rest."""
 _POLL = 0.001
+_TICK = 0.02
+"""Seconds by which the kernel may round a timer up."""
 _TOGETHER = 64
 """Results that travel in one message at most."""
 _HELD_BACK = 0.001
@@ -161,11 +168,13 @@ class _Worker:
         self._waiting: list[Order] = []
         self._last: dict[int, int] = {}
         self._polled_at = 0.0
-        self._timer_set_at = 0.0
         self._timer_limit = 0.0
+        # A timer that a verifier sets for all its items is its own.
+        self._timers = [one for one in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL) if not signal.getitimer(one)[0]]
         self._idle_memory = _memory_now()
         self._memory_limit = -1
         self._is_fresh = True
+        self._has_warned = False
         # A child that a verifier forks must never answer for it.
         os.register_at_fork(after_in_child=channel.close)
 
@@ -210,7 +219,7 @@ class _Worker:
             # named, so that it is run even when this worker learns of it before it has begun.
             if place > self._last.get(number, place):
                 break
-            self._progress.begin(number, place)
+            self._progress.begin(number, place, disturbed=self._leftovers.compute)
             self._run_item(number, place, instance, asked)
         self._flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -237,12 +246,17 @@ class _Worker:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
     def _arm_timer(self, cpu_limit: float) -> None:
-        """Set the kernel's timer. It is set again only once a tenth of it is used: a system call per item adds up."""
-        now = time.process_time()
-        if cpu_limit != self._timer_limit or now - self._timer_set_at > 0.1 * cpu_limit:
-            signal.setitimer(signal.ITIMER_PROF, cpu_limit * OVERRUN)
+        """Set the kernel's timer again where a tenth of it is used, or an item has set it to something else."""
+        left, every = signal.getitimer(signal.ITIMER_PROF)
+        whole = cpu_limit * OVERRUN
+        if cpu_limit != self._timer_limit or every or not 0.0 <= whole - left + _TICK <= 0.1 * cpu_limit + _TICK:
+            signal.setitimer(signal.ITIMER_PROF, whole)
             self._timer_limit = cpu_limit
-            self._timer_set_at = now
+
+    def _end_timers(self) -> None:
+        """End what an item has left set to interrupt it: it would interrupt another."""
+        for one in self._timers:
+            signal.setitimer(one, 0)
 
     def _run_item(self, number: int, place: int, instance: Instance, asked: Asked) -> None:
         subject, cpu_limit = asked.subject, asked.cpu_limit
@@ -260,16 +274,27 @@ class _Worker:
         except BaseException as error:  # noqa: BLE001 - whatever a verifier raises becomes a typed outcome
             exhausted = isinstance(error, MemoryError)
             outcomes = replicate(subject, outcome_of(error, instance.verifier))
+        self._end_timers()
         if os.getpid() != self._me:
             os._exit(0)  # a child that the verifier forked and let return
         if exhausted:
             self._check_whose_memory()
         cpu = cpu_now() - cpu
         if cpu > cpu_limit:
+            if self._leftovers.compute:
+                self._flush()
+                os._exit(LEFT_COMPUTING)
             exceeded = limit_verdict(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
             outcomes = replicate(subject, exceeded)
         ended = time.perf_counter()
         self._leftovers.end()
+        if self._leftovers.compute and not self._has_warned:
+            self._has_warned = True
+            _log.warning(
+                "an item of %s has left threads or processes; what they compute is counted as later items' time, "
+                "so an item that is over its limits here is judged again by itself",
+                instance.verifier.name,
+            )
         self._report(number, place, outcomes, ended - started, cpu, context)
         if self._writer.count >= _TOGETHER or ended - self._written_at > _HELD_BACK:
             self._flush(ended)
@@ -294,12 +319,8 @@ class _Worker:
         cpu: float,
         context: Context | None,
     ) -> None:
-        usage = Usage(int(cpu * 1e6))
-        if context is not None:
-            spent = context.usage
-            usage.upstream_calls = int(spent.upstream_calls)
-            usage.input_tokens, usage.output_tokens = int(spent.input_tokens), int(spent.output_tokens)
-            usage.cost = float(spent.cost)
+        cpu_us = int(cpu * 1e6)
+        usage = Usage(cpu_us) if context is None else context.spent(cpu_us)
         self._writer.add(number, place, outcomes, int(wall * 1e6), usage)
 
     def _flush(self, now: float = 0.0) -> None:
