@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, TypeAlias
 
 from trainer_client._errors import RecipeError
@@ -39,6 +41,27 @@ _ADDRESS = re.compile(
 """A host with its port, a name that gRPC resolves (its naming document), a file of addresses, or a registry."""
 
 
+_ABOVE_ZERO = ("max_items", "max_bytes", "max_attempts", "max_crashes", "heartbeat_timeout_s", "report_interval_s")
+
+
+def amount_mistake(name: str, value: object, *, whole: bool) -> str:
+    """Why something cannot be an amount among `Batching` and `Retries`; empty where it can."""
+    if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+        return f"{value!r} is no {'whole ' if whole else ''}number"
+    if math.isnan(value):
+        return "nan is no number"
+    if value < 0:
+        return f"{value:g} is negative"
+    return "0 is too little" if not value and name in _ABOVE_ZERO else ""
+
+
+def _check_amounts(settings: Batching | Retries, table: str) -> None:
+    for one in fields(settings):
+        value = getattr(settings, one.name)
+        if mistake := amount_mistake(one.name, value, whole=isinstance(one.default, int)):
+            raise RecipeError(mistake, f"{table}.{one.name}")
+
+
 @dataclass(frozen=True, slots=True)
 class Batching:
     """How work is cut into calls, and single samples are merged into batches.
@@ -55,6 +78,9 @@ class Batching:
     max_bytes: int = 2 << 20
     max_delay_s: float = 0.005
     group_timeout_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        _check_amounts(self, "batching")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +119,9 @@ class Retries:
     stall_timeout_s: float = 10.0
     hedge_ratio: float = 0.05
     report_interval_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check_amounts(self, "retries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +281,8 @@ def check_address(address: str, key: str) -> None:
 
 
 def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:
+    if not isinstance(value, str) and not (isinstance(value, Sequence) and all(isinstance(one, str) for one in value)):
+        raise RecipeError(f'expected addresses such as "127.0.0.1:50051", or a list of them, found {value!r}', key)
     addresses = (value,) if isinstance(value, str) else tuple(value)
     for address in addresses:
         check_address(address, key)

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+LONGEST_CODE = 128
+"""Characters of a code, as clients take it: codes are few, short, and end up in logs and metrics."""
+_LONGEST_TEXT = 65_536
+
 
 class Party(Enum):
     """Whose failure a fault is. The candidate's own failures are verdicts and need no party."""
@@ -112,7 +116,8 @@ class Fault:
     def __post_init__(self) -> None:
         """Make sure that it can be sent, whatever a verifier has put into it."""
         self.party = Party(self.party)
-        self.code, self.message = _sendable(str(self.code)), _sendable(str(self.message))
+        code, self.message = _sendable(str(self.code)), _sendable(str(self.message))
+        self.code = code if code and _is_code(code) else "unnamed"
         self.retryable = bool(self.retryable)
         if self.retry_after is not None:
             self.retry_after = float(self.retry_after) if 0 <= self.retry_after < math.inf else None
@@ -181,8 +186,25 @@ class Usage:
 
 
 def encode_evidence(value: Mapping[str, Any] | None) -> bytes:
-    """Evidence or feedback as JSON; empty when there is none."""
-    return _EVIDENCE.encode(value).encode("utf-8", "replace") if value else b""
+    """Evidence or feedback as JSON; empty when there is none.
+
+    What has no form in JSON (a key that is no text, a value within itself, one that is nested too deep) is written as
+    text, since what is said of a score must not change it.
+    """
+    if not value:
+        return b""
+    try:
+        text = _EVIDENCE.encode(value)
+    except Exception:  # noqa: BLE001 - as below
+        text = _EVIDENCE.encode({"text": _as_text(value)})
+    return text.encode("utf-8", "replace")
+
+
+def _as_text(value: object) -> str:
+    try:
+        return repr(value)[:_LONGEST_TEXT]
+    except Exception as error:  # noqa: BLE001 - objects of a verifier may raise whatever is asked of them
+        return f"(cannot be written: {type(error).__name__})"
 
 
 _EVIDENCE = json.JSONEncoder(ensure_ascii=False, default=str)
@@ -273,6 +295,8 @@ def _wrong_part(score: Score) -> str:
     """What of a score cannot be sent; empty when all can."""
     if not (isinstance(score.code, str) and isinstance(score.note, str)):
         return f"code {score.code!r} and note {score.note!r} must be text"
+    if not _is_code(_sendable(score.code)):
+        return f"its code {score.code[:LONGEST_CODE]!r} must be short (at most {LONGEST_CODE} characters) and printable"
     for name, part in score.aspects.items():
         if not isinstance(name, str) or not _is_part(part):
             return f"its aspect {name!r} is {part!r}, not a finite number or None"
@@ -285,6 +309,10 @@ def _wrong_part(score: Score) -> str:
         if not (_is_part(step.score) and all(isinstance(place, int) and 0 <= place < 1 << 32 for place in places)):
             return f"{step!r} needs whole numbers from 0 for its places, and a finite score or None"
     return ""
+
+
+def _is_code(code: str) -> bool:
+    return len(code) <= LONGEST_CODE and (not code or code.isprintable())
 
 
 def _is_part(value: object) -> bool:

@@ -159,6 +159,7 @@ OTHER_REPLIES = (
     "garbage", "cut short", "text that is no UTF-8", "no message", "an empty message", "silence",
     "silence half-way", "INTERNAL half-way", "UNAVAILABLE half-way", "another verifier answers",
     "another version answers", "too many verifiers answer", "RESOURCE_EXHAUSTED with odd delays",
+    "evidence that is no JSON", "evidence without end", "all results and no end", "all results and noise without end",
 )  # fmt: skip
 
 INFOS = (
@@ -303,6 +304,15 @@ class Hostile:
             delay = ("soon", "nan", "-5", "1e12")[self.calls % 4]
             context.set_trailing_metadata((("grpc-retry-pushback-ms", delay),))
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "full")
+        elif kind.startswith("evidence"):
+            for result in results:
+                result.verdict.evidence_json = b"[" * 100_000 if kind.endswith("end") else b"{\xff"
+            yield type(message)(results=results).SerializeToString()
+        elif kind.startswith("all results and"):
+            yield message.SerializeToString()
+            while True:
+                await asyncio.sleep(3600 if kind.endswith("no end") else 0.01)
+                yield b""
         elif kind != "no message":
             yield message.SerializeToString()
 

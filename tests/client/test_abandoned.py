@@ -158,6 +158,18 @@ def test_a_wait_with_a_timeout_outlasts_the_results_of_neighbours(recipe: Recipe
         assert futures[-1].result(30).reward == 0.5
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit, KeyboardInterrupt])
+def test_what_a_callback_raises_costs_no_other_rollout(recipe: Recipe, error: type[BaseException]) -> None:
+    def fail(future: object) -> None:
+        raise error
+
+    with Scripted() as service, RewardClient(recipe, service.address) as client:
+        first, *others = (client.submit(rollout) for rollout in rollouts_of(['{"score": 0.5, "delay_s": 0.2}'] * 16))
+        first.add_done_callback(fail)
+        assert {future.result(20).reward for future in (first, *others)} == {0.5}
+        assert client.score(rollouts_of(['{"score": 0.25}'], prefix="later")).scores.tolist() == [[0.25]]
+
+
 def test_a_blocking_call_in_a_callback_is_refused_at_once(recipe: Recipe) -> None:
     with Scripted() as server, RewardClient(recipe, server.address) as client:
         errors: list[BaseException] = []

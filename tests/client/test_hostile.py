@@ -122,6 +122,27 @@ async def test_results_in_columns_beside_a_replica_that_writes_rows(kind: str, t
     assert peer.calls
 
 
+@pytest.mark.parametrize("kind", ["all results and no end", "all results and noise without end"])
+async def test_a_call_of_which_nothing_is_awaited_holds_no_batch(kind: str) -> None:
+    async with (
+        hostile(kind, trivial=False) as (address, _),
+        AsyncRewardClient(recipe(600.0), address, batching=BATCHING) as client,
+        asyncio.timeout(60),
+    ):
+        table = await client.score(rollouts())
+    check(table)
+    assert table.valid.all()
+
+
+@pytest.mark.parametrize("kind", ["evidence that is no JSON", "evidence without end"])
+async def test_evidence_that_cannot_be_read_is_shown_as_it_came(kind: str) -> None:
+    async with hostile(kind, trivial=False) as (address, _), AsyncRewardClient(recipe(60.0), address) as client:
+        table = await client.score(rollouts())
+    check(table)
+    for row in range(COUNT):
+        assert list(table.cell(row, "main").evidence) == ["unreadable"]
+
+
 async def test_an_item_is_read_from_columns_as_from_a_row() -> None:
     two = Recipe(rewards=(Reward("main", "echo"), Reward("again", "echo", tasks=("odd",))), max_missing=1.0)
     asked = rollouts()

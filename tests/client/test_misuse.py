@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from trainer_client import AsyncRewardClient, Recipe, RecipeError, RewardClient, Rollout, RolloutError, RolloutFile
+from trainer_client import (
+    AsyncRewardClient,
+    Batching,
+    Recipe,
+    RecipeError,
+    Retries,
+    RewardClient,
+    Rollout,
+    RolloutError,
+    RolloutFile,
+)
 from trainer_client.adapters.trl import reward_function
 
 RECIPE = Recipe.loads('[rewards.a]\nverifier = "m"\n')
@@ -30,6 +43,35 @@ def test_what_is_no_recipe_is_named_where_it_is_given(given: Any, said: str) -> 
         with pytest.raises(RecipeError, match=said) as caught:
             face(given)
         assert "\n" not in str(caught.value)
+
+
+_ODD: Any = {"text": "3", "half": 2.5, "five": 5, "fives": {"a": [5]}}
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Batching(max_items=0), "batching.max_items: 0 is too little"),
+        (lambda: Batching(max_items=_ODD["half"]), "batching.max_items: 2.5 is no whole number"),
+        (lambda: Batching(max_delay_s=-1), "batching.max_delay_s: -1 is negative"),
+        (lambda: Retries(max_attempts=_ODD["text"]), "retries.max_attempts: '3' is no whole number"),
+        (lambda: Retries(budget_ratio=math.nan), "retries.budget_ratio: nan is no number"),
+        (lambda: Retries(unavailable_timeout_s=True), "retries.unavailable_timeout_s: True is no number"),
+        (lambda: Recipe.loads("[client.batching]\nmax_items = 0\n"), "client.batching.max_items: 0 is too little"),
+        (lambda: RewardClient(RECIPE, _ODD["five"]), "endpoints: expected addresses"),
+        (lambda: RewardClient(RECIPE, _ODD["fives"]), "endpoints.a: expected addresses"),
+    ],
+)
+def test_amounts_and_addresses_that_are_none_are_named(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        make()
+    assert said in str(caught.value)
+
+
+def test_amounts_of_numpy_are_amounts() -> None:
+    number: Any = np.int64(5)
+    assert Batching(max_items=number, max_delay_s=np.float64(0.5)).max_items == 5
+    assert Retries(unavailable_timeout_s=math.inf, stall_timeout_s=0).stall_timeout_s == 0
 
 
 def test_a_path_is_a_recipe_everywhere(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def test_numbers_of_every_kind_are_scores(returned: object, score: float) -> Non
         (Score(1.0, aspects={"a": math.nan}), "'a'"),
         (Score(1.0, aspects={"a": "x"}), "'a'"),  # type: ignore[dict-item]
         (Score(1.0, aspects={3: 1.0}), "3"),  # type: ignore[dict-item]
+        (Score(1.0, "x" * 129), "at most 128"),
+        (Score(1.0, "two\nlines"), "printable"),
         (Score(1.0, steps=["x"]), "'x'"),  # type: ignore[list-item]
         (Score(1.0, steps=[Step(-1, 2, 0.5)]), "whole numbers"),
         (Score(1.0, steps=[Step(0, 2, math.nan)]), "finite"),
@@ -113,6 +115,47 @@ def test_a_fault_can_always_be_sent(given: float, kept: float | None) -> None:
     fault = Fault(party, "down", "gone", retry_after=given)
     assert (fault.party, fault.retry_after) == (Party.UPSTREAM, kept)
     assert sent(fault).fault.HasField("retry_after") == (kept is not None)
+
+
+@pytest.mark.parametrize("code", ["", "x" * 129, "two\nlines"])
+def test_a_fault_has_a_code_that_clients_take(code: str) -> None:
+    assert sent(Fault(Party.SERVICE, code, "gone")).fault.code == "unnamed"
+    assert sent(Fault(Party.SERVICE, "x" * 128, "gone")).fault.code == "x" * 128
+
+
+def _nested(depth: int) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for _ in range(depth):
+        nested = {"a": nested}
+    return nested
+
+
+def _endless() -> dict[str, Any]:
+    endless: dict[str, Any] = {}
+    endless["itself"] = endless
+    return endless
+
+
+class _Unwritable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "said"),
+    [
+        (_endless(), b"itself"),
+        ({("a", 1): 2}, b"('a', 1)"),
+        (_nested(100_000), b"RecursionError"),
+        ({"x": _Unwritable()}, b"RuntimeError"),
+    ],
+    ids=["endless", "keys", "nested", "unwritable"],
+)
+def test_what_is_said_of_a_score_never_changes_it(evidence: dict[Any, Any], said: bytes) -> None:
+    for score in (Score(0.5, evidence=evidence), Score(0.5, feedback=evidence)):
+        verdict = sent(score).verdict
+        assert verdict.score == 0.5
+        assert said in verdict.evidence_json + verdict.feedback_json
 
 
 def test_evidence_that_is_no_json_is_written_as_text() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +16,8 @@ from concurrent.futures._base import CANCELLED, CANCELLED_AND_NOTIFIED, FINISHED
 from typing import Any, TypeVar
 
 from trainer_client.result.rollout_result import RolloutResult
+
+logger = logging.getLogger("trainer_client")
 
 _T = TypeVar("_T")
 _SHARERS = 256
@@ -67,6 +70,14 @@ class ThreadFuture(concurrent.futures.Future[RolloutResult]):
         """The error: see `concurrent.futures.Future.exception`."""
         self._wait(timeout)
         return super().exception(0)
+
+    def _invoke_callbacks(self) -> None:
+        """Call the callbacks. They run where all work of the client is done, which must not end with one of them."""
+        for callback in self._done_callbacks:
+            try:
+                callback(self)
+            except BaseException:
+                logger.exception("a callback of the future of a rollout has failed")
 
     def _wait(self, timeout: float | None) -> None:
         ends = None if timeout is None else time.monotonic() + timeout

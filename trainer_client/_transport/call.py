@@ -13,6 +13,7 @@ from trainer_client._transport import wire
 from trainer_client._transport.failures import (
     INTERRUPTED,
     OUT_OF_TIME,
+    SETTLED,
     CallFailure,
     Interrupted,
     UnusableReply,
@@ -23,6 +24,9 @@ from trainer_client._transport.plan import Chunk
 from trainer_client._transport.replica import Replica, StreamCall, UnaryCall, task_is_cancelled
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.result.outcomes import OutcomeStore
+
+_LAST_WORDS = 0.5
+"""Seconds in which a server that has answered everything ends the call; nothing is to be had of one that does not."""
 
 
 class OpenCall:
@@ -65,6 +69,7 @@ class OpenCall:
         self.moved = False
         self._call: UnaryCall | StreamCall | None = None
         self._why: CallFailure | None = None
+        self._ending: asyncio.TimerHandle | None = None
 
     async def run(self, request: service.ScoreStreamRequest) -> CallFailure | None:
         """Send the request and take the replies.
@@ -100,6 +105,8 @@ class OpenCall:
             return self._why or INTERRUPTED
         finally:
             self.replica.calls.discard(self)
+            if self._ending is not None:
+                self._ending.cancel()
             if self._call is not None:
                 self._call.cancel()
         return None
@@ -110,6 +117,8 @@ class OpenCall:
         if verdicts or scoreless:
             self.heard = now
             self._take(self, verdicts, scoreless)
+            if self._ending is None and not self._reader.awaited:
+                self._ending = self._loop.call_later(_LAST_WORDS, self.end, SETTLED)
 
     @property
     def unanswered(self) -> int:

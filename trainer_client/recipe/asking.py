@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import TLS, Batching, Retries
+from trainer_client._settings import TLS, Batching, Retries, amount_mistake
 from trainer_client.recipe.reader import Reader, flag_of, number_of, text_of, whole_of
 
 _T = TypeVar("_T")
@@ -70,8 +70,9 @@ def _settings(kind: Callable[..., _T]) -> Callable[[Reader, str, Any], _T | None
         for one in fields(kind):  # type: ignore[arg-type]
             reads: Any = {int: whole_of, float: number_of}.get(type(one.default), text_of)
             number = table.take(one.name, None, reads)
-            if isinstance(number, int | float) and number < 0:
-                table.problems.append(RecipeError(f"{number:g} is negative", table.at(one.name)))
+            whole = isinstance(one.default, int)
+            if isinstance(number, int | float) and (mistake := amount_mistake(one.name, number, whole=whole)):
+                table.problems.append(RecipeError(mistake, table.at(one.name)))
             if number is not None:
                 given[one.name] = number
         table.finish()

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from trainer_client.contract.v1 import reward_service_pb2 as service
     from trainer_client.contract.v1 import types_pb2 as types
 
+_SHOWN = 65_536
+"""Bytes that are kept of evidence that cannot be read."""
+
 PARTIES = ("", "dataset", "service", "upstream", "caller")
 
 
@@ -181,10 +184,20 @@ def read_cell(store: OutcomeStore, at: int, aspects: Sequence[str]) -> Cell:
         score=store.scores[at] if outcome is Outcome.VERDICT else None,
         code=store.code_names[store.codes[at]],
         party=PARTIES[store.parties[at]],
-        evidence=json.loads(evidence) if evidence else None,
-        feedback=json.loads(feedback) if feedback else None,
+        evidence=_json(evidence),
+        feedback=_json(feedback),
         **details,
     )
+
+
+def _json(data: bytes) -> Any:
+    """What a server has written as JSON; what is none is kept as text, since it must cost a reader no other cell."""
+    if not data:
+        return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return {"unreadable": data[:_SHOWN].decode("utf-8", "backslashreplace")}
 
 
 def read_details(source: Any, place: int, aspects: Sequence[str]) -> dict[str, Any]:
