@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Generator
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.client.conftest import rollouts_of
+from tests.client.hostile_server import Hostile, serve
 from trainer_client import AsyncRewardClient, Batching, Recipe, RequestRejectedError, Retries, Rollout
+from trainer_client._transport.failures import CallFailure
+from trainer_client._transport.liveness import LivenessProbe
+from trainer_client._transport.replica import Replica
 from trainer_client.testing import FakeServer, Item, Verdict
 
 RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
@@ -82,6 +90,45 @@ async def test_what_only_takes_long_is_left_alone() -> None:
         assert table.valid.all()
         assert len(server.items) == 96
         assert server.cancelled == 0
+
+
+class _Dead:
+    """A call that gives nothing, and of whose end gRPC does not tell."""
+
+    def cancel(self) -> bool:
+        return True
+
+    def __aiter__(self) -> _Dead:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return bytes(await asyncio.get_running_loop().create_future())
+
+    def __await__(self) -> Generator[Any, None, bytes]:
+        return self.__anext__().__await__()
+
+
+@pytest.mark.parametrize("trivial", [False, True], ids=["streamed", "at once"])
+async def test_a_deadline_holds_where_grpc_does_not_tell_of_it(monkeypatch: pytest.MonkeyPatch, trivial: bool) -> None:
+    for name in ("stream", "score"):
+        monkeypatch.setattr(Replica, name, lambda *given: _Dead())
+    recipe = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline = 0.3\n')
+    async with serve(Hostile("works", trivial=trivial)) as address, AsyncRewardClient(recipe, address) as client:
+        async with asyncio.timeout(60):
+            table = await client.score(rollouts_of(["0.5"] * 8))
+    assert set(table.codes[:, 0]) == {"deadline"}
+
+
+async def test_a_replica_is_silent_where_grpc_does_not_tell_of_it() -> None:
+    replica: Any = SimpleNamespace(outstanding=1, ask=lambda silence: asyncio.get_running_loop().create_future())
+    told: list[CallFailure] = []
+    probe = LivenessProbe(replica, 0.05, lambda _, failure: told.append(failure))
+    probe.watch()
+    async with asyncio.timeout(60):
+        while not told:
+            await asyncio.sleep(0.01)
+    await probe.stop()
+    assert told[0].code == "unavailable"
 
 
 async def test_long_waits_are_logged_with_the_endpoint_and_the_reason(caplog: pytest.LogCaptureFixture) -> None:

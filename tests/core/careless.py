@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import signal
@@ -82,6 +83,11 @@ def careless(rollout: Rollout, context: Context) -> float:
 @verifier("test/careless-loop", version="1", deterministic=False)
 async def careless_loop(rollout: Rollout, context: Context) -> float:
     """Say what the response says."""
+    task = asyncio.current_task()
+    if rollout.response.startswith("cancel") and task is not None:
+        task.cancel()
+        if rollout.response == "cancel":
+            await asyncio.sleep(0)
     _say(rollout.response, context.usage)
     return 1.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,14 @@ async def test_what_cannot_be_written_or_counted_is_a_fault_or_nothing_and_never
     usage = results[2].usage
     assert usage is not None
     assert (usage.upstream_calls, usage.input_tokens, usage.output_tokens, usage.cost) == (3, 0, 0, 0.0)
+
+
+async def test_a_coroutine_that_cancels_its_own_task_costs_no_other_item() -> None:
+    texts = ["cancel", "fine", "cancel and return", *["fine"] * 3]
+    async with scoring(replace(careless_loop, concurrency=1)) as scorer:
+        cancelled, *others = await outcomes(scorer, request("test/careless-loop", group(*texts)))
+    assert as_fault(cancelled).code == "verifier_error"
+    assert [as_verdict(one).score for one in others] == [1.0] * 5
 
 
 async def test_what_is_judged_at_once_may_raise_anything() -> None:

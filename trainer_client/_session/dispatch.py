@@ -63,6 +63,9 @@ class BatchRunner:
                     tasks.create_task(dispatcher.run(columns, groups))
         except BaseExceptionGroup as group:
             raise _first(group) from None
+        finally:
+            # Results that a caller keeps would keep connections.
+            batch.on_abandon.clear()
         if left := store.settle_rest(_FORGOTTEN):
             logger.error("%d items were left without an outcome; this is a mistake of the client", left)
         store.announce(_unasked(len(batch.rollouts), chosen))

@@ -28,7 +28,10 @@ from trainer_client.result.verifiers import Wait
 
 _T = TypeVar("_T")
 _PAUSE_TIMEOUT = 5.0
-_POLLER_TIMEOUT = 1.0
+_POLLER_TIMEOUT = 5.0
+"""Seconds that gRPC's threads may need to end before a fork, on a crowded host; a child forked earlier may crash."""
+_FOREIGN_TIMEOUT = 1.0
+"""The same, where gRPC was in use elsewhere in the process at the last fork."""
 _LAST_EVENTS = 0.05
 
 logger = logging.getLogger("trainer_client")
@@ -161,11 +164,17 @@ _living: weakref.WeakSet[Runtime] = weakref.WeakSet()
 _handles: weakref.WeakSet[RuntimeHandle] = weakref.WeakSet()
 
 
+_is_foreign = False
+
+
 def _before_fork() -> None:
     paused = [runtime for runtime in list(_living) if runtime._pools]
     for runtime in paused:
         runtime.pause()
-    if paused and not await_end_of_grpc(_POLLER_TIMEOUT):
+    global _is_foreign
+    if paused:
+        _is_foreign = not await_end_of_grpc(_FOREIGN_TIMEOUT if _is_foreign else _POLLER_TIMEOUT)
+    if paused and _is_foreign:
         logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may hang")
     elif _handles:
         # What clients that were closed have left behind, if anything.

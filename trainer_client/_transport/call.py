@@ -29,6 +29,10 @@ _LAST_WORDS = 0.5
 """Seconds in which a server that has answered everything ends the call; nothing is to be had of one that does not."""
 
 
+_OVERDUE = 1.0
+"""Seconds after the deadline in which gRPC says that it has passed. Its timers do not survive every fork."""
+
+
 class OpenCall:
     """One call under way.
 
@@ -84,17 +88,14 @@ class OpenCall:
             return OUT_OF_TIME
         self.replica.calls.add(self)
         try:
-            if spec.at_once:
-                unary = self._call = self.replica.score(request, timeout, spec.trace)
-                self._read(wire.parse_response(await unary))
-            else:
-                stream = self._call = self.replica.stream(request, timeout, spec.trace)
-                async for raw in stream:
-                    self._read(wire.parse_results(raw))
+            async with asyncio.timeout(timeout + _OVERDUE):
+                await self._ask(request, timeout)
             if self._reader.awaited:
                 self._take(self, 0, self._reader.unanswered())
         except Interrupted:
             return INTERRUPTED
+        except TimeoutError:
+            return self._why or OUT_OF_TIME
         except UnusableReply as error:
             return unusable(str(error))
         except grpc.aio.AioRpcError as error:
@@ -110,6 +111,16 @@ class OpenCall:
             if self._call is not None:
                 self._call.cancel()
         return None
+
+    async def _ask(self, request: service.ScoreStreamRequest, seconds: float) -> None:
+        spec = self.chunk.spec
+        if spec.at_once:
+            unary = self._call = self.replica.score(request, seconds, spec.trace)
+            self._read(wire.parse_response(await unary))
+            return
+        stream = self._call = self.replica.stream(request, seconds, spec.trace)
+        async for raw in stream:
+            self._read(wire.parse_results(raw))
 
     def _read(self, reply: service.ScoreResponse | service.ScoreStreamResponse) -> None:
         now = self._loop.time()

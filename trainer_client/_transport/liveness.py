@@ -15,6 +15,8 @@ import grpc.aio
 from trainer_client._transport.failures import CallFailure, FailureClass, Interrupted
 from trainer_client._transport.replica import Replica, task_is_cancelled
 
+_OVERDUE = 1.0
+"""Seconds after its time in which gRPC says that a question has no answer. Its timers do not survive every fork."""
 _PERIOD = 2.0
 
 
@@ -52,16 +54,23 @@ class LivenessProbe:
                 return
             asked = asyncio.get_running_loop().time()
             try:
-                await self._replica.ask(self._silence)
+                async with asyncio.timeout(self._silence + _OVERDUE):
+                    await self._replica.ask(self._silence)
+            except TimeoutError:
+                self._is_silent()
+                return
             except grpc.aio.AioRpcError as error:
                 # Whatever else it says, or why it cannot be reached, its calls tell themselves.
                 waited = asyncio.get_running_loop().time() - asked
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and waited > self._silence / 2:
-                    words = f"has not said for {self._silence:g} s that it is alive"
-                    self._hung(self._replica, CallFailure(FailureClass.GONE, "silent", words, code="unavailable"))
+                    self._is_silent()
                     return
             except Interrupted:
                 pass
             except asyncio.CancelledError:
                 if task_is_cancelled():
                     raise
+
+    def _is_silent(self) -> None:
+        words = f"has not said for {self._silence:g} s that it is alive"
+        self._hung(self._replica, CallFailure(FailureClass.GONE, "silent", words, code="unavailable"))

@@ -94,6 +94,7 @@ class LoopExecutor:
         self._instance: Instance | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._growing = False
+        self._closing = False
         self._active = 0
         verifier = hosted.verifier
         self._may_be_quick = (
@@ -203,6 +204,7 @@ class LoopExecutor:
 
     async def close(self) -> None:
         """Cancel what still runs and release the verifier."""
+        self._closing = True
         if self._watch is not None:
             self._watch.cancel()
         for task in list(self._runners):
@@ -296,6 +298,11 @@ class LoopExecutor:
         """
         assert runner.task is not None
         if not runner.task.cancelling():
+            return replicate(unit.subject, outcome_of(error, self._hosted.verifier))
+        if runner.stopped is None and not self._closing:
+            # Code of the verifier has cancelled the task that it runs in.
+            while runner.task.uncancel() > 0:
+                pass
             return replicate(unit.subject, outcome_of(error, self._hosted.verifier))
         if runner.stopped is None or runner.task.uncancel() > 0:
             raise asyncio.CancelledError
