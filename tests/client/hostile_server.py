@@ -1,6 +1,6 @@
 """A peer that answers the reward protocol wrongly: bytes, ids, scores, statuses, and pages of other protocols.
 
-It speaks real gRPC (or, in `Page`, real HTTP/2 frames) and does one wrong thing, always. Its identity and its list of
+It speaks real gRPC and does one wrong thing, always. Its identity and its list of
 verifiers are those of an honest replica, unless they are what is wrong.
 """
 
@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from tests.client.hostile_pages import PAGES
 from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
 
@@ -167,8 +168,6 @@ INFOS = (
     "a range upside down", "a range of NaN", "a floor out of range", "another digest", "always draining",
     "one item a call", "one byte a message",
 )  # fmt: skip
-
-PAGES = ("HTTP/2 404", "HTTP/2 501", "HTTP/2 503", "HTTP/2 200", "HTTP/1.1", "noise", "closes", "says nothing")
 
 KINDS = (
     *TWISTS, *COLUMNS, *(f"status {code.name}" for code in STATUSES), *OTHER_REPLIES, *INFOS, *PAGES,
@@ -339,70 +338,3 @@ async def serve(
         yield f"{host}:{bound}"
     finally:
         await server.stop(None)
-
-
-def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
-    """An HTTP/2 frame."""
-    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
-
-
-def frames(data: bytearray) -> Iterator[tuple[int, int]]:
-    """Type and stream of the whole frames in a buffer, which are taken out of it."""
-    while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
-        yield data[3], int.from_bytes(data[5:9], "big") & 0x7FFFFFFF
-        del data[: 9 + int.from_bytes(data[:3], "big")]
-
-
-class Page:
-    """What is no reward server at all: a proxy's page, a web server, noise."""
-
-    def __init__(self, kind: str) -> None:
-        self._kind = kind
-        self._connections: set[asyncio.StreamWriter] = set()
-
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._connections.add(writer)
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await self._answer(reader, writer)
-        if self._kind != "says nothing":
-            writer.close()
-
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._kind == "HTTP/1.1":
-            await reader.read(100)
-            writer.write(b"HTTP/1.1 404 Not Found\r\ncontent-length: 3\r\n\r\nno!")
-        elif self._kind == "noise":
-            writer.write(bytes(range(256)) * 4)
-        elif self._kind == "says nothing":
-            while await reader.read(1024):
-                pass
-        elif self._kind.startswith("HTTP/2"):
-            await reader.readexactly(24)
-            writer.write(frame(4, 0, 0))
-            # ":status" without indexing: name 8 of the static table.
-            page = b"\x08\x03" + self._kind[-3:].encode()
-            data = bytearray()
-            while got := await reader.read(4096):
-                data += got
-                for kind, stream in frames(data):
-                    if kind == 4:
-                        writer.write(frame(4, 1, 0))
-                    elif kind == 1:
-                        writer.write(frame(1, 0x5, stream, page))
-
-    def close(self) -> None:
-        for writer in self._connections:
-            writer.transport.abort()
-
-
-@contextlib.asynccontextmanager
-async def serve_page(kind: str) -> AsyncIterator[str]:
-    """Serve a page on a free port; gives the address."""
-    page = Page(kind)
-    server = await asyncio.start_server(page.accept, "127.0.0.1", 0)
-    host, port = server.sockets[0].getsockname()
-    try:
-        yield f"{host}:{port}"
-    finally:
-        server.close()
-        page.close()

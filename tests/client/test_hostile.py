@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.client.hostile_server import COLUMNS, INFOS, KINDS, PAGES, TWISTS, Hostile, serve, serve_page
+from tests.client.hostile_pages import PAGES, serve_page
+from tests.client.hostile_server import COLUMNS, INFOS, KINDS, TWISTS, Hostile, serve
 from trainer_client import (
     AsyncRewardClient,
     Batching,
