@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 CODEGEN := .venv-codegen
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo demo-preference test test-languages test-docker test-deploy test-trainers audit check matrix gen bench chaos clean
+.PHONY: install demo demo-preference test test-languages test-docker test-deploy test-ray test-trainers audit check matrix gen bench chaos clean
 
 install: $(VENV)/.complete
 
@@ -64,6 +64,12 @@ test-docker: install
 test-deploy: install
 	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables slurmctld slurmd slurm-client munge
 	ASSAY_TEST_DEPLOY=1 $(BIN)/python -m pytest -s tests/deploy
+
+# Servers in a Ray cluster of two nodes on this host; Ray (500 MB) is installed into an environment that is thrown away.
+test-ray: install
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && python3 -m venv "$$folder" && \
+	"$$folder/bin/pip" install -q '.[ray]' psutil pytest pytest-asyncio pytest-timeout pyyaml && \
+	"$$folder/bin/python" -m pytest -W ignore --timeout 300 tests/deploy/test_ray.py
 
 # Known vulnerabilities of what the images hold; asks the package index.
 audit: install

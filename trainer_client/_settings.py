@@ -21,7 +21,8 @@ Endpoints: TypeAlias = str | Sequence[str] | Mapping[str, str | Sequence[str]]
 A name that has several addresses stands for as many replicas, and is looked up again every few seconds.
 ``"file:endpoints.json"`` is a JSON object of lists of addresses by server, as ``assay up --endpoints-file`` writes it.
 It is read again when it changes. ``"registry://host:port"`` asks a registry and follows it,
-``"registry://host:port/math@>=8"`` for servers with such a verifier. An IPv6 host is written in brackets:
+``"registry://host:port/math@>=8"`` for servers with such a verifier; ``"ray:math"`` follows the actors of a Ray cluster
+that this process is in. An IPv6 host is written in brackets:
 ``"[::1]:50051"``.
 
 ``"grpcs://host:port"`` is always encrypted and ``"grpc://host:port"`` never; without a scheme it depends on whether the
@@ -36,9 +37,9 @@ _ROLLOUT_OBJECTS = ("reference", "metadata", "expected")
 
 _ADDRESS = re.compile(
     r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[^/\s:\[\]]+):\d{1,5}|(?:unix|unix-abstract|dns|ipv4|ipv6|xds):\S+|file:.+"
-    r"|registry://(?:\[[0-9A-Fa-f:.]+\]|[^/\s:\[\]]+):\d{1,5}(?:/\S+)?"
+    r"|registry://(?:\[[0-9A-Fa-f:.]+\]|[^/\s:\[\]]+):\d{1,5}(?:/\S+)?|ray:[\w.-]*"
 )
-"""A host with its port, a name that gRPC resolves (its naming document), a file of addresses, or a registry."""
+"""A host with its port, a name that gRPC resolves (its naming document), a file of addresses, a registry, or Ray."""
 
 
 _ABOVE_ZERO = ("max_items", "max_bytes", "max_attempts", "max_crashes", "heartbeat_timeout_s", "report_interval_s")
@@ -261,8 +262,8 @@ def is_exposed(address: str, tls: TLS | None) -> bool:
 
 
 def is_list(address: str) -> bool:
-    """Whether an address is that of a list of servers, a registry or a file, and not of a server."""
-    return address.startswith(("registry://", "file:"))
+    """Whether an address is that of a list of servers, a registry, a file or Ray, and not of a server."""
+    return address.startswith(("registry://", "file:", "ray:"))
 
 
 def check_address(address: str, key: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from trainer_client import (
     TLS,
     AsyncRewardClient,
     Batching,
+    IncompleteBatchError,
     Recipe,
     RecipeError,
     RequestRejectedError,
+    Retries,
     RewardClient,
     Rollout,
     ScoreTable,
@@ -147,6 +150,14 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 def test_a_port_that_cannot_be_is_refused(address: str) -> None:
     with pytest.raises(RecipeError, match="a port is between 1 and 65535"):
         RewardClient(RECIPE, address)
+
+
+async def test_servers_in_ray_are_not_looked_for_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    impatient = Retries(unavailable_timeout_s=0.2)
+    async with AsyncRewardClient(RECIPE, "ray:math", retries=impatient) as client:
+        with pytest.raises(IncompleteBatchError, match="ray:math: Ray is not installed here"):
+            await client.score(rollouts())
 
 
 def test_files_that_hold_something_else_are_named_before_anything_is_asked(tmp_path: Path) -> None:

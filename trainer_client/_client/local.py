@@ -20,6 +20,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trainer_client._errors import ServerUnavailableError
@@ -105,38 +106,11 @@ class LocalCommand:
         }
 
     def _spawn(self, command: list[str], said: deque[str]) -> None:
-        started = threading.Event()
-        failed: list[OSError] = []
+        def hear(line: str) -> None:
+            said.append(line)
+            logger.debug("%s", line)
 
-        def run() -> None:
-            try:
-                process = self._process = subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                    text=True,
-                    errors="replace",
-                    # In a group of its own it hears of Ctrl-C from this client alone.
-                    start_new_session=True,
-                )
-            except OSError as error:
-                failed.append(error)
-                started.set()
-                return
-            started.set()
-            assert process.stderr is not None
-            with process.stderr:
-                for line in process.stderr:
-                    said.append(line.rstrip("\n"))
-                    logger.debug("%s", said[-1])
-            process.wait()
-
-        # The kernel ends the command when the thread that started it ends: this one lives as long as the command.
-        threading.Thread(target=run, name="assay-local-servers", daemon=True).start()
-        started.wait()
-        if failed:
-            raise ServerUnavailableError(_NAME, f"{command[0]} cannot be run: {failed[0].strerror}")
+        self._process = spawn_bound(command, hear)
 
     def close(self) -> None:
         """End the servers, where this process started them; what is under way may finish for a few seconds."""
@@ -151,6 +125,55 @@ class LocalCommand:
                 process.wait(_GRACE_S)
                 break
         self._endpoints = None
+
+
+def spawn_bound(
+    command: Sequence[str], hear: Callable[[str], None], *, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
+    """Start a command of ``assay`` with ``--with-parent``, which the kernel ends with this process.
+
+    Args:
+        command: the command.
+        hear: called with each line that it writes to standard error, on a thread of its own.
+        stdout: where its standard output goes, as `subprocess.Popen` takes it.
+
+    Raises:
+        ServerUnavailableError: it cannot be run.
+    """
+    started = threading.Event()
+    failed: list[OSError] = []
+    made: list[subprocess.Popen[str]] = []
+
+    def run() -> None:
+        try:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
+                # In a group of its own it hears of Ctrl-C from this process alone.
+                start_new_session=True,
+            )
+        except OSError as error:
+            failed.append(error)
+            started.set()
+            return
+        made.append(process)
+        started.set()
+        assert process.stderr is not None
+        with process.stderr:
+            for line in process.stderr:
+                hear(line.rstrip("\n"))
+        process.wait()
+
+    # The kernel ends the command when the thread that started it ends: this one lives as long as the command.
+    threading.Thread(target=run, name="assay-local-servers", daemon=True).start()
+    started.wait()
+    if failed:
+        raise ServerUnavailableError(_NAME, f"{command[0]} cannot be run: {failed[0].strerror}")
+    return made[0]
 
 
 _commands: weakref.WeakSet[LocalCommand] = weakref.WeakSet()

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from trainer_client._transport.credentials import Credentials
 
 if TYPE_CHECKING:
+    from trainer_client._transport.ray_actors import RayView
     from trainer_client._transport.registry import RegistryView
 
 FILE: Final = "file:"
 SCHEME: Final = "registry://"
+RAY: Final = "ray:"
 _FILE_INTERVAL: Final = 1.0
 _NAME_INTERVAL: Final = 5.0
 """Seconds between looks."""
@@ -38,7 +40,7 @@ class AddressBook:
     Args:
         server: its name, under which files list its addresses.
         told: addresses as users write them; ``file:PATH`` is a JSON object of lists of addresses, by server, and
-            ``registry://HOST:PORT`` asks a registry.
+            ``registry://HOST:PORT`` asks a registry; ``ray:NAME`` asks Ray.
         credentials: for encrypted connections to registries.
         token: bearer token for registries, or where it is read.
 
@@ -53,12 +55,16 @@ class AddressBook:
     def __init__(self, server: str, told: Sequence[str], credentials: Credentials, token: str = "") -> None:
         self._server = server
         self._told = tuple(told)
-        self._views: dict[str, RegistryView] = {}
+        self._views: dict[str, RegistryView | RayView] = {}
         for one in told:
             if one.startswith(SCHEME):
                 from trainer_client._transport.registry import RegistryView
 
                 self._views[one] = RegistryView(one.removeprefix(SCHEME), server, credentials, token)
+            elif one.startswith(RAY):
+                from trainer_client._transport.ray_actors import RayView
+
+                self._views[one] = RayView(one.removeprefix(RAY) or server)
         self.trouble = ""
         self.interval: float | None = None
         if self._views or any(address.startswith(FILE) for address in told):
@@ -113,7 +119,7 @@ def _name_of(address: str) -> tuple[str, int] | None:
     _, target = _parts(address)
     if target.startswith("dns:"):
         target = target.removeprefix("dns:").lstrip("/")
-    elif target.startswith(("unix", "xds:", "ipv4:", "ipv6:", FILE, SCHEME)):
+    elif target.startswith(("unix", "xds:", "ipv4:", "ipv6:", FILE, SCHEME, RAY)):
         return None
     host, _, port = target.rpartition(":")
     if not host or not port.isdigit() or "/" in host or host.lower().rstrip(".") == "localhost":

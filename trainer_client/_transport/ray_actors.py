@@ -1,0 +1,76 @@
+"""Where servers are, as a Ray cluster knows them: ``ray:NAME`` among the endpoints of a server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+NAMESPACE: Final = "assay"
+PREFIX: Final = "server:"
+"""Actors named ``server:NAME:...`` in this namespace answer ``address()``."""
+_TIMEOUT: Final = 2.0
+
+
+class RayView:
+    """The servers whose actors have a name. While Ray does not answer, the last list counts.
+
+    Args:
+        name: what the servers are called.
+
+    Attributes:
+        trouble: why there is no server, if there is none.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._known: dict[str, str] = {}
+        self.trouble = ""
+
+    async def look(self) -> Sequence[str]:
+        """Addresses of the servers as they are now."""
+        return await asyncio.to_thread(self._look)
+
+    def _look(self) -> list[str]:
+        try:
+            # Whoever has servers in Ray has it imported already.
+            import ray
+        except ImportError:
+            self.trouble = f"ray:{self._name}: Ray is not installed here; pip install 'assay[ray]'"
+            return []
+        if not ray.is_initialized():
+            self.trouble = f"ray:{self._name}: this process is in no Ray cluster; call ray.init(address=...) first"
+            return list(self._known.values())
+        try:
+            self._known = self._ask(ray)
+        except (ray.exceptions.RayError, OSError, RuntimeError) as error:
+            self.trouble = f"ray:{self._name}: Ray does not answer ({error})"
+        return list(self._known.values())
+
+    def _ask(self, ray: Any) -> dict[str, str]:
+        listed = ray.util.list_named_actors(all_namespaces=True)
+        names = [one["name"] for one in listed if one["namespace"] == NAMESPACE]
+        ours = [name for name in names if name.startswith(f"{PREFIX}{self._name}:")]
+        asked: dict[str, Any] = {}
+        for name in ours:
+            try:
+                asked[name] = ray.get_actor(name, namespace=NAMESPACE).address.remote()
+            except ValueError:
+                continue  # it has ended meanwhile
+        found: dict[str, str] = {}
+        answered, _ = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_TIMEOUT) if asked else ([], [])
+        for name, reference in asked.items():
+            if reference not in answered:
+                # It starts, or its node is gone: the client finds out which of its addresses answer.
+                if name in self._known:
+                    found[name] = self._known[name]
+                continue
+            try:
+                found[name] = ray.get(reference)
+            except ray.exceptions.RayActorError:
+                continue
+        there = sorted({name.split(":")[1] for name in names if name.startswith(PREFIX)})
+        self.trouble = (
+            "" if found else f"ray:{self._name}: no actor has such a server; there are: {', '.join(there) or 'none'}"
+        )
+        return found
