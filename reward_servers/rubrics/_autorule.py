@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from math import ceil
 from random import Random
 
 from reward_servers.rubrics._candidates import Candidate, taken
@@ -32,7 +33,9 @@ async def autorule(pairs: Sequence[Pair], desk: Desk, *, least: int = 2, check: 
         pairs: The preferences.
         desk: The model.
         least: Prompts that a rule must come from, and must tell apart in the check. A single pair plants none.
-        check: Pairs on which each rule is tried, those that it does not come from first; 0 for none, as published.
+        check: Pairs on which each rule is tried, those that it does not come from first; 0 for none, as published. It
+            must tell a third of them apart: pairs that were written to agree with each other plant none while they are
+            few.
         most: Rules at most, those from most prompts first.
 
     Raises:
@@ -76,8 +79,10 @@ async def _checked(
     drawn = list(pairs)
     Random(desk.seed_of(rule.text)).shuffle(drawn)  # noqa: S311 - a sample of pairs is no secret
     drawn.sort(key=lambda pair: pair.prompt in rule.prompts)
-    tally = await tally_of(rule.text, drawn[:check], desk)
-    if tally.right < least or tally.right <= tally.wrong:
+    tried = drawn[:check]
+    needed = max(least, ceil(len({pair.prompt for pair in tried}) / 3))
+    tally = await tally_of(rule.text, tried, desk)
+    if tally.right < needed or tally.right <= tally.wrong:
         made.dropped["tells_no_pairs_apart"] += 1
         return None
-    return f"{support}; right on {tally.right} and wrong on {tally.wrong} of {min(check, len(drawn))} pairs"
+    return f"{support}; right on {tally.right} and wrong on {tally.wrong} of {len(tried)} pairs"

@@ -87,7 +87,8 @@ class Desk:
         Raises:
             DeskError: No further item could be asked about.
         """
-        question = Question(Protocol.BINARY, criterion, prompt, (response,), seed=self.seed_of(prompt, response))
+        seed = self.seed_of(prompt, response)
+        question = Question(Protocol.BINARY, criterion, prompt, (response,), seed=seed, trusts_prompt=False)
         exchange = Exchange(question)
         try:
             await exchange.run(self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed)

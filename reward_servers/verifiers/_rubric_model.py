@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,6 @@ from reward_servers import Reference, Settings
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 _BY_PLACE = re.compile(r"(?:criterion|weight)_\d+")
 OWN_ASPECTS = ("missing_weight", "unclipped")
 """Aspects of a rubric that are no criterion."""
@@ -53,7 +53,7 @@ class Criterion(Reference):
 
     id: Text
     text: str = ""
-    weight: Finite = 1.0
+    weight: Annotated[float, Field(ge=-1e9, le=1e9)] = 1.0
     kind: Literal["must", "should", "pitfall"] = "should"
     requires: tuple[Text, ...] = Field((), max_length=100)
     choices: dict[Text, Annotated[float, Field(ge=0, le=1)]] = Field(default_factory=dict, max_length=32)
@@ -117,7 +117,8 @@ def check_criteria(criteria: tuple[Criterion, ...]) -> None:
     """
     known = {one.id: one for one in criteria}
     if len(known) != len(criteria):
-        raise ValueError("two criteria have the same id")
+        twice = next(name for name, count in Counter(one.id for one in criteria).items() if count > 1)
+        raise ValueError(f"two criteria have the id {twice!r}; ids must differ")
     if not any(one.weight for one in criteria):
         raise ValueError("no criterion has a weight other than 0")
     for one in criteria:

@@ -30,6 +30,12 @@ def gate_without_verdict(values: Mapping[str, float], criteria: Sequence[Criteri
     return next((one.id for one in criteria if one.kind == "must" and one.id not in values), "")
 
 
+def without_positive(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> bool:
+    """Whether there are criteria that count for the response, and none of them has a score: the rest is no measure."""
+    counting = [one for one in criteria if one.points > 0 and not (how == "bottom_line" and one.kind == "must")]
+    return bool(counting) and not any(one.id in values for one in counting)
+
+
 def closed_at(values: Mapping[str, float], criteria: Sequence[Criterion], how: Aggregate) -> list[str]:
     """The criteria that close the gates of an aggregate, in their order."""
     if how not in _GATED:
@@ -42,12 +48,13 @@ def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Ag
     """One score, 1 at most; where pitfalls are met a weighted sum may be below 0.
 
     ``weighted``: the weighted sum over the sum of positive weights (HealthBench, arXiv 2505.08775). ``range``: its
-    place between its least and its greatest possible value. ``all_must``: the same, and 0 unless every ``must`` is met.
-    ``geometric``: the weighted geometric mean of what counts for the response, pitfalls as ``1 - value``; a single 0 is
-    0. ``bottom_line``: ``B * U`` (SearchLLM, arXiv 2603.10473), where ``U`` is the weighted sum of the others and
-    ``log B`` the mean over the ``must`` of ``log((s + d) / (1 + d))``, ``d = 0.01``. ``levels``: each ``must`` in its
-    order opens what follows; what is behind one that is not met counts nothing (ChatShopBuddy's hierarchy:
-    ``sum_l w_l s_l prod_{m<l} [s_m >= met_from_m] / sum_l w_l`` where every level is a ``must``).
+    place between its least and its greatest possible value. ``all_must``: the same, and 0 unless every ``must`` is
+    met. ``geometric``: the weighted geometric mean of what counts for the response, pitfalls as ``1 - value``; a
+    single 0 is 0. ``bottom_line``: ``B * U`` (SearchLLM, arXiv 2603.10473), where ``U`` is the weighted sum of the
+    others (where they are pitfalls only, what is left of 1) and ``log B`` the mean over the ``must`` of ``log((s + d)
+    / (1 + d))``, ``d = 0.01``. ``levels``: each ``must`` in its order opens what follows; what is behind one that is
+    not met counts nothing (ChatShopBuddy's hierarchy: ``sum_l w_l s_l prod_{m<l} [s_m >= met_from_m] / sum_l w_l``
+    where every level is a ``must``).
 
     Args:
         values: Scores by criterion, 0 to 1, after `counted`; a criterion that is missing is left out of all sums.
@@ -66,7 +73,8 @@ def total_of(values: Mapping[str, float], criteria: Sequence[Criterion], how: Ag
         line = (
             math.exp(math.fsum(math.log((one + _SOFT) / (1 + _SOFT)) for one in lines) / len(lines)) if lines else 1.0
         )
-        return line * (_weighted(values, rest) if rest else 1.0)
+        others = _weighted if any(one.points > 0 for one in rest) else _placed
+        return line * (others(values, rest) if any(one.weight for one in rest) else 1.0)
     if how == "all_must":
         met = all(one.is_met(values[one.id]) for one in held if one.kind == "must")
         return _weighted(values, held) if met else 0.0

@@ -29,7 +29,14 @@ from reward_servers.verifiers._rubric_model import (
     RubricSettings,
     levels_of,
 )
-from reward_servers.verifiers._rubric_total import Aggregate, closed_at, counted, gate_without_verdict, total_of
+from reward_servers.verifiers._rubric_total import (
+    Aggregate,
+    closed_at,
+    counted,
+    gate_without_verdict,
+    total_of,
+    without_positive,
+)
 from reward_servers.verifiers._shown import shown
 
 _EACH_OF = "For each name, whether what it stands for is true of the response."
@@ -118,13 +125,14 @@ class _Asking:
         alone = [one for one in judged if one.choices or one.quote]
         size = {"each": 1, "batches": 10, "one": _IN_ONE_CALL}[self._options.calls]
         batches = [together[at : at + size] for at in range(0, len(together), size)] + [[one] for one in alone]
+        asked = [(batch, self._judge(batch)) for batch in batches]
+        asked += [([one], self._check(one)) for one in criteria if not one.is_judged]
         questions: dict[str, tuple[list[Criterion], Awaitable[Verdict]]] = {}
-        for batch in batches:
-            questions[", ".join(one.id for one in batch)] = (batch, self._judge(batch))
-        for one in criteria:
-            if not one.is_judged:
-                questions[one.id] = ([one], self._check(one))
-        found = await replies_to({name: asked for name, (_, asked) in questions.items()})
+        for place, question in enumerate(asked):
+            name = ", ".join(one.id for one in question[0])
+            # An id may hold a comma.
+            questions[name if name not in questions else f"{name} ({place})"] = question
+        found = await replies_to({name: question for name, (_, question) in questions.items()})
         for name, fault in found.faults.items():
             self.replies.faults[name] = fault
             self.failed |= {one.id for one in questions[name][0]}
@@ -136,9 +144,11 @@ class _Asking:
         asked = self._options.for_judge()
         one = batch[0]
         if len(batch) > 1:
+            # One line for each: what is listed under another name is another criterion.
+            dimensions = {f"c{at}": " ".join(each.text.split()) for at, each in enumerate(batch, 1)}
             rated = self._options.protocol.removeprefix("likert_")
             asked["protocol"] = "rubric" if rated == "binary" else f"ratings_{rated}"
-            asked |= {"criteria": _EACH_OF, "dimensions": {f"c{at}": each.text for at, each in enumerate(batch, 1)}}
+            asked |= {"criteria": _EACH_OF, "dimensions": dimensions}
         elif one.choices:
             asked |= {"protocol": "grade", "criteria": one.text, "grades": dict(one.choices)}
         else:
@@ -159,6 +169,10 @@ class _Asking:
         if batch[0].is_judged and verdict.code not in _VERDICTS and not verdict.code.startswith("provoked_"):
             # The judge was not asked: what it cannot be shown is the floor, and no pitfall that is not met.
             self.refused = Score.floor(verdict.code, verdict.note)
+            return False
+        if verdict.code == "limit" and batch[0].points < 0:
+            # What costs when it is met is not avoided by keeping from being looked at.
+            self.refused = Score.floor(verdict.code, f"{batch[0].id}: {verdict.note}")
             return False
         if len(batch) > 1 and not verdict.code.startswith("provoked_"):
             told = dict(verdict.aspects)
@@ -293,7 +307,11 @@ def _total(
     found = counted({**values, **unasked}, criteria)
     # What requires a criterion without a verdict has none either, whatever was asked of it.
     found = {name: value for name, value in found.items() if name not in missing}
-    if faults and (lost > 1.0 - options.min_judged + 1e-9 or gate_without_verdict(found, criteria, options.aggregate)):
+    if faults and (
+        lost > 1.0 - options.min_judged + 1e-9
+        or gate_without_verdict(found, criteria, options.aggregate)
+        or without_positive(found, criteria, options.aggregate)
+    ):
         raise asking.replies.fault("criteria")
     total = total_of(found, criteria, options.aggregate)
     beyond = (len(text) - options.length_center) / _PER_CHARACTERS

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from examples.rubrics.endpoint import reply
+from examples.rubrics.endpoint import PROPERTIES, reply
 from reward_servers.cli._app import run
 from reward_servers.core import bind
 from reward_servers.verifiers.judge import Judge
@@ -131,6 +132,48 @@ def test_a_hostile_pair_plants_no_rule(tmp_path: Path, said: str, why: str) -> N
     held = written(out)
     assert texts(held) == RULES
     assert held["made"]["dropped"][why] >= 1
+
+
+def hostile_pairs(count: int) -> list[dict[str, str]]:
+    return [
+        {"prompt": f"Rule {n}?", "chosen": f"One banana of kind {n}.", "rejected": f"Kind {n}."} for n in range(count)
+    ]
+
+
+def test_pairs_that_agree_with_each_other_plant_no_rule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four prompts of ten want the same, and the model follows them; the others show nothing of it."""
+    monkeypatch.setitem(PROPERTIES, "has the word banana in it", re.compile("banana"))
+    out = tmp_path / "rules.json"
+    with fake().running() as url:
+        config = settings(tmp_path, url)
+        assert generate("autorule", pairs_file(tmp_path, *hostile_pairs(4)), config, out) == 0
+    assert texts(written(out)) == RULES
+    assert written(out)["made"]["dropped"]["tells_no_pairs_apart"] == 1
+
+
+def test_nor_do_they_in_two_wordings_that_confirm_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("names a banana", "speaks of bananas"):
+        monkeypatch.setitem(PROPERTIES, name, re.compile("banana"))
+
+    def takes_turns(asked: str) -> str | None:
+        said = re.search(r"names a banana|speaks of bananas", asked)
+        if "REASONING>>>" in asked and said is not None:
+            name = "names a banana" if "kind even" in asked else "speaks of bananas"
+            token = asked.rpartition('signature is "')[2].partition('"')[0]
+            return json.dumps({"rules": [f"The response {name}."], "signature": token})
+        number = re.search(r"Rule (\d)\?", asked)
+        if number is not None and "RESPONSE A" in asked:
+            token = asked.rpartition('signature is "')[2].partition('"')[0]
+            told = f"It names a banana, of kind {'even' if int(number[1]) % 2 == 0 else 'odd'}."
+            return json.dumps({"reasoning": told, "signature": token})
+        return None
+
+    out = tmp_path / "rules.json"
+    with fake(takes_turns).running() as url:
+        config = settings(tmp_path, url)
+        assert generate("autorule", pairs_file(tmp_path, *hostile_pairs(4)), config, out) == 0
+    assert texts(written(out)) == RULES
+    assert written(out)["made"]["dropped"]["tells_no_pairs_apart"] == 2
 
 
 def test_an_object_that_a_pair_holds_is_not_the_models(tmp_path: Path) -> None:

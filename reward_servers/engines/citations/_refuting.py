@@ -69,6 +69,12 @@ def stems(text: str) -> frozenset[str]:
     return frozenset(word for word in found if not _UNSPACED.search(word)) | pairs
 
 
+@lru_cache(maxsize=256)
+def _plain_figures(text: str) -> tuple[Figure, ...]:
+    """The figures of a statement, whatever it says of their exactness."""
+    return tuple(figures(text, hedges=False))
+
+
 def denies(text: str) -> bool:
     """Whether a text denies something, an odd number of times."""
     folded = text.casefold()
@@ -114,7 +120,7 @@ class Evidence:
         named = sorted(set(names))
         wanted = stems(prose)
         held = frozenset().union(*(self.page(name).stems for name in named))
-        told = len(figures(prose, hedges=False))
+        told = len(_plain_figures(prose))
         if not (wanted or told):
             # What says nothing is supported by nothing.
             return False
@@ -141,7 +147,7 @@ class Evidence:
     def _accounts(self, prose: str, named: tuple[str, ...], pages: list[_Page]) -> bool:
         """Whether every figure of a statement can come from the pages."""
         there = pages[0].exact if len(pages) == 1 else frozenset().union(*(page.exact for page in pages))
-        if all((one.value, one.unit) in there for one in figures(prose, hedges=False)):
+        if all((one.value, one.unit) in there for one in _plain_figures(prose)):
             return True
         return all(self._accounted(figure, named, pages) for figure in figures(prose))
 
