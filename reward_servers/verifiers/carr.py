@@ -12,11 +12,12 @@ from pydantic import Field, StringConstraints, model_validator
 
 from reward_servers import Context, ItemLimits, Options, Reference, Rollout, Score, Verdict, verifier
 from reward_servers.core import PromptContext
-from reward_servers.engines.citations import excerpt
+from reward_servers.engines.citations import check_citations, excerpt
 from reward_servers.engines.published import connected_rubrics, slots_of
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._composing import replies_to
 from reward_servers.verifiers._named import Point, named_in
+from reward_servers.verifiers.citation import sources_of
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Slot = Annotated[str, StringConstraints(pattern=r"^E\d{1,3}$")]
@@ -83,8 +84,16 @@ class _Asking:
     def __init__(self, rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> None:
         self._rollout, self._ref, self._options, self._ctx = rollout, ref, options, ctx
         self._text = visible(rollout.response, rollout.reasoning_marks).text
-        named = named_in(tuple(ref.entities.values()), self._text)
-        self.entities: dict[str, str | None] = dict(zip(ref.entities, named, strict=True))
+        self.said = ""
+        self.entities: dict[str, str | None] = {}
+
+    async def read(self) -> None:
+        """Find what the response names of the known entities, in its own words: its addresses and list name nothing."""
+        sources, marks = sources_of(self._rollout), self._rollout.reasoning_marks
+        report = await asyncio.to_thread(check_citations, self._rollout.response, sources, marks=marks)
+        self.said = "\n".join(" ".join(one.prose.split()) for one in report.statements)
+        named = named_in(tuple(self._ref.entities.values()), self.said)
+        self.entities = dict(zip(self._ref.entities, named, strict=True))
 
     async def outcome(self) -> Verdict:
         """Whether the answer is the reference answer."""
@@ -98,7 +107,8 @@ class _Asking:
             slot.casefold(): f"<{slot}> in: {' '.join(one for one in self._ref.rubrics if slot in slots_of(one))}"
             for slot in slots
         }
-        return await self._each(self._rollout, _NAMED, meanings, trust_prompt=True)
+        said = Rollout(self.said, self._rollout.prompt_context, f"{self._rollout.rollout_id}#said")
+        return await self._each(said, _NAMED, meanings, trust_prompt=True)
 
     async def supported(self, rubrics: Mapping[str, str], pages: Mapping[str, str]) -> Verdict:
         """Which rubrics follow from the cited documents together."""
@@ -132,16 +142,16 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
     if words.code in ("no_answer", "limit"):
         return Score.floor(words.code, words.note)
     asking = _Asking(rollout, ref, options, ctx)
+    await asking.read()
     open_slots = [slot.casefold() for slot in ref.slots() if slot not in asking.entities]
     questions = {"outcome": asking.outcome()}
-    if open_slots:
+    if open_slots and asking.said.strip():
         questions["entities"] = asking.named([slot.upper() for slot in open_slots])
     replies = await replies_to(questions)
     if (floor := replies.stop("questions")) is not None:
         return floor
-    if open_slots:
-        told = dict(replies.verdicts["entities"].aspects)
-        asking.entities |= {slot.upper(): f"<{slot.upper()}>" if told[slot] else None for slot in open_slots}
+    told = dict(replies.verdicts["entities"].aspects) if "entities" in questions else {}
+    asking.entities |= {slot.upper(): f"<{slot.upper()}>" if told.get(slot) else None for slot in open_slots}
     cited = json.loads(words.evidence)["cited"][: options.max_pages]
     pages = {one.id: f"{one.title}\n{one.text}".strip() for one in rollout.documents if one.id in cited}
     filled = {

@@ -17,7 +17,6 @@ from reward_servers.engines.citations import (
     check_citations,
     measured_by,
 )
-from reward_servers.engines.text import visible
 from reward_servers.verifiers._named import Point, named_in
 
 _SHOWN = 200
@@ -57,11 +56,11 @@ class CitationOptions(Options):
     )
 
 
-def completeness(response: str, ref: CitationReference) -> float | None:
+def completeness(said: str, ref: CitationReference) -> float | None:
     """Share of the points of a complete response that are named (ALCE's STR-EM); None where none are given."""
     if not ref.short_answers:
         return None
-    named = named_in(ref.short_answers, response)
+    named = named_in(ref.short_answers, said)
     return sum(one is not None for one in named) / len(named)
 
 
@@ -174,7 +173,8 @@ def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions)
         return evidence.may_support(names, claim.prose)
 
     measures = measured_by(report, supports, texts)
-    complete = completeness(visible(rollout.response, rollout.reasoning_marks).text, ref)
+    # What an address holds, or the title of a source in a list, is not said.
+    complete = completeness("\n".join(one.prose for one in report.statements), ref)
     against = [evidence.refutes(claim.citations, claim.prose) if claim.citations else "" for claim in report.claims]
     flags = flags_of(report.flags, measures)
     stopped = [gate for gate in options.gates if gate in flags]

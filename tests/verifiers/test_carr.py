@@ -114,6 +114,35 @@ async def test_the_judge_tells_which_entities_are_named_where_that_is_not_known(
     assert evidence(verdict)["entities"] == {"E1": None, "E0": "<E0>", "E2": "<E2>"}
 
 
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_address_or_the_title_of_a_source_names_nothing(known: bool) -> None:
+    page = "https://a.example/corran-point-lighthouse"
+    text = (
+        f"Varga won in 1891 [d2]. She designed the lighthouse [d1][1]({page}). It stands on Marrow [d4].\n\n"
+        f"## References\n[1] Corran Point lighthouse, {page}"
+    )
+    seen: list[str] = []
+    usual = script_of(unnamed={"e1"})
+
+    def script(request: dict[str, Any], number: int) -> Said | str:
+        seen.append(request["messages"][1]["content"])
+        return usual(request, number)
+
+    async with judging(FakeChatServer(script)) as running:
+        verdict = await running.verdict("carr", answer(text, known=known))
+    assert evidence(verdict)["entities"]["E1"] is None
+    asked = [one for one in seen if "- e1" in one]
+    assert len(asked) == (not known)
+    assert not any("corran-point" in one or "References" in one for one in asked)
+
+
+@pytest.mark.parametrize("text", ["```\nMarrow [d4]\n```", "References\n[1] d4, Marrow"])
+async def test_a_response_without_words_of_its_own_names_nothing(text: str) -> None:
+    async with judging(judge_of()) as running:
+        verdict = await running.verdict("carr", answer(text, known=False))
+    assert (verdict.score, dict(verdict.aspects)["identified"]) == (0.0, 0.0)
+
+
 @pytest.mark.parametrize("broken", ["outcome", "entities", "support"])
 async def test_a_failure_of_the_judge_is_no_reward_of_0(broken: str) -> None:
     async with judging(judge_of(broken=broken)) as running:

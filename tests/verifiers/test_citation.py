@@ -79,12 +79,20 @@ async def test_a_source_that_says_otherwise_is_told() -> None:
     assert json.loads(verdict.feedback)["not_in_the_source"] == ["The tower is 14 metres tall [d1]."]
 
 
-@pytest.mark.parametrize("hidden", ["<think>{}</think>", "<!-- {} -->"])
-async def test_what_a_reader_does_not_see_completes_nothing(hidden: str) -> None:
+HIDDEN = [
+    "<think>{}</think>",
+    "<!-- {} -->",
+    "Also (https://a.example/v#{}).",
+    "![{}](x.png) ",
+    "References\n[1] {}, https://a.example/v\n\n# More\n",
+]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+async def test_what_is_not_said_completes_nothing(hidden: str) -> None:
     reference = {"short_answers": ["Varga", "tall"]}
     async with bench(citation) as running:
         shown = await running.verdict("citation", rollout("The tower is tall [d1].", reference, documents=DOCUMENTS))
-        text = hidden.format("Varga") + "The tower is tall [d1]."
+        text = hidden.format("Varga") + " The tower is tall [d1]."
         verdict = await running.verdict("citation", rollout(text, reference, documents=DOCUMENTS))
     assert dict(verdict.aspects)["completeness"] == dict(shown.aspects)["completeness"] == 0.5
-    assert verdict.score == shown.score
