@@ -40,7 +40,7 @@ def schema_problem(schema: Mapping[str, Any], value: Any, place: str) -> str:
 def _problem(schema: Mapping[str, Any], names: Mapping[str, Any], value: Any, place: str) -> str:
     if "$ref" in schema:
         return _problem(names.get(str(schema["$ref"]).rpartition("/")[2], {}), names, value, place)
-    if choices := schema.get("anyOf"):
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
         found = [_problem(choice, names, value, place) for choice in choices]
         return "" if "" in found else found[0]
     if "enum" in schema and value not in schema["enum"]:

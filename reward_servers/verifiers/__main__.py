@@ -76,8 +76,8 @@ def _fields(title: str, schema: dict[str, Any]) -> list[str]:
 def _type(field: dict[str, Any]) -> str:
     if "enum" in field:
         return _cell(" or ".join(f"`{json.dumps(value)}`" for value in field["enum"]))
-    if "anyOf" in field:
-        return " or ".join(dict.fromkeys(_type(one) for one in field["anyOf"]))
+    if choices := field.get("anyOf") or field.get("oneOf"):
+        return " or ".join(dict.fromkeys(_type(one) for one in choices))
     if "$ref" in field:
         return str(field["$ref"]).rpartition("/")[2]
     if field.get("type") == "array" and "items" in field:

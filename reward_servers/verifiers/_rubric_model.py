@@ -6,15 +6,26 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from reward_servers import Reference, Settings
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Id = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=r"^[^\r\n]+$")]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}$")]
 _BY_PLACE = re.compile(r"(?:criterion|weight)_\d+")
 OWN_ASPECTS = ("missing_weight", "unclipped")
@@ -51,7 +62,7 @@ class Criterion(Reference):
         met_from: Score from which on it counts as met, for gates and for what requires it.
     """
 
-    id: Text
+    id: Id
     text: str = ""
     weight: Annotated[float, Field(ge=-1e9, le=1e9)] = 1.0
     kind: Literal["must", "should", "pitfall"] = "should"
@@ -81,6 +92,15 @@ class Criterion(Reference):
         """Whether the judge decides."""
         return self.check is None and not self.pattern
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_misspelt(cls, given: Any) -> Any:
+        """Data sets carry keys of their own; one that is nearly ours is a mistake, which would pass in silence."""
+        for key in given if isinstance(given, dict) else ():
+            if key not in cls.model_fields and (near := get_close_matches(str(key), cls.model_fields, 1, 0.8)):
+                raise ValueError(f"criterion {given.get('id', '')}: {key!r} is no key of a criterion; {near[0]} is")
+        return given
+
     @model_validator(mode="after")
     def _check(self) -> Criterion:
         problem = ""
@@ -106,7 +126,7 @@ class Criterion(Reference):
         return self
 
 
-Criteria = Annotated[tuple[Criterion, ...], Field(min_length=1, max_length=100)]
+Criteria = Annotated[tuple[Criterion, ...], Field(max_length=100)]
 
 
 def check_criteria(criteria: tuple[Criterion, ...]) -> None:
@@ -116,6 +136,8 @@ def check_criteria(criteria: tuple[Criterion, ...]) -> None:
         ValueError: Names the criterion.
     """
     known = {one.id: one for one in criteria}
+    if not criteria:
+        raise ValueError("give at least one criterion")
     if len(known) != len(criteria):
         twice = next(name for name, count in Counter(one.id for one in criteria).items() if count > 1)
         raise ValueError(f"two criteria have the id {twice!r}; ids must differ")
@@ -147,6 +169,14 @@ def levels_of(criteria: tuple[Criterion, ...]) -> list[list[Criterion]]:
     return levels
 
 
+def _form_of(given: Any) -> str:
+    """Which form of a rubric a data set gives: a mistake is then told of that form alone."""
+    return "set" if isinstance(given, str) else "criteria"
+
+
+Given = Annotated[Annotated[Criteria, Tag("criteria")] | Annotated[Text, Tag("set")], Discriminator(_form_of)]
+
+
 class RubricReference(Reference):
     """The criteria of a prompt.
 
@@ -155,7 +185,7 @@ class RubricReference(Reference):
             recipe names one.
     """
 
-    rubric: Criteria | Text | None = None
+    rubric: Given | None = None
 
     @model_validator(mode="after")
     def _check(self) -> RubricReference:
@@ -196,7 +226,7 @@ class RubricFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")] = "1"
-    criteria: Annotated[tuple[Criterion, ...], Field(max_length=100)] = ()
+    criteria: Criteria = ()
     prompts: tuple[PromptCriteria, ...] = Field((), max_length=100_000)
     made: dict[str, Any] = Field(default_factory=dict)
 

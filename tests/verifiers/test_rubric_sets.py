@@ -85,6 +85,11 @@ async def test_named_sets_with_versions(tmp_path: Path) -> None:
         ([{"id": "a", "text": "x", "choices": {"one": 1}}], "two words"),
         ([{"id": "missing_weight", "text": "x"}], "another id"),
         ([{"id": "weight_2", "text": "x"}], "another id"),
+        ([{"id": "a", "text": "x", "wieght": 3}], "'wieght' is no key of a criterion; weight is"),
+        ([{"id": "a", "text": "x", "kind": "nice"}], "reference.rubric.criteria.0.kind: "),
+        ([{"id": "a\nb", "text": "x"}], "reference.rubric.criteria.0.id: "),
+        ([{"id": "x" * 201, "text": "x"}], "reference.rubric.criteria.0.id: "),
+        ([], "give at least one criterion"),
     ],
 )
 async def test_criteria_that_do_not_fit(given: list[dict[str, Any]], said: str) -> None:
@@ -92,3 +97,10 @@ async def test_criteria_that_do_not_fit(given: list[dict[str, Any]], said: str) 
         fault = await running.fault("rubric", rollout("text", {"rubric": given}))
     assert fault.party.value == "dataset"
     assert said in fault.message
+    assert "function-after" not in fault.message
+
+
+async def test_keys_that_a_data_set_carries_beside_ours_are_left_alone() -> None:
+    given = [{"id": "a", "text": "About a.", "tags": ["axis:accuracy"], "points": 5, "title": "A"}]
+    async with judging(judge_of({"About a": "correct: yes"})) as running:
+        assert (await running.verdict("rubric", rollout("text", {"rubric": given}))).score == 1.0

@@ -208,8 +208,17 @@ class _Page:
                 found.setdefault(word, []).append(place)
         return found
 
+    @cached_property
+    def _may_deny(self) -> bool:
+        """Whether some sentence may deny: it holds the letters of a negation."""
+        folded = self.text.casefold()
+        return any(hint in folded for hint in _HINTS)
+
     def turns(self, prose: str) -> bool:
         """Whether a sentence says nearly the same and, unlike the statement, denies it, or the other way round."""
+        denied = denies(prose)
+        if not denied and not self._may_deny:
+            return False
         wanted = stems(prose)
         if len(wanted) < 3 or len(wanted & self.stems) < _SAME_SENTENCE * len(wanted):
             return False
@@ -222,5 +231,4 @@ class _Page:
             for words, denied in (self._sentences[place] for place in places)
             if len(wanted & words) >= _SAME_SENTENCE * len(wanted)
         ]
-        denied = denies(prose)
         return bool(said) and all(one != denied for one in said)

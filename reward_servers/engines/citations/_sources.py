@@ -41,6 +41,7 @@ class Index:
                 if URL.match(address):
                     self._pages.setdefault(same_page(address), source.id)
         self._titles = {source.title.strip().casefold(): source.id for source in sources if source.title.strip()}
+        self._title_of = {source.id: source.title.strip() for source in sources}
         self._texts = [f"{source.title}\n{source.text}" for source in sources]
         self._authored = [
             (f"{source.id} {source.title} {source.uri}".casefold(), source.id)
@@ -102,10 +103,8 @@ class Index:
         """The document that an entry of a reference list names, and what the entry says beside its name."""
         found = self._entry(entry)
         rest = URL.sub(" ", entry)
-        for one in self._sources:
-            if one.id == found:
-                for name in filter(None, (one.title.strip(), one.id)):
-                    rest = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", rest, flags=re.IGNORECASE)
+        for name in filter(None, (self._title_of.get(found or "", ""), found)):
+            rest = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", " ", rest, flags=re.IGNORECASE)
         return found, rest
 
     def looks_like_id(self, name: str) -> bool:
