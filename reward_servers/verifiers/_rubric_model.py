@@ -137,7 +137,7 @@ def check_criteria(criteria: tuple[Criterion, ...]) -> None:
     """
     known = {one.id: one for one in criteria}
     if not criteria:
-        raise ValueError("give at least one criterion")
+        raise ValueError("rubric: give at least one criterion")
     if len(known) != len(criteria):
         twice = next(name for name, count in Counter(one.id for one in criteria).items() if count > 1)
         raise ValueError(f"two criteria have the id {twice!r}; ids must differ")
