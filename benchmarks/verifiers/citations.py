@@ -74,8 +74,8 @@ def main() -> None:
         times = sorted(seconds for _, seconds in found)
         spread = f"{times[0]:.2f} to {times[-1]:.2f}"
         print(f"{found[0][0]} statements, {what}: {statistics.median(times):.2f} s of CPU ({spread})")
-    for words in (300, 1000, 3000):
-        print(f"{_CRITERIA} criteria of a response of {words} words: {_prefill(words):.2f} times the prefill of one")
+    for size in (300, 1000, 3000):
+        print(f"{_CRITERIA} criteria of a response of {size} words: {_prefill(size):.2f} times the prefill of one")
 
 
 if __name__ == "__main__":
