@@ -25,6 +25,32 @@ def test_the_ready_line_names_address_and_verifiers_and_sigterm_ends_it(cli: Cli
     assert (process.returncode, out) == (0, "")
 
 
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("    while True:\n        try:\n            await asyncio.sleep(60)\n        except asyncio.CancelledError:\n"
+         "            pass\n", "LoopExecutor"),
+        ("    await asyncio.to_thread(time.sleep, 600)\n    return 1.0\n", "_0"),
+    ],
+)  # fmt: skip
+def test_what_a_verifier_never_ends_does_not_keep_a_stopped_server(cli: Cli, body: str, named: str) -> None:
+    cli.write(
+        "endless.py",
+        "import asyncio, time\n"
+        "from reward_servers import Rollout, verifier\n"
+        "@verifier('endless', version='1')\n"
+        f"async def judge(rollout: Rollout) -> float:\n{body}",
+    )
+    cli.write("server.toml", "[item_limits.endless]\nwall = 1\n[server]\ndrain_seconds = 1\n")
+    process = cli.start("serve", "endless:judge", "--config", "server.toml")
+    address = read_line(process.stdout).split()[2]
+    cli.run("try", "endless", "--endpoint", address, "--response", "x", code=1)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert named in said
+
+
 def test_the_console_script_serves_too(cli: Cli) -> None:
     script = shutil.which("assay", path=str(Path(__import__("sys").executable).parent))
     assert script is not None
