@@ -139,7 +139,7 @@ def test_a_prometheus_evaluates_every_rule_and_every_panel_over_a_running_fleet(
             assert any(name in query for name in ("fault", "OK", "worker", "in_flight)")), query
         groups = json.loads(_get(f"http://127.0.0.1:{port}/api/v1/rules"))["data"]["groups"]
         rules = [rule for one in groups for rule in one["rules"]]
-        assert len(rules) == 10
+        assert len(rules) == 11
         assert {rule["lastError"] for rule in rules if "lastError" in rule} <= {""}
         assert not [rule["name"] for rule in rules if rule["state"] == "firing"]
 
