@@ -20,6 +20,8 @@ from reward_servers.gateway.wire import reply
 from reward_servers.rpc import Clients
 from trainer_client import AsyncRewardClient, RewardError, VerifierId, __version__
 
+_ROUTES = (native, single, carr, nemo_gym, scores, hosted)
+
 
 def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | None = None) -> FastAPI:
     """The gateway as an ASGI application.
@@ -38,9 +40,8 @@ def create_app(client: AsyncRewardClient, config: GatewayConfig, slots: Slots | 
         version=__version__,
         summary="Rewards over HTTP. A failure is never a score: it is an error, null, or a stated fallback.",
     )
-    routers = [module.routes(scoring) for module in (native, single, carr, nemo_gym, scores, hosted)]
-    bodies = [*native.BODIES, *single.BODIES, *carr.BODIES, *nemo_gym.BODIES, *scores.BODIES]
-    bodies += hosted.BODIES
+    routers = [module.routes(scoring) for module in _ROUTES]
+    bodies = [body for module in _ROUTES for body in module.BODIES]
     if slots is not None:
         routers.append(run_code.routes(scoring, slots))
         bodies += run_code.BODIES

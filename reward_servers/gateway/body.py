@@ -10,6 +10,8 @@ from pydantic import BaseModel, ValidationError
 from reward_servers.gateway.errors import HttpError, invalid
 from reward_servers.gateway.settings import GatewayConfig
 from reward_servers.gateway.wire import BodyError, read_body, read_json
+from trainer_client import Rollout, RolloutError
+from trainer_client.adapters.fields import content_id, reference_of
 
 _M = TypeVar("_M", bound=BaseModel)
 _CODES = {400: "not_json", 408: "too_slow", 413: "too_large"}
@@ -52,3 +54,24 @@ async def read_as(model: type[_M], request: Request, config: GatewayConfig) -> _
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         raise invalid(str(first["msg"]), ".".join(map(str, first["loc"]))) from None
+
+
+def sample_of(prompt: Any, response: Any, label: Any, metadata: Any = None, *, field: str = "") -> Rollout:
+    """A rollout of what a trainer posts of one sample, named by its content.
+
+    Args:
+        prompt: What was asked.
+        response: What was answered.
+        label: The data set's reference.
+        metadata: What else is known of it.
+        field: Where in the body it stands.
+
+    Raises:
+        HttpError: Something in it cannot be used.
+    """
+    try:
+        return Rollout(
+            content_id(prompt, response, label), prompt, response, reference=reference_of(label), metadata=metadata
+        )
+    except RolloutError as error:
+        raise invalid(error.reason, f"{field}.{error.field}" if field else error.field) from None

@@ -13,13 +13,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from reward_servers.gateway.body import read, read_as
+from reward_servers.gateway.body import read, read_as, sample_of
 from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import invalid
 from reward_servers.gateway.scoring import Judged, Scoring
 from reward_servers.gateway.wire import reply
-from trainer_client import Rollout, RolloutError
-from trainer_client.adapters.fields import content_id, reference_of
+from trainer_client import Rollout
 
 _REFERENCES = ("reference_answer", "ground_truth", "reference", "answer", "label")
 
@@ -114,12 +113,7 @@ def _rollout(messages: Any, label: Any, field: str, metadata: Any) -> Rollout:
     if start == len(messages):
         raise invalid("ends with a question; the answer is to be the last message", field)
     prompt, response = messages[:start], messages[start:]
-    try:
-        return Rollout(
-            content_id(prompt, response, label), prompt, response, reference=reference_of(label), metadata=metadata
-        )
-    except RolloutError as error:
-        raise invalid(error.reason, f"{field}.{error.field}") from None
+    return sample_of(prompt, response, label, metadata, field=field)
 
 
 def _aws_score(name: str, judged: Judged) -> dict[str, Any]:

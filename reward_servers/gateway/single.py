@@ -8,13 +8,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from reward_servers.gateway.body import read_object
+from reward_servers.gateway.body import read_object, sample_of
 from reward_servers.gateway.docs import described
 from reward_servers.gateway.errors import HttpError, invalid
 from reward_servers.gateway.scoring import Judged, Scoring
 from reward_servers.gateway.wire import reply
-from trainer_client import Rollout, RolloutError
-from trainer_client.adapters.fields import content_id, reference_of, response_of
+from trainer_client import Rollout
+from trainer_client.adapters.fields import response_of
 
 
 class OpenRlhfBody(BaseModel):
@@ -101,7 +101,7 @@ def _of_openrlhf(body: dict[str, Any], ends: tuple[str, ...]) -> list[Rollout]:
                 "been cut to max_len",
                 f"query[{place}]",
             )
-        rollouts.append(_rollout(prompt, response, label))
+        rollouts.append(sample_of(prompt, response, label))
     return rollouts
 
 
@@ -116,16 +116,7 @@ def _of_slime(body: dict[str, Any]) -> Rollout:
     for name in ("prompt", "response"):
         if name not in body:
             raise invalid("is missing; slime posts prompt, response and label", name)
-    return _rollout(body["prompt"], body["response"], body.get("label"), body.get("metadata"))
-
-
-def _rollout(prompt: Any, response: Any, label: Any, metadata: Any = None) -> Rollout:
-    try:
-        return Rollout(
-            content_id(prompt, response, label), prompt, response, reference=reference_of(label), metadata=metadata
-        )
-    except RolloutError as error:
-        raise invalid(error.reason, error.field) from None
+    return sample_of(body["prompt"], body["response"], body.get("label"), body.get("metadata"))
 
 
 def _logs(scoring: Scoring, judged: list[Judged]) -> dict[str, list[float]]:

@@ -94,6 +94,15 @@ def trust(folder: Path, name: str, *authorities: trustme.CA) -> None:
     (folder / f"{name}.pem").write_bytes(b"".join(one.cert_pem.bytes() for one in authorities))
 
 
+def write_both(folder: Path, authority: trustme.CA) -> str:
+    """A certificate for either side, and what each trusts; the server's certificate as text."""
+    written = write_pair(folder, "server", authority)
+    write_pair(folder, "client", authority, "trainer")
+    trust(folder, "servers", authority)
+    trust(folder, "clients", authority)
+    return written
+
+
 def client_files(folder: Path) -> TLS:
     return TLS(*(str(folder / name) for name in ("servers.pem", "client.pem", "client.key")))
 
@@ -127,10 +136,7 @@ def under_load(address: str, tls: TLS) -> Iterator[list[np.ndarray]]:
 
 def test_both_sides_change_certificates_and_authority_under_load(tmp_path: Path) -> None:
     first, second = trustme.CA(), trustme.CA()
-    write_pair(tmp_path, "server", first)
-    write_pair(tmp_path, "client", first, "trainer")
-    trust(tmp_path, "servers", first)
-    trust(tmp_path, "clients", first)
+    write_both(tmp_path, first)
     server = Server(tmp_path)
     try:
         with under_load(server.address, client_files(tmp_path)) as got:
@@ -156,10 +162,7 @@ def test_both_sides_change_certificates_and_authority_under_load(tmp_path: Path)
 
 def test_what_cannot_be_used_is_said_and_the_old_certificate_serves_on(tmp_path: Path) -> None:
     authority = trustme.CA()
-    first = write_pair(tmp_path, "server", authority)
-    write_pair(tmp_path, "client", authority, "trainer")
-    trust(tmp_path, "servers", authority)
-    trust(tmp_path, "clients", authority)
+    first = write_both(tmp_path, authority)
     server = Server(tmp_path)
     try:
         with under_load(server.address, client_files(tmp_path)) as got:
@@ -185,10 +188,7 @@ def test_what_cannot_be_used_is_said_and_the_old_certificate_serves_on(tmp_path:
 
 def test_a_client_keeps_what_it_could_use(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     authority = trustme.CA()
-    write_pair(tmp_path, "server", authority)
-    write_pair(tmp_path, "client", authority, "trainer")
-    trust(tmp_path, "servers", authority)
-    trust(tmp_path, "clients", authority)
+    write_both(tmp_path, authority)
     server = Server(tmp_path)
     try:
         with caplog.at_level(logging.WARNING, "trainer_client"), under_load(server.address, client_files(tmp_path)):

@@ -69,7 +69,7 @@ class RewardClient(BaseClient):
         """
         labels = Labels(run, self._step(step), seed, current_trace())
         batch = as_rollouts(rollouts)
-        table = _waited(self._core.score(batch, self._recipe, labels, self._kept))
+        table = waited(self._core.score(batch, self._recipe, labels, self._kept))
         return combined_at_once(table, batch, labels, self._recorder)
 
     def stream(
@@ -104,7 +104,7 @@ class RewardClient(BaseClient):
         ready: queue.SimpleQueue[ScoreTable | BaseException] = queue.SimpleQueue()
         space = threading.Event()
         order = ScoringJob(self._recipe, Labels(run, self._step(step), seed, current_trace()))
-        whole = _waited(self._core.judges_groups(self._recipe))
+        whole = waited(self._core.judges_groups(self._recipe))
         progress, taking = space.set, self._taking
         stream = GroupStream(
             self._core.submit, self._core.given_up, order, self._kept, group_size, whole, ready.put, progress, taking
@@ -162,7 +162,7 @@ class RewardClient(BaseClient):
 
         The longest silence comes first. To be called from another thread than the one that waits.
         """
-        return _waited(self._core.waits())
+        return waited(self._core.waits())
 
     def describe(self) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier.
@@ -171,7 +171,7 @@ class RewardClient(BaseClient):
             ServerUnavailableError: no replica of a server answers.
             RequestRejectedError: a server does not host the verifier.
         """
-        return _waited(self._core.describe(self._recipe))
+        return waited(self._core.describe(self._recipe))
 
     def close(self) -> None:
         """Close connections and end what is under way."""
@@ -189,7 +189,7 @@ class RewardClient(BaseClient):
         self.close()
 
 
-def _waited(future: concurrent.futures.Future[_T]) -> _T:
+def waited(future: concurrent.futures.Future[_T]) -> _T:
     """Wait; a caller that stops waiting (Ctrl-C) ends the work.
 
     Raises:

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from trainer_client._client.base import require_rollout
-from trainer_client._client.blocking import RewardClient
+from trainer_client._client.blocking import RewardClient, waited
 from trainer_client._node.link import Link, forget_all
 from trainer_client._node.rendezvous import name_of
 from trainer_client._session.futures import ThreadFutures
-from trainer_client._session.runtime import Runtime, refuse_on_private_thread
+from trainer_client._session.runtime import Runtime
 from trainer_client._session.tracing import current_trace
 from trainer_client._settings import TLS, Batching, Endpoints, Retries
 from trainer_client.recipe.recipe import Recipe
@@ -85,8 +85,7 @@ class SharedRewardClient:
 
     def describe(self) -> Mapping[str, VerifierInfo]:
         """What the servers say of each reward's verifier: see `RewardClient.describe`."""
-        refuse_on_private_thread()
-        return self._link().describe().result()
+        return waited(self._link().describe())
 
     def close(self) -> None:
         """End this process's part; others go on."""

@@ -11,8 +11,6 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
-
 from trainer_client._errors import (
     BlockingCallError,
     RecipeError,
@@ -22,6 +20,7 @@ from trainer_client._errors import (
     ServerUnavailableError,
     StateError,
 )
+from trainer_client._transport.encoding import plain_value
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.recipe.recipe import Recipe
@@ -267,13 +266,5 @@ def _verifier(told: Sequence[Any]) -> VerifierId:
     return VerifierId(name, version, digest, tuple(aspects))
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), default=_plain)
-_STRICT = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), default=plain_value)
+_STRICT = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=plain_value)

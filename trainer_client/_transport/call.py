@@ -27,8 +27,6 @@ from trainer_client.result.outcomes import OutcomeStore
 
 _LAST_WORDS = 0.5
 """Seconds in which a server that has answered everything ends the call; nothing is to be had of one that does not."""
-
-
 _OVERDUE = 1.0
 """Seconds after the deadline in which gRPC says that it has passed. Its timers do not survive every fork."""
 

@@ -22,22 +22,8 @@ from reward_servers.engines.text import Marks
 _MOST_SIGNS = 64
 _LEADS = frozenset(
     (
-        *(
-            "so",
-            "thus",
-            "hence",
-            "therefore",
-            "then",
-            "finally",
-            "overall",
-            "and",
-            "but",
-            "my",
-            "the",
-            "final",
-            "verdict",
-        ),
-        *("answer", "judgment", "judgement", "is", "it", "rating", "score", "correct"),
+        *("so", "thus", "hence", "therefore", "then", "finally", "overall", "and", "but", "my", "the", "final"),
+        *("verdict", "answer", "judgment", "judgement", "is", "it", "rating", "score", "correct"),
     )
 )
 """Words with which a judge begins the line of its own verdict."""

@@ -13,6 +13,7 @@ from reward_servers.engines.math import PROFILES, Gold, Outcome, extract, judge
 from reward_servers.engines.text import Form
 from reward_servers.verifiers._answers import taken
 from reward_servers.verifiers.groups._clusters import ASPECTS, ClusterOptions, scores_of
+from reward_servers.verifiers.groups._sizes import too_large
 
 _MOST = 256
 _FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
@@ -78,8 +79,8 @@ def agreement(group: Group, options: AgreementOptions) -> Sequence[Score]:
     ``entropy`` is that of the clusters in nats, ``cluster`` the number of a response's own. Sources: self-consistency
     (arXiv 2203.11171), TTRL (arXiv 2504.16084) for the majority, EMPO (QingyangZhang/EMPO @c5eccd4) for shares.
     """
-    if len(group) > _MOST:
-        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    if (refused := too_large(group, _MOST)) is not None:
+        return refused
     rollouts = list(group)
     answers = _answers(group, options)
     math_equal = partial(_same_value, rollouts, answers)

@@ -10,6 +10,7 @@ from pydantic import Field
 from reward_servers import Group, ItemLimits, Options, Score, verifier
 from reward_servers.engines import similarity
 from reward_servers.engines.text import visible
+from reward_servers.verifiers.groups._sizes import too_large
 
 _MOST = 128
 _WORDS = 4000
@@ -35,8 +36,8 @@ def diversity(group: Group, options: DiversityOptions) -> Sequence[Score]:
     A response without words gets the floor and is no neighbour to the others; alone, a response gets 1. Of each
     response the first 4,000 words are compared.
     """
-    if len(group) > _MOST:
-        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    if (refused := too_large(group, _MOST)) is not None:
+        return refused
     texts = [similarity.words(visible(one.response, one.reasoning_marks).text)[:_WORDS] for one in group]
     size = len(texts)
     alike = [[0.0] * size for _ in range(size)]

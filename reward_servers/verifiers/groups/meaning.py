@@ -14,6 +14,7 @@ from reward_servers.engines.text import Form
 from reward_servers.verifiers._answers import taken
 from reward_servers.verifiers._composing import replies_to
 from reward_servers.verifiers.groups._clusters import ASPECTS, ClusterOptions, scores_of
+from reward_servers.verifiers.groups._sizes import too_large
 
 _MOST = 64
 _LONGEST = 4000
@@ -102,8 +103,8 @@ async def meaning(group: Group, options: MeaningOptions, ctx: Context) -> Sequen
     clusters in nats. Sources: semantic entropy (Farquhar et al., Nature 630, 2024; arXiv 2302.09664), EMPO
     (QingyangZhang/EMPO @c5eccd4) for shares.
     """
-    if len(group) > _MOST:
-        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    if (refused := too_large(group, _MOST)) is not None:
+        return refused
     answers = _Answers(group, options, ctx)
     try:
         clusters = await answers.clusters()

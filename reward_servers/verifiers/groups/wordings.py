@@ -10,6 +10,7 @@ from pydantic import Field
 from reward_servers import CallerError, Group, ItemLimits, Rollout, Score, verifier
 from reward_servers.engines import similarity
 from reward_servers.verifiers._answers import AnswerOptions, taken
+from reward_servers.verifiers.groups._sizes import too_large
 from trainer_client.signals.crossprompt.ps_grpo import set_overlap
 
 _MOST = 128
@@ -47,8 +48,8 @@ def wordings(group: Group, options: WordingsOptions) -> Sequence[Score]:
     compared with; `retrieved` is the mean share of what the documents of two wordings have in common (Jaccard).
     Sources: PS-GRPO (arXiv 2510.04392); add-one smoothing of BLEU, Lin and Och (ACL 2004).
     """
-    if len(group) > _MOST:
-        return [Score.floor("limit", f"a group of {len(group)}; at most {_MOST} are compared")] * len(group)
+    if (refused := too_large(group, _MOST)) is not None:
+        return refused
     rollouts = list(group)
     named = [_field(one, options.field) for one in rollouts]
     if len(set(map(repr, named))) < 2:
