@@ -59,7 +59,7 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> list[str]:
 def _end_threads() -> list[str]:
     """Wait for threads that the interpreter waits for; the names of those that do not end."""
     until = time.monotonic() + _LAST_S
-    for thread in (threads := [one for one in threading.enumerate() if not one.daemon]):
-        if thread is not threading.main_thread():
-            thread.join(max(0.0, until - time.monotonic()))
-    return [one.name for one in threads if one.is_alive() and one is not threading.main_thread()]
+    others = [one for one in threading.enumerate() if not one.daemon and one is not threading.main_thread()]
+    for thread in others:
+        thread.join(max(0.0, until - time.monotonic()))
+    return [one.name for one in others if one.is_alive()]

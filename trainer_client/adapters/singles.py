@@ -100,14 +100,13 @@ class SingleScorer:
         self._rule = check_on_missing(on_missing)
         self._breaker = Breaker(fault_limit)
         self._checked = False
-        self._tasks_seen: set[str] = set()
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"client": self.client, "_rule": self._rule, "_breaker": self._breaker}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, _checked=False, _tasks_seen=set(), _lock=threading.Lock())
+        self.__dict__.update(state, _checked=False, _lock=threading.Lock())
 
     def score(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, and wait for it.
@@ -123,7 +122,7 @@ class SingleScorer:
     def score_all(self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0) -> list[SingleReward]:
         """Score samples that came together, each on its own: see `score`."""
         self._check()
-        self._check_tasks(rollouts)
+        refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
         waiting = [self.client.submit(rollout, step=step, seed=seed) for rollout in rollouts]
         return [self._told(future.result()) for future in waiting]
 
@@ -137,7 +136,7 @@ class SingleScorer:
         """Score samples that came together, each on its own, on any event loop: see `score`."""
         if not self._checked:
             await asyncio.to_thread(self._check)
-        self._check_tasks(rollouts)
+        refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
         waiting = [asyncio.wrap_future(self.client.submit(one, step=step, seed=seed)) for one in rollouts]
         return [self._told(result) for result in await asyncio.gather(*waiting)]
 
@@ -150,12 +149,6 @@ class SingleScorer:
                 if info.judges_groups:
                     raise RecipeError(f"{info.id.name} judges groups; {_REMEDY}", f"rewards.{name}")
             self._checked = True
-
-    def _check_tasks(self, rollouts: Sequence[Rollout]) -> None:
-        new = {rollout.task for rollout in rollouts} - self._tasks_seen
-        if new:
-            refuse_other_tasks(self.client.recipe, new)
-            self._tasks_seen |= new
 
     def _told(self, result: RolloutResult) -> SingleReward:
         missing = result.reward is None

@@ -152,7 +152,7 @@ class _Scorer:
         self._rule = check_on_missing(on_missing)
         self._breaker = Breaker(limit)
         self._calls = itertools.count()
-        self._other_tasks, self._tasks_seen = other_tasks, set[str]()
+        self._other_tasks = other_tasks
         self._siblings_checked = joins or columns.group_size is not None
         self._groups_checked = columns.group_size is not None
         self.latest: ScoreTable | None = None
@@ -168,9 +168,8 @@ class _Scorer:
         label = f"trl-{os.environ.get('RANK', '0')}-{next(self._calls)}"
         rollouts = self._columns.rollouts(label, given)
         if not self._other_tasks:
-            new = {rollout.task for rollout in rollouts} - self._tasks_seen
-            refuse_other_tasks(self._client.recipe, new, ", or pass other_tasks=True where another function scores it")
-            self._tasks_seen |= new
+            remedy = ", or pass other_tasks=True where another function scores it"
+            refuse_other_tasks(self._client.recipe, {rollout.task for rollout in rollouts}, remedy)
         labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}
         table = await _waited(self._client.score, rollouts, **labels)
         _log(table, given)
