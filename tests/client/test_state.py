@@ -17,7 +17,7 @@ import pytest
 
 from tests.client.conftest import Process, rollouts_of
 from tests.client.scripted_server import Scripted
-from trainer_client import AsyncRewardClient, Recipe, Reward, RewardClient, ScoreTable, StateError
+from trainer_client import AsyncRewardClient, Batching, Recipe, Reward, RewardClient, ScoreTable, StateError
 
 Serve = Callable[..., Awaitable[str]]
 
@@ -193,12 +193,15 @@ def test_recipes_that_say_the_same_are_the_same(tmp_path: Path) -> None:
 
 async def test_equal_recipes_of_two_callers_share_a_batch(serve: Serve) -> None:
     service = Scripted()
-    async with AsyncRewardClient(RECIPE, await serve(service)) as client:
-        await client.submit(rollouts_of(TEXTS, prefix="warm")[0])
-        before = len(service.requests)
+    # A batch leaves when all eight have gathered: while one is under way, nothing else lets it leave.
+    batching = Batching(max_items=len(TEXTS), max_delay_s=3600.0)
+    async with AsyncRewardClient(RECIPE, await serve(service), batching=batching) as client:
+        first = client.submit(rollouts_of([json.dumps({"score": 1, "delay_s": 3600.0})], prefix="first")[0])
+        while not service.requests:
+            await asyncio.sleep(0.01)
         others = [client.with_recipe(Recipe.loads(TOML)) for _ in range(8)]
         rollouts = rollouts_of(TEXTS)
         results = await asyncio.gather(*(one.submit(r) for one, r in zip(others, rollouts, strict=True)))
         assert [one.reward for one in results] == SCORES
-        # The first may leave alone, before the others have come.
-        assert len(service.requests) <= before + 2
+        assert len(service.requests) == 2
+        first.cancel()
