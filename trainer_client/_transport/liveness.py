@@ -12,6 +12,7 @@ from collections.abc import Callable
 import grpc
 import grpc.aio
 
+from trainer_client._transport.background import BackgroundTask
 from trainer_client._transport.failures import CallFailure, FailureClass, Interrupted
 from trainer_client._transport.replica import Replica, task_is_cancelled
 
@@ -20,7 +21,7 @@ _OVERDUE = 1.0
 _PERIOD = 2.0
 
 
-class LivenessProbe:
+class LivenessProbe(BackgroundTask):
     """Asks one replica now and then, for as long as calls to it are under way.
 
     Args:
@@ -30,21 +31,10 @@ class LivenessProbe:
     """
 
     def __init__(self, replica: Replica, silence: float, hung: Callable[[Replica, CallFailure], None]) -> None:
+        super().__init__(self._ask)
         self._replica = replica
         self._silence = silence
         self._hung = hung
-        self._task: asyncio.Task[None] | None = None
-
-    def watch(self) -> None:
-        """The replica has been given work."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._ask())
-
-    async def stop(self) -> None:
-        """Ask no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _ask(self) -> None:
         while True:

@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from trainer_client._settings import Retries
+from trainer_client._transport.background import BackgroundTask
 from trainer_client._transport.choice import has_time
 from trainer_client._transport.fleet import Fleet
 from trainer_client._transport.replica import EndableCall, Replica
@@ -26,7 +27,7 @@ _MARGIN = 5.0
 """A call counts as stalled after that many times what 99 of 100 results take."""
 
 
-class ProgressWatch:
+class ProgressWatch(BackgroundTask):
     """Looks at the calls to one server, for as long as there are any, or work waits to be sent.
 
     Args:
@@ -36,6 +37,7 @@ class ProgressWatch:
     """
 
     def __init__(self, fleet: Fleet, retries: Retries, waits: Callable[[], tuple[int, float]]) -> None:
+        super().__init__(self._look)
         self._fleet = fleet
         self._stall = retries.stall_timeout_s
         self._report = retries.report_interval_s
@@ -43,12 +45,6 @@ class ProgressWatch:
         self._seconds: deque[float] = deque(maxlen=_SAMPLES)
         self._usual = 0.0
         self._unsorted = 0
-        self._task: asyncio.Task[None] | None = None
-
-    def watch(self) -> None:
-        """There is work."""
-        if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._run())
 
     def note(self, seconds: float) -> None:
         """A call has given results, so long after it was sent."""
@@ -63,13 +59,7 @@ class ProgressWatch:
             self._unsorted = 0
         return float(max(self._stall, _MARGIN * self._usual) * 2.0**call.chunk.takeovers)
 
-    async def stop(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
+    async def _look(self) -> None:
         loop = asyncio.get_running_loop()
         reported = loop.time()
         while True:
