@@ -113,7 +113,7 @@ def pytest_configure(config: Any) -> None:
     suite = os.environ.get("PEER_SUITE")
     if suite == "latex2sympy":
         import sympy
-        import tests.context as context  # type: ignore[import-untyped]  # the suite's own
+        import tests.context as context  # the suite's own
 
         def record(latex: str, expr: Any, symbolically: bool = False, variables: Any = None) -> None:
             if variables or expr is None:
