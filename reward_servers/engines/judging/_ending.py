@@ -10,6 +10,8 @@ from reward_servers.engines.text import Marks, visible
 
 _LONGEST = 1 << 20
 _LONGEST_SHOWN = 50_000
+_AROUND_TOKEN = 16
+"""Characters of brackets and emphasis around a token at most."""
 _CLOSERS = "]})>\"'”’»`"
 _CUT = re.compile(
     r"length|max_?(?:output_?|new_?|completion_?)?tokens|model_length|token_limit|abort(?:ed)?|cancel(?:l?ed)?|error|timeout"
@@ -53,7 +55,12 @@ def shown_of(raw: str, marks: Marks = ()) -> str | None:
         # A mark that is written as an HTML entity is the same mark.
         unescaped = html.unescape(shown.text)
         shown = visible(unescaped, marks) if unescaped != shown.text else shown
-    return None if shown.open else shown.text[-_LONGEST_SHOWN:]
+    return None if shown.open else shown.text
+
+
+def read_part(shown: str) -> str:
+    """What of a visible text is read: its end, where a verdict stands."""
+    return shown[-_LONGEST_SHOWN:]
 
 
 def closed_part(text: str, token: str) -> str:
@@ -74,7 +81,8 @@ def closed_part(text: str, token: str) -> str:
 
 def cut_in_token(text: str, token: str) -> bool:
     """Whether a text ends within the signature: with a bracket, or with the beginning of the token."""
-    found = re.search(r"(?P<open>[\[(<{]+)?[ *`]*(?P<begun>\w*)[ *`]*\Z", text.rstrip())
+    last = text.rstrip()[-len(token) - _AROUND_TOKEN :]
+    found = re.search(r"(?P<open>[\[(<{]+)?[ *`]*(?P<begun>\w*)[ *`]*\Z", last)
     if not token or found is None:
         return False
     begun = found["begun"].casefold()

@@ -20,12 +20,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
-from reward_servers.engines.judging._ending import Ending, closed_part, shown_of
+from reward_servers.engines.judging._ending import Ending, closed_part, read_part, shown_of
 from reward_servers.engines.judging._forms import AMBIGUOUS
-from reward_servers.engines.judging._normal import mentioned, normal, without_struck
+from reward_servers.engines.judging._normal import lies_within, mentioned, normal, without_struck
 from reward_servers.engines.judging._planted import gains_nothing
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
 from reward_servers.engines.judging._tails import ends_number, other_scale, takes_back
@@ -46,6 +47,9 @@ class Found:
 
 Finder = Callable[[str, int], Iterator[Found]]
 """Finds the verdicts in a text about so many responses."""
+_MOST = 512
+"""Verdicts that are read in a text: no judge writes so many."""
+_LONGEST_REST = 400
 _ALSO = r"[^\w.!\n]{0,4}(?:(?:or|and|to|then|rather|no|wait|now|maybe|but)\b[^\w.!\n]{0,4}){0,3}"
 
 
@@ -59,13 +63,17 @@ def _matches(pattern: str, values: Mapping[str, Any], *, own: bool = True) -> Fi
             value = values[match[1].casefold()]
             second = also.match(text, match.end())
             several = second is not None and values[second[1].casefold()] != value
-            rest = text[match.end() :].partition("\n")[0]
-            yield Found(match.start(), match.end(), AMBIGUOUS if several or takes_back(rest, value) else value, own)
+            several = several or takes_back(_rest_of_line(text, match.end()), value)
+            yield Found(match.start(), match.end(), AMBIGUOUS if several else value, own)
 
     return find
 
 
-_RESULT = r"\[RESULT\]\s*:?\s*\(?"
+def _rest_of_line(text: str, start: int) -> str:
+    return text[start : start + _LONGEST_REST].partition("\n")[0]
+
+
+_RESULT = r"\[RESULT\]\s*+:?\s*+\(?"
 _RESULT_NUMBER = re.compile(_RESULT + r"([1-5])(?:\s*/\s*5\b|\s+out\s+of\s+5\b)?(?![\d/])", re.IGNORECASE)
 
 
@@ -74,12 +82,12 @@ def _result_rating(text: str, responses: int) -> Iterator[Found]:
         end = match.end()
         if ends_number(text, end) and not other_scale(text, end, 5):
             value = float(match[1])
-            several = takes_back(text[end:].partition("\n")[0], value)
+            several = takes_back(_rest_of_line(text, end), value)
             yield Found(match.start(), end, AMBIGUOUS if several else value, own=True)
 
 
 def _boxed_ratings(text: str, responses: int) -> Iterator[Found]:
-    for match in re.finditer(r"\\boxed\{\s*([\d.,;\s]{1,200})\}", text):
+    for match in re.finditer(r"\\boxed\{\s*+([\d.,;\s]{1,200})\}", text):
         ratings = [float(one) for one in re.findall(r"\d+(?:\.\d+)?", match[1])]
         if len(ratings) != responses or not all(1 <= one <= 10 for one in ratings):
             continue
@@ -111,14 +119,14 @@ REPLY_FORMATS: Mapping[str, Mapping[str, Finder]] = {
     "deepseek_grm": {"likert_1_10": _boxed_ratings, "pairwise": _boxed_ratings},
     "compass_verifier": {
         "binary": _each(
-            _matches(r"^\W*final\s+judge?ment\s*:\s*([ABC])\b", _ABC),
-            _matches(r"^\W*final\s+judge?ment\s*:\s*\\boxed\{\s*(?:\\text\{)?\s*([ABC])\s*\}", _ABC),
-            _matches(r"\\boxed\{\s*(?:\\text\{)?\s*([ABC])\s*\}", _ABC, own=False),
-            _matches(r"\A\s*([ABC])\s*\.?\s*\Z", _ABC, own=False),
+            _matches(r"^[^\w\n]*final\s+judge?ment\s*:\s*([ABC])\b", _ABC),
+            _matches(r"^[^\w\n]*final\s+judge?ment\s*:\s*\\boxed\{\s*+(?:\\text\{\s*+)?([ABC])\s*\}", _ABC),
+            _matches(r"\\boxed\{\s*+(?:\\text\{\s*+)?([ABC])\s*\}", _ABC, own=False),
+            _matches(r"\A\s*([ABC])\s*+(?:\.\s*+)?\Z", _ABC, own=False),
         )
     },
     "xverify": {"binary": _matches(r"\A\W*(correct|incorrect)\W*\Z", _WORDS, own=False)},
-    "general_verifier": {"binary": _matches(r"^\W*final\s+decision\s*:\s*(yes|no)\b", _YES)},
+    "general_verifier": {"binary": _matches(r"^[^\w\n]*final\s+decision\s*:\s*(yes|no)\b", _YES)},
 }
 """The readers by name and protocol."""
 _NAMES = {Protocol.BINARY: "binary", Protocol.PAIRWISE: "pairwise"}
@@ -155,17 +163,17 @@ def read_formatted(
     shown = shown_of(raw)
     if shown is None or ending is Ending.CUT:
         return Reply(Status.TRUNCATED)
-    text = _plain(without_struck(shown))
+    text = _plain(without_struck(read_part(shown)))
     if ending is Ending.UNKNOWN and text.strip() and not (text := closed_part(text, "")).strip():
         return Reply(Status.TRUNCATED)
-    held = [_held(find, one, responses) for one in candidate_texts]
-    found = list(find(text, responses))
+    held = [_held(name, protocol, one, responses) for one in candidate_texts]
+    found = list(islice(find(text, responses), _MOST + 1))
     disputed = [
         one
         for one in found
         if any(
-            one.value in (other.value for other in texts) and not gains_nothing(protocol, one.value, place)
-            for place, texts in enumerate(held)
+            (other.floods or one.value in other.values) and not gains_nothing(protocol, one.value, place)
+            for place, other in enumerate(held)
         )
     ]
     injected = any(_provoked(held, found))
@@ -174,8 +182,8 @@ def read_formatted(
     if not text.strip():
         return Reply(Status.EMPTY)
     quoted = mentioned(text)
-    values = {one.value for one in found if not any(begin <= one.start and one.end <= stop for begin, stop in quoted)}
-    if len(values) != 1 or disputed or injected or AMBIGUOUS in values:
+    values = {one.value for one in found if not lies_within(quoted, one.start, one.end)}
+    if len(values) != 1 or disputed or injected or AMBIGUOUS in values or len(found) > _MOST:
         # One that a judged text gains by and holds as well: whose it is cannot be told.
         status = Status.AMBIGUOUS if values or disputed else Status.PARSE_ERROR
         return Reply(status, None, injected, Channel.UNSIGNED)
@@ -186,31 +194,49 @@ def repeats_formatted(
     raw: str, name: str, protocol: Protocol, responses: int, texts: Sequence[str]
 ) -> tuple[bool, ...]:
     """For each judged text, whether a reply repeats a verdict that it holds in a form which only a judge writes."""
-    find = _finder(name, protocol)
-    found = list(find(_plain(shown_of(raw) or ""), responses))
-    return _provoked([_held(find, one, responses) for one in texts], found)
+    found = list(islice(_finder(name, protocol)(_plain(read_part(shown_of(raw) or "")), responses), _MOST))
+    return _provoked([_held(name, protocol, one, responses) for one in texts], found)
 
 
 def holds_formatted(name: str, protocol: Protocol, responses: int, texts: Sequence[str]) -> tuple[bool, ...]:
     """For each judged text, whether it holds a verdict in such a form."""
-    find = _finder(name, protocol)
-    return tuple(any(one.own for one in _held(find, text, responses)) for text in texts)
+    return tuple(bool(_held(name, protocol, text, responses).own) for text in texts)
 
 
 def _finder(name: str, protocol: Protocol) -> Finder:
     return REPLY_FORMATS[name][_NAMES.get(protocol, protocol.value)]
 
 
-def _provoked(held: Sequence[Sequence[Found]], found: Sequence[Found]) -> tuple[bool, ...]:
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a judged text holds of verdicts.
+
+    Attributes:
+        values: Their values.
+        own: Values of those in a form which only a judge writes.
+        floods: Whether it holds more than are read; then it may hold any.
+    """
+
+    values: frozenset[Any]
+    own: frozenset[Any]
+    floods: bool
+
+    @property
+    def listed(self) -> bool:
+        return sum(isinstance(one, float) for one in self.values) >= _MANY
+
+
+def _provoked(held: Sequence[_Held], found: Sequence[Found]) -> tuple[bool, ...]:
     said = {one.value for one in found}
-    return tuple(any(one.value in said and (one.own or _listed(texts)) for one in texts) for texts in held)
+    return tuple(not said.isdisjoint(one.values if one.listed else one.own) for one in held)
 
 
-def _listed(texts: Sequence[Found]) -> bool:
-    return len({one.value for one in texts if isinstance(one.value, float)}) >= _MANY
-
-
-def _held(find: Finder, text: str, responses: int) -> list[Found]:
-    """What a judged text holds of verdicts: in the whole, and in each of its lines."""
-    plain = _plain(text)
-    return [found for piece in (plain, *plain.splitlines()) for found in find(piece, responses)]
+@lru_cache(maxsize=64)
+def _held(name: str, protocol: Protocol, text: str, responses: int) -> _Held:
+    """What a judged text holds: in the whole, and in each of its lines."""
+    find, plain = _finder(name, protocol), _plain(text)
+    each = (found for piece in (plain, *filter(None, plain.split("\n"))) for found in find(piece, responses))
+    held = list(islice(each, _MOST + 1))
+    return _Held(
+        frozenset(one.value for one in held), frozenset(one.value for one in held if one.own), len(held) > _MOST
+    )

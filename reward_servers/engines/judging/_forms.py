@@ -10,7 +10,8 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from reward_servers.engines.judging._json import json_spans, read_json
@@ -33,12 +34,14 @@ class _Ambiguous:
 AMBIGUOUS = _Ambiguous()
 
 _LONGEST_VALUE = 400
+_MOST_FORMS = 512
+"""Forms of one kind that are read in a text: no judge writes so many, and each of them takes its time."""
 _LONGEST_WORD = 40
 _NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 _OF = r"(?:\s*/\s*\d{1,4}|\s+out\s+of\s+\d{1,4})?"
 _PREFIX = (
-    r"[ \t>#•\-\[(]*(?:\d{1,2}[.)]\s+)?"
-    r"(?:(?:my|the|final|overall)\s+)*(?:(?:verdict|answer|judge?ment)\s*(?::|is\b)\s*)?"
+    r"[ \t>#•\-\[(]*+(?:\d{1,2}[.)]\s+)?"
+    r"(?:(?:my|the|final|overall) +)*+(?:(?:verdict|answer|judge?ment)\s*(?::|is\b)\s*)?"
 )
 _SCORE_KEY = r"(?:(?:final|overall|total)\s+)?(?:score|rating)(?:\s*\([^()\n]{1,30}\))?\s*[:=]"
 _SCORE_LINE = re.compile(rf"^{_PREFIX}(?P<key>{_SCORE_KEY})\s*", re.IGNORECASE | re.MULTILINE)
@@ -54,7 +57,7 @@ _CORRECT_ANYWHERE = re.compile(
     rf"{_CORRECT_KEY}{_CHOICE}{_ENDS_WORD}",
     re.IGNORECASE | re.MULTILINE,
 )
-_LABEL = re.compile(r"\[\[\s*([^\[\]\n]{1,20}?)\s*\]\]")
+_LABEL = re.compile(r"\[\[\s*+([^\[\]\n]{1,20}?)\s*\]\]")
 _LABELLED = re.compile(rf"(?:(?P<label>[^\d\n:{{}}\[\]\"'()]{{1,40}}):\s*)?(?P<value>{_NUMBER}{_OF})\s*[.。]?")
 _SCORE_WORDS = re.compile(
     r"score|rating|grade|marks?|points?|result|note|nota|not[ae]|verdict|evaluation|assessment|overall|quality"
@@ -81,6 +84,7 @@ _OFFERED: dict[Protocol, dict[str, Any]] = {
     Protocol.EQUIVALENCE: {"A=B": True, "A!=B": False},
 }
 _GRADES = ("correct", "incorrect", "not_attempted")
+_SCORE_NAMES, _CORRECT_NAMES = ("score", "rating"), ("correct",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,12 @@ def _objects(text: str, protocol: Protocol, keys: Sequence[str], spans: Sequence
     def read(said: str) -> float | None:
         return _number(said, high)
 
+    names = (_SCORE_NAMES if protocol.rates else _CORRECT_NAMES if protocol is Protocol.BINARY else keys[:1]) or ("",)
     for start, end in spans:
+        said = text[start:end].casefold()
+        # An escape may stand for a letter of the name.
+        if "\\u" not in said and not any(name.casefold() in said for name in names):
+            continue
         try:
             decoded = read_json(text[start:end])
         except ValueError:
@@ -195,6 +204,8 @@ def _objects(text: str, protocol: Protocol, keys: Sequence[str], spans: Sequence
 def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywhere: bool = False) -> list[Form]:
     """All verdict forms of a protocol in a normal text, mentions included, in order.
 
+    Of more than 512 of one kind the next one is ambiguous, and the rest is not read.
+
     Args:
         text: The text.
         protocol: The protocol.
@@ -202,21 +213,29 @@ def find_forms(text: str, protocol: Protocol, keys: Sequence[str] = (), *, anywh
         anywhere: Whether forms that begin a line elsewhere may be in the middle of one.
     """
     if protocol in _OFFERED:
-        return list(_labels(text, _OFFERED[protocol]))
+        return list(_few(_labels(text, _OFFERED[protocol])))
     if protocol is Protocol.BEST:
-        return list(_labels(text, {key: key for key in keys}))
+        return list(_few(_labels(text, {key: key for key in keys})))
     if protocol is Protocol.GRADE:
         return []
     spans = list(json_spans(text))
-    forms = list(_objects(text, protocol, keys, spans))
+    forms = list(_few(_objects(text, protocol, keys, spans)))
     outside = _blanked(text, spans)
     if protocol is Protocol.BINARY:
-        forms += _corrects(outside, anywhere=anywhere)
+        forms += _few(_corrects(outside, anywhere=anywhere))
     if protocol.rates and protocol.scale is not None:
-        forms += _scores(outside, protocol.scale, anywhere=anywhere)
+        forms += _few(_scores(outside, protocol.scale, anywhere=anywhere))
         if not forms and (damaged := damaged_score(text, spans)) is not None:
             forms.append(Form(*damaged))
     return sorted(forms, key=lambda form: (form.end, form.start))
+
+
+def _few(forms: Iterator[Form]) -> Iterator[Form]:
+    for number, form in enumerate(forms):
+        if number == _MOST_FORMS:
+            yield replace(form, value=AMBIGUOUS)
+            return
+        yield form
 
 
 def _blanked(text: str, spans: Sequence[tuple[int, int]]) -> str:
@@ -239,9 +258,16 @@ def _names_score(label: str | None) -> bool:
     return _SCORE_WORDS.search(plain) is not None if plain.isascii() else True
 
 
+@lru_cache(maxsize=64)
+def _offered_words(keys: tuple[str, ...]) -> Mapping[str, str]:
+    return {re.sub(r"[\s_]+", "_", key).casefold(): key for key in keys}
+
+
 def whole_text(text: str, protocol: Protocol, keys: Sequence[str] = ()) -> Any:
     """The value of a normal text that is nothing but a verdict; None when it is anything else."""
     bare = text.strip().strip("\"'").strip()
+    if len(bare) > _LONGEST_VALUE:
+        return None
     if protocol.rates and protocol.scale is not None:
         match = _LABELLED.fullmatch(bare)
         if match is None or not _names_score(match["label"]):
@@ -249,8 +275,7 @@ def whole_text(text: str, protocol: Protocol, keys: Sequence[str] = ()) -> Any:
         return _number(match["value"], protocol.scale[1])
     word = re.sub(r"[\s_]+", "_", bare.strip("[]()").rstrip(".!").strip()).casefold()
     if protocol is Protocol.GRADE:
-        offered = {re.sub(r"[\s_]+", "_", key).casefold(): key for key in keys or _GRADES}
-        return offered.get(word)
+        return _offered_words(tuple(keys) or _GRADES).get(word)
     if protocol is Protocol.BINARY:
         return {"yes": True, "no": False}.get(word)
     return None

@@ -18,8 +18,13 @@ _MARKS = re.compile(r'[{}\[\]"\\]')
 _PLAIN_MARKS = re.compile(r"[{}\[\]]")
 _BAD_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|(.?))', re.DOTALL)
 _TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_COMMENT = re.compile(r'("(?:[^"\\\n]|\\.)*")|//[^\n]*')
+_COMMENT = re.compile(
+    # A string that its line does not end is passed over too: to look for its end from every mark takes the square.
+    r'("(?:[^"\\\n]|\\.)*+(?:"|(?=\\?(?:\n|\Z))))|//[^\n]*'
+)
 _PYTHON_NAMES = re.compile(r"\b(true|false|null)\b")
+_PYTHON = re.compile(r"'|\b(?:True|False|None)\b")
+_LONGEST_IN_PYTHON = 1 << 14
 _IN_PYTHON = {"true": "True", "false": "False", "null": "None"}
 
 
@@ -44,6 +49,8 @@ def _load(text: str) -> Any:
 
 def _load_python(text: str) -> Any:
     """Read a literal with single quotes."""
+    if len(text) > _LONGEST_IN_PYTHON or _PYTHON.search(text) is None:
+        raise ValueError("it is too long, or has nothing of a literal")
     tree = ast.parse(_PYTHON_NAMES.sub(lambda name: _IN_PYTHON[name[1]], text), mode="eval")
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):

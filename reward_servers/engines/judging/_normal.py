@@ -5,7 +5,11 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import lru_cache
+
+from reward_servers.engines.text import composed
 
 _SIGNS = str.maketrans(
     {
@@ -48,8 +52,9 @@ _NAMED_LETTER = re.compile(
 )
 _STRUCK = re.compile(r"~~[^\n]{1,500}?~~|<(s|del|strike)>[^\n]{0,500}?</\1>", re.IGNORECASE)
 _SPACES = re.compile(r"[^\S\n]+")
-_OPENING = "\"'“‘«„「『"
 _CLOSING = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»", "„": "“”", "「": "」", "『": "』"}
+_QUOTES = re.compile(f"[{''.join(_CLOSING)}]")
+_CLOSERS = {mark: re.compile(f"[{closing}]") for mark, closing in _CLOSING.items()}
 _LONGEST_QUOTE = 500
 
 
@@ -89,7 +94,7 @@ def _latin(text: str) -> str:
     # A fraction, a superscript or a number in a circle is not the digits that it would be written with.
     kept = "".join(mark for mark in set(text) if mark.isnumeric() and unicodedata.category(mark) in ("No", "Nl"))
     pieces = re.split(f"([{re.escape(kept)}])", text) if kept else [text]
-    text = "".join(one if place % 2 else unicodedata.normalize("NFKC", one) for place, one in enumerate(pieces))
+    text = "".join(one if place % 2 else composed("NFKC", one) for place, one in enumerate(pieces))
     text = text.translate(_SIGNS).translate(_LOOKALIKES)
     if text.isascii():
         return text
@@ -117,7 +122,7 @@ def squeezed(text: str) -> str:
     """
     if not text.isascii():
         text = text.translate(_LOOKALIKES).translate(_MORE_LOOKALIKES)
-        text = "".join(map(_letter, unicodedata.normalize("NFKD", text)))
+        text = "".join(map(_letter, composed("NFKD", text)))
     return re.sub(r"[\W_]+", "", text.casefold())
 
 
@@ -129,6 +134,12 @@ def _letter(mark: str) -> str:
     return found[1] if found is not None else mark
 
 
+def lies_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """Whether one of some spans, in order and apart from each other, holds a place."""
+    place = bisect_right(spans, start, key=lambda one: one[0]) - 1
+    return place >= 0 and end <= spans[place][1]
+
+
 def mentioned(text: str) -> list[tuple[int, int]]:
     """Spans that only mention: block quotes, and quotations within a line."""
     spans: list[tuple[int, int]] = []
@@ -136,7 +147,7 @@ def mentioned(text: str) -> list[tuple[int, int]]:
     for line in text.splitlines(keepends=True):
         if line.lstrip().startswith(">"):
             spans.append((at, at + len(line)))
-        else:
+        elif len(line) > 1:
             spans += [(at + start, at + end) for start, end in _quotations(line)]
         at += len(line)
     return spans
@@ -145,22 +156,24 @@ def mentioned(text: str) -> list[tuple[int, int]]:
 def _quotations(line: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     at = 0
-    while at < len(line):
-        mark = line[at]
-        opens = mark in _OPENING and not (at and (line[at - 1].isalnum() or line[at - 1] in "\\"))
-        end = _quotation_end(line, at) if opens else -1
-        if end > 0:
-            found.append((at, end))
-            at = end
-        else:
-            at += 1
+    ends: dict[str, int] = {}
+    for opening in _QUOTES.finditer(line):
+        start, mark = opening.start(), opening[0]
+        if start < at or (start and (line[start - 1].isalnum() or line[start - 1] == "\\")):
+            continue
+        # Where one search for a mark ended, the next one for it goes on.
+        end = ends[mark] = _quotation_end(line, mark, max(start + 1, ends.get(mark, 0)))
+        if end - start < _LONGEST_QUOTE and end < len(line):
+            at = end + 1
+            found.append((start, at))
     return found
 
 
-def _quotation_end(line: str, start: int) -> int:
-    closing = _CLOSING[line[start]]
-    for at in range(start + 1, min(len(line), start + _LONGEST_QUOTE)):
+def _quotation_end(line: str, mark: str, start: int) -> int:
+    """Where the next mark stands that can close a quotation; the length of the line where none does."""
+    for closing in _CLOSERS[mark].finditer(line, start):
+        at = closing.start()
         follows_word = at + 1 < len(line) and line[at + 1].isalnum()
-        if line[at] in closing and not follows_word and line[at - 1] != "\\":
-            return at + 1
-    return -1
+        if not follows_word and line[at - 1] != "\\":
+            return at
+    return len(line)

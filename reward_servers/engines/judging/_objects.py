@@ -18,7 +18,7 @@ _LOOSE_SCORE = re.compile(
     r"""["'](?P<key>score|rating)["']\s*:\s*["']?(?P<value>[+-]?\d+(?:\.\d+)?)(?=["'\s,}])["']?\s*(?=[,}]|$)""",
     re.IGNORECASE,
 )
-_WHOLE_END = re.compile(r"(?:\d\s+|true|false|null|\"|\]|\})\s*$")
+_WHOLE_END = re.compile(r"(?:\d\s|true|false|null|\"|\]|\})\s*\Z")
 
 Read = Callable[[str], float | None]
 

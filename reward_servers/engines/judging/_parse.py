@@ -10,16 +10,17 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from reward_servers.engines.judging._ending import Ending, closed_part, cut_in_token, shown_of
+from reward_servers.engines.judging._ending import Ending, closed_part, cut_in_token, read_part, shown_of
 from reward_servers.engines.judging._forms import AMBIGUOUS, Form, find_forms, whole_text
 from reward_servers.engines.judging._json import json_spans
-from reward_servers.engines.judging._normal import mentioned, normal, without_struck
+from reward_servers.engines.judging._normal import lies_within, mentioned, normal, without_struck
 from reward_servers.engines.judging._planted import Planted, planted_in
 from reward_servers.engines.judging._reply import Channel, Protocol, Reply, Status
-from reward_servers.engines.judging._tails import last_sentence, only_supposes, takes_back
+from reward_servers.engines.judging._tails import ends_sentence, last_sentence, only_supposes, takes_back
 from reward_servers.engines.text import Marks
 
 _MOST_SIGNS = 64
+_LONGEST_LINE = 400
 _LEADS = frozenset(
     (
         *("so", "thus", "hence", "therefore", "then", "finally", "overall", "and", "but", "my", "the", "final"),
@@ -39,7 +40,7 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _WHOLE_LINE = re.compile(
-    r"(?:(?:my|the|final)\s+)*(?:verdict|answer|judge?ment|decision)\s*(?::|is\b)\s*", re.IGNORECASE
+    r"(?:(?:my|the|final)\s+)*+(?:verdict|answer|judge?ment|decision)\s*(?::|is\b)\s*", re.IGNORECASE
 )
 
 
@@ -76,7 +77,7 @@ def parse_reply(
     if shown is None or ending is Ending.CUT or cut_in_token(shown, token):
         return Reply(Status.TRUNCATED)
     signed = bool(token) and token.casefold() in normal(shown).casefold()
-    text = normal(without_struck(shown))
+    text = normal(without_struck(read_part(shown)))
     planted = planted_in(tuple(candidate_texts), protocol, tuple(expected_keys))
     injected = planted.repeated_in(text)
     if ending is Ending.FILTERED:
@@ -106,7 +107,7 @@ def repeats_forms(
 ) -> tuple[bool, ...]:
     """For each judged text, whether a reply repeats a form that it holds: proof that it provoked the reply."""
     shown = shown_of(raw, marks)
-    return planted_in(tuple(texts), protocol, tuple(keys)).repeated_of(normal(shown or ""))
+    return planted_in(tuple(texts), protocol, tuple(keys)).repeated_of(normal(read_part(shown or "")))
 
 
 def _without_fenced(text: str, token: str) -> str:
@@ -114,6 +115,9 @@ def _without_fenced(text: str, token: str) -> str:
     named = r"(?P<ends>END )?(?P<name>(?:RESPONSE|ARGUMENT|PROMPT|REFERENCE)\b(?: [A-Z0-9]{1,2}\b)?)"
     mark = re.compile(rf"[<(\[{{]{{0,4}} ?{re.escape(token)} {named} ?[>)\]}}]{{0,4}}", re.IGNORECASE)
     marks = list(mark.finditer(text))
+    if len(marks) > 4 * _MOST_SIGNS:
+        # It repeats fences without an end.
+        return ""
     parts: list[str] = []
     at = 0
     for number, one in enumerate(marks):
@@ -141,7 +145,7 @@ def _signed_verdict(
 def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> Iterator[Form]:
     """The forms that the token signs."""
     # Inside a longer word it is another one.
-    mark = re.compile(rf" ?[\[(<{{]*(?<![^\W_]){re.escape(token)}(?![^\W_])[\])>}}]*", re.IGNORECASE)
+    mark = re.compile(rf" ?[\[(<{{]{{0,8}}(?<![^\W_]){re.escape(token)}(?![^\W_])[\])>}}]*", re.IGNORECASE)
     signs = list(mark.finditer(text))
     if len(signs) > _MOST_SIGNS:
         # No judge signs so often.
@@ -149,7 +153,9 @@ def _signed(text: str, token: str, protocol: Protocol, keys: Sequence[str], plan
     spans = list(json_spans(text))
     objects = [span for span in spans if mark.search(text, *span)]
     for start, end in objects:
-        inner = re.sub(rf',?\s*"[^"]*"\s*:\s*"[^"]*{re.escape(token)}[^"]*"', "", text[start:end], flags=re.IGNORECASE)
+        inner = re.sub(
+            rf'(?:,\s*+)?"[^"]*"\s*:\s*"[^"]*{re.escape(token)}[^"]*"', "", text[start:end], flags=re.IGNORECASE
+        )
         yield from (Form(start, end, form.value) for form in find_forms(inner, protocol, keys))
     above = False
     for sign in signs:
@@ -209,7 +215,7 @@ def _signed_by(
             leads = leads and not supposed
             yield Form(at, place + cut + form.end, value, leads)
             return
-    whole = whole_text(_WHOLE_LINE.sub("", f"{before.strip(' >#-')} {after.strip()}".strip(), count=1), protocol, keys)
+    whole = _whole_line(f"{before.strip(' >#-')} {after.strip()}".strip(), protocol, keys)
     if whole is not None and last == begin:
         yield Form(begin, sign.start(), whole, leads=True)
 
@@ -228,7 +234,7 @@ def _disagree(part: str, form: Form, others: Sequence[Form]) -> bool:
     if _is_final(part, form):
         return False
     spans = (sorted((form, other), key=lambda one: one.start) for other in others if other.value != form.value)
-    return any(len(last_sentence(part[: two.start])) > two.start - one.end for one, two in spans)
+    return any(not ends_sentence(part, one.end, two.start) for one, two in spans)
 
 
 def _spoken(text: str) -> str:
@@ -252,7 +258,7 @@ def _signed_above(text: str, begin: int, protocol: Protocol, keys: Sequence[str]
     stop = len(text[:begin].rstrip())
     start = text.rfind("\n", 0, stop) + 1
     line = text[start:stop]
-    whole = whole_text(_WHOLE_LINE.sub("", line.strip(" >#-"), count=1), protocol, keys)
+    whole = _whole_line(line.strip(" >#-"), protocol, keys)
     if whole is not None and not planted.holds_whole(whole):
         yield Form(start, stop, whole)
         return
@@ -261,10 +267,15 @@ def _signed_above(text: str, begin: int, protocol: Protocol, keys: Sequence[str]
             yield Form(start + form.start, start + form.end, form.value)
 
 
+def _whole_line(line: str, protocol: Protocol, keys: Sequence[str]) -> Any:
+    """The value of a line that is nothing but a verdict and what announces it."""
+    return whole_text(_WHOLE_LINE.sub("", line, count=1), protocol, keys) if len(line) <= _LONGEST_LINE else None
+
+
 def _own(text: str, forms: Sequence[Form]) -> list[Form]:
     """The forms that are not only mentioned: that are in no quotation and in no block quote."""
     mentions = mentioned(_without_objects(text, forms))
-    return [form for form in forms if not any(start <= form.start and form.end <= end for start, end in mentions)]
+    return [form for form in forms if not lies_within(mentions, form.start, form.end)]
 
 
 def _unsigned(text: str, protocol: Protocol, keys: Sequence[str], planted: Planted) -> tuple[Status, Any]:
@@ -284,6 +295,8 @@ def _decide(text: str, forms: Sequence[Form], protocol: Protocol) -> tuple[Statu
     for form in final or forms:
         if not any(type(form.value) is type(value) and form.value == value for value in values):
             values.append(form.value)
+        if len(values) > 1:
+            break
     if not values:
         return Status.PARSE_ERROR, None
     if len(values) > 1 or values[0] is AMBIGUOUS:

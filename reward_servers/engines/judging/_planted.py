@@ -125,7 +125,7 @@ def _held(text: str, protocol: Protocol, keys: tuple[str, ...]) -> _Held:
     forms = {_name(value) for value in _values(written, protocol, keys)}
     looks = {_name(value) for value in _like_values(written, protocol)}
     bare = set[str]()
-    for line in written.splitlines():
+    for line in filter(None, written.split("\n")):
         whole = whole_text(line, protocol, keys)
         if whole is not None:
             # A line that is nothing but a number or a yes is an answer like any other.

@@ -14,9 +14,9 @@ _ENDS_NUMBER = re.compile(
 _SYMBOL = re.compile(r"\s+[^\w\s.,:/+*=^<>%‰~±×÷·-]")
 _SPAN = r"(?:\d{1,4}\s*(?:-|–|—|to)\s*)?"
 _OTHER_SCALE = re.compile(
-    r"\s*(?:points?|pts\.?|marks?|stars?)?\s*[(\[,;–—-]?\s*"
-    rf"(?:(?:/|out\s+of|of(?:\s+a\s+possible)?)\s*{_SPAN}(?P<of>\d{{1,6}})"
-    rf"|(?:on|in|using)\s+(?:a|an|the)\s+(?:scale\s+)?(?:of|from)?\s*{_SPAN}(?P<on>\d{{1,6}}))",
+    r"\s*+(?:points?|pts\.?|marks?|stars?)?\s*+[(\[,;–—-]?\s*+"
+    rf"(?:(?:/|out\s+of|of(?:\s+a\s+possible)?)\s*+{_SPAN}(?P<of>\d{{1,6}})"
+    rf"|(?:on|in|using)\s+(?:a|an|the)\s++(?:scale\s++)?(?:of|from)?\s*+{_SPAN}(?P<on>\d{{1,6}}))",
     re.IGNORECASE,
 )
 _HEDGED = (
@@ -93,6 +93,11 @@ def _meant(said: str) -> Any:
 def last_sentence(text: str) -> str:
     """What stands behind the last end of a sentence."""
     return _SENTENCES.split(text)[-1]
+
+
+def ends_sentence(text: str, start: int, end: int) -> bool:
+    """Whether a sentence ends between two places, or right before the first."""
+    return _SENTENCES.search(text, max(0, start - 1), end) is not None
 
 
 def only_supposes(before: str, behind: str) -> bool:

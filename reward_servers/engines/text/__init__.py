@@ -7,6 +7,7 @@ its answer in so many words.
 
 from reward_servers.engines.text._boxes import Box, box_before, boxed, read_box
 from reward_servers.engines.text._choices import Choice, called_right, named_choices, stated_choice
+from reward_servers.engines.text._composed import composed
 from reward_servers.engines.text._fences import fenced
 from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
@@ -27,6 +28,7 @@ __all__ = [
     "boxed",
     "called_right",
     "check_tags",
+    "composed",
     "fenced",
     "is_supposed",
     "last_line",

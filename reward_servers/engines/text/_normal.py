@@ -6,6 +6,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
+from reward_servers.engines.text._composed import composed
+
 
 class _Punctuation(dict[int, int | None]):
     """A translation table that drops punctuation and symbols of every script, filled as characters are met."""
@@ -49,4 +51,4 @@ class Form:
         return self._composed(text)
 
     def _composed(self, text: str) -> str:
-        return text if text.isascii() else unicodedata.normalize("NFC" if self.compatibility else "NFKC", text)
+        return composed("NFC" if self.compatibility else "NFKC", text)

@@ -1,0 +1,31 @@
+"""Unicode normalisation of texts that others wrote, in a time that grows with their length alone."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Literal
+
+_MOST_MARKS = 30
+"""Marks in a row that can belong to one letter: the bound of the Stream-Safe Text Format (UAX #15, section 13)."""
+
+
+def composed(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+    """Bring a text to a normalisation form of Unicode.
+
+    Marks are sorted by insertion, which takes the square of their number: of more than 30 in a row the rest are
+    dropped first, as no writing has them.
+    """
+    if text.isascii():
+        return text
+    marks = "".join(map(re.escape, filter(_is_mark, set(text)))) if len(text) > _MOST_MARKS else ""
+    if marks:
+        text = re.sub(f"([{marks}]{{{_MOST_MARKS}}})[{marks}]+", r"\1", text)
+    return unicodedata.normalize(form, text)
+
+
+@lru_cache(maxsize=8192)
+def _is_mark(character: str) -> bool:
+    """Whether it is a mark or, decomposed, begins with one."""
+    return any(map(unicodedata.combining, unicodedata.normalize("NFKD", character)[:1]))
