@@ -40,7 +40,7 @@ def load(run: Run, *, outputs: int = 1, of_tokens: bool = False) -> tuple[Loaded
     Raises:
         ModelUnusableError: Its files cannot be used.
     """
-    loaded = load_base(run.base, run.pooling, outputs=outputs, of_tokens=of_tokens)
+    loaded = load_base(run.base, run.pooling, outputs=outputs, of_tokens=of_tokens, frozen=run.freeze)
     return loaded, min(run.max_length, loaded.max_length or run.max_length)
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import torch
 
 _ROOT = "base_model.model."
+_RANK = 8
+"""What peft takes for a rank, and for alpha, that its file does not say."""
 _REFUSED = ("use_dora", "alora_invocation_tokens", "trainable_token_indices", "lora_bias")
 
 
@@ -122,17 +124,20 @@ class Adapters:
             config = json.loads(config_file.read_text("utf-8"))
             tensors: dict[str, torch.Tensor] = load_file(file, device=loaded.device)
             kind = config.get("peft_type")
+            rank, alpha = int(config.get("r", _RANK)), float(config.get("lora_alpha", _RANK))
         if kind != "LORA" or any(config.get(one) for one in _REFUSED) or config.get("bias", "none") != "none":
             raise ModelUnusableError(f"{path}: only plain LoRA adapters are used, not {kind} with these options")
-        rank, alpha = int(config["r"]), float(config["lora_alpha"])
-        patterns = {**config.get("rank_pattern", {}), **config.get("alpha_pattern", {})}
-        if patterns:
+        if config.get("rank_pattern") or config.get("alpha_pattern"):
             raise ModelUnusableError(f"{path}: ranks that differ by layer are not supported; train with one rank")
+        if rank < 1:
+            raise ModelUnusableError(f"{config_file}: r is {rank}, and a rank is 1 at least; download it again")
         scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
         digest = sha256(config_file.read_bytes() + file.read_bytes()).hexdigest()[:16]
-        return self._fitted(path, tensors, scale, digest)
+        return self._fitted(path, tensors, rank, scale, digest)
 
-    def _fitted(self, path: Path, tensors: Mapping[str, torch.Tensor], scale: float, digest: str) -> _Adapter:
+    def _fitted(
+        self, path: Path, tensors: Mapping[str, torch.Tensor], rank: int, scale: float, digest: str
+    ) -> _Adapter:
         import torch
 
         found = _Adapter({}, {}, digest)
@@ -148,9 +153,16 @@ class Adapters:
                     raise ModelUnusableError(f"{path}: the model has no linear layer {module!r}; give its own adapter")
                 if value.shape[1] != layer.in_features or up.shape[0] != layer.out_features:
                     raise ModelUnusableError(f"{path}: {module} is of another size here; give this model's own adapter")
+                if value.shape[0] != rank or up.shape[1] != rank:
+                    raise ModelUnusableError(
+                        f"{path}: {module} is of another rank than the {rank} of adapter_config.json; download it again"
+                    )
                 dtype = layer.weight.dtype
                 found.layers[module] = _Layer(value.to(dtype), up.to(dtype), scale)
-            elif ".lora_B." not in name:
+            elif ".lora_B." in name:
+                if key.replace(".lora_B.", ".lora_A.") not in tensors:
+                    raise ModelUnusableError(f"{path}: {key} has no lora_A beside it; download it again")
+            else:
                 module, _, part = name.rpartition(".")
                 own = dict(self._modules[module].named_parameters()) if module in self._modules else {}
                 if part not in own or own[part].shape != value.shape:

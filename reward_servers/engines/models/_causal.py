@@ -18,9 +18,11 @@ from reward_servers.engines.models._loading import (
     quietly,
     read_tokenizer,
     read_weights,
+    refuse_missing,
 )
 
-_REMEDY = "download the model again; it must be a causal language model"
+_WHAT = "a causal language model"
+_REMEDY = f"download the model again; it must be {_WHAT}"
 
 
 def load_causal(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loaded:
@@ -52,17 +54,12 @@ def load_causal(path: Path, *, device: str, dtype: str, threads: int = 0) -> Loa
         )
     check_device(torch, device)
     if gguf:
-        model, tokenizer, info = _read_gguf(path, dtype)
+        model, tokenizer = _read_gguf(path, dtype)
     else:
         tokenizer = read_tokenizer(path)
-        model, info = read_weights(path, AutoModelForCausalLM, dtype, "a causal language model")
-    if missing_keys := sorted(info["missing_keys"]):
-        missing = ", ".join(missing_keys[:3])
-        raise ModelUnusableError(
-            f"{path} is not a causal language model: it has no weights for {missing}; give one that writes text"
-        )
+        model = read_weights(path, AutoModelForCausalLM, dtype, _WHAT)
     if model.config.is_encoder_decoder or not _only_looks_back(model):
-        raise ModelUnusableError(f"{path} is not a causal language model: it reads ahead; give one that writes text")
+        raise ModelUnusableError(f"{path} is not {_WHAT}: it reads ahead; give one that writes text")
     with named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
@@ -77,7 +74,7 @@ def last_only(model: Any) -> tuple[str, ...]:
     return tuple(name for name in ("logits_to_keep", "num_logits_to_keep") if name in known)
 
 
-def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any, dict[str, Any]]:
+def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -90,7 +87,8 @@ def _read_gguf(path: Path, dtype: str) -> tuple[Any, Any, dict[str, Any]]:
             path.parent, output_loading_info=True, **where, **dtype_option(getattr(torch, dtype))
         )
     model, info = loaded
-    return model, tokenizer, info
+    refuse_missing(path, model, info, _WHAT)
+    return model, tokenizer
 
 
 def _only_looks_back(model: Any) -> bool:

@@ -1,7 +1,7 @@
 """From a conversation to token ids.
 
 What a candidate writes is text: control tokens inside it are broken up, so that it cannot end its turn or begin
-another.
+another; and what is no character of Unicode is read as U+FFFD.
 """
 
 from __future__ import annotations
@@ -266,7 +266,7 @@ class Encoder:
         kept, found = [], 0
         for role, text in turns:
             # A space after its first character leaves a control token readable, and no control token.
-            changed, count = self._control.subn(lambda match: f"{match[0][0]} {match[0][1:]}", text)
+            changed, count = self._control.subn(lambda match: f"{match[0][0]} {match[0][1:]}", _whole(text))
             kept.append((role, changed))
             found += count
         return kept, found
@@ -293,6 +293,13 @@ class Encoder:
             return tuple(ids[-self.max_length :])
         head = self.max_length // 2
         return tuple(ids[:head] + ids[head - self.max_length :])
+
+
+def _whole(text: str) -> str:
+    """The text with U+FFFD for each half of a surrogate pair, which JSON can hold and no tokenizer reads."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _common(ids: Sequence[Any], others: Sequence[Any]) -> int:

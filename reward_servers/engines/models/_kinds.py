@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from reward_servers.engines.models._causal import last_only
 from reward_servers.engines.models._loading import (
     Loaded,
+    MayLack,
     ModelUnusableError,
     check_device,
     fingerprint_of,
     named,
+    nothing,
+    of_pooler,
     positions_of,
     read_tokenizer,
     read_weights,
@@ -57,7 +60,7 @@ def load_encoder(path: Path, *, device: str, dtype: str, threads: int = 0) -> Lo
     """Load a model that gives hidden states; arguments and errors as above. A pooler without weights is not used."""
     from transformers import AutoModel
 
-    return _load(path, AutoModel, "an encoder of texts", device, dtype, threads, unused=("pooler.",))
+    return _load(path, AutoModel, "an encoder of texts", device, dtype, threads, of_pooler)
 
 
 def load_towers(path: Path, *, joint: bool, device: str, dtype: str, threads: int = 0) -> Loaded:
@@ -74,7 +77,7 @@ def load_towers(path: Path, *, joint: bool, device: str, dtype: str, threads: in
 
     if joint:
         kind, what = transformers.BlipForImageTextRetrieval, "a BLIP model"
-        return _load(path, kind, what, device, dtype, threads, ("itm_head.", "vision_proj.", "text_proj."))
+        return _load(path, kind, what, device, dtype, threads, _unread)
     loaded = _load(path, transformers.AutoModel, "a model of two towers", device, dtype, threads)
     if not all(hasattr(loaded.model, name) for name in ("text_model", "vision_model", "logit_scale")):
         kind_found = type(loaded.model).__name__
@@ -82,8 +85,13 @@ def load_towers(path: Path, *, joint: bool, device: str, dtype: str, threads: in
     return loaded
 
 
+def _unread(model: Any, name: str) -> bool:
+    """Whether a weight of BLIP is of the parts that are not read here."""
+    return name.startswith(("itm_head.", "vision_proj.", "text_proj."))
+
+
 def _load(
-    path: Path, kind: Any, what: str, device: str, dtype: str, threads: int, unused: tuple[str, ...] = ()
+    path: Path, kind: Any, what: str, device: str, dtype: str, threads: int, may_lack: MayLack = nothing
 ) -> Loaded:
     import torch
 
@@ -93,9 +101,7 @@ def _load(
         torch.set_num_threads(threads)
     check_device(torch, device)
     tokenizer = read_tokenizer(path)
-    model, info = read_weights(path, kind, dtype, what)
-    if missing := sorted(key for key in info["missing_keys"] if not key.startswith(unused or ("\0",))):
-        raise ModelUnusableError(f"{path} is not {what}: it has no weights for {', '.join(missing[:3])}")
+    model = read_weights(path, kind, dtype, what, may_lack)
     with named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))

@@ -6,7 +6,7 @@ file and the remedy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -19,6 +19,8 @@ from reward_servers.engines.models._pooled import outputs_of, pooled_classifier,
 _NEEDED = "config.json"
 _PIECE = 1 << 22
 Pooling = Literal["own", "mean", "chunks"]
+_SHOWN = 3
+MayLack = Callable[[Any, str], bool]
 _HEADS = ("score", "classifier", "classification_head")
 # What changes a score: the weights, the configuration, and all that turns text into token ids.
 _DIGESTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
@@ -66,23 +68,19 @@ def load_classifier(path: Path, *, device: str, dtype: str, threads: int = 0) ->
         ModelUnusableError: The files or the device cannot be used.
         ImportError: torch or transformers is missing.
     """
-    model, tokenizer, missing_keys = _read(path, dtype, device, threads)
+    model, tokenizer = _read(path, dtype, device, threads)
     import torch
 
-    if missing_keys:
-        missing = ", ".join(missing_keys[:3])
-        raise ModelUnusableError(
-            f"{path} is not a trained sequence classifier: it has no weights for {missing}; "
-            "give a model that was trained with such a head"
-        )
     with named(path, "model", "free memory of the device, or give a smaller model"):
         model = model.eval().requires_grad_(False).to(device)
     _check_finite(torch, path, model)
     return Loaded(path, model, tokenizer, device, positions_of(model, tokenizer), fingerprint_of(path, dtype, device))
 
 
-def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_tokens: bool = False) -> Loaded:
-    """Load a model to train: a head that its files lack begins with random weights.
+def load_base(
+    path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_tokens: bool = False, frozen: bool = False
+) -> Loaded:
+    """Load a model to train: a head that its files lack begins with random weights, and nothing else does.
 
     Args:
         path: A directory with configuration, tokenizer and safetensors weights.
@@ -90,21 +88,23 @@ def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_toke
             encoder's hidden states, ``"chunks"`` the last state of a decoder, cut into pieces.
         outputs: Numbers that the head gives.
         of_tokens: Whether it gives them for each token, in place of the sequence as a whole.
+        frozen: Whether only the last part of the head is trained; what is below it is then in the files as well.
 
     Returns:
         The model in float32, on the CPU, with its tokenizer; weights may be changed.
 
     Raises:
-        ModelUnusableError: The files cannot be used, or hold a head of another size.
+        ModelUnusableError: The files cannot be used, lack weights below the head, or hold a head of another size.
         ImportError: torch or transformers is missing.
     """
     if pooling != "own" and pooled_kind(path) is None:
         base, tokenizer = _read_encoder(path, "float32")
         model = pooled_classifier(base, outputs) if pooling == "mean" else _chunked(path, base, outputs)
     elif of_tokens:
-        model, tokenizer = _read_token_classifier(path, outputs)
+        model, tokenizer = _read_token_classifier(path, outputs, _last_part if frozen else _above_base)
     else:
-        model, tokenizer, _ = _read(path, "float32", "cpu", 0, num_labels=outputs, ignore_mismatched_sizes=True)
+        changes = {"num_labels": outputs, "ignore_mismatched_sizes": True}
+        model, tokenizer = _read(path, "float32", "cpu", 0, _last_part if frozen else _above_base, **changes)
     if int(model.config.num_labels) != outputs:
         raise ModelUnusableError(
             f"{path}: its head gives {model.config.num_labels} numbers, not {outputs}; begin with the model below it"
@@ -114,15 +114,15 @@ def load_base(path: Path, pooling: Pooling = "own", *, outputs: int = 1, of_toke
     return Loaded(path, model, tokenizer, "cpu", positions_of(model, tokenizer), "")
 
 
-def _read_token_classifier(path: Path, outputs: int) -> tuple[Any, Any]:
+def _read_token_classifier(path: Path, outputs: int, may_lack: MayLack) -> tuple[Any, Any]:
     from transformers import AutoModelForTokenClassification
 
     if not (path / _NEEDED).is_file():
         raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
     tokenizer = read_tokenizer(path)
     changes = {"num_labels": outputs, "ignore_mismatched_sizes": True}
-    model, _ = read_weights(path, AutoModelForTokenClassification, "float32", "a model to train", **changes)
-    return model, tokenizer
+    kind = AutoModelForTokenClassification
+    return read_weights(path, kind, "float32", "a model to train", may_lack, **changes), tokenizer
 
 
 def reads_last(model: Any) -> bool:
@@ -140,8 +140,36 @@ def head_of(model: Any) -> Any | None:
     return next((getattr(model, name) for name in _HEADS if hasattr(model, name)), None)
 
 
-def _read(path: Path, dtype: str, device: str, threads: int, **changes: Any) -> tuple[Any, Any, list[str]]:
-    """Model, tokenizer, and the weights that the files lack."""
+def _above_base(model: Any, name: str) -> bool:
+    """Whether a weight is of what a classifier of transformers has above its base model.
+
+    Its pooler is part of that: where a model was trained to fill gaps in texts, its files have none.
+    """
+    if model.base_model is model:
+        return _last_part(model, name)
+    below = f"{model.base_model_prefix}."
+    return not name.startswith(below) or name.startswith(f"{below}pooler.")
+
+
+def _last_part(model: Any, name: str) -> bool:
+    """Whether a weight is of the last part of a head, which is all that is trained on a frozen backbone."""
+    return name.partition(".")[0] in _HEADS
+
+
+def of_pooler(model: Any, name: str) -> bool:
+    """Whether a weight is of an encoder's pooler, which nothing reads where hidden states are read."""
+    return name.startswith("pooler.")
+
+
+def nothing(model: Any, name: str) -> bool:
+    """That no weight may begin random."""
+    return False
+
+
+def _read(
+    path: Path, dtype: str, device: str, threads: int, may_lack: MayLack = nothing, **changes: Any
+) -> tuple[Any, Any]:
+    """A classifier and its tokenizer."""
     if not (path / _NEEDED).is_file():
         raise ModelUnusableError(f"{path} is not a directory with a {_NEEDED}; give the path of a downloaded model")
     import torch
@@ -155,11 +183,13 @@ def _read(path: Path, dtype: str, device: str, threads: int, **changes: Any) -> 
         with named(path / "head.safetensors", "head", "train it again"):
             weights = read_head(path)
             if isinstance(kind, dict):
-                return chunked_classifier(base, kind, weights), tokenizer, []
-            return pooled_classifier(base, outputs_of(weights), weights), tokenizer, []
+                return chunked_classifier(base, kind, weights), tokenizer
+            if kind != "mean":
+                raise ValueError(f"config.json says pooled_head {kind!r}, which is none")
+            return pooled_classifier(base, outputs_of(weights), weights), tokenizer
     tokenizer = read_tokenizer(path)
-    model, info = read_weights(path, AutoModelForSequenceClassification, dtype, "a sequence classifier", **changes)
-    return model, tokenizer, sorted(info["missing_keys"])
+    what = "a model to train" if changes else "a trained sequence classifier"
+    return read_weights(path, AutoModelForSequenceClassification, dtype, what, may_lack, **changes), tokenizer
 
 
 def _read_encoder(path: Path, dtype: str) -> tuple[Any, Any]:
@@ -167,8 +197,7 @@ def _read_encoder(path: Path, dtype: str) -> tuple[Any, Any]:
     from transformers import AutoModel
 
     tokenizer = read_tokenizer(path)
-    model, _ = read_weights(path, AutoModel, dtype, "an encoder")
-    return model, tokenizer
+    return read_weights(path, AutoModel, dtype, "an encoder", of_pooler), tokenizer
 
 
 def _chunked(path: Path, base: Any, outputs: int) -> Any:
@@ -197,8 +226,20 @@ def read_tokenizer(path: Path) -> Any:
         return AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
 
 
-def read_weights(path: Path, kind: Any, dtype: str, what: str, **changes: Any) -> tuple[Any, dict[str, Any]]:
-    """The model of a class of transformers, and what it says of loading."""
+def read_weights(path: Path, kind: Any, dtype: str, what: str, may_lack: MayLack = nothing, **changes: Any) -> Any:
+    """The model of a class of transformers.
+
+    Args:
+        path: Its directory.
+        kind: The class.
+        dtype: Name of a floating-point type of torch.
+        what: What the directory should hold, for messages.
+        may_lack: Of the model and the name of a weight: whether it may begin random where the files have none.
+        changes: Of the configuration.
+
+    Raises:
+        ModelUnusableError: The files cannot be used, or lack other weights.
+    """
     import torch
 
     _check_weights(path)
@@ -213,7 +254,26 @@ def read_weights(path: Path, kind: Any, dtype: str, what: str, **changes: Any) -
             f"{path}: {mismatched[0]} has another shape than a head of {wanted} outputs; "
             "begin with the model below the head, which has none"
         )
-    return model, info
+    refuse_missing(path, model, info, what, may_lack)
+    return model
+
+
+def refuse_missing(path: Path, model: Any, info: dict[str, Any], what: str, may_lack: MayLack = nothing) -> None:
+    """Refuse a model some of whose weights are random, since its files have none for them.
+
+    Raises:
+        ModelUnusableError: There are such weights.
+    """
+    missing = sorted(name for name in info["missing_keys"] if not may_lack(model, name))
+    if not missing:
+        return
+    more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+    remedy = "give a model that was trained as that, or download all of its files again"
+    if may_lack is _last_part and all(_above_base(model, name) for name in missing):
+        remedy = "they would stay random on a frozen backbone: use pooling 'mean', or train without freeze"
+    raise ModelUnusableError(
+        f"{path} is not {what}: it has no weights for {', '.join(missing[:_SHOWN])}{more}; {remedy}"
+    )
 
 
 def dtype_option(dtype: Any) -> dict[str, Any]:

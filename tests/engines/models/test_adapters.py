@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification
 
 from reward_servers.core import Verdict, bind
@@ -83,12 +83,17 @@ def test_outputs_are_those_of_merged_weights_and_the_model_stays_as_it_is(
         ("nan", "not finite"),
         ("garbage", "the adapter cannot be loaded"),
         ("nothing", "changes no layer"),
+        ("half", "lora_B.weight has no lora_A beside it"),
+        ("rank", "is of another rank than the 8 of adapter_config.json"),
+        ("no rank", r"adapter_config\.json: r is 0, and a rank is 1 at least"),
+        ("no number", "the adapter cannot be loaded"),
     ],
 )
 def test_adapters_that_cannot_be_used_are_refused(tmp_path: Path, spoil: str, says: str) -> None:
     loaded = load_classifier(tiny.llama(tmp_path / "base"), device="cpu", dtype="float32")
     path = tmp_path / "a"
-    adapter(path, loaded.model, 1, **({"use_dora": True} if spoil == "dora" else {}))
+    config = {"dora": {"use_dora": True}, "rank": {"r": 8}, "no rank": {"r": 0}, "no number": {"r": "many"}}
+    adapter(path, loaded.model, 1, **config.get(spoil, {}))
     file = path / "adapter_model.safetensors"
     key = f"base_model.model.{LAYERS[0]}.lora_A.weight"
     other = key.replace("layers.0", "layers.9")
@@ -102,6 +107,8 @@ def test_adapters_that_cannot_be_used_are_refused(tmp_path: Path, spoil: str, sa
         save_file({key: torch.full((4, 32), torch.nan)}, file)
     elif spoil == "garbage":
         file.write_bytes(b"garbage")
+    elif spoil == "half":
+        save_file({name: one for name, one in load_file(file).items() if name != key}, file)
     elif spoil == "nothing":
         save_file({}, file)
     with pytest.raises(ModelUnusableError, match=says):

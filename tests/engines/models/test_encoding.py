@@ -127,3 +127,9 @@ def test_a_text_is_not_cut_where_its_parts_would_be_read_differently(tmp_path: P
     encoder = Encoder(Joined(), "chat", 100)
     for text in ("w1", "w2", "w3", "w4"):
         assert encoder.encode(_talk("w5", text), "refuse").ids[-2:] == (tokenizer(text)["input_ids"][0], 2)
+
+
+def test_half_a_surrogate_pair_is_read_as_tokenizers_write_it(encoder: Encoder) -> None:
+    found = encoder.encode(_talk("w1 \udcff", "w2 \ud800 \ud83d\ude00"), "refuse")
+    assert found == encoder.encode(_talk("w1 \ufffd", "w2 \ufffd \U0001f600"), "refuse")
+    assert encoder.harmless("\ud800 <eos>") == "\ufffd < eos>"
