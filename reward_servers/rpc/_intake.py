@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from reward_servers import wire
 from reward_servers.core import Call, RequestError
 from reward_servers.rpc._scan import SCANNED_FROM, check_density
+from reward_servers.rpc._unreadable import with_readable_texts
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 from trainer_client.contract.v1 import types_pb2
 
@@ -30,7 +31,7 @@ _M = TypeVar("_M", bound=Message)
 
 
 def parse(kind: type[_M], data: bytes, most: int = 0) -> _M:
-    """Parse a message.
+    """Parse a message. Bytes of its texts that are no UTF-8 are read as U+FFFD.
 
     Args:
         kind: Which one.
@@ -42,10 +43,18 @@ def parse(kind: type[_M], data: bytes, most: int = 0) -> _M:
     """
     if len(data) > SCANNED_FROM:
         check_density(cast("Descriptor", kind.DESCRIPTOR), data, _PIECES_OF_AN_ITEM * most)
+    descriptor = cast("Descriptor", kind.DESCRIPTOR)
     try:
         return kind.FromString(data)
     except DecodeError as error:
-        raise RequestError(f"the request cannot be read as {kind.DESCRIPTOR.full_name}: {error}") from None
+        reason = f"the request cannot be read as {descriptor.full_name}: {error}"
+    readable = with_readable_texts(descriptor, data)
+    if readable is None:
+        raise RequestError(reason)
+    try:
+        return kind.FromString(readable)
+    except DecodeError:
+        raise RequestError(reason) from None
 
 
 def check_counts(message: service_pb2.ScoreRequest, most: int) -> None:

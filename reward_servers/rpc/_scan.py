@@ -17,7 +17,8 @@ SCANNED_FROM = 2 << 20
 
 _LONGEST_NUMBER = 70
 """Bits of a number, rounded up to whole groups of seven."""
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+"""Forms of fields."""
 
 
 @cache
@@ -38,12 +39,12 @@ def check_density(kind: Descriptor, data: bytes, most: int) -> None:
             at, end, this = waiting.pop()
             nested = _nested(this)
             while at < end:
-                at, tag = _varint(data, at)
+                at, tag = varint(data, at)
                 form = tag & 7
-                if form == _VARINT:
-                    at, _ = _varint(data, at)
-                elif form == _BYTES:
-                    at, length = _varint(data, at)
+                if form == VARINT:
+                    at, _ = varint(data, at)
+                elif form == BYTES:
+                    at, length = varint(data, at)
                     inner = nested.get(tag >> 3)
                     if inner is not None:
                         left -= 1
@@ -52,8 +53,8 @@ def check_density(kind: Descriptor, data: bytes, most: int) -> None:
                             raise RequestError(f"groups: {what} in one call; send smaller batches")
                         waiting.append((at, at + length, inner))
                     at += length
-                elif form in (_FIXED64, _FIXED32):
-                    at += 8 if form == _FIXED64 else 4
+                elif form in (FIXED64, FIXED32):
+                    at += 8 if form == FIXED64 else 4
                 else:
                     raise RequestError("the request uses a form of fields that this contract does not have")
             if at > end:
@@ -62,8 +63,12 @@ def check_density(kind: Descriptor, data: bytes, most: int) -> None:
         raise RequestError(f"the request cannot be read as {kind.full_name}: it is cut off") from None
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The position behind a number, and the number."""
+def varint(data: bytes, at: int) -> tuple[int, int]:
+    """The position behind a number, and the number.
+
+    Raises:
+        IndexError: There is none.
+    """
     byte = data[at]
     if byte < 0x80:
         return at + 1, byte

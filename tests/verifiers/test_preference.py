@@ -8,17 +8,22 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import grpc
 import pytest
 import pytest_asyncio
 
 from reward_servers.core import BoundVerifier, Fault, RequestError, StartupError, Verdict, bind
+from reward_servers.local import ServerThread
+from reward_servers.supervisor import ServerProcess
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import tiny
 from tests.typed import declared
 from tests.verifiers.harness import Bench, bench, evidence, group, rollout
-from trainer_client import Recipe, Reward, RewardClient
+from trainer_client import Recipe, Reward, RewardClient, read_rollouts
 from trainer_client import Rollout as ClientRollout
+from trainer_client.contract.v1 import reward_service_pb2 as pb
+from trainer_client.contract.v1 import types_pb2 as types
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -138,6 +143,37 @@ async def test_win_rates_by_preference(running: Bench) -> None:
     scores = [one.outcome.score for one in results if isinstance(one.outcome, Verdict)]
     first = 1.0 if alone[0] > alone[1] else 0.0
     assert scores == pytest.approx([(first + 1.0 + 0.5) / 3, (2 * (1 - first) + 1.0) / 3, 0.0, (first + 1.0 + 0.5) / 3])
+
+
+async def test_bytes_that_are_no_text_cost_themselves_alone(tmp_path: Path) -> None:
+    settings = tmp_path / "server.toml"
+    settings.write_text(f'[verifiers.preference]\npath = "{tiny.llama(tmp_path / "model")}"\n')
+    recipe = Recipe((Reward("good", "preference"),), advantage=None)
+    request = pb.ScoreRequest(evaluations=[types.Evaluation(verifier="preference")])
+    for index, (prompt, response) in enumerate([("w1", "w2"), ("w1", "w2 @@ w3"), ("w1 @@", "w2"), ("w1", "w2")]):
+        group = request.groups.add(group_id=str(index), prompt=types.Content(text=prompt))
+        group.rollouts.add(index=index, response=types.Content(text=response))
+    lines = [f'{{"prompt": "w1", "response": "{text}"}}' for text in ("w2", "w2 @@ w3", "w2 \\udcff w3")]
+    file = tmp_path / "rollouts.jsonl"
+    file.write_bytes("\n".join(lines).encode().replace(b"@@", b"\xff\xc3"))
+    found = read_rollouts(file)
+    with (
+        ServerThread([ServerProcess("preference", ("preference",), str(settings))]) as served,
+        grpc.insecure_channel(served.endpoints["preference"][0]) as channel,
+        RewardClient(recipe, served.endpoints["preference"]) as client,
+    ):
+        score = channel.unary_unary("/assay.rewards.v1.RewardService/Score")
+        sent = request.SerializeToString().replace(b"@@", b"\xff\xc3")
+        answer = pb.ScoreResponse.FromString(score(sent, timeout=60))
+        table = client.score([*found.rollouts, ClientRollout("c", "w1", "w2 \ufffd\ufffd w3")])
+    results = sorted(answer.results, key=lambda one: one.index)
+    assert [one.WhichOneof("outcome") for one in results] == ["verdict"] * 4
+    first, odd, prompted, last = (one.verdict.score for one in results)
+    assert first == last
+    assert len({first, odd, prompted}) == 3
+    assert [problem.line for problem in found.problems] == [2]
+    assert table.valid.all()
+    assert table.scores[:, 0].tolist() == [first, odd, odd]
 
 
 async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: Path) -> None:
