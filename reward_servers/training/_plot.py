@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from reward_servers.training._report import Report
+from reward_servers.training._report import Bin, Report
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _SIZE = 700, 300, 50, 40, 220
+_WIDTH, _HEIGHT, _LEFT, _TOP, _SIZE = 1000, 300, 50, 40, 220
+_APART = 320
 
 
 def plot(reports: Mapping[str, Report]) -> str:
-    """Draw accuracy by how far scores are apart, beside the confidence that the model has, and by which side is longer.
+    """Draw accuracy by how far scores are apart and by which side is longer, and the calibration curve.
 
     A model that reads two responses together also has its accuracy by which of them stands first.
 
@@ -54,7 +55,8 @@ def _section(name: str, report: Report) -> list[str]:
             f"{high:.3f}), {report.ties} ties, calibration error {report.calibration_error:.3f}{calibrated}",
         ),
         *_panel(_LEFT, "scores this far apart (line: confidence)", bands),
-        *_panel(_LEFT + _SIZE + 110, "the chosen response is", sides),
+        *_panel(_LEFT + _APART, "the chosen response is", sides),
+        *_curve(_LEFT + 2 * _APART, report.curve),
     ]
 
 
@@ -62,14 +64,40 @@ def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{text}</text>'
 
 
-def _panel(left: float, title: str, bars: Sequence[tuple[str, float | None, float | None]]) -> list[str]:
-    """Draw bars between 0 and 1; a line across one where the model's confidence is; a bar without value is left out."""
-    bottom, step = _TOP + _SIZE, _SIZE / max(1, len(bars))
+def _axis(left: float) -> list[str]:
+    """Draw the heights of 0, 0.5 and 1."""
+    bottom = _TOP + _SIZE
     parts = [f'<line x1="{left}" y1="{bottom}" x2="{left + _SIZE}" y2="{bottom}" stroke="black"/>']
     for tick in (0.0, 0.5, 1.0):
         height = bottom - tick * (_SIZE - 20)
         parts.append(f'<line x1="{left}" y1="{height}" x2="{left + _SIZE}" y2="{height}" stroke="#ddd"/>')
         parts.append(_text(left - 6, height + 4, f"{tick:g}", "end"))
+    return parts
+
+
+def _curve(left: float, bins: Sequence[Bin]) -> list[str]:
+    """Draw the share that is right by how sure the model is, from 0.5 to 1, and the line on which it would be right."""
+    bottom, height = _TOP + _SIZE, _SIZE - 20
+
+    def across(said: float) -> float:
+        return left + 2 * (said - 0.5) * _SIZE
+
+    ends = f'x1="{left}" y1="{bottom - height / 2}" x2="{left + _SIZE}" y2="{bottom - height}"'
+    points = [(across(one.said), bottom - one.happened * height) for one in bins]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    parts = [*_axis(left), f'<line {ends} stroke="#d05030"/>']
+    parts.append(f'<polyline points="{path}" fill="none" stroke="#4878a8"/>')
+    for one, (x, y) in zip(bins, points, strict=True):
+        title = f"{one.pairs} pairs: confidence {one.said:.3f}, right {one.happened:.3f}"
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#4878a8"><title>{title}</title></circle>')
+    parts += [_text(across(tick), bottom + 14, f"{tick:g}", "middle") for tick in (0.5, 0.75, 1.0)]
+    return [*parts, _text(left + _SIZE / 2, bottom + 32, "confidence (line: share that is right)", "middle")]
+
+
+def _panel(left: float, title: str, bars: Sequence[tuple[str, float | None, float | None]]) -> list[str]:
+    """Draw bars between 0 and 1; a line across one where the model's confidence is; a bar without value is left out."""
+    bottom, step = _TOP + _SIZE, _SIZE / max(1, len(bars))
+    parts = _axis(left)
     for place, (name, value, mark) in enumerate(bars):
         start = left + place * step + 0.15 * step
         parts.append(_text(start + 0.35 * step, bottom + 14, name, "middle"))

@@ -32,6 +32,21 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class Bin:
+    """Pairs of which the model is about equally sure: a point of the calibration curve.
+
+    Attributes:
+        said: Mean probability that the model gives its own choices.
+        happened: Share of these that are right.
+        pairs: How many.
+    """
+
+    said: float
+    happened: float
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What the scores of held-out pairs show.
 
@@ -42,7 +57,8 @@ class Report:
         ties: Pairs with equal scores.
         mean: Mean of all scores.
         std: Deviation of all scores.
-        temperature: The distances divided by it are calibrated best (least negative log-likelihood).
+        temperature: The distances divided by it are calibrated best (least negative log-likelihood, of labels that are
+            smoothed as by Platt, so that it is not 0 where every pair is right).
         calibration_error: Mean distance of confidence and accuracy over equally large bins, as the model is.
         accuracy_when_chosen_is_longer: And its counterpart below; apart, the model prefers length.
         accuracy_when_chosen_is_shorter: None when there is no such pair, likewise above.
@@ -53,6 +69,7 @@ class Report:
         accuracy_when_chosen_is_first: Of a model that reads two responses together, read in this order alone; None for
             a model that reads each by itself, to which places mean nothing.
         accuracy_when_chosen_is_second: Likewise; apart from the first, the model prefers a place.
+        curve: The calibration curve, over ten bins of equally many pairs.
     """
 
     pairs: int
@@ -70,6 +87,7 @@ class Report:
     calibration_error_after: float | None = None
     accuracy_when_chosen_is_first: float | None = None
     accuracy_when_chosen_is_second: float | None = None
+    curve: list[Bin] = field(default_factory=list)
 
 
 def report_on(
@@ -113,6 +131,7 @@ def report_on(
         calibration_error_after=_calibrated(gap, right),
         accuracy_when_chosen_is_first=_mean((first > 0).astype(float)) if in_places else None,
         accuracy_when_chosen_is_second=_mean((second < 0).astype(float)) if in_places else None,
+        curve=calibration_curve(_confidence(gap), right),
     )
 
 
@@ -133,18 +152,26 @@ def _confidence(gap: np.ndarray) -> np.ndarray:
 
 
 def _temperature(gap: np.ndarray) -> float:
-    """The best of a geometric grid: the likelihood has one peak, and more digits would mean nothing."""
+    """The best of a geometric grid: the likelihood has one peak, and more digits would mean nothing.
+
+    Source: Platt, "Probabilistic outputs for support vector machines" (1999), for how far labels are smoothed.
+    """
     grid = np.geomspace(0.01, 100.0, 401)
-    losses = [float(np.logaddexp(0.0, -gap / one).mean()) for one in grid]
+    turned = 1.0 / (len(gap) + 2.0)
+    losses = [float((np.logaddexp(0.0, -gap / one) + turned * gap / one).mean()) for one in grid]
     return float(grid[int(np.argmin(losses))])
 
 
 def calibration_error(said: np.ndarray, happened: np.ndarray) -> float:
     """Mean distance of ``[N]`` probabilities and what happened, over ten bins of equally many."""
+    return sum(abs(one.said - one.happened) * one.pairs for one in calibration_curve(said, happened)) / len(said)
+
+
+def calibration_curve(said: np.ndarray, happened: np.ndarray) -> list[Bin]:
+    """``[N]`` probabilities and what happened, over ten bins of equally many, from the least sure on."""
     order = np.argsort(said, kind="stable")
     parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    apart = [abs(said[part].mean() - happened[part].mean()) * len(part) for part in parts]
-    return float(sum(apart) / len(said))
+    return [Bin(float(said[part].mean()), float(happened[part].mean()), len(part)) for part in parts]
 
 
 def _calibrated(gap: np.ndarray, right: np.ndarray) -> float | None:

@@ -196,6 +196,10 @@ def test_the_report_is_drawn() -> None:
     bars = [one.find(f"{kind}title") for one in root.iter(f"{kind}rect")]
     assert sum(one is not None for one in bars) == 5
     assert "4 held-out pairs: accuracy 0.625" in "".join(root.itertext())
+    points = [str(one.findtext(f"{kind}title")) for one in root.iter(f"{kind}circle")]
+    assert points[0] == "1 pairs: confidence 0.500, right 0.500"
+    assert points[-1] == "1 pairs: confidence 0.953, right 1.000"
+    assert len(points) == 4
 
 
 def test_scores_that_are_too_far_apart_ask_for_a_higher_temperature() -> None:
@@ -207,6 +211,12 @@ def test_scores_that_are_too_far_apart_ask_for_a_higher_temperature() -> None:
     assert honest.temperature == pytest.approx(1.0, rel=0.25)
     assert loud.temperature == pytest.approx(8.0, rel=0.25)
     assert loud.calibration_error > 3 * honest.calibration_error
+
+
+def test_where_every_pair_is_right_the_temperature_leaves_some_doubt() -> None:
+    report = report_on([3.0, 4.0, 5.0] * 10, [0.0] * 30, [1] * 30)
+    sure = [1 / (1 + math.exp(-gap / report.temperature)) for gap in (3.0, 4.0, 5.0)]
+    assert sum(sure) / 3 == pytest.approx(31 / 32, abs=0.01)
 
 
 def test_files_of_pairs(tmp_path: Path) -> None:
