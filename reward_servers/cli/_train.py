@@ -50,7 +50,9 @@ def train(
     contrastive: Annotated[float | None, typer.Option(help="Weight of a contrastive term over pairs.")] = None,
     template: Annotated[str | None, typer.Option(help="chat, pair or concat; the model's own without.")] = None,
     layout: Annotated[str | None, typer.Option(help="What a comparison reads: {prompt}, {first}, {second}.")] = None,
-    separator: Annotated[str | None, typer.Option(help="Text behind each step; a line break without.")] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="Text behind each step; a line break without, or the tokenizer's own token.")
+    ] = None,
     window: Annotated[int | None, typer.Option(help="Outcomes that a value model takes in; 256 without.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Tokens of a sequence; longer rows are left out.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the rows; 3, for value 30.")] = None,
@@ -118,7 +120,7 @@ def _trained(kind: str, rows: Path, run: Run, out: Path, held_out: Path | None, 
         return training.train_comparison(*given, **{"layout": PAIR_LAYOUT, **beside})
     if kind == "process":
         steps = _read(training.read_steps, rows, run, out, held_out)
-        return training.train_process(*steps, **{"separator": "\n", **beside})
+        return training.train_process(*steps, **beside)
     return training.train_value(*_read(training.read_outcomes, rows, run, out, held_out), **beside)
 
 

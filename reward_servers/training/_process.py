@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from reward_servers.engines.models import Encoded, EncodingError
+from reward_servers.engines.models import Encoded, EncodingError, Loaded
 from reward_servers.engines.preference import Layout, ProcessModel
 from reward_servers.training._begin import load, parted, text_of
 from reward_servers.training._examples import Example
@@ -93,7 +93,7 @@ def train_process(
     out: Path,
     held_out: Sequence[LabelledSteps] | None = None,
     *,
-    separator: str,
+    separator: str | None = None,
 ) -> StepReport:
     """Train a classifier of tokens with one output, read behind each step as it is served, and write it.
 
@@ -102,7 +102,8 @@ def train_process(
         run: The settings; the template and the objective of pairs mean nothing here.
         out: The directory to write.
         held_out: Rows for the report; None splits them off ``rows`` by prompt.
-        separator: Text behind each step.
+        separator: Text behind each step; None takes a line break or, where the tokenizer has no token for that, its
+            own token between texts.
 
     Returns:
         What the held-out rows show, from the scores as they are served.
@@ -118,10 +119,7 @@ def train_process(
     if run.shuffle_labels:
         training = _by_lot(training, run.seed)
     loaded, longest = load(run, of_tokens=True)
-    try:
-        layout = Layout(loaded.tokenizer, separator, longest)
-    except (EncodingError, ValueError) as error:
-        raise TrainingError(f"{loaded.path}: {error}") from None
+    separator, layout = _laid_out(loaded, separator, longest)
     laid = [(row, layout.lay(text_of(row.prompt), row.steps)) for row in training]
     examples = [
         Example("rating", (Encoded(one.ids),), row.labels, places=one.places)
@@ -137,6 +135,25 @@ def train_process(
     (out / "report.json").write_text(json.dumps({**asdict(report), "training": facts}, indent=2) + "\n")
     (out / "server.toml").write_text(settings_of("process", {"path": str(out.resolve()), **settings}))
     return report
+
+
+def _laid_out(loaded: Loaded, separator: str | None, longest: int) -> tuple[str, Layout]:
+    """The separator, and how conversations are laid out with it.
+
+    Raises:
+        TrainingError: It cannot be used, or none is given and there is none.
+    """
+    own = loaded.tokenizer.sep_token or loaded.tokenizer.eos_token
+    tried = [separator] if separator is not None else ["\n", *([own] if own else [])]
+    reason = ""
+    for one in tried:
+        try:
+            return one, Layout(loaded.tokenizer, one, longest)
+        except EncodingError as error:
+            raise TrainingError(f"{loaded.path}: {error}") from None
+        except ValueError:
+            reason = f"the tokenizer has no token for {one!r}; give a separator that it has one for, such as ';'"
+    raise TrainingError(f"separator: {loaded.path}: {reason}")
 
 
 def _by_lot(rows: Sequence[LabelledSteps], seed: int) -> list[LabelledSteps]:
