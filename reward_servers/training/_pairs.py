@@ -217,17 +217,26 @@ def _head(data: dict[str, Any]) -> str:
 
 
 def drawn_by_lot(rows: Sequence[Preference], seed: int) -> list[Preference]:
-    """The rows with every preference drawn by lot: the control that shows what chance looks like."""
+    """The rows with every preference drawn by lot: the control that shows what chance looks like.
+
+    Of the pairs of a head one half is turned. If each were turned by itself, a small set would have some more on one
+    side, and a model would learn that side: pairs that differ in one manner would be told apart well, or nearly never.
+    """
     draw = random.Random(seed)  # noqa: S311 - a control is no secret
     ratings = [row.ratings for row in rows if isinstance(row, RatedResponse)]
     draw.shuffle(ratings)
+    pairs: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        if isinstance(row, PreferencePair):
+            pairs.setdefault(row.head, []).append(place)
+    turned = {place for places in pairs.values() for place in draw.sample(places, len(places) // 2)}
     left = iter(ratings)
-    return [_by_lot(row, draw, partial(next, left)) for row in rows]
+    return [_by_lot(row, place in turned, draw, partial(next, left)) for place, row in enumerate(rows)]
 
 
-def _by_lot(row: Preference, draw: random.Random, ratings: Any) -> Preference:
+def _by_lot(row: Preference, turned: bool, draw: random.Random, ratings: Any) -> Preference:
     if isinstance(row, PreferencePair):
-        return row.turned() if draw.random() < 0.5 else row
+        return row.turned() if turned else row
     if isinstance(row, ScoredList):
         return replace(row, scores=tuple(draw.sample(row.scores, len(row.scores))))
     return replace(row, ratings=ratings())

@@ -30,6 +30,7 @@ from reward_servers.training import (
 )
 from reward_servers.training._examples import Rows
 from reward_servers.training._frozen import denoise
+from reward_servers.training._pairs import drawn_by_lot
 from reward_servers.training._plot import plot
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import architectures, tiny
@@ -149,6 +150,15 @@ def test_training_with_the_same_seed_gives_the_same_model_and_labels_by_lot_teac
     assert train_preference(_pairs(60), run, tmp_path / "b") == first
     control = Run(base, shuffle_labels=True, **SMALL)
     assert train_preference(_pairs(60), control, tmp_path / "c", held_out=_pairs(60, seed=9)).only.accuracy < 0.9
+
+
+def test_of_the_pairs_of_a_head_one_half_is_turned_by_lot() -> None:
+    rows = [replace(one, head="ab"[place % 3 == 0]) for place, one in enumerate(_pairs(60))]
+    drawn = drawn_by_lot(rows, 3)
+    for head in "ab":
+        turned = [one == row.turned() for row, one in zip(rows, drawn, strict=True) if row.head == head]
+        assert sum(turned) == len(turned) // 2
+    assert drawn != drawn_by_lot(rows, 4)
 
 
 def test_the_objective_is_the_published_loss() -> None:
