@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -162,7 +163,7 @@ async def test_bytes_that_are_no_text_cost_themselves_alone(tmp_path: Path) -> N
         grpc.insecure_channel(served.endpoints["preference"][0]) as channel,
         RewardClient(recipe, served.endpoints["preference"]) as client,
     ):
-        score = channel.unary_unary("/assay.rewards.v1.RewardService/Score")
+        score: Any = channel.unary_unary("/assay.rewards.v1.RewardService/Score")
         sent = request.SerializeToString().replace(b"@@", b"\xff\xc3")
         answer = pb.ScoreResponse.FromString(score(sent, timeout=60))
         table = client.score([*found.rollouts, ClientRollout("c", "w1", "w2 \ufffd\ufffd w3")])

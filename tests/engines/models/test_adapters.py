@@ -92,7 +92,12 @@ def test_outputs_are_those_of_merged_weights_and_the_model_stays_as_it_is(
 def test_adapters_that_cannot_be_used_are_refused(tmp_path: Path, spoil: str, says: str) -> None:
     loaded = load_classifier(tiny.llama(tmp_path / "base"), device="cpu", dtype="float32")
     path = tmp_path / "a"
-    config = {"dora": {"use_dora": True}, "rank": {"r": 8}, "no rank": {"r": 0}, "no number": {"r": "many"}}
+    config: dict[str, dict[str, Any]] = {
+        "dora": {"use_dora": True},
+        "rank": {"r": 8},
+        "no rank": {"r": 0},
+        "no number": {"r": "many"},
+    }
     adapter(path, loaded.model, 1, **config.get(spoil, {}))
     file = path / "adapter_model.safetensors"
     key = f"base_model.model.{LAYERS[0]}.lora_A.weight"
