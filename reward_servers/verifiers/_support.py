@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from reward_servers import Context, Options, Rollout, Score, Verdict
 from reward_servers.core import PromptContext
 from reward_servers.engines.citations import Evidence, Question, Report, Statement, excerpt
 from reward_servers.verifiers._composing import replies_to
+from reward_servers.verifiers.citation import sources_of, texts_of
 
 _CRITERIA = (
     "Every part of the statement in the response follows from the documents in the prompt alone. What only seems "
@@ -44,11 +46,18 @@ class Asking:
 
     def __init__(self, rollout: Rollout, options: AskingOptions, ctx: Context, claims: Sequence[Statement]) -> None:
         self._rollout, self._options, self._ctx, self._claims = rollout, options, ctx, claims
-        self._texts = {one.id: f"{one.title}\n{one.text}".strip() for one in rollout.documents}
-        self._words = Evidence(self._texts)
         self.known: dict[Question, bool] = {}
         self.refuted: dict[Question, str] = {}
         self.asked = 0
+
+    @cached_property
+    def _texts(self) -> dict[str, str]:
+        """The documents; read first beside the loop, since they may be long."""
+        return texts_of(sources_of(self._rollout))
+
+    @cached_property
+    def _words(self) -> Evidence:
+        return Evidence(self._texts)
 
     async def settle(self, questions: Iterable[Question]) -> Score | None:
         """Find out what is not known yet: by words where they refute, else by asking.

@@ -17,7 +17,7 @@ from reward_servers.engines.published import connected_rubrics, slots_of
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._composing import replies_to
 from reward_servers.verifiers._named import Point, named_in
-from reward_servers.verifiers.citation import sources_of
+from reward_servers.verifiers.citation import sources_of, texts_of
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Slot = Annotated[str, StringConstraints(pattern=r"^E\d{1,3}$")]
@@ -130,7 +130,7 @@ class _Asking:
 
 @verifier(
     "carr",
-    version="2",
+    version="3",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 18),
@@ -153,7 +153,8 @@ async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: 
     told = dict(replies.verdicts["entities"].aspects) if "entities" in questions else {}
     asking.entities |= {slot.upper(): f"<{slot.upper()}>" if told.get(slot) else None for slot in open_slots}
     cited = json.loads(words.evidence)["cited"][: options.max_pages]
-    pages = {one.id: f"{one.title}\n{one.text}".strip() for one in rollout.documents if one.id in cited}
+    sources = await asyncio.to_thread(sources_of, rollout)
+    pages = {name: text for name, text in texts_of(sources).items() if name in cited}
     filled = {
         f"r{place}": _filled(one, asking.entities)
         for place, one in enumerate(ref.rubrics)

@@ -16,6 +16,7 @@ from reward_servers.engines.citations import (
     Statement,
     check_citations,
     measured_by,
+    without_echo,
 )
 from reward_servers.verifiers._named import Point, named_in
 
@@ -65,8 +66,18 @@ def completeness(said: str, ref: CitationReference) -> float | None:
 
 
 def sources_of(rollout: Rollout) -> list[Source]:
-    """The rollout's documents as the engine takes them."""
-    return [Source(one.id, one.text, one.uri, one.title) for one in rollout.documents]
+    """The rollout's documents as the engine takes them, without what they say because their addresses do."""
+    found = []
+    for one in rollout.documents:
+        address = one.uri or one.id
+        text, title = without_echo(one.text, address), without_echo(one.title, address)
+        found.append(Source(one.id, text, one.uri, title))
+    return found
+
+
+def texts_of(sources: Iterable[Source]) -> dict[str, str]:
+    """Titles and texts of documents as what supports statements, by id."""
+    return {one.id: f"{one.title}\n{one.text}".strip() for one in sources}
 
 
 def _aspects(report: Report, measures: Measures, refuted: int, complete: float | None) -> dict[str, float | None]:
@@ -137,7 +148,7 @@ def _evidence(
 
 @verifier(
     "citation",
-    version="4",
+    version="5",
     limits=ItemLimits(response=1 << 20),
     aspects=(
         "recall",
@@ -159,14 +170,15 @@ def _evidence(
 )
 def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions) -> Score:
     """Whether the response's statements cite what they come from, as far as the words of its documents show."""
+    sources = sources_of(rollout)
     report = check_citations(
         rollout.response,
-        sources_of(rollout),
+        sources,
         by_position=options.by_position,
         marks=rollout.reasoning_marks,
         question=rollout.prompt,
     )
-    texts = {one.id: f"{one.title}\n{one.text}" for one in rollout.documents}
+    texts = texts_of(sources)
     evidence = Evidence(texts)
 
     def supports(names: Any, claim: Statement) -> bool:

@@ -60,7 +60,7 @@ async def _relevant(
 
 @verifier(
     "faithfulness",
-    version="2",
+    version="3",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 20),

@@ -136,6 +136,19 @@ async def test_an_address_or_the_title_of_a_source_names_nothing(known: bool) ->
     assert not any("corran-point" in one or "References" in one for one in asked)
 
 
+async def test_a_page_that_the_policy_wrote_by_its_address_supports_nothing() -> None:
+    said = "The Corran Point lighthouse was designed by Ilse Varga"
+    page = f"https://e.example/?q={said.replace(' ', '+')}"
+    one = rollout(
+        f"Varga won in 1891 [d2]. She designed the Corran Point lighthouse ({page}). It stands on Marrow [d4].",
+        {"answer": "Marrow", "rubrics": RUBRICS, "entities": NAMES},
+        documents=(Document(page, f"Results for {said}: none.", uri=page), *PAGES[1:]),
+    )
+    async with judging(judge_of()) as running:
+        verdict = await running.verdict("carr", one)
+    assert (verdict.score, dict(verdict.aspects)["cited"]) == (pytest.approx(1 / 3), 3.0)
+
+
 @pytest.mark.parametrize("text", ["```\nMarrow [d4]\n```", "References\n[1] d4, Marrow"])
 async def test_a_response_without_words_of_its_own_names_nothing(text: str) -> None:
     async with judging(judge_of()) as running:

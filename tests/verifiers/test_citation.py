@@ -79,6 +79,19 @@ async def test_a_source_that_says_otherwise_is_told() -> None:
     assert json.loads(verdict.feedback)["not_in_the_source"] == ["The tower is 14 metres tall [d1]."]
 
 
+@pytest.mark.parametrize("claim", ["The mast was raised by Okafor in 1893", "She lit the lamp of the old mast"])
+async def test_a_page_that_shows_what_its_address_says_supports_nothing(claim: str) -> None:
+    address = f"https://echo.example/say?text={claim.replace(' ', '+')}"
+    documents = [Document(address, f"You said: {claim}.", f"About {claim}", address), DOCUMENTS[0]]
+    async with bench(citation) as running:
+        one = rollout(f"{claim} [1]. The tower is tall [d1].", documents=documents)
+        verdict = await running.verdict("citation", one)
+        real = replace(documents[0], uri="https://mast.example/")
+        other = rollout(f"{claim} [1]. The tower is tall [d1].", documents=[replace(real, id="d0"), DOCUMENTS[0]])
+        honest = await running.verdict("citation", other)
+    assert (dict(verdict.aspects)["recall"], honest.score) == (0.5, 1.0)
+
+
 HIDDEN = [
     "<think>{}</think>",
     "<!-- {} -->",

@@ -6,6 +6,7 @@ a document or to nothing; a *statement* is a sentence or table row, and most of 
 are the figures over a report, given which documents support which claim.
 """
 
+from reward_servers.engines.citations._echoes import without_echo
 from reward_servers.engines.citations._excerpts import excerpt
 from reward_servers.engines.citations._measures import (
     Measures,
@@ -37,4 +38,5 @@ __all__ = [
     "measured_by",
     "quotes_words",
     "same_page",
+    "without_echo",
 ]

@@ -36,8 +36,11 @@ _UNITS |= {
     "°c": ("temperature", 1.0, 0.0),
     "°f": ("temperature", 5 / 9, -160 / 9),
 }
+_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
+"""Scripts that put no space between a word and a number."""
+_CHARACTER_SCALES = {"千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8, "만": 1e4, "억": 1e8}
 _IN_DIGITS = (
-    r"(?<![\w.])(?P<digits>\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?!\w*\d)"
+    rf"(?<![^\W{_UNSPACED}])(?<!\.)(?P<digits>\d{{1,3}}(?:[,\u202f\u00a0]\d{{3}})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?![^\W{_UNSPACED}]*\d)"
     r"(?P<ordinal>(?:st|nd|rd|th)\b)?(?P<decade>s\b)?"
 )
 _IN_WORDS = (
@@ -98,7 +101,7 @@ def figures(text: str, *, hedges: bool = True) -> list[Figure]:
         else:
             value = _value(match["digits"])
         scale, unit = ("", "") if match["ordinal"] or match["decade"] else _behind(text, match.end())
-        value *= _SCALES.get(scale, 1.0)
+        value *= _SCALES.get(scale) or _CHARACTER_SCALES.get(scale, 1.0)
         hedged = hedges and _HEDGE.search(text, max(0, match.start() - 20), match.start()) is not None
         found.append(Figure(value, unit, hedged, 10 if match["decade"] and value >= 1000 else 0, bool(match["word"])))
     return found
@@ -110,6 +113,8 @@ def _behind(text: str, at: int) -> tuple[str, str]:
     if match is None:
         return "", ""
     first, second = match["first"], match["second"] or ""
+    if first[0] in _CHARACTER_SCALES:
+        return first[0], ""
     if first.casefold() in ("degree", "degrees") and second.casefold() in _DEGREES:
         return "", _DEGREES[second.casefold()]
     if (scale := first.casefold()) in _SCALES:

@@ -15,9 +15,12 @@ from reward_servers.engines.citations._figures import UNIT_WORDS, Figure, figure
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NAME = re.compile(r"\b[A-ZÀ-ÖØ-Þ][\w'’-]*[^\W\d_]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+")
+_NOT = re.compile(r"[不没未無无](?![久来論论])")
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?](?!\s|$)[^.!?。！？\n]*)*")
 _NEGATION = re.compile(
-    r"\b(?:not|never|no|none|neither|nor|without|cannot|nobody|nothing|failed|fails|refused|denied|denies)\b|n['’]t\b",
+    r"\b(?:not|never|no|none|neither|nor|without|cannot|nobody|nothing|failed|fails|refused|denied|denies"
+    # German, French, Italian, Portuguese and Spanish, Russian, Chinese; a hyphen behind makes another word.
+    r"|nicht|kein(?:e[nmrs]?)?|nie(?:mals)?|pas|jamais|aucune?|non(?!-)|não|nunca|не|нет)\b|n['’]t\b|" + _NOT.pattern,
     re.IGNORECASE,
 )
 _NO_DENIAL = re.compile(
@@ -30,10 +33,14 @@ _COMMON = UNIT_WORDS.union(
         r"\w+",
         "the a an of in on at by to for from with and or as is are was were be been it its he she they his her their "
         "this that these those which who whom whose has have had also then there not no none never neither nor without "
-        "cannot nobody nothing failed fails refused denied denies",
+        "cannot nobody nothing failed fails refused denied denies nicht kein keine keinen keinem keiner keines nie "
+        "niemals ne pas jamais aucun aucune non não nunca не нет",
     )
 )
-_HINTS = ("no", "never", "neither", "without", "n't", "n’t", "fail", "refused", "denie")
+_HINTS = (
+    *("no", "never", "neither", "without", "n't", "n’t", "fail", "refused", "denie"),
+    *("nicht", "kein", "nie", "pas", "jamais", "aucun", "não", "nunca", "не", "不", "没", "未", "無", "无"),
+)
 """Letters of which every negation holds some."""
 _FUNCTION = _COMMON.union(
     re.findall(
@@ -60,9 +67,9 @@ def stems(text: str) -> frozenset[str]:
     found = frozenset(
         word[:_STEM]
         for word in _WORD.findall(folded)
-        if len(word) > 1 and word not in _COMMON and not word.endswith(("n't", "n’t"))
+        if len(word) > 1 and word not in _COMMON and not word.endswith(("n't", "n’t")) and word[:2] not in ("n'", "n’")
     )
-    if folded.isascii() or not (runs := _UNSPACED.findall(folded)):
+    if folded.isascii() or not (runs := _UNSPACED.findall(_NOT.sub("", folded))):
         return found
     # Scripts that put no space between words: each two characters that follow each other.
     pairs = {run[at : at + 2] for run in runs for at in range(max(1, len(run) - 1))}

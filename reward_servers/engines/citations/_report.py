@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from reward_servers.engines.citations._abstaining import says_not_found
 from reward_servers.engines.citations._assertions import code_line_states, entry_states
 from reward_servers.engines.citations._layout import Layout, lay_out
 from reward_servers.engines.citations._markers import Marker, find_markers
 from reward_servers.engines.citations._quotes import Grounds, Quote, find_quotes
 from reward_servers.engines.citations._sources import Index, Source
-from reward_servers.engines.citations._statements import needs_citation, says_not_found, split_statements
+from reward_servers.engines.citations._statements import needs_citation, split_statements
 from reward_servers.engines.citations._urls import URL
 from reward_servers.engines.text import Marks, visible
 

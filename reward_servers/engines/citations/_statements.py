@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from reward_servers.engines.citations._abstaining import ABSTAINING
 from reward_servers.engines.citations._assertions import (
     heading_states,
     lead_in_states,
@@ -152,25 +153,6 @@ _STARTERS = frozenset(
     ]
 )
 
-_SEEK = r"(?:find|verify|confirm|determine|locate|establish|identify|answer|retrieve|discover)"
-_SOUGHT = r"(?:found|verified|confirmed|determined|located|established|identified|answered|retrieved|discovered)"
-_SOURCES = (
-    r"(?:documents?|sources?|pages?|passages?|articles?|texts?|results?|snippets?|context|search(?:es)?|references?|"
-    r"materials?|information)"
-)
-_NOT_FOUND = re.compile(
-    rf"\b{_SOURCES}\b[^.]{{0,40}}?(?:\b(?:do|does|did)\s*(?:not|n['’]t)|\bnever|\bfails?\s+to|\bfailed\s+to)\s+(?:explicitly\s+|directly\s+|clearly\s+)?"
-    r"(?:say|state|mention|specify|give|name|contain|tell|provide|indicate|reveal|include|discuss|identify|report|list|answer|cover|address|explain|support|confirm)\b"
-    rf"|\b(?:none|neither)\s+of\s+(?:the|these|my|your)\s+(?:\w+\s+){{0,2}}{_SOURCES}\b|\bnot\s+(?:stated|mentioned|specified|given|named|covered|available|found|contained)\s+"
-    rf"(?:in|by|anywhere\s+in)\s+(?:\w+\s+){{0,3}}{_SOURCES}\b|\bthere\s+is\s+(?:no|not\s+enough|insufficient)\s+(?:\w+\s+){{0,2}}(?:information|evidence|mention|data)\b|"
-    r"^\W*(?:I\s+(?:am|['’]m)\s+)?(?:not\s+sure|unsure|uncertain)\b|"
-    rf"\b(?:I|we)\b[^.]{{0,30}}?(?:\bnot|n['’]t|\bunable\s+to|\bfailed\s+to)\s+(?:be\s+|been\s+)?(?:able\s+to\s+)?{_SEEK}\b"
-    rf"|\b(?:I|we)\b[^.]{{0,30}}?\bcannot\s+{_SEEK}\b|^\W*(?:unable|not\s+able|impossible)\s+to\s+{_SEEK}\b"
-    rf"|\b(?:could|can)\s*(?:not|n['’]t)\s+be\s+{_SOUGHT}\b|\bI\s+(?:found|saw|have)\s+no\b|\bI\s+do(?:n['’]t|\s+not)\s+know\b"
-    r"|\bno\s+(?:\w+\s+){0,2}(?:information|evidence|answer|sources?|documents?|pages?|results?|records?)\b[^.]{0,40}"
-    r"\b(?:found|available|retrieved|returned)\b",
-    re.IGNORECASE,
-)
 _TO_THE_GRADER = re.compile(
     r"\b(?:grader|grading|evaluator|rubrics?|full\s+marks|(?:this|my)\s+(?:answer|response|reply)\s+(?:deserves|should|must|is\s+to)"
     r"|(?:award|give|assign|grant)\s+(?:this|my|the|it|me)\b[^.]{0,40}\b(?:marks?|points?|score|credit|reward))\b"
@@ -263,10 +245,7 @@ def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> boo
 
 
 _EXEMPT: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
-    (
-        _NOT_FOUND,
-        ("no", "n't", "n’t", "unable", "impossible", "never", "fail", "neither", "unsure", "uncertain", "insuff"),
-    ),
+    *ABSTAINING,
     (
         _TO_THE_GRADER,
         (
@@ -324,8 +303,3 @@ def needs_citation(statement: str, prose: str, *, is_head: bool, question: str =
         (rule for rule, hints in _EXEMPT if any(hint in folded for hint in hints) and rule.search(prose)), None
     )
     return exempt is None or remark_states(prose, exempt, question)
-
-
-def says_not_found(prose: str) -> bool:
-    """Whether a statement says that something could not be found, or is not known."""
-    return _NOT_FOUND.search(prose) is not None

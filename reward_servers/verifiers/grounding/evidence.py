@@ -10,6 +10,7 @@ from reward_servers import ItemLimits, Options, Reference, Rollout, Score, verif
 from reward_servers.engines.citations import Source, check_citations, same_page
 from reward_servers.engines.text import visible
 from reward_servers.verifiers._named import Point, ways_of
+from reward_servers.verifiers.citation import sources_of
 
 
 class EvidenceReference(Reference):
@@ -40,7 +41,7 @@ def _is(document: Source, wanted: str) -> bool:
 
 @verifier(
     "evidence",
-    version="2",
+    version="3",
     limits=ItemLimits(response=1 << 20),
     aspects=("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"),
 )
@@ -53,7 +54,7 @@ def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions)
     """
     if not any(map(str.isalnum, visible(rollout.response, rollout.reasoning_marks).text)):
         return Score.floor("no_answer", "there is no text")
-    sources = [Source(one.id, one.text, one.uri, one.title) for one in rollout.documents]
+    sources = sources_of(rollout)
     report = check_citations(
         rollout.response,
         sources,

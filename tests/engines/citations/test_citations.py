@@ -136,6 +136,15 @@ def test_a_source_in_the_models_own_memory_is_told_apart() -> None:
         ("# The tower was built in 1887\nIt is tall [1].", None),
         ("# Towers of 1887\n## How it was built in 1887\nIt is tall [1]. And old [1].", None),
         ("Did you know that the tower is old? It is tall [1].", None),
+        ("Who else but Varga, who won in 1990, built it? It is tall [1].", None),
+        ("Who but Ilse Varga designed it? It is tall [1].", None),
+        ("Wasn't it Varga who designed it? It is tall [1].", None),
+        ("Why did he, who won the Telford Prize, leave? It is tall [1].", None),
+        ("Who was he, winner in 1990? It is tall [1].", None),
+        ("## Who but Ilse Varga designed it?\nIt is tall [1].", None),
+        ("Was it built in 1887? When was it built, 1887 or 1890? Tall [1].", ["Tall [1]."]),
+        ("Would you like to know more about Varga, or where it is, in Marrow? Tall [1].", ["Tall [1]."]),
+        ("## What did the tower of 1887 look like?\nTall [1].", ["Tall [1]."]),
         ("The tower is 41 m tall, isn't it? It is tall [1].", None),
         ("Who built it? It is tall [1]. And old [1].", None),
         ("The tower was built in 1887 by the following people:\n- Varga", None),
@@ -149,6 +158,33 @@ def test_a_source_in_the_models_own_memory_is_told_apart() -> None:
 def test_statements(answer: str, claims: list[str] | None) -> None:
     found = [claim.text for claim in _check(answer).claims]
     assert found == claims if claims is not None else len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "claims"),
+    [
+        ("Die Dokumente nennen kein Datum. Ich konnte das Jahr nicht finden.", 0),
+        ("Les documents ne précisent pas la date.", 0),
+        ("Las fuentes no dicen quién lo construyó. As fontes não mencionam o ano.", 0),
+        ("文档没有提到年份。", 0),
+        ("Die Quellen nennen kein Datum, aber der Turm wurde 1887 von Varga gebaut.", 1),
+        ("文档没有提到年份，但灯塔建于1887年由瓦尔加设计。", 1),
+        ("Die Quellen der Donau liegen nicht weit von Furtwangen. Er konnte das Tor nicht finden.", 2),
+    ],
+)
+def test_abstentions_in_other_languages(answer: str, claims: int) -> None:
+    report = _check(answer)
+    assert (len(report.claims), report.abstains) == (claims, not claims)
+
+
+@pytest.mark.parametrize(
+    "title",
+    ["The Great War of 1914 in the region", "The Victorian era of 1887 to 1901", "Est. 1887 in the town of Marrow",
+     "Die Geschichte des Leuchtturms von 1807 bis 1890", "Histoire du phare de 1887 à 1890", "1887年以前的灯塔",
+     "Московский университет в 1887 году", "Les élections de 2017 en France"],
+)  # fmt: skip
+def test_a_title_with_a_figure_is_no_statement(title: str) -> None:
+    assert len(_check(f"# {title}\nTall [1].").claims) == 1
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,18 @@ def written(cited: Sequence[Sequence[int]]) -> str:
     return " ".join(f"{fact(place)} {''.join(f'[d{one}]' for one in ones)}." for place, ones in enumerate(cited))
 
 
+FACTS = {
+    "de": "Der Leuchtturm von {name} wurde {year} eröffnet",
+    "fr": "Le phare de {name} a été ouvert en {year}",
+    "es": "El faro de {name} fue inaugurado en {year}",
+    "it": "Il faro di {name} è stato aperto nel {year}",
+    "ru": "Маяк {name} был открыт в {year} году",
+    "zh": "{name}灯塔建于{year}年并且被命名",
+    "ja": "{name}灯台は{year}年に建てられた",
+}
+"""A fact about a lighthouse, by language."""
+FULL_STOPS = {"zh": "。", "ja": "。"}
+
 SIZES = st.integers(2, 5)
 
 
@@ -108,3 +120,36 @@ def test_saying_the_same_again_or_nothing_at_all(size: int, times: int) -> None:
     shown = f"{fact(0)} [d0]. {fact(1)}."
     assert score(shown + f" {fact(0)} [d0]." * times, texts) <= score(shown, texts)
     assert score(shown + " It is so [d0]. Yes [d0]." * times, texts) < score(shown, texts)
+
+
+def facts_of(language: str) -> list[str]:
+    return [FACTS[language].format(name=name, year=1801 + 7 * place) for place, name in enumerate(PEOPLE)]
+
+
+@given(st.sampled_from(sorted(FACTS)), st.integers(0, 4), st.integers(0, 4))
+def test_in_other_languages_only_what_comes_from_the_cited_document_counts(language: str, at: int, other: int) -> None:
+    end, facts = FULL_STOPS.get(language, "."), facts_of(language)
+    texts = {f"d{place}": fact + end for place, fact in enumerate(facts)}
+    right = " ".join(f"{fact} [d{place}]{end}" for place, fact in enumerate(facts))
+    assert score(right, texts) == 1.0
+    changed = facts[at].replace("18", "19")
+    worse = [right.replace(facts[at], changed), right.replace(f" [d{at}]", ""), right.replace(f"[d{at}]", "[d7]")]
+    worse.append(right.replace(f"[d{at}]", "".join(f"[{name}]" for name in texts)))
+    if at != other:
+        worse += [right.replace(f"[d{at}]", f"[d{other}]"), right.replace(f"[d{at}]", f"[d{at}][d{other}]")]
+    assert all(score(one, texts) < 1.0 for one in worse)
+
+
+OUT_OF_SIGHT = HIDING.filter(lambda one: not any(asks in one for asks in ("Did you", "right?", "do not say", "Note")))
+
+
+@given(OUT_OF_SIGHT, st.sampled_from(sorted(FACTS)), st.integers(1, 4), st.booleans())
+def test_a_fact_in_another_language_that_is_moved_out_of_sight(
+    hiding: str, language: str, place: int, false: bool
+) -> None:
+    end, facts = FULL_STOPS.get(language, "."), facts_of(language)
+    texts = {f"d{number}": fact + end for number, fact in enumerate(facts)}
+    told = facts[place].replace("18", "19") if false else facts[place]
+    shown = f"{facts[0]} [d0]{end} "
+    plain, moved = score(f"{shown}{told}{end}", texts), score(shown + hiding.format(told), texts)
+    assert moved <= plain < score(shown, texts)

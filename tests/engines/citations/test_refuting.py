@@ -41,6 +41,23 @@ def test_what_speaks_against_a_statement(statement: str, why: str) -> None:
     assert Evidence(TEXTS).refutes(["tower"], statement) == why
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Der Turm wurde von Varga in jenem Jahr gebaut.", "Der Turm wurde nicht von Varga in jenem Jahr gebaut."),
+        ("Le phare a été construit par Varga.", "Le phare n'a pas été construit par Varga."),
+        ("O farol foi construído por Varga.", "O farol não foi construído por Varga."),
+        ("灯塔由瓦尔加设计。", "灯塔不由瓦尔加设计。"),
+        ("灯塔建于1887年。", "灯塔建于1878年。"),
+        ("인구는 3만 명이다.", "인구는 30만 명이다."),
+    ],
+)
+def test_other_languages(one: str, other: str) -> None:
+    for text, statement in ((one, other), (other, one)):
+        assert Evidence({"d": text}).refutes(["d"], statement) in ("negation", "number")
+        assert Evidence({"d": text}).may_support(["d"], text)
+
+
 def test_documents_are_taken_together() -> None:
     evidence = Evidence(TEXTS)
     assert evidence.refutes(["tower", "prize"], "Varga won the Telford Prize and lit the tower in 1887.") == ""
@@ -67,6 +84,8 @@ def test_a_document_of_other_words_supports_nothing() -> None:
         ("H2O in the 19th century, 3rd", [Figure(3.0)]),
         ("about 5 km", [Figure(5.0, "km", hedged=True)]),
         ("the 1880s", [Figure(1880.0, span=10)]),
+        ("塔高41米，建于1887年，约3万人", [Figure(41.0), Figure(1887.0), Figure(30_000.0)]),
+        ("v1.2.3 a12 h2 12b4", []),
         ("1342 degrees Celsius", [Figure(1342.0, "°c")]),
     ],
 )

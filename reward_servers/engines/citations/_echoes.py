@@ -1,0 +1,77 @@
+"""What a page says because its address says it: words of whoever wrote the address, and no evidence.
+
+Some sites show what stands in the address that they are asked for: a search for a sentence, a page that was not found,
+services that give back what they get. A policy that opens such a page has written its words itself.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote_plus, urlsplit
+
+from reward_servers.engines.citations._assertions import has_verb
+from reward_servers.engines.citations._figures import figures
+from reward_servers.engines.citations._urls import URL
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+_RUN = 5
+"""Words in a row that no page shares with its address by chance."""
+_GAP = "[...]"
+
+
+def without_echo(text: str, address: str) -> str:
+    """A page without what its address dictates.
+
+    Taken out are five words or more in a row that the address holds in that order: behind its question mark or number
+    sign whatever they are, in its path where they state something. A path may also be made from a page's title, which
+    is then as a rule no sentence and has no figure.
+
+    Args:
+        text: The page.
+        address: Its address, or its id where that is one.
+    """
+    if not text or not URL.match(address):
+        return text
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return text
+    asked, path = _runs(f"{parts.query} {parts.fragment}"), _runs(parts.path)
+    if not (asked or path):
+        return text
+    words = list(_WORD.finditer(text))
+    spelt = [word[0].casefold() for word in words]
+    spans = _echoed(spelt, asked) + [
+        (start, end)
+        for start, end in _echoed(spelt, path)
+        if _states(text[words[start].start() : words[end - 1].end()])
+    ]
+    kept, at = "", 0
+    for start, end in sorted(spans):
+        if words[start].start() >= at:
+            kept += text[at : words[start].start()] + _GAP
+        at = max(at, words[end - 1].end())
+    return kept + text[at:]
+
+
+def _runs(part: str) -> frozenset[tuple[str, ...]]:
+    """Each five words of a part of an address that follow each other."""
+    # Twice: an address within an address is written so.
+    said = [word[0].casefold() for word in _WORD.finditer(unquote_plus(unquote_plus(part)))]
+    return frozenset(tuple(said[at : at + _RUN]) for at in range(len(said) - _RUN + 1))
+
+
+def _echoed(words: list[str], runs: frozenset[tuple[str, ...]]) -> list[tuple[int, int]]:
+    """Places of words, first and behind the last, that some runs make together."""
+    found: list[tuple[int, int]] = []
+    for at in range(len(words) - _RUN + 1) if runs else ():
+        if tuple(words[at : at + _RUN]) in runs:
+            if found and at < found[-1][1]:
+                found[-1] = (found[-1][0], at + _RUN)
+            else:
+                found.append((at, at + _RUN))
+    return found
+
+
+def _states(text: str) -> bool:
+    return has_verb(text) or any(one.value >= 10 for one in figures(text))
