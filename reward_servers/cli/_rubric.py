@@ -13,6 +13,7 @@ from reward_servers.cli._errors import EXIT_NO, UserError
 if TYPE_CHECKING:
     from reward_servers.rubrics import Desk, Made, Versions
     from reward_servers.verifiers._judge_settings import JudgeSettings
+    from reward_servers.verifiers._rubric_model import PromptCriteria, RubricFile
 
 METHODS = {"autorule": "pairs", "cdrrm": "pairs", "mpo": "scored responses"}
 _SAYS_AFTER = 15.0
@@ -38,6 +39,9 @@ def rubric(
         int, typer.Option(help="autorule: pairs on which each rule is tried; 0 for none, as published.", min=0)
     ] = 8,
     each: Annotated[int, typer.Option(help="mpo: cases from each third of the scores.", min=1)] = 2,
+    score: Annotated[
+        str, typer.Option(help="mpo: the reward that the rubric gave, where `assay score` wrote several.")
+    ] = "",
     frozen: Annotated[
         Path | None, typer.Option(help="mpo: pairs with which a new version must agree at least as often as the old.")
     ] = None,
@@ -65,7 +69,7 @@ def rubric(
                 f"{missing}: is missing; give assay rubric generate {what} IN --config server.toml --out rules.json, "
                 f"where IN holds {METHODS[what]}"
             )
-        given = {"least": least, "check": check, "each": each, "frozen": frozen, "most": most}
+        given = {"score": score, "least": least, "check": check, "each": each, "frozen": frozen, "most": most}
         return _generate(what, source, _settings(config, out, max_calls), Versions(out), given, seed)
     except RubricFileError as error:
         raise UserError(str(error)) from None
@@ -108,7 +112,7 @@ def _generate(
     if not versions.path.parent.is_dir():
         raise UserError(f"--out: {versions.path.parent} is no folder; make it first")
     try:
-        items: Any = read_cases(source) if method == "mpo" else read_pairs_as_text(source)
+        items: Any = read_cases(source, given["score"]) if method == "mpo" else read_pairs_as_text(source)
         frozen = read_pairs_as_text(given["frozen"]) if given["frozen"] is not None else []
     except (CasesError, RowsError) as error:
         raise UserError(str(error)) from None
@@ -142,11 +146,17 @@ def _generate(
         "unreadable": dict(desk.lost),
         **made.facts,
     }
-    new = {name: value for name, value in (("criteria", made.criteria), ("prompts", made.prompts)) if value}
+    # A refinement of the criteria for every prompt leaves those of single prompts as they are.
+    prompts = made.prompts or [one.model_dump(mode="json", exclude_defaults=True) for one in _prompts_of(current)]
+    new = {name: value for name, value in (("criteria", made.criteria), ("prompts", prompts)) if value}
     written = versions.write({**new, "made": about})
     print(f"wrote {versions.path}: version {written.version}, {len(made.criteria)} criteria for every prompt"
-          + (f", and those of {len(made.prompts)} prompts" if made.prompts else ""))  # fmt: skip
+          + (f", and those of {len(prompts)} prompts" if prompts else ""))  # fmt: skip
     return 0
+
+
+def _prompts_of(current: RubricFile | None) -> tuple[PromptCriteria, ...]:
+    return () if current is None else current.prompts
 
 
 async def _made(

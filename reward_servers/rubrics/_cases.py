@@ -51,10 +51,14 @@ def read_pairs_as_text(path: Path) -> list[Pair]:
     return list(dict.fromkeys(one for one in pairs if one.chosen.strip() != one.rejected.strip()))
 
 
-def read_cases(path: Path) -> list[Case]:
+def read_cases(path: Path, reward: str = "") -> list[Case]:
     """Read scored responses: lines with ``prompt``, ``response`` and ``score``, or what `assay score --keep` writes.
 
     Rows without a score are left out: what could not be judged says nothing about a rubric.
+
+    Args:
+        path: The file.
+        reward: Name of a reward of the recipe, whose score is taken in place of the whole reward.
 
     Raises:
         CasesError: A line cannot be used, or there is none.
@@ -68,6 +72,12 @@ def read_cases(path: Path) -> list[Case]:
         within = told.get("rollout")
         rollout = within if isinstance(within, dict) else told
         score = told.get("score", told.get("reward"))
+        if reward:
+            scores = told.get("scores")
+            if not isinstance(scores, dict) or reward not in scores:
+                there = ", ".join(scores) if isinstance(scores, dict) else "none"
+                raise CasesError(f"{path}: {row.unit}: scores: has no {reward!r}; --score names one of: {there}")
+            score = scores[reward]
         for key in ("prompt", "response"):
             if not isinstance(rollout.get(key), str):
                 raise CasesError(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -58,30 +58,54 @@ async def mpo(
     chosen = sampled(cases, each, desk)
     scores = [case.score for case in cases]
     bounds = {"{low}": f"{min(scores):.4g}", "{high}": f"{max(scores):.4g}"}
-    texts = [str(one["text"]) for one in items if one.get("text")]
+    texts = [str(one["text"]) for one in items if one.get("text") and not _is_fixed(one)]
     found = await asyncio.gather(*(_proposal(case, texts, bounds, desk, made.dropped) for case in chosen))
     rules = await merged([one for group in found for one in group], desk)
     kept = [one for one in rules if len(one.prompts) >= least]
     made.dropped["few_prompts"] += len(rules) - len(kept)
     made.dropped["beyond_most"] += max(0, len(kept) - most)
-    known = {" ".join(words_of(str(one.get("text", "")))): one for one in items}
-    # An item that is kept word by word keeps its name, weight and kind; what a pattern or a verifier decides is no
-    # matter for a meta-judge.
-    fixed = [dict(one) for one in items if not one.get("text") or one.get("pattern") or one.get("check")]
-    same = [dict(known[key]) for one in kept[:most] if (key := " ".join(words_of(one.text))) in known]
-    same = [one for one in same if one not in fixed]
-    new = [one.text for one in kept[:most] if " ".join(words_of(one.text)) not in known]
-    used = {str(one["id"]) for one in [*fixed, *same]}
+    proposed = {_key(one.text): one.text for one in kept[:most]}
+    same = _left(items, proposed)
+    new = [text for key, text in proposed.items() if key not in {_key(str(one.get("text", ""))) for one in items}]
+    used = {str(one["id"]) for one in items}
     numbered = [one for one in criteria_of([""] * (len(new) + len(used)), "item") if one["id"] not in used]
-    made.criteria = [*fixed, *same, *({**one, "text": text} for one, text in zip(numbered, new, strict=False))]
-    made.told = ["kept"] * (len(fixed) + len(same)) + ["new"] * len(new)
-    made.facts |= {"cases": len(chosen), "removed": len(items) - len(fixed) - len(same)}
+    made.criteria = [*same, *({**one, "text": text} for one, text in zip(numbered, new, strict=False))]
+    made.told = ["kept"] * len(same) + ["new"] * len(new)
+    made.facts |= {"cases": len(chosen), "removed": len(items) - len(same)}
     if frozen and made.criteria:
         after = await agreement_of(_judged(made.criteria), frozen, desk)
         before = await agreement_of(_judged(items), frozen, desk) if items else None
         made.facts |= {"agreement": after, "agreement_before": before}
         made.better = after is not None and after >= (0.5 if before is None else before)
     return made
+
+
+def _key(text: str) -> str:
+    return " ".join(words_of(text))
+
+
+def _is_fixed(one: Mapping[str, Any]) -> bool:
+    """Whether an item is no matter for a meta-judge: what a pattern or a verifier decides, and what costs.
+
+    It reads responses, which would be better off without a penalty.
+    """
+    costs = one.get("kind") == "pitfall" or float(one.get("weight", 1.0)) < 0
+    return bool(not one.get("text") or one.get("pattern") or one.get("check") or costs)
+
+
+def _left(items: Sequence[Mapping[str, Any]], proposed: Container[str]) -> list[dict[str, Any]]:
+    """The items that stay, as they are and in their order, which an aggregate may go by.
+
+    Those that are fixed, those that are proposed again word by word, and what these require.
+    """
+    stays = {str(one["id"]) for one in items if _is_fixed(one) or _key(str(one["text"])) in proposed}
+    waiting = list(stays)
+    needs = {str(one["id"]): [str(other) for other in one.get("requires", ())] for one in items}
+    while waiting:
+        more = [other for other in needs[waiting.pop()] if other not in stays]
+        stays.update(more)
+        waiting += more
+    return [dict(one) for one in items if str(one["id"]) in stays]
 
 
 def sampled(cases: Sequence[Case], each: int, desk: Desk) -> list[Case]:
@@ -103,9 +127,9 @@ async def _proposal(
     said = await desk.write(task, material, {"analysis": "...", "items": ["The response ...", "..."]})
     if said is None:
         return []
-    known = {" ".join(words_of(one)) for one in items}
+    known = {_key(one) for one in items}
     listed = said["items"] if isinstance(said["items"], list) else []
-    own = [one for one in listed if isinstance(one, str) and " ".join(words_of(one)) in known]
+    own = [one for one in listed if isinstance(one, str) and _key(one) in known]
     # What the rubric says already is not checked again.
     kept = [Candidate(" ".join(one.split()), frozenset((case.prompt,))) for one in dict.fromkeys(own)]
     return kept + taken([one for one in listed if one not in own], case.prompt, (case.prompt, case.response), dropped)

@@ -266,18 +266,63 @@ def test_mpo_refines_keeps_versions_and_goes_back(tmp_path: Path, capsys: pytest
     assert "version 9 is not kept; there is 1, 2, 3" in capsys.readouterr().err
 
 
+def only(*items: str) -> Callable[[str], str | None]:
+    """A meta-judge that proposes these items whatever it reads."""
+
+    def script(asked: str) -> str | None:
+        if "RUBRIC>>>" not in asked:
+            return None
+        token = asked.rpartition('signature is "')[2].partition('"')[0]
+        return json.dumps({"analysis": "", "items": items, "signature": token})
+
+    return script
+
+
+def test_mpo_leaves_alone_what_is_not_the_meta_judges(tmp_path: Path) -> None:
+    """Whoever reads hostile responses takes no penalty away, and nothing that others stand on."""
+    out = tmp_path / "own.json"
+    criteria = [
+        {"id": "gate", "text": "The response is about the question.", "kind": "must"},
+        {"id": "form", "pattern": "\\.$", "requires": ["base"]},
+        {"id": "figure", "text": "The response states a figure.", "requires": ["gate"]},
+        {"id": "rude", "text": "The response insults the reader.", "kind": "pitfall"},
+        {"id": "base", "text": "The response is written in words."},
+        {"id": "old", "text": "The response is long."},
+    ]
+    single = [{"prompt": "Why?", "criteria": [{"id": "a", "text": "About a."}]}]
+    out.write_text(json.dumps({"version": "3", "criteria": criteria, "prompts": single}))
+    seen = fake(only("The response states a figure.", "The response thanks the reader."))
+    with seen.running() as url:
+        command = ["rubric", "generate", "mpo", cases_file(tmp_path), "-o", str(out)]
+        assert run([*command, "--config", settings(tmp_path, url)]) == 0
+    held = written(out)
+    assert [one["id"] for one in held["criteria"]] == ["gate", "form", "figure", "rude", "base", "item_1"]
+    assert (held["version"], held["prompts"], held["made"]["removed"]) == ("4", single, 1)
+    assert not any("insults" in request["messages"][1]["content"] for request in seen.requests)
+
+
+def test_mpo_reads_the_reward_that_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = [
+        {"rollout": {"prompt": f"How tall is {name}?", "response": f"{name}: 4 m."}, "reward": 1.0,
+         "scores": {"rules": 0.125, "right": 1.0}} for name in ("A", "B")
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    served, out = fake(), tmp_path / "rules.json"
+    with served.running() as url:
+        command = ["rubric", "generate", "mpo", str(path), "-o", str(out), "--config", settings(tmp_path, url)]
+        assert run([*command, "--score", "rule"]) == 2
+        assert "names one of: rules, right" in capsys.readouterr().err
+        assert run([*command, "--score", "rules"]) == 0
+    assert "and gave 0.125." in served.requests[0]["messages"][1]["content"]
+
+
 def test_a_version_that_agrees_less_is_not_put_into_use(tmp_path: Path) -> None:
     out = tmp_path / "rules.json"
     out.write_text(json.dumps({"criteria": [{"id": "figure", "text": "The response states a figure."}]}))
     before = out.read_bytes()
 
-    def worse(asked: str) -> str | None:
-        if "RUBRIC>>>" not in asked:
-            return None
-        token = asked.rpartition('signature is "')[2].partition('"')[0]
-        return json.dumps({"analysis": "", "items": ["The response apologises."], "signature": token})
-
-    with fake(worse).running() as url:
+    with fake(only("The response apologises.")).running() as url:
         config = settings(tmp_path, url)
         command = ["rubric", "generate", "mpo", cases_file(tmp_path), "-o", str(out), "--config", config]
         assert run([*command, "--frozen", str(PAIRS)]) == 1
