@@ -28,15 +28,15 @@ async def test_questions_share_what_a_prefix_cache_can_keep() -> None:
 async def test_ten_criteria_cost_little_more_prefill_than_one() -> None:
     fake = served(lambda request, number: "correct: yes")
     response = "word " * 1_500
-    criteria = [f"Criterion {number}: the response names its source and is polite." for number in range(10)]
+    # About 30 tokens each, which a tokenizer makes of as many characters everywhere.
+    text = "Criterion {}: the response names its source, says who measured it and when, and tells how far it is trusted."
+    criteria = [text.format(number) for number in range(10)]
     async with judging(fake) as running:
         for one in criteria:
             await running.verdict("judge", rollout(response, prompt="Explain it."), {"criteria": one})
-    prompts = [shown(request).split() for request in fake.requests]
-    cached: list[list[str]] = []
+    cached: list[str] = []
     prefill = []
-    for words in prompts:
-        kept = max((_shared_prefix(words, other) for other in cached), default=0)
-        prefill.append(len(words) - kept)
-        cached.append(words)
-    assert sum(prefill) <= 1.3 * prefill[0]
+    for said in map(shown, fake.requests):
+        prefill.append(len(said) - max((_shared_prefix(said, other) for other in cached), default=0))
+        cached.append(said)
+    assert sum(prefill) <= 1.2 * prefill[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _WORDS = {
     word: float(value)
@@ -40,7 +40,7 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\u0e00-\u0e7f"
 """Scripts that put no space between a word and a number."""
 _CHARACTER_SCALES = {"千": 1e3, "万": 1e4, "萬": 1e4, "亿": 1e8, "億": 1e8, "만": 1e4, "억": 1e8}
 _IN_DIGITS = (
-    rf"(?<![^\W{_UNSPACED}])(?<!\.)(?P<digits>\d{{1,3}}(?:[,\u202f\u00a0]\d{{3}})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?![^\W{_UNSPACED}]*\d)"
+    rf"(?=\d)(?<![^\W{_UNSPACED}])(?<!\.)(?P<digits>\d{{1,3}}(?:[,\u202f\u00a0]\d{{3}})+(?:\.\d+)?|\d+(?:[.,]\d+)?)(?![^\W{_UNSPACED}]*\d)"
     r"(?P<ordinal>(?:st|nd|rd|th)\b)?(?P<decade>s\b)?"
 )
 _IN_WORDS = (
@@ -60,11 +60,28 @@ _HEDGE = re.compile(
     r"fewer\s+than|at\s+least|at\s+most|up\s+to|just)\s*$|[~≈<>]\s*$",
     re.IGNORECASE,
 )
+_HEDGE_ENDS = (
+    *(
+        "about",
+        "around",
+        "roughly",
+        "nearly",
+        "almost",
+        "approximately",
+        "approx",
+        "approx.",
+        "some",
+        "circa",
+        "ca",
+        "ca.",
+    ),
+    *("over", "under", "above", "below", "than", "least", "most", "to", "just", "~", "≈", "<", ">"),
+)
+"""What every hedge ends with: a quick test before."""
 _CENTURY = re.compile(r"[\s-]?centur", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(NamedTuple):
     """A number as it is written.
 
     Attributes:
@@ -94,17 +111,27 @@ def figures(text: str, *, hedges: bool = True) -> list[Figure]:
     if not in_words and _DIGIT.search(text) is None:
         return found
     for match in (_FIGURE if in_words else _DIGITS_ALONE).finditer(text):
-        if match["ordinal"] and _CENTURY.match(text, match.end()):
+        digits, ordinal, decade, word = match.group("digits", "ordinal", "decade", "word")
+        if ordinal and _CENTURY.match(text, match.end()):
             continue
-        if match["word"]:
-            value = _WORDS[match["word"].casefold()] + _WORDS.get((match["second"] or "").casefold(), 0.0)
+        if word:
+            value = _WORDS[word.casefold()] + _WORDS.get((match["second"] or "").casefold(), 0.0)
         else:
-            value = _value(match["digits"])
-        scale, unit = ("", "") if match["ordinal"] or match["decade"] else _behind(text, match.end())
-        value *= _SCALES.get(scale) or _CHARACTER_SCALES.get(scale, 1.0)
-        hedged = hedges and _HEDGE.search(text, max(0, match.start() - 20), match.start()) is not None
-        found.append(Figure(value, unit, hedged, 10 if match["decade"] and value >= 1000 else 0, bool(match["word"])))
+            value = _value(digits)
+        scale, unit = ("", "") if ordinal or decade else _behind(text, match.end())
+        if scale:
+            value *= _SCALES.get(scale) or _CHARACTER_SCALES[scale]
+        hedged = hedges and _is_hedged(text, match.start())
+        found.append(Figure(value, unit, hedged, 10 if decade and value >= 1000 else 0, bool(word)))
     return found
+
+
+def _is_hedged(text: str, at: int) -> bool:
+    """Whether a number is said to be about that, or a bound."""
+    start = max(0, at - 20)
+    if not text[start:at].rstrip().casefold().endswith(_HEDGE_ENDS):
+        return False
+    return _HEDGE.search(text, start, at) is not None
 
 
 def _behind(text: str, at: int) -> tuple[str, str]:
@@ -130,6 +157,8 @@ def _unit(word: str) -> str:
 
 
 def _value(digits: str) -> float:
+    if digits.isdecimal():
+        return float(digits)
     if re.fullmatch(r"\d{1,3}(?:[,\u202f\u00a0]\d{3})+(?:\.\d+)?", digits):
         return float(re.sub(r"[,\u202f\u00a0]", "", digits))
     return float(digits.replace(",", "."))

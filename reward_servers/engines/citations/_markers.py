@@ -38,6 +38,8 @@ _RAISED_RUN = re.compile(
 )
 _SEPARATOR = re.compile(r"\s*[,;，；、]\s*|\s+(?:and|&)\s+")
 _INDICES = re.compile(r"\s*\d+\s*(?:[,:–-]\s*\d+\s*)*")
+_SUBSCRIPTED = re.compile(r"[A-Za-z]|\w*_\w*[A-Za-z]\w*")
+_NO_WORD = re.compile(r"^[^\w]+")
 _PLACE_IN_RECORD = re.compile(r"\d{1,4}:\d{1,4}")
 _AUTHOR = r"(?P<author>[A-ZÀ-ÖØ-Þ][\w'’-]+)(?P<others>\s+et\s+al\.?|\s+(?:and|&)\s+[A-ZÀ-ÖØ-Þ][\w'’-]+)?"
 _AUTHOR_YEAR = re.compile(
@@ -99,6 +101,9 @@ def _expanded(part: str, index: Index) -> list[tuple[str, str | None]] | None:
 
 def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
     """The targets that one part of a bracket names; None when it names none."""
+    if part.isdecimal() and len(part) <= 4:
+        found = index.by_label(part)
+        return [(part, found)] if found is not None or len(part) < 4 else None
     found = index.by_id(part)
     if found is not None and not part.isdecimal():
         return [(part, found)]
@@ -256,9 +261,10 @@ def _is_subscript(text: str, start: int, subscripts: set[int]) -> bool:
     """Whether a number in brackets is an index: it touches a single letter, a program's name, or such a bracket."""
     if start in subscripts:
         return True
-    before = re.search(r"\S*$", text[max(0, start - 60) : start])
-    word = re.sub(r"^[^\w]+", "", before[0]) if before is not None else ""
-    return re.fullmatch(r"[A-Za-z]|\w*_\w*[A-Za-z]\w*", word) is not None
+    before = text[max(0, start - 60) : start]
+    if not before or before[-1].isspace():
+        return False
+    return _SUBSCRIPTED.fullmatch(_NO_WORD.sub("", before.split()[-1])) is not None
 
 
 def _brackets(text: str, index: Index) -> Iterator[Marker]:
@@ -269,17 +275,12 @@ def _brackets(text: str, index: Index) -> Iterator[Marker]:
         if numeric and _is_subscript(text, match.start(), subscripts):
             subscripts.add(match.end())
             continue
-        if numeric and is_notation(text, match.start(), match.end(), content, _resolves(content, index)):
-            continue
         targets = _targets(content, index)
+        resolves = targets is not None and all(found is not None for _, found in targets)
+        if numeric and is_notation(text, match.start(), match.end(), content, resolves):
+            continue
         if targets is not None:
             yield _settle(match.start(), match.end(), targets, index)
-
-
-def _resolves(content: str, index: Index) -> bool:
-    """Whether every number of a bracket means a document."""
-    targets = _targets(content, index)
-    return targets is not None and all(found is not None for _, found in targets)
 
 
 def _authors(text: str, index: Index) -> Iterator[Marker]:

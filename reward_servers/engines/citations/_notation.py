@@ -56,12 +56,12 @@ def is_notation(text: str, start: int, end: int, content: str, resolves: bool) -
         content: What it holds: numbers.
         resolves: Whether each of them means a document.
     """
-    numbers = re.findall(r"\d+", content)
-    before, behind = text[max(0, start - 60) : start], text[end : end + 60]
+    before = text[max(0, start - 60) : start]
     if before.rstrip(" ").endswith(("=", ":=", "∈")):
         return True
-    if len(numbers) < 2:
+    if content.isdecimal() or len(numbers := re.findall(r"\d+", content)) < 2:
         return False
+    behind = text[end : end + 60]
     if "0" in numbers and not resolves:
         return True
     if (

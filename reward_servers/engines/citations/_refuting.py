@@ -15,6 +15,7 @@ from reward_servers.engines.citations._figures import UNIT_WORDS, Figure, figure
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _NAME = re.compile(r"\b[A-ZÀ-ÖØ-Þ][\w'’-]*[^\W\d_]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\u0e00-\u0e7f]+")
+_CONTRACTED = re.compile(r"n['’]t$|^n['’]")
 _NOT = re.compile(r"[不没未無无](?![久来論论])")
 _SENTENCE = re.compile(r"[^.!?。！？\n]+(?:[.!?](?!\s|$)[^.!?。！？\n]*)*")
 _NEGATION = re.compile(
@@ -37,9 +38,8 @@ _COMMON = UNIT_WORDS.union(
         "niemals ne pas jamais aucun aucune non não nunca не нет",
     )
 )
-_HINTS = (
-    *("no", "never", "neither", "without", "n't", "n’t", "fail", "refused", "denie"),
-    *("nicht", "kein", "nie", "pas", "jamais", "aucun", "não", "nunca", "не", "不", "没", "未", "無", "无"),
+_HINT = re.compile(
+    r"n(?:o|ever|either|[’']t|icht|ie|ão|unca)|without|fail|refused|denie|kein|pas|jamais|aucun|не|[不没未無无]"
 )
 """Letters of which every negation holds some."""
 _FUNCTION = _COMMON.union(
@@ -64,11 +64,10 @@ _READ, _COMBINED, _ALIKE = 2_000, 60, 50
 def stems(text: str) -> frozenset[str]:
     """The content words of a text, without endings."""
     folded = text.casefold()
-    found = frozenset(
-        word[:_STEM]
-        for word in _WORD.findall(folded)
-        if len(word) > 1 and word not in _COMMON and not word.endswith(("n't", "n’t")) and word[:2] not in ("n'", "n’")
-    )
+    words = set(_WORD.findall(folded)) - _COMMON
+    if "'" in folded or "’" in folded:
+        words = {word for word in words if not _CONTRACTED.search(word)}
+    found = frozenset({word[:_STEM] for word in words if len(word) > 1})
     if folded.isascii() or not (runs := _UNSPACED.findall(_NOT.sub("", folded))):
         return found
     # Scripts that put no space between words: each two characters that follow each other.
@@ -84,8 +83,7 @@ def _plain_figures(text: str) -> tuple[Figure, ...]:
 
 def denies(text: str) -> bool:
     """Whether a text denies something, an odd number of times."""
-    folded = text.casefold()
-    if not any(hint in folded for hint in _HINTS):
+    if _HINT.search(text.casefold()) is None:
         return False
     return len(_NEGATION.findall(_NO_DENIAL.sub(" ", text))) % 2 == 1
 
@@ -141,7 +139,7 @@ class Evidence:
 
     def _other_names(self, prose: str, pages: list[_Page]) -> bool:
         """Whether these pages hold none of a statement's names, and another page holds one."""
-        named = {match[0].casefold() for match in _NAME.finditer(prose)} - _FUNCTION
+        named = {name.casefold() for name in _NAME.findall(prose)} - _FUNCTION
         if not named or any(name[:_STEM] in page.stems for page in pages for name in named):
             return False
         return not named.isdisjoint(self._names)
@@ -189,8 +187,8 @@ class _Page:
     @cached_property
     def names(self) -> frozenset[str]:
         """Words that are written as names, and never as common words."""
-        lower = {match[0] for match in _WORD.finditer(self.text) if match[0].islower()}
-        return frozenset(name for match in _NAME.finditer(self.text) if (name := match[0].casefold()) not in lower)
+        lower = {word for word in _WORD.findall(self.text) if word.islower()}
+        return frozenset({name.casefold() for name in _NAME.findall(self.text)} - lower)
 
     @cached_property
     def exact(self) -> frozenset[tuple[float, str]]:
@@ -217,9 +215,8 @@ class _Page:
 
     @cached_property
     def _may_deny(self) -> bool:
-        """Whether some sentence may deny: it holds the letters of a negation."""
-        folded = self.text.casefold()
-        return any(hint in folded for hint in _HINTS)
+        """Whether some sentence may deny."""
+        return _HINT.search(self.text.casefold()) is not None and _NEGATION.search(self.text) is not None
 
     def turns(self, prose: str) -> bool:
         """Whether a sentence says nearly the same and, unlike the statement, denies it, or the other way round."""

@@ -18,6 +18,11 @@ from reward_servers.engines.citations._markers import Marker
 _M = "\ue000"
 """Written in place of each character of a marker while sentences are cut."""
 
+_FOLLOWING = re.compile(r"\s+(\w+)")
+_WORD_BEFORE = re.compile(r"[\w.]+$")
+_BEHIND_AL = re.compile(rf"\s*(?:[\[(,;]|{_M})")
+_INITIAL = re.compile(r"(?:[A-Z]\.)*[A-Z]")
+_LETTER = re.compile(r"[^\W_]")
 _BULLET = re.compile(r"\s*(?:>\s*)*(?:(?:[-*•+]|\d{1,3}[.)])\s+)?")
 _END = re.compile(r"(?:[.!?؟]+[\"'”’)\]*_]*(?=\s|$|" + _M + r")|[。！？।۔]+[”’」』）]*)")
 _CUT = re.compile(rf"{_END.pattern}|{_M}[ \t]*\n")
@@ -224,11 +229,11 @@ def _opens_sentence(text: str, at: int, end: int) -> bool:
 
 
 def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> bool:
-    before = re.search(r"[\w.]+$", text[max(start, dot - 20) : dot])
+    following = _FOLLOWING.match(text, cut, min(end, cut + 40))
+    before = _WORD_BEFORE.search(text, max(start, dot - 20), dot)
     word = before[0] if before is not None else ""
-    if word.casefold() == "al" and re.match(rf"\s*(?:[\[(,;]|{_M})", text[cut : min(end, cut + 4)]):
+    if word.casefold() == "al" and _BEHIND_AL.match(text, cut, min(end, cut + 4)):
         return True
-    following = re.match(r"\s+(\w+)", text[cut : min(end, cut + 40)])
     if following is None:
         return False
     if len(word) == 1 and re.match(r"\s?(?:\w\.|Chr\b)", text[cut : min(end, cut + 5)]):
@@ -240,7 +245,7 @@ def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> boo
         return following[1].casefold() not in _STARTERS
     if word.casefold().strip(".") in _ABBREVIATIONS:
         return True
-    initial = re.fullmatch(r"(?:[A-Z]\.)*[A-Z]", word) is not None
+    initial = _INITIAL.fullmatch(word) is not None
     return initial and following[1][0].isupper() and following[1].casefold() not in _STARTERS
 
 
@@ -278,6 +283,7 @@ _EXEMPT: tuple[tuple[re.Pattern[str], tuple[str, ...]], ...] = (
     ),
 )
 """What makes a sentence no statement, each with letters of which every match holds some: a quick test before."""
+_HINT = re.compile("|".join(sorted({re.escape(hint) for _, hints in _EXEMPT for hint in hints})))
 
 
 def needs_citation(statement: str, prose: str, *, is_head: bool, question: str = "") -> bool:
@@ -289,7 +295,7 @@ def needs_citation(statement: str, prose: str, *, is_head: bool, question: str =
         is_head: Whether it is a heading, or the head or the rule of a table.
         question: What the answer answers.
     """
-    if not re.search(r"[^\W_]", prose):
+    if _LETTER.search(prose) is None:
         return False
     if is_head:
         return heading_states(prose, question)
@@ -299,6 +305,8 @@ def needs_citation(statement: str, prose: str, *, is_head: bool, question: str =
     if ended.endswith((":", "：")):
         return lead_in_states(prose, question)
     folded = prose.casefold()
+    if _HINT.search(folded) is None:
+        return True
     exempt = next(
         (rule for rule, hints in _EXEMPT if any(hint in folded for hint in hints) and rule.search(prose)), None
     )
