@@ -28,8 +28,8 @@ async def test_questions_share_what_a_prefix_cache_can_keep() -> None:
 async def test_ten_criteria_cost_little_more_prefill_than_one() -> None:
     fake = served(lambda request, number: "correct: yes")
     response = "word " * 1_500
-    # About 30 tokens each, which a tokenizer makes of as many characters everywhere.
-    text = "Criterion {}: the response names its source, says who measured it and when, and tells how far it is trusted."
+    # About 30 tokens each; characters are counted, as no tokenizer is at hand.
+    text = "Criterion {}: the response names its source, says who measured it and when, and how far to trust it."
     criteria = [text.format(number) for number in range(10)]
     async with judging(fake) as running:
         for one in criteria:
