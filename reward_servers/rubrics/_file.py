@@ -109,5 +109,5 @@ def _read(path: Path) -> RubricFile:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise RubricFileError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RubricFileError(f"{path} is no JSON: {error}") from None

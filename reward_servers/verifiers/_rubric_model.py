@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +44,12 @@ class Check(Reference):
     verifier: Text
     reference: dict[str, Any] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def may_ask_for_itself(self) -> bool:
+        """Whether it is a rubric that may turn out to be the one that it is part of, which would never end."""
+        given = (self.reference or {}).get("rubric")
+        return self.verifier == "rubric" and (not isinstance(given, list) or bool(self.options.get("rubric")))
 
 
 class Criterion(Reference):
@@ -96,9 +102,13 @@ class Criterion(Reference):
     @classmethod
     def _refuse_misspelt(cls, given: Any) -> Any:
         """Data sets carry keys of their own; one that is nearly ours is a mistake, which would pass in silence."""
-        for key in given if isinstance(given, dict) else ():
-            if key not in cls.model_fields and (near := get_close_matches(str(key), cls.model_fields, 1, 0.8)):
-                raise ValueError(f"criterion {given.get('id', '')}: {key!r} is no key of a criterion; {near[0]} is")
+        if isinstance(given, dict):
+            check = given.get("check")
+            for what, told, known in (
+                ("a criterion", given, cls.model_fields),
+                ("its check", check if isinstance(check, dict) else {}, Check.model_fields),
+            ):
+                _refuse_misspelt(str(given.get("id", "")), what, told, known)
         return given
 
     @model_validator(mode="after")
@@ -108,6 +118,8 @@ class Criterion(Reference):
             problem = f"{self.id} is the name of an aspect that every rubric has; give it another id"
         elif self.check is not None and self.pattern:
             problem = "check and pattern exclude each other"
+        elif self.check is not None and self.check.may_ask_for_itself:
+            problem = 'check: a rubric within a rubric brings its own criteria; give reference = {"rubric": [...]}'
         elif self.is_judged and not self.text.strip():
             problem = "it needs a text, a pattern or a check"
         elif not self.is_judged and (self.choices or self.quote):
@@ -124,6 +136,12 @@ class Criterion(Reference):
         if problem:
             raise ValueError(f"criterion {self.id}: {problem}")
         return self
+
+
+def _refuse_misspelt(name: str, what: str, told: Iterable[Any], known: Collection[str]) -> None:
+    for key in told:
+        if key not in known and (near := get_close_matches(str(key), known, 1, 0.8)):
+            raise ValueError(f"criterion {name}: {key!r} is no key of {what}; {near[0]} is")
 
 
 Criteria = Annotated[tuple[Criterion, ...], Field(max_length=100)]
@@ -268,7 +286,7 @@ class SetSettings(Settings):
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"]))
             raise ValueError(f"{path}: {where}: {first['msg']}") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no JSON: {error}") from None
         return {**given, "rubric": held}
 

@@ -86,6 +86,12 @@ async def test_named_sets_with_versions(tmp_path: Path) -> None:
         ([{"id": "missing_weight", "text": "x"}], "another id"),
         ([{"id": "weight_2", "text": "x"}], "another id"),
         ([{"id": "a", "text": "x", "wieght": 3}], "'wieght' is no key of a criterion; weight is"),
+        (
+            [{"id": "a", "check": {"verifier": "exact", "refrence": {}}}],
+            "'refrence' is no key of its check; reference is",
+        ),
+        ([{"id": "a", "check": {"verifier": "rubric"}}], "brings its own criteria"),
+        ([{"id": "a", "check": {"verifier": "rubric", "reference": {"rubric": "own"}}}], "brings its own criteria"),
         ([{"id": "a", "text": "x", "kind": "nice"}], "reference.rubric.criteria.0.kind: "),
         ([{"id": "a\nb", "text": "x"}], "reference.rubric.criteria.0.id: "),
         ([{"id": "x" * 201, "text": "x"}], "reference.rubric.criteria.0.id: "),
