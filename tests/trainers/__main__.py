@@ -1,6 +1,6 @@
 """Runs our adapters inside released trainers, each in a virtual environment that is thrown away.
 
-    python -m tests.trainers [NAME...]      # verl, openrlhf, verifiers-0.1, inspect, atropos; all of them without
+    python -m tests.trainers [NAME...]      # verl, openrlhf, verifiers-0.1, verifiers-v1, ...; all of them without
 
 An environment borrows the packages of the one that runs this, so that torch is not installed again, and gets the
 trainer with what its reward path imports; none needs a GPU. What cannot be installed is skipped with the reason.
@@ -30,6 +30,7 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     ),
     "openrlhf": ("check_openrlhf.py", ("openrlhf==0.11.2", "pylatexenc", *_AIOHTTP), True),
     "verifiers-0.1": ("check_verifiers.py", ("verifiers==0.1.14", "tenacity"), True),
+    "verifiers-v1": ("check_verifiers_v1.py", ("verifiers==0.4.0",), False),
     "inspect": ("check_inspect.py", ("inspect_ai==0.3.285",), False),
     "atropos": ("check_atropos.py", ("atroposlib==0.4.0",), True),
 }  # fmt: skip

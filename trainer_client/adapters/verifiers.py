@@ -9,8 +9,8 @@
 
 A rubric of 0.1 turns an exception of a reward function into 0.0, so this one is a rubric of its own: whole groups are
 scored in one batch; a rollout without a reward gets the error that environments give rollouts that broke, advantage
-0, and no part in its group's mean. In v1 the error of a reward leaves the reward None. Environments for prime-rl are
-packages of these. Checked with verifiers 0.1.14; the part for v1 is written from the sources of 0.4.0.
+0, and no part in its group's mean. In v1 the error of a reward leaves the reward None and the trace with an error, and
+prime-rl, whose environments are those of v1, learns from no trace with one. Run with verifiers 0.1.14 and 0.4.0.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ def task_reward(
     Args:
         recipe: what to ask: a recipe, the path of one, or a client with its recipe.
         endpoints: where the servers are; a client knows.
-        label: field of the task's data that holds the reference.
+        label: field of the task's data that holds the reference; one that the data lack is none.
         name: under which v1 records it.
         weight: its factor in the trace's reward.
         fault_limit: share of the latest traces without a reward from which an error says that something is down.
@@ -200,10 +200,32 @@ def _scorer_of_traces(
     scorer = SingleScorer(recipe, endpoints, on_missing="error", fault_limit=fault_limit)
 
     async def score(task: Any, trace: Any) -> float:
-        prompt = getattr(task, "prompt_text", None)
-        text = prompt if isinstance(prompt, str) else ""
-        told = await scorer.score_async(rollout_of_sample(text, trace.last_reply, getattr(task, label, None)))
+        prompt, response = _of_trace(task, trace)
+        columns = scorer.client.recipe.columns
+        # The same keys whatever happens; v1 keeps None where there is no number.
+        trace.metrics.update(dict.fromkeys((f"score/{name}" for name in columns), None))
+        told = await scorer.score_async(rollout_of_sample(prompt, response, getattr(task, label, None)))
         assert told.reward is not None  # otherwise the rule raises
+        for name, given in told.result.scores.items():
+            if given is not None:
+                trace.record_metric(f"score/{name}", given)
         return told.reward
 
     return score
+
+
+def _of_trace(task: Any, trace: Any) -> tuple[Any, Any]:
+    """Prompt and response of a trace: texts where each is one, else the messages before what was sampled and since.
+
+    Raises:
+        RolloutError: nothing was sampled, or a message cannot be sent.
+    """
+    nodes = trace.branches[-1].nodes if trace.branches else []
+    first = next((place for place, node in enumerate(nodes) if node.sampled), None)
+    if first is None:
+        raise RolloutError("the trace holds no reply of a model", "trace")
+    prompt, written = nodes[:first], nodes[first:]
+    told = task.prompt if isinstance(task.prompt, str) else _plain([node.message for node in prompt], "prompt") or ""
+    if trace.root_reply is not None or len(written) == 1:
+        return told, trace.last_reply
+    return told, _plain([node.message for node in written], "completion")
