@@ -1,7 +1,6 @@
 """Routes in the shapes of hosted fine-tuning: AWS's reward Lambdas, and Fireworks' remote evaluators.
 
-Neither calls a URL of its user by itself: a Lambda, or a reward function, of three lines passes its event on and the
-answer back.
+A Lambda of three lines passes its event on and the answer back; the Reward Kit asks a URL.
 """
 
 from __future__ import annotations
@@ -84,17 +83,26 @@ def routes(scoring: Scoring) -> APIRouter:
         """Fireworks: a remote evaluator of the Reward Kit."""
         body = await read_as(FireworksBody, request, scoring.config)
         more = body.model_extra or {}
-        label = next((one for one in (body.ground_truth, *map(more.get, _REFERENCES)) if one is not None), None)
+        truth = None if _is_context(body.ground_truth) else body.ground_truth
+        label = next((one for one in (truth, *map(more.get, _REFERENCES)) if one is not None), None)
         judged = await scoring.one(request, _rollout(body.messages, label, "messages", body.metadata))
         scores, codes = judged.result.scores, judged.result.codes
         metrics = {
-            name: {"score": 0.0 if score is None else score, "is_score_valid": score is not None, "reason": codes[name]}
+            name: {
+                "score": 0.0 if score is None else score, "is_score_valid": score is not None, "reason": codes[name],
+                "success": score is not None,  # where the Reward Kit's own client looks
+            }
             for name, score in scores.items()
-        }
+        }  # fmt: skip
         reason = "" if judged.valid else judged.reason
         return reply({"score": judged.reward, "is_score_valid": judged.valid, "reason": reason, "metrics": metrics})
 
     return router
+
+
+def _is_context(truth: Any) -> bool:
+    """Whether it is what the Reward Kit sends where it was given no reference: the messages before the answer."""
+    return isinstance(truth, list) and bool(truth) and all(isinstance(one, Mapping) and "role" in one for one in truth)
 
 
 def _of_aws(event: Any, place: int) -> Rollout:

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.adapters.page import lines_of
 from tests.gateway.conftest import ANSWERS, Start
 
 QUESTION = {"role": "user", "content": "1+1?"}
@@ -45,7 +46,8 @@ def test_a_reward_that_is_missing_follows_the_rule(url: str, gateway: Start) -> 
     answer = httpx.post(f"{stated}/fireworks", json=body).json()
     assert (answer["score"], answer["is_score_valid"]) == (-1.0, False)
     assert "correct: missing_reference" in answer["reason"]
-    assert answer["metrics"]["correct"] == {"score": 0.0, "is_score_valid": False, "reason": "missing_reference"}
+    metric = {"score": 0.0, "is_score_valid": False, "reason": "missing_reference", "success": False}
+    assert answer["metrics"]["correct"] == metric
 
 
 def test_a_remote_evaluator(url: str) -> None:
@@ -58,7 +60,28 @@ def test_a_remote_evaluator(url: str) -> None:
     body = {"messages": tools, "original_messages": [QUESTION], "ground_truth": "2", "metadata": {"n": 1}}
     answer = httpx.post(f"{url}/fireworks", json=body).json()
     assert (answer["score"], answer["is_score_valid"], answer["reason"]) == (1.5, True, "")
-    assert answer["metrics"]["correct"] == {"score": 1.0, "is_score_valid": True, "reason": "accepted"}
+    assert answer["metrics"]["correct"] == {
+        "score": 1.0, "is_score_valid": True, "reason": "accepted", "success": True,
+    }  # fmt: skip
+
+
+def test_what_the_reward_kit_sends_without_a_reference_is_none(url: str) -> None:
+    # RewardFunction.__call__ of reward-kit 0.4.1, mode "remote": no reference, no key.
+    messages = [QUESTION, {"role": "assistant", "content": "2"}]
+    body = {"messages": messages, "ground_truth": messages[:-1], "reference_answer": "2"}
+    headers = {"Content-Type": "application/json", "Authorization": ""}
+    assert httpx.post(f"{url}/fireworks", json=body, headers=headers).json()["score"] == 1.5
+    refused = httpx.post(f"{url}/fireworks", json={**body, "reference_answer": None}, headers=headers)
+    assert refused.status_code == 503
+    assert "correct: missing_reference" in refused.json()["error"]["message"]
+
+
+def test_the_pages_lambda(url: str) -> None:
+    lines = lines_of("Hosted fine-tuning", "def lambda_handler")
+    handler: dict[str, Any] = {}
+    exec(lines.replace("https://HOST", url), handler)
+    (told,) = handler["lambda_handler"]([event("a", "2", reference_answer="2")], None)
+    assert told["aggregate_reward_score"] == 1.5
 
 
 @pytest.mark.parametrize(

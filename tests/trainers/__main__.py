@@ -33,6 +33,11 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "verifiers-v1": ("check_verifiers_v1.py", ("verifiers==0.4.0",), False),
     "inspect": ("check_inspect.py", ("inspect_ai==0.3.285",), False),
     "atropos": ("check_atropos.py", ("atroposlib==0.4.0",), True),
+    "skyrl": ("check_skyrl.py", ("skyrl-gym==0.4.0",), False),
+    "tinker": (
+        "check_tinker.py",
+        ("tinker-cookbook==0.6.1", "tinker==0.38.0", "chz", "distro", "blobfile", "pycryptodomex"), True,
+    ),
 }  # fmt: skip
 
 

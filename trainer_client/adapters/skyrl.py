@@ -8,7 +8,7 @@
 
 The reference is ``reward_spec.ground_truth`` of the row. A step without a reward raises, or gets the stated number: a
 step's reward must be a number, and SkyRL has no row that is left out. Its metrics leave such steps out.
-Tested by contract with the sources of August 2026 (skyrl-gym 0.4).
+Checked with skyrl-gym 0.4.0.
 """
 
 from __future__ import annotations
