@@ -48,7 +48,7 @@ class Asks(vf.Harness[vf.HarnessConfig]):
             )
         return vf.ProgramResult(0 if told.status_code == 200 else 1, told.text, "")
 
-__all__ = ["Asks", "Tasks"]
+exported = ["Asks", "Tasks"]
 """
 
 
@@ -61,7 +61,7 @@ def modules(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Ite
     assert asked in lines
     ours = f'judge({str(tmp_path / "recipe.toml")!r}, {{"all": {server!r}}}, fault_limit=1.0'
     (tmp_path / "my_rewards.py").write_text(lines.replace(asked, ours))
-    (tmp_path / "their_sums.py").write_text(TASKSET)
+    (tmp_path / "their_sums.py").write_text(TASKSET.replace("exported", "__all__"))
     monkeypatch.syspath_prepend(str(tmp_path))
     yield
     for name in ("my_rewards", "their_sums"):
