@@ -7,6 +7,7 @@ import contextlib
 import signal
 import socket
 import ssl
+import time
 from collections.abc import Callable, Generator
 
 import uvicorn
@@ -16,6 +17,7 @@ from reward_servers.config import TlsConfig, bind_refusal
 from reward_servers.core import SettingsError
 from reward_servers.garbage import freeze_garbage
 from reward_servers.gateway.app import create_app
+from reward_servers.gateway.patience import Patience
 from reward_servers.gateway.run_code import Slots
 from reward_servers.gateway.settings import GatewayConfig
 from reward_servers.rpc import ServerCertificates, bind_problem
@@ -24,6 +26,16 @@ from trainer_client import AsyncRewardClient
 
 class _Server(uvicorn.Server):
     """A server that ends on signals without passing them on: who started it has more to close."""
+
+    def __init__(self, settings: uvicorn.Config, patience: Patience) -> None:
+        super().__init__(settings)
+        self._patience = patience
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at the connections once a second; uvicorn ticks ten times."""
+        if counter % 10 == 0:
+            self._patience.look(self.server_state.connections, time.monotonic())
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -84,7 +96,7 @@ async def _serve(app: FastAPI, config: GatewayConfig, listener: socket.socket, r
     host, port = listener.getsockname()[:2]
     ready(f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}")
     try:
-        await _Server(settings).serve(sockets=[listener])
+        await _Server(settings, Patience(config.limits.body_seconds)).serve(sockets=[listener])
     finally:
         certificates.close()
 

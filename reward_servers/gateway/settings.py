@@ -15,7 +15,7 @@ client_ca = "clients.pem"       # ask clients for a certificate
 [limits]
 items = 65536                   # rollouts under way
 body_bytes = 67108864
-body_seconds = 60.0             # for a body to arrive
+body_seconds = 60.0             # for a body to arrive; the same for a head, and for a part of an answer to be read
 batch_items = 16384             # rollouts in one request
 
 [auth]

@@ -60,7 +60,11 @@ def test_ms_swift(load: Load, modules: Any) -> None:
     def rows(texts: list[str]) -> Any:
         # compute_rewards_per_func: completions by place, the rows' columns and the trainer's state by name.
         messages = [[*question, {"role": "assistant", "content": text}] for text in texts]
-        more = {"trainer_state": None, "prompt_id": [""] * len(texts), "rollout_infos": [{}] * len(texts)}
+        more: dict[str, Any] = {
+            "trainer_state": None,
+            "prompt_id": [""] * len(texts),
+            "rollout_infos": [{}] * len(texts),
+        }
         return reward(texts, messages=messages, solution=["x"] * len(texts), **more)
 
     assert rows(KEPT) == [GIVEN[text] for text in KEPT]

@@ -21,6 +21,7 @@ from trainer_client import (
     Rollout,
     RolloutError,
 )
+from trainer_client._transport.encoding import encode_json
 
 Serve = Callable[..., Any]
 LENIENT = Recipe(rewards=(Reward("main", "echo"),), max_missing=1.0)
@@ -164,3 +165,11 @@ async def test_labels_options_and_limits_reach_the_server(serve: Serve) -> None:
     assert (evaluation.version_constraint, evaluation.expected_digest) == ("1", "d1")
     assert json.loads(evaluation.options_json) == {"b": 1, "a": "ü"}
     assert evaluation.item_limit.ToMilliseconds() == 1500
+
+
+def test_a_reference_is_written_as_json_writes_it() -> None:
+    texts = ["", '"', "\\", "\n\t\x00\x1f\x7f", "é", "\u2028", "😀", "</s>", "{}", "1" * 5000]
+    for value in [{text: other} for text in texts for other in (*texts, 1, 1.5, True, None, [1], {"a": "b"})]:
+        assert encode_json(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    with pytest.raises(ValueError, match="surrogates"):
+        encode_json({"answer": "\ud83d"})

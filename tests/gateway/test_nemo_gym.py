@@ -9,7 +9,7 @@ import pytest
 
 from tests.gateway.conftest import FRAIL, Start
 
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "background": None, "include": None, "instructions": None, "max_output_tokens": 256, "metadata": {}, "model": None,
     "input": [
         {"role": "developer", "content": "Answer with a number.", "type": "message"},

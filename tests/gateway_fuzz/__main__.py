@@ -1,9 +1,10 @@
 """Attacks `assay gateway` over raw HTTP beside a caller who behaves, and checks what must hold.
 
-Every whole request is answered, by a status that the page of the gateway names and by JSON; the one who behaves always
-gets the same rewards; afterwards nothing is under way, and no traceback was written.
+Attackers send what no client sends, hang up, dribble heads and read no answers. Every whole request is answered, by a
+status that the page of the gateway names and by JSON; the one who behaves always gets the same rewards; afterwards
+nothing is under way, and no traceback was written.
 
-    python -m tests.gateway_fuzz [--seconds 60] [--seed 1]
+    python -m tests.gateway_fuzz [--seconds 60] [--seed 1] [--attackers 64]
 """
 
 from __future__ import annotations
@@ -134,7 +135,13 @@ async def _one(attacker: Attacker, draw: random.Random, host: str, port: int, se
     try:
         body = attacker.body()
         head = attacker.head(len(body))
-        way = draw.randrange(10)
+        way = draw.randrange(12)
+        if way == 10:
+            await _dribble(reader, writer, seen)
+            return
+        if way == 11:
+            await _read_nothing(writer, seen)
+            return
         if way == 0:  # hangs up within the head or the body
             data = head + body
             writer.write(data[: draw.randrange(len(data))])
@@ -159,6 +166,25 @@ async def _one(attacker: Attacker, draw: random.Random, host: str, port: int, se
         seen["reset"] += 1
     finally:
         writer.close()
+
+
+async def _dribble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen: Counter[str]) -> None:
+    """Begin a head, and see that the connection is ended."""
+    writer.write(b"POST /slime HTTP/1.1\r\nx-slow: ")
+    answer = await asyncio.wait_for(reader.read(), 60)
+    assert answer == b"", answer
+    seen["dribbled"] += 1
+
+
+async def _read_nothing(writer: asyncio.StreamWriter, seen: Counter[str]) -> None:
+    """Ask for a long answer, and read none of it until the connection is ended."""
+    body = json.dumps({"responses_create_params": {}, "response": {"output": []}, "filler": "x" * (8 << 20)}).encode()
+    transport = writer.transport
+    transport.pause_reading()  # type: ignore[attr-defined]
+    writer.write(b"POST /verify HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+    await writer.drain()
+    await asyncio.sleep(15)
+    seen["unread"] += 1
 
 
 def _check(head: bytes, body: bytes, answer: bytes, seen: Counter[str]) -> None:
@@ -191,7 +217,7 @@ async def _behave(host: str, port: int, until: float) -> int:
     return asked
 
 
-async def _attack(url: str, pid: int, seed: int, seconds: float) -> None:
+async def _attack(url: str, pid: int, seed: int, seconds: float, attackers: int) -> None:
     parts = urlsplit(url)
     host, port = str(parts.hostname), int(parts.port or 0)
     seen: Counter[str] = Counter()
@@ -205,7 +231,7 @@ async def _attack(url: str, pid: int, seed: int, seconds: float) -> None:
         until = time.monotonic() + seconds * part
         async with asyncio.TaskGroup() as tasks:
             honest = tasks.create_task(_behave(host, port, until))
-            for _ in range(12):
+            for _ in range(attackers):
                 tasks.create_task(attack(until))
         if part < 0.5:
             before = psutil.Process(pid).memory_info().rss
@@ -228,15 +254,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gateway_fuzz", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--attackers", type=int, default=64, help="connections at a time beside the one who behaves")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         recipe = Path(folder) / "recipe.toml"
         recipe.write_text(_RECIPE)
+        settings = Path(folder) / "gateway.toml"
+        settings.write_text("[limits]\nbody_seconds = 10.0\n")
         processes = Processes(Path(folder))
         try:
-            url = processes.start("gateway", str(recipe), "--port", "0", "--workers", "1", "--run-code", "1")
+            url = processes.start(
+                "gateway", str(recipe), "--config", str(settings), "--port", "0", "--workers", "1", "--run-code", "1"
+            )
             (process,) = processes._running
-            asyncio.run(_attack(url, process.pid, told.seed, told.seconds))
+            asyncio.run(_attack(url, process.pid, told.seed, told.seconds, told.attackers))
         finally:
             processes.stop()
             for log in Path(folder).glob("*.log"):

@@ -12,8 +12,9 @@ import pytest
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-vf = pytest.importorskip("verifiers.v1")
+pytest.importorskip("verifiers.v1")
 
+import verifiers.v1 as vf  # noqa: E402
 from verifiers.v1.serve import EnvClient, EnvServer  # noqa: E402
 
 from tests.adapters.page import lines_of  # noqa: E402

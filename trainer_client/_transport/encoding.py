@@ -184,6 +184,11 @@ def encode_json(value: Any) -> bytes:
         TypeError: a value has no JSON form.
         ValueError: NaN, infinity, or a circular value.
     """
+    if type(value) is dict and len(value) == 1:
+        # An answer, which is what most references are: json makes an encoder for each value, at four times the price.
+        ((name, held),) = value.items()
+        if type(name) is str and type(held) is str:
+            return f"{{{_quoted(name)}:{_quoted(held)}}}".encode()
     return _ENCODER.encode(value).encode()
 
 
@@ -200,4 +205,5 @@ def plain_value(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+_quoted = json.encoder.encode_basestring
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=plain_value)
