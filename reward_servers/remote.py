@@ -55,8 +55,8 @@ class Peers:
 
         Args:
             endpoints: Where verifiers are, as the operator says.
-            file: Where further ones are: a JSON object of lists of ``host:port``. It need not exist yet: servers that
-                are started together learn of each other when all of them have a port.
+            file: Where further ones are: a line that is a JSON object of lists of ``host:port``. It may be empty yet:
+                servers that are started together learn of each other when all of them have a port.
             tls: Files for encrypted connections.
         """
         self._endpoints = dict(endpoints)
@@ -79,8 +79,8 @@ class Peers:
         await asyncio.gather(*(remote.close() for remote in self._remotes.values()))
 
     def _read_file(self) -> None:
-        if self._file is not None and self._file.exists():
-            self._endpoints = {**json.loads(self._file.read_text("utf-8")), **self._endpoints}
+        if self._file is not None and (told := self._file.read_text("utf-8")).endswith("\n"):
+            self._endpoints = {**json.loads(told), **self._endpoints}
 
 
 class RemoteVerifier:

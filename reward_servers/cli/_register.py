@@ -103,22 +103,32 @@ def _ask(address: str, ask: Callable[..., str], timeout: float, tls: TLS | None,
         try:
             said = ask(hosting_grpc.HostingServiceStub(channel), timeout=timeout, metadata=metadata)
         except grpc.RpcError as error:
-            print(f"{address}  refused: {_reason(error)}")
+            print(f"{address}  refused: {_reason(error, address, tls)}")
             return False
     print(f"{address}  {said}")
     return True
 
 
-def _reason(error: Any) -> str:
+def _reason(error: Any, address: str, tls: TLS | None) -> str:
     import grpc
 
     code, said = error.code(), error.details()
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return f"{said}; give --token"
     if code is grpc.StatusCode.UNAVAILABLE:
-        return f"no server answers ({said})"
+        return _mistake(address, tls) or f"no server answers ({said})"
     if code is grpc.StatusCode.UNIMPLEMENTED:
-        return "it is of a version that takes no registrations"
+        return "what answers there takes no registrations: it is no reward server, or one of an earlier version"
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return "it has not answered in time (--timeout); what was admitted is still judged"
+        return _mistake(address, tls) or "it has not answered in time (--timeout); what was admitted is still judged"
     return str(said)
+
+
+def _mistake(address: str, tls: TLS | None) -> str:
+    """What is wrong with the encryption, which gRPC reports as a server that is away; empty where nothing is."""
+    import asyncio
+
+    from reward_servers.cli._remote import in_options
+    from trainer_client._transport.tls_check import find_mistake
+
+    return in_options(asyncio.run(find_mistake(address, tls)))

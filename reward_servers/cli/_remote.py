@@ -51,11 +51,15 @@ def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, toke
             raise UserError(f"server {name!r}: {'; '.join(reasons)}")
 
 
-def _reason(error: RewardError) -> str:
-    reason = str(getattr(error, "reason", error))
-    # What code gives a client, a command has options for.
+def in_options(reason: str) -> str:
+    """What code gives a client, as the options that a command has for it."""
     for in_code, here in (("TLS(ca=...)", "--ca FILE"), ("TLS(cert=..., key=...)", "--cert FILE --key FILE")):
         reason = reason.replace(in_code, here)
+    return reason
+
+
+def _reason(error: RewardError) -> str:
+    reason = in_options(str(getattr(error, "reason", error)))
     if isinstance(error, RequestRejectedError) and error.code == "unauthenticated":
         return f"{reason}; give --token or --cert"
     return reason

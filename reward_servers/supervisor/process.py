@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 _FINAL = (2, 70)
 """Exit codes of a server that cannot be started as it is asked to, or not at all; see ``reward_servers.cli``."""
@@ -88,16 +87,16 @@ class ServerProcess:
         """What logs call it."""
         return f"{self.server}.{self.replica}" if self.replica else self.server
 
-    def command(self, port: int | None, peers: Path) -> list[str]:
+    def command(self, port: int | None, peers: int) -> list[str]:
         """The command line that starts it.
 
         Args:
             port: Port that it had before, which callers know; None on the first start.
-            peers: The file that says where every verifier is.
+            peers: Descriptor of the file that says where every verifier is; the process inherits it.
         """
         given = {"config": self.config, "host": self.host, "port": self.port if port is None else port}
         given |= {"workers": self.workers, "cache-bytes": self.cache_bytes, "metrics-port": self.metrics}
-        line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent", "--peers", str(peers)]
+        line = [sys.executable, "-P", "-m", "reward_servers", "serve", "--with-parent", "--peers", f"/dev/fd/{peers}"]
         for name, value in given.items():
             if value is not None:
                 line += [f"--{name}", str(value)]
@@ -139,11 +138,11 @@ class KeptProcess:
             with contextlib.suppress(ProcessLookupError):
                 (os.killpg if number is signal.SIGKILL else os.kill)(self.pid, number)
 
-    async def keep(self, peers: Path) -> None:
+    async def keep(self, peers: int) -> None:
         """Start the process, and again whenever it ends, until it is told to stop.
 
         Args:
-            peers: The file that says where every verifier is.
+            peers: Descriptor of the file that says where every verifier is; the process inherits it.
 
         Raises:
             ServerRefusedError: It does not start.
@@ -174,7 +173,7 @@ class KeptProcess:
                 self.program.label, self._last_error or f"it ended with {_ending(code)} while starting"
             )
 
-    async def _run_once(self, peers: Path) -> tuple[bool, int]:
+    async def _run_once(self, peers: int) -> tuple[bool, int]:
         """Run the process to its end. Return whether it answered, and its exit code."""
         try:
             process = await asyncio.create_subprocess_exec(
@@ -183,6 +182,7 @@ class KeptProcess:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 env={**os.environ, **self.program.env},
+                pass_fds=(peers,),
                 # In a group of its own it hears of Ctrl-C from the supervisor alone, which lets it finish its work.
                 start_new_session=True,
             )

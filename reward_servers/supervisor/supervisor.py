@@ -7,9 +7,8 @@ import json
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from reward_servers.config import drain_seconds
 from reward_servers.supervisor.process import KeptProcess, Log, ServerProcess
@@ -46,7 +45,8 @@ class Supervisor:
         self.grace = drain_seconds(program.config for program in programs) + _AFTER_DRAIN_S if grace is None else grace
         self._elsewhere = dict(elsewhere or {})
         self._log: Log = log or (lambda label, line: None)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        # It has no name: a supervisor that is killed leaves nothing behind. The servers inherit it.
+        self._peers: IO[bytes] | None = None
         self._processes = [KeptProcess(program, self._log) for program in programs]
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -85,9 +85,8 @@ class Supervisor:
         Raises:
             ServerRefusedError: One of them cannot be started; the others are stopped.
         """
-        self._folder = tempfile.TemporaryDirectory(prefix="assay-")
-        peers = Path(self._folder.name) / "peers.json"
-        self._tasks = [asyncio.create_task(process.keep(peers)) for process in self._processes]
+        self._peers = peers = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (`stop` closes it)
+        self._tasks = [asyncio.create_task(process.keep(peers.fileno())) for process in self._processes]
         ready = asyncio.gather(*(process.ready.wait() for process in self._processes))
         failed = asyncio.create_task(self.wait())
         both: set[asyncio.Future[Any]] = {ready, failed}
@@ -108,15 +107,13 @@ class Supervisor:
             failed.cancel()
             await asyncio.gather(ready, failed, return_exceptions=True)
 
-    def _write_peers(self, peers: Path) -> None:
-        """Tell every server where all verifiers are."""
+    def _write_peers(self, peers: IO[bytes]) -> None:
+        """Tell every server where all verifiers are: one line, whose end says that it is whole."""
         known = {name: list(addresses) for name, addresses in self._elsewhere.items()}
         for process in self._processes:
             for verifier in process.verifiers:
                 known.setdefault(verifier, []).append(process.address)
-        written = peers.with_suffix(".new")
-        written.write_text(json.dumps(known), "utf-8")
-        written.replace(peers)
+        peers.write(json.dumps(known).encode() + b"\n")
 
     async def wait(self) -> None:
         """Wait for as long as everything is kept running.
@@ -144,8 +141,8 @@ class Supervisor:
             if not task.cancelled():
                 task.exception()
         self._tasks = []
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self._peers is not None:
+            self._peers.close()
 
     def kill(self) -> None:
         """Kill every process at once; what they were doing is lost."""

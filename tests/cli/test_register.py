@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trustme
+
 from tests.cli.conftest import Cli, read_line
 from tests.hosting.conftest import PLAN, REGISTER
 
@@ -39,3 +41,40 @@ def test_a_user_registers_upgrades_and_retires(cli: Cli) -> None:
     assert "current is 1 sha256:" in said
     assert "retired acme/plan@1" in cli.run("retire", "acme/plan", *asked).stdout
     assert "not hosted here; hosted: exact" in cli.run("retire", "acme/plan", *asked, code=1).stdout
+
+
+def test_mistakes_of_encryption_and_of_tokens_are_named(cli: Cli) -> None:
+    authority, other = trustme.CA(), trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    issued.private_key_pem.write_to_path(cli.folder / "key.pem")
+    issued.cert_chain_pems[0].write_to_path(cli.folder / "certificate.pem")
+    authority.cert_pem.write_to_path(cli.folder / "ca.pem")
+    other.cert_pem.write_to_path(cli.folder / "other.pem")
+    cli.write("tokens.toml", f'[clients.operator]\ntoken = "{REGISTER}"\nscopes = ["register"]\n')
+    files = 'certificate = "certificate.pem"\nkey = "key.pem"\n'
+    settings = '[auth]\ntokens = "tokens.toml"\n[registration]\npackages = true\n'
+    cli.write("secret.toml", f"{settings}[server.tls]\n{files}")
+    cli.write("mutual.toml", f'{settings}[server.tls]\n{files}client_ca = "ca.pem"\n')
+    cli.write("plain.toml", settings)
+    secret, mutual, plain = (
+        read_line(cli.start("serve", "exact", "--config", f"{name}.toml", "--workers", 1).stdout).split()[2]
+        for name in ("secret", "mutual", "plain")
+    )
+    trusting, known = ("--ca", "ca.pem"), ("--token", REGISTER)
+
+    def refused(address: str, *how: str) -> str:
+        return cli.run("register", "choice", "--endpoint", address, *how, code=1).stdout
+
+    assert "the server is encrypted and this client is not; give --ca FILE" in refused(secret, *known)
+    assert "not signed by the authorities in other.pem" in refused(secret, "--ca", "other.pem", *known)
+    assert "a token is needed" in refused(secret, *trusting)
+    assert "the token is not known" in refused(secret, *trusting, "--token", "another that no one knows")
+    assert "asks for a certificate of the client; give --cert FILE --key FILE" in refused(mutual, *trusting, *known)
+    assert "it speaks plain text; write grpc:// before its address" in refused(plain, *trusting, *known)
+    assert "other.pem.missing: No such file" in cli.error(
+        "register", "choice", "--endpoint", secret, "--ca", "other.pem.missing"
+    )
+    assert "not sent unencrypted" in cli.error("register", "choice", "--endpoint", "192.0.2.1:50051", *known)
+    registry = read_line(cli.start("registry", "--port", 0).stdout).split()[2]
+    assert "takes no registrations: it is no reward server" in refused(registry, *known)
+    assert "hosts choice@" in cli.run("register", "choice", "--endpoint", secret, *trusting, *known).stdout

@@ -77,6 +77,20 @@ def test_it_restarts_and_stops_its_servers_where_the_reader_of_its_log_has_ended
     assert not any(psutil.pid_exists(server.pid) for server in servers)
 
 
+def test_one_that_is_killed_leaves_no_server_and_no_file(cli: Cli) -> None:
+    temporary = cli.folder / "temporary"
+    temporary.mkdir()
+    cli.env["TMPDIR"] = str(temporary)
+    process = cli.start("up", cli.write("recipe.toml", RECIPE), "--workers", 1)
+    while read_line(process.stdout) != "ready":
+        pass
+    servers = servers_of(process.pid)
+    process.kill()
+    _, alive = psutil.wait_procs(servers, PATIENCE)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+    assert not list(temporary.iterdir())
+
+
 def test_one_server_that_refuses_stops_the_whole(cli: Cli) -> None:
     recipe = cli.write("recipe.toml", '[rewards.a]\nverifier = "exact"\n[rewards.b]\nverifier = "probe/refuses"\n')
     line = cli.error("up", recipe)
