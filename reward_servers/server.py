@@ -41,6 +41,7 @@ from reward_servers.rpc import (
     say_hosted,
 )
 from trainer_client import TLS, RecipeError, read_token
+from trainer_client._settings import is_host_port
 from trainer_client.contract.v1 import hosting_service_pb2 as hosting_pb2
 from trainer_client.contract.v1 import reward_service_pb2 as service_pb2
 
@@ -229,6 +230,8 @@ def _announcer(config: ServerConfig, address: str, servicer: RewardServicer) -> 
     wanted = config.registry
     if not wanted.endpoints:
         return Announcer((), lambda: servicer.describe_entry(address, wanted.name))
+    if wanted.address and not is_host_port(wanted.address):
+        raise SettingsError(f"registry.address: {wanted.address!r} is not host:port, without a scheme")
     try:
         reached = wanted.address or reachable_address(address, wanted.endpoints[0])
         read_token(wanted.token)

@@ -41,6 +41,11 @@ _ADDRESS = re.compile(
 )
 """A host with its port, a name that gRPC resolves (its naming document), a file of addresses, a registry, or Ray."""
 
+_HOST_PORT = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|(?!(?:unix|unix-abstract|dns|ipv4|ipv6|xds|vsock|passthrough):)[A-Za-z0-9._-]+)"
+    r":(\d{1,5})"
+)
+_LONGEST_ADDRESS = 256
 
 _ABOVE_ZERO = ("max_items", "max_bytes", "max_attempts", "max_crashes", "heartbeat_timeout_s", "report_interval_s")
 
@@ -259,6 +264,15 @@ def is_exposed(address: str, tls: TLS | None) -> bool:
         return not ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return host.lower().rstrip(".") != "localhost"
+
+
+def is_host_port(address: str) -> bool:
+    """Whether an address is a host and its port and nothing else: what others may tell a client.
+
+    A scheme would let them choose how a client connects, in plain text for one.
+    """
+    found = _HOST_PORT.fullmatch(address)
+    return found is not None and len(address) <= _LONGEST_ADDRESS and 0 < int(found[1]) < 1 << 16
 
 
 def is_list(address: str) -> bool:

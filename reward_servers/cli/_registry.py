@@ -41,5 +41,10 @@ def registry(
     try:
         asyncio.run(serve_registry(settings, state, lambda address: print(f"listening on {address}", flush=True)))
     except sqlite3.Error as error:
-        raise SettingsError(f"--state {state}: {error}; give the path of a registry's file, or of a new one") from None
+        remedy = (
+            "another registry has it; give each a file of its own"
+            if "locked" in str(error)
+            else "give the path of a registry's file or of a new one, or remove it: servers announce themselves again"
+        )
+        raise SettingsError(f"--state {state}: {error}; {remedy}") from None
     return 0

@@ -6,8 +6,10 @@ the end of a process has cut off is dropped. A group is taken only where its rol
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import groupby
@@ -50,18 +52,17 @@ class Partial:
             verifiers: Digest by reward, as the servers host them now.
 
         Raises:
-            UserError: The file is of another recipe, or of other verifiers.
+            UserError: The file is of another recipe or of other verifiers, or another run has it.
             OSError: It cannot be written.
         """
         asked = {"format": _FORMAT, "recipe": self._recipe.digest, "verifiers": dict(verifiers)}
-        # Read and written with its rights, and never through a link that has been put there.
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        self._file = os.fdopen(descriptor, "r+b")
-        first = self._file.readline()
-        if not first.endswith(b"\n"):
+        self._file = _own(self.path)
+        header, first = json.dumps(asked).encode() + b"\n", self._file.readline()
+        # What is there of a line that was cut off is replaced, and nothing else is.
+        if first != header and header.startswith(first):
             self._file.seek(0)
             self._file.truncate()
-            self._file.write(json.dumps(asked).encode() + b"\n")
+            self._file.write(header)
             self._file.flush()
             return
         self._refuse_others(first, asked)
@@ -225,6 +226,29 @@ def partial_of(place: Path | None, recipe: Recipe) -> Partial:
         raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps what is scored")
     beside = place / "rollouts.jsonl" if place.is_dir() else place
     return Partial(beside.with_name(beside.name + ".partial"), recipe)
+
+
+def _own(path: Path) -> IO[bytes]:
+    """Open a file that no other run has, with its rights, and never through a link that has been put there.
+
+    Raises:
+        UserError: Another run has it, or it is no regular file.
+        OSError: It cannot be written.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UserError(f"{path}: it is no regular file; choose another --out, or remove it")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink == 0:
+            raise BlockingIOError  # the other has just ended, and removed it
+    except BlockingIOError:
+        os.close(descriptor)
+        raise UserError(f"{path}: another run is at it; wait for its end, or choose another --out") from None
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return os.fdopen(descriptor, "r+b")
 
 
 def _key(group: Sequence[Rollout], step: int) -> str:

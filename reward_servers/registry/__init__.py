@@ -6,6 +6,7 @@ process around it, `Announcer` is the part of a server that announces it.
 
 from reward_servers.registry._announcer import Announcer, reachable_address
 from reward_servers.registry._process import serve_registry, serving
-from reward_servers.registry._registry import Entry, Registry
+from reward_servers.registry._registry import Registry
+from reward_servers.registry._state import Entry
 
 __all__ = ["Announcer", "Entry", "Registry", "reachable_address", "serve_registry", "serving"]

@@ -1,46 +1,26 @@
-"""What is announced, until when, and on disk so that a restart of the registry costs nothing."""
+"""What is announced, until when, by whom."""
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+
+from reward_servers.registry._state import Entry, State
 
 SHORTEST_LEASE, LONGEST_LEASE = 2.0, 300.0
 """Seconds: a shorter lease is ended by a pause of a busy host, a longer one keeps the dead in the list."""
-MOST_SERVERS = 10_000
-"""Entries at most, so that one caller cannot fill the memory."""
-
-_TABLE = """
-CREATE TABLE IF NOT EXISTS servers (
-    address TEXT PRIMARY KEY, instance TEXT NOT NULL, identity BLOB NOT NULL, message BLOB NOT NULL, lease REAL NOT NULL
-)
-"""
+MOST_SERVERS, MOST_BYTES = 10_000, 32 << 20
+"""Entries and their bytes at most, so that no caller fills the memory; clients take answers of twice the size."""
 
 
 class FullError(Exception):
     """There is no place for another server."""
 
 
-class Entry(NamedTuple):
-    """A server that was announced.
-
-    Attributes:
-        address: Where clients reach it.
-        instance: The process that announced it.
-        identity: What changes when clients have to look again: all of the announcement but its load.
-        message: The announcement.
-        lease: Seconds that it counts as there without a renewal.
-    """
-
-    address: str
-    instance: str
-    identity: bytes
-    message: bytes
-    lease: float
+class TakenError(Exception):
+    """The address is that of a server which another caller has announced."""
 
 
 class Registry:
@@ -51,25 +31,22 @@ class Registry:
     Args:
         path: A SQLite file; None keeps everything in memory.
         clock: Seconds, never going back.
+
+    Raises:
+        sqlite3.Error: The file is no registry's, is damaged, or another process has it.
     """
 
     def __init__(self, path: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ends: dict[str, float] = {}
         self._entries: dict[str, Entry] = {}
+        self._bytes = 0
         self._revision = ""
         """Empty where the list has changed since it was computed."""
-        # Announcements are few and small. In a write-ahead log a commit without a sync survives the process, and what a
-        # lost host loses is renewed by the servers.
-        self._base = sqlite3.connect(path if path is not None else ":memory:", isolation_level=None)
-        self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.execute("PRAGMA synchronous = NORMAL")
-        self._base.execute(_TABLE)
+        self._state = State(path, clock)
         now = clock()
-        for row in self._base.execute("SELECT address, instance, identity, message, lease FROM servers"):
-            entry = Entry(*row)
-            self._entries[entry.address] = entry
-            self._ends[entry.address] = now + entry.lease
+        for entry in self._state.load():
+            self._hold(entry, now)
 
     def announce(self, entry: Entry) -> float:
         """Take an announcement, or the renewal of one.
@@ -78,26 +55,38 @@ class Registry:
             The lease that it got, in seconds.
 
         Raises:
-            FullError: There are `MOST_SERVERS` others.
+            FullError: There are `MOST_SERVERS` others, or `MOST_BYTES` of them.
+            TakenError: The address is there, and another caller has announced it.
         """
         entry = entry._replace(lease=min(max(entry.lease, SHORTEST_LEASE), LONGEST_LEASE))
+        self._drop_ended()
         before = self._entries.get(entry.address)
-        if before is None:
-            self._drop_ended()
-            if len(self._entries) >= MOST_SERVERS:
-                raise FullError(f"{MOST_SERVERS} servers are announced already")
+        if before is not None and before.owner != entry.owner:
+            raise TakenError(
+                f"server.address: {entry.address} was announced by another caller, whose lease has not ended"
+            )
+        left = len(self._entries) - (before is not None), self._bytes - (len(before.message) if before else 0)
+        if left[0] >= MOST_SERVERS or left[1] + len(entry.message) > MOST_BYTES:
+            raise FullError(f"{left[0]} servers are announced already, in {left[1]} bytes")
+        self._hold(entry, self._clock())
         if before is None or before[1:3] != entry[1:3] or before.lease != entry.lease:
-            self._base.execute("INSERT OR REPLACE INTO servers VALUES (?, ?, ?, ?, ?)", entry)
             self._revision = ""
-        self._entries[entry.address] = entry
-        self._ends[entry.address] = self._clock() + entry.lease
+            self._state.put(entry, self._entries)
+        else:
+            self._state.catch_up(self._entries)
         return entry.lease
 
-    def withdraw(self, address: str, instance: str) -> None:
-        """Take a server out of the list, if this process is the one that announced it."""
+    def withdraw(self, address: str, instance: str, owner: str = "") -> bool:
+        """Take a server out of the list, if this process of this caller is the one that announced it.
+
+        Returns:
+            Whether it was.
+        """
         entry = self._entries.get(address)
-        if entry is not None and entry.instance == instance:
-            self._drop(address)
+        if entry is None or (entry.instance, entry.owner) != (instance, owner):
+            return False
+        self._drop(address)
+        return True
 
     def instance_at(self, address: str) -> str:
         """The process that has announced an address; empty where none has, or its lease has ended."""
@@ -122,7 +111,13 @@ class Registry:
 
     def close(self) -> None:
         """Close the file."""
-        self._base.close()
+        self._state.close()
+
+    def _hold(self, entry: Entry, now: float) -> None:
+        before = self._entries.get(entry.address)
+        self._bytes += len(entry.message) - (len(before.message) if before is not None else 0)
+        self._entries[entry.address] = entry
+        self._ends[entry.address] = now + entry.lease
 
     def _drop_ended(self) -> None:
         now = self._clock()
@@ -130,6 +125,7 @@ class Registry:
             self._drop(address)
 
     def _drop(self, address: str) -> None:
+        self._bytes -= len(self._entries[address].message)
         del self._entries[address], self._ends[address]
-        self._base.execute("DELETE FROM servers WHERE address = ?", (address,))
         self._revision = ""
+        self._state.drop(address, self._entries)

@@ -8,13 +8,16 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from reward_servers.registry._registry import Entry, FullError, Registry
+from reward_servers.registry._registry import FullError, Registry, TakenError
+from reward_servers.registry._state import Entry
 from reward_servers.rpc import Clients, NotAllowedError
+from trainer_client._printable import printable
+from trainer_client._settings import is_host_port
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 
 _audit = logging.getLogger("assay.audit")
-_LONGEST_NAME, _MOST_VERIFIERS = 256, 256
+_LONGEST_NAME, _MOST_VERIFIERS, _LARGEST_ENTRY = 256, 256, 64 << 10
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -33,7 +36,7 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
 
     async def Announce(self, request: registry_pb2.AnnounceRequest, context: Context) -> registry_pb2.AnnounceResponse:
         """Take an announcement."""
-        who = await self._check(context, "register", f"announce {request.server.address[:_LONGEST_NAME]}")
+        who = await self._check(context, "register", f"announce {_shown(request.server.address)}")
         server = request.server
         problem = _problem(server)
         if problem:
@@ -47,12 +50,16 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
             server.instance,
             same.SerializeToString(deterministic=True),
             server.SerializeToString(deterministic=True),
-            request.lease.ToTimedelta().total_seconds(),
+            request.lease.seconds + request.lease.nanos / 1e9,
+            _owner(who),
         )
         try:
             lease = self._registry.announce(entry)
         except FullError as error:
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except TakenError as error:
+            _audit.warning("%s was refused to take over %s", who, server.address)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         if before != server.instance:
             names = ",".join(f"{one.name}@{one.version}" for one in server.verifiers)
             what = "took over" if before else "announced"
@@ -63,9 +70,9 @@ class RegistryServicer(registry_grpc.RegistryServiceServicer):
 
     async def Withdraw(self, request: registry_pb2.WithdrawRequest, context: Context) -> registry_pb2.WithdrawResponse:
         """Take a server out of the list."""
-        who = await self._check(context, "register", f"withdraw {request.address[:_LONGEST_NAME]}")
-        self._registry.withdraw(request.address, request.instance)
-        _audit.info("%s withdrew %s", who, request.address[:_LONGEST_NAME])
+        who = await self._check(context, "register", f"withdraw {_shown(request.address)}")
+        if self._registry.withdraw(request.address, request.instance, _owner(who)):
+            _audit.info("%s withdrew %s", who, request.address)
         return registry_pb2.WithdrawResponse()
 
     async def ListServers(
@@ -93,11 +100,20 @@ async def _refuse(context: Context, error: NotAllowedError) -> NoReturn:
     raise AssertionError("abort raises")
 
 
+def _owner(who: str) -> str:
+    """Who keeps an address to itself: callers that are told apart by a token or a certificate."""
+    return "" if who.startswith("addr:") else who
+
+
+def _shown(address: str) -> str:
+    """An address that was not looked at yet, for a line of a log."""
+    return printable(address[:_LONGEST_NAME], line=True)
+
+
 def _problem(server: registry_pb2.ServerEntry) -> str:
     """What is wrong with an announcement; empty when nothing is."""
-    host, _, port = server.address.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536 or len(server.address) > _LONGEST_NAME:
-        return f"server.address: {server.address[:_LONGEST_NAME]!r} is not host:port"
+    if not is_host_port(server.address):
+        return f"server.address: {_shown(server.address)!r} is not host:port, without a scheme"
     if not server.instance or len(server.instance) > _LONGEST_NAME:
         return "server.instance: is missing or too long; name the process, with a random text"
     if len(server.name) > _LONGEST_NAME or len(server.verifiers) > _MOST_VERIFIERS:
@@ -105,4 +121,10 @@ def _problem(server: registry_pb2.ServerEntry) -> str:
     for one in server.verifiers:
         if not one.name or max(len(one.name), len(one.version), len(one.digest)) > _LONGEST_NAME:
             return f"server.verifiers: name, version and digest have 1 to {_LONGEST_NAME} characters"
+    names = [server.instance, server.name, server.version]
+    names += [text for one in server.verifiers for text in (one.name, one.version, one.digest)]
+    if not all(name.isprintable() for name in names):
+        return "server: names, versions and digests are printable characters on one line"
+    if server.ByteSize() > _LARGEST_ENTRY:
+        return f"server: an announcement has {_LARGEST_ENTRY} bytes at most; this one has {server.ByteSize()}"
     return ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,11 @@ def test_a_killed_run_goes_on_and_gives_what_one_run_gives(cli: Cli) -> None:
     whole = [line for line in kept if line.endswith("\n")]
     # The end of the process may cut a line off.
     partial.write_text("".join(whole[:-1]) + whole[-1][:30])
-    groups = len(whole) - 2
+    # A group whose rollouts have changed meanwhile is scored as it is now.
+    changed = source.read_text().replace('"response": "0 "', '"response": "0 now"')
+    assert changed != source.read_text()
+    source.write_text(changed)
+    groups = len(whole) - 3
     wait_until(lambda: _is_still(seen), "the servers' end")
     seen.unlink()
     said = cli.run(*_command(source)).stderr
@@ -79,8 +85,26 @@ def test_what_was_asked_otherwise_is_refused_by_name(cli: Cli) -> None:
     about = {"format": "assay.partial.1", "recipe": digest, "verifiers": {"slow": "sha256:other"}}
     partial.write_text(json.dumps(about) + "\n")
     assert "slow was judged by sha256:other, and the server hosts sha256:" in cli.error(*_command(source))
+    for kept in ("what a user wants to keep", '{"format": "assay.partial.1", "recipe": "sha'):
+        partial.write_text(kept)
+        assert "it is not what --resume keeps" in cli.error(*_command(source))
+        assert partial.read_text() == kept
+    partial.unlink()
+    os.mkfifo(partial)
+    assert "it is no regular file" in cli.error(*_command(source))
     outside = folder / "outside"
     partial.unlink()
     partial.symlink_to(outside)
     cli.error(*_command(source))
     assert not outside.exists()
+
+
+def test_two_runs_do_not_keep_in_one_file(cli: Cli) -> None:
+    source, partial = _write(cli.folder), cli.folder / "out.jsonl.partial"
+    source.write_text("".join(source.read_text().splitlines(keepends=True)[:8]))
+    with partial.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert "another run is at it" in cli.error(*_command(source))
+        assert not partial.read_text()
+    cli.run(*_command(source))
+    assert len(_rows(cli.folder / "out.jsonl")) == 8

@@ -8,6 +8,7 @@ import pytest
 
 from reward_servers.registry import Entry, Registry
 from reward_servers.registry._registry import MOST_SERVERS, FullError
+from trainer_client.contract.v1 import registry_service_pb2 as pb
 
 
 class Clock:
@@ -20,7 +21,8 @@ class Clock:
 
 
 def entry(address: str = "a:1", instance: str = "one", identity: bytes = b"math", lease: float = 15.0) -> Entry:
-    return Entry(address, instance, identity, identity + b"|load", lease)
+    message = pb.ServerEntry(address=address, instance=instance, name=identity.decode()).SerializeToString()
+    return Entry(address, instance, identity, message, lease)
 
 
 def addresses(registry: Registry) -> list[str]:

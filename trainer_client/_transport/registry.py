@@ -11,7 +11,7 @@ import grpc
 import grpc.aio
 
 from trainer_client._errors import RecipeError
-from trainer_client._settings import is_exposed, read_token
+from trainer_client._settings import is_exposed, is_host_port, read_token
 from trainer_client._transport.credentials import Credentials
 from trainer_client.contract.v1 import registry_service_pb2 as registry
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
@@ -27,6 +27,7 @@ _COMPARISONS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+_UNREACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _BOUND = re.compile(r"(==|!=|>=|<=|>|<)\s*(\d+(?:\.\d+)*)")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{6,64})")
 
@@ -118,16 +119,30 @@ class RegistryView:
                 stub: Any = registry_grpc.RegistryServiceStub(channel)
                 answer = await stub.ListServers(request, timeout=_TIMEOUT, metadata=metadata)
         except (grpc.aio.AioRpcError, OSError, RecipeError) as error:
-            said = f"{error.code().name}: {error.details()}" if isinstance(error, grpc.aio.AioRpcError) else str(error)
-            self.trouble = f"the registry {self._target} does not answer ({said})"
+            self.trouble = f"the registry {self._target} does not answer ({await self._said(error)})"
             return self._found
         if answer.revision != self._revision or not self._revision:
             self._revision = answer.revision
-            self._found = [server.address for server in answer.servers if self._selector.fits(server)]
+            fitting = [server for server in answer.servers if self._selector.fits(server)]
+            # Who may announce may not choose how a client connects.
+            self._found = [server.address for server in fitting if is_host_port(server.address)]
             self.trouble = "" if self._found else self._nothing(answer.servers)
         return self._found
 
+    async def _said(self, error: Exception) -> str:
+        """What is wrong, in words; mistakes of encryption are looked for where no server is known yet."""
+        if not isinstance(error, grpc.aio.AioRpcError):
+            return str(error)
+        if error.code() in _UNREACHED and not self._found:
+            from trainer_client._transport.tls_check import find_mistake
+
+            if mistake := await find_mistake(self._target, self._credentials.tls):
+                return mistake
+        return f"{error.code().name}: {error.details()}"
+
     def _nothing(self, servers: Sequence[registry.ServerEntry]) -> str:
+        if any(map(self._selector.fits, servers)):
+            return f"the registry {self._target} lists addresses that are no host:port for {self._selector.name!r}"
         there = sorted({f"{one.name}@{one.version}" for server in servers for one in server.verifiers})
         listed = ", ".join(there[:10]) or "no server at all"
         return f"the registry {self._target} lists no server {self._selector.name!r} that fits; it lists {listed}"
