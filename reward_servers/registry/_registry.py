@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -59,7 +60,10 @@ class Registry:
             TakenError: The address is there, and another caller has announced it.
         """
         entry = entry._replace(lease=min(max(entry.lease, SHORTEST_LEASE), LONGEST_LEASE))
-        self._drop_ended()
+        if self._ends.get(entry.address, math.inf) <= self._clock():
+            self._drop(entry.address)
+        elif len(self._entries) >= MOST_SERVERS or self._bytes + len(entry.message) > MOST_BYTES:
+            self._drop_ended()
         before = self._entries.get(entry.address)
         if before is not None and before.owner != entry.owner:
             raise TakenError(

@@ -103,7 +103,7 @@ def test_a_restart_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_it_does_not_fill_the_memory() -> None:
-    registry = Registry()
+    registry = Registry(clock=Clock())
     for number in range(MOST_SERVERS):
         registry.announce(entry(f"a:{number}"))
     with pytest.raises(FullError):
