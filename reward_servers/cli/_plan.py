@@ -4,63 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reward_servers.cli import _options
 from reward_servers.cli._access import Json
-from reward_servers.cli._errors import UserError
+from reward_servers.cli._cost import Cost, cost_of
+from reward_servers.cli._errors import EXIT_NO, UserError
 
 if TYPE_CHECKING:
-    from trainer_client import AsyncRewardClient, Recipe, Rollout, ScoreTable
+    from trainer_client import Recipe, Rollout
 
-_LARGEST_LOSS = 0.2
-"""Share of items without a score above which their cost is not what a run would pay."""
 _FEW = 200
-
-
-class Cost(NamedTuple):
-    """What the rollouts of a sample cost at one server.
-
-    Attributes:
-        server: Its name in the recipe.
-        verifiers: What it hosts.
-        share: Items of this server for each rollout.
-        rate: Items a second of one replica.
-    """
-
-    server: str
-    verifiers: Sequence[str]
-    share: float
-    rate: float
-
-    def row(self, rollouts: int, seconds: float, headroom: float) -> dict[str, Any]:
-        """What a step needs of it.
-
-        Args:
-            rollouts: Rollouts of a step.
-            seconds: Seconds that the step may take.
-            headroom: Added to what was measured, as a share of it.
-        """
-        items = rollouts * self.share
-        alone = items / self.rate
-        replicas = max(1, math.ceil(alone * (1 + headroom) / seconds - 1e-9))
-        return {
-            "server": self.server,
-            "verifiers": list(self.verifiers),
-            "items_per_step": round(items),
-            "items_per_second": self.rate,
-            "seconds_with_one": alone,
-            "replicas": replicas,
-            "seconds_with_these": alone / replicas,
-        }
 
 
 def plan(
@@ -80,7 +40,7 @@ def plan(
 
     The recipe's servers are started here with empty caches, and each scores the sample again and again while the others
     rest. Take some hundred real responses: what wrong and endless ones cost decides. Servers that run elsewhere are not
-    measured: they may be in use.
+    measured: they may be in use. The exit code is 1 when no number of replicas is enough.
     """
     from reward_servers.cli._inputs import read_columns, read_source, recipe_of
 
@@ -90,11 +50,14 @@ def plan(
     folder = recipe.parent if recipe is not None else Path()
     costs = asyncio.run(_measure(loaded, folder, rollouts, seconds, count, verbose=verbose))
     rows = [one.row(rollouts_per_step, step_seconds, headroom) for one in costs]
+    client = rollouts_per_step * sum(one.share * one.client for one in costs)
     if as_json:
-        print(json.dumps({"sample": len(rollouts), "workers": count, "headroom": headroom, "servers": rows}))
+        told = {"sample": len(rollouts), "workers": count, "headroom": headroom, "client_seconds": client}
+        print(json.dumps({**told, "servers": rows}))
     else:
         _print(rows, len(rollouts), count, (rollouts_per_step, step_seconds, headroom))
-    return 0
+        _print_client(client, step_seconds)
+    return EXIT_NO if any(row["replicas"] is None for row in rows) else 0
 
 
 async def _measure(
@@ -121,8 +84,11 @@ async def _measure(
                 continue
             part = replace(_asking(recipe), rewards=rewards)
             client = await session.client(part)
-            share, rate = await session.run(_rate_of(client, server.name, rollouts, seconds))
-            found.append(Cost(server.name, server.verifiers, share, rate))
+            assert session.supervisor is not None
+            # Of replicas there is one, whose label is the server's name.
+            pid, processors = session.supervisor.pids[server.name], min(workers, os.cpu_count() or 1)
+            cost = await session.run(cost_of(client, server, rollouts, seconds, (pid, processors)))
+            found.append(cost)
     return found
 
 
@@ -140,52 +106,6 @@ def _asking(recipe: Recipe) -> Recipe:
     )
 
 
-async def _rate_of(
-    client: AsyncRewardClient, server: str, rollouts: Sequence[Rollout], seconds: float
-) -> tuple[float, float]:
-    """Items for each rollout, and items a second, of whole passes over the sample; the first only warms up."""
-    items, began = 0, 0.0
-    for number in range(1_000_000):
-        table = await _pass(client, rollouts)
-        _refuse_loss(server, table)
-        asked = int(table.asked.sum())
-        if not asked:
-            raise UserError(f"server {server!r}: no rollout of the sample has a task that it is asked about")
-        now = time.perf_counter()
-        if number:
-            items += asked
-            if now - began >= seconds:
-                return asked / len(rollouts), items / (now - began)
-        else:
-            began = now
-    raise AssertionError("the clock stands still")
-
-
-async def _pass(client: AsyncRewardClient, rollouts: Sequence[Rollout]) -> ScoreTable:
-    from trainer_client import IncompleteBatchError
-
-    try:
-        return await client.score(rollouts)
-    except IncompleteBatchError as error:
-        return error.table
-
-
-def _refuse_loss(server: str, table: ScoreTable) -> None:
-    asked, scored = int(table.asked.sum()), int(table.valid.sum())
-    if scored < (1 - _LARGEST_LOSS) * asked:
-        row, column = next(
-            (row, at)
-            for row in range(len(table))
-            for at in range(len(table.columns))
-            if table.asked[row, at] and not table.valid[row, at]
-        )
-        cell = table.cell(row, table.columns[column])
-        raise UserError(
-            f"server {server!r}: {asked - scored} of {asked} items of the sample have no score, so that what they cost "
-            f"says nothing of a run (first: {table.rollout_ids[row]}: {cell.code}: {cell.message})"
-        )
-
-
 def _print(rows: Sequence[Mapping[str, Any]], sample: int, workers: int, wanted: tuple[int, float, float]) -> None:
     from reward_servers.cli._console import print_note, print_table
 
@@ -199,8 +119,8 @@ def _print(rows: Sequence[Mapping[str, Any]], sample: int, workers: int, wanted:
                 " ".join(row["verifiers"]),
                 str(row["items_per_step"]),
                 f"{row['items_per_second']:.4g}",
-                str(row["replicas"]),
-                f"{row['seconds_with_these']:.3g} s",
+                "none is enough" if row["replicas"] is None else str(row["replicas"]),
+                "" if row["replicas"] is None else f"{row['seconds_with_these']:.3g} s",
             ]
             for row in rows
         ],
@@ -211,3 +131,10 @@ def _print(rows: Sequence[Mapping[str, Any]], sample: int, workers: int, wanted:
     )
     if sample < _FEW:
         print_note(f"the sample has {sample} rollouts; some hundred tell more, and keep the workers busy to the end")
+
+
+def _print_client(seconds: float, wanted: float) -> None:
+    from reward_servers.cli._console import print_note
+
+    if seconds > wanted / 4:
+        print_note(f"the client itself computes for {seconds:.3g} s in a step; several processes share that")

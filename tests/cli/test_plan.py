@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 
+from reward_servers.cli._cost import Cost
 from tests.cli.conftest import Cli
 
 RECIPE = """
@@ -35,8 +36,17 @@ def test_replicas_follow_from_the_measured_cost_and_the_share_of_tasks(cli: Cli)
     assert (slow["items_per_step"], quick["items_per_step"]) == (10_000, 40_000)
     # An item sleeps for 10 ms: one worker cannot do more than 100 in a second.
     assert 0 < slow["items_per_second"] <= 100
-    assert slow["replicas"] == math.ceil(1.3 * 10_000 / slow["items_per_second"] / 10) >= 13
+    left = 10 / 1.3 - slow["start_seconds"]
+    assert slow["replicas"] == math.ceil(10_000 / slow["items_per_second"] / left) >= 13
+    assert slow["seconds_with_these"] <= 10 / 1.3
     assert quick["replicas"] <= slow["replicas"]
+    assert found["client_seconds"] > 0
+
+
+def test_a_step_that_is_shorter_than_an_item_is_refused() -> None:
+    cost = Cost("s", ["v"], share=1.0, rate=100.0, start=2.0, client=0.0)
+    assert cost.row(1000, 10.0, 0.25)["replicas"] == 2
+    assert cost.row(1000, 2.5, 0.25)["replicas"] is None
 
 
 def test_what_a_run_would_not_pay_for_is_no_measure(cli: Cli) -> None:
