@@ -1,8 +1,9 @@
-"""Growth with what a run has more of: replicas, rollouts of a batch, of a group, text, endpoints.
+"""Growth with what a run has more of: replicas, cores, rollouts of a batch, of a group, of a file, text, endpoints.
 
-Usage: ``python -m benchmarks.scaling [NAME ...] [--seconds 2] [--write]``. Prints a table; ``--write`` puts it into
-``docs/scaling.md`` and draws ``docs/images/scaling.svg`` (extra ``plots``). Every row is a closed loop of two callers:
-each waits for its batch before it sends the next. The client and all servers share this host.
+Usage: ``python -m benchmarks.scaling [NAME ...] [--seconds 2] [--rollouts 1000000] [--write]``. Prints a table;
+``--write`` puts its rows into that of ``docs/scaling.md`` and draws ``docs/images/scaling.svg`` (extra ``plots``).
+Every row is a closed loop of two callers, each of which waits for its batch before it sends the next, but for rollouts
+of a file, which one ``assay score`` judges. The client and all servers share this host.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import re
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -64,19 +68,23 @@ class Measured(NamedTuple):
         rate: Items a second.
         p99: Seconds that 99 in 100 batches took at most.
         batches: How many batches that says.
+        memory: Bytes that the command held at most, where a command was measured.
     """
 
     rate: float
     p99: float
     batches: int
+    memory: int = 0
 
 
 class Row(NamedTuple):
-    """A row of the table: what grows, its value, and what was found."""
+    """What grows, its value, what was found, when, and the load average of the host, 0 where it is not known."""
 
     axis: str
     value: int
     found: Measured
+    when: str
+    load: int
 
 
 async def measure(load: Load, endpoints: Sequence[str], seconds: float) -> Measured:
@@ -121,7 +129,11 @@ def fleet(verifier: str, replicas: int, workers: int, *options: str) -> Iterator
 
 
 def _run(axis: str, value: int, load: Load, endpoints: Sequence[str], seconds: float) -> Row:
-    row = Row(axis, value, asyncio.run(measure(load, endpoints, seconds)))
+    return _said(axis, value, asyncio.run(measure(load, endpoints, seconds)))
+
+
+def _said(axis: str, value: int, found: Measured) -> Row:
+    row = Row(axis, value, found, time.strftime("%Y-%m-%d"), round(os.getloadavg()[0]))
     print(_line(row), flush=True)
     return row
 
@@ -132,6 +144,43 @@ def replicas(seconds: float) -> Iterator[Row]:
         for count in (1, 2, 4):
             with fleet(verifier, count, 1) as endpoints:
                 yield _run(f"replicas: {verifier}", count, Load(verifier, rollouts), endpoints, seconds)
+
+
+def cores(seconds: float) -> Iterator[Row]:
+    """Cores of one replica, which has a worker for each; the client has all."""
+    allowed = sorted(os.sched_getaffinity(0))
+    counts = [1 << power for power in range(len(allowed).bit_length())]
+    for verifier, rollouts in (("exact", 1024), ("math", 256), ("code", 32)):
+        for count in counts:
+            os.sched_setaffinity(0, allowed[:count])  # what is started from here keeps to them
+            try:
+                started = contextlib.ExitStack()
+                endpoints = started.enter_context(fleet(verifier, 1, count))
+            finally:
+                os.sched_setaffinity(0, allowed)
+            with started:
+                yield _run(f"cores: {verifier}", count, Load(verifier, rollouts), endpoints, seconds)
+
+
+def files(seconds: float) -> Iterator[Row]:
+    """Rollouts of a file that ``assay score`` judges with what it has started itself; ``--rollouts`` ends it."""
+    del seconds
+    with tempfile.TemporaryDirectory() as folder:
+        for count in _FILES:
+            path = Path(folder) / "rollouts.jsonl"
+            with path.open("w") as file:
+                for number in range(count):
+                    answer = f"It is \\boxed{{{number % 2}}}."
+                    row = {"rollout_id": f"r{number}", "group_id": f"g{number // 8}", "prompt": "?"}
+                    file.write(json.dumps({**row, "response": answer, "reference": {"answer": "1"}}) + "\n")
+            command = [sys.executable, "-P", "-m", "reward_servers", "score", str(path), "--verifier", "exact"]
+            began = time.perf_counter()
+            pid = os.posix_spawn(sys.executable, [*command, "--out", f"{path}.scored.jsonl", "--json"], os.environ)
+            _, status, used = os.wait4(pid, 0)
+            took = time.perf_counter() - began
+            if status:
+                raise RuntimeError(f"assay score of {count} rollouts ended with {status}")
+            yield _said("rollouts of a file", count, Measured(count / took, 0.0, 0, used.ru_maxrss << 10))
 
 
 def batches(seconds: float) -> Iterator[Row]:
@@ -166,24 +215,45 @@ def endpoints(seconds: float) -> Iterator[Row]:
             yield _run("endpoints", count, Load(), addresses, seconds)
 
 
+_FILES = [10_000, 100_000, 1_000_000, 5_000_000]
+
 AXES: dict[str, Callable[[float], Iterator[Row]]] = {
     "replicas": replicas,
+    "cores": cores,
     "batches": batches,
     "groups": groups,
     "lengths": lengths,
     "endpoints": endpoints,
+    "files": files,
 }
 
 
 def _line(row: Row) -> str:
     found = row.found
-    return f"| {row.axis} | {row.value} | {found.rate:,.0f} | {found.p99 * 1000:,.1f} | {found.batches} |"
+    p99, count = (f"{found.p99 * 1000:,.1f}", str(found.batches)) if found.batches else ("", "")
+    memory = f"{found.memory / 1e6:,.0f}" if found.memory else ""
+    cells = (row.axis, str(row.value), f"{found.rate:,.0f}", p99, count, memory, row.when, str(row.load or ""))
+    return f"| {' | '.join(cells)} |"
+
+
+def _row(line: str) -> Row:
+    axis, value, rate, p99, count, memory, when, load = (
+        cell.strip().replace(",", "") for cell in line.split("|")[1:-1]
+    )
+    found = Measured(float(rate), float(p99 or 0) / 1000, int(count or 0), round(float(memory or 0) * 1e6))
+    return Row(axis, int(value), found, when, int(load or 0))
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as Markdown."""
-    head = "| what grows | to | items/s | p99 of a batch, ms | batches |\n|---|---|---|---|---|\n"
-    return head + "".join(f"{_line(row)}\n" for row in rows)
+    head = "| what grows | to | items/s | p99 of a batch, ms | batches | MB of the command | on | load |\n"
+    return f"{head}{'|---' * 8}|\n" + "".join(f"{_line(row)}\n" for row in rows)
+
+
+def merged(before: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """The rows of a table, those that were measured again in the place of the earlier ones."""
+    found = {(row.axis, row.value): row for row in before}
+    return list({**found, **{(row.axis, row.value): row for row in rows}}.values())
 
 
 def write(rows: Sequence[Row], seconds: float) -> None:
@@ -192,16 +262,16 @@ def write(rows: Sequence[Row], seconds: float) -> None:
     Raises:
         ValueError: The page has no place for it.
     """
-    cores = os.cpu_count()
-    when = time.strftime("%Y-%m-%d")
-    found = (
-        f"<!-- measured -->\n\nMeasured on {when}, {cores} cores, {seconds:g} s a row.\n\n{table(rows)}\n<!-- end -->"
-    )
-    page, count = re.subn(r"<!-- measured -->.*?<!-- end -->", lambda _: found, _PAGE.read_text(), flags=re.S)
-    if count != 1:
+    page = _PAGE.read_text()
+    place = re.search(r"<!-- measured -->(.*?)<!-- end -->", page, flags=re.S)
+    if place is None:
         raise ValueError(f"{_PAGE}: there is no place between <!-- measured --> and <!-- end -->")
-    _PAGE.write_text(page)
-    _draw(rows)
+    everything = merged([_row(line) for line in re.findall(r"(?m)^\| [^|]+ \| \d+ \|.*$", place[1])], rows)
+    said = f"Measured on {os.cpu_count()} cores, {seconds:g} s a row; *load* is what else the host did (load average)."
+    _PAGE.write_text(
+        f"{page[: place.start()]}<!-- measured -->\n\n{said}\n\n{table(everything)}\n{page[place.end(1) :]}"
+    )
+    _draw(everything)
 
 
 def _draw(rows: Sequence[Row]) -> None:
@@ -218,7 +288,7 @@ def _draw(rows: Sequence[Row]) -> None:
             label = line.partition(": ")[2] or None
             part.plot([row.value for row in points], [row.found.rate for row in points], marker="o", label=label)
         part.set(xscale="log", yscale="log", xlabel=name)
-        if name == "replicas":
+        if name in ("replicas", "cores"):
             part.legend()
     axes[0][0].set_ylabel("items/s")
     figure.tight_layout()
@@ -230,8 +300,10 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*", choices=[[], *AXES])
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--rollouts", type=int, default=1_000_000, help="of the largest file")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
+    _FILES[:] = [count for count in _FILES if count <= given.rollouts]
     rows = [row for name in given.names or AXES for row in AXES[name](given.seconds)]
     if given.write:
         write(rows, given.seconds)

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from trainer_client.result.rollout_result import RolloutResult
     from trainer_client.result.summary import RewardSummary, Summary
     from trainer_client.result.table import IncompleteBatchError, ScoreTable
-    from trainer_client.result.verifiers import ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
+    from trainer_client.result.verifiers import (
+        ClientActivity,
+        ServerInfo,
+        SlowItem,
+        VerifierActivity,
+        VerifierId,
+        VerifierInfo,
+    )
     from trainer_client.rollout.files import LineProblem, RolloutFile, read_rollouts
     from trainer_client.rollout.types import Document, Rollout
     from trainer_client.signals import advantages
@@ -60,7 +67,7 @@ _HOME = {
     "result.rollout_result": ("RolloutResult",),
     "result.summary": ("RewardSummary", "Summary"),
     "result.table": ("IncompleteBatchError", "ScoreTable"),
-    "result.verifiers": ("ServerInfo", "SlowItem", "VerifierActivity", "VerifierId", "VerifierInfo"),
+    "result.verifiers": ("ClientActivity", "ServerInfo", "SlowItem", "VerifierActivity", "VerifierId", "VerifierInfo"),
     "rollout.files": ("LineProblem", "RolloutFile", "read_rollouts"),
     "rollout.types": ("Document", "Rollout"),
     "signals": ("advantages",),
@@ -73,6 +80,7 @@ __all__ = [
     "Batching",
     "BlockingCallError",
     "Cell",
+    "ClientActivity",
     "ClientClosedError",
     "Document",
     "Endpoints",

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     *("server", "state", "in flight", "verifier", "items/s", "verdicts", "faults", "skips", "cached"),
-    *("run p50", "run p99", "wait p99"),
+    *("run p50", "run p99", "wait p99", "version", "digest"),
 )
 _SLOW_COLUMNS = ("server", "verifier", "rollout", "step", "code", "waited", "ran", "cpu", "why")
 _NO_ANSWER = 1
+_SHORT = 12
+"""Characters of a digest that tell versions apart."""
+_MOST_CLIENTS = 20
 _CLEAR = "\x1b[H\x1b[2J"
 
 Counts = Mapping[tuple[str, str], int]
@@ -37,7 +40,7 @@ def top(
     key: Key = None,
     token: Token = None,
 ) -> int:
-    """Show what servers are doing: items per second, outcomes, times, and what is slow.
+    """Show what servers are doing: items per second, outcomes, times, versions, who asks, and what is slow.
 
     With --once the exit code is 1 when a server does not answer.
     """
@@ -57,6 +60,9 @@ def top(
             print_table(_SLOW_COLUMNS if slow else _COLUMNS, rows)
         else:
             print("no item of the last ten minutes took longer than 50 ms")
+        if not slow and (asking := _asking(seen)):
+            print()
+            print_table(("who asks", "in flight", "items"), asking)
         for one in seen:
             if one.info is None:
                 print(f"{one.address}: {one.problem}")
@@ -84,6 +90,7 @@ def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) 
             continue
         for row in one.info.activity:
             key = (one.address, row.verifier)
+            hosted = one.info.verifiers.get(row.verifier)
             rate = f"{(counts[key] - before[key]) / seconds:.0f}" if key in before else ""
             rows.append(
                 [
@@ -94,9 +101,22 @@ def _rows(seen: Sequence[Seen], counts: Counts, before: Counts, seconds: float) 
                     rate,
                     *map(str, (row.verdicts, row.faults, row.skips, row.cached)),
                     *(_time(value) if counts[key] else "" for value in (row.run_p50, row.run_p99, row.queue_p99)),
+                    hosted.id.version if hosted is not None else "gone",
+                    hosted.id.digest.removeprefix("sha256:")[:_SHORT] if hosted is not None else "",
                 ]
             )
     return rows
+
+
+def _asking(seen: Sequence[Seen]) -> list[list[str]]:
+    """Who asks, over all servers, most items first."""
+    found: dict[str, list[int]] = {}
+    for client in (client for one in seen if one.info is not None for client in one.info.clients):
+        counted = found.setdefault(client.name, [0, 0])
+        counted[0] += client.items_in_flight
+        counted[1] += client.items
+    ordered = sorted(found.items(), key=lambda pair: (-pair[1][1], pair[0]))
+    return [[name, *map(str, counted)] for name, counted in ordered[:_MOST_CLIENTS]]
 
 
 def _slow_rows(seen: Sequence[Seen]) -> list[list[str]]:

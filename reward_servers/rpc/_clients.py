@@ -101,6 +101,11 @@ class Clients:
             self._known = _read(tokens)
             self._stamp = _stamp(tokens)
 
+    @property
+    def told_apart(self) -> bool:
+        """Whether callers need tokens."""
+        return self._path is not None
+
     def check(self, context: Any, scope: Scope = "score") -> Caller:
         """The caller of a call.
 

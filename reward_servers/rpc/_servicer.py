@@ -194,7 +194,19 @@ class RewardServicer:
         if asked.with_activity:
             response.activity.extend(wire.activity(self._scorer))
             response.slow_items.extend(wire.slow_items(self._scorer))
+            if self._sees_others(context):
+                response.clients.extend(wire.clients(self._scorer))
         return response
+
+    def _sees_others(self, context: Context) -> bool:
+        """Whether a caller may be told of the others."""
+        if not self._clients.told_apart:
+            return True
+        try:
+            self._clients.check(context, "admin")
+        except NotAllowedError:
+            return False
+        return True
 
     async def _read_question(self, kind: type[_M], data: bytes, context: Context, record: CallRecord) -> _M:
         """Read a question; refuse what is none, and a client that may not ask."""

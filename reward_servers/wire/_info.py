@@ -87,6 +87,17 @@ def client_share(scorer: Scorer, client: str) -> service_pb2.ClientShare:
     )
 
 
+def clients(scorer: Scorer) -> list[service_pb2.ClientShare]:
+    """Who has had something judged since the server started."""
+    found = []
+    for name, items in sorted(scorer.stats.clients.items()):
+        if items:
+            share = client_share(scorer, name)
+            share.items = items
+            found.append(share)
+    return found
+
+
 def activity(scorer: Scorer) -> list[service_pb2.VerifierActivity]:
     """What each verifier has done."""
     return [

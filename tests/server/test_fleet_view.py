@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from trainer_client import Recipe, Reward, RewardClient, Rollout
+from trainer_client import Recipe, Reward, RewardClient, Rollout, describe_server
 
 _COMMAND = [sys.executable, "-P", "-m", "reward_servers"]
 _TWICE = ("assay_items_total", "assay_server_restarts_total")
@@ -97,6 +97,11 @@ def test_top_shows_every_verifier_of_every_server(fleet: _Fleet) -> None:
     lines = _assay("top", "--once", *fleet.addresses).stdout.splitlines()
     exact = next(line for line in lines if " exact " in line)
     assert exact.split()[4:6] == ["20", "0"]
+    info = describe_server(fleet.addresses[0], with_activity=True)
+    who = info.verifiers["exact"].id
+    assert exact.split()[-2:] == [who.version, who.digest.removeprefix("sha256:")[:12]]
+    assert next(line for line in lines if line.startswith("addr:127.0.0.1")).split()[-1] == "20"
+    assert [(one.name, one.items) for one in info.clients] == [("addr:127.0.0.1", 20)]
     assert any(" length " in line for line in lines)
     idle = next(line for line in lines if " length " in line)
     assert "0 µs" not in idle

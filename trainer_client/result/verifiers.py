@@ -127,6 +127,20 @@ class SlowItem(NamedTuple):
     why: str
 
 
+class ClientActivity(NamedTuple):
+    """What a client of a server has asked.
+
+    Attributes:
+        name: the client, as ``cert:NAME``, ``token:NAME`` or ``addr:ADDRESS``.
+        items_in_flight: its items that are admitted and not finished.
+        items: items that it has sent since the server started.
+    """
+
+    name: str
+    items_in_flight: int
+    items: int
+
+
 class Wait(NamedTuple):
     """Something that a client waits for.
 
@@ -168,6 +182,7 @@ class ServerInfo(NamedTuple):
         activity: what each verifier has done, where it was asked for.
         slow_items: items that took longest recently, the slowest first, where they were asked for.
         earlier: other versions of those verifiers that it hosts for callers that have pinned them.
+        clients: who has asked, where that was asked for by one who may be told.
     """
 
     verifiers: Mapping[str, VerifierInfo]
@@ -182,6 +197,7 @@ class ServerInfo(NamedTuple):
     activity: Sequence[VerifierActivity] = ()
     slow_items: Sequence[SlowItem] = ()
     earlier: Sequence[VerifierInfo] = ()
+    clients: Sequence[ClientActivity] = ()
 
     def find(self, name: str, digest: str = "") -> VerifierInfo | None:
         """The verifier of a name with a digest, empty for the current one; None where it is not hosted."""

@@ -9,7 +9,15 @@ from typing import Any, Final
 from trainer_client._transport.failures import UnusableReply
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
-from trainer_client.result.verifiers import Hosted, ServerInfo, SlowItem, VerifierActivity, VerifierId, VerifierInfo
+from trainer_client.result.verifiers import (
+    ClientActivity,
+    Hosted,
+    ServerInfo,
+    SlowItem,
+    VerifierActivity,
+    VerifierId,
+    VerifierInfo,
+)
 
 _LARGEST: Final = sys.float_info.max
 # A newer server may name a class that is not known here.
@@ -37,6 +45,7 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
         activity=[_read_activity(row) for row in info.activity],
         slow_items=[_read_slow_item(item) for item in info.slow_items],
         earlier=[_read_verifier(entry) for entry in listing.earlier],
+        clients=[ClientActivity(one.name, one.items_in_flight, one.items) for one in info.clients],
     )
 
 

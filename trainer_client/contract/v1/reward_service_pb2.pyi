@@ -521,6 +521,7 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     CLIENT_FIELD_NUMBER: builtins.int
     ACTIVITY_FIELD_NUMBER: builtins.int
     SLOW_ITEMS_FIELD_NUMBER: builtins.int
+    CLIENTS_FIELD_NUMBER: builtins.int
     version: builtins.str
     """Version of the software."""
     contract: builtins.str
@@ -553,6 +554,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
     def slow_items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SlowItem]:
         """Items that took longest lately, the slowest first, when asked for."""
 
+    @property
+    def clients(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ClientShare]:
+        """Who has asked since the server started, when asked for; with the scope `admin` alone, where callers have tokens."""
+
     def __init__(
         self,
         *,
@@ -565,9 +570,10 @@ class GetServerInfoResponse(google.protobuf.message.Message):
         client: global___ClientShare | None = ...,
         activity: collections.abc.Iterable[global___VerifierActivity] | None = ...,
         slow_items: collections.abc.Iterable[global___SlowItem] | None = ...,
+        clients: collections.abc.Iterable[global___ClientShare] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["client", b"client", "limits", b"limits", "load", b"load"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["activity", b"activity", "client", b"client", "contract", b"contract", "facts", b"facts", "limits", b"limits", "load", b"load", "result_forms", b"result_forms", "slow_items", b"slow_items", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["activity", b"activity", "client", b"client", "clients", b"clients", "contract", b"contract", "facts", b"facts", "limits", b"limits", "load", b"load", "result_forms", b"result_forms", "slow_items", b"slow_items", "version", b"version"]) -> None: ...
 
 global___GetServerInfoResponse = GetServerInfoResponse
 
@@ -582,6 +588,7 @@ class ClientShare(google.protobuf.message.Message):
     BYTES_IN_FLIGHT_FIELD_NUMBER: builtins.int
     ITEMS_LIMIT_FIELD_NUMBER: builtins.int
     BYTES_LIMIT_FIELD_NUMBER: builtins.int
+    ITEMS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The client: `cert:NAME`, `token:NAME` or `addr:ADDRESS`."""
     items_in_flight: builtins.int
@@ -592,6 +599,8 @@ class ClientShare(google.protobuf.message.Message):
     """How many it may have; 0 where it has no quota beside its fair share."""
     bytes_limit: builtins.int
     """How many bytes it may have; 0 where it has no quota beside its fair share."""
+    items: builtins.int
+    """Items that it has sent since the server started."""
     def __init__(
         self,
         *,
@@ -600,8 +609,9 @@ class ClientShare(google.protobuf.message.Message):
         bytes_in_flight: builtins.int = ...,
         items_limit: builtins.int = ...,
         bytes_limit: builtins.int = ...,
+        items: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["bytes_in_flight", b"bytes_in_flight", "bytes_limit", b"bytes_limit", "items_in_flight", b"items_in_flight", "items_limit", b"items_limit", "name", b"name"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["bytes_in_flight", b"bytes_in_flight", "bytes_limit", b"bytes_limit", "items", b"items", "items_in_flight", b"items_in_flight", "items_limit", b"items_limit", "name", b"name"]) -> None: ...
 
 global___ClientShare = ClientShare
 
