@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from reward_servers.core._context import Ask, Context, VerifierId
-from reward_servers.core._digest import digest_of
+from reward_servers.core._digest import digest_of, reads_names
 from reward_servers.core._errors import FaultError, SettingsError, VerifierNotFoundError
 from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict, to_verdict
@@ -33,12 +33,14 @@ class BoundVerifier:
         settings: Its settings as JSON.
         identity: Name, version and digest, stamped on every response.
         limits: Bounds of one item here.
+        named: Whether it may look at what rollouts and groups are called, so that its verdicts depend on that.
     """
 
     verifier: Verifier
     settings: bytes
     identity: VerifierId
     limits: ItemLimits
+    named: bool = True
 
     @property
     def floor(self) -> float:
@@ -64,7 +66,7 @@ def bind(
     """
     identity = VerifierId(verifier.name, verifier.version, digest_of(verifier, check_settings(verifier, settings)))
     given = json.dumps(dict(settings or {})).encode()
-    return BoundVerifier(verifier, given, identity, limits or verifier.limits)
+    return BoundVerifier(verifier, given, identity, limits or verifier.limits, reads_names(verifier.modules))
 
 
 def check_settings(verifier: Verifier, settings: Mapping[str, Any] | None = None) -> Settings | None:

@@ -93,15 +93,16 @@ class KeyMaker:
     different keys.
     """
 
-    def __init__(self, *verifier: bytes | str, seed: int | None) -> None:
+    def __init__(self, *verifier: bytes | str, seed: int | None, named: bool) -> None:
         """Prepare.
 
         Args:
             verifier: What tells the evaluation apart: the verifier's digest, its bounds and its options.
             seed: Seed of the run where the verifier uses one; the names of rollouts then belong to the key.
+            named: Whether they do in any case.
         """
         self._base = blake2b(fields(*verifier, "" if seed is None else str(seed)), digest_size=16)
-        self._seeded = seed is not None
+        self._named = named or seed is not None
         self._shared: PromptContext | None = None
         self._shared_state = self._base
 
@@ -117,7 +118,8 @@ class KeyMaker:
             self._shared = shared
         state = self._shared_state.copy()
         if isinstance(subject, Rollout):
-            state.update(b"r" + self._rollout(subject))
+            group = fields(shared.group_id, str(shared.size)) if self._named else b""
+            state.update(b"r" + group + self._rollout(subject))
         else:
             members = fields(*map(self._rollout, subject.rollouts))
             state.update(b"g" + fields(shared.group_id, str(shared.size), members))
@@ -126,7 +128,7 @@ class KeyMaker:
     def _rollout(self, rollout: Rollout) -> bytes:
         content = _content(rollout.content)
         plain = not (
-            self._seeded
+            self._named
             or rollout.finish_reason
             or rollout.own_reference
             or rollout.own_documents
@@ -136,7 +138,7 @@ class KeyMaker:
         if plain:
             return b"p" + content
         tokens = array("Q", rollout.token_ids).tobytes()
-        name = rollout.rollout_id if self._seeded else ""
+        name = rollout.rollout_id if self._named else ""
         documents = _documents(rollout.own_documents)
         return b"x" + fields(
             content, rollout.finish_reason, rollout.own_reference, documents, tokens, rollout.metadata_json, name

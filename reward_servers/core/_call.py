@@ -122,6 +122,15 @@ class Call:
         if self._remaining == 0:
             self._end()
 
+    def job(self, position: int) -> Job | None:
+        """What was asked about a position; None where it could not be served."""
+        job = self.jobs[position % self.width] if self.jobs else None
+        return job if isinstance(job, Job) else None
+
+    def wait_for(self, unit: Unit) -> None:
+        """Wait for another unit as well."""
+        self.units.append(unit)
+
     @property
     def takes_plain(self) -> bool:
         """Whether verdicts that are given many at once are passed on so, which saves making a result of each."""

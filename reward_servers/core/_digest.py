@@ -20,6 +20,9 @@ from reward_servers.core._schemas import Settings
 from reward_servers.core._verifier import Verifier
 
 _NOT_JUDGING = ("reward_servers.core",)
+_OURS = ("reward_servers", "sandbox")
+_NAMES = frozenset({"rollout_id", "group_id", "prompt_context"})
+"""What a verifier is shown of a rollout beside its content, and what holds it."""
 
 
 def digest_of(verifier: Verifier, settings: Settings | None) -> str:
@@ -36,6 +39,24 @@ def digest_of(verifier: Verifier, settings: Settings | None) -> str:
 def code_digest(modules: Sequence[str]) -> str:
     """The digest of the code alone, as the files of a verifier's modules and of what judges with them are now."""
     return sha256(fields(*_code_of(modules))).hexdigest()[:32]
+
+
+def reads_names(modules: Sequence[str]) -> bool:
+    """Whether the code of a verifier may look at what its rollouts and groups are called; yes, where none is found.
+
+    Args:
+        modules: Its modules. What they import of their package counts as well; of our own packages nothing more does.
+    """
+    for module in modules:
+        trees = _judging_code(module, () if (own := module.partition(".")[0]) in _OURS else (own,))
+        if not trees or any(_says_names(tree) for tree in trees.values()):
+            return True
+    return False
+
+
+def _says_names(tree: ast.AST) -> bool:
+    said = (getattr(node, "attr", getattr(node, "value", None)) for node in ast.walk(tree))
+    return any(isinstance(one, str) and one in _NAMES for one in said)
 
 
 def judging_files(modules: Sequence[str]) -> list[Path]:
@@ -58,14 +79,20 @@ def _version(library: str) -> str:
         return "absent"
 
 
-def _judging_code(module: str) -> dict[str, ast.AST]:
-    """The code that verdicts are made in: the verifier's module, and what it imports of its package and of ours."""
-    ours = (module.partition(".")[0], "reward_servers", "sandbox")
+def _judging_code(module: str, packages: Sequence[str] | None = None) -> dict[str, ast.AST]:
+    """The code that verdicts are made in: the verifier's module, and what it imports.
+
+    Args:
+        module: The verifier's module.
+        packages: Whose modules count of what it imports; None for its own package's and ours.
+    """
+    ours = (module.partition(".")[0], *_OURS) if packages is None else packages
     found: dict[str, ast.AST] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in found or name.partition(".")[0] not in ours or name.startswith(_NOT_JUDGING):
+        counts = name == module or name.partition(".")[0] in ours
+        if name in found or not counts or name.startswith(_NOT_JUDGING):
             continue
         path, package = _file_of(name)
         if path is None:

@@ -11,7 +11,6 @@ from reward_servers.core._bound import BoundVerifier
 from reward_servers.core._cache import KeyMaker, fields
 from reward_servers.core._errors import RequestError, shown
 from reward_servers.core._hosting import Hosting
-from reward_servers.core._model import Group, Rollout
 from reward_servers.core._outcomes import Fault, Party
 from reward_servers.core._schemas import decode
 from reward_servers.core._verifier import Cost, Placement, Role
@@ -34,6 +33,7 @@ class _Bound:
     executor: Executor
     options: bytes
     cpu_limit: float
+    revision: int
 
 
 class Planner:
@@ -97,7 +97,7 @@ class Planner:
             return _caller("invalid_options", f"{who.name}: options: the verifier takes none; remove them")
         wanted = evaluation.cpu_limit
         cpu = hosted.limits.cpu if wanted is None or wanted <= 0 else min(wanted, hosted.limits.cpu)
-        return _Bound(hosted, self._hosting.executor(hosted), evaluation.options, cpu)
+        return _Bound(hosted, self._hosting.executor(hosted), evaluation.options, cpu, self._hosting.revision)
 
     def _not_hosted(self, asked: Evaluation) -> Fault:
         versions = [one.identity for one in self._hosting.versions(asked.verifier)]
@@ -149,19 +149,20 @@ def _key_of(bound: _Bound, request: Request) -> MakeKey | None:
         return None
     if verifier.deterministic and bound.executor.expected(bound.hosted) < _WORTH_KEEPING:
         return None
+    asked = (bound.hosted.identity.digest, repr(bound.cpu_limit), bound.options)
+    asks_others = Role.CONTEXT in verifier.roles
     if verifier.deterministic:
-        seed = request.seed if Role.CONTEXT in verifier.roles or verifier.runs is Placement.DEVICE else None
-        maker = KeyMaker(bound.hosted.identity.digest, repr(bound.cpu_limit), bound.options, seed=seed)
+        seed = request.seed if asks_others or verifier.runs is Placement.DEVICE else None
+        # What it asks may be hosted in another version by now.
+        hosting = str(bound.revision) if asks_others else ""
+        maker = KeyMaker(*asked, hosting, seed=seed, named=bound.hosted.named)
         return lambda subject, index: maker.key(subject)
     if not request.request_id:
         return None
-    # A stochastic verdict belongs to one call alone, but a call that is sent again must find it.
-    base = fields(request.request_id, bound.hosted.identity.digest, bound.options)
-
-    def key(subject: Rollout | Group, index: int) -> bytes:
-        return base + fields(str(index))
-
-    return key
+    # A stochastic verdict belongs to one call alone, but a call that is sent again must find it. Nothing keeps a caller
+    # from giving two calls one name: only what is the same in all else is the same call.
+    once = KeyMaker(*asked, "once", request.client, request.request_id, seed=request.seed, named=True)
+    return lambda subject, index: fields(once.key(subject), str(index))
 
 
 def _too_large(evaluation: Evaluation) -> str:

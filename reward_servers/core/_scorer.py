@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from reward_servers.core._admission import Admission, Reservation, ServerLimits
 from reward_servers.core._bound import BoundVerifier, limit_verdict
@@ -17,6 +17,7 @@ from reward_servers.core._cache import VerdictCache
 from reward_servers.core._call import Call, Deliver, DeliverPlain
 from reward_servers.core._compose import Composer, Remotes
 from reward_servers.core._errors import OverloadedError
+from reward_servers.core._flying import Flying
 from reward_servers.core._hosting import Hosting, Sinks
 from reward_servers.core._lengths import longer
 from reward_servers.core._model import Group, Rollout
@@ -67,7 +68,7 @@ class Scorer:
         self.hosting = Hosting(hosted, sinks, workers, preload)
         self.hosted = self.hosting.current
         self._planner = Planner(self.hosting)
-        self._flying: dict[bytes, Unit] = {}
+        self._flying = Flying(self.cache)
         self._calls: set[Call] = set()
         self._idle: asyncio.Event | None = None
 
@@ -293,21 +294,12 @@ class Scorer:
 
     def _join(self, call: Call, unit: Unit) -> list[Unit]:
         """Answers a unit that is known already, lets it join one in flight, or gives it back to be run."""
-        key, ((_, positions),) = unit.key, unit.subscribers
-        if key is None:
+        awaited = self._flying.join(unit)
+        if awaited is unit:
             return [unit]
-        verdicts = self.cache.get(key)
-        if verdicts is not None:
-            for position, verdict in zip(positions, verdicts, strict=True):
-                call.give(position, Result(verdict, cached=True))
-            return []
-        flying = self._flying.get(key)
-        if flying is not None:
-            flying.subscribers.append((call, positions))
-            call.units.append(flying)
-            return []
-        self._flying[key] = unit
-        return [unit]
+        if awaited is not None:
+            call.wait_for(awaited)
+        return []
 
     def _settle(self, unit: Unit, outcomes: Sequence[Outcome], queue_us: int, run_us: int, usage: Usage | None) -> None:
         if unit.settled:
@@ -319,16 +311,15 @@ class Scorer:
             code = outcome.reason.value if isinstance(outcome, Skip) else outcome.code
             times = (queue_us, run_us, usage.cpu_us if usage is not None else 0)
             self._note_slow(unit.job, name, code, times, retried=bool(unit.deaths))
-        if unit.key is not None:
-            self._flying.pop(unit.key, None)
-            if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
-                self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
+        again = self._flying.settled(unit, outcomes)
         shared = False
         usages = usage.shares(len(outcomes)) if usage is not None else [None] * len(outcomes)
         for subscriber, positions in unit.subscribers:
             for place, position in enumerate(positions):
                 subscriber.give(position, Result(outcomes[place], queue_us, run_us, usages[place], shared))
             shared = True
+        if again is not None:
+            again.job.executor.submit([again])
 
     def _settle_plain(self, stretch: Stretch, first: int, verdicts: PlainVerdicts) -> None:
         slow = max(_SLOW_US, self.stats.slow.threshold)
@@ -366,8 +357,7 @@ class Scorer:
             if unit.subscribers:
                 continue
             unit.settled = True
-            if unit.key is not None:
-                self._flying.pop(unit.key, None)
+            self._flying.forget(unit)
             orphans.setdefault(unit.job.executor, []).append(unit)
         for executor, units in orphans.items():
             executor.abandon(units)

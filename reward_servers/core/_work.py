@@ -126,6 +126,12 @@ class Subscriber(Protocol):
     def give_plain(self, verdicts: PlainVerdicts) -> None:
         """Take many verdicts."""
 
+    def job(self, position: int) -> Job | None:
+        """What was asked about a position; None where it could not be served."""
+
+    def wait_for(self, unit: Unit) -> None:
+        """Wait for another unit as well."""
+
 
 @dataclass(slots=True, eq=False)
 class Job:

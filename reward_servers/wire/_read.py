@@ -57,12 +57,14 @@ class GroupReader:
         """Take the blobs that parts refer to.
 
         Raises:
-            RequestError: A blob does not hold its bytes.
+            RequestError: A blob does not hold its bytes, or has the digest of another one.
         """
         for place, blob in enumerate(messages):
             if blob.WhichOneof("content") != "inline":
                 raise RequestError(f"blobs[{place}].uri: blobs are taken inline only; send the bytes in `inline`")
-            self._blobs[blob.digest] = (blob.inline, blob.mime)
+            told = (blob.inline, blob.mime)
+            if self._blobs.setdefault(blob.digest, told) != told:
+                raise RequestError(f"blobs[{place}].digest: {shown(blob.digest)} names two different blobs")
 
     def read(self, messages: Sequence[types_pb2.Group], *, later: bool = False) -> ReadGroups:
         """Read groups.

@@ -173,3 +173,15 @@ def test_a_reference_is_written_as_json_writes_it() -> None:
         assert encode_json(value) == json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     with pytest.raises(ValueError, match="surrogates"):
         encode_json({"answer": "\ud83d"})
+
+
+async def test_the_same_bytes_as_two_types_of_media_are_two_blobs(serve: Serve) -> None:
+    data = base64.b64encode(b"<svg/>").decode()
+    kinds = ["image/svg+xml", "text/xml", "image/svg+xml"]
+    parts = [{"type": "image_url", "image_url": {"url": f"data:{kind};base64,{data}"}} for kind in kinds]
+    _, service = await sent(serve, [Rollout("a", "q", [{"role": "assistant", "content": parts}])])
+    request = service.requests[0]
+    mimes = {blob.digest: blob.mime for blob in request.blobs}
+    (message,) = request.groups[0].rollouts[0].response.messages.messages
+    assert [mimes[part.blob.digest] for part in message.parts] == kinds
+    assert len(request.blobs) == 2

@@ -21,7 +21,7 @@ from reward_servers.core import (
     SkipReason,
     item_seed,
 )
-from tests.core import unruly
+from tests.core import asked_twice, unruly
 from tests.core.helpers import Asked, as_fault, as_skip, as_verdict, group, opened, outcomes, request, scored, scoring
 
 _REFERENCE = b'{"answer": "a"}'
@@ -51,7 +51,7 @@ async def test_results_come_in_the_order_of_rollouts_then_evaluations() -> None:
 async def test_a_wrong_evaluation_is_refused_alone_and_is_a_fault_beside_a_right_one(
     evaluation: Evaluation, kind: str, words: str
 ) -> None:
-    async with scoring(unruly.equal, unruly.counted) as scorer:
+    async with scoring(unruly.equal, asked_twice.counted) as scorer:
         with pytest.raises(RequestError, match=words) as refused:
             await outcomes(scorer, Asked([group("a", reference=_REFERENCE)], Request([evaluation])))
         assert refused.value.kind == kind
@@ -62,26 +62,26 @@ async def test_a_wrong_evaluation_is_refused_alone_and_is_a_fault_beside_a_right
 
 
 async def test_equal_items_in_flight_run_once_and_survive_the_first_caller() -> None:
-    unruly.CALLS.clear()
-    async with scoring(unruly.counted) as scorer:
+    asked_twice.CALLS.clear()
+    async with scoring(asked_twice.counted) as scorer:
         first = opened(scorer, request("test/counted", group("x")))
         second = asyncio.create_task(scored(scorer, request("test/counted", group("x"))))
         await asyncio.sleep(0)
         first.close()
         (joined,) = await second
         (cached,) = await scored(scorer, request("test/counted", group("x")))
-    assert unruly.CALLS == ["x"]
+    assert asked_twice.CALLS == ["x"]
     assert as_verdict(joined.outcome).score == 1.0
     assert cached.cached
 
 
 async def test_the_cache_tells_everything_apart_that_a_verifier_is_shown() -> None:
-    unruly.CALLS.clear()
-    async with scoring(unruly.counted) as scorer:
+    asked_twice.CALLS.clear()
+    async with scoring(asked_twice.counted) as scorer:
         for one in (group("x"), group("x", reference=b"{}"), group("y")):
             await scored(scorer, request("test/counted", one))
         (again,) = await scored(scorer, request("test/counted", group("x", name="another name")))
-    assert unruly.CALLS == ["x", "x", "y"]
+    assert asked_twice.CALLS == ["x", "x", "y"]
     assert again.cached
 
 

@@ -211,15 +211,6 @@ async def patient(rollout: Rollout) -> float:
 LEAKED: list[bytearray] = []
 JUDGED: list[str] = []
 CANCELLED: list[str] = []
-CALLS: list[str] = []
-
-
-@verifier("test/counted", version="1", cost=Cost.NETWORK)
-async def counted(rollout: Rollout) -> float:
-    """Count its calls; wait a little, so that equal items meet in flight."""
-    CALLS.append(rollout.response)
-    await asyncio.sleep(0.05)
-    return float(len(rollout.response) % 2)
 
 
 @verifier("test/ask", version="1", deterministic=False)

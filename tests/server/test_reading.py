@@ -59,6 +59,19 @@ def test_a_blob_that_is_not_there_is_the_calls_mistake_before_any_verifier_sees_
         _read(message)
 
 
+def test_one_digest_names_one_blob_in_all_chunks_of_a_call() -> None:
+    reader = GroupReader()
+    png = types.Blob(digest="sha256:1", mime="image/png", inline=b"a")
+    reader.take_blobs([png, png])
+    reader.take_blobs([png])
+    for other in (
+        types.Blob(digest="sha256:1", inline=b"b", mime="image/png"),
+        types.Blob(digest="sha256:1", inline=b"a"),
+    ):
+        with pytest.raises(RequestError, match=r"blobs\[0\]\.digest: .* names two different blobs"):
+            reader.take_blobs([other])
+
+
 def _texts(sizes: list[int]) -> list[types.Group]:
     groups, index = [], 0
     for number, size in enumerate(sizes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from hashlib import blake2b
 
 from reward_servers.engines.judging._backend import Backend
@@ -78,21 +78,9 @@ class Controls:
 
 
 def _key(failure: str, control: Question, backend: str) -> bytes:
-    state = blake2b(digest_size=16)
-    asked = (
-        control.protocol.value,
-        control.criteria,
-        control.prompt,
-        control.reference,
-        *control.keys,
-        control.worded,
-        control.reply,
-        *control.prompt_images,
-    )
-    for text in (failure, backend, *asked):
-        encoded = text.encode("utf-8", "replace")
-        state.update(len(encoded).to_bytes(8, "big") + encoded)
-    return state.digest()
+    """A digest of all that the answer to a control call depends on: written out, no two lists of values are alike."""
+    asked = [getattr(control, one.name) for one in fields(control) if one.name != "template"]
+    return blake2b(repr([failure, backend, control.worded, asked]).encode(), digest_size=16).digest()
 
 
 async def _passes(

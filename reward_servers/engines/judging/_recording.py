@@ -28,9 +28,7 @@ class RecordingError(ValueError):
 
 def key_of(configured: str, asked: Asked) -> str:
     """A digest of all that a completion depends on."""
-    spelling = None if asked.spelling is None else asdict(asked.spelling)
-    shaping = [configured, list(asked.messages), spelling, asked.seed, asked.sample, asked.logprobs]
-    encoded = json.dumps(shaping, sort_keys=True).encode()
+    encoded = json.dumps([configured, asdict(asked)], sort_keys=True).encode()
     return blake2b(encoded, digest_size=16).hexdigest()
 
 

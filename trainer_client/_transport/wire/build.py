@@ -135,7 +135,10 @@ def _set_content(message: types.Content, content: Content, blobs: dict[str, type
                 import hashlib
 
                 digest = "sha256:" + hashlib.sha256(part.data).hexdigest()
-                blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
+                known = blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
+                if known.mime != part.mime:
+                    digest += f";{part.mime}"
+                    blobs.setdefault(digest, types.Blob(digest=digest, mime=part.mime, inline=part.data))
                 sent.parts.add(blob=types.BlobRef(digest=digest))
         for call in turn.calls:
             sent.tool_calls.add(id=_clean(call.id), name=_clean(call.name), arguments=_clean(call.arguments))

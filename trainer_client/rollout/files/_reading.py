@@ -215,5 +215,5 @@ class RolloutReader:
 
 
 def _digest(prompt: Any) -> bytes:
-    text = prompt if isinstance(prompt, str) else json.dumps(prompt, sort_keys=True, default=repr)
+    text = f"t{prompt}" if isinstance(prompt, str) else "j" + json.dumps(prompt, sort_keys=True, default=repr)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()

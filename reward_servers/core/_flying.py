@@ -1,0 +1,81 @@
+"""Units that are run once for all who ask the same: known already, or under way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import cast
+
+from reward_servers.core._cache import VerdictCache
+from reward_servers.core._outcomes import Outcome, Skip, Verdict
+from reward_servers.core._work import Job, Result, Unit
+
+
+class Flying:
+    """What is under way, by key, and what is known.
+
+    Attributes:
+        cache: The verdicts that are known.
+    """
+
+    def __init__(self, cache: VerdictCache) -> None:
+        self.cache = cache
+        self._units: dict[bytes, Unit] = {}
+
+    def join(self, unit: Unit) -> Unit | None:
+        """Answer a unit that is known already, or let it join one that is under way.
+
+        Returns:
+            The unit that its caller waits for: itself when it has to be run; None when it is answered.
+        """
+        key, ((call, positions),) = unit.key, unit.subscribers
+        if key is None:
+            return unit
+        verdicts = self.cache.get(key)
+        if verdicts is not None:
+            for position, verdict in zip(positions, verdicts, strict=True):
+                call.give(position, Result(verdict, cached=True))
+            return None
+        flying = self._units.setdefault(key, unit)
+        if flying is not unit:
+            flying.subscribers.append((call, positions))
+        return flying
+
+    def forget(self, unit: Unit) -> None:
+        """No one may join a unit any more."""
+        if unit.key is not None and self._units.get(unit.key) is unit:
+            del self._units[unit.key]
+
+    def settled(self, unit: Unit, outcomes: Sequence[Outcome]) -> Unit | None:
+        """Keep what became of a unit.
+
+        Returns:
+            What has to be run for those who joined it and wait longer than the caller whose deadline it had; None
+            where there is nothing.
+        """
+        if unit.key is None:
+            return None
+        self.forget(unit)
+        if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
+            self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
+        if not isinstance(outcomes[0], Skip):
+            return None
+        return self._again(unit)
+
+    def _again(self, unit: Unit) -> Unit | None:
+        waiting = [(one, one[0].job(one[1][0])) for one in unit.subscribers]
+        late = [(one, job) for one, job in waiting if job is not None and _ends(job) > _ends(unit.job)]
+        if not late:
+            return None
+        unit.subscribers = [one for one, job in waiting if job is None or _ends(job) <= _ends(unit.job)]
+        last = max((job for _, job in late), key=_ends)
+        again = Unit(last, unit.subject, [one for one, _ in late], unit.key)
+        for call, _ in again.subscribers:
+            call.wait_for(again)
+        assert again.key is not None
+        self._units[again.key] = again
+        return again
+
+
+def _ends(job: Job) -> float:
+    return math.inf if job.deadline is None else job.deadline

@@ -1,0 +1,47 @@
+"""Verifiers that are asked the same more than once. None of them looks at what rollouts are called."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from reward_servers import Cost, Item, ItemLimits, Options, Rollout, Score, verifier
+
+CALLS: list[str] = []
+_NUMBERS = itertools.count()
+
+
+class Marks(Options):
+    """How many marks a right answer gets."""
+
+    marks: float = 1.0
+
+
+@verifier("test/counted", version="1", cost=Cost.NETWORK)
+async def counted(rollout: Rollout) -> float:
+    """Count its calls; wait a little, so that equal items meet in flight."""
+    CALLS.append(rollout.response)
+    await asyncio.sleep(0.05)
+    return float(len(rollout.response) % 2)
+
+
+@verifier("test/draws", version="1", cost=Cost.NETWORK, deterministic=False, score_range=(0, 1e9))
+async def draws(rollout: Rollout, options: Marks) -> Score:
+    """Another score each time."""
+    return Score(float(next(_NUMBERS)), evidence={"text": rollout.response})
+
+
+@verifier("test/held", version="1", max_batch=1, limits=ItemLimits(wall=600.0))
+class Held:
+    """A device that is busy until a file is there, where the response names one."""
+
+    def score_batch(self, items: Sequence[Item]) -> Sequence[float]:
+        """Wait for the file."""
+        for item in items:
+            file = item.rollout.response.partition(" ")[2]
+            while file and not Path(file).exists():
+                time.sleep(0.01)
+        return [1.0] * len(items)
