@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from trainer_client._errors import RecipeError
+from trainer_client._settings import check_address, is_encrypted, is_list, target_of
 from trainer_client._transport.credentials import Credentials
 
 if TYPE_CHECKING:
     from trainer_client._transport.ray_actors import RayView
     from trainer_client._transport.registry import RegistryView
+
+logger = logging.getLogger("trainer_client")
 
 FILE: Final = "file:"
 SCHEME: Final = "registry://"
@@ -47,15 +52,21 @@ class AddressBook:
     Raises:
         RecipeError: what is asked of a registry cannot be read.
 
+    What was found last counts for as long as a place cannot be looked at: a file that is being written, a name service
+    that does not answer.
+
     Attributes:
         interval: seconds between looks; None where nothing can change.
-        trouble: why there is no address, if there is none.
+        trouble: what is wrong with the places that were looked at; empty when nothing is.
     """
 
     def __init__(self, server: str, told: Sequence[str], credentials: Credentials, token: str = "") -> None:
         self._server = server
         self._told = tuple(told)
+        self._tls = credentials.tls
         self._views: dict[str, RegistryView | RayView] = {}
+        self._listed: dict[str, list[str]] = {}
+        self._named: dict[str, list[Place]] = {}
         for one in told:
             if one.startswith(SCHEME):
                 from trainer_client._transport.registry import RegistryView
@@ -74,36 +85,86 @@ class AddressBook:
 
     async def look(self) -> list[Place]:
         """The addresses as they are now, each once."""
-        found: list[Place] = []
+        found: dict[tuple[bool, str], Place] = {}
+        troubles: list[str] = []
         for address in self._told:
-            for one in await self._told_at(address):
-                found += await _resolve(one)
-        return list(dict.fromkeys(found))
+            listed, trouble = await self._told_at(address)
+            for one in listed:
+                mistake = _mistake(one) if is_list(address) else ""
+                if mistake:
+                    trouble = f"{address}: {mistake}"
+                    continue
+                for place in await self._resolve(one):
+                    found.setdefault((is_encrypted(place.address, self._tls), _target(place.address)), place)
+            if trouble:
+                troubles.append(trouble)
+        said = "; ".join(troubles)
+        if said and said != self.trouble:
+            logger.warning("server %r: %s", self._server, said)
+        self.trouble = said
+        return list(found.values())
 
-    async def _told_at(self, address: str) -> Sequence[str]:
+    async def _told_at(self, address: str) -> tuple[Sequence[str], str]:
+        """What an address stands for, and what is wrong with it."""
         view = self._views.get(address)
         if view is not None:
-            listed = await view.look()
-            self.trouble = view.trouble
-            return listed
-        return self._read(address) if address.startswith(FILE) else (address,)
-
-    def _read(self, address: str) -> list[str]:
+            return await view.look(), view.trouble
+        if not address.startswith(FILE):
+            return (address,), ""
         path = address.removeprefix(FILE)
         try:
-            with open(path, encoding="utf-8") as file:
-                listed = json.load(file)
-        except (OSError, ValueError) as error:
-            self.trouble = f"{path}: {error}"
-            return []
+            self._listed[path] = self._read(path)
+        except (OSError, ValueError, RecursionError) as error:
+            last = self._listed.get(path, [])
+            counts = "; what it said last counts" if last else ""
+            return last, f"{path}: {error or type(error).__name__}{counts}"
+        empty = f"{path}: lists no address of server {self._server!r}" if not self._listed[path] else ""
+        return self._listed[path], empty
+
+    def _read(self, path: str) -> list[str]:
+        """The addresses in a file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it does not hold what it should.
+            RecursionError: it is nested too deep.
+        """
+        with open(path, encoding="utf-8") as file:
+            listed = json.load(file)
         found = listed.get(self._server) if isinstance(listed, dict) else None
         if isinstance(found, str):
             found = [found]
         if not isinstance(found, list) or not all(isinstance(one, str) and one for one in found):
             example = f'{{"{self._server}": ["host:port"]}}'
-            self.trouble = f"{path}: names no addresses of server {self._server!r}, as {example} does"
-            return []
+            raise ValueError(f"names no addresses of server {self._server!r}, as {example} does")
         return found
+
+    async def _resolve(self, address: str) -> list[Place]:
+        """The replicas at an address: several where it is a name with several addresses."""
+        try:
+            found = await _resolve(address)
+        except (OSError, UnicodeError):
+            # Of one that was never found gRPC says so, in its words, when it tries.
+            return self._named.get(address, [Place(address)])
+        self._named[address] = found
+        return found
+
+
+def _mistake(address: str) -> str:
+    """Why what a list says is no address of a server; empty when it is one."""
+    if is_list(address):
+        return f"{address!r} is a list of servers itself, and no address of one"
+    try:
+        check_address(address, "")
+    except RecipeError as error:
+        return error.reason
+    return ""
+
+
+def _target(address: str) -> str:
+    """What an address has in common with others that are the same, differently written."""
+    target = target_of(address)
+    return target.removeprefix("dns:").lstrip("/") if target.startswith("dns:") else target
 
 
 def _parts(address: str) -> tuple[str, str]:
@@ -142,11 +203,7 @@ async def _resolve(address: str) -> list[Place]:
     if name is None:
         return [Place(address)]
     host, port = name
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError:
-        # gRPC says so, in its words, when it tries.
-        return [Place(address)]
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     hosts = sorted({str(entry[4][0]) for entry in found if entry[0] == socket.AF_INET})
     if not hosts:
         # A replica with addresses of both kinds is one replica.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from trainer_client._transport.addresses import AddressBook
-from trainer_client._transport.fleet import Fleet
+from trainer_client._transport.fleet import Expired, Fleet
 from trainer_client._transport.replica import task_is_cancelled
 
 _UNUSED = 30.0
@@ -19,25 +20,38 @@ class Discovery:
     Args:
         book: the addresses.
         fleet: the replicas.
+        waits: whether someone waits for a replica, so that a new address may end the wait.
     """
 
-    def __init__(self, book: AddressBook, fleet: Fleet) -> None:
+    def __init__(self, book: AddressBook, fleet: Fleet, waits: Callable[[], bool]) -> None:
         self._book = book
         self._fleet = fleet
+        self._waits = waits
         self._looked = -math.inf
         self._used = -math.inf
         self._first: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def use(self) -> None:
-        """The server is used: its addresses are known when this returns, and followed from now on."""
+    async def use(self, expires: float) -> None:
+        """The server is used: its addresses are known when this returns, and followed from now on.
+
+        Args:
+            expires: when to give up, on the loop's clock: a name service may take longer than any work can wait.
+
+        Raises:
+            Expired: that time has come.
+        """
         loop = asyncio.get_running_loop()
         self._used = loop.time()
         if self._looked == -math.inf:
             if self._first is None:
                 self._first = loop.create_task(self._look())
             # Several may wait for it, and one of them may be cancelled.
-            await asyncio.shield(self._first)
+            try:
+                async with asyncio.timeout_at(expires if expires < math.inf else None):
+                    await asyncio.shield(self._first)
+            except TimeoutError:
+                raise Expired from None
         if self._book.interval is not None and (self._task is None or self._task.done()):
             self._task = loop.create_task(self._follow(self._book.interval))
 
@@ -50,7 +64,7 @@ class Discovery:
 
     async def _follow(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
-        while self._fleet.busy or loop.time() - self._used < _UNUSED:
+        while self._fleet.busy or self._waits() or loop.time() - self._used < _UNUSED:
             if loop.time() - self._looked >= interval:
                 try:
                     await self._look()

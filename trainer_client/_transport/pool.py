@@ -69,7 +69,8 @@ class Pool:
         self.server = server
         credentials = Credentials(tls)
         self.fleet = Fleet(server, pins, pin, retries, credentials, token, self._notify)
-        self._discovery = Discovery(AddressBook(server, addresses, credentials, token), self.fleet)
+        book = AddressBook(server, addresses, credentials, token)
+        self._discovery = Discovery(book, self.fleet, lambda: bool(self._asking or self._waiting))
         self._retries = retries
         self._progress = ProgressWatch(self.fleet, retries, self._waits)
         self._changed: asyncio.Future[None] | None = None
@@ -92,7 +93,7 @@ class Pool:
         fleet, loop = self.fleet, asyncio.get_running_loop()
         if not self._calls and not self._waiting:
             fleet.begin()
-        await self._discovery.use()
+        await self._discovery.use(expires)
         fleet.start_probes()
         patience = _Patience(self._retries.unavailable_timeout_s)
         needs = dict.fromkeys(names, "")

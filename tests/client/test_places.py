@@ -1,0 +1,150 @@
+"""Lists of addresses that break, change or lie, and names that stop to resolve: what was known last counts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from trainer_client import AsyncRewardClient, Recipe, Retries, RewardClient, Rollout
+from trainer_client._transport import addresses, discovery
+from trainer_client._transport.addresses import AddressBook
+from trainer_client._transport.credentials import Credentials
+from trainer_client.testing import FakeServer
+
+RECIPE = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 30.0\n')
+HURRIED = Recipe.loads('max_missing = 1.0\n[rewards.main]\nverifier = "echo"\ndeadline = 0.5\n')
+
+
+class Names:
+    """A name service that knows what it is told; it does not answer for names that have None."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **known: list[str] | None) -> None:
+        self.known = known
+        self.silent = threading.Event()
+        self.silent.set()
+        real = socket.getaddrinfo
+
+        def answer(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+            name = str(host).partition(".test")[0]
+            if not str(host).endswith(".test"):
+                return real(host, port, *args, **kwargs)
+            self.silent.wait()
+            if not self.known.get(name):
+                raise socket.gaierror(socket.EAI_AGAIN, "the name service is away")
+            return [entry for one in self.known[name] or () for entry in real(one, port, *args, **kwargs)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", answer)
+
+
+def book(*told: str) -> AddressBook:
+    return AddressBook("echo", told, Credentials(None))
+
+
+async def places(of: AddressBook) -> list[str]:
+    return [place.address for place in await of.look()]
+
+
+@pytest.mark.parametrize(
+    "broken", ["", "{", '{"echo": "h:1"', "[]", "null", "{}", '{"echo": 7}', '{"echo": [""]}', "[" * 100_000, "\udcff"]
+)
+async def test_a_file_that_is_broken_leaves_its_servers_beside_others(
+    tmp_path: Path, broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "endpoints.json"
+    file.write_text('{"echo": ["127.0.0.1:1", "127.0.0.1:2"]}')
+    told = book(f"file:{file}", "127.0.0.1:3")
+    assert await places(told) == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+    assert told.trouble == ""
+    file.write_bytes(broken.encode("utf-8", "surrogateescape"))
+    for _ in range(2):
+        assert await places(told) == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+    assert "what it said last counts" in told.trouble
+    assert len([one for one in caplog.messages if str(file) in one]) == 1
+    file.unlink()
+    assert await places(told) == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]
+    file.write_text('{"echo": "127.0.0.1:4"}')
+    assert await places(told) == ["127.0.0.1:4", "127.0.0.1:3"]
+    assert told.trouble == ""
+    file.write_text('{"echo": []}')
+    assert await places(told) == ["127.0.0.1:3"]
+    assert "lists no address of server 'echo'" in told.trouble
+
+
+@pytest.mark.parametrize(
+    "wrong", ["h", "::1:1", "h:0", "h:70000", "a b:1", "file:/etc/hosts", "registry://h:1", "ray:"]
+)
+async def test_what_a_list_says_that_is_no_address_is_named_and_left_out(tmp_path: Path, wrong: str) -> None:
+    file = tmp_path / "endpoints.json"
+    file.write_text(json.dumps({"echo": [wrong, "[::1]:5"]}))
+    told = book(f"file:{file}")
+    assert await places(told) == ["[::1]:5"]
+    assert repr(wrong) in told.trouble
+
+
+async def test_a_server_that_is_told_twice_is_one_replica(monkeypatch: pytest.MonkeyPatch) -> None:
+    Names(monkeypatch, two=["127.0.0.1", "127.0.0.2"])
+    same = ["127.0.0.1:1", "grpc://127.0.0.1:1", "ipv4:127.0.0.1:1,127.0.0.1:2", "two.test:1"]
+    assert await places(book(*same)) == ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.2:1"]
+    assert await places(book("h.invalid:1", "dns:h.invalid:1", "dns:///h.invalid:1")) == ["h.invalid:1"]
+    assert len(await places(book("127.0.0.1:1", "grpcs://127.0.0.1:1"))) == 2
+
+
+async def test_a_name_that_does_not_resolve_for_a_while_keeps_its_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = Names(monkeypatch, rewards=None)
+    told = book("rewards.test:1")
+    assert await places(told) == ["rewards.test:1"]  # gRPC says why it cannot be reached
+    names.known["rewards"] = ["127.0.0.1", "127.0.0.2"]
+    assert await places(told) == ["127.0.0.1:1", "127.0.0.2:1"]
+    names.known["rewards"] = None
+    assert await places(told) == ["127.0.0.1:1", "127.0.0.2:1"]
+    names.known["rewards"] = ["127.0.0.3"]
+    assert await places(told) == ["rewards.test:1"]
+
+
+@pytest.mark.parametrize("name", ["a" * 64, "a..b", "xn--\u0080"])
+async def test_a_name_that_none_can_have_is_left_to_grpc(name: str) -> None:
+    assert await places(book(f"{name}:1")) == [f"{name}:1"]
+
+
+async def test_a_name_service_that_does_not_answer_costs_no_more_than_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = Names(monkeypatch, rewards=["127.0.0.1"])
+    names.silent.clear()
+    try:
+        async with AsyncRewardClient(HURRIED, "rewards.test:1") as client, asyncio.timeout(20):
+            table = await client.score([Rollout("r", "p", "x")])
+            assert table.cell(0, "main").code == "deadline"
+    finally:
+        names.silent.set()
+
+
+def test_who_waits_for_a_server_hears_of_its_address_however_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(discovery, "_UNUSED", 0.0)
+    monkeypatch.setattr(addresses, "_FILE_INTERVAL", 0.02)
+    file = tmp_path / "endpoints.json"
+    looked, read = threading.Semaphore(0), AddressBook.look
+
+    async def look(self: AddressBook) -> Any:
+        looked.release()
+        return await read(self)
+
+    monkeypatch.setattr(AddressBook, "look", look)
+    patient = Retries(unavailable_timeout_s=25.0)
+    with (
+        FakeServer({"echo": lambda item: 0.5}) as server,
+        RewardClient(RECIPE, f"file:{file}", retries=patient) as client,
+    ):
+        future = client.submit(Rollout("r", "p", "x"))
+        for _ in range(3):
+            assert looked.acquire(timeout=20), "no one looks any more"
+        file.write_text(json.dumps({"echo": server.address}))
+        assert future.result(20).reward == 0.5
