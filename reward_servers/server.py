@@ -18,6 +18,7 @@ from grpc_health.v1 import health
 from reward_servers import __version__
 from reward_servers.config import ClientTls, ServerConfig
 from reward_servers.core import BoundVerifier, Scorer, SettingsError, Verifier, find, installed
+from reward_servers.endings import ending_signals
 from reward_servers.garbage import freeze_garbage
 from reward_servers.hosting import HostingServicer, Registrar, follow_files
 from reward_servers.loop_watch import watched_loop
@@ -76,6 +77,11 @@ class Running:
         self._server = server
         self._servicer = servicer
         self._probe = probe
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Do not wait, or no longer, for what was admitted: it is lost."""
+        self._hurried.set()
 
     async def drain(self, seconds: float) -> None:
         """Say not serving, take nothing new, finish what was admitted, and stop.
@@ -85,10 +91,13 @@ class Running:
         """
         await self._servicer.drain()
         await self._probe.enter_graceful_shutdown()
-        try:
-            await asyncio.wait_for(self.scorer.drain(), seconds)
-        except TimeoutError:
-            _log.error("items were still running after %g s of draining; they are lost", seconds)
+        waits = [asyncio.create_task(one) for one in (self.scorer.drain(), self._hurried.wait())]
+        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        for one in waits:
+            one.cancel()
+        if waits[0] not in done:
+            why = f"after {seconds:g} s of draining" if not self._hurried.is_set() else "when it was told twice to end"
+            _log.error("items were still running %s; they are lost", why)
         await self._server.stop(grace=2.0)
         await self.scorer.close()
 
@@ -304,7 +313,7 @@ async def serve(
     ready: Callable[[str], None] | None = None,
     follow: bool = False,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP, then drain.
+    """Serve until SIGTERM, SIGINT or SIGHUP, then drain. Such a signal ends a server at once that does not serve yet.
 
     Args:
         config: Settings of the process.
@@ -318,16 +327,52 @@ async def serve(
         SettingsError: A setting is wrong.
         StartupError: What a verifier needs is missing here.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stop.set)
-    async with running(config, names, peers=peers) as server, watched_loop():
-        freeze_garbage()
-        if ready is not None:
-            ready(server.address)
-        following = asyncio.create_task(follow_files(server.registrar)) if follow else None
-        await stop.wait()
-        _log.info("draining")
-        if following is not None:
-            following.cancel()
+    ending = _Ending()
+    try:
+        async with running(config, names, peers=peers) as server, watched_loop():
+            ending.served(server)
+            freeze_garbage()
+            if ready is not None:
+                ready(server.address)
+            following = asyncio.create_task(follow_files(server.registrar)) if follow else None
+            await ending.told.wait()
+            _log.info("draining; Ctrl-C ends at once")
+            if following is not None:
+                following.cancel()
+    except asyncio.CancelledError:
+        if not ending.told.is_set():
+            raise
+        _log.info("ended before it served")
+
+
+class _Ending:
+    """Listens to the signals that end a server: at once while it starts, by draining while it serves.
+
+    A second Ctrl-C ends the draining. Other signals may come twice by themselves: from a terminal or a job scheduler,
+    and from what has started the server.
+
+    Attributes:
+        told: Whether one has come.
+    """
+
+    def __init__(self) -> None:
+        self.told = asyncio.Event()
+        self._interrupts = 0
+        self._server: Running | None = None
+        self._task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        for number in ending_signals():
+            loop.add_signal_handler(number, self._tell, number)
+
+    def served(self, server: Running) -> None:
+        """The server has started."""
+        self._server = server
+
+    def _tell(self, number: signal.Signals) -> None:
+        self.told.set()
+        self._interrupts += number == signal.SIGINT
+        if self._server is None:
+            assert self._task is not None
+            self._task.cancel()
+        elif self._interrupts > 1:
+            self._server.hurry()

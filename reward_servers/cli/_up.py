@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -73,6 +72,7 @@ async def _keep(
 ) -> None:
     from reward_servers.cli._fleet import PrefixedLog
     from reward_servers.config import drain_seconds
+    from reward_servers.endings import ending_signals
     from reward_servers.fleet import addresses_elsewhere, verifiers_elsewhere
     from reward_servers.supervisor import Supervisor
 
@@ -99,7 +99,7 @@ async def _keep(
             supervisor.kill()
             log("assay", "killing the servers")
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ending_signals():
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     try:
         await running

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from reward_servers.config import TlsConfig, bind_refusal
 from reward_servers.core import SettingsError
+from reward_servers.endings import ending_signals
 from reward_servers.garbage import freeze_garbage
 from reward_servers.gateway.app import create_app
 from reward_servers.gateway.patience import Patience
@@ -40,8 +41,7 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         """Note signals while serving."""
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        before = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        before = {number: signal.signal(number, self.handle_exit) for number in ending_signals()}
         try:
             yield
         finally:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import grpc.aio
 
 from reward_servers.config import ServerConfig
+from reward_servers.endings import ending_signals
 from reward_servers.registry._registry import Registry
 from reward_servers.registry._servicer import RegistryServicer
 from reward_servers.rpc import Clients, ServerCertificates, add_standard_services, listen
@@ -76,7 +76,7 @@ async def serve_registry(config: ServerConfig, state: Path | None, ready: Callab
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ending_signals():
         loop.add_signal_handler(number, stop.set)
     async with serving(config, state) as address:
         ready(address)

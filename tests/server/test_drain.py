@@ -7,6 +7,9 @@ import json
 import os
 import signal
 import sys
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
 
 import grpc
 import grpc.aio
@@ -18,20 +21,28 @@ from trainer_client.contract.v1 import reward_service_pb2 as pb
 from trainer_client.contract.v1 import types_pb2 as types
 
 
-async def _start() -> tuple[asyncio.subprocess.Process, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "reward_servers", "serve", "tests.core.unruly:pid", "--workers", "2"),
+async def _run(
+    *arguments: str, hangs_up: Literal[signal.Handlers.SIG_DFL, signal.Handlers.SIG_IGN] = signal.SIG_DFL
+) -> asyncio.subprocess.Process:
+    """Start a server, with what is done at the end of a terminal."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "reward_servers", "serve", *arguments, "--workers", "2"),
         stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGHUP, hangs_up),
     )
+
+
+async def _start(name: str = "pid", **how: Any) -> tuple[asyncio.subprocess.Process, str]:
+    process = await _run(f"tests.core.unruly:{name}", **how)
     assert process.stdout is not None
     line = (await process.stdout.readline()).decode()
     return process, line.split()[2]
 
 
-def _request(*seconds: str, request_id: str = "") -> pb.ScoreRequest:
-    request = pb.ScoreRequest(request_id=request_id, evaluations=[types.Evaluation(verifier="test/pid")])
+def _request(*seconds: str, request_id: str = "", verifier: str = "test/pid") -> pb.ScoreRequest:
+    request = pb.ScoreRequest(request_id=request_id, evaluations=[types.Evaluation(verifier=verifier)])
     group = request.groups.add(group_id="g")
     for place, text in enumerate(seconds):
         group.rollouts.add(index=place, rollout_id=str(place), response=types.Content(text=text))
@@ -72,6 +83,57 @@ async def test_being_told_to_stop_loses_no_admitted_item_and_takes_no_new_one(
     evidence = [json.loads(one.verdict.evidence_json) for one in response.results]
     assert len({one["pid"] for one in evidence}) <= 2
     assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+async def test_a_server_that_was_started_with_nohup_outlives_its_terminal() -> None:
+    process, address = await _start(hangs_up=signal.SIG_IGN)
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = stub_of(channel)
+        _to_all(process.pid, signal.SIGHUP)
+        response = await stub.Score(_request("0"))
+        assert response.results[0].verdict.score == 1.0
+        assert not (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.draining
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    ignored = next(line for line in status.splitlines() if line.startswith("SigIgn"))
+    assert int(ignored.split()[1], 16) >> (signal.SIGHUP - 1) & 1
+    process.send_signal(signal.SIGTERM)
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_server_that_does_not_serve_yet_ends_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    begun, settings = tmp_path / "begun", tmp_path / "settings.toml"
+    settings.write_text(f'[verifiers."test/never-ready"]\nbegun = "{begun}"\n')
+    process = await _run("tests.server.slow_start:NeverReady", "--config", str(settings))
+    while not begun.exists():
+        assert process.returncode is None
+        await asyncio.sleep(0.02)
+    process.send_signal(number)
+    said, log = await asyncio.wait_for(process.communicate(), 30)
+    assert (process.returncode, said) == (0, b"")
+    assert b"ended before it served" in log
+    assert b"Traceback" not in log
+
+
+async def test_a_second_ctrl_c_ends_a_server_that_drains_and_no_other_signal_that_comes_twice() -> None:
+    process, address = await _start("patient")
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = stub_of(channel)
+        admitted = asyncio.ensure_future(stub.Score(_request("600", verifier="test/patient")))
+        while not (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.items_in_flight:
+            await asyncio.sleep(0.01)
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+        while not (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.draining:
+            await asyncio.sleep(0.01)
+        assert (await stub.GetServerInfo(pb.GetServerInfoRequest())).load.items_in_flight == 1
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await admitted
+    _, log = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0
+    assert b"told twice to end" in log
+    assert b"Traceback" not in log
 
 
 async def test_calls_that_wait_to_be_read_are_admitted_too() -> None:
