@@ -12,6 +12,8 @@ from typing import Any
 LONGEST_CODE = 128
 """Characters of a code, as clients take it: codes are few, short, and end up in logs and metrics."""
 _LONGEST_TEXT = 65_536
+LONGEST_EVIDENCE = 512 << 10
+"""Bytes of evidence, and of feedback, that travel whole: a reply holds those of hundreds of items."""
 
 
 class Party(Enum):
@@ -189,7 +191,7 @@ def encode_evidence(value: Mapping[str, Any] | None) -> bytes:
     """Evidence or feedback as JSON; empty when there is none.
 
     What has no form in JSON (a key that is no text, a value within itself, one that is nested too deep) is written as
-    text, since what is said of a score must not change it.
+    text, and of what is too long the beginning is, since what is said of a score must not change it.
     """
     if not value:
         return b""
@@ -197,6 +199,9 @@ def encode_evidence(value: Mapping[str, Any] | None) -> bytes:
         text = _EVIDENCE.encode(value)
     except Exception:  # noqa: BLE001 - as below
         text = _EVIDENCE.encode({"text": _as_text(value)})
+    if len(text) > LONGEST_EVIDENCE:
+        cut = f"{len(text)} characters, of which the first are kept: more than {LONGEST_EVIDENCE} is too long"
+        text = _EVIDENCE.encode({"cut": cut, "text": text[:_LONGEST_TEXT]})
     return text.encode("utf-8", "replace")
 
 
@@ -270,7 +275,7 @@ def to_verdict(returned: object, low: float, high: float, floor: float, *, detai
         code,
         tuple((_sendable(name), part) for name, part in score.aspects.items()),
         tuple(score.steps),
-        _sendable(score.note),
+        _sendable(score.note[:_LONGEST_TEXT]),
         encode_evidence(score.evidence),
         encode_evidence(score.feedback),
     )

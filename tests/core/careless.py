@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from reward_servers import Context, Cost, Item, ItemLimits, Rollout, Score, verifier
+from reward_servers import Context, Cost, Item, ItemLimits, Rollout, Score, Step, verifier
 
 _LIMITS = ItemLimits(cpu=0.5, wall=30.0)
 
@@ -39,6 +39,8 @@ def _leave(command: str) -> None:
     """Leave something behind that goes on, or that strikes later."""
     if command == "thread":
         threading.Thread(target=_spin, daemon=True).start()
+    if command == "waiting":
+        threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     if command == "process" and os.fork() == 0:
         _spin()
     if command == "alarm":
@@ -115,3 +117,15 @@ class CarelessBatch:
         for item in items:
             _say(item.rollout.response, item.context.usage)
         return [Score(1.0, code=Unwritable() if text == "code" else "") for text in texts]  # type: ignore[arg-type]
+
+
+@verifier("test/talkative", version="1", limits=ItemLimits(cpu=20.0, wall=60.0, memory=96 << 20), deterministic=False)
+def talkative(rollout: Rollout) -> Score:
+    """Say as many bytes as the response asks, where it asks."""
+    where, _, size = rollout.response.partition(" ")
+    text = "x" * int(size or 0)
+    if where == "unsaid":
+        return Score(1.0, steps=[Step(0, 1, 1.0)] * 1_000_000)
+    if where == "note":
+        return Score(1.0, note=text)
+    return Score(1.0, evidence={"text": text}) if where == "evidence" else Score(1.0, feedback={"text": text})

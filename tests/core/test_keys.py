@@ -71,7 +71,7 @@ def _shown(subject: Rollout | Group, named: bool) -> object:
     return replace(subject, rollout_id="", prompt_context=replace(subject.prompt_context, group_id="", size=0))
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(_subjects(), _subjects(), st.sampled_from([None, 7]), st.booleans())
 def test_different_subjects_have_different_keys_and_equal_ones_equal_keys(
     one: Rollout | Group, other: Rollout | Group, seed: int | None, named: bool

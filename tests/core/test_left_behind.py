@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from dataclasses import replace
 
 import pytest
 
-from tests.core.careless import CarelessBatch, careless, careless_loop, careless_quick
+from tests.core.careless import CarelessBatch, careless, careless_loop, careless_quick, talkative
 from tests.core.helpers import as_fault, as_verdict, group, outcomes, request, scored, scoring
 from tests.typed import declared
 
@@ -22,6 +23,46 @@ async def test_what_an_item_leaves_computing_is_not_counted_as_the_time_of_the_n
         )
     assert (as_verdict(first).score, as_verdict(innocent).score) == (1.0, 1.0)
     assert (as_verdict(spinning).code, as_verdict(spinning).score) == ("limit", 0.0)
+
+
+@pytest.mark.parametrize("left", ["thread", "process"])
+async def test_a_worker_in_which_something_computes_for_ever_is_replaced_and_counted(left: str) -> None:
+    async with scoring(careless, workers=1) as scorer:
+        (executor,) = scorer.hosting.owned
+        (found,) = await outcomes(scorer, request("test/careless", group(left)))
+        async with asyncio.timeout(60):
+            while executor.workers != (1, 1) or not scorer.stats.worker_deaths:  # type: ignore[attr-defined]
+                await asyncio.sleep(0.02)
+        fine = await outcomes(scorer, request("test/careless", group(*["fine"] * 3)))
+    assert [as_verdict(one).score for one in (found, *fine)] == [1.0] * 4
+    assert scorer.stats.worker_deaths == {("shared", "left"): 1}
+
+
+async def test_a_worker_whose_thread_waits_is_kept() -> None:
+    async with scoring(careless, workers=1) as scorer:
+        for text in ("waiting thread", "fine", "fine"):
+            assert as_verdict((await outcomes(scorer, request("test/careless", group(text))))[0]).score == 1.0
+    assert scorer.stats.worker_deaths == {}
+
+
+@pytest.mark.parametrize("where", ["evidence", "feedback", "note"])
+async def test_what_is_said_of_a_score_is_cut_and_changes_neither_the_score_nor_what_is_blamed(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with scoring(talkative, workers=1) as scorer:
+        found = await outcomes(scorer, request("test/talkative", group("fine", f"{where} 8000000", f"{where} 1000")))
+    assert [as_verdict(one).score for one in found] == [1.0] * 3
+    cut, whole = (len(getattr(as_verdict(one), where)) for one in found[1:])
+    assert 1000 <= whole < 65_000 < cut < 1 << 20
+    assert scorer.stats.worker_deaths == {}
+    assert not caplog.records
+
+
+async def test_what_an_item_says_beyond_all_memory_is_its_own_doing(caplog: pytest.LogCaptureFixture) -> None:
+    async with scoring(talkative, workers=1) as scorer:
+        (found,) = await outcomes(scorer, request("test/talkative", group("unsaid")))
+    assert (as_verdict(found).code, as_verdict(found).note) == ("limit", "memory limit")
+    assert "other items" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ async def test_a_deadline_skips_what_is_not_finished_and_stops_it() -> None:
         assert scorer.admission.items == 0
     assert as_verdict(quick).score == 1.0
     assert as_skip(slow).reason is SkipReason.DEADLINE
-    assert unruly.CANCELLED == ["g-1"]
+    assert unruly.CANCELLED == ["0.9"]
 
 
 async def test_waiting_too_long_on_the_loop_is_a_fault_of_that_item() -> None:

@@ -128,7 +128,7 @@ def _start_processes(command: str, argument: str) -> None:
 @verifier("test/unruly", version="1", limits=_LIMITS, score_range=(-1.0, 1.0))
 def unruly(rollout: Rollout) -> float | Score | Fault:
     """Do what the response says."""
-    JUDGED.append(rollout.rollout_id)
+    JUDGED.append(rollout.response)
     command, _, argument = rollout.response.partition(" ")
     _disturb_the_worker(command, argument)
     _start_processes(command, argument)
@@ -170,7 +170,7 @@ async def wait(rollout: Rollout, context: Context) -> Score:
     try:
         await asyncio.sleep(float(rollout.response))
     except asyncio.CancelledError:
-        CANCELLED.append(rollout.rollout_id)
+        CANCELLED.append(rollout.response)
         raise
     return Score(1.0, evidence={"seed": context.seed})
 

@@ -14,7 +14,7 @@ from reward_servers.core._bound import limit_verdict
 from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict
 from reward_servers.core._work import DeathKind, Unit
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
-from reward_servers.core.executors._worker_main import LEFT_COMPUTING, LEFT_MEMORY
+from reward_servers.core.executors._worker_main import LEFT_COMPUTING, LEFT_MEMORY, LEFT_RUNNING, OWN_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class Cause:
         fresh: Whether no other item had run in it.
         exhausted: The bound that was exceeded: ``"cpu"``, ``"memory"`` or ``"wall"``; empty for none.
         disturbed: Whether threads or processes of earlier items were there, whose time is counted as the item's.
+        between: Whether no item ran then.
     """
 
     kind: DeathKind
@@ -34,6 +35,12 @@ class Cause:
     fresh: bool
     exhausted: str = ""
     disturbed: bool = False
+    between: bool = False
+
+    @property
+    def label(self) -> str:
+        """The same in a word, for counting."""
+        return "left" if self.between else self.exhausted or self.kind.value
 
     def __str__(self) -> str:
         """What happened."""
@@ -62,6 +69,11 @@ def cause_of_death(worker: WorkerProcess, exit_code: int | None) -> Cause:
         return Cause(DeathKind.OUTSIDE, f"it was {reason.value}", fresh)
     if exit_code == -signal.SIGPROF:
         return Cause(DeathKind.BOUND, "over its cpu limit", fresh, "cpu", worker.disturbed)
+    if exit_code == OWN_MEMORY:
+        return Cause(DeathKind.BOUND, "over its memory limit", fresh, "memory")
+    if exit_code == LEFT_RUNNING:
+        words = "items have left threads or processes in it that compute for ever"
+        return Cause(DeathKind.OUTSIDE, words, fresh, between=True)
     if exit_code == LEFT_MEMORY:
         return Cause(DeathKind.OUTSIDE, "other items had left too much memory in use", fresh)
     if exit_code == LEFT_COMPUTING:

@@ -8,9 +8,20 @@ import signal
 import threading
 import time
 
-from reward_servers.core.executors._process_tree import children_of, is_helper, kill_descendants
+from reward_servers.core.executors._process_tree import (
+    children_of,
+    descendants_of,
+    is_helper,
+    kill_descendants,
+    state_of,
+)
 
 _REAPED_WITHIN = 0.1
+_LOOKS = 20
+_LOOK = 0.01
+"""Seconds between looks at what runs although no item does."""
+_MOST = 0.8
+"""Share of the looks at which it may be found able to run."""
 
 
 class Leftovers:
@@ -49,6 +60,23 @@ class Leftovers:
                 self.compute = True
             else:
                 _end(pid)
+
+    def compute_now(self) -> bool:
+        """Whether what items have left computes at this moment, in which no item runs.
+
+        Who computes can run whenever it is looked at, however small a share of a processor a crowded host gives it.
+        """
+        can_run = 0
+        for _ in range(_LOOKS):
+            time.sleep(_LOOK)
+            can_run += self._can_run()
+        return can_run > _MOST * _LOOKS
+
+    def _can_run(self) -> bool:
+        me = self._me
+        threads = (f"{me}/task/{one}" for one in os.listdir(f"/proc/{me}/task") if int(one) != me)
+        left = (one for one in descendants_of(me) if one not in self._kept)
+        return any(state_of(one) == "R" for one in (*threads, *left))
 
     def _in_session(self, pid: int) -> bool:
         try:

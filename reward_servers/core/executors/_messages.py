@@ -23,6 +23,7 @@ _RECORD = struct.Struct("<HBBIId")
 _RESULTS, _HELLO = 1, 2
 _PLAIN, _RICH = 0, 1
 _CODES = ("accepted", "wrong", "partial", "no_answer", "limit", "malformed")
+_LARGE = 64 << 10
 _LARGEST_U32 = (1 << 32) - 1
 _LARGEST_I64 = (1 << 63) - 1
 
@@ -64,7 +65,12 @@ def hello(said: Mapping[str, Any]) -> bytes:
 
 
 class ResultsWriter:
-    """Gathers results of one chunk into one message."""
+    """Gathers results of one chunk into one message.
+
+    Attributes:
+        count: How many it holds.
+        large: Whether one of them says so much that it should not wait for others.
+    """
 
     def __init__(self) -> None:
         self._number = 0
@@ -72,6 +78,7 @@ class ResultsWriter:
         self._codes: dict[str, int] = {}
         self._rich: list[Any] = []
         self.count = 0
+        self.large = False
 
     def add(self, number: int, place: int, outcomes: Sequence[Outcome], run_us: int, usage: Usage) -> None:
         """Add the result of one item; all of them are of one chunk between two calls of `take`."""
@@ -87,6 +94,8 @@ class ResultsWriter:
         self._records += _RECORD.pack(place, _RICH, 0, run_us, cpu_us, 0.0)
         spent = [usage.upstream_calls, usage.input_tokens, usage.output_tokens, usage.cost]
         self._rich.append([spent, [_encode_outcome(outcome) for outcome in outcomes]])
+        said = sum(len(one.evidence) + len(one.feedback) for one in outcomes if isinstance(one, Verdict))
+        self.large = self.large or said > _LARGE
 
     def _code(self, code: str) -> int:
         if code in _CODES:
@@ -98,7 +107,7 @@ class ResultsWriter:
         rest = json.dumps([list(self._codes), self._rich]).encode() if self._codes or self._rich else b""
         head = _HEAD.pack(_RESULTS, self._number, self.count, len(self._records))
         message = frame(head + self._records + rest)
-        self._records, self._codes, self._rich, self.count = bytearray(), {}, [], 0
+        self._records, self._codes, self._rich, self.count, self.large = bytearray(), {}, [], 0, False
         return message
 
 

@@ -55,8 +55,12 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def state_of(pid: int) -> str:
-    """The kernel's letter for what a process does, such as ``T`` for stopped; empty when it has ended."""
+def state_of(pid: int | str) -> str:
+    """The kernel's letter for what a process does, such as ``T`` for stopped; empty when it has ended.
+
+    Args:
+        pid: The process; ``PID/task/TID`` for one of its threads.
+    """
     try:
         return Path(f"/proc/{pid}/stat").read_text("ascii", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):

@@ -205,8 +205,9 @@ class ProcessExecutor:
         self._workers.add(worker)
         try:
             await worker.start(self._context)
-        except (OSError, EOFError) as error:
-            # The host is short of processes, or the process that workers are forked from has died and is started again.
+        except (OSError, EOFError, RuntimeError) as error:
+            # The host is short of processes, the process that workers are forked from has died and is started again, or
+            # the main module starts servers when it is imported, as every worker does.
             self._workers.discard(worker)
             worker.refusal = f"no process can be started: {error}"
             self._start_failed(worker, None)
@@ -230,7 +231,8 @@ class ProcessExecutor:
             self._start_failed(worker, exit_code)
             return
         # A worker that has not begun, or has spoiled what says so, was about to begin the first of them.
-        begun = worker.current
+        cause = cause_of_death(worker, exit_code)
+        begun = worker.current if not cause.between else None
         suspects = [begun] if begun is not None else []
         if begun is not None and self._device:
             # Of a batch it cannot be said which item it was: each is tried alone.
@@ -238,8 +240,9 @@ class ProcessExecutor:
         for unit in reversed(pending):
             if unit not in suspects:
                 self._queue.push_front(unit)
-        cause = cause_of_death(worker, exit_code)
-        self._note_death(self.name, cause.exhausted or cause.kind.value)
+        self._note_death(self.name, cause.label)
+        if cause.between:
+            _log.warning("a worker of the pool %s is replaced: %s", self.name, cause)
         for unit in suspects:
             self._after_death(unit, cause, alone=len(suspects) == 1)
         self._spawn(0.0)

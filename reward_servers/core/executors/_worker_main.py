@@ -49,6 +49,14 @@ LEFT_MEMORY = 75
 LEFT_COMPUTING = 76
 """Exit code of a worker in which what earlier items have left has used the time of the current one."""
 
+OWN_MEMORY = 77
+"""Exit code of a worker that nothing was left in, whose memory an item has exhausted by what it holds or says."""
+
+LEFT_RUNNING = 78
+"""Exit code of a worker in which what earlier items have left computes while no item runs."""
+
+_LOOK_EVERY = 5.0
+"""Seconds between looks at what items have left: each holds the worker up for a moment."""
 _PR_SET_PDEATHSIG = 1
 _LEFT_BEHIND = 1 / 16
 """Share of the memory bound that earlier items may have left in use when one is said to have exhausted the rest."""
@@ -175,6 +183,7 @@ class _Worker:
         self._memory_limit = -1
         self._is_fresh = True
         self._has_warned = False
+        self._looked_at = -_LOOK_EVERY
         # A child that a verifier forks must never answer for it.
         os.register_at_fork(after_in_child=channel.close)
 
@@ -185,8 +194,8 @@ class _Worker:
                     self._receive()
                 self._run_chunk(self._waiting.pop(0))
         except MemoryError:
-            # Within an item that is its outcome. Between two it is what others have left, and no item's doing.
-            os._exit(LEFT_MEMORY)
+            # Within an item that is its outcome. Around one it is what others have left, or what it says.
+            os._exit(OWN_MEMORY if self._is_fresh else LEFT_MEMORY)
 
     def _receive(self) -> None:
         data = self._channel.recv(1 << 20)
@@ -224,6 +233,11 @@ class _Worker:
         self._flush()
         signal.setitimer(signal.ITIMER_PROF, 0)
         self._last = {later: place for later, place in self._last.items() if later > number}
+        if self._leftovers.compute and time.perf_counter() - self._looked_at > _LOOK_EVERY:
+            if self._leftovers.compute_now():
+                # It would slow every later item down, and take a processor for ever.
+                os._exit(LEFT_RUNNING)
+            self._looked_at = time.perf_counter()
 
     def _items(self, order: Order) -> list[Asked]:
         """The items of a chunk."""
@@ -296,7 +310,7 @@ class _Worker:
                 instance.verifier.name,
             )
         self._report(number, place, outcomes, ended - started, cpu, context)
-        if self._writer.count >= _TOGETHER or ended - self._written_at > _HELD_BACK:
+        if self._writer.count >= _TOGETHER or self._writer.large or ended - self._written_at > _HELD_BACK:
             self._flush(ended)
         self._is_fresh = False
 
