@@ -7,6 +7,7 @@ could be it and still end by `abort()`. Its end takes the whole namespace with i
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -15,6 +16,10 @@ from sandbox._inside import _child, _kernel, _program, _wire
 from sandbox._inside._pipes import PipeWatch
 
 _NAMESPACES = _kernel.CLONE_NEWUSER | _kernel.CLONE_NEWPID | _kernel.CLONE_NEWNS | _kernel.CLONE_NEWIPC
+_TO_ALL = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""Signals that service managers, job schedulers and terminals send to all processes of what they stop."""
+_ARRIVES = 0.2
+"""Seconds in which such a signal reaches this process after the program."""
 _WALL = 0x40000000  # wait for children whatever signal they end with
 
 
@@ -69,16 +74,39 @@ class Maker:
             if main == 0:
                 _kernel.restore_signal(_kernel.SIGINT, handler)
                 return _child.become(sock, self._rights, groups, lambda: _child.settle_in_namespaces(disk, files))
+            # Kept for the end of the run, where they are looked at.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _TO_ALL)
             _kernel.close_others(sock.fileno(), *(() if pipes is None else pipes.descriptors))
             _kernel.drop_capabilities()
             if pipes is not None:
                 pipes.begin()
         except BaseException as error:  # noqa: BLE001 - nothing may return into the zygote's loop
             _child.fail(sock, "init", error)
-        reap(sock, main, pipes, _kernel.kill_others)
+        reap(sock, main, pipes, _kernel.kill_others, _was_disturbed)
 
 
-def reap(sock: socket.socket, main: int, pipes: PipeWatch | None, end_others: Callable[[], bool]) -> NoReturn:
+def _was_disturbed(status: int) -> bool:
+    """Whether a signal from outside has reached the run, so that nothing can be said of its program.
+
+    A program that signals us itself, or its own end, is known by its number: who is outside has none in here.
+
+    Args:
+        status: How the program ended.
+    """
+    by_signal = os.WIFSIGNALED(status) and os.WTERMSIG(status) in _TO_ALL
+    while (heard := signal.sigtimedwait(_TO_ALL, _ARRIVES if by_signal else 0.0)) is not None:
+        if heard.si_pid == 0 and heard.si_code >= 0:
+            return True
+    return False
+
+
+def reap(
+    sock: socket.socket,
+    main: int,
+    pipes: PipeWatch | None,
+    end_others: Callable[[], bool],
+    was_disturbed: Callable[[int], bool] = lambda status: False,
+) -> NoReturn:
     """Wait for the program, end what it left behind, report and go.
 
     Args:
@@ -86,6 +114,7 @@ def reap(sock: socket.socket, main: int, pipes: PipeWatch | None, end_others: Ca
         main: The program's process.
         pipes: What is asked by the program meanwhile.
         end_others: Ends all other processes of the run; False if there was none.
+        was_disturbed: Whether what came from outside may have ended it in the way that is given.
     """
     options = _WALL if pipes is None else _WALL | os.WNOHANG
     user = system = 0.0
@@ -107,6 +136,8 @@ def reap(sock: socket.socket, main: int, pipes: PipeWatch | None, end_others: Ca
                 break
     except ChildProcessError:  # all that it left behind is gone
         pass
+    if was_disturbed(result):
+        result = _wire.DISTURBED
     try:
         _wire.send_frame(sock, _wire.ENDED, _wire.END_REPORT.pack(result, user, system, largest))
     finally:

@@ -286,6 +286,8 @@ def _explain(letter: bytes, payload: bytes, child: Child, limits: Limits) -> Com
         return CompileFailure(text, ended)
     if letter == _wire.ENDED:
         status = _wire.END_REPORT.unpack(payload)[0]
+        if status == _wire.DISTURBED:
+            raise SandboxFailure("compile", "a signal from outside, such as one to all processes, has reached it")
         code = os.waitstatus_to_exitcode(status)
         memory = child.group is not None and child.group.killed_for_memory()
         ended = Exit.MEMORY_LIMIT if memory else Exit.SIGNALED

@@ -307,6 +307,8 @@ class Running:
             SandboxFailure: It was taken from us; nothing can be said about the program.
         """
         status, cpu, largest = self._report or (None, 0.0, None)
+        if status == _wire.DISTURBED and not self._killed:
+            raise SandboxFailure("run", "a signal from outside, such as one to all processes, has reached the program")
         group = self._child.group
         cpu = self._meter.final_cpu(cpu)
         # A program that ended well is none that memory ended, whatever became of its children.
