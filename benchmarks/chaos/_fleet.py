@@ -130,6 +130,18 @@ async def _drain(fleet: Fleet, draw: random.Random) -> None:
     await replica.start()
 
 
+async def _drain_everyone(fleet: Fleet, draw: random.Random) -> None:
+    """What a service manager does to a control group: workers and candidates' programs hear of it as well."""
+    replica = draw.choice(fleet.replicas)
+    assert replica.process is not None
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in psutil.Process(replica.process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+    await replica.end(signal.SIGTERM)
+    await replica.start()
+
+
 async def _kill_all(fleet: Fleet, draw: random.Random) -> None:
     for replica in fleet.replicas:
         await replica.end(signal.SIGKILL)
@@ -216,6 +228,7 @@ FAULTS: dict[str, Fault] = {
     "none": _nothing,
     "kill -9 a server, restart": _kill,
     "SIGTERM a server, restart": _drain,
+    "SIGTERM to all processes of a server, restart": _drain_everyone,
     "kill -9 all, back after 1 s": _kill_all,
     "SIGSTOP a server for 3 s": _stop,
     "kill -9 a worker": _kill_worker,
