@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -91,16 +90,16 @@ class CallLog:
 class _Recording:
     """A call while it lasts. Not a generator: entering and leaving one costs as much as the rest."""
 
-    __slots__ = ("_log", "_record", "_span", "_started", "_within")
+    __slots__ = ("_log", "_record", "_span", "_started")
 
-    def __init__(self, log: CallLog, record: CallRecord, span: AbstractContextManager[Span]) -> None:
+    def __init__(self, log: CallLog, record: CallRecord, span: Span) -> None:
         self._log = log
         self._record = record
-        self._within = span
+        self._span = span
         self._started = time.perf_counter()
 
     def __enter__(self) -> CallRecord:
-        self._span = self._within.__enter__()
+        self._span.__enter__()
         return self._record
 
     def __exit__(
@@ -114,4 +113,4 @@ class _Recording:
         self._log.end(record, time.perf_counter() - self._started)
         if self._span.goes_somewhere:
             self._span.set(self._log.fields(record))
-        self._within.__exit__(kind, error, trace)
+        self._span.__exit__(kind, error, trace)

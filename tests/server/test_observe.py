@@ -206,6 +206,7 @@ async def test_a_client_tells_servers_the_span_that_its_caller_is_in() -> None:
 
 async def test_calls_are_spans_below_the_span_of_the_trainers_step() -> None:
     pytest.importorskip("opentelemetry.sdk")
+    from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -217,7 +218,15 @@ async def test_calls_are_spans_below_the_span_of_the_trainers_step() -> None:
         parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         with log.recorded("Score", [("traceparent", parent)]) as record:
             record.request_id, record.items = "id", 3
-    (span,) = exporter.get_finished_spans()
+        with pytest.raises(ValueError, match="no such"), log.recorded("Score", []):
+            raise ValueError("no such")
+        # A trainer that samples its steps decides for the servers.
+        with log.recorded("Score", [("traceparent", f"{parent[:-2]}00")]):
+            assert not trace.get_current_span().is_recording()
+        assert not trace.get_current_span().get_span_context().is_valid
+    span, failed = exporter.get_finished_spans()
     attributes: Any = span.attributes
     assert format(span.context.trace_id, "032x") == "0af7651916cd43dd8448eb211c80319c"
     assert (span.name, attributes["assay.request_id"], attributes["assay.items"]) == ("assay.Score", "id", 3)
+    assert "assay.run" not in attributes
+    assert (failed.status.status_code.name, failed.events[0].name, failed.parent) == ("ERROR", "exception", None)
