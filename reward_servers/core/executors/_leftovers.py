@@ -74,9 +74,9 @@ class Leftovers:
 
     def _can_run(self) -> bool:
         me = self._me
-        threads = (f"{me}/task/{one}" for one in os.listdir(f"/proc/{me}/task") if int(one) != me)
-        left = (one for one in descendants_of(me) if one not in self._kept)
-        return any(state_of(one) == "R" for one in (*threads, *left))
+        threads = [f"{me}/task/{one}" for one in os.listdir(f"/proc/{me}/task") if int(one) != me]
+        left = [str(one) for one in descendants_of(me) if one not in self._kept]
+        return any(state_of(one) == "R" for one in threads + left)
 
     def _in_session(self, pid: int) -> bool:
         try:
