@@ -26,7 +26,9 @@ _ATTRIBUTE = re.compile(
     r"\b(?:src|href|url|id|ids|ref|doc|source|index|name|cite)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\"'/>]+))",
     re.IGNORECASE,
 )
-_LATEX = re.compile(r"\\cite[a-z]{0,10}\*?(?:\[[^\]\n]{0,100}\]){0,2}\{([^{}\n]{1,300})\}")
+_LATEX = re.compile(
+    r"\\(?:[Tt]ext|[Pp]aren|[Aa]uto|[Ff]oot|[Ss]mart)?[Cc]ite[a-z]{0,10}\*?(?:\[[^\]\n]{0,100}\]){0,2}\{([^{}\n]{1,300})\}"
+)
 _LINK = re.compile(r"(?<![!\\])\[((?:[^\[\]\n]|\[[^\[\]\n]{0,100}\]){0,300})\]\(")
 _SOURCE = re.compile(
     r"[(\[]\s*(?:sources?|refs?\.?|references?|citations?|cited\s+from|document|doc)\s*[:：]\s*", re.IGNORECASE
@@ -113,7 +115,9 @@ def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
     expanded = _expanded(part, index)
     if expanded is not None:
         return expanded
-    label = part.removeprefix("^")
+    if part.startswith("@") and ((found := index.by_id(part[1:])) is not None or index.looks_like_id(part[1:])):
+        return [(part[1:], found)]
+    label = part.removeprefix("^").removesuffix("^")
     if re.fullmatch(r"\d{1,4}", label):
         found = index.by_label(label)
         return [(label, found)] if found is not None or len(label) < 4 else None
@@ -129,11 +133,12 @@ def _target(part: str, index: Index) -> list[tuple[str, str | None]] | None:
 
 def _targets(content: str, index: Index) -> list[tuple[str, str | None]] | None:
     """All targets of a bracket; None when it is no marker."""
-    content, dagger, _ = content.strip().partition("†")
+    content, dagger, behind = content.strip().partition("†")
     content = content.strip()
     if dagger and _PLACE_IN_RECORD.fullmatch(content):
-        # A search tool's own record: message and source. Only a document with that id is known to be meant.
-        return [(content, index.by_id(content))]
+        # A search tool's own record: message and source, and the file's name. Only a document with such an id or title
+        # is known to be meant.
+        return [(content, index.by_id(content) or index.by_name(behind))]
     whole = _target(content, index)
     if whole is not None:
         return whole

@@ -69,6 +69,10 @@ class Index:
         name = name.strip()
         return self._ids.get(name) or self._folded.get(name.casefold())
 
+    def by_name(self, name: str) -> str | None:
+        """The document with this id or title."""
+        return self.by_id(name) or self._titles.get(name.strip().casefold())
+
     def by_url(self, url: str) -> str | None:
         """The document at this address."""
         return self._pages.get(same_page(url))

@@ -18,7 +18,7 @@ from reward_servers.engines.citations._markers import Marker
 _M = "\ue000"
 """Written in place of each character of a marker while sentences are cut."""
 
-_FOLLOWING = re.compile(r"\s+(\w+)")
+_FOLLOWING = re.compile(r"\s+[$€£(\"“'«]?(\w+)")
 _WORD_BEFORE = re.compile(r"[\w.]+$")
 _BEHIND_AL = re.compile(rf"\s*(?:[\[(,;]|{_M})")
 _INITIAL = re.compile(r"(?:[A-Z]\.)*[A-Z]")
@@ -126,12 +126,30 @@ _ABBREVIATIONS = frozenset(
             "mlle",
             "num",
             "p.ex",
+            "janv",
+            "févr",
+            "avr",
+            "juill",
+            "déc",
+            "ee",
+            "pct",
+            "ул",
+            "им",
+            "рис",
+            "стр",
+            "см",
             "n.b",
             "approx",
             "resp",
         ],
     ]
 )
+_BEFORE_A_NUMBER = frozenset(["sec", "sect", "ch", "chap", "para", "tab", "app", "s", "p", "n", "v"])
+"""What is an abbreviation where a number follows."""
+_MONTH = re.compile(
+    r"(?:jan|feb|fév|mär[zt]|apr|avr|mai|maj|jun|jui|jul|aug|aoû|sep|oct|okt|nov|dec|dez|déc)\w*", re.IGNORECASE
+)
+"""Without May and March: English writes no full stop behind a day, and a sentence may begin with these."""
 _SECOND_LETTER = re.compile(r"\b\w\.\s\w$|\b[vn]\.\s(?:Chr)$")
 _STARTERS = frozenset(
     [
@@ -243,7 +261,11 @@ def _is_abbreviation(text: str, start: int, dot: int, cut: int, end: int) -> boo
         return True
     if _SECOND_LETTER.search(text[max(start, dot - 5) : dot]):
         return following[1].casefold() not in _STARTERS
-    if word.casefold().strip(".") in _ABBREVIATIONS:
+    folded, number = word.casefold().strip("."), following[1][0].isdigit()
+    if folded in _ABBREVIATIONS or (number and folded in _BEFORE_A_NUMBER):
+        return True
+    if len(word) <= 2 and word.isdecimal() and _MONTH.fullmatch(following[1]):
+        # A day with the full stop of an ordinal number, as in "3. Mai".
         return True
     initial = _INITIAL.fullmatch(word) is not None
     return initial and following[1][0].isupper() and following[1].casefold() not in _STARTERS

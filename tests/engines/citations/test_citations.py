@@ -27,6 +27,7 @@ DOCUMENTS = [
     Source("d1", "The tower, built in 1887, is tall."),
     Source("d2", "Varga won the prize."),
     Source("d3", "x", uri="https://b.example/y_(z)"),
+    Source("d4", "y", title="Prize.pdf"),
 ]
 
 
@@ -42,7 +43,7 @@ def _check(answer: str, **options: Any) -> Report:
         ("Tall [1, 3].", ["d1", "d3"], []),
         ("Tall [1 2].", ["d1", "d2"], []),
         ("Tall [1-3].", ["d1", "d2", "d3"], []),
-        ("Tall [2–5].", ["d2", "d3"], ["4", "5"]),
+        ("Tall [2–6].", ["d2", "d3", "d4"], ["5", "6"]),
         ("Tall [d1-d3].", ["d1", "d2", "d3"], []),
         ("Tall [d2, p. 14].", ["d2"], []),
         ("Tall (d1; d2), he (who won) left (d9).", ["d1", "d2"], ["d9"]),
@@ -79,6 +80,10 @@ def _check(answer: str, **options: Any) -> Report:
         ("Tall [1, 9].", ["d1"], ["9"]),
         ("![tower](https://c.example/t.png) Tall [1]. ![x][2] <img src='https://c.example/u.png'>", ["d1"], []),
         ("Tall\u30104:0\u2020source\u3011.", [], ["4:0"]),
+        ("Tall\u30104:0\u2020d1\u3011, won\u30104:1\u2020Prize.pdf\u3011.", ["d1", "d4"], []),
+        ("Tall [^1^][^2^].", ["d1", "d2"], []),
+        ("Tall [@d1; @d2], old [@d9] and [@home].", ["d1", "d2"], ["d9"]),
+        ("Tall \\textcite{d1}, \\parencite[p. 3]{d2}, \\Citep{d9}.", ["d1", "d2"], ["d9"]),
         ("Tall\u30102\u2020L1-L9\u3011.", ["d2"], []),
         ("<statement>Tall.<cite>[1-2][3-3]</cite></statement>", ["d1", "d2", "d3"], []),
         ("<statement>Tall.<cite></cite></statement>", [], []),
@@ -124,6 +129,17 @@ def test_a_source_in_the_models_own_memory_is_told_apart() -> None:
         ("塔很高【1】。瓦尔加获奖【2】。", ["塔很高【1】。", "瓦尔加获奖【2】。"]),
         ("Lewis et al. [2020] built it [1].", ["Lewis et al. [2020] built it [1]."]),
         ("Er mag z. B. Tee, d. h. Assam, um 50 v. Chr. [1].", ["Er mag z. B. Tee, d. h. Assam, um 50 v. Chr. [1]."]),
+        ("Am 3. Mai 1887 kam er [1]. Danach ging er [2].", ["Am 3. Mai 1887 kam er [1].", "Danach ging er [2]."]),
+        (
+            "Né le 3 janv. 1887, S. 44 ff. und Bd. 3, vgl. Sec. 4 [1].",
+            ["Né le 3 janv. 1887, S. 44 ff. und Bd. 3, vgl. Sec. 4 [1]."],
+        ),
+        ("Er lebte in EE. UU. [1].", ["Er lebte in EE. UU. [1]."]),
+        (
+            "It costs approx. $5 (incl. tax) [1]. It took 5 sec. Then it stopped [2].",
+            ["It costs approx. $5 (incl. tax) [1].", "It took 5 sec.", "Then it stopped [2]."],
+        ),
+        ("There were 12. May was cold [1].", ["There were 12.", "May was cold [1]."]),
         ("The documents do not say who built it. None of the sources names a year.", []),
         (
             "The sources do not say who built it, but the tower was finished in 1887.",
@@ -208,7 +224,7 @@ def test_quotations(answer: str, grounding: list[str]) -> None:
 @given(st.text(alphabet=st.sampled_from(list('[](){}<>|`"^1239d,-.:;/ \n*_#¹【】Aahtps')), max_size=200))
 def test_any_text_has_a_report(answer: str) -> None:
     report = _check(answer)
-    assert set(report.cited) <= {"d1", "d2", "d3"}
+    assert set(report.cited) <= {"d1", "d2", "d3", "d4"}
     assert 0.0 <= report.coverage <= 1.0
     assert 0.0 <= report.fabrication_rate <= 1.0
 
