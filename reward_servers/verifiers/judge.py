@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from random import Random
 
@@ -91,7 +92,9 @@ class Judge:
             question = self._illustrated(question, pictures, name, options)
         if not options.arguments:
             return await self._decided(question, rollout, name, options, ctx)
-        argued = await self._argued(question, name, ctx)
+        argued = await self._argued(question, name, options, ctx)
+        if isinstance(argued, Score):
+            return argued
         orders = [await self._decided(one, rollout, name, options, ctx) for one in in_both_orders(question, argued)]
         return mean_of(orders, {"favour": argued.favour, "against": argued.against})
 
@@ -124,8 +127,8 @@ class Judge:
             return await self._without_verdict(failure, said, exchange, name, options, ctx)
         return score_of(exchange, rollout, options)
 
-    async def _argued(self, question: Question, name: str, ctx: Context) -> Argued:
-        """The arguments for and against; their failure is the judge's, and no verdict.
+    async def _argued(self, question: Question, name: str, options: JudgeOptions, ctx: Context) -> Argued | Score:
+        """The arguments for and against; the floor where the response provably kept the judge from writing them.
 
         Raises:
             UpstreamError: It wrote none.
@@ -139,7 +142,8 @@ class Judge:
                 str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
             ) from None
         except ChatRejected as error:
-            raise UpstreamError(f"no arguments: {error}", code=f"judge_{error.reason}") from None
+            said = f"no arguments: {error}"
+            return await self._without_verdict(error.reason, said, Exchange(question), name, options, ctx)
         for one in argued.completions:
             ctx.usage.input_tokens += one.input_tokens
             ctx.usage.output_tokens += one.output_tokens
@@ -187,7 +191,7 @@ class Judge:
         try:
             code, blame = "planted", exchange.planters()
             if not any(blame):
-                holders = exchange.question.holders
+                holders = await asyncio.to_thread(lambda: exchange.question.holders)
                 # A verdict in the response may make a judge lose its form; that it does is to be proved.
                 code = "planted" if failure in _BY_PLANTS and any(holders) else failure
                 blame = await self._controls.provokers(

@@ -66,7 +66,7 @@ _KNOWN = frozenset(
 
 @dataclass(slots=True)
 class _Endpoint:
-    url: str
+    url: str = field(repr=False)
     window: Window
     client: openai.AsyncOpenAI
     can: Capabilities = UNKNOWN
@@ -101,9 +101,9 @@ class ChatClient:
         structured: Whether replies that are JSON objects are held to a schema by the endpoint.
     """
 
-    urls: Sequence[str]
+    urls: Sequence[str] = field(repr=False)
     model: str
-    api_key: str
+    api_key: str = field(repr=False)
     concurrency: int = 64
     timeout: float = 60.0
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -122,8 +122,8 @@ class ChatClient:
         """
         import openai
 
-        # One line for every request would drown the server's own log.
-        for name in ("httpx", "httpx2"):
+        # One line for every request would drown the server's own log; what is told for debugging may hold the key.
+        for name in ("httpx", "httpx2", "httpcore", "openai"):
             logging.getLogger(name).setLevel(logging.WARNING)
         for url in self.urls:
             client = openai.AsyncOpenAI(
@@ -133,7 +133,12 @@ class ChatClient:
                 project="",
                 max_retries=0,
                 default_headers={"Accept-Encoding": "identity"},
-                http_client=openai.DefaultAsyncHttpxClient(base_url=url, event_hooks={"response": [bounded]}),
+                http_client=openai.DefaultAsyncHttpxClient(
+                    # What is judged, and its reference, go to no address but the one that the operator gave.
+                    base_url=url,
+                    follow_redirects=False,
+                    event_hooks={"response": [bounded]},
+                ),
             )
             self._endpoints.append(_Endpoint(url, Window(self.concurrency), client))
         if self.probed:

@@ -227,6 +227,8 @@ def _status_error(url: str, error: openai.APIStatusError) -> Exception:
     if (status in _TRANSIENT or status >= 500) and code != "insufficient_quota":
         return TransientError(said, _retry_after(error.response.headers), busy=status in _BUSY)
     reason = "rejected"
+    if 300 <= status < 400:
+        said += ": it sends requests on to another address; set base_url to that one"
     if status in (400, 413, 422):
         too_long = status == 413 or _TOO_LONG.search(body)
         reason = "filtered" if _FILTERED.search(body) else "context" if too_long else "rejected"

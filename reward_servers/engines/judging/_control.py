@@ -45,7 +45,7 @@ class Controls:
         if failure not in _PROVABLE:
             return (False,) * size
         neutral = "" if failure == "context" else _NEUTRAL
-        control = replace(question, responses=(neutral,) * size, response_images=(), seed=0)
+        control = replace(question, responses=(neutral,) * size, response_images=(), arguments=(), seed=0)
         if not await self._once(
             _key(failure, control, backend.identity), lambda: _passes(failure, control, backend, budget, count)
         ):
@@ -60,16 +60,23 @@ class Controls:
         return tuple(not one for one in passed)
 
     async def _once(self, key: bytes, ask: Callable[[], Awaitable[bool]]) -> bool:
-        known = self._known.get(key)
-        if known is not None and not known.cancelled():
-            return await asyncio.shield(known)
+        while (known := self._known.get(key)) is not None:
+            await asyncio.wait([known])
+            if not known.cancelled():
+                return known.result()
+            # Whoever asked was cancelled; another one asks.
         future = self._known[key] = asyncio.get_running_loop().create_future()
         try:
             passed = await ask()
-        except BaseException:
+        except BaseException as error:
             # An outage proves nothing, and is not remembered.
             self._known.pop(key, None)
-            future.cancel()
+            if isinstance(error, ChatError):
+                future.set_exception(error)
+                # Where no one else waits it is not told twice.
+                future.exception()
+            else:
+                future.cancel()
             raise
         future.set_result(passed)
         while len(self._known) > _KEPT:
@@ -95,4 +102,4 @@ async def _passes(
         raise
     finally:
         count(exchange)
-    return not exchange.failure if failure == "planted" else exchange.failure not in ("refused", "filtered")
+    return not exchange.failure if failure == "planted" else exchange.failure not in _PROVABLE

@@ -14,9 +14,12 @@ _AROUND_TOKEN = 16
 """Characters of brackets and emphasis around a token at most."""
 _CLOSERS = "]})>\"'”’»`"
 _CUT = re.compile(
-    r"length|max_?(?:output_?|new_?|completion_?)?tokens|model_length|token_limit|abort(?:ed)?|cancel(?:l?ed)?|error|timeout"
+    r"length|max_?(?:output_?|new_?|completion_?)?tokens|token_limit|abort(?:ed)?|cancel(?:l?ed)?|error|timeout"
     r"|incomplete|interrupted",
     re.IGNORECASE,
+)
+_OVERFLOWED = re.compile(
+    r"model_length|(?:model_)?context_(?:length|window|window_length)(?:_exceeded)?", re.IGNORECASE
 )
 _FILTERED = re.compile(
     r"content_filter(?:ed)?|safety|refusal|recitation|blocked|blocklist|prohibited_content|sensitive|spii|guardrail.*",
@@ -29,10 +32,15 @@ _ENDED = re.compile(
 
 
 class Ending(Enum):
-    """What a finish reason says: that the text ended, that it was cut off or filtered, or nothing that is known."""
+    """What a finish reason says.
+
+    The text ended, was cut off (at a bound of its own, or at the end of the model's context) or filtered; or nothing
+    that is known.
+    """
 
     ENDED = "ended"
     CUT = "cut"
+    OVERFLOWED = "overflowed"
     FILTERED = "filtered"
     UNKNOWN = "unknown"
 
@@ -40,7 +48,8 @@ class Ending(Enum):
     def of(cls, finish_reason: str | None) -> Ending:
         """The meaning of an endpoint's word for it."""
         said = (finish_reason or "").strip().replace("-", "_")
-        for pattern, ending in ((_ENDED, cls.ENDED), (_CUT, cls.CUT), (_FILTERED, cls.FILTERED)):
+        known = ((_ENDED, cls.ENDED), (_CUT, cls.CUT), (_OVERFLOWED, cls.OVERFLOWED), (_FILTERED, cls.FILTERED))
+        for pattern, ending in known:
             if pattern.fullmatch(said):
                 return ending
         return cls.UNKNOWN

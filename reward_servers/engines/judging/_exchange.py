@@ -20,6 +20,8 @@ from reward_servers.engines.judging._reply import Reply, Status
 
 _LONG = 1 << 15
 """Characters that are read beside the event loop and not on it."""
+_KEPT = 1 << 16
+"""Characters of a reply that evidence and the next question hold at most; an endpoint may send many more."""
 _FAILURES = {
     Status.REFUSAL.value: "refused",
     Status.AMBIGUOUS.value: "ambiguous",
@@ -31,6 +33,17 @@ _FAILURES = {
 def _is_filtered(finish_reason: str) -> bool:
     """Whether a filter stopped the reply, and not the model itself."""
     return finish_reason != "refusal" and Ending.of(finish_reason) is Ending.FILTERED
+
+
+def _kept(text: str) -> str:
+    left_out = len(text) - _KEPT
+    half = _KEPT // 2
+    return text if left_out <= 0 else f"{text[:half]}\n[{left_out} characters left out]\n{text[-half:]}"
+
+
+def _is_final(finish_reason: str) -> bool:
+    """Whether another question, which would only be longer, is of no use."""
+    return _is_filtered(finish_reason) or Ending.of(finish_reason) is Ending.OVERFLOWED
 
 
 @dataclass(slots=True)
@@ -68,6 +81,7 @@ class Exchange:
     unweighed: str = ""
     blamed: tuple[int, ...] = ()
     cost: float = 0.0
+    _repeated: list[tuple[bool, ...]] = field(default_factory=list, repr=False)
 
     async def run(self, backend: Backend, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
         """Hold the exchange.
@@ -104,7 +118,7 @@ class Exchange:
             self.replies.append(
                 {
                     "status": reply.status.value,
-                    "text": completion.text,
+                    "text": _kept(completion.text),
                     "planted": reply.injection_detected,
                     "channel": reply.channel.value,
                     "finish_reason": completion.finish_reason,
@@ -113,9 +127,9 @@ class Exchange:
             self.value = reply.value
             if reply.status is Status.OK and (completion.tokens or self.expected):
                 await asyncio.to_thread(self._weigh, completion)
-            if reply.status is Status.OK or _is_filtered(completion.finish_reason):
+            if reply.status is Status.OK or _is_final(completion.finish_reason):
                 break
-            said: Message = {"role": "assistant", "content": completion.text or "(nothing)"}
+            said: Message = {"role": "assistant", "content": _kept(completion.text) or "(nothing)"}
             messages = [*opening, said, self.question.again()]
         return reply
 
@@ -124,8 +138,14 @@ class Exchange:
         # What a candidate wrote may be long and odd. Reading it must not hold up those who wait on the event loop.
         prompt = 0 if self.question.trusts_prompt else len(self.question.prompt)
         if len(completion.text) + prompt + sum(map(len, self.question.responses)) > _LONG:
-            return await asyncio.to_thread(self._parsed, completion.text, finish_reason)
-        return self._parsed(completion.text, finish_reason)
+            return await asyncio.to_thread(self._read_one, completion.text, finish_reason)
+        return self._read_one(completion.text, finish_reason)
+
+    def _read_one(self, text: str, finish_reason: str) -> Reply:
+        reply = self._parsed(text, finish_reason)
+        if reply.injection_detected:
+            self._repeated.append(self.question.repeats(text))
+        return reply
 
     def _parsed(self, text: str, finish_reason: str) -> Reply:
         return self.question.read(text, finish_reason, self.question.material)
@@ -183,6 +203,8 @@ class Exchange:
             return self.unweighed
         if _is_filtered(last["finish_reason"]):
             return "filtered"
+        if Ending.of(last["finish_reason"]) is Ending.OVERFLOWED:
+            return "context"
         return _FAILURES.get(str(last["status"]), "unparsed")
 
     @property
@@ -197,5 +219,4 @@ class Exchange:
 
     def planters(self) -> tuple[bool, ...]:
         """For each judged response, whether some reply repeats a verdict in the judge's form that it holds."""
-        each = [self.question.repeats(one["text"]) for one in self.replies if one["planted"]]
-        return tuple(map(any, zip(*each, strict=True)))
+        return tuple(map(any, zip(*self._repeated, strict=True)))

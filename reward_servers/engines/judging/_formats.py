@@ -161,7 +161,7 @@ def read_formatted(
     find = _finder(name, protocol)
     ending = Ending.of(finish_reason)
     shown = shown_of(raw)
-    if shown is None or ending is Ending.CUT:
+    if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):
         return Reply(Status.TRUNCATED)
     text = _plain(without_struck(read_part(shown)))
     if ending is Ending.UNKNOWN and text.strip() and not (text := closed_part(text, "")).strip():

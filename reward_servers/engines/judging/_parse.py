@@ -74,7 +74,7 @@ def parse_reply(
     protocol = Protocol(protocol)
     ending = Ending.of(finish_reason)
     shown = shown_of(raw, marks)
-    if shown is None or ending is Ending.CUT or cut_in_token(shown, token):
+    if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED) or cut_in_token(shown, token):
         return Reply(Status.TRUNCATED)
     signed = bool(token) and token.casefold() in normal(shown).casefold()
     text = normal(without_struck(read_part(shown)))

@@ -11,7 +11,7 @@ from typing import Any
 
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._completion import ChatRejected, Completion, Message
-from reward_servers.engines.judging._ending import Ending
+from reward_servers.engines.judging._ending import Ending, read_part
 from reward_servers.engines.judging._json import json_spans, read_json
 from reward_servers.engines.judging._question import RULES, between_fences, unused_word
 
@@ -57,7 +57,10 @@ class WritingTask:
     def read(self, reply: str) -> dict[str, Any] | None:
         """The last object of a reply that is signed and has the fields asked for; None where there is none."""
         found: dict[str, Any] | None = None
+        reply = read_part(reply)
         for start, end in json_spans(reply):
+            if self.token not in reply[start:end]:
+                continue
             try:
                 said = read_json(reply[start:end])
             except ValueError:
