@@ -1,10 +1,10 @@
 """A judge without a model: an endpoint of the chat-completions protocol that follows one rule.
 
 It finds prompt, reference and responses between their fences. A response is right if it holds the reference, or what
-the criteria name in quotation marks; of two, the one that does is better. Without either, a response is a statement,
-and right if the prompt holds its words; of several statements in the criteria each is. It signs as it was told.
-``python -m examples.judge.endpoint`` serves it on port 8911; put the address of a model's endpoint into ``server.toml``
-to ask a model.
+the criteria name in quotation marks; it means the same as a reference whose longer words and numbers it has; of two,
+the one that is right is better. Without either, a response is a statement, and right if the prompt holds its words; of
+several statements in the criteria each is. It signs as it was told. ``python -m examples.judge.endpoint`` serves it on
+port 8911; put the address of a model's endpoint into ``server.toml`` to ask a model.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ def reply(request: dict[str, Any]) -> str:
         held = prompt[1] if prompt is not None else ""
         looked_for, right = "its words", [_follows(shown[0][1], held)]
     if len(right) == 1 and "`[[A=B]]" in asked:
+        right = [right[0] or (reference is not None and _means(reference[1], shown[0][1]))]
         return f"I looked for {looked_for!r}.\n[[A{'=' if right[0] else '!='}B]] [{token}]"
     if len(right) == 1:
         return f"I looked for {looked_for!r}.\ncorrect: {'yes' if right[0] else 'no'} [{token}]"
@@ -54,6 +55,12 @@ def reply(request: dict[str, Any]) -> str:
 def _follows(statement: str, documents: str) -> bool:
     words = re.findall(r"\w{4,}", statement)
     return sum(_in(one, documents) for one in words) >= 0.8 * len(words)
+
+
+def _means(one: str, other: str) -> bool:
+    """Whether a text has all longer words and numbers of another."""
+    words = re.findall(r"[^\W\d]{4,}|\d+", one)
+    return bool(words) and all(_in(word, other) for word in words)
 
 
 def _in(words: str, text: str) -> bool:

@@ -42,11 +42,6 @@ class BoundVerifier:
     limits: ItemLimits
     named: bool = True
 
-    @property
-    def floor(self) -> float:
-        """Score of a candidate that exceeded a bound."""
-        return self.verifier.floor
-
 
 def bind(
     verifier: Verifier, settings: Mapping[str, Any] | None = None, limits: ItemLimits | None = None
@@ -110,9 +105,14 @@ def load_path(path: str) -> Verifier:
     return found
 
 
-def limit_verdict(floor: float, what: str) -> Verdict:
-    """The verdict of a candidate that exceeded a bound: the floor score and code ``limit``."""
-    return Verdict(floor, "limit", note=what)
+def floor_verdict(verifier: Verifier, code: str, note: str) -> Verdict:
+    """The verdict of a candidate that its verifier could not judge to the end: the floor, its aspects included."""
+    return Verdict(verifier.floor, code, tuple(verifier.floor_aspects.items()), note=note)
+
+
+def limit_verdict(verifier: Verifier, what: str) -> Verdict:
+    """The verdict of a candidate that exceeded a bound: the floor and code ``limit``."""
+    return floor_verdict(verifier, "limit", what)
 
 
 def replicate(subject: Rollout | Group, outcome: Outcome) -> list[Outcome]:
@@ -130,9 +130,9 @@ def outcome_of(error: BaseException, verifier: Verifier) -> Judged:
         with contextlib.suppress(Exception):
             return error.to_fault()
     if isinstance(error, MemoryError):
-        return limit_verdict(verifier.floor, "memory limit")
+        return limit_verdict(verifier, "memory limit")
     if isinstance(error, RecursionError):
-        return limit_verdict(verifier.floor, "nesting limit")
+        return limit_verdict(verifier, "nesting limit")
     return Fault(
         Party.SERVICE, "verifier_error", f"{verifier.name} raised {type(error).__name__}: {_said(error)}"[:2000]
     )
@@ -216,7 +216,8 @@ class Instance:
     def verdict(self, returned: object, *, details: bool = True) -> Judged:
         """Turn what the function returned for a rollout into its outcome: see `to_verdict`."""
         verifier = self.verifier
-        return to_verdict(returned, verifier.low, verifier.high, verifier.floor, details=details)
+        floor, aspects = verifier.floor, verifier.floor_aspects
+        return to_verdict(returned, verifier.low, verifier.high, floor, details=details, floor_aspects=aspects)
 
     def settle(self, returned: object, subject: Rollout | Group, context: Context | None) -> list[Judged]:
         """Turn what the function returned into outcomes: one for a rollout, one per rollout for a group."""

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from types import MappingProxyType
 from typing import Any
 
 LONGEST_CODE = 128
@@ -14,6 +15,7 @@ LONGEST_CODE = 128
 _LONGEST_TEXT = 65_536
 LONGEST_EVIDENCE = 512 << 10
 """Bytes of evidence, and of feedback, that travel whole: a reply holds those of hundreds of items."""
+_NO_ASPECTS: Mapping[str, float | None] = MappingProxyType({})
 
 
 class Party(Enum):
@@ -235,7 +237,15 @@ def plain_score(returned: object, low: float, high: float) -> float | None:
     return high if returned is True else low if returned is False else None
 
 
-def to_verdict(returned: object, low: float, high: float, floor: float, *, details: bool = True) -> Verdict | Fault:
+def to_verdict(
+    returned: object,
+    low: float,
+    high: float,
+    floor: float,
+    *,
+    details: bool = True,
+    floor_aspects: Mapping[str, float | None] = _NO_ASPECTS,
+) -> Verdict | Fault:
     """Turn what a verifier returned into an outcome.
 
     Args:
@@ -245,6 +255,7 @@ def to_verdict(returned: object, low: float, high: float, floor: float, *, detai
         floor: Score that stands for "nothing to judge".
         details: Whether to keep more than score and code. What is left out is checked, but for evidence and feedback
             having a form in JSON.
+        floor_aspects: Aspects of "nothing to judge", where the score does not name them.
 
     Returns:
         A verdict, or a service fault when the value is not a finite number of the declared range: a verifier that
@@ -270,10 +281,11 @@ def to_verdict(returned: object, low: float, high: float, floor: float, *, detai
     code = _sendable(score.code) or default_code(value, low, high)
     if not details:
         return Verdict(value, code)
+    aspects = {**floor_aspects, **score.aspects} if raw is None and floor_aspects else score.aspects
     return Verdict(
         value,
         code,
-        tuple((_sendable(name), part) for name, part in score.aspects.items()),
+        tuple((_sendable(name), part) for name, part in aspects.items()),
         tuple(score.steps),
         _sendable(score.note[:_LONGEST_TEXT]),
         encode_evidence(score.evidence),

@@ -373,7 +373,7 @@ class Scorer:
 
 
 def _too_long(job: Job) -> Verdict:
-    return limit_verdict(job.hosted.floor, f"response longer than {job.hosted.limits.response} bytes")
+    return limit_verdict(job.hosted.verifier, f"response longer than {job.hosted.limits.response} bytes")
 
 
 def _incomplete(job: Job, group: Group) -> Fault:

@@ -113,6 +113,7 @@ class Verifier:
         device: Device that a batching verifier asks for, such as ``"cuda"``; empty otherwise.
         max_batch: Items that a batching verifier takes at once.
         aspects: Names of aspects that verdicts may carry, when they are known in advance.
+        floor_aspects: Aspects of a verdict that gives none of its own because there was nothing to judge.
         libraries: Distributions whose version may change its verdicts; they are part of its digest.
         address: Where it is found when its target alone does not say: see `reward_servers.core._styles`.
         sources: Modules in whose code its verdicts are made; empty for that of the target.
@@ -137,6 +138,7 @@ class Verifier:
     device: str = ""
     max_batch: int = 64
     aspects: tuple[str, ...] = ()
+    floor_aspects: Mapping[str, float | None] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
     address: str = ""
     sources: tuple[str, ...] = ()
@@ -311,7 +313,7 @@ def verifier(
     concurrency: int = 64,
     device: str = "",
     max_batch: int = 64,
-    aspects: Sequence[str] = (),
+    aspects: Sequence[str] | Mapping[str, float | None] = (),
     libraries: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], Verifier]:
     """Declare a verifier.
@@ -328,7 +330,8 @@ def verifier(
         concurrency: Items that may run side by side on the loop.
         device: Device for a class with ``score_batch``; an operator's setting overrides it.
         max_batch: Items that ``score_batch`` takes at once.
-        aspects: Names of aspects that verdicts carry.
+        aspects: Names of aspects that verdicts carry. With a value for each, also those of a verdict at the floor: a
+            method that reads an aspect leaves out whoever has none. None where no number would be true.
         libraries: Distributions whose version may change its verdicts, such as ``"sympy"``; part of its digest.
 
     Returns:
@@ -352,6 +355,7 @@ def verifier(
         "device": device,
         "max_batch": max_batch,
         "aspects": tuple(aspects),
+        "floor_aspects": dict(aspects) if isinstance(aspects, Mapping) else {},
         "libraries": tuple(libraries),
     }
     _check_values(declared, scope)

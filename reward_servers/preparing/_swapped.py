@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from reward_servers.engines.published import swap_outputs
+from reward_servers.engines.published import unequal_places
 from reward_servers.preparing._step import RowError, StepOptions, Table, step
 
 _OUTPUTS = ("output", "stdout", "returns", "expected")
@@ -29,12 +29,12 @@ def swapped(row: Table, _: StepOptions, draws: np.random.Generator) -> Iterator[
     if not all(columns):
         raise RowError(f"reference.tests: each case needs its output, as {', '.join(_OUTPUTS)}")
     outputs = [case[name] for case, name in zip(cases, columns, strict=True)]
-    shown = [(str(place), json.dumps(value, sort_keys=True)) for place, value in enumerate(outputs)]
-    changed = swap_outputs(shown, seed=int(draws.integers(1 << 32)))
-    if changed is None:
+    shown = [one if isinstance(one, str) else json.dumps(one, sort_keys=True) for one in outputs]
+    places = unequal_places(shown, seed=int(draws.integers(1 << 32)))
+    if places is None:
         raise RowError("reference.tests: all expected outputs are equal, so none can be exchanged")
-    cases = [
-        {**case, name: json.loads(value)} for case, name, (_place, value) in zip(cases, columns, changed, strict=True)
-    ]
+    first, second = places
+    outputs[first], outputs[second] = outputs[second], outputs[first]
+    cases = [{**case, name: value} for case, name, value in zip(cases, columns, outputs, strict=True)]
     kept = {**tests, "cases": cases} if isinstance(tests, dict) else cases
     yield {**row, "reference": {**reference, "tests": kept}}

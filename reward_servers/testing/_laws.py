@@ -16,6 +16,7 @@ from trainer_client import Cell, Outcome
 
 _MEGABYTE = 1 << 20
 _IN_RANGE = "scores are in the declared range"
+_WHOLE = "every verdict has the declared aspects"
 _MALFORMED = [["malformed"]]
 """A reference that is neither an object nor an answer, whatever the verifier reads."""
 
@@ -87,9 +88,9 @@ def check_verifier(
 ) -> CheckReport:
     """Check that a verifier agrees with labelled rollouts and keeps the laws of all verifiers.
 
-    The laws: every response gets a verdict, within the declared range, odd ones and 1 MB included, in time; the same
-    item gets the same verdict, unless the verifier says that it is not deterministic; a malformed reference is a fault
-    of the data set; the order of a batch changes nothing.
+    The laws: every response gets a verdict, within the declared range and with the declared aspects, odd ones and 1 MB
+    included, in time; the same item gets the same verdict, unless the verifier says that it is not deterministic; a
+    malformed reference is a fault of the data set; the order of a batch changes nothing.
 
     Args:
         verifier: What ``@verifier`` made, its name, or ``module:attribute``.
@@ -133,6 +134,7 @@ def check_verifier(
 def _compare_with_labels(check: _Check, cells: Mapping[str, Cell]) -> int:
     law = check.names("agrees with its labels")
     check.names(_IN_RANGE)
+    check.names(_WHOLE)
     labels = read_labels(case.rollout for case in check.cases)
     for problem in labels.problems:
         check.findings.append(f"{law}: {problem}")
@@ -148,6 +150,7 @@ def _compare_with_labels(check: _Check, cells: Mapping[str, Cell]) -> int:
             _compare_aspects(check, law, case.name, expected.get("aspects") or {}, cell)
         if cell.code == "invalid_score":
             check.find(_IN_RANGE, case.name, told(cell))
+        _check_whole(check, case.name, cell)
     if not labels.scores:
         check.find(law, "all rollouts of the file", 'none has a label; add "expected": {"score": 1.0}')
     return len(labels.scores)
@@ -159,6 +162,15 @@ def _compare_aspects(check: _Check, law: str, name: str, expected: Mapping[str, 
         same = found is None if value is None else found is not None and abs(found - value) <= TOLERANCE
         if not same:
             check.find(law, name, f"aspect {aspect}: label {value}, found {found}")
+
+
+def _check_whole(check: _Check, name: str, cell: Cell) -> None:
+    """Find a verdict without an aspect: a method that reads it would leave out whoever gave nothing to judge."""
+    if cell.outcome is not Outcome.VERDICT:
+        return
+    if missing := [aspect for aspect in check.served.id.aspects if aspect not in cell.aspects]:
+        remedy = f'declare what the floor carries: aspects={{"{missing[0]}": 0.0}}'
+        check.find(_WHOLE, name, f"{told(cell)} lacks {', '.join(missing)}; {remedy}")
 
 
 def _check_repetition(check: _Check, cells: Mapping[str, Cell]) -> None:
@@ -212,6 +224,7 @@ def _check_responses(check: _Check, sound: Sequence[Case], texts: Mapping[str, s
     check.names(law)
     variants = _variants(check, sound, {name: {"response": text} for name, text in texts.items()})
     for name, cell in check.served.ask(variants).items():
+        _check_whole(check, name, cell)
         if cell.code == "invalid_score":
             check.find(_IN_RANGE, name, told(cell))
         elif cell.outcome is not Outcome.VERDICT and cell.party != "upstream":

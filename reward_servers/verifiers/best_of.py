@@ -68,7 +68,7 @@ def _blamed(error: FaultError) -> set[int]:
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),
-    aspects=("valid_pairs", "asked_pairs", "won"),
+    aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequence[Score | Fault]:
     """How often a response is the best of those that a judge sees together, each of them once at every place."""

@@ -134,7 +134,7 @@ class _Asking:
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 18),
-    aspects=("outcome", "rubric", "identified", "supported", "cited"),
+    aspects=dict.fromkeys(("outcome", "rubric", "identified", "supported", "cited"), 0.0),
 )
 async def carr(rollout: Rollout, ref: CarrReference, options: CarrOptions, ctx: Context) -> Score:
     """Share of a rubric that the answer names, its citations support, and that leads to the answer (CaRR)."""

@@ -150,23 +150,26 @@ def _evidence(
     "citation",
     version="5",
     limits=ItemLimits(response=1 << 20),
-    aspects=(
-        "recall",
-        "precision",
-        "precision_alce",
-        "completeness",
-        "refuted",
-        "misattributed",
-        "unneeded",
-        "coverage",
-        "valid",
-        "fabrication_rate",
-        "fabricated",
-        "cited",
-        "statements",
-        "quotes",
-        "quotes_exact",
-    ),
+    aspects=dict.fromkeys(
+        (
+            "recall",
+            "precision",
+            "precision_alce",
+            "completeness",
+            "refuted",
+            "misattributed",
+            "unneeded",
+            "coverage",
+            "valid",
+            "fabricated",
+            "cited",
+            "statements",
+            "quotes",
+            "quotes_exact",
+        ),
+        0.0,
+    )
+    | {"fabrication_rate": 1.0},
 )
 def citation(rollout: Rollout, ref: CitationReference, options: CitationOptions) -> Score:
     """Whether the response's statements cite what they come from, as far as the words of its documents show."""

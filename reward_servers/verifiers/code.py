@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
@@ -12,7 +13,6 @@ from reward_servers import (
     Cost,
     DatasetError,
     ItemLimits,
-    Options,
     Reference,
     Rollout,
     Score,
@@ -29,9 +29,12 @@ from reward_servers.engines.code import (
     Slots,
     Submission,
     UnmeasuredLimit,
+    Verdict,
     judge,
     parse_reference,
+    swapped,
 )
+from reward_servers.verifiers._turn import TurnOptions, turn_aspects
 from sandbox import SandboxConfig, SandboxError, UnsupportedLanguage, open_sandbox
 
 
@@ -56,8 +59,8 @@ class Tests(Reference):
         return given
 
 
-class CodeOptions(Options):
-    """How tests become a score."""
+class CodeOptions(TurnOptions):
+    """How tests become a score, and what one of several turns is paid beside it."""
 
     scoring: Literal["fraction", "all"] = "fraction"
     stop_at_first_failure: bool = False
@@ -66,6 +69,11 @@ class CodeOptions(Options):
     bare: bool = False
     prelude: Literal["auto", "none", "leetcode"] = "auto"
     source_bytes: int = Field(1 << 20, ge=1, le=16 << 20)
+    swap_outputs: bool = Field(
+        False,
+        description="Whether two expected outputs that differ change places, the same two for all rollouts of a task: "
+        "whether a policy fits tests that it knows to be wrong. A task without such tests is a fault of the data set.",
+    )
 
 
 class CodeSettings(Settings):
@@ -106,12 +114,20 @@ class CodeSettings(Settings):
         return slots.program.report.cpu_clock != "none" or self.unmeasured_cpu == "wall"
 
 
+_JUDGED = {one.name for one in dataclasses.fields(JudgeOptions)}
+
 # The sandbox bounds every run by CPU time, memory and processes. This is a backstop for the judging itself,
 # wide enough for the longest list of tests that a reference may ask for.
 _LIMITS = ItemLimits(cpu=7200.0, wall=7200.0, memory=0)
 
 
-@verifier("code", version="2", cost=Cost.SANDBOX, limits=_LIMITS)
+@verifier(
+    "code",
+    version="3",
+    cost=Cost.SANDBOX,
+    limits=_LIMITS,
+    aspects={"passed": 0.0, "tests": None, "rejected_by_error": 0.0},
+)
 class Code:
     """Whether the program in the response passes the tests, each in a sandbox of its own."""
 
@@ -122,13 +138,14 @@ class Code:
 
     def score(self, rollout: Rollout, ref: Tests, options: CodeOptions) -> Score:
         """Judge one program."""
-        chosen = JudgeOptions(**options.model_dump(exclude={"prelude"}))
+        chosen = JudgeOptions(**options.model_dump(include=_JUDGED))
         try:
             spec = parse_reference(ref.fields(), ceiling=self._ceiling, prelude=options.prelude)
+            spec = swapped(spec) if options.swap_outputs else spec
             submission = Submission.from_response(
                 rollout.response, spec, chosen, prompt=rollout.prompt, marks=rollout.reasoning_marks
             )
-            return _score(judge(submission, spec, self._slots, chosen))
+            judgement = judge(submission, spec, self._slots, chosen)
         except BadReference as error:
             raise DatasetError(f"reference.{error}") from None
         except UnmeasuredLimit as error:
@@ -139,6 +156,8 @@ class Code:
             raise ServiceError(str(error), code="unsupported_language") from None
         except SandboxError as error:
             raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None
+        share, answered = judgement.passed / judgement.total, judgement.verdict is not Verdict.NO_CODE
+        return _score(judgement, turn_aspects(rollout, options, share, answered=answered))
 
     def facts(self) -> Mapping[str, object]:
         """How programs are isolated here, and what bounds their memory, processes and time."""
@@ -151,7 +170,7 @@ class Code:
         self._slots.close()
 
 
-def _score(judgement: Judgement) -> Score:
+def _score(judgement: Judgement, turn: Mapping[str, float]) -> Score:
     return Score(
         judgement.score,
         code=judgement.code,
@@ -159,6 +178,7 @@ def _score(judgement: Judgement) -> Score:
             "passed": float(judgement.passed),
             "tests": float(judgement.total),
             "rejected_by_error": judgement.rejected_by_error / judgement.total,
+            **turn,
         },
         note=_note(judgement),
         evidence=judgement.evidence(),

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from reward_servers import CallerError, Cost, ItemLimits, Options, Rollout, Score, verifier
 
+_LONGEST = 1 << 19
+
 
 class LengthOptions(Options):
     """The unit, the shape of the score, and its bounds.
@@ -66,7 +68,9 @@ def _count(rollout: Rollout, unit: str) -> int:
 
 
 # On the loop: counting is one pass over at most half a megabyte.
-@verifier("length", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=1 << 19), aspects=("length",))
+@verifier(
+    "length", version="1", cost=Cost.TRIVIAL, limits=ItemLimits(response=_LONGEST), aspects={"length": float(_LONGEST)}
+)
 async def length(rollout: Rollout, options: LengthOptions) -> Score:
     """How close the response's length is to what is wanted."""
     size = _count(rollout, options.unit)

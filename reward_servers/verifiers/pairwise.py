@@ -164,7 +164,7 @@ class _Contest:
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),
-    aspects=("valid_pairs", "asked_pairs", "won"),
+    aspects=dict.fromkeys(("valid_pairs", "asked_pairs", "won"), 0.0),
 )
 async def pairwise(group: Group, options: PairwiseOptions, ctx: Context) -> Sequence[Score | Fault]:
     """How a response ranks within its group: the share of comparisons that it wins, or its Bradley-Terry strength."""

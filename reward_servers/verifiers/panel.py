@@ -153,7 +153,7 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 18),
-    aspects=("votes", "agreement"),
+    aspects={"votes": 0.0, "agreement": 0.0},
 )
 async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
     """What several judges say together: a mean, a median, a majority, or how likely the response is right."""

@@ -55,8 +55,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     beside = {name for recipe in recipes for server in recipe.servers for name in server.verifiers}
     asked = sorted({reward.verifier for recipe in recipes for reward in recipe.rewards} | beside | {"judge"})
     with endpoint() as url, (folder / "log").open("w") as log:
-        settings = [(FOLDER / name).read_text() for name in ("server.toml", "reviewer/server.toml")]
-        text = "\n".join(settings).replace(ENDPOINT, url).replace('"examples/papers/reviewer"', f'"{FOLDER}/reviewer"')
+        settings = [
+            (FOLDER / name).read_text() for name in ("server.toml", "reviewer/server.toml", "encoder/server.toml")
+        ]
+        text = "\n".join(settings).replace(ENDPOINT, url).replace('"examples/papers/', f'"{FOLDER}/')
         (folder / "server.toml").write_text(text)
         command = [*COMMAND, "serve", *asked, "--config", str(folder / "server.toml"), "--workers", "1"]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
 
+from reward_servers.core import Rollout
 from reward_servers.engines.published import (
     answer_bleu,
     answer_tag,
@@ -23,6 +25,7 @@ from reward_servers.engines.published import (
     typed_accuracy,
     without_repeats,
 )
+from reward_servers.verifiers._turn import TurnOptions, turn_aspects
 from trainer_client.signals import SignalBatch, method
 from trainer_client.signals.authoring import Case, golden
 from trainer_client.signals.credit.rank_grpo import gain_to_go
@@ -88,13 +91,10 @@ def _(case: Case) -> Any:
 @golden("cobalt_code_reward")
 def _(case: Case) -> Any:
     reply, passing = reply_of(case), case.inputs["passing"]
-    batch = SignalBatch(
-        [sum(passing) / len(passing)],
-        previous_best=[case.inputs["prev_best_pass_rate"]],
-        format_terms=[list(format_terms(reply, words))],
-        answered=[code_block(reply) is not None],
-    )
-    return np.asarray(method("cobalt")(batch).rewards)[0]
+    sent = json.dumps({"previous_best": case.inputs["prev_best_pass_rate"]}).encode()
+    share, answered = sum(passing) / len(passing), code_block(reply) is not None
+    options = TurnOptions(improvement=True, form="words")
+    return turn_aspects(Rollout(reply, metadata_json=sent), options, share, answered=answered)["turn"]
 
 
 @golden("video_r1_accuracy")

@@ -8,7 +8,7 @@ import time
 
 from pydantic import ConfigDict, model_validator
 
-from reward_servers import Group, ItemLimits, Reference, Rollout, verifier
+from reward_servers import Group, ItemLimits, Reference, Rollout, Score, verifier
 
 _seen = itertools.count()
 
@@ -77,6 +77,25 @@ def sleepy(rollout: Rollout, ref: Answer) -> bool:
     """Need longer for what is longer."""
     time.sleep(len(rollout.response) / 2**16)
     return rollout.response == ref.answer
+
+
+@verifier("test/forgetful", version="1", aspects=("length",))
+def forgetful(rollout: Rollout, ref: Answer) -> Score:
+    """Tell the length of all but the empty response."""
+    if not rollout.response:
+        return Score.floor("no_answer")
+    return Score(float(rollout.response == ref.answer), aspects={"length": float(len(rollout.response))})
+
+
+@verifier(
+    "test/whole-floor", version="1", aspects={"length": 0.0, "unknown": None}, limits=ItemLimits(response=1 << 16)
+)
+def whole_floor(rollout: Rollout, ref: Answer) -> Score:
+    """Likewise, and declare what the floor carries."""
+    if not rollout.response:
+        return Score.floor("no_answer")
+    aspects = {"length": float(len(rollout.response)), "unknown": None}
+    return Score(float(rollout.response == ref.answer), aspects=aspects)
 
 
 @verifier("test/gullible", version="1")

@@ -36,7 +36,7 @@ WRONG = {"response": "41", "expected": {"score": 0.0, "code": "wrong"}}
 def test_a_lawful_verifier_passes(write: Write) -> None:
     report = check_verifier(lawless.lawful, write(RIGHT, WRONG))
     assert (report.verifier, report.labelled) == ("test/lawful@1", 2)
-    assert len(report.laws) == 7
+    assert len(report.laws) == 8
     assert report.digest.startswith("sha256:")
     assert [cell.score for cell in report.cells.values()] == [1.0, 0.0]
 
@@ -56,6 +56,7 @@ LAWLESS = [
     (lawless.first, "the same item gets the same verdict"),
     (lawless.first, "the order of a batch changes nothing"),
     (lawless.large, "scores are in the declared range: deep brackets"),
+    (lawless.forgetful, "every verdict has the declared aspects: empty: score 0 (no_answer) lacks length; declare"),
     (lawless.fragile, "every response gets a verdict: empty: no score: fault of the service: verifier_error"),
     (lawless.sleepy, "1 MB is judged in time: 1 MB of one letter: no score: fault of the service: wall_limit"),
 ]
@@ -67,6 +68,14 @@ def test_each_law_that_is_broken_is_named(write: Write, verifier: Verifier, law:
         check_verifier(verifier, write(RIGHT, WRONG, {"response": "40"}))
     assert any(finding.startswith(law) for finding in caught.value.findings), str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_what_the_floor_carries_is_declared(write: Write) -> None:
+    empty = {"response": "", "expected": {"score": 0.0, "code": "no_answer", "aspects": {"length": 0, "unknown": None}}}
+    long = {"response": "x" * (1 << 17), "expected": {"score": 0.0, "code": "limit", "aspects": {"length": 0}}}
+    report = check_verifier(lawless.whole_floor, write({**RIGHT, "rollout_id": "right"}, empty, long))
+    assert dict(report.cells["r1"].aspects) == {"length": 0.0, "unknown": None}
+    assert dict(report.cells["right"].aspects) == {"length": 2.0, "unknown": None}
 
 
 def test_labels_and_codes_that_disagree_are_listed_with_what_came(write: Write) -> None:

@@ -9,9 +9,9 @@ from types import ModuleType
 import pytest
 
 from reward_servers.engines.instructions import FAMILIES, read_instruction
-from tests.verifiers import ifbench_inputs, ifeval_inputs
+from tests.verifiers import ifbench_inputs, ifbench_words_inputs, ifeval_inputs
 
-KINDS = pytest.mark.parametrize("kind", [ifeval_inputs, ifbench_inputs], ids=["ifeval", "ifbench"])
+KINDS = pytest.mark.parametrize("kind", [ifeval_inputs, ifbench_inputs, ifbench_words_inputs])
 
 
 @KINDS
@@ -25,7 +25,7 @@ def test_instructions_are_those_of_their_authors(kind: ModuleType) -> None:
 
 
 def test_the_inputs_follow_and_break_every_family() -> None:
-    drawn = [*ifeval_inputs.inputs(), *ifbench_inputs.inputs()]
+    drawn = [*ifeval_inputs.inputs(), *ifbench_inputs.inputs(), *ifbench_words_inputs.inputs()]
     seen = Counter((name, read_instruction(name, given).followed(text)) for name, given, text in drawn)
     # Families for single prompts have labelled answers: random ones follow none of them.
     drawn_for = [name for name, one in FAMILIES.items() if not one.check.__module__.endswith("_single")]

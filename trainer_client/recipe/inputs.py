@@ -2,8 +2,9 @@
 
 A source is written as text: a reward (``"math"``), an aspect of its verdict (``"citation.coverage"``), a field of the
 rollout (``"response"``), a key of its metadata (``"metadata.helped"``) or of its extra fields (``"extra.logprobs"``),
-the rewards of an earlier stage (``"stage.rubric_reward"``), or ``"call"``, where code passes it to ``table.estimate``.
-A table adds a comparison or a factor; a list makes columns of several sources.
+the rewards of an earlier stage (``"stage.rubric_reward"``), what a verdict's evidence holds
+(``"near.evidence.embedding"``), or ``"call"``, where code passes it to ``table.estimate``. A table adds a comparison or
+a factor; a list makes columns of several sources.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from trainer_client.signals import Estimator, Pipeline
 
 InputSetting: TypeAlias = str | float | Mapping[str, Any] | Sequence[str | float | Mapping[str, Any]]
-Kind: TypeAlias = Literal["reward", "aspect", "field", "metadata", "extra", "stage", "call", "number"]
+Kind: TypeAlias = Literal["reward", "aspect", "field", "metadata", "extra", "stage", "call", "number", "evidence"]
 
 FIELDS = ("prompt", "response", "token_ids", "finish_reason", "task", "group_id", "rollout_id", "reference")
 """Fields of a rollout that a source may name; ``reference`` may go on with a key."""
 _WORDS = (*FIELDS, "metadata", "extra", "stage", "call")
+_EVIDENCE = "evidence"
 COMPARISONS = ("at_least", "above", "at_most", "below")
 _FROM_ROLLOUT = ("field", "metadata", "extra")
 
@@ -35,7 +37,7 @@ class Source:
     Attributes:
         kind: what is read.
         name: the reward, field or stage; empty for metadata, extra fields and numbers.
-        path: keys below it; for an aspect, its name.
+        path: keys below it; for an aspect, its name; for evidence, the keys in it.
         comparison: makes a truth value of a number: ``at_least``, ``above``, ``at_most`` or ``below``.
         threshold: what is compared with.
         times: factor of a number.
@@ -56,6 +58,8 @@ class Source:
     @property
     def base(self) -> str:
         """What is read, without what is made of it."""
+        if self.kind == "evidence":
+            return ".".join((self.name, _EVIDENCE, *self.path))
         first = {"metadata": "metadata", "extra": "extra", "stage": "stage", "call": "call"}.get(self.kind)
         parts = ([first] if first else []) + ([self.name] if self.name else []) + list(self.path)
         return ".".join(parts)
@@ -172,6 +176,8 @@ def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
         raise RecipeError(f"{first!r} is both a reward and a word of sources; give the reward another name", place)
     whole = text if text in rewards else ""
     if whole or first in rewards:
+        if not whole and path[0] == _EVIDENCE and len(path) > 1:
+            return Source("evidence", first, path[1:])
         return Source("reward", text) if whole else Source("aspect", first, (rest,))
     if first in ("metadata", "extra", "stage"):
         if not rest:
@@ -190,8 +196,8 @@ def _named(place: str, text: str, rewards: Sequence[str]) -> Source:
 
 def _sources(rewards: Sequence[str]) -> str:
     return (
-        f"sources are a reward ({', '.join(rewards)}), REWARD.ASPECT, metadata.KEY, extra.KEY, {', '.join(FIELDS)}, "
-        "stage.NAME, and call, where code passes it to table.estimate"
+        f"sources are a reward ({', '.join(rewards)}), REWARD.ASPECT, REWARD.evidence.KEY, metadata.KEY, extra.KEY, "
+        f"{', '.join(FIELDS)}, stage.NAME, and call, where code passes it to table.estimate"
     )
 
 

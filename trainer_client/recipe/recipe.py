@@ -106,7 +106,7 @@ class Recipe:
             raise RecipeError("a [record] keeps what verdicts found; leave out details = false", "details")
         read = [] if plan is None else [one for known in plan.sources().values() for one in known]
         for source in read:
-            if source.kind == "aspect":
+            if source.kind in ("aspect", "evidence"):
                 raise RecipeError(
                     f"the method reads {source.base}, which is a detail; leave out details = false", "details"
                 )

@@ -17,8 +17,8 @@ NO_ASPECT = "no_aspect"
 class Readings:
     """Fills such columns when their rows are complete.
 
-    A verdict at its verifier's floor, of a response that gave nothing to judge or exceeded a bound, has no parts, and
-    counts as the floor: what the candidate did is no reason for a missing score.
+    A verdict at its verifier's floor, of a response that gave nothing to judge or exceeded a bound, may lack parts, and
+    then counts as the floor: what the candidate did is no reason for a missing score.
 
     Args:
         readings: the columns.

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer_client._errors import RecipeError, StateError
-from trainer_client.recipe.inputs import Source
+from trainer_client.recipe.inputs import Plan, Source
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.recipe.state import keeps_state
-from trainer_client.result.inputs import arrays_of
+from trainer_client.result.details import Cell
+from trainer_client.result.inputs import arrays_of, below
 from trainer_client.result.verifiers import VerifierId
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class Rewarded(Protocol):
     def aspect(self, reward: str | int, name: str) -> FloatArray:
         """One aspect of a reward's verdicts."""
 
+    def cell(self, row: int, reward: str | int) -> Cell:
+        """Everything said of one reward of one rollout."""
+
 
 def signal_of(
     table: Rewarded,
@@ -97,6 +101,14 @@ def signal_of(
         )
     plan = recipe.plan
     assert plan is not None
+    values = {**values, **evidence_of(table, values)}
+    for source in _of_evidence(plan):
+        if table.valid[:, table.column(source.name)].any() and all(one is None for one in values[source.base]):
+            raise RecipeError(
+                f"no verdict has {'.'.join(source.path)!r} in its evidence; some verifiers give it only where an "
+                "option asks for it",
+                f"rewards.{source.name}.verifier",
+            )
     made = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
     known: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
     if "components" in estimator.reads and "components" not in made.inputs:
@@ -105,6 +117,26 @@ def signal_of(
     offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
     batch = {"rewards": None, "groups": table.group_ids, **offered, **passed}
     return estimator(SignalBatch(valid=table.mask & made.known, step=step, sharded=partial, **batch))
+
+
+def evidence_of(table: Rewarded, known: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """What the evidence of verdicts holds of the inputs of a recipe's method, by source; None where it holds nothing.
+
+    Args:
+        table: the scores.
+        known: values that were taken before.
+    """
+    found: dict[str, list[Any]] = {}
+    for source in _of_evidence(table.recipe.plan):
+        if source.base not in known:
+            cells = (table.cell(row, source.name) for row in range(len(table.rollout_ids)))
+            found[source.base] = [below(cell.evidence, source.path) for cell in cells]
+    return found
+
+
+def _of_evidence(plan: Plan | None) -> list[Source]:
+    every = plan.sources().values() if plan is not None else ()
+    return [one for sources in every for one in sources if one.kind == "evidence"]
 
 
 def _apart(table: Rewarded, names: Sequence[str]) -> FloatArray:

@@ -150,13 +150,18 @@ def _value(source: Source, rollout: Rollout) -> Any:
             return value or None
     else:
         value = (rollout.metadata if source.kind == "metadata" else rollout.extra) or {}
-    for key in source.path:
+    return below(value, source.path, _ABSENT)
+
+
+def below(value: Any, path: Sequence[str], absent: Any = None) -> Any:
+    """What lies at the end of a path of keys and places; ``absent`` where there is none."""
+    for key in path:
         if isinstance(value, Mapping) and key in value:
             value = value[key]
         elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
             value = value[int(key)]
         else:
-            return _ABSENT
+            return absent
     return value
 
 
@@ -299,9 +304,11 @@ class _Builder:
         return square
 
     def _table(self, declared: Input, rows: list[Any]) -> None:
-        """``[N, K]`` or ``[N, J, C]`` of a list a rollout; a null in it is missing."""
+        """``[N, K]`` or ``[N, J, C]`` of a list a rollout; a null in it, or in its place, is missing."""
+        empty = np.zeros((0,) * (len(declared.axes) - 1))
+        missing = np.array([value is None for value in rows])
         try:
-            read = [np.array(value, np.float64) for value in rows]
+            read = [empty if value is None else np.array(value, np.float64) for value in rows]
         except (TypeError, ValueError):
             read = []
         if not read or any(one.ndim != len(declared.axes) - 1 for one in read):
@@ -309,7 +316,7 @@ class _Builder:
         shape = tuple(max(lengths) for lengths in zip(*(one.shape for one in read), strict=True))
         table = np.full((len(read), *shape), np.nan)
         for row, one in enumerate(read):
-            if one.shape != shape and not declared.beside:
+            if one.shape != shape and not declared.beside and not missing[row]:
                 raise self._wrong(declared, row, f"holds {one.shape} numbers where another rollout holds {shape}")
             place: tuple[Any, ...] = (row, *(slice(length) for length in one.shape))
             table[place] = one

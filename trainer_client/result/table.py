@@ -1,7 +1,6 @@
 """`ScoreTable`: the scores of a batch, and the rewards and advantages that follow from them.
 
-Arrays are ``[N, R]``: N rollouts, R rewards; NaN where there is no score, and a code that says why. What else a
-verifier said is decoded when it is read.
+Arrays are ``[N, R]``: N rollouts, R rewards; NaN and a code where there is no score. The rest is decoded when read.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from trainer_client._errors import RecipeError, RewardError
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.details import PARTIES, Cell, Times, read_aspects, read_cell, read_spent, read_times, seconds
-from trainer_client.result.estimating import signal_of
+from trainer_client.result.estimating import evidence_of, signal_of
 from trainer_client.result.inputs import POLICY_STEPS, joined, values_of
 from trainer_client.result.missing import MissingWindow
 from trainer_client.result.outcomes import Outcome, OutcomeStore, Spent
@@ -253,7 +252,8 @@ class ScoreTable:
         return read_cell(self._store, row * len(self.columns) + column, aspects)
 
     def shed(self) -> None:
-        """Forget evidence, feedback, notes and steps, which are most of what a table of many rollouts holds."""
+        """Forget evidence, feedback, notes and steps, most of a large table; what the method reads is kept."""
+        self._inputs |= evidence_of(self, self._inputs)
         self._store.shed()
 
     # Rewards and advantages

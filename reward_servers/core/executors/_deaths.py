@@ -10,8 +10,8 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from reward_servers.core._bound import limit_verdict
-from reward_servers.core._outcomes import Fault, Outcome, Party, Verdict
+from reward_servers.core._bound import floor_verdict, limit_verdict
+from reward_servers.core._outcomes import Fault, Outcome, Party
 from reward_servers.core._work import DeathKind, Unit
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 from reward_servers.core.executors._worker_main import LEFT_COMPUTING, LEFT_MEMORY, LEFT_RUNNING, OWN_MEMORY
@@ -101,12 +101,12 @@ def after_death(unit: Unit, cause: Cause, *, on_device: bool) -> Outcome | None:
         spent = "" if on_device else " with little CPU used"
         return Fault(Party.SERVICE, "wall_limit", f"{name} took more than {limits.wall:g} s{spent}")
     if cause.exhausted == "cpu":
-        return limit_verdict(hosted.floor, f"CPU limit of {unit.job.cpu_limit:g} s")
+        return limit_verdict(hosted.verifier, f"CPU limit of {unit.job.cpu_limit:g} s")
     if cause.exhausted == "memory" and (cause.fresh or DeathKind.BOUND in unit.deaths):
-        return limit_verdict(hosted.floor, "memory limit")
+        return limit_verdict(hosted.verifier, "memory limit")
     if cause.kind is DeathKind.CRASH and DeathKind.CRASH in unit.deaths:
         note = f"the verifier's process died twice on this item ({cause})"
-        return Verdict(hosted.floor, "crashed_verifier", note=note)
+        return floor_verdict(hosted.verifier, "crashed_verifier", note)
     if cause.kind is not DeathKind.CRASH and DeathKind.OUTSIDE in unit.deaths:
         message = f"the worker of {name} that was on this item died twice and not by the item's doing: {cause}"
         return Fault(Party.SERVICE, "worker_killed", message, retryable=True, retry_after=1.0)

@@ -298,7 +298,7 @@ class _Worker:
             if self._leftovers.compute:
                 self._flush()
                 os._exit(LEFT_COMPUTING)
-            exceeded = limit_verdict(instance.verifier.floor, f"CPU limit of {cpu_limit:g} s")
+            exceeded = limit_verdict(instance.verifier, f"CPU limit of {cpu_limit:g} s")
             outcomes = replicate(subject, exceeded)
         ended = time.perf_counter()
         self._leftovers.end()

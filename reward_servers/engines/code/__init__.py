@@ -74,7 +74,6 @@ from reward_servers.engines.code._extract import Extraction, extract
 from reward_servers.engines.code._judge import JudgeOptions, Submission, judge
 from reward_servers.engines.code._limits import Ceiling, RunLimits
 from reward_servers.engines.code._parse import parse_reference
-from reward_servers.engines.code._scoring import improvement_reward
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._spec import (
     CallTest,
@@ -85,6 +84,7 @@ from reward_servers.engines.code._spec import (
     StdioTests,
     TestSpec,
 )
+from reward_servers.engines.code._swap import swapped
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict
 from sandbox import Limits
 
@@ -112,7 +112,7 @@ __all__ = [
     "UnmeasuredLimit",
     "Verdict",
     "extract",
-    "improvement_reward",
     "judge",
     "parse_reference",
+    "swapped",
 ]

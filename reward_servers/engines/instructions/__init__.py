@@ -6,6 +6,7 @@ instruction loosely is to follow it once its first and last lines or its asteris
 
 from reward_servers.engines.instructions import _ifbench as _ifbench
 from reward_servers.engines.instructions import _ifbench_single as _ifbench_single
+from reward_servers.engines.instructions import _ifbench_words as _ifbench_words
 from reward_servers.engines.instructions import _ifeval as _ifeval
 from reward_servers.engines.instructions._table import (
     FAMILIES,

@@ -7,7 +7,7 @@ import string
 from functools import lru_cache
 from typing import Any
 
-_UNMARKED = str.maketrans("", "", string.punctuation)
+UNMARKED = str.maketrans("", "", string.punctuation)
 _WORD = re.compile(r"\w+")
 
 _LISTED = """
@@ -90,4 +90,4 @@ def clauses(text: str) -> list[str]:
 
 def bare_words(text: str) -> list[str]:
     """What stands between blanks, without ASCII punctuation."""
-    return text.translate(_UNMARKED).split()
+    return text.translate(UNMARKED).split()

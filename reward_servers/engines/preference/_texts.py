@@ -45,12 +45,14 @@ class Closest:
         raw: The cosine, or the output of a cross-encoder.
         value: That between 0 and 1.
         vector: The response's vector, of length 1; empty for a cross-encoder.
+        other: That of the reference.
     """
 
     place: int
     raw: float
     value: float
     vector: list[float]
+    other: list[float]
 
 
 class TextModel:
@@ -95,11 +97,12 @@ class TextModel:
             NoMemoryError: The device has no memory for one of them.
         """
         own = self.vector(texts[0])
-        cosines = [float(own @ self._kept(one)) for one in texts[1:]]
+        others = [self._kept(one) for one in texts[1:]]
+        cosines = [float(own @ one) for one in others]
         if any(map(math.isnan, cosines)):
-            return Closest(0, float("nan"), 0.0, [])
+            return Closest(0, float("nan"), 0.0, [], [])
         place = max(range(len(cosines)), key=cosines.__getitem__)
-        return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), [float(one) for one in own])
+        return Closest(place, cosines[place], min(1.0, max(0.0, cosines[place])), own.tolist(), others[place].tolist())
 
     def vector(self, one: Encoded) -> torch.Tensor:
         """``[H]`` vector of length 1.
@@ -193,8 +196,8 @@ class CrossModel:
         place = next((rank for rank, one in enumerate(values) if one != one), None)
         if place is None:
             place = max(range(len(values)), key=values.__getitem__)
-            return Closest(place, outputs[place][self._label], values[place], [])
-        return Closest(place, float("nan"), 0.0, [])
+            return Closest(place, outputs[place][self._label], values[place], [], [])
+        return Closest(place, float("nan"), 0.0, [], [])
 
 
 def _share(outputs: Sequence[float], label: int) -> float:

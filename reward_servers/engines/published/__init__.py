@@ -7,7 +7,7 @@ Rank-GRPO's `list_hits`, CaRR's `connected_rubrics`, HiLL's `leaks_answer`, Pref
 `without_repeats`, TempSamp-R1's `read_span` and `temporal_iou`.
 """
 
-from reward_servers.engines.published._coding import FormatTerms, code_block, format_terms, repeats, swap_outputs
+from reward_servers.engines.published._coding import FormatTerms, code_block, format_terms, repeats, unequal_places
 from reward_servers.engines.published._comparing import Dimensions, read_dimensions, read_verdict
 from reward_servers.engines.published._grounded import (
     answer_bleu,
@@ -46,8 +46,8 @@ __all__ = [
     "reasoning_tags",
     "repeats",
     "slots_of",
-    "swap_outputs",
     "temporal_iou",
     "typed_accuracy",
+    "unequal_places",
     "without_repeats",
 ]

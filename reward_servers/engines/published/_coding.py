@@ -64,41 +64,36 @@ def repeats(text: str, *, shortest: int = 32, times: int = 8) -> bool:
     """Whether some substring of at least ``shortest`` characters stands ``times`` times in a row.
 
     A block of length L repeats where ``text[i] == text[i + L]`` over a run of ``L * (times - 1)`` places. Every such
-    run covers ``times - 1`` multiples of L in a row, which are looked at first, so that the whole costs little more
-    than the text's length times its logarithm.
+    run covers ``times - 2`` whole blocks that begin at a multiple of L, and their checksums are compared first. So the
+    whole costs little more than the text's length times its logarithm, whatever it is made of: a text in which a block
+    stands nearly often enough has room for few lengths of such blocks.
     """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    sums = _Checksums(codes)
     for length in range(shortest, codes.size // times + 1):
-        samples = codes[: codes.size - length : length] == codes[length::length]
-        if _longest_run(samples) < times - 1:
+        blocks = sums.of_blocks(length)
+        if _longest_run(blocks[:-1] == blocks[1:]) < times - 2:
             continue
         if _longest_run(codes[:-length] == codes[length:]) >= length * (times - 1):
             return True
     return False
 
 
-def swap_outputs(tests: Sequence[tuple[str, str]], *, seed: int = 0) -> list[tuple[str, str]] | None:
-    """Tests in which two expected outputs have changed places, to see whether a policy fits wrong tests.
+def unequal_places(outputs: Sequence[str], *, seed: int = 0) -> tuple[int, int] | None:
+    """Places of two expected outputs to be exchanged, to see whether a policy fits wrong tests.
 
-    None where all expected outputs are equal, so that no swap would change anything.
+    None where all are equal, so that no exchange would change anything.
 
     Args:
-        tests: input and expected output of each.
+        outputs: Expected output of each test; blanks around one make no difference.
         seed: of the choice of the two.
+
+    Source: Cobalt, OSU-NLP-Group/cobalt @18ce6aed.
     """
     unequal = [
-        (i, j)
-        for i in range(len(tests))
-        for j in range(i + 1, len(tests))
-        if tests[i][1].strip() != tests[j][1].strip()
+        (i, j) for i, one in enumerate(outputs) for j in range(i + 1, len(outputs)) if one.strip() != outputs[j].strip()
     ]
-    if not unequal:
-        return None
-    first, second = unequal[int(np.random.default_rng(seed).integers(len(unequal)))]
-    swapped = list(tests)
-    swapped[first] = (tests[first][0], tests[second][1])
-    swapped[second] = (tests[second][0], tests[first][1])
-    return swapped
+    return unequal[int(np.random.default_rng(seed).integers(len(unequal)))] if unequal else None
 
 
 def _parts(reply: str) -> tuple[str, str, str] | None:
@@ -117,6 +112,26 @@ def _parts(reply: str) -> tuple[str, str, str] | None:
         and "`" not in code
     )
     return (thinking.strip(), response, explanation.strip()) if well_formed else None
+
+
+class _Checksums:
+    """Checksums of the blocks of a text: equal for equal blocks, whatever stands before them."""
+
+    _BASE = 0x9E3779B97F4A7C15
+
+    def __init__(self, codes: np.ndarray) -> None:
+        powers = np.full(codes.size + 1, self._BASE, np.uint64)
+        inverse = np.full(codes.size + 1, pow(self._BASE, -1, 1 << 64), np.uint64)
+        powers[0] = inverse[0] = 1
+        # All of it wraps around, as the arithmetic modulo 2 ** 64 should.
+        self._shift = np.cumprod(inverse, dtype=np.uint64)
+        terms = (codes.astype(np.uint64) + np.uint64(1)) * np.cumprod(powers, dtype=np.uint64)[:-1]
+        self._upto = np.concatenate((np.zeros(1, np.uint64), np.cumsum(terms, dtype=np.uint64)))
+
+    def of_blocks(self, length: int) -> np.ndarray:
+        """Of each whole block that begins at a multiple of the length."""
+        upto = self._upto[::length]
+        return (upto[1:] - upto[:-1]) * self._shift[::length][: upto.size - 1]
 
 
 def _longest_run(flags: np.ndarray) -> int:

@@ -107,7 +107,7 @@ class SqlSettings(Settings):
     version="1",
     cost=Cost.SANDBOX,
     limits=ItemLimits(cpu=7200.0, wall=7200.0, memory=0, response=1 << 19),
-    aspects=("runs", "databases"),
+    aspects=dict.fromkeys(("runs", "databases"), 0.0),
     libraries=("duckdb",),
 )
 class Sql:

@@ -13,7 +13,7 @@ from reward_servers import DatasetError, Rollout, Score
 from reward_servers.engines.text import fenced
 from reward_servers.verifiers._answers import AnswerOptions, taken
 
-ASPECTS = ("f1", "precision", "recall", "exact")
+ASPECTS = dict.fromkeys(("f1", "precision", "recall", "exact"), 0.0)
 _DEEPEST = 64
 _MOST = 20_000
 

@@ -52,7 +52,7 @@ class LanguageOptions(Options):
     "language",
     version="1",
     limits=ItemLimits(response=1 << 18),
-    aspects=("share", "probability"),
+    aspects=dict.fromkeys(("share", "probability"), 0.0),
     libraries=("py3langid",),
 )
 def language(rollout: Rollout, ref: LanguageReference, options: LanguageOptions) -> Score:

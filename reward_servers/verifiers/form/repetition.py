@@ -19,7 +19,7 @@ class RepetitionOptions(Options):
     loop_times: int = Field(8, ge=2, description="Times in a row that make it a loop.")
 
 
-@verifier("repetition", version="1", limits=ItemLimits(response=1 << 19), aspects=("distinct", "loop"))
+@verifier("repetition", version="1", limits=ItemLimits(response=1 << 19), aspects={"distinct": 0.0, "loop": 0.0})
 def repetition(rollout: Rollout, options: RepetitionOptions) -> Score:
     """Share of a response's n-grams that are new, reasoning included; 0 for a passage that loops.
 

@@ -71,7 +71,7 @@ def _overlaps(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray
     "boxes",
     version="1",
     limits=ItemLimits(response=1 << 19),
-    aspects=("f1", "precision", "recall", "iou", "count"),
+    aspects=dict.fromkeys(("f1", "precision", "recall", "iou", "count"), 0.0),
     libraries=("scipy",),
 )
 def boxes(rollout: Rollout, ref: BoxesReference, options: BoxesOptions) -> Score:

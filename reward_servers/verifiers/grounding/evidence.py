@@ -43,7 +43,7 @@ def _is(document: Source, wanted: str) -> bool:
     "evidence",
     version="3",
     limits=ItemLimits(response=1 << 20),
-    aspects=("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"),
+    aspects=dict.fromkeys(("iou", "recall", "precision", "found", "sufficient", "cited", "attempted"), 0.0),
 )
 def evidence(rollout: Rollout, ref: EvidenceReference, options: EvidenceOptions) -> Score:
     """How far the documents that a response cites, or that its search found, are those that matter.

@@ -56,7 +56,7 @@ def _said(arguments: str) -> str:
     "fact_coverage",
     version="2",
     limits=ItemLimits(response=1 << 20),
-    aspects=("coverage", "hit_precision", "calls", "attempted", "premature"),
+    aspects=dict.fromkeys(("coverage", "hit_precision", "calls", "attempted", "premature"), 0.0),
 )
 def fact_coverage(rollout: Rollout, ref: FactsReference, options: FactsOptions) -> Score:
     """Share of the facts that the replies of tools brought to light, each counted once.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -41,7 +43,7 @@ class HighlightsOptions(AnswerOptions):
     "highlights",
     version="1",
     limits=ItemLimits(response=1 << 19),
-    aspects=("f2", "precision", "recall", "wmse"),
+    aspects={"f2": 0.0, "precision": 0.0, "recall": 0.0, "wmse": None},
 )
 def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOptions) -> Score:
     """How well the clips that a response names are the highlights, and its grades theirs: F2, and 1 / (1 + error).
@@ -52,23 +54,30 @@ def highlights(rollout: Rollout, ref: HighlightsReference, options: HighlightsOp
     highlight is named. Source: TempSamp-R1 (arXiv 2509.18056), whose weights of both are not known.
     """
     text = taken(rollout, options)
+    right = {name: grade for name, grade in ref.saliency.items() if grade > 0}
+    unnamed = {"wmse": _error(right, {})}
     if text is None:
-        return nothing_taken(options)
+        return replace(nothing_taken(options), aspects=unnamed)
     named = _graded(text)
     if named is None:
-        return Score.floor("malformed", "the answer is one JSON object of clips with grades from 0")
+        note = "the answer is one JSON object of clips with grades from 0"
+        return Score(None, "malformed", aspects=unnamed, note=note)
     if not named:
-        return Score.floor("no_answer", "no clip is named")
-    right = {name: grade for name, grade in ref.saliency.items() if grade > 0}
+        return Score(None, "no_answer", aspects=unnamed, note="no clip is named")
     found = len(named.keys() & right.keys())
     precision, recall = found / len(named), found / len(right)
     f2 = 5 * precision * recall / (4 * precision + recall) if found else 0.0
-    total = math.fsum(right.values())
-    error = min(1e300, math.fsum(grade / total * min(abs(grade - named.get(name, 0.0)), 1e150) ** 2
-                                 for name, grade in right.items()))  # fmt: skip
+    error = _error(right, named)
     value = (1 - options.grades) * f2 + options.grades / (1 + error) if found else 0.0
     aspects = {"f2": f2, "precision": precision, "recall": recall, "wmse": error}
     return Score(min(1.0, value), aspects=aspects)
+
+
+def _error(right: Mapping[str, float], named: Mapping[str, float]) -> float:
+    """Mean squared error of the grades, weighted by the right ones."""
+    total = math.fsum(right.values())
+    return min(1e300, math.fsum(grade / total * min(abs(grade - named.get(name, 0.0)), 1e150) ** 2
+                                for name, grade in right.items()))  # fmt: skip
 
 
 def _graded(text: str) -> dict[str, float] | None:

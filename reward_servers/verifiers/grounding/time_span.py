@@ -42,7 +42,12 @@ class TimeSpanOptions(AnswerOptions):
     )
 
 
-@verifier("time_span", version="1", limits=ItemLimits(response=1 << 19), aspects=("iou", "start_error", "end_error"))
+@verifier(
+    "time_span",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects={"iou": 0.0, "start_error": None, "end_error": None},
+)
 def time_span(rollout: Rollout, ref: TimeSpanReference, options: TimeSpanOptions) -> Score:
     """How far a named span of time overlaps the right one: intersection over union.
 

@@ -11,7 +11,8 @@ from pydantic import Field
 from reward_servers import Score
 from reward_servers.verifiers._answers import AnswerOptions
 
-ASPECTS = ("share", "cluster", "clusters", "entropy")
+ASPECTS = {"share": 0.0, "cluster": None, "clusters": None, "entropy": None}
+"""Of a group that is not compared nothing is known."""
 
 
 class ClusterOptions(AnswerOptions):

@@ -27,7 +27,7 @@ class DiversityOptions(Options):
     version="1",
     scope="group",
     limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
-    aspects=("nearest",),
+    aspects={"nearest": 1.0},
     libraries=("rapidfuzz",),
 )
 def diversity(group: Group, options: DiversityOptions) -> Sequence[Score]:

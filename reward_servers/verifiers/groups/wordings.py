@@ -37,7 +37,7 @@ class WordingsOptions(AnswerOptions):
     version="1",
     scope="group",
     limits=ItemLimits(cpu=60.0, wall=180.0, response=1 << 18),
-    aspects=("compared", "retrieved"),
+    aspects={"compared": 0.0, "retrieved": None},
     libraries=("rapidfuzz",),
 )
 def wordings(group: Group, options: WordingsOptions) -> Sequence[Score]:

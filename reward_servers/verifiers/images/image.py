@@ -83,6 +83,14 @@ def _reference(text: str) -> Image:
         raise DatasetError(f"reference.image: {error}") from None
 
 
+def _asked(ref: ImageReference) -> set[str]:
+    """The checks that a reference asks for."""
+    asked = {"size"} if ref.width is not None or ref.height is not None else set()
+    asked |= {"aspect"} if ref.aspect is not None else set()
+    asked |= {"palette", "colours"} if ref.colours else set()
+    return asked | ({"similarity"} if ref.image is not None else set())
+
+
 def _checks(picture: Image, ref: ImageReference, options: ImageOptions) -> dict[str, float]:
     found: dict[str, float] = {}
     wanted = [(picture.width, ref.width), (picture.height, ref.height)]
@@ -109,7 +117,7 @@ def _checks(picture: Image, ref: ImageReference, options: ImageOptions) -> dict[
     "image",
     version="1",
     limits=ItemLimits(cpu=30.0, memory=2 << 30, response=16 << 20),
-    aspects=("width", "height", *_CHECKS),
+    aspects=dict.fromkeys(("width", "height", *_CHECKS), 0.0),
     libraries=("pillow",),
 )
 def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score:
@@ -120,13 +128,14 @@ def image(rollout: Rollout, ref: ImageReference, options: ImageOptions) -> Score
     """
     if ref.image is not None:
         _reference(ref.image)
+    nothing = dict.fromkeys(_CHECKS) | dict.fromkeys(_asked(ref), 0.0)
     data = picture_of(rollout)
     if data is None:
-        return Score.floor("no_answer", "the response has no picture")
+        return Score(None, "no_answer", aspects=nothing, note="the response has no picture")
     try:
         picture = read_image(data, _LIMITS)
     except MediaError as error:
-        return Score.floor(error.reason, str(error))
+        return Score(None, error.reason, aspects=nothing, note=str(error))
     found = _checks(picture, ref, options)
     least = {"palette": options.least_palette, "similarity": options.least_similarity}
     held = all(value >= least.get(name, 1.0) for name, value in found.items())

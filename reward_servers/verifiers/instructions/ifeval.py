@@ -51,17 +51,17 @@ def _instructions(ref: IfevalReference) -> list[Instruction]:
 
 @verifier(
     "ifeval",
-    version="2",
+    version="3",
     limits=ItemLimits(response=1 << 18),
-    aspects=("strict", "loose", "share_strict", "share_loose"),
-    libraries=("nltk", "py3langid"),
+    aspects=dict.fromkeys(("strict", "loose", "share_strict", "share_loose"), 0.0),
+    libraries=("nltk", "py3langid", "syllapy", "emoji"),
 )
 def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Score:
     """Whether a response follows the instructions of its prompt, strictly or loosely: families of IFEval and IFBench.
 
     Sources: arXiv 2311.07911 and 2507.02833 with their published checks: all 25 families of IFEval, and those of
-    IFBench that need no tagger and no list of others. `strict` and `loose` are accuracies of
-    the prompt, `share_strict` and `share_loose` those of its instructions.
+    IFBench but the one that needs a tagger. `strict` and `loose` are accuracies of the prompt, `share_strict` and
+    `share_loose` those of its instructions.
     """
     asked = _instructions(ref)
     answer = visible(rollout.response, rollout.reasoning_marks).text

@@ -54,7 +54,7 @@ class _Prepared:
     version="1",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=16 << 20),
     max_batch=64,
-    aspects=("raw", "cosine"),
+    aspects={"raw": None, "cosine": -1.0},
 )
 class ImageText(OneByOne):
     """How well a picture fits its prompt (CLIP, PickScore, HPS, ImageReward), or how it looks (an aesthetic head)."""

@@ -66,7 +66,7 @@ def _reduced(logs: Sequence[float], how: str) -> float:
     version="1",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
     max_batch=256,
-    aspects=("log_likelihood", "tokens"),
+    aspects={"log_likelihood": None, "tokens": 0.0},
 )
 class Likelihood(OneByOne):
     """How likely a language model finds the reference after the response, or the response after the prompt."""

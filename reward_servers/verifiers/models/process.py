@@ -54,7 +54,7 @@ def _last_message(rollout: Rollout) -> int:
     version="1",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
     max_batch=256,
-    aspects=("min", "mean", "product", "last", "steps"),
+    aspects=dict.fromkeys(("min", "mean", "product", "last", "steps"), 0.0),
 )
 class Process(OneByOne):
     """How right a process reward model finds the steps of a response: each step, and all of them together."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from reward_servers import Fault, Item, ItemLimits, Score, ServiceError, verifier
+from reward_servers import DatasetError, Fault, Item, ItemLimits, Reference, Score, ServiceError, verifier
 from reward_servers.engines.preference import CrossModel, TextModel
-from reward_servers.verifiers._answers import AnswerOptions, TextReference, taken
+from reward_servers.verifiers._answers import Answer, AnswerOptions, nothing_taken, taken
 from reward_servers.verifiers.models._loading import ModelSettings, OneByOne, loading
 
 
@@ -30,27 +30,51 @@ class SimilaritySettings(ModelSettings):
 class SimilarityOptions(AnswerOptions):
     """Which part of the response is compared, and what else is told."""
 
-    embedding: bool = Field(False, description="Whether the evidence has the response's vector, for later stages.")
+    against: Literal["reference", "prompt"] = Field(
+        "reference", description="What the response is compared with: the closest reference, or the prompt."
+    )
+    embedding: bool = Field(
+        False,
+        description="Whether the evidence has the vector of the response, `embedding`, and of what it is closest to, "
+        '`other`, for methods that read them: `[inputs] ... = "NAME.evidence.embedding"`.',
+    )
+
+
+class SimilarityReference(Reference):
+    """One text to be close to, or several; needed unless the prompt takes their place."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    answer: Answer | Annotated[tuple[Answer, ...], Field(min_length=1)] | None = None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The texts."""
+        return (self.answer,) if isinstance(self.answer, str) else self.answer or ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     texts: tuple[Any, ...]
+    is_empty: bool
 
 
 # The memory bound is off: a device's libraries reserve far more address space than they use.
 @verifier(
     "similarity",
-    version="1",
+    version="2",
     limits=ItemLimits(cpu=300.0, wall=300.0, memory=0, response=1 << 20),
     max_batch=256,
-    aspects=("raw",),
+    aspects={"raw": None},
 )
 class Similarity(OneByOne):
-    """How close the response is in meaning to the closest reference: a cosine, or a cross-encoder's probability."""
+    """How close the response is in meaning to the closest reference, or to the prompt: a cosine, or a probability.
+
+    A cosine is that of an encoder's vectors, a probability that of a cross-encoder.
+    """
 
     Options = SimilarityOptions
-    Reference = TextReference
+    Reference = SimilarityReference
 
     def setup(self, settings: SimilaritySettings) -> None:
         """Load the model."""
@@ -62,25 +86,43 @@ class Similarity(OneByOne):
             else:
                 self._model = CrossModel(settings.path, settings.label, settings.max_length, **settings.where())
 
-    def prepare(self, item: Item) -> _Prepared | Score:
-        """Encode the response and the references."""
-        text = taken(item.rollout, item.options)
-        if text is None or not text.strip():
-            return Score.floor("no_answer", f"nothing to compare (take = {item.options.take})")
-        texts = tuple(self._model.encoded(text, item.ref.answers))
-        longest = max(len(one.ids) for one in texts)
-        if longest > self._model.max_length:
-            return Score.floor("limit", f"{longest} tokens, of at most {self._model.max_length}")
-        item.context.usage.input_tokens += sum(len(one.ids) for one in texts)
-        return _Prepared(texts)
+    def prepare(self, item: Item) -> _Prepared | Score | Fault:
+        """Encode the response and what it is compared with."""
+        options: SimilarityOptions = item.options
+        asked = options.against == "prompt"
+        others = (item.rollout.prompt,) if asked else item.ref.answers
+        source = "the prompt" if asked else "reference.answer"
+        if not any(one.strip() for one in others):
+            return DatasetError(f"{source} is missing, and is compared with", code="missing_reference").to_fault()
+        text = taken(item.rollout, options)
+        wanted = options.embedding and isinstance(self._model, TextModel)
+        if text is None and not wanted:
+            return nothing_taken(options)
+        texts = tuple(self._model.encoded(text or "", others))
+        longest = [len(one.ids) for one in texts]
+        if isinstance(self._model, TextModel) and max(longest[1:]) > self._model.max_length:
+            what = f"{source} has {max(longest[1:])} tokens, and the model takes {self._model.max_length}"
+            return DatasetError(what, code="reference_too_long").to_fault()
+        if max(longest) > self._model.max_length:
+            return Score.floor("limit", f"{max(longest)} tokens, of at most {self._model.max_length}")
+        item.context.usage.input_tokens += sum(longest)
+        return _Prepared(texts, text is None)
 
     def _scored(self, item: Item) -> Score | Fault:
         prepared: _Prepared = item.prepared
         options: SimilarityOptions = item.options
+        if prepared.is_empty:
+            return self._nothing(prepared, options)
         found = self._model.closest(prepared.texts)
         if not math.isfinite(found.raw):
             return ServiceError(f"the model gave {found.raw}", code="not_finite").to_fault()
         evidence: dict[str, Any] = {"model": self._model.fingerprint, "reference": found.place}
         if options.embedding and found.vector:
-            evidence["embedding"] = found.vector
+            evidence |= {"embedding": found.vector, "other": found.other}
         return Score(found.value, aspects={"raw": found.raw}, evidence=evidence)
+
+    def _nothing(self, prepared: _Prepared, options: SimilarityOptions) -> Score:
+        """The floor of a response without text, whose vector is zero and so similar to nothing."""
+        assert isinstance(self._model, TextModel)
+        other: list[float] = self._model.vector(prepared.texts[1]).tolist()
+        return replace(nothing_taken(options), evidence={"embedding": [0.0] * len(other), "other": other})

@@ -10,6 +10,8 @@ from reward_servers.verifiers._answers import AnswerOptions, taken
 
 _FORM = Form(case=False, whitespace="collapse", punctuation=False, compatibility=False)
 
+_FLOOR = {"decision": -1.0, "label": None, "penalty": 1.0}
+
 
 class DecisionReference(Reference):
     """The right decision."""
@@ -45,7 +47,7 @@ class DecisionOptions(AnswerOptions):
         return next((place for place, one in enumerate(self.choices) if _FORM.of(one) == form), None)
 
 
-@verifier("decision", version="2", limits=ItemLimits(response=1 << 19), aspects=("decision", "label", "penalty"))
+@verifier("decision", version="2", limits=ItemLimits(response=1 << 19), aspects=_FLOOR)
 def decision(rollout: Rollout, ref: DecisionReference, options: DecisionOptions) -> Score:
     """Whether a decision is the right one; a wrong one costs what its kind of mistake costs.
 

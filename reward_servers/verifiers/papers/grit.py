@@ -30,7 +30,7 @@ class GritOptions(Options):
     score_range=(-1.0, 4.0),
     floor=0.0,
     limits=ItemLimits(response=1 << 17),
-    aspects=("answer_tag", "reasoning_tags", "grounded_boxes", "answer_bleu"),
+    aspects=dict.fromkeys(("answer_tag", "reasoning_tags", "grounded_boxes", "answer_bleu"), 0.0),
 )
 def grit(rollout: Rollout, ref: GritReference, options: GritOptions) -> Score:
     """Sum of GRIT's rules: answer tag, reasoning tags, boxes before `<rethink>`, BLEU-1 of the answer.
@@ -40,7 +40,8 @@ def grit(rollout: Rollout, ref: GritReference, options: GritOptions) -> Score:
     """
     text = rollout.response
     if not text.strip():
-        return Score.floor("no_answer", "the response is empty")
+        more = {"without_repeats": 0.0} if options.repeats else {}
+        return Score(None, "no_answer", aspects=more, note="the response is empty")
     parts = {
         "answer_tag": published.answer_tag(text),
         "reasoning_tags": published.reasoning_tags(text),

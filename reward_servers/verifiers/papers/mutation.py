@@ -77,7 +77,7 @@ class MutationOptions(Options):
     version="1",
     cost=Cost.SANDBOX,
     limits=_LIMITS,
-    aspects=("golden", "mutants", "killed", "equivalents", "rejected", "tests"),
+    aspects=dict.fromkeys(("golden", "mutants", "killed", "equivalents", "rejected", "tests"), 0.0),
 )
 class Mutation:
     """How many faulty programs the tests in the response find, while the right ones pass.

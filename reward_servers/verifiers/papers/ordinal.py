@@ -16,6 +16,7 @@ from reward_servers.verifiers._answers import AnswerOptions, nothing_taken, take
 from trainer_client.signals.shaping.ordinal_class import error_reward, ordinal_class_reward
 
 _MOST = 4096
+_LARGEST = 1e300
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 _BETWEEN = re.compile(r"[\s,;]+")
 
@@ -69,7 +70,10 @@ class OrdinalOptions(AnswerOptions):
 
 
 @verifier(
-    "ordinal", version="1", limits=ItemLimits(response=1 << 19), aspects=("exact", "side", "alarms", "kappa", "error")
+    "ordinal",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects={"exact": 0.0, "side": 0.0, "alarms": 1.0, "kappa": -1.0, "error": _LARGEST},
 )
 def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) -> Score:
     """Whether numbers fall into the classes of the right ones, or how near they come.
@@ -90,7 +94,7 @@ def ordinal(rollout: Rollout, ref: OrdinalReference, options: OrdinalOptions) ->
     ours, true = np.array(said)[scored], np.array(ref.values)[scored]
     guess, real = (np.searchsorted(options.bounds, values, side="right") for values in (ours, true))
     with np.errstate(over="ignore"):
-        error = min(float(np.mean((ours - true) ** 2)), 1e300)
+        error = min(float(np.mean((ours - true) ** 2)), _LARGEST)
     high, should = guess >= options.high_class, real >= options.high_class
     aspects = {
         "exact": float(np.mean(guess == real)),

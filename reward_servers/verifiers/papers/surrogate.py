@@ -45,7 +45,7 @@ def _has_expression(rollout: Rollout) -> bool:
     version="1",
     score_range=(_LOWEST, 2.0),
     floor=_LOWEST,
-    aspects=("thought", "expression", "length"),
+    aspects=dict.fromkeys(("thought", "expression", "length"), 0.0),
     limits=ItemLimits(response=1 << 19),
 )
 def surrogate(rollout: Rollout, options: SurrogateOptions) -> Score:

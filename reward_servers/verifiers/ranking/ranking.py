@@ -67,7 +67,7 @@ def _order(answer: str) -> list[str] | None:
     "ranking",
     version="1",
     limits=ItemLimits(response=1 << 19),
-    aspects=("ndcg", "mrr", "map", "recall", "precision", "listed", "unknown"),
+    aspects=dict.fromkeys(("ndcg", "mrr", "map", "recall", "precision", "listed", "unknown"), 0.0),
 )
 def ranking(rollout: Rollout, ref: RankingReference, options: RankingOptions) -> Score:
     """How well the response orders documents: nDCG, MRR, MAP, recall or precision at k."""

@@ -33,7 +33,10 @@ class RecommendationOptions(Options):
 
 
 @verifier(
-    "recommendation", version="2", limits=ItemLimits(response=1 << 19), aspects=("hits", "listed", "recall", "ndcg")
+    "recommendation",
+    version="2",
+    limits=ItemLimits(response=1 << 19),
+    aspects=dict.fromkeys(("hits", "listed", "recall", "ndcg"), 0.0),
 )
 def recommendation(rollout: Rollout, ref: RecommendationReference, options: RecommendationOptions) -> Score:
     """How well a list of `Title (Year)` lines meets what a user took: nDCG of the hits.

@@ -14,6 +14,7 @@ from reward_servers.verifiers.ranking.ranking import RankingReference
 
 _NO_TAGS = -0.5
 _NO_JSON = -0.1
+_NOTHING = dict.fromkeys(("ndcg", "recall", "distribution"), 0.0)
 _SHOWN = 50
 
 
@@ -62,7 +63,7 @@ def _divergence_from(p: Sequence[float], middle: Sequence[float]) -> float:
     version="1",
     score_range=(_NO_TAGS, 3.0),
     limits=ItemLimits(response=1 << 19),
-    aspects=("ndcg", "recall", "distribution"),
+    aspects=_NOTHING,
 )
 def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions) -> Score:
     """Scores of documents as GroupRank rewards them: nDCG, recall and the distribution of the scores.
@@ -72,10 +73,11 @@ def relevance(rollout: Rollout, ref: RankingReference, options: RelevanceOptions
     exist is ignored; equal scores keep the order of the reference.
     """
     if not all(check_tags(rollout.response, (options.reasoning_tag, "answer")).values()):
-        return Score(_NO_TAGS, "malformed", note=f"not <{options.reasoning_tag}> and then <answer>, and nothing else")
+        note = f"not <{options.reasoning_tag}> and then <answer>, and nothing else"
+        return Score(_NO_TAGS, "malformed", aspects=_NOTHING, note=note)
     given = _scores(tagged(rollout.response, "answer")[-1])
     if given is None:
-        return Score(_NO_JSON, "malformed", note="the answer is no JSON object of scores")
+        return Score(_NO_JSON, "malformed", aspects=_NOTHING, note="the answer is no JSON object of scores")
     parts = _terms(given, ref.relevance, options.k)
     value = (
         parts["ndcg"] + options.recall_weight * parts["recall"] + options.distribution_weight * parts["distribution"]

@@ -17,15 +17,17 @@ _NAME = (
     r"|nov(?:ember)?|dec(?:ember)?)\.?"
 )
 _DAY, _YEAR = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?", r"(?P<year>\d{4})"
+_ZONE = r"(?:Z|[+-]\d{2}:?\d{2})?"
 _WEEKDAY = r"(?:(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+)?"
 _FORMS = [
     re.compile(_WEEKDAY + form, re.IGNORECASE)
     for form in (
-        rf"{_YEAR}-(?P<month>\d{{1,2}})(?:-(?P<day>\d{{1,2}})(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?Z?)?)?",
+        rf"{_YEAR}-(?P<month>\d{{1,2}})(?:-(?P<day>\d{{1,2}})(?:[T ]\d{{2}}:\d{{2}}(?::\d{{2}}(?:\.\d+)?)?{_ZONE})?)?",
         rf"{_YEAR}(?P<sign>[/.])(?P<month>\d{{1,2}})(?P=sign)(?P<day>\d{{1,2}})",
         rf"(?P<first>\d{{1,2}})(?P<sign>[/.\-])(?P<second>\d{{1,2}})(?P=sign){_YEAR}",
         rf"{_NAME}\s+{_DAY},?\s+{_YEAR}",
         rf"{_DAY}\s+(?:of\s+)?{_NAME},?\s+{_YEAR}",
+        rf"{_DAY}-{_NAME}-{_YEAR}",
         rf"{_NAME},?\s+{_YEAR}",
         r"(?P<year>\d{4})(?P<month>\d{2})(?P<day>\d{2})",
         rf"(?:in\s+)?{_YEAR}",
@@ -82,7 +84,12 @@ def _day(found: Date) -> Day:
     return Day(found[0], found[1] or 1, found[2] or 1)
 
 
-@verifier("date", version="1", limits=ItemLimits(response=1 << 19), aspects=("days_off", "year", "month", "day"))
+@verifier(
+    "date",
+    version="2",
+    limits=ItemLimits(response=1 << 19),
+    aspects={"days_off": None, "year": 0.0, "month": 0.0, "day": 0.0},
+)
 def date(rollout: Rollout, ref: DateReference, options: DateOptions) -> Score:
     """Whether a date is the right one, however it is written: 2021-03-05, March 5, 2021, 5 Mar 2021, 25/03/2021."""
     right = _read(ref.answer, "refuse")

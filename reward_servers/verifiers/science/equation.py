@@ -37,7 +37,12 @@ def _last(text: str) -> Equation | None:
     return None
 
 
-@verifier("equation", version="1", limits=ItemLimits(response=1 << 19), aspects=("balanced", "species", "coefficients"))
+@verifier(
+    "equation",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects=dict.fromkeys(("balanced", "species", "coefficients"), 0.0),
+)
 def equation(rollout: Rollout, ref: EquationReference, options: EquationOptions) -> Score:
     """Whether a chemical equation has the right species on each side with coefficients that balance it."""
     try:

@@ -20,6 +20,7 @@ _SUPERSCRIPTS = str.maketrans(
     "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b\u2212", "0123456789--"
 )
 _LATEX = re.compile(r"\\(?:mathrm|text|rm|,|;|!| )\s*|[{}$]|~")
+_MATHS = (("\\(", "\\)"), ("\\[", "\\]"), ("$", "$"))
 _LONGEST = 200
 
 
@@ -49,13 +50,20 @@ def _read(text: str) -> tuple[float, str] | None:
 
     Nothing is evaluated: a unit is names, signs between them and exponents of one digit.
     """
-    text = text.strip().rstrip(".").translate(_SUPERSCRIPTS)
+    text = text.strip().rstrip(".")
+    text = next((text[len(one) : -len(other)] for one, other in _MATHS if _holds(text, one, other)), text)
+    text = text.translate(_SUPERSCRIPTS)
     match = _QUANTITY.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         return None
     digits, power, unit = match.groups()
     value = float(f"{digits.replace(',', '')}e{power or 0}")
     return (value, _LATEX.sub("", unit).strip()) if math.isfinite(value) else None
+
+
+def _holds(text: str, one: str, other: str) -> bool:
+    """Whether a text stands between two marks of LaTeX as a whole."""
+    return len(text) > len(one) + len(other) and text.startswith(one) and text.endswith(other)
 
 
 @lru_cache(maxsize=512)
@@ -70,6 +78,7 @@ def _unit(text: str) -> pint.Unit | None:
             return None
         sign = between.group().strip() if between else ""
         parts.append(("/" if sign == "/" else "*" if parts else "") + _power_of(name.group()))
+        parts[0] = f"1{parts[0]}" if parts[0].startswith("/") else parts[0]
         place = name.end()
     try:
         unit: pint.Unit = _registry().Unit("".join(parts).lstrip("*") or "dimensionless")
@@ -89,9 +98,9 @@ def _power_of(name: str) -> str:
 
 @verifier(
     "quantity",
-    version="1",
+    version="2",
     limits=ItemLimits(response=1 << 19),
-    aspects=("relative_error", "dimension"),
+    aspects={"relative_error": None, "dimension": 0.0},
     libraries=("pint",),
 )
 def quantity(rollout: Rollout, ref: QuantityReference, options: QuantityOptions) -> Score:

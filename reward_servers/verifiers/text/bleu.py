@@ -45,7 +45,7 @@ def _metric(options: BleuOptions, order: int) -> BLEU:
     "bleu",
     version="2",
     limits=ItemLimits(response=1 << 19),
-    aspects=("brevity_penalty", "length_ratio"),
+    aspects=dict.fromkeys(("brevity_penalty", "length_ratio"), 0.0),
     libraries=("sacrebleu",),
 )
 def bleu(rollout: Rollout, ref: TextReference, options: BleuOptions) -> Score:

@@ -60,7 +60,10 @@ def _items(text: str, how: str) -> list[str] | None:
 
 
 @verifier(
-    "item_set", version="1", limits=ItemLimits(response=1 << 18), aspects=("f1", "precision", "recall", "jaccard")
+    "item_set",
+    version="1",
+    limits=ItemLimits(response=1 << 18),
+    aspects=dict.fromkeys(("f1", "precision", "recall", "jaccard"), 0.0),
 )
 def item_set(rollout: Rollout, ref: ItemSetReference, options: ItemSetOptions) -> Score:
     """How well a list of items meets the right ones, in any order and each counted once."""

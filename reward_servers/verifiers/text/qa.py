@@ -50,7 +50,12 @@ def _compare(given: list[str], right: list[str]) -> dict[str, float]:
     return {"exact": exact, "precision": precision, "recall": recall, "f1": f1}
 
 
-@verifier("qa", version="1", limits=ItemLimits(response=1 << 19), aspects=("exact", "precision", "recall", "f1"))
+@verifier(
+    "qa",
+    version="1",
+    limits=ItemLimits(response=1 << 19),
+    aspects=dict.fromkeys(("exact", "precision", "recall", "f1"), 0.0),
+)
 def qa(rollout: Rollout, ref: TextReference, options: QaOptions) -> Score:
     """How well a short answer agrees with the best of the accepted ones, by words (SQuAD, NQ, TriviaQA)."""
     answer = taken(rollout, options)

@@ -21,7 +21,7 @@ class RougeOptions(AnswerOptions):
     "rouge",
     version="1",
     limits=ItemLimits(response=1 << 19),
-    aspects=("rouge1", "rouge2", "rougeL"),
+    aspects=dict.fromkeys(("rouge1", "rouge2", "rougeL"), 0.0),
     libraries=("rapidfuzz",),
 )
 def rouge(rollout: Rollout, ref: TextReference, options: RougeOptions) -> Score:

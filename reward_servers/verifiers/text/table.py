@@ -135,7 +135,9 @@ def _f1(ours: Counter[Any], theirs: Counter[Any]) -> float:
     return 2 * sum((ours & theirs).values()) / total if total else 1.0
 
 
-@verifier("table", version="1", limits=ItemLimits(response=1 << 18), aspects=("cells", "rows", "header"))
+@verifier(
+    "table", version="1", limits=ItemLimits(response=1 << 18), aspects=dict.fromkeys(("cells", "rows", "header"), 0.0)
+)
 def table(rollout: Rollout, ref: TableReference, options: TableOptions) -> Score:
     """How well a table meets the right one: cells found by the key of their row and the name of their column.
 

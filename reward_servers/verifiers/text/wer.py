@@ -25,7 +25,9 @@ def _pieces(text: str, options: WerOptions) -> list[str]:
     return text.split() if options.unit == "word" else list(" ".join(text.split()))
 
 
-@verifier("wer", version="1", limits=ItemLimits(response=1 << 19), aspects=("error_rate",), libraries=("rapidfuzz",))
+@verifier(
+    "wer", version="1", limits=ItemLimits(response=1 << 19), aspects={"error_rate": 1.0}, libraries=("rapidfuzz",)
+)
 def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
     """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on."""
     answer = taken(rollout, options)

@@ -51,7 +51,12 @@ class CallFormOptions(Options):
 
 
 # In a worker process: a schema's patterns may take exponential time on what a candidate writes.
-@verifier("call_form", version="2", limits=ItemLimits(response=1 << 20), aspects=("calls", "known", "fitting"))
+@verifier(
+    "call_form",
+    version="2",
+    limits=ItemLimits(response=1 << 20),
+    aspects=dict.fromkeys(("calls", "known", "fitting"), 0.0),
+)
 def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions) -> Score:
     """Whether every call of a tool can be read, names a tool that there is, and has arguments that its schema allows.
 
@@ -65,8 +70,10 @@ def call_form(rollout: Rollout, ref: CallFormReference, options: CallFormOptions
         return _floor("malformed", str(error), -1)
     if len(made) > _MOST:
         return _floor("limit", f"{len(made)} calls", len(made))
+    if not made and options.required:
+        return _floor("no_call", "there is no call", 0)
     if not made:
-        return _floor("no_call", "there is no call", 0) if options.required else Score(1.0, aspects={"calls": 0.0})
+        return Score(1.0, aspects={"calls": 0.0, "known": 1.0, "fitting": 1.0})
     tools = dict(map(_tool, ref.tools)) if ref.tools is not None else None
     problems = [_problem(call, tools) for call in made]
     known = sum(tools is None or call.name in tools for call in made)

@@ -67,7 +67,12 @@ class ToolCallsOptions(Options):
     )
 
 
-@verifier("tool_calls", version="2", limits=ItemLimits(response=1 << 20), aspects=("f1", "names", "arguments", "calls"))
+@verifier(
+    "tool_calls",
+    version="2",
+    limits=ItemLimits(response=1 << 20),
+    aspects=dict.fromkeys(("f1", "names", "arguments", "calls"), 0.0),
+)
 def tool_calls(rollout: Rollout, ref: ToolCallsReference, options: ToolCallsOptions) -> Score:
     """Whether the tools that a response calls, with their arguments, are the right ones.
 

@@ -61,7 +61,7 @@ class TrajectoryOptions(Options):
     "trajectory",
     version="1",
     limits=ItemLimits(response=4 << 20),
-    aspects=("matched", "efficiency", "forbidden", "repeated", "state", "calls"),
+    aspects={"matched": 0.0, "efficiency": 0.0, "forbidden": 0.0, "repeated": 0.0, "state": 0.0, "calls": 0.0},
 )
 def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOptions) -> Score:
     """Whether an agent made the right calls, none that is forbidden, and left the right state.
@@ -69,16 +69,18 @@ def trajectory(rollout: Rollout, ref: TrajectoryReference, options: TrajectoryOp
     Calls are those of the messages (chat completions and Responses), or of a text in Harmony. The state is what the
     caller sends in the metadata, never what the response says of it. The four ways to match are those of AgentEvals.
     """
-    aspects: dict[str, float | None] = dict.fromkeys(("matched", "efficiency", "forbidden", "repeated", "state"))
+    asked = {"matched": ref.calls, "efficiency": ref.budget is not None or ref.calls, "state": ref.final_state}
+    aspects: dict[str, float | None] = {name: 0.0 if wanted else None for name, wanted in asked.items()}
     names = [call.name for message in rollout.messages if message.role == "assistant" for call in message.tool_calls]
     broken = sorted({one.name for one in ref.forbidden} & set(names))
     try:
         made = made_calls(rollout)
     except MalformedCallError as error:
         # What cannot be read may be what is forbidden.
-        return Score.floor("forbidden_call" if broken else "malformed", str(error))
+        aspects["forbidden"] = float(len(broken))
+        return Score(None, "forbidden_call" if broken else "malformed", aspects=aspects, note=str(error))
     if len(made) > _MOST:
-        return Score.floor("limit", f"{len(made)} calls")
+        return Score(None, "limit", aspects={**aspects, "calls": float(len(made))}, note=f"{len(made)} calls")
     forbidden = [call.name for call in made if any(_is_forbidden(call, one) for one in ref.forbidden)]
     budget = ref.budget if ref.budget is not None else len(ref.calls) if ref.calls else None
     matched, f1 = _match(made, ref.calls, options) if ref.calls else (True, 1.0)

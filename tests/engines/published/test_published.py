@@ -25,9 +25,9 @@ from reward_servers.engines.published import (
     reasoning_tags,
     repeats,
     slots_of,
-    swap_outputs,
     temporal_iou,
     typed_accuracy,
+    unequal_places,
     without_repeats,
 )
 from reward_servers.engines.similarity import bleu, error_rate, rouge
@@ -93,13 +93,11 @@ def test_the_last_block_is_the_code() -> None:
     assert code_block("no code") is None
 
 
-def test_swapped_outputs_are_wrong_and_reproducible() -> None:
-    tests = [("1", "a"), ("2", "a"), ("3", "b")]
-    swapped = swap_outputs(tests, seed=4)
-    assert swapped == swap_outputs(tests, seed=4)
-    assert sorted(output for _, output in swapped or []) == ["a", "a", "b"]
-    assert swapped != tests
-    assert swap_outputs([("1", "a"), ("2", "a ")]) is None
+def test_outputs_to_exchange_differ_and_are_reproducible() -> None:
+    places = unequal_places(["a", "a", "b"], seed=4)
+    assert places == unequal_places(["a", "a", "b"], seed=4)
+    assert {unequal_places(["a", "a", "b"], seed=seed) for seed in range(20)} == {(0, 2), (1, 2)}
+    assert unequal_places(["a", "a "]) is None
 
 
 def test_a_rubric_counts_only_when_it_leads_back_to_the_answer() -> None:

@@ -6,7 +6,7 @@ iTool, zeng-yirong/iTool mcts/mcts_vllm.py get_reward(fast_reward=True) @871eceb
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -70,17 +70,19 @@ def itool_pairs(batch: SignalBatch, *, margin: float = 0.1, alike: float = 0.95,
     return batch.signal(pairs=pairs)
 
 
-def token_overlap(first: str, second: str) -> float:
-    """Shared words over the words of the shorter text, each counted once; 0 where one has none."""
+def token_overlap(first: str, second: str, *, of: Literal["shorter", "longer"] = "shorter") -> float:
+    """Shared words over the words of the shorter text, or of the longer, each counted once; 0 where one has none."""
     left, right = set(first.split()), set(second.split())
-    return len(left & right) / min(len(left), len(right)) if left and right else 0.0
+    size = (min if of == "shorter" else max)(len(left), len(right))
+    return len(left & right) / size if left and right else 0.0
 
 
-def tool_step_reward(action: str, reference: str | None) -> float:
+def tool_step_reward(action: str, reference: str | None, *, of: Literal["shorter", "longer"] = "shorter") -> float:
     """Reward of a step: 0.1 for calling a tool just where the reference does, else -0.1; plus the overlap less 0.5.
 
-    A blank step gets 0. Without a reference the step is only asked whether it closes a bracket. The release knows a
-    call by ``)]``, and by ``)`` without a reference.
+    The overlap is `token_overlap`, in the release of the shorter text. A blank step gets 0. Without a reference the
+    step is only asked whether it closes a bracket. The release knows a call by ``)]``, and without a reference by
+    ``)``.
 
     Source: iTool, zeng-yirong/iTool mcts/mcts_vllm.py @871eceb4.
     """
@@ -89,7 +91,7 @@ def tool_step_reward(action: str, reference: str | None) -> float:
     if reference is None:
         return 0.1 if ")" in action else -0.1
     alike = 0.1 if (")]" in action) == (")]" in reference) else -0.1
-    return alike + token_overlap(reference, action) - 0.5
+    return alike + token_overlap(reference, action, of=of) - 0.5
 
 
 def tree_choice(

@@ -32,12 +32,12 @@ class IsbnOptions(Options):
     long_form: bool = Field(False, description="Whether only the form of 13 digits will do.")
 
 
-@verifier("acme/isbn", version="1", aspects=("named",))
+@verifier("acme/isbn", version="1", aspects={"named": 0.0})
 def isbn(rollout: Rollout, ref: Book, options: IsbnOptions) -> Score:
     """Whether the last ISBN that a response names is the right one."""
     found = _ISBN.findall(text.visible(rollout.response, rollout.reasoning_marks).text)
     if not found:
-        return Score(None, "no_answer", aspects={"named": 0.0}, note="there is no ISBN")
+        return Score.floor("no_answer", "there is no ISBN")
     given = digits_of(found[-1])
     short = options.long_form and len(re.sub(r"[- ]", "", found[-1])) == 10
     right = given == digits_of(ref.answer) and not short

@@ -1,0 +1,1 @@
+"""An encoder small enough to see through, for the recipe of GRACE."""

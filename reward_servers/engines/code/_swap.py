@@ -1,0 +1,50 @@
+"""Tests with two expected outputs exchanged, to see whether a policy fits tests that are wrong (Cobalt)."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+from collections.abc import Sequence
+
+from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._spec import CallTest, CallTests, StdioTest, StdioTests, TestSpec
+from reward_servers.engines.published import unequal_places
+
+
+def swapped(spec: TestSpec) -> TestSpec:
+    """The same task with two different expected outputs in each other's place.
+
+    Which two is drawn by the outputs themselves, so that the rollouts of a prompt meet the same tests.
+
+    Raises:
+        BadReference: The tests have no expected outputs, or all are equal.
+    """
+    tests = spec.tests
+    if isinstance(tests, StdioTests):
+        return dataclasses.replace(spec, tests=StdioTests(tuple(_stdio(tests.tests))))
+    if isinstance(tests, CallTests):
+        return dataclasses.replace(spec, tests=dataclasses.replace(tests, tests=tuple(_calls(tests.tests))))
+    raise BadReference("tests", "have no expected outputs that could be exchanged", "Give stdio or call tests")
+
+
+def _stdio(tests: Sequence[StdioTest]) -> list[StdioTest]:
+    first, second = _places([one.expected for one in tests])
+    made = list(tests)
+    made[first] = dataclasses.replace(tests[first], expected=tests[second].expected)
+    made[second] = dataclasses.replace(tests[second], expected=tests[first].expected)
+    return made
+
+
+def _calls(tests: Sequence[CallTest]) -> list[CallTest]:
+    first, second = _places([repr(one.expected) for one in tests])
+    made = list(tests)
+    for place, other in ((first, tests[second]), (second, tests[first])):
+        made[place] = dataclasses.replace(tests[place], expected=other.expected, alternatives=other.alternatives)
+    return made
+
+
+def _places(outputs: Sequence[str]) -> tuple[int, int]:
+    places = unequal_places(outputs, seed=zlib.crc32("\0".join(outputs).encode("utf-8", "surrogatepass")))
+    if places is None:
+        raise BadReference("tests", "all expected outputs are equal, so none can be exchanged", "Leave the task out")
+    return places
