@@ -288,11 +288,25 @@ def check_address(address: str, key: str) -> None:
     """
     target = target_of(address)
     if not _ADDRESS.fullmatch(target):
-        remedy = "; an IPv6 host is written in brackets" if target.count(":") > 1 else ""
+        remedy = _address_remedy(target)
         raise RecipeError(f'{address!r} is not an address such as "127.0.0.1:50051" or "[::1]:50051"{remedy}', key)
     port = target.rpartition("://")[2].partition("/")[0].rpartition(":")[2]
     if not target.startswith(("unix", "file:")) and port.isdigit() and not 0 < int(port) < 1 << 16:
         raise RecipeError(f"{address!r}: a port is between 1 and 65535", key)
+
+
+def _address_remedy(target: str) -> str:
+    """What to do about a text that is no address."""
+    if target.lower().startswith(("http://", "https://")):
+        # Where a judge or a gateway answers is a URL; people give it here.
+        place = target.partition("://")[2].partition("/")[0]
+        begin = "grpcs://" if target.lower().startswith("https") else ""
+        where = begin + (place if _ADDRESS.fullmatch(place) else "HOST:PORT")
+        return (
+            f'; that is a URL, and reward servers speak gRPC: write "{where}" where `assay serve` runs. What speaks '
+            "HTTP, such as a model, is named in the settings of the verifier that asks it"
+        )
+    return "; an IPv6 host is written in brackets" if target.count(":") > 1 else ""
 
 
 def _addresses(value: str | Sequence[str], key: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from reward_servers.cli._errors import UserError
 from reward_servers.cli._fleet import read_endpoints
+from reward_servers.cli._remote import reason_of
 from trainer_client import TLS, RecipeError, RequestRejectedError, ServerInfo, ServerUnavailableError, describe_server
 
 
@@ -65,11 +66,11 @@ def _look_at(address: str, tls: TLS | None, token: str | None, timeout: float) -
     try:
         info = describe_server(address, tls=tls, token=token, with_activity=True, timeout_s=timeout)
     except ServerUnavailableError as error:
-        return Seen(address, "unavailable", error.reason)
+        return Seen(address, "unavailable", reason_of(error))
     except RequestRejectedError as error:
-        return Seen(address, error.code, error.reason)
+        return Seen(address, error.code, reason_of(error))
     except RecipeError as error:
-        return Seen(address, "not asked", str(error))
+        return Seen(address, "not asked", reason_of(error))
     if info.draining:
         return Seen(address, "draining", "it finishes what it has, and takes no more work", info)
     return Seen(address, "serving", info=info)

@@ -129,14 +129,31 @@ def unfitting(source: Path, found: RolloutFile, columns: Mapping[str, str]) -> s
     """Say of a file of which no line can be used what its columns are, and how to say which is which."""
     first = found.problems[0]
     shown = ", ".join(found.columns)
-    proposed = [
+    lacks = "response: is missing" in first.reason
+    proposed = " ".join(_proposed(found, columns)) or "--map response=COLUMN"
+    remedy = f"; say which is which: {proposed}" if lacks else ""
+    more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
+    return f"{source}: no line can be used as a rollout: {first}{more}. Columns here: {shown}{remedy}"
+
+
+def reference_remedy(found: RolloutFile, columns: Mapping[str, str]) -> str:
+    """Say of a file without references, of which a verifier needs some, where they may be; empty where it has some."""
+    if "reference" in found.columns or any(name.partition(".")[0] == "reference" for name in columns):
+        return ""
+    shown = ", ".join(found.columns)
+    proposed = [one for one in _proposed(found, columns) if one.startswith("--map reference.")]
+    if found.format != "plain":
+        proposed = proposed or ["--map reference.answer=COLUMN, of a second file by --join FILE"]
+    how = " ".join(proposed) or "--map reference.answer=COLUMN"
+    return f"there is no column reference; columns here: {shown}; say which it is: {how}"
+
+
+def _proposed(found: RolloutFile, columns: Mapping[str, str]) -> list[str]:
+    """Options that give fields the columns which other files call so."""
+    return [
         f"--map {name}={column}"
         for name, usual in _USUAL.items()
         if name.partition(".")[0] not in found.columns and name not in columns
         for column in [next((column for column in usual if column in found.columns), "")]
         if column
     ]
-    lacks = "response: is missing" in first.reason
-    remedy = f"; say which is which: {' '.join(proposed) or '--map response=COLUMN'}" if lacks else ""
-    more = f" (and {len(found.problems) - 1} more)" if len(found.problems) > 1 else ""
-    return f"{source}: no line can be used as a rollout: {first}{more}. Columns here: {shown}{remedy}"

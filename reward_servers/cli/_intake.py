@@ -46,6 +46,7 @@ class Intake:
         arrays: Arrays with a row per rollout; None for none. A file with arrays is held.
 
     Attributes:
+        form: How it is read.
         found: What the file held, but for its rollouts: those are the labelled ones, without their texts.
         total: How many rollouts there are; None where that is not known before the end.
         left_out: How many rows cannot be used; ``found.problems`` holds the first of them.
@@ -55,7 +56,7 @@ class Intake:
         from trainer_client import RolloutFile
 
         self._source = source
-        self._form = form
+        self.form = form
         self._recipe = recipe
         self._arrays = arrays
         self._told = True
@@ -95,7 +96,7 @@ class Intake:
     def _reader(self) -> RolloutReader:
         from trainer_client.rollout.files import RolloutReader
 
-        return RolloutReader(self._form, self._on_problem, self.found)
+        return RolloutReader(self.form, self._on_problem, self.found)
 
     def _on_problem(self, problem: LineProblem) -> None:
         if not self._told:
@@ -130,7 +131,7 @@ class Intake:
 
         if not held:
             if self.found.columns and self.found.problems:
-                raise UserError(unfitting(self._source, self.found, self._form.columns))
+                raise UserError(unfitting(self._source, self.found, self.form.columns))
             raise UserError(useless(self._source, self.found))
         if self._arrays is not None:
             attach_arrays(held, self._arrays)
@@ -168,7 +169,7 @@ class Intake:
 
     def _report(self) -> None:
         found, source = self.found, self._source
-        if found.format != "plain" and self._form.format is None:
+        if found.format != "plain" and self.form.format is None:
             print_note(f"{source}: read as {found.format}; --format plain reads rows as they are")
         if found.variants:
             print_note(f"{source}: {found.variants} rows hold the responses of other rows once more, and are left out")

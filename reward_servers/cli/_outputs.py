@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reward_servers.cli._console import print_note, terminal_width
+from reward_servers.cli._inputs import reference_remedy
+from reward_servers.cli._intake import Intake
 from reward_servers.cli._labelling import Labelling, add_agreement, agreement_of_rewards
 from reward_servers.cli._signal_files import describe_signal, row_fields
-from trainer_client import IncompleteBatchError, RewardError, RolloutFile, ScoreTable, Summary
+from trainer_client import IncompleteBatchError, RewardError, ScoreTable, Summary
 from trainer_client._printable import printable
 from trainer_client.result.figures import Figures, figures_of
 from trainer_client.result.grid import NONE, Grid, figure_cells
@@ -117,7 +119,7 @@ def signal_fields(signal: TrainingSignal, row: int) -> dict[str, Any]:
 
 
 def describe_run(
-    summary: Summary, table: ScoreTable, signal: TrainingSignal, found: RolloutFile, labelling: Labelling
+    summary: Summary, table: ScoreTable, signal: TrainingSignal, intake: Intake, labelling: Labelling
 ) -> dict[str, Any]:
     """The run in figures, for JSON.
 
@@ -125,9 +127,10 @@ def describe_run(
         summary: Figures of the scores.
         table: The scores.
         signal: What is made of them.
-        found: What the input file held.
+        intake: What the input file held, and how it was read.
         labelling: How scores are compared with labels.
     """
+    found = intake.found
     outcome = summary.to_dict()
     compared = agreement_of_rewards(table, found.rollouts, labelling)
     for reward in outcome["rewards"]:
@@ -143,11 +146,16 @@ def describe_run(
         "remark": "" if outcome["incomplete"] else signal.reason,
         "grouped_by_prompt": found.grouped_by_prompt if table.recipe.advantage is not None else 0,
         "ungrouped": found.ungrouped,
+        "reference_remedy": reference_remedy(found, intake.form.columns) if _lacks_references(summary) else "",
         "lines_left_out": [{"line": problem.line, "reason": problem.reason} for problem in found.problems],
         "label_problems": compared.problems,
         "label_notes": compared.notes,
     }
     return outcome
+
+
+def _lacks_references(summary: Summary) -> bool:
+    return any("dataset/missing_reference" in reward.faults for reward in summary.rewards)
 
 
 def _advantages(table: ScoreTable, signal: TrainingSignal) -> Figures:
@@ -174,6 +182,8 @@ def print_run(summary: Summary, outcome: Mapping[str, Any], path: Path | None) -
         print_note(note)
     if outcome["remark"]:
         print_note(outcome["remark"])
+    if outcome["reference_remedy"]:
+        print_note(printable(outcome["reference_remedy"], line=True))
     if outcome["grouped_by_prompt"]:
         print_note(
             f"{outcome['grouped_by_prompt']} rollouts have no group_id; those with the same prompt are one group"

@@ -24,7 +24,7 @@ def ask(endpoint: str, tls: TLS | None = None, token: str | None = None) -> list
     try:
         return [_row(info) for info in describe_server(endpoint, tls=tls, token=token).verifiers.values()]
     except RewardError as error:
-        raise UserError(f"--endpoint {endpoint}: {_reason(error)}") from None
+        raise UserError(f"--endpoint {endpoint}: {reason_of(error)}") from None
 
 
 def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, token: str | None = None) -> None:
@@ -44,7 +44,7 @@ def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, toke
             try:
                 describe_server(address, tls=tls, token=token)
             except RewardError as error:
-                reasons.append(f"{address}: {_reason(error)}")
+                reasons.append(f"{address}: {reason_of(error)}")
             else:
                 break
         else:
@@ -58,7 +58,8 @@ def in_options(reason: str) -> str:
     return reason
 
 
-def _reason(error: RewardError) -> str:
+def reason_of(error: RewardError) -> str:
+    """Why a server could not be asked, in the words of the command line."""
     reason = in_options(str(getattr(error, "reason", error)))
     if isinstance(error, RequestRejectedError) and error.code == "unauthenticated":
         return f"{reason}; give --token or --cert"

@@ -81,7 +81,7 @@ def score(
     partial = partial_of(place, loaded) if resume else None
     with Run(intake, loaded, writing, kept, Labels(run, step or 0), step_rollouts, partial) as work:
         done = work.score(session)
-        outcome = describe_run(done.summary, done.table, done.signal, intake.found, Labelling(label, tolerance))
+        outcome = describe_run(done.summary, done.table, done.signal, intake, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)
         if report is not None:
             write_run_page(report, source, loaded, work.rows, done.summary, outcome, report_groups, evidence)

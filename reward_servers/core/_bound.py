@@ -97,11 +97,16 @@ def load_path(path: str) -> Verifier:
     if styled is not None:
         return styled
     module_name, _, qualname = path.partition(":")
-    found: Any = importlib.import_module(module_name)
+    module: Any = importlib.import_module(module_name)
+    found = module
     for part in qualname.split("."):
         found = getattr(found, part, None)
     if not isinstance(found, Verifier):
-        raise VerifierNotFoundError(f"{path} is not a verifier: it must be a module-level name made by @verifier")
+        there = ", ".join(f"{module_name}:{name}" for name, one in vars(module).items() if isinstance(one, Verifier))
+        raise VerifierNotFoundError(
+            f"{path} is not a verifier: it must be a module-level name made by @verifier; "
+            f"{f'there is {there}' if there else f'{module_name} has none'}"
+        )
     return found
 
 

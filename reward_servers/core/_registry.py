@@ -119,7 +119,7 @@ def find(name: str) -> Verifier:
         try:
             return load_path(name)
         except ImportError as error:
-            raise VerifierNotFoundError(f"{name} cannot be imported: {error}") from error
+            raise VerifierNotFoundError(f"{name} cannot be imported: {error}; {_import_remedy(name, error)}") from error
     entry = installed().get(name)
     if entry is None:
         near = get_close_matches(name, installed(), n=3)
@@ -129,6 +129,13 @@ def find(name: str) -> Verifier:
             "`python -m pip install -e FOLDER`, again after a new entry point; one without is module:attribute"
         )
     return entry.load()
+
+
+def _import_remedy(path: str, error: ImportError) -> str:
+    module = path.partition(":")[0]
+    if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+        return "modules are found in the working directory, beside a recipe, and where packages are installed"
+    return f"install what {module} imports"
 
 
 def _has(wanted: Requirement) -> bool:

@@ -61,7 +61,9 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
         except NotOfferedError as error:
             # One that a server's table names as well is reported there.
             if reward.verifier_name not in named or offers.runs_elsewhere(asked.server_of(reward.verifier_name)):
-                problems.append(RecipeError(str(error), f"rewards.{reward.name}.verifier"))
+                path = offers.path_of(reward.verifier_name)
+                said = f'the servers have it as {path}; write verifier = "{path}"' if path else str(error)
+                problems.append(RecipeError(said, f"rewards.{reward.name}.verifier"))
             continue
         problems += _of_own_server(reward, asked, offers)
         # Between which numbers a part of a verdict lies is said by nothing.

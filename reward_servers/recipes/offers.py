@@ -117,6 +117,10 @@ class Offers:
         """The verifier of a reward: see `of`."""
         return self.of(server, reward.verifier_name)
 
+    def path_of(self, verifier: str) -> str:
+        """The ``module:attribute`` by which a server's table names a verifier of that name; empty where none does."""
+        return next((path for path, one in self._loaded.items() if ":" in path and one.name == verifier), "")
+
     def settings_problems(self, server: Server, config: ServerConfig, file: str) -> Iterator[str]:
         """What is wrong with the settings of the verifiers that a server is started with.
 

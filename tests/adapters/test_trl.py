@@ -95,6 +95,9 @@ def test_messages_and_mapped_columns(address: str) -> None:
         gold=["2", "2"],
     )
     assert rewards == [1.0, 0.0]
+    unread = reward_function(recipe, address)
+    with pytest.raises(RolloutError, match=r"none of the columns reference, answer, .*; it has answr, completions"):
+        call(unread, prompts=["p"], completions=["c"], answr=["2"])
     with pytest.raises(RolloutError, match="no column 'gold'"):
         call(function, prompts=["p"], completions=["c"], answer=["2"])
 

@@ -174,7 +174,16 @@ def test_a_verifier_that_no_package_announces_is_found_beside_the_recipe(cli: Cl
     lines = cli.run("score", rows, "-r", "mine/r.toml", "--endpoints-file", "e.json", "-o", "-").stdout.splitlines()
     assert [json.loads(line)["scores"] for line in lines] == [{"brief": 1.0}, {"brief": 0.0}]
     (folder / "r.toml").write_text('[rewards.brief]\nverifier = "beside:shrt"\n')
-    assert "beside:shrt is not a verifier" in cli.error("score", rows, "-r", "mine/r.toml")
+    said = cli.error("score", rows, "-r", "mine/r.toml")
+    assert "beside:shrt is not a verifier" in said
+    assert "there is beside:short" in said
+    (folder / "r.toml").write_text('[rewards.brief]\nverifier = "besied:short"\n')
+    said = cli.error("score", rows, "-r", "mine/r.toml")
+    assert "No module named 'besied'; modules are found in the working directory, beside a recipe, and" in said
+    table = '[rewards.brief]\nverifier = "me/short"\n[servers.s]\nverifiers = ["beside:short"]\n'
+    (folder / "r.toml").write_text(table)
+    said = cli.error("score", rows, "-r", "mine/r.toml")
+    assert 'rewards.brief.verifier: the servers have it as beside:short; write verifier = "beside:short"' in said
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_lines_that_cannot_be_used_are_reported_and_the_others_scored(cli: Cli) 
     source = cli.rollouts("in.jsonl", answer("4"), answer("5"))
     with source.open("ab") as file:
         file.write(b'{"rollout_id": "x"\n\xff\xfe\n{"rollout_id": "r0", "prompt": "q", "response": "again"}\n')
-        file.write(b'{"rollout_id": "y", "prompt": "q", "response": 7}\n')
+        file.write(b'{"rollout_id": "y", "prompt": "q", "response": true}\n')
     done = cli.run("score", source, "-r", recipe, "-o", "out.jsonl", "--json")
     outcome = json.loads(done.stdout)
     assert [problem["line"] for problem in outcome["lines_left_out"]] == [3, 4, 5, 6]

@@ -169,3 +169,24 @@ def test_what_is_read_once_must_have_its_groups_in_sequence(tmp_path: Path, monk
     # What is held may come in any order.
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(rows("a", "b", "a").encode())))
     assert names(intake(Path("-"), monkeypatch, held=1 << 20).groups()) == ["02", "1"]
+
+
+BATCH_LINE = {
+    "id": "b",
+    "custom_id": "q",
+    "response": {
+        "status_code": 200,
+        "body": {"choices": [{"index": 0, "message": {"role": "assistant", "content": "4"}, "finish_reason": "stop"}]},
+    },
+    "error": None,
+}
+
+
+def test_references_that_no_column_gives_are_told_with_the_column_that_may_be_theirs(cli: Cli) -> None:
+    source = cli.write("own.jsonl", json.dumps({"response": "4", "prompt": "q", "gold": "4"}) + "\n")
+    done = cli.run("score", source, "--verifier", "exact", code=1)
+    assert "there is no column reference; columns here: response, prompt, gold" in done.stderr
+    assert "say which it is: --map reference.answer=gold" in done.stderr
+    assert "reference" not in cli.run("score", source, "--verifier", "exact", "--map", "reference.answer=gold").stderr
+    source = cli.write("batch.jsonl", json.dumps(BATCH_LINE) + "\n")
+    assert "of a second file by --join FILE" in cli.run("score", source, "--verifier", "exact", code=1).stderr

@@ -7,7 +7,9 @@ import contextlib
 import json
 import socket
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from trainer_client import (
     RewardClient,
     Rollout,
     ScoreTable,
+    ServerUnavailableError,
     describe_server,
 )
 from trainer_client.testing import FakeServer
@@ -145,6 +148,44 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("address", "written"),
+    [
+        ("http://127.0.0.1:8000", '"127.0.0.1:8000"'),
+        ("https://judge.test:443/v1", '"grpcs://judge.test:443"'),
+        ("http://judge.test/v1", '"HOST:PORT"'),
+    ],
+)
+def test_a_url_is_refused_with_what_to_write(address: str, written: str) -> None:
+    with pytest.raises(RecipeError, match="reward servers speak gRPC: write") as refused:
+        RewardClient(RECIPE, address)
+    assert written in str(refused.value)
+
+
+@pytest.fixture
+def http_server() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_a_server_that_speaks_http_is_told_from_one_that_is_away(http_server: str) -> None:
+    with pytest.raises(ServerUnavailableError, match="an HTTP server answers there, and reward servers speak gRPC"):
+        describe_server(http_server)
+    async with AsyncRewardClient(RECIPE, http_server) as client, asyncio.timeout(20):
+        with pytest.raises(RequestRejectedError, match="an HTTP server answers there"):
+            await client.score(rollouts())
+
+
+def test_a_name_that_nothing_resolves_is_told_from_a_server_that_is_away() -> None:
+    with pytest.raises(ServerUnavailableError, match="the host's name is not known here"):
+        describe_server("no-such-host.invalid:1", timeout_s=60.0)
+
+
+@pytest.mark.parametrize(
     "address", ["h:0", "127.0.0.1:65536", "grpcs://[::1]:99999", "dns:h:70000", "registry://h:0/m"]
 )
 def test_a_port_that_cannot_be_is_refused(address: str) -> None:
@@ -199,8 +240,8 @@ def _files(folder: Path, name: str, authority: trustme.CA, client: trustme.CA | 
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [
-        ("wrong authority", "not signed by the authorities in"),
-        ("wrong name", "is not for '127.0.0.1'"),
+        ("wrong authority", r"not signed by the authorities in .*give the one that signed it: TLS\(ca="),
+        ("wrong name", "is not for '127.0.0.1'.*ask it by a name that is in its certificate"),
         ("server is plain", "it speaks plain text"),
         ("client is plain", "the server is encrypted and this client is not"),
         ("no client certificate", "asks for a certificate of the client"),

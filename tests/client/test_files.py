@@ -31,10 +31,19 @@ BAD = [
     (b'{"rollout_id": "a\xff"}', "not UTF-8: invalid start byte at byte 17"),
     (b'{"rollout_id": "a", "prompt": "p", "response": NaN}', "NaN is not a JSON value"),
     (b"[" * 200_000, "not JSON"),
-    (line(response=None), "response: is missing"),
+    (line(response=...), "response: is missing"),
+    (line(response=None), 'response: is missing: null is no answer; write "" for an empty one'),
     (line(rollout_id=True), "rollout_id: expected a text"),
     (line(group_id=1.5), "group_id: expected text"),
-    (line(response=7), "response: expected text or a list of messages, found int"),
+    (
+        line(response=True),
+        'is true, which is no text; write it in quotes as the policy wrote it, such as "true"',
+    ),
+    (
+        line(response={"a": 1}),
+        "is an object, which is no text; say which part is the text, such as response=response.a",
+    ),
+    (line(response={}), "response: is an object"),
     (line(task=1), "task: expected text, found int"),
     (line(metadata=[1]), "metadata: expected an object, found list"),
     (line(expected=[1]), "expected: expected an object"),
@@ -61,6 +70,23 @@ def test_a_malformed_line_costs_no_other(tmp_path: Path, content: bytes, reason:
     assert [rollout.rollout_id for rollout in found.rollouts] == ["a", "b"]
     assert [problem.line for problem in found.problems] == [2]
     assert reason in found.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        (42, ["42"]),
+        (-0.5, ["-0.5"]),
+        ({"role": "assistant", "content": "x"}, [[{"role": "assistant", "content": "x"}]]),
+        ([4, 5.5], ["4", "5.5"]),
+    ],
+)
+def test_a_number_is_its_text_and_a_message_a_conversation(tmp_path: Path, given: Any, read: Any) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(line(response=given))
+    found = read_rollouts(path)
+    assert [rollout.response for rollout in found.rollouts] == read
+    assert not found.problems
 
 
 def test_duplicates_and_prompts_that_differ_within_a_group(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ max_missing = 0.1
 [servers.math]
 verifiers = ["math", "format"]
 endpoints = ["127.0.0.1:50051", "127.0.0.1:50052"]
-config = "math-server.toml"
-replicas = 2
+# It runs elsewhere:
+# nothing is started.
 
 [rewards.correct]
 verifier = "math@1"
@@ -39,6 +39,11 @@ gate = { at_least = 1.0, closed = -1.0 }
 verifier = "acme/code"
 required = false
 on_missing = "abort"
+
+[servers.code]
+verifiers = ["acme/code"]
+config = "code-server.toml"
+replicas = 2
 """
 
 
@@ -54,7 +59,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert tags.gate == Gate(1.0, ">=", -1.0)
     assert dict(tests.on_missing) == {"default": "abort"}
     assert recipe.server_of("format").endpoints == ("127.0.0.1:50051", "127.0.0.1:50052")
-    assert [server.name for server in recipe.all_servers] == ["math", "acme/code"]
+    assert [server.name for server in recipe.all_servers] == ["math", "code"]
+    assert (recipe.server_of("acme/code").config, recipe.server_of("acme/code").replicas) == ("code-server.toml", 2)
     estimator = recipe.estimator()
     assert estimator is not None
     assert estimator.name == "grpo"
@@ -92,8 +98,14 @@ WRONG = [
     ("[servers.math]", "[server.math]", 5, "server", "did you mean servers"),
     ('["math", "format"]', '["math@1", "format"]', 6, "servers.math.verifiers", "ask for a version"),
     ('["math", "format"]', '["format"]', 12, "rewards.correct.verifier", "servers.math.verifiers"),
-    ("replicas = 2", "replicas = 0", 9, "servers.math.replicas", "at least 1"),
-    ("replicas = 2", '[servers.two]\nverifiers = ["format"]', 10, "servers.two.verifiers", "hosted by server 'math'"),
+    ("replicas = 2", "replicas = 0", 33, "servers.code.replicas", "at least 1"),
+    (
+        "# nothing is started.",
+        '[servers.two]\nverifiers = ["format"]',
+        10,
+        "servers.two.verifiers",
+        "by server 'math'",
+    ),
     (', "127.0.0.1:50052"]', ', "localhost"]', 7, "servers.math.endpoints", "127.0.0.1:50051"),
     ('advantage = { name = "grpo", eps = 1e-4 }', "advantage = { eps = 1 }", 2, "advantage", "needs name"),
     ("closed = -1.0", "closed = nan", 23, "rewards.tags.gate", "finite"),
@@ -175,6 +187,9 @@ def test_recipes_can_be_built_in_code() -> None:
         ("servers.s", "gpu = 1", 'env = { CUDA_VISIBLE_DEVICES = "0" }'),
         ("servers.s", 'memory = "1g"', "bounds of an item are [item_limits.VERIFIER]"),
         ("servers.s", 'url = "h:1"', 'endpoints = ["HOST:PORT"]'),
+        ("servers.s", 'replicas = 3\nendpoints = ["h:1"]', "servers.s.replicas: is for a server that is started"),
+        ("servers.s", 'config = "x"\nendpoints = ["h:1"]', "this one runs at its endpoints; leave out one of the two"),
+        ("servers.s", 'env = { A = "1" }\nendpoints = ["h:1"]', "servers.s.env: is for a server that is started"),
         ("servers.s", "env = { A = 1 }", "servers.s.env.A: expected text in quotes, found a number (1)"),
         ("servers.s", 'env = { "A=B" = "1" }', "servers.s.env: 'A=B' is no name of a variable"),
         ("rewards.a", 'version = "1"', 'verifier = "NAME@VERSION"'),

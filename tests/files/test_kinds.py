@@ -132,7 +132,8 @@ def test_a_row_of_several_responses_is_a_group(tmp_path: Path) -> None:
     assert groups[0] == groups[1] != groups[2] == groups[3]
     assert [str(problem) for problem in found.problems] == [
         "line 3: rollout 'line-3': response: holds no response",
-        "line 4: rollout 'line-4/1': response: is missing",
+        "line 4: rollout 'line-4/1': response: is missing: null is no answer; write \"\" for an empty one, and "
+        "leave out what was never answered",
     ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +188,13 @@ def test_the_page_names_every_loss_by_its_docstring_and_its_step_runs() -> None:
     assert (logprobs.grad[0] < 0).all()
     assert logprobs.grad[1, 0] > 0
     assert logprobs.grad[1, 1] == 0
+
+
+def test_without_torch_the_extra_that_brings_it_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.modules['torch'] = None; import trainer_client.losses"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "trainer_client.losses needs the package torch; install it with `pip install 'assay[torch]'`" in done.stderr

@@ -64,8 +64,15 @@ async def _describe(replica: Replica, tls: TLS | None, with_activity: bool, time
         if failure.code in NOT_A_SERVICE:
             reason = f"{NOT_A_SERVICE[failure.code]} ({failure})"
             raise RequestRejectedError(reason, failure.code, address, address) from None
-        mistake = await find_mistake(address, tls)
-        reason = mistake or f"no reward server answers ({failure}); start one with `assay serve`"
+        mistake = await find_mistake(address, tls, said=failure.details)
+        reason = mistake or f"no reward server answers ({failure}); {_remedy(failure.details)}"
         raise ServerUnavailableError(address, reason) from None
     finally:
         await replica.close()
+
+
+def _remedy(details: str) -> str:
+    """What to do about a server that is not reached: a name that nothing resolves is rather mistyped."""
+    if "resolving" in details or "resolution" in details:
+        return "the host's name is not known here; look for a slip of the pen, or give its IP address"
+    return "start one with `assay serve`"

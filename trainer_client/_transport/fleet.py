@@ -291,7 +291,7 @@ class Fleet:
             failure = read_failure(error)
             words = ""
             if failure.kind is FailureClass.GONE and (replica.info is None or is_encrypted(replica.address, tls)):
-                words = await tls_check.find_mistake(replica.address, tls, replica.authority)
+                words = await tls_check.find_mistake(replica.address, tls, replica.authority, failure.details)
             self._mark_down(replica, failure, words)
         except UnusableReply as error:
             self._mark_down(replica, unusable(str(error)))

@@ -1,4 +1,4 @@
-"""Says what is wrong with a connection that fails for its encryption.
+"""Says what is wrong with a connection that fails for its encryption, or since what answers speaks something else.
 
 gRPC reports such mistakes as servers that cannot be reached, some as "Socket closed". A handshake of our own, made
 once when a replica is not reached at the first try, tells which mistake it is.
@@ -16,6 +16,9 @@ _TIMEOUT: Final = 3.0
 _ALERT_WAIT: Final = 0.5
 """Seconds that a server gets to refuse the client's certificate after the handshake, as TLS 1.3 has it."""
 
+_NOT_HTTP2: Final = ("parsing HTTP/2", "http1.x server")
+"""What gRPC says of a server that does not speak HTTP/2."""
+
 _ALERTS: Final = {
     "CERTIFICATE_REQUIRED": "it asks for a certificate of the client; give TLS(cert=..., key=...)",
     "HANDSHAKE_FAILURE": "it asks for a certificate of the client; give TLS(cert=..., key=...)",
@@ -27,13 +30,14 @@ _ALERTS: Final = {
 }
 
 
-async def find_mistake(address: str, tls: TLS | None, authority: str = "") -> str:
-    """What is wrong with the encryption of a connection; empty where nothing is found.
+async def find_mistake(address: str, tls: TLS | None, authority: str = "", said: str = "") -> str:
+    """What is wrong with the encryption or the protocol of a connection; empty where nothing is found.
 
     Args:
         address: a replica's address.
         tls: the client's files.
         authority: the name that the address was found under, which the certificate has to bear.
+        said: what gRPC says of the connection.
     """
     target = target_of(address)
     if ":" not in target or target.startswith(("unix", "xds:")):
@@ -45,24 +49,41 @@ async def find_mistake(address: str, tls: TLS | None, authority: str = "") -> st
     try:
         async with asyncio.timeout(_TIMEOUT):
             if not is_encrypted(address, tls):
-                return await _try_plain(host.strip("[]"), int(port))
+                return await _try_plain(host.strip("[]"), int(port), said)
             return await _try_encrypted(host.strip("[]"), int(port), name, tls or TLS())
     except (OSError, TimeoutError):
         # Nothing listens there, or it does not speak: no mistake of encryption.
         return ""
 
 
-async def _try_plain(host: str, port: int) -> str:
+async def _try_plain(host: str, port: int, said: str) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
     try:
         _, writer = await asyncio.open_connection(host, port, ssl=context)
-    except ssl.SSLError:
-        return ""
+    except (ssl.SSLError, ConnectionError):
+        # A proxy that speaks HTTP/2 too is asked again instead: what is behind it may be starting.
+        return await _try_http(host, port) if any(one in said for one in _NOT_HTTP2) else ""
     writer.transport.abort()
     return "TLS: the server is encrypted and this client is not; give TLS(ca=...), or write grpcs:// before its address"
+
+
+async def _try_http(host: str, port: int) -> str:
+    reader, writer = await asyncio.open_connection(host, port)
+    try:
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        answer = await reader.read(7)
+    finally:
+        writer.transport.abort()
+    # A server of gRPC begins with a frame of HTTP/2, whose first bytes are its length.
+    if not answer.startswith(b"HTTP/1."):
+        return ""
+    return (
+        "an HTTP server answers there, and reward servers speak gRPC; give the address that `assay serve` printed. "
+        "What speaks HTTP, such as a model, is named in the settings of the verifier that asks it"
+    )
 
 
 async def _try_encrypted(host: str, port: int, name: str, tls: TLS) -> str:
@@ -97,11 +118,11 @@ async def _try_encrypted(host: str, port: int, name: str, tls: TLS) -> str:
 def _of_certificate(error: ssl.SSLCertVerificationError, name: str, tls: TLS) -> str:
     said = error.verify_message or str(error)
     if "Hostname mismatch" in said or "IP address mismatch" in said:
-        return f"the server's certificate is not for {name!r} ({said})"
+        return f"the server's certificate is not for {name!r} ({said}); ask it by a name that is in its certificate"
     if "expired" in said or "not yet valid" in said:
-        return f"the server's certificate is not valid now ({said})"
-    trusted = f"the authorities in {tls.ca}" if tls.ca else "an authority that this system trusts; give TLS(ca=...)"
-    return f"the server's certificate is not signed by {trusted} ({said})"
+        return f"the server's certificate is not valid now ({said}); give the server one that is"
+    trusted = f"the authorities in {tls.ca}" if tls.ca else "an authority that this system trusts"
+    return f"the server's certificate is not signed by {trusted} ({said}); give the one that signed it: TLS(ca=...)"
 
 
 def _of_alert(error: ssl.SSLError) -> str:

@@ -172,6 +172,7 @@ class _Scorer:
             refuse_other_tasks(self._client.recipe, {rollout.task for rollout in rollouts}, remedy)
         labels: dict[str, Any] = {"run": self._client.recipe.name, "step": step, "seed": self._seed}
         table = await _waited(self._client.score, rollouts, **labels)
+        self._columns.refuse_without_reference(table)
         _log(table, given)
         self.latest = table
         return table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trainer_client import Document, Rollout, RolloutError
+from trainer_client import Document, Rollout, RolloutError, ScoreTable
 from trainer_client.adapters.fields import ANSWERS, read_cell
 
 
@@ -19,6 +19,7 @@ class Columns:
         self._reference = reference
         self._task = task
         self.group_size = group_size
+        self._unread: tuple[str, ...] = ()
 
     def rollouts(self, label: str, given: Mapping[str, Any]) -> list[Rollout]:
         """The rollouts of a call.
@@ -63,7 +64,22 @@ class Columns:
         for column in ANSWERS:
             if column in given:
                 return [{"answer": value} for value in given[column]]
+        self._unread = tuple(sorted(given))
         return [None] * count
+
+    def refuse_without_reference(self, table: ScoreTable) -> None:
+        """Refuse a data set in which no column is the reference that a verifier needs: every row would be missing.
+
+        Raises:
+            RolloutError: it names the columns.
+        """
+        if self._unread and (table.codes == "missing_reference").any():
+            looked_for = ", ".join(("reference", *ANSWERS))
+            raise RolloutError(
+                f"the data set has none of the columns {looked_for}, and a verifier needs one; it has "
+                f'{", ".join(self._unread)}; say which it is: reference="COLUMN"',
+                "reference",
+            )
 
     def _column(self, column: str, given: Mapping[str, Any]) -> Sequence[Any]:
         if column not in given:

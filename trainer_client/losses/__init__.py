@@ -11,6 +11,15 @@ DRPO), `weighted_likelihood` (GRAO) and `group_regression` (Reg-GRPO) are scalar
 ranked lists; `perception_loss` and `noise_contrast` compare the policy with itself under another input.
 """
 
+try:
+    import torch as _torch  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ModuleNotFoundError(
+        "trainer_client.losses needs the package torch; install it with `pip install 'assay[torch]'`", name="torch"
+    ) from None
+
 from trainer_client.losses._consistency import double_entropy, feature_contrast, noise_contrast, perception_loss
 from trainer_client.losses._listwise import ListLoss, lambda_loss, list_loss, plackett_luce
 from trainer_client.losses._policy import aggregate, cispo, clipped_policy_loss, gspo, kl_penalty

@@ -75,7 +75,9 @@ def rollout_of(table: Mapping[str, Any]) -> Rollout:
         if value is not None and not (name in _EMPTY_IS_ABSENT and value == ""):
             known[name] = value
     if "response" not in known:
-        raise RolloutError("is missing", "response", _id_of(known))
+        null = ': null is no answer; write "" for an empty one, and leave out what was never answered'
+        raise RolloutError(f"is missing{null if 'response' in table else ''}", "response", _id_of(known))
+    known["response"] = _answer_of(known["response"], _id_of(known))
     if "expected" in known and isinstance(known["expected"], int | float):
         known["expected"] = {"score": known["expected"]}
     if "documents" in known:
@@ -83,6 +85,27 @@ def rollout_of(table: Mapping[str, Any]) -> Rollout:
     if "token_ids" in known and not isinstance(known["token_ids"], list):
         raise RolloutError("expected a list of whole numbers", "token_ids", _id_of(known))
     return Rollout(**known, extra=extra)
+
+
+def _answer_of(value: Any, rollout_id: str) -> Any:
+    """A response as files hold it: a number is its text, and one message is a conversation of it.
+
+    Raises:
+        RolloutError: it is neither text, number nor message.
+    """
+    if isinstance(value, bool):
+        remedy = f"write it in quotes as the policy wrote it, such as {json.dumps(json.dumps(value))}"
+        raise RolloutError(f"is {json.dumps(value)}, which is no text; {remedy}", "response", rollout_id)
+    if isinstance(value, int | float):
+        # Tables whose answers are all numbers have a column of numbers.
+        return json.dumps(value)
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(value.get("role"), str) and value.keys() & {"content", "tool_calls"}:
+        return [value]
+    keys = ", ".join(f"response.{key}" for key in value) or "nothing"
+    remedy = f"say which part is the text, such as {next((f'response=response.{key}' for key in value), 'a text')}"
+    raise RolloutError(f"is an object, which is no text; {remedy} (it holds {keys})", "response", rollout_id)
 
 
 def _json_in(text: str) -> Any:
