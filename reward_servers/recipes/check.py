@@ -16,11 +16,18 @@ from trainer_client import Recipe, RecipeError, Reward, Server
 from trainer_client.recipe.file import RecipeText
 from trainer_client.recipe.inputs import Plan
 from trainer_client.recipe.schedules import mistaken_schedule
-from trainer_client.signals import Estimator, Gate
+from trainer_client.signals import Estimator, Gate, Pipeline
 
 _RESHAPING = ("combination", "shaping")
 """Stages after which the range of a recipe's rewards says nothing any more."""
 _ROUNDING = 1e-9
+_CODES = (
+    "default", "unavailable", "deadline", "invalid_reply", "server_error", "too_large", "bad_reference", "bad_metadata",
+    "overloaded", "not_needed", "unknown_verifier", "invalid_options", "version_mismatch", "digest_mismatch",
+    "invalid_request", "missing_reference", "verifier_error", "sandbox_failure", "judge_unavailable", "judge_malformed",
+    "no_aspect",
+)  # fmt: skip
+"""Codes of missing scores that every user meets."""
 
 
 class Asked(NamedTuple):
@@ -76,7 +83,48 @@ def problems_of(asked: Asked, offers: Offers, folder: Path) -> list[RecipeError]
         recipe = asked.recipe
         problems += _of_inputs(recipe, found)
         problems += _once(one for turn in recipe.turns for one in _of_method(recipe.at(turn), found))
+        problems += _of_lost_stages(recipe)
+        problems += _of_constant(recipe, found) if not problems else []
+        problems += _of_codes(recipe)
     return problems
+
+
+def _of_lost_stages(recipe: Recipe) -> Iterator[RecipeError]:
+    """Stages whose advantages nothing reads, since a later one makes others."""
+    method = recipe.estimator()
+    if not isinstance(method, Pipeline):
+        return
+    makers = [stage.name for stage in method.stages if stage.spec.stage == "advantage"]
+    for name in makers[:-1]:
+        if name not in method.feeds.values():
+            yield RecipeError(
+                f"{makers[-1]} makes advantages of its own, and those of {name} would be lost; name one of them, or "
+                f'give an input of the later one the earlier: [inputs] rewards = "stage.{name}"',
+                "advantage",
+            )
+
+
+def _of_constant(recipe: Recipe, offers: Mapping[str, Offer | None]) -> Iterator[RecipeError]:
+    """A reward that is always the same, of which no method makes anything."""
+    plan = recipe.plan
+    if plan is None or not {"rewards", "components"} & plan.reads or {"rewards", "components"} & plan.bound.keys():
+        return
+    ranges = [reward_range(recipe.at(turn), offers) for turn in recipe.turns]
+    if all(one is not None and one == Range(0.0, 0.0) for one in ranges):
+        yield RecipeError(
+            "is always 0, since every weight is, and nothing would be learned; give a reward a weight, or set "
+            'advantage = "none" where all of them are monitors',
+            "advantage",
+        )
+
+
+def _of_codes(recipe: Recipe) -> Iterator[RecipeError]:
+    """Codes of `on_missing` that look mistyped. Verifiers may have codes of their own."""
+    for reward in recipe.rewards:
+        for code in reward.on_missing:
+            close = get_close_matches(code, _CODES, n=1, cutoff=0.85)
+            if close and code not in _CODES:
+                yield RecipeError(f"did you mean {close[0]}?", f"rewards.{reward.name}.on_missing.{code}")
 
 
 def _once(problems: Iterable[RecipeError]) -> list[RecipeError]:

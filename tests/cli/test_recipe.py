@@ -29,6 +29,18 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
     ('[rewards.a]\nverifier = "format"\noptions = { tags = 3 }', [(3, "rewards.a.options.tags", "valid array")]),
     ('[rewards.a]\nverifier = "exact"\ngate = { at_least = 3.0 }', [(3, "rewards.a.gate", "never opens")]),
     (
+        '[rewards.a]\nverifier = "exact"\nweight = 0\nrequired = false',
+        [(1, "advantage", "is always 0, since every weight is, and nothing would be learned")],
+    ),
+    (
+        'advantage = ["grpo", "rloo"]\n[rewards.a]\nverifier = "exact"',
+        [(1, "advantage", "rloo makes advantages of its own, and those of grpo would be lost")],
+    ),
+    (
+        '[rewards.a]\nverifier = "exact"\non_missing = { judge_unavailble = "drop_group" }',
+        [(3, "rewards.a.on_missing.judge_unavailble", "did you mean judge_unavailable?")],
+    ),
+    (
         '[rewards.a]\nverifier = "exact"\n[servers.s]\nverifiers = ["exact", "lenght"]',
         [(4, "servers.s.verifiers", "Did you mean 'length'?")],
     ),
