@@ -315,6 +315,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM, SIGINT or SIGHUP, then drain. Such a signal ends a server at once that does not serve yet.
 
+    A server also drains when a device of its verifiers can no longer be used.
+
     Args:
         config: Settings of the process.
         names: Verifiers to host.
@@ -331,6 +333,7 @@ async def serve(
     try:
         async with running(config, names, peers=peers) as server, watched_loop():
             ending.served(server)
+            server.scorer.hosting.when_unusable = ending.told.set
             freeze_garbage()
             if ready is not None:
                 ready(server.address)

@@ -11,6 +11,7 @@ AssayServerError
    ├─ DatasetError           the reference cannot be used
    ├─ UpstreamError          something the verifier depends on failed
    ├─ ServiceError           the service failed
+   │  └─ DeviceLostError     its device computes no more
    └─ CallerError            what the caller asked for this item cannot be done
 """
 
@@ -140,6 +141,15 @@ class ServiceError(FaultError):
 
     party = Party.SERVICE
     default_code = "service_failed"
+
+
+class DeviceLostError(ServiceError):
+    """The device of a batching verifier computes no more, whatever it is asked: its process is replaced by a fresh one.
+
+    Where none can be started, the server drains, so that clients go to other replicas.
+    """
+
+    default_code = "device_lost"
 
 
 class CallerError(FaultError):

@@ -7,6 +7,7 @@ earlier one keep it for as long as it is hosted.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from reward_servers.core._stretch import SettlePlain
 from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Evaluation, Executor, Settle
 from reward_servers.core.executors import LoopExecutor, ProcessExecutor
+
+_log = logging.getLogger("assay.server")
 
 
 class Sinks(NamedTuple):
@@ -42,6 +45,8 @@ class Hosting:
         current: What callers get that pin nothing, by name.
         earlier: Other versions of those, the latest last.
         revision: Changes with them.
+        when_unusable: Called when a device of a verifier can no longer be used: whoever serves should drain, and other
+            replicas will be asked.
     """
 
     def __init__(self, hosted: Sequence[BoundVerifier], sinks: Sinks, workers: int, preload: Sequence[str]) -> None:
@@ -56,6 +61,7 @@ class Hosting:
         self.current = {one.identity.name: one for one in hosted}
         self.earlier: dict[str, list[BoundVerifier]] = {}
         self.revision = 0
+        self.when_unusable: Callable[[], None] = lambda: None
         self._sinks = sinks
         self._workers = workers
         self._preload = preload
@@ -79,7 +85,9 @@ class Hosting:
         if runs is Placement.LOOP:
             return LoopExecutor(one, sinks.settle, sinks.ask)
         if runs is Placement.DEVICE:
-            return ProcessExecutor([one], sinks.settle, 1, sinks.note_death, code=code)
+            return ProcessExecutor(
+                [one], sinks.settle, 1, sinks.note_death, code=code, note_unusable=self._note_unusable
+            )
         return ProcessExecutor(
             [one], sinks.settle, self._workers, sinks.note_death, sinks.settle_plain, self._preload, code
         )
@@ -106,6 +114,10 @@ class Hosting:
     def executor(self, hosted: BoundVerifier) -> Executor:
         """What runs a verifier."""
         return self._executors[id(hosted)]
+
+    def _note_unusable(self, reason: str) -> None:
+        _log.error("a device can no longer be used: %s", reason)
+        self.when_unusable()
 
     async def start(self) -> None:
         """Make every verifier ready.

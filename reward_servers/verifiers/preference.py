@@ -25,7 +25,7 @@ from reward_servers import (
 from reward_servers.engines.models import Compute, Conversation, Encoded, EncodingError, Outputs
 from reward_servers.engines.preference import Golden, Head, PreferenceModel, combine
 from reward_servers.engines.text import visible
-from reward_servers.verifiers.models._loading import ModelSettings, loading, turns
+from reward_servers.verifiers.models._loading import ModelSettings, computing, loading, turns
 
 
 class HeadSettings(BaseModel):
@@ -144,7 +144,8 @@ class Preference:
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Score encoded conversations."""
-        outputs = self._model.run([item.prepared for item in items])
+        with computing():
+            outputs = self._model.run([item.prepared for item in items])
         return [self._scored(item.prepared, one, item.options) for item, one in zip(items, outputs, strict=True)]
 
     def _encoded(self, rollout: Rollout, options: PreferenceOptions) -> Encoded | Score | Fault:

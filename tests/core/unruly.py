@@ -27,9 +27,11 @@ from reward_servers import (
     Score,
     ServiceError,
     Settings,
+    StartupError,
     UpstreamError,
     verifier,
 )
+from reward_servers.core import DeviceLostError
 
 _LIMITS = ItemLimits(cpu=0.5, wall=2.0, memory=256 << 20, response=100_000)
 
@@ -243,6 +245,7 @@ class BatchSettings(Settings):
     """Where the device verifier reports its batches."""
 
     offset: float = 0.0
+    gone: str = ""
 
 
 @verifier("test/batch", version="1", max_batch=4, limits=_LIMITS, score_range=(0, 100))
@@ -250,8 +253,10 @@ class Batch:
     """Scores many at once, unless one of them is poison."""
 
     def setup(self, settings: BatchSettings) -> None:
-        """Take the settings."""
+        """Take the settings, and refuse where a file says that the device is gone."""
         self.offset = settings.offset
+        if settings.gone and os.path.exists(settings.gone):
+            raise StartupError("no device was found")
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Judge a batch."""
@@ -260,6 +265,8 @@ class Batch:
             raise ValueError("one of them is poison")
         if "abort" in texts:
             os.abort()
+        if "unplug" in texts:
+            raise DeviceLostError("unplugged")
         if "sleep" in texts:
             time.sleep(60)
         return [Score(len(text) + self.offset, evidence={"batch": len(items)}) for text in texts]

@@ -13,9 +13,10 @@ import grpc
 import pytest
 import pytest_asyncio
 
-from reward_servers.core import BoundVerifier, Fault, RequestError, StartupError, Verdict, bind
+from reward_servers.core import BoundVerifier, DeviceLostError, Fault, RequestError, StartupError, Verdict, bind
 from reward_servers.local import ServerThread
 from reward_servers.supervisor import ServerProcess
+from reward_servers.verifiers.models._loading import computing
 from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.preference import Preference
 from tests.engines.models import tiny
@@ -194,3 +195,21 @@ async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: 
     # What a server tells of itself and of its calls, and nothing of the libraries that load a model.
     assert {"started", "draining"} < said
     assert said <= {"started", "draining", "ListVerifiers", "GetServerInfo", "Score", "ScoreStream"}
+
+
+@pytest.mark.parametrize(
+    ("said", "lost"),
+    [
+        ("CUDA error: unspecified launch failure\nCompile with TORCH_USE_CUDA_DSA", True),
+        ("HIP error: the operation cannot be performed in the present state", True),
+        ("not enough memory: you tried to allocate 9 bytes", False),
+        ("shape '[3]' is invalid for input of size 4", False),
+    ],
+)
+def test_an_error_after_which_a_device_computes_no_more_is_told_from_others(said: str, lost: bool) -> None:
+    with (
+        pytest.raises(DeviceLostError if lost else RuntimeError, match=said.splitlines()[0][:20]) as raised,
+        computing(),
+    ):
+        raise RuntimeError(said)
+    assert isinstance(raised.value, DeviceLostError) == lost

@@ -13,6 +13,7 @@ from pathlib import Path
 from reward_servers.core._bound import floor_verdict, limit_verdict
 from reward_servers.core._outcomes import Fault, Outcome, Party
 from reward_servers.core._work import DeathKind, Unit
+from reward_servers.core.executors._device_main import LOST_DEVICE
 from reward_servers.core.executors._worker import KillReason, WorkerProcess
 from reward_servers.core.executors._worker_main import LEFT_COMPUTING, LEFT_MEMORY, LEFT_RUNNING, OWN_MEMORY
 
@@ -78,6 +79,8 @@ def cause_of_death(worker: WorkerProcess, exit_code: int | None) -> Cause:
         return Cause(DeathKind.OUTSIDE, "other items had left too much memory in use", fresh)
     if exit_code == LEFT_COMPUTING:
         return Cause(DeathKind.OUTSIDE, "other items had left threads or processes that compute", fresh)
+    if exit_code == LOST_DEVICE:
+        return Cause(DeathKind.OUTSIDE, "its device was lost", fresh)
     if exit_code == -signal.SIGKILL and reason is None:
         # A worker and its children are under memory bounds of ours: what an item eats ends by those.
         starved = out_of_memory_kills() > worker.host_kills

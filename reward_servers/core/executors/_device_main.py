@@ -7,15 +7,19 @@ not wait for that. What an item's preparation raises is that item's outcome alon
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 import queue
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import NoReturn
 
 from reward_servers.core._bound import Instance, outcome_of
 from reward_servers.core._context import Context
+from reward_servers.core._errors import DeviceLostError
 from reward_servers.core._model import Rollout
 from reward_servers.core._outcomes import Fault, Outcome, Score, Skip, SkipReason, Usage
 from reward_servers.core._verifier import Item
@@ -24,6 +28,11 @@ from reward_servers.core.executors._messages import ResultsWriter
 from reward_servers.core.executors._orders import Asked, read_order
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
+
+LOST_DEVICE = 77
+"""Exit code of a worker whose device computes no more."""
+
+_log = logging.getLogger("assay.worker")
 
 
 @dataclass(slots=True)
@@ -139,6 +148,8 @@ class DeviceWorker:
                 raise TypeError(f"score_batch returned a {type(returned).__name__}, which is in no order of items")
             if len(returned) != len(waiting):
                 raise ValueError(f"score_batch returned {len(returned)} scores for {len(waiting)} items")
+        except DeviceLostError as error:
+            self._leave(error)
         except BaseException as error:  # noqa: BLE001 - as above; the halves find the item that causes it
             if len(waiting) > 1:
                 middle = len(waiting) // 2
@@ -154,6 +165,13 @@ class DeviceWorker:
         for one, judged in zip(waiting, returned, strict=True):
             outcome = _settled(instance, judged, one.item.rollout, one.item.context)
             self._report(batch.number, one.place, outcome, wall, cpu, one.item.context)
+
+    def _leave(self, error: DeviceLostError) -> NoReturn:
+        """End, when what is known has been told: nothing more can be computed in this process."""
+        _log.error("the device is lost: %s", error)
+        if self._writer.count:
+            self._channel.sendall(self._writer.take())
+        os._exit(LOST_DEVICE)
 
     def _report(
         self, number: int, place: int, outcome: Outcome, wall: float, cpu: float, context: Context | None

@@ -55,6 +55,7 @@ class ProcessExecutor:
         settle_plain: SettlePlain | None = None,
         preload: Sequence[str] = (),
         code: str = "",
+        note_unusable: Callable[[str], None] = lambda reason: None,
     ) -> None:
         """Take what the workers host.
 
@@ -67,9 +68,11 @@ class ProcessExecutor:
             preload: Modules that workers need in addition to those of the verifiers.
             code: For one verifier that has come later: the digest of its code, which its workers must have. They are
                 then forked from a process of their own.
+            note_unusable: Told the reason when no worker of a device can be started any more.
         """
         self._hosted = list(hosted)
         self._note_death = note_death
+        self._note_unusable = note_unusable
         self._settle = settle
         self._settle_plain = settle_plain
         self._preload = list(preload)
@@ -262,6 +265,10 @@ class ProcessExecutor:
             while units := self._queue.take(self._chunk_size):
                 for unit in units:
                     self._finish(unit, fault)
+            while self._device and self._retries:
+                self._finish(self._retries.popleft(), fault)
+            if self._device:
+                self._note_unusable(reason)
         self._spawn(min(5.0, 0.1 * 2**self._start_failures))
 
     def _after_death(self, unit: Unit, cause: Cause, *, alone: bool) -> None:

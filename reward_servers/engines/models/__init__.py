@@ -32,6 +32,7 @@ from reward_servers.engines.models._loading import (
     reads_last,
     takes_segments,
 )
+from reward_servers.engines.models._memory import is_lost_device
 
 __all__ = [
     "Adapters",
@@ -55,6 +56,7 @@ __all__ = [
     "TooLongError",
     "check_fit",
     "head_of",
+    "is_lost_device",
     "load_base",
     "load_causal",
     "load_classifier",

@@ -1,4 +1,4 @@
-"""What running out of memory looks like."""
+"""What running out of memory, and losing a device, look like."""
 
 from __future__ import annotations
 
@@ -8,3 +8,16 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     import torch
 
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def is_lost_device(error: RuntimeError) -> bool:
+    """Whether an error of torch says that a device computes no more in this process.
+
+    After an error of CUDA or HIP other than one of memory every later call fails in the same way.
+    """
+    import torch
+
+    if is_out_of_memory(error):
+        return False
+    kinds = getattr(torch, "AcceleratorError", ())
+    return isinstance(error, kinds) or str(error).startswith(("CUDA error:", "HIP error:"))

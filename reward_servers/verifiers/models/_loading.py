@@ -11,7 +11,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from reward_servers import Fault, Item, Rollout, Score, ServiceError, Settings, StartupError
-from reward_servers.engines.models import EncodingError, ModelUnusableError, NoMemoryError
+from reward_servers.core import DeviceLostError
+from reward_servers.engines.models import EncodingError, ModelUnusableError, NoMemoryError, is_lost_device
 from reward_servers.engines.text import visible
 
 TOKENS_OF_CPU = 4096
@@ -57,12 +58,28 @@ def loading(name: str, extras: str = "model") -> Iterator[None]:
         raise StartupError(f"{name}: {error}") from None
 
 
+@contextmanager
+def computing() -> Iterator[None]:
+    """Tell the server when the device is lost.
+
+    Raises:
+        DeviceLostError: It computes no more.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if is_lost_device(error):
+            raise DeviceLostError(str(error).splitlines()[0]) from None
+        raise
+
+
 class OneByOne(ABC):
     """A verifier whose model takes the items of a batch by themselves; one that it has no memory for costs no other."""
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score | Fault]:
         """Judge each item by itself."""
-        return [self._settled(item) for item in items]
+        with computing():
+            return [self._settled(item) for item in items]
 
     def _settled(self, item: Item) -> Score | Fault:
         try:
