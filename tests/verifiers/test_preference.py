@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -206,10 +207,7 @@ async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: 
         ("shape '[3]' is invalid for input of size 4", False),
     ],
 )
-def test_an_error_after_which_a_device_computes_no_more_is_told_from_others(said: str, lost: bool) -> None:
-    with (
-        pytest.raises(DeviceLostError if lost else RuntimeError, match=said.splitlines()[0][:20]) as raised,
-        computing(),
-    ):
+async def test_an_error_after_which_a_device_computes_no_more_is_told_from_others(said: str, lost: bool) -> None:
+    first = re.escape(said.splitlines()[0])
+    with pytest.raises(DeviceLostError if lost else RuntimeError, match=first), computing():
         raise RuntimeError(said)
-    assert isinstance(raised.value, DeviceLostError) == lost
