@@ -29,8 +29,8 @@ from reward_servers.core.executors._orders import Asked, read_order
 from reward_servers.core.executors._progress import Progress
 from reward_servers.core.executors._usage import cpu_now
 
-LOST_DEVICE = 77
-"""Exit code of a worker whose device computes no more."""
+LOST_DEVICE = 79
+"""Exit code of a worker whose device computes no more; `_worker_main` has the codes before it."""
 
 _log = logging.getLogger("assay.worker")
 
