@@ -2,7 +2,8 @@
 
 Two that HTTP servers wait for without end: a head that never becomes whole, sent byte by byte or not at all, and an
 answer that is not read, whose rollouts would count as under way. What a verifier takes is no such wait, and the body
-of a request has a bound of its own.
+of a request has a bound of its own. Looks are counted, and not seconds: where the server itself is kept waiting, what
+a caller has sent long ago may not have been read.
 """
 
 from __future__ import annotations
@@ -17,33 +18,27 @@ class Patience:
     """Looks at connections now and then.
 
     Args:
-        seconds: in which something must come of one.
+        looks: by which something must have come of one since the first.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._seen: dict[Any, tuple[_State, float]] = {}
+    def __init__(self, looks: float) -> None:
+        self._looks = looks
+        self._seen: dict[Any, tuple[_State, int]] = {}
 
-    def look(self, connections: Iterable[Any], now: float) -> None:
-        """End those of which nothing came.
-
-        Args:
-            connections: uvicorn's protocols.
-            now: a clock, in seconds.
-        """
-        seen: dict[Any, tuple[_State, float]] = {}
+    def look(self, connections: Iterable[Any]) -> None:
+        """End those of uvicorn's protocols of which nothing came; what there was to read has been read before."""
+        seen: dict[Any, tuple[_State, int]] = {}
         for connection in list(connections):
             state = _waits(connection)
             if state is None:
                 continue
-            before, since = self._seen.get(connection, (None, now))
-            if before != state:
-                since = now
-            if now - since > self._seconds:
+            before, looks = self._seen.get(connection, (None, 0))
+            looks = looks + 1 if before == state else 0
+            if looks > self._looks:
                 # Not closed: that would wait for what is not read.
                 connection.transport.abort()
             else:
-                seen[connection] = state, since
+                seen[connection] = state, looks
         self._seen = seen
 
 

@@ -7,7 +7,6 @@ import contextlib
 import signal
 import socket
 import ssl
-import time
 from collections.abc import Callable, Generator
 
 import uvicorn
@@ -35,7 +34,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Look at the connections once a second; uvicorn ticks ten times."""
         if counter % 10 == 0:
-            self._patience.look(self.server_state.connections, time.monotonic())
+            self._patience.look(self.server_state.connections)
         return await super().on_tick(counter)
 
     @contextlib.contextmanager

@@ -43,11 +43,11 @@ def test_who_is_waited_for() -> None:
     asking = Connection(Cycle(True))
     everyone = [silent, idle, judged, stalled, reading, asking]
     patience = Patience(10)
-    for now in range(0, 22, 3):
+    for number in range(22):
         asking.cycle = Cycle(True)  # another request each time
         reading.unread -= 7
-        patience.look([one for one in everyone if not one.aborted], now)
-        assert [one.aborted for one in (silent, idle, stalled)] == [now > 10] * 3
+        patience.look([one for one in everyone if not one.aborted])
+        assert [one.aborted for one in (silent, idle, stalled)] == [number > 10] * 3
         assert not any(one.aborted for one in (judged, reading, asking))
 
 

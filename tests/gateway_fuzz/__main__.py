@@ -183,7 +183,7 @@ async def _read_nothing(writer: asyncio.StreamWriter, seen: Counter[str]) -> Non
     transport.pause_reading()  # type: ignore[attr-defined]
     writer.write(b"POST /verify HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
     await writer.drain()
-    await asyncio.sleep(15)
+    await asyncio.sleep(25)
     seen["unread"] += 1
 
 
@@ -260,7 +260,7 @@ def main() -> int:
         recipe = Path(folder) / "recipe.toml"
         recipe.write_text(_RECIPE)
         settings = Path(folder) / "gateway.toml"
-        settings.write_text("[limits]\nbody_seconds = 10.0\n")
+        settings.write_text("[limits]\nbody_seconds = 20.0\n")
         processes = Processes(Path(folder))
         try:
             url = processes.start(

@@ -23,7 +23,7 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "verl": (
         "check_verl.py",
         (
-            "verl==0.9.1", "tensordict==0.10.0", "pyvers", "ray", "hydra-core", "omegaconf",
+            "verl==0.9.1", "tensordict==0.10.0", "pyvers", "ray", "msgpack", "hydra-core", "omegaconf",
             "antlr4-python3-runtime==4.9.3", "codetiming", "dill", "torchdata", "peft", "pandas", "orjson", *_AIOHTTP,
         ),
         True,
