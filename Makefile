@@ -61,9 +61,8 @@ test-docker: install
 	SANDBOX_BACKEND=docker $(BIN)/python -m tests.attacks --who root tests/data/sandbox_attacks.jsonl
 
 # Images as documented, built without a network and run confined; as root, with the distribution's container tools.
-DEPLOY = docker.io docker-compose runc mmdebstrap iptables podman catatonit prometheus slurmctld slurmd slurm-client munge
 test-deploy: install
-	apt-get install -y --no-install-recommends $(DEPLOY)
+	apt-get install -y --no-install-recommends docker.io runc mmdebstrap iptables slurmctld slurmd slurm-client munge
 	ASSAY_TEST_DEPLOY=1 $(BIN)/python -m pytest -s tests/deploy
 
 # Servers in a Ray cluster of two nodes on this host; Ray (500 MB) is installed into an environment that is thrown away.

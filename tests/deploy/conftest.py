@@ -13,7 +13,7 @@ import pytest
 from tests.deploy.docker import Docker, daemon
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = ("client", "math", "code", "judge", "gateway")
+KINDS = ("client", "math", "code", "gateway")
 
 
 @pytest.fixture(scope="session")

@@ -90,8 +90,6 @@ def daemon(folder: Path) -> Iterator[Docker]:
         return
     own = Docker(f"unix://{folder}/docker.sock")
     settings = {"hosts": [own.host], "bridge": "none", "iptables": False, "ip6tables": False}
-    # Without a bridge of its own it has no address for what compose calls the host's gateway.
-    settings |= {"host-gateway-ip": "192.0.2.1"}
     settings |= {"data-root": f"{folder}/data", "exec-root": f"{folder}/exec", "pidfile": f"{folder}/pid"}
     (folder / "daemon.json").write_text(json.dumps(settings))
     with (folder / "log").open("wb") as log:
