@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -163,20 +164,20 @@ def cores(seconds: float) -> Iterator[Row]:
 
 
 def files(seconds: float) -> Iterator[Row]:
-    """Rollouts of a file that ``assay score`` judges with what it has started itself; ``--rollouts`` ends it."""
+    """Rollouts of a file that ``assay score`` judges, from its start to its end; ``--rollouts`` bounds them."""
     del seconds
     with tempfile.TemporaryDirectory() as folder:
         for count in _FILES:
             path = Path(folder) / "rollouts.jsonl"
             with path.open("w") as file:
                 for number in range(count):
-                    answer = f"It is \\boxed{{{number % 2}}}."
                     row = {"rollout_id": f"r{number}", "group_id": f"g{number // 8}", "prompt": "?"}
-                    file.write(json.dumps({**row, "response": answer, "reference": {"answer": "1"}}) + "\n")
+                    file.write(json.dumps({**row, "response": str(number % 3), "reference": {"answer": "1"}}) + "\n")
             command = [sys.executable, "-P", "-m", "reward_servers", "score", str(path), "--verifier", "exact"]
             began = time.perf_counter()
-            pid = os.posix_spawn(sys.executable, [*command, "--out", f"{path}.scored.jsonl", "--json"], os.environ)
-            _, status, used = os.wait4(pid, 0)
+            with subprocess.Popen([*command, "--out", f"{path}.scored.jsonl"], stdout=subprocess.DEVNULL) as process:
+                _, status, used = os.wait4(process.pid, 0)
+                process.returncode = status
             took = time.perf_counter() - began
             if status:
                 raise RuntimeError(f"assay score of {count} rollouts ended with {status}")
