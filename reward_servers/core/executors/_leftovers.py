@@ -75,8 +75,10 @@ class Leftovers:
     def _can_run(self) -> bool:
         me = self._me
         threads = [f"{me}/task/{one}" for one in os.listdir(f"/proc/{me}/task") if int(one) != me]
-        left = [str(one) for one in descendants_of(me) if one not in self._kept]
-        return any(state_of(one) == "R" for one in threads + left)
+        # What those that are kept have started, as a sandbox its spare processes, is theirs.
+        left = [child for child in children_of(me) if child not in self._kept and not is_helper(child)]
+        below = [one for child in left for one in descendants_of(child)]
+        return any(state_of(one) == "R" for one in (*threads, *map(str, left + below)))
 
     def _in_session(self, pid: int) -> bool:
         try:
