@@ -84,6 +84,7 @@ def plan_audit(
     usable = [one for one in rollouts if isinstance(one.response, str) and one.response.strip()]
     if not usable:
         raise AuditError("no rollout has a response that is a text")
+    _check_labels(usable)
     chosen = sorted(usable, key=_lot)[:items]
     rewards = [
         Reward("score", verifier, options=given, tasks=("plain", "planted"), deadline=_DEADLINE),
@@ -131,6 +132,29 @@ def _add_pairs(audit: Audit) -> None:
                 continue
             known = one.reference if isinstance(one.reference, Mapping) else {"answer": one.reference}
             audit.add("pair", first, replace(one, reference={**known, "opponent": other.response}))
+
+
+def _check_labels(rollouts: Sequence[Rollout]) -> None:
+    """Refuse labels that cannot be read: passed over, they would be missing from the figures without a word."""
+    for one in rollouts:
+        label_of(one)
+
+
+def label_of(rollout: Rollout) -> float | None:
+    """How right a response is known to be, from 0 to 1; None where it is not known.
+
+    Raises:
+        AuditError: Its label is something else.
+    """
+    label = None if rollout.expected is None else rollout.expected.get("score")
+    if label is None:
+        return None
+    if not isinstance(label, int | float) or not 0 <= label <= 1:
+        raise AuditError(
+            f"rollout {rollout.rollout_id!r}: expected.score: {label!r} is no number from 0 to 1; "
+            "bring labels to that range, or leave them out"
+        )
+    return float(label)
 
 
 def _lot(rollout: Rollout) -> bytes:

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Any
 
 from reward_servers.auditing._measures import Calibration, Rate, calibration, kappa, rate, slope_within
-from reward_servers.auditing._plan import PLANTS, Audit
+from reward_servers.auditing._plan import PLANTS, Audit, label_of
 from trainer_client import ScoreTable
 
 _EQUAL = 1e-9
@@ -159,7 +159,7 @@ def report_of(audit: Audit, table: ScoreTable) -> Report:
                 raised[plant].append(change > _EQUAL)
     points = [(math.log2(len(str(audit.bases[base].response))), score) for base, score in plain.items()]
     groups = [audit.bases[base].group_id or repr(audit.bases[base].prompt) for base in plain]
-    labelled = {base: label for base in plain if (label := _label(audit, base)) is not None}
+    labelled = {base: label for base in plain if (label := label_of(audit.bases[base])) is not None}
     return Report(
         items=len(audit.bases),
         missing=dict(scores.missing),
@@ -185,12 +185,6 @@ def _count_pair(at_first: float | None, at_second: float | None, flips: list[boo
         return
     flips.append(abs(at_first - at_second) > _EQUAL)
     first += [won > 0.5 for won in (at_first, 1.0 - at_second) if won != 0.5]
-
-
-def _label(audit: Audit, base: int) -> float | None:
-    expected = audit.bases[base].expected
-    label = None if expected is None else expected.get("score")
-    return float(label) if isinstance(label, int | float) and 0 <= label <= 1 else None
 
 
 def _agreement(by_model: Mapping[str, Mapping[int, float]]) -> dict[str, dict[str, float | None]]:

@@ -139,3 +139,13 @@ def test_what_cannot_be_audited_is_said(capsys: pytest.CaptureFixture[str], tmp_
     ):
         assert main(arguments) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("label", ['"0.5"', "7", "-0.1", "[]"])
+def test_a_label_that_cannot_be_read_is_named(label: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "labelled.jsonl"
+    file.write_text(
+        '{"rollout_id": "a", "prompt": "p", "response": "r", "expected": {"score": LABEL}}'.replace("LABEL", label)
+    )
+    assert main(["audit", "judge", str(file)]) == 2
+    assert "expected" in capsys.readouterr().err
