@@ -17,11 +17,12 @@ from reward_servers.core.executors._process_tree import (
 )
 
 _REAPED_WITHIN = 0.1
-_LOOKS = 20
-_LOOK = 0.01
-"""Seconds between looks at what runs although no item does."""
-_MOST = 0.8
-"""Share of the looks at which it may be found able to run."""
+_LOOKS = 25
+_LOOK = 0.02
+"""Seconds between looks at what runs although no item does: for longer than the 0.2 s in which threads of numerical
+libraries spin after their work."""
+_MISSES = 5
+"""Looks at which nothing may be found able to run where something computes."""
 
 
 class Leftovers:
@@ -66,11 +67,13 @@ class Leftovers:
 
         Who computes can run whenever it is looked at, however small a share of a processor a crowded host gives it.
         """
-        can_run = 0
+        missed = 0
         for _ in range(_LOOKS):
             time.sleep(_LOOK)
-            can_run += self._can_run()
-        return can_run > _MOST * _LOOKS
+            missed += not self._can_run()
+            if missed > _MISSES:
+                return False
+        return True
 
     def _can_run(self) -> bool:
         me = self._me
