@@ -34,6 +34,10 @@ _TARGETS: dict[str, tuple[str, tuple[str, ...], bool]] = {
     "inspect": ("check_inspect.py", ("inspect_ai==0.3.285",), False),
     "atropos": ("check_atropos.py", ("atroposlib==0.4.0",), True),
     "skyrl": ("check_skyrl.py", ("skyrl-gym==0.4.0",), False),
+    "swift": (
+        "check_swift.py",
+        ("ms-swift==4.6.0", "modelscope", "modelscope-hub", "peft", "json-repair", "dacite", *_AIOHTTP), True,
+    ),
     "tinker": (
         "check_tinker.py",
         ("tinker-cookbook==0.6.1", "tinker==0.38.0", "chz", "distro", "blobfile", "pycryptodomex"), True,
