@@ -13,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reward_servers.engines.text import composed
+
 LONGEST = 300
 _COPIED = 7
 """Words in a row that no one writes twice by chance."""
@@ -39,7 +41,7 @@ class Candidate:
 
 def words_of(text: str) -> list[str]:
     """The words of a text in small letters."""
-    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
+    return re.findall(r"\w+", composed("NFKC", text).casefold())
 
 
 def fault_of(text: Any, sources: Iterable[str]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import StringConstraints
+
+from reward_servers.engines.text import composed
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Point = Words | tuple[Words, ...]
@@ -16,7 +17,7 @@ Point = Words | tuple[Words, ...]
 
 def folded(text: str) -> str:
     """The words of a text, between single spaces, in small letters."""
-    return " ".join(re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold()))
+    return " ".join(re.findall(r"\w+", composed("NFKC", text).casefold()))
 
 
 def ways_of(point: Point) -> tuple[str, ...]:

@@ -100,3 +100,12 @@ def test_docstrings_of_functions_begin_with_a_command_or_a_noun() -> None:
 def test_only_packages_list_what_they_export() -> None:
     modules = [path for path, text in sources().items() if re.search(r"^__all__\b", text, re.M)]
     assert [path for path in modules if not path.endswith("__init__.py")] == []
+
+
+def test_texts_are_normalised_where_many_marks_in_a_row_cost_no_square() -> None:
+    bare = {path for path, text in sources().items() if re.search(r"unicodedata\.normalize\(", text)}
+    # The lexer's is of one character at a time.
+    assert {path for path in bare if path.startswith(("reward_servers/", "trainer_client/"))} == {
+        "reward_servers/engines/math/syntax/lexer.py",
+        "reward_servers/engines/text/_composed.py",
+    }

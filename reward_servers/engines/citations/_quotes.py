@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from reward_servers.engines.citations._markers import Marker
+from reward_servers.engines.text import composed
 
 _QUOTED = re.compile(
     r"“([^“”\n]{1,1000})”|«([^«»\n]{1,1000})»|„([^„“”\n]{1,1000})[“”]|(?<![\w=])\"([^\"\n]{1,1000})\"(?!\w)"
@@ -48,7 +48,7 @@ class Quote:
 
 
 def _normal(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text.translate(_SIGNS)).translate(_SIGNS).split())
+    return " ".join(composed("NFKC", text.translate(_SIGNS)).translate(_SIGNS).split())
 
 
 class Grounds:

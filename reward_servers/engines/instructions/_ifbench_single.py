@@ -9,13 +9,13 @@ import csv
 import io
 import re
 import string
-import unicodedata
 from datetime import date
 from itertools import pairwise
 
 from reward_servers.engines.instructions._arguments import count, text
 from reward_servers.engines.instructions._table import family
 from reward_servers.engines.instructions._texts import clauses
+from reward_servers.engines.text import composed
 
 _EDGES = string.punctuation + " "
 _UNMARKED = str.maketrans("", "", string.punctuation)
@@ -154,7 +154,7 @@ def _bare(given: str) -> str:
 
 def _plain(given: str) -> str:
     """A text in ASCII, accents left out."""
-    return unicodedata.normalize("NFKD", given).encode("ascii", "ignore").decode("ascii")
+    return composed("NFKD", given).encode("ascii", "ignore").decode("ascii")
 
 
 def _has_header(answer: str, names: tuple[str, ...], between: str) -> bool:

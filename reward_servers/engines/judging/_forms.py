@@ -25,6 +25,7 @@ from reward_servers.engines.judging._objects import (
 )
 from reward_servers.engines.judging._reply import MARGINS, Protocol
 from reward_servers.engines.judging._tails import ends_number, other_scale, scale_in_key, takes_back
+from reward_servers.engines.text import composed
 
 
 class _Ambiguous:
@@ -252,7 +253,7 @@ def _names_score(label: str | None) -> bool:
     """Whether a line's label may be that of a score: a word for it, or one of a script in which none is known here."""
     if label is None:
         return True
-    plain = "".join(mark for mark in unicodedata.normalize("NFKD", label) if not unicodedata.combining(mark))
+    plain = "".join(mark for mark in composed("NFKD", label) if not unicodedata.combining(mark))
     if _NO_LABEL.search(label):
         return False
     return _SCORE_WORDS.search(plain) is not None if plain.isascii() else True

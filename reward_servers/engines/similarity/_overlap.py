@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+
+from reward_servers.engines.text import composed
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
@@ -87,7 +88,7 @@ def words(text: str) -> list[str]:
 
     For Latin letters without accents and digits these are the tokens of the ``rouge-score`` package.
     """
-    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+    return _WORD.findall(composed("NFKC", text).lower())
 
 
 def _ngrams(tokens: Sequence[str], n: int) -> Counter[tuple[str, ...]]:

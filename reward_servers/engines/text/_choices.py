@@ -9,12 +9,12 @@ another option's text are no answer. One statement is graded, so naming every le
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from reward_servers.engines.text._composed import composed
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line
 from reward_servers.engines.text._supposed import is_supposed
@@ -291,7 +291,7 @@ def named_choices(statement: str, options: Mapping[str, str]) -> frozenset[str]:
         statement: What a box, a tag or a phrase states.
         options: The option texts by label, as for `stated_choice`.
     """
-    return frozenset(_Reader(options).statement(unicodedata.normalize("NFKC", statement)))
+    return frozenset(_Reader(options).statement(composed("NFKC", statement)))
 
 
 def called_right(text: str) -> tuple[str, int] | None:
@@ -340,7 +340,7 @@ def stated_choice(text: str, options: Mapping[str, str]) -> Choice:
         The choice of the last statement that names one.
     """
     reader = _Reader(options)
-    text = unicodedata.normalize("NFKC", text[-_TAIL:])
+    text = composed("NFKC", text[-_TAIL:])
     end, quote, labels = _last_statement(text, reader)
     line = last_line(text)
     if line and text.rstrip().rfind(line) >= end:
