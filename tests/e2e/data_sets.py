@@ -236,6 +236,12 @@ SHAPES = {
         [1, 0],
         {"response": "messages_made", "reference.calls": "expected_calls"},
     ),
+    "itool": Shape(
+        "tool_steps",
+        both({"query": "?", "call": "[weather(city='Oslo')]"}, "[weather(city='Oslo')]", "I do not know."),
+        [0.6, -0.6],
+        {"prompt": "query", "reference.answer": "call"},
+    ),
     "m-grpo": Shape("agent_form", both({}, "<think>a</think><result>b</result>", "b"), [1, 0]),
     "bird": Shape(
         "sql",
