@@ -97,20 +97,24 @@ BROKEN = {
     "import sys; sys.exit(3)": "ends the process that loads it",
     "import os; os._exit(4)": "exit code 4",
     "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)": "ends the process",
-    "import os, time\nos.fork() or time.sleep(600)\ntime.sleep(600)": "not loaded within",
     "plan = 1": "is not a verifier",
     "import missing_package_of_none": "missing_package_of_none",
 }
+ENDLESS = {"import os, time\nos.fork() or time.sleep(600)\ntime.sleep(600)": "not loaded within"}
 
 
-async def test_a_module_that_cannot_be_loaded_costs_nothing(host: Host) -> None:
-    async with host.serving(timeout_s=6.0) as server, client(server.address, "exact") as asker:
+@pytest.mark.parametrize(("timeout_s", "modules"), [(60.0, BROKEN), (4.0, ENDLESS)])
+async def test_a_module_that_cannot_be_loaded_costs_nothing(
+    host: Host, timeout_s: float, modules: dict[str, str]
+) -> None:
+    async with host.serving(timeout_s=timeout_s) as server, client(server.address, "exact") as asker:
         await scores(asker)
         before = set(descendants_of(os.getpid()))
-        for number, (source, words) in enumerate(BROKEN.items()):
-            (host.folder / f"bad{number}.py").write_text(source)
+        for number, (source, words) in enumerate(modules.items()):
+            name = f"bad{number}of{len(modules)}"
+            (host.folder / f"{name}.py").write_text(source)
             with pytest.raises(grpc.aio.AioRpcError, match=words) as refused:
-                await register(server.address, f"bad{number}:plan")
+                await register(server.address, f"{name}:plan")
             assert refused.value.code() is PRECONDITION
         await scores(asker)
         assert set(descendants_of(os.getpid())) <= before
