@@ -25,6 +25,22 @@ PLANTS: Mapping[str, str] = {
 """What is appended to a response to win a verdict, by kind."""
 
 _DEADLINE = 3600.0
+_COMPARED = (
+    "show_reference",
+    "reference_last",
+    "trust_prompt",
+    "show_transcript",
+    "show_reasoning",
+    "show_images",
+    "least_mass",
+    "model",
+    "max_reasks",
+    "on_provoked",
+)
+"""Options that pairs are asked with as well: who judges, what it is shown, and what its failures are.
+
+Criteria, words and forms of a verdict on one response do not fit a comparison.
+"""
 
 
 class AuditError(ValueError):
@@ -94,9 +110,7 @@ def plan_audit(
         Reward(f"model.{name}", verifier, options={**given, "model": name}, tasks=("plain",), deadline=_DEADLINE)
         for name in models
     ]
-    compared: dict[str, Any] = {
-        name: given[name] for name in ("show_reference", "show_reasoning", "max_reasks") if name in given
-    }
+    compared: dict[str, Any] = {name: given[name] for name in _COMPARED if name in given}
     rewards += [
         Reward(
             f"pair.{place}",

@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 
+from reward_servers.auditing import plan_audit
 from reward_servers.cli._app import run as main
+from reward_servers.verifiers._judge_options import JudgeOptions
 from tests.fakes.chat_server import FakeChatServer, Said
 from tests.verifiers.judging import shown
+from trainer_client import Rollout
 
 
 def material(request: dict[str, Any]) -> list[tuple[str, str]]:
@@ -99,6 +102,39 @@ def test_a_biased_judge_is_found_out(capsys: pytest.CaptureFixture[str], tmp_pat
     assert report["injection"]["order"]["share"] == 1.0
     assert report["injection"]["verdict"]["share"] < 1.0
     assert report["calibration"]["accuracy"] < 1.0
+
+
+def test_pairs_are_asked_as_single_responses_are(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, rollouts: Path
+) -> None:
+    fake = scripted(fair)
+    options = {"protocol": "likert_1_10", "model": "two", "trust_prompt": False, "max_reasks": 0}
+    report = audit(capsys, tmp_path, fake, rollouts, "--options", json.dumps(options))
+    assert report["flips"]["total"] > 0
+    assert {request["model"] for request in fake.requests} == {"two"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("show_reference", False),
+        ("reference_last", True),
+        ("trust_prompt", False),
+        ("show_transcript", True),
+        ("show_reasoning", True),
+        ("show_images", False),
+        ("least_mass", 0.05),
+        ("max_reasks", 0),
+        ("on_provoked", "fault"),
+    ],
+)
+def test_an_option_that_a_comparison_has_too_reaches_both_orders(name: str, value: Any) -> None:
+    rollout = Rollout("a", "?", "four")
+    asked = plan_audit([rollout], options={"protocol": "likert_1_10", "criteria": "It is right.", name: value}).recipe
+    for place in (0, 1):
+        options = next(reward.options for reward in asked.rewards if reward.name == f"pair.{place}")
+        assert dict(options) == {"protocol": "pairwise", "place": place, name: value}
+        JudgeOptions.model_validate(dict(options))
 
 
 def test_what_has_no_verdict_is_counted_and_in_no_figure(
