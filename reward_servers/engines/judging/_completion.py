@@ -5,6 +5,7 @@ Nothing that an endpoint writes into an error reaches a message: it may hold the
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -95,7 +96,7 @@ class Completion:
     """What came back.
 
     Attributes:
-        text: The visible text.
+        text: The visible text, and the arguments of calls behind it.
         finish_reason: Why the model stopped; ``"refusal"`` where the endpoint says that it declined.
         model: The model that answered, as the endpoint calls it.
         fingerprint: The endpoint's own mark of its configuration; empty when it gives none.
@@ -152,10 +153,14 @@ def completion_of(reply: Any) -> Completion | None:
     if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
         return None
     message, usage = choices[0].message, getattr(reply, "usage", None)
-    refusal = getattr(message, "refusal", None)
-    text = _text(message.content)
+    refusal, declined = getattr(message, "refusal", None), _declined(message.content)
+    # What a call says stands behind the text, as another part of the same reply: where both hold a verdict, the rules
+    # for several of them decide.
+    text = "\n".join(filter(None, (_text(message.content), *_called(message), declined)))
     finish_reason = choices[0].finish_reason or ""
-    if isinstance(refusal, str) and refusal and not text:
+    if declined:
+        finish_reason = "refusal"
+    elif isinstance(refusal, str) and refusal and not text:
         text, finish_reason = refusal, "refusal"
     return Completion(
         text,
@@ -214,9 +219,35 @@ def _text(content: Any) -> str:
     """The visible text of a message; parts that hold reasoning or no text are left out."""
     if isinstance(content, str):
         return content
+    said = [part for part in _parts(content) if part.get("type") in ("text", "output_text", None)]
+    return "".join(str(part.get("text") or "") for part in said)
+
+
+def _declined(content: Any) -> str:
+    """What the parts of a message say with which a model declines."""
+    said = [part for part in _parts(content) if part.get("type") == "refusal"]
+    return "".join(str(part.get("refusal") or part.get("text") or "declined") for part in said)
+
+
+def _parts(content: Any) -> list[Mapping[str, Any]]:
     parts = content if isinstance(content, list) else []
-    said = [part if isinstance(part, dict) else getattr(part, "__dict__", {}) for part in parts]
-    return "".join(str(part.get("text") or "") for part in said if part.get("type") in ("text", "output_text", None))
+    return [part if isinstance(part, dict) else getattr(part, "__dict__", {}) for part in parts]
+
+
+def _called(message: Any) -> list[str]:
+    """The arguments of the calls of a message, in which a judge that is held to a tool says its verdict.
+
+    Two calls that say the same are one: some endpoints tell a call under its old name as well.
+    """
+    calls = getattr(message, "tool_calls", None)
+    called = [_field(call, "function") for call in (calls if isinstance(calls, list) else [])]
+    said = [_field(call, "arguments") for call in (*called, getattr(message, "function_call", None))]
+    texts = [json.dumps(one, ensure_ascii=False) if isinstance(one, dict) else one for one in said]
+    return list(dict.fromkeys(one for one in texts if isinstance(one, str) and one.strip() not in ("", "{}")))
+
+
+def _field(said: Any, name: str) -> Any:
+    return said.get(name) if isinstance(said, dict) else getattr(said, name, None)
 
 
 def _status_error(url: str, error: openai.APIStatusError) -> Exception:

@@ -135,7 +135,7 @@ def _signed_verdict(
 ) -> tuple[Status, Any]:
     """What the token signs."""
     text = _without_fenced(text, token)
-    forms = list(_signed(text, token, protocol, keys, planted))
+    forms = sorted(_signed(text, token, protocol, keys, planted), key=lambda form: form.start)
     if forms and forms[-1].leads:
         # The verdict is asked for on a line of its own; before it, a judge may repeat what it was told to write.
         forms = [form for form in forms if form.leads]
