@@ -49,7 +49,7 @@ def subjects_of(verifier: Verifier, rows: Sequence[Mapping[str, Any]] | None = N
         return [_subject([row], verifier) for row in rows]
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault(row["group_id"], []).append(row)
+        groups.setdefault(row.get("group_id", row["rollout_id"]), []).append(row)
     return [_subject(members, verifier) for members in groups.values()]
 
 
@@ -65,7 +65,7 @@ def agrees(verifier: Verifier, subjects: Sequence[Subject]) -> bool:
 def _subject(rows: Sequence[Mapping[str, Any]], verifier: Verifier) -> Subject:
     first = rows[0]
     context = PromptContext(
-        group_id=first["group_id"],
+        group_id=first.get("group_id", first["rollout_id"]),
         prompt=first.get("prompt", ""),
         reference=json.dumps(first["reference"]).encode() if first.get("reference") is not None else b"",
         documents=tuple(Document(one["id"], one["text"], uri=one.get("uri", "")) for one in first.get("documents", [])),
