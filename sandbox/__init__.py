@@ -10,6 +10,7 @@ What the program did is data, what failed on our side is an exception (`SandboxE
         result = box.run(program, stdin=b"abc", limits=sandbox.Limits(cpu_s=2))
 """
 
+from sandbox._admission import languages
 from sandbox._diagnose import Finding, diagnose
 from sandbox._errors import (
     ProgramRefused,
@@ -19,7 +20,6 @@ from sandbox._errors import (
     SandboxUnavailable,
     UnsupportedLanguage,
 )
-from sandbox._languages import languages
 from sandbox._lateness import Attempt, settle
 from sandbox._open import open_sandbox
 from sandbox._types import (

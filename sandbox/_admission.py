@@ -5,13 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sandbox._errors import ProgramRefused, UnsupportedLanguage
-from sandbox._languages import PRELOADS, Language, look_up
-from sandbox._ns._packages import Interpreter, not_shown
+from sandbox._languages import PRELOADS, TABLE, Language, look_up
+from sandbox._ns._packages import Interpreter, locate, not_shown
 from sandbox._types import Invocation, Limits, Program, SandboxConfig
 
 _MAX_NAME = 255
 _MAX_DEPTH = 16
 _PAGE = 4096
+
+
+def languages(config: SandboxConfig | None = None) -> tuple[str, ...]:
+    """Names of the languages whose toolchain is installed here, where programs can see it.
+
+    Args:
+        config: how sandboxes are opened; None for the default.
+    """
+    interpreter = locate(config or SandboxConfig())
+    return tuple(name for name in TABLE if _is_there(name, interpreter))
+
+
+def _is_there(name: str, interpreter: Interpreter) -> bool:
+    try:
+        tool = look_up(name)[1]
+    except UnsupportedLanguage:
+        return False
+    return not tool or interpreter.shows(tool)
 
 
 def admit(

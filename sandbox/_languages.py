@@ -213,11 +213,6 @@ PRELOADS: Mapping[str, tuple[str, ...]] = {
 """Sets of packages by name, as import names."""
 
 
-def languages() -> tuple[str, ...]:
-    """Names of the languages whose toolchain is installed here."""
-    return tuple(name for name, row in TABLE.items() if all(map(_which, _tools(row))))
-
-
 def _tools(row: Language) -> tuple[str, ...]:
     return (row.tool, *row.needs) if row.tool else ()
 

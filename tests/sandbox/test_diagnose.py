@@ -28,6 +28,17 @@ def test_missing_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
         box.prepare(sandbox.Program("cpp", b""))
 
 
+def test_a_toolchain_that_programs_cannot_see_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    tool = tmp_path / "rustc"
+    tool.write_text("#!/bin/sh\nexit 1\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert sandbox.languages() == ("python",)
+    assert "rust" in sandbox.languages(SandboxConfig(read_only=(str(tmp_path),)))
+    finding = {finding.subject: finding for finding in sandbox.diagnose()}["language rust"]
+    assert (finding.ok, "SandboxConfig.read_only" in finding.remedy) == (False, True)
+
+
 def test_missing_interpreter_is_a_finding() -> None:
     finding = sandbox.diagnose(SandboxConfig(python="/nowhere/bin/python"))[0]
     assert (finding.subject, finding.ok) == ("isolation", False)
