@@ -30,7 +30,8 @@ def page(root: Path) -> str:
     """The page.
 
     Args:
-        root: Folder of the checkout. The first labelled case of a verifier that is not hostile is its example.
+        root: Folder of the checkout. The example of a verifier is its first labelled case that is not hostile, has a
+            score and is short, since the first cases are the plain ones.
     """
     families: dict[str, list[tuple[Verifier, tuple[str, ...]]]] = {}
     for entry in installed().values():
@@ -93,10 +94,11 @@ def _example(path: Path) -> list[str]:
     if not path.exists():
         return []
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    row = next(row for row in rows if not row.get("hostile"))
     kept = ("prompt", "documents", "response", "reference", "options", "metadata", "expected")
-    shown = json.dumps({key: row[key] for key in kept if row.get(key)}, ensure_ascii=False)
-    return ["", "```json", shown, "```"] if len(shown) <= _SHOWN else []
+    honest = (row for row in rows if not row.get("hostile") and row["expected"]["score"] is not None)
+    shown = (json.dumps({key: row[key] for key in kept if row.get(key)}, ensure_ascii=False) for row in honest)
+    short = next((text for text in shown if len(text) <= _SHOWN), None)
+    return ["", "```json", short, "```"] if short else []
 
 
 if __name__ == "__main__":
