@@ -27,7 +27,7 @@ _GIVES = {
 _OF_TABLE = {
     "rewards": "the weighted sum of the rewards",
     "groups": "group_id of the rollouts",
-    "components": "the rewards, a column each",
+    "components": "the rewards, a column each, but for monitors",
     "components_valid": "which of them have a score",
 }
 

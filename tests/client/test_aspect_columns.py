@@ -42,6 +42,8 @@ def judge(item: Item) -> Verdict | Fault:
             return Fault("judge_unavailable")
         case "bare":
             return Verdict(0.75)
+        case "right":
+            return Verdict(1.0, aspects={"style": 0.25, "facts": 1.0})
     return Verdict(0.5, aspects={"style": 0.25, "facts": 1.0} | ({"style": 0.1} if item.options else {}))
 
 
@@ -98,6 +100,43 @@ def test_what_was_asked_once_has_cost_once() -> None:
     spent = {one.name: one.run_seconds for one in summary.rewards}
     assert spent["whole"] == spent["facts"] == 0.0
     assert {one.name: one.weight for one in summary.rewards}["strict"] == "0, monitor"
+
+
+@pytest.mark.parametrize("method", ["m_grpo_reward", "mpo"])
+def test_a_monitor_is_no_component_of_a_method(method: str) -> None:
+    text = f'''
+advantage = ["{method}", "grpo"]
+[rewards.whole]
+verifier = "judge"
+[rewards.facts]
+verifier = "judge"
+aspect = "facts"
+'''
+    monitor = """
+[rewards.style]
+verifier = "judge"
+aspect = "style"
+required = false
+weight = 0
+"""
+    with served() as server:
+        found = []
+        for recipe in (Recipe.loads(text), Recipe.loads(text + monitor)):
+            with RewardClient(recipe, server.address) as client:
+                shaped = client.score(rollouts("right", "nothing")).estimate().rewards
+                assert shaped is not None
+                found.append(shaped.tolist())
+    assert found[0] == found[1]
+    assert found[0][0] > found[0][1]
+
+
+def test_a_weight_that_follows_the_step_makes_no_monitor() -> None:
+    """Whatever it is at a step: columns of a method do not come and go."""
+    weight = "{ from = 0.0, to = 1.0, steps = 4 }"
+    recipe = Recipe.loads(f'advantage = "grpo"\n[rewards.a]\nverifier = "judge"\nrequired = false\nweight = {weight}')
+    assert not any(one.rewards[0].is_monitor for one in (recipe, recipe.at(0), recipe.at(4)))
+    assert RECIPE.rewards[3].is_monitor
+    assert RECIPE.at(1).rewards[3].is_monitor
 
 
 def test_tasks_decide_who_is_asked() -> None:

@@ -305,7 +305,9 @@ class Recipe:
         columns = bound.get("components", ())
         if isinstance(columns, Source):
             raise RecipeError("expected a list of sources, one a column", "inputs.components")
-        weights = [weight[one.name] if one.kind == "reward" else 1.0 for one in columns] or list(weight.values())
+        weights = [weight[one.name] if one.kind == "reward" else 1.0 for one in columns] or [
+            reward.weight for reward in self.rewards if not reward.is_monitor
+        ]
         feeds = {name: one.name for name, one in bound.items() if isinstance(one, Source) and one.kind == "stage"}
         try:
             return resolve(self.advantage, weights, feeds)
@@ -354,7 +356,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
     raise TypeError(f"{value!r} of type {type(value).__name__}")
 
 

@@ -93,6 +93,7 @@ class Reward:
             rollout (the default), take the verifier's ``floor``, ``drop_group``, or ``abort`` the batch.
         schedules: numbers that follow the training step, by ``"weight"``, ``"gate.threshold"``, ``"gate.closed"`` or
             ``"options.NAME"``. What these attributes hold themselves is the value at step 0.
+        is_monitor: whether it is asked and shown only: of weight 0 at every step, and not required.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Reward:
     cpu_limit: float | None = None
     on_missing: Mapping[str, Action] = field(default_factory=dict)
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
+    is_monitor: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         place = f"rewards.{self.name}"
@@ -149,6 +151,7 @@ class Reward:
         for key in self.schedules:
             if key not in ("weight", *(_GATE if self.gate is not None else ())) and not key.startswith("options."):
                 raise RecipeError(f"{key!r} cannot follow the step; weight, gate and options can", place)
+        object.__setattr__(self, "is_monitor", not self.weight and not self.required and "weight" not in schedules)
         self._set(0)
 
     def at(self, step: int) -> Reward:
@@ -159,6 +162,7 @@ class Reward:
         object.__setattr__(reward, "schedules", self.schedules)
         reward._set(step)
         object.__setattr__(reward, "schedules", {})
+        object.__setattr__(reward, "is_monitor", self.is_monitor)
         return reward
 
     def _set(self, step: int) -> None:

@@ -112,7 +112,9 @@ def signal_of(
     made = arrays_of(plan, values, table.rollout_ids, lambda source: _column(table, source))
     known: dict[str, Any] = {"rewards": _apart(table, plan.apart) if plan.apart else table.rewards}
     if "components" in estimator.reads and "components" not in made.inputs:
-        known |= {"components": _components(table), "components_valid": table.combined.components_valid}
+        columns = [place for place, reward in enumerate(recipe.rewards) if not reward.is_monitor]
+        known["components"] = _components(table)[:, columns]
+        known["components_valid"] = table.combined.components_valid[:, columns]
     # What the table holds is offered; what the caller passes is meant, and refused where it is not read.
     offered = {name: value for name, value in (known | made.inputs).items() if name in estimator.reads}
     batch = {"rewards": None, "groups": table.group_ids, **offered, **passed}
