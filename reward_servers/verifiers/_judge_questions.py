@@ -166,7 +166,10 @@ def mean_of(orders: Sequence[Score], arguments: Mapping[str, str]) -> Score:
             return one
     names = orders[0].aspects
     aspects = {name: fmean([float(one.aspects[name] or 0.0) for one in orders]) for name in names}
-    evidence = {"arguments": dict(arguments), "orders": [dict(one.evidence) for one in orders]}
+    told = [dict(one.evidence) for one in orders]
+    # Both orders rest on the same two exchanges.
+    argued, *_ = [one.pop("argued") for one in told]
+    evidence = {"arguments": dict(arguments), "argued": argued, "orders": told}
     return Score(fmean([float(one.value or 0.0) for one in orders]), aspects=aspects, evidence=evidence)
 
 

@@ -28,6 +28,19 @@ def shown(rollout: Rollout, *, transcript: bool = False, reasoning: bool = False
     return replace(rollout, content=turns).transcript
 
 
+def is_empty(rollout: Rollout, text: str, *, transcript: bool, images: bool) -> bool:
+    """Whether a reader finds nothing to judge. A picture alone is something, for one that is to see pictures.
+
+    Args:
+        rollout: The rollout.
+        text: What is shown of its text.
+        transcript: Whether the reader sees all turns, or the last answer.
+        images: Whether it is to see pictures.
+    """
+    seen = rollout.messages if transcript else rollout.messages[-1:]
+    return not text.strip() and not (images and any(part.kind == "blob" for one in seen for part in one.parts))
+
+
 def picture_of(rollout: Rollout) -> bytes | None:
     """The bytes of the last picture of the last assistant message that has one."""
     for message in reversed(rollout.messages):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
 from reward_servers import CallerError, Context, ItemLimits, Rollout, Score, UpstreamError, verifier
 from reward_servers.engines.judging import (
-    Argued,
+    SIDES,
     Backend,
     ChatError,
     ChatRejected,
@@ -17,14 +18,12 @@ from reward_servers.engines.judging import (
     Exchange,
     Question,
     Template,
-    argue,
-    in_both_orders,
 )
 from reward_servers.verifiers._judge_options import JudgeOptions, JudgeReference
 from reward_servers.verifiers._judge_pictures import Pictures, check_reader, pictures_of
 from reward_servers.verifiers._judge_questions import mean_of, question_of, score_of
 from reward_servers.verifiers._judge_settings import JudgeSettings, ModelSettings, open_models
-from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers._shown import is_empty, shown
 
 _ITEMS = 256
 _BY_PLANTS = ("ambiguous", "unparsed")
@@ -34,7 +33,7 @@ OPPONENT_PROVOKED = "opponent_provoked"
 
 @verifier(
     "judge",
-    version="7",
+    version="8",
     deterministic=False,
     # The endpoint's own timeouts bound an item. This is a backstop: an item may wait long for a place at a busy one.
     limits=ItemLimits(wall=3600.0, response=1 << 18),
@@ -76,7 +75,7 @@ class Judge:
             pictures = await pictures_of(rollout, transcript=options.show_transcript)
         if pictures.refused is not None:
             return pictures.refused
-        if not response.strip() and not pictures.response:
+        if is_empty(rollout, response, transcript=options.show_transcript, images=options.show_images):
             return Score.floor("no_answer", "the response is empty")
         name = options.model or self._drawn(ctx.seed)
         if name not in self._models:
@@ -95,8 +94,10 @@ class Judge:
         argued = await self._argued(question, name, options, ctx)
         if isinstance(argued, Score):
             return argued
-        orders = [await self._decided(one, rollout, name, options, ctx) for one in in_both_orders(question, argued)]
-        return mean_of(orders, {"favour": argued.favour, "against": argued.against})
+        said = {side: str(one.value) for side, one in argued.items()}
+        texts = tuple(said.values())
+        both = [replace(question, arguments=order) for order in (texts, texts[::-1])]
+        return mean_of([await self._decided(one, rollout, name, options, ctx, argued) for one in both], said)
 
     def _illustrated(self, question: Question, pictures: Pictures, name: str, options: JudgeOptions) -> Question:
         """The question with its pictures.
@@ -119,36 +120,49 @@ class Judge:
         return replace(question, prompt_images=pictures.prompt, response_images=pictures.response)
 
     async def _decided(
-        self, question: Question, rollout: Rollout, name: str, options: JudgeOptions, ctx: Context
+        self,
+        question: Question,
+        rollout: Rollout,
+        name: str,
+        options: JudgeOptions,
+        ctx: Context,
+        argued: Mapping[str, Exchange] | None = None,
     ) -> Score:
-        exchange = Exchange(question, expected=options.expected, least_mass=options.least_mass)
+        exchange = Exchange(question, expected=options.expected, least_mass=options.least_mass, argued=argued or {})
         failure, said = await self._hold(exchange, name, options, ctx)
         if failure:
             return await self._without_verdict(failure, said, exchange, name, options, ctx)
         return score_of(exchange, rollout, options)
 
-    async def _argued(self, question: Question, name: str, options: JudgeOptions, ctx: Context) -> Argued | Score:
-        """The arguments for and against; the floor where the response provably kept the judge from writing them.
+    async def _argued(
+        self, question: Question, name: str, options: JudgeOptions, ctx: Context
+    ) -> Mapping[str, Exchange] | Score:
+        """The arguments for and against; the floor where the response provably kept the judge from writing one.
 
         Raises:
-            UpstreamError: It wrote none.
+            UpstreamError: It did not write both.
         """
-        seed = question.seed % (1 << 31) if self._models[name].send_seed else None
-        ctx.usage.upstream_calls += 2
+        sides: dict[str, Exchange] = {}
+        for side in SIDES:
+            sides[side] = Exchange(replace(question, argues=side), argued=sides)
+        # An argument is asked for once: what is said again to a reply speaks of the form of a verdict.
+        once = options.model_copy(update={"max_reasks": 0})
+        held = {asyncio.create_task(self._hold(one, name, once, ctx)): one for one in sides.values()}
+        waiting = set(held)
         try:
-            argued = await argue(question, self._backends[name], budget=self._budget(ctx), seed=seed)
-        except ChatUnavailable as error:
-            raise UpstreamError(
-                str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
-            ) from None
-        except ChatRejected as error:
-            said = f"no arguments: {error}"
-            return await self._without_verdict(error.reason, said, Exchange(question), name, options, ctx)
-        for one in argued.completions:
-            ctx.usage.input_tokens += one.input_tokens
-            ctx.usage.output_tokens += one.output_tokens
-            ctx.usage.cost += one.cost
-        return argued
+            while waiting:
+                _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                # Without one of the two the other is of no use. A fault is raised here.
+                if any(task.done() and task.result()[0] for task in held):
+                    break
+        finally:
+            for task in held:
+                task.cancel()
+            await asyncio.gather(*held, return_exceptions=True)
+        for task, exchange in held.items():
+            if not task.cancelled() and task.exception() is None and task.result()[0]:
+                return await self._without_verdict(*task.result(), exchange, name, options, ctx)
+        return sides
 
     def _drawn(self, seed: int) -> str:
         """One of several models. It follows from the seed alone: which one judges must not depend on the load."""

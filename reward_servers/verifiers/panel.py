@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from reward_servers import Context, FaultError, ItemLimits, Options, Rollout, Score, verifier
 from reward_servers.engines.judging import Belief, Vote, agreement, combine, decided
 from reward_servers.verifiers._comparing import settled
-from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers._shown import is_empty, shown
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 
@@ -108,22 +108,29 @@ class _Panel:
         return Score(value, aspects=aspects, evidence=evidence)
 
 
-async def _majority(panel: _Panel, seats: list[_Seat]) -> bool:
-    """Ask until the majority stands whatever the others would say; whether it does, or all have voted."""
-    total, needed, first = sum(seat.judge.weight for seat in seats), 0.0, 0
-    while first < len(seats) and needed <= total / 2:
+async def _majority(panel: _Panel, seats: list[_Seat], quorum: int | None) -> bool:
+    """Ask until the majority stands whatever the others would say; whether it does, or enough have voted."""
+    total, needed, first, least = sum(seat.judge.weight for seat in seats), 0.0, 0, quorum or 0
+    while first < len(seats) and (needed <= total / 2 or first < least):
         needed += seats[first].judge.weight
         first += 1
     waiting = seats[first:]
-    missing = [
-        seat.judge.weight
-        for seat, one in zip(seats[:first], await panel.ask(seats[:first]), strict=True)
-        if isinstance(one, FaultError)
-    ]
-    while waiting and not decided(panel.votes, [*missing, *(seat.judge.weight for seat in waiting)]):
-        seat = waiting.pop(0)
-        if isinstance((await panel.ask([seat]))[0], FaultError):
-            missing.append(seat.judge.weight)
+    missing: list[float] = []
+
+    async def ask(some: Sequence[_Seat]) -> None:
+        found = zip(some, await panel.ask(some), strict=True)
+        lost = [seat.judge.weight for seat, one in found if isinstance(one, FaultError)]
+        # With a quorum a vote that fails is left out; without one it might have been any.
+        missing.extend(lost if quorum is None else ())
+
+    await ask(seats[:first])
+    while waiting and len(panel.votes) + len(waiting) >= least:
+        left = [*missing, *(seat.judge.weight for seat in waiting)]
+        if len(panel.votes) >= least and decided(panel.votes, left):
+            break
+        await ask([waiting.pop(0)])
+    if quorum is not None:
+        return len(panel.votes) >= quorum
     return not missing or decided(panel.votes, missing)
 
 
@@ -149,7 +156,7 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
 
 @verifier(
     "panel",
-    version="3",
+    version="4",
     deterministic=False,
     concurrency=512,
     limits=ItemLimits(wall=3600.0, response=1 << 18),
@@ -157,14 +164,16 @@ async def _bayes(panel: _Panel, options: PanelOptions) -> float:
 )
 async def panel(rollout: Rollout, options: PanelOptions, ctx: Context) -> Score:
     """What several judges say together: a mean, a median, a majority, or how likely the response is right."""
-    transcript, reasoning = bool(options.ask.get("show_transcript")), bool(options.ask.get("show_reasoning"))
-    if not shown(rollout, transcript=transcript, reasoning=reasoning).strip():
+    ask = options.ask
+    transcript, reasoning = bool(ask.get("show_transcript")), bool(ask.get("show_reasoning"))
+    text = shown(rollout, transcript=transcript, reasoning=reasoning)
+    if is_empty(rollout, text, transcript=transcript, images=bool(ask.get("show_images", True))):
         return Score.floor("no_answer", "the response is empty")
     held, seats = _Panel(rollout, options, ctx), options.seats()
     if options.combine == "bayes":
         return held.score(await _bayes(held, options))
-    if options.combine == "majority" and options.quorum is None:
-        if not await _majority(held, seats):
+    if options.combine == "majority":
+        if not await _majority(held, seats, options.quorum):
             raise held.refuse()
         return held.score(combine(held.votes, "majority"))
     await held.ask(seats)

@@ -37,7 +37,7 @@ from reward_servers.verifiers._rubric_total import (
     total_of,
     without_positive,
 )
-from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers._shown import is_empty, shown
 
 _EACH_OF = "For each name, whether what it stands for is true of the response."
 _QUOTE = (
@@ -87,6 +87,7 @@ class RubricOptions(Options):
         "floor", description="What a failure of the judge that the response provably caused is: the floor, or a fault."
     )
     show_reasoning: bool = Field(False, description="Whether it sees reasoning, or only what is visible.")
+    show_images: bool = Field(True, description="Whether it sees the pictures of prompt and response.")
     least_mass: float = Field(
         0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
     )
@@ -100,6 +101,7 @@ class RubricOptions(Options):
             "show_transcript",
             "on_provoked",
             "show_reasoning",
+            "show_images",
             "least_mass",
             "max_reasks",
         }
@@ -217,7 +219,7 @@ class _Asking:
 
 # Where a criterion gets no verdict there is no score, unless the recipe says how much may be missing: a sum over those
 # that happened to be judged would depend on the judge's load.
-@verifier("rubric", version="6", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
+@verifier("rubric", version="7", deterministic=False, concurrency=512, limits=ItemLimits(wall=3600.0, response=1 << 18))
 class Rubric:
     """How much of a weighted list of criteria the response meets."""
 
@@ -228,7 +230,7 @@ class Rubric:
     async def score(self, rollout: Rollout, ref: RubricReference, options: RubricOptions, ctx: Context) -> Score:
         """Decide each criterion, and make one score of them."""
         text = shown(rollout, transcript=options.show_transcript, reasoning=options.show_reasoning)
-        if not text.strip():
+        if is_empty(rollout, text, transcript=options.show_transcript, images=options.show_images):
             return Score.floor("no_answer", "the response is empty")
         criteria, named = self._criteria(rollout.prompt, ref, options)
         if 0 < options.by_place < len(criteria):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +14,11 @@ pytest.importorskip("PIL", reason="needs the extra vision")
 
 from PIL import Image as pillow
 
-from reward_servers.core import Message, Part, PromptContext, Rollout, bind
+from reward_servers.core import Fault, Message, Part, PromptContext, Rollout, Verdict, bind
 from reward_servers.server import running as serving
 from reward_servers.verifiers.judge import Judge
+from reward_servers.verifiers.panel import panel
+from reward_servers.verifiers.rubric import Rubric
 from tests.engines.models.causal import causal
 from tests.fakes.chat_server import FakeChatServer
 from tests.typed import declared
@@ -132,6 +135,29 @@ async def test_pictures_are_never_left_out_in_silence() -> None:
         item.own_reference = b'{"opponent": "blue"}'
         compared = await running.fault("judge", item, {"protocol": "pairwise"})
     assert (compared.party.value, compared.code) == ("caller", "unsupported_media")
+
+
+@pytest.mark.parametrize("name", ["judge", "panel", "rubric"])
+async def test_a_response_that_is_only_a_picture_is_judged_by_whoever_asks_the_judge(name: str) -> None:
+    fake = FakeChatServer(sees)
+    drawn = illustrated("", own=picture("red"))
+    drawn.own_reference = json.dumps({"rubric": [{"id": "red", "text": "It is red.", "weight": 1}]}).encode()
+    hidden: dict[str, Any] = {"ask": {"show_images": False}} if name == "panel" else {"show_images": False}
+    with fake.running() as url:
+        for images in (True, False):
+            settings = {"base_url": url, "model": "m", "images": images}
+            async with bench(panel, bind(declared(Rubric), {}), bind(declared(Judge), settings)) as running:
+                seen = (await running.outcomes(name, [drawn]))[0]
+                unseen = await running.verdict(name, drawn, hidden)
+            assert (unseen.score, unseen.code) == (0.0, "no_answer")
+            if images:
+                assert isinstance(seen, Verdict)
+                assert seen.score == 1.0
+            else:
+                assert isinstance(seen, Fault)
+                assert seen.code == "judge_no_images"
+                assert "show_images = false" in seen.message
+    assert {colour for request in fake.requests for _, colour in pictures_in(request)} == {"red"}
 
 
 async def test_a_local_model_is_not_said_to_see(tmp_path: Any) -> None:

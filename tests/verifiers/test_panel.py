@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.core import RequestError, bind
+from reward_servers.core import RequestError, Verdict, bind
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.panel import panel
 from tests.fakes.chat_server import FakeChatServer, Said
@@ -60,6 +60,32 @@ async def test_a_majority_stops_when_no_further_vote_can_change_it() -> None:
     async with sitting(says("abc"), "a", "b", "c", "d", "e") as (running, fake):
         verdict = await running.verdict("panel", rollout("4"), {**named(*"abcde"), "combine": "majority"})
     assert (verdict.score, evidence(verdict)["asked"], len(fake.requests)) == (1.0, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("quorum", "lost", "asked", "score"),
+    [(2, "", 3, 1.0), (3, "", 3, 1.0), (4, "", 4, 1.0), (2, "a", 4, 1.0), (5, "", 5, 1.0), (4, "ab", 4, None)],
+)
+async def test_a_majority_with_a_quorum_asks_no_further_than_a_vote_can_change_it(
+    quorum: int, lost: str, asked: int, score: float | None
+) -> None:
+    decide: Decide = lambda model: Said(status=401) if model in lost else "correct: yes"  # noqa: E731
+    options = {**named(*"abcde"), "combine": "majority", "quorum": quorum}
+    async with sitting(decide, *"abcde") as (running, fake):
+        outcome = (await running.outcomes("panel", [rollout("4")], options))[0]
+    assert getattr(outcome, "score", None) == score
+    assert len(fake.requests) == asked
+    if isinstance(outcome, Verdict):
+        assert evidence(outcome)["asked"] == asked
+    else:
+        assert outcome.code == "judge_rejected"  # type: ignore[union-attr]
+
+
+async def test_a_mean_with_a_quorum_asks_everyone() -> None:
+    async with sitting(says("abc"), *"abcde") as (running, fake):
+        verdict = await running.verdict("panel", rollout("4"), {**named(*"abcde"), "quorum": 2})
+    assert verdict.score == pytest.approx(0.6)
+    assert len(fake.requests) == 5
 
 
 async def test_a_missing_vote_costs_the_score_only_where_it_could_have_changed_it() -> None:

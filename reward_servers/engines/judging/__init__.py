@@ -5,7 +5,7 @@ when the status is ok, a value; a *question* is the conversation that asks for i
 an *exchange* is the question with its re-asks and replies.
 """
 
-from reward_servers.engines.judging._arguments import Argued, argue, in_both_orders
+from reward_servers.engines.judging._arguments import SIDES
 from reward_servers.engines.judging._asks import LETTERS, Spelling
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._chat import ChatClient
@@ -29,8 +29,8 @@ __all__ = [
     "LETTERS",
     "MARGINS",
     "REPLY_FORMATS",
+    "SIDES",
     "TEMPLATE",
-    "Argued",
     "Asked",
     "Backend",
     "Belief",
@@ -61,10 +61,8 @@ __all__ = [
     "WritingTask",
     "Written",
     "agreement",
-    "argue",
     "combine",
     "decided",
-    "in_both_orders",
     "parse_reply",
     "read_formatted",
     "unit_score",

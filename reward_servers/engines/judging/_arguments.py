@@ -2,62 +2,51 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, replace
-from random import Random
+import re
 
-from reward_servers.engines.judging._backend import Asked, Backend
-from reward_servers.engines.judging._completion import Completion
-from reward_servers.engines.judging._ending import shown_of
-from reward_servers.engines.judging._question import Question
+from reward_servers.engines.judging._ending import Ending, shown_of
+from reward_servers.engines.judging._reply import Reply, Status
 
 _TASK = (
     "Criteria: {criteria}\n\nGive no verdict. Write the strongest honest argument that the response {side}, in at most "
     "150 words, and point to what in the material supports it."
 )
-_SIDES = ("meets the criteria", "does not meet the criteria")
+SIDES = {"favour": "meets the criteria", "against": "does not meet the criteria"}
+"""What is argued, by the name of the argument."""
 _LONGEST = 4_000
+_DECLINES = re.compile(
+    r"\W{0,8}(?:(?:(?:i|we)(?:['’]?m|['’]?re| am| are) (?:very |so |really )?(?:sorry|afraid)|sorry|(?:my )?apologies"
+    r"|i apologi[sz]e|unfortunately)\b[\s,.:;–—-]{0,8}(?:(?:but|that)\s)?)?"
+    r"(?:as an? (?:ai|language|assistant)\b[^,.\n]{0,40},?\s{0,4})?"
+    r"(?:i|we)(?:\s|(?=['’]))(?:really |simply |just |must |have to ){0,2}"
+    r"(?:(?:cannot|can['’]?t|can not|won['’]?t|will not|(?:['’]m |am )(?:unable|not able|not willing) to)"
+    r"\s(?:[a-z]{1,20}ly\s)?(?:help|assist|comply|do (?:that|this|so)|fulfill?|engage|discuss|participate|continue"
+    r"|provide (?:that|this|assistance|help|(?:a|an|any) (?:argument|evaluation|assessment))|evaluate|assess|judge)\b"
+    r"|(?:decline|refuse)\b)"
+    r"|\W{0,8}(?:抱歉|对不起|對不起|很抱歉)?[，,\s]{0,4}我?(?:无法|無法|不能|不會|不会)[^。\n]{0,20}(?:评|評|判断|判斷|协助|協助|帮助|幫助)",
+    re.IGNORECASE,
+)
+"""How a text begins that declines. A denial further on, or of the material, is a part of an argument."""
 
 
-@dataclass(frozen=True, slots=True)
-class Argued:
-    """The two arguments, and what they cost."""
-
-    favour: str
-    against: str
-    completions: tuple[Completion, ...]
-
-
-async def argue(question: Question, backend: Backend, *, budget: float, seed: int | None) -> Argued:
-    """Have both arguments written.
+def task_of(side: str, criteria: str) -> str:
+    """What is asked in place of a verdict.
 
     Args:
-        question: The question about the response.
-        backend: The judge.
-        budget: Seconds for each.
-        seed: Seed that is sent along; None for none.
-
-    Raises:
-        ChatError: The judge wrote none.
+        side: Name of the argument.
+        criteria: What to judge by.
     """
-    jitter = Random(question.seed)  # noqa: S311 - spreads retries, protects nothing
-
-    async def written(place: int) -> Completion:
-        task = _TASK.replace("{side}", _SIDES[place]).replace("{criteria}", question.criteria)
-        asked = Asked(question.messages(task), None, seed, _SAMPLES + place)
-        return await backend.ask(asked, budget=budget, jitter=jitter)
-
-    favour, against = await asyncio.gather(written(0), written(1))
-    said = [(shown_of(one.text) or "")[:_LONGEST].strip() for one in (favour, against)]
-    return Argued(said[0], said[1], (favour, against))
+    return _TASK.replace("{side}", SIDES[side]).replace("{criteria}", criteria)
 
 
-_SAMPLES = 1 << 20
-
-
-def in_both_orders(question: Question, argued: Argued) -> tuple[Question, Question]:
-    """The question with both arguments, each of them first once."""
-    return (
-        replace(question, arguments=(argued.favour, argued.against)),
-        replace(question, arguments=(argued.against, argued.favour)),
-    )
+def read_argument(raw: str, finish_reason: str) -> Reply:
+    """Read an argument: its text is the value. One that is cut, filtered, declined or empty argues for no side."""
+    ending, shown = Ending.of(finish_reason), shown_of(raw)
+    if ending is Ending.FILTERED:
+        return Reply(Status.REFUSAL)
+    if shown is None or ending in (Ending.CUT, Ending.OVERFLOWED):
+        return Reply(Status.TRUNCATED)
+    said = shown.strip()
+    if not said:
+        return Reply(Status.EMPTY)
+    return Reply(Status.REFUSAL) if _DECLINES.match(said) else Reply(Status.OK, said[:_LONGEST].strip())

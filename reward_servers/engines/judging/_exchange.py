@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from random import Random
@@ -65,6 +66,7 @@ class Exchange:
         unweighed: Why they cannot be used, in a word.
         blamed: Places of the responses that provably made the judge fail.
         cost: What the completions cost, in the currency of the operator's prices.
+        argued: The exchanges about the response in which arguments were asked for beside or before this one, by name.
     """
 
     question: Question
@@ -81,6 +83,7 @@ class Exchange:
     unweighed: str = ""
     blamed: tuple[int, ...] = ()
     cost: float = 0.0
+    argued: Mapping[str, Exchange] = field(default_factory=dict, repr=False)
     _repeated: list[tuple[bool, ...]] = field(default_factory=list, repr=False)
 
     async def run(self, backend: Backend, *, reasks: int, budget: float, send_seed: bool = True) -> Reply:
@@ -125,7 +128,7 @@ class Exchange:
                 }
             )
             self.value = reply.value
-            if reply.status is Status.OK and (completion.tokens or self.expected):
+            if reply.status is Status.OK and (completion.tokens or self.expected) and not self.question.argues:
                 await asyncio.to_thread(self._weigh, completion)
             if reply.status is Status.OK or _is_final(completion.finish_reason):
                 break
@@ -174,7 +177,12 @@ class Exchange:
         return sum(self.probabilities.values())
 
     def evidence(self) -> dict[str, Any]:
-        """The exchange as data; the prompt follows from the item, so only its digest is kept."""
+        """The exchange as data, with those in which arguments were asked for."""
+        argued = {name: one.told() for name, one in self.argued.items() if one is not self}
+        return {**self.told(), **({"argued": argued} if argued else {})}
+
+    def told(self) -> dict[str, Any]:
+        """The exchange alone; the prompt follows from the item, so only its digest is kept."""
         usage: dict[str, Any] = {
             "calls": self.calls,
             "input_tokens": self.input_tokens,
@@ -215,7 +223,8 @@ class Exchange:
         if self.failure == "unsure":
             return f"the verdicts have a probability of {self.mass:.3g} together, of at least {self.least_mass:g}"
         statuses = ", ".join(one["status"] for one in self.replies)
-        return f"no usable verdict ({statuses})" if self.failure else ""
+        wanted = f"argument {self.question.argues}" if self.question.argues else "verdict"
+        return f"no usable {wanted.replace('favour', 'in favour')} ({statuses})" if self.failure else ""
 
     def planters(self) -> tuple[bool, ...]:
         """For each judged response, whether some reply repeats a verdict in the judge's form that it holds."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import Any
 
+from reward_servers.engines.judging._arguments import read_argument, task_of
 from reward_servers.engines.judging._asks import LETTERS, TEXTS, Spelling, form_of, schema_of, spelling_of
 from reward_servers.engines.judging._completion import Message
 from reward_servers.engines.judging._formats import holds_formatted, read_formatted, repeats_formatted
@@ -71,6 +72,7 @@ class Question:
         arguments: What was said for and against the response; a judge weighs it like all other material.
         reply: Name of the form in which a model answers that was trained as a judge; empty for ours.
         trusts_prompt: Whether what stands in the prompt is trusted; documents of others are not.
+        argues: Name of the argument that is asked for in place of a verdict; empty for the verdict.
         token: The token of the responses' fences, with which the judge signs. It is the same for all criteria.
     """
 
@@ -88,18 +90,15 @@ class Question:
     prompt_images: tuple[str, ...] = ()
     response_images: tuple[str, ...] = ()
     trusts_prompt: bool = True
+    argues: str = ""
     token: str = field(init=False)
 
     def __post_init__(self) -> None:
         texts = (self.prompt, self.reference, *self.responses, *self.arguments)
         object.__setattr__(self, "token", unused_word(self.seed, texts, (*texts, self.criteria)))
 
-    def messages(self, task: str = "") -> list[Message]:
-        """The conversation.
-
-        Args:
-            task: What is asked in place of a verdict; empty for the verdict.
-        """
+    def messages(self) -> list[Message]:
+        """The conversation."""
         if self.template is not None:
             text = self.template.filled(self._material(fenced=not self.reply))
             told = [{"role": "user", "content": self._with_images(text)}]
@@ -116,7 +115,9 @@ class Question:
         parts += [*judged, *reference] if self.reference_last else [*reference, *judged]
         for number, text in enumerate(self.arguments, 1):
             parts.append(between_fences(f"ARGUMENT {number}", text, self.token))
-        ask = task or _ASK.replace("{form}", self._form()).replace("{criteria}", self.criteria)
+        ask = _ASK.replace("{form}", self._form()).replace("{criteria}", self.criteria)
+        if self.argues:
+            ask = task_of(self.argues, self.criteria)
         return [
             {"role": "system", "content": RULES},
             {"role": "user", "content": self._with_images("\n\n".join([*parts, ask]))},
@@ -179,6 +180,8 @@ class Question:
             finish_reason: Why the judge stopped.
             candidate_texts: The judged texts that may have planted a verdict.
         """
+        if self.argues:
+            return read_argument(text, finish_reason)
         if self.reply:
             return read_formatted(
                 text,
@@ -222,12 +225,16 @@ class Question:
     @property
     def schema(self) -> dict[str, Any] | None:
         """What a reply in JSON looks like; None where another form is asked for."""
-        return None if self.reply or not self.protocol.keyed else schema_of(self.protocol, self.token, self.keys)
+        return (
+            None
+            if self.reply or self.argues or not self.protocol.keyed
+            else schema_of(self.protocol, self.token, self.keys)
+        )
 
     @property
     def spelling(self) -> Spelling | None:
-        """How a judge that can only choose writes its verdict; None for a form of the model's own."""
-        return None if self.reply else spelling_of(self.protocol, self.token, self.keys)
+        """How a judge that can only choose writes its verdict; None for a form of the model's own, or an argument."""
+        return None if self.reply or self.argues else spelling_of(self.protocol, self.token, self.keys)
 
 
 def unused_word(seed: int, texts: Sequence[str], avoid: Sequence[str]) -> str:
