@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import jiwer
 import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
@@ -13,6 +14,7 @@ from reward_servers.verifiers._answers import TextReference
 from reward_servers.verifiers.text.bleu import BleuOptions, bleu
 from reward_servers.verifiers.text.chrf import ChrfOptions, chrf
 from reward_servers.verifiers.text.rouge import RougeOptions, rouge
+from reward_servers.verifiers.text.wer import WerOptions, wer
 from tests.verifiers.cases import TOLERANCE
 
 WORDS = ["the", "The", "cat", "dog", "sat", "on", "a", "mat,", "mat", "1990", "don't", "re-use", "U.S.", "end."]
@@ -51,3 +53,14 @@ def test_rouge_is_that_of_rouge_score(metric: str) -> None:
             Rollout(text), TextReference(answer=tuple(references)), RougeOptions.model_validate({"metric": metric})
         )
         assert value(ours) == pytest.approx(theirs, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("unit", ["word", "character"])
+def test_the_error_rates_are_those_of_jiwer(unit: str) -> None:
+    rate_of = jiwer.wer if unit == "word" else jiwer.cer
+    options = WerOptions.model_validate({"unit": unit, "normalise": False})
+    for text, references in texts(2):
+        theirs = min(rate_of(one, text) for one in references)
+        ours = wer(Rollout(text), TextReference(answer=tuple(references)), options)
+        assert ours.aspects["error_rate"] == pytest.approx(theirs, abs=TOLERANCE)
+        assert value(ours) == pytest.approx(max(0.0, 1.0 - theirs), abs=TOLERANCE)
