@@ -70,7 +70,11 @@ def _order(answer: str) -> list[str] | None:
     aspects=dict.fromkeys(("ndcg", "mrr", "map", "recall", "precision", "listed", "unknown"), 0.0),
 )
 def ranking(rollout: Rollout, ref: RankingReference, options: RankingOptions) -> Score:
-    """How well the response orders documents: nDCG, MRR, MAP, recall or precision at k."""
+    """How well the response orders documents: nDCG, MRR, MAP, recall or precision at k.
+
+    Sources: nDCG of Järvelin and Kekäläinen (TOIS 2002) with the gain of Burges et al. (ICML 2005); MAP at k is over as
+    many documents as could stand among the first k. Each agrees with scikit-learn.
+    """
     answer = taken(rollout, options)
     order = _order(answer) if answer is not None else None
     if order is None:

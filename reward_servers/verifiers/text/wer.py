@@ -29,7 +29,10 @@ def _pieces(text: str, options: WerOptions) -> list[str]:
     "wer", version="1", limits=ItemLimits(response=1 << 19), aspects={"error_rate": 1.0}, libraries=("rapidfuzz",)
 )
 def wer(rollout: Rollout, ref: TextReference, options: WerOptions) -> Score:
-    """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on."""
+    """One less the word or character error rate against the nearest reference; 0 from one edit for each piece on.
+
+    The rates are those of the package jiwer where `normalise` is off; what it leaves out is our own definition.
+    """
     answer = taken(rollout, options)
     if answer is None:
         return nothing_taken(options)
