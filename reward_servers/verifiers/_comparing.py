@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import Field
 
 from reward_servers import CallerError, DatasetError, Fault, FaultError, Options, Rollout, Score
-from reward_servers.verifiers._shown import shown
+from reward_servers.verifiers._shown import has_pictures, is_empty, shown
 
 T = TypeVar("T")
 _LONGEST = 1 << 18
@@ -24,6 +24,9 @@ class ComparingOptions(Options):
     criteria: str = Field("", description="What the judge compares by; empty for its own sentence.")
     show_reference: bool = Field(True, description="Whether the judge sees the reference answer.")
     show_reasoning: bool = Field(False, description="Whether the judge sees reasoning, or only what is visible.")
+    show_images: bool = Field(
+        True, description="Whether the judge sees the pictures of the prompt; those of a response it cannot compare."
+    )
     model: str = Field("", description="Which of the judge's models is asked; empty for one drawn by the seed.")
     least_mass: float = Field(
         0.5, ge=0, le=1, description="What the verdicts' probabilities must reach together, where they are known."
@@ -36,7 +39,7 @@ class ComparingOptions(Options):
     def for_judge(self) -> dict[str, Any]:
         """The options that the judge has too."""
         return self.model_dump(
-            include={"criteria", "show_reference", "show_reasoning", "model", "least_mass", "max_reasks"}
+            include={"criteria", "show_reference", "show_reasoning", "show_images", "model", "least_mass", "max_reasks"}
         )
 
 
@@ -85,11 +88,30 @@ def texts_of(rollouts: Sequence[Rollout], options: ComparingOptions) -> list[str
     return [shown(rollout, reasoning=options.show_reasoning) for rollout in rollouts]
 
 
-def out_of_contest(rollout: Rollout, text: str) -> str:
-    """Why a response loses without being compared; empty when it is to be compared."""
-    if not text.strip():
+def out_of_contest(rollout: Rollout, text: str, *, images: bool) -> str:
+    """Why a response loses without being compared; empty when it is to be compared.
+
+    Args:
+        rollout: The rollout.
+        text: What is shown of it.
+        images: Whether the one that compares is to see pictures.
+    """
+    if is_empty(rollout, text, transcript=False, images=images):
         return "no_answer"
     return "limit" if len(rollout.response.encode("utf-8", "replace")) > _LONGEST else ""
+
+
+def unseen_pictures(rollouts: Iterable[Rollout]) -> CallerError | None:
+    """The fault of a comparison for which a judge would have to see pictures of a response; None where it has none.
+
+    The judge says so of the response that it is asked about. Of one that is named as its opponent it is told the text.
+    """
+    if not any(has_pictures(one, transcript=False) for one in rollouts):
+        return None
+    return CallerError(
+        "options.show_images: a comparison shows no pictures of a response; set show_images = false to compare texts",
+        code="unsupported_media",
+    )
 
 
 def with_reference(rollout: Rollout, **more: Any) -> bytes:

@@ -37,8 +37,18 @@ def is_empty(rollout: Rollout, text: str, *, transcript: bool, images: bool) -> 
         transcript: Whether the reader sees all turns, or the last answer.
         images: Whether it is to see pictures.
     """
+    return not text.strip() and not (images and has_pictures(rollout, transcript=transcript))
+
+
+def has_pictures(rollout: Rollout, *, transcript: bool) -> bool:
+    """Whether what a reader sees of a response holds pictures.
+
+    Args:
+        rollout: The rollout.
+        transcript: Whether the reader sees all turns, or the last answer.
+    """
     seen = rollout.messages if transcript else rollout.messages[-1:]
-    return not text.strip() and not (images and any(part.kind == "blob" for one in seen for part in one.parts))
+    return any(part.kind == "blob" for one in seen for part in one.parts)
 
 
 def picture_of(rollout: Rollout) -> bytes | None:

@@ -16,8 +16,10 @@ from reward_servers.verifiers._comparing import (
     out_of_contest,
     settled,
     texts_of,
+    unseen_pictures,
     with_reference,
 )
+from reward_servers.verifiers._shown import has_pictures
 
 
 class BestOfOptions(ComparingOptions):
@@ -33,6 +35,9 @@ async def _best(window: Sequence[int], rollouts: Sequence[Rollout], texts: Seque
         FaultError: The judge gave no verdict.
     """
     left = list(window)
+    unseen = unseen_pictures(rollouts[place] for place in left) if asked.images else None
+    if unseen is not None:
+        raise unseen
     while len(left) > 1:
         reference = with_reference(rollouts[left[0]], opponents=[texts[place] for place in left[1:]])
         try:
@@ -53,6 +58,7 @@ class _Asked:
 
     def __init__(self, options: BestOfOptions, ctx: Context) -> None:
         self.ctx = ctx
+        self.images = options.show_images
         self.options: Mapping[str, Any] = {**options.for_judge(), "protocol": "best_of", "on_provoked": "fault"}
 
 
@@ -64,7 +70,7 @@ def _blamed(error: FaultError) -> set[int]:
 
 @verifier(
     "best_of",
-    version="3",
+    version="4",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),
@@ -74,10 +80,12 @@ async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequenc
     """How often a response is the best of those that a judge sees together, each of them once at every place."""
     rollouts = list(group)
     texts = texts_of(rollouts, options)
-    out = [out_of_contest(one, text) for one, text in zip(rollouts, texts, strict=True)]
+    images = options.show_images
+    out = [out_of_contest(one, text, images=images) for one, text in zip(rollouts, texts, strict=True)]
     # Equal responses are one: the judge could only choose between them by their place.
-    first_of = {text: place for place, text in reversed(list(enumerate(texts))) if not out[place]}
-    alike = {place: [other for other, text in enumerate(texts) if text == texts[place]] for place in first_of.values()}
+    same = [(text, images and has_pictures(one, transcript=False)) for one, text in zip(rollouts, texts, strict=True)]
+    first_of = {told: place for place, told in reversed(list(enumerate(same))) if not out[place]}
+    alike = {place: [other for other, told in enumerate(same) if told == same[place]] for place in first_of.values()}
     members = sorted(alike)
     names = [rollouts[place].rollout_id for place in members]
     shown = [tuple(members[rank] for rank in window) for window in windows(names, ctx.seed, options.size)]
@@ -88,8 +96,8 @@ async def best_of(group: Group, options: BestOfOptions, ctx: Context) -> Sequenc
         for place in window:
             others = [rollouts[other].rollout_id for other in window if other != place]
             share = winner if isinstance(winner, FaultError) else float(winner == place) / len(alike[place])
-            for same in alike[place]:
-                tallies[same].add(others, share)
+            for other in alike[place]:
+                tallies[other].add(others, share)
     return [
         Score.floor(code, "the response is not compared") if code else tally.judgement(options.min_valid)
         for code, tally in zip(out, tallies, strict=True)

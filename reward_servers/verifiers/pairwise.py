@@ -16,6 +16,7 @@ from reward_servers.verifiers._comparing import (
     out_of_contest,
     settled,
     texts_of,
+    unseen_pictures,
     with_reference,
 )
 from reward_servers.verifiers._shown import shown
@@ -89,7 +90,11 @@ class _Contest:
         self.rollouts = list(group)
         self.names = [rollout.rollout_id for rollout in self.rollouts]
         self._texts = texts_of(self.rollouts, options)
-        self.out = [out_of_contest(one, text) for one, text in zip(self.rollouts, self._texts, strict=True)]
+        # The other two read texts.
+        self._images = options.show_images and options.by == "judge"
+        self.out = [
+            out_of_contest(one, text, images=self._images) for one, text in zip(self.rollouts, self._texts, strict=True)
+        ]
         self._options = options
         self._ctx = ctx
         self._scores: dict[int, float | FaultError] = {}
@@ -99,6 +104,10 @@ class _Contest:
         decided: dict[Pair, Shares | FaultError] = {}
         contests: list[Pair] = []
         for a, b in pairs:
+            unseen = unseen_pictures((self.rollouts[a], self.rollouts[b])) if self._images else None
+            if unseen is not None and not self.out[a] and not self.out[b]:
+                decided[a, b] = unseen
+                continue
             # Equal responses tie, and one that is out loses: no one needs to be asked.
             if self.out[a] or self.out[b] or self._texts[a] == self._texts[b]:
                 won = 0.5 if bool(self.out[a]) == bool(self.out[b]) else float(not self.out[a])
@@ -160,7 +169,7 @@ class _Contest:
 
 @verifier(
     "pairwise",
-    version="6",
+    version="7",
     scope="group",
     deterministic=False,
     limits=ItemLimits(wall=3600.0),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,9 +14,11 @@ pytest.importorskip("PIL", reason="needs the extra vision")
 
 from PIL import Image as pillow
 
-from reward_servers.core import Fault, Message, Part, PromptContext, Rollout, Verdict, bind
+from reward_servers.core import Fault, Group, Message, Part, PromptContext, Rollout, Verdict, bind
 from reward_servers.server import running as serving
+from reward_servers.verifiers.best_of import best_of
 from reward_servers.verifiers.judge import Judge
+from reward_servers.verifiers.pairwise import pairwise
 from reward_servers.verifiers.panel import panel
 from reward_servers.verifiers.rubric import Rubric
 from tests.engines.models.causal import causal
@@ -50,7 +52,7 @@ def pictures_in(request: dict[str, Any]) -> list[tuple[str, str]]:
     if isinstance(content, str):
         return []
     found = []
-    for label, part in pairwise(content):
+    for label, part in itertools.pairwise(content):
         if part["type"] == "image_url":
             found.append((label["text"].split("a part of the ")[1].split(".")[0], colour_of(part["image_url"]["url"])))
     assert content[-1]["type"] == "text"
@@ -158,6 +160,32 @@ async def test_a_response_that_is_only_a_picture_is_judged_by_whoever_asks_the_j
                 assert seen.code == "judge_no_images"
                 assert "show_images = false" in seen.message
     assert {colour for request in fake.requests for _, colour in pictures_in(request)} == {"red"}
+
+
+@pytest.mark.parametrize("name", ["pairwise", "best_of"])
+async def test_comparisons_leave_no_picture_of_a_response_out_in_silence(name: str) -> None:
+    def sees_texts(request: dict[str, Any], number: int) -> str:
+        return "[[A]]"
+
+    context = PromptContext("g", "Which colour?", b"", size=3)
+    drawn = (Message("assistant", (Part("text", ""), Part("blob", data=picture("red"), mime="image/jpeg"))),)
+    given: list[Any] = ["red", drawn, "blue"]
+    group = Group(context, [Rollout(one, context, f"r{at}") for at, one in enumerate(given)])
+    fake = FakeChatServer(sees_texts)
+    with fake.running() as url:
+        settings = {"base_url": url, "model": "m", "images": True}
+        async with bench(pairwise, best_of, bind(declared(Judge), settings)) as running:
+            seen = [one.outcome for one in await running.results(name, [group], {"min_valid": 1.0})]
+            asked = len(fake.requests)
+            texts = [one.outcome for one in await running.results(name, [group], {"show_images": False})]
+    for one in seen:
+        assert isinstance(one, Fault)
+        assert (one.party.value, one.code) == ("caller", "unsupported_media")
+        assert "set show_images = false" in one.message
+    # Two texts of a pair hold no picture; a judge that sees all at once is not asked.
+    assert asked == (2 if name == "pairwise" else 0)
+    assert [getattr(one, "code", "") == "no_answer" for one in texts] == [False, True, False]
+    assert all(isinstance(one, Verdict) for one in texts)
 
 
 async def test_a_local_model_is_not_said_to_see(tmp_path: Any) -> None:
