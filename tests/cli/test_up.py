@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import tempfile
 
 import psutil
 
@@ -78,17 +79,17 @@ def test_it_restarts_and_stops_its_servers_where_the_reader_of_its_log_has_ended
 
 
 def test_one_that_is_killed_leaves_no_server_and_no_file(cli: Cli) -> None:
-    temporary = cli.folder / "temporary"
-    temporary.mkdir()
-    cli.env["TMPDIR"] = str(temporary)
-    process = cli.start("up", cli.write("recipe.toml", RECIPE), "--workers", 1)
-    while read_line(process.stdout) != "ready":
-        pass
-    servers = servers_of(process.pid)
-    process.kill()
-    _, alive = psutil.wait_procs(servers, PATIENCE)
-    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
-    assert not list(temporary.iterdir())
+    # Below the test's own folder, names of sockets would be too long.
+    with tempfile.TemporaryDirectory() as temporary:
+        cli.env["TMPDIR"] = temporary
+        process = cli.start("up", cli.write("recipe.toml", RECIPE), "--workers", 1)
+        while (line := read_line(process.stdout)) != "ready":
+            assert line, "it has ended"
+        servers = servers_of(process.pid)
+        process.kill()
+        _, alive = psutil.wait_procs(servers, PATIENCE)
+        assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+        assert not os.listdir(temporary)
 
 
 def test_one_server_that_refuses_stops_the_whole(cli: Cli) -> None:

@@ -43,6 +43,14 @@ def gone(processes: Iterable[psutil.Process]) -> bool:
     return all(one.status() == psutil.STATUS_ZOMBIE for one in alive)
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    """Its command line; empty for one that has ended, whoever's child it is."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
 def alive(pids: Iterable[int]) -> list[psutil.Process]:
     """The processes of that number now: later it may be that of another."""
     return [psutil.Process(pid) for pid in pids]
@@ -140,7 +148,7 @@ async def test_a_block_that_is_cancelled_while_starting_leaves_nothing() -> None
     with pytest.raises(asyncio.CancelledError):
         await task
     until = time.monotonic() + PATIENCE
-    while [one for one in psutil.Process().children() if "exact" in one.cmdline()]:
+    while [one for one in psutil.Process().children() if "exact" in command_of(one)]:
         assert time.monotonic() < until
         await asyncio.sleep(0.05)
 
@@ -150,7 +158,7 @@ async def test_a_block_that_is_cancelled_while_starting_leaves_nothing() -> None
 
 def servers_of(pid: int) -> list[psutil.Process]:
     """Processes of servers below a process."""
-    return [one for one in psutil.Process(pid).children(recursive=True) if "serve" in one.cmdline()]
+    return [one for one in psutil.Process(pid).children(recursive=True) if "serve" in command_of(one)]
 
 
 def test_a_client_starts_what_its_recipe_needs_at_first_use(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ async def test_a_served_model_loads_quietly_and_leaves_nothing_behind(tmp_path: 
             assert client.score([ClientRollout("a", "w1", "w2")]).valid.all()
         server.terminate()
         _, log = server.communicate(timeout=60)
-    said = {entry.partition(": ")[2].partition(" ")[0] for entry in log.splitlines()}
+    said = {entry.partition(": ")[2].partition(" ")[0].strip(";") for entry in log.splitlines()}
     # What a server tells of itself and of its calls, and nothing of the libraries that load a model.
     assert {"started", "draining"} < said
     assert said <= {"started", "draining", "ListVerifiers", "GetServerInfo", "Score", "ScoreStream"}
