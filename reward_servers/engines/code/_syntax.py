@@ -6,6 +6,8 @@ import ast
 import symtable
 import warnings
 
+from reward_servers.engines.code._parsing import parse_python
+
 _FILE = "<foreign>"
 # The parser warns about odd but valid text ("\d", `is` with a literal) by way of the process-wide filters. What
 # foreign text looks like does not matter here, so warnings about this file name are switched off for good.
@@ -23,7 +25,7 @@ def parse(code: str) -> ast.Module:
         Unparsable: It has none.
     """
     try:
-        return ast.parse(code, filename=_FILE)
+        return parse_python(code, filename=_FILE)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Unparsable(f"{type(error).__name__}: {error}") from None
 

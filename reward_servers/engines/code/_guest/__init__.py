@@ -10,6 +10,8 @@ import ast
 import functools
 from importlib import resources
 
+from reward_servers.engines.code._parsing import parse_python
+
 
 @functools.cache
 def driver_source(*names: str, codec: bool = True) -> bytes:
@@ -19,10 +21,10 @@ def driver_source(*names: str, codec: bool = True) -> bytes:
         names: Files of this package without their ending, in order.
         codec: Whether the codec comes before them.
     """
-    module = ast.parse("from __future__ import annotations" if codec else "")
+    module = parse_python("from __future__ import annotations" if codec else "")
     for name in (*(("plain", "library") if codec else ()), *names):
         text = resources.files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
-        for node in ast.parse(text).body:
+        for node in parse_python(text).body:
             ours = isinstance(node, ast.ImportFrom) and str(node.module).startswith(("__future__", "reward_servers"))
             if not ours and not _is_text(node):
                 module.body.append(node)
