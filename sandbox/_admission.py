@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
 from sandbox._errors import ProgramRefused, UnsupportedLanguage
@@ -21,15 +22,24 @@ def languages(config: SandboxConfig | None = None) -> tuple[str, ...]:
         config: how sandboxes are opened; None for the default.
     """
     interpreter = locate(config or SandboxConfig())
-    return tuple(name for name in TABLE if _is_there(name, interpreter))
+    found = []
+    for name in TABLE:
+        with contextlib.suppress(UnsupportedLanguage):
+            _usable(name, interpreter)
+            found.append(name)
+    return tuple(found)
 
 
-def _is_there(name: str, interpreter: Interpreter) -> bool:
-    try:
-        tool = look_up(name)[1]
-    except UnsupportedLanguage:
-        return False
-    return not tool or interpreter.shows(tool)
+def _usable(name: str, interpreter: Interpreter) -> tuple[Language, str]:
+    """The row of a language, and its tool where programs can see it.
+
+    Raises:
+        UnsupportedLanguage: It is not here.
+    """
+    language, tool = look_up(name)
+    if tool and not interpreter.shows(tool):
+        raise UnsupportedLanguage(language.name, not_shown(tool))
+    return language, tool
 
 
 def admit(
@@ -44,9 +54,7 @@ def admit(
         UnsupportedLanguage: Not here, or a driver or a preload set for a language that has none.
         ProgramRefused: A size or a name.
     """
-    language, tool = look_up(program.language)
-    if tool and not interpreter.shows(tool):
-        raise UnsupportedLanguage(language.name, not_shown(tool))
+    language, tool = _usable(program.language, interpreter)
     _check(program, language, config.source_bytes)
     bounds = limits or language.build_limits
     check_space(program, bounds)

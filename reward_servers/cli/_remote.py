@@ -53,9 +53,9 @@ def require(endpoints: Mapping[str, Sequence[str]], tls: TLS | None = None, toke
 
 def in_options(reason: str) -> str:
     """What code gives a client, as the options that a command has for it."""
-    for in_code, here in (("TLS(ca=...)", "--ca FILE"), ("TLS(cert=..., key=...)", "--cert FILE --key FILE")):
-        reason = reason.replace(in_code, here)
-    return reason
+    from trainer_client._transport.tls_check import in_words_of
+
+    return in_words_of(reason, ca="--ca FILE", pair="--cert FILE --key FILE")
 
 
 def reason_of(error: RewardError) -> str:

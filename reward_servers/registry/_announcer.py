@@ -17,7 +17,7 @@ import grpc.aio
 
 from trainer_client import TLS, read_token
 from trainer_client._transport.credentials import Credentials
-from trainer_client._transport.tls_check import find_mistake
+from trainer_client._transport.tls_check import in_words_of, why_unanswered
 from trainer_client.contract.v1 import registry_service_pb2 as registry_pb2
 from trainer_client.contract.v1 import registry_service_pb2_grpc as registry_grpc
 
@@ -26,7 +26,6 @@ _TIMEOUT = 5.0
 """Seconds for one announcement."""
 _SHORTEST_PAUSE = 0.5
 """Seconds between announcements at least, whatever lease a registry grants."""
-_IN_SETTINGS = (("TLS(ca=...)", "[client.tls] ca"), ("TLS(cert=..., key=...)", "[client.tls] certificate and key"))
 _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     # A registry that comes back is told within a second or so; gRPC would wait for up to two minutes.
@@ -144,7 +143,8 @@ class Announcer:
                     _log.info("announced again at the registry %s", address)
                 trouble = ""
             except (grpc.aio.AioRpcError, OSError) as error:
-                said = await self._said(address, error)
+                reason = await why_unanswered(error, address, self._credentials.tls)
+                said = in_words_of(reason, ca="[client.tls] ca", pair="[client.tls] certificate and key")
                 if said != trouble:
                     _log.warning("not announced at the registry %s, which is asked again: %s", address, said)
                 trouble = said
@@ -156,15 +156,3 @@ class Announcer:
             # Servers that were started together do not stay together.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(news.wait(), pause * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)
-
-    async def _said(self, address: str, error: Exception) -> str:
-        """Why a registry was not reached, or has refused."""
-        if not isinstance(error, grpc.aio.AioRpcError):
-            return str(error)
-        if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-            mistake = await find_mistake(address, self._credentials.tls)
-            for in_code, here in _IN_SETTINGS:
-                mistake = mistake.replace(in_code, here)
-            if mistake:
-                return mistake
-        return f"{error.code().name}: {error.details()}"

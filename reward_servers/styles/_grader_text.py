@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reward_servers import DatasetError
+from reward_servers.engines.text import parse_expression
 
 _PLACE = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _PATH = re.compile(r"(item|sample)((?:\.\w+|\[\d+\])+)")
@@ -137,7 +138,7 @@ class Formula:
             raise ValueError(f"it has {len(text)} characters; the limit is {_LONGEST}")
         self.text = text
         try:
-            self._tree = ast.parse(text.replace("^", "**").strip(), mode="eval").body
+            self._tree = parse_expression(text.replace("^", "**").strip()).body
             self._check(self._tree, frozenset(names))
         except (SyntaxError, RecursionError, MemoryError) as error:
             raise ValueError(f"{text[:200]!r} is no formula") from error

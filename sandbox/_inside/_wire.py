@@ -39,9 +39,9 @@ SPARE_REQUEST = struct.Struct("!QQ")
 """What the owner asks a zygote by. Alone it is for a spare: bytes that it may store, files that it may make. With the
 descriptor of a compiler's product it is for a copy of that: its size, and nothing."""
 END_REPORT = struct.Struct("!iddQ")
-DISTURBED = -1
-"""In place of how a run has ended, of which nothing can be said: a signal from outside has reached it."""
 """Payload of ENDED: wait status, user and system seconds, largest resident set in KiB."""
+DISTURBED = -1
+"""In place of a wait status, when nothing can be said of how a run has ended: a signal from outside has reached it."""
 TOO_LARGE = b"!"
 """Payload of LEFT: the files are larger than allowed."""
 _ENTRY = struct.Struct("!II")

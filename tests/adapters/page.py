@@ -5,7 +5,23 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.adapters.surviving import recipe
+
 _PAGE = Path(__file__).parents[2] / "docs" / "trainers.md"
+
+
+SCORER = "Trainers that need no adapter"
+"""The heading under which `my_scorer.py` stands."""
+
+
+def write_scorer(folder: Path, server: str) -> None:
+    """Write the page's `my_scorer.py`, with a recipe beside it, for a server of a test."""
+    (folder / "recipe.toml").write_text(recipe())
+    scorer = lines_of(SCORER, "my_scorer.py")
+    asked = 'SingleScorer("recipe.toml", {"math": ["10.0.0.1:50051"]})'
+    assert asked in scorer
+    ours = f'SingleScorer({str(folder / "recipe.toml")!r}, {{"all": {server!r}}}, fault_limit=1.0)'
+    (folder / "my_scorer.py").write_text(scorer.replace(asked, ours))
 
 
 def lines_of(heading: str, holds: str) -> str:

@@ -18,24 +18,18 @@ from swift.rewards import orms  # noqa: E402
 from swift.rl_core.data import GRPOSample  # noqa: E402
 from swift.rl_core.grpo_algorithm import compute_rewards_per_func  # noqa: E402
 
-from tests.adapters.page import lines_of  # noqa: E402
-from tests.adapters.surviving import drawn, recipe  # noqa: E402
+from tests.adapters.page import SCORER, lines_of, write_scorer  # noqa: E402
+from tests.adapters.surviving import drawn  # noqa: E402
 from trainer_client.adapters.missing import MissingRewardError  # noqa: E402
 
-HEADING = "Trainers that need no adapter"
 GIVEN = {text: drawn("p", text) for text in map(str, range(8))}
 
 
 @pytest.fixture
 def reward(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    (tmp_path / "recipe.toml").write_text(recipe())
-    scorer = lines_of(HEADING, "my_scorer.py")
-    asked = 'SingleScorer("recipe.toml", {"math": ["10.0.0.1:50051"]})'
-    assert asked in scorer
-    ours = f'SingleScorer({str(tmp_path / "recipe.toml")!r}, {{"all": {server!r}}}, fault_limit=1.0)'
-    (tmp_path / "my_scorer.py").write_text(scorer.replace(asked, ours))
+    write_scorer(tmp_path, server)
     monkeypatch.syspath_prepend(str(tmp_path))
-    exec(lines_of(HEADING, "plugin.py"), {"__name__": "plugin"})
+    exec(lines_of(SCORER, "plugin.py"), {"__name__": "plugin"})
     yield orms.pop("assay")(args=None)
     sys.modules.pop("my_scorer", None)
 

@@ -24,10 +24,9 @@ from tinker_cookbook.rl.problem_env import ProblemGroupBuilder  # noqa: E402
 from tinker_cookbook.rl.rollout_strategy import MinViableGroup  # noqa: E402
 from tinker_cookbook.rl.rollouts import do_group_rollout  # noqa: E402
 
-from tests.adapters.page import lines_of  # noqa: E402
-from tests.adapters.surviving import drawn, recipe  # noqa: E402
+from tests.adapters.page import SCORER, lines_of, write_scorer  # noqa: E402
+from tests.adapters.surviving import drawn  # noqa: E402
 
-HEADING = "Trainers that need no adapter"
 TEXTS = [str(number) for number in range(8)]
 EXPECTED = {text: drawn("p", text) for text in TEXTS}
 
@@ -57,13 +56,8 @@ class Policy(TokenCompleter):  # type: ignore[misc]
 
 @pytest.fixture
 def judged(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    (tmp_path / "recipe.toml").write_text(recipe())
-    scorer = lines_of(HEADING, "my_scorer.py")
-    asked = 'SingleScorer("recipe.toml", {"math": ["10.0.0.1:50051"]})'
-    assert asked in scorer
-    ours = f'SingleScorer({str(tmp_path / "recipe.toml")!r}, {{"all": {server!r}}}, fault_limit=1.0)'
-    (tmp_path / "my_scorer.py").write_text(scorer.replace(asked, ours))
-    (tmp_path / "my_env.py").write_text(lines_of(HEADING, "my_env.py"))
+    write_scorer(tmp_path, server)
+    (tmp_path / "my_env.py").write_text(lines_of(SCORER, "my_env.py"))
     monkeypatch.syspath_prepend(str(tmp_path))
     import my_env  # type: ignore[import-not-found]
 

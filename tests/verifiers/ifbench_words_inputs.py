@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import sys
 from importlib import import_module
@@ -15,6 +14,7 @@ from unittest import mock
 
 from reward_servers.engines.instructions._ifbench_words import _STOP_WORDS
 from tests.client.conftest import ROOT
+from tests.verifiers.recording import record_checks
 
 RECORDED = ROOT / "tests" / "data" / "agreement" / "ifbench_words.json"
 DRAWN = 1000
@@ -44,15 +44,11 @@ def _one(draw: random.Random) -> tuple[str, dict[str, Any], str]:
 
 def main(package: str) -> None:
     """Write what the checks of a package say."""
-    families = import_module(f"{package}.instructions_registry").INSTRUCTION_DICT
     listed = mock.Mock(words=lambda _: sorted(_STOP_WORDS))
-    verdicts = []
+    # Loaded before anything is replaced.
+    import_module(f"{package}.instructions_registry")
     with mock.patch("nltk.download"), mock.patch("nltk.corpus.stopwords", listed):
-        for name, arguments, text in inputs():
-            check = families[name](name)
-            check.build_description(**arguments)
-            verdicts.append(int(bool(text.strip()) and bool(check.check_following(text))))
-    RECORDED.write_text(json.dumps({"package": package, "verdicts": "".join(map(str, verdicts))}) + "\n", "utf-8")
+        record_checks(package, inputs(), RECORDED)
 
 
 if __name__ == "__main__":

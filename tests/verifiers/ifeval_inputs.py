@@ -6,13 +6,12 @@ data ``punkt_tab`` of NLTK are installed.
 
 from __future__ import annotations
 
-import json
 import random
 import sys
-from importlib import import_module
 from typing import Any
 
 from tests.client.conftest import ROOT
+from tests.verifiers.recording import record_checks
 
 RECORDED = ROOT / "tests" / "data" / "agreement" / "ifeval.json"
 DRAWN = 1000
@@ -148,13 +147,7 @@ def _text(name: str, draw: random.Random) -> str:
 
 def main(package: str) -> None:
     """Write what the checks of a package say."""
-    families = import_module(f"{package}.instructions_registry").INSTRUCTION_DICT
-    verdicts = []
-    for name, arguments, text in inputs():
-        check = families[name](name)
-        check.build_description(**arguments)
-        verdicts.append(int(bool(text.strip()) and bool(check.check_following(text))))
-    RECORDED.write_text(json.dumps({"package": package, "verdicts": "".join(map(str, verdicts))}) + "\n", "utf-8")
+    record_checks(package, inputs(), RECORDED)
 
 
 if __name__ == "__main__":

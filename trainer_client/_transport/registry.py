@@ -27,7 +27,6 @@ _COMPARISONS: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_UNREACHED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 _BOUND = re.compile(r"(==|!=|>=|<=|>|<)\s*(\d+(?:\.\d+)*)")
 _DIGEST = re.compile(r"sha256:([0-9a-f]{6,64})")
 
@@ -119,7 +118,11 @@ class RegistryView:
                 stub: Any = registry_grpc.RegistryServiceStub(channel)
                 answer = await stub.ListServers(request, timeout=_TIMEOUT, metadata=metadata)
         except (grpc.aio.AioRpcError, OSError, RecipeError) as error:
-            self.trouble = f"the registry {self._target} does not answer ({await self._said(error)})"
+            from trainer_client._transport.tls_check import why_unanswered
+
+            # Where servers are known already, encryption is no news.
+            said = await why_unanswered(error, self._target, self._credentials.tls, look=not self._found)
+            self.trouble = f"the registry {self._target} does not answer ({said})"
             return self._found
         if answer.revision != self._revision or not self._revision:
             self._revision = answer.revision
@@ -128,17 +131,6 @@ class RegistryView:
             self._found = [server.address for server in fitting if is_host_port(server.address)]
             self.trouble = "" if self._found else self._nothing(answer.servers)
         return self._found
-
-    async def _said(self, error: Exception) -> str:
-        """What is wrong, in words; mistakes of encryption are looked for where no server is known yet."""
-        if not isinstance(error, grpc.aio.AioRpcError):
-            return str(error)
-        if error.code() in _UNREACHED and not self._found:
-            from trainer_client._transport.tls_check import find_mistake
-
-            if mistake := await find_mistake(self._target, self._credentials.tls):
-                return mistake
-        return f"{error.code().name}: {error.details()}"
 
     def _nothing(self, servers: Sequence[registry.ServerEntry]) -> str:
         if any(map(self._selector.fits, servers)):

@@ -10,6 +10,9 @@ import asyncio
 import ssl
 from typing import Final
 
+import grpc
+import grpc.aio
+
 from trainer_client._settings import TLS, is_encrypted, target_of
 
 _TIMEOUT: Final = 3.0
@@ -19,15 +22,46 @@ _ALERT_WAIT: Final = 0.5
 _NOT_HTTP2: Final = ("parsing HTTP/2", "http1.x server")
 """What gRPC says of a server that does not speak HTTP/2."""
 
+_UNREACHED: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_CA: Final = "TLS(ca=...)"
+_PAIR: Final = "TLS(cert=..., key=...)"
+
 _ALERTS: Final = {
-    "CERTIFICATE_REQUIRED": "it asks for a certificate of the client; give TLS(cert=..., key=...)",
-    "HANDSHAKE_FAILURE": "it asks for a certificate of the client; give TLS(cert=..., key=...)",
+    "CERTIFICATE_REQUIRED": f"it asks for a certificate of the client; give {_PAIR}",
+    "HANDSHAKE_FAILURE": f"it asks for a certificate of the client; give {_PAIR}",
     "UNKNOWN_CA": "it does not trust the authority that signed the client's certificate",
     "BAD_CERTIFICATE": "it does not accept the client's certificate",
     "CERTIFICATE_EXPIRED": "the client's certificate has expired",
     "CERTIFICATE_UNKNOWN": "it does not accept the client's certificate",
     "WRONG_VERSION_NUMBER": "it speaks plain text; write grpc:// before its address, or give it certificates",
 }
+
+
+async def why_unanswered(error: Exception, address: str, tls: TLS | None, *, look: bool = True) -> str:
+    """Why a call was not answered, in words.
+
+    Args:
+        error: what it ended with.
+        address: whom it asked.
+        tls: the client's files.
+        look: whether mistakes of encryption are looked for where nothing was reached.
+    """
+    if not isinstance(error, grpc.aio.AioRpcError):
+        return str(error)
+    if look and error.code() in _UNREACHED and (mistake := await find_mistake(address, tls)):
+        return mistake
+    return f"{error.code().name}: {error.details()}"
+
+
+def in_words_of(reason: str, *, ca: str, pair: str) -> str:
+    """A reason for those who give the files otherwise than as `TLS`.
+
+    Args:
+        reason: what was found.
+        ca: what they give an authority by.
+        pair: what they give a certificate and its key by.
+    """
+    return reason.replace(_CA, ca).replace(_PAIR, pair)
 
 
 async def find_mistake(address: str, tls: TLS | None, authority: str = "", said: str = "") -> str:
@@ -67,7 +101,7 @@ async def _try_plain(host: str, port: int, said: str) -> str:
         # A proxy that speaks HTTP/2 too is asked again instead: what is behind it may be starting.
         return await _try_http(host, port) if any(one in said for one in _NOT_HTTP2) else ""
     writer.transport.abort()
-    return "TLS: the server is encrypted and this client is not; give TLS(ca=...), or write grpcs:// before its address"
+    return "TLS: the server is encrypted and this client is not; give " + _CA + ", or write grpcs:// before its address"
 
 
 async def _try_http(host: str, port: int) -> str:
@@ -122,7 +156,7 @@ def _of_certificate(error: ssl.SSLCertVerificationError, name: str, tls: TLS) ->
     if "expired" in said or "not yet valid" in said:
         return f"the server's certificate is not valid now ({said}); give the server one that is"
     trusted = f"the authorities in {tls.ca}" if tls.ca else "an authority that this system trusts"
-    return f"the server's certificate is not signed by {trusted} ({said}); give the one that signed it: TLS(ca=...)"
+    return f"the server's certificate is not signed by {trusted} ({said}); give the one that signed it: {_CA}"
 
 
 def _of_alert(error: ssl.SSLError) -> str:

@@ -6,7 +6,7 @@ import ast
 import symtable
 import warnings
 
-from reward_servers.engines.code._parsing import parse_python
+from reward_servers.engines.text import parse_python
 
 _FILE = "<foreign>"
 # The parser warns about odd but valid text ("\d", `is` with a literal) by way of the process-wide filters. What

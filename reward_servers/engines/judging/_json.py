@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from reward_servers.engines.text import parse_expression
+
 _UNPAIRED_STARTS = 64
 _PASSES = 4
 _START = re.compile(r"\{|\[(?=\s*\{)")
@@ -51,7 +53,7 @@ def _load_python(text: str) -> Any:
     """Read a literal with single quotes."""
     if len(text) > _LONGEST_IN_PYTHON or _PYTHON.search(text) is None:
         raise ValueError("it is too long, or has nothing of a literal")
-    tree = ast.parse(_PYTHON_NAMES.sub(lambda name: _IN_PYTHON[name[1]], text), mode="eval")
+    tree = parse_expression(_PYTHON_NAMES.sub(lambda name: _IN_PYTHON[name[1]], text))
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
             keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from reward_servers.engines.text import parse_python
+
 _OPPOSITE: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq,
@@ -62,7 +64,7 @@ def mutants_of(source: str, count: int, seed: int = 0) -> list[Mutant]:
     Raises:
         SyntaxError: The program cannot be parsed.
     """
-    tree = ast.parse(source)
+    tree = parse_python(source)
     original = ast.unparse(tree)
     places = [
         (number, variant)

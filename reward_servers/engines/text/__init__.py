@@ -12,6 +12,7 @@ from reward_servers.engines.text._fences import fenced
 from reward_servers.engines.text._json import strict_json
 from reward_servers.engines.text._normal import Form
 from reward_servers.engines.text._parts import last_line, tagged
+from reward_servers.engines.text._python import parse_expression, parse_python
 from reward_servers.engines.text._reasoning import Marks, may_be_marked
 from reward_servers.engines.text._supposed import is_supposed
 from reward_servers.engines.text._tags import TAG_NAME, check_tags
@@ -34,6 +35,8 @@ __all__ = [
     "last_line",
     "may_be_marked",
     "named_choices",
+    "parse_expression",
+    "parse_python",
     "read_box",
     "stated_choice",
     "strict_json",

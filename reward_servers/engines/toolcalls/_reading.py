@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from reward_servers.engines.text import strict_json
+from reward_servers.engines.text import parse_expression, strict_json
 from reward_servers.engines.toolcalls._harmony import harmony_messages, is_harmony
 
 _TAGGED = re.compile(r"<tool_call>(.*?)(?:</tool_call>|\Z)", re.DOTALL)
@@ -98,7 +98,7 @@ def _from_python(text: str) -> list[Call]:
     if len(text) > _LONGEST_CODE:
         return []
     try:
-        body = ast.parse(text, mode="eval").body
+        body = parse_expression(text).body
         nodes = body.elts if isinstance(body, ast.List) else [body]
         calls = [_python_call(node) for node in nodes]
     except (SyntaxError, ValueError, RecursionError, MemoryError):

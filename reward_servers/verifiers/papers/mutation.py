@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -31,6 +30,7 @@ from reward_servers.engines.code import (
 )
 from reward_servers.engines.code import Verdict as Said
 from reward_servers.engines.mutation import mutants_of
+from reward_servers.engines.text import parse_python
 from reward_servers.verifiers.code import CodeSettings
 from sandbox import SandboxError
 
@@ -57,7 +57,7 @@ class Implementations(Reference):
     def _parses(cls, value: Any) -> Any:
         for text in (value,) if isinstance(value, str) else value or ():
             try:
-                ast.parse(text)
+                parse_python(text)
             except (SyntaxError, ValueError) as error:
                 raise ValueError(f"is no Python: {error}") from None
         return value

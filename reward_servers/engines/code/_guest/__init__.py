@@ -10,7 +10,7 @@ import ast
 import functools
 from importlib import resources
 
-from reward_servers.engines.code._parsing import parse_python
+from reward_servers.engines.text import parse_python
 
 
 @functools.cache

@@ -17,3 +17,9 @@ def parse_python(text: str, filename: str = "<unknown>") -> ast.Module:
     """
     with _LOCK:
         return ast.parse(text, filename=filename)
+
+
+def parse_expression(text: str) -> ast.Expression:
+    """Parse an expression: see `parse_python`."""
+    with _LOCK:
+        return ast.parse(text, mode="eval")
