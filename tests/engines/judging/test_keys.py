@@ -48,6 +48,7 @@ _OTHERS: dict[str, Any] = {
     "prompt_images": ("data:image/png;base64,AA",),
     "response_images": ("data:image/png;base64,AA",),
     "trusts_prompt": False,
+    "argues": "favour",
 }
 
 
