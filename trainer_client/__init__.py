@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from trainer_client._errors import (
     BlockingCallError,
     ClientClosedError,
+    ForkedProcessError,
     RecipeError,
     RequestRejectedError,
     RewardError,
@@ -84,6 +85,7 @@ __all__ = [
     "ClientClosedError",
     "Document",
     "Endpoints",
+    "ForkedProcessError",
     "IncompleteBatchError",
     "LineProblem",
     "Outcome",

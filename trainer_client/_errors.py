@@ -8,6 +8,7 @@
     ├── StateError (ValueError)                   a saved state is of another recipe: keys that differ, remedy
     ├── IncompleteBatchError                      too many scores are missing; carries the table
     ├── BlockingCallError (RuntimeError)          a method that waits was called in a callback
+    ├── ForkedProcessError (RuntimeError)         no client can work in this process, for the way it was forked
     └── ClientClosedError (RuntimeError)          the client was used after ``close()``
 
 What happens to a single item (a fault, a skip) is not an exception but an outcome in the `ScoreTable`.
@@ -170,6 +171,24 @@ class BlockingCallError(RewardError, RuntimeError):
                 or (
                     "a callback of a future runs on the client's own thread, where waiting for the client would never "
                     "end; hand the result to another thread, or use submit()",
+                )
+            )
+        )
+
+
+class ForkedProcessError(RewardError, RuntimeError):
+    """A client was used in a process that was forked while its parent used ``grpc.aio`` elsewhere.
+
+    gRPC's poller is a thread, which a fork does not copy: every call would wait for ever.
+    """
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(
+            *(
+                args
+                or (
+                    "this process was forked while other code of its parent used grpc.aio, which works in no such "
+                    "child; start it by the method 'spawn' or 'forkserver', or fork before that code begins",
                 )
             )
         )

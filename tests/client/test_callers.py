@@ -6,11 +6,9 @@ import asyncio
 import concurrent.futures
 import gc
 import multiprocessing
-import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
@@ -100,47 +98,11 @@ def test_the_same_rollout_submitted_twice_is_answered_twice(client: RewardClient
     assert [future.result(20).reward for future in futures] == [0.5, 0.5, 0.25]
 
 
-def _in_child(client: RewardClient, results: Any) -> None:
-    results.put(scores(client))
-
-
-@pytest.mark.parametrize("used_before", [False, True])
-def test_in_a_forked_process(client: RewardClient, used_before: bool) -> None:
-    if used_before:
-        assert scores(client) == SCORES
-    context = multiprocessing.get_context("fork")
-    results = context.SimpleQueue()
-    children = [context.Process(target=_in_child, args=(client, results)) for _ in range(2)]
-    for child in children:
-        child.start()
-    assert [results.get(), results.get()] == [SCORES] * 2
-    for child in children:
-        child.join()
-    assert scores(client) == SCORES
-
-
 def test_in_a_spawned_process(client: RewardClient) -> None:
     assert scores(client) == SCORES
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         assert pool.submit(scores, client).result(60) == SCORES
-
-
-def test_a_fork_in_the_middle_of_a_batch_loses_nothing(client: RewardClient) -> None:
-    texts = ['{"score": %s, "delay_s": 0.3}' % (n / 8) for n in range(8)]
-    found: list[Any] = []
-    scoring = threading.Thread(target=lambda: found.append(client.score(rollouts_of(texts))))
-    scores(client)
-    scoring.start()
-    statuses = []
-    for _ in range(3):
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if scores(client) == SCORES else 1)
-        statuses.append(os.waitpid(child, 0)[1])
-    scoring.join()
-    assert statuses == [0, 0, 0]
-    assert found[0].scores[:, 0].tolist() == SCORES
 
 
 def test_a_client_can_be_pickled(client: RewardClient) -> None:

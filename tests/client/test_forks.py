@@ -1,4 +1,4 @@
-"""A fork waits for the threads of gRPC's core, and for those of another copy of it only once."""
+"""A fork waits for the threads of gRPC's core, and for those of another copy of it only once; what a child can do."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import ctypes
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.client.conftest import ROOT
+from tests.client.conftest import ROOT, Process
+from tests.client.forking import CASES
 from tests.client.scripted_server import Scripted
 from trainer_client._session import forks
 
@@ -73,3 +74,10 @@ def test_the_cores_threads_are_known_by_name() -> None:
             [sys.executable, "-c", PROGRAM, server.address], capture_output=True, text=True, check=True, cwd=ROOT
         )
     assert done.stdout.split() == ["0", "True"]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_client_and_its_process_fork(case: str, spawn: Callable[..., Process]) -> None:
+    command = [sys.executable, "-m", "tests.client.forking", case, spawn().address]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=200)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -27,9 +27,9 @@ def await_end_of_grpc(seconds: float) -> bool:
     for again.
     """
     until = time.monotonic() + seconds
-    while _polls() or core_threads() - _foreign:
+    while is_polled() or core_threads() - _foreign:
         if time.monotonic() > until:
-            if _polls():
+            if is_polled():
                 return False
             _foreign.update(core_threads())
             return False
@@ -57,5 +57,6 @@ def core_threads() -> set[str]:
     return found
 
 
-def _polls() -> bool:
+def is_polled() -> bool:
+    """Whether ``grpc.aio`` has a poller in this process; a child that is forked now can never use it."""
     return any("_poll_wrapper" in thread.name for thread in threading.enumerate())

@@ -19,9 +19,9 @@ import weakref
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
-from trainer_client._errors import BlockingCallError, ClientClosedError
+from trainer_client._errors import BlockingCallError, ClientClosedError, ForkedProcessError
 from trainer_client._session.dispatch import BatchRunner
-from trainer_client._session.forks import await_end_of_grpc
+from trainer_client._session.forks import await_end_of_grpc, is_polled
 from trainer_client._settings import Settings
 from trainer_client._transport.pool import Pool
 from trainer_client.result.verifiers import Wait
@@ -105,7 +105,9 @@ class Runtime:
         try:
             self.start(self._each(Pool.pause)).result(_PAUSE_TIMEOUT)
         except TimeoutError:
-            logger.warning("calls did not end in %.0f s before a fork; a client in the child may hang", _PAUSE_TIMEOUT)
+            logger.warning(
+                "calls did not end in %.0f s before a fork; a client in the child may not work", _PAUSE_TIMEOUT
+            )
 
     def resume(self) -> None:
         """Go on after `pause`, from another thread."""
@@ -165,20 +167,24 @@ _handles: weakref.WeakSet[RuntimeHandle] = weakref.WeakSet()
 
 
 _is_foreign = False
+"""Whether gRPC was in use elsewhere in this process at the last fork."""
+_is_stranded = False
+"""Whether this process was forked while ``grpc.aio`` was in use: its poller is not here, and never will be."""
+_was_polled = False
 
 
 def _before_fork() -> None:
+    global _is_foreign, _was_polled
     paused = [runtime for runtime in list(_living) if runtime._pools]
     for runtime in paused:
         runtime.pause()
-    global _is_foreign
-    if paused:
-        _is_foreign = not await_end_of_grpc(_FOREIGN_TIMEOUT if _is_foreign else _POLLER_TIMEOUT)
+    if paused or _handles:
+        # Clients that were closed leave something behind for a moment, too.
+        brief = _FOREIGN_TIMEOUT if paused else _LAST_EVENTS
+        _is_foreign = not await_end_of_grpc(brief if _is_foreign else _POLLER_TIMEOUT)
+    _was_polled = is_polled()
     if paused and _is_foreign:
-        logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may hang")
-    elif _handles:
-        # What clients that were closed have left behind, if anything.
-        await_end_of_grpc(_LAST_EVENTS)
+        logger.warning("gRPC is in use elsewhere in this process during a fork; a client in the child may not work")
 
 
 def _after_fork_in_parent() -> None:
@@ -187,6 +193,8 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _is_stranded
+    _is_stranded = _is_stranded or _was_polled
     for runtime in list(_living):
         _living.discard(runtime)
     for handle in list(_handles):
@@ -222,6 +230,7 @@ class RuntimeHandle:
 
         Raises:
             ClientClosedError: the client was closed.
+            ForkedProcessError: this process was forked while other code used ``grpc.aio``.
         """
         runtime = self._runtime
         if runtime is not None:
@@ -229,6 +238,8 @@ class RuntimeHandle:
         with self._lock:
             if self._closed:
                 raise ClientClosedError
+            if _is_stranded:
+                raise ForkedProcessError
             if self._runtime is None:
                 self._runtime = Runtime(self.settings, self.pins)
             return self._runtime
