@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ import psutil
 import pytest
 
 from reward_servers.core import ItemLimits, Scorer, bind
+from reward_servers.core.executors import _orphans
 from reward_servers.core.executors._frames import MessageError
 from reward_servers.core.executors._messages import read_message
 from reward_servers.core.executors._watchdog import Watchdog, _Seen
@@ -253,3 +255,36 @@ def test_a_worker_that_has_ended_is_not_taken_for_one_that_waits() -> None:
     unit = SimpleNamespace(job=SimpleNamespace(hosted=bind(pid), cpu_limit=1.0), settled=False)
     watchdog._judge(worker, process.pid, unit, 1e6)  # type: ignore[arg-type]
     assert not killed
+
+
+async def test_a_worker_whose_start_fails_for_any_reason_is_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin = ForkServerProcess.start
+    failures = [UserWarning("a helper of the interpreter has died"), ValueError("anything")]
+
+    def start(process: ForkServerProcess) -> None:
+        if failures:
+            raise failures.pop()
+        begin(process)
+
+    async with scoring(_PATIENT, workers=1) as scorer:
+        (worker,) = _workers(scorer)
+        monkeypatch.setattr(ForkServerProcess, "start", start)
+        os.kill(worker, signal.SIGKILL)
+        (result,) = await asyncio.wait_for(outcomes(scorer, request("test/pid", group("0"))), 60)
+        assert as_verdict(result).score == 1.0
+    assert not failures
+
+
+def test_only_what_this_process_forks_workers_from_loses_its_orphans() -> None:
+    """A number that now belongs to another process, such as the first of all, costs nobody anything."""
+    code = "import subprocess as s; one = s.Popen(['sleep', '60']); print(one.pid, flush=True); one.wait()"
+    outer = f"import subprocess as s, sys; sys.exit(s.run([sys.executable, '-c', {code!r}]).returncode)"
+    with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        sleeper = psutil.Process(int(process.stdout.readline()))
+        stranger = sleeper.ppid()
+        _orphans.end(stranger)
+        assert sleeper.status() == "sleeping"
+        _orphans.end(process.pid)
+        assert process.wait(30) != 0
+    assert not psutil.pid_exists(sleeper.pid) or sleeper.status() == "zombie"

@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from multiprocessing import forkserver, popen_forkserver, reduction, spawn, util
-from multiprocessing.context import ForkServerContext, ForkServerProcess, set_spawning_popen
+from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess, set_spawning_popen
 from typing import Any
 
 TOLD = "ASSAY_FORK_PARENT"
@@ -58,9 +58,22 @@ class OwnForkServer(ForkServerContext):
         sentinel, orders = self._server.connect_to_new_process(list(descriptors))
         return sentinel, orders
 
+    @property
+    def pid(self) -> int:
+        """The process that is forked from; 0 while there is none."""
+        return self._server._forkserver_pid or 0
+
     def close(self) -> None:
         """End the process that is forked from, and what has been forked with it."""
         self._server._stop()
+
+
+def fork_parent(context: BaseContext) -> int:
+    """The process that a context forks its processes from; 0 where it starts them in another way."""
+    if isinstance(context, OwnForkServer):
+        return context.pid
+    shared: Any = forkserver._forkserver
+    return (shared._forkserver_pid or 0) if context.get_start_method() == "forkserver" else 0
 
 
 def _close(*descriptors: int) -> None:

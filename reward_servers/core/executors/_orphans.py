@@ -39,9 +39,10 @@ def end(parent: int) -> None:
     """End every child of the process that forks workers which is no worker, with all that it has started.
 
     Args:
-        parent: That process; 0, or this process, for workers that are started in another way.
+        parent: That process; 0 for workers that are started in another way. Nothing is ended where it is no child of
+            this process (any more): its number may be that of a stranger by now.
     """
-    if parent in (0, os.getpid()):
+    if parent not in children_of(os.getpid()):
         return
     if _being_started:
         with suppress(RuntimeError):

@@ -208,7 +208,7 @@ class ProcessExecutor:
         self._workers.add(worker)
         try:
             await worker.start(self._context)
-        except (OSError, EOFError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, without another try nobody would judge any more
             # The host is short of processes, the process that workers are forked from has died and is started again, or
             # the main module starts servers when it is imported, as every worker does.
             self._workers.discard(worker)

@@ -22,6 +22,7 @@ from reward_servers.core._verifier import Placement
 from reward_servers.core._work import Job, Unit
 from reward_servers.core.executors import _orphans as orphans
 from reward_servers.core.executors import _worker_main
+from reward_servers.core.executors._fork_server import fork_parent
 from reward_servers.core.executors._frames import FrameReader, MessageError
 from reward_servers.core.executors._messages import ChunkResults, read_message
 from reward_servers.core.executors._orders import WorkerSpec, drop_after, encode_chunk
@@ -133,7 +134,7 @@ class WorkerProcess(asyncio.Protocol):
         self.chunks: deque[Chunk] = deque()
         self.ready = False
         self.introduced = False
-        self.parent = 0
+        self._parent = 0
         self.batch_tokens = 0
         self.facts: Mapping[str, str] = {}
         self.refusal = ""
@@ -177,6 +178,8 @@ class WorkerProcess(asyncio.Protocol):
             await asyncio.get_running_loop().run_in_executor(None, process.start)
             assert process.pid is not None
             orphans.remember(process.pid)
+            # Not told by the worker: the kernel would name another process where this one has just died.
+            self._parent = fork_parent(context)
         theirs.close()
         self._process = process
         endpoint = socket.socket(fileno=socket.dup(ours.fileno()))
@@ -282,7 +285,6 @@ class WorkerProcess(asyncio.Protocol):
             self.refusal = str(said.get("refused", "it introduced itself twice"))
             return
         self.facts = {str(name): str(value) for name, value in dict(said.get("facts") or {}).items()}
-        self.parent = int(said.get("parent") or 0)
         self.batch_tokens = int(said.get("batch_tokens") or 0)
         self.ready = self.introduced = True
         self._events.worker_ready(self)
@@ -313,7 +315,7 @@ class WorkerProcess(asyncio.Protocol):
         if process.pid is not None:
             orphans.forget(process.pid)
             kill_group(process.pid)
-            orphans.end(self.parent)
+            orphans.end(self._parent)
         if self._relay is not None:
             self._relay.close()
         self._events.worker_dead(self, process.exitcode)
