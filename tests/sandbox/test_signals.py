@@ -32,11 +32,13 @@ def _sleeping(seconds: str) -> bool:
 @pytest.mark.parametrize("swallows", [False, True])
 def test_a_signal_to_all_processes_is_no_doing_of_the_program(number: signal.Signals, swallows: bool) -> None:
     seconds, ends = "1.2345", threading.Event()
+    # Helpers of this process, which other tests need, such as what `multiprocessing` keeps.
+    others = set(descendants(os.getpid()))
 
     def strike() -> None:
         while not _sleeping(seconds) and not ends.is_set():
             time.sleep(0.005)
-        for pid in descendants(os.getpid()):
+        for pid in descendants(os.getpid(), others):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
