@@ -284,7 +284,8 @@ def test_only_what_this_process_forks_workers_from_loses_its_orphans() -> None:
         sleeper = psutil.Process(int(process.stdout.readline()))
         stranger = sleeper.ppid()
         _orphans.end(stranger)
-        assert sleeper.is_running() and sleeper.status() != "zombie"
+        assert sleeper.is_running()
+        assert sleeper.status() != "zombie"
         _orphans.end(process.pid)
         assert process.wait(30) != 0
     assert not psutil.pid_exists(sleeper.pid) or sleeper.status() == "zombie"
