@@ -15,7 +15,8 @@ from reward_servers.core._model import Content, Document, Group, Message, Prompt
 from reward_servers.core._outcomes import Verdict
 
 _LENGTH = struct.Struct("<Q")
-_ENTRY_OVERHEAD = 400
+_ENTRY_OVERHEAD, _ASPECT, _STEP = 400, 100, 200
+"""Bytes of an entry, of one aspect and of one step beside the texts, about."""
 
 
 class VerdictCache:
@@ -51,7 +52,8 @@ class VerdictCache:
         """Keep verdicts, and drop the least recently used ones beyond the capacity."""
         size = 0
         for one in verdicts:
-            size += _ENTRY_OVERHEAD + len(one.evidence) + len(one.feedback) + len(one.note) + 100 * len(one.aspects)
+            size += _ENTRY_OVERHEAD + len(one.evidence) + len(one.feedback) + len(one.note)
+            size += _ASPECT * len(one.aspects) + _STEP * len(one.steps)
         if size > self._capacity:
             return
         previous = self._entries.pop(key, None)

@@ -79,9 +79,11 @@ class Composer:
         encoded = json.dumps(options, sort_keys=True).encode() if options else b""
         hosted = self._scorer.hosted.get(name)
         if hosted is not None:
-            outcome, usage = await self._ask_here(context, name, subject, encoded)
-            identity = hosted.identity
+            result = await self._ask_here(context, name, subject, encoded)
+            outcome, identity, usage = result.outcome, hosted.identity, result.usage or Usage()
+            context.elsewhere |= result.elsewhere
         elif (remote := self._remotes.get(name) if self._remotes is not None else None) is not None:
+            context.elsewhere = True
             outcome, identity, usage = await remote.score(subject, encoded, context.run_seed, context.remaining())
         else:
             raise ServiceError(
@@ -91,7 +93,7 @@ class Composer:
         context.usage.add(usage)
         return self._verdict(name, outcome), identity
 
-    async def _ask_here(self, context: Context, name: str, rollout: Rollout, options: bytes) -> tuple[Outcome, Usage]:
+    async def _ask_here(self, context: Context, name: str, rollout: Rollout, options: bytes) -> Result:
         results: list[Result] = []
         request = Request([Evaluation(name, options=options)], seed=context.run_seed, deadline=context.deadline)
         try:
@@ -103,7 +105,7 @@ class Composer:
             await call.wait()
         finally:
             call.close()
-        return results[0].outcome, results[0].usage or Usage()
+        return results[0]
 
     @staticmethod
     def _verdict(name: str, outcome: Outcome) -> Verdict:

@@ -48,6 +48,8 @@ class Context:
         deadline: When the caller stops waiting, on the monotonic clock; None for never.
         usage: What the item has cost so far; verifiers that call models add to it.
         used: The verifiers that were asked, by name; recorded in the evidence.
+        elsewhere: Whether a verifier on another server was asked, by those that were asked too. It may be upgraded at
+            any moment, so what rests on it is not kept for later callers.
     """
 
     verifier: str
@@ -57,6 +59,7 @@ class Context:
     usage: Usage = field(default_factory=Usage)
     used: dict[str, VerifierId] = field(default_factory=dict)
     ask: Ask | None = None
+    elsewhere: bool = False
 
     @property
     def seed(self) -> int:

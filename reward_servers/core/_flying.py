@@ -56,7 +56,10 @@ class Flying:
         if unit.key is None:
             return None
         self.forget(unit)
-        if all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
+        # A verifier on another server may be upgraded at any moment, unseen from here: what rests on it is not kept for
+        # later callers. The key of a stochastic verdict is of one call alone, which asks the same again and no more.
+        lasts = not (unit.elsewhere and unit.job.hosted.verifier.deterministic)
+        if lasts and all(type(one) is Verdict and one.code != "crashed_verifier" for one in outcomes):
             self.cache.put(unit.key, cast("Sequence[Verdict]", outcomes))
         if not isinstance(outcomes[0], Skip):
             return None

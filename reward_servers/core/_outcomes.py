@@ -15,6 +15,10 @@ LONGEST_CODE = 128
 _LONGEST_TEXT = 65_536
 LONGEST_EVIDENCE = 512 << 10
 """Bytes of evidence, and of feedback, that travel whole: a reply holds those of hundreds of items."""
+MOST_ASPECTS, MOST_STEPS = 1024, 32_768
+"""Parts of one verdict, and steps of one: about as many bytes as its evidence may have."""
+_LONGEST_NAME = 256
+"""Characters of the name of an aspect, which is a column wherever scores are logged."""
 _NO_ASPECTS: Mapping[str, float | None] = MappingProxyType({})
 
 
@@ -314,9 +318,15 @@ def _wrong_part(score: Score) -> str:
         return f"code {score.code!r} and note {score.note!r} must be text"
     if not _is_code(_sendable(score.code)):
         return f"its code {score.code[:LONGEST_CODE]!r} must be short (at most {LONGEST_CODE} characters) and printable"
+    if len(score.aspects) > MOST_ASPECTS:
+        return f"it has {len(score.aspects)} aspects, at most {MOST_ASPECTS} can be sent: put lists into the evidence"
+    if len(score.steps) > MOST_STEPS:
+        return f"it has {len(score.steps)} steps, at most {MOST_STEPS} can be sent: join neighbours of equal score"
     for name, part in score.aspects.items():
         if not isinstance(name, str) or not _is_part(part):
             return f"its aspect {name!r} is {part!r}, not a finite number or None"
+        if len(name) > _LONGEST_NAME:
+            return f"the name of its aspect {name[:_LONGEST_NAME]!r}... is longer than {_LONGEST_NAME} characters"
     for step in score.steps:
         if not isinstance(step, Step):
             return f"its step {step!r} is no Step"

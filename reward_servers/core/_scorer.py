@@ -316,7 +316,9 @@ class Scorer:
         usages = usage.shares(len(outcomes)) if usage is not None else [None] * len(outcomes)
         for subscriber, positions in unit.subscribers:
             for place, position in enumerate(positions):
-                subscriber.give(position, Result(outcomes[place], queue_us, run_us, usages[place], shared))
+                subscriber.give(
+                    position, Result(outcomes[place], queue_us, run_us, usages[place], shared, unit.elsewhere)
+                )
             shared = True
         if again is not None:
             again.job.executor.submit([again])

@@ -64,6 +64,7 @@ class Result:
         run_us: Microseconds that it ran.
         usage: What it cost, when it is worth saying.
         cached: Whether it came from the cache or from another item's run.
+        elsewhere: Whether a verifier on another server had a part in it.
     """
 
     outcome: Outcome
@@ -71,6 +72,7 @@ class Result:
     run_us: int = 0
     usage: Usage | None = None
     cached: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(slots=True)
@@ -191,6 +193,7 @@ class Unit:
         key: Under which others may join it and its verdict is kept; None for neither.
         deaths: How workers died on it; after the first it is run alone.
         settled: Whether its outcome is known, or no call waits for it any more.
+        elsewhere: Whether a verifier on another server had a part in its outcome.
     """
 
     job: Job
@@ -199,6 +202,7 @@ class Unit:
     key: bytes | None = None
     deaths: list[DeathKind] = field(default_factory=list)
     settled: bool = False
+    elsewhere: bool = False
 
 
 MakeKey = Callable[[Rollout | Group, int], bytes]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from reward_servers import Cost, Item, ItemLimits, Options, Rollout, Score, verifier
+from reward_servers import Context, Cost, Item, ItemLimits, Options, Rollout, Score, verifier
 
 CALLS: list[str] = []
 _NUMBERS = itertools.count()
@@ -32,6 +32,24 @@ async def counted(rollout: Rollout) -> float:
 async def draws(rollout: Rollout, options: Marks) -> Score:
     """Another score each time."""
     return Score(float(next(_NUMBERS)), evidence={"text": rollout.response})
+
+
+@verifier("test/asks_one_there", version="1", cost=Cost.NETWORK)
+async def asks_one_there(rollout: Rollout, context: Context) -> float:
+    """Say what a verifier on another server says."""
+    return (await context.score("test/there", rollout)).score
+
+
+@verifier("test/asks_one_that_asks", version="1", cost=Cost.NETWORK)
+async def asks_one_that_asks(rollout: Rollout, context: Context) -> float:
+    """Say what a verifier here says, which asks one on another server."""
+    return (await context.score("test/asks_one_there", rollout)).score
+
+
+@verifier("test/asks_one_here", version="1", cost=Cost.NETWORK)
+async def asks_one_here(rollout: Rollout, context: Context) -> float:
+    """Say what a verifier here says."""
+    return (await context.score("test/counted", rollout)).score
 
 
 @verifier("test/held", version="1", max_batch=1, limits=ItemLimits(wall=600.0))

@@ -28,6 +28,7 @@ from reward_servers.core import (
     Verifier,
     bind,
 )
+from reward_servers.core._compose import Remotes
 from tests.core import unruly
 
 
@@ -37,10 +38,11 @@ async def scoring(
     workers: int = 2,
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     limits: ServerLimits | None = None,
+    remotes: Remotes | None = None,
 ) -> AsyncIterator[Scorer]:
     """A scorer that hosts verifiers."""
     hosted = [bind(one, (settings or {}).get(one.name)) for one in verifiers]
-    scorer = Scorer(hosted, limits, workers=workers)
+    scorer = Scorer(hosted, limits, workers=workers, remotes=remotes)
     try:
         await scorer.start()
         yield scorer

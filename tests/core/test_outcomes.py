@@ -93,6 +93,9 @@ def test_numbers_of_every_kind_are_scores(returned: object, score: float) -> Non
         (Score(1.0, steps=["x"]), "'x'"),  # type: ignore[list-item]
         (Score(1.0, steps=[Step(-1, 2, 0.5)]), "whole numbers"),
         (Score(1.0, steps=[Step(0, 2, math.nan)]), "finite"),
+        (Score(1.0, aspects={f"a{n}": 0.5 for n in range(1025)}), "1025 aspects, at most 1024"),
+        (Score(1.0, aspects={"a" * 257: 0.5}), "longer than 256"),
+        (Score(1.0, steps=[Step(n, n + 1, 0.5) for n in range(32_769)]), "32769 steps, at most 32768"),
     ],
 )
 def test_what_breaks_the_declaration_is_a_fault_that_says_how(returned: object, said: str) -> None:

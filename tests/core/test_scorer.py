@@ -12,13 +12,18 @@ import pytest
 
 from reward_servers.core import (
     Evaluation,
+    Outcome,
     OverloadedError,
     Party,
     Request,
     RequestError,
     Result,
+    Rollout,
     ServerLimits,
     SkipReason,
+    Usage,
+    Verdict,
+    VerifierId,
     item_seed,
 )
 from tests.core import asked_twice, unruly
@@ -187,6 +192,43 @@ async def test_a_verifier_asks_another_and_records_which() -> None:
     used = json.loads(as_verdict(right).evidence)["used"]
     assert used == {"test/equal": {"version": "3", "digest": digest}}
     assert (as_fault(fault).party, as_fault(fault).code) == (Party.DATASET, "missing_reference")
+
+
+class _There:
+    """Another server with one verifier, which may be upgraded at any moment."""
+
+    def __init__(self) -> None:
+        self.version, self.asked = 1, 0
+
+    def get(self, name: str) -> _There | None:
+        return self if name == "test/there" else None
+
+    async def score(
+        self, rollout: Rollout, options: bytes, seed: int, remaining: float | None
+    ) -> tuple[Outcome, VerifierId, Usage]:
+        self.asked += 1
+        return Verdict(float(self.version == 1), ""), VerifierId("test/there", str(self.version), ""), Usage()
+
+    async def close(self) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["test/asks_one_there", "test/asks_one_that_asks"])
+async def test_what_rests_on_another_server_follows_its_upgrade(name: str) -> None:
+    there = _There()
+    verifiers = (asked_twice.asks_one_there, asked_twice.asks_one_that_asks)
+    async with scoring(*verifiers, remotes=there) as scorer:
+        first = await outcomes(scorer, request(name, group("x")))
+        there.version = 2
+        second = await outcomes(scorer, request(name, group("x")))
+    assert [as_verdict(one).score for one in (*first, *second)] == [1.0, 0.0]
+    assert there.asked == 2
+
+
+async def test_what_rests_on_verifiers_here_is_kept() -> None:
+    async with scoring(asked_twice.asks_one_here, asked_twice.counted, remotes=_There()) as scorer:
+        await outcomes(scorer, request("test/asks_one_here", group("x")))
+        (again,) = await scored(scorer, request("test/asks_one_here", group("x")))
+    assert again.cached
 
 
 async def test_an_empty_request_ends_at_once() -> None:

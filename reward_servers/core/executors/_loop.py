@@ -283,6 +283,7 @@ class LoopExecutor:
             ended = time.perf_counter()
             if outcomes is not None:
                 usage = context.spent() if context is not None else None
+                unit.elsewhere = context is not None and context.elsewhere
                 queue_us, run_us = int((started - job.queued_at) * 1e6), int((ended - started) * 1e6)
                 self._settle(unit, outcomes, queue_us, run_us, usage)
             if ended > turn_ends:
