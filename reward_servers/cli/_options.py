@@ -66,6 +66,9 @@ Workers = Annotated[int | None, typer.Option(help="Worker processes of each serv
 Evidence = Annotated[
     bool, typer.Option("--evidence", help="Write what each verifier extracted and compared. May quote references.")
 ]
+Feedback = Annotated[
+    bool, typer.Option("--feedback", help="Write what the policy may be shown of its mistakes, such as guidance.")
+]
 Report = Annotated[
     Path | None, typer.Option("--report", metavar="HTML", help="Also write a page with plots and the groups to browse.")
 ]

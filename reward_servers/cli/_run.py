@@ -24,7 +24,7 @@ from reward_servers.cli._kept_state import KeptState, Labels
 from reward_servers.cli._outputs import TrainingSignal, signal_fields, training_signal_of
 from reward_servers.cli._resume import Partial, ResumingClient
 from reward_servers.cli._scoring import Session, score_groups
-from reward_servers.cli._signal_files import Parts
+from reward_servers.cli._signal_files import Parts, Said
 from reward_servers.cli._spool import Line, Spool
 from reward_servers.cli._whole_file import ROLLOUTS, STDOUT, whole_file
 from reward_servers.cli._writers import Lines, Writer, writing_to
@@ -53,12 +53,14 @@ class Writing(NamedTuple):
         place: A file, a folder, standard output, or nowhere.
         keep: Whether to write the fields of the rollouts too.
         evidence: Whether to write the private evidence of each verdict too.
+        feedback: Whether to write what the policy may be shown of each verdict too.
         page: Whether a page about the run is made of its rows.
     """
 
     place: Path | None
     keep: bool
     evidence: bool
+    feedback: bool
     page: bool
 
     def check(self) -> Path | None:
@@ -67,8 +69,9 @@ class Writing(NamedTuple):
         Raises:
             UserError: Something is to be written, and there is no place for it.
         """
-        if self.place is None and (self.keep or (self.evidence and not self.page)):
-            option = "--keep" if self.keep else "--evidence"
+        said = {"--keep": self.keep, "--evidence": self.evidence and not self.page, "--feedback": self.feedback}
+        option = next((name for name, given in said.items() if given), "")
+        if self.place is None and option:
             raise UserError(f"{option} says what is written of each rollout, and nothing is; give --out")
         return self.place
 
@@ -218,14 +221,18 @@ class Run:
     def _spool_window(self, spool: Spool, places: Sequence[int], window: Sequence[Rollout], table: ScoreTable) -> None:
         seconds, valid = table.run_seconds, table.valid
         for row, (place, rollout) in enumerate(zip(places, window, strict=True)):
-            line = verdict_row(rollout, table, row, evidence=self._writing.evidence or self._writing.page)
-            shown = None
+            showing = self._writing.evidence or self._writing.page
+            telling = self._writing.feedback or self._folder is not None
+            line = verdict_row(rollout, table, row, evidence=showing, feedback=telling)
+            told, shown = line.pop("feedback", None), None
             if self._writing.page:
                 times = {name: float(seconds[row, at]) for at, name in enumerate(table.columns) if valid[row, at]}
                 shown = {"evidence": line["evidence"], "run_seconds": times}
             if not self._writing.evidence or not line["evidence"]:
                 line.pop("evidence", None)
-            spool.add(place, line, rollout, shown)
+            if self._writing.feedback and told:
+                line["feedback"] = told
+            spool.add(place, line, rollout, shown, told if self._folder is not None else None)
 
 
 def _taken(groups: Iterator[list[Placed]], rollouts: int | None) -> Iterator[list[Placed]]:
@@ -268,7 +275,11 @@ class _Output:
                 found: dict[str, Any] = json.loads(spool.read(step.places[row]).kept)
                 return found
 
-            self._parts.write(step.signal.made, step.table, fields)
+            def feedback(row: int) -> Mapping[str, Any]:
+                found: dict[str, Any] = json.loads(spool.read(step.places[row]).told or "{}")
+                return found
+
+            self._parts.write(step.signal.made, step.table, Said(fields, feedback))
 
     def finish(self) -> None:
         """Say that all steps are written."""

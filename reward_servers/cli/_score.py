@@ -53,6 +53,7 @@ def score(
     keep: _options.Keep = False,
     resume: _options.Resume = False,
     evidence: _options.Evidence = False,
+    feedback: _options.Feedback = False,
     report: _options.Report = None,
     report_groups: _options.PageGroups = GROUPS,
     label: _options.Label = None,
@@ -77,7 +78,7 @@ def score(
     place = output_place(out, _read(source, join, recipe, config, endpoints_file), report, as_json=as_json)
     intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
     session = session_of(loaded, recipe, where, (tls_of(ca, cert, key), token), workers, verbose=verbose)
-    writing, kept = Writing(place, keep, evidence, report is not None), KeptState(state)
+    writing, kept = Writing(place, keep, evidence, feedback, report is not None), KeptState(state)
     partial = partial_of(place, loaded) if resume else None
     with Run(intake, loaded, writing, kept, Labels(run, step or 0), step_rollouts, partial) as work:
         done = work.score(session)

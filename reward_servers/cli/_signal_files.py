@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from reward_servers.cli._whole_file import whole_file
 from trainer_client import ScoreTable
@@ -49,6 +49,18 @@ def describe_signal(steps: Sequence[Signal]) -> dict[str, Any]:
     }
 
 
+class Said(NamedTuple):
+    """What is known of a row's rollout besides its scores.
+
+    Attributes:
+        fields: Its own fields.
+        feedback: What the policy may be told of it, by reward; empty where there is nothing.
+    """
+
+    fields: Callable[[int], Mapping[str, Any]]
+    feedback: Callable[[int], Mapping[str, Any]]
+
+
 class Parts:
     """Pairs and requests in a folder, a file for each; one that there is nothing for is removed, so that none is stale.
 
@@ -62,13 +74,13 @@ class Parts:
         self._folder = folder
         self._files: dict[str, IO[str]] = {}
 
-    def write(self, signal: Signal | None, table: ScoreTable, fields: Callable[[int], Mapping[str, Any]]) -> None:
+    def write(self, signal: Signal | None, table: ScoreTable, said: Said) -> None:
         """Write what a method gave in a step.
 
         Args:
             signal: That; None for nothing.
             table: The scores of the step.
-            fields: Gives the fields of a row's rollout.
+            said: Gives what else is known of a row.
 
         Raises:
             OSError: A file cannot be written.
@@ -76,9 +88,9 @@ class Parts:
         if signal is None:
             return
         if signal.pairs is not None:
-            self._lines("pairs.jsonl", _pairs(signal, table, fields))
+            self._lines("pairs.jsonl", _pairs(signal, table, said.fields))
         if signal.requests is not None:
-            self._lines("requests.jsonl", _requests(signal, table))
+            self._lines("requests.jsonl", _requests(signal, table, said.feedback))
 
     def _lines(self, name: str, lines: Iterator[dict[str, Any]]) -> None:
         if name not in self._files:
@@ -109,16 +121,21 @@ def _pairs(signal: Signal, table: ScoreTable, fields: Callable[[int], Mapping[st
         }
 
 
-def _requests(signal: Signal, table: ScoreTable) -> Iterator[dict[str, Any]]:
+def _requests(
+    signal: Signal, table: ScoreTable, feedback: Callable[[int], Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Requests, each with what its rollout's verdicts tell the policy, such as guidance that a trainer passes on."""
     for request in signal.requests or ():
         details = {
             name: table.rollout_ids[value] if name in _ROWS and value is not None else plain(value)
             for name, value in request.details.items()
         }
         row = int(request.row)
+        told = feedback(row)
         yield {
             "rollout_id": table.rollout_ids[row],
             "group_id": table.group_ids[row],
             "kind": request.kind,
             "details": details,
+            **({"feedback": told} if told else {}),
         }

@@ -21,11 +21,13 @@ class Line(NamedTuple):
         scored: Its scores, as JSON.
         kept: The fields of the rollout itself, as JSON; empty where they are not kept.
         shown: What a page about the run shows besides, as JSON; empty without one.
+        told: What the policy may be told of it, as JSON; empty where no request carries it.
     """
 
     scored: str
     kept: str = ""
     shown: str = ""
+    told: str = ""
 
 
 class Spool:
@@ -53,14 +55,21 @@ class Spool:
         self._file.seek(0)
         self._file.truncate()
 
-    def add(self, place: int, line: Mapping[str, Any], rollout: Rollout, shown: Mapping[str, Any] | None) -> None:
-        """Take the line of a rollout, and what a page shows of it besides."""
+    def add(
+        self,
+        place: int,
+        line: Mapping[str, Any],
+        rollout: Rollout,
+        shown: Mapping[str, Any] | None,
+        told: Mapping[str, Any] | None,
+    ) -> None:
+        """Take the line of a rollout, and what a page shows of it and a request tells of it besides."""
         if place >= len(self._at):
             self._at.extend([-1] * (place + 1 - len(self._at)))
         self._at[place] = self._file.seek(0, 2)
         kept = _json(rollout_fields(rollout)) if self._keep else ""
-        more = _json(shown) if shown is not None else ""
-        self._file.write(f"{_json(line)}\n{kept}\n{more}\n".encode("utf-8", "surrogatepass"))
+        parts = (_json(line), kept, _json(shown) if shown is not None else "", _json(told) if told else "")
+        self._file.write("".join(f"{part}\n" for part in parts).encode("utf-8", "surrogatepass"))
 
     def read(self, place: int) -> Line:
         """The line of a rollout."""

@@ -39,18 +39,19 @@ class Replies:
             raise self.fault(what)
         return self.provoked
 
-    def fault(self, what: str) -> FaultError:
+    def fault(self, what: str, lost: str = "") -> FaultError:
         """One fault for all: what trying again cannot mend speaks for them.
 
         Args:
             what: What the questions are, in the plural.
+            lost: What is missing with them, where questions weigh differently.
         """
         asked = len(self.verdicts) + len(self.faults)
         worst = next((one for one in self.faults.values() if not one.retryable), next(iter(self.faults.values())))
         names = ", ".join(f"{name} ({one.code})" for name, one in self.faults.items())
         waits = [one.retry_after for one in self.faults.values() if one.retry_after is not None]
         return type(worst)(
-            f"{len(self.faults)} of {asked} {what} got no verdict: {names}; {worst}",
+            f"{len(self.faults)} of {asked} {what} got no verdict: {names}; {lost}{'; ' if lost else ''}{worst}",
             code=worst.code,
             retryable=worst.retryable,
             retry_after=max(waits) if worst.retryable and waits else None,

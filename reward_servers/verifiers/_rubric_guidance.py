@@ -17,7 +17,7 @@ class Unmet:
 
     Attributes:
         id: Its name.
-        text: What it asks for.
+        text: What it asks for, in words that the policy may read: a pattern may hold the answer.
         is_pitfall: Whether the answer meets it and should not.
         reason: The judge's whole reply about it; empty where it is not known.
     """

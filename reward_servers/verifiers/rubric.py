@@ -55,7 +55,9 @@ class RubricOptions(Options):
     rubric: str = Field("", description="Name of a set of the server, such as medical or medical@3, for every prompt.")
     protocol: Literal["binary", "likert_1_10", "likert_1_5"] = "binary"
     calls: Literal["each", "batches", "one"] = Field(
-        "each", description="A call for each criterion, for each ten of them, or one call for 32 at most."
+        "each",
+        description="A call for each criterion, for each ten of them, or one call for 32 at most. Those with choices "
+        "or quote have a call of their own in any case.",
     )
     aggregate: Aggregate = Field("weighted", description="How the criteria become one score.")
     min_judged: float = Field(
@@ -314,7 +316,7 @@ def _total(
         or gate_without_verdict(found, criteria, options.aggregate)
         or without_positive(found, criteria, options.aggregate)
     ):
-        raise asking.replies.fault("criteria")
+        raise asking.replies.fault("criteria", f"{lost:.0%} of the weight is missing")
     total = total_of(found, criteria, options.aggregate)
     beyond = (len(text) - options.length_center) / _PER_CHARACTERS
     total -= options.length_penalty * (beyond if options.length_gain else max(0.0, beyond))
@@ -338,7 +340,7 @@ def _total(
     feedback: dict[str, Any] = {}
     if options.guidance != "none":
         unmet = [
-            Unmet(one.id, one.text or one.pattern, one.points < 0, asking.reasons.get(one.id, ""))
+            Unmet(one.id, one.text or one.id, one.points < 0, asking.reasons.get(one.id, ""))
             for one in criteria
             if one.id in found and one.counts and one.is_met(found[one.id]) != (one.points > 0)
         ]

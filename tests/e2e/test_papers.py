@@ -110,6 +110,25 @@ def test_the_release_of_c_grpo_leaves_the_rubric_raw(
     assert_stated({"advantage": [0.7348, 0.4899, 0.2449, -1.4697]}, tmp_path / "out")
 
 
+def test_a_judges_words_reach_the_requests(
+    served: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ThinkTuning with a judge's reasons: the judge of the example says what it looked for, and did not find."""
+    text = (FOLDER / "thinktuning.toml").read_text().replace('guidance = "criteria"', 'guidance = "reasons"')
+    (tmp_path / "words.toml").write_text(text)
+    asked = {"rubric": [{"id": "right", "text": 'Says "212 km".'}, {"id": "source", "text": 'Names "atlas".'}]}
+    said = ["It is 212 km long, says the atlas.", "212 km.", "It is 240 km, says the atlas.", "240 km."]
+    rows = [{"prompt": "How long is it?", "response": one, "reference": asked} for one in said]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    monkeypatch.chdir(ROOT)
+    command = ["score", f"{tmp_path}/rows.jsonl", "-r", f"{tmp_path}/words.toml", "-o", f"{tmp_path}/out/"]
+    assert run([*command, "--endpoints-file", str(served)]) == 0, capsys.readouterr().err
+    requests = {one["rollout_id"]: one for one in lines_of(tmp_path / "out" / "requests.jsonl")}
+    told = {name: one["feedback"]["rubric"]["guidance"].splitlines()[1:] for name, one in requests.items()}
+    right = "- Meet this: Says \"212 km\". (I looked for '212 km'.)"
+    assert told == {"line-3": [right], "line-4": [right, "- Meet this: Names \"atlas\". (I looked for 'atlas'.)"]}
+
+
 def assert_stated(expected: Mapping[str, Any], out: Path) -> None:
     rows = lines_of(out / "rollouts.jsonl")
     faults = [row["faults"] for row in rows if row.get("faults")]

@@ -265,6 +265,7 @@ async def test_a_missing_verdict_is_told_with_its_weight_and_is_never_0() -> Non
         fault = await running.fault("rubric", rollout("text", given), {"min_judged": 0.8})
         verdict = await running.verdict("rubric", rollout("text", given), {"min_judged": 0.7})
     assert fault.code == "judge_unparsed"
+    assert "b (judge_unparsed); 25% of the weight is missing; " in fault.message
     told = dict(verdict.aspects)
     assert (told["a"], told["b"], told["c"], told["missing_weight"]) == (1.0, None, 0.0, 0.25)
     assert verdict.score == pytest.approx(2 / 3)

@@ -10,6 +10,7 @@ import pytest
 
 from reward_servers.core import bind
 from reward_servers.verifiers.judge import Judge
+from reward_servers.verifiers.pattern import pattern
 from reward_servers.verifiers.rubric import Rubric
 from tests.typed import declared
 from tests.verifiers.harness import bench, evidence, rollout
@@ -35,6 +36,14 @@ async def test_guidance_with_the_judges_reasons_and_without_its_verdict() -> Non
     guidance = json.loads(told.feedback)["guidance"]
     assert "- Meet this: About a. (The dose is missing. It names none.)" in guidance
     assert "correct" not in guidance
+
+
+async def test_guidance_never_quotes_the_pattern_that_decides() -> None:
+    given = {"rubric": [{"id": "right", "pattern": "42"}, {"id": "kind", "pattern": "please", "text": "Says please."}]}
+    async with bench(declared(Rubric), pattern) as running:
+        told = await running.verdict("rubric", rollout("41", given), {"guidance": "criteria"})
+    guidance = json.loads(told.feedback)["guidance"]
+    assert guidance.splitlines()[1:] == ["- Meet this: right", "- Meet this: Says please."]
 
 
 async def test_a_set_may_hold_criteria_for_single_prompts(tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from trainer_client.result.table import ScoreTable
 from trainer_client.rollout.types import Document, Rollout
 
 
-def verdict_row(rollout: Rollout, table: ScoreTable, row: int, *, evidence: bool = False) -> dict[str, Any]:
+def verdict_row(
+    rollout: Rollout, table: ScoreTable, row: int, *, evidence: bool = False, feedback: bool = False
+) -> dict[str, Any]:
     """What the verifiers said of a rollout.
 
     Args:
@@ -24,6 +26,7 @@ def verdict_row(rollout: Rollout, table: ScoreTable, row: int, *, evidence: bool
         table: where its scores are.
         row: its position there.
         evidence: whether to add what each verifier extracted and compared, which may quote references.
+        feedback: whether to add what the policy may be shown of its mistakes.
     """
     cells = {
         name: table.cell(row, column)
@@ -48,6 +51,8 @@ def verdict_row(rollout: Rollout, table: ScoreTable, row: int, *, evidence: bool
     }
     if evidence:
         line["evidence"] = {name: cell.evidence for name, cell in cells.items() if cell.evidence is not None}
+    if feedback:
+        line["feedback"] = {name: cell.feedback for name, cell in cells.items() if cell.feedback}
     return line
 
 
