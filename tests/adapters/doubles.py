@@ -59,6 +59,7 @@ class DataProto:
 
     def __init__(self, batch: dict[str, Any], non_tensor_batch: dict[str, Any]) -> None:
         self.batch, self.non_tensor_batch = batch, non_tensor_batch
+        self.meta_info: dict[str, Any] = {}
 
     @classmethod
     def from_dict(cls, tensors: dict[str, Any]) -> DataProto:

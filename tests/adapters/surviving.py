@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 HOSTED = '["exact", "length", "agreement", "test/outage", "test/slow"]'
 
+KEYS = {"valid", "score/main", "valid/main", "aspect/main.half", "valid/main.half"}
+"""What `test/outage` gives a trainer's logs, the same for every sample; `half` is half of the score."""
+
 
 def drawn(prompt: str, response: str) -> float | None:
     """What the verifier `test/outage` gives; None where it is down."""

@@ -18,7 +18,7 @@ from tests.adapters.doubles import (
     install_skyrl,
     install_verifiers,
 )
-from tests.adapters.surviving import drawn, normalised, recipe
+from tests.adapters.surviving import KEYS, drawn, normalised, recipe
 from trainer_client import Recipe, RecipeError
 from trainer_client.adapters import nemo_rl, open_instruct, roll, skyrl, verifiers
 
@@ -43,6 +43,8 @@ def test_nemo_rl(server: str, modules: Any) -> None:
     kept = [one for one in EXPECTED if one is not None]
     assert metrics["accuracy"] == pytest.approx(sum(kept) / len(kept), rel=1e-6)
     assert metrics["missing"] == pytest.approx(1 - len(kept) / 8)
+    assert metrics.keys() == KEYS | {"accuracy", "missing"}
+    assert metrics["aspect/main.half"] == pytest.approx(sum(kept) / len(kept) / 2)
     apart = nemo_rl.environment_of(Recipe.loads(recipe()), server, on_missing=0.25, fault_limit=1.0, components=True)()
     rewards = apart.step(logs, [{}] * 8).rewards
     assert list(rewards) == ["reward/main"]
@@ -71,6 +73,8 @@ def test_skyrl_in_threads_without_a_loop(server: str, modules: Any) -> None:
     metrics = kind.aggregate_metrics([one.get_metrics() for one in environments])
     kept = [one for one in EXPECTED if one is not None]
     assert metrics["reward"] == pytest.approx(sum(kept) / len(kept))
+    assert metrics.keys() == KEYS | {"reward", "missing"}
+    assert metrics["aspect/main.half"] == pytest.approx(sum(kept) / len(kept) / 2)
 
 
 def test_open_instruct(server: str, modules: Any) -> None:
@@ -102,7 +106,11 @@ def test_roll_keeps_the_order_of_a_chunk(server: str, modules: Any) -> None:
     worker.initialize(None)
     batch = {"prompts": torch.full((8, 2), -1), "responses": torch.arange(8)[:, None].repeat(1, 3)}
     columns = {"ground_truth": np.array(["x"] * 8, object), "domain": np.array(["math"] * 8, object)}
-    told = worker.compute_rewards(DataProto(batch, columns)).batch
+    answer = worker.compute_rewards(DataProto(batch, columns))
+    kept = [one for one in EXPECTED if one is not None]
+    assert answer.meta_info["metrics"].keys() == {f"assay/{name}" for name in KEYS}
+    assert answer.meta_info["metrics"]["assay/aspect/main.half"] == pytest.approx(sum(kept) / len(kept) / 2)
+    told = answer.batch
     np.testing.assert_allclose(told["scores"].numpy(), STATED, rtol=1e-6)
     assert torch.equal(told["scores"], told["response_level_rewards"])
     assert told["token_level_rewards"].shape == (8, 3)
@@ -129,5 +137,6 @@ def test_verifiers_leaves_a_broken_rollout_out_of_its_group(server: str, modules
         centred = 0.0 if expected is None else expected - sum(kept) / len(kept)
         assert state["advantage"] == pytest.approx(centred, rel=1e-6, abs=1e-12)
         assert state["trajectory"][0]["advantage"] == state["advantage"]
-        assert state["metrics"].keys() == {"valid", "score/main", "valid/main"}
+        assert state["metrics"].keys() == KEYS
+        assert state["metrics"]["aspect/main.half"] == (0.0 if expected is None else expected / 2)
     assert normalised(EXPECTED, 1e-4).shape == (8,)

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.adapters.surviving import drawn, normalised, recipe
+from tests.adapters.surviving import KEYS, drawn, normalised, recipe
 from trainer_client import Recipe, RecipeError
 from trainer_client.adapters.atropos import ScoredGroup, group_scorer
 from trainer_client.adapters.methods import batch_methods, why_not
 from trainer_client.adapters.openrlhf import reward_function
-from trainer_client.adapters.slime import VALID, custom_rm_of, post_process_of
+from trainer_client.adapters.slime import NUMBERS, VALID, custom_rm_of, post_process_of
 from trainer_client.adapters.verl import compute_score_of
 
 TEXTS = [str(number) for number in range(8)]
@@ -39,6 +39,9 @@ def test_atropos_keeps_a_group_with_the_advantages_of_what_is_left(server: str) 
     assert scored is not None
     assert scored.scores == [-1.0 if one is None else one for one in EXPECTED]
     np.testing.assert_allclose(scored.advantages, normalised(EXPECTED, 1e-6), rtol=1e-6)
+    assert scored.metrics.keys() == KEYS
+    kept = [one for one in EXPECTED if one is not None]
+    assert scored.metrics["aspect/main.half"] == pytest.approx(sum(kept) / len(kept) / 2)
     masks = [[-100, 5, 6]] * len(TEXTS)
     assert scored.per_token(masks)[0] == [0.0, scored.advantages[0], scored.advantages[0]]
 
@@ -78,7 +81,9 @@ def test_slime_singly_and_by_group(server: str, key: str | None) -> None:
     assert [one.remove_sample for one in samples] == [one is None for one in EXPECTED]
     assert [one.metadata[VALID] for one in samples] == [one is not None for one in EXPECTED]
     if key:
-        assert len({tuple(one.reward) for one in samples}) == 1
+        assert {tuple(sorted(one.reward)) for one in samples} == {tuple(sorted({*KEYS, "reward"}))}
+    else:
+        assert all(one.metadata[NUMBERS].keys() == KEYS for one in samples)
     raw, made = post_process_of("grpo")(arguments, samples)
     assert raw == numbers
     np.testing.assert_allclose(made, normalised(EXPECTED, 1e-6), rtol=1e-6)
@@ -99,7 +104,7 @@ def test_verl_gets_one_set_of_keys_whatever_happened(server: str) -> None:
         )
 
     told = asyncio.run(all_of_them())
-    assert len({tuple(one) for one in told}) == 1
+    assert {tuple(sorted(one)) for one in told} == {tuple(sorted({*KEYS, "score", "acc"}))}
     assert all(isinstance(value, float) for one in told for value in one.values())
     for one, expected in zip(told, EXPECTED, strict=True):
         assert np.isnan(one["score"]) if expected is None else one["score"] == expected
@@ -112,7 +117,7 @@ def test_openrlhf_file(server: str) -> None:
     for text, expected in zip(TEXTS, EXPECTED, strict=True):
         told = function([f"<s>p{text}</s>"], ["p"], ["x"])
         assert told["rewards"] == (0.5 if expected is None else expected)
-        assert told["extra_logs"].keys() == {"valid", "score/main", "valid/main"}
+        assert told["extra_logs"].keys() == KEYS
         assert told["extra_logs"]["valid"] == float(expected is not None)
     assert len(function([f"p{text}" for text in TEXTS], ["p"] * 8, ["x"] * 8)["rewards"]) == 8
     with pytest.raises(RecipeError, match="OpenRLHF cannot leave a sample out"):

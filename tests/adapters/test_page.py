@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.adapters.page import lines_of
-from tests.adapters.surviving import drawn, recipe
+from tests.adapters.surviving import KEYS, drawn, recipe
 from trainer_client import Recipe
 from trainer_client.adapters.missing import MissingRewardError
 from trainer_client.adapters.slime import custom_rm_of
@@ -124,7 +124,7 @@ def test_tinker_cookbook(load: Load, modules: Any) -> None:
     told = asyncio.run(all_of_them())
     assert [None if isinstance(one, MissingRewardError) else one.reward for one in told] == list(GIVEN.values())
     kept = next(one for one in told if not isinstance(one, Exception))
-    assert kept.metrics.keys() == {"valid", "score/main", "valid/main"}
+    assert kept.metrics.keys() == KEYS
     assert (kept.episode_done, kept.next_stop_condition) == (True, ["</s>"])
 
 

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.adapters.surviving import drawn, recipe
+from tests.adapters.surviving import KEYS, drawn, recipe
 from trainer_client import Recipe, RecipeError, Rollout
 from trainer_client.adapters.areal import RecipeReward
 from trainer_client.adapters.fields import content_id, reference_of, response_of
 from trainer_client.adapters.missing import Breaker, FaultRateError, MissingRewardError, check_on_missing
+from trainer_client.adapters.numbers import means_of, numbers_of
 from trainer_client.adapters.singles import SingleScorer, rollout_of_sample
 
 
@@ -55,10 +56,34 @@ def test_each_rule(server: str) -> None:
     assert SingleScorer(loaded, server, on_missing="none").score(sample(down)).reward is None
     stated = SingleScorer(loaded, server, on_missing=-1.0).score(sample(down))
     assert (stated.reward, stated.valid) == (-1.0, False)
-    assert stated.numbers() == {"valid": 0.0, "score/main": 0.0, "valid/main": 0.0}
+    assert stated.numbers() == dict.fromkeys(KEYS, 0.0)
     told = SingleScorer(loaded, server).score(sample(up))
     assert told.reward == drawn("p", str(up))
-    assert told.numbers().keys() == stated.numbers().keys()
+    half = told.reward / 2
+    assert told.numbers() == {**dict.fromkeys(KEYS, 1.0), "score/main": told.reward, "aspect/main.half": half}
+
+
+def test_parts_of_verdicts_are_told_once_and_not_without_details(server: str) -> None:
+    up = next(number for number in range(100) if drawn("p", str(number)) is not None)
+    both = '[rewards.main]\nverifier = "test/outage"\n[rewards.part]\nverifier = "test/outage"\naspect = "half"\n'
+    told = SingleScorer(Recipe.loads(recipe(both)), server).score(sample(up)).numbers()
+    assert told.keys() == KEYS | {"score/part", "valid/part"}
+    assert told["score/part"] == told["aspect/main.half"] == told["score/main"] / 2
+    plain = SingleScorer(Recipe.loads(recipe(head="max_missing = 1.0\ndetails = false")), server)
+    assert plain.score(sample(up)).numbers().keys() == {"valid", "score/main", "valid/main"}
+
+
+def test_means_are_over_what_is_there() -> None:
+    rows = [
+        numbers_of(True, {"a": 1.0}, {"a": {"p": 0.5}}, {"a": ("p", "q")}),
+        numbers_of(True, {"a": 0.5}, {"a": {"p": None}}, {"a": ("p", "q")}),
+        numbers_of(False, {"a": None}, {}, {"a": ("p", "q")}),
+    ]
+    means = means_of(rows)
+    assert means["valid"] == means["valid/a"] == pytest.approx(2 / 3)
+    assert (means["score/a"], means["aspect/a.p"], means["aspect/a.q"]) == (0.75, 0.5, 0.0)
+    assert (means["valid/a.p"], means["valid/a.q"]) == (pytest.approx(1 / 3), 0.0)
+    assert means_of([]) == {}
 
 
 def test_many_callers_travel_together_from_threads_and_loops(server: str) -> None:

@@ -117,7 +117,8 @@ def test_a_served_taskset_with_the_pages_lines(modules: None) -> None:
         assert trace.last_reply == text
         (reward,) = trace.rewards.values()
         assert (reward is None) == (expected is None) == (not trace.ok)
-        assert trace.metrics == {"score/main": expected}
+        half = None if expected is None else expected / 2
+        assert trace.metrics == {"score/main": expected, "aspect/main.half": half}
         if expected is None:
             assert trace.last_error.type == "TaskError"
             assert "main: judge_unavailable" in trace.last_error.message

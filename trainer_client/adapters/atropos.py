@@ -17,7 +17,7 @@ reward is missing is dropped, or kept whole with the stated number. Checked with
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,8 @@ from trainer_client.adapters.missing import (
     check_on_missing,
     refuse_other_tasks,
 )
-from trainer_client.adapters.tables import reason_of, tolerant
+from trainer_client.adapters.numbers import means_of, parts_of
+from trainer_client.adapters.tables import numbers_of_row, reason_of, tolerant
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +44,13 @@ class ScoredGroup:
         scores: a reward for each completion, or the stated number.
         valid: whether each is a reward.
         advantages: by the method; 0 where there is no reward.
+        metrics: means of scores and parts of verdicts, for the environment's ``wandb_log``; the same keys always.
     """
 
     scores: list[float]
     valid: list[bool]
     advantages: list[float]
+    metrics: dict[str, float] = field(default_factory=dict)
 
     def per_token(self, masks: Sequence[Sequence[int]]) -> list[list[float]]:
         """Advantages as atropos posts them: one for each token, 0 where it is not trained (-100)."""
@@ -94,6 +97,7 @@ def group_scorer(
             Rollout(f"{content_id(prompt, one, known)}-{n}", prompt, one, "group", task=task, reference=known)
             for n, one in enumerate(completions)
         ]
+        parts = parts_of(scoring.recipe, await scoring.describe())
         table = await scoring.score(rollouts)
         for row, ok in enumerate(table.mask.tolist()):
             breaker.count(not ok, "" if ok else reason_of(table, row))
@@ -105,6 +109,7 @@ def group_scorer(
         made = advantages_of(method, table.rewards, groups, table.mask, np.ones((len(rollouts), 1)))
         stated = 0.0 if isinstance(rule, str) else rule
         scores = np.where(table.mask, table.rewards, stated)
-        return ScoredGroup(scores.tolist(), table.mask.tolist(), made.tolist())
+        told = means_of([numbers_of_row(table, row, parts) for row in range(len(rollouts))])
+        return ScoredGroup(scores.tolist(), table.mask.tolist(), made.tolist(), told)
 
     return score

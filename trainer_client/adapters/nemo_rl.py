@@ -23,7 +23,11 @@ from typing import Any
 from trainer_client import Endpoints
 from trainer_client.adapters.fields import equal_lengths, text_of
 from trainer_client.adapters.missing import OnMissing
+from trainer_client.adapters.numbers import means_of
 from trainer_client.adapters.singles import RecipeLike, SingleReward, SingleScorer, numeric, rollout_of_sample
+
+NUMBERS = "assay"
+"""Key in a rollout's metadata: its scores and the parts of its verdicts."""
 
 
 def environment_of(
@@ -70,7 +74,10 @@ def environment_of(
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             return EnvironmentReturn(
                 observations=[{"role": "environment", "content": _said(one)} for one in told],
-                metadata=[{**(info or {}), "assay_valid": one.valid} for info, one in zip(metadata, told, strict=True)],
+                metadata=[
+                    {**(info or {}), "assay_valid": one.valid, NUMBERS: one.numbers()}
+                    for info, one in zip(metadata, told, strict=True)
+                ],
                 next_stop_strings=[None] * len(told),
                 rewards=rewards,
                 terminateds=torch.ones(len(told), dtype=torch.bool),
@@ -101,21 +108,23 @@ def _columns(told: Sequence[SingleReward], names: Sequence[str], stated: float) 
 
 
 def _means(batch: Any) -> dict[str, float]:
-    """The share of rollouts without a reward, and the mean of the others'."""
+    """The share of rollouts without a reward, the mean of the others', and means of scores and parts of verdicts."""
     infos = batch.get("extra_env_info") or []
     valid = [bool((info or {}).get("assay_valid", True)) for info in infos]
     rewards = [float(reward) for reward in batch["total_reward"]]
     valid = valid if len(valid) == len(rewards) else [True] * len(rewards)
     kept = [reward for reward, ok in zip(rewards, valid, strict=True) if ok]
     missing = 1 - len(kept) / len(rewards) if rewards else 0.0
-    return {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {})
+    told = means_of([info[NUMBERS] for info in infos if (info or {}).get(NUMBERS)])
+    return {"missing": missing} | ({"accuracy": sum(kept) / len(kept)} if kept else {}) | told
 
 
 def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:
     """A rollout of a conversation: what the assistant wrote is one text, as NeMo-RL's own environments read it."""
     prompt = [{"role": one["role"], "content": one["content"]} for one in log if one["role"] in ("system", "user")]
     response = "".join(text_of(one["content"], "response") for one in log if one["role"] == "assistant")
-    metadata = {key: value for key, value in info.items() if isinstance(value, str | int | float | bool | list | dict)}
+    kinds = str | int | float | bool | list | dict
+    metadata = {key: value for key, value in info.items() if isinstance(value, kinds) and key != NUMBERS}
     return rollout_of_sample(
         prompt, response, info.get("ground_truth"), task=str(info.get("task") or ""), metadata=metadata or None
     )

@@ -19,6 +19,7 @@ from typing import Any
 
 from trainer_client import Endpoints
 from trainer_client.adapters.missing import OnMissing
+from trainer_client.adapters.numbers import means_of
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, numeric, rollout_of_sample
 from trainer_client.adapters.verl import plain
 
@@ -73,10 +74,14 @@ def worker_of(
                 _rollout(prompt, response, {key: column[row] for key, column in data.non_tensor_batch.items()})
                 for row, (prompt, response) in enumerate(zip(prompts, responses, strict=True))
             ]
-            told = torch.tensor([one.reward for one in scorer.score_all(rollouts)], dtype=torch.float32)
+            found = scorer.score_all(rollouts)
+            told = torch.tensor([one.reward for one in found], dtype=torch.float32)
             tokens = torch.zeros(data.batch["responses"].shape, dtype=torch.float32)
             rewards = {"token_level_rewards": tokens, "response_level_rewards": told, "scores": told.clone()}
-            return DataProto.from_dict(tensors=rewards)
+            made = DataProto.from_dict(tensors=rewards)
+            means = means_of([one.numbers() for one in found])
+            made.meta_info = {"metrics": {f"assay/{name}": value for name, value in means.items()}}
+            return made
 
     return AssayRewardWorker
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainer_client import (
@@ -34,6 +34,7 @@ from trainer_client.adapters.missing import (
     refuse_sibling_rules,
     reward_or_rule,
 )
+from trainer_client.adapters.numbers import Parts, numbers_of, parts_of
 
 RecipeLike = Recipe | str | os.PathLike[str] | RewardClient | SharedRewardClient
 _REMEDY = "this trainer hands over single samples; use a recipe without it"
@@ -47,22 +48,18 @@ class SingleReward:
         reward: its reward, or what the rule says where there is none.
         valid: whether it is a reward.
         result: its scores and codes.
+        parts: names of the parts of its verdicts that `numbers` tells, by reward.
     """
 
     reward: float | None
     valid: bool
     result: RolloutResult
+    parts: Parts = field(default_factory=dict)
 
     def numbers(self) -> dict[str, float]:
-        """Columns for a trainer's logs: the same keys whatever happened, numbers only.
-
-        A score that is missing is 0.0 in ``score/NAME``, and 0.0 in ``valid/NAME`` says so.
-        """
-        told = {"valid": float(self.valid)}
-        for name, score in self.result.scores.items():
-            told[f"score/{name}"] = 0.0 if score is None else score
-            told[f"valid/{name}"] = float(score is not None)
-        return told
+        """Columns for a trainer's logs: the same keys whatever happened, numbers only: see `numbers_of`."""
+        aspects = {name: self.result.aspects(name) for name, names in self.parts.items() if names}
+        return numbers_of(self.valid, self.result.scores, aspects, self.parts)
 
 
 class SingleScorer:
@@ -99,14 +96,14 @@ class SingleScorer:
         refuse_advantages(self.client.recipe, method_remedy)
         self._rule = check_on_missing(on_missing)
         self._breaker = Breaker(fault_limit)
-        self._checked = False
+        self._parts: Parts | None = None
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"client": self.client, "_rule": self._rule, "_breaker": self._breaker}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        self.__dict__.update(state, _checked=False, _lock=threading.Lock())
+        self.__dict__.update(state, _parts=None, _lock=threading.Lock())
 
     def score(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, and wait for it.
@@ -121,10 +118,10 @@ class SingleScorer:
 
     def score_all(self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0) -> list[SingleReward]:
         """Score samples that came together, each on its own: see `score`."""
-        self._check()
+        parts = self.parts()
         refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
         waiting = [self.client.submit(rollout, step=step, seed=seed) for rollout in rollouts]
-        return [self._told(future.result()) for future in waiting]
+        return [self._told(future.result(), parts) for future in waiting]
 
     async def score_async(self, rollout: Rollout, *, step: int | None = None, seed: int = 0) -> SingleReward:
         """Score one sample, on any event loop: see `score`."""
@@ -134,26 +131,35 @@ class SingleScorer:
         self, rollouts: Sequence[Rollout], *, step: int | None = None, seed: int = 0
     ) -> list[SingleReward]:
         """Score samples that came together, each on its own, on any event loop: see `score`."""
-        if not self._checked:
-            await asyncio.to_thread(self._check)
+        parts = await self.parts_async()
         refuse_other_tasks(self.client.recipe, {rollout.task for rollout in rollouts})
         waiting = [asyncio.wrap_future(self.client.submit(one, step=step, seed=seed)) for one in rollouts]
-        return [self._told(result) for result in await asyncio.gather(*waiting)]
+        return [self._told(result, parts) for result in await asyncio.gather(*waiting)]
 
-    def _check(self) -> None:
-        """Refuse, once, a verifier that judges groups: single samples form none."""
-        if self._checked:
-            return
+    def parts(self) -> Parts:
+        """Names of the parts of verdicts that `SingleReward.numbers` tells, by reward; servers are asked once.
+
+        Raises:
+            RecipeError: a verifier judges groups: single samples form none.
+            RewardError: the servers cannot be used.
+        """
         with self._lock:
-            for name, info in self.client.describe().items():
-                if info.judges_groups:
-                    raise RecipeError(f"{info.id.name} judges groups; {_REMEDY}", f"rewards.{name}")
-            self._checked = True
+            if self._parts is None:
+                described = self.client.describe()
+                for name, info in described.items():
+                    if info.judges_groups:
+                        raise RecipeError(f"{info.id.name} judges groups; {_REMEDY}", f"rewards.{name}")
+                self._parts = parts_of(self.client.recipe, described)
+            return self._parts
 
-    def _told(self, result: RolloutResult) -> SingleReward:
+    async def parts_async(self) -> Parts:
+        """The same, on any event loop."""
+        return self._parts if self._parts is not None else await asyncio.to_thread(self.parts)
+
+    def _told(self, result: RolloutResult, parts: Parts) -> SingleReward:
         missing = result.reward is None
         self._breaker.count(missing, "; ".join(reasons_of(result).values()) if missing else "")
-        return SingleReward(reward_or_rule(result, self._rule), not missing, result)
+        return SingleReward(reward_or_rule(result, self._rule), not missing, result, parts)
 
 
 def numeric(on_missing: OnMissing, trainer: str) -> OnMissing:

@@ -18,6 +18,7 @@ from typing import Any
 
 from trainer_client import Endpoints
 from trainer_client.adapters.missing import OnMissing
+from trainer_client.adapters.numbers import means_of
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, numeric, rollout_of_sample
 
 
@@ -73,15 +74,14 @@ def environment_of(
 
         @staticmethod
         def aggregate_metrics(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-            """Means over steps that have a reward, and the share of those that have none."""
+            """Means over what is there, and the share of steps without a reward."""
             return _means(metrics)
 
     return AssayEnv
 
 
 def _means(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    kept = [one for one in metrics if one.get("valid")]
-    told = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
-    for name in kept[0] if kept else ():
-        told[name] = sum(one[name] for one in kept) / len(kept)
-    return told
+    told = means_of([{name: value for name, value in one.items() if name != "reward"} for one in metrics])
+    kept = [one["reward"] for one in metrics if one.get("valid")]
+    missing = {"missing": 1 - len(kept) / len(metrics)} if metrics else {}
+    return missing | ({"reward": sum(kept) / len(kept)} if kept else {}) | told

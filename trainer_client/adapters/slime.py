@@ -29,6 +29,8 @@ from trainer_client.adapters.singles import RecipeLike, SingleReward, SingleScor
 
 VALID = "assay_valid"
 """Key in a sample's metadata: whether its reward is one."""
+NUMBERS = "assay"
+"""Key in a sample's metadata: its scores and the parts of its verdicts, for a log function of one's own."""
 
 
 def custom_rm_of(
@@ -71,7 +73,7 @@ def custom_rm_of(
 
 
 def _rollout(sample: Any) -> Rollout:
-    metadata = dict(sample.metadata or {})
+    metadata = {key: value for key, value in (sample.metadata or {}).items() if key not in (VALID, NUMBERS)}
     reason = getattr(getattr(sample, "status", None), "value", "")
     return rollout_of_sample(
         sample.prompt,
@@ -91,12 +93,13 @@ def _step(args: Any, samples: Sequence[Any]) -> int | None:
 
 
 def _answer(args: Any, sample: Any, told: SingleReward) -> Any:
-    sample.metadata = {**(sample.metadata or {}), VALID: told.valid}
+    key, numbers = getattr(args, "reward_key", None), told.numbers()
+    # With a key the numbers are in the reward, else only the metadata has a place for them.
+    sample.metadata = {**(sample.metadata or {}), VALID: told.valid, **({} if key else {NUMBERS: numbers})}
     reward = told.reward
     if reward is None:
         sample.remove_sample, reward = True, 0.0
-    key = getattr(args, "reward_key", None)
-    return {key: reward, **told.numbers()} if key else reward
+    return {key: reward, **numbers} if key else reward
 
 
 def post_process_of(method: str = "grpo") -> Callable[[Any, Sequence[Any]], tuple[list[float], list[float]]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from trainer_client import AsyncRewardClient, Outcome, ScoreTable
 from trainer_client.adapters.missing import refuse_advantages
+from trainer_client.adapters.numbers import Parts, numbers_of
 
 
 def tolerant(client: AsyncRewardClient, method_remedy: str = "") -> AsyncRewardClient:
@@ -16,6 +18,18 @@ def tolerant(client: AsyncRewardClient, method_remedy: str = "") -> AsyncRewardC
     """
     refuse_advantages(client.recipe, method_remedy)
     return client.with_recipe(replace(client.recipe, max_missing=1.0, advantage=None, inputs={}))
+
+
+def numbers_of_row(table: ScoreTable, row: int, parts: Parts) -> dict[str, float]:
+    """A row in numbers for a trainer's logs: see `numbers_of`."""
+    there = table.valid[row]
+    scores = {name: float(table.scores[row, at]) if there[at] else None for at, name in enumerate(table.columns)}
+    aspects: dict[str, dict[str, float | None]] = {}
+    for name, names in parts.items():
+        known = table.aspects(name)
+        read = {part: float(known[part][row]) for part in names if part in known}
+        aspects[name] = {part: None if math.isnan(value) else value for part, value in read.items()}
+    return numbers_of(bool(table.mask[row]), scores, aspects, parts)
 
 
 def reason_of(table: ScoreTable, row: int) -> str:

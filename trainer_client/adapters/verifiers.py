@@ -27,8 +27,9 @@ from trainer_client.adapters.missing import (
     check_on_missing,
     refuse_other_tasks,
 )
+from trainer_client.adapters.numbers import parts_of
 from trainer_client.adapters.singles import RecipeLike, SingleScorer, rollout_of_sample
-from trainer_client.adapters.tables import reason_of, tolerant
+from trainer_client.adapters.tables import numbers_of_row, reason_of, tolerant
 
 
 def rubric(
@@ -70,6 +71,7 @@ def rubric(
                 return
             rollouts = _rollouts(states)
             refuse_other_tasks(scoring.recipe, {rollout.task for rollout in rollouts})
+            parts = parts_of(scoring.recipe, await scoring.describe())
             table = await scoring.score(rollouts)
             rewards, mask = table.rewards.tolist(), table.mask.tolist()
             kept = [reward for reward, ok in zip(rewards, mask, strict=True) if ok]
@@ -87,7 +89,7 @@ def rubric(
                 for turn in state.get("trajectory") or ():
                     turn["advantage"] = state["advantage"] if turn.get("advantage") is None else turn["advantage"]
                     turn["reward"] = state["reward"] if turn.get("reward") is None else turn["reward"]
-                state["metrics"] = _metrics(table, row, mask[row])
+                state["metrics"] = numbers_of_row(table, row, parts)
 
     return AssayRubric()
 
@@ -127,15 +129,6 @@ def _plain(content: Any, field: str) -> Any:
     ):
         raise RolloutError(f"expected text or a list of messages, found {type(content).__name__}", field)
     return [one.model_dump(exclude_none=True) if hasattr(one, "model_dump") else dict(one) for one in content]
-
-
-def _metrics(table: Any, row: int, valid: bool) -> dict[str, float]:
-    told = {"valid": float(valid)}
-    for column, name in enumerate(table.columns):
-        there = bool(table.valid[row, column])
-        told[f"score/{name}"] = float(table.scores[row, column]) if there else 0.0
-        told[f"valid/{name}"] = float(there)
-    return told
 
 
 def task_reward(
@@ -201,14 +194,18 @@ def _scorer_of_traces(
 
     async def score(task: Any, trace: Any) -> float:
         prompt, response = _of_trace(task, trace)
-        columns = scorer.client.recipe.columns
         # The same keys whatever happens; v1 keeps None where there is no number.
-        trace.metrics.update(dict.fromkeys((f"score/{name}" for name in columns), None))
+        trace.metrics.update(dict.fromkeys((f"score/{name}" for name in scorer.client.recipe.columns), None))
+        parts = await scorer.parts_async()
+        trace.metrics.update(dict.fromkeys((f"aspect/{name}.{part}" for name in parts for part in parts[name]), None))
         told = await scorer.score_async(rollout_of_sample(prompt, response, getattr(task, label, None)))
         assert told.reward is not None  # otherwise the rule raises
         for name, given in told.result.scores.items():
             if given is not None:
                 trace.record_metric(f"score/{name}", given)
+        for name, part in ((name, part) for name, names in parts.items() for part in names):
+            if (value := told.result.aspects(name).get(part)) is not None:
+                trace.record_metric(f"aspect/{name}.{part}", value)
         return told.reward
 
     return score

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trainer_client.result.details import Cell
+from trainer_client.result.details import Cell, read_details
 from trainer_client.result.outcomes import Outcome, OutcomeStore
 from trainer_client.result.table import NOTHING_KEPT, Kept, ScoreTable
 
@@ -55,6 +55,17 @@ class RolloutResult:
         store = self._batch.store
         start = self._row * store.width
         return {name: store.code_names[store.codes[start + i]] for i, name in enumerate(self._batch.recipe.columns)}
+
+    def aspects(self, reward: str) -> Mapping[str, float | None]:
+        """Parts of a reward's verdict; empty where there is none, None for one that could not be judged."""
+        store, column = self._batch.store, self._batch.recipe.columns.index(reward)
+        at = self._row * store.width + column
+        versions = store.versions[column]
+        if store.state[at] != Outcome.VERDICT or not versions:
+            return {}
+        names = next(iter(versions.values())).aspects
+        found: Mapping[str, float | None] = read_details(store.sources[at], store.places[at], names).get("aspects", {})
+        return found
 
     def cell(self, reward: str) -> Cell:
         """Everything said of one reward: see `ScoreTable.cell`."""
