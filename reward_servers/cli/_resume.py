@@ -216,12 +216,14 @@ class ResumingClient:
         return table
 
 
-def partial_of(place: Path | None, recipe: Recipe) -> Partial:
-    """What ``--resume`` keeps of a run.
+def partial_of(place: Path | None, recipe: Recipe, wanted: bool) -> Partial | None:
+    """What ``--resume`` keeps of a run; None where it is not given.
 
     Raises:
         UserError: There is no file or folder to keep it beside.
     """
+    if not wanted:
+        return None
     if place is None or str(place) == "-":
         raise UserError("--resume: needs --out FILE or --out DIR/, beside which it keeps what is scored")
     beside = place / "rollouts.jsonl" if place.is_dir() else place

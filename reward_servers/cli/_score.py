@@ -78,9 +78,8 @@ def score(
     place = output_place(out, _read(source, join, recipe, config, endpoints_file), report, as_json=as_json)
     intake = _intake_of(source, loaded, arrays, columns or (), (shape, join, on, media_root))
     session = session_of(loaded, recipe, where, (tls_of(ca, cert, key), token), workers, verbose=verbose)
-    writing, kept = Writing(place, keep, evidence, feedback, report is not None), KeptState(state)
-    partial = partial_of(place, loaded) if resume else None
-    with Run(intake, loaded, writing, kept, Labels(run, step or 0), step_rollouts, partial) as work:
+    writing, partial = Writing(place, keep, evidence, feedback, report is not None), partial_of(place, loaded, resume)
+    with Run(intake, loaded, writing, KeptState(state), Labels(run, step or 0), step_rollouts, partial) as work:
         done = work.score(session)
         outcome = describe_run(done.summary, done.table, done.signal, intake, Labelling(label, tolerance))
         _tell(source, done.summary, outcome, place, as_json=as_json)

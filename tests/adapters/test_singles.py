@@ -63,6 +63,16 @@ def test_each_rule(server: str) -> None:
     assert told.numbers() == {**dict.fromkeys(KEYS, 1.0), "score/main": told.reward, "aspect/main.half": half}
 
 
+def test_a_monitor_needs_no_siblings(server: str) -> None:
+    watched = '[rewards.main]\nverifier = "length"\n[rewards.watched]\nverifier = "test/outage"\n'
+    scorer = SingleScorer(Recipe.loads(recipe(watched + "weight = 0\nrequired = false\n")), server)
+    found = scorer.score_all([sample(number) for number in range(8)])
+    assert [one.reward for one in found] == [1.0] * 8
+    given = [one.numbers() for one in found]
+    assert {one["valid/watched"] for one in given} == {0.0, 1.0}
+    assert len({tuple(one) for one in given}) == 1
+
+
 def test_parts_of_verdicts_are_told_once_and_not_without_details(server: str) -> None:
     up = next(number for number in range(100) if drawn("p", str(number)) is not None)
     both = '[rewards.main]\nverifier = "test/outage"\n[rewards.part]\nverifier = "test/outage"\naspect = "half"\n'

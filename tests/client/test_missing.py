@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, RewardClient, Rollout
+from trainer_client import AsyncRewardClient, IncompleteBatchError, Recipe, RewardClient, Rollout, ScoreTable
 from trainer_client.result.missing import MissingWindow
 from trainer_client.testing import FakeServer, Fault, Item
 
@@ -77,15 +78,21 @@ async def test_groups_of_a_stream_are_counted_together() -> None:
     assert ended == 2
 
 
-def test_a_batch_without_any_score_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_reward_without_any_score_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     with (
         FakeServer({"judge": script}) as server,
-        RewardClient(RECIPE, server.address) as client,
+        RewardClient(replace(RECIPE, max_missing=1.0), server.address) as client,
         caplog.at_level(logging.WARNING, "trainer_client"),
     ):
-        table = client.score(batch(2, 0))
-    assert not table.mask.any()
-    assert "'judged': none of 2 scores is there. First fault: 's0-0', judged: judge_unavailable" in caplog.text
+        tables = [client.score(batch(2, 0, step)) for step in range(2)]
+        assert not ScoreTable.concat(tables).mask.any()
+        # Once, and again after some were there.
+        assert [one.getMessage() for one in caplog.records] == [
+            "'judged': none of 2 scores is there. First fault: 's0-0', judged: judge_unavailable: as scripted"
+        ]
+        client.score(batch(2, 1, 2))
+        client.score(batch(2, 0, 3))
+    assert len(caplog.records) == 2
 
 
 def test_each_reward_has_a_window_of_its_own_and_a_copy_begins_with_none() -> None:

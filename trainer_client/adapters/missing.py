@@ -199,6 +199,7 @@ def refuse_sibling_rules(recipe: Recipe, remedy: str) -> None:
     """
     for reward in recipe.rewards:
         dropping = "drop_group" in reward.on_missing.values()
-        if dropping or not reward.required:
+        # A monitor changes no reward, whatever is missing of it.
+        if dropping or (not reward.required and not reward.is_monitor):
             said = "drops the group of a rollout without a score" if dropping else "is optional, the mean of its group"
             raise RecipeError(f"{said}, and a part of a group may be elsewhere; {remedy}", f"rewards.{reward.name}")

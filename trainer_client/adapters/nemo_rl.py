@@ -74,10 +74,7 @@ def environment_of(
                 rewards = {name: torch.tensor(values, dtype=torch.float32) for name, values in columns.items()}
             return EnvironmentReturn(
                 observations=[{"role": "environment", "content": _said(one)} for one in told],
-                metadata=[
-                    {**(info or {}), "assay_valid": one.valid, NUMBERS: one.numbers()}
-                    for info, one in zip(metadata, told, strict=True)
-                ],
+                metadata=[_noted(info or {}, one) for info, one in zip(metadata, told, strict=True)],
                 next_stop_strings=[None] * len(told),
                 rewards=rewards,
                 terminateds=torch.ones(len(told), dtype=torch.bool),
@@ -93,6 +90,10 @@ def environment_of(
             scorer.client.close()
 
     return AssayEnvironment
+
+
+def _noted(info: Mapping[str, Any], told: SingleReward) -> dict[str, Any]:
+    return {**info, "assay_valid": told.valid, NUMBERS: told.numbers()}
 
 
 def _said(told: SingleReward) -> str:

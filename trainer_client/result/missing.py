@@ -25,6 +25,7 @@ class MissingWindow:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._batches: list[deque[tuple[int, int]]] = []
+        self._gone: set[int] = set()
 
     def __getstate__(self) -> dict[str, object]:
         return {}
@@ -53,6 +54,19 @@ class MissingWindow:
         whole = np.array(totals, np.int64).reshape(-1, 2)
         says = (whole[:, 0] >= LEAST_NEEDED) | (whole[:, 1] >= LEAST_MISSING)
         return np.where(says, whole[:, 0], 0), np.where(says, whole[:, 1], 0)
+
+    def newly_gone(self, needed: Counts, missing: Counts) -> list[int]:
+        """Rewards of which a batch has no score at all, and of which the last one that asked had some.
+
+        Args:
+            needed: ``[R]`` scores that were needed of each reward.
+            missing: ``[R]`` those of them that are missing.
+        """
+        gone = set(np.flatnonzero((missing > 0) & (needed == missing)).tolist())
+        with self._lock:
+            fresh = sorted(gone - self._gone)
+            self._gone = (self._gone - set(np.flatnonzero(needed > missing).tolist())) | gone
+        return fresh
 
 
 def _counted(batches: deque[tuple[int, int]], needed: int, missing: int) -> tuple[int, int]:

@@ -297,7 +297,8 @@ class ScoreTable:
         """``[R]`` scores needed and missing, by which it is judged whether too many are missing; counted once."""
         if self._counted is None:
             own = combined.needed, combined.missing
-            for column in np.flatnonzero((own[1] > 0) & (own[0] == own[1])).tolist():
+            # Once for a client, until one is there again; a table that is made of others has been told of as they came.
+            for column in self._window.newly_gone(*own) if self._window is not None else ():
                 words = self._first_message(column)
                 logger.warning("%r: none of %d scores is there%s", self.columns[column], own[0][column], words)
             self._counted = own if self._window is None else self._window.add(*own)
