@@ -294,10 +294,9 @@ class ScoreTable:
         return combined
 
     def _missing_of(self, combined: Combined) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """``[R]`` scores needed and missing, by which it is judged whether too many are missing; counted once."""
+        """``[R]`` scores needed and missing, by which it is judged whether too many are missing; counted and told once."""
         if self._counted is None:
             own = combined.needed, combined.missing
-            # Once for a client, until one is there again; a table that is made of others has been told of as they came.
             for column in self._window.newly_gone(*own) if self._window is not None else ():
                 words = self._first_message(column)
                 logger.warning("%r: none of %d scores is there%s", self.columns[column], own[0][column], words)
