@@ -294,7 +294,7 @@ class ScoreTable:
         return combined
 
     def _missing_of(self, combined: Combined) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """``[R]`` scores needed and missing, by which it is judged whether too many are missing; counted and told once."""
+        """``[R]`` scores needed and missing, by which it is judged whether too many are; counted and told of once."""
         if self._counted is None:
             own = combined.needed, combined.missing
             for column in self._window.newly_gone(*own) if self._window is not None else ():
