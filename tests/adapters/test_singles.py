@@ -64,7 +64,9 @@ def test_each_rule(server: str) -> None:
 
 
 def test_a_monitor_needs_no_siblings(server: str) -> None:
-    watched = '[rewards.main]\nverifier = "length"\noptions = { max = 9 }\n[rewards.watched]\nverifier = "test/outage"\n'
+    watched = (
+        '[rewards.main]\nverifier = "length"\noptions = { max = 9 }\n[rewards.watched]\nverifier = "test/outage"\n'
+    )
     scorer = SingleScorer(Recipe.loads(recipe(watched + "weight = 0\nrequired = false\n")), server)
     found = scorer.score_all([sample(number) for number in range(8)])
     assert [one.reward for one in found] == [1.0] * 8
