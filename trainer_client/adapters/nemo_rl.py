@@ -124,7 +124,7 @@ def _rollout(log: Sequence[Mapping[str, Any]], info: Mapping[str, Any]) -> Any:
     """A rollout of a conversation: what the assistant wrote is one text, as NeMo-RL's own environments read it."""
     prompt = [{"role": one["role"], "content": one["content"]} for one in log if one["role"] in ("system", "user")]
     response = "".join(text_of(one["content"], "response") for one in log if one["role"] == "assistant")
-    kinds = str | int | float | bool | list | dict
+    kinds = (str, int, float, bool, list, dict)
     metadata = {key: value for key, value in info.items() if isinstance(value, kinds) and key != NUMBERS}
     return rollout_of_sample(
         prompt, response, info.get("ground_truth"), task=str(info.get("task") or ""), metadata=metadata or None
