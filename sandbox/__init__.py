@@ -13,12 +13,12 @@ What the program did is data, what failed on our side is an exception (`SandboxE
 from sandbox._admission import languages
 from sandbox._diagnose import Finding, diagnose
 from sandbox._errors import (
-    ProgramRefused,
-    SandboxClosed,
+    ProgramRefusedError,
+    SandboxClosedError,
     SandboxError,
-    SandboxFailure,
-    SandboxUnavailable,
-    UnsupportedLanguage,
+    SandboxInternalError,
+    SandboxUnavailableError,
+    UnsupportedLanguageError,
 )
 from sandbox._lateness import Attempt, settle
 from sandbox._open import open_sandbox
@@ -47,17 +47,17 @@ __all__ = [
     "Limits",
     "Prepared",
     "Program",
-    "ProgramRefused",
+    "ProgramRefusedError",
     "RunResult",
     "Sandbox",
-    "SandboxClosed",
+    "SandboxClosedError",
     "SandboxConfig",
     "SandboxError",
-    "SandboxFailure",
-    "SandboxUnavailable",
+    "SandboxInternalError",
+    "SandboxUnavailableError",
     "Session",
     "Step",
-    "UnsupportedLanguage",
+    "UnsupportedLanguageError",
     "diagnose",
     "languages",
     "open_sandbox",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable
 
-from sandbox._errors import ProgramRefused, UnsupportedLanguage
+from sandbox._errors import ProgramRefusedError, UnsupportedLanguageError
 from sandbox._languages import PRELOADS, TABLE, Language, look_up
 from sandbox._ns._packages import Interpreter, locate, not_shown
 from sandbox._types import Invocation, Limits, Program, SandboxConfig
@@ -24,7 +24,7 @@ def languages(config: SandboxConfig | None = None) -> tuple[str, ...]:
     interpreter = locate(config or SandboxConfig())
     found = []
     for name in TABLE:
-        with contextlib.suppress(UnsupportedLanguage):
+        with contextlib.suppress(UnsupportedLanguageError):
             _usable(name, interpreter)
             found.append(name)
     return tuple(found)
@@ -34,11 +34,11 @@ def _usable(name: str, interpreter: Interpreter) -> tuple[Language, str]:
     """The row of a language, and its tool where programs can see it.
 
     Raises:
-        UnsupportedLanguage: It is not here.
+        UnsupportedLanguageError: It is not here.
     """
     language, tool = look_up(name)
     if tool and not interpreter.shows(tool):
-        raise UnsupportedLanguage(language.name, not_shown(tool))
+        raise UnsupportedLanguageError(language.name, not_shown(tool))
     return language, tool
 
 
@@ -51,8 +51,8 @@ def admit(
         The language, its tool ("" for Python) and the bounds of its building.
 
     Raises:
-        UnsupportedLanguage: Not here, or a driver or a preload set for a language that has none.
-        ProgramRefused: A size or a name.
+        UnsupportedLanguageError: Not here, or a driver or a preload set for a language that has none.
+        ProgramRefusedError: A size or a name.
     """
     language, tool = _usable(program.language, interpreter)
     _check(program, language, config.source_bytes)
@@ -64,14 +64,14 @@ def admit(
 def _check(program: Program, language: Language, most: int) -> None:
     size = len(program.source) + sum(map(len, program.files.values()))
     if size > most:
-        raise ProgramRefused(f"source and files have {size} bytes, more than the {most} accepted here")
+        raise ProgramRefusedError(f"source and files have {size} bytes, more than the {most} accepted here")
     if program.preload is not None and program.preload not in PRELOADS:
-        raise ProgramRefused(f"no preload set {program.preload!r}; there are: {', '.join(PRELOADS)}")
+        raise ProgramRefusedError(f"no preload set {program.preload!r}; there are: {', '.join(PRELOADS)}")
     if language.tool and (program.driver is not None or program.preload is not None):
-        raise UnsupportedLanguage(program.language, "drivers and preload sets exist for python only")
+        raise UnsupportedLanguageError(program.language, "drivers and preload sets exist for python only")
     own = {language.source_name(program.source), language.product} - {""}
     if taken := own & program.files.keys():
-        raise ProgramRefused(f"file name {min(taken)!r} is that of the program itself")
+        raise ProgramRefusedError(f"file name {min(taken)!r} is that of the program itself")
     _check_names(program.files, own)
 
 
@@ -81,9 +81,9 @@ def _check_names(names: Iterable[str], own: Iterable[str]) -> None:
     for name in names:
         parts = name.split("/")
         if len(parts) > _MAX_DEPTH or not all(map(_is_plain, parts)):
-            raise ProgramRefused(f"file name {name!r} is not a plain relative path")
+            raise ProgramRefusedError(f"file name {name!r} is not a plain relative path")
         if any("/".join(parts[:depth]) in files for depth in range(1, len(parts))):
-            raise ProgramRefused(f"file name {name!r} lies below another file")
+            raise ProgramRefusedError(f"file name {name!r} lies below another file")
 
 
 def _is_plain(part: str) -> bool:
@@ -98,7 +98,7 @@ def check_space(program: Program, limits: Limits, given: Invocation | None = Non
     """Refuse a program whose own files do not fit into what a run may store, and names that no file can have.
 
     Raises:
-        ProgramRefused: One of them.
+        ProgramRefusedError: One of them.
     """
     files = dict(program.files)
     if given is not None:
@@ -107,4 +107,4 @@ def check_space(program: Program, limits: Limits, given: Invocation | None = Non
     sizes = (len(program.source), *map(len, files.values()))
     size = sum(-(-one // _PAGE) * _PAGE for one in sizes)
     if size > limits.disk_bytes or len(files) >= limits.files:
-        raise ProgramRefused(f"source and files take {size} bytes, more than the run may store")
+        raise ProgramRefusedError(f"source and files take {size} bytes, more than the run may store")

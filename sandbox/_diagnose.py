@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import time
 
-from sandbox._errors import SandboxError, SandboxUnavailable
+from sandbox._errors import SandboxError, SandboxUnavailableError
 from sandbox._languages import PRELOADS, TABLE, look_up
 from sandbox._ns._packages import Interpreter, locate, not_shown
 from sandbox._open import open_sandbox
@@ -77,7 +77,7 @@ def _backends(config: SandboxConfig) -> list[Finding]:
 
 def _lack(error: SandboxError) -> tuple[str, str]:
     """What is wrong with a sandbox that did not open, and what to do about it."""
-    if not isinstance(error, SandboxUnavailable):
+    if not isinstance(error, SandboxUnavailableError):
         return str(error), "Look at the cause named; this is a fault, not a setting."
     return f"step {error.step} failed" + (f": {error.detail}" if error.detail else ""), error.remedy
 

@@ -1,11 +1,11 @@
 """Every way in which the sandbox itself can fail. What a program did is never an exception, but a `RunResult`.
 
     SandboxError
-    ├── SandboxUnavailable    this host does not allow the isolation: nothing is run
-    ├── SandboxFailure        ours, while preparing or running; retryable; says nothing about the program
-    ├── SandboxClosed         `close()` was called, possibly by another thread in the middle of a run
-    ├── UnsupportedLanguage   no such row in the language table, or its toolchain is missing
-    └── ProgramRefused        the request itself is unusable: a file name that leaves the box, a size over the cap
+    ├── SandboxUnavailableError    this host does not allow the isolation: nothing is run
+    ├── SandboxInternalError       ours, while preparing or running; retryable; says nothing about the program
+    ├── SandboxClosedError         `close()` was called, possibly by another thread in the middle of a run
+    ├── UnsupportedLanguageError   no such row in the language table, or its toolchain is missing
+    └── ProgramRefusedError        the request itself is unusable: a file name that leaves the box, a size over the cap
 
 All of them survive pickling, because they cross process borders.
 """
@@ -17,7 +17,7 @@ class SandboxError(Exception):
     """Root of every error raised by this package."""
 
 
-class SandboxUnavailable(SandboxError):
+class SandboxUnavailableError(SandboxError):
     """The host does not allow full isolation, so nothing is run at all.
 
     Attributes:
@@ -37,7 +37,7 @@ class SandboxUnavailable(SandboxError):
         return f"cannot isolate programs on this host: step {self.step} failed{cause}. {self.remedy}"
 
 
-class SandboxFailure(SandboxError):
+class SandboxInternalError(SandboxError):
     """The sandbox failed during a run. The program is not to blame and the same request may be sent again.
 
     Attributes:
@@ -54,11 +54,11 @@ class SandboxFailure(SandboxError):
         return f"the sandbox failed at {self.step}" + (f": {self.detail}" if self.detail else "")
 
 
-class SandboxClosed(SandboxError):
+class SandboxClosedError(SandboxError):
     """The sandbox was closed before or during the call."""
 
 
-class UnsupportedLanguage(SandboxError):
+class UnsupportedLanguageError(SandboxError):
     """The language is not offered here.
 
     Attributes:
@@ -75,7 +75,7 @@ class UnsupportedLanguage(SandboxError):
         return f"language {self.language!r} is not available: {self.remedy}"
 
 
-class ProgramRefused(SandboxError):
+class ProgramRefusedError(SandboxError):
     """The program as sent cannot be run by any sandbox; nothing was started.
 
     Attributes:

@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 
-from sandbox._errors import UnsupportedLanguage
+from sandbox._errors import UnsupportedLanguageError
 from sandbox._types import MIB, Limits
 
 _BUILD_LIMITS = Limits(cpu_s=30.0, wall_s=120.0, memory_bytes=1024 * MIB, disk_bytes=256 * MIB, stderr_bytes=64 << 10)
@@ -230,11 +230,11 @@ def look_up(name: str) -> tuple[Language, str]:
     """Return a row and the path of its tool.
 
     Raises:
-        UnsupportedLanguage: There is no such row or a tool is missing.
+        UnsupportedLanguageError: There is no such row or a tool is missing.
     """
     row = TABLE.get(name)
     if row is None:
-        raise UnsupportedLanguage(name, f"the table holds {', '.join(TABLE)}")
+        raise UnsupportedLanguageError(name, f"the table holds {', '.join(TABLE)}")
     if not all(map(_which, _tools(row))):
-        raise UnsupportedLanguage(name, row.remedy)
+        raise UnsupportedLanguageError(name, row.remedy)
     return row, (_which(row.tool) or "") if row.tool else ""

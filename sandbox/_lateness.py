@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from sandbox._errors import SandboxFailure
+from sandbox._errors import SandboxInternalError
 
 _T = TypeVar("_T")
 _STARVED = 2.0
@@ -69,7 +69,7 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
         What came of it, and the slowness that it was judged by.
 
     Raises:
-        SandboxFailure: The host was too slow to tell, before and after.
+        SandboxInternalError: The host was too slow to tell, before and after.
     """
     first = attempt(1.0)
     if not first.late:
@@ -88,5 +88,5 @@ def settle(attempt: Callable[[float], Attempt[_T]], measure: Callable[[], float]
     slow = min(slow, measure())
     if second.elapsed_s < slow * wall_s or (second.wall_s <= wall_s and slow >= _STARVED):
         detail = f"{second.elapsed_s:.1f} s passed on a host that is {slow:.1f} times slower than it should be"
-        raise SandboxFailure("starved", detail)
+        raise SandboxInternalError("starved", detail)
     return second.value, slow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
-from sandbox._errors import SandboxUnavailable
+from sandbox._errors import SandboxUnavailableError
 from sandbox._types import Sandbox, SandboxConfig
 
 _BACKENDS = ("ns", "docker")
@@ -20,9 +20,9 @@ def open_sandbox(backend: str | None = None, config: SandboxConfig | None = None
         config: Settings of the slot.
 
     Raises:
-        SandboxUnavailable: This host does not allow the isolation; names the step and the remedy. There is no
+        SandboxUnavailableError: This host does not allow the isolation; names the step and the remedy. There is no
             weaker mode to fall back to.
-        SandboxFailure: The slot could not be started for another reason.
+        SandboxInternalError: The slot could not be started for another reason.
         ValueError: No such backend, or a setting that makes no sense.
     """
     config = config or SandboxConfig()
@@ -30,7 +30,7 @@ def open_sandbox(backend: str | None = None, config: SandboxConfig | None = None
     if backend not in _BACKENDS:
         raise ValueError(f"no sandbox backend {backend!r}; there are: {', '.join(_BACKENDS)}")
     if sys.platform != "linux":
-        raise SandboxUnavailable("platform", "Run on Linux.", f"this is {sys.platform}")
+        raise SandboxUnavailableError("platform", "Run on Linux.", f"this is {sys.platform}")
     # Linux only, so it cannot be imported at the top.
     from sandbox._docker._slot import DockerSandbox
     from sandbox._ns._selftest import run_canaries

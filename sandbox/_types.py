@@ -262,7 +262,7 @@ class Session(Protocol):
 class Sandbox(Protocol):
     """One slot: used by one thread at a time. Open as many as are to run side by side.
 
-    `close` may be called from another thread at any time; a call in progress then raises `SandboxClosed`.
+    `close` may be called from another thread at any time; a call in progress then raises `SandboxClosedError`.
     """
 
     @property
@@ -279,9 +279,9 @@ class Sandbox(Protocol):
                 be run more or less often all the same.
 
         Raises:
-            UnsupportedLanguage: No such language here.
-            ProgramRefused: The program cannot be run anywhere (sizes, file names).
-            SandboxFailure: Ours; may be tried again.
+            UnsupportedLanguageError: No such language here.
+            ProgramRefusedError: The program cannot be run anywhere (sizes, file names).
+            SandboxInternalError: Ours; may be tried again.
         """
 
     def run(
@@ -303,8 +303,8 @@ class Sandbox(Protocol):
             given: What this run gets beside the program.
 
         Raises:
-            ProgramRefused: A name of a file.
-            SandboxFailure: Ours; may be tried again.
+            ProgramRefusedError: A name of a file.
+            SandboxInternalError: Ours; may be tried again.
         """
 
     def start(
@@ -334,7 +334,7 @@ class Sandbox(Protocol):
         those who keep a clock of their own on a `Session`.
 
         Raises:
-            SandboxFailure: Ours; may be tried again.
+            SandboxInternalError: Ours; may be tried again.
         """
 
     def discard(self, prepared: Prepared) -> None:

@@ -25,11 +25,11 @@ from sandbox import (
     Exit,
     Limits,
     Program,
-    ProgramRefused,
+    ProgramRefusedError,
     RunResult,
     Sandbox,
     SandboxError,
-    UnsupportedLanguage,
+    UnsupportedLanguageError,
     languages,
     open_sandbox,
 )
@@ -139,9 +139,9 @@ def routes(scoring: Scoring, slots: Slots) -> APIRouter:
         try:
             with scoring.hold(1):
                 return reply(await unless_gone(request, asyncio.ensure_future(slots.use(work))))
-        except ProgramRefused as error:
+        except ProgramRefusedError as error:
             raise invalid(str(error), "files") from None
-        except (SandboxError, UnsupportedLanguage) as error:
+        except (SandboxError, UnsupportedLanguageError) as error:
             raise HttpError(504, "sandbox_failed", f"the sandbox failed; try again: {error}") from None
 
     return router

@@ -10,8 +10,8 @@ from typing import Any
 
 from reward_servers.engines.judging import (
     Backend,
-    ChatRejected,
-    ChatUnavailable,
+    ChatRejectedError,
+    ChatUnavailableError,
     Completion,
     Exchange,
     Protocol,
@@ -70,9 +70,9 @@ class Desk:
         asked = WritingTask(task, material, example, self.seed_of(task, *material.values()))
         try:
             written = await write(asked, self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed)
-        except ChatUnavailable as error:
+        except ChatUnavailableError as error:
             raise DeskError(f"the model cannot be reached: {error}") from None
-        except ChatRejected as error:
+        except ChatRejectedError as error:
             self._without(error)
             return None
         for one in written.completions:
@@ -92,9 +92,9 @@ class Desk:
         exchange = Exchange(question)
         try:
             await exchange.run(self.backend, reasks=self.reasks, budget=self.budget, send_seed=self.send_seed)
-        except ChatUnavailable as error:
+        except ChatUnavailableError as error:
             raise DeskError(f"the model cannot be reached: {error}") from None
-        except ChatRejected as error:
+        except ChatRejectedError as error:
             self._without(error)
             return None
         finally:
@@ -114,7 +114,7 @@ class Desk:
             state.update(text.encode("utf-8", "replace") + b"\0")
         return int.from_bytes(state.digest(), "big")
 
-    def _without(self, error: ChatRejected) -> None:
+    def _without(self, error: ChatRejectedError) -> None:
         if error.reason in _STOPPING:
             raise DeskError(f"{_STOPPING[error.reason]}: {error}") from None
         self.lost[error.reason] += 1

@@ -10,7 +10,7 @@ from typing import Any
 
 from reward_servers import Context, StartupError, UpstreamError
 from reward_servers.engines import text
-from reward_servers.engines.judging import Asked, Backend, ChatRejected, ChatUnavailable
+from reward_servers.engines.judging import Asked, Backend, ChatRejectedError, ChatUnavailableError
 from reward_servers.styles._grader_spec import ScoreModel
 from reward_servers.styles._grader_text import fill
 from reward_servers.verifiers._judge_settings import JudgeSettings, open_models
@@ -65,7 +65,7 @@ class ModelGrader:
 
         Raises:
             DatasetError: The item lacks what the messages need.
-            MalformedOutput: The response does.
+            MalformedOutputError: The response does.
             UpstreamError: The model is away, or gave no number.
         """
         messages = [{"role": one.role, "content": fill(one.text, item, sample)} for one in self._grader.input]
@@ -77,11 +77,11 @@ class ModelGrader:
             context.usage.upstream_calls += 1
             try:
                 reply = await self._backend.ask(asked, budget=_BUDGET if left is None else left, jitter=jitter)
-            except ChatUnavailable as error:
+            except ChatUnavailableError as error:
                 raise UpstreamError(
                     str(error), code="judge_unavailable", retryable=True, retry_after=error.retry_after
                 ) from None
-            except ChatRejected as error:
+            except ChatRejectedError as error:
                 raise UpstreamError(str(error), code=f"judge_{error.reason}") from None
             context.usage.input_tokens += reply.input_tokens
             context.usage.output_tokens += reply.output_tokens

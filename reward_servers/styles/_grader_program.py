@@ -24,7 +24,7 @@ _TAIL = 1500
 _CANDIDATES = (Exit.CPU_LIMIT, Exit.MEMORY_LIMIT)
 
 
-class BoundExceeded(Exception):
+class BoundExceededError(Exception):
     """The program exceeded its time or memory over a response."""
 
 
@@ -51,7 +51,7 @@ class ProgramGrader:
         """What the program returned.
 
         Raises:
-            BoundExceeded: It exceeded them over this response.
+            BoundExceededError: It exceeded them over this response.
             ServiceError: It failed, or the sandbox did.
         """
         request = json.dumps({"sample": sample, "item": item}).encode()
@@ -60,7 +60,7 @@ class ProgramGrader:
         except SandboxError as error:
             raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None
         if result.ended in _CANDIDATES:
-            raise BoundExceeded(result.ended.value)
+            raise BoundExceededError(result.ended.value)
         try:
             if not result.ok:
                 raise ValueError

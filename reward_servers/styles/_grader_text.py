@@ -20,7 +20,7 @@ _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 Value = Mapping[str, Any]
 
 
-class MalformedOutput(Exception):
+class MalformedOutputError(Exception):
     """A template reads JSON of a response that is none, or lacks the part."""
 
 
@@ -42,7 +42,7 @@ def fill(template: str, item: Value, sample: Value) -> str:
 
     Raises:
         DatasetError: The item lacks a part.
-        MalformedOutput: The response lacks a part.
+        MalformedOutputError: The response lacks a part.
     """
     return _PLACE.sub(lambda place: _filled(place[1], item, sample), template)
 
@@ -60,7 +60,7 @@ def _filled(place: str, item: Value, sample: Value) -> str:
                 raise DatasetError(
                     f"the grader reads {place}; the reference and the metadata hold {there}", code="missing_reference"
                 ) from None
-            raise MalformedOutput(place) from None
+            raise MalformedOutputError(place) from None
     return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 

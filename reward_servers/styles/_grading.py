@@ -17,9 +17,9 @@ from reward_servers.engines import text
 from reward_servers.styles._address import Address
 from reward_servers.styles._columns import Columns, columns_of
 from reward_servers.styles._grader_model import ModelGrader, ModelSettings, open_model
-from reward_servers.styles._grader_program import BoundExceeded, ProgramGrader
+from reward_servers.styles._grader_program import BoundExceededError, ProgramGrader
 from reward_servers.styles._grader_spec import Multi, PythonGrader, ScoreModel, Spec, StringCheck, read_spec
-from reward_servers.styles._grader_text import Formula, MalformedOutput, fill, similarity
+from reward_servers.styles._grader_text import Formula, MalformedOutputError, fill, similarity
 from reward_servers.styles._making import make_verifier, number_of, shown
 from reward_servers.verifiers.code import CodeSettings
 
@@ -140,9 +140,9 @@ class _Computing(_Grader):
         item, sample = columns_of(rollout), _sample(rollout)
         try:
             return self._total({name: self._part(name, item, sample, rollout) for name in self.spec.parts})
-        except MalformedOutput as error:
+        except MalformedOutputError as error:
             return Score.floor("malformed", f"the response has no {error}")
-        except BoundExceeded as error:
+        except BoundExceededError as error:
             return Score.floor("limit", f"the grader ended by {error} over this response")
 
     def close(self) -> None:
@@ -165,9 +165,9 @@ class _Asking(_Grader):
                 else:
                     scores[name] = await asyncio.to_thread(self._part, name, item, sample, rollout)
             return self._total(scores)
-        except MalformedOutput as error:
+        except MalformedOutputError as error:
             return Score.floor("malformed", f"the response has no {error}")
-        except BoundExceeded as error:
+        except BoundExceededError as error:
             return Score.floor("limit", f"the grader ended by {error} over this response")
 
     async def close(self) -> None:

@@ -21,21 +21,21 @@ from reward_servers import (
     verifier,
 )
 from reward_servers.engines.code import (
-    BadOptions,
-    BadReference,
+    BadOptionsError,
+    BadReferenceError,
     Ceiling,
     Judgement,
     JudgeOptions,
     Slots,
     Submission,
-    UnmeasuredLimit,
+    UnmeasuredLimitError,
     Verdict,
     judge,
     parse_reference,
     swapped,
 )
 from reward_servers.verifiers._turn import TurnOptions, turn_aspects
-from sandbox import SandboxConfig, SandboxError, UnsupportedLanguage, open_sandbox
+from sandbox import SandboxConfig, SandboxError, UnsupportedLanguageError, open_sandbox
 
 
 class Tests(Reference):
@@ -146,13 +146,13 @@ class Code:
                 rollout.response, spec, chosen, prompt=rollout.prompt, marks=rollout.reasoning_marks
             )
             judgement = judge(submission, spec, self._slots, chosen)
-        except BadReference as error:
+        except BadReferenceError as error:
             raise DatasetError(f"reference.{error}") from None
-        except UnmeasuredLimit as error:
+        except UnmeasuredLimitError as error:
             raise ServiceError(f"reference.{error}", code="unmeasured_limit") from None
-        except BadOptions as error:
+        except BadOptionsError as error:
             raise CallerError(f"options.{error}", code="invalid_options") from None
-        except UnsupportedLanguage as error:
+        except UnsupportedLanguageError as error:
             raise ServiceError(str(error), code="unsupported_language") from None
         except SandboxError as error:
             raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None

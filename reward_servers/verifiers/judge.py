@@ -12,8 +12,8 @@ from reward_servers.engines.judging import (
     SIDES,
     Backend,
     ChatError,
-    ChatRejected,
-    ChatUnavailable,
+    ChatRejectedError,
+    ChatUnavailableError,
     Controls,
     Exchange,
     Question,
@@ -189,9 +189,9 @@ class Judge:
                 budget=self._budget(ctx),
                 send_seed=settings.send_seed,
             )
-        except ChatUnavailable as error:
+        except ChatUnavailableError as error:
             raise _fault("unavailable", str(error), exchange, retryable=True, retry_after=error.retry_after) from None
-        except ChatRejected as error:
+        except ChatRejectedError as error:
             return error.reason, str(error)
         finally:
             _count(ctx, exchange)

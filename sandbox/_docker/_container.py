@@ -17,7 +17,7 @@ from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sandbox._docker import _message, _plain
-from sandbox._errors import SandboxFailure, SandboxUnavailable
+from sandbox._errors import SandboxInternalError, SandboxUnavailableError
 from sandbox._inside import _contained, _rootfs
 from sandbox._ns._packages import Interpreter
 from sandbox._ns._probe import WORK_COST
@@ -68,12 +68,12 @@ class Engine:
         """Connect and have the image.
 
         Raises:
-            SandboxUnavailable: There is no engine, or not with that runtime.
+            SandboxUnavailableError: There is no engine, or not with that runtime.
         """
         try:
             import docker  # an extra, for those who use this backend
         except ImportError as error:
-            raise SandboxUnavailable("docker", "Run pip install 'assay[docker]'.", str(error)) from error
+            raise SandboxUnavailableError("docker", "Run pip install 'assay[docker]'.", str(error)) from error
         self.errors = (docker.errors.DockerException, OSError)
         self.config = config
         self._work_s = 0.0
@@ -83,14 +83,14 @@ class Engine:
             _check_reachable(address)
             self.client = docker.DockerClient(base_url=address)
         except self.errors as error:
-            raise SandboxUnavailable("docker", remedy, str(error)) from error
+            raise SandboxUnavailableError("docker", remedy, str(error)) from error
         try:
             self._check_runtime(self.client.info()["Runtimes"])
             self.image = self._import_image()
             self._sweep()
         except self.errors as error:
             self.client.close()
-            raise SandboxUnavailable("docker", remedy, str(error)) from error
+            raise SandboxUnavailableError("docker", remedy, str(error)) from error
         except BaseException:
             self.client.close()
             raise
@@ -100,7 +100,7 @@ class Engine:
         if config.docker_runtime not in runtimes:
             remedy = "Name it in the engine's daemon.json, or choose one of those that are there."
             detail = f"no runtime {config.docker_runtime!r}; there are: {', '.join(sorted(runtimes))}"
-            raise SandboxUnavailable("docker_runtime", remedy, detail)
+            raise SandboxUnavailableError("docker_runtime", remedy, detail)
 
     def _import_image(self) -> str:
         file = io.BytesIO()
@@ -127,14 +127,14 @@ class Engine:
         """Processor time of the piece of work that probes do in containers, by the clock of the host.
 
         Raises:
-            SandboxFailure: It could not be measured.
+            SandboxInternalError: It could not be measured.
         """
         if not self._work_s:
             command = [python, "-I", "-S", "-c", WORK_COST.decode()]
             try:
                 costs = [float(subprocess.check_output(command, timeout=_START_S)) for _ in range(_CALIBRATIONS)]
             except (OSError, subprocess.SubprocessError, ValueError) as error:
-                raise SandboxFailure("calibrate", f"{type(error).__name__}: {error}") from error
+                raise SandboxInternalError("calibrate", f"{type(error).__name__}: {error}") from error
             self._work_s = min(costs)
         return self._work_s
 
@@ -172,8 +172,8 @@ class Container:
         """Start it and wait for its manager's report.
 
         Raises:
-            SandboxUnavailable: A step of the isolation is refused here.
-            SandboxFailure: It could not be started for another reason.
+            SandboxUnavailableError: A step of the isolation is refused here.
+            SandboxInternalError: It could not be started for another reason.
         """
         self._engine = engine
         self._sock: socket.socket | None = None
@@ -183,7 +183,7 @@ class Container:
         try:
             self._container = self._create(interpreter, size)
         except engine.errors as error:
-            raise SandboxFailure("docker", str(error)) from error
+            raise SandboxInternalError("docker", str(error)) from error
         try:
             self._connect()
             self._container.start()
@@ -194,7 +194,7 @@ class Container:
                 self.ask({"do": "calibrate", "work_s": engine.work_s(interpreter.path)}, _START_S)
         except engine.errors as error:
             self.close()
-            raise SandboxFailure("docker", str(error)) from error
+            raise SandboxInternalError("docker", str(error)) from error
         except BaseException:
             self.close()
             raise
@@ -249,19 +249,19 @@ class Container:
         try:
             self._engine.client.api.update_container(self._container.id, mem_limit=wanted, memswap_limit=wanted)
         except self._engine.errors as error:
-            raise SandboxFailure("docker_memory", str(error)) from error
+            raise SandboxInternalError("docker_memory", str(error)) from error
         self._memory = wanted
 
     def ask(self, message: dict[str, Any], within_s: float) -> dict[str, Any]:
         """Ask the manager something.
 
         Raises:
-            SandboxFailure: The container is gone or does not answer.
+            SandboxInternalError: The container is gone or does not answer.
             Exception: What the manager has sent as one.
         """
         sock = self._sock
         if sock is None:
-            raise SandboxFailure("container", "it has ended")
+            raise SandboxInternalError("container", "it has ended")
         deadline = time.monotonic() + within_s
         try:
             sock.settimeout(within_s)
@@ -269,7 +269,7 @@ class Container:
             answer = _message.read(lambda size: self._receive(sock, size, deadline))
         except (OSError, EOFError, ValueError) as error:
             said = self._errors.decode("utf-8", "replace")[-500:]
-            raise SandboxFailure("container", f"{type(error).__name__}: {error} {said}".strip()) from error
+            raise SandboxInternalError("container", f"{type(error).__name__}: {error} {said}".strip()) from error
         if "error" in answer:
             raise _plain.error_of(answer)
         return answer

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from sandbox._docker import _message, _plain
-from sandbox._errors import SandboxError, SandboxFailure, SandboxUnavailable
+from sandbox._errors import SandboxError, SandboxInternalError, SandboxUnavailableError
 from sandbox._inside import _wire
 from sandbox._languages import TABLE, look_up
 from sandbox._ns._jobs import Artefact
@@ -86,7 +86,7 @@ class _Forker(Zygote):
         """Take its report.
 
         Raises:
-            SandboxUnavailable: A step of the isolation is refused here.
+            SandboxUnavailableError: A step of the isolation is refused here.
         """
         self.runs = 0
         self.started = time.monotonic()
@@ -103,7 +103,7 @@ class _Forker(Zygote):
         letter, payload, _ = _wire.receive_frame(control)
         fields = payload.decode("utf-8", "replace").split("\0")
         if letter != _wire.READY:
-            raise SandboxUnavailable(fields[0], "Look at the step named.", fields[-1])
+            raise SandboxUnavailableError(fields[0], "Look at the step named.", fields[-1])
         self.version, self.steps = fields[0], fields[2:]
 
     def request_spares(self, ahead: int = 1) -> None:
@@ -113,9 +113,9 @@ class _Forker(Zygote):
         try:
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
-            raise SandboxFailure("forker", f"{type(error).__name__}: {error}") from error
+            raise SandboxInternalError("forker", f"{type(error).__name__}: {error}") from error
         if letter != _wire.SPARE or len(descriptors) != 2:
-            raise SandboxFailure("forker", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+            raise SandboxInternalError("forker", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
         return _Child(
             socket.socket(fileno=descriptors[0]), descriptors[1], self.memory, self._clock, self._end_programs
         )
@@ -137,7 +137,7 @@ class InnerSlot(NsSandbox):
         """Take over the forker.
 
         Raises:
-            SandboxUnavailable: A step of the isolation is refused here.
+            SandboxUnavailableError: A step of the isolation is refused here.
         """
         self._control = control
         self.work_s = 0.0
@@ -167,7 +167,7 @@ class InnerSlot(NsSandbox):
         try:
             return action()
         except OSError as error:
-            raise SandboxFailure("container", str(error)) from error
+            raise SandboxInternalError("container", str(error)) from error
 
     def export(self, prepared: Prepared) -> dict[str, Any]:
         """What was made of a program, for another container."""

@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from sandbox._errors import ProgramRefused, SandboxClosed, SandboxFailure, SandboxUnavailable, UnsupportedLanguage
+from sandbox._errors import (
+    ProgramRefusedError,
+    SandboxClosedError,
+    SandboxInternalError,
+    SandboxUnavailableError,
+    UnsupportedLanguageError,
+)
 from sandbox._types import CompileFailure, Exit, Invocation, IsolationReport, Program, RunResult, Step
 
 _ERRORS: dict[str, type[Exception]] = {
     kind.__name__: kind
     for kind in (
         EOFError,
-        ProgramRefused,
-        SandboxClosed,
-        SandboxFailure,
-        SandboxUnavailable,
+        ProgramRefusedError,
+        SandboxClosedError,
+        SandboxInternalError,
+        SandboxUnavailableError,
         TimeoutError,
-        UnsupportedLanguage,
+        UnsupportedLanguageError,
         ValueError,
     )
 }
@@ -28,12 +34,12 @@ def error_fields(error: Exception) -> dict[str, Any]:
     name = type(error).__name__
     if name in _ERRORS:
         return {"error": name, "arguments": [str(argument) for argument in error.args]}
-    return {"error": "SandboxFailure", "arguments": ["manager", f"{name}: {error}"]}
+    return {"error": "SandboxInternalError", "arguments": ["manager", f"{name}: {error}"]}
 
 
 def error_of(fields: dict[str, Any]) -> Exception:
     """The exception that was sent."""
-    return _ERRORS.get(fields["error"], SandboxFailure)(*fields["arguments"])
+    return _ERRORS.get(fields["error"], SandboxInternalError)(*fields["arguments"])
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 from sandbox._admission import admit, check_space
 from sandbox._docker import _plain
 from sandbox._docker._container import Container, Engine, Size
-from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
+from sandbox._errors import SandboxClosedError, SandboxInternalError, SandboxUnavailableError
 from sandbox._ns._meter import HARD_CAP
 from sandbox._ns._packages import locate
 from sandbox._types import (
@@ -52,7 +52,7 @@ class DockerSandbox:
         """Start the slot's first container.
 
         Raises:
-            SandboxUnavailable: There is no engine, or it refuses a step of the isolation.
+            SandboxUnavailableError: There is no engine, or it refuses a step of the isolation.
         """
         self._owner = os.getpid()
         self._config = config
@@ -173,7 +173,7 @@ class DockerSandbox:
             raise RuntimeError("this sandbox was opened by another process; open one in each")
         with self._lock:
             if self._closed:
-                raise SandboxClosed("the sandbox is closed")
+                raise SandboxClosedError("the sandbox is closed")
             if self._session is not None and self._session.open:
                 raise RuntimeError("a session is open in this sandbox; finish it first")
             yield
@@ -190,17 +190,17 @@ class DockerSandbox:
         try:
             container = self._container(size)
             return container, action(container)
-        except SandboxFailure as failure:
+        except SandboxInternalError as failure:
             if self._closed:
-                raise SandboxClosed("the sandbox was closed during the call") from None
+                raise SandboxClosedError("the sandbox was closed during the call") from None
             if failure.step == "starved":  # has been tried again
                 raise
             self._retire_all()
         try:
             container = self._container(size)
             return container, action(container)
-        except SandboxUnavailable as error:  # it was available when it was opened, so it may be again
-            raise SandboxFailure(error.step, error.detail) from error
+        except SandboxUnavailableError as error:  # it was available when it was opened, so it may be again
+            raise SandboxInternalError(error.step, error.detail) from error
 
     def _container(self, size: Size) -> Container:
         """The container of a size, a fresh one if it has served its time."""
@@ -250,13 +250,13 @@ class DockerSandbox:
         """Ask something of the container of an open session."""
         with self._lock:
             if self._closed or not session.open:
-                raise SandboxClosed("the session is over")
+                raise SandboxClosedError("the session is over")
             try:
                 return container.ask(message, s)
-            except SandboxFailure:
+            except SandboxInternalError:
                 session.open = False
                 if self._closed:
-                    raise SandboxClosed("the sandbox was closed during the call") from None
+                    raise SandboxClosedError("the sandbox was closed during the call") from None
                 raise
 
 

@@ -10,7 +10,7 @@ import socket
 import stat
 from typing import Any
 
-from sandbox._errors import SandboxClosed, SandboxFailure
+from sandbox._errors import SandboxClosedError, SandboxInternalError
 from sandbox._inside import _wire
 from sandbox._languages import OUTPUT, TABLE, Language
 from sandbox._lateness import Attempt
@@ -142,7 +142,7 @@ def launch(start: Launch, wake: int) -> Running:
         wake: Descriptor that becomes readable when the slot is closed by another thread.
 
     Raises:
-        SandboxFailure: The process is gone.
+        SandboxInternalError: The process is gone.
     """
     child, job, limits = start.child, start.job, start.limits
     language, artefact = TABLE[start.program.language], start.artefact
@@ -167,7 +167,7 @@ def launch(start: Launch, wake: int) -> Running:
         _wire.send_job(child.sock, job, [*opened, *shared])
     except OSError as error:
         _abandon(child, ours, data)
-        raise SandboxFailure("send", f"{type(error).__name__}: {error}") from error
+        raise SandboxInternalError("send", f"{type(error).__name__}: {error}") from error
     except BaseException:
         _abandon(child, ours, data)
         raise
@@ -246,8 +246,8 @@ def compile_python(
     """Have a child compile a Python program, within the limits, and leave it waiting for its first run.
 
     Raises:
-        SandboxFailure: The child is gone for a reason of ours.
-        SandboxClosed: The slot was closed meanwhile.
+        SandboxInternalError: The child is gone for a reason of ours.
+        SandboxClosedError: The slot was closed meanwhile.
     """
     job = {
         "mode": "compile",
@@ -272,7 +272,7 @@ def compile_python(
             return Attempt(Artefact(program, TABLE["python"], "", payload), *_clocks(meter))
         return Attempt(_explain(letter, payload, child, limits), *_clocks(meter))
     except (OSError, EOFError, ValueError) as error:
-        raise SandboxFailure("compile", f"{type(error).__name__}: {error}") from error
+        raise SandboxInternalError("compile", f"{type(error).__name__}: {error}") from error
     finally:
         if not keep:
             child.close()
@@ -287,12 +287,12 @@ def _explain(letter: bytes, payload: bytes, child: Child, limits: Limits) -> Com
     if letter == _wire.ENDED:
         status = _wire.END_REPORT.unpack(payload)[0]
         if status == _wire.DISTURBED:
-            raise SandboxFailure("compile", "a signal from outside, such as one to all processes, has reached it")
+            raise SandboxInternalError("compile", "a signal from outside, such as one to all processes, has reached it")
         code = os.waitstatus_to_exitcode(status)
         memory = child.group is not None and child.group.killed_for_memory()
         ended = Exit.MEMORY_LIMIT if memory else Exit.SIGNALED
         return CompileFailure(f"the compiler was ended by signal {-code}", ended)
-    raise SandboxFailure("compile", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+    raise SandboxInternalError("compile", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
 
 
 def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, wall_factor: float) -> Exit | None:
@@ -304,7 +304,7 @@ def _await_compiler(meter: Meter, child: Child, limits: Limits, wake: int, wall_
     while True:
         events = dict(poll.poll(max(10.0, pause * 1000)))
         if wake in events:
-            raise SandboxClosed("the sandbox was closed during the call")
+            raise SandboxClosedError("the sandbox was closed during the call")
         if events:
             return None
         meter.sample()

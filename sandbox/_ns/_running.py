@@ -12,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from sandbox._errors import SandboxClosed, SandboxFailure
+from sandbox._errors import SandboxClosedError, SandboxInternalError
 from sandbox._inside import _wire
 from sandbox._languages import Language
 from sandbox._ns._meter import Meter
@@ -176,8 +176,8 @@ class Running:
             False if `timeout_s` has passed before.
 
         Raises:
-            SandboxClosed: The slot was closed meanwhile.
-            SandboxFailure: The run could not be ended.
+            SandboxClosedError: The slot was closed meanwhile.
+            SandboxInternalError: The run could not be ended.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._ended and not until():
@@ -201,7 +201,7 @@ class Running:
     def _serve(self, events: list[tuple[int, int]]) -> None:
         for descriptor, event in events:
             if descriptor == self._wake:
-                raise SandboxClosed("the sandbox was closed during the run")
+                raise SandboxClosedError("the sandbox was closed during the run")
             if descriptor == self._child.pidfd:
                 self._ended = True
                 self._drain_frames()
@@ -226,7 +226,7 @@ class Running:
             return
         self._products += descriptors
         if letter == _wire.FAILED:
-            raise SandboxFailure("job", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+            raise SandboxInternalError("job", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
         if letter == _wire.LEFT:
             self._left = payload
         if letter == _wire.ENDED and len(payload) == _wire.END_REPORT.size:
@@ -275,7 +275,7 @@ class Running:
     def _check(self) -> None:
         """Compare the clocks with the limits."""
         if self._killed:
-            raise SandboxFailure("kill", "a run did not end although it was killed")
+            raise SandboxInternalError("kill", "a run did not end although it was killed")
         limits, meter = self._limits, self._meter
         meter.sample()
         if meter.cpu_s > limits.cpu_s:
@@ -304,17 +304,19 @@ class Running:
         """Account for a run that has ended.
 
         Raises:
-            SandboxFailure: It was taken from us; nothing can be said about the program.
+            SandboxInternalError: It was taken from us; nothing can be said about the program.
         """
         status, cpu, largest = self._report or (None, 0.0, None)
         if status == _wire.DISTURBED and not self._killed:
-            raise SandboxFailure("run", "a signal from outside, such as one to all processes, has reached the program")
+            raise SandboxInternalError(
+                "run", "a signal from outside, such as one to all processes, has reached the program"
+            )
         group = self._child.group
         cpu = self._meter.final_cpu(cpu)
         # A program that ended well is none that memory ended, whatever became of its children.
         killed_for_memory = status != 0 and group is not None and group.killed_for_memory()
         if status is None and not self._killed and not killed_for_memory:
-            raise SandboxFailure("init", "the first process of the run vanished")
+            raise SandboxInternalError("init", "the first process of the run vanished")
         code = os.waitstatus_to_exitcode(status) if status is not None else -int(signal.SIGKILL)
         ended = self._exit_of(code, cpu, killed_for_memory)
         peak = group.peak_bytes() if group is not None else None

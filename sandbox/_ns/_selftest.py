@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from sandbox._errors import SandboxUnavailable
+from sandbox._errors import SandboxUnavailableError
 from sandbox._ns._remedies import remedy
 from sandbox._types import CompileFailure, Limits, Program, Sandbox, Step
 
@@ -91,19 +91,19 @@ def run_canaries(sandbox: Sandbox) -> tuple[Step, ...]:
         What was tried and held.
 
     Raises:
-        SandboxUnavailable: A canary got out.
+        SandboxUnavailableError: A canary got out.
     """
     with _planted() as plan:
         plan["processes"] = _PROCESSES[sandbox.report.proc]
         plan["prefix"] = os.path.dirname(sandbox.report.interpreter.split()[0])
         prepared = sandbox.prepare(Program("python", _PROBE))
         if isinstance(prepared, CompileFailure):
-            raise SandboxUnavailable("canaries", remedy("canaries"), prepared.message)
+            raise SandboxUnavailableError("canaries", remedy("canaries"), prepared.message)
         result = sandbox.run(prepared, stdin=json.dumps(plan).encode(), limits=Limits())
         sandbox.discard(prepared)
     said = {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in result.stdout.decode("utf-8").splitlines()}
     for name in _CANARIES:
         if said.get(name) != "1":
             seen = said.get(name) or f"{result.ended} {result.stderr.decode('utf-8', 'replace')}"
-            raise SandboxUnavailable(f"canary_{name}", remedy("canaries"), seen)
+            raise SandboxUnavailableError(f"canary_{name}", remedy("canaries"), seen)
     return tuple(Step(f"canary_{name}", True) for name in _CANARIES)

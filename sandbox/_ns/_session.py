@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import threading
 
-from sandbox._errors import SandboxClosed
+from sandbox._errors import SandboxClosedError
 from sandbox._ns._running import Running
 from sandbox._types import Limits, RunResult
 
@@ -77,7 +77,7 @@ class NsSession:
 
     def _check(self) -> None:
         if self._closed:
-            raise SandboxClosed("the session is over")
+            raise SandboxClosedError("the session is over")
 
     def _size(self) -> int | None:
         data = self._running.reply.data

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from sandbox._admission import admit, check_space
-from sandbox._errors import SandboxClosed, SandboxFailure, SandboxUnavailable
+from sandbox._errors import SandboxClosedError, SandboxInternalError, SandboxUnavailableError
 from sandbox._languages import PRELOADS, look_up
 from sandbox._lateness import Attempt, settle
 from sandbox._ns import _cgroup, _jobs
@@ -55,7 +55,7 @@ class NsSandbox:
         """Start the slot's first zygote.
 
         Raises:
-            SandboxUnavailable: This host refuses a step of the isolation.
+            SandboxUnavailableError: This host refuses a step of the isolation.
         """
         self._config = config
         self._owner = os.getpid()
@@ -201,7 +201,7 @@ class NsSandbox:
             raise RuntimeError("this sandbox was opened by another process; open one in each")
         with self._lock:
             if self._closed:
-                raise SandboxClosed("the sandbox is closed")
+                raise SandboxClosedError("the sandbox is closed")
             if self._session is not None:
                 if self._session.open:
                     raise RuntimeError("a session is open in this sandbox; finish it first")
@@ -218,17 +218,17 @@ class NsSandbox:
         """Do something with a zygote, and once more with a fresh one if it was our side that failed."""
         try:
             return action()
-        except (SandboxFailure, OSError):
+        except (SandboxInternalError, OSError):
             if self._closed:
-                raise SandboxClosed("the sandbox was closed during the call") from None
+                raise SandboxClosedError("the sandbox was closed during the call") from None
             self._disarm()
             self._retire_all()
         try:
             return action()
-        except SandboxUnavailable as error:  # it was available when it was opened, so it may be again
-            raise SandboxFailure(error.step, error.detail) from error
+        except SandboxUnavailableError as error:  # it was available when it was opened, so it may be again
+            raise SandboxInternalError(error.step, error.detail) from error
         except OSError as error:
-            raise SandboxFailure("host", str(error)) from error
+            raise SandboxInternalError("host", str(error)) from error
 
     def _retire_all(self) -> None:
         for zygote in self._zygotes.values():
@@ -300,7 +300,7 @@ class NsSandbox:
         if self._probe_artefact is None:
             made = self._make(self._probe_program, PROBE_LIMITS, 1, HARD_CAP).value
             if isinstance(made, CompileFailure):
-                raise SandboxFailure("probe", made.message)
+                raise SandboxInternalError("probe", made.message)
             self._probe_artefact = made
         probe = self._probe_artefact
         ran = self._retried(lambda: self._run(_PROBE_KEY, probe, PROBE_LIMITS, b"", None, _NOTHING, 1.0))
@@ -375,5 +375,5 @@ def _find_hierarchy(config: SandboxConfig) -> _cgroup.Hierarchy | None:
         raise ValueError(f"cgroup must be auto, require or off, not {config.cgroup!r}")
     hierarchy = _cgroup.find(config.cgroup_parent)
     if hierarchy is None and config.cgroup == "require":
-        raise SandboxUnavailable("cgroup", remedy("cgroup"), "no delegated cgroup with a memory controller")
+        raise SandboxUnavailableError("cgroup", remedy("cgroup"), "no delegated cgroup with a memory controller")
     return hierarchy

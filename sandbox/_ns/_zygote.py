@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 
-from sandbox._errors import SandboxFailure, SandboxUnavailable
+from sandbox._errors import SandboxInternalError, SandboxUnavailableError
 from sandbox._inside import _wire
 from sandbox._ns._cgroup import Account, Group, Hierarchy
 from sandbox._ns._ids import choose
@@ -68,15 +68,15 @@ class Child:
         """Wait until it is set up and return the descriptor of its own `/proc`.
 
         Raises:
-            SandboxFailure: It could not be set up.
+            SandboxInternalError: It could not be set up.
         """
         if self._processes < 0:
             try:
                 letter, payload, descriptors = _wire.receive_frame(self.sock)
             except (OSError, EOFError) as error:
-                raise SandboxFailure("spare", f"{type(error).__name__}: {error}") from error
+                raise SandboxInternalError("spare", f"{type(error).__name__}: {error}") from error
             if letter != _wire.READY or len(descriptors) != 1:
-                raise SandboxFailure("spare", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+                raise SandboxInternalError("spare", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
             self._processes = descriptors[0]
             if payload:
                 init, main = payload.decode().split()
@@ -87,7 +87,7 @@ class Child:
         """Bound its memory as a whole, where that can be done, and start its clocks.
 
         Raises:
-            SandboxFailure: It could not be set up.
+            SandboxInternalError: It could not be set up.
         """
         processes = self.wait_ready()
         if self.group is not None:
@@ -130,8 +130,8 @@ class Zygote:
         """Start both and wait until they are behind the wall.
 
         Raises:
-            SandboxUnavailable: A step of the isolation is refused here.
-            SandboxFailure: They could not be started for another reason.
+            SandboxUnavailableError: A step of the isolation is refused here.
+            SandboxInternalError: They could not be started for another reason.
         """
         self.runs = 0
         self.started = time.monotonic()
@@ -173,7 +173,7 @@ class Zygote:
                 start_new_session=True,
             )
         except OSError as error:
-            raise SandboxUnavailable(
+            raise SandboxUnavailableError(
                 "interpreter", "Set SandboxConfig.python to a Python interpreter.", f"{python}: {error.strerror}"
             ) from error
         finally:
@@ -206,13 +206,13 @@ class Zygote:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_ANSWER_S)
             said = os.pread(self._errors, 4000, 0).decode("utf-8", "replace").strip()
-            raise SandboxFailure("launcher", said or str(error)) from error
+            raise SandboxInternalError("launcher", said or str(error)) from error
         fields = payload.decode("utf-8", "replace").split("\0")
         if letter != _wire.READY:
             step, detail = fields[0], fields[-1]
             if step == _wire.ZYGOTE:  # behind the wall already: a package that cannot be imported, say
-                raise SandboxFailure(step, detail)
-            raise SandboxUnavailable(step, remedy(step), detail)
+                raise SandboxInternalError(step, detail)
+            raise SandboxUnavailableError(step, remedy(step), detail)
         self.shares_user = fields[1].encode() == _wire.SHARED_USER
         self.uid = ids.uid if self.shares_user or ids.sub_uid is None else ids.sub_uid
         return fields[0], fields[2:]
@@ -232,7 +232,7 @@ class Zygote:
     def drop_spares(self) -> None:
         """Let go of all spares but one: the row of runs is over."""
         while len(self._requested) > 1:
-            with contextlib.suppress(SandboxFailure):  # the next `take` will meet it
+            with contextlib.suppress(SandboxInternalError):  # the next `take` will meet it
                 self._collect().close()
 
     def take(self, wanted: tuple[int, int], *, usual: bool = True) -> Child:
@@ -243,7 +243,7 @@ class Zygote:
             usual: Whether the next one will be wanted alike.
 
         Raises:
-            SandboxFailure: The zygote is gone or cannot make one.
+            SandboxInternalError: The zygote is gone or cannot make one.
         """
         if usual:
             self._usual = wanted
@@ -253,7 +253,7 @@ class Zygote:
         child = self._collect()
         try:
             child.wait_ready()
-        except SandboxFailure:
+        except SandboxInternalError:
             child.close()
             raise
         self.runs += 1
@@ -263,7 +263,7 @@ class Zygote:
         """Have a compiler's product kept; returns a descriptor of the copy, which no program can change.
 
         Raises:
-            SandboxFailure: The zygote is gone or has no room for it.
+            SandboxInternalError: The zygote is gone or has no room for it.
         """
         while len(self._arrived) < len(self._requested):  # their answers come first
             self._arrived.append(self._receive_spare())
@@ -271,14 +271,14 @@ class Zygote:
             _wire.send_request(self._control, size, 0, (product,))
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
-            raise SandboxFailure("artefact", f"{type(error).__name__}: {error}") from error
+            raise SandboxInternalError("artefact", f"{type(error).__name__}: {error}") from error
         if letter != _wire.KEPT or len(descriptors) != 1:
-            raise SandboxFailure("artefact", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+            raise SandboxInternalError("artefact", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
         return descriptors[0]
 
     def _collect(self) -> Child:
         if not self._requested:
-            raise SandboxFailure("zygote", "it takes no requests")
+            raise SandboxInternalError("zygote", "it takes no requests")
         self._requested.popleft()
         return self._arrived.popleft() if self._arrived else self._receive_spare()
 
@@ -286,9 +286,9 @@ class Zygote:
         try:
             letter, payload, descriptors = _wire.receive_frame(self._control)
         except (OSError, EOFError) as error:
-            raise SandboxFailure("zygote", f"{type(error).__name__}: {error}") from error
+            raise SandboxInternalError("zygote", f"{type(error).__name__}: {error}") from error
         if letter != _wire.SPARE or len(descriptors) != 2:
-            raise SandboxFailure("zygote", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
+            raise SandboxInternalError("zygote", payload.replace(b"\0", b": ").decode("utf-8", "replace"))
         group = self._groups[self._turn % len(self._groups)] if self._groups else None
         self._turn += 1
         sock = socket.socket(fileno=descriptors[0])
@@ -310,7 +310,7 @@ class Zygote:
         """End all of it and wait until nothing is left."""
         self._reap(0)
         while self._requested:
-            with contextlib.suppress(SandboxFailure):  # then there is none to be closed
+            with contextlib.suppress(SandboxInternalError):  # then there is none to be closed
                 self._collect().close()
         self._control.close()
         self._clock.close()

@@ -18,7 +18,7 @@ from functools import partial
 
 import sandbox
 from reward_servers.engines.code import CodeEngineError, Slots
-from sandbox import CompileFailure, Limits, Program, ProgramRefused, RunResult, Sandbox
+from sandbox import CompileFailure, Limits, Program, ProgramRefusedError, RunResult, Sandbox
 from tests.attacks import _plants
 from tests.attacks._backend import chosen_config
 from tests.attacks._grading import judge_fraud
@@ -102,7 +102,7 @@ class Case:
             return judge_fraud(line, self._slots)
         expect = line["expect"]
         for name in expect.get("request_must_be_refused_for_paths", ()):
-            with contextlib.suppress(ProgramRefused):
+            with contextlib.suppress(ProgramRefusedError):
                 self._slot.prepare(Program(line["language"], line["code"].encode(), files={name: b"x"}))
                 return fail(f"accepted a file named {name!r}")
         program = Program(line["language"], line["code"].encode())

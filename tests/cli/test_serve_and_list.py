@@ -119,7 +119,7 @@ def test_a_verifier_that_needs_the_sandbox_is_missing_where_there_is_none(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuses() -> None:
-        raise sandbox.SandboxUnavailable("namespaces", "allow them", "forbidden")
+        raise sandbox.SandboxUnavailableError("namespaces", "allow them", "forbidden")
 
     # All verifiers are loaded before: a module that is loaded meanwhile would keep what refuses.
     assert run(["list", "--json"]) == 0

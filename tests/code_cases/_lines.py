@@ -16,7 +16,7 @@ from reward_servers.engines.code import (
     JudgeOptions,
     Slots,
     Submission,
-    UnmeasuredLimit,
+    UnmeasuredLimitError,
     judge,
     parse_reference,
 )
@@ -84,7 +84,7 @@ def judge_line(line: Line, slots: Slots, ceiling: Ceiling | None = None) -> Outc
         else:
             submission = Submission.from_response(line.response, spec, prompt=line.prompt)
         judgement = judge(submission, spec, slots, JudgeOptions())
-    except (sandbox.UnsupportedLanguage, UnmeasuredLimit) as error:
+    except (sandbox.UnsupportedLanguageError, UnmeasuredLimitError) as error:
         return Outcome("", skipped=str(error))
     except (CodeEngineError, sandbox.SandboxError) as error:
         return Outcome("", problem=f"{type(error).__name__}: {error}")

@@ -16,7 +16,7 @@ from reward_servers import Context, Cost, Item, ItemLimits, Rollout, Score, Step
 _LIMITS = ItemLimits(cpu=0.5, wall=30.0)
 
 
-class Unwritable(Exception):
+class UnwritableError(Exception):
     """An error that has no words."""
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ def _leave(command: str) -> None:
 def _say(command: str, spent: Any) -> None:
     """Raise or count what cannot be sent as it is."""
     if command == "unwritable":
-        raise Unwritable
+        raise UnwritableError
     if command == "closing":
         raise GeneratorExit
     if command == "spent" and spent is not None:
@@ -107,7 +107,7 @@ class CarelessBatch:
 
     def prepare(self, item: Item) -> Score | None:
         """Give a score that cannot be read."""
-        return Score(1.0, code=Unwritable()) if item.rollout.response == "prepared" else None  # type: ignore[arg-type]
+        return Score(1.0, code=UnwritableError()) if item.rollout.response == "prepared" else None  # type: ignore[arg-type]
 
     def score_batch(self, items: Sequence[Item]) -> Sequence[Score]:
         """Judge a batch."""
@@ -116,7 +116,7 @@ class CarelessBatch:
             return dict.fromkeys(range(len(items)), Score(1.0))  # type: ignore[return-value]
         for item in items:
             _say(item.rollout.response, item.context.usage)
-        return [Score(1.0, code=Unwritable() if text == "code" else "") for text in texts]  # type: ignore[arg-type]
+        return [Score(1.0, code=UnwritableError() if text == "code" else "") for text in texts]  # type: ignore[arg-type]
 
 
 @verifier("test/talkative", version="1", limits=ItemLimits(cpu=20.0, wall=60.0, memory=96 << 20), deterministic=False)

@@ -92,7 +92,7 @@ def main() -> int:
         with sandbox.open_sandbox(config=sandbox.SandboxConfig(python=sys.executable)):
             print("opened")
             return 0
-    except sandbox.SandboxUnavailable as error:
+    except sandbox.SandboxUnavailableError as error:
         print(error.step, error.remedy, error.detail, sep="\n")
         return 3
 

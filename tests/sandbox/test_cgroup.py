@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import SandboxConfig, SandboxUnavailable, open_sandbox
+from sandbox import SandboxConfig, SandboxUnavailableError, open_sandbox
 from sandbox._ns import _cgroup
 
 _V2_FILES = {
@@ -85,7 +85,7 @@ def test_groups_of_the_dead_are_swept() -> None:
 
 def test_a_cgroup_can_be_required(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cgroup, "find", lambda parent=None: None)
-    with pytest.raises(SandboxUnavailable) as caught:
+    with pytest.raises(SandboxUnavailableError) as caught:
         open_sandbox(config=SandboxConfig(cgroup="require"))
     assert caught.value.step == "cgroup"
     with open_sandbox(config=SandboxConfig(cgroup="off")) as box:

@@ -24,7 +24,7 @@ def test_missing_toolchain(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not finding.ok
     assert finding.remedy == "apt-get install g++"
     assert sandbox.languages() == ("python",)
-    with pytest.raises(sandbox.UnsupportedLanguage, match="apt-get install g"), sandbox.open_sandbox() as box:
+    with pytest.raises(sandbox.UnsupportedLanguageError, match="apt-get install g"), sandbox.open_sandbox() as box:
         box.prepare(sandbox.Program("cpp", b""))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import sandbox
-from sandbox import Exit, Invocation, Limits, Prepared, Program, Sandbox, SandboxConfig, SandboxUnavailable
+from sandbox import Exit, Invocation, Limits, Prepared, Program, Sandbox, SandboxConfig, SandboxUnavailableError
 from tests.sandbox.conftest import Runner
 
 _SHORT = Limits(cpu_s=2, wall_s=4)
@@ -20,7 +20,7 @@ _SHORT = Limits(cpu_s=2, wall_s=4)
 def box(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     try:
         opened = sandbox.open_sandbox(config=SandboxConfig(backend="docker", docker_runtime=request.param))
-    except SandboxUnavailable as error:
+    except SandboxUnavailableError as error:
         if "ASSAY_NEED_DOCKER" in os.environ:
             raise
         pytest.skip(f"{error}; make test-docker installs and starts one")
@@ -171,5 +171,5 @@ def test_close_in_the_middle_of_a_run(run: Runner) -> None:
         prepared = other.prepare(Program("python", b"import time\ntime.sleep(60)"))
         assert isinstance(prepared, Prepared)
         threading.Timer(0.5, other.close).start()
-        with pytest.raises(sandbox.SandboxClosed):
+        with pytest.raises(sandbox.SandboxClosedError):
             other.run(prepared, limits=Limits(wall_s=60))

@@ -198,7 +198,7 @@ def test_a_slot_whose_processes_are_all_gone_gets_others() -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             _wait_for_the_end_of(_ours())
-            with pytest.raises(sandbox.SandboxFailure):
+            with pytest.raises(sandbox.SandboxInternalError):
                 session.finish()
             session = box.start(prepared, limits=Limits())
             session.send(b"1")

@@ -64,9 +64,9 @@ def test_files_go_in_and_come_out(language: str) -> None:
             files = result.files
             assert files == {"n": b"x" * (turn + 1), "new": bytes(3)}
         assert box.run(prepared, limits=LIMITS, given=Invocation(files={"state/n": b"y\n"})).files == {}
-        with pytest.raises(sandbox.ProgramRefused):
+        with pytest.raises(sandbox.ProgramRefusedError):
             box.run(prepared, limits=LIMITS, given=Invocation(files={"../x": b""}))
-        with pytest.raises(sandbox.ProgramRefused):
+        with pytest.raises(sandbox.ProgramRefusedError):
             box.run(prepared, limits=LIMITS, given=Invocation(keeps="/etc"))
 
 

@@ -16,13 +16,13 @@ from sandbox import (
     Limits,
     Prepared,
     Program,
-    ProgramRefused,
+    ProgramRefusedError,
     Sandbox,
-    SandboxClosed,
+    SandboxClosedError,
     SandboxConfig,
-    SandboxFailure,
-    SandboxUnavailable,
-    UnsupportedLanguage,
+    SandboxInternalError,
+    SandboxUnavailableError,
+    UnsupportedLanguageError,
 )
 from tests.sandbox.conftest import Runner
 
@@ -43,13 +43,13 @@ _NAMES = (
 
 @pytest.mark.parametrize("name", _NAMES)
 def test_file_names_that_leave_the_box(box: Sandbox, name: str) -> None:
-    with pytest.raises(ProgramRefused):
+    with pytest.raises(ProgramRefusedError):
         box.prepare(Program("python", b"", files={name: b"x"}))
 
 
 def test_file_names_that_collide(box: Sandbox) -> None:
     for files in ({"a": b"", "a/b": b""}, {"main.py/x": b""}, {"\udc80": b""}):
-        with pytest.raises(ProgramRefused):
+        with pytest.raises(ProgramRefusedError):
             box.prepare(Program("python", b"", files=files))
 
 
@@ -67,19 +67,19 @@ def test_another_process_cannot_use_it(box: Sandbox) -> None:
 
 
 def test_unusable_programs(box: Sandbox) -> None:
-    with pytest.raises(UnsupportedLanguage):
+    with pytest.raises(UnsupportedLanguageError):
         box.prepare(Program("cobol", b""))
-    with pytest.raises(UnsupportedLanguage):
+    with pytest.raises(UnsupportedLanguageError):
         box.prepare(Program("bash", b"", driver=b"pass"))
-    with pytest.raises(ProgramRefused):
+    with pytest.raises(ProgramRefusedError):
         box.prepare(Program("python", b"x" * (50 << 20)))
-    with pytest.raises(ProgramRefused):
+    with pytest.raises(ProgramRefusedError):
         box.prepare(Program("python", b"", preload="everything"))
 
 
 def test_source_larger_than_the_disk_limit(run: Runner) -> None:
     prepared = run.prepare(b"#" * (2 << 20))
-    with pytest.raises(ProgramRefused):
+    with pytest.raises(ProgramRefusedError):
         run.box.run(prepared, limits=Limits(disk_bytes=1 << 20))
     assert run.box.run(prepared, limits=Limits()).ok
 
@@ -96,7 +96,7 @@ def test_backends_and_settings() -> None:
         sandbox.open_sandbox("jail")
     with pytest.raises(ValueError, match="cgroup"):
         sandbox.open_sandbox(config=SandboxConfig(cgroup="maybe"))
-    with pytest.raises(SandboxUnavailable, match="interpreter"):
+    with pytest.raises(SandboxUnavailableError, match="interpreter"):
         sandbox.open_sandbox(config=SandboxConfig(python="/nowhere/bin/python"))
 
 
@@ -107,7 +107,7 @@ def test_tool_that_is_not_shown_inside(tmp_path: Path, monkeypatch: pytest.Monke
     tmp_path.chmod(0o755)
     monkeypatch.setattr("sandbox._languages._which", lambda _: str(shell))  # one outside the distribution's places
     program = Program("bash", b"echo $BASH")
-    with sandbox.open_sandbox() as box, pytest.raises(UnsupportedLanguage, match="read_only"):
+    with sandbox.open_sandbox() as box, pytest.raises(UnsupportedLanguageError, match="read_only"):
         box.prepare(program)
     (finding,) = (finding for finding in sandbox.diagnose() if finding.subject == "language bash")
     assert not finding.ok
@@ -118,7 +118,7 @@ def test_program_that_cannot_be_started_is_our_failure(box: Sandbox) -> None:
     prepared = box.prepare(Program("bash", b"echo"))
     assert isinstance(prepared, Prepared)
     box._artefacts[prepared.key].tool = "/usr/bin/nowhere"  # type: ignore[attr-defined]
-    with pytest.raises(SandboxFailure, match="exec"):
+    with pytest.raises(SandboxInternalError, match="exec"):
         box.run(prepared, limits=Limits())
 
 
@@ -133,11 +133,11 @@ def test_prepared_belongs_to_its_sandbox(box: Sandbox, run: Runner) -> None:
 
 def test_errors_survive_pickling() -> None:
     for error in (
-        SandboxUnavailable("proc", "unmask it", "EPERM"),
-        SandboxFailure("zygote", "gone"),
-        SandboxClosed("closed"),
-        UnsupportedLanguage("cobol", "learn"),
-        ProgramRefused("too large"),
+        SandboxUnavailableError("proc", "unmask it", "EPERM"),
+        SandboxInternalError("zygote", "gone"),
+        SandboxClosedError("closed"),
+        UnsupportedLanguageError("cobol", "learn"),
+        ProgramRefusedError("too large"),
     ):
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
@@ -149,11 +149,11 @@ def test_close_ends_a_run_in_progress() -> None:
     assert isinstance(prepared, Prepared)
     threading.Timer(0.2, opened.close).start()
     started = time.monotonic()
-    with pytest.raises(SandboxClosed):
+    with pytest.raises(SandboxClosedError):
         opened.run(prepared, limits=Limits())
     assert time.monotonic() - started < 20
     opened.close()
-    with pytest.raises(SandboxClosed):
+    with pytest.raises(SandboxClosedError):
         opened.prepare(Program("python", b""))
 
 
@@ -166,7 +166,7 @@ def test_close_ends_a_compilation_in_progress() -> None:
         while True:
             opened.prepare(Program("python", source))
 
-    with pytest.raises(SandboxClosed):
+    with pytest.raises(SandboxClosedError):
         prepare_for_ever()
 
 
@@ -181,7 +181,7 @@ def test_session(run: Runner) -> None:
         session.receive(0.05)
     result = session.finish()
     assert (result.exit_code, result.stdout) == (0, b"end\n")
-    with pytest.raises(SandboxClosed):
+    with pytest.raises(SandboxClosedError):
         session.send(b"late")
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from sandbox import Exit, Limits, SandboxFailure
+from sandbox import Exit, Limits, SandboxInternalError
 from sandbox._lateness import Attempt, settle
 from tests.sandbox.conftest import Runner
 
@@ -103,7 +103,7 @@ def test_a_slow_host_gives_as_much_more_time_and_then_a_verdict() -> None:
 @pytest.mark.parametrize(("slowness", "excused"), [((20.0, 12.0), False), ((20.0, 12.0), True), ((3.0, 2.5), True)])
 def test_a_host_that_starved_the_probe_as_well_is_to_blame(slowness: Sequence[float], excused: bool) -> None:
     tries = _Tries([10.0, 10.0], slowness, excused)
-    with pytest.raises(SandboxFailure, match="starved"):
+    with pytest.raises(SandboxInternalError, match="starved"):
         settle(tries.attempt, tries.measure, 1.0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -109,3 +110,23 @@ def test_texts_are_normalised_where_many_marks_in_a_row_cost_no_square() -> None
         "reward_servers/engines/math/syntax/lexer.py",
         "reward_servers/engines/text/_composed.py",
     }
+
+
+def test_every_exception_class_ends_in_error() -> None:
+    """Found by bases, so that a class three steps from `Exception` counts too, wherever it is defined."""
+    classes = [
+        (path, node) for path, tree in trees().items() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
+    ]
+    raised = {
+        name for name, kind in vars(builtins).items() if isinstance(kind, type) and issubclass(kind, BaseException)
+    }
+    raised.add("RpcError")
+    before = 0
+    while len(raised) != before:
+        before = len(raised)
+        raised |= {
+            node.name for _, node in classes if raised & {ast.unparse(base).split(".")[-1] for base in node.bases}
+        }
+    ours = {node.name: path for path, node in classes if node.name in raised}
+    assert len(ours) > 100
+    assert {name: path for name, path in ours.items() if not name.endswith("Error")} == {}

@@ -13,8 +13,8 @@ from reward_servers.core import Fault
 from reward_servers.engines.judging import (
     Asked,
     ChatClient,
-    ChatRejected,
-    ChatUnavailable,
+    ChatRejectedError,
+    ChatUnavailableError,
     Completion,
     Controls,
     Exchange,
@@ -116,7 +116,7 @@ class _Judge:
         self.begun.set()
         await self.answer.wait()
         if self.away:
-            raise ChatUnavailable("away")
+            raise ChatUnavailableError("away")
         return Completion("correct: no", "stop", "m", "", 1, 1)
 
     def facts(self) -> dict[str, str]:
@@ -154,7 +154,7 @@ async def test_who_waits_for_a_control_call_that_fails_fails_with_it_and_it_is_n
     await judge.begun.wait()
     judge.answer.set()
     failed = await asyncio.gather(*waiting, return_exceptions=True)
-    assert [type(one) for one in failed] == [ChatUnavailable] * 3
+    assert [type(one) for one in failed] == [ChatUnavailableError] * 3
     judge.away = False
     assert await _provokers(controls, judge, []) == (True,)
     assert judge.asked == 2
@@ -189,7 +189,7 @@ async def test_budgets_hold_when_questions_are_cancelled_on_their_way() -> None:
         await client.close()
     # What was cancelled under way counts as if it had used all that was set aside for it; what had not begun, nothing.
     answered = [one for one in found if isinstance(one, Completion)]
-    refused = [one for one in found if isinstance(one, ChatRejected)]
+    refused = [one for one in found if isinstance(one, ChatRejectedError)]
     assert (len(answered) + len(refused), len(fake.requests)) == (12, 3 + len(answered))
     assert {one.reason for one in refused} == {"budget"}
     assert len(answered) == 2

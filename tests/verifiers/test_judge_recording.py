@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reward_servers.core import Fault, Outcome, StartupError, Verdict, bind
-from reward_servers.engines.judging import Asked, ChatUnavailable, Completion, SharedBackend
+from reward_servers.engines.judging import Asked, ChatUnavailableError, Completion, SharedBackend
 from reward_servers.verifiers.judge import Judge
 from reward_servers.verifiers.pairwise import pairwise
 from tests.engines.models.causal import causal
@@ -163,7 +163,7 @@ class _Slow:
             async with asyncio.timeout(budget):
                 await self.go.wait()
         except TimeoutError:
-            raise ChatUnavailable("no time") from None
+            raise ChatUnavailableError("no time") from None
         return Completion("yes", "stop", "slow", "", 1, 1)
 
     async def close(self) -> None:
@@ -196,7 +196,7 @@ async def test_who_waits_longer_than_whoever_asked_first_asks_once_more() -> Non
     slow = _Slow()
     shared = SharedBackend("slow", slow, None)
     hasty, patient = ask(shared, budget=0.05), ask(shared, budget=30.0)
-    with pytest.raises(ChatUnavailable):
+    with pytest.raises(ChatUnavailableError):
         await hasty
     slow.go.set()
     assert (await patient).text == "yes"

@@ -15,7 +15,7 @@ from trainer_client._session.microbatch import MicroBatcher, PendingBatch
 from trainer_client._session.runtime import Runtime, RuntimeHandle
 from trainer_client._session.sinks import ResultSink, ScoringJob
 from trainer_client._settings import Settings
-from trainer_client._transport.fleet import Expired
+from trainer_client._transport.fleet import DeadlineExpiredError
 from trainer_client._transport.replica import Health
 from trainer_client.recipe.recipe import Recipe
 from trainer_client.result.batch import Batch, Labels
@@ -253,7 +253,7 @@ class Core:
             try:
                 facts = await pool.info({verifier}, started + patience)
                 break
-            except Expired:
+            except DeadlineExpiredError:
                 is_reached = any(replica.health is Health.UP for replica in pool.fleet.replicas)
                 if patience >= retries.unavailable_timeout_s or not is_reached:
                     said = f"no replica has given a usable answer for {patience:g} s ({pool.fleet.reasons()})"

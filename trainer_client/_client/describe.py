@@ -10,7 +10,7 @@ import grpc.aio
 from trainer_client._errors import RecipeError, RequestRejectedError, ServerUnavailableError
 from trainer_client._settings import TLS, check_address, is_exposed, token_source
 from trainer_client._transport.credentials import Credentials
-from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReply, read_failure
+from trainer_client._transport.failures import NOT_A_SERVICE, UnusableReplyError, read_failure
 from trainer_client._transport.replica import Replica
 from trainer_client._transport.tls_check import find_mistake
 from trainer_client.result.verifiers import ServerInfo
@@ -57,7 +57,7 @@ async def _describe(replica: Replica, tls: TLS | None, with_activity: bool, time
             return await replica.describe(with_activity=with_activity)
     except TimeoutError:
         raise ServerUnavailableError(address, f"no answer within {timeout_s:g} s") from None
-    except UnusableReply as error:
+    except UnusableReplyError as error:
         raise RequestRejectedError(str(error), "not_a_reward_server", address, address) from None
     except grpc.aio.AioRpcError as error:
         failure = read_failure(error)

@@ -15,8 +15,8 @@ from trainer_client._transport.failures import (
     OUT_OF_TIME,
     SETTLED,
     CallFailure,
-    Interrupted,
-    UnusableReply,
+    CallInterruptedError,
+    UnusableReplyError,
     read_failure,
     unusable,
 )
@@ -90,11 +90,11 @@ class OpenCall:
                 await self._ask(request, timeout)
             if self._reader.awaited:
                 self._take(self, 0, self._reader.unanswered())
-        except Interrupted:
+        except CallInterruptedError:
             return INTERRUPTED
         except TimeoutError:
             return self._why or OUT_OF_TIME
-        except UnusableReply as error:
+        except UnusableReplyError as error:
             return unusable(str(error))
         except grpc.aio.AioRpcError as error:
             return self._why or read_failure(error, expires - self._loop.time())

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 
 from trainer_client._transport.addresses import AddressBook
-from trainer_client._transport.fleet import Expired, Fleet
+from trainer_client._transport.fleet import DeadlineExpiredError, Fleet
 from trainer_client._transport.replica import task_is_cancelled
 
 _UNUSED = 30.0
@@ -39,7 +39,7 @@ class Discovery:
             expires: when to give up, on the loop's clock: a name service may take longer than any work can wait.
 
         Raises:
-            Expired: that time has come.
+            DeadlineExpiredError: that time has come.
         """
         loop = asyncio.get_running_loop()
         self._used = loop.time()
@@ -51,7 +51,7 @@ class Discovery:
                 async with asyncio.timeout_at(expires if expires < math.inf else None):
                     await asyncio.shield(self._first)
             except TimeoutError:
-                raise Expired from None
+                raise DeadlineExpiredError from None
         if self._book.interval is not None and (self._task is None or self._task.done()):
             self._task = loop.create_task(self._follow(self._book.interval))
 

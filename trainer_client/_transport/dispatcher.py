@@ -15,7 +15,7 @@ from trainer_client._transport.call import OpenCall
 from trainer_client._transport.choice import count_usable, has_other, has_time, pin_versions
 from trainer_client._transport.encoding import EncodedGroup
 from trainer_client._transport.failures import SETTLED, CallFailure, FailureClass
-from trainer_client._transport.fleet import Expired
+from trainer_client._transport.fleet import DeadlineExpiredError
 from trainer_client._transport.plan import CallSpec, Chunk, call_specs, pack, unfinished
 from trainer_client._transport.pool import Pool
 from trainer_client._transport.replica import Replica
@@ -84,7 +84,7 @@ class Dispatcher:
             self._info = await self._pool.info(names, expires)
             if pin_versions(self._fleet.replicas, names, self._fleet.pins):
                 self._info = await self._pool.info(names, expires)
-        except Expired:
+        except DeadlineExpiredError:
             self._settle_all(columns, groups, DEADLINE)
             return
         except ServerUnavailableError as error:
@@ -126,7 +126,7 @@ class Dispatcher:
         items, suspect = chunk.items, chunk.is_suspect
         try:
             replica = await self._pool.acquire(chunk.needs, items, chunk.spec.expires, avoid=avoid, suspect=suspect)
-        except Expired:
+        except DeadlineExpiredError:
             self._store.settle(chunk.cells(), DEADLINE)
             return
         except ServerUnavailableError as error:

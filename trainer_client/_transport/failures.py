@@ -71,11 +71,11 @@ class CallFailure(NamedTuple):
         return f"{self.status}: {self.details}" if self.details else self.status
 
 
-class UnusableReply(RewardError):
+class UnusableReplyError(RewardError):
     """A reply cannot be what was asked for, so nothing in it is believed."""
 
 
-class Interrupted(RewardError):
+class CallInterruptedError(RewardError):
     """A call cannot start now, since the process is about to fork."""
 
 

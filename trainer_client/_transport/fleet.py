@@ -24,9 +24,9 @@ from trainer_client._transport.credentials import Credentials
 from trainer_client._transport.failures import (
     NOT_A_SERVICE,
     CallFailure,
+    CallInterruptedError,
     FailureClass,
-    Interrupted,
-    UnusableReply,
+    UnusableReplyError,
     read_failure,
     unusable,
 )
@@ -47,7 +47,7 @@ _DISTRUST_FIRST = 1.0
 _DISTRUST_LONGEST = 300.0
 
 
-class Expired(RewardError):
+class DeadlineExpiredError(RewardError):
     """The deadline passed while work waited for a replica."""
 
 
@@ -135,7 +135,7 @@ class Fleet:
         """Raise when waiting is of no use any more.
 
         Raises:
-            Expired: the deadline has passed.
+            DeadlineExpiredError: the deadline has passed.
             ServerUnavailableError: no replica has given a usable answer for the time of patience.
             RequestRejectedError: every replica refuses to be asked.
         """
@@ -143,7 +143,7 @@ class Fleet:
         if not self.paused and self.replicas and all(r.refuses for r in self.replicas):
             raise RequestRejectedError(self.reasons(), "refused", self.server)
         if now >= expires:
-            raise Expired
+            raise DeadlineExpiredError
         if not self.paused and now >= self.until(math.inf):
             raise ServerUnavailableError(
                 self.server,
@@ -293,12 +293,12 @@ class Fleet:
             if failure.kind is FailureClass.GONE and (replica.info is None or is_encrypted(replica.address, tls)):
                 words = await tls_check.find_mistake(replica.address, tls, replica.authority, failure.details)
             self._mark_down(replica, failure, words)
-        except UnusableReply as error:
+        except UnusableReplyError as error:
             self._mark_down(replica, unusable(str(error)))
         except (OSError, RecipeError) as error:
             # A file of certificates or of a token that was there when the client was made.
             self._mark_down(replica, CallFailure(FailureClass.GONE, "certificates", str(error)))
-        except Interrupted:
+        except CallInterruptedError:
             pass
         except asyncio.CancelledError:
             if task_is_cancelled():

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from trainer_client._transport.background import BackgroundTask
-from trainer_client._transport.failures import CallFailure, FailureClass, Interrupted
+from trainer_client._transport.failures import CallFailure, CallInterruptedError, FailureClass
 from trainer_client._transport.replica import Replica, task_is_cancelled
 
 _OVERDUE = 1.0
@@ -55,7 +55,7 @@ class LivenessProbe(BackgroundTask):
                 if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and waited > self._silence / 2:
                     self._is_silent()
                     return
-            except Interrupted:
+            except CallInterruptedError:
                 pass
             except asyncio.CancelledError:
                 if task_is_cancelled():

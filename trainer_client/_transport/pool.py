@@ -88,7 +88,7 @@ class Pool:
         Raises:
             ServerUnavailableError: no replica has answered for the time of patience.
             RequestRejectedError: every replica refuses to be asked, or none hosts a verifier.
-            Expired: the deadline passed first.
+            DeadlineExpiredError: the deadline passed first.
         """
         fleet, loop = self.fleet, asyncio.get_running_loop()
         if not self._calls and not self._waiting:
@@ -139,7 +139,7 @@ class Pool:
         Raises:
             ServerUnavailableError: no replica has answered for the time of patience.
             RequestRejectedError: every replica refuses, or none hosts what is needed.
-            Expired: the deadline passed first.
+            DeadlineExpiredError: the deadline passed first.
         """
         fleet, loop = self.fleet, asyncio.get_running_loop()
         fleet.start_probes()

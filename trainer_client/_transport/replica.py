@@ -15,7 +15,7 @@ import grpc.aio
 from trainer_client._settings import read_token
 from trainer_client._transport import wire
 from trainer_client._transport.credentials import Credentials
-from trainer_client._transport.failures import CallFailure, Interrupted
+from trainer_client._transport.failures import CallFailure, CallInterruptedError
 from trainer_client._transport.plan import Chunk
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.result.verifiers import ServerInfo, Wait
@@ -134,7 +134,7 @@ class Replica:
 
     def _open(self) -> grpc.aio.Channel:
         if self.paused:
-            raise Interrupted
+            raise CallInterruptedError
         if self._channel is None:
             self._generation = self._credentials.look()
             target, credentials = self._credentials.of(self.address)
@@ -167,8 +167,8 @@ class Replica:
 
         Raises:
             grpc.aio.AioRpcError: it does not answer.
-            UnusableReply: its answer cannot be read, or contradicts itself.
-            Interrupted: the client is paused.
+            UnusableReplyError: its answer cannot be read, or contradicts itself.
+            CallInterruptedError: the client is paused.
         """
         await self._follow_certificates()
         channel = self._open()
@@ -189,7 +189,7 @@ class Replica:
 
         Raises:
             grpc.aio.AioRpcError: it does not answer.
-            Interrupted: the client is paused.
+            CallInterruptedError: the client is paused.
         """
         ask: _Info = self._open().unary_unary(wire.GET_SERVER_INFO, wire.info_request, None)
         await ask(service.GetServerInfoRequest(), timeout=seconds, metadata=self._metadata)
@@ -203,7 +203,7 @@ class Replica:
             A call to await for the response.
 
         Raises:
-            Interrupted: the client is paused.
+            CallInterruptedError: the client is paused.
         """
         channel = self._open()
         if self._score is None:
@@ -217,7 +217,7 @@ class Replica:
             A call to iterate over for results as they finish.
 
         Raises:
-            Interrupted: the client is paused.
+            CallInterruptedError: the client is paused.
         """
         channel = self._open()
         if self._stream is None:

@@ -64,12 +64,18 @@ Verdicts and what they become in a service (`Judgement.code`)
 `wall_limit` is a verdict: time spent waiting for a processor does not count, so a program that reaches it slept.
 
 Errors (who has to act)
-    BadReference (data set), BadOptions (caller), sandbox.SandboxFailure (ours, retry), UnmeasuredLimit,
-    sandbox.SandboxUnavailable and sandbox.UnsupportedLanguage (operator), sandbox.SandboxClosed (cancelled).
+    BadReferenceError (data set), BadOptionsError (caller), sandbox.SandboxInternalError (ours, retry),
+    UnmeasuredLimitError, sandbox.SandboxUnavailableError and sandbox.UnsupportedLanguageError (operator),
+    sandbox.SandboxClosedError (cancelled).
 """
 
 from reward_servers.engines.code._compare import Comparison
-from reward_servers.engines.code._errors import BadOptions, BadReference, CodeEngineError, UnmeasuredLimit
+from reward_servers.engines.code._errors import (
+    BadOptionsError,
+    BadReferenceError,
+    CodeEngineError,
+    UnmeasuredLimitError,
+)
 from reward_servers.engines.code._extract import Extraction, extract
 from reward_servers.engines.code._judge import JudgeOptions, Submission, judge
 from reward_servers.engines.code._limits import Ceiling, RunLimits
@@ -89,8 +95,8 @@ from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict
 from sandbox import Limits
 
 __all__ = [
-    "BadOptions",
-    "BadReference",
+    "BadOptionsError",
+    "BadReferenceError",
     "CallTest",
     "CallTests",
     "Ceiling",
@@ -109,7 +115,7 @@ __all__ = [
     "Submission",
     "TestResult",
     "TestSpec",
-    "UnmeasuredLimit",
+    "UnmeasuredLimitError",
     "Verdict",
     "extract",
     "judge",

@@ -53,7 +53,7 @@ class Calls:
         """What became of one call.
 
         Raises:
-            LibraryValue: It returned what only a sandbox handles: a value type of the standard library, such as a
+            LibraryValueError: It returned what only a sandbox handles: a value type of the standard library, such as a
             `Decimal`, an iterator, or an object of the class that was called.
         """
         lines = self._lines
@@ -81,7 +81,7 @@ def checked_answer(message: bytes) -> dict[str, Any]:
     """An answer of the program with nothing in it but what a driver would have written."""
     try:
         answer = plain.loads_json(message)
-    except plain.NotPlain:
+    except plain.NotPlainError:
         answer = None
     if not isinstance(answer, dict):
         return {"not_plain": "the answer was not understood"}
@@ -136,16 +136,16 @@ def read_answer(answer: dict[str, Any], *, data: bool = False) -> Returned | Fai
     """One answer of the driver as an outcome.
 
     Raises:
-        LibraryValue: As above.
+        LibraryValueError: As above.
     """
     if "live" in answer:
-        raise plain.LibraryValue("an iterator or an object")
+        raise plain.LibraryValueError("an iterator or an object")
     if "ok" in answer:
         try:
             return Returned(plain.decode(as_data(answer["ok"]) if data else answer["ok"]))
-        except plain.LibraryValue:
+        except plain.LibraryValueError:
             raise
-        except (plain.NotPlain, RecursionError) as problem:
+        except (plain.NotPlainError, RecursionError) as problem:
             return Failed(Verdict.RUNTIME_ERROR, f"the result: {problem}")
     return failed(answer, "the call")
 

@@ -1,6 +1,6 @@
 """Checkers: trusted code in a sandbox of its own.
 
-A checker fails in three ways. It cannot run at all, or fails on an answer known to be right: `BadReference`. It
+A checker fails in three ways. It cannot run at all, or fails on an answer known to be right: `BadReferenceError`. It
 exhausts its limits on what the program gave: a limit verdict, because a program could choose its answer so. It
 raises on what the program gave: a wrong answer.
 """
@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from reward_servers.engines.code._compare import Comparison
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
@@ -54,13 +54,13 @@ def run_checker(
         limits: Of the program; those of the checker follow from them.
 
     Raises:
-        BadReference: The checker does not load, fails in a way that no answer can cause, or on a right answer.
+        BadReferenceError: The checker does not load, fails in a way that no answer can cause, or on a right answer.
     """
     code = comparison.code or ""
     fields = {"code": code, "question": question, "answer": answer, "expected": expected}
     try:
         task = plain.dumps({**fields, "expected_is_right": comparison.expected_is_right})
-    except plain.TooDeep as problem:
+    except plain.TooDeepError as problem:
         return Verdict.RUNTIME_ERROR, {"reason": f"the result is {problem}"}
     driver = slots.driver("blame", "checker", preload=preload_for(code.encode("utf-8", "replace")))
     allowed = trusted_limits(limits)
@@ -72,7 +72,9 @@ def run_checker(
         return verdict, {"where": "checker", "ended": result.ended.value, "message": said}
     judged = plain.loads(result.reply)
     if "broken" in judged:
-        raise BadReference("compare.code", str(judged["broken"]), "Repair the checker: check(stdin, stdout, expected)")
+        raise BadReferenceError(
+            "compare.code", str(judged["broken"]), "Repair the checker: check(stdin, stdout, expected)"
+        )
     if judged["accepted"]:
         return Verdict.ACCEPTED, {}
     if "raised" not in judged:

@@ -15,11 +15,11 @@ import ast
 import dataclasses
 from collections.abc import Iterator
 
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._history import History
 from reward_servers.engines.code._names import free_names
 from reward_servers.engines.code._spec import CodeTests
-from reward_servers.engines.code._syntax import Unparsable, parse, symbols
+from reward_servers.engines.code._syntax import UnparsableError, parse, symbols
 
 _BLOCKS = (ast.For, ast.While, ast.With, ast.If, ast.Try)
 
@@ -83,7 +83,7 @@ def collect(tests: CodeTests) -> Collected:
     """Find the tests in test code.
 
     Raises:
-        BadReference: The code does not compile or holds no test.
+        BadReferenceError: The code does not compile or holds no test.
     """
     code = tests.code
     module = _parse(code)
@@ -97,7 +97,9 @@ def collect(tests: CodeTests) -> Collected:
         else:
             found = _assert_style(module, functions) if tests.style == "unittest" else _unittest_style(module)
     if not found:
-        raise BadReference("tests.code", "holds no test", "Write assertions, check(function) or functions named test_*")
+        raise BadReferenceError(
+            "tests.code", "holds no test", "Write assertions, check(function) or functions named test_*"
+        )
     free = free_names(code)
     if tests.entry:
         # The entry may carry the name of a built-in; unless the test code defines it, the program does.
@@ -114,8 +116,8 @@ def _parse(code: str) -> ast.Module:
     try:
         symbols(code)  # finds more than the parser does, e.g. a misplaced nonlocal
         return parse(code)
-    except Unparsable as error:
-        raise BadReference("tests.code", f"does not compile: {error}", "Give valid Python") from None
+    except UnparsableError as error:
+        raise BadReferenceError("tests.code", f"does not compile: {error}", "Give valid Python") from None
 
 
 def _distinct(found: list[Found]) -> Iterator[Found]:

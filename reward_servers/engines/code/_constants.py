@@ -23,7 +23,7 @@ BINARY: dict[type[ast.operator], str] = {
 }
 
 
-class NotConvertible(Exception):
+class NotConvertibleError(Exception):
     """The test is no expression over calls with known arguments; the message says why."""
 
 
@@ -46,11 +46,11 @@ def known_binary(operator: ast.operator, left: Any, right: Any) -> Any:
             return left**right
         elif type(operator) in BINARY:
             return bounded(OPERATIONS[BINARY[type(operator)]](left, right))
-    except NotConvertible:
+    except NotConvertibleError:
         raise
     except Exception as error:  # noqa: BLE001 (as above)
-        raise NotConvertible(f"raises {type(error).__name__}") from None
-    raise NotConvertible(f"{type(operator).__name__} of such constants")
+        raise NotConvertibleError(f"raises {type(error).__name__}") from None
+    raise NotConvertibleError(f"{type(operator).__name__} of such constants")
 
 
 def known_call(name: str, values: list[Any], keywords: dict[str, Any]) -> Any:
@@ -60,7 +60,7 @@ def known_call(name: str, values: list[Any], keywords: dict[str, Any]) -> Any:
             values[0], rel=keywords.get("rel", values[1] if len(values) == 2 else None), abs=keywords.get("abs")
         )
     if keywords:
-        raise NotConvertible("a keyword argument that is not offered")
+        raise NotConvertibleError("a keyword argument that is not offered")
     try:
         if name in ("copy.copy", "copy.deepcopy"):
             return plain.decode(plain.encode(*values))
@@ -71,21 +71,21 @@ def known_call(name: str, values: list[Any], keywords: dict[str, Any]) -> Any:
             return list(made)
         if name in ("complex", "bytes", "dict"):
             return bounded(TYPES[name](*values))
-    except NotConvertible:
+    except NotConvertibleError:
         raise
     except Exception as error:  # noqa: BLE001 (as above)
-        raise NotConvertible(f"raises {type(error).__name__}") from None
-    raise NotConvertible(f"calls {name}")
+        raise NotConvertibleError(f"raises {type(error).__name__}") from None
+    raise NotConvertibleError(f"calls {name}")
 
 
 def bounded(value: Any) -> Any:
     """A value that is small enough to be kept.
 
     Raises:
-        NotConvertible: It is not.
+        NotConvertibleError: It is not.
     """
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        raise NotConvertible("a large constant")
+        raise NotConvertibleError("a large constant")
     if isinstance(value, str | bytes | list | tuple | set | frozenset | dict | range) and len(value) > _MAX_ITEMS:
-        raise NotConvertible("a large constant")
+        raise NotConvertibleError("a large constant")
     return value

@@ -15,7 +15,7 @@ import dataclasses
 from collections.abc import Callable
 
 from reward_servers.engines.code._collect import Found
-from reward_servers.engines.code._constants import NotConvertible
+from reward_servers.engines.code._constants import NotConvertibleError
 from reward_servers.engines.code._fold import (
     Candidate,
     CandidateCall,
@@ -81,14 +81,14 @@ def convert(test: Found, provided: Callable[[str], bool]) -> Converted:
         provided: Says whether a name that the test code does not bind is provided by the program.
 
     Raises:
-        NotConvertible: The test has to run as code; the message says why.
+        NotConvertibleError: The test has to run as code; the message says why.
     """
     if not test.plain:
-        raise NotConvertible("fixtures, decorators or set-up methods")
+        raise NotConvertibleError("fixtures, decorators or set-up methods")
     if any(
         isinstance(node, ast.Global | ast.Nonlocal) for part in (*test.setup, *test.body) for node in ast.walk(part)
     ):
-        raise NotConvertible("names changed from inside functions")
+        raise NotConvertibleError("names changed from inside functions")
     walk = _Walk(Folder(provided), in_class=test.in_class)
     for statement in test.setup:
         walk.set_up(statement)
@@ -97,10 +97,10 @@ def convert(test: Found, provided: Callable[[str], bool]) -> Converted:
     for statement in test.body:
         walk.run(statement)
     if walk.has_star:
-        raise NotConvertible("names from a star import")
+        raise NotConvertibleError("names from a star import")
     used = {index for expectation in walk.expectations for index in calls_in(expectation.expression)}
     if not used:
-        raise NotConvertible("no assertion about a result of the program")
+        raise NotConvertibleError("no assertion about a result of the program")
     return Converted(tuple(walk.folder.calls), tuple(walk.expectations))
 
 
@@ -119,7 +119,7 @@ class _Walk:
         calls = len(self.folder.calls)
         try:
             self.run(statement)
-        except NotConvertible:
+        except NotConvertibleError:
             if len(self.folder.calls) > calls:
                 raise
             if isinstance(statement, ast.ClassDef | ast.AsyncFunctionDef):
@@ -157,7 +157,7 @@ class _Walk:
             case ast.FunctionDef(name=name):
                 self.folder.names[name] = Local(statement)
             case _:
-                raise NotConvertible(f"a {type(statement).__name__} statement")
+                raise NotConvertibleError(f"a {type(statement).__name__} statement")
 
     def _value(self, node: ast.expr) -> Expression | Candidate:
         """Value of an assignment, which may also give the program's function another name."""
@@ -170,7 +170,7 @@ class _Walk:
     def _expect(self, node: ast.expr, expression: Expression, statement: ast.stmt) -> None:
         if isinstance(expression, Const):
             if not expression.value:
-                raise NotConvertible("an assertion that never holds")
+                raise NotConvertibleError("an assertion that never holds")
             return
         self.expectations.append(Expectation(ast.unparse(node), statement.lineno, expression))
 
@@ -202,7 +202,7 @@ class _Walk:
                     return
         if isinstance(self.folder.fold(call), Const):
             return
-        raise NotConvertible("a call for its effect")
+        raise NotConvertibleError("a call for its effect")
 
     def _assertion(self, name: str, call: ast.Call) -> Expression:
         """One of the methods of `unittest.TestCase` as an expression."""
@@ -210,14 +210,14 @@ class _Walk:
         sides = [self.folder.fold(argument) for argument in call.args[: 1 if name in _SINGLES else 2]]
         if name in _COMPARISONS and len(sides) == 2 and not keywords:
             if name in ("assertIs", "assertIsNot") and not any(is_singleton(side) for side in sides):
-                raise NotConvertible("identity of something else than None, True and False")
+                raise NotConvertibleError("identity of something else than None, True and False")
             return Apply(_COMPARISONS[name], (sides[0], sides[1]))
         if name in _SINGLES and len(sides) == 1 and not keywords:
             operands = (sides[0], Const(None)) if "None" in name else (sides[0],)
             return Apply(_SINGLES[name], operands)
         if name == "assertAlmostEqual" and len(sides) == 2 and len(call.args) <= 3:
             return self._almost((sides[0], sides[1]), call, keywords)
-        raise NotConvertible(f"self.{name}")
+        raise NotConvertibleError(f"self.{name}")
 
     def _almost(
         self, sides: tuple[Expression, Expression], call: ast.Call, keywords: dict[str, ast.expr]
@@ -230,7 +230,7 @@ class _Walk:
             places = 7 if given is None else self.folder.const(given)
             close = Apply("==", (Apply("round", (distance, Const(places))), Const(0)))
         else:
-            raise NotConvertible("self.assertAlmostEqual of this form")
+            raise NotConvertibleError("self.assertAlmostEqual of this form")
         return Apply("or", (Apply("==", sides), close))
 
     def _inline(self, function: ast.FunctionDef, call: ast.Call) -> None:
@@ -238,9 +238,9 @@ class _Walk:
         spec = function.args
         simple = not (spec.vararg or spec.kwarg or spec.kwonlyargs or spec.posonlyargs or spec.defaults)
         if not simple or call.keywords or len(spec.args) != len(call.args) or function.decorator_list:
-            raise NotConvertible(f"{function.name} is called in a way that is not offered")
+            raise NotConvertibleError(f"{function.name} is called in a way that is not offered")
         if self._depth >= _MAX_DEPTH:
-            raise NotConvertible("recursive test code")
+            raise NotConvertibleError("recursive test code")
         values = [self._value(argument) for argument in call.args]
         outer = self.folder.names
         self.folder.names = {**outer, **{spec.args[index].arg: value for index, value in enumerate(values)}}

@@ -21,7 +21,7 @@ def as_data(data: Any) -> Any:
         data: From the program, in whatever form.
 
     Raises:
-        NotPlain: A part is malformed.
+        NotPlainError: A part is malformed.
         RecursionError: It is nested too deeply.
     """
     if isinstance(data, list):
@@ -46,7 +46,7 @@ def as_data(data: Any) -> Any:
         if tag == "Timestamp":
             return inner
     except (LookupError, TypeError, ValueError) as error:
-        raise plain.NotPlain(f"malformed {tag}: {type(error).__name__}") from None
+        raise plain.NotPlainError(f"malformed {tag}: {type(error).__name__}") from None
     if tag == "dict" and isinstance(inner, list):
         return {"$": "dict", "v": [as_data(pair) for pair in inner]}
     return {"$": tag, "v": as_data(inner)} if isinstance(inner, list) else data

@@ -1,12 +1,13 @@
 """Errors of the code engine: who has to act when a submission cannot be judged.
 
     CodeEngineError
-    ├── BadReference    the tests, limits or language that came with the task are unusable: the data set's owner
-    ├── UnmeasuredLimit the reference bounds what this host cannot measure: the operator
-    └── BadOptions      the caller asked for something that does not exist: the caller
+    ├── BadReferenceError     the tests, limits or language that came with the task are unusable: the data set's owner
+    ├── UnmeasuredLimitError  the reference bounds what this host cannot measure: the operator
+    └── BadOptionsError       the caller asked for something that does not exist: the caller
 
 What the submission did is never an error, it is a `Verdict`. Failures of the isolation keep the types of the
-package `sandbox` (`SandboxFailure`, `SandboxUnavailable`, `UnsupportedLanguage`) and pass through unchanged.
+package `sandbox` (`SandboxInternalError`, `SandboxUnavailableError`, `UnsupportedLanguageError`) and pass through
+unchanged.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class CodeEngineError(Exception):
         return f"{self.field}: {self.problem}. {self.remedy}"
 
 
-class BadReference(CodeEngineError):
+class BadReferenceError(CodeEngineError):
     """The reference of the task (tests, comparison, limits, language) cannot be used."""
 
 
-class UnmeasuredLimit(CodeEngineError):
+class UnmeasuredLimitError(CodeEngineError):
     """The reference sets a limit that no verdict can rest on here."""
 
 
-class BadOptions(CodeEngineError):
+class BadOptionsError(CodeEngineError):
     """An option of the request is unknown or contradicts another."""

@@ -16,9 +16,9 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._reader import describe
-from reward_servers.engines.code._syntax import Unparsable, parse
+from reward_servers.engines.code._syntax import UnparsableError, parse
 
 _COLUMNS = ("base_input", "plus_input")
 _INPUTS_OF_A_TEST = 100
@@ -118,14 +118,14 @@ def as_test_code(row: Mapping[str, Any]) -> dict[str, Any]:
     """The tests that a row means: one of `base_input`, one of each hundred of `plus_input`.
 
     Raises:
-        BadReference: A column is missing or malformed.
+        BadReferenceError: A column is missing or malformed.
     """
     entry = row.get("entry_point")
     if not isinstance(entry, str) or not entry.isidentifier():
-        raise BadReference("entry_point", f"is {describe(entry)}", "Give the name of the function under test")
+        raise BadReferenceError("entry_point", f"is {describe(entry)}", "Give the name of the function under test")
     atol = row.get("atol") or 0
     if not isinstance(atol, int | float) or isinstance(atol, bool) or not 0 <= atol < math.inf:
-        raise BadReference("atol", f"is {describe(atol)}", "Give a number of 0 or more")
+        raise BadReferenceError("atol", f"is {describe(atol)}", "Give a number of 0 or more")
     family, number = _task(row)
     special = _ALSO_RIGHT.get(family, {}).get(entry, "False")
     conversion = _CONVERSIONS.get(number, "a") if family == "mbpp" else "a"
@@ -152,29 +152,29 @@ def _parts(row: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
         if inputs is None or inputs == {}:  # as some tasks say that there are none
             continue
         if not isinstance(inputs, list) or not all(isinstance(args, list) for args in inputs):
-            raise BadReference(column, f"is {describe(inputs)}", "Give a list of lists of arguments")
+            raise BadReferenceError(column, f"is {describe(inputs)}", "Give a list of lists of arguments")
         for start in range(0, len(inputs), _INPUTS_OF_A_TEST):
             part = inputs[start : start + _INPUTS_OF_A_TEST]
             found += len(part)
             yield f"{column}_{start + 1}_to_{start + len(part)}", part
     if not found:
-        raise BadReference("plus_input", "holds no input, nor does base_input", "Give the row as it is shipped")
+        raise BadReferenceError("plus_input", "holds no input, nor does base_input", "Give the row as it is shipped")
 
 
 def _solution(row: Mapping[str, Any], entry: str) -> str:
     """The solution under a name that no program has, with what stands around it."""
     text = row.get("canonical_solution")
     if not isinstance(text, str) or not text.strip():
-        raise BadReference("canonical_solution", f"is {describe(text)}", "Give the row as it is shipped")
+        raise BadReferenceError("canonical_solution", f"is {describe(text)}", "Give the row as it is shipped")
     prompt = row.get("prompt") or ""
     try:
         module = parse(f"{prompt}{text}")
-    except Unparsable as error:
-        raise BadReference(
+    except UnparsableError as error:
+        raise BadReferenceError(
             "canonical_solution", f"does not compile behind the prompt: {error}", "Give the row as it is shipped"
         ) from None
     if not any(isinstance(node, ast.FunctionDef) and node.name == entry for node in module.body):
-        raise BadReference("canonical_solution", f"defines no {entry}", "Give the row as it is shipped")
+        raise BadReferenceError("canonical_solution", f"defines no {entry}", "Give the row as it is shipped")
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef) and node.name == entry:
             node.name = _REFERENCE

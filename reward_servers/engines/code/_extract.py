@@ -25,7 +25,7 @@ from typing import Literal, NamedTuple
 
 from reward_servers.engines.code import _lexical
 from reward_servers.engines.code._languages import ALIASES, canonical
-from reward_servers.engines.code._syntax import Unparsable, parse
+from reward_servers.engines.code._syntax import UnparsableError, parse
 from reward_servers.engines.text import Marks, visible
 
 Rule = Literal["fence", "untagged_fence", "whole_response", "none"]
@@ -333,6 +333,6 @@ def _plausible(text: str, language: str) -> bool:
         return True
     try:
         parse(text)
-    except Unparsable:
+    except UnparsableError:
         return False
     return True

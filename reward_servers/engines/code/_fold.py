@@ -1,6 +1,6 @@
 """Expressions of test code, folded: constants become values, calls of the program become numbered outcomes.
 
-`Folder` walks a syntax tree without running any of it. What it cannot decide raises `NotConvertible`, and the test
+`Folder` walks a syntax tree without running any of it. What it cannot decide raises `NotConvertibleError`, and the test
 runs as code in a sandbox instead. Constants are computed within bounds, so that test code cannot cost much either.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from reward_servers.engines.code._constants import (
     BINARY,
     TYPES,
-    NotConvertible,
+    NotConvertibleError,
     bounded,
     known_binary,
     known_call,
@@ -110,13 +110,13 @@ class Folder:
         """Count one step of the walk."""
         self._steps += 1
         if self._steps > MAX_STEPS:
-            raise NotConvertible("too long to unroll")
+            raise NotConvertibleError("too long to unroll")
 
     def fold(self, node: ast.expr) -> Expression:
         """Fold one expression.
 
         Raises:
-            NotConvertible: It needs more than is offered outside.
+            NotConvertibleError: It needs more than is offered outside.
         """
         self.step()
         match node:
@@ -146,21 +146,21 @@ class Folder:
                 return self._expression(self.resolve(node), ast.unparse(node))
             case ast.ListComp(elt=item, generators=loops) | ast.GeneratorExp(elt=item, generators=loops):
                 return self._display(node, [self.fold(item) for _ in self.loop(loops)])
-        raise NotConvertible(f"a {type(node).__name__} is decided only by running it")
+        raise NotConvertibleError(f"a {type(node).__name__} is decided only by running it")
 
     def const(self, node: ast.expr) -> Any:
         """Value of an expression that holds no call of the program."""
         folded = self.fold(node)
         if isinstance(folded, Const):
             return folded.value
-        raise NotConvertible("depends on a result of the program")
+        raise NotConvertibleError("depends on a result of the program")
 
     def lookup(self, name: str) -> Bound:
         """What a name stands for."""
         if name in self.names:
             bound = self.names[name]
             if isinstance(bound, Const) and self._passed.intersection(_mutable_ids(bound.value)):
-                raise NotConvertible(f"{name} was given to the program, which may have changed it")
+                raise NotConvertibleError(f"{name} was given to the program, which may have changed it")
             return bound
         if self._is_candidate(name):
             return Candidate(name)
@@ -190,7 +190,7 @@ class Folder:
         """Run through the rounds of a comprehension, with its names bound."""
         first, *rest = loops
         if first.is_async:
-            raise NotConvertible("asynchronous")
+            raise NotConvertibleError("asynchronous")
         for value in self.iterable(first.iter):
             self.bind(first.target, Const(value))
             if all(self.const(test) for test in first.ifs):
@@ -203,7 +203,7 @@ class Folder:
         """Members of a constant that a loop runs through."""
         value = self.const(node)
         if not isinstance(value, list | tuple | range | dict | str):
-            raise NotConvertible("a loop over something else than known data")
+            raise NotConvertibleError("a loop over something else than known data")
         return list(value)
 
     def doubt(self) -> None:
@@ -220,11 +220,11 @@ class Folder:
         items = value.value if isinstance(value, Const) else None
         if isinstance(target, ast.Tuple | ast.List) and isinstance(items, list | tuple | str):
             if len(items) != len(target.elts):
-                raise NotConvertible("an assignment that does not fit")
+                raise NotConvertibleError("an assignment that does not fit")
             for part, item in zip(target.elts, items, strict=True):
                 self.bind(part, Const(item))
             return
-        raise NotConvertible("an assignment to something else than names")
+        raise NotConvertibleError("an assignment to something else than names")
 
     # Parts of `fold`
 
@@ -233,7 +233,7 @@ class Folder:
             return bound
         if isinstance(bound, Builtin) and bound.name in TYPES:
             return Const(TYPES[bound.name])
-        raise NotConvertible(f"{text} is known only by running the code")
+        raise NotConvertibleError(f"{text} is known only by running the code")
 
     def _items(self, nodes: list[ast.expr]) -> list[Expression]:
         items: list[Expression] = []
@@ -253,7 +253,7 @@ class Folder:
         items = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
-                raise NotConvertible("a dict made of another")
+                raise NotConvertibleError("a dict made of another")
             items[self.const(key)] = self.const(value)
         return Const(items)
 
@@ -263,14 +263,14 @@ class Folder:
         calls = len(self.calls)
         rest = [self.fold(value) for value in values[1:]]
         if word == "or" and len(self.calls) > calls:
-            raise NotConvertible("a call of the program that depends on the result of another")
+            raise NotConvertibleError("a call of the program that depends on the result of another")
         return self._apply(word, first, *rest)
 
     def _binary(self, operator: ast.operator, left: Expression, right: Expression) -> Expression:
         if isinstance(left, Const) and isinstance(right, Const):
             return Const(known_binary(operator, left.value, right.value))
         if type(operator) not in BINARY:
-            raise NotConvertible(f"{type(operator).__name__} on a result of the program")
+            raise NotConvertibleError(f"{type(operator).__name__} on a result of the program")
         return self._apply(BINARY[type(operator)], left, right)
 
     def _compare(self, node: ast.Compare) -> Expression:
@@ -278,7 +278,7 @@ class Folder:
         pairs = []
         for operator, left, right in zip(node.ops, sides, sides[1:], strict=False):
             if isinstance(operator, ast.Is | ast.IsNot) and not any(map(is_singleton, (left, right))):
-                raise NotConvertible("identity of something else than None, True and False")
+                raise NotConvertibleError("identity of something else than None, True and False")
             pairs.append(self._apply(_COMPARE[type(operator)], left, right))
         return pairs[0] if len(pairs) == 1 else self._apply("and", *pairs)
 
@@ -293,19 +293,19 @@ class Folder:
         if isinstance(target, Candidate):
             return self._candidate_call(target, node)
         if not isinstance(target, Builtin):
-            raise NotConvertible(f"calls {ast.unparse(node.func)[:60]}")
+            raise NotConvertibleError(f"calls {ast.unparse(node.func)[:60]}")
         if any(word.arg not in _KEYWORDS for word in node.keywords):
-            raise NotConvertible("a keyword argument that is not offered")
+            raise NotConvertibleError("a keyword argument that is not offered")
         calls = len(self.calls)
         args = self._items(node.args)
         if target.name == "any" and len(self.calls) > calls + 1:
-            raise NotConvertible("calls of the program that depend on the results of others")
+            raise NotConvertibleError("calls of the program that depend on the results of others")
         keywords = tuple((str(word.arg), self.const(word.value)) for word in node.keywords)
         if target.name in OPERATIONS:
             return self._apply(target.name, *args, keywords=keywords)
         values = [arg.value for arg in args if isinstance(arg, Const)]
         if len(values) != len(args):
-            raise NotConvertible(f"{target.name} of a result of the program")
+            raise NotConvertibleError(f"{target.name} of a result of the program")
         return Const(known_call(target.name, values, dict(keywords)))
 
     def method(self, node: ast.expr) -> Candidate | None:
@@ -320,15 +320,15 @@ class Folder:
     def _candidate_call(self, target: Candidate, node: ast.Call) -> Expression:
         args = self._items(node.args)
         if any(word.arg is None for word in node.keywords):
-            raise NotConvertible("keyword arguments from a dict")
+            raise NotConvertibleError("keyword arguments from a dict")
         kwargs = {str(word.arg): self.const(word.value) for word in node.keywords}
         values = [arg.value for arg in args if isinstance(arg, Const)]
         if len(values) != len(args):
-            raise NotConvertible("a result of the program as an argument of another call")
+            raise NotConvertibleError("a result of the program as an argument of another call")
         try:
             call = CandidateCall(target.name, plain.encode(values), plain.encode(kwargs))
-        except plain.NotPlain as error:
-            raise NotConvertible(f"an argument: {error}") from None
+        except plain.NotPlainError as error:
+            raise NotConvertibleError(f"an argument: {error}") from None
         for value in (*values, *kwargs.values()):
             self._passed.update(_mutable_ids(value))
             self._kept.append(value)  # an id is taken again once its object is gone
@@ -344,10 +344,10 @@ class Folder:
                 stop = [value for value in values if bool(value) is (operation == "or")]
                 return Const((stop or values[-1:])[0])
             return Const(bounded(OPERATIONS[operation](*values, **dict(keywords))))
-        except NotConvertible:
+        except NotConvertibleError:
             raise
         except Exception as error:  # noqa: BLE001 (running the test code will show it)
-            raise NotConvertible(f"raises {type(error).__name__}") from None
+            raise NotConvertibleError(f"raises {type(error).__name__}") from None
 
 
 def is_singleton(side: Expression) -> bool:

@@ -4,7 +4,7 @@
     evaluate                its value, given the results
 
 Only operations whose cost is bounded by the size of their operands are offered, because the operands come from the
-program. `Unaffordable` says that the operands are too large for one of them; the test code then runs in a
+program. `UnaffordableError` says that the operands are too large for one of them; the test code then runs in a
 sandbox instead, as it does where the syntax tree holds anything that is not offered.
 """
 
@@ -21,7 +21,7 @@ from reward_servers.engines.code._guest import plain
 _MAX_BITS = 1 << 16
 
 
-class Unaffordable(Exception):
+class UnaffordableError(Exception):
     """An operation whose cost is not bounded for these operands."""
 
 
@@ -105,7 +105,7 @@ def evaluate(expression: Expression, results: Sequence[Any]) -> Any:
         results: Plain values returned by the calls, by their number.
 
     Raises:
-        Unaffordable: The operands are too large for an operation.
+        UnaffordableError: The operands are too large for an operation.
         Exception: Whatever the operation raises for such operands, as it would in the test code.
     """
     if isinstance(expression, Const):
@@ -134,9 +134,9 @@ def _number(value: Any) -> Any:
     if value is None:
         raise TypeError("arithmetic on None")
     if not isinstance(value, int | float | complex):
-        raise Unaffordable(f"arithmetic on a {type(value).__name__}")
+        raise UnaffordableError(f"arithmetic on a {type(value).__name__}")
     if isinstance(value, int) and value.bit_length() > _MAX_BITS:
-        raise Unaffordable("a large integer")
+        raise UnaffordableError("a large integer")
     return value
 
 

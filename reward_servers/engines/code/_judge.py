@@ -12,11 +12,11 @@ from reward_servers.engines.code._checker import run_checker
 from reward_servers.engines.code._compare import compare_output, compare_value
 from reward_servers.engines.code._convert import Converted
 from reward_servers.engines.code._data import comparable, typed
-from reward_servers.engines.code._errors import BadOptions, BadReference
+from reward_servers.engines.code._errors import BadOptionsError, BadReferenceError
 from reward_servers.engines.code._extract import BLOCKS, Blocks, Extraction, extract
 from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._guest import plain
-from reward_servers.engines.code._host import Unaffordable, calls_in, evaluate
+from reward_servers.engines.code._host import UnaffordableError, calls_in, evaluate
 from reward_servers.engines.code._names import top_names
 from reward_servers.engines.code._packaged import interact, validate
 from reward_servers.engines.code._plan import Plan, PlannedTest, plan_tests
@@ -34,7 +34,7 @@ from reward_servers.engines.code._spec import (
 )
 from reward_servers.engines.code._verdicts import Judgement, TestResult, Verdict, run_verdict
 from reward_servers.engines.text import Marks
-from sandbox import CompileFailure, Prepared, ProgramRefused, RunResult
+from sandbox import CompileFailure, Prepared, ProgramRefusedError, RunResult
 
 _EXCERPT = 1000
 
@@ -63,9 +63,9 @@ class JudgeOptions:
         for name, allowed in (("scoring", SCORINGS), ("blocks", BLOCKS)):
             value = getattr(self, name)
             if value not in allowed:
-                raise BadOptions(name, f"is {value!r}", f"Give one of {', '.join(allowed)}")
+                raise BadOptionsError(name, f"is {value!r}", f"Give one of {', '.join(allowed)}")
         if self.source_bytes < 1:
-            raise BadOptions("source_bytes", f"is {self.source_bytes}", "Give more than 0")
+            raise BadOptionsError("source_bytes", f"is {self.source_bytes}", "Give more than 0")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def judge(submission: Submission, spec: TestSpec, slots: Slots, options: JudgeOp
         The judgement; whatever the program did is a verdict in it.
 
     Raises:
-        BadReference: The tests are unusable.
+        BadReferenceError: The tests are unusable.
         sandbox.SandboxError: Ours, or the language is not offered on this host.
     """
     options = options or JudgeOptions()
@@ -127,7 +127,7 @@ def judge(submission: Submission, spec: TestSpec, slots: Slots, options: JudgeOp
     return run.judged(source.encode("utf-8", "surrogatepass"))
 
 
-class _NotCompiled(Exception):
+class _NotCompiledError(Exception):
     """A second preparation of the program failed."""
 
 
@@ -148,7 +148,7 @@ class _Judging:
             self._tests: tuple[StdioTest | CallTest | PlannedTest, ...] = self._plan.tests
             if len(self._tests) > spec.most_tests:
                 problem = f"holds {len(self._tests)} tests, above this server's {spec.most_tests}"
-                raise BadReference("tests.code", problem, "Give fewer")
+                raise BadReferenceError("tests.code", problem, "Give fewer")
             self._note_names(self._plan)
         else:
             self._tests = spec.tests.tests
@@ -174,14 +174,14 @@ class _Judging:
         try:
             program = as_program(source, self._spec, talks=self._needs_talk())
             prepared = box.prepare(program, self._spec.limits.compile, runs=len(self._tests))
-        except ProgramRefused as refusal:
+        except ProgramRefusedError as refusal:
             return self.without_running(Verdict.TOO_LARGE, refusal.reason)
         if isinstance(prepared, CompileFailure):
             return self.without_running(Verdict.COMPILE_ERROR, prepared.message)
         self._talks = prepared if self._needs_talk() else None
         try:
             return self._judgement(tuple(self._run_all(prepared)))
-        except _NotCompiled as refusal:
+        except _NotCompiledError as refusal:
             return self.without_running(Verdict.COMPILE_ERROR, str(refusal))
         finally:
             box.discard(prepared)
@@ -197,7 +197,7 @@ class _Judging:
             program = as_program(prepared.program.source, self._spec, talks=True)
             made = self._slots.program.prepare(program, self._spec.limits.compile, runs=len(self._tests))
             if isinstance(made, CompileFailure):  # it compiled before, so it was near its limit
-                raise _NotCompiled(made.message)
+                raise _NotCompiledError(made.message)
             self._talks = made
         return self._talks
 
@@ -227,7 +227,7 @@ class _Judging:
     def _judgement(self, results: tuple[TestResult, ...], message: str = "") -> Judgement:
         total = len(self._tests) - len(self._omitted)
         if total == 0:
-            raise BadReference("tests.code", "no test asks the program for anything", "Write tests that call it")
+            raise BadReferenceError("tests.code", "no test asks the program for anything", "Write tests that call it")
         if self._omitted:
             self._notes["says_nothing"] = self._omitted
         failures = [result.verdict for result in results if result.verdict is not Verdict.ACCEPTED]
@@ -308,7 +308,7 @@ class _Judging:
         detail: dict[str, Any] = {"args": _excerpt(_shown(test.args)), "expected": _excerpt(_shown(test.expected))}
         try:
             outcome = calls.outcome(0)
-        except plain.LibraryValue as value:
+        except plain.LibraryValueError as value:
             outcome = Failed(Verdict.RUNTIME_ERROR, f"the result is {value}, no plain data")
         if isinstance(outcome, Failed):
             detail["reason"] = outcome.reason
@@ -330,7 +330,7 @@ class _Judging:
         if test.converted is not None:
             try:
                 return self._converted(prepared, test, test.converted)
-            except (plain.LibraryValue, Unaffordable):
+            except (plain.LibraryValueError, UnaffordableError):
                 pass  # these values are handled in a sandbox only
         assert self._plan is not None
         outcome = run_code_test(self._slots, self._talking(prepared), self._plan, test, self._spec.limits.run)
@@ -378,7 +378,7 @@ def _holds(expression: Any, results: list[Any]) -> bool:
     """Whether an assertion holds of the results; an operation that does not fit them makes it fail."""
     try:
         return bool(evaluate(expression, results))
-    except (Unaffordable, MemoryError):
+    except (UnaffordableError, MemoryError):
         raise
     # What raises for all results was found when the test was converted, so it is this result that does not fit, as in
     # the test code, where the exception would end the test.

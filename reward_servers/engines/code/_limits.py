@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from reward_servers.engines.code._errors import UnmeasuredLimit
+from reward_servers.engines.code._errors import UnmeasuredLimitError
 from reward_servers.engines.code._reader import Fields
 from sandbox import Limits
 
@@ -73,12 +73,12 @@ def parse_limits(fields: Fields, ceiling: Ceiling) -> RunLimits:
     """Read `limits` of a reference.
 
     Raises:
-        BadReference: A limit is unknown, not positive, or above the server's.
-        UnmeasuredLimit: It bounds processor time where that is not measured.
+        BadReferenceError: A limit is unknown, not positive, or above the server's.
+        UnmeasuredLimitError: It bounds processor time where that is not measured.
     """
     limits = Fields(fields.take("limits", dict, {}), fields.path("limits"))
     if not ceiling.bounds_cpu and limits.has("cpu_s"):
-        raise UnmeasuredLimit(
+        raise UnmeasuredLimitError(
             limits.path("cpu_s"),
             "is set, and this server's sandbox cannot measure processor time",
             "Run one with the backend ns, or docker with runc; or bound programs by wall_s alone, in the reference or "

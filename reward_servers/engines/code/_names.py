@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 
 from reward_servers.engines.code._guest import plain
-from reward_servers.engines.code._syntax import Unparsable, parse, symbols
+from reward_servers.engines.code._syntax import UnparsableError, parse, symbols
 
 _CAP_WORDS = re.compile(r"_*[A-Z][A-Za-z0-9]*\Z")
 _OF_DATA = frozenset(name for kind in plain.BASES for name in dir(kind))
@@ -47,7 +47,7 @@ def top_names(source: str) -> frozenset[str]:
     """Names that a program binds at its top, whatever surrounds the statement there."""
     try:
         return frozenset(bindings(parse(source)))
-    except Unparsable:
+    except UnparsableError:
         return frozenset()  # the compiler will say so
 
 

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from reward_servers.engines.code._checker import preload_for, trusted_limits
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._slots import Slots
 from reward_servers.engines.code._verdicts import Verdict, run_verdict
 from sandbox import (
@@ -32,9 +32,9 @@ from sandbox import (
     Limits,
     Prepared,
     Program,
-    ProgramRefused,
+    ProgramRefusedError,
     RunResult,
-    SandboxFailure,
+    SandboxInternalError,
     Session,
 )
 
@@ -100,10 +100,10 @@ def _prepared(slots: Slots, judging: JudgingProgram) -> Prepared:
 
     try:
         made = slots.trusted_program(judging, make)
-    except ProgramRefused as refusal:
-        raise BadReference(judging.field, f"cannot be run: {refusal.reason}", "Give other files") from None
+    except ProgramRefusedError as refusal:
+        raise BadReferenceError(judging.field, f"cannot be run: {refusal.reason}", "Give other files") from None
     if isinstance(made, CompileFailure):
-        raise BadReference(judging.field, f"does not compile: {made.message[:500]}", "Repair the judging program")
+        raise BadReferenceError(judging.field, f"does not compile: {made.message[:500]}", "Repair the judging program")
     return made
 
 
@@ -160,7 +160,7 @@ def validate(
         The verdict, the last run of the program, and what happened.
 
     Raises:
-        BadReference: The validator does not compile.
+        BadReferenceError: The validator does not compile.
     """
     return _through_passes(test, lambda turn, answer: _validation(slots, program, judging, turn, answer, limits))
 
@@ -223,8 +223,8 @@ def interact(
         The verdict, the last run of the program, and what happened.
 
     Raises:
-        BadReference: The interactor does not compile.
-        sandbox.SandboxFailure: The host kept the interactor waiting for so long that the program ran out of time.
+        BadReferenceError: The interactor does not compile.
+        sandbox.SandboxInternalError: The host kept the interactor waiting for so long that the program ran out of time.
     """
     return _through_passes(test, lambda turn, answer: _interaction(slots, program, judging, turn, answer, limits))
 
@@ -258,7 +258,7 @@ def _interaction(
         asked.finish(kill=True)
         raise
     if run.ended is Exit.WALL_LIMIT and judged.elapsed_s - judged.wall_s > limits.cpu_s + limits.wall_s / 2:
-        raise SandboxFailure("starved", f"the interactor waited for {judged.elapsed_s - judged.wall_s:.1f} s")
+        raise SandboxInternalError("starved", f"the interactor waited for {judged.elapsed_s - judged.wall_s:.1f} s")
     if limit is not None and limit.is_limit and not said_by_itself:
         return _Ruling(limit, {}), run
     # A program that was told no mostly ends badly, too: which of the two came first would be a matter of load.

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from reward_servers.engines.code._compare import TEXT_KINDS, VALUE_KINDS, Comparison, Kind
 from reward_servers.engines.code._data import TYPES, comparable
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._languages import ALIASES, canonical
 from reward_servers.engines.code._limits import Ceiling, parse_limits
@@ -58,7 +58,7 @@ def parse_reference(
         prelude: Prelude where the reference of a Python program gives none.
 
     Raises:
-        BadReference: Something in it is missing, misspelt or contradictory.
+        BadReferenceError: Something in it is missing, misspelt or contradictory.
     """
     given = _decoded(reference, "reference")
     fields = Fields(as_reference(given) if isinstance(given, Mapping) else given)
@@ -108,7 +108,7 @@ def _decoded(value: Any, field: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise BadReference(field, f"is no JSON: {error}", "Write a JSON object") from None
+        raise BadReferenceError(field, f"is no JSON: {error}", "Write a JSON object") from None
 
 
 def _parse_tests(fields: Fields, mode: str) -> tuple[Tests, str]:
@@ -201,7 +201,7 @@ def _parse_calls(tests: Fields) -> CallTests:
         expected = case.raw("returns", aliases=("expected",))
         try:
             plain.encode([args, kwargs, expected])
-        except (plain.NotPlain, RecursionError) as problem:
+        except (plain.NotPlainError, RecursionError) as problem:
             raise case.error("args", f"cannot be passed: {problem}", "Give less deeply nested data") from None
         parsed.append(
             CallTest(

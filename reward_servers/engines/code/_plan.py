@@ -9,16 +9,16 @@ import functools
 import re
 
 from reward_servers.engines.code._collect import Collected, Found, Selection, collect
-from reward_servers.engines.code._constants import NotConvertible
+from reward_servers.engines.code._constants import NotConvertibleError
 from reward_servers.engines.code._convert import Converted, convert
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._fold import CandidateCall
 from reward_servers.engines.code._host import Apply, Expression, Outcome, calls_in
 from reward_servers.engines.code._names import class_names, free_names, imported_names
 from reward_servers.engines.code._prelude import node_helpers
 from reward_servers.engines.code._shadowed import subjects
 from reward_servers.engines.code._spec import CodeTests
-from reward_servers.engines.code._syntax import Unparsable, parse
+from reward_servers.engines.code._syntax import UnparsableError, parse
 
 _LONGEST_PROMPT = 100_000
 _FILES = re.compile(
@@ -91,12 +91,12 @@ def plan_tests(
         prelude: Of the reference; `leetcode` brings helpers for linked lists and trees.
 
     Raises:
-        BadReference: The code or the helpers do not compile, or there is no test.
+        BadReferenceError: The code or the helpers do not compile, or there is no test.
     """
     try:
         collected = collect(tests)
     except RecursionError:
-        raise BadReference("tests.code", "is nested too deeply", "Write shorter expressions") from None
+        raise BadReferenceError("tests.code", "is nested too deeply", "Write shorter expressions") from None
     nodes, node_source = node_helpers(prelude, collected.free - _defined_names(setup))
     setup = f"{node_source}\n{setup}" if nodes else setup
     defined = _defined_names(setup)
@@ -111,7 +111,7 @@ def plan_tests(
     shares_files = any(test.converted is None for test in planned) and _FILES.search(text) is not None
     if shares_files and (runs := _RUNS_FILES.search(text)) is not None:
         problem = f"shares files with the program and uses {runs[0].strip('(')}, which could run what the program wrote"
-        raise BadReference("tests.code", problem, "Test without it")
+        raise BadReferenceError("tests.code", problem, "Test without it")
     return Plan(
         tests=tuple(planned),
         code=collected.code,
@@ -128,7 +128,7 @@ def _planned(found: Found, provided: frozenset[str], shadowed: frozenset[str], *
     """One test, or one for each of its assertions."""
     try:
         converted = convert(found, provided.__contains__)
-    except (NotConvertible, RecursionError) as reason:
+    except (NotConvertibleError, RecursionError) as reason:
         return [PlannedTest(found.name, None, found.selection, str(reason), shadowed)]
     if split and len(converted.expectations) > 1:
         return [dataclasses.replace(part, shadowed=shadowed) for part in _split(found, converted)]
@@ -138,8 +138,8 @@ def _planned(found: Found, provided: frozenset[str], shadowed: frozenset[str], *
 def _defined_names(setup: str) -> set[str]:
     try:
         module = parse(setup)
-    except Unparsable as error:
-        raise BadReference("setup", f"does not compile: {error}", "Give valid Python") from None
+    except UnparsableError as error:
+        raise BadReferenceError("setup", f"does not compile: {error}", "Give valid Python") from None
     names = {node.id for node in ast.walk(module) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     names |= {node.name for node in module.body if isinstance(node, _DEFINITIONS)}
     for node in module.body:
@@ -178,7 +178,7 @@ def _builtin_stubs(prompt: str) -> set[str]:
         return set()
     try:
         module = parse(prompt)
-    except Unparsable:
+    except UnparsableError:
         return set()
     return {
         node.name
@@ -200,7 +200,7 @@ def _helpers(prompt: str, collected: Collected, entry: str | None, defined: set[
         return set(), ""
     try:
         module = parse(prompt)
-    except Unparsable:
+    except UnparsableError:
         return set(), ""
     definitions = {node.name: node for node in module.body if isinstance(node, _DEFINITIONS)}
     if not all(name in definitions and _is_stub(definitions[name]) for name in entries):

@@ -13,10 +13,10 @@ import importlib
 import importlib.resources
 import typing
 
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._guest import driver_source
 from reward_servers.engines.code._names import free_names, top_names
-from reward_servers.engines.code._syntax import Unparsable, parse
+from reward_servers.engines.code._syntax import UnparsableError, parse
 
 NAMED = ("auto", "none", "leetcode")
 NODES = frozenset(("ListNode", "TreeNode"))
@@ -102,14 +102,14 @@ def check_prelude(prelude: str, field: str) -> str:
     """A prelude that can be used.
 
     Raises:
-        BadReference: It is neither a known name nor Python.
+        BadReferenceError: It is neither a known name nor Python.
     """
     if prelude not in NAMED:
         try:
             parse(prelude)
-        except Unparsable as error:
+        except UnparsableError as error:
             known = ", ".join(NAMED)
-            raise BadReference(field, f"does not compile: {error}", f"Give {known} or Python source") from None
+            raise BadReferenceError(field, f"does not compile: {error}", f"Give {known} or Python source") from None
     return prelude
 
 
@@ -124,7 +124,7 @@ def prelude_driver(prelude: str, source: bytes, *, nodes: bool) -> bytes:
     text = source.decode("utf-8", "replace")
     try:
         missing = free_names(text)
-    except Unparsable:
+    except UnparsableError:
         return b""  # the compiler will say so
     leetcode = prelude == "leetcode" or (prelude == "auto" and "Solution" in top_names(text))
     names: dict[str, str] = {}

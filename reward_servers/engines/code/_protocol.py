@@ -3,9 +3,10 @@
     run_code_test   one test, with the program in another sandbox -> `CodeOutcome`
     Protocol        the conversation of the two, passed on message by message
 
-Test code fails in three ways. It cannot run at all: `BadReference`. It exhausts its limits on what the program gave: a
-limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong answer, unless
-no answer can be the cause, because a name, a module or a file does not exist, or because nothing was asked before.
+Test code fails in three ways. It cannot run at all: `BadReferenceError`. It exhausts its limits on what the program
+gave: a limit verdict, because a program could choose its answer so. It raises on what the program gave: a wrong
+answer, unless no answer can be the cause, because a name, a module or a file does not exist, or because nothing was
+asked before.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from reward_servers.engines.code._calls import checked_answer, failed
 from reward_servers.engines.code._checker import preload_for, trusted_limits
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._guest import plain
 from reward_servers.engines.code._names import KNOWN_MODULES
 from reward_servers.engines.code._plan import Plan, PlannedTest
@@ -58,7 +59,7 @@ def run_code_test(slots: Slots, prepared: Prepared, plan: Plan, test: PlannedTes
         limits: Of the program.
 
     Raises:
-        BadReference: The test code needs what is not offered, or fails before it has asked for anything.
+        BadReferenceError: The test code needs what is not offered, or fails before it has asked for anything.
     """
 
     def attempt(wall_factor: float) -> Attempt[tuple[Protocol, RunResult]]:
@@ -194,7 +195,7 @@ class Protocol:
             ended = f"by signal {run.signal}" if run.signal else f"({run.ended.value})"
             said = run.stderr[-300:].decode("utf-8", "replace").strip()
             problem = f"test {self._name!r} ended {ended} before it asked the program for anything: {said}"
-            raise BadReference("tests.code", problem, "Repair the test code")
+            raise BadReferenceError("tests.code", problem, "Repair the test code")
         self.verdict = run_verdict(run) or Verdict.RUNTIME_ERROR
         self._detail = {"where": "tests", "ended": run.ended.value}
 
@@ -226,12 +227,12 @@ class Protocol:
         detail |= {"message": self.said["message"], **self._last}
         if kind == "unpassable":
             problem = f"test {self._name!r} cannot run: {self.said['message']}"
-            raise BadReference("tests.code", problem, "Only plain data pass between test code and program")
+            raise BadReferenceError("tests.code", problem, "Only plain data pass between test code and program")
         if self.said["own_fault"] or (kind in ("error", "failed") and not self._asked and self.said["alone"]):
             problem = (
                 f"line {self.said['line']} raises {self.said['kind']}, whatever the program: {self.said['message']}"
             )
-            raise BadReference("tests.code", problem[:1000], "Repair the test code")
+            raise BadReferenceError("tests.code", problem[:1000], "Repair the test code")
         if kind in ("passed", "skipped") and not self._asked:
             return CodeOutcome(run_verdict(run), run, detail)
         if kind == "passed":
@@ -261,7 +262,7 @@ def checked_kinds(answer: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """
     try:
         said = plain.decode(answer.get("ok"))
-    except (plain.NotPlain, RecursionError):
+    except (plain.NotPlainError, RecursionError):
         said = None
     kinds = said if isinstance(said, dict) else {}
     known = ("function", "class", "exception", "data")

@@ -13,7 +13,7 @@
 | BigCodeBench | the same, `test` being a class of unittest | unittest |
 | SYNTHETIC-1, DeepCoder | `tests` or `test_cases`, each with `type` or `testtype` | stdio, or calls |
 
-A row that cannot be judged here is a `BadReference` that says why.
+A row that cannot be judged here is a `BadReferenceError` that says why.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from reward_servers.engines.code import _evalplus
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._reader import describe
 
 _MOST_BYTES = 256 << 20
@@ -47,7 +47,7 @@ def as_reference(row: Mapping[str, Any]) -> Mapping[str, Any]:
         row: A reference of this engine, or a row with the columns of a known collection.
 
     Raises:
-        BadReference: A column is malformed, or asks for what is not offered.
+        BadReferenceError: A column is malformed, or asks for what is not offered.
     """
     kept = {name: row[name] for name in _KEPT if row.get(name) is not None}
     if row.get("input_output") is not None:
@@ -82,12 +82,12 @@ def _read(value: Any, field: str) -> Any:
     try:
         return json.loads(value)
     except (ValueError, RecursionError) as error:
-        raise BadReference(field, f"is no JSON: {error}", "Give the column as it is shipped") from None
+        raise BadReferenceError(field, f"is no JSON: {error}", "Give the column as it is shipped") from None
 
 
 def _list(value: Any, field: str) -> list[Any]:
     if not isinstance(value, list):
-        raise BadReference(field, f"is {describe(value)}", "Give a list")
+        raise BadReferenceError(field, f"is {describe(value)}", "Give a list")
     return value
 
 
@@ -97,11 +97,11 @@ def _list(value: Any, field: str) -> list[Any]:
 def _pairs(columns: Any, field: str) -> dict[str, Any]:
     """`inputs` and `outputs` of APPS and its kin: texts, or arguments of `fn_name` and its results."""
     if not isinstance(columns, Mapping):
-        raise BadReference(field, f"is {describe(columns)}", "Give an object with inputs and outputs")
+        raise BadReferenceError(field, f"is {describe(columns)}", "Give an object with inputs and outputs")
     inputs, outputs = (_list(columns.get(name), f"{field}.{name}") for name in ("inputs", "outputs"))
     if len(inputs) != len(outputs) or not inputs:
         problem = f"holds {len(inputs)} inputs and {len(outputs)} outputs"
-        raise BadReference(field, problem, "Give as many of each, one at least")
+        raise BadReferenceError(field, problem, "Give as many of each, one at least")
     name = columns.get("fn_name")
     if not name:
         return {
@@ -123,7 +123,7 @@ def _text(value: Any, field: str) -> str:
     """A text, which some rows give as a list of lines, and some lines as numbers."""
     lines = value if isinstance(value, list) else [value]
     if not all(isinstance(line, str | int | float) and not isinstance(line, bool) for line in lines):
-        raise BadReference(field, f"is {describe(value)}", "Give a string, or a list of lines")
+        raise BadReferenceError(field, f"is {describe(value)}", "Give a string, or a list of lines")
     return "\n".join(map(str, lines))
 
 
@@ -132,12 +132,14 @@ def _contest(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     for name in _CONTESTS:
         columns = row.get(name) or {}
         if not isinstance(columns, Mapping):
-            raise BadReference(name, f"is {describe(columns)}", "Give an object with input and output")
+            raise BadReferenceError(name, f"is {describe(columns)}", "Give an object with input and output")
         if not columns:
             continue
         inputs, outputs = (_list(columns.get(key), f"{name}.{key}") for key in ("input", "output"))
         if len(inputs) != len(outputs):
-            raise BadReference(name, f"holds {len(inputs)} inputs and {len(outputs)} outputs", "Give as many of each")
+            raise BadReferenceError(
+                name, f"holds {len(inputs)} inputs and {len(outputs)} outputs", "Give as many of each"
+            )
         public = name == "public_tests"
         for number, (one, other) in enumerate(zip(inputs, outputs, strict=True), start=1):
             texts = {"stdin": _text(one, f"{name}.input"), "stdout": _text(other, f"{name}.output")}
@@ -152,11 +154,11 @@ def _contest_limits(row: Mapping[str, Any]) -> dict[str, Any]:
     if time is not None:
         parts = [time.get(unit) or 0 for unit in ("seconds", "nanos")] if isinstance(time, Mapping) else []
         if not parts or not all(map(_is_count, parts)):
-            raise BadReference("time_limit", f"is {describe(time)}", "Give an object with seconds and nanos")
+            raise BadReferenceError("time_limit", f"is {describe(time)}", "Give an object with seconds and nanos")
         limits["cpu_s"] = int(parts[0]) + int(parts[1]) / 1e9
     if memory is not None:
         if not _is_count(memory):
-            raise BadReference("memory_limit_bytes", f"is {describe(memory)}", "Give a number of bytes")
+            raise BadReferenceError("memory_limit_bytes", f"is {describe(memory)}", "Give a number of bytes")
         limits["memory_mb"] = max(1, memory >> 20) if memory else 0
     return {"limits": {name: value for name, value in limits.items() if value > 0}} if limits else {}
 
@@ -182,7 +184,7 @@ def _private(value: Any, field: str) -> Any:
     try:
         unpacked = zlib.decompressobj().decompress(base64.b64decode(value), _MOST_BYTES)
         return _read(_Text(io.BytesIO(unpacked)).load(), field)
-    except BadReference:
+    except BadReferenceError:
         raise
     except (
         ArithmeticError,
@@ -195,7 +197,7 @@ def _private(value: Any, field: str) -> Any:
         pickle.PickleError,
     ) as error:
         problem = f"is not what LiveCodeBench ships: {type(error).__name__}"
-        raise BadReference(field, problem, "Give the column as it is") from None
+        raise BadReferenceError(field, problem, "Give the column as it is") from None
 
 
 def _live(row: Mapping[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
@@ -204,7 +206,7 @@ def _live(row: Mapping[str, Any], kept: dict[str, Any]) -> dict[str, Any]:
         read = _private(row[name], name) if row.get(name) else []
         for case in _list(read, name):
             if not isinstance(case, Mapping):
-                raise BadReference(name, f"holds {describe(case)}", "Give objects with input and output")
+                raise BadReferenceError(name, f"holds {describe(case)}", "Give objects with input and output")
             cases.append({**case, "public": name == _LIVE[0]})
     metadata = _read(row.get("metadata") or {}, "metadata")
     entry = metadata.get("func_name") if isinstance(metadata, Mapping) else None
@@ -219,13 +221,13 @@ def _typed_cases(cases: list[Any], row: Mapping[str, Any]) -> dict[str, Any]:
     for number, case in enumerate(cases):
         if _type(case) not in _KINDS:
             known = ", ".join(filter(None, _KINDS))
-            raise BadReference(f"tests[{number}].type", f"is {describe(_type(case))}", f"Known: {known}")
+            raise BadReferenceError(f"tests[{number}].type", f"is {describe(_type(case))}", f"Known: {known}")
         for name in ("input", "output"):
             if name not in case:
-                raise BadReference(f"tests[{number}].{name}", "is missing", "Give the case as it is shipped")
+                raise BadReferenceError(f"tests[{number}].{name}", "is missing", "Give the case as it is shipped")
     kinds = {_KINDS[_type(case)] for case in cases}
     if len(kinds) > 1:
-        raise BadReference("tests", "mixes whole programs and functions", "Give tests of one kind")
+        raise BadReferenceError("tests", "mixes whole programs and functions", "Give tests of one kind")
     if kinds != {"call"}:
         tests = [
             {
@@ -261,7 +263,7 @@ def _literal(text: Any, field: str) -> Any:
     try:
         return ast.literal_eval(str(text))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        raise BadReference(field, f"is {describe(text)}", "Give JSON values") from None
+        raise BadReferenceError(field, f"is {describe(text)}", "Give JSON values") from None
 
 
 # Tests in Python
@@ -271,7 +273,7 @@ def _joined(value: Any, field: str) -> str:
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "\n".join(value)
     if value is not None and not isinstance(value, str):
-        raise BadReference(field, f"is {describe(value)}", "Give a string, or a list of strings")
+        raise BadReferenceError(field, f"is {describe(value)}", "Give a string, or a list of strings")
     return value or ""
 
 
@@ -284,7 +286,7 @@ def _test_code(row: Mapping[str, Any]) -> dict[str, Any]:
     _refuse_libraries(row.get("libs"))
     code, entry = row["test"], row.get("entry_point")
     if not isinstance(code, str):
-        raise BadReference("test", f"is {describe(code)}", "Give the code of the tests as a string")
+        raise BadReferenceError("test", f"is {describe(code)}", "Give the code of the tests as a string")
     kind = "unittest" if "unittest" in code and "TestCase" in code else "assert"
     tests: dict[str, Any] = {"kind": kind, "code": code}
     if entry:
@@ -300,6 +302,6 @@ def _refuse_libraries(libraries: Any) -> None:
     for name in _list([] if libraries is None else libraries, "libs"):
         top = str(name).partition(".")[0]
         if top not in sys.stdlib_module_names and top not in _OFFERED:
-            raise BadReference(
+            raise BadReferenceError(
                 "libs", f"names {name}, which programs are not shown", f"Offered: {', '.join(sorted(_OFFERED))}"
             )

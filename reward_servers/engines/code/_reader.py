@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, TypeVar, overload
 
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 
 T = TypeVar("T")
 _MISSING: Any = object()
@@ -32,7 +32,7 @@ class Fields:
 
     def __init__(self, data: Any, path: str = "") -> None:
         if not isinstance(data, Mapping):
-            raise BadReference(path or "reference", f"is {describe(data)}", "Write a JSON object")
+            raise BadReferenceError(path or "reference", f"is {describe(data)}", "Write a JSON object")
         self._data = data
         self._path = path
         self._read: set[str] = set()
@@ -41,9 +41,9 @@ class Fields:
         """Dotted path of a field of this object."""
         return f"{self._path}.{name}" if self._path else name
 
-    def error(self, name: str, problem: str, remedy: str) -> BadReference:
+    def error(self, name: str, problem: str, remedy: str) -> BadReferenceError:
         """An error about one field of this object."""
-        return BadReference(self.path(name), problem, remedy)
+        return BadReferenceError(self.path(name), problem, remedy)
 
     def has(self, name: str) -> bool:
         """Whether the field is there and not null."""

@@ -14,8 +14,8 @@ from sandbox import (
     Prepared,
     Program,
     Sandbox,
-    SandboxClosed,
-    SandboxFailure,
+    SandboxClosedError,
+    SandboxInternalError,
 )
 
 _KEPT_PROGRAMS = 8
@@ -26,7 +26,7 @@ class Slots:
     """Two slots: one for programs under test, one for trusted code (checkers and test code), opened when needed.
 
     A program and the code that tests it never share a slot. Used by one thread at a time; `close` may be called from
-    another one, a judgement in progress then ends with `sandbox.SandboxClosed`.
+    another one, a judgement in progress then ends with `sandbox.SandboxClosedError`.
 
     Args:
         opener: Opens one slot, e.g. `sandbox.open_sandbox`.
@@ -53,7 +53,7 @@ class Slots:
     def _slot(self, name: str) -> Sandbox:
         with self._lock:
             if self._closed:
-                raise SandboxClosed("these slots are closed")
+                raise SandboxClosedError("these slots are closed")
             if name not in self._open:
                 self._open[name] = self._opener()
             return self._open[name]
@@ -70,7 +70,7 @@ class Slots:
             program = Program("python", b"", driver=driver_source(*names), preload=preload)
             prepared = self.trusted.prepare(program, Limits())
             if isinstance(prepared, CompileFailure):
-                raise SandboxFailure("driver", prepared.message)
+                raise SandboxInternalError("driver", prepared.message)
             self._drivers[key] = prepared
         return self._drivers[key]
 

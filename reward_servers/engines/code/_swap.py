@@ -6,7 +6,7 @@ import dataclasses
 import zlib
 from collections.abc import Sequence
 
-from reward_servers.engines.code._errors import BadReference
+from reward_servers.engines.code._errors import BadReferenceError
 from reward_servers.engines.code._spec import CallTest, CallTests, StdioTest, StdioTests, TestSpec
 from reward_servers.engines.published import unequal_places
 
@@ -17,14 +17,14 @@ def swapped(spec: TestSpec) -> TestSpec:
     Which two is drawn by the outputs themselves, so that the rollouts of a prompt meet the same tests.
 
     Raises:
-        BadReference: The tests have no expected outputs, or all are equal.
+        BadReferenceError: The tests have no expected outputs, or all are equal.
     """
     tests = spec.tests
     if isinstance(tests, StdioTests):
         return dataclasses.replace(spec, tests=StdioTests(tuple(_stdio(tests.tests))))
     if isinstance(tests, CallTests):
         return dataclasses.replace(spec, tests=dataclasses.replace(tests, tests=tuple(_calls(tests.tests))))
-    raise BadReference("tests", "have no expected outputs that could be exchanged", "Give stdio or call tests")
+    raise BadReferenceError("tests", "have no expected outputs that could be exchanged", "Give stdio or call tests")
 
 
 def _stdio(tests: Sequence[StdioTest]) -> list[StdioTest]:
@@ -46,5 +46,7 @@ def _calls(tests: Sequence[CallTest]) -> list[CallTest]:
 def _places(outputs: Sequence[str]) -> tuple[int, int]:
     places = unequal_places(outputs, seed=zlib.crc32("\0".join(outputs).encode("utf-8", "surrogatepass")))
     if places is None:
-        raise BadReference("tests", "all expected outputs are equal, so none can be exchanged", "Leave the task out")
+        raise BadReferenceError(
+            "tests", "all expected outputs are equal, so none can be exchanged", "Leave the task out"
+        )
     return places

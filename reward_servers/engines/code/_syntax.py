@@ -14,7 +14,7 @@ _FILE = "<foreign>"
 warnings.filterwarnings("ignore", module=f"{_FILE}$")
 
 
-class Unparsable(ValueError):
+class UnparsableError(ValueError):
     """The text is no Python; the message says why."""
 
 
@@ -22,21 +22,21 @@ def parse(code: str) -> ast.Module:
     """Syntax tree of some text.
 
     Raises:
-        Unparsable: It has none.
+        UnparsableError: It has none.
     """
     try:
         return parse_python(code, filename=_FILE)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unparsable(f"{type(error).__name__}: {error}") from None
+        raise UnparsableError(f"{type(error).__name__}: {error}") from None
 
 
 def symbols(code: str) -> symtable.SymbolTable:
     """Names of some text by scope.
 
     Raises:
-        Unparsable: It has none.
+        UnparsableError: It has none.
     """
     try:
         return symtable.symtable(code, _FILE, "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise Unparsable(f"{type(error).__name__}: {error}") from None
+        raise UnparsableError(f"{type(error).__name__}: {error}") from None

@@ -17,7 +17,7 @@ from reward_servers.engines.code._extract import Extraction
 from sandbox import Exit, RunResult
 
 _SHOWN_FAILURES = 10
-_SAYING_NO = frozenset(("AssertionError", "Failed", "SystemExit", ""))
+_SAYING_NO = frozenset(("AssertionError", "FailedTestError", "SystemExit", ""))
 
 
 class Verdict(StrEnum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Literal
 
-from sandbox import CompileFailure, Limits, Prepared, Program, Sandbox, SandboxClosed, SandboxFailure
+from sandbox import CompileFailure, Limits, Prepared, Program, Sandbox, SandboxClosedError, SandboxInternalError
 
 Dialect = Literal["sqlite", "duckdb"]
 Table = Sequence[Sequence[Any]]
@@ -69,7 +69,7 @@ class Runner:
     def slot(self) -> Sandbox:
         """The slot."""
         if self._closed:
-            raise SandboxClosed("this slot is closed")
+            raise SandboxClosedError("this slot is closed")
         if self._slot is None:
             self._slot = self._opener()
         return self._slot
@@ -101,7 +101,7 @@ class Runner:
             preload = "databases" if dialect == "duckdb" else None
             prepared = self.slot.prepare(Program("python", b"", driver=driver, preload=preload), Limits())
             if isinstance(prepared, CompileFailure):
-                raise SandboxFailure("driver", prepared.message)
+                raise SandboxInternalError("driver", prepared.message)
             self._prepared[dialect] = prepared
         return self._prepared[dialect]
 

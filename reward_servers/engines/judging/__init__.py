@@ -9,7 +9,13 @@ from reward_servers.engines.judging._arguments import SIDES
 from reward_servers.engines.judging._asks import LETTERS, Spelling
 from reward_servers.engines.judging._backend import Asked, Backend
 from reward_servers.engines.judging._chat import ChatClient
-from reward_servers.engines.judging._completion import ChatError, ChatRejected, ChatUnavailable, Completion, Token
+from reward_servers.engines.judging._completion import (
+    ChatError,
+    ChatRejectedError,
+    ChatUnavailableError,
+    Completion,
+    Token,
+)
 from reward_servers.engines.judging._control import Controls
 from reward_servers.engines.judging._embedded import EmbeddedModel
 from reward_servers.engines.judging._exchange import Exchange
@@ -37,8 +43,8 @@ __all__ = [
     "Channel",
     "ChatClient",
     "ChatError",
-    "ChatRejected",
-    "ChatUnavailable",
+    "ChatRejectedError",
+    "ChatUnavailableError",
     "Completion",
     "Controls",
     "EmbeddedModel",

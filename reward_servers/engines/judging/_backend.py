@@ -49,8 +49,8 @@ class Backend(Interface):
             jitter: Spreads the attempts of many requests.
 
         Raises:
-            ChatUnavailable: There was none within the budget.
-            ChatRejected: Trying again is no use.
+            ChatUnavailableError: There was none within the budget.
+            ChatRejectedError: Trying again is no use.
         """
 
     def facts(self) -> Mapping[str, str]:

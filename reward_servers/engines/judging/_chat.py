@@ -22,8 +22,8 @@ from reward_servers.engines.judging._backend import Asked
 from reward_servers.engines.judging._body import BodyTooLongError, bounded
 from reward_servers.engines.judging._completion import (
     UNREADABLE,
-    ChatRejected,
-    ChatUnavailable,
+    ChatRejectedError,
+    ChatUnavailableError,
     Completion,
     Message,
     TransientError,
@@ -33,7 +33,7 @@ from reward_servers.engines.judging._completion import (
 )
 from reward_servers.engines.judging._probe import QUESTION, UNKNOWN, Capabilities, Probes
 from reward_servers.engines.judging._rate import Rate
-from reward_servers.engines.judging._spend import Spend, SpendExceeded
+from reward_servers.engines.judging._spend import Spend, SpendExceededError
 from reward_servers.engines.judging._window import Window
 
 if TYPE_CHECKING:
@@ -174,8 +174,8 @@ class ChatClient:
             The completion.
 
         Raises:
-            ChatUnavailable: No attempt succeeded within the budget.
-            ChatRejected: Trying again is no use.
+            ChatUnavailableError: No attempt succeeded within the budget.
+            ChatRejectedError: Trying again is no use.
         """
         ends = float("inf")
         attempt, failed = 0, ""
@@ -194,7 +194,7 @@ class ChatClient:
                     failed = endpoint.url
                     continue
                 message = f"{endpoint.name}: no place was free within the budget"
-                raise ChatUnavailable(message, shortest or None) from None
+                raise ChatUnavailableError(message, shortest or None) from None
             sent_at = time.monotonic()
             if ends == float("inf"):
                 ends = sent_at + budget
@@ -208,7 +208,7 @@ class ChatClient:
                     endpoint.window.failed(sent_at)
                     endpoint.tell(error)
                 problem = error
-            except ChatRejected as error:
+            except ChatRejectedError as error:
                 if error.reason != "budget":
                     endpoint.window.succeeded()
                 raise
@@ -224,13 +224,13 @@ class ChatClient:
         """Wait for the pace that the operator sets, without a place; the tokens that the request counts for.
 
         Raises:
-            ChatUnavailable: The time is up.
+            ChatUnavailableError: The time is up.
         """
         try:
             async with asyncio.timeout(None if ends == float("inf") else max(0.0, ends - time.monotonic())):
                 return await self.rate.wait(_size(asked), self._written)
         except TimeoutError:
-            raise ChatUnavailable(f"{self.model}: the pace per minute left no time within the budget") from None
+            raise ChatUnavailableError(f"{self.model}: the pace per minute left no time within the budget") from None
 
     @property
     def _written(self) -> int:
@@ -241,17 +241,19 @@ class ChatClient:
         """The endpoints that can do what is asked, as far as that is known.
 
         Raises:
-            ChatRejected: None can.
+            ChatRejectedError: None can.
         """
         assert self._endpoints, "open() comes first"
         able = [one for one in self._endpoints if not asked.logprobs or one.can.logprobs is not False]
         if not able:
-            raise ChatRejected(f"{self.model}: no endpoint tells probabilities, as was found at start", "no_logprobs")
+            raise ChatRejectedError(
+                f"{self.model}: no endpoint tells probabilities, as was found at start", "no_logprobs"
+            )
         if self.structured and asked.schema is not None:
             able = [one for one in able if one.can.json_schema is not False]
             if not able:
                 message = f"{self.model}: no endpoint keeps to a schema, as was found at start; set structured = false"
-                raise ChatRejected(message, "no_json_schema")
+                raise ChatRejectedError(message, "no_json_schema")
         return able
 
     def _best(self, failed: str, able: Sequence[_Endpoint]) -> _Endpoint:
@@ -276,7 +278,7 @@ class ChatClient:
         """Wait before the next attempt, without a place.
 
         Raises:
-            ChatUnavailable: The time is up.
+            ChatUnavailableError: The time is up.
         """
         delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** (attempt - 1)) * (0.5 + jitter.random() / 2)
         # The window paces those that were told for how long; a pause of nothing is no pace.
@@ -286,7 +288,7 @@ class ChatClient:
         resumes = min(one.window.pause for one in self._endpoints)
         if time.monotonic() + max(delay, resumes) >= ends:
             message = f"{endpoint.name}: {problem} ({attempt} attempts)"
-            raise ChatUnavailable(message, problem.retry_after) from None
+            raise ChatUnavailableError(message, problem.retry_after) from None
         if delay:
             await asyncio.sleep(delay)
 
@@ -310,26 +312,26 @@ class ChatClient:
 
         Raises:
             TransientError: This attempt failed.
-            ChatRejected: The endpoint refused it, or it could exceed the spend.
-            ChatUnavailable: It might not have exceeded the spend, had others ended in time.
+            ChatRejectedError: The endpoint refused it, or it could exceed the spend.
+            ChatUnavailableError: It might not have exceeded the spend, had others ended in time.
         """
         messages = asked.messages
         begun = time.monotonic()
         try:
             async with asyncio.timeout(max(0.001, left)):
                 reserved = await self.spend.reserve(_size(asked) + _PER_MESSAGE * len(messages), written)
-        except SpendExceeded as error:
-            raise ChatRejected(f"{endpoint.name} was not asked: {error}", "budget") from None
+        except SpendExceededError as error:
+            raise ChatRejectedError(f"{endpoint.name} was not asked: {error}", "budget") from None
         except TimeoutError:
             message = f"{self.model}: what is left of the spend was reserved for calls under way all the time"
-            raise ChatUnavailable(message) from None
+            raise ChatUnavailableError(message) from None
         used, refused = (0, 0), False
         try:
             reply = await self._create(endpoint, messages, left - (time.monotonic() - begun), parameters)
             completion = read_reply(reply)
             used = completion.input_tokens, completion.output_tokens
-        except (TransientError, ChatRejected) as error:
-            refused = isinstance(error, ChatRejected) or error.busy
+        except (TransientError, ChatRejectedError) as error:
+            refused = isinstance(error, ChatRejectedError) or error.busy
             raise
         finally:
             # Any other failed call may have been worked on, and is paid for as if it had.
@@ -346,7 +348,7 @@ class ChatClient:
 
         Raises:
             TransientError: This attempt failed.
-            ChatRejected: The endpoint refused it.
+            ChatRejectedError: The endpoint refused it.
         """
         import openai
 

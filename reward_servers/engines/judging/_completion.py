@@ -43,7 +43,7 @@ class ChatError(Exception):
     """The endpoint gave no completion."""
 
 
-class ChatUnavailable(ChatError):
+class ChatUnavailableError(ChatError):
     """It could not be reached, was too busy, or failed, for as long as the budget lasted.
 
     Attributes:
@@ -55,7 +55,7 @@ class ChatUnavailable(ChatError):
         self.retry_after = retry_after
 
 
-class ChatRejected(ChatError):
+class ChatRejectedError(ChatError):
     """It refused the request, and would again.
 
     Attributes:
@@ -263,7 +263,7 @@ def _status_error(url: str, error: openai.APIStatusError) -> Exception:
     if status in (400, 413, 422):
         too_long = status == 413 or _TOO_LONG.search(body)
         reason = "filtered" if _FILTERED.search(body) else "context" if too_long else "rejected"
-    return ChatRejected(f"{url} refused the request with {said}", reason)
+    return ChatRejectedError(f"{url} refused the request with {said}", reason)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reward_servers.engines.judging._asks import Spelling
 from reward_servers.engines.judging._backend import Asked
-from reward_servers.engines.judging._completion import ChatRejected, ChatUnavailable, Completion, Token
+from reward_servers.engines.judging._completion import ChatRejectedError, ChatUnavailableError, Completion, Token
 
 if TYPE_CHECKING:
     from reward_servers.engines.models import Chooser
@@ -56,7 +56,7 @@ class EmbeddedModel:
         """Choose a verdict, or write freely.
 
         Raises:
-            ChatRejected: The conversation is too long, or its template refuses it.
+            ChatRejectedError: The conversation is too long, or its template refuses it.
         """
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._answer, asked)
 
@@ -72,19 +72,19 @@ class EmbeddedModel:
         from reward_servers.engines.models import EncodingError, TooLongError
 
         if not all(isinstance(one["content"], str) for one in asked.messages):
-            raise ChatRejected(f"{self._name} reads no pictures", "no_images")
+            raise ChatRejectedError(f"{self._name} reads no pictures", "no_images")
         try:
             opening = self._chooser.begin([(one["role"], one["content"]) for one in asked.messages])
             return self._write(opening) if asked.spelling is None else self._choose(opening, asked.spelling)
         except TooLongError as error:
-            raise ChatRejected(str(error), "context") from None
+            raise ChatRejectedError(str(error), "context") from None
         except EncodingError as error:
-            raise ChatRejected(str(error)) from None
+            raise ChatRejectedError(str(error)) from None
         except (ArithmeticError, MemoryError) as error:
-            raise ChatUnavailable(f"{self._name}: {error}") from None
+            raise ChatUnavailableError(f"{self._name}: {error}") from None
         except RuntimeError as error:
             # torch raises one type for everything; that the device has no memory is none of a candidate's doing.
-            raise ChatUnavailable(f"{self._name}: {str(error).splitlines()[0][:200]}") from None
+            raise ChatUnavailableError(f"{self._name}: {str(error).splitlines()[0][:200]}") from None
 
     def _choose(self, opening: str, spelling: Spelling) -> Completion:
         tokens: list[Token] = []

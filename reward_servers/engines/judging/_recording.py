@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from reward_servers.engines.judging._backend import Asked
-from reward_servers.engines.judging._completion import ChatRejected, Completion, Token
+from reward_servers.engines.judging._completion import ChatRejectedError, Completion, Token
 
 Mode = Literal["record", "replay", "cache"]
 _KEPT_REASONS = ("filtered", "context")
-Entry = Completion | ChatRejected
+Entry = Completion | ChatRejectedError
 
 
 class RecordingError(ValueError):
@@ -75,12 +75,12 @@ class Recording:
 
     def put(self, key: str, identity: str, entry: Entry) -> None:
         """Keep a completion, or a refusal that would come again."""
-        if isinstance(entry, ChatRejected) and entry.reason not in _KEPT_REASONS:
+        if isinstance(entry, ChatRejectedError) and entry.reason not in _KEPT_REASONS:
             return
         self._entries[key] = (identity, entry)
         said: Mapping[str, Any] = (
             {"rejected": {"reason": entry.reason, "message": str(entry)}}
-            if isinstance(entry, ChatRejected)
+            if isinstance(entry, ChatRejectedError)
             else {"completion": asdict(entry)}
         )
         self._append(json.dumps({"key": key, "identity": identity, **said}).encode() + b"\n")
@@ -114,7 +114,7 @@ class Recording:
 
 def _entry(said: Mapping[str, Any]) -> Entry:
     if "rejected" in said:
-        return ChatRejected(said["rejected"]["message"], said["rejected"]["reason"])
+        return ChatRejectedError(said["rejected"]["message"], said["rejected"]["reason"])
     fields = dict(said["completion"])
     fields["tokens"] = tuple(Token(one["text"], one["alternatives"]) for one in fields["tokens"])
     return Completion(**fields)

@@ -8,7 +8,7 @@ from random import Random
 from time import monotonic
 
 from reward_servers.engines.judging._backend import Asked, Backend
-from reward_servers.engines.judging._completion import ChatRejected, ChatUnavailable, Completion
+from reward_servers.engines.judging._completion import ChatRejectedError, ChatUnavailableError, Completion
 from reward_servers.engines.judging._recording import Recording, key_of
 
 _LONGEST_NAME = 120
@@ -39,18 +39,18 @@ class SharedBackend:
         """Ask for one completion.
 
         Raises:
-            ChatUnavailable: There was none within the budget.
-            ChatRejected: Trying again is no use.
+            ChatUnavailableError: There was none within the budget.
+            ChatRejectedError: Trying again is no use.
         """
         key, ends = key_of(self.identity, asked), monotonic() + budget
         kept = None if self._recording is None else self._recording.get(key, self._model)
-        if isinstance(kept, ChatRejected):
+        if isinstance(kept, ChatRejectedError):
             raise kept
         if kept is not None:
             return kept
         if self._backend is None:
             assert self._recording is not None
-            raise ChatRejected(
+            raise ChatRejectedError(
                 f"the recording holds no reply to this question of {self.identity[:_LONGEST_NAME]} (its replies are "
                 f"of {self._recording.models}); model, settings, words and rollout must be those of the recording",
                 "not_recorded",
@@ -59,7 +59,7 @@ class SharedBackend:
             first = key not in self._under_way
             try:
                 return await self._joined(key, self._backend, asked, ends - monotonic(), jitter)
-            except ChatUnavailable:
+            except ChatUnavailableError:
                 # The caller that asked first may have had less time.
                 if first or ends - monotonic() <= 0:
                     raise
@@ -93,13 +93,13 @@ class SharedBackend:
                 task.cancel()
 
     async def _asked(self, key: str, backend: Backend, asked: Asked, budget: float, jitter: Random) -> Completion:
-        entry: Completion | ChatRejected
+        entry: Completion | ChatRejectedError
         try:
             entry = await backend.ask(asked, budget=budget, jitter=jitter)
-        except ChatRejected as error:
+        except ChatRejectedError as error:
             entry = error
         if self._recording is not None:
             self._recording.put(key, backend.identity, entry)
-        if isinstance(entry, ChatRejected):
+        if isinstance(entry, ChatRejectedError):
             raise entry
         return entry

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
-class SpendExceeded(Exception):
+class SpendExceededError(Exception):
     """The call could exceed what may be spent."""
 
 
@@ -59,7 +59,7 @@ class Spend:
         """Set aside what a call can cost at most; wait while only calls under way are in its way.
 
         Raises:
-            SpendExceeded: That is more than is left; names the bound.
+            SpendExceededError: That is more than is left; names the bound.
         """
         wanted = Reserved(input_tokens + output_tokens, self.prices.of(input_tokens, output_tokens))
         while True:
@@ -88,7 +88,7 @@ class Spend:
     def _check(self, wanted: Reserved) -> None:
         exceeded = self._exceeded(wanted, ())
         if exceeded is not None:
-            raise SpendExceeded(f"spend.{exceeded[0]} = {exceeded[1]:g} would be exceeded")
+            raise SpendExceededError(f"spend.{exceeded[0]} = {exceeded[1]:g} would be exceeded")
 
     def _exceeded(self, wanted: Reserved, held: Sequence[Reserved]) -> tuple[str, float] | None:
         """The first bound that a call would exceed beside those that are held."""

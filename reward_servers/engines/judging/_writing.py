@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 
 from reward_servers.engines.judging._backend import Asked, Backend
-from reward_servers.engines.judging._completion import ChatRejected, Completion, Message
+from reward_servers.engines.judging._completion import ChatRejectedError, Completion, Message
 from reward_servers.engines.judging._ending import Ending, read_part
 from reward_servers.engines.judging._json import json_spans, read_json
 from reward_servers.engines.judging._question import RULES, between_fences, unused_word
@@ -109,7 +109,7 @@ async def write(task: WritingTask, backend: Backend, *, reasks: int, budget: flo
         completion = await backend.ask(asked, budget=ends - monotonic(), jitter=jitter)
         completions.append(completion)
         if Ending.of(completion.finish_reason) is Ending.FILTERED:
-            raise ChatRejected("the model declined to write about the material", "filtered")
+            raise ChatRejectedError("the model declined to write about the material", "filtered")
         value = task.read(completion.text)
         if value is not None:
             return Written(value, completions)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from reward_servers.engines.math.errors import (
     AnswerSyntaxError,
-    GoldInvalid,
-    LimitExceeded,
+    InvalidGoldError,
+    LimitExceededError,
     MathError,
-    SymbolicUnavailable,
+    SymbolicUnavailableError,
 )
 from reward_servers.engines.math.explanation import explain
 from reward_servers.engines.math.extraction.answer import extract
@@ -46,15 +46,15 @@ __all__ = [
     "CompiledGold",
     "Extraction",
     "Gold",
-    "GoldInvalid",
+    "InvalidGoldError",
     "Judgement",
-    "LimitExceeded",
+    "LimitExceededError",
     "Limits",
     "MathError",
     "Outcome",
     "Policy",
     "SymbolicPool",
-    "SymbolicUnavailable",
+    "SymbolicUnavailableError",
     "compile_gold",
     "default_pool",
     "explain",

@@ -2,9 +2,9 @@
 
 MathError
 +- AnswerSyntaxError    the text is not an answer this grammar knows, with the position
-+- LimitExceeded        a deterministic bound was passed, with its name
-+- GoldInvalid          a reference answer that cannot be used (a fault of the data set)
-+- SymbolicUnavailable  the symbolic stage could not run, for a reason of ours
++- LimitExceededError   a deterministic bound was passed, with its name
++- InvalidGoldError     a reference answer that cannot be used (a fault of the data set)
++- SymbolicUnavailableError  the symbolic stage could not run, for a reason of ours
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class AnswerSyntaxError(MathError):
         return f"{self.message} (at {self.position})"
 
 
-class LimitExceeded(MathError):
+class LimitExceededError(MathError):
     """A deterministic bound was passed; `bound` names it."""
 
     def __init__(self, bound: str, detail: str) -> None:
@@ -38,7 +38,7 @@ class LimitExceeded(MathError):
         return f"{self.bound}: {self.detail}"
 
 
-class GoldInvalid(MathError, ValueError):
+class InvalidGoldError(MathError, ValueError):
     """A reference answer that cannot be used, with the position where it fails."""
 
     def __init__(self, message: str, position: int = 0) -> None:
@@ -50,5 +50,5 @@ class GoldInvalid(MathError, ValueError):
         return f"{self.message} (at {self.position})"
 
 
-class SymbolicUnavailable(MathError, RuntimeError):
+class SymbolicUnavailableError(MathError, RuntimeError):
     """The symbolic stage could not answer for a reason of ours; nothing is known about the answer."""

@@ -14,14 +14,14 @@ from reward_servers.engines.math.compare import choices
 from reward_servers.engines.math.compare.comparison import Comparison
 from reward_servers.engines.math.compare.letters import roman
 from reward_servers.engines.math.compare.strings import string_key
-from reward_servers.engines.math.errors import AnswerSyntaxError, GoldInvalid, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, InvalidGoldError, LimitExceededError
 from reward_servers.engines.math.extraction.answer import decimal_comma, extract
 from reward_servers.engines.math.nodes import Interval, Kind, Matrix, Node, Num, Seq, Text
 from reward_servers.engines.math.normal.form import normal_form
 from reward_servers.engines.math.normal.parts import read
 from reward_servers.engines.math.policy import DEFAULT, Limits, Policy
 from reward_servers.engines.math.result import Decision
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 from reward_servers.engines.math.vocabulary.words import CJK, text_key
 
 Hint: TypeAlias = Literal["number", "integer", "expression", "set", "interval", "choice", "text"]
@@ -114,11 +114,11 @@ def compile_gold(gold: str | Gold, policy: Policy = DEFAULT) -> CompiledGold:
     """Parse a reference answer once.
 
     Raises:
-        GoldInvalid: It is empty, does not parse, or passes a bound; says where.
+        InvalidGoldError: It is empty, does not parse, or passes a bound; says where.
     """
     spec = gold if isinstance(gold, Gold) else Gold((gold,))
     if not spec.answers:
-        raise GoldInvalid("no reference answer")
+        raise InvalidGoldError("no reference answer")
     if spec.mode == "all" and len(spec.answers) > 1:
         spec_answers: tuple[str, ...] = (", ".join(_unwrapped(a) for a in spec.answers),)
     else:
@@ -144,14 +144,14 @@ def _unwrapped(text: str) -> str:
 
 def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
     if not isinstance(answer, str):
-        raise GoldInvalid(f"a reference answer is {type(answer).__name__}, not text")
+        raise InvalidGoldError(f"a reference answer is {type(answer).__name__}, not text")
     if policy.strings == "only" and answer.strip():
         return One(answer, Text(string_key(answer)), None, None, string_key(answer))
     text = _unwrapped(answer)
     if "####" in text:
         text = text.rpartition("####")[2].strip()
     if not text:
-        raise GoldInvalid("an empty reference answer")
+        raise InvalidGoldError("an empty reference answer")
     if policy.decimal_comma and "$" not in answer:
         text = decimal_comma(text)
     number = simple_number(text)
@@ -164,14 +164,14 @@ def _compile_one(answer: str, spec: Gold, policy: Policy) -> One:
         return One(text, Text(text_key(text)), None, None, text_key(text))
     try:
         node = read(text, policy.limits, plain_units=True)
-    except LimitExceeded as exc:
-        raise GoldInvalid(f"the reference passes a bound, {exc}") from exc
+    except LimitExceededError as exc:
+        raise InvalidGoldError(f"the reference passes a bound, {exc}") from exc
     except AnswerSyntaxError as exc:
         key = text_key(text)
         if letters is not None:
             return One(text, Text(key), None, letters, key)
         if not _WORDY.search(_COMMAND.sub(" ", text)) or text.count("{") != text.count("}"):
-            raise GoldInvalid(f"the reference does not parse: {exc.message}", exc.position) from exc
+            raise InvalidGoldError(f"the reference does not parse: {exc.message}", exc.position) from exc
         node = Text(key)
     node = _hinted(node, spec.hint, policy.limits)
     value = node.value if isinstance(node, Num) else None
@@ -184,7 +184,7 @@ def _letters(text: str, spec: Gold, policy: Policy) -> frozenset[str] | None:
     """The letters that a reference chooses, None where it is no choice.
 
     Raises:
-        GoldInvalid: The options are given, and the reference is neither a letter nor the text of one.
+        InvalidGoldError: The options are given, and the reference is neither a letter nor the text of one.
     """
     if spec.hint not in (None, "choice"):
         return None
@@ -196,14 +196,14 @@ def _letters(text: str, spec: Gold, policy: Policy) -> frozenset[str] | None:
         return letters
     letters = choices.option_letters(text, spec.options, Comparison(policy).context)
     if letters is None:
-        raise GoldInvalid("the reference is neither a letter of the choices nor the text of exactly one")
+        raise InvalidGoldError("the reference is neither a letter of the choices nor the text of exactly one")
     return letters
 
 
 def _constant(node: Node, limits: Limits) -> Fraction | None:
     try:
         return exact(node, limits.bits)
-    except (LimitExceeded, Undefined):
+    except (LimitExceededError, UndefinedValueError):
         return None
 
 
@@ -211,12 +211,12 @@ def _hinted(node: Node, hint: Hint | None, limits: Limits) -> Node:
     """Settle what the notation leaves open by what the data set says about the answer.
 
     Raises:
-        GoldInvalid: The reference is not of that kind.
+        InvalidGoldError: The reference is not of that kind.
     """
     if hint in ("number", "integer") and isinstance(node, Text | Seq | Interval | Matrix):
-        raise GoldInvalid(f"the reference is no {hint}")
+        raise InvalidGoldError(f"the reference is no {hint}")
     if hint == "integer" and (value := _constant(node, limits)) is not None and value.denominator != 1:
-        raise GoldInvalid("the reference is no integer")
+        raise InvalidGoldError("the reference is no integer")
     if hint == "interval" and isinstance(node, Seq) and node.kind in (Kind.TUPLE, Kind.SQUARE) and len(node.items) == 2:
         return Interval(node.items[0], node.items[1], node.kind == Kind.SQUARE, node.kind == Kind.SQUARE)
     if hint == "set" and isinstance(node, Seq) and node.kind in (Kind.LIST, Kind.OR):
@@ -235,7 +235,7 @@ def compiled_gold(gold: str | Gold, policy: Policy) -> CompiledGold:
     """`compile_gold` with a memory: a group sends the same gold many times.
 
     Raises:
-        GoldInvalid: See `compile_gold`.
+        InvalidGoldError: See `compile_gold`.
     """
     key = (gold, policy)
     found = _compiled.get(key)

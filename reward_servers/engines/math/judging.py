@@ -9,7 +9,12 @@ from reward_servers.engines.math.compare import choices
 from reward_servers.engines.math.compare.comparison import Comparison
 from reward_servers.engines.math.compare.quantities import inside
 from reward_servers.engines.math.compare.strings import string_key
-from reward_servers.engines.math.errors import AnswerSyntaxError, GoldInvalid, LimitExceeded, SymbolicUnavailable
+from reward_servers.engines.math.errors import (
+    AnswerSyntaxError,
+    InvalidGoldError,
+    LimitExceededError,
+    SymbolicUnavailableError,
+)
 from reward_servers.engines.math.extraction import sentences
 from reward_servers.engines.math.extraction.answer import extract
 from reward_servers.engines.math.extraction.phrases import last_value
@@ -57,13 +62,13 @@ def judge(
     else:
         try:
             compiled = compiled_gold(gold, policy)
-        except GoldInvalid as exc:
+        except InvalidGoldError as exc:
             source = gold if isinstance(gold, str) else " | ".join(map(str, gold.answers))
             nothing = Extraction(None, -1, -1, "not looked for")
             return Judgement(Outcome.GOLD_INVALID, "gold", str(exc), nothing, source, None, None, policy.name, VERSION)
     try:
         found = extract(response, policy, marks)
-    except LimitExceeded as exc:
+    except LimitExceededError as exc:
         nothing = Extraction(None, -1, -1, "too long")
         return Judgement(
             Outcome.LIMIT, exc.bound, exc.detail, nothing, compiled.source, compiled.form, None, policy.name, VERSION
@@ -217,7 +222,7 @@ def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> D
             return Decision(Outcome.CORRECT if said is asked else Outcome.INCORRECT, "yes or no", "", str(said))
     try:
         node = read(answer, policy.limits)
-    except LimitExceeded as exc:
+    except LimitExceededError as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, None)
     except AnswerSyntaxError as exc:
         same = answer.strip() == part.source.strip()
@@ -228,9 +233,9 @@ def _parsed(answer: str, part: One, policy: Policy, comparison: Comparison) -> D
     form = normal_form(node)
     try:
         found = comparison.same(part.node, aligned(part.node, node))
-    except LimitExceeded as exc:
+    except LimitExceededError as exc:
         return Decision(Outcome.LIMIT, exc.bound, exc.detail, form)
-    except SymbolicUnavailable as exc:
+    except SymbolicUnavailableError as exc:
         return Decision(Outcome.UNDECIDED, "symbolic", str(exc), form)
     except RecursionError:
         # The tree is within its bound, so it is the caller's stack that was almost used up.

@@ -18,12 +18,12 @@ from reward_servers import (
     verifier,
 )
 from reward_servers.engines.code import (
-    BadReference,
+    BadReferenceError,
     Ceiling,
     Judgement,
     JudgeOptions,
     Submission,
-    UnmeasuredLimit,
+    UnmeasuredLimitError,
     extract,
     judge,
     parse_reference,
@@ -100,9 +100,9 @@ class Mutation:
             return _floor("no_code", "no block of Python")
         try:
             return self._judged(found.source, ref, options)
-        except BadReference as error:
+        except BadReferenceError as error:
             return _floor("malformed", f"the tests cannot be used: {error}")
-        except UnmeasuredLimit as error:
+        except UnmeasuredLimitError as error:
             raise ServiceError(f"reference.{error}", code="unmeasured_limit") from None
         except SandboxError as error:
             raise ServiceError(str(error), code="sandbox_failure", retryable=True) from None

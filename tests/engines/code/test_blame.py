@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Verdict
+from reward_servers.engines.code import BadReferenceError, Verdict
 from tests.engines.code.conftest import Judge
 
 GOOD = "def f(x):\n    return x + 1\n"
@@ -40,7 +40,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 @pytest.mark.parametrize("source", [GOOD, WRONG], ids=["good", "wrong"])
 def test_what_no_answer_can_cause_is_the_data_sets_fault(judged: Judge, name: str, source: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         judged(source, BROKEN[name])
     assert error.value.field == "tests.code"
     assert error.value.remedy

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Verdict
+from reward_servers.engines.code import BadReferenceError, Verdict
 from tests.engines.code.conftest import Judge, asserts
 
 # Linked lists and trees
@@ -86,7 +86,7 @@ def test_preludes(judged: Judge) -> None:
     stdio = {"tests": [{"stdin": "3 4", "stdout": "12"}], "prelude": "leetcode"}
     assert judged("print(lcm(*map(int, input().split())))", stdio).score == 1.0
     assert judged("print(lcm(*map(int, input().split())))\nraise SystemExit(3)", stdio).verdict is Verdict.RUNTIME_ERROR
-    with pytest.raises(BadReference, match="prelude"):
+    with pytest.raises(BadReferenceError, match="prelude"):
         judged(function, {**reference, "prelude": "leetkode"[:4] + " ("})
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Verdict
+from reward_servers.engines.code import BadReferenceError, Verdict
 from tests.engines.code.conftest import Judge, asserts, unittests
 
 ROUND_TRIP = """
@@ -161,7 +161,7 @@ def test_a_test_that_asks_for_nothing_is_left_out(judged: Judge) -> None:
     judgement = judged("def f(x): return x", unittests(code))
     assert (judgement.total, judgement.score) == (1, 0.0)
     assert judgement.notes["says_nothing"] == ["test_a"]
-    with pytest.raises(BadReference):
+    with pytest.raises(BadReferenceError):
         judged("def f(x): return x", unittests("def test_a():\n    pass"))
 
 
@@ -177,7 +177,7 @@ def test_a_test_that_asks_for_nothing_is_left_out(judged: Judge) -> None:
     ],
 )
 def test_test_code_that_cannot_run_is_a_bad_reference(judged: Judge, code: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         judged("def f(x): return x", {**unittests(code), "limits": {"cpu_s": 0.3}})
     assert error.value.field == "tests.code"
 
@@ -190,7 +190,7 @@ def test_test_code_kept_busy_by_an_answer_is_the_programs_doing(judged: Judge) -
 
 
 def test_more_tests_than_allowed_are_a_bad_reference(judged: Judge) -> None:
-    with pytest.raises(BadReference, match="1001 tests"):
+    with pytest.raises(BadReferenceError, match="1001 tests"):
         judged("def f(x): return x", asserts("assert f(1)\n" * 1001))
 
 

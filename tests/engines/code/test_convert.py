@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reward_servers.engines.code import BadReference, CodeTests, parse_reference
+from reward_servers.engines.code import BadReferenceError, CodeTests, parse_reference
 from reward_servers.engines.code._collect import collect
 from reward_servers.engines.code._convert import Converted, convert
 from reward_servers.engines.code._guest import plain
@@ -198,14 +198,14 @@ def test_what_counts_as_one_test() -> None:
 
 @pytest.mark.parametrize("code", ["def f(:", "x = 1", "def helper(): pass", "print(f(1))", "nonlocal x", "x = '\0'"])
 def test_code_without_tests_is_a_bad_reference(code: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         plan_tests(CodeTests("assert", code))
     assert error.value.field == "tests.code"
 
 
 def test_long_expressions_are_planned_or_refused() -> None:
     code = "assert f(1) == " + " + ".join(["1"] * 3000)
-    with pytest.raises(BadReference, match=r"nested|recursion"):
+    with pytest.raises(BadReferenceError, match=r"nested|recursion"):
         plan_tests(CodeTests("assert", code))
     assert plan_tests(CodeTests("assert", "assert f(1) == " + " + ".join(["1"] * 300))).tests
 
@@ -287,7 +287,7 @@ def test_conversion_agrees_with_running_the_assertion(result: Any, expected: Any
 def test_any_code_is_planned_or_refused(code: str) -> None:
     try:
         plan = plan_tests(CodeTests("assert", code))
-    except BadReference:
+    except BadReferenceError:
         return
     assert plan.tests
     ast.parse(plan.code)

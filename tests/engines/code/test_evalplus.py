@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Verdict, parse_reference
+from reward_servers.engines.code import BadReferenceError, Verdict, parse_reference
 from tests.engines.code.conftest import Judge
 
 
@@ -131,7 +131,7 @@ def test_a_hundred_inputs_are_a_test(judged: Judge) -> None:
     ],
 )
 def test_a_malformed_row_names_its_column(changed: dict[str, Any], field: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         parse_reference({**MEAN, **changed})
     assert error.value.field == field
     assert error.value.remedy
@@ -139,6 +139,6 @@ def test_a_malformed_row_names_its_column(changed: dict[str, Any], field: str) -
 
 @pytest.mark.parametrize("source", ["def compare(xs):\n    return 1.0", "def compare(xs):\n    raise ValueError"])
 def test_a_solution_that_breaks_is_the_data_sets_fault(judged: Judge, source: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         judged(source, {**MEAN, "base_input": [[[]]]})
     assert error.value.field == "tests.code"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Verdict
+from reward_servers.engines.code import BadReferenceError, Verdict
 from tests.engines.code.conftest import Judge, asserts, unittests
 
 
@@ -283,7 +283,7 @@ def test_a_module_that_the_program_writes_is_not_imported_by_the_tests(judged: J
 )
 def test_running_what_the_program_wrote_is_a_bad_reference(judged: Judge, use: str) -> None:
     code = f"import pickle, subprocess\ndef test_a():\n    open('b', 'w')\n    f('a')\n    assert {use}"
-    with pytest.raises(BadReference, match="shares files"):
+    with pytest.raises(BadReferenceError, match="shares files"):
         judged("def f(p): open(p, 'w').write('x')", unittests(code))
 
 

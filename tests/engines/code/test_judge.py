@@ -11,7 +11,7 @@ import pytest
 
 import sandbox
 from reward_servers.engines.code import (
-    BadReference,
+    BadReferenceError,
     Judgement,
     JudgeOptions,
     Slots,
@@ -109,7 +109,7 @@ def test_a_response_without_code_is_a_verdict(slots: Slots) -> None:
 def test_an_unavailable_language_is_no_verdict(slots: Slots, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = parse_reference({"language": "javascript", "tests": [{"stdout": "1"}]})
     monkeypatch.setenv("PATH", "/nonexistent")
-    with pytest.raises(sandbox.UnsupportedLanguage):
+    with pytest.raises(sandbox.UnsupportedLanguageError):
         judge(Submission("console.log(1)"), spec, slots)
 
 
@@ -227,7 +227,7 @@ def test_checkers_decide(verdicts: Callable[..., list[str]]) -> None:
     ],
 )
 def test_a_broken_checker_is_a_bad_reference(judged: Judge, code: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         judged("print(7)", checker(code))
     assert error.value.field == "compare.code"
 
@@ -275,7 +275,7 @@ def test_a_checker_that_fails_on_what_is_known_to_be_right_is_broken(judged: Jud
     for body in ("return int('x') == int(o)", "raise ValueError('x')", "return False"):
         code = f"def check(i, o, e):\n    {body}"
         assert judged("print(7)", checker(code, stdout="7\n")).verdict is Verdict.WRONG_ANSWER
-        with pytest.raises(BadReference):
+        with pytest.raises(BadReferenceError):
             judged("print(8)", vouched(code))
     sound = "def check(i, o, e):\n    return int(o) == int(e)"
     assert judged("print(7)", vouched(sound)).score == 1.0
@@ -338,7 +338,7 @@ def test_closed_slots_stay_closed() -> None:
     with Slots(sandbox.open_sandbox) as slots:
         assert judge(Submission(ADD), spec, slots).score == 1.0
         slots.close()
-        with pytest.raises(sandbox.SandboxClosed):
+        with pytest.raises(sandbox.SandboxClosedError):
             judge(Submission(ADD), spec, slots)
 
 
@@ -350,6 +350,6 @@ def test_closing_ends_a_judgement_in_progress(source: str) -> None:
         assert slots.program.report.isolation
         closing = threading.Timer(0.5, slots.close)
         closing.start()
-        with pytest.raises(sandbox.SandboxClosed):
+        with pytest.raises(sandbox.SandboxClosedError):
             judge(Submission(source), parse_reference(reference), slots)
         closing.join()

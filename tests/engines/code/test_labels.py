@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reward_servers.engines.code import Slots, _plan
-from reward_servers.engines.code._constants import NotConvertible
+from reward_servers.engines.code._constants import NotConvertibleError
 from reward_servers.engines.code._convert import Converted
 from tests.code_cases.__main__ import main
 from tests.code_cases._lines import judge_line, read_lines
@@ -69,7 +69,7 @@ def test_both_ways_of_judging_assertions_agree(task: str, slots: Slots, monkeypa
     """What is decided outside from results of calls is what the test code itself finds in a second sandbox."""
 
     def never(found: object, provided: object) -> Converted:
-        raise NotConvertible("not to be converted")
+        raise NotConvertibleError("not to be converted")
 
     lines = [line for line in read_lines(DATA / "humaneval_rollouts.jsonl") if line.name.startswith(task)]
     lines = [line for line in lines if not line.name.endswith(("infinite_loop", "syntax_error"))]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, Verdict
+from reward_servers.engines.code import BadReferenceError, Verdict
 from tests.engines.code.conftest import Judge
 
 # Any two numbers with the given sum.
@@ -67,7 +67,7 @@ def test_a_validator_that_breaks_on_an_output_has_found_it_wrong(judged: Judge) 
 
 def test_a_judging_program_that_does_not_compile_is_a_bad_reference(judged: Judge) -> None:
     for reference in (validated("def f(:"), validated("int main( {", language="cpp")):
-        with pytest.raises(BadReference) as error:
+        with pytest.raises(BadReferenceError) as error:
             judged("print(1, 2)", reference)
         assert error.value.field == "compare.program"
 
@@ -86,7 +86,7 @@ def test_a_judging_program_that_does_not_compile_is_a_bad_reference(judged: Judg
     ],
 )
 def test_malformed_judging_programs(judged: Judge, fields: dict[str, Any], field: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         judged("pass", validated(VALIDATOR, **fields))
     assert error.value.field == field
 
@@ -186,9 +186,9 @@ def test_a_program_cannot_reach_what_the_interactor_has(judged: Judge) -> None:
 
 
 def test_interactive_tests_take_no_comparison(judged: Judge) -> None:
-    with pytest.raises(BadReference, match="interactor decides"):
+    with pytest.raises(BadReferenceError, match="interactor decides"):
         judged(GUESS, interactive(compare={"kind": "tokens"}))
-    with pytest.raises(BadReference, match="kind"):
+    with pytest.raises(BadReferenceError, match="kind"):
         judged(GUESS, {"tests": {"kind": "multi-pass", "cases": [{"input": "1"}]}})
 
 

@@ -58,7 +58,7 @@ def test_plain_data_come_back_as_they_were(data: Any) -> None:
 def test_any_bytes_are_data_or_refused(raw: bytes) -> None:
     try:
         plain.loads(raw)
-    except plain.NotPlain:
+    except plain.NotPlainError:
         return
 
 
@@ -86,7 +86,7 @@ WIRE = st.recursive(
 def test_any_json_is_data_or_refused(wire: Any) -> None:
     try:
         plain.decode(wire, True)
-    except plain.NotPlain:
+    except plain.NotPlainError:
         return
 
 
@@ -106,7 +106,7 @@ def test_any_json_is_data_or_refused(wire: Any) -> None:
 def test_library_values_are_read_only_where_asked_for(value: Any) -> None:
     raw = plain.dumps(value)
     assert plain.loads(raw, library=True) == value
-    with pytest.raises(plain.LibraryValue):
+    with pytest.raises(plain.LibraryValueError):
         plain.loads(raw)
 
 
@@ -133,24 +133,24 @@ def test_subclasses_count_as_their_base() -> None:
 
 @pytest.mark.parametrize("value", [object(), (n for n in "ab"), len, {}.keys(), type, NotImplemented, ...])
 def test_other_objects_are_no_plain_data(value: Any) -> None:
-    with pytest.raises(plain.NotPlain):
+    with pytest.raises(plain.NotPlainError):
         plain.dumps([value])
 
 
 def test_endless_and_deep_data_are_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    with pytest.raises(plain.TooDeep):
+    with pytest.raises(plain.TooDeepError):
         plain.dumps(endless)
-    with pytest.raises(plain.NotPlain):
+    with pytest.raises(plain.NotPlainError):
         plain.loads(b"[" * 100_000)
 
 
 def test_keys_made_to_collide_are_refused() -> None:
     keys = [index * ((1 << 61) - 1) for index in range(1000)]
-    with pytest.raises(plain.NotPlain, match="equal hash"):
+    with pytest.raises(plain.NotPlainError, match="equal hash"):
         plain.decode({"$": "set", "v": [plain.encode(key) for key in keys]})
-    with pytest.raises(plain.NotPlain, match="equal hash"):
+    with pytest.raises(plain.NotPlainError, match="equal hash"):
         plain.decode({"$": "dict", "v": [[plain.encode(key), 1] for key in keys]})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from reward_servers.engines.code import BadReference, CodeTests, Slots, Submission, judge, parse_reference
+from reward_servers.engines.code import BadReferenceError, CodeTests, Slots, Submission, judge, parse_reference
 from reward_servers.engines.code._plan import plan_tests
 
 ADD = "def add(a, b):\n    return a + b\n"
@@ -140,7 +140,7 @@ MALFORMED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("row", "field"), MALFORMED)
 def test_a_malformed_row_names_its_column(row: dict[str, Any], field: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         parse_reference(row)
     assert error.value.field == field
     assert error.value.problem
@@ -161,7 +161,7 @@ def test_whatever_stands_in_a_column_it_is_read_or_named(name: str) -> None:
                 spec = parse_reference({**row, column: junk})
                 if isinstance(spec.tests, CodeTests):
                     plan_tests(spec.tests, spec.setup)
-            except BadReference as error:
+            except BadReferenceError as error:
                 assert all((error.field, error.problem, error.remedy)), (column, junk)
 
 

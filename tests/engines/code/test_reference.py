@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from reward_servers.engines.code import (
-    BadOptions,
-    BadReference,
+    BadOptionsError,
+    BadReferenceError,
     CallTests,
     Ceiling,
     CodeTests,
     JudgeOptions,
     StdioTests,
-    UnmeasuredLimit,
+    UnmeasuredLimitError,
     parse_reference,
 )
 
@@ -99,7 +99,7 @@ def test_fields_of_other_verifiers_are_let_alone() -> None:
     ],
 )
 def test_errors_name_the_field(reference: Any, field: str) -> None:
-    with pytest.raises(BadReference) as error:
+    with pytest.raises(BadReferenceError) as error:
         parse_reference(reference)
     assert error.value.field == field
     assert error.value.remedy
@@ -109,7 +109,7 @@ def test_errors_name_the_field(reference: Any, field: str) -> None:
 def test_a_limit_that_is_not_measured_here_is_refused() -> None:
     blind = Ceiling(bounds_cpu=False)
     assert parse_reference({"tests": [CASE], "limits": {"wall_s": 2}}, ceiling=blind).limits.run.wall_s == 2.0
-    with pytest.raises(UnmeasuredLimit) as error:
+    with pytest.raises(UnmeasuredLimitError) as error:
         parse_reference({"tests": [CASE], "limits": {"cpu_s": 2}}, ceiling=blind)
     assert error.value.field == "limits.cpu_s"
 
@@ -126,10 +126,10 @@ def test_limits_are_read_in_their_units() -> None:
 
 
 def test_unknown_options_name_the_option() -> None:
-    with pytest.raises(BadOptions) as error:
+    with pytest.raises(BadOptionsError) as error:
         JudgeOptions(scoring="half")  # type: ignore[arg-type]
     assert error.value.field == "scoring"
-    with pytest.raises(BadOptions):
+    with pytest.raises(BadOptionsError):
         JudgeOptions(blocks="none")  # type: ignore[arg-type]
-    with pytest.raises(BadOptions):
+    with pytest.raises(BadOptionsError):
         JudgeOptions(source_bytes=0)

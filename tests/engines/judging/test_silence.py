@@ -9,7 +9,7 @@ import pytest
 
 from reward_servers.engines.judging._backend import Asked
 from reward_servers.engines.judging._chat import ChatClient
-from reward_servers.engines.judging._completion import ChatUnavailable
+from reward_servers.engines.judging._completion import ChatUnavailableError
 
 
 async def test_what_an_endpoint_fails_with_is_logged_once_for_a_while(caplog: pytest.LogCaptureFixture) -> None:
@@ -18,7 +18,7 @@ async def test_what_an_endpoint_fails_with_is_logged_once_for_a_while(caplog: py
     asked = Asked([{"role": "user", "content": "q"}], seed=1)
     with caplog.at_level(logging.WARNING, "assay.judge"):
         for _ in range(2):
-            with pytest.raises(ChatUnavailable):
+            with pytest.raises(ChatUnavailableError):
                 await client.ask(asked, budget=1.5, jitter=Random(1))
     await client.close()
     (line,) = [one.getMessage() for one in caplog.records if one.name == "assay.judge"]

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from reward_servers.engines.judging import Prices, Spend
-from reward_servers.engines.judging._spend import SpendExceeded
+from reward_servers.engines.judging._spend import SpendExceededError
 from reward_servers.engines.judging._window import Window
 
 
@@ -112,11 +112,11 @@ async def test_a_spend_is_reserved_and_never_exceeded() -> None:
     spend.release(await second)
     assert (spend.tokens, spend.requests) == (150, 2)
     assert spend.cost == pytest.approx(200e-6)
-    with pytest.raises(SpendExceeded, match="max_tokens"):
+    with pytest.raises(SpendExceededError, match="max_tokens"):
         await spend.reserve(700, 200)
     untold = await spend.reserve(100, 100)
     spend.settle(untold)
     assert spend.tokens == 350
     money = Spend(max_cost=0.001, prices=Prices(1.0, 1.0))
-    with pytest.raises(SpendExceeded, match="max_cost"):
+    with pytest.raises(SpendExceededError, match="max_cost"):
         await money.reserve(900, 200)

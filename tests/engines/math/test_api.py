@@ -14,7 +14,7 @@ from reward_servers.engines.math import (
     DEFAULT,
     PROFILES,
     Gold,
-    GoldInvalid,
+    InvalidGoldError,
     Outcome,
     compile_gold,
     explain,
@@ -44,16 +44,16 @@ def test_exports() -> None:
         "DEFAULT",
         "Extraction",
         "Gold",
-        "GoldInvalid",
+        "InvalidGoldError",
         "Judgement",
-        "LimitExceeded",
+        "LimitExceededError",
         "Limits",
         "MathError",
         "Outcome",
         "PROFILES",
         "Policy",
         "SymbolicPool",
-        "SymbolicUnavailable",
+        "SymbolicUnavailableError",
         "VERSION",
         "compile_gold",
         "default_pool",
@@ -105,12 +105,12 @@ def test_explain_shows_both_sides() -> None:
 @pytest.mark.parametrize("gold", ["", "  ", "\\frac{1}{", "((", "$$", "\\boxed{}"])
 def test_unusable_golds(gold: str) -> None:
     assert judge("\\boxed{5}", gold).outcome is Outcome.GOLD_INVALID
-    with pytest.raises(GoldInvalid):
+    with pytest.raises(InvalidGoldError):
         compile_gold(gold)
 
 
 def test_a_gold_that_is_no_text() -> None:
-    with pytest.raises(GoldInvalid, match="int"):
+    with pytest.raises(InvalidGoldError, match="int"):
         compile_gold(Gold((5,)))  # type: ignore[arg-type]
 
 
@@ -172,9 +172,9 @@ def test_hints() -> None:
     assert not judge("\\boxed{1, 2}", interval).correct
     assert not judge("\\boxed{[1, 2]}", interval).correct
     assert not judge("\\boxed{(1, 2)}", Gold(("1, 2",), hint="set")).correct
-    with pytest.raises(GoldInvalid, match="no integer"):
+    with pytest.raises(InvalidGoldError, match="no integer"):
         compile_gold(Gold(("\\frac12",), hint="integer"))
-    with pytest.raises(GoldInvalid, match="no number"):
+    with pytest.raises(InvalidGoldError, match="no number"):
         compile_gold(Gold(("Alice",), hint="number"))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reward_servers.engines.math import DEFAULT, GoldInvalid, Limits, Outcome, compile_gold, judge
+from reward_servers.engines.math import DEFAULT, InvalidGoldError, Limits, Outcome, compile_gold, judge
 from tests.engines.math.hostile import answers
 
 ROOT = Path(__file__).parents[3]
@@ -66,7 +66,7 @@ def test_each_bound_is_a_verdict_with_its_name(answer: str, bound: str) -> None:
 
 
 def test_a_gold_beyond_a_bound_is_a_fault_of_the_data() -> None:
-    with pytest.raises(GoldInvalid, match="digits"):
+    with pytest.raises(InvalidGoldError, match="digits"):
         compile_gold("7" * 5000)
     assert judge("\\boxed{1}", "7" * 5000).outcome is Outcome.GOLD_INVALID
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reward_servers.engines.math import GoldInvalid, Outcome, compile_gold, judge
+from reward_servers.engines.math import InvalidGoldError, Outcome, compile_gold, judge
 
 
 @pytest.mark.parametrize(
@@ -42,14 +42,14 @@ def test_reads(text: str, form: str) -> None:
     "text", ["", "(", "\\frac{1}", "1+", "5\\ldots", "\\neg 3", "7 42", "a ? b", "\\unknown", "{", "1,,2", "\\sqrt"]
 )
 def test_refuses_with_a_position(text: str) -> None:
-    with pytest.raises(GoldInvalid) as caught:
+    with pytest.raises(InvalidGoldError) as caught:
         compile_gold(text)
     assert 0 <= caught.value.position <= len(text)
 
 
 @pytest.mark.parametrize(("gold", "position"), [("", 0), ("   ", 0), ("\\frac{1}{", 9), ("((2)", 0), ("3+", 2)])
 def test_a_bad_gold_is_a_fault_with_its_position(gold: str, position: int) -> None:
-    with pytest.raises(GoldInvalid) as caught:
+    with pytest.raises(InvalidGoldError) as caught:
         compile_gold(gold)
     assert caught.value.position == position
 

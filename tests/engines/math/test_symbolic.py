@@ -141,5 +141,5 @@ def test_common_divisors_are_those_of_integers(pool: SymbolicPool, gold: str, an
 def test_an_error_of_the_worker_itself_is_a_failure_of_ours() -> None:
     one = ["num", "0x1", "0x1"]
     assert "error" in worker.answer({"left": ["const", "unheard of"], "right": one, "cpu": 5})
-    assert worker.answer({"left": ["rank", one], "right": one, "cpu": 5}) == {"same": None, "why": "NoCounterpart"}
-    assert worker.answer({"left": ["sum", one], "right": one, "cpu": 5}) == {"same": None, "why": "NoCounterpart"}
+    assert worker.answer({"left": ["rank", one], "right": one, "cpu": 5}) == {"same": None, "why": "NoCounterpartError"}
+    assert worker.answer({"left": ["sum", one], "right": one, "cpu": 5}) == {"same": None, "why": "NoCounterpartError"}

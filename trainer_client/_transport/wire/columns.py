@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer_client._transport.failures import UnusableReply
+from trainer_client._transport.failures import UnusableReplyError
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.result.outcomes import Outcome, OutcomeStore
 
@@ -38,24 +38,24 @@ def check_columns(columns: service.ResultColumns, width: int, awaited: set[int])
         awaited: what is not answered yet, as ``row * width + evaluation``.
 
     Raises:
-        UnusableReply: a column is too short or too long, or an item was not asked or is answered already.
+        UnusableReplyError: a column is too short or too long, or an item was not asked or is answered already.
     """
     index, evaluation = columns.index[:], columns.evaluation[:]
     count = len(index)
     optional = (columns.evaluation, columns.queue_us, columns.run_us, columns.cpu_us, columns.cached)
     if len(columns.score) != count or len(columns.code) != count or any(len(one) not in (0, count) for one in optional):
-        raise UnusableReply(f"columns of different lengths, {count} items in the first")
+        raise UnusableReplyError(f"columns of different lengths, {count} items in the first")
     if evaluation and max(evaluation) >= width:
-        raise UnusableReply(f"results for evaluation {max(evaluation)} of a call of {width}")
+        raise UnusableReplyError(f"results for evaluation {max(evaluation)} of a call of {width}")
     keys = index
     if width > 1:
         keys = [row * width + e for row, e in zip(index, evaluation or [0] * count, strict=True)]
     answered = set(keys)
     if len(answered) != count or not answered <= awaited:
-        raise UnusableReply("results for items that were not asked, or are answered already")
+        raise UnusableReplyError("results for items that were not asked, or are answered already")
     codes = np.array(columns.code[:], np.int64)
     if count and int(codes.max()) >= len(columns.codes):
-        raise UnusableReply(f"a code at position {codes.max()} of {len(columns.codes)}")
+        raise UnusableReplyError(f"a code at position {codes.max()} of {len(columns.codes)}")
     awaited -= answered
     return Checked(
         np.array(index, np.int64),

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any, Final
 
-from trainer_client._transport.failures import UnusableReply
+from trainer_client._transport.failures import UnusableReplyError
 from trainer_client.contract.v1 import reward_service_pb2 as service
 from trainer_client.contract.v1 import types_pb2 as types
 from trainer_client.result.verifiers import (
@@ -30,7 +30,7 @@ def read_info(listing: service.ListVerifiersResponse, info: service.GetServerInf
     """Read what a server says of itself and of its verifiers.
 
     Raises:
-        UnusableReply: it contradicts itself.
+        UnusableReplyError: it contradicts itself.
     """
     return ServerInfo(
         verifiers=Hosted(_read_verifiers(listing)),
@@ -88,7 +88,7 @@ def _read_verifiers(listing: service.ListVerifiersResponse) -> dict[str, Verifie
     for entry in listing.verifiers:
         name = entry.identity.name
         if name in verifiers:
-            raise UnusableReply(f"lists verifier {name!r} twice")
+            raise UnusableReplyError(f"lists verifier {name!r} twice")
         verifiers[name] = _read_verifier(entry)
     return verifiers
 
@@ -100,7 +100,7 @@ def _read_verifier(entry: service.VerifierInfo) -> VerifierInfo:
         low, high = -_LARGEST, _LARGEST
     # False for NaN as well.
     if not (-_LARGEST <= low <= high <= _LARGEST and low <= entry.floor <= high):
-        raise UnusableReply(f"verifier {name!r} declares scores from {low} to {high} with the floor {entry.floor}")
+        raise UnusableReplyError(f"verifier {name!r} declares scores from {low} to {high} with the floor {entry.floor}")
     return VerifierInfo(
         id=read_id(entry.identity),
         judges_groups=entry.scope == service.SCOPE_GROUP,
@@ -127,7 +127,7 @@ def _read_schema(name: str, encoded: bytes) -> Any:
     try:
         return json.loads(encoded) if encoded else None
     except ValueError as error:
-        raise UnusableReply(f"verifier {name!r} has a schema that is no JSON: {error}") from None
+        raise UnusableReplyError(f"verifier {name!r} has a schema that is no JSON: {error}") from None
 
 
 def read_id(identity: types.VerifierIdentity) -> VerifierId:

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from trainer_client._transport.failures import UnusableReply
+from trainer_client._transport.failures import UnusableReplyError
 from trainer_client.contract.v1 import reward_service_pb2 as service
 
 _SERVICE: Final = "/assay.rewards.v1.RewardService/"
@@ -47,9 +47,9 @@ def _parsed(kind: type[_M], raw: bytes) -> _M:
     """Read a message here and not in gRPC, which gives None for what it cannot read.
 
     Raises:
-        UnusableReply: the bytes are no such message.
+        UnusableReplyError: the bytes are no such message.
     """
     try:
         return kind.FromString(raw)
     except DecodeError as error:
-        raise UnusableReply(f"{len(raw)} bytes that are no {kind.DESCRIPTOR.name}: {error}") from None
+        raise UnusableReplyError(f"{len(raw)} bytes that are no {kind.DESCRIPTOR.name}: {error}") from None

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from google.protobuf.duration_pb2 import Duration
 
-from trainer_client._transport.failures import REFUSAL_CODES, UnusableReply, bounded_delay
+from trainer_client._transport.failures import REFUSAL_CODES, UnusableReplyError, bounded_delay
 from trainer_client._transport.wire.columns import check_columns, settle_columns
 from trainer_client._transport.wire.info import read_id
 from trainer_client.contract.v1 import reward_service_pb2 as service
@@ -108,7 +108,7 @@ class ReplyReader:
             How many verdicts it holds, and what it says without a score, whose cells stay open.
 
         Raises:
-            UnusableReply: it answers what was not asked, or twice, or as another verifier; no cell was settled.
+            UnusableReplyError: it answers what was not asked, or twice, or as another verifier; no cell was settled.
         """
         self._check_identities(reply.verifiers)
         store, columns, ranges, width = self._store, self._columns, self._ranges, len(self._columns)
@@ -168,11 +168,11 @@ class ReplyReader:
         """Settle cells from columns: how many verdicts there are. What is unusable and complete rows are added.
 
         Raises:
-            UnusableReply: see `check_columns`; the cells that rows of the same message have settled are open again.
+            UnusableReplyError: see `check_columns`; cells that rows of the same message have settled are open again.
         """
         try:
             verdicts = check_columns(message, len(self._columns), self.awaited)
-        except UnusableReply:
+        except UnusableReplyError:
             self._take_back(taken)
             raise
         lows, highs = np.array(self._ranges, np.float64).T
@@ -196,10 +196,10 @@ class ReplyReader:
 
     def _check_identities(self, identities: Sequence[types.VerifierIdentity]) -> None:
         if len(identities) > len(self._columns):
-            raise UnusableReply(f"{len(identities)} verifiers answer {len(self._columns)} evaluations")
+            raise UnusableReplyError(f"{len(identities)} verifiers answer {len(self._columns)} evaluations")
         for identity, expected in zip(identities, self._expected, strict=False):
             if identity.name != expected.name or (expected.digest and identity.digest != expected.digest):
-                raise UnusableReply(
+                raise UnusableReplyError(
                     f"{identity.name!r} with digest {identity.digest!r} answers what was asked of {expected.name!r}"
                     + (f" with digest {expected.digest!r}" if expected.digest else "")
                 )
@@ -251,8 +251,8 @@ def _is_code(code: str, store: OutcomeStore) -> bool:
     return len(code) <= _LONGEST_CODE and (not code or code.isprintable()) and len(store.code_names) < _MOST_CODES
 
 
-def _not_asked(row: int, evaluation: int) -> UnusableReply:
-    return UnusableReply(
+def _not_asked(row: int, evaluation: int) -> UnusableReplyError:
+    return UnusableReplyError(
         f"a result for index {row}, evaluation {evaluation}, which was not asked or is answered already"
     )
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._guest.plain import NotPlain, Unpassable, decode, dumps_json, loads_json
+from reward_servers.engines.code._guest.plain import NotPlainError, UnpassableError, decode, dumps_json, loads_json
 
 if TYPE_CHECKING:
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     def send(message: bytes) -> None: ...
 
 
-class Gone(BaseException):
+class OtherSideGoneError(BaseException):
     """The other side has finished; the test ends here and the receiver knows why."""
 
 
@@ -71,12 +71,12 @@ def _sent_and_heard(message: dict[str, Any]) -> dict[str, Any]:
         try:
             changes = exchange.files.changes()
         except OSError as problem:
-            raise Unpassable(str(problem)) from None
+            raise UnpassableError(str(problem)) from None
         message = {**message, "files": changes} if changes else message
     send(dumps_json(message))
     answer = receive()
     if answer is None:
-        raise Gone
+        raise OtherSideGoneError
     fields = loads_json(answer)
     if not isinstance(fields, dict):
         return {}
@@ -129,7 +129,7 @@ def lineage(name: str) -> dict[str, list[str]]:
     """Direct bases of a class of the program and of its bases; of the last ones first."""
     try:
         found = decode(ask({"op": "lineage", "name": name}).get("ok"))
-    except NotPlain:
+    except NotPlainError:
         found = None
     return {str(kind): list(map(str, bases)) for kind, bases in found.items()} if isinstance(found, dict) else {}
 

@@ -12,7 +12,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._guest.library import scopes
-from reward_servers.engines.code._guest.plain import NotPlain, decode, dumps_json, encode, loads_json
+from reward_servers.engines.code._guest.plain import NotPlainError, decode, dumps_json, encode, loads_json
 
 if TYPE_CHECKING:
     request = b""
@@ -25,7 +25,7 @@ _leave = os._exit
 _MOST_ITEMS = 1_000_000
 
 
-class Absent(Exception):
+class AbsentNameError(Exception):
     """The program has no such name."""
 
 
@@ -64,7 +64,7 @@ def resolve(module: dict[str, Any], name: str) -> Any:
     solution = module.get("Solution")
     if isinstance(solution, type) and hasattr(solution, name):
         return getattr(solution(), name)
-    raise Absent(name)
+    raise AbsentNameError(name)
 
 
 def is_iterator(value: Any) -> bool:
@@ -98,9 +98,9 @@ def _call(module: dict[str, Any], name: str, args: Any, kwargs: Any, how: dict[s
         elif is_iterator(result) or (isinstance(function, type) and type(result) is function):
             return {"live": True}
         return {"ok": encode(result)}
-    except Absent as absent:
+    except AbsentNameError as absent:
         return {"absent": str(absent)}
-    except NotPlain as problem:
+    except NotPlainError as problem:
         return {"not_plain": str(problem)[:500]}
     except BaseException as error:  # noqa: BLE001 (whatever the program raises is its answer)
         return raised(error)
@@ -111,7 +111,7 @@ def _listed(result: Any) -> list[Any]:
     for item in result:
         found.append(item)
         if len(found) > _MOST_ITEMS:
-            raise NotPlain("an iterator that does not end")
+            raise NotPlainError("an iterator that does not end")
     return found
 
 

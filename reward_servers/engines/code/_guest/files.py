@@ -21,7 +21,7 @@ _scan, _open, _read, _write, _close = os.scandir, os.open, os.read, os.write, os
 _lstat, _unlink, _mkdir, _rmdir, _getcwd, _chdir = os.lstat, os.unlink, os.mkdir, os.rmdir, os.getcwd, os.chdir
 
 
-class TooMuch(OSError):
+class TooMuchStoredError(OSError):
     """More is stored than can be shared."""
 
 
@@ -51,7 +51,7 @@ class Shared:
             except OSError:
                 continue
             if len(found) > _MOST_FILES or size > _MOST_BYTES:
-                raise TooMuch("more than can be shared is stored below /tmp")
+                raise TooMuchStoredError("more than can be shared is stored below /tmp")
         return found
 
     def _shared(self) -> dict[str, bytes | None]:

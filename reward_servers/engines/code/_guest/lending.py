@@ -16,8 +16,8 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from reward_servers.engines.code._guest.asking import Gone, ours
-from reward_servers.engines.code._guest.plain import NotPlain, Unpassable
+from reward_servers.engines.code._guest.asking import OtherSideGoneError, ours
+from reward_servers.engines.code._guest.plain import NotPlainError, UnpassableError
 
 _OPERATORS = frozenset(
     "len getitem setitem delitem contains iter next enter exit call bool str repr eq ne lt le gt ge hash add radd sub "  # noqa: SIM905
@@ -57,7 +57,7 @@ def _operators(kind: type) -> Any:
 def lent(number: Any) -> Any:
     """The object with a number."""
     if type(number) is not int or not 0 <= number < len(_lent):
-        raise NotPlain("an object that was never lent")
+        raise NotPlainError("an object that was never lent")
     return _lent[number]
 
 
@@ -72,7 +72,7 @@ def answering(sent: Callable[[Any], list[Any]], decoded: Callable[[Any], Any]) -
     def answer(asked: dict[str, Any]) -> dict[str, Any]:
         try:
             return {"value": sent(_done(asked, decoded))}
-        except (Gone, Unpassable):
+        except (OtherSideGoneError, UnpassableError):
             raise
         except BaseException as error:  # noqa: BLE001 (the program may expect it)
             number = len(ours)

@@ -14,7 +14,7 @@ import math
 import sys
 from typing import Any
 
-from reward_servers.engines.code._guest.plain import NotPlain, Other, decode, decoders, encode, encoders
+from reward_servers.engines.code._guest.plain import NotPlainError, Other, decode, decoders, encode, encoders
 
 _MOST_NODES = 100_000
 _LISTS, _TREES = ("val", "next"), ("val", "left", "right")
@@ -36,7 +36,7 @@ def _array(value: Any, depth: int, other: Other) -> Any:
     elif kind in "biufcUSO":
         name = value.dtype.str
     else:
-        raise NotPlain(f"an array of {value.dtype} is no plain data")
+        raise NotPlainError(f"an array of {value.dtype} is no plain data")
     flat = value.ravel().tolist()
     return {"$": "ndarray", "v": [name, list(value.shape), [encode(item, depth + 1, other) for item in flat]]}
 
@@ -156,7 +156,7 @@ def _chain(node: Any) -> list[Any]:
     seen: set[int] = set()
     while node is not None:
         if id(node) in seen or len(found) >= _MOST_NODES:
-            raise NotPlain("a linked list that does not end")
+            raise NotPlainError("a linked list that does not end")
         seen.add(id(node))
         found.append(node)
         node = node.next
@@ -172,7 +172,7 @@ def _levels(root: Any) -> list[Any]:
         if node is None:
             continue
         if id(node) in seen or len(row) >= 2 * _MOST_NODES:
-            raise NotPlain("a tree that does not end")
+            raise NotPlainError("a tree that does not end")
         seen.add(id(node))
         row += (node.left, node.right)
     while values and values[-1] is None:
@@ -259,12 +259,12 @@ def _encode_name(value: Any) -> Any:
 def _decode_name(inner: Any, depth: int, other: Other) -> Any:
     module, _, name = str(inner).partition(".")
     if module not in _NAMED_MODULES or name in _WITHHELD or not name.isidentifier() or name.startswith("_"):
-        raise NotPlain(f"the name {inner}")
+        raise NotPlainError(f"the name {inner}")
     return getattr(__import__(module), name)
 
 
 def _decode_record(inner: Any, depth: int, other: Other) -> Any:
-    raise NotPlain("an object of the program")
+    raise NotPlainError("an object of the program")
 
 
 def encode_fields(value: Any, depth: int, other: Other) -> Any:

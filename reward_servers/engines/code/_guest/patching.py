@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from reward_servers.engines.code._guest.asking import ask
-from reward_servers.engines.code._guest.plain import Unpassable
+from reward_servers.engines.code._guest.plain import UnpassableError
 
 _HERE_ONLY = frozenset(("stdout", "stderr"))  # what the program prints is printed here anyway
 _mock: Any = mock
@@ -80,7 +80,7 @@ def install_patching(sent: Callable[[Any], list[Any]], is_program: Callable[[Any
     def filled(self: Any) -> None:
         fill(self)
         if self.in_dict is sys.modules:
-            raise Unpassable("sys.modules of the program cannot be patched")
+            raise UnpassableError("sys.modules of the program cannot be patched")
 
     _mock._patch_dict._patch_dict = filled
 

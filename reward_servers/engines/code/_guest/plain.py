@@ -3,7 +3,7 @@
 `None`, `bool`, `str`, finite `float` and small `int` are themselves, a list is an array; everything else is an
 object with a tag, `{"$": "tuple", "v": [...]}`. A value of a subclass is sent as its base type, so that no method of
 the sender's class exists on the other side. Reading is strict: unknown tags, wrong shapes, deep nesting and sets or
-dicts made to collide are refused with `NotPlain`.
+dicts made to collide are refused with `NotPlainError`.
 
 This file is imported by the engine and is also part of every driver, so it uses the standard library only.
 """
@@ -34,19 +34,19 @@ decoders: dict[str, Callable[[Any, int, Other], Any]] = {}
 """Their counterparts by tag."""
 
 
-class NotPlain(Exception):
+class NotPlainError(Exception):
     """A value that is not plain data, or bytes that do not describe any."""
 
 
-class Unpassable(BaseException):
+class UnpassableError(BaseException):
     """Test code needs something that the sandbox does not offer it. Not for test code to catch."""
 
 
-class TooDeep(NotPlain):
+class TooDeepError(NotPlainError):
     """A value nested more deeply than `MAX_DEPTH`, or endlessly."""
 
 
-class LibraryValue(NotPlain):
+class LibraryValueError(NotPlainError):
     """A value type of the standard library where only built-in types are read.
 
     Its operations may cost without bound (`round(Decimal("1E999999999"))`), so it is handled only in a sandbox.
@@ -57,12 +57,12 @@ def dumps(value: Any) -> bytes:
     """Encode plain data as one line of ASCII.
 
     Raises:
-        NotPlain: The value holds something else, or is nested too deeply.
+        NotPlainError: The value holds something else, or is nested too deeply.
     """
     try:
         return dumps_json(encode(value))
     except RecursionError:
-        raise TooDeep("nested too deeply") from None
+        raise TooDeepError("nested too deeply") from None
 
 
 def loads(data: bytes, library: bool = False) -> Any:
@@ -73,8 +73,8 @@ def loads(data: bytes, library: bool = False) -> Any:
         library: Whether values of library types (`Decimal`, `range`, `deque`, dates) are read too.
 
     Raises:
-        NotPlain: The bytes are not such a line.
-        LibraryValue: They are, but hold a library type.
+        NotPlainError: The bytes are not such a line.
+        LibraryValueError: They are, but hold a library type.
     """
     return decode(loads_json(data), library)
 
@@ -89,7 +89,7 @@ def loads_json(data: bytes) -> Any:
     try:
         return _from_json(data)
     except (ValueError, RecursionError) as error:
-        raise NotPlain(f"malformed data: {type(error).__name__}") from None
+        raise NotPlainError(f"malformed data: {type(error).__name__}") from None
 
 
 def encode(value: Any, depth: int = 0, other: Other = None) -> Any:
@@ -108,7 +108,7 @@ def encode(value: Any, depth: int = 0, other: Other = None) -> Any:
     if kind is float:
         return value if math.isfinite(value) else {"$": "float", "v": repr(value)}
     if depth > MAX_DEPTH:
-        raise TooDeep("nested too deeply")
+        raise TooDeepError("nested too deeply")
     if kind is list:
         return [encode(item, depth + 1, other) for item in value]
     stands = other(value, depth) if other is not None and kind not in BASES else None
@@ -191,7 +191,7 @@ def _encode_library(value: Any, depth: int, other: Other) -> Any:
         data = encoder(value, depth, other)
         if data is not None:
             return data
-    raise NotPlain(f"a {module}.{kind.__qualname__} is no plain data")
+    raise NotPlainError(f"a {module}.{kind.__qualname__} is no plain data")
 
 
 def decode(data: Any, library: bool = False, depth: int = 0, other: Other = None) -> Any:
@@ -204,16 +204,16 @@ def decode(data: Any, library: bool = False, depth: int = 0, other: Other = None
         other: Gives the value for what the sender's `other` said; without it there are no such values.
 
     Raises:
-        NotPlain: It stands for none.
+        NotPlainError: It stands for none.
     """
     if not isinstance(data, list | dict):
         return data
     if depth > MAX_DEPTH + 4:
-        raise TooDeep("nested too deeply")
+        raise TooDeepError("nested too deeply")
     if isinstance(data, list):
         return [decode(item, library, depth + 1, other) for item in data]
     if data.keys() != {"$", "v"}:
-        raise NotPlain("malformed object")
+        raise NotPlainError("malformed object")
     tag, inner = data["$"], data["v"]
     if tag == "object" and other is not None:
         return other(inner, depth)
@@ -221,16 +221,16 @@ def decode(data: Any, library: bool = False, depth: int = 0, other: Other = None
         if tag in EXTENDED:
             return _decode_extended(tag, inner, library, depth + 1, other)
         if tag == "deque" and not library:
-            raise LibraryValue("a collections.deque")
+            raise LibraryValueError("a collections.deque")
         if tag in ("Counter", "defaultdict"):
             return _decode_kind_of_dict(tag, inner, library, depth + 1, other)
         if tag in ("tuple", "set", "frozenset", "deque", "dict"):
             return _decode_container(tag, inner, library, depth + 1, other)
         return _decode_scalar(tag, inner, library)
-    except NotPlain:
+    except NotPlainError:
         raise
     except (ArithmeticError, AttributeError, LookupError, StopIteration, TypeError, ValueError) as error:
-        raise NotPlain(f"malformed {tag}: {type(error).__name__}") from None
+        raise NotPlainError(f"malformed {tag}: {type(error).__name__}") from None
 
 
 def _decode_extended(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:
@@ -240,16 +240,16 @@ def _decode_extended(tag: str, inner: Any, library: bool, depth: int, other: Oth
         if found is not None:
             return found
     if not library:
-        raise LibraryValue(f"a {tag}")
+        raise LibraryValueError(f"a {tag}")
     if tag not in decoders:
-        raise NotPlain(f"a {tag} where none is read")
+        raise NotPlainError(f"a {tag} where none is read")
     return decoders[tag](inner, depth, other)
 
 
 def _decode_container(tag: str, inner: Any, library: bool, depth: int, other: Other) -> Any:
     """Read a tagged container. Keys that all hash alike would cost quadratic time, so they are refused."""
     if not isinstance(inner, list):
-        raise NotPlain(f"malformed {tag}")
+        raise NotPlainError(f"malformed {tag}")
     if tag == "dict":
         pairs = [(decode(key, library, depth, other), decode(value, library, depth, other)) for key, value in inner]
         refuse_collisions(key for key, _ in pairs)
@@ -269,12 +269,12 @@ def refuse_collisions(keys: Any) -> None:
     """Refuse keys of which more than `SAME_HASH` share one hash value.
 
     Raises:
-        NotPlain: They would make a set or dict quadratically slow.
+        NotPlainError: They would make a set or dict quadratically slow.
         TypeError: A key has no hash.
     """
     counts = Counter(hash(key) for key in keys)
     if counts and max(counts.values()) > SAME_HASH:
-        raise NotPlain("keys with equal hash values")
+        raise NotPlainError("keys with equal hash values")
 
 
 def _decode_scalar(tag: str, inner: Any, library: bool) -> Any:
@@ -290,7 +290,7 @@ def _decode_scalar(tag: str, inner: Any, library: bool) -> Any:
         raw = bytes.fromhex(inner)
         return raw if tag == "bytes" else bytearray(raw)
     if tag in LIBRARY and not library:
-        raise LibraryValue(f"a {tag}")
+        raise LibraryValueError(f"a {tag}")
     return _decode_library(tag, inner)
 
 
@@ -311,4 +311,4 @@ def _decode_library(tag: str, inner: Any) -> Any:
         return getattr(datetime, tag).fromisoformat(inner)
     if tag == "range" and len(inner) == 3:
         return range(*map(decode, inner))
-    raise NotPlain(f"unknown kind of data {tag!r}")
+    raise NotPlainError(f"unknown kind of data {tag!r}")

@@ -29,9 +29,9 @@ from reward_servers.engines.code._guest.lending import answering, lend, lent
 from reward_servers.engines.code._guest.library import encode_fields, nodes_of
 from reward_servers.engines.code._guest.plain import (
     BASES,
-    NotPlain,
-    TooDeep,
-    Unpassable,
+    NotPlainError,
+    TooDeepError,
+    UnpassableError,
     decode,
     encode,
 )
@@ -65,7 +65,7 @@ def _value(answer: dict[str, Any]) -> Any:
 def _decoded(data: Any) -> Any:
     try:
         return decode(data, True, other=_object)
-    except NotPlain as problem:
+    except NotPlainError as problem:
         raise from_program(TypeError(f"the program's result: {problem}")) from None
 
 
@@ -84,7 +84,7 @@ def _object(said: Any, depth: int, *, allowed: bool = False) -> Any:
     if isinstance(said, dict) and "theirs" in said:
         return lent(said["theirs"])
     if not isinstance(said, dict) or type(said.get("handle")) is not int:
-        raise NotPlain("malformed object")
+        raise NotPlainError("malformed object")
     handle, name = said["handle"], str(said.get("class"))
     if not _expected and not allowed:
         if "plain" in said:
@@ -114,10 +114,10 @@ def sent(value: Any) -> list[Any]:
         return ["target", {"name": value.__name__}]
     try:
         return ["value", encode(value, other=_standing)]
-    except TooDeep as problem:
+    except TooDeepError as problem:
         raise TypeError(f"an argument is {problem}") from None
-    except NotPlain as problem:
-        raise Unpassable(f"an argument of the program: {problem}") from None
+    except NotPlainError as problem:
+        raise UnpassableError(f"an argument of the program: {problem}") from None
 
 
 def _standing(value: Any, depth: int) -> Any:
@@ -140,7 +140,7 @@ def _standing(value: Any, depth: int) -> Any:
     if not hasattr(type(value), "__dataclass_fields__") and nodes_of(value) is None:
         try:
             encode(value, depth)
-        except NotPlain:
+        except NotPlainError:
             pass
         else:
             return None

@@ -14,10 +14,10 @@ import types
 from typing import TYPE_CHECKING, Any
 
 from reward_servers.engines.code._guest.borrowed import Borrowed, Patches, set_environment
-from reward_servers.engines.code._guest.calling import Absent, is_iterator, loaded, raised, resolve
+from reward_servers.engines.code._guest.calling import AbsentNameError, is_iterator, loaded, raised, resolve
 from reward_servers.engines.code._guest.files import Shared
 from reward_servers.engines.code._guest.library import nodes_of
-from reward_servers.engines.code._guest.plain import BASES, NotPlain, decode, dumps_json, encode, loads_json
+from reward_servers.engines.code._guest.plain import BASES, NotPlainError, decode, dumps_json, encode, loads_json
 
 if TYPE_CHECKING:
 
@@ -129,9 +129,9 @@ class _Session:
     def _carried_out(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
             return self._done(message)
-        except Absent as absent:
+        except AbsentNameError as absent:
             return {"absent": str(absent)}
-        except NotPlain as problem:
+        except NotPlainError as problem:
             return {"not_plain": str(problem)[:500]}
         except BaseException as error:  # noqa: BLE001 (as above)
             return {**raised(error), "handle": self._number(error)}
@@ -187,7 +187,7 @@ class _Session:
     def _class(self, name: str) -> type:
         found = resolve(self._module, name)
         if not isinstance(found, type):
-            raise Absent(name)
+            raise AbsentNameError(name)
         return found
 
     def _target(self, message: dict[str, Any]) -> Any:
@@ -272,7 +272,7 @@ class _Session:
         if not own:
             try:
                 encode(value)
-            except NotPlain:
+            except NotPlainError:
                 pass
             else:
                 return None

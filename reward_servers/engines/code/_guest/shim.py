@@ -18,14 +18,14 @@ import types
 from typing import Any
 
 from reward_servers.engines.code._guest.patching import MonkeyPatch
-from reward_servers.engines.code._guest.plain import Unpassable
+from reward_servers.engines.code._guest.plain import UnpassableError
 
 
-class Failed(AssertionError):
+class FailedTestError(AssertionError):
     """A test called `pytest.fail`, or what should have been raised was not."""
 
 
-class Skipped(Exception):
+class SkippedTestError(Exception):
     """A test called `pytest.skip`."""
 
 
@@ -42,12 +42,12 @@ class _Raises:
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> bool:
         if kind is None:
-            raise Failed(f"did not raise {self._expected}")
+            raise FailedTestError(f"did not raise {self._expected}")
         if not issubclass(kind, self._expected):
             return False
         self.value, self.type = error, kind
         if self._match is not None and not re.search(self._match, str(error)):
-            raise Failed(f"the message does not match {self._match!r}")
+            raise FailedTestError(f"the message does not match {self._match!r}")
         return True
 
 
@@ -186,7 +186,7 @@ def with_fixtures(function: Any, given: dict[str, Any]) -> tuple[dict[str, Any],
             running.append(arguments[name].finish())
             next(running[-1])
         elif parameter.default is parameter.empty:
-            raise Unpassable(f"no fixture {name!r} is offered here")
+            raise UnpassableError(f"no fixture {name!r} is offered here")
     return arguments, running
 
 
@@ -194,15 +194,15 @@ def install() -> None:
     """Make `import pytest` give this."""
 
     def fail(reason: str = "", **_: Any) -> None:
-        raise Failed(reason)
+        raise FailedTestError(reason)
 
     def skip(reason: str = "", **_: Any) -> None:
-        raise Skipped(reason)
+        raise SkippedTestError(reason)
 
     def absent(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise Unpassable(f"pytest.{name} is not offered here")
+        raise UnpassableError(f"pytest.{name} is not offered here")
 
     module = types.ModuleType("pytest")
     names = {"raises": raises, "approx": Approximately, "mark": _Mark(), "param": _Parameters, "fixture": fixture}

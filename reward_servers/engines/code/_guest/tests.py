@@ -19,14 +19,14 @@ import types
 import unittest
 from typing import TYPE_CHECKING, Any
 
-from reward_servers.engines.code._guest.asking import Gone, describe, exchange, is_from_program
+from reward_servers.engines.code._guest.asking import OtherSideGoneError, describe, exchange, is_from_program
 from reward_servers.engines.code._guest.blame import is_own_fault, place
 from reward_servers.engines.code._guest.files import Shared, import_nothing_from_files
 from reward_servers.engines.code._guest.library import has_node_class, scopes
 from reward_servers.engines.code._guest.patching import forward_changes, install_patching
-from reward_servers.engines.code._guest.plain import Unpassable, dumps_json, loads_json
+from reward_servers.engines.code._guest.plain import UnpassableError, dumps_json, loads_json
 from reward_servers.engines.code._guest.remote import expects_objects, sent, stand_in, treat_as_classes
-from reward_servers.engines.code._guest.shim import Failed, Skipped, install, with_fixtures
+from reward_servers.engines.code._guest.shim import FailedTestError, SkippedTestError, install, with_fixtures
 
 if TYPE_CHECKING:
 
@@ -67,7 +67,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         if _importer() not in _OURS:  # a library that tries whether there is another one
             return None
         if fullname in self._known:
-            raise Unpassable(f"module {fullname} is not offered here")
+            raise UnpassableError(f"module {fullname} is not offered here")
         ours = path is None or isinstance(sys.modules.get(fullname.rpartition(".")[0]), _Program)
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True) if ours else None
 
@@ -97,7 +97,7 @@ def _compiled(code: str, keep: set[int] | None) -> Any:
             module.body = [node for index, node in enumerate(module.body) if index in keep]
         return compile(module, _FILE, "exec")
     except SyntaxError as error:
-        raise Unpassable(f"the test code does not compile: {error}") from None
+        raise UnpassableError(f"the test code does not compile: {error}") from None
 
 
 def _run(task: dict[str, Any]) -> None:
@@ -173,19 +173,19 @@ class _Result(unittest.TestResult):
             self._keep(err)
 
     def addSkip(self, test: Any, reason: str) -> None:
-        self.error = self.error or Skipped(reason)
+        self.error = self.error or SkippedTestError(reason)
 
     def addUnexpectedSuccess(self, test: Any) -> None:
-        self.error = self.error or Failed("unexpected success")
+        self.error = self.error or FailedTestError("unexpected success")
 
 
 def _outcome(task: dict[str, Any]) -> dict[str, Any] | None:
     """How the test ended; None if the other side is gone."""
     try:
         _run(task)
-    except Gone:
+    except OtherSideGoneError:
         return None
-    except Unpassable as problem:
+    except UnpassableError as problem:
         return {**_PASSED, "outcome": "unpassable", "message": str(problem)}
     except BaseException as error:  # noqa: BLE001 (whatever ends a test is its outcome)
         said = {**_failure(error), "kind": type(error).__name__, "message": str(error)[:2000]}
@@ -208,7 +208,7 @@ def _failure(error: BaseException) -> dict[str, Any]:
     line = place(error, _FILE)[0]
     if is_from_program(error):
         outcome = "memory" if isinstance(error, MemoryError) else "raised"
-    elif isinstance(error, Skipped | unittest.SkipTest):
+    elif isinstance(error, SkippedTestError | unittest.SkipTest):
         outcome = "skipped"
     else:
         outcome = "failed" if isinstance(error, AssertionError) else "error"

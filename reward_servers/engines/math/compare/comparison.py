@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reward_servers.engines.math.compare import containers, letters, pieces, quantities, relations, residues
 from reward_servers.engines.math.compare.context import Context
 from reward_servers.engines.math.compare.quantities import MEASURES, inside
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import (
     ARITHMETIC,
     EMPTY,
@@ -38,7 +38,7 @@ from reward_servers.engines.math.nodes import (
     walk,
 )
 from reward_servers.engines.math.policy import Policy
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 from reward_servers.engines.math.values.integers import integer_names
 from reward_servers.engines.math.values.rounding import rounds_to, within
 from reward_servers.engines.math.values.scalars import OPAQUE, Answer, same_scalar
@@ -75,7 +75,7 @@ class Comparison:
         """Whether `answer` is an acceptable form of `gold`.
 
         Raises:
-            LimitExceeded: A bound was passed.
+            LimitExceededError: A bound was passed.
         """
         if gold == answer:
             return Answer(True, "identical")
@@ -87,7 +87,7 @@ class Comparison:
             return refused
         try:
             return self._dispatch(gold, answer)
-        except Undefined as exc:
+        except UndefinedValueError as exc:
             return Answer(False, "undefined", str(exc))
 
     def _as_rationals(self, gold: Node, answer: Node) -> Answer | None:
@@ -169,7 +169,7 @@ class Comparison:
         """Ask the symbolic stage; what it cannot show equal is not accepted.
 
         Raises:
-            SymbolicUnavailable: It could not answer for a reason of ours.
+            SymbolicUnavailableError: It could not answer for a reason of ours.
         """
         if not self.policy.symbolic:
             return Answer(False, "not shown equal", "and the policy asks no symbolic stage")
@@ -190,7 +190,7 @@ class Comparison:
         """Refuse what a symbolic stage would only choke on: long expressions, numbers too long to write."""
         parts = list(walk(node))
         if len(parts) > self.limits.symbolic_nodes:
-            raise LimitExceeded("symbolic_nodes", f"{len(parts)} > {self.limits.symbolic_nodes}")
+            raise LimitExceededError("symbolic_nodes", f"{len(parts)} > {self.limits.symbolic_nodes}")
         for part in parts:
             if (
                 isinstance(part, Call)

@@ -6,8 +6,8 @@ from collections import Counter
 
 from reward_servers.engines.math.compare.context import Context
 from reward_servers.engines.math.compare.quantities import total
-from reward_servers.engines.math.compare.realsets import NotReal, Reader, is_set_like
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.compare.realsets import NotRealError, Reader, is_set_like
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import (
     EMPTY,
     ONE,
@@ -51,7 +51,7 @@ def same_sets(context: Context, gold: Node, answer: Node) -> Answer:
         if named and other and named != other:
             return Answer(False, "variable", "another variable is constrained")
         return Answer(mine.equal(a, b, lambda x, y: context.equal(x, y).same is True), "real set")
-    except NotReal:
+    except NotRealError:
         return _same_structure(context, gold, answer)
 
 
@@ -305,7 +305,7 @@ def _distinct(context: Context, items: tuple[Node, ...]) -> tuple[Node, ...]:
 def _surely(context: Context, a: Node, b: Node) -> bool:
     try:
         return context.equal(a, b).same is True
-    except LimitExceeded:
+    except LimitExceededError:
         return False
 
 

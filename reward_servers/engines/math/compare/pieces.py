@@ -6,10 +6,10 @@ from itertools import islice
 
 from reward_servers.engines.math.compare.containers import all_same
 from reward_servers.engines.math.compare.context import Context
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, Rel, Sym, Text, neg, substitute, symbols
 from reward_servers.engines.math.policy import Limits
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 from reward_servers.engines.math.values.integers import constants_of, step_points
 from reward_servers.engines.math.values.scalars import Answer
 
@@ -70,7 +70,7 @@ def same_as_expression(context: Context, gold: Node, answer: Node) -> Answer:
             continue
         try:
             same = context.scalar(substitute(pieces.args[2 * number], table), substitute(other, table)).same
-        except (Undefined, LimitExceeded):
+        except (UndefinedValueError, LimitExceededError):
             continue
         if same is False:
             return Answer(False, "pieces", f"different at {', '.join(f'{n} = {v}' for n, v in point.items())}")
@@ -97,7 +97,7 @@ def _holds(condition: Node, table: dict[Node, Node], limits: Limits) -> bool | N
     for op, left, right in zip(condition.ops, condition.terms, condition.terms[1:], strict=False):
         try:
             difference = exact(substitute(Call(Head.ADD, (left, neg(right))), table), limits.bits)
-        except (Undefined, LimitExceeded):
+        except (UndefinedValueError, LimitExceededError):
             return None
         if difference is None:
             return None

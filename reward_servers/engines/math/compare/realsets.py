@@ -54,7 +54,7 @@ class Piece(NamedTuple):
     hi_closed: bool
 
 
-class NotReal(Exception):
+class NotRealError(Exception):
     """The node is no subset of the real line that can be written as intervals."""
 
 
@@ -73,7 +73,7 @@ class Reader:
         """The pieces of a node, sorted and merged.
 
         Raises:
-            NotReal: It is no such set, or its ends cannot be ordered.
+            NotRealError: It is no such set, or its ends cannot be ordered.
         """
         return self._merge(self._read(node))
 
@@ -92,7 +92,7 @@ class Reader:
                 return self._written(lo, kind is Kind.SQUARE, hi, kind is Kind.SQUARE)
             case Seq(Kind.SET, items):
                 if any(isinstance(i, Seq | Rel | Interval) for i in items):
-                    raise NotReal
+                    raise NotRealError
                 return [Piece(i, True, i, True) for i in items]
             case Seq(Kind.OR | Kind.LIST as kind, items):
                 return self._several(kind, items)
@@ -109,26 +109,26 @@ class Reader:
             case Call(Head.BUILDER, (element, condition)):
                 return self._builder(element, condition)
             case _:
-                raise NotReal
+                raise NotRealError
 
     def _written(self, lo: Node, lo_closed: bool, hi: Node, hi_closed: bool) -> Pieces:
         pieces = self._piece(lo, lo_closed, hi, hi_closed)
         if not pieces or (lo_closed and lo == _MINUS_INFINITY) or (hi_closed and hi == INFINITY):
             # (3, 1] and [0, ∞] are no intervals: they equal nothing but what is written the same.
-            raise NotReal
+            raise NotRealError
         return pieces
 
     def _builder(self, element: Node, condition: Node) -> Pieces:
         if isinstance(element, Rel) and element.ops == ("in",):
             pieces = self._intersect(self.read(element.terms[1]), self.read(condition))
             if self.names - {element.terms[0]}:
-                raise NotReal
+                raise NotRealError
             return pieces
         if not isinstance(element, Sym):
-            raise NotReal
+            raise NotRealError
         pieces = self._read(condition)
         if self.names - {element}:
-            raise NotReal
+            raise NotRealError
         return pieces
 
     def _piece(self, lo: Node, lo_closed: bool, hi: Node, hi_closed: bool) -> Pieces:
@@ -140,7 +140,7 @@ class Reader:
     def _several(self, kind: Kind, items: tuple[Node, ...]) -> Pieces:
         sets = [self.read(i) for i in items if isinstance(i, Rel)]
         if len(sets) != len(items):
-            raise NotReal
+            raise NotRealError
         if kind is Kind.LIST:
             # "x > 1, x < 3" holds both; "x < 1, x > 3" can only mean one of them; "x≠1, x≠2" both.
             meet = sets[0]
@@ -155,11 +155,11 @@ class Reader:
     def _relation(self, rel: Rel) -> Pieces:
         if rel.ops == ("in",):
             if not (_atom(rel.terms[0]) or isinstance(rel.terms[0], Text)):
-                raise NotReal
+                raise NotRealError
             self.names.add(rel.terms[0])
             return self._read(rel.terms[1])
         if any(op not in _FLIP for op in rel.ops):
-            raise NotReal
+            raise NotRealError
         pieces = list(LINE)
         for op, left, right in zip(rel.ops, rel.terms, rel.terms[1:], strict=False):
             pieces = self._intersect(pieces, self._merge(self._simple(op, left, right)))
@@ -175,7 +175,7 @@ class Reader:
                 return self._absolute(op, left.args[0], right)
             left, right, op = self._linear(left, right, op)
         if symbols(right) & symbols(left):
-            raise NotReal
+            raise NotRealError
         self.names.add(left)
         return self._half(op, right)
 
@@ -201,7 +201,7 @@ class Reader:
         """Solve `a*x + b op c*x + d` with rational coefficients for its only variable."""
         names = symbols(left) | symbols(right)
         if len(names) != 1:
-            raise NotReal
+            raise NotRealError
         name = Sym(next(iter(names)))
         difference = Call(Head.ADD, (left, neg(right)))
         values = []
@@ -209,13 +209,13 @@ class Reader:
             try:
                 value = exact(substitute(difference, {name: Num(Fraction(at))}), 4_000)
             except ArithmeticError:
-                raise NotReal from None
+                raise NotRealError from None
             if value is None:
-                raise NotReal
+                raise NotRealError
             values.append(value)
         offset, slope = values[0], values[1] - values[0]
         if slope == 0 or any(slope * at + offset != v for at, v in zip((0, 1, 2, 5, -3), values, strict=True)):
-            raise NotReal
+            raise NotRealError
         return name, Num(-offset / slope), op if slope > 0 else _FLIP[op]
 
     # Algebra of pieces -----------------------------------------------------------------------
@@ -227,15 +227,15 @@ class Reader:
             rank = {INFINITY: 1, _MINUS_INFINITY: -1}
             return (rank.get(a, 0) > rank.get(b, 0)) - (rank.get(a, 0) < rank.get(b, 0))
         if symbols(a) or symbols(b):
-            raise NotReal
+            raise NotRealError
         sign = sign_of(Call(Head.ADD, (a, neg(b))), self.limits)
         if sign is None:
-            raise NotReal
+            raise NotRealError
         return sign
 
     def _merge(self, pieces: Pieces) -> Pieces:
         if len(pieces) > 400:
-            raise NotReal
+            raise NotRealError
         ordered: Pieces = []
         for piece in pieces:
             position = len(ordered)

@@ -6,7 +6,7 @@ import re
 from collections import deque
 from collections.abc import Callable
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.extraction import phrases, retraction, stated
 from reward_servers.engines.math.policy import Policy
 from reward_servers.engines.math.result import Extraction
@@ -48,10 +48,10 @@ def extract(response: str, policy: Policy, marks: Marks = ()) -> Extraction:
         The answer, with its place in the response.
 
     Raises:
-        LimitExceeded: The response is longer than the policy's bound.
+        LimitExceededError: The response is longer than the policy's bound.
     """
     if len(response) > policy.limits.response_chars:
-        raise LimitExceeded("response_chars", f"{len(response)} > {policy.limits.response_chars}")
+        raise LimitExceededError("response_chars", f"{len(response)} > {policy.limits.response_chars}")
     hides = policy.think and may_be_marked(response, marks)
     if not (hides or policy.require_think_end):
         return _found(response, policy)
@@ -95,7 +95,7 @@ def _box(text: str, policy: Policy, limit: int | None = None, hidden: int = 0) -
     if at < 0:
         return NONE
     if hidden > _MAX_HIDDEN:
-        raise LimitExceeded("boxes", f"more than {_MAX_HIDDEN} boxes that do not count")
+        raise LimitExceededError("boxes", f"more than {_MAX_HIDDEN} boxes that do not count")
     tag = text.rfind("<answer>") if "<" in text else -1
     if tag > at and "tag" in policy.extraction:
         return NONE

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import Call, Const, Head, Matrix, Node, Num, Quantity, Rel, Seq, Sym, rebuild
 from reward_servers.engines.math.normal.show import show
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 
 Monomial = tuple[tuple[str, int], ...]
 Poly = dict[Monomial, Fraction]
@@ -21,7 +21,7 @@ _MAX_POWER = 24
 _MAX_BITS = 1200
 
 
-class _TooLarge(Exception):
+class _TooLargeError(Exception):
     """Not a polynomial, or not a small one."""
 
 
@@ -41,13 +41,13 @@ def _normal(node: Node, depth: int) -> Node:
         return rebuild(node, lambda child: _normal(child, depth + 1))
     try:
         value = exact(node, _MAX_BITS)
-    except (LimitExceeded, Undefined):
+    except (LimitExceededError, UndefinedValueError):
         return node
     if value is not None:
         return Num(value)
     try:
         return _written(_expand(node))
-    except (_TooLarge, LimitExceeded, Undefined):
+    except (_TooLargeError, LimitExceededError, UndefinedValueError):
         return rebuild(node, lambda child: _normal(child, depth + 1))
 
 
@@ -69,7 +69,7 @@ def _expand(node: Node) -> Poly:
         case Call(Head.DIV, (top, below)):
             divisor = exact(below, _MAX_BITS)
             if not divisor:
-                raise _TooLarge
+                raise _TooLargeError
             return {m: c / divisor for m, c in _expand(top).items()}
         case Call(Head.POW, (base, Num(power))) if power.denominator == 1 and 0 <= power <= _MAX_POWER:
             result: Poly = {(): Fraction(1)}
@@ -80,7 +80,7 @@ def _expand(node: Node) -> Poly:
         case _:
             constant = exact(node, _MAX_BITS)
             if constant is None:
-                raise _TooLarge
+                raise _TooLargeError
             return {(): constant}
 
 
@@ -94,7 +94,7 @@ def _sum(polys: list[Poly]) -> Poly:
 
 def _times(a: Poly, b: Poly) -> Poly:
     if len(a) * len(b) > 4 * _MAX_TERMS:
-        raise _TooLarge
+        raise _TooLargeError
     product: Poly = {}
     for m, c in a.items():
         for n, d in b.items():
@@ -104,7 +104,7 @@ def _times(a: Poly, b: Poly) -> Poly:
             key = tuple(sorted(powers.items()))
             product[key] = product.get(key, Fraction(0)) + c * d
     if len(product) > _MAX_TERMS:
-        raise _TooLarge
+        raise _TooLargeError
     return {m: c for m, c in product.items() if c}
 
 

@@ -40,7 +40,7 @@ def read(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
 
     Raises:
         AnswerSyntaxError: The text has no labelled parts and is no answer of the grammar.
-        LimitExceeded: A bound was passed.
+        LimitExceededError: A bound was passed.
     """
     text = in_grammar(text)
     if _DATE.fullmatch(text):

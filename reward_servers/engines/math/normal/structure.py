@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import (
     MINUS_ONE,
     ONE,
@@ -41,7 +41,7 @@ def normal(node: Node, limits: Limits) -> Node:
     if isinstance(node, Seq) and node.kind in (Kind.LIST, Kind.OR, Kind.SET):
         items = [e for i in node.items for e in _expand(_element(i, limits))]
         if len(items) > limits.items:
-            raise LimitExceeded("items", f"{len(items)} elements")
+            raise LimitExceededError("items", f"{len(items)} elements")
         return Seq(node.kind, tuple(items))
     if isinstance(node, Rel) and node.ops == ("=",) and has_head(node.terms[1], _PM):
         values = _expand(_element(node.terms[1], limits))

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any
 
-from reward_servers.engines.math.errors import LimitExceeded, SymbolicUnavailable
+from reward_servers.engines.math.errors import LimitExceededError, SymbolicUnavailableError
 from reward_servers.engines.math.nodes import Call, Const, Node, Num, Sym
 
 _WORKER = Path(__file__).with_name("worker.py")
@@ -28,7 +28,7 @@ _WALL_SECONDS = 60.0
 """A worker that has not answered by then was not given the processor, or sleeps: a failure of ours."""
 
 
-class NoForm(Exception):
+class NoFormError(Exception):
     """The node is no scalar expression; nothing can be said about it symbolically."""
 
 
@@ -36,7 +36,7 @@ def tree(node: Node) -> list[Any]:
     """A scalar expression as nested lists, the only thing that crosses to a worker.
 
     Raises:
-        NoForm: The node is no scalar expression.
+        NoFormError: The node is no scalar expression.
     """
     match node:
         case Num(value):
@@ -48,7 +48,7 @@ def tree(node: Node) -> list[Any]:
         case Call(head, args):
             return [head, *(tree(a) for a in args)]
         case _:
-            raise NoForm
+            raise NoFormError
 
 
 class _Worker:
@@ -75,8 +75,8 @@ class _Worker:
         """Send one question and wait for its answer.
 
         Raises:
-            SymbolicUnavailable: The worker ended, or did not answer in time.
-            LimitExceeded: The question used up its CPU time.
+            SymbolicUnavailableError: The worker ended, or did not answer in time.
+            LimitExceededError: The question used up its CPU time.
         """
         process = self.process
         assert process.stdin is not None
@@ -85,22 +85,22 @@ class _Worker:
             process.stdin.write(question)
             process.stdin.flush()
         except OSError as exc:
-            raise SymbolicUnavailable("the symbolic worker has ended") from exc
+            raise SymbolicUnavailableError("the symbolic worker has ended") from exc
         ready, _, _ = select.select([process.stdout], [], [], wall_seconds)
         if not ready:
             self.kill()
-            raise SymbolicUnavailable(f"no answer from the symbolic worker in {wall_seconds:.0f} s")
+            raise SymbolicUnavailableError(f"no answer from the symbolic worker in {wall_seconds:.0f} s")
         line = process.stdout.readline()
         if not line:
             code = process.wait()
             if code == -signal.SIGPROF:
-                raise LimitExceeded("cpu_seconds", "the symbolic stage used up its CPU time")
-            raise SymbolicUnavailable(f"the symbolic worker ended with code {code}")
+                raise LimitExceededError("cpu_seconds", "the symbolic stage used up its CPU time")
+            raise SymbolicUnavailableError(f"the symbolic worker ended with code {code}")
         try:
             reply: dict[str, Any] = json.loads(line)
         except ValueError as exc:
             self.kill()
-            raise SymbolicUnavailable("the symbolic worker answered with something else") from exc
+            raise SymbolicUnavailableError("the symbolic worker answered with something else") from exc
         return reply
 
     def kill(self) -> None:
@@ -152,7 +152,7 @@ class SymbolicPool:
             self._slots.put(worker if worker is not None and worker.alive else self._new())
 
     def stop(self) -> None:
-        """End all workers; questions in progress fail with `SymbolicUnavailable`."""
+        """End all workers; questions in progress fail with `SymbolicUnavailableError`."""
         with self._lock:
             workers, self._all = self._all, set()
         for worker in workers:
@@ -171,7 +171,7 @@ class SymbolicPool:
         try:
             worker = _Worker(self.memory_mib)
         except OSError as exc:
-            raise SymbolicUnavailable(f"a symbolic worker could not start: {exc}") from exc
+            raise SymbolicUnavailableError(f"a symbolic worker could not start: {exc}") from exc
         with self._lock:
             self._all.add(worker)
         return worker
@@ -180,23 +180,23 @@ class SymbolicPool:
         """Whether two scalar expressions are equal; None where sympy cannot tell within its bounds.
 
         Raises:
-            LimitExceeded: CPU time or memory ran out: the expressions are too hard.
-            SymbolicUnavailable: A worker could not answer for a reason of ours.
+            LimitExceededError: CPU time or memory ran out: the expressions are too hard.
+            SymbolicUnavailableError: A worker could not answer for a reason of ours.
         """
         if os.getpid() != self._owner:
-            raise SymbolicUnavailable("a symbolic pool does not survive a fork; build one in the child")
+            raise SymbolicUnavailableError("a symbolic pool does not survive a fork; build one in the child")
         try:
             question = json.dumps({"left": tree(left), "right": tree(right), "cpu": self.cpu_seconds}).encode() + b"\n"
-        except NoForm:
+        except NoFormError:
             return None
         try:
             reply = self._ask(question)
-        except SymbolicUnavailable:
+        except SymbolicUnavailableError:
             reply = self._ask(question)  # once more, on a fresh worker
         if reply.get("error") == "memory":
-            raise LimitExceeded("memory_mib", "the symbolic stage used up its memory")
+            raise LimitExceededError("memory_mib", "the symbolic stage used up its memory")
         if "error" in reply:
-            raise SymbolicUnavailable(str(reply["error"]))
+            raise SymbolicUnavailableError(str(reply["error"]))
         same: bool | None = reply["same"]
         return same
 
@@ -218,7 +218,7 @@ class SymbolicPool:
         """A new worker in place of a dead one, which imports sympy before a question waits for it."""
         try:
             return self._new()
-        except SymbolicUnavailable:
+        except SymbolicUnavailableError:
             return None
 
 

@@ -35,7 +35,7 @@ class Lcm(sp.Function):  # type: ignore[misc]
         return sp.Integer(sp.ilcm(*args)) if all(arg.is_Integer for arg in args) else None
 
 
-class NoCounterpart(Exception):
+class NoCounterpartError(Exception):
     """An operation that sympy has no counterpart for."""
 
 
@@ -43,7 +43,7 @@ def rebuild(tree: list[Any]) -> Any:
     """A sympy expression from nested lists.
 
     Raises:
-        NoCounterpart: It contains an operation of which sympy knows nothing.
+        NoCounterpartError: It contains an operation of which sympy knows nothing.
     """
     head = tree[0]
     if head == "num":
@@ -55,7 +55,7 @@ def rebuild(tree: list[Any]) -> Any:
     if head == "apply":
         return sp.Function(tree[1][1])(*(rebuild(a) for a in tree[2:]))
     if len(tree) != _SIZES.get(head, len(tree)):
-        raise NoCounterpart(f"{head} without its bounds")
+        raise NoCounterpartError(f"{head} without its bounds")
     if head in ("sum", "prod"):
         body, variable, low, high = (rebuild(a) for a in tree[1:])
         index = sp.Symbol(str(variable), integer=True)
@@ -70,7 +70,7 @@ def rebuild(tree: list[Any]) -> Any:
     if head == "diff":
         return sp.Derivative(*(rebuild(a) for a in tree[1:]))
     if head not in _HEADS:
-        raise NoCounterpart(head)
+        raise NoCounterpartError(head)
     return _HEADS[head](*(rebuild(a) for a in tree[1:]))
 
 
@@ -178,7 +178,7 @@ def answer(question: dict[str, Any]) -> dict[str, Any]:
     signal.setitimer(signal.ITIMER_PROF, question["cpu"])
     try:
         return {"same": same(rebuild(question["left"]), rebuild(question["right"]))}
-    except (NoCounterpart, RecursionError) as exc:
+    except (NoCounterpartError, RecursionError) as exc:
         return {"same": None, "why": type(exc).__name__}
     except (KeyError, NotImplementedError, ValueError, TypeError, AttributeError, ArithmeticError) as exc:
         # sympy raises any of these, from its own frames, for what it cannot handle.

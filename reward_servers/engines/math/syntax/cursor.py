@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import Node
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.syntax.tokens import Token
@@ -95,11 +95,11 @@ class Cursor:
         """Count one more level of recursion; `leave` takes it back.
 
         Raises:
-            LimitExceeded: The answer is nested too deeply.
+            LimitExceededError: The answer is nested too deeply.
         """
         self.level += 1
         if self.level > self.limits.depth:
-            raise LimitExceeded("depth", f"nested deeper than {self.limits.depth}")
+            raise LimitExceededError("depth", f"nested deeper than {self.limits.depth}")
 
     def leave(self) -> None:
         """Return from a level; not needed on the way of an exception, which ends the parse."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import Call, Head, Kind, Node, Num, Quantity, Seq
 from reward_servers.engines.math.syntax.cursor import MUL, Cursor
 
@@ -49,6 +49,6 @@ def extended(cursor: Cursor, head: Head, left: Node, right: Node) -> Node:
     """One flat sum or product, so that a long one is not a deep one."""
     if isinstance(left, Call) and left.head == head:
         if len(left.args) >= cursor.limits.items:
-            raise LimitExceeded("items", f"more than {cursor.limits.items} terms")
+            raise LimitExceededError("items", f"more than {cursor.limits.items} terms")
         return Call(head, (*left.args, right))
     return Call(head, (left, right))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import BOUNDS, Call, Head, Node, Rel, Sym, depth_of, neg
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.syntax import bases, brackets, commands, measures, powers, wording
@@ -51,7 +51,7 @@ def parse(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
 
     Raises:
         AnswerSyntaxError: The text is no answer of this grammar; says where.
-        LimitExceeded: A bound was passed.
+        LimitExceededError: A bound was passed.
     """
     packed = _PACKED.fullmatch(text)
     if packed is not None and packed["mark"] not in packed["inner"]:
@@ -70,7 +70,7 @@ def parse(text: str, limits: Limits, *, plain_units: bool = False) -> Node:
     if cursor.token.kind != "end":
         raise AnswerSyntaxError(f"unexpected {cursor.token.text!r}", cursor.token.pos)
     if depth_of(node) > limits.height:
-        raise LimitExceeded("height", f"a tree higher than {limits.height}")
+        raise LimitExceededError("height", f"a tree higher than {limits.height}")
     return node
 
 

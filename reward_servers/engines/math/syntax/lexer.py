@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import Num
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.syntax import macros, numerals
@@ -71,7 +71,7 @@ class Lexer(Scanner):
 
     def __init__(self, text: str, limits: Limits) -> None:
         if len(text) > limits.answer_chars:
-            raise LimitExceeded("answer_chars", f"{len(text)} > {limits.answer_chars}")
+            raise LimitExceededError("answer_chars", f"{len(text)} > {limits.answer_chars}")
         super().__init__(text if text.isascii() else _STYLED.sub(_plain, text.translate(FULLWIDTH)), limits)
         self.level = 0
         self.odd_dollars = len(re.findall(r"(?<!\\)\$", self.text)) % 2 == 1
@@ -96,7 +96,7 @@ class Lexer(Scanner):
         text = self.text
         self.level += 1
         if self.level > self.limits.depth:
-            raise LimitExceeded("depth", f"nested deeper than {self.limits.depth}")
+            raise LimitExceededError("depth", f"nested deeper than {self.limits.depth}")
         while pos < end:
             char = text[pos]
             if char.isspace() or char == "~":

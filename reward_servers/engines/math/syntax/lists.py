@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from fractions import Fraction
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import BOUNDS, Call, Const, Head, Kind, Node, Num, Rel, Seq, Sym, is_assignment
 from reward_servers.engines.math.policy import Limits
 
@@ -19,7 +19,7 @@ def listed(items: list[Node], limits: Limits) -> Node:
             raise AnswerSyntaxError("an ellipsis alone", 0)
         return items[0]
     if len(items) > limits.items:
-        raise LimitExceeded("items", f"{len(items)} elements")
+        raise LimitExceededError("items", f"{len(items)} elements")
     if _DOTS in items:
         return Seq(Kind.LIST, expanded(items, limits))
     first = items[0]
@@ -106,7 +106,7 @@ def _arithmetic(head: list[Fraction], last: Fraction, limits: Limits) -> list[Fr
     if count.denominator != 1 or count < len(head) - 1:
         return None
     if count > limits.items:
-        raise LimitExceeded("items", f"an ellipsis over {count} elements")
+        raise LimitExceededError("items", f"an ellipsis over {count} elements")
     return [head[0] + step * k for k in range(int(count) + 1)]
 
 

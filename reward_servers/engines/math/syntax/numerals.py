@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import Num
 from reward_servers.engines.math.policy import Limits
 
@@ -44,14 +44,14 @@ def read(text: str, pos: int, end: int, context: Context, limits: Limits) -> tup
 
     Raises:
         AnswerSyntaxError: An ellipsis follows digits that show no repeating pattern.
-        LimitExceeded: It is longer than `limits.digits`.
+        LimitExceededError: It is longer than `limits.digits`.
     """
     match = _NUMBER.match(text, pos, end)
     if match is None or match.end() == pos:
         raise AnswerSyntaxError("stray character", pos)
     after = match.end()
     if after - pos > limits.digits:
-        raise LimitExceeded("digits", f"a number of {after - pos} characters")
+        raise LimitExceededError("digits", f"a number of {after - pos} characters")
     if match["group"] and _grouped(match, text, context):
         whole, _, decimals = re.sub(r"[^0-9.]", "", match["group"]).partition(".")
         num = decimal(whole, decimals)
@@ -67,7 +67,7 @@ def read(text: str, pos: int, end: int, context: Context, limits: Limits) -> tup
     if exponent and not match["rep"]:
         power = int(exponent[1])
         if abs(power) > limits.digits:
-            raise LimitExceeded("digits", f"an exponent of {power}")
+            raise LimitExceededError("digits", f"an exponent of {power}")
         num, after = Num(num.value * Fraction(10) ** power), exponent.end()
     return num, after
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceeded
+from reward_servers.engines.math.errors import AnswerSyntaxError, LimitExceededError
 from reward_servers.engines.math.nodes import Num
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.syntax.tokens import Token, TokenKind
@@ -24,7 +24,7 @@ class Scanner(ABC):
     def push(self, kind: TokenKind, text: str, pos: int, num: Num | None = None, *, upright: bool = False) -> None:
         """Append a token."""
         if len(self.tokens) >= self.limits.tokens:
-            raise LimitExceeded("tokens", f"more than {self.limits.tokens}")
+            raise LimitExceededError("tokens", f"more than {self.limits.tokens}")
         self.tokens.append(Token(kind, text, pos, num, upright, self.spaced))
         self.spaced = False
 

@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, Sym, heads
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 
 LOCK = threading.RLock()
 """The working precision of Arb belongs to the process: this lock is held while it is set."""
 
 
-class NoValue(Exception):
+class NoValueError(Exception):
     """The expression has no finite value here, or an operation has no enclosure."""
 
 
-class Unsupported(Exception):
+class UnsupportedOperationError(Exception):
     """An operation this module does not know."""
 
 
@@ -58,15 +58,15 @@ class Evaluator:
         """An enclosure of `node`.
 
         Raises:
-            NoValue: No finite value here.
-            Unsupported: An unknown operation.
+            NoValueError: No finite value here.
+            UnsupportedOperationError: An unknown operation.
         """
         self.spread.fuel -= 1
         if self.spread.fuel < 0:
-            raise LimitExceeded("fuel", "too many steps of interval evaluation")
+            raise LimitExceededError("fuel", "too many steps of interval evaluation")
         result = self._value(node)
         if not result.is_finite():
-            raise NoValue
+            raise NoValueError
         if self.spread.watch:
             self.spread.see(result)
         return result
@@ -88,12 +88,12 @@ class Evaluator:
                 return make(flint.arb.const_e())
             case Const("i"):
                 if not self.complex_:
-                    raise NoValue
+                    raise NoValueError
                 return flint.acb(0, 1)
             case Call(head, args):
                 return self._call(head, args)
             case _:
-                raise Unsupported
+                raise UnsupportedOperationError
 
     def _call(self, head: Head, args: tuple[Node, ...]) -> Any:
         special = _SPECIAL.get(head)
@@ -128,10 +128,10 @@ class Evaluator:
     def _exact_only(self, node: Node) -> Any:
         try:
             value = exact(node, 20_000)
-        except Undefined:
-            raise NoValue from None
+        except UndefinedValueError:
+            raise NoValueError from None
         if value is None:
-            raise Unsupported
+            raise UnsupportedOperationError
         return self._value(Num(value))
 
     def _rational(self, node: Node) -> Fraction | None:
@@ -139,7 +139,7 @@ class Evaluator:
             return node.value
         try:
             return exact(node, 2_000)
-        except (LimitExceeded, Undefined):
+        except (LimitExceededError, UndefinedValueError):
             return None
 
     def _power(self, args: tuple[Node, ...]) -> Any:
@@ -150,7 +150,7 @@ class Evaluator:
         if power is not None and power.denominator == 1:
             value = self.value(base)
             if power < 0 and value.contains(0):
-                raise NoValue
+                raise NoValueError
             return value ** flint.fmpz(power.numerator)
         if power is not None and base != Const("e"):
             return self._fractional(self.value(base), power)
@@ -159,9 +159,9 @@ class Evaluator:
             return raised.exp()
         value = self.value(base)
         if not self.complex_ and not value > 0:
-            raise NoValue
+            raise NoValueError
         if value.contains(0):
-            raise NoValue
+            raise NoValueError
         return value**raised
 
     def _fractional(self, value: Any, power: Fraction) -> Any:
@@ -170,14 +170,14 @@ class Evaluator:
         exponent = flint.arb(flint.fmpq(power.numerator, power.denominator))
         if self.complex_:
             if value.contains(0):
-                raise NoValue
+                raise NoValueError
             return value**exponent
         if value > 0 or (value >= 0 and power > 0):
             return value**exponent if not value.contains(0) else value.root(power.denominator) ** power.numerator
         if value < 0 and power.denominator % 2:
             raised = (-value) ** exponent
             return -raised if power.numerator % 2 else raised
-        raise NoValue
+        raise NoValueError
 
     def _root(self, args: tuple[Node, ...]) -> Any:
         radicand, index = args
@@ -185,10 +185,10 @@ class Evaluator:
         value = self.value(radicand)
         if degree is None:
             if not self.complex_ and not value > 0:
-                raise NoValue
+                raise NoValueError
             return value ** (1 / self.value(index))
         if degree == 0:
-            raise NoValue
+            raise NoValueError
         if value == 0:
             return value
         return self._fractional(value, 1 / degree)
@@ -196,14 +196,14 @@ class Evaluator:
 
 def _divide(a: Any, b: Any) -> Any:
     if b.contains(0):
-        raise NoValue
+        raise NoValueError
     return a / b
 
 
 def _remainder(a: Any, b: Any) -> Any:
     quotient = _divide(a, b)
     if not hasattr(quotient, "floor"):  # complex numbers have no remainder
-        raise Unsupported
+        raise UnsupportedOperationError
     return a - b * quotient.floor()
 
 
@@ -222,7 +222,7 @@ def _real_only(name: str) -> Any:
     def apply(value: Any) -> Any:
         method = getattr(value, name, None)
         if method is None:
-            raise Unsupported
+            raise UnsupportedOperationError
         return method()
 
     return apply

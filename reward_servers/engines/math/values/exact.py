@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import Call, Head, Node, Num, Quantity
 
 _ONE = Fraction(1)
 
 
-class Undefined(ArithmeticError):
+class UndefinedValueError(ArithmeticError):
     """The expression has no value (a division by zero, an odd factorial)."""
 
 
@@ -25,8 +25,8 @@ def exact(node: Node, max_bits: int) -> Fraction | None:
     """The value of a constant rational expression, None where it is not rational or not constant.
 
     Raises:
-        LimitExceeded: An intermediate result would pass `max_bits`.
-        Undefined: The expression has no value.
+        LimitExceededError: An intermediate result would pass `max_bits`.
+        UndefinedValueError: The expression has no value.
     """
     match node:
         case Num(value):
@@ -51,7 +51,7 @@ def exact(node: Node, max_bits: int) -> Fraction | None:
 def _guard(estimate: float, max_bits: int) -> None:
     if estimate > max_bits:
         size = f"{estimate:.3g}" if estimate < 1e300 else "more than 1e300"
-        raise LimitExceeded("bits", f"a number of about {size} bits")
+        raise LimitExceededError("bits", f"a number of about {size} bits")
 
 
 def _add(values: Sequence[Fraction], max_bits: int) -> Fraction:
@@ -66,7 +66,7 @@ def _mul(values: Sequence[Fraction], max_bits: int) -> Fraction:
 
 def _div(values: Sequence[Fraction], max_bits: int) -> Fraction:
     if values[1] == 0:
-        raise Undefined("division by zero")
+        raise UndefinedValueError("division by zero")
     return values[0] / values[1]
 
 
@@ -76,7 +76,7 @@ def _pow(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
         root = _root([base, Fraction(exponent.denominator)], max_bits) if exponent.denominator < 1000 else None
         return None if root is None else _pow([root, Fraction(exponent.numerator)], max_bits)
     if base == 0 and exponent <= 0:
-        raise Undefined("zero to a power that is not positive")
+        raise UndefinedValueError("zero to a power that is not positive")
     if base in (0, 1):
         return base
     if base == -1:
@@ -117,7 +117,7 @@ def _integer_root(value: int, degree: int) -> int | None:
 
 def _whole(value: Fraction) -> int:
     if value.denominator != 1 or value < 0:
-        raise Undefined("a factorial of what is no natural number")
+        raise UndefinedValueError("a factorial of what is no natural number")
     return value.numerator
 
 
@@ -176,7 +176,7 @@ def _logb(values: Sequence[Fraction], max_bits: int) -> Fraction | None:
 
 def _rem(values: Sequence[Fraction], max_bits: int) -> Fraction:
     if values[1] == 0:
-        raise Undefined("a remainder by zero")
+        raise UndefinedValueError("a remainder by zero")
     return values[0] - values[1] * math.floor(values[0] / values[1])
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import Call, Const, Head, Node, Num, Sym, heads
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 
 PRIME = 2**255 - 19
 _IMAGINARY = pow(2, (PRIME - 1) // 4, PRIME)  # 2 is no square modulo p = 5 (mod 8)
@@ -21,7 +21,7 @@ _MAX_EXPONENT = 10**12
 POINTS = 3
 
 
-class NotRational(Exception):
+class NotRationalError(Exception):
     """The expression is no rational function of its variables."""
 
 
@@ -37,7 +37,7 @@ def value_at(node: Node, round_: int) -> int:
     """The value of `node` modulo the prime.
 
     Raises:
-        NotRational: An operation has no meaning in the field.
+        NotRationalError: An operation has no meaning in the field.
         ZeroDivisionError: A denominator vanishes at this point.
     """
     match node:
@@ -54,7 +54,7 @@ def value_at(node: Node, round_: int) -> int:
         case Call(head, args):
             return _apply(head, args, round_)
         case _:
-            raise NotRational
+            raise NotRationalError
 
 
 def _apply(head: Head, args: tuple[Node, ...], round_: int) -> int:
@@ -63,7 +63,7 @@ def _apply(head: Head, args: tuple[Node, ...], round_: int) -> int:
         return rule(args, round_)
     if head in _CONSTANT_ONLY:
         return _constant(Call(head, args))
-    raise NotRational
+    raise NotRationalError
 
 
 def _product(args: tuple[Node, ...], round_: int) -> int:
@@ -82,10 +82,10 @@ def _inverse(value: int) -> int:
 def _power(base: Node, exponent: Node, round_: int) -> int:
     try:
         power = exact(exponent, 64)
-    except (LimitExceeded, Undefined):
-        raise NotRational from None
+    except (LimitExceededError, UndefinedValueError):
+        raise NotRationalError from None
     if power is None or power.denominator != 1 or abs(power) > _MAX_EXPONENT:
-        raise NotRational
+        raise NotRationalError
     value = value_at(base, round_)
     if power < 0:
         return pow(_inverse(value), -power.numerator, PRIME)
@@ -95,10 +95,10 @@ def _power(base: Node, exponent: Node, round_: int) -> int:
 def _constant(node: Node) -> int:
     try:
         value = exact(node, 20_000)
-    except (LimitExceeded, Undefined):
-        raise NotRational from None
+    except (LimitExceededError, UndefinedValueError):
+        raise NotRationalError from None
     if value is None:
-        raise NotRational
+        raise NotRationalError
     return value_at(Num(value), 0)
 
 
@@ -111,7 +111,7 @@ def same(left: Node, right: Node) -> bool | None:
                 return False
         except ZeroDivisionError:
             continue
-        except (NotRational, ValueError):
+        except (NotRationalError, ValueError):
             return None
         agreed += 1
         if agreed == POINTS:
@@ -128,7 +128,7 @@ def proportional(left: Node, right: Node) -> bool | None:
             a, b = value_at(left, round_), value_at(right, round_)
         except ZeroDivisionError:
             continue
-        except (NotRational, ValueError):
+        except (NotRationalError, ValueError):
             return None
         if a == 0 and b == 0:
             return None

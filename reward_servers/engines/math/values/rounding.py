@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import Call, Head, Node, Num, neg
 from reward_servers.engines.math.policy import Limits
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 from reward_servers.engines.math.values.scalars import sign_of
 
 
@@ -26,7 +26,7 @@ def within(gold: Node, answer: Node, tolerance: float, limits: Limits) -> bool:
 def _rounded(node: Node, places: int, limits: Limits) -> Fraction | None:
     try:
         value = exact(node, limits.bits)
-    except (LimitExceeded, Undefined):
+    except (LimitExceededError, UndefinedValueError):
         return None
     return None if value is None else round(value, places)
 

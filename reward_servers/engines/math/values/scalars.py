@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
 
-from reward_servers.engines.math.errors import LimitExceeded
+from reward_servers.engines.math.errors import LimitExceededError
 from reward_servers.engines.math.nodes import (
     UNEVALUATED,
     Call,
@@ -33,8 +33,8 @@ from reward_servers.engines.math.nodes import (
 )
 from reward_servers.engines.math.policy import Limits
 from reward_servers.engines.math.values import field
-from reward_servers.engines.math.values.enclose import LOCK, Evaluator, NoValue, Spread, Unsupported
-from reward_servers.engines.math.values.exact import Undefined, exact
+from reward_servers.engines.math.values.enclose import LOCK, Evaluator, NoValueError, Spread, UnsupportedOperationError
+from reward_servers.engines.math.values.exact import UndefinedValueError, exact
 from reward_servers.engines.math.values.integers import constants_of, integer_points, step_points
 
 
@@ -95,8 +95,8 @@ def same_scalar(left: Node, right: Node, limits: Limits, integers: frozenset[str
         integers: Names of the variables that stand for integers; the others are real.
 
     Raises:
-        LimitExceeded: The comparison would pass a bound.
-        Undefined: A constant side has no value.
+        LimitExceededError: The comparison would pass a bound.
+        UndefinedValueError: A constant side has no value.
     """
     if left == right:
         return Answer(True, "identical")
@@ -124,12 +124,12 @@ def _gcd_of_symbols(node: Node) -> bool:
 
 
 def _exactly(left: Node, right: Node, limits: Limits) -> Answer | None:
-    huge: LimitExceeded | None = None
+    huge: LimitExceededError | None = None
     values: list[Fraction | None] = []
     for side in (left, right):
         try:
             values.append(exact(side, limits.bits))
-        except LimitExceeded as exc:
+        except LimitExceededError as exc:
             huge = exc
             values.append(None)
     if values[0] is not None and values[1] is not None:
@@ -147,11 +147,11 @@ def _huge(left: Node, right: Node, limits: Limits) -> Answer:
     """Numbers too long to write out: their sizes may still differ."""
     try:
         answer = _constants(left, right, limits, complex_=False)
-    except (NoValue, Unsupported, OverflowError):
+    except (NoValueError, UnsupportedOperationError, OverflowError):
         answer = Answer(None, "size")
     if answer.same is False:
         return answer
-    raise LimitExceeded("bits", "a number too long to write out")
+    raise LimitExceededError("bits", "a number too long to write out")
 
 
 def _short(value: Fraction) -> str:
@@ -189,12 +189,12 @@ def _enclosed(left: Node, right: Node, limits: Limits, integers: frozenset[str])
         if not complex_:
             try:
                 return _constants(left, right, limits, complex_=False)
-            except NoValue:
+            except NoValueError:
                 pass
         return _constants(left, right, limits, complex_=True)
-    except NoValue:
+    except NoValueError:
         return Answer(False, "undefined", "a side has no finite value")
-    except (Unsupported, OverflowError):
+    except (UnsupportedOperationError, OverflowError):
         return Answer(None, "unsupported", "an operation without a numeric meaning")
 
 
@@ -219,7 +219,7 @@ def _constants(left: Node, right: Node, limits: Limits, *, complex_: bool) -> An
         return Answer(False, "enclosure", f"disjoint at {_START} bits")
     needed = _FINAL + 2 * (spread.high - spread.low) + 2 * spread.literal
     if needed > limits.precision:
-        raise LimitExceeded("precision", f"{needed} bits needed to tell the sides apart")
+        raise LimitExceededError("precision", f"{needed} bits needed to tell the sides apart")
     a, b = _pair(left, right, {}, needed, Spread(fuel=limits.fuel), complex_)
     if not _overlap(a, b):
         return Answer(False, "enclosure", f"disjoint at {needed} bits")
@@ -240,7 +240,7 @@ def _exactly_at_points(left: Node, right: Node, names: list[str], limits: Limits
         env: dict[Node, Node] = {Sym(name): Num(sample(name, round_)) for name in names}
         try:
             a, b = exact(substitute(left, env), limits.bits), exact(substitute(right, env), limits.bits)
-        except Undefined:
+        except UndefinedValueError:
             continue
         if a is None or b is None:
             return None
@@ -291,7 +291,7 @@ def _same_at(left: Node, right: Node, env: dict[str, Fraction], limits: Limits) 
             return a == b
         complex_ = has_const(left, "i") or has_const(right, "i")
         x, y = _pair(left, right, {}, 2 * _START, Spread(fuel=limits.fuel), complex_)
-    except (NoValue, Unsupported, OverflowError, Undefined, LimitExceeded):
+    except (NoValueError, UnsupportedOperationError, OverflowError, UndefinedValueError, LimitExceededError):
         return None
     if not _overlap(x, y):
         return False
@@ -312,7 +312,7 @@ def _at_points(left: Node, right: Node, names: list[str], limits: Limits) -> Ans
         spread = Spread(fuel=fuel, watch=agreed == 0)
         try:
             a, b = _pair(left, right, env, 2 * _START, spread, complex_)
-        except NoValue:
+        except NoValueError:
             fuel = spread.fuel
             continue
         fuel = spread.fuel
@@ -378,7 +378,7 @@ def _same_opaque(a: Node, b: Node, limits: Limits) -> bool:
         try:
             if not same_scalar(x, y, limits).same:
                 return False
-        except Undefined:
+        except UndefinedValueError:
             return False
     return True
 
@@ -391,7 +391,7 @@ def sign_of(node: Node, limits: Limits) -> int | None:
             return (value > 0) - (value < 0)
         with LOCK:
             a, zero = _pair(node, Num(Fraction(0)), {}, 2 * _START, Spread(fuel=limits.fuel), False)
-    except (NoValue, Unsupported, OverflowError, LimitExceeded, Undefined):
+    except (NoValueError, UnsupportedOperationError, OverflowError, LimitExceededError, UndefinedValueError):
         return None
     if a > zero:
         return 1
