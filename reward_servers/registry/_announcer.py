@@ -26,6 +26,7 @@ _TIMEOUT = 5.0
 """Seconds for one announcement."""
 _SHORTEST_PAUSE = 0.5
 """Seconds between announcements at least, whatever lease a registry grants."""
+_PAIR = "[client.tls] certificate and key"
 _OPTIONS = [
     ("grpc.use_local_subchannel_pool", 1),
     # A registry that comes back is told within a second or so; gRPC would wait for up to two minutes.
@@ -86,6 +87,7 @@ class Announcer:
         self._token = token
         self._instance = uuid.uuid4().hex
         self._channels: dict[str, grpc.aio.Channel] = {}
+        self._troubles: dict[str, str] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._news: list[asyncio.Event] = []
 
@@ -128,31 +130,40 @@ class Announcer:
         await asyncio.gather(*(channel.close() for channel in self._channels.values()))
 
     async def _keep(self, address: str, news: asyncio.Event) -> None:
-        trouble, generation = "", self._credentials.look()
+        generation = self._credentials.look()
         while True:
             news.clear()
-            request = registry_pb2.AnnounceRequest(server=self._describe())
-            request.server.instance = self._instance
-            request.lease.FromMilliseconds(int(self._lease * 1000))
-            pause = self._lease / 3
-            stub: Any = registry_grpc.RegistryServiceStub(self._channels[address])
+            pause = 1.0
             try:
-                answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata())
-                pause = min(pause, max(_SHORTEST_PAUSE, answer.lease.seconds / 3))
-                if trouble:
-                    _log.info("announced again at the registry %s", address)
-                trouble = ""
+                pause = await self._announce(address)
             except (grpc.aio.AioRpcError, OSError) as error:
                 reason = await why_unanswered(error, address, self._credentials.tls)
-                said = in_words_of(reason, ca="[client.tls] ca", pair="[client.tls] certificate and key")
-                if said != trouble:
-                    _log.warning("not announced at the registry %s, which is asked again: %s", address, said)
-                trouble = said
-                pause = min(pause, 1.0)
+                self._note_trouble(address, in_words_of(reason, ca="[client.tls] ca", pair=_PAIR))
                 before, generation = generation, self._credentials.look()
                 if generation != before:
                     await self._channels[address].close()
                     self._channels[address] = self._open(address)
+            except Exception as error:  # noqa: BLE001 - see below
+                # Whatever it is: a server that announces itself no more would be lost to its clients without a word.
+                self._note_trouble(address, repr(error), failed=True)
             # Servers that were started together do not stay together.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(news.wait(), pause * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)
+                longest = min(pause, self._lease / 3)
+                await asyncio.wait_for(news.wait(), longest * random.uniform(0.8, 1.0))  # noqa: S311 (nothing secret)
+
+    async def _announce(self, address: str) -> float:
+        """Tell a registry of the server; seconds until it is to be told again."""
+        request = registry_pb2.AnnounceRequest(server=self._describe())
+        request.server.instance = self._instance
+        request.lease.FromMilliseconds(int(self._lease * 1000))
+        stub: Any = registry_grpc.RegistryServiceStub(self._channels[address])
+        answer = await stub.Announce(request, timeout=_TIMEOUT, metadata=self._metadata())
+        if self._troubles.pop(address, ""):
+            _log.info("announced again at the registry %s", address)
+        return max(_SHORTEST_PAUSE, float(answer.lease.seconds) / 3)
+
+    def _note_trouble(self, address: str, reason: str, *, failed: bool = False) -> None:
+        """Tell why a registry does not list the server, once for each reason."""
+        if self._troubles.get(address) != reason:
+            _log.warning("not announced at the registry %s, which is asked again: %s", address, reason, exc_info=failed)
+        self._troubles[address] = reason

@@ -7,13 +7,16 @@ import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.client.conftest import Process, rollouts_of
 from tests.client.faulty_network import link
+from tests.client.scripted_server import Scripted
 from trainer_client import AsyncRewardClient, Batching, Recipe, Retries, Reward
+from trainer_client._transport.replica import Replica
 
 Spawn = Callable[..., Process]
 
@@ -46,3 +49,22 @@ async def test_work_behind_a_bad_connection_goes_elsewhere(spawn: Spawn, quick: 
         links[1].cut()
         again = await client.score(rollouts_of(scripts))
     np.testing.assert_array_equal(again.scores, table.scores)
+
+
+async def test_a_replica_whose_probe_fails_in_a_way_that_nobody_foresaw_is_asked_again(
+    serve: Callable[..., Any], quick: Retries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe, failures = Replica.describe, [ValueError("unforeseen"), RuntimeError("unforeseen")]
+
+    async def describe_later(self: Replica) -> Any:
+        if failures:
+            raise failures.pop()
+        return await describe(self)
+
+    monkeypatch.setattr(Replica, "describe", describe_later)
+    recipe = Recipe.loads('[rewards.main]\nverifier = "echo"\ndeadline = 60.0\n')
+    patient = replace(quick, unavailable_timeout_s=60.0)
+    async with AsyncRewardClient(recipe, await serve(Scripted()), retries=patient) as client:
+        table = await client.score(rollouts_of(['{"score": 0.5}']))
+    assert table.scores.tolist() == [[0.5]]
+    assert not failures

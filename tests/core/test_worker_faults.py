@@ -289,3 +289,19 @@ def test_only_what_this_process_forks_workers_from_loses_its_orphans() -> None:
         _orphans.end(process.pid)
         assert process.wait(30) != 0
     assert not psutil.pid_exists(sleeper.pid) or sleeper.status() == "zombie"
+
+
+async def test_a_watch_that_fails_once_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    judge, failures = Watchdog._judge, [OSError("the kernel does not tell")]
+
+    def judge_later(self: Watchdog, *args: object) -> None:
+        if failures:
+            raise failures.pop()
+        judge(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Watchdog, "_judge", judge_later)
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    async with scoring(unruly, workers=1) as scorer:
+        (result,) = await asyncio.wait_for(outcomes(scorer, request("test/unruly", group("sleep"))), 100)
+    assert as_fault(result).code == "wall_limit"
+    assert not failures

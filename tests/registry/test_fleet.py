@@ -13,6 +13,7 @@ import pytest
 
 from reward_servers.config import load_config
 from reward_servers.registry import serving
+from reward_servers.rpc import RewardServicer
 from reward_servers.server import running
 from trainer_client import (
     AsyncRewardClient,
@@ -90,6 +91,20 @@ async def test_a_registry_that_starts_later_is_told() -> None:
         await asyncio.sleep(0.5)
         async with serving(load_config(None, port=port)) as registry:
             await until(lambda: _equals(listed(registry), [server.address]))
+
+
+async def test_an_announcement_that_fails_for_any_reason_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    describe, failures = RewardServicer.describe_entry, [ValueError("unforeseen"), RuntimeError("unforeseen")]
+
+    def describe_later(self: RewardServicer, address: str, name: str) -> Any:
+        if failures:
+            raise failures.pop()
+        return describe(self, address, name)
+
+    monkeypatch.setattr(RewardServicer, "describe_entry", describe_later)
+    async with serving(load_config()) as registry, running(server_settings(registry), ["exact"]) as server:
+        await until(lambda: _equals(listed(registry), [server.address]))
+    assert not failures
 
 
 async def test_what_no_server_hosts_is_said_with_what_there_is() -> None:

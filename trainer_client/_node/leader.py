@@ -72,7 +72,11 @@ class Leader:
                 taken.close()
                 continue
             self._sockets.add(taken)
-            await self._loop.connect_accepted_socket(lambda: Connection(self), taken)
+            try:
+                await self._loop.connect_accepted_socket(lambda: Connection(self), taken)
+            except OSError as error:
+                logger.warning("another process has gone while it was let in: %s", error)
+                taken.close()
 
     def close(self) -> None:
         """Give the name up and leave those who are served; they find another leader."""

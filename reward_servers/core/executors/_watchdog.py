@@ -93,6 +93,13 @@ class Watchdog:
             self._idle_memory.pop(worker.pid, None)
 
     def _look(self) -> None:
+        try:
+            self._look_at_all()
+        finally:
+            # Also after a failure, which the loop reports: without a watch a hung item would hang for ever.
+            self.start()
+
+    def _look_at_all(self) -> None:
         now = time.perf_counter()
         pause = now - self._looked - _TICK
         if pause > _PAUSE:
@@ -109,7 +116,6 @@ class Watchdog:
             self._judge(worker, worker.pid, unit, now)
         for unit in self._seen.keys() - busy:
             del self._seen[unit]
-        self.start()
 
     def _judge(self, worker: WorkerProcess, pid: int, unit: Unit, now: float) -> None:
         if state_of(pid) in _ENDED:
