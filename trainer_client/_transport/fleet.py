@@ -273,11 +273,8 @@ class Fleet:
     async def _probe_until_up(self, replica: Replica) -> None:
         delay = _PROBE_FIRST
         while not replica.retired:
-            try:
-                if not self.paused and await self._describe(replica):
-                    return
-            except Exception as error:  # noqa: BLE001 (whatever it is, a replica that is not asked again is lost)
-                self._mark_down(replica, CallFailure(FailureClass.GONE, "client_error", repr(error)))
+            if not self.paused and await self._describe(replica):
+                return
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (spreads probes)
             delay = min(_PROBE_LONGEST, delay * 1.6)
 
@@ -303,6 +300,8 @@ class Fleet:
             self._mark_down(replica, CallFailure(FailureClass.GONE, "certificates", str(error)))
         except CallInterruptedError:
             pass
+        except Exception as error:  # noqa: BLE001 (whatever it is, a replica that is not asked again is lost)
+            self._mark_down(replica, CallFailure(FailureClass.GONE, "client_error", repr(error)))
         except asyncio.CancelledError:
             if task_is_cancelled():
                 raise
