@@ -295,13 +295,11 @@ class Fleet:
             self._mark_down(replica, failure, words)
         except UnusableReplyError as error:
             self._mark_down(replica, unusable(str(error)))
-        except (OSError, RecipeError) as error:
-            # A file of certificates or of a token that was there when the client was made.
-            self._mark_down(replica, CallFailure(FailureClass.GONE, "certificates", str(error)))
         except CallInterruptedError:
             pass
-        except Exception as error:  # noqa: BLE001 (whatever it is, a replica that is not asked again is lost)
-            self._mark_down(replica, CallFailure(FailureClass.GONE, "client_error", repr(error)))
+        except Exception as error:  # noqa: BLE001 (a file of certificates that has gone, or what nobody foresaw)
+            code = "certificates" if isinstance(error, OSError | RecipeError) else "client_error"
+            self._mark_down(replica, CallFailure(FailureClass.GONE, code, str(error) or repr(error)))
         except asyncio.CancelledError:
             if task_is_cancelled():
                 raise
