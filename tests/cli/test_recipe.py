@@ -76,6 +76,11 @@ WRONG: list[tuple[str, list[tuple[int, str, str]]]] = [
         [(3, "inputs.rubric_reward", "did you mean rubric_rewards"), (4, "inputs.lengths", "'b' is no source")],
     ),
     (
+        'advantage = ["hapo", "weighted_sum"]\n[inputs]\ncomponents = ["stage.hapo", "a"]\n'
+        '[rewards.a]\nverifier = "exact"',
+        [(3, "inputs.components", "stage.hapo is a whole input, and no column of a list; name it alone")],
+    ),
+    (
         '[rewards.a]\nverifier = "exat"\nwieght = 2\n[rewards.b]\nverifier = "exact@9"\n'
         '[rewards.c]\nverifier = "exact"\ndeadline = "x"\n[server.d]\n',
         [

@@ -213,6 +213,7 @@ SHAPES = {
     ),
     "lengths": Shape("length", both({}, "short", "long " * 9), [1, 0], options={"max": 10}),
     "loops": Shape("repetition", both({}, "one two three four five", "so " * 100), [1, 0]),
+    "geometry": Shape("behaviour", both({}, "<aux>Drop the height.</aux> 6", "6"), [1, 0]),
     "rules": Shape("pattern", both({}, "Take 500 mg.", "Take some."), [1, 0], options={"pattern": r"\d+ mg"}),
     "xlam": Shape(
         "tool_calls",

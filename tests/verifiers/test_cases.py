@@ -44,6 +44,10 @@ EXCEPTED: dict[str, dict[str, str]] = {
         ),
         "it follows instructions on form and words, and nothing else is judged",
     ),
+    "behaviour": dict.fromkeys(
+        ("right in closed reasoning", "unfinished reasoning", "right in unfinished reasoning"),
+        "what is done while thinking is a behaviour, too",
+    ),
     "citation": {"plant in front": "without a judge it is not checked whether a source supports what cites it"},
     "format": {
         "placeholders": "the form alone is judged, and this has it",

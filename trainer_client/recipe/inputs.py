@@ -145,7 +145,11 @@ def _bound(place: str, setting: Any, axes: int, rewards: Sequence[str]) -> Bound
         raise RecipeError("is one value a rollout, not several; give one source", place)
     if not setting:
         raise RecipeError("is empty; name at least one source, or leave the key out", place)
-    return tuple(_source(place, one, rewards) for one in setting)
+    sources = tuple(_source(place, one, rewards) for one in setting)
+    for source in sources:
+        if source.kind == "stage":
+            raise RecipeError(f"{source.base} is a whole input, and no column of a list; name it alone", place)
+    return sources
 
 
 def _source(place: str, setting: Any, rewards: Sequence[str]) -> Source:

@@ -51,7 +51,7 @@ def _instructions(ref: IfevalReference) -> list[Instruction]:
 
 @verifier(
     "ifeval",
-    version="3",
+    version="4",
     limits=ItemLimits(response=1 << 18),
     aspects=dict.fromkeys(("strict", "loose", "share_strict", "share_loose"), 0.0),
     libraries=("nltk", "py3langid", "syllapy", "emoji"),
@@ -61,7 +61,8 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
 
     Sources: arXiv 2311.07911 and 2507.02833 with their published checks: all 25 families of IFEval, and those of
     IFBench but the one that needs a tagger. `strict` and `loose` are accuracies of the prompt, `share_strict` and
-    `share_loose` those of its instructions.
+    `share_loose` those of its instructions, `instruction_1`, `instruction_2`, ... say of each, in the reference's
+    order, whether it is followed in the mode asked for: what the method `mapl` takes apart.
     """
     asked = _instructions(ref)
     answer = visible(rollout.response, rollout.reasoning_marks).text
@@ -77,6 +78,7 @@ def ifeval(rollout: Rollout, ref: IfevalReference, options: IfevalOptions) -> Sc
         "share_loose": sum(loose) / len(asked),
     }
     held = strictly if options.mode == "strict" else loose
+    aspects |= {f"instruction_{place}": float(followed) for place, followed in enumerate(held, 1)}
     failed = [one.name for one, followed in zip(asked, held, strict=True) if not followed]
     value = aspects[options.mode if options.grade == "all" else f"share_{options.mode}"]
     return Score(value, aspects=aspects, note=", ".join(failed)[:500], feedback={"failed": failed})

@@ -15,15 +15,17 @@ PAPER = Paper("mapl", __doc__, provenance="secondary")
     "mapl",
     paper=PAPER,
     needs="group",
-    inputs=("components", "components_valid", "groups"),
+    inputs=("components", "groups"),
+    optional=("components_valid",),
     formula="pairs of instructions for one answer: all constraints met over some missed",
 )
 def mapl(batch: SignalBatch) -> Signal:
     """MAPL: which of several instructions an answer follows, told by checkers.
 
-    Rows are instructions with the same answer (``groups``). ``components_valid`` says which constraints a row's
-    instruction names, ``components`` is above 0 where the answer meets one. In a pair both rows have that answer: train
-    with `losses.bradley_terry` on its scores under both; `losses.crossed_preference` is the part across answers.
+    Rows are instructions with the same answer (``groups``). ``components`` is above 0 where the answer meets a
+    constraint; ``components_valid`` says which of them a row's instruction names, all of them without it. In a pair
+    both rows have that answer: train with `losses.bradley_terry` on its scores under both; `losses.crossed_preference`
+    is the part across answers.
     """
     pairs = constraint_pairs(batch["components"] > 0, batch.components_given, batch.groups, batch.valid)
     return batch.signal(pairs=pairs)

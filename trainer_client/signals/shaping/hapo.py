@@ -15,6 +15,7 @@ from trainer_client.signals.authoring import (
     Case,
     FloatArray,
     Groups,
+    Input,
     IntArray,
     Laws,
     OptionError,
@@ -30,6 +31,8 @@ from trainer_client.signals.parts.state import Tracker, saved_ids
 PAPER = Paper("hapo", __doc__, provenance="code")
 
 
+_REPEATED = Input("repeated", "N", "float", "share of an answer's tokens within an n-gram that stood before")
+
 HistoryShape = Literal["cosine", "linear"]
 
 LengthStatistic = Literal["min", "mean"]
@@ -40,7 +43,7 @@ LengthStatistic = Literal["min", "mean"]
     paper=PAPER,
     needs="state",
     inputs=("correct", "groups", "lengths|mask"),
-    optional=("token_lists",),
+    optional=("token_lists", _REPEATED),
     formula=(
         "r = correct + weight * max(-0.7, cos(pi/2 * len / h)) if right, min(0, cos) if wrong; h the "
         "shortest right answer of earlier steps"
@@ -51,8 +54,9 @@ class HAPO(Tracker):
     """HAPO: a right answer is worth more when it is shorter than the right answers the prompt has had so far.
 
     Groups are prompts over the whole run: their ids must not change between epochs. All rows of a step are held
-    against the lengths known before it. With ``repetition`` below 0 and ``token_lists``, repeated n-grams cost as well.
-    A weight of at most 1 keeps every right answer above every wrong one.
+    against the lengths known before it. With ``repetition`` below 0, repeated n-grams cost as well: ``repeated`` says
+    of what share of an answer, or ``token_lists`` holds its tokens. A weight of at most 1 keeps every right answer
+    above every wrong one.
     """
 
     kind = "hapo"
@@ -84,14 +88,18 @@ class HAPO(Tracker):
         short = history_length_reward(correct, lengths, past, shape=self.shape, tolerance=self.tolerance)
         rewards = correct + self.weight * short
         if self.repetition < 0:
-            lists = batch.objects("token_lists")
-            rewards = rewards + [
-                repetition_penalty(lists[row], ngram=self.ngram, penalty=self.repetition)
-                for row in np.flatnonzero(valid).tolist()
-            ]
+            rewards = rewards + self._penalties(batch, valid)
         self.history.update(groups, correct, lengths, repeat=self._repeat)
         known = float(np.isfinite(past).mean()) if past.size else 0.0
         return batch.signal(rewards=batch.scatter(rewards), report={"hapo/known": known})
+
+    def _penalties(self, batch: SignalBatch, valid: BoolArray) -> FloatArray:
+        """What repeated n-grams cost each valid row."""
+        if "repeated" in batch:
+            return self.repetition * batch["repeated"][valid]
+        lists = batch.objects("token_lists")
+        rows = np.flatnonzero(valid).tolist()
+        return np.array([repetition_penalty(lists[row], ngram=self.ngram, penalty=self.repetition) for row in rows])
 
 
 @register(
