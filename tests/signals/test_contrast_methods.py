@@ -203,9 +203,9 @@ def test_hapo_compares_with_earlier_steps_and_counts_a_step_once() -> None:
 
 def test_hapo_takes_what_repeats_itself_from_a_verifier_or_from_the_tokens() -> None:
     tokens = [[1, 2, 3, 1, 2, 3, 4, 5], [9, 9, 9, 9, 9, 4]]
-    given = {"correct": [1, 0], "lengths": [8, 6]}
-    by_tokens = method("hapo", repetition=-0.5)(SignalBatch(None, [7, 7], **given, token_lists=tokens))
-    by_verifier = method("hapo", repetition=-0.5)(SignalBatch(None, [7, 7], **given, repeated=[3 / 8, 4 / 6]))
+    told: dict[str, Any] = {"correct": [1, 0], "lengths": [8, 6]}
+    by_tokens = method("hapo", repetition=-0.5)(SignalBatch(None, [7, 7], **told, token_lists=tokens))
+    by_verifier = method("hapo", repetition=-0.5)(SignalBatch(None, [7, 7], **told, repeated=[3 / 8, 4 / 6]))
     np.testing.assert_allclose(known(by_tokens.rewards), [1 - 0.5 * 3 / 8, -0.5 * 4 / 6])
     np.testing.assert_allclose(known(by_verifier.rewards), known(by_tokens.rewards))
 
